@@ -1,0 +1,2 @@
+//! tidewire-loadtest
+fn main() {}

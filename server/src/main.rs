@@ -1,0 +1,2 @@
+//! tidewire-server
+fn main() {}

@@ -1,0 +1,2 @@
+//! tidewire-tuning
+fn main() {}
