@@ -1,1 +1,17 @@
-//! tidewire-storage
+//! One shard's data, from a columnar write batch to sorted, compressed, immutable segments and back.
+//!
+//! What the crate guarantees: a batch whose LSN is durable ([`shard::Shard::wait_durable`]) survives a crash of the
+//! process and, with `wal.sync = always`, of the machine; a scan sees for one series and time the newest value of
+//! each field; bytes read back from a disk are never trusted (checksums, validated archives, bounded lengths).
+//!
+//! How: `batch` → `wal` → `memtable` → `segment` (codecs per block) → `scan`; `manifest` names what is live,
+//! `series` maps tags to dense ids, `disk` is the seam below which files live. No sockets, no SQL, no threads: the
+//! caller drives the futures on whatever executor it has.
+
+pub mod batch;
+pub mod disk;
+pub mod error;
+pub mod scan;
+pub mod schema;
+
+pub use error::{Error, Result};

@@ -1,0 +1,134 @@
+//! The logical plan: a tree of relational operators over bound expressions. Both front ends bind to it, every rule
+//! rewrites it, and `fragment` cuts it.
+//!
+//! A node's output columns are its [`Plan::schema`]: arrow types, where a tag is `Utf8` whatever its form in memory.
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
+
+use crate::expr::{AggregateCall, Expr, Scalar};
+
+/// A column that a scan yields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ScanColumn {
+    /// The timestamp.
+    Time,
+    /// A tag.
+    Tag(ColumnId),
+    /// A field.
+    Field(ColumnId, FieldType),
+}
+
+/// Rows of one table.
+#[derive(Debug, Clone)]
+pub struct ScanNode {
+    /// Database, for messages and EXPLAIN.
+    pub database: Arc<str>,
+    /// The table as it was when the statement was bound.
+    pub table: Arc<TableSchema>,
+    /// Output columns.
+    pub columns: Vec<ScanColumn>,
+    /// First time of use, inclusive, in the table's unit. Set by the time-range rule.
+    pub time_min: i64,
+    /// Last time of use, inclusive.
+    pub time_max: i64,
+    /// Conjunction over tags alone, decided once a series. Columns are positions in `tag_columns`.
+    pub tag_filter: Option<Expr>,
+    /// The tags that `tag_filter` reads.
+    pub tag_columns: Vec<ColumnId>,
+    /// What is left of WHERE, over `columns`; decided for every row.
+    pub filter: Option<Expr>,
+    /// Names and types of `columns`.
+    pub schema: SchemaRef,
+}
+
+/// One key of ORDER BY.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SortKey {
+    /// Over the input.
+    pub expr: Expr,
+    /// DESC.
+    pub descending: bool,
+    /// NULLS FIRST; the default is nulls last for ASC and first for DESC, as DataFusion has it.
+    pub nulls_first: bool,
+}
+
+/// A relational operator.
+#[derive(Debug, Clone)]
+pub enum Plan {
+    /// Rows of a table.
+    Scan(ScanNode),
+    /// Rows for which the predicate is true.
+    Filter {
+        /// Input.
+        input: Box<Plan>,
+        /// BOOLEAN.
+        predicate: Expr,
+    },
+    /// Computed columns.
+    Project {
+        /// Input.
+        input: Box<Plan>,
+        /// One for each output column.
+        exprs: Vec<Expr>,
+        /// Output names and types.
+        schema: SchemaRef,
+    },
+    /// Groups: output is the group keys, then the aggregates. No key: exactly one row.
+    Aggregate {
+        /// Input.
+        input: Box<Plan>,
+        /// Keys.
+        group: Vec<Expr>,
+        /// Aggregates.
+        calls: Vec<AggregateCall>,
+        /// Output names and types.
+        schema: SchemaRef,
+    },
+    /// Rows in order; with `fetch`, only so many first.
+    Sort {
+        /// Input.
+        input: Box<Plan>,
+        /// Keys, most significant first.
+        keys: Vec<SortKey>,
+        /// Rows wanted (offset included), when a LIMIT stands above.
+        fetch: Option<usize>,
+    },
+    /// OFFSET and LIMIT.
+    Limit {
+        /// Input.
+        input: Box<Plan>,
+        /// OFFSET.
+        skip: usize,
+        /// LIMIT.
+        fetch: Option<usize>,
+    },
+    /// Rows without repetition.
+    Distinct {
+        /// Input.
+        input: Box<Plan>,
+    },
+    /// Constant rows; also the single empty row under `SELECT 1`.
+    Values {
+        /// Rows of constants.
+        rows: Vec<Vec<Scalar>>,
+        /// Names and types.
+        schema: SchemaRef,
+    },
+}
+
+impl Plan {
+    /// Names and types of the output.
+    pub fn schema(&self) -> &SchemaRef {
+        match self {
+            Self::Scan(scan) => &scan.schema,
+            Self::Project { schema, .. } | Self::Aggregate { schema, .. } | Self::Values { schema, .. } => schema,
+            Self::Filter { input, .. }
+            | Self::Sort { input, .. }
+            | Self::Limit { input, .. }
+            | Self::Distinct { input } => input.schema(),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The columnar write batch: rows of one table bound for one shard, as the ingest room builds them.
+//!
+//! A row names its series either by an id the shard gave out before, or by the ordinal of a key that travels in the
+//! same batch ([`NewSeries`]); the shard answers with the ids of those keys. Batches cross cores by move.
+
+use crate::schema::{ColumnId, FieldType, TableId};
+
+/// Set in [`WriteBatch::series`] where the low bits are an ordinal into [`WriteBatch::new_series`], clear where they
+/// are a series id. A shard therefore holds at most 2^31 series of one table.
+pub const NEW_SERIES_BIT: u32 = 1 << 31;
+
+/// Rows of one table for one shard. All columns have `series.len()` rows. Rows may repeat a (series, time): later
+/// rows win, field by field.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WriteBatch {
+    /// The table; `None` only in an empty batch.
+    pub table: Option<TableId>,
+    /// Series id, or [`NEW_SERIES_BIT`] + ordinal.
+    pub series: Vec<u32>,
+    /// Timestamps in the table's unit.
+    pub time: Vec<i64>,
+    /// The fields that at least one row has.
+    pub columns: Vec<BatchColumn>,
+    /// Keys of series that the sender has no id for.
+    pub new_series: NewSeries,
+}
+
+/// One field of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BatchColumn {
+    /// Which field.
+    pub id: ColumnId,
+    /// A value for every row; where `validity` says null the value is a placeholder (0, empty).
+    pub values: Values,
+    /// One bit a row, least significant first, set = present; `None` when every row is present.
+    pub validity: Option<Vec<u64>>,
+}
+
+/// Values of one field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// BIGINT.
+    Int(Vec<i64>),
+    /// BIGINT UNSIGNED.
+    UInt(Vec<u64>),
+    /// DOUBLE.
+    Float(Vec<f64>),
+    /// BOOLEAN, one byte a row, 0 or 1.
+    Bool(Vec<u8>),
+    /// STRING.
+    String(Strings),
+}
+
+/// Strings laid end to end.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Strings {
+    /// End of each row's bytes in `bytes`.
+    pub ends: Vec<u32>,
+    /// UTF-8.
+    pub bytes: Vec<u8>,
+}
+
+/// Keys of new series, laid end to end. One key is its tags sorted by column id, each as
+/// `[column: u16 LE][length: u32 LE][value bytes]`; a series without tags is the empty key.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewSeries {
+    /// End of each key in `bytes`.
+    pub ends: Vec<u32>,
+    /// The keys.
+    pub bytes: Vec<u8>,
+}
+
+impl NewSeries {
+    /// Number of keys.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// The key with ordinal `ordinal`.
+    pub fn key(&self, ordinal: usize) -> &[u8] {
+        let start = if ordinal == 0 { 0 } else { self.ends[ordinal - 1] as usize };
+        &self.bytes[start..self.ends[ordinal] as usize]
+    }
+
+    /// Appends a key of tags, which must come sorted by column id, and returns its ordinal.
+    pub fn push<'a>(&mut self, tags: impl IntoIterator<Item = (ColumnId, &'a [u8])>) -> u32 {
+        let ordinal = self.ends.len() as u32;
+        for (column, value) in tags {
+            self.bytes.extend_from_slice(&column.0.to_le_bytes());
+            self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            self.bytes.extend_from_slice(value);
+        }
+        self.ends.push(self.bytes.len() as u32);
+        ordinal
+    }
+}
+
+impl Values {
+    /// An empty column of `kind`.
+    pub fn new(kind: FieldType) -> Self {
+        match kind {
+            FieldType::Int => Self::Int(Vec::new()),
+            FieldType::UInt => Self::UInt(Vec::new()),
+            FieldType::Float => Self::Float(Vec::new()),
+            FieldType::Bool => Self::Bool(Vec::new()),
+            FieldType::String => Self::String(Strings::default()),
+        }
+    }
+
+    /// The type.
+    pub fn kind(&self) -> FieldType {
+        match self {
+            Self::Int(_) => FieldType::Int,
+            Self::UInt(_) => FieldType::UInt,
+            Self::Float(_) => FieldType::Float,
+            Self::Bool(_) => FieldType::Bool,
+            Self::String(_) => FieldType::String,
+        }
+    }
+
+    /// Rows held.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Int(v) => v.len(),
+            Self::UInt(v) => v.len(),
+            Self::Float(v) => v.len(),
+            Self::Bool(v) => v.len(),
+            Self::String(v) => v.ends.len(),
+        }
+    }
+
+    /// Whether no row is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl WriteBatch {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Memory its rows hold, the unit of admission credits.
+    pub fn bytes(&self) -> usize {
+        let columns: usize = self
+            .columns
+            .iter()
+            .map(|c| {
+                let values = match &c.values {
+                    Values::Bool(v) => v.len(),
+                    Values::String(s) => s.bytes.len() + s.ends.len() * 4,
+                    other => other.len() * 8,
+                };
+                values + c.validity.as_ref().map_or(0, |v| v.len() * 8)
+            })
+            .sum();
+        self.series.len() * 12 + columns + self.new_series.bytes.len() + self.new_series.ends.len() * 4
+    }
+}

@@ -1,0 +1,72 @@
+//! Storage errors: the world's failures carry path and operation, damage carries file and offset, and a request that
+//! does not fit the schema says which column.
+
+use std::path::{Path, PathBuf};
+
+/// Result alias of the crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What can go wrong in a shard.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused an operation on a file or folder.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// Verb phrase: `open`, `write 4096 bytes at offset 8192 of`.
+        operation: String,
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Bytes on disk are not what was written there.
+    #[error("{} is damaged at offset {offset}: {reason}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What does not hold.
+        reason: String,
+    },
+    /// The data directory was written by a version this build cannot read, or for another shard layout.
+    #[error("{}: {reason}", path.display())]
+    Incompatible {
+        /// The file that says so.
+        path: PathBuf,
+        /// What is found and what is wanted.
+        reason: String,
+    },
+    /// The shard refuses writes since its log failed; nothing after that point was acknowledged.
+    #[error("shard {shard} takes no writes since its log failed: {reason}")]
+    LogFailed {
+        /// Shard number.
+        shard: u32,
+        /// The first failure.
+        reason: String,
+    },
+    /// A batch does not fit what the shard knows.
+    #[error("{0}")]
+    Rejected(String),
+    /// A scan wanted more memory than its budget.
+    #[error("scan needs more than its {limit_bytes} bytes of memory")]
+    ScanMemory {
+        /// The bound that was hit.
+        limit_bytes: u64,
+    },
+    /// The shard is shutting down.
+    #[error("shard is closed")]
+    Closed,
+}
+
+impl Error {
+    /// Wraps an operating-system error with what was tried and where.
+    pub fn io(operation: impl Into<String>, path: &Path, source: std::io::Error) -> Self {
+        Self::Io { operation: operation.into(), path: path.to_owned(), source }
+    }
+
+    /// Damage found at `offset` of `path`.
+    pub fn corrupt(path: &Path, offset: u64, reason: impl Into<String>) -> Self {
+        Self::Corrupt { path: path.to_owned(), offset, reason: reason.into() }
+    }
+}
