@@ -1,0 +1,128 @@
+//! What a text means once it is bound: a query to run, or a change to make, as plain data for the server.
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use tidewire_storage::schema::{ColumnId, ColumnKind, DatabaseOptions, TableSchema};
+
+use crate::plan::Plan;
+
+/// Who asks, and in what setting. `now_ns` makes `now()` one value for the whole statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Tenant, for names in messages.
+    pub tenant: String,
+    /// Database of names without one.
+    pub database: String,
+    /// User.
+    pub user: String,
+    /// Time of the request, nanoseconds since the Unix epoch.
+    pub now_ns: i64,
+}
+
+/// A bound, optimized query.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// What to run.
+    pub plan: Plan,
+    /// Names and types of the output, in the client's words. Types are the plan's.
+    pub schema: SchemaRef,
+}
+
+/// A plan as it stood after one step of preparation, for `EXPLAIN VERBOSE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanStep {
+    /// `initial_logical_plan` or `logical_plan after RULE`.
+    pub name: String,
+    /// Its text; `SAME TEXT AS ABOVE` where the rule changed nothing.
+    pub plan: String,
+}
+
+/// A statement, bound against one snapshot of the catalog. Existence of the target of a change is checked by whoever
+/// makes the change, against the catalog of that moment; system names are refused here.
+#[derive(Debug, Clone)]
+pub enum Statement {
+    /// Blank text, comments or lone semicolons.
+    Empty,
+    /// Rows are wanted; SHOW and DESCRIBE are queries over constant rows.
+    Query(Query),
+    /// EXPLAIN; see [`crate::explain`].
+    Explain {
+        /// The query.
+        query: Query,
+        /// ANALYZE: run it and print what it did.
+        analyze: bool,
+        /// VERBOSE.
+        verbose: bool,
+        /// The plan after each rule; empty without VERBOSE.
+        steps: Vec<PlanStep>,
+    },
+    /// CREATE DATABASE.
+    CreateDatabase {
+        /// Name.
+        name: String,
+        /// IF NOT EXISTS.
+        if_not_exists: bool,
+        /// WITH ….
+        options: DatabaseOptions,
+    },
+    /// DROP DATABASE.
+    DropDatabase {
+        /// Name.
+        name: String,
+        /// IF EXISTS.
+        if_exists: bool,
+    },
+    /// CREATE TABLE.
+    CreateTable {
+        /// Database.
+        database: String,
+        /// Name.
+        name: String,
+        /// IF NOT EXISTS.
+        if_not_exists: bool,
+        /// Tags as declared, then fields as declared; names are distinct and none is `time`.
+        columns: Vec<(String, ColumnKind)>,
+    },
+    /// DROP TABLE.
+    DropTable {
+        /// Database.
+        database: String,
+        /// Name.
+        name: String,
+        /// IF EXISTS.
+        if_exists: bool,
+    },
+    /// INSERT … VALUES.
+    Insert(Insert),
+}
+
+/// Rows to write, by column. All vectors have one entry a row; every row has at least one field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Insert {
+    /// Database.
+    pub database: String,
+    /// The table as it was when the statement was bound.
+    pub table: Arc<TableSchema>,
+    /// Timestamps in the table's unit.
+    pub time: Vec<i64>,
+    /// The tags that the statement names.
+    pub tags: Vec<(ColumnId, Vec<Option<Arc<str>>>)>,
+    /// The fields that the statement names.
+    pub fields: Vec<(ColumnId, FieldValues)>,
+}
+
+/// Values of one field, `None` where a row lacks it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldValues {
+    /// BIGINT.
+    Int(Vec<Option<i64>>),
+    /// BIGINT UNSIGNED.
+    UInt(Vec<Option<u64>>),
+    /// DOUBLE.
+    Float(Vec<Option<f64>>),
+    /// BOOLEAN.
+    Bool(Vec<Option<bool>>),
+    /// STRING.
+    String(Vec<Option<Arc<str>>>),
+}
