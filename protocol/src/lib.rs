@@ -1,1 +1,3 @@
-//! tidewire-protocol
+//! Bytes to borrowed views and back: HTTP/1.1, line protocol, reply encoders. No I/O, no sockets, no clocks.
+
+pub mod http;

@@ -1,0 +1,27 @@
+//! HTTP/1.1 as a server reads and writes it (RFC 9110, RFC 9112), bytes in and bytes out.
+//!
+//! Nothing here touches a socket. A connection loop uses the parts in this order:
+//!
+//! ```text
+//!   received bytes ── parse_head ──> Head (borrowed)          head.rs
+//!                  └─ BodyFramer ──> payload pieces           body.rs      Content-Length | chunked
+//!                        └─ ContentDecoder ──> plain bytes    decode/      gzip, deflate, zstd, br, snappy
+//!   Head.query / form body ── Query ──> decoded parameters    query.rs
+//!   reply bytes ── ContentEncoder ──> compressed bytes        compress.rs  what `negotiate` chose (encoding.rs)
+//!        └─ ResponseHead, write_chunk ──> bytes to send       response.rs
+//! ```
+//!
+//! Two rules hold everywhere. Whatever could be read in two ways by two HTTP implementations is refused and the
+//! connection closes, so that a proxy in front and this server never disagree where a request ends. And whatever a
+//! client can make large (head, headers, chunk extensions, trailers, body, decoded body) has a bound that is
+//! enforced before memory is taken.
+
+mod body;
+mod head;
+mod query;
+mod response;
+
+pub use body::{BodyError, BodyFramer, Framed};
+pub use head::{BodyLength, Head, HeadError, Headers, Limits, Method, Version, parse_head};
+pub use query::{BadQuery, Pairs, Query};
+pub use response::{CONTINUE, DateCache, Framing, ResponseHead, reason_phrase, write_chunk, write_last_chunk};
