@@ -1,0 +1,33 @@
+//! Line protocol: text in, rows out, at memory-scan speed.
+//!
+//! What it guarantees: [`LineParser`] gives its [`RowSink`] exactly the calls that the plain parser [`scalar`] would
+//! give, except that it asks for a series or a layout once and not for every line. Whatever the text, nothing panics,
+//! nothing is read outside it, and no line costs more than time linear in its length.
+//!
+//! How it is fast: it does not parse what it can predict.
+//!
+//! 1. *Series.* Clients send their series in the same order again and again. Each cached series knows which one came
+//!    after it last time, so the guess is one comparison of some 200 bytes. Only when it fails are the bytes up to the
+//!    first unescaped space hashed and looked up; a hit is always verified byte by byte.
+//! 2. *Fields.* The series remembers its last layout: the field keys as text and the kinds of the values. Keys are
+//!    compared in words, not parsed; values go to a reader for the kind that is expected.
+//! 3. *The rest.* A line that fits no guess goes to the scalar parser, whose answer feeds the caches.
+//!
+//! `sink.rs` is the boundary to tables, `error.rs` the wording of faults, `split.rs` finds line ends, `scalar/` is the
+//! specification, `cache.rs` holds what is predicted and `parser.rs` predicts.
+
+mod cache;
+mod error;
+mod number;
+mod parser;
+pub mod scalar;
+mod sink;
+mod split;
+#[cfg(test)]
+mod tests;
+
+pub use error::{LineError, LineReason};
+pub use parser::{LineParser, Progress, State};
+pub use sink::{
+    Dialect, FieldKind, Flow, Halt, LINE_BYTES_MAX, LayoutSlot, RawValue, RowSink, SeriesSlot, SeriesText, TimeRule,
+};

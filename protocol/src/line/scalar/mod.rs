@@ -1,0 +1,212 @@
+//! The specification of line protocol: plain code that looks at one byte after the other.
+//!
+//! [`Parser`] parses whole texts with it, asking the sink for every series and layout anew; it is the oracle that the
+//! fast parser must equal on every input. The fast parser comes here itself with every line that is not of the common
+//! form, so an odd line costs time, never meaning.
+
+mod cnos;
+mod influx;
+
+use std::borrow::Cow;
+
+use super::error::{Fault, LineReason};
+use super::sink::LINE_BYTES_MAX;
+use super::split::{Piece, Split, next_piece};
+use super::{Dialect, FieldKind, Flow, Halt, LineError, Progress, RawValue, RowSink, SeriesText, State, TimeRule};
+
+/// One field of a line.
+#[derive(Debug)]
+pub(super) struct ParsedField<'t> {
+    /// The key as it stands.
+    pub(super) raw: &'t str,
+    pub(super) name: Cow<'t, str>,
+    pub(super) kind: FieldKind,
+    pub(super) value: RawValue,
+}
+
+/// One line.
+#[derive(Debug)]
+pub(super) struct ParsedLine<'t> {
+    /// Where measurement and tags end; a space stands there.
+    pub(super) series_end: usize,
+    pub(super) measurement: Cow<'t, str>,
+    pub(super) tags: Vec<(Cow<'t, str>, Cow<'t, str>)>,
+    /// No name twice.
+    pub(super) fields: Vec<ParsedField<'t>>,
+    /// Some field came twice.
+    pub(super) repeated: bool,
+    /// In the table's unit.
+    pub(super) time: i64,
+}
+
+/// Parses one line as [`next_piece`] cuts it.
+pub(super) fn parse_line<'t>(
+    dialect: Dialect,
+    line: &'t [u8],
+    terminated: bool,
+    rule: &TimeRule,
+) -> Result<ParsedLine<'t>, Fault> {
+    if line.len() > LINE_BYTES_MAX {
+        return Err(Fault::new(LINE_BYTES_MAX, LineReason::LineTooLong));
+    }
+    let line = std::str::from_utf8(line).map_err(|error| Fault::new(error.valid_up_to(), LineReason::InvalidUtf8))?;
+    match dialect {
+        Dialect::Influx => influx::parse(line, rule),
+        Dialect::Cnos => cnos::parse(line, terminated, rule),
+    }
+}
+
+/// `text` without the backslashes before bytes of `set`.
+fn unescape<'t>(text: &'t str, set: &[u8]) -> Cow<'t, str> {
+    if !text.contains('\\') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(char) = rest.next() {
+        let drops = char == '\\' && rest.peek().is_some_and(|&next| next.is_ascii() && set.contains(&(next as u8)));
+        out.push(if drops { rest.next().unwrap_or(char) } else { char });
+    }
+    Cow::Owned(out)
+}
+
+/// Drops fields whose name came before, after `fold` has seen the earlier and the later. Whether there were any.
+fn fold_repeated<'t>(
+    fields: &mut Vec<ParsedField<'t>>,
+    mut fold: impl FnMut(&mut ParsedField<'t>, &ParsedField<'t>),
+) -> bool {
+    let count = fields.len();
+    // Few fields: comparing all pairs beats a table. Many: a table keeps a hostile line linear.
+    if count <= 32 {
+        let mut kept: Vec<ParsedField<'t>> = Vec::with_capacity(count);
+        for field in fields.drain(..) {
+            match kept.iter_mut().find(|earlier| earlier.name == field.name) {
+                Some(earlier) => fold(earlier, &field),
+                None => kept.push(field),
+            }
+        }
+        *fields = kept;
+    } else {
+        let mut places = std::collections::HashMap::with_capacity(count);
+        let mut kept: Vec<ParsedField<'t>> = Vec::with_capacity(count);
+        for field in fields.drain(..) {
+            match places.get(&field.name) {
+                Some(&place) => fold(&mut kept[place], &field),
+                None => {
+                    places.insert(field.name.clone(), kept.len());
+                    kept.push(field);
+                }
+            }
+        }
+        *fields = kept;
+    }
+    fields.len() < count
+}
+
+/// The plain parser. Its sink is asked for the slots of every line.
+#[derive(Debug)]
+pub struct Parser {
+    dialect: Dialect,
+    split: Split,
+    comment: bool,
+    lines: u64,
+    offset: u64,
+}
+
+impl Parser {
+    /// A parser at the start of a body.
+    pub fn new(dialect: Dialect) -> Self {
+        Self { dialect, split: Split::default(), comment: false, lines: 0, offset: 0 }
+    }
+
+    /// As [`super::LineParser::parse`].
+    pub fn parse<S: RowSink>(&mut self, text: &[u8], last: bool, rule: &TimeRule, sink: &mut S) -> Progress {
+        let mut progress = Progress { consumed: 0, lines: 0, rows: 0, state: State::Done };
+        if self.comment {
+            match memchr::memchr(b'\n', text) {
+                Some(end) => progress.consumed = end + 1,
+                None => progress.consumed = text.len(),
+            }
+            self.comment = progress.consumed == text.len() && text.last() != Some(&b'\n') && !last;
+            progress.lines = u64::from(!self.comment);
+        }
+        loop {
+            match next_piece(self.dialect, text, progress.consumed, last, &mut self.split) {
+                Piece::End => {
+                    progress.consumed = text.len();
+                    break;
+                }
+                Piece::More { keep, comment } => {
+                    progress.consumed = keep;
+                    self.comment = comment;
+                    progress.state = if keep == text.len() { State::Done } else { State::NeedMore };
+                    break;
+                }
+                Piece::Nothing { next } => {
+                    progress.consumed = next;
+                    progress.lines += 1;
+                }
+                Piece::Line { start, end, next, terminated } => {
+                    let line = &text[start..end];
+                    let place = (self.lines + progress.lines + 1, self.offset + start as u64);
+                    match self.line(line, terminated, rule, sink) {
+                        Ok(()) => progress.rows += 1,
+                        Err(Stop::Pause) => {
+                            progress.consumed = start;
+                            progress.state = State::Paused;
+                            break;
+                        }
+                        Err(Stop::Fault(fault)) => {
+                            let error = LineError {
+                                line: place.0,
+                                offset: place.1,
+                                text: line,
+                                column: fault.at + 1,
+                                reason: fault.reason,
+                            };
+                            if sink.reject(&error) == Flow::Stop {
+                                progress.consumed = next;
+                                progress.lines += 1;
+                                progress.state = State::Stopped;
+                                break;
+                            }
+                        }
+                    }
+                    progress.consumed = next;
+                    progress.lines += 1;
+                }
+            }
+        }
+        self.lines += progress.lines;
+        self.offset += progress.consumed as u64;
+        progress
+    }
+
+    fn line<S: RowSink>(&self, line: &[u8], terminated: bool, rule: &TimeRule, sink: &mut S) -> Result<(), Stop> {
+        let parsed = parse_line(self.dialect, line, terminated, rule).map_err(Stop::Fault)?;
+        let text = SeriesText { raw: &line[..parsed.series_end], measurement: parsed.measurement, tags: parsed.tags };
+        let series = sink.series(&text)?;
+        let fields: Vec<(&str, FieldKind)> =
+            parsed.fields.iter().map(|field| (field.name.as_ref(), field.kind)).collect();
+        let layout = sink.layout(series, &fields)?;
+        let values: Vec<RawValue> = parsed.fields.iter().map(|field| field.value).collect();
+        sink.row(series, layout, parsed.time, &values, line);
+        Ok(())
+    }
+}
+
+/// Why a line gave no row.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Pause,
+    Fault(Fault),
+}
+
+impl From<Halt> for Stop {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Pause => Self::Pause,
+            Halt::Reject(reason) => Self::Fault(Fault::new(0, LineReason::Refused(reason))),
+        }
+    }
+}
