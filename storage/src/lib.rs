@@ -9,9 +9,12 @@
 //! caller drives the futures on whatever executor it has.
 
 pub mod batch;
+pub mod codec;
 pub mod disk;
 pub mod error;
 pub mod scan;
 pub mod schema;
+#[cfg(test)]
+mod testing;
 
 pub use error::{Error, Result};

@@ -1,0 +1,177 @@
+//! One field's block: which rows have a value, then the values.
+//!
+//! ```text
+//! kind u8 | validity u8 | 6 zeros        kind: 0 words, 1 floats, 2 bits, 3 text, 4 nothing (all rows null)
+//! validity bitmap, if validity = 1
+//! the values of all rows; at null rows a value that packs well
+//! ```
+//!
+//! Nulls keep their place, so a row's position is the same in every column of a group; a run of nulls repeats the
+//! value before it, which differences store in no space.
+
+use std::ops::Range;
+
+use super::integer::{self, Scratch};
+use super::text::{self, Text};
+use super::{Cursor, Damaged, Decoded, bitmap, float};
+use crate::batch::{Strings, Values};
+use crate::schema::FieldType;
+
+const WORDS: u8 = 0;
+const FLOATS: u8 = 1;
+const BITS: u8 = 2;
+const TEXT: u8 = 3;
+const NOTHING: u8 = 4;
+
+/// Memory and hints that encoders keep from block to block of one column.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    integers: Scratch,
+    floats: float::Search,
+    words: Vec<u64>,
+}
+
+impl Encoder {
+    /// Integers outside of fields (series ids, times) share the scratch.
+    pub(crate) fn integers(&mut self) -> &mut Scratch {
+        &mut self.integers
+    }
+
+    /// Appends the block of `values`. `validity`, where given, has a bit for each row.
+    pub fn encode(&mut self, values: &Values, validity: Option<&[u64]>, out: &mut Vec<u8>) {
+        let rows = values.len();
+        let present = validity.map_or(rows, |bits| bitmap::count(bits, rows));
+        let validity = validity.filter(|_| present < rows);
+        let kind = match values {
+            _ if present == 0 => NOTHING,
+            Values::Int(_) | Values::UInt(_) => WORDS,
+            Values::Float(_) => FLOATS,
+            Values::Bool(_) => BITS,
+            Values::String(_) => TEXT,
+        };
+        let with_validity = validity.is_some() && kind != NOTHING;
+        out.extend_from_slice(&[kind, u8::from(with_validity), 0, 0, 0, 0, 0, 0]);
+        if kind == NOTHING {
+            return;
+        }
+        if let Some(bits) = validity {
+            bitmap::encode(bits, rows, out);
+        }
+        let words = &mut self.words;
+        words.clear();
+        match values {
+            Values::Int(v) => words.extend(v.iter().map(|v| *v as u64)),
+            Values::UInt(v) => words.extend_from_slice(v),
+            Values::Float(v) => words.extend(v.iter().map(|v| v.to_bits())),
+            Values::Bool(v) => {
+                words.extend(v.chunks(64).map(|bytes| {
+                    bytes.iter().enumerate().fold(0, |word, (i, byte)| word | u64::from(*byte != 0) << i)
+                }));
+                return bitmap::encode(words, rows, out);
+            }
+            Values::String(strings) => {
+                return match validity {
+                    None => text::encode(strings, &mut self.integers, out),
+                    Some(bits) => text::encode(&without_nulls(strings, bits), &mut self.integers, out),
+                };
+            }
+        }
+        if let Some(bits) = validity {
+            repeat_over_nulls(words, bits);
+        }
+        if kind == FLOATS {
+            float::encode(words, &mut self.floats, &mut self.integers, out);
+        } else {
+            integer::encode(words, &mut self.integers, out);
+        }
+    }
+}
+
+/// Whether `row` has a value.
+pub(crate) fn is_valid(bits: &[u64], row: usize) -> bool {
+    bits.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
+}
+
+fn repeat_over_nulls(words: &mut [u64], bits: &[u64]) {
+    let first = (0..words.len()).find(|row| is_valid(bits, *row)).unwrap_or(0);
+    let mut previous = words.get(first).copied().unwrap_or(0);
+    for (row, word) in words.iter_mut().enumerate() {
+        if is_valid(bits, row) {
+            previous = *word;
+        } else {
+            *word = previous;
+        }
+    }
+}
+
+/// Null rows as the empty string, whatever stood there.
+fn without_nulls(strings: &Strings, bits: &[u64]) -> Strings {
+    let mut kept = Strings { ends: Vec::with_capacity(strings.ends.len()), bytes: Vec::new() };
+    let mut start = 0;
+    for (row, end) in strings.ends.iter().enumerate() {
+        if is_valid(bits, row) {
+            kept.bytes.extend_from_slice(&strings.bytes[start as usize..*end as usize]);
+        }
+        kept.ends.push(kept.bytes.len() as u32);
+        start = *end;
+    }
+    kept
+}
+
+/// Values of some rows of one field.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Column {
+    /// i64, u64 or the bits of f64.
+    Words(Vec<u64>),
+    /// Booleans, one bit a row.
+    Bits(Vec<u64>),
+    /// Strings.
+    Text(Text),
+    /// Every row is null.
+    Nothing,
+}
+
+/// The rows `wanted` of a block of `total` rows of type `kind`, and their validity if some are null.
+pub fn decode(
+    bytes: &[u8],
+    kind: FieldType,
+    total: usize,
+    wanted: Range<usize>,
+) -> Decoded<(Column, Option<Vec<u64>>)> {
+    if wanted.end > total || wanted.start > wanted.end {
+        return Err(Damaged("rows wanted past the end of a block"));
+    }
+    let mut cursor = Cursor::new(bytes);
+    let [stored, with_validity, ..] = cursor.array::<8>()?;
+    let expected = match kind {
+        FieldType::Int | FieldType::UInt => WORDS,
+        FieldType::Float => FLOATS,
+        FieldType::Bool => BITS,
+        FieldType::String => TEXT,
+    };
+    if stored == NOTHING {
+        return Ok((Column::Nothing, None));
+    }
+    if stored != expected || with_validity > 1 {
+        return Err(Damaged("block is of another type than its column"));
+    }
+    let rows = wanted.len();
+    let validity = match with_validity {
+        0 => None,
+        _ => Some(bitmap::slice(&bitmap::decode(&mut cursor, total)?, wanted.start, rows)),
+    };
+    let column = match stored {
+        BITS => Column::Bits(bitmap::slice(&bitmap::decode(&mut cursor, total)?, wanted.start, rows)),
+        TEXT => Column::Text(text::decode(&mut cursor, total, wanted)?),
+        _ => {
+            let mut words = Vec::new();
+            if stored == FLOATS {
+                float::decode(&mut cursor, total, wanted, &mut words)?;
+            } else {
+                integer::decode(&mut cursor, total, wanted, &mut words)?;
+            }
+            Column::Words(words)
+        }
+    };
+    Ok((column, validity))
+}

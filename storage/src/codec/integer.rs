@@ -1,0 +1,456 @@
+//! Integers (and anything that is 64 bits wide): vectors of up to [`VECTOR`] words, each stored as it packs best.
+//!
+//! Guarantee: any sequence of words comes back exactly; all arithmetic wraps, so i64 and u64 are the same here.
+//!
+//! One vector is
+//!
+//! ```text
+//! order u8 | width u8 | exception bytes u8 | 0 | exceptions u16 | 0 u16 | first u64 | base u64
+//! packed words, `width` bits for each value
+//! position u16 of each exception, then the value of each in `exception bytes` bytes, padded to 8
+//! ```
+//!
+//! 1. `order` says what is packed: the words (0), their differences (1) or the differences of those (2). Differencing
+//!    starts anew in every vector from `first`, so vectors decode independently.
+//! 2. What is packed is `word - base`, `width` bits of it. Words that do not fit (a counter's reset, the first row of
+//!    the next series among small differences) are exceptions, kept apart as signed distance to `base`.
+//! 3. Constants and long runs need no codec of their own: they are width 0 with order 0, or 1 and exceptions.
+//!
+//! [`fit`] decides base, width and exceptions, [`choose`] the order. Plain words win unless differences save a
+//! quarter: they decode faster and a single row can be had alone.
+
+use std::ops::Range;
+
+use super::pack::{pack, packed_bytes, unpack};
+use super::{Cursor, Damaged, Decoded, VECTOR};
+
+/// Bytes before the packed words.
+const HEADER_BYTES: usize = 24;
+
+/// How one vector's words are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fit {
+    /// Taken off every word.
+    pub base: u64,
+    /// Bits kept of each word.
+    pub width: u32,
+    /// Words that do not fit.
+    pub exceptions: usize,
+    /// Bytes of one exception's distance to `base`.
+    pub exception_bytes: u32,
+    /// Size of the vector.
+    pub bytes: usize,
+}
+
+/// How one vector is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// How often differences are taken.
+    pub order: u8,
+    /// How what remains is packed.
+    pub fit: Fit,
+}
+
+/// Memory for the differences of a vector, kept between calls.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    first_order: Vec<u64>,
+    second_order: Vec<u64>,
+}
+
+fn bits(value: u64) -> u32 {
+    64 - value.leading_zeros()
+}
+
+fn zigzag(value: u64) -> u64 {
+    (value << 1) ^ (((value as i64) >> 63) as u64)
+}
+
+fn vector_bytes(values: usize, width: u32, exceptions: usize, exception_bytes: u32) -> usize {
+    HEADER_BYTES
+        + packed_bytes(values, width)
+        + (exceptions * (2 + exception_bytes as usize)).next_multiple_of(8)
+}
+
+/// The cheapest packing of `words`: the exact range, or a window around the middle with exceptions outside.
+pub fn fit(words: &[u64]) -> Fit {
+    let (mut min, mut max) = (i64::MAX, i64::MIN);
+    for &word in words {
+        min = min.min(word as i64);
+        max = max.max(word as i64);
+    }
+    if words.is_empty() {
+        return Fit { base: 0, width: 0, exceptions: 0, exception_bytes: 0, bytes: HEADER_BYTES };
+    }
+    let width = bits(max.wrapping_sub(min) as u64);
+    let range =
+        Fit { base: min as u64, width, exceptions: 0, exception_bytes: 0, bytes: vector_bytes(words.len(), width, 0, 0) };
+    if width == 0 {
+        return range;
+    }
+    let center = middle(words);
+    // counts[w]: words whose distance to the centre needs exactly w bits as a signed number.
+    let mut counts = [0usize; 65];
+    for word in words {
+        counts[bits(zigzag(word.wrapping_sub(center))) as usize] += 1;
+    }
+    let widest = (0..=64).rev().find(|&w| counts[w as usize] > 0).unwrap_or(0);
+    // The distance to `base` = centre - 2^(w - 1) can need one bit more than the distance to the centre.
+    let exception_bytes = (widest as u32 + 1).div_ceil(8).min(8);
+    let mut best = range;
+    let mut exceptions = 0;
+    for width in (0..widest.min(63)).rev() {
+        exceptions += counts[width as usize + 1];
+        if exceptions * 2 > words.len() {
+            break;
+        }
+        let bytes = vector_bytes(words.len(), width, exceptions, exception_bytes);
+        if bytes < best.bytes {
+            let half = if width == 0 { 0 } else { 1u64 << (width - 1) };
+            best = Fit { base: center.wrapping_sub(half), width, exceptions, exception_bytes, bytes };
+        }
+    }
+    best
+}
+
+/// A typical word: the median of a sample.
+fn middle(words: &[u64]) -> u64 {
+    /// Enough that a few outliers do not carry the median away.
+    const SAMPLE: usize = 33;
+    let mut sample = [0u64; SAMPLE];
+    let taken = words.len().min(SAMPLE);
+    for (i, slot) in sample[..taken].iter_mut().enumerate() {
+        *slot = words[i * words.len() / taken];
+    }
+    let sample = &mut sample[..taken];
+    sample.sort_unstable_by_key(|word| *word as i64);
+    sample[taken / 2]
+}
+
+fn differences(words: &[u64], out: &mut Vec<u64>) {
+    out.clear();
+    out.push(0);
+    out.extend(words.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
+}
+
+/// Whether differences of `bytes` are worth their slower decoding against `plain`.
+fn saves_a_quarter(bytes: usize, plain: usize) -> bool {
+    bytes * 4 <= plain * 3
+}
+
+/// Decides how to store `words`; leaves what is to be packed in `scratch` when the order is not 0.
+pub fn choose(words: &[u64], scratch: &mut Scratch) -> Choice {
+    let plain = Choice { order: 0, fit: fit(words) };
+    if words.len() < 4 || plain.fit.width == 0 && plain.fit.exceptions == 0 {
+        return plain;
+    }
+    differences(words, &mut scratch.first_order);
+    let first_order = Choice { order: 1, fit: fit(&scratch.first_order) };
+    let best = if saves_a_quarter(first_order.fit.bytes, plain.fit.bytes) { first_order } else { plain };
+    if first_order.fit.width < 4 {
+        // Second differences of small first differences are wider than they: noise, not a trend.
+        return best;
+    }
+    differences(&scratch.first_order, &mut scratch.second_order);
+    let second_order = Choice { order: 2, fit: fit(&scratch.second_order) };
+    if saves_a_quarter(second_order.fit.bytes, best.fit.bytes) { second_order } else { best }
+}
+
+/// Appends a block of any number of words.
+pub fn encode(words: &[u64], scratch: &mut Scratch, out: &mut Vec<u8>) {
+    for vector in words.chunks(VECTOR) {
+        encode_vector(vector, scratch, out);
+    }
+}
+
+/// Appends one vector of at most [`VECTOR`] words.
+pub fn encode_vector(words: &[u64], scratch: &mut Scratch, out: &mut Vec<u8>) {
+    debug_assert!(words.len() <= VECTOR, "one vector at a time");
+    let choice = choose(words, scratch);
+    let start = out.len();
+    let Fit { base, width, exceptions, exception_bytes, bytes } = choice.fit;
+    out.extend_from_slice(&[choice.order, width as u8, exception_bytes as u8, 0]);
+    out.extend_from_slice(&(exceptions as u32).to_le_bytes());
+    out.extend_from_slice(&words.first().copied().unwrap_or(0).to_le_bytes());
+    out.extend_from_slice(&base.to_le_bytes());
+    let packed = match choice.order {
+        0 => words,
+        1 => &scratch.first_order,
+        _ => &scratch.second_order,
+    };
+    pack(packed, base, width, out);
+    if exceptions > 0 {
+        let fits = |word: u64| width >= 64 || word.wrapping_sub(base) >> width == 0;
+        for (position, word) in packed.iter().enumerate() {
+            if !fits(*word) {
+                out.extend_from_slice(&(position as u16).to_le_bytes());
+            }
+        }
+        for word in packed {
+            if !fits(*word) {
+                out.extend_from_slice(&word.wrapping_sub(base).to_le_bytes()[..exception_bytes as usize]);
+            }
+        }
+        super::pad(out, start);
+    }
+    debug_assert_eq!(out.len() - start, bytes, "fit promised this size");
+}
+
+/// One vector as it stands in a block.
+#[derive(Debug, Clone, Copy)]
+struct Vector<'a> {
+    order: u8,
+    width: u32,
+    first: u64,
+    base: u64,
+    packed: &'a [u8],
+    positions: &'a [u8],
+    distances: &'a [u8],
+    exception_bytes: usize,
+}
+
+impl<'a> Vector<'a> {
+    fn read(cursor: &mut Cursor<'a>, values: usize) -> Decoded<Self> {
+        let [order, width, exception_bytes, _] = cursor.array()?;
+        let exceptions = cursor.u32()? as usize;
+        let first = cursor.u64()?;
+        let base = cursor.u64()?;
+        let (width, exception_bytes) = (u32::from(width), usize::from(exception_bytes));
+        if order > 2 || width > 64 || exception_bytes > 8 || exceptions > values {
+            return Err(Damaged("integer vector has an impossible header"));
+        }
+        let packed = cursor.take(packed_bytes(values, width))?;
+        let tail = cursor.take((exceptions * (2 + exception_bytes)).next_multiple_of(8))?;
+        let (positions, rest) = tail.split_at(exceptions * 2);
+        let distances = &rest[..exceptions * exception_bytes];
+        Ok(Self { order, width, first, base, packed, positions, distances, exception_bytes })
+    }
+
+    fn decode(&self, out: &mut [u64]) -> Decoded<()> {
+        unpack(self.packed, self.base, self.width, out)?;
+        if !self.positions.is_empty() {
+            self.patch(out)?;
+        }
+        for left in (0..self.order).rev() {
+            // The first difference of every order is 0; the last sum starts from the first word itself.
+            if let (0, Some(start)) = (left, out.first_mut()) {
+                *start = self.first;
+            }
+            prefix_sums(out);
+        }
+        Ok(())
+    }
+
+    fn patch(&self, out: &mut [u64]) -> Decoded<()> {
+        let (positions, _) = self.positions.as_chunks::<2>();
+        let spare = 64 - 8 * self.exception_bytes as u32;
+        for (i, position) in positions.iter().enumerate() {
+            let mut distance = [0u8; 8];
+            let from = i * self.exception_bytes;
+            distance[..self.exception_bytes].copy_from_slice(&self.distances[from..from + self.exception_bytes]);
+            let distance = if spare >= 64 { 0 } else { (u64::from_le_bytes(distance) << spare) as i64 >> spare };
+            let word = out
+                .get_mut(usize::from(u16::from_le_bytes(*position)))
+                .ok_or(Damaged("integer vector has an exception past its end"))?;
+            *word = self.base.wrapping_add(distance as u64);
+        }
+        Ok(())
+    }
+}
+
+/// Running sums, wrapping, in place.
+fn prefix_sums(words: &mut [u64]) {
+    let mut sum = 0u64;
+    for word in words {
+        sum = sum.wrapping_add(*word);
+        *word = sum;
+    }
+}
+
+/// Decodes one vector of `out.len()` words.
+pub(crate) fn decode_vector(cursor: &mut Cursor<'_>, out: &mut [u64]) -> Decoded<()> {
+    Vector::read(cursor, out.len())?.decode(out)
+}
+
+/// Skips one vector of `values` words.
+pub(crate) fn skip_vector(cursor: &mut Cursor<'_>, values: usize) -> Decoded<()> {
+    Vector::read(cursor, values).map(|_| ())
+}
+
+/// The vectors of a block of `total` values that hold the values `wanted`: calls `each` with a cursor and the length
+/// of every vector in turn, and whether it is wanted.
+pub(crate) fn for_vectors(
+    total: usize,
+    wanted: &Range<usize>,
+    mut each: impl FnMut(usize, bool) -> Decoded<()>,
+) -> Decoded<()> {
+    let mut start = 0;
+    while start < wanted.end {
+        let length = VECTOR.min(total - start);
+        each(length, start + length > wanted.start)?;
+        start += length;
+    }
+    Ok(())
+}
+
+/// Appends the values `wanted` of a block of `total` words to `out`; other vectors are not decoded.
+pub(crate) fn decode(cursor: &mut Cursor<'_>, total: usize, wanted: Range<usize>, out: &mut Vec<u64>) -> Decoded<()> {
+    decode_vectors(total, wanted, out, |slice| match slice {
+        Some(out) => decode_vector(cursor, out),
+        None => skip_vector(cursor, VECTOR),
+    })
+}
+
+/// Drives a vector decoder over a block and leaves exactly `wanted` appended to `out`. `vector` gets the slice to
+/// fill, or `None` for a whole vector to skip.
+pub(crate) fn decode_vectors(
+    total: usize,
+    wanted: Range<usize>,
+    out: &mut Vec<u64>,
+    mut vector: impl FnMut(Option<&mut [u64]>) -> Decoded<()>,
+) -> Decoded<()> {
+    if wanted.end > total || wanted.start > wanted.end {
+        return Err(Damaged("values wanted past the end of a block"));
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let first = wanted.start / VECTOR * VECTOR;
+    let kept = out.len();
+    let decoded = wanted.end.next_multiple_of(VECTOR).min(total) - first;
+    out.resize(kept + decoded, 0);
+    let mut filled = kept;
+    for_vectors(total, &wanted, |length, hit| {
+        if !hit {
+            return vector(None);
+        }
+        filled += length;
+        vector(Some(&mut out[filled - length..filled]))
+    })?;
+    let skip = wanted.start - first;
+    if skip > 0 {
+        out.copy_within(kept + skip.., kept);
+    }
+    out.truncate(kept + wanted.len());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(words: &[u64]) -> usize {
+        let mut bytes = vec![0xee; 3];
+        encode(words, &mut Scratch::default(), &mut bytes);
+        let bytes = &bytes[3..];
+        let mut cursor = Cursor::new(bytes);
+        let mut back = Vec::new();
+        decode(&mut cursor, words.len(), 0..words.len(), &mut back).unwrap();
+        assert_eq!(back, words);
+        assert!(cursor.rest().is_empty());
+        bytes.len()
+    }
+
+    fn shapes(rng: &mut fastrand::Rng, length: usize) -> Vec<Vec<u64>> {
+        let walk = |rng: &mut fastrand::Rng, step: i64| {
+            let mut at = rng.i64(..);
+            (0..length)
+                .map(|_| {
+                    at = at.wrapping_add(rng.i64(-step..=step));
+                    at as u64
+                })
+                .collect::<Vec<_>>()
+        };
+        vec![
+            vec![rng.u64(..); length],
+            (0..length).map(|_| rng.u64(..)).collect(),
+            (0..length).map(|_| rng.u64(0..100)).collect(),
+            (0..length as u64).map(|i| i * 10_000_000_000).collect(),
+            (0..length as u64).map(|i| u64::MAX - i * i).collect(),
+            walk(rng, 2),
+            walk(rng, 1 << 40),
+            (0..length).map(|_| if rng.u8(..) == 0 { rng.u64(..) } else { 7 }).collect(),
+            (0..length).map(|i| if i % 300 == 0 { i as u64 } else { (i / 300) as u64 }).collect(),
+            (0..length).map(|_| [i64::MIN, i64::MAX, 0, -1][rng.usize(0..4)] as u64).collect(),
+        ]
+    }
+
+    #[test]
+    fn shapes_round_trip() {
+        for seed in crate::testing::seeds() {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            for length in [0, 1, 2, 3, 17, 255, 256, 1023, 1024, 1025, 4096, 5000] {
+                for (shape, words) in shapes(&mut rng, length).iter().enumerate() {
+                    let bytes = round_trip(words);
+                    assert!(
+                        bytes <= words.len() * 8 + 24 * length.div_ceil(VECTOR) + 128,
+                        "seed {seed} shape {shape} length {length}: {bytes} bytes"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sizes_follow_the_shape() {
+        let constant = round_trip(&[42; 4096]);
+        assert_eq!(constant, 4 * HEADER_BYTES);
+        let line: Vec<u64> = (0..4096).map(|i| 1_600_000_000 + i * 10).collect();
+        assert!(round_trip(&line) <= 4 * (HEADER_BYTES + 16));
+        // A random walk by 16 series of 256 rows: differences of 3 bits, series starts as exceptions.
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut walk = Vec::new();
+        for _ in 0..16 {
+            let mut at = rng.i64(0..100);
+            for _ in 0..256 {
+                walk.push(at as u64);
+                at = (at + rng.i64(-3..=3)).clamp(0, 100);
+            }
+        }
+        assert!(round_trip(&walk) < 4096 / 2);
+        // Uniform values have no differences worth taking: random access stays.
+        let uniform: Vec<u64> = (0..1024).map(|_| rng.u64(0..100)).collect();
+        assert_eq!(choose(&uniform, &mut Scratch::default()).order, 0);
+    }
+
+    #[test]
+    fn any_range_decodes_alone() {
+        let mut rng = fastrand::Rng::with_seed(2);
+        for words in shapes(&mut rng, 4000) {
+            let mut bytes = Vec::new();
+            encode(&words, &mut Scratch::default(), &mut bytes);
+            for _ in 0..50 {
+                let from = rng.usize(0..=4000);
+                let to = rng.usize(from..=4000);
+                let mut back = vec![9];
+                decode(&mut Cursor::new(&bytes), 4000, from..to, &mut back).unwrap();
+                assert_eq!(back[0], 9);
+                assert_eq!(back[1..], words[from..to]);
+            }
+            assert!(decode(&mut Cursor::new(&bytes), 4000, 10..4001, &mut Vec::new()).is_err());
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error_or_other_values_never_a_panic() {
+        for seed in crate::testing::seeds() {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            for words in shapes(&mut rng, 1500) {
+                let mut bytes = Vec::new();
+                encode(&words, &mut Scratch::default(), &mut bytes);
+                for _ in 0..40 {
+                    let mut hurt = bytes.clone();
+                    // Headers are where damage hurts; aim half of the flips there.
+                    let at = if rng.bool() { rng.usize(0..HEADER_BYTES) } else { rng.usize(0..hurt.len()) };
+                    hurt[at] ^= 1 << rng.u32(0..8);
+                    let mut back = Vec::new();
+                    let _ = decode(&mut Cursor::new(&hurt), words.len(), 0..words.len(), &mut back);
+                    hurt.truncate(rng.usize(0..hurt.len()));
+                    back.clear();
+                    let short = decode(&mut Cursor::new(&hurt), words.len(), 0..words.len(), &mut back);
+                    assert!(short.is_err() || back.len() == words.len(), "seed {seed}");
+                }
+            }
+        }
+    }
+}
