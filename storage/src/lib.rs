@@ -9,11 +9,13 @@
 //! caller drives the futures on whatever executor it has.
 
 pub mod batch;
+pub mod cache;
 pub mod codec;
 pub mod disk;
 pub mod error;
 pub mod scan;
 pub mod schema;
+pub mod segment;
 #[cfg(test)]
 mod testing;
 

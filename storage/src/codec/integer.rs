@@ -67,9 +67,7 @@ fn zigzag(value: u64) -> u64 {
 }
 
 fn vector_bytes(values: usize, width: u32, exceptions: usize, exception_bytes: u32) -> usize {
-    HEADER_BYTES
-        + packed_bytes(values, width)
-        + (exceptions * (2 + exception_bytes as usize)).next_multiple_of(8)
+    HEADER_BYTES + packed_bytes(values, width) + (exceptions * (2 + exception_bytes as usize)).next_multiple_of(8)
 }
 
 /// The cheapest packing of `words`: the exact range, or a window around the middle with exceptions outside.
@@ -83,8 +81,13 @@ pub fn fit(words: &[u64]) -> Fit {
         return Fit { base: 0, width: 0, exceptions: 0, exception_bytes: 0, bytes: HEADER_BYTES };
     }
     let width = bits(max.wrapping_sub(min) as u64);
-    let range =
-        Fit { base: min as u64, width, exceptions: 0, exception_bytes: 0, bytes: vector_bytes(words.len(), width, 0, 0) };
+    let range = Fit {
+        base: min as u64,
+        width,
+        exceptions: 0,
+        exception_bytes: 0,
+        bytes: vector_bytes(words.len(), width, 0, 0),
+    };
     if width == 0 {
         return range;
     }
@@ -99,7 +102,7 @@ pub fn fit(words: &[u64]) -> Fit {
     let exception_bytes = (widest as u32 + 1).div_ceil(8).min(8);
     let mut best = range;
     let mut exceptions = 0;
-    for width in (0..widest.min(63)).rev() {
+    for width in (0..widest).rev() {
         exceptions += counts[width as usize + 1];
         if exceptions * 2 > words.len() {
             break;

@@ -101,7 +101,11 @@ pub fn unpack(bytes: &[u8], base: u64, width: u32, out: &mut [u64]) -> Decoded<(
         return Ok(());
     }
     let (words, _) = bytes.as_chunks::<8>();
-    if lanes(out.len()) == LANES { unpack_wide(words, base, width, out) } else { unpack_lanes::<1>(words, base, width, out) }
+    if lanes(out.len()) == LANES {
+        unpack_wide(words, base, width, out)
+    } else {
+        unpack_lanes::<1>(words, base, width, out)
+    }
     Ok(())
 }
 

@@ -192,8 +192,7 @@ mod tests {
         let rows = texts.len();
         for wanted in [0..rows, 0..0, rows / 3..rows / 2, rows.saturating_sub(1)..rows] {
             let text = decode(&mut Cursor::new(&bytes), rows, wanted.clone()).unwrap();
-            let back: Vec<&[u8]> =
-                text.offsets.windows(2).map(|w| &text.bytes[w[0] as usize..w[1] as usize]).collect();
+            let back: Vec<&[u8]> = text.offsets.windows(2).map(|w| &text.bytes[w[0] as usize..w[1] as usize]).collect();
             let expected: Vec<&[u8]> = texts[wanted].iter().map(String::as_bytes).collect();
             assert_eq!(back, expected);
         }

@@ -1,0 +1,203 @@
+//! Compressed stretches of segments in memory, shared by all scans of a shard.
+//!
+//! Guarantee: at most `bytes_max` bytes are kept (what a scan still uses lives on with it). An entry is an [`Extent`]:
+//! neighbouring blocks of one column, at most about a hundred kilobytes, verified block by block when they were read.
+//!
+//! Replacement is CLOCK: a hit only sets a mark; the hand takes marks away and evicts what has none, so that one pass
+//! over a large segment does not throw out what is asked for again and again faster than it comes back.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+
+/// Names an extent: a segment (by [`Cache::segment_id`]), a column's position, and the extent within the column.
+pub(crate) type Key = (u64, u32, u32);
+
+/// Blocks as read from a file.
+#[derive(Debug)]
+pub(crate) struct Extent {
+    /// Where `bytes` stand in the file.
+    pub(crate) offset: u64,
+    /// The bytes.
+    pub(crate) bytes: Vec<u8>,
+    /// Groups whose block in this extent does not match its checksum.
+    pub(crate) damaged: Vec<u32>,
+}
+
+/// Counts since the cache was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheStats {
+    /// Extents found.
+    pub hits: u64,
+    /// Extents that had to be read.
+    pub misses: u64,
+    /// Extents given up for others.
+    pub evictions: u64,
+    /// Bytes read from files.
+    pub read_bytes: u64,
+    /// Bytes held now.
+    pub bytes: u64,
+}
+
+/// A shard's cache.
+#[derive(Debug)]
+pub struct Cache {
+    bytes_max: u64,
+    next_segment: Cell<u64>,
+    inner: RefCell<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    slots: Vec<Slot>,
+    by_key: HashMap<Key, usize, rapidhash::fast::RandomState>,
+    hand: usize,
+    stats: CacheStats,
+}
+
+#[derive(Debug)]
+struct Slot {
+    key: Key,
+    extent: Rc<Extent>,
+    used: bool,
+}
+
+impl Cache {
+    /// A cache of at most `bytes_max` bytes.
+    pub fn new(bytes_max: u64) -> Rc<Self> {
+        Rc::new(Self { bytes_max, next_segment: Cell::new(0), inner: RefCell::default() })
+    }
+
+    /// Counts and size.
+    pub fn stats(&self) -> CacheStats {
+        self.inner.borrow().stats
+    }
+
+    /// A number for a segment that was opened, never given twice.
+    pub(crate) fn segment_id(&self) -> u64 {
+        let id = self.next_segment.get();
+        self.next_segment.set(id + 1);
+        id
+    }
+
+    pub(crate) fn get(&self, key: Key) -> Option<Rc<Extent>> {
+        let inner = &mut *self.inner.borrow_mut();
+        let Some(slot) = inner.by_key.get(&key).and_then(|at| inner.slots.get_mut(*at)) else {
+            inner.stats.misses += 1;
+            return None;
+        };
+        inner.stats.hits += 1;
+        slot.used = true;
+        Some(Rc::clone(&slot.extent))
+    }
+
+    /// Keeps `extent`, just read, unless it is larger than the whole cache.
+    pub(crate) fn insert(&self, key: Key, extent: &Rc<Extent>) {
+        let inner = &mut *self.inner.borrow_mut();
+        let bytes = extent.bytes.len() as u64;
+        inner.stats.read_bytes += bytes;
+        if bytes > self.bytes_max || inner.by_key.contains_key(&key) {
+            return;
+        }
+        while inner.stats.bytes + bytes > self.bytes_max {
+            inner.evict_one();
+        }
+        inner.stats.bytes += bytes;
+        inner.by_key.insert(key, inner.slots.len());
+        inner.slots.push(Slot { key, extent: Rc::clone(extent), used: false });
+    }
+
+    /// Drops everything of a segment that is closed.
+    pub(crate) fn forget(&self, segment: u64) {
+        let inner = &mut *self.inner.borrow_mut();
+        let mut at = 0;
+        while at < inner.slots.len() {
+            if inner.slots[at].key.0 == segment {
+                inner.remove(at);
+            } else {
+                at += 1;
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn evict_one(&mut self) {
+        loop {
+            if self.hand >= self.slots.len() {
+                self.hand = 0;
+            }
+            let slot = &mut self.slots[self.hand];
+            if std::mem::take(&mut slot.used) {
+                self.hand += 1;
+            } else {
+                self.remove(self.hand);
+                self.stats.evictions += 1;
+                return;
+            }
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        let slot = self.slots.swap_remove(at);
+        self.by_key.remove(&slot.key);
+        self.stats.bytes -= slot.extent.bytes.len() as u64;
+        if let Some(moved) = self.slots.get(at) {
+            self.by_key.insert(moved.key, at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(bytes: usize) -> Rc<Extent> {
+        Rc::new(Extent { offset: 0, bytes: vec![0; bytes], damaged: Vec::new() })
+    }
+
+    #[test]
+    fn the_bound_holds_and_what_is_used_stays() {
+        let cache = Cache::new(1000);
+        for i in 0..10 {
+            cache.insert((0, 0, i), &extent(100));
+        }
+        assert_eq!(cache.stats().bytes, 1000);
+        for _ in 0..3 {
+            assert!(cache.get((0, 0, 3)).is_some());
+            cache.insert((0, 1, 0), &extent(100));
+            cache.insert((0, 1, 1), &extent(100));
+            assert!(cache.get((0, 0, 3)).is_some(), "marked, so passed over");
+            assert_eq!(cache.stats().bytes, 1000);
+        }
+        cache.insert((0, 2, 0), &extent(1001));
+        assert!(cache.get((0, 2, 0)).is_none(), "larger than the cache");
+        cache.insert((7, 0, 0), &extent(950));
+        assert!(cache.stats().bytes <= 1000);
+        cache.forget(7);
+        assert!(cache.get((7, 0, 0)).is_none());
+        assert!(cache.stats().bytes <= 50);
+    }
+
+    #[test]
+    fn random_use_keeps_the_books() {
+        for seed in crate::testing::seeds() {
+            let mut rng = fastrand::Rng::with_seed(seed);
+            let cache = Cache::new(5000);
+            for _ in 0..5000 {
+                let key = (rng.u64(0..4), rng.u32(0..3), rng.u32(0..20));
+                if rng.u8(0..100) == 0 {
+                    cache.forget(key.0);
+                } else if cache.get(key).is_none() {
+                    cache.insert(key, &extent(rng.usize(1..900)));
+                }
+                let inner = cache.inner.borrow();
+                let held: usize = inner.slots.iter().map(|slot| slot.extent.bytes.len()).sum();
+                assert_eq!(inner.stats.bytes, held as u64, "seed {seed}");
+                assert!(held <= 5000 && inner.by_key.len() == inner.slots.len(), "seed {seed}");
+                assert!(inner.slots.iter().enumerate().all(|(at, slot)| inner.by_key[&slot.key] == at));
+            }
+        }
+    }
+}

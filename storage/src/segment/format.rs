@@ -1,0 +1,255 @@
+//! What stands around the blocks: header, footer, trailer.
+//!
+//! The header and the trailer are fixed and little-endian; the footer is an rkyv archive, checked by checksum and by
+//! bytecheck, then by [`Footer::check`] for what bytecheck cannot know. A file's length is a multiple of
+//! [`DISK_ALIGN`]; the trailer is its last [`TRAILER_BYTES`] bytes.
+
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::codec::{BLOCK_VALUES_MAX, Cursor, Damaged, Decoded};
+use crate::disk::DISK_ALIGN;
+use crate::schema::FieldType;
+
+use super::{Statistics, Summary};
+
+/// Version of the format, in header, trailer and [`SegmentMeta`](super::SegmentMeta).
+pub const VERSION: u32 = 1;
+
+const MAGIC: [u8; 8] = *b"TIDESEG\n";
+
+/// Bytes of the header; the first block follows.
+pub(super) const HEADER_BYTES: usize = 64;
+
+/// Bytes of the trailer.
+pub(super) const TRAILER_BYTES: usize = 40;
+
+/// Longest footer believed: 4 million blocks.
+const FOOTER_BYTES_MAX: u64 = 1 << 28;
+
+/// Where a block lies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(super) struct Place {
+    pub(super) offset: u64,
+    pub(super) length: u32,
+    pub(super) crc: u32,
+}
+
+/// A group of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(super) struct Group {
+    pub(super) rows: u32,
+    pub(super) runs: u32,
+    pub(super) series_min: u32,
+    pub(super) series_max: u32,
+    pub(super) time_min: i64,
+    pub(super) time_max: i64,
+    pub(super) index: Place,
+    pub(super) times: Place,
+    /// Whether the time block is empty because all runs are evenly spaced.
+    pub(super) regular: bool,
+}
+
+/// A column's block of one group. Numbers are the bits of the column's type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(super) struct Block {
+    pub(super) place: Place,
+    pub(super) nulls: u32,
+    pub(super) summarized: bool,
+    pub(super) min: u64,
+    pub(super) max: u64,
+    pub(super) sum: u64,
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+/// A field and its blocks, one a group.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(super) struct Column {
+    pub(super) id: u16,
+    pub(super) kind: u8,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// Everything about a segment but its values.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub(super) struct Footer {
+    pub(super) table: u32,
+    pub(super) partition_start: i64,
+    pub(super) rows: u64,
+    pub(super) groups: Vec<Group>,
+    /// Ascending by id.
+    pub(super) columns: Vec<Column>,
+}
+
+impl Block {
+    pub(super) fn new(place: Place, nulls: usize, statistics: &Statistics) -> Self {
+        let (summarized, [min, max, sum, first, last]) = match statistics {
+            Statistics::None => (false, [0; 5]),
+            Statistics::Int(s) => (true, [s.min, s.max, s.sum, s.first, s.last].map(|n| n as u64)),
+            Statistics::UInt(s) => (true, [s.min, s.max, s.sum, s.first, s.last]),
+            Statistics::Float(s) => (true, [s.min, s.max, s.sum, s.first, s.last].map(f64::to_bits)),
+        };
+        Self { place, nulls: nulls as u32, summarized, min, max, sum, first, last }
+    }
+
+    pub(super) fn statistics(&self, kind: FieldType) -> Statistics {
+        let Self { min, max, sum, first, last, .. } = *self;
+        if !self.summarized {
+            return Statistics::None;
+        }
+        match kind {
+            FieldType::Int => {
+                let [min, max, sum, first, last] = [min, max, sum, first, last].map(|n| n as i64);
+                Statistics::Int(Summary { min, max, sum, first, last })
+            }
+            FieldType::UInt => Statistics::UInt(Summary { min, max, sum, first, last }),
+            FieldType::Float => {
+                let [min, max, sum, first, last] = [min, max, sum, first, last].map(f64::from_bits);
+                Statistics::Float(Summary { min, max, sum, first, last })
+            }
+            FieldType::Bool | FieldType::String => Statistics::None,
+        }
+    }
+}
+
+impl Column {
+    pub(super) fn field_type(&self) -> Option<FieldType> {
+        Some(match self.kind {
+            0 => FieldType::Int,
+            1 => FieldType::UInt,
+            2 => FieldType::Float,
+            3 => FieldType::Bool,
+            4 => FieldType::String,
+            _ => return None,
+        })
+    }
+}
+
+/// The number that stands for a type in a footer.
+pub(super) fn kind_of(kind: FieldType) -> u8 {
+    match kind {
+        FieldType::Int => 0,
+        FieldType::UInt => 1,
+        FieldType::Float => 2,
+        FieldType::Bool => 3,
+        FieldType::String => 4,
+    }
+}
+
+impl Footer {
+    /// What a reader relies on: blocks lie before `footer_offset`, in order within a column; groups are not empty, not
+    /// too large and ascend by series.
+    pub(super) fn check(&self, footer_offset: u64) -> Decoded<()> {
+        let inside = |place: &Place, after: &mut u64| {
+            let end = place.offset.saturating_add(u64::from(place.length));
+            let ok = place.offset >= *after && end <= footer_offset;
+            *after = end;
+            if ok { Ok(()) } else { Err(Damaged("footer names a block outside of its place")) }
+        };
+        let (mut rows, mut series) = (0, 0);
+        let (mut index_end, mut times_end) = (HEADER_BYTES as u64, HEADER_BYTES as u64);
+        for group in &self.groups {
+            let possible = group.rows as usize <= BLOCK_VALUES_MAX && (1..=group.rows).contains(&group.runs);
+            let ordered = series <= group.series_min && group.series_min <= group.series_max;
+            if !possible || !ordered || group.time_min > group.time_max {
+                return Err(Damaged("footer has a group that cannot be"));
+            }
+            series = group.series_max;
+            rows += u64::from(group.rows);
+            inside(&group.index, &mut index_end)?;
+            inside(&group.times, &mut times_end)?;
+        }
+        if rows != self.rows {
+            return Err(Damaged("footer has groups of another number of rows than it says"));
+        }
+        let mut previous = None;
+        for column in &self.columns {
+            if column.field_type().is_none()
+                || previous.is_some_and(|id| id >= column.id)
+                || column.blocks.len() != self.groups.len()
+            {
+                return Err(Damaged("footer has a column that cannot be"));
+            }
+            previous = Some(column.id);
+            let mut end = HEADER_BYTES as u64;
+            for (block, group) in column.blocks.iter().zip(&self.groups) {
+                inside(&block.place, &mut end)?;
+                if block.nulls > group.rows {
+                    return Err(Damaged("footer has a block of more nulls than rows"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The first bytes of a file: enough to say what it is when its end is lost.
+pub(super) fn header(table: u32, partition_start: i64) -> [u8; HEADER_BYTES] {
+    let mut out = [0; HEADER_BYTES];
+    out[..8].copy_from_slice(&MAGIC);
+    out[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    out[12..16].copy_from_slice(&table.to_le_bytes());
+    out[16..24].copy_from_slice(&partition_start.to_le_bytes());
+    let crc = crc32c::crc32c(&out[..24]);
+    out[24..28].copy_from_slice(&crc.to_le_bytes());
+    out
+}
+
+/// Where and how long the footer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trailer {
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    pub(super) crc: u32,
+}
+
+/// Why a trailer cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum TrailerError {
+    /// It is not one.
+    Damaged(Damaged),
+    /// It is one of another version.
+    Version(u32),
+}
+
+impl Trailer {
+    pub(super) fn encode(self) -> [u8; TRAILER_BYTES] {
+        let mut out = [0; TRAILER_BYTES];
+        out[..8].copy_from_slice(&self.offset.to_le_bytes());
+        out[8..16].copy_from_slice(&self.length.to_le_bytes());
+        out[16..20].copy_from_slice(&self.crc.to_le_bytes());
+        out[24..28].copy_from_slice(&VERSION.to_le_bytes());
+        out[28..36].copy_from_slice(&MAGIC);
+        let crc = crc32c::crc32c(&out[..36]);
+        out[36..].copy_from_slice(&crc.to_le_bytes());
+        out
+    }
+
+    /// Of a file of `file_bytes` bytes that ends with `bytes`.
+    pub(super) fn decode(bytes: &[u8], file_bytes: u64) -> Result<Self, TrailerError> {
+        let damaged = |reason| TrailerError::Damaged(Damaged(reason));
+        let read = || -> Decoded<(Self, u32, [u8; 8], u32)> {
+            let mut cursor = Cursor::new(bytes);
+            let (offset, length, crc) = (cursor.u64()?, cursor.u64()?, cursor.u32()?);
+            cursor.u32()?;
+            Ok((Self { offset, length, crc }, cursor.u32()?, cursor.array()?, cursor.u32()?))
+        };
+        let (trailer, version, magic, crc) = read().map_err(TrailerError::Damaged)?;
+        if magic != MAGIC {
+            return Err(damaged("file does not end as a segment does"));
+        }
+        if bytes.get(..36).map(crc32c::crc32c) != Some(crc) {
+            return Err(damaged("trailer does not match its checksum"));
+        }
+        if version != VERSION {
+            return Err(TrailerError::Version(version));
+        }
+        let end = trailer.offset.checked_add(trailer.length);
+        if trailer.length > FOOTER_BYTES_MAX || end.is_none_or(|end| end + TRAILER_BYTES as u64 > file_bytes) {
+            return Err(damaged("trailer points past the end of the file"));
+        }
+        Ok(trailer)
+    }
+}
+
+const _: () = assert!(TRAILER_BYTES <= DISK_ALIGN, "the trailer lies in the last aligned block");

@@ -1,0 +1,269 @@
+//! Reading a segment: the footer once, blocks through the cache.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::format::{Block, Footer, Group, HEADER_BYTES, Place, TRAILER_BYTES, Trailer, TrailerError, VERSION};
+use super::index::{self, IndexRun};
+use super::{SegmentMeta, Statistics};
+use crate::cache::{Cache, Extent};
+use crate::codec::Damaged;
+use crate::codec::column::{self, Column};
+use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
+use crate::error::{Error, Result};
+use crate::schema::{ColumnId, FieldType};
+
+/// Neighbouring blocks of a column are read and cached together up to this size: a read this long costs about twice
+/// one of 4 KiB on an NVMe disk, and a query for one series pays it for one block.
+const EXTENT_BYTES: u64 = 128 << 10;
+
+/// Positions of the pseudo columns in the cache's keys; fields follow.
+const INDEX_LANE: u32 = 0;
+const TIMES_LANE: u32 = 1;
+const FIELD_LANES: u32 = 2;
+
+/// An open segment. Its footer stays in memory, its blocks come and go through the cache.
+#[derive(Debug)]
+pub struct Segment<D: Disk> {
+    file: D::File,
+    path: PathBuf,
+    footer: Footer,
+    /// For each lane, the first group of each extent.
+    extents: Vec<Vec<u32>>,
+    cache: Rc<Cache>,
+    id: u64,
+    meta: SegmentMeta,
+}
+
+/// A verified block, kept alive by its extent.
+#[derive(Debug, Clone)]
+struct BlockBytes {
+    extent: Rc<Extent>,
+    from: usize,
+    length: usize,
+}
+
+impl BlockBytes {
+    fn bytes(&self) -> &[u8] {
+        &self.extent.bytes[self.from..self.from + self.length]
+    }
+}
+
+impl<D: Disk> Segment<D> {
+    /// Opens the segment at `path`, which `meta` describes.
+    pub async fn open(disk: &D, path: &Path, meta: &SegmentMeta, cache: Rc<Cache>) -> Result<Rc<Self>> {
+        if meta.version != VERSION {
+            return Err(incompatible(path, meta.version));
+        }
+        let file = disk.open(path, OpenMode::Read).await?;
+        let length = file.length().await?;
+        if length != meta.bytes {
+            let reason = format!("it has {length} bytes where the manifest says {}", meta.bytes);
+            return Err(Error::corrupt(path, length.min(meta.bytes), reason));
+        }
+        let trailer_offset = length.saturating_sub(TRAILER_BYTES as u64);
+        let bytes = read_range::<D>(&file, path, trailer_offset, length).await?;
+        let trailer = Trailer::decode(&bytes, length).map_err(|error| match error {
+            TrailerError::Damaged(Damaged(reason)) => Error::corrupt(path, trailer_offset, reason),
+            TrailerError::Version(version) => incompatible(path, version),
+        })?;
+        let bytes = read_range::<D>(&file, path, trailer.offset, trailer.offset + trailer.length).await?;
+        let damaged = |reason: &str| Error::corrupt(path, trailer.offset, reason);
+        if crc32c::crc32c(&bytes) != trailer.crc {
+            return Err(damaged("footer does not match its checksum"));
+        }
+        let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(bytes.len());
+        aligned.extend_from_slice(&bytes);
+        let footer = rkyv::from_bytes::<Footer, rkyv::rancor::Error>(&aligned)
+            .map_err(|error| damaged(&format!("footer is not an archive: {error}")))?;
+        footer.check(trailer.offset).map_err(|Damaged(reason)| damaged(reason))?;
+        if footer.rows != meta.rows {
+            return Err(damaged("footer has another number of rows than the manifest"));
+        }
+        let index = extents(footer.groups.iter().map(|group| group.index));
+        let times = extents(footer.groups.iter().map(|group| group.times));
+        let fields = footer.columns.iter().map(|column| extents(column.blocks.iter().map(|block| block.place)));
+        let extents = [index, times].into_iter().chain(fields).collect();
+        let id = cache.segment_id();
+        Ok(Rc::new(Self { file, path: path.to_owned(), footer, extents, cache, id, meta: meta.clone() }))
+    }
+
+    /// What the manifest says of it.
+    pub fn meta(&self) -> &SegmentMeta {
+        &self.meta
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fields it has, ascending by id.
+    pub fn columns(&self) -> impl Iterator<Item = (ColumnId, FieldType)> {
+        self.footer.columns.iter().filter_map(|column| Some((ColumnId(column.id), column.field_type()?)))
+    }
+
+    pub(crate) fn groups(&self) -> usize {
+        self.footer.groups.len()
+    }
+
+    pub(crate) fn group(&self, group: usize) -> GroupInfo {
+        let Group { rows, runs, series_min, series_max, time_min, time_max, .. } = self.footer.groups[group];
+        GroupInfo { rows: rows as usize, runs: runs as usize, series_min, series_max, time_min, time_max }
+    }
+
+    /// Position of a field, if the segment has it.
+    pub(crate) fn field(&self, id: ColumnId) -> Option<usize> {
+        self.footer.columns.binary_search_by_key(&id.0, |column| column.id).ok()
+    }
+
+    /// What is known of a block without reading it: nulls, and statistics of the rest.
+    pub(crate) fn statistics(&self, field: usize, group: usize) -> (u32, Statistics) {
+        let column = &self.footer.columns[field];
+        let block = &column.blocks[group];
+        (block.nulls, column.field_type().map_or(Statistics::None, |kind| block.statistics(kind)))
+    }
+
+    /// The runs of a group.
+    pub(crate) async fn index(&self, group: usize) -> Result<Vec<IndexRun>> {
+        let info = self.group(group);
+        let place = self.footer.groups[group].index;
+        let block = self.block(INDEX_LANE, group, place).await?;
+        let runs = index::decode(block.bytes(), info.runs, info.rows).map_err(|e| self.damaged(place, e))?;
+        let (first, last) = (runs.first().map(|run| run.series.0), runs.last().map(|run| run.series.0));
+        if first != Some(info.series_min) || last != Some(info.series_max) {
+            return Err(self.damaged(place, Damaged("index block holds other series than its footer says")));
+        }
+        Ok(runs)
+    }
+
+    /// The times of a group with these runs.
+    pub(crate) async fn times(&self, group: usize, runs: &[IndexRun]) -> Result<Vec<i64>> {
+        let Group { times: place, rows, .. } = self.footer.groups[group];
+        let decoded = if place.length == 0 {
+            index::decode_times(&[], runs, rows as usize)
+        } else {
+            let block = self.block(TIMES_LANE, group, place).await?;
+            index::decode_times(block.bytes(), runs, rows as usize)
+        };
+        decoded.map_err(|e| self.damaged(place, e))
+    }
+
+    /// Rows `rows` of a field of a group, with their validity if some are null.
+    pub(crate) async fn values(
+        &self,
+        field: usize,
+        group: usize,
+        rows: std::ops::Range<usize>,
+    ) -> Result<(Column, Option<Vec<u64>>)> {
+        let column = &self.footer.columns[field];
+        let Block { place, .. } = column.blocks[group];
+        let Some(kind) = column.field_type() else {
+            return Err(self.damaged(place, Damaged("column of an unknown type")));
+        };
+        let block = self.block(FIELD_LANES + field as u32, group, place).await?;
+        let total = self.footer.groups[group].rows as usize;
+        column::decode(block.bytes(), kind, total, rows).map_err(|e| self.damaged(place, e))
+    }
+
+    fn damaged(&self, place: Place, error: Damaged) -> Error {
+        Error::corrupt(&self.path, place.offset, error.0)
+    }
+
+    async fn block(&self, lane: u32, group: usize, place: Place) -> Result<BlockBytes> {
+        let firsts = &self.extents[lane as usize];
+        let extent_number = firsts.partition_point(|first| *first as usize <= group).saturating_sub(1);
+        let key = (self.id, lane, extent_number as u32);
+        let extent = match self.cache.get(key) {
+            Some(extent) => extent,
+            None => {
+                let extent = Rc::new(self.read_extent(lane, extent_number).await?);
+                self.cache.insert(key, &extent);
+                extent
+            }
+        };
+        if extent.damaged.contains(&(group as u32)) {
+            return Err(self.damaged(place, Damaged("block does not match its checksum")));
+        }
+        let from = (place.offset - extent.offset) as usize;
+        Ok(BlockBytes { extent, from, length: place.length as usize })
+    }
+
+    /// Reads an extent and notes which of its blocks are damaged.
+    async fn read_extent(&self, lane: u32, number: usize) -> Result<Extent> {
+        let firsts = &self.extents[lane as usize];
+        let first = firsts[number] as usize;
+        let past = firsts.get(number + 1).map_or(self.footer.groups.len(), |next| *next as usize);
+        let place = |group: usize| match lane {
+            INDEX_LANE => self.footer.groups[group].index,
+            TIMES_LANE => self.footer.groups[group].times,
+            field => self.footer.columns[(field - FIELD_LANES) as usize].blocks[group].place,
+        };
+        let last = place(past - 1);
+        let offset = place(first).offset;
+        let bytes = read_range::<D>(&self.file, &self.path, offset, last.offset + u64::from(last.length)).await?;
+        let damaged = (first..past)
+            .filter(|group| {
+                let place = place(*group);
+                let from = (place.offset - offset) as usize;
+                crc32c::crc32c(&bytes[from..from + place.length as usize]) != place.crc
+            })
+            .map(|group| group as u32)
+            .collect();
+        Ok(Extent { offset, bytes, damaged })
+    }
+}
+
+impl<D: Disk> Drop for Segment<D> {
+    fn drop(&mut self) {
+        self.cache.forget(self.id);
+    }
+}
+
+/// A group as the footer tells it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct GroupInfo {
+    pub(crate) rows: usize,
+    pub(crate) runs: usize,
+    pub(crate) series_min: u32,
+    pub(crate) series_max: u32,
+    pub(crate) time_min: i64,
+    pub(crate) time_max: i64,
+}
+
+fn incompatible(path: &Path, version: u32) -> Error {
+    let reason = format!("segment of format version {version}; this build reads version {VERSION}");
+    Error::Incompatible { path: path.to_owned(), reason }
+}
+
+/// The first group of each extent, for a lane whose blocks lie at `places`.
+fn extents(places: impl Iterator<Item = Place>) -> Vec<u32> {
+    let mut firsts = Vec::new();
+    let mut start = 0;
+    for (group, place) in places.enumerate() {
+        let end = place.offset + u64::from(place.length);
+        if firsts.is_empty() || end - start > EXTENT_BYTES {
+            firsts.push(group as u32);
+            start = place.offset;
+        }
+    }
+    firsts
+}
+
+/// Bytes `from..to` of the file, all of which must be there.
+async fn read_range<D: Disk>(file: &D::File, path: &Path, from: u64, to: u64) -> Result<Vec<u8>> {
+    const ALIGN: u64 = DISK_ALIGN as u64;
+    debug_assert!(HEADER_BYTES as u64 <= ALIGN, "nothing is read before the first block");
+    let mut bytes = Vec::with_capacity(to.saturating_sub(from) as usize);
+    let mut at = from / ALIGN * ALIGN;
+    while at < to {
+        let length = (to - at).next_multiple_of(ALIGN).min(IO_BYTES_MAX as u64);
+        let buffer = file.read(at, length as usize).await?;
+        let skip = from.saturating_sub(at) as usize;
+        let end = (to - at).min(length) as usize;
+        let part = buffer.as_ref().get(skip..end).ok_or_else(|| Error::corrupt(path, at, "file ends early"))?;
+        bytes.extend_from_slice(part);
+        at += length;
+    }
+    Ok(bytes)
+}
