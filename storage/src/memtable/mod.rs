@@ -1,0 +1,184 @@
+//! Rows that are in the log but not yet in a segment, one set of append-only columns per table.
+//!
+//! Rows stand in the order they came in. Appending a batch is a bulk copy per column; all order is made when it is
+//! wanted: [`sort`] gives the rows of a flush or a scan by (series, time), newest value of each field winning, and
+//! [`view`] hands them on, as columns to the segment writer or as arrow chunks to a scan.
+
+mod column;
+mod sort;
+mod view;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use crate::batch::BatchColumn;
+use crate::error::{Error, Result};
+use crate::schema::{ColumnId, TableId};
+use column::Column;
+
+pub(crate) use sort::{Order, Sorter};
+pub(crate) use view::{PartitionRows, chunk, partition_of, split_partitions};
+
+/// Rows of all tables since the last flush.
+#[derive(Debug, Default)]
+pub(crate) struct Memtable {
+    tables: BTreeMap<TableId, TableRows>,
+    rows: u64,
+    bytes: u64,
+    reserved: u64,
+}
+
+/// Rows of one table.
+#[derive(Debug)]
+pub(crate) struct TableRows {
+    series: Vec<u32>,
+    time: Vec<i64>,
+    columns: Vec<Column>,
+    time_min: i64,
+    time_max: i64,
+}
+
+/// Rows to append: those of a batch in `rows`, with the shard's series ids.
+#[derive(Debug, Clone)]
+pub(crate) struct NewRows<'a> {
+    pub(crate) series: &'a [u32],
+    pub(crate) time: &'a [i64],
+    pub(crate) columns: &'a [BatchColumn],
+    pub(crate) rows: Range<usize>,
+}
+
+impl Memtable {
+    /// An empty memtable for the tables of `used`, with the memory that their rows took.
+    pub(crate) fn reuse(used: Self) -> Self {
+        let mut tables = used.tables;
+        tables.values_mut().for_each(TableRows::clear);
+        let reserved = tables.values().map(TableRows::reserved).sum();
+        Self { tables, rows: 0, bytes: 0, reserved }
+    }
+
+    /// An error when columns of `new` have another type than here; what is checked can be appended.
+    pub(crate) fn check(&self, table: TableId, new: &NewRows<'_>) -> Result<()> {
+        let Some(rows) = self.tables.get(&table) else { return Ok(()) };
+        for column in new.columns {
+            let (is, was) = (column.values.kind(), rows.columns.iter().find(|c| c.id() == column.id).map(Column::kind));
+            if let Some(was) = was.filter(|was| *was != is) {
+                let reason = format!("column {} of table {} holds {was:?}, not {is:?}", column.id.0, table.0);
+                return Err(Error::Rejected(reason));
+            }
+        }
+        if (rows.series.len() + new.rows.len()) as u64 > u64::from(u32::MAX) {
+            return Err(Error::Rejected(format!("table {} has 2^32 rows in memory", table.0)));
+        }
+        Ok(())
+    }
+
+    /// Appends rows that [`Memtable::check`] has let pass.
+    pub(crate) fn append(&mut self, table: TableId, new: &NewRows<'_>) {
+        let rows = self.tables.entry(table).or_insert_with(TableRows::new);
+        let (bytes, reserved) = (rows.bytes(), rows.reserved());
+        rows.append(new);
+        self.bytes += rows.bytes() - bytes;
+        self.reserved += rows.reserved().saturating_sub(reserved);
+        self.rows += new.rows.len() as u64;
+    }
+
+    /// Tables with rows.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = (TableId, &TableRows)> {
+        self.tables.iter().filter(|(_, rows)| rows.rows() > 0).map(|(id, rows)| (*id, rows))
+    }
+
+    /// Rows of a table, if it has any.
+    pub(crate) fn table(&self, table: TableId) -> Option<&TableRows> {
+        self.tables.get(&table).filter(|rows| rows.rows() > 0)
+    }
+
+    /// Forgets a table.
+    pub(crate) fn remove(&mut self, table: TableId) {
+        if let Some(rows) = self.tables.remove(&table) {
+            self.rows -= rows.rows() as u64;
+            self.bytes -= rows.bytes();
+            self.reserved = self.reserved.saturating_sub(rows.reserved());
+        }
+    }
+
+    /// Rows held.
+    pub(crate) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Bytes that the rows take, the measure of when to flush.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Memory taken, with what is reserved for rows to come.
+    pub(crate) fn reserved(&self) -> u64 {
+        self.reserved
+    }
+}
+
+impl TableRows {
+    fn new() -> Self {
+        Self { series: Vec::new(), time: Vec::new(), columns: Vec::new(), time_min: i64::MAX, time_max: i64::MIN }
+    }
+
+    fn clear(&mut self) {
+        self.series.clear();
+        self.time.clear();
+        self.columns.iter_mut().for_each(Column::clear);
+        (self.time_min, self.time_max) = (i64::MAX, i64::MIN);
+    }
+
+    fn append(&mut self, new: &NewRows<'_>) {
+        let start = self.rows();
+        let time = &new.time[new.rows.clone()];
+        self.series.extend_from_slice(&new.series[new.rows.clone()]);
+        self.time.extend_from_slice(time);
+        let (min, max) = time.iter().fold((i64::MAX, i64::MIN), |(min, max), &t| (min.min(t), max.max(t)));
+        (self.time_min, self.time_max) = (self.time_min.min(min), self.time_max.max(max));
+        for (position, column) in new.columns.iter().enumerate() {
+            // Batches of a table mostly have the same columns in the same order.
+            let at = match self.columns.get(position).filter(|c| c.id() == column.id) {
+                Some(_) => position,
+                None => self.columns.iter().position(|c| c.id() == column.id).unwrap_or_else(|| {
+                    self.columns.push(Column::new(column.id, column.values.kind()));
+                    self.columns.len() - 1
+                }),
+            };
+            self.columns[at].append(start, &column.values, column.validity.as_deref(), new.rows.clone());
+        }
+    }
+
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Least and greatest time.
+    pub(crate) fn time_bounds(&self) -> (i64, i64) {
+        (self.time_min, self.time_max)
+    }
+
+    /// Series ids, in the order the rows came.
+    pub(crate) fn series(&self) -> &[u32] {
+        &self.series
+    }
+
+    /// Times, in the order the rows came.
+    pub(crate) fn time(&self) -> &[i64] {
+        &self.time
+    }
+
+    fn column(&self, id: ColumnId) -> Option<&Column> {
+        self.columns.iter().find(|column| column.id() == id)
+    }
+
+    fn bytes(&self) -> u64 {
+        self.rows() as u64 * 12 + self.columns.iter().map(Column::bytes).sum::<u64>()
+    }
+
+    fn reserved(&self) -> u64 {
+        let rows = self.series.capacity() * 4 + self.time.capacity() * 8;
+        rows as u64 + self.columns.iter().map(Column::reserved).sum::<u64>()
+    }
+}

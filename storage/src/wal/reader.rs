@@ -1,0 +1,302 @@
+//! Reading the log back after a stop of any kind.
+//!
+//! 1. Files are put in order by the generation in their headers. Reading starts in the last one that begins at or
+//!    before the first record wanted; older ones are free, and so are files without a header.
+//! 2. In each file, frames are read as long as they are whole, of the file's generation, and in sequence. A file that
+//!    is not the last must reach up to where the next one begins.
+//! 3. In the last file, what follows the last good frame is a commit that the crash cut short, unless a later frame
+//!    testifies that it had been synced before: then it is damage. Only without sync can there be frames behind a hole
+//!    that do not testify so; they are cut off with it.
+//!
+//! What the reader cannot tell from a torn commit is damage to the very last one.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rkyv::util::AlignedVec;
+
+use super::Lsn;
+use super::frame::{
+    FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, RECORD_ALIGN, RECORD_ROWS, WAL_VERSION, aligned,
+    split_record,
+};
+use super::record::Rows;
+use super::writer::{Full, Named, file_slot};
+use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
+use crate::error::{Error, Result};
+
+/// What a log held and where it goes on.
+pub(crate) struct Recovered<D: Disk> {
+    /// Files with records that are still wanted, oldest first.
+    pub(crate) live: Vec<Full<D>>,
+    /// Files whose records are not wanted any more.
+    pub(crate) free: Vec<Named<D>>,
+    /// The LSN that the next record gets.
+    pub(crate) next_lsn: Lsn,
+    pub(crate) generation_max: u64,
+    pub(crate) slot_max: u64,
+    /// Records handed out.
+    pub(crate) records: u64,
+    /// Bytes of whole frames that were read.
+    pub(crate) bytes: u64,
+    /// Where a commit was cut short by the crash, if it left a trace.
+    pub(crate) torn: Option<(PathBuf, u64)>,
+}
+
+/// A log file with a good header.
+struct Found<D: Disk> {
+    named: Named<D>,
+    length: u64,
+    header: FileHeader,
+}
+
+/// Reads the log of `shard` in `folder`, which must exist, and hands every record after `flushed` to `take`, in order.
+pub(crate) async fn recover<D: Disk>(
+    disk: &D,
+    folder: &Path,
+    shard: u32,
+    flushed: Lsn,
+    mut take: impl FnMut(Lsn, Rows) -> Result<(), String>,
+) -> Result<Recovered<D>> {
+    let (mut files, free, slot_max) = list(disk, folder, shard).await?;
+    files.sort_by_key(|file| file.header.generation);
+    let generation_max = files.last().map_or(0, |file| file.header.generation);
+    check_headerless(&free, generation_max).await?;
+
+    let first = files.iter().rposition(|file| file.header.first_lsn <= flushed.next()).unwrap_or(0);
+    let wanted = files.split_off(first);
+    let mut recovered = Recovered {
+        live: Vec::new(),
+        free,
+        next_lsn: flushed.next(),
+        generation_max,
+        slot_max,
+        records: 0,
+        bytes: 0,
+        torn: None,
+    };
+    recovered.free.extend(files.into_iter().map(|file| file.named));
+    if let Some(first) = wanted.first().filter(|first| first.header.first_lsn > flushed.next()) {
+        let reason =
+            format!("the log begins with record {}, but {} is missing", first.header.first_lsn.0, flushed.next().0);
+        return Err(Error::corrupt(&first.named.path, 0, reason));
+    }
+
+    let mut wanted = wanted.into_iter().peekable();
+    while let Some(file) = wanted.next() {
+        let until = wanted.peek().map(|next| (next.header.generation, next.header.first_lsn));
+        if let Some((generation, _)) = until.filter(|(generation, _)| *generation != file.header.generation + 1) {
+            let reason = format!(
+                "after log generation {} comes {generation}: a file between them is missing",
+                file.header.generation
+            );
+            return Err(Error::corrupt(&file.named.path, 0, reason));
+        }
+        let next = read_file(&file, until.map(|(_, lsn)| lsn), flushed, &mut take, &mut recovered).await?;
+        recovered.next_lsn = recovered.next_lsn.max(next);
+        if next > file.header.first_lsn.max(flushed.next()) {
+            let Found { named, length, .. } = file;
+            recovered.live.push(Full { named, length, last_lsn: next.previous() });
+        } else {
+            recovered.free.push(file.named);
+        }
+    }
+    if let Some(last) = recovered.live.last() {
+        // What was read may be in a cache only; files to come build on its being there.
+        last.named.file.sync().await?;
+    }
+    Ok(recovered)
+}
+
+/// Files with a header, files without, and the greatest slot in use.
+async fn list<D: Disk>(disk: &D, folder: &Path, shard: u32) -> Result<(Vec<Found<D>>, Vec<Named<D>>, u64)> {
+    let (mut files, mut free, mut slot_max) = (Vec::new(), Vec::new(), 0);
+    for name in disk.list(folder).await? {
+        let Some(slot) = file_slot(&name) else {
+            log::warn!("{} is no log file and is left alone", folder.join(&name).display());
+            continue;
+        };
+        slot_max = slot_max.max(slot);
+        let path = folder.join(&name);
+        let file = disk.open(&path, OpenMode::ReadWrite).await?;
+        let length = file.length().await?;
+        let block = if length == 0 { None } else { Some(file.read(0, FILE_HEADER_BYTES).await?) };
+        let header = block.and_then(|block| FileHeader::read(block.as_ref()));
+        let named = Named { file: Rc::new(file), path };
+        match header {
+            None => free.push(named),
+            Some(header) if header.version != WAL_VERSION => {
+                let reason = format!("log format {}, this build reads {WAL_VERSION}", header.version);
+                return Err(Error::Incompatible { path: named.path, reason });
+            }
+            Some(header) if header.shard != shard => {
+                let reason = format!("log of shard {}, found in the folder of shard {shard}", header.shard);
+                return Err(Error::Incompatible { path: named.path, reason });
+            }
+            Some(header) => files.push(Found { named, length, header }),
+        }
+    }
+    Ok((files, free, slot_max))
+}
+
+/// A header is synced before the first frame is written, so a file with a frame of the next generation has lost its
+/// header to damage.
+async fn check_headerless<D: Disk>(free: &[Named<D>], generation_max: u64) -> Result<()> {
+    for named in free {
+        let block = if named.file.length().await? <= FILE_HEADER_BYTES as u64 {
+            continue;
+        } else {
+            named.file.read(FILE_HEADER_BYTES as u64, DISK_ALIGN).await?
+        };
+        if FrameHeader::read(block.as_ref()).is_some_and(|frame| frame.generation > generation_max) {
+            return Err(Error::corrupt(&named.path, 0, "the log file's header is damaged, and records follow it"));
+        }
+    }
+    Ok(())
+}
+
+/// Reads the frames of one file and gives the LSN after its last record. `until`: where the next file begins.
+async fn read_file<D: Disk>(
+    file: &Found<D>,
+    until: Option<Lsn>,
+    flushed: Lsn,
+    take: &mut impl FnMut(Lsn, Rows) -> Result<(), String>,
+    recovered: &mut Recovered<D>,
+) -> Result<Lsn> {
+    let path = &file.named.path;
+    let mut window = Window { file: &*file.named.file, start: 0, bytes: AlignedVec::new(), length: file.length };
+    let mut offset = FILE_HEADER_BYTES as u64;
+    let mut next = file.header.first_lsn;
+    while until.is_none_or(|until| next < until) {
+        let Some(header) = good_frame(&mut window, offset, file.header.generation).await? else { break };
+        if header.first_lsn != next {
+            break;
+        }
+        let frame = window.get(offset, header.frame_bytes()).await?.unwrap_or_default();
+        let payload = frame.get(FRAME_HEADER_BYTES..).and_then(|p| p.get(..header.payload_bytes as usize));
+        let end = Lsn(next.0 + u64::from(header.count));
+        let records = read_records(payload.unwrap_or_default(), next, end, flushed, take);
+        recovered.records += records.map_err(|reason| Error::corrupt(path, offset, reason))?;
+        recovered.bytes += header.frame_bytes();
+        offset += header.frame_bytes();
+        next = end;
+    }
+
+    match until {
+        Some(until) if next < until => {
+            // The next file's header says that these records were synced.
+            let reason = format!("log record {} cannot be read, but later ones can", next.0);
+            Err(Error::corrupt(path, offset, reason))
+        }
+        Some(_) => Ok(next),
+        None => {
+            recovered.torn = check_tail(&mut window, path, offset, file.header.generation, next).await?;
+            Ok(next)
+        }
+    }
+}
+
+/// Hands out the records of a payload that are wanted, and counts them.
+fn read_records(
+    mut payload: &[u8],
+    first: Lsn,
+    end: Lsn,
+    flushed: Lsn,
+    take: &mut impl FnMut(Lsn, Rows) -> Result<(), String>,
+) -> Result<u64, String> {
+    let (mut expected, mut taken) = (first, 0);
+    while expected < end {
+        let (lsn, kind, archive, rest) = split_record(payload).ok_or("a log frame is not made of whole records")?;
+        if lsn != expected || kind != RECORD_ROWS {
+            return Err(format!("log record {} of kind {kind} where {} is expected", lsn.0, expected.0));
+        }
+        if lsn > flushed {
+            take(lsn, Rows::decode(archive)?)?;
+            taken += 1;
+        }
+        expected = expected.next();
+        payload = rest;
+    }
+    Ok(taken)
+}
+
+/// Looks behind the last good frame, which ends at `offset`: gives the place of a torn commit if it left a trace, and
+/// an error where something that had been durable cannot be read.
+async fn check_tail<F: DiskFile>(
+    window: &mut Window<'_, F>,
+    path: &Path,
+    offset: u64,
+    generation: u64,
+    next: Lsn,
+) -> Result<Option<(PathBuf, u64)>> {
+    let mut torn = None;
+    let mut at = offset;
+    while at + FRAME_HEADER_BYTES as u64 <= window.length {
+        let header = window.get(at, DISK_ALIGN as u64).await?.and_then(FrameHeader::read);
+        let Some(header) = header.filter(|header| header.generation == generation && header.first_lsn >= next) else {
+            at += DISK_ALIGN as u64;
+            continue;
+        };
+        if header.synced_lsn >= next {
+            let reason = format!(
+                "log record {} cannot be read, but was durable when {} was written",
+                next.0, header.first_lsn.0
+            );
+            return Err(Error::corrupt(path, offset, reason));
+        }
+        torn = Some((path.to_owned(), offset));
+        at += DISK_ALIGN as u64;
+    }
+    Ok(torn)
+}
+
+/// The header at `offset`, if it is of this generation and its payload is whole.
+async fn good_frame<F: DiskFile>(
+    window: &mut Window<'_, F>,
+    offset: u64,
+    generation: u64,
+) -> Result<Option<FrameHeader>> {
+    let header = window.get(offset, DISK_ALIGN as u64).await?.and_then(FrameHeader::read);
+    let Some(header) = header.filter(|header| header.generation == generation && header.count > 0) else {
+        return Ok(None);
+    };
+    let Some(frame) = window.get(offset, header.frame_bytes()).await? else { return Ok(None) };
+    let payload = &frame[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + header.payload_bytes as usize];
+    Ok((crc32c::crc32c(payload) == header.payload_crc).then_some(header))
+}
+
+/// Bytes of a file, read ahead.
+struct Window<'a, F: DiskFile> {
+    file: &'a F,
+    /// Offset in the file of the bytes held.
+    start: u64,
+    bytes: AlignedVec<RECORD_ALIGN>,
+    /// Of the file.
+    length: u64,
+}
+
+impl<F: DiskFile> Window<'_, F> {
+    /// `length` bytes at `offset`, both multiples of the block size; `None` past the end of the file.
+    async fn get(&mut self, offset: u64, length: u64) -> Result<Option<&[u8]>> {
+        if offset.checked_add(length).is_none_or(|end| end > self.length) {
+            return Ok(None);
+        }
+        let held = self.start + self.bytes.len() as u64;
+        if offset < self.start || offset + length > held {
+            self.bytes.clear();
+            self.start = offset;
+            let wanted = length.max(IO_BYTES_MAX as u64).min(aligned(self.length - offset));
+            while (self.bytes.len() as u64) < wanted {
+                let at = offset + self.bytes.len() as u64;
+                let piece =
+                    self.file.read(at, (wanted - self.bytes.len() as u64).min(IO_BYTES_MAX as u64) as usize).await?;
+                self.bytes.extend_from_slice(piece.as_ref());
+                if !piece.as_ref().len().is_multiple_of(DISK_ALIGN) || piece.as_ref().is_empty() {
+                    break;
+                }
+            }
+        }
+        let from = (offset - self.start) as usize;
+        Ok(self.bytes.get(from..).and_then(|bytes| bytes.get(..length as usize)))
+    }
+}

@@ -1,0 +1,603 @@
+//! Writing the log: records are queued at once and committed by one task.
+//!
+//! 1. `append` encodes a record into the last queued frame, or opens a new one when that is full.
+//! 2. The commit loop takes the first queued frame, stamps its header, writes it at the end of the active file, syncs
+//!    (`WalSync::Always`) and wakes the waiters; then the next.
+//! 3. When a frame does not fit, the file is full: it is synced, and a spare becomes active under a new generation.
+//!    A second loop beside the first prepares a spare once the active file is half full.
+//! 4. `release` hands back files whose records are all in segments; one is kept as a spare, others are removed.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::frame::{
+    FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, RECORD_HEADER_BYTES, RECORD_ROWS, WAL_VERSION,
+    aligned, finish_record,
+};
+use super::reader::Recovered;
+use super::record::{Encoder, RowsRef};
+use super::{Lsn, WalSync};
+use crate::disk::{Disk, DiskFile, IO_BYTES_MAX, OpenMode};
+use crate::error::{Error, Result};
+use crate::signal::Signal;
+
+/// A frame takes no further record past this: a commit of 1 MiB takes well under a millisecond, and a longer one
+/// would let its first writer wait for the last.
+const FRAME_BYTES_SOFT: usize = 1 << 20;
+
+/// Spares kept; more than one would be disk space for nothing, since one is prepared while one is filled.
+const SPARES_MAX: usize = 1;
+
+/// How a log is kept.
+#[derive(Debug, Clone)]
+pub(crate) struct WalConfig {
+    pub(crate) shard: u32,
+    pub(crate) sync: WalSync,
+    /// Size of a file; a multiple of the block size, at least a header and a frame.
+    pub(crate) file_bytes: u64,
+}
+
+/// Counts since the log was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct WalStats {
+    /// Bytes written in frames, padding included.
+    pub(crate) bytes: u64,
+    pub(crate) commits: u64,
+    pub(crate) syncs: u64,
+    /// Files there are, active, full and spare.
+    pub(crate) files: u64,
+}
+
+/// The log of one shard, open for appends.
+pub(crate) struct Wal<D: Disk> {
+    disk: D,
+    folder: PathBuf,
+    config: WalConfig,
+    queue: RefCell<Queue>,
+    files: RefCell<Files<D>>,
+    /// Last record appended.
+    appended: Cell<Lsn>,
+    /// Last record written to its file.
+    written: Cell<Lsn>,
+    /// Last record known to be durable.
+    synced: Cell<Lsn>,
+    /// Somebody waits for a sync up to here.
+    sync_wanted: Cell<Lsn>,
+    /// The first failure.
+    failed: RefCell<Option<String>>,
+    closing: Cell<bool>,
+    running: Cell<bool>,
+    making_spare: Cell<bool>,
+    /// Making a spare failed; not tried again until one is needed.
+    spare_failed: Cell<bool>,
+    /// A frame has left the queue and is not wholly committed.
+    in_flight: Cell<bool>,
+    stats: Cell<WalStats>,
+    /// There is something to do for the two loops.
+    work: Signal,
+    /// A mark above moved, or a loop ended.
+    progress: Signal,
+}
+
+/// Records not yet committed.
+#[derive(Debug, Default)]
+struct Queue {
+    frames: VecDeque<Frame>,
+    encoder: Encoder,
+    /// Memory of the last committed frame, for the next.
+    spare: Vec<u8>,
+    /// Bytes of the frames above and of the one in flight.
+    bytes: usize,
+}
+
+/// A commit to be: room for the frame's header, then records.
+#[derive(Debug)]
+struct Frame {
+    bytes: Vec<u8>,
+    first: Lsn,
+    count: u32,
+}
+
+struct Files<D: Disk> {
+    active: Option<Active<D>>,
+    full: VecDeque<Full<D>>,
+    spares: Vec<Named<D>>,
+    next_generation: u64,
+    next_slot: u64,
+}
+
+/// An open file and its name.
+pub(crate) struct Named<D: Disk> {
+    pub(crate) file: Rc<D::File>,
+    pub(crate) path: PathBuf,
+}
+
+struct Active<D: Disk> {
+    named: Named<D>,
+    generation: u64,
+    /// Where the next frame goes.
+    end: u64,
+}
+
+/// A file that takes no more frames.
+pub(crate) struct Full<D: Disk> {
+    pub(crate) named: Named<D>,
+    pub(crate) length: u64,
+    pub(crate) last_lsn: Lsn,
+}
+
+impl<D: Disk> Clone for Named<D> {
+    fn clone(&self) -> Self {
+        Self { file: self.file.clone(), path: self.path.clone() }
+    }
+}
+
+/// What the commit loop does next.
+enum Work {
+    Commit(Frame),
+    Sync,
+    End,
+}
+
+impl<D: Disk> Wal<D> {
+    /// Goes on after a recovery, in a new file: what lies behind a torn tail is never written over while its
+    /// generation could still be read.
+    pub(crate) async fn open(disk: D, folder: &Path, config: WalConfig, recovered: Recovered<D>) -> Result<Self> {
+        let last = recovered.next_lsn.previous();
+        let mut full = recovered.live;
+        full.sort_by_key(|file| file.last_lsn);
+        let wal = Self {
+            disk,
+            folder: folder.to_owned(),
+            config,
+            queue: RefCell::default(),
+            files: RefCell::new(Files {
+                active: None,
+                full: full.into(),
+                spares: Vec::new(),
+                next_generation: recovered.generation_max + 1,
+                next_slot: recovered.slot_max + 1,
+            }),
+            appended: Cell::new(last),
+            written: Cell::new(last),
+            synced: Cell::new(last),
+            sync_wanted: Cell::default(),
+            failed: RefCell::default(),
+            closing: Cell::default(),
+            running: Cell::default(),
+            making_spare: Cell::default(),
+            spare_failed: Cell::default(),
+            in_flight: Cell::default(),
+            stats: Cell::default(),
+            work: Signal::default(),
+            progress: Signal::default(),
+        };
+        for free in recovered.free {
+            // One for the active file, one to follow it; and none of another size than is wanted now.
+            let keep =
+                wal.files.borrow().spares.len() <= SPARES_MAX && free.file.length().await? == wal.config.file_bytes;
+            if keep {
+                wal.files.borrow_mut().spares.push(free);
+            } else {
+                drop(free.file);
+                wal.disk.remove(&free.path).await?;
+            }
+        }
+        wal.activate().await?;
+        Ok(wal)
+    }
+
+    /// Queues a record and gives its LSN. Nothing is queued on an error.
+    pub(crate) fn append(&self, rows: &RowsRef<'_>) -> Result<Lsn> {
+        self.check_open()?;
+        let mut queue = self.queue.borrow_mut();
+        let Queue { frames, encoder, spare, bytes } = &mut *queue;
+        let lsn = self.appended.get().next();
+        let mut frame = match frames.pop_back_if(|frame| frame.bytes.len() < FRAME_BYTES_SOFT) {
+            Some(frame) => frame,
+            None => Frame::new(lsn, std::mem::take(spare)),
+        };
+
+        let start = frame.bytes.len();
+        frame.bytes.resize(start + RECORD_HEADER_BYTES, 0);
+        let encoded = encoder.encode(rows, &mut frame.bytes);
+        let record_bytes = frame.bytes.len() - start;
+        if encoded.is_err() || FRAME_HEADER_BYTES + record_bytes > self.frame_bytes_max() {
+            frame.bytes.truncate(start);
+            if frame.count > 0 {
+                frames.push_back(frame);
+            }
+            return Err(Error::Rejected(encoded.err().unwrap_or_else(|| {
+                format!("{record_bytes} bytes of rows do not fit into a log file of {} bytes", self.config.file_bytes)
+            })));
+        }
+        finish_record(&mut frame.bytes, start, RECORD_ROWS, lsn);
+        if frame.bytes.len() > self.frame_bytes_max() {
+            // The record fits into a file, but not behind its elders in one frame.
+            let mut own = Frame::new(lsn, Vec::new());
+            own.bytes.extend_from_slice(&frame.bytes[start..]);
+            frame.bytes.truncate(start);
+            frames.push_back(frame);
+            frame = own;
+        }
+        frame.count += 1;
+        frames.push_back(frame);
+        *bytes += record_bytes;
+        drop(queue);
+        self.appended.set(lsn);
+        self.work.notify();
+        Ok(lsn)
+    }
+
+    /// Waits until the record `lsn` is as safe as the log's mode promises.
+    pub(crate) async fn durable(&self, lsn: Lsn) -> Result<()> {
+        match self.config.sync {
+            WalSync::Always => self.reached(&self.synced, lsn).await,
+            WalSync::Interval => self.reached(&self.written, lsn).await,
+            WalSync::Off => self.check_failed(),
+        }
+    }
+
+    /// Makes everything appended so far durable, whatever the mode.
+    pub(crate) async fn sync(&self) -> Result<()> {
+        let target = self.appended.get();
+        self.sync_wanted.set(self.sync_wanted.get().max(target));
+        self.work.notify();
+        self.reached(&self.synced, target).await
+    }
+
+    async fn reached(&self, mark: &Cell<Lsn>, lsn: Lsn) -> Result<()> {
+        self.progress
+            .until(|| match mark.get() >= lsn {
+                true => Some(Ok(())),
+                false => self.check_failed().err().map(Err),
+            })
+            .await
+    }
+
+    /// Commits what is appended, until the log is closed or fails.
+    pub(crate) async fn run(&self) -> Result<()> {
+        assert!(!self.running.replace(true), "BUG: two tasks run the log of shard {}", self.config.shard);
+        // A dropped task must not leave a log that looks as if somebody worked for it, nor one with a hole.
+        let _running = on_drop(|| {
+            self.running.set(false);
+            if self.in_flight.get() {
+                self.fail("its task was dropped in the middle of a commit".to_owned());
+            }
+            self.progress.notify();
+        });
+        let ((), ()) = futures_lite::future::try_zip(self.commit_loop(), self.spare_loop()).await?;
+        Ok(())
+    }
+
+    /// Takes no more records, commits what is appended, and syncs it.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.closing.set(true);
+        self.work.notify();
+        self.progress.until(|| (!self.running.get()).then_some(())).await;
+        // Where no task ran, or it was dropped halfway, the rest is done here.
+        if self.written.get() > self.synced.get() || self.appended.get() > self.written.get() {
+            self.check_failed()?;
+            self.commit_loop().await?;
+        }
+        self.check_failed()
+    }
+
+    async fn commit_loop(&self) -> Result<()> {
+        loop {
+            let work = self.work.until(|| self.next_work()).await;
+            let done = match work {
+                Work::Commit(frame) => {
+                    self.in_flight.set(true);
+                    let done = self.commit(frame).await;
+                    self.in_flight.set(false);
+                    done
+                }
+                Work::Sync => self.sync_active().await,
+                Work::End => return Ok(()),
+            };
+            if let Err(error) = done {
+                self.fail(error.to_string());
+                return Err(error);
+            }
+            self.progress.notify();
+            // The spare loop looks at the file's fill.
+            self.work.notify();
+        }
+    }
+
+    /// Nothing more is committed, and nobody is told that something is durable.
+    fn fail(&self, reason: String) {
+        log::error!("shard {} takes no writes any more: {reason}", self.config.shard);
+        *self.failed.borrow_mut() = Some(reason);
+        let mut queue = self.queue.borrow_mut();
+        queue.frames.clear();
+        queue.bytes = 0;
+        drop(queue);
+        self.progress.notify();
+        self.work.notify();
+    }
+
+    fn next_work(&self) -> Option<Work> {
+        if self.failed.borrow().is_some() {
+            return Some(Work::End);
+        }
+        if let Some(frame) = self.queue.borrow_mut().frames.pop_front() {
+            return Some(Work::Commit(frame));
+        }
+        let unsynced = self.written.get() > self.synced.get();
+        if unsynced && (self.closing.get() || self.sync_wanted.get() > self.synced.get()) {
+            return Some(Work::Sync);
+        }
+        self.closing.get().then_some(Work::End)
+    }
+
+    /// Writes one frame and, as the mode wants it, syncs it.
+    async fn commit(&self, mut frame: Frame) -> Result<()> {
+        let length = aligned(frame.bytes.len() as u64);
+        let (named, generation, start) = loop {
+            if let Some(room) = self.take_room(length) {
+                break room;
+            }
+            self.activate().await?;
+        };
+        let payload = &frame.bytes[FRAME_HEADER_BYTES..];
+        let header = FrameHeader {
+            generation,
+            first_lsn: frame.first,
+            synced_lsn: self.synced.get(),
+            count: frame.count,
+            payload_crc: crc32c::crc32c(payload),
+            payload_bytes: payload.len() as u32,
+        };
+        header.write(&mut frame.bytes);
+
+        let mut offset = start;
+        for piece in frame.bytes.chunks(IO_BYTES_MAX) {
+            let mut buffer = self.disk.buffer(aligned(piece.len() as u64) as usize);
+            buffer.as_mut()[..piece.len()].copy_from_slice(piece);
+            named.file.write(offset, buffer).await?;
+            offset += piece.len() as u64;
+        }
+        let last = Lsn(frame.first.0 + u64::from(frame.count) - 1);
+        self.written.set(last);
+        self.count(|stats| {
+            stats.commits += 1;
+            stats.bytes += length;
+        });
+        let mut queue = self.queue.borrow_mut();
+        queue.bytes -= (frame.bytes.len() - FRAME_HEADER_BYTES).min(queue.bytes);
+        if frame.bytes.capacity() <= 2 * FRAME_BYTES_SOFT {
+            frame.bytes.clear();
+            queue.spare = frame.bytes;
+        }
+        drop(queue);
+        if self.config.sync == WalSync::Always {
+            self.sync_active().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes `length` bytes at the end of the active file: the file, its generation and the offset.
+    fn take_room(&self, length: u64) -> Option<(Named<D>, u64, u64)> {
+        let mut files = self.files.borrow_mut();
+        let active = files.active.as_mut()?;
+        let start = active.end;
+        if start + length > self.config.file_bytes {
+            return None;
+        }
+        active.end += length;
+        Some((active.named.clone(), active.generation, start))
+    }
+
+    /// Makes durable what is written: all of it is in the active file, since a full one is synced when it is left.
+    async fn sync_active(&self) -> Result<()> {
+        let written = self.written.get();
+        let file = self.files.borrow().active.as_ref().map(|active| active.named.file.clone());
+        if let Some(file) = file {
+            file.sync().await?;
+            self.count(|stats| stats.syncs += 1);
+        }
+        self.synced.set(written);
+        Ok(())
+    }
+
+    /// Leaves the active file, if there is one, and makes a spare active.
+    async fn activate(&self) -> Result<()> {
+        if self.files.borrow().active.is_some() && self.written.get() > self.synced.get() {
+            // Later files' headers say that all before them is there.
+            self.sync_active().await?;
+        }
+        {
+            let mut files = self.files.borrow_mut();
+            if let Some(active) = files.active.take() {
+                let (last_lsn, length) = (self.written.get(), self.config.file_bytes);
+                files.full.push_back(Full { named: active.named, last_lsn, length });
+            }
+        }
+        self.progress.until(|| (!self.making_spare.get()).then_some(())).await;
+        let named = loop {
+            let spare = self.files.borrow_mut().spares.pop();
+            if let Some(named) = spare {
+                break named;
+            }
+            self.make_spare().await?;
+        };
+        let generation = self.files.borrow().next_generation;
+        self.files.borrow_mut().next_generation += 1;
+        let header = FileHeader {
+            version: WAL_VERSION,
+            shard: self.config.shard,
+            generation,
+            first_lsn: self.written.get().next(),
+        };
+        let mut block = self.disk.buffer(FILE_HEADER_BYTES);
+        header.write(block.as_mut());
+        named.file.write(0, block).await?;
+        named.file.sync().await?;
+        self.count(|stats| stats.syncs += 1);
+        self.spare_failed.set(false);
+        self.files.borrow_mut().active = Some(Active { named, generation, end: FILE_HEADER_BYTES as u64 });
+        Ok(())
+    }
+
+    /// Makes a spare whenever the next change of files is near.
+    async fn spare_loop(&self) -> Result<()> {
+        while self.work.until(|| self.spare_wanted()).await {
+            if let Err(error) = self.make_spare().await {
+                // No harm yet: it is tried again when the file is needed, and fails the log only then.
+                log::warn!("shard {}: cannot prepare a log file: {error}", self.config.shard);
+                self.spare_failed.set(true);
+            }
+        }
+        Ok(())
+    }
+
+    /// `Some(true)` when a spare is to be made, `Some(false)` when none ever will be again.
+    fn spare_wanted(&self) -> Option<bool> {
+        if self.closing.get() || self.failed.borrow().is_some() {
+            return Some(false);
+        }
+        let files = self.files.borrow();
+        let near = files.active.as_ref().is_some_and(|active| active.end * 2 > self.config.file_bytes);
+        (near && files.spares.is_empty() && !self.spare_failed.get()).then_some(true)
+    }
+
+    async fn make_spare(&self) -> Result<()> {
+        let path = {
+            let mut files = self.files.borrow_mut();
+            files.next_slot += 1;
+            self.folder.join(file_name(files.next_slot - 1))
+        };
+        self.making_spare.set(true);
+        let _making = on_drop(|| {
+            self.making_spare.set(false);
+            self.progress.notify();
+        });
+        match self.fill(&path).await {
+            Ok(file) => {
+                self.files.borrow_mut().spares.push(Named { file: Rc::new(file), path });
+                Ok(())
+            }
+            Err(error) => {
+                // Best effort: what is left is found at the next open, and is no log file by its size.
+                let _ = self.disk.remove(&path).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn fill(&self, path: &Path) -> Result<D::File> {
+        let file = self.disk.open(path, OpenMode::Create).await?;
+        file.allocate(self.config.file_bytes).await?;
+        let mut offset = 0;
+        while offset < self.config.file_bytes {
+            let length = (self.config.file_bytes - offset).min(IO_BYTES_MAX as u64);
+            file.write(offset, self.disk.buffer(length as usize)).await?;
+            offset += length;
+        }
+        file.sync().await?;
+        self.disk.sync_dir(&self.folder).await?;
+        Ok(file)
+    }
+
+    /// Everything up to `flushed` is elsewhere: its files may be used again.
+    pub(crate) async fn release(&self, flushed: Lsn) -> Result<()> {
+        let removed = {
+            let mut files = self.files.borrow_mut();
+            let mut removed = Vec::new();
+            while files.full.front().is_some_and(|full| full.last_lsn <= flushed) {
+                let Some(full) = files.full.pop_front() else { break };
+                if files.spares.len() < SPARES_MAX && !self.making_spare.get() && full.length == self.config.file_bytes
+                {
+                    files.spares.push(full.named);
+                } else {
+                    removed.push(full.named);
+                }
+            }
+            removed
+        };
+        for named in removed {
+            drop(named.file);
+            self.disk.remove(&named.path).await?;
+        }
+        Ok(())
+    }
+
+    /// The last record appended.
+    pub(crate) fn appended(&self) -> Lsn {
+        self.appended.get()
+    }
+
+    /// Memory of records that are not yet in a file.
+    pub(crate) fn pending_bytes(&self) -> usize {
+        self.queue.borrow().bytes
+    }
+
+    pub(crate) fn stats(&self) -> WalStats {
+        let files = self.files.borrow();
+        let count = files.full.len() + files.spares.len() + usize::from(files.active.is_some());
+        WalStats { files: count as u64, ..self.stats.get() }
+    }
+
+    /// Why the log failed, if it did.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failed.borrow().clone()
+    }
+
+    /// An error when appends are refused.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.check_failed()?;
+        if self.closing.get() { Err(Error::Closed) } else { Ok(()) }
+    }
+
+    fn check_failed(&self) -> Result<()> {
+        match self.failed.borrow().as_ref() {
+            Some(reason) => Err(Error::LogFailed { shard: self.config.shard, reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Longest frame that fits into an empty file.
+    fn frame_bytes_max(&self) -> usize {
+        (self.config.file_bytes as usize).saturating_sub(FILE_HEADER_BYTES)
+    }
+
+    fn count(&self, change: impl FnOnce(&mut WalStats)) {
+        let mut stats = self.stats.get();
+        change(&mut stats);
+        self.stats.set(stats);
+    }
+}
+
+impl Frame {
+    fn new(first: Lsn, mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        bytes.resize(FRAME_HEADER_BYTES, 0);
+        Self { bytes, first, count: 0 }
+    }
+}
+
+/// Name of the file in slot `slot`. Slots are never used again, so that a removed file's name stands for nothing else.
+pub(super) fn file_name(slot: u64) -> String {
+    format!("{slot:08}.wal")
+}
+
+/// The slot of a file name that [`file_name`] made.
+pub(super) fn file_slot(name: &str) -> Option<u64> {
+    let slot = name.strip_suffix(".wal")?.parse().ok()?;
+    (file_name(slot) == name).then_some(slot)
+}
+
+/// Runs `end` when dropped.
+fn on_drop<F: FnMut()>(end: F) -> impl Drop {
+    struct Guard<F: FnMut()>(F);
+    impl<F: FnMut()> Drop for Guard<F> {
+        fn drop(&mut self) {
+            (self.0)();
+        }
+    }
+    Guard(end)
+}
