@@ -45,6 +45,16 @@ pub enum Error {
         /// The first failure.
         reason: String,
     },
+    /// The shard holds as much unwritten data as it may. The batch may be sent again later.
+    #[error("shard {shard} has {held_bytes} bytes in memory, its bound is {limit_bytes}")]
+    Overloaded {
+        /// Shard number.
+        shard: u32,
+        /// What is held.
+        held_bytes: u64,
+        /// The bound.
+        limit_bytes: u64,
+    },
     /// A batch does not fit what the shard knows.
     #[error("{0}")]
     Rejected(String),

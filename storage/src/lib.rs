@@ -1,6 +1,6 @@
 //! One shard's data, from a columnar write batch to sorted, compressed, immutable segments and back.
 //!
-//! What the crate guarantees: a batch whose LSN is durable ([`shard::Shard::wait_durable`]) survives a crash of the
+//! What the crate guarantees: a batch whose LSN is durable ([`engine::Shard::durable`]) survives a crash of the
 //! process and, with `wal.sync = always`, of the machine; a scan sees for one series and time the newest value of
 //! each field; bytes read back from a disk are never trusted (checksums, validated archives, bounded lengths).
 //!
@@ -12,11 +12,18 @@ pub mod batch;
 pub mod cache;
 pub mod codec;
 pub mod disk;
+pub mod engine;
 pub mod error;
+mod manifest;
+mod memtable;
+pub mod recovery;
 pub mod scan;
 pub mod schema;
 pub mod segment;
+pub mod series;
+mod signal;
 #[cfg(test)]
 mod testing;
+pub mod wal;
 
 pub use error::{Error, Result};

@@ -46,7 +46,6 @@ impl<'a> Cursor<'a> {
         Self { rest: bytes }
     }
 
-    #[cfg(test)]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }

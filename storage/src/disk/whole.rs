@@ -1,0 +1,52 @@
+//! Small files as one piece: written under another name, made durable, then put in place.
+
+use std::path::{Path, PathBuf};
+
+use rkyv::util::AlignedVec;
+
+use super::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
+use crate::error::{Error, Result};
+
+/// Suffix of files that are not yet whole. One that is found at start was left behind by a crash.
+pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// Puts a file with these bytes, padded with zeros to whole blocks, in the place of `path`. After an `Ok` the new file
+/// is durable; after a crash there is the old one or the new one.
+pub(crate) async fn write_whole<D: Disk>(disk: &D, path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(TEMPORARY_SUFFIX);
+    let temporary = PathBuf::from(temporary);
+    let Some(folder) = path.parent() else {
+        return Err(Error::Rejected(format!("a file cannot be called {}", path.display())));
+    };
+    // One may be there from a try that failed; that none is there is no error worth telling.
+    let _ = disk.remove(&temporary).await;
+    let file = disk.open(&temporary, OpenMode::Create).await?;
+    let mut offset = 0;
+    for piece in bytes.chunks(IO_BYTES_MAX) {
+        let mut buffer = disk.buffer(piece.len().next_multiple_of(DISK_ALIGN));
+        buffer.as_mut()[..piece.len()].copy_from_slice(piece);
+        file.write(offset, buffer).await?;
+        offset += piece.len() as u64;
+    }
+    file.sync().await?;
+    file.close().await?;
+    disk.rename(&temporary, path).await?;
+    disk.sync_dir(folder).await
+}
+
+/// All bytes of a file, with the padding.
+pub(crate) async fn read_whole<D: Disk>(disk: &D, path: &Path) -> Result<AlignedVec<16>> {
+    let file = disk.open(path, OpenMode::Read).await?;
+    let length = file.length().await?;
+    let mut bytes = AlignedVec::new();
+    while (bytes.len() as u64) < length {
+        let piece = file.read(bytes.len() as u64, IO_BYTES_MAX).await?;
+        bytes.extend_from_slice(piece.as_ref());
+        if piece.as_ref().len() < IO_BYTES_MAX {
+            break;
+        }
+    }
+    file.close().await?;
+    Ok(bytes)
+}

@@ -1,0 +1,251 @@
+//! From memory to segments.
+//!
+//! 1. The active memtable is frozen together with the LSN of its last row; appends go on into an empty one.
+//! 2. Each table's rows are put in order and written, a segment for each partition; then the keys of the series that
+//!    came to be since the last flush. The sorting yields to other tasks, and so does the writer.
+//! 3. One edit of the manifest makes all of it live and says that the log is not needed up to that LSN.
+//! 4. Scans switch from the frozen memtable to the segments, and log files are used again.
+//!
+//! A flush that fails before the edit leaves everything as it was, and is tried again as a whole. The frozen rows stay
+//! visible all the time.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::Shard;
+use crate::disk::Disk;
+use crate::disk::whole::write_whole;
+use crate::error::{Error, Result};
+use crate::manifest::{Edit, SegmentEntry, SeriesFileEntry, TableEntry};
+use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
+use crate::schema::TableId;
+use crate::segment::{Segment, write_segment};
+use crate::series::file::SeriesWriter;
+use crate::wal::Lsn;
+
+/// Series files that a start has to read; when there would be more, they are written anew as one.
+const SERIES_FILES_MAX: usize = 32;
+
+/// A memtable that takes no more rows.
+#[derive(Debug)]
+pub(super) struct Frozen {
+    pub(super) memtable: Memtable,
+    /// The last record whose rows are in it.
+    lsn: Lsn,
+    /// Series of each table, of which all but the stored ones are to be stored with it.
+    series: BTreeMap<TableId, u32>,
+    /// It was frozen because it was full, so that the next one will need as much memory.
+    full: bool,
+}
+
+/// Files written for a frozen memtable.
+struct Written<D: Disk> {
+    segments: Vec<(SegmentEntry, Rc<Segment<D>>)>,
+    series: Option<SeriesFileEntry>,
+    replace_series: bool,
+}
+
+impl<D: Disk> Default for Written<D> {
+    fn default() -> Self {
+        Self { segments: Vec::new(), series: None, replace_series: false }
+    }
+}
+
+impl<D: Disk> Shard<D> {
+    /// The task that flushes: polled until [`Shard::close`]. After an error it may be polled anew, with a pause that is
+    /// the caller's to choose; the rows stay in memory and in the log until a flush succeeds.
+    pub async fn run_flush(&self) -> Result<()> {
+        while self.changed.until(|| self.flush_due()).await {
+            self.flush_once().await?;
+        }
+        Ok(())
+    }
+
+    /// Brings every row appended so far into segments.
+    pub async fn flush(&self) -> Result<()> {
+        let target = self.wal.appended();
+        while self.flushed_lsn() < target {
+            self.flush_once().await?;
+        }
+        Ok(())
+    }
+
+    fn flushed_lsn(&self) -> Lsn {
+        Lsn(self.state.borrow().manifest.flushed_lsn)
+    }
+
+    /// `Some(true)` when there is something to flush, `Some(false)` when there never will be again.
+    fn flush_due(&self) -> Option<bool> {
+        if self.closing.get() {
+            return Some(false);
+        }
+        let state = self.state.borrow();
+        let due = state.active.bytes() >= self.config.flush_bytes || state.frozen.is_some();
+        (due && !self.editing.get()).then_some(true)
+    }
+
+    async fn flush_once(&self) -> Result<()> {
+        let _edit = self.edit().await;
+        let Some(frozen) = self.freeze() else { return Ok(()) };
+        let done = self.flush_frozen(&frozen).await;
+        let rows = frozen.memtable.rows();
+        self.count(|counts| match done {
+            Ok(()) => {
+                counts.flushes += 1;
+                counts.rows_flushed += rows;
+            }
+            Err(_) => counts.flush_failures += 1,
+        });
+        if done.is_ok() && frozen.full {
+            // Scans copy what they need, so that nobody else holds it.
+            if let Ok(frozen) = Rc::try_unwrap(frozen) {
+                self.state.borrow_mut().idle = Some(Memtable::reuse(frozen.memtable));
+            }
+        }
+        done
+    }
+
+    /// The memtable to flush: one whose flush failed, or the active one; `None` if that has nothing new.
+    fn freeze(&self) -> Option<Rc<Frozen>> {
+        let mut state = self.state.borrow_mut();
+        if let Some(frozen) = &state.frozen {
+            return Some(frozen.clone());
+        }
+        let lsn = self.wal.appended();
+        if lsn.0 <= state.manifest.flushed_lsn {
+            return None;
+        }
+        let next = state.idle.take().unwrap_or_default();
+        let memtable = std::mem::replace(&mut state.active, next);
+        let full = memtable.bytes() >= self.config.flush_bytes;
+        let series = state.tables.iter().map(|(id, table)| (*id, table.series.len() as u32)).collect();
+        let frozen = Rc::new(Frozen { memtable, lsn, series, full });
+        state.frozen = Some(frozen.clone());
+        Some(frozen)
+    }
+
+    async fn flush_frozen(&self, frozen: &Frozen) -> Result<()> {
+        let mut written = Written::default();
+        if let Err(error) = self.write_files(frozen, &mut written).await {
+            // No manifest names them. What cannot be removed now is removed at the next start.
+            for (_, segment) in &written.segments {
+                let _ = self.disk.remove(segment.path()).await;
+            }
+            return Err(error);
+        }
+
+        let (manifest, old_series) = self.edited(frozen, &written);
+        // From here on a failure leaves open which manifest is on the disk, so that files of neither are removed.
+        manifest.store(&self.disk, &self.folders.root, self.config.shard).await?;
+        {
+            let mut state = self.state.borrow_mut();
+            state.manifest = manifest;
+            state.frozen = None;
+            for (entry, segment) in written.segments {
+                if let Some(table) = state.tables.get_mut(&TableId(entry.table)) {
+                    table.partitions.entry(entry.partition_start).or_default().push(segment);
+                }
+            }
+            for (id, series) in &frozen.series {
+                if let Some(table) = state.tables.get_mut(id) {
+                    table.series_stored = *series;
+                }
+            }
+        }
+        for path in old_series {
+            self.disk.remove(&path).await?;
+        }
+        self.wal.release(frozen.lsn).await
+    }
+
+    async fn write_files(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<()> {
+        for (table, rows) in frozen.memtable.tables() {
+            let length = match self.state.borrow().tables.get(&table) {
+                Some(known) => known.partition_length,
+                None => continue,
+            };
+            let order = self.order(rows).await;
+            for (start, order) in split_partitions(order, length) {
+                let path = self.next_path("seg");
+                let input = PartitionRows::new(rows, order);
+                let meta = write_segment(&self.disk, &path, table, start, &input).await?;
+                let segment = Segment::open(&self.disk, &path, &meta, self.cache.clone()).await?;
+                written.segments.push((SegmentEntry { table: table.0, partition_start: start, meta }, segment));
+            }
+        }
+        self.write_series(frozen, written).await
+    }
+
+    async fn order(&self, rows: &TableRows) -> Order {
+        let mut sorter = Sorter::new(rows.series(), rows.time(), (0..rows.rows() as u32).collect());
+        loop {
+            if let Some(order) = sorter.step() {
+                return order;
+            }
+            self.disk.yield_if_needed().await;
+        }
+    }
+
+    /// Writes the keys of series that are in no series file, or of all, if there are too many files.
+    async fn write_series(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<()> {
+        written.replace_series = self.state.borrow().manifest.series_files.len() >= SERIES_FILES_MAX;
+        let path = self.next_path("keys");
+        let mut writer = SeriesWriter::new(self.config.shard);
+        for (&id, &to) in &frozen.series {
+            let mut next = match self.state.borrow().tables.get(&id) {
+                Some(_) if written.replace_series => 0,
+                Some(table) => table.series_stored,
+                None => continue,
+            };
+            while next < to {
+                {
+                    let state = self.state.borrow();
+                    let Some(table) = state.tables.get(&id) else { break };
+                    let section = writer.section(id, &table.series, next, to);
+                    next = section.map_err(|error| Error::io("compress series for", &path, error))?;
+                }
+                self.disk.yield_if_needed().await;
+            }
+        }
+        if writer.series() > 0 {
+            write_whole(&self.disk, &path, writer.bytes()).await?;
+            let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            written.series = Some(SeriesFileEntry { file, bytes: writer.bytes().len() as u64 });
+        } else {
+            written.replace_series = false;
+        }
+        Ok(())
+    }
+
+    /// The manifest with what was written, and the series files that it names no more.
+    fn edited(&self, frozen: &Frozen, written: &Written<D>) -> (crate::manifest::Manifest, Vec<PathBuf>) {
+        let state = self.state.borrow();
+        let tables = frozen.series.keys().filter_map(|id| Some((id, state.tables.get(id)?)));
+        let edit = Edit {
+            flushed: Some(frozen.lsn),
+            next_file: state.next_file,
+            add_tables: tables
+                .map(|(id, table)| TableEntry { table: id.0, partition_length: table.partition_length })
+                .collect(),
+            add_segments: written.segments.iter().map(|(entry, _)| entry.clone()).collect(),
+            replace_series_files: written.replace_series,
+            add_series_files: written.series.iter().cloned().collect(),
+            ..Edit::default()
+        };
+        let old = match written.replace_series {
+            true => state.manifest.series_files.iter().map(|entry| self.folders.series.join(&entry.file)).collect(),
+            false => Vec::new(),
+        };
+        (state.manifest.apply(edit), old)
+    }
+
+    /// A path that was never used before, in the folder of its kind.
+    fn next_path(&self, extension: &str) -> PathBuf {
+        let mut state = self.state.borrow_mut();
+        let number = state.next_file;
+        state.next_file += 1;
+        let folder = if extension == "seg" { &self.folders.segments } else { &self.folders.series };
+        folder.join(format!("{number:08}.{extension}"))
+    }
+}

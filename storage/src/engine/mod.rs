@@ -1,0 +1,435 @@
+//! One shard: everything it stores, behind one door.
+//!
+//! Guarantees:
+//!
+//! 1. [`Shard::append`] takes a batch whole, makes it visible to scans and queues its log record; when
+//!    [`Shard::durable`] returns for its LSN, the batch survives a crash (see [`WalSync`] for which).
+//! 2. [`Shard::scan`] sees every batch appended before it and none after, each (series, time) once, with the newest
+//!    value of each field.
+//! 3. A failure of the log ends appends for good, and nothing else: scans and flushes go on.
+//!
+//! How: rows live in the active memtable until it is large, then in the frozen one while [`flush`] writes it into
+//! segments, then in those, which the manifest names in one edit together with the LSN up to which the log is not
+//! needed any more. At a start [`recovery`](crate::recovery) loads what the manifest names and replays the log after
+//! that LSN. Nothing is spawned and nothing sleeps: the caller polls [`Shard::run_wal`] and [`Shard::run_flush`], which
+//! end after [`Shard::close`].
+
+mod append;
+mod flush;
+mod snapshot;
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::cache::{Cache, CacheStats};
+use crate::disk::{DISK_ALIGN, Disk};
+use crate::error::{Error, Result};
+use crate::manifest::{Edit, Manifest};
+use crate::memtable::Memtable;
+use crate::schema::{SeriesId, TableId};
+use crate::segment::Segment;
+use crate::series::SeriesIndex;
+use crate::signal::Signal;
+use crate::wal::{Lsn, Wal, WalConfig, WalSync};
+use flush::Frozen;
+
+/// How a shard is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardConfig {
+    /// Number of the shard in its data directory; its files carry it.
+    pub shard: u32,
+    /// When a write is acknowledged.
+    pub wal_sync: WalSync,
+    /// Size of a log file. A batch that does not fit into a quarter of one is logged in pieces.
+    pub wal_file_bytes: u64,
+    /// Log records waiting to be written; beyond, appends are refused.
+    pub wal_pending_bytes_max: u64,
+    /// Rows in memory that make a flush due.
+    pub flush_bytes: u64,
+    /// Rows in memory, flushing ones included; beyond, appends are refused. The caller is expected to hold writes back
+    /// before that, by [`Shard::memory`].
+    pub memtable_bytes_max: u64,
+    /// Blocks of segments kept in memory.
+    pub cache_bytes_max: u64,
+}
+
+impl ShardConfig {
+    /// Defaults for shard number `shard`.
+    pub fn new(shard: u32) -> Self {
+        const MIB: u64 = 1 << 20;
+        Self {
+            shard,
+            wal_sync: WalSync::Always,
+            // A devops row takes some 15 bytes: a million rows a file, and a change of files each second at most.
+            wal_file_bytes: 16 * MIB,
+            wal_pending_bytes_max: 32 * MIB,
+            // 700,000 devops rows: blocks of segments are full, and sorting them takes some 40 ms.
+            flush_bytes: 64 * MIB,
+            memtable_bytes_max: 192 * MIB,
+            cache_bytes_max: 128 * MIB,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        /// Room for a header and for commits that are worth a change of files.
+        const WAL_FILE_BYTES_MIN: u64 = 64 << 10;
+        let blocks = self.wal_file_bytes.is_multiple_of(DISK_ALIGN as u64);
+        if !blocks || !(WAL_FILE_BYTES_MIN..=u64::from(u32::MAX)).contains(&self.wal_file_bytes) {
+            return Err(Error::Rejected(format!(
+                "a log file of {} bytes: wanted is a multiple of {DISK_ALIGN} from {WAL_FILE_BYTES_MIN} to 4 GiB",
+                self.wal_file_bytes
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// What [`Shard::append`] has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// To wait for with [`Shard::durable`].
+    pub lsn: Lsn,
+    /// The ids of the batch's new keys, by ordinal.
+    pub new_series: Vec<SeriesId>,
+}
+
+/// Memory that a shard holds, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ShardMemory {
+    /// Rows that take appends.
+    pub active: u64,
+    /// Rows on their way into segments.
+    pub flushing: u64,
+    /// Reserved for rows to come, and not used now.
+    pub idle: u64,
+    /// Log records not yet written.
+    pub wal_pending: u64,
+    /// Blocks of segments.
+    pub cache: u64,
+    /// Series and their tags.
+    pub index: u64,
+}
+
+impl ShardMemory {
+    /// What a write adds to, and a flush takes away: the measure against `memtable_bytes_max`.
+    pub fn memtable(&self) -> u64 {
+        self.active + self.flushing
+    }
+}
+
+/// Counts since the shard was opened, and what it holds now.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ShardStats {
+    /// Rows appended.
+    pub rows_appended: u64,
+    /// Batches appended.
+    pub batches_appended: u64,
+    /// Last log record queued.
+    pub lsn: Lsn,
+    /// Bytes written to the log, padding included.
+    pub wal_bytes: u64,
+    /// Writes to the log.
+    pub wal_commits: u64,
+    /// Syncs of the log.
+    pub wal_syncs: u64,
+    /// Log files.
+    pub wal_files: u64,
+    /// Whether the log has failed, so that appends are refused.
+    pub wal_failed: bool,
+    /// Rows in memory.
+    pub memtable_rows: u64,
+    /// Flushes done.
+    pub flushes: u64,
+    /// Flushes that failed; their rows stay in memory.
+    pub flush_failures: u64,
+    /// Rows written to segments.
+    pub rows_flushed: u64,
+    /// Live segments.
+    pub segments: u64,
+    /// Their bytes.
+    pub segment_bytes: u64,
+    /// Their rows; one that was written again counts twice.
+    pub segment_rows: u64,
+    /// Series of all tables.
+    pub series: u64,
+    /// Tables with rows or series.
+    pub tables: u64,
+    /// Blocks kept in memory.
+    pub cache: CacheStats,
+    /// Memory held.
+    pub memory: ShardMemory,
+}
+
+/// One shard. Behind an `Rc`; its methods take `&self`.
+pub struct Shard<D: Disk> {
+    disk: D,
+    folders: Folders,
+    config: ShardConfig,
+    wal: Wal<D>,
+    cache: Rc<Cache>,
+    state: RefCell<State<D>>,
+    /// Someone changes the manifest.
+    editing: Cell<bool>,
+    closing: Cell<bool>,
+    counts: Cell<Counts>,
+    /// An edit ended, a flush became due, or the shard is closing.
+    changed: Signal,
+}
+
+/// Where a shard's files are.
+#[derive(Debug, Clone)]
+pub(crate) struct Folders {
+    pub(crate) root: PathBuf,
+    pub(crate) wal: PathBuf,
+    pub(crate) segments: PathBuf,
+    pub(crate) series: PathBuf,
+}
+
+/// All that changes and is looked at without waiting.
+pub(crate) struct State<D: Disk> {
+    pub(crate) tables: BTreeMap<TableId, TableState<D>>,
+    /// Tables dropped since the start: what still comes for them is refused.
+    dropped: BTreeSet<TableId>,
+    pub(crate) active: Memtable,
+    frozen: Option<Rc<Frozen>>,
+    /// Empty, with memory for the next active one.
+    idle: Option<Memtable>,
+    pub(crate) manifest: Manifest,
+    /// The number that the next file gets.
+    next_file: u64,
+}
+
+/// What is known of a table.
+pub(crate) struct TableState<D: Disk> {
+    pub(crate) partition_length: i64,
+    pub(crate) series: SeriesIndex,
+    /// Series that are in series files.
+    pub(crate) series_stored: u32,
+    /// Series that are in series files or log records.
+    pub(crate) series_logged: u32,
+    /// By first time, the oldest segment first.
+    pub(crate) partitions: BTreeMap<i64, Vec<Rc<Segment<D>>>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    rows: u64,
+    batches: u64,
+    flushes: u64,
+    flush_failures: u64,
+    rows_flushed: u64,
+}
+
+impl Folders {
+    fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            wal: root.join("wal"),
+            segments: root.join("segments"),
+            series: root.join("series"),
+        }
+    }
+}
+
+impl<D: Disk> TableState<D> {
+    pub(crate) fn new(partition_length: i64) -> Self {
+        Self {
+            partition_length: partition_length.max(1),
+            series: SeriesIndex::default(),
+            series_stored: 0,
+            series_logged: 0,
+            partitions: BTreeMap::new(),
+        }
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &Rc<Segment<D>>> {
+        self.partitions.values().flatten()
+    }
+}
+
+impl<D: Disk> Shard<D> {
+    /// Opens the shard in `folder`, which is made if it is not there, and recovers what was acknowledged. Tables that
+    /// are not live were dropped: what is left of them is forgotten.
+    pub async fn open(
+        disk: D,
+        folder: &Path,
+        config: ShardConfig,
+        is_live: &dyn Fn(TableId) -> bool,
+    ) -> Result<(Rc<Self>, crate::recovery::Recovery)> {
+        config.check()?;
+        let folders = Folders::new(folder);
+        let cache = Cache::new(config.cache_bytes_max);
+        let loaded = crate::recovery::load(&disk, &folders, config.shard, &cache, is_live).await?;
+        let crate::recovery::Loaded { tables, active, manifest, wal, recovery } = loaded;
+        let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
+        let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
+        let next_file = manifest.next_file;
+        let shard = Self {
+            disk,
+            folders,
+            config,
+            wal,
+            cache,
+            state: RefCell::new(State {
+                tables,
+                dropped: BTreeSet::new(),
+                active,
+                frozen: None,
+                idle: None,
+                manifest,
+                next_file,
+            }),
+            editing: Cell::default(),
+            closing: Cell::default(),
+            counts: Cell::default(),
+            changed: Signal::default(),
+        };
+        Ok((Rc::new(shard), recovery))
+    }
+
+    /// Waits until the record `lsn` is as safe as `wal_sync` says.
+    pub async fn durable(&self, lsn: Lsn) -> Result<()> {
+        self.wal.durable(lsn).await
+    }
+
+    /// The task that writes the log: polled by one task from the start until [`Shard::close`]. An error ends it, and
+    /// with it appends, for good.
+    pub async fn run_wal(&self) -> Result<()> {
+        self.wal.run().await
+    }
+
+    /// Makes everything appended so far durable, whatever `wal_sync` says. Needs [`Shard::run_wal`] to be polled.
+    pub async fn sync_wal(&self) -> Result<()> {
+        self.wal.sync().await
+    }
+
+    /// Takes no more appends, commits and syncs the log, lets a flush in progress end, and ends the tasks. Rows in
+    /// memory stay in the log; a caller that wants a fast next start flushes before.
+    pub async fn close(&self) -> Result<()> {
+        self.closing.set(true);
+        self.changed.notify();
+        let _edit = self.edit().await;
+        self.wal.close().await
+    }
+
+    /// The series of a table, if it has any rows here. Not to be held while waiting: appends change it.
+    pub fn series(&self, table: TableId) -> Option<Ref<'_, SeriesIndex>> {
+        Ref::filter_map(self.state.borrow(), |state| state.tables.get(&table).map(|table| &table.series)).ok()
+    }
+
+    /// Least and greatest time that rows of a table may have; `None` when it has none here.
+    pub fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
+        let state = self.state.borrow();
+        let segments = state.tables.get(&table)?.segments().map(|s| (s.meta().time_min, s.meta().time_max));
+        let memory = state.memtables().filter_map(|memtable| Some(memtable.table(table)?.time_bounds()));
+        segments.chain(memory).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+    }
+
+    /// Forgets a table: its rows, its series, its files. Its id is never used again.
+    pub async fn drop_table(&self, table: TableId) -> Result<()> {
+        let _edit = self.edit().await;
+        let (manifest, dropped) = {
+            let mut state = self.state.borrow_mut();
+            state.dropped.insert(table);
+            state.active.remove(table);
+            let dropped = state.tables.remove(&table);
+            let edit = Edit { drop_tables: vec![table], ..Edit::default() };
+            (state.manifest.apply(edit), dropped)
+        };
+        manifest.store(&self.disk, &self.folders.root, self.config.shard).await?;
+        self.state.borrow_mut().manifest = manifest;
+        // Scans that are under way hold the files open.
+        for segment in dropped.iter().flat_map(TableState::segments) {
+            self.disk.remove(segment.path()).await?;
+        }
+        Ok(())
+    }
+
+    /// The last record appended. Where it has not moved for a while and [`Shard::has_unflushed`] says so, an idle
+    /// memtable may be flushed.
+    pub fn lsn(&self) -> Lsn {
+        self.wal.appended()
+    }
+
+    /// Whether rows are in memory only, apart from the log.
+    pub fn has_unflushed(&self) -> bool {
+        self.state.borrow().memtables().any(|memtable| memtable.rows() > 0)
+    }
+
+    /// Memory held now.
+    pub fn memory(&self) -> ShardMemory {
+        let state = self.state.borrow();
+        ShardMemory {
+            active: state.active.bytes(),
+            flushing: state.frozen.as_ref().map_or(0, |frozen| frozen.memtable.bytes()),
+            idle: state
+                .memtables()
+                .map(|memtable| memtable.reserved() - memtable.bytes().min(memtable.reserved()))
+                .sum::<u64>()
+                + state.idle.as_ref().map_or(0, Memtable::reserved),
+            wal_pending: self.wal.pending_bytes() as u64,
+            cache: self.cache.stats().bytes,
+            index: state.tables.values().map(|table| table.series.memory_bytes() as u64).sum(),
+        }
+    }
+
+    /// Counts and sizes.
+    pub fn stats(&self) -> ShardStats {
+        let (state, counts, wal) = (self.state.borrow(), self.counts.get(), self.wal.stats());
+        let segments = || state.tables.values().flat_map(TableState::segments).map(|segment| segment.meta());
+        ShardStats {
+            rows_appended: counts.rows,
+            batches_appended: counts.batches,
+            lsn: self.wal.appended(),
+            wal_bytes: wal.bytes,
+            wal_commits: wal.commits,
+            wal_syncs: wal.syncs,
+            wal_files: wal.files,
+            wal_failed: self.wal.failure().is_some(),
+            memtable_rows: state.memtables().map(Memtable::rows).sum(),
+            flushes: counts.flushes,
+            flush_failures: counts.flush_failures,
+            rows_flushed: counts.rows_flushed,
+            segments: segments().count() as u64,
+            segment_bytes: segments().map(|meta| meta.bytes).sum(),
+            segment_rows: segments().map(|meta| meta.rows).sum(),
+            series: state.tables.values().map(|table| table.series.len() as u64).sum(),
+            tables: state.tables.len() as u64,
+            cache: self.cache.stats(),
+            memory: self.memory(),
+        }
+    }
+
+    /// Waits for the right to change the manifest.
+    async fn edit(&self) -> EditGuard<'_, D> {
+        self.changed.until(|| (!self.editing.replace(true)).then_some(())).await;
+        EditGuard { shard: self }
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Counts)) {
+        let mut counts = self.counts.get();
+        change(&mut counts);
+        self.counts.set(counts);
+    }
+}
+
+impl<D: Disk> State<D> {
+    /// Those with rows, the oldest first.
+    fn memtables(&self) -> impl Iterator<Item = &Memtable> {
+        self.frozen.iter().map(|frozen| &frozen.memtable).chain([&self.active])
+    }
+}
+
+/// The right to change the manifest.
+struct EditGuard<'a, D: Disk> {
+    shard: &'a Shard<D>,
+}
+
+impl<D: Disk> Drop for EditGuard<'_, D> {
+    fn drop(&mut self) {
+        self.shard.editing.set(false);
+        self.shard.changed.notify();
+    }
+}

@@ -1,0 +1,250 @@
+//! The manifest: which files of a shard are live, and up to where the log is in them.
+//!
+//! It is replaced as a whole, atomically: a change ([`Edit`]) gives a new manifest, which is written beside the old one,
+//! synced, and renamed over it. A file counts from the moment the manifest names it; files that no manifest names are
+//! removed at the next start. An edit adds and removes in one step, which is all that a compaction will need.
+//!
+//! ```text
+//! MANIFEST = magic, version, shard, length, crc32c of the archive | rkyv archive | zeros up to 4 KiB
+//! ```
+
+use std::path::Path;
+
+use rkyv::rancor::Error as RkyvError;
+use rkyv::{Archive, Deserialize, Serialize};
+
+use crate::disk::Disk;
+use crate::disk::whole::{read_whole, write_whole};
+use crate::error::{Error, Result};
+use crate::schema::TableId;
+use crate::segment::SegmentMeta;
+use crate::wal::Lsn;
+
+/// Name of the manifest in the shard's folder.
+pub(crate) const MANIFEST: &str = "MANIFEST";
+
+/// Version of the header and of the archive.
+const VERSION: u32 = 1;
+
+const MAGIC: [u8; 8] = *b"TIDEMANI";
+
+/// Bytes before the archive; a multiple of 16, so that the archive is aligned.
+const HEADER_BYTES: usize = 32;
+
+/// What is live.
+#[derive(Debug, Clone, Default, PartialEq, Archive, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// Records up to this one are in segments.
+    pub(crate) flushed_lsn: u64,
+    /// The number that the next file gets.
+    pub(crate) next_file: u64,
+    pub(crate) tables: Vec<TableEntry>,
+    /// Within a partition the oldest first: values of a later one are newer.
+    pub(crate) segments: Vec<SegmentEntry>,
+    /// In the order of the series in them.
+    pub(crate) series_files: Vec<SeriesFileEntry>,
+}
+
+/// A table that has rows.
+#[derive(Debug, Clone, PartialEq, Archive, Serialize, Deserialize)]
+pub(crate) struct TableEntry {
+    pub(crate) table: u32,
+    /// Fixed when the shard first sees the table.
+    pub(crate) partition_length: i64,
+}
+
+/// A live segment.
+#[derive(Debug, Clone, PartialEq, Archive, Serialize, Deserialize)]
+pub(crate) struct SegmentEntry {
+    pub(crate) table: u32,
+    pub(crate) partition_start: i64,
+    pub(crate) meta: SegmentMeta,
+}
+
+/// A live series file.
+#[derive(Debug, Clone, PartialEq, Archive, Serialize, Deserialize)]
+pub(crate) struct SeriesFileEntry {
+    pub(crate) file: String,
+    /// Length without padding.
+    pub(crate) bytes: u64,
+}
+
+/// A change, made as one.
+#[derive(Debug, Default)]
+pub(crate) struct Edit {
+    pub(crate) flushed: Option<Lsn>,
+    pub(crate) next_file: u64,
+    pub(crate) add_tables: Vec<TableEntry>,
+    /// With all that belongs to them but their series.
+    pub(crate) drop_tables: Vec<TableId>,
+    /// Files of segments that the added ones replace.
+    pub(crate) remove_segments: Vec<String>,
+    pub(crate) add_segments: Vec<SegmentEntry>,
+    /// The added series files hold all series, those of the others too.
+    pub(crate) replace_series_files: bool,
+    pub(crate) add_series_files: Vec<SeriesFileEntry>,
+}
+
+impl Manifest {
+    /// The manifest after a change.
+    pub(crate) fn apply(&self, edit: Edit) -> Self {
+        let mut next = self.clone();
+        if let Some(flushed) = edit.flushed {
+            next.flushed_lsn = next.flushed_lsn.max(flushed.0);
+        }
+        next.next_file = next.next_file.max(edit.next_file);
+        for table in edit.add_tables {
+            if next.tables.iter().all(|known| known.table != table.table) {
+                next.tables.push(table);
+            }
+        }
+        let dropped = |table: u32| edit.drop_tables.contains(&TableId(table));
+        next.tables.retain(|entry| !dropped(entry.table));
+        next.segments.retain(|entry| !dropped(entry.table));
+        for added in edit.add_segments {
+            // What replaces segments is as old as they were.
+            let replaced = |entry: &SegmentEntry| {
+                entry.table == added.table
+                    && entry.partition_start == added.partition_start
+                    && edit.remove_segments.contains(&entry.meta.file)
+            };
+            match next.segments.iter().position(replaced) {
+                Some(position) => next.segments.insert(position, added),
+                None => next.segments.push(added),
+            }
+        }
+        next.segments.retain(|entry| !edit.remove_segments.contains(&entry.meta.file));
+        if edit.replace_series_files {
+            next.series_files.clear();
+        }
+        next.series_files.extend(edit.add_series_files);
+        next
+    }
+
+    /// Puts this manifest in the place of the one in `folder`.
+    pub(crate) async fn store<D: Disk>(&self, disk: &D, folder: &Path, shard: u32) -> Result<()> {
+        let archive = rkyv::to_bytes::<RkyvError>(self)
+            .map_err(|error| Error::Rejected(format!("cannot archive the manifest: {error}")))?;
+        write_whole(disk, &folder.join(MANIFEST), &encode(&archive, shard)).await
+    }
+
+    /// The manifest in `folder`; `None` where there is none yet.
+    pub(crate) async fn load<D: Disk>(disk: &D, folder: &Path, shard: u32) -> Result<Option<Self>> {
+        if !disk.list(folder).await?.iter().any(|name| name == MANIFEST) {
+            return Ok(None);
+        }
+        let path = folder.join(MANIFEST);
+        decode(&path, &read_whole(disk, &path).await?, shard).map(Some)
+    }
+}
+
+fn encode(archive: &[u8], shard: u32) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(HEADER_BYTES + archive.len());
+    bytes.extend_from_slice(&MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&shard.to_le_bytes());
+    bytes.extend_from_slice(&(archive.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(&crc32c::crc32c(archive).to_le_bytes());
+    let crc = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(&crc.to_le_bytes());
+    bytes.extend_from_slice(archive);
+    bytes
+}
+
+/// `bytes` must lie at a multiple of 16.
+fn decode(path: &Path, bytes: &[u8], shard: u32) -> Result<Manifest> {
+    let damaged = |offset: usize, reason: &str| Error::corrupt(path, offset as u64, reason);
+    let field = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    let (Some(version), Some(of_shard), Some(length), Some(archive_crc), Some(crc)) =
+        (field(8), field(12), field(16), field(24), field(28))
+    else {
+        return Err(damaged(0, "the manifest is cut short"));
+    };
+    if !bytes.starts_with(&MAGIC) || crc != crc32c::crc32c(&bytes[..28]) {
+        return Err(damaged(0, "the manifest's header is damaged"));
+    }
+    if version != VERSION || of_shard != shard {
+        let reason =
+            format!("manifest of shard {of_shard}, format {version}; wanted are shard {shard}, format {VERSION}");
+        return Err(Error::Incompatible { path: path.to_owned(), reason });
+    }
+    let archive = bytes.get(HEADER_BYTES..).and_then(|archive| archive.get(..length as usize));
+    let archive = archive.ok_or_else(|| damaged(HEADER_BYTES, "the manifest is cut short"))?;
+    if crc32c::crc32c(archive) != archive_crc {
+        return Err(damaged(HEADER_BYTES, "the manifest's checksum does not hold"));
+    }
+    rkyv::from_bytes::<Manifest, RkyvError>(archive)
+        .map_err(|error| damaged(HEADER_BYTES, &format!("the manifest is no archive: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use rkyv::util::AlignedVec;
+
+    use super::*;
+
+    fn segment(table: u32, partition_start: i64, file: &str) -> SegmentEntry {
+        let meta = SegmentMeta {
+            file: file.to_owned(),
+            rows: 1,
+            bytes: 4096,
+            time_min: 0,
+            time_max: 1,
+            series_min: 0,
+            series_max: 9,
+            version: 1,
+        };
+        SegmentEntry { table, partition_start, meta }
+    }
+
+    fn files(manifest: &Manifest) -> Vec<&str> {
+        manifest.segments.iter().map(|entry| entry.meta.file.as_str()).collect()
+    }
+
+    #[test]
+    fn edits_keep_the_age_of_what_they_replace() {
+        let start = Manifest::default().apply(Edit {
+            flushed: Some(Lsn(5)),
+            next_file: 4,
+            add_tables: vec![TableEntry { table: 1, partition_length: 10 }],
+            add_segments: vec![segment(1, 0, "a"), segment(1, 0, "b"), segment(1, 10, "c"), segment(1, 0, "d")],
+            add_series_files: vec![SeriesFileEntry { file: "s".to_owned(), bytes: 10 }],
+            ..Edit::default()
+        });
+        assert_eq!((start.flushed_lsn, start.next_file), (5, 4));
+        let merged = start.apply(Edit {
+            remove_segments: vec!["a".to_owned(), "b".to_owned()],
+            add_segments: vec![segment(1, 0, "ab")],
+            ..Edit::default()
+        });
+        assert_eq!(files(&merged), ["ab", "c", "d"]);
+        assert_eq!(merged.flushed_lsn, 5);
+        let dropped = merged.apply(Edit {
+            drop_tables: vec![TableId(1)],
+            replace_series_files: true,
+            add_series_files: vec![SeriesFileEntry { file: "all".to_owned(), bytes: 20 }],
+            ..Edit::default()
+        });
+        assert!(dropped.segments.is_empty() && dropped.tables.is_empty());
+        assert_eq!(dropped.series_files.iter().map(|f| f.file.as_str()).collect::<Vec<_>>(), ["all"]);
+    }
+
+    #[test]
+    fn any_flipped_bit_is_told() {
+        let manifest = Manifest { segments: vec![segment(1, 0, "a")], next_file: 9, ..Manifest::default() };
+        let archive = rkyv::to_bytes::<RkyvError>(&manifest).unwrap();
+        let mut bytes = AlignedVec::<16>::new();
+        bytes.extend_from_slice(&encode(&archive, 3));
+        let path = Path::new("MANIFEST");
+        assert_eq!(decode(path, &bytes, 3).unwrap(), manifest);
+        assert!(matches!(decode(path, &bytes, 4), Err(Error::Incompatible { .. })));
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(path, &damaged, 3).is_err(), "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            assert!(decode(path, &bytes[..length], 3).is_err(), "length {length}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Opening a shard: manifest, then series, then segments, then the log.
+//!
+//! What the manifest names must be there and whole, else the shard does not open; what it does not name is a flush
+//! that a crash cut short, and is removed. Log records of tables that are not live any more are passed over.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use crate::cache::Cache;
+use crate::disk::Disk;
+use crate::disk::whole::{TEMPORARY_SUFFIX, read_whole};
+use crate::engine::{Folders, TableState};
+use crate::error::{Error, Result};
+use crate::manifest::{Edit, MANIFEST, Manifest};
+use crate::memtable::{Memtable, NewRows};
+use crate::schema::TableId;
+use crate::segment::Segment;
+use crate::series::file;
+use crate::wal::{Lsn, Recovered, Rows, recover};
+
+/// What opening a shard has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Log records replayed.
+    pub records: u64,
+    /// Rows in them, those of dropped tables not counted.
+    pub rows: u64,
+    /// Bytes of the log that were read.
+    pub log_bytes: u64,
+    /// The file and offset of a commit that the crash cut short; it was not acknowledged, and is gone. Only without
+    /// sync may it have been.
+    pub torn: Option<(PathBuf, u64)>,
+    /// Live segments.
+    pub segments: u64,
+    /// Series of all tables.
+    pub series: u64,
+    /// Files that a crash had left behind, removed.
+    pub removed_files: u64,
+}
+
+/// All that a shard needs to go on.
+pub(crate) struct Loaded<D: Disk> {
+    pub(crate) tables: BTreeMap<TableId, TableState<D>>,
+    pub(crate) active: Memtable,
+    pub(crate) manifest: Manifest,
+    pub(crate) wal: Recovered<D>,
+    pub(crate) recovery: Recovery,
+}
+
+/// Loads what is in `folders`.
+pub(crate) async fn load<D: Disk>(
+    disk: &D,
+    folders: &Folders,
+    shard: u32,
+    cache: &Rc<Cache>,
+    is_live: &dyn Fn(TableId) -> bool,
+) -> Result<Loaded<D>> {
+    for folder in [&folders.root, &folders.wal, &folders.segments, &folders.series] {
+        disk.create_dir(folder).await?;
+    }
+    disk.sync_dir(&folders.root).await?;
+    let manifest = load_manifest(disk, folders, shard, is_live).await?;
+    let mut recovery =
+        Recovery { removed_files: remove_strays(disk, folders, &manifest).await?, ..Recovery::default() };
+    let mut tables = load_series(disk, folders, shard, &manifest, is_live).await?;
+    for entry in &manifest.segments {
+        let path = folders.segments.join(&entry.meta.file);
+        let segment = Segment::open(disk, &path, &entry.meta, cache.clone()).await?;
+        let known = tables.get_mut(&TableId(entry.table)).ok_or_else(|| {
+            Error::corrupt(
+                &folders.root.join(MANIFEST),
+                0,
+                format!("a segment of table {}, which it lacks", entry.table),
+            )
+        })?;
+        known.partitions.entry(entry.partition_start).or_default().push(segment);
+        recovery.segments += 1;
+    }
+
+    let replay = RefCell::new(Replay { tables, active: Memtable::default(), rows: 0 });
+    let take = |_: Lsn, rows: Rows| match is_live(rows.table) {
+        true => replay.borrow_mut().take(&rows),
+        false => Ok(()),
+    };
+    let wal = recover(disk, &folders.wal, shard, Lsn(manifest.flushed_lsn), take).await?;
+    let Replay { tables, active, rows } = replay.into_inner();
+    recovery.rows = rows;
+    recovery.records = wal.records;
+    recovery.log_bytes = wal.bytes;
+    recovery.torn = wal.torn.clone();
+    recovery.series = tables.values().map(|table| table.series.len() as u64).sum();
+    Ok(Loaded { tables, active, manifest, wal, recovery })
+}
+
+/// The manifest, without tables that are not live.
+async fn load_manifest<D: Disk>(
+    disk: &D,
+    folders: &Folders,
+    shard: u32,
+    is_live: &dyn Fn(TableId) -> bool,
+) -> Result<Manifest> {
+    let manifest = Manifest::load(disk, &folders.root, shard).await?;
+    let loaded = manifest.unwrap_or_default();
+    let dead = loaded.tables.iter().map(|entry| TableId(entry.table)).filter(|table| !is_live(*table));
+    let drop_tables: Vec<_> = dead.collect();
+    if drop_tables.is_empty() {
+        return Ok(loaded);
+    }
+    // Stored before anything of them is removed: a manifest must not name what is not there.
+    let manifest = loaded.apply(Edit { drop_tables, ..Edit::default() });
+    manifest.store(disk, &folders.root, shard).await?;
+    Ok(manifest)
+}
+
+/// Removes files that the manifest does not name, and counts them. Names that none of our files have are left alone.
+async fn remove_strays<D: Disk>(disk: &D, folders: &Folders, manifest: &Manifest) -> Result<u64> {
+    let segments = manifest.segments.iter().map(|entry| entry.meta.file.as_str()).collect();
+    let series = manifest.series_files.iter().map(|entry| entry.file.as_str()).collect();
+    let none = BTreeSet::new();
+    let mut removed = 0;
+    let kinds =
+        [(&folders.segments, ".seg", &segments), (&folders.series, ".keys", &series), (&folders.root, MANIFEST, &none)];
+    for (folder, suffix, live) in kinds {
+        for name in disk.list(folder).await? {
+            let stem = name.strip_suffix(TEMPORARY_SUFFIX);
+            let ours = stem.unwrap_or(&name).ends_with(suffix);
+            // The manifest itself is none of the strays, only what it would have been replaced by.
+            if ours && !live.contains(name.as_str()) && (suffix != MANIFEST || stem.is_some()) {
+                disk.remove(&folder.join(&name)).await?;
+                removed += 1;
+            }
+        }
+    }
+    Ok(removed)
+}
+
+/// Tables as the manifest knows them, with their series.
+async fn load_series<D: Disk>(
+    disk: &D,
+    folders: &Folders,
+    shard: u32,
+    manifest: &Manifest,
+    is_live: &dyn Fn(TableId) -> bool,
+) -> Result<BTreeMap<TableId, TableState<D>>> {
+    let mut indexes = BTreeMap::new();
+    for entry in &manifest.series_files {
+        let path = folders.series.join(&entry.file);
+        let bytes = read_whole(disk, &path).await?;
+        file::load(&path, &bytes, entry.bytes, shard, is_live, &mut indexes)?;
+    }
+    let mut tables = BTreeMap::new();
+    for entry in &manifest.tables {
+        let mut table = TableState::new(entry.partition_length);
+        table.series = indexes.remove(&TableId(entry.table)).unwrap_or_default();
+        table.series_stored = table.series.len() as u32;
+        table.series_logged = table.series_stored;
+        tables.insert(TableId(entry.table), table);
+    }
+    Ok(tables)
+}
+
+/// Rows coming back from the log.
+struct Replay<D: Disk> {
+    tables: BTreeMap<TableId, TableState<D>>,
+    active: Memtable,
+    rows: u64,
+}
+
+impl<D: Disk> Replay<D> {
+    fn take(&mut self, rows: &Rows) -> Result<(), String> {
+        let table = self.tables.entry(rows.table).or_insert_with(|| TableState::new(rows.partition_length));
+        if rows.first_series as usize > table.series.len() {
+            return Err(format!("series {} comes where {} is expected", rows.first_series, table.series.len()));
+        }
+        for ordinal in 0..rows.keys.len() {
+            let key = rows.keys.key(ordinal);
+            crate::series::check_key(key).map_err(|reason| format!("a series key: {reason}"))?;
+            let (series, _) = table.series.insert(key);
+            if series.0 as usize != rows.first_series as usize + ordinal {
+                return Err(format!("a series key has the id {} already", series.0));
+            }
+        }
+        table.series_logged = table.series.len() as u32;
+        if rows.series.iter().any(|series| *series as usize >= table.series.len()) {
+            return Err("a row names a series that does not exist".to_owned());
+        }
+        let new =
+            NewRows { series: &rows.series, time: &rows.time, columns: &rows.columns, rows: 0..rows.series.len() };
+        self.active.check(rows.table, &new).map_err(|error| error.to_string())?;
+        self.active.append(rows.table, &new);
+        self.rows += rows.series.len() as u64;
+        Ok(())
+    }
+}
