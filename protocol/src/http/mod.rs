@@ -17,11 +17,17 @@
 //! enforced before memory is taken.
 
 mod body;
+mod compress;
+mod decode;
+mod encoding;
 mod head;
 mod query;
 mod response;
 
 pub use body::{BodyError, BodyFramer, Framed};
+pub use compress::ContentEncoder;
+pub use decode::{ContentDecoder, DecodeError, Pushed, STEP_BYTES_MAX};
+pub use encoding::{Encoding, UnknownEncoding, negotiate};
 pub use head::{BodyLength, Head, HeadError, Headers, Limits, Method, Version, parse_head};
 pub use query::{BadQuery, Pairs, Query};
 pub use response::{CONTINUE, DateCache, Framing, ResponseHead, reason_phrase, write_chunk, write_last_chunk};

@@ -1,6 +1,7 @@
 //! HTTP from the outside: requests and bodies as bytes, valid and hostile, in every split.
 
 mod body;
+mod content;
 mod head;
 mod query;
 mod response;
