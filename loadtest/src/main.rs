@@ -4,15 +4,18 @@
 //! in advance), `http` (client), `tally` (latencies), `process` (what the server costs) and `chart`.
 
 mod chart;
+mod child;
 mod deck;
 mod error;
 mod http;
 mod output;
 mod pace;
 mod process;
+mod query;
 mod tally;
 #[cfg(test)]
 mod testing;
+mod verify;
 mod workload;
 mod write;
 
@@ -32,11 +35,17 @@ struct Cli {
 enum Command {
     /// Write rows and measure rate, latency, CPU, memory and disk space.
     Write(write::WriteArgs),
+    /// Ask a query set and measure latencies.
+    Query(query::QueryArgs),
+    /// Kill a server again and again and prove that it keeps what it acknowledged.
+    Verify(verify::VerifyArgs),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Write(args) => write::command(args),
+        Command::Query(args) => query::command(args),
+        Command::Verify(args) => verify::command(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

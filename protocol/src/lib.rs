@@ -1,4 +1,5 @@
 //! Bytes to borrowed views and back: HTTP/1.1, line protocol, reply encoders. No I/O, no sockets, no clocks.
 
+pub mod encode;
 pub mod http;
 pub mod line;

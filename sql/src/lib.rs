@@ -4,10 +4,14 @@
 //! Only the scan waits; every operator is synchronous over arrow batches. Memory, time and cancellation are accounted
 //! per query. No sockets and no catalog changes happen here: statements that change something are returned as data.
 
+mod bind;
 pub mod error;
 pub mod expr;
+mod optimize;
+mod parse;
 pub mod plan;
 pub mod statement;
+pub mod time;
 
 pub use error::SqlError;
-pub use statement::{Query, Session, Statement};
+pub use statement::{Query, Session, Statement, prepare};

@@ -24,7 +24,7 @@ use crate::process::{DiskUse, Process};
 use crate::tally::Tally;
 use crate::workload::{START_NS, Shape, Workload};
 
-pub(crate) use summary::Summary;
+pub(crate) use summary::{Summary, duration};
 
 /// Which HTTP interface is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

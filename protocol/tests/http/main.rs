@@ -1,5 +1,7 @@
 //! HTTP from the outside: requests and bodies as bytes, valid and hostile, in every split.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests stop at the first surprise")]
+
 mod body;
 mod content;
 mod head;

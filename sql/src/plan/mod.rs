@@ -3,12 +3,15 @@
 //!
 //! A node's output columns are its [`Plan::schema`]: arrow types, where a tag is `Utf8` whatever its form in memory.
 
+mod display;
+
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 
 use crate::expr::{AggregateCall, Expr, Scalar};
+pub use display::show;
 
 /// A column that a scan yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,16 +3,36 @@
 //! Guarantee: over a whole scan each (series, time) appears once, with the newest value of each field; rows of a chunk
 //! are sorted by (series, time). Chunks themselves come in no promised order of time, and a series may appear in
 //! several chunks (in disjoint time ranges).
+//!
+//! How, partition after partition ([`partition`]): the sources (segments, and sorted chunks of memtables) are walked
+//! side by side by series. Where the stretches of time that sources hold of one series overlap, the rows in the overlap
+//! ([`zones`]) are merged one by one ([`merge`]); all other rows leave group by group as they were decoded
+//! ([`group`]). A caller that needs less than rows says so by a [`ScanMode`].
 
-mod interim;
+mod group;
+mod merge;
+mod mode;
+mod partition;
+mod values;
+mod zones;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
 
 use arrow_array::ArrayRef;
 use arrow_buffer::ScalarBuffer;
 use roaring::RoaringBitmap;
 
+use crate::disk::Disk;
+use crate::error::{Error, Result};
 use crate::schema::{ColumnId, FieldType, SeriesId, TableId};
+use crate::segment::Segment;
 
-pub use interim::{PartitionSources, Scan};
+pub use mode::{Bucket, ColumnSummary, GroupSummary, ScanItem, ScanMode, SummaryRule};
+use partition::Partition;
 
 /// A scan of one table.
 #[derive(Debug, Clone)]
@@ -70,5 +90,91 @@ impl ScanChunk {
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.time.len()
+    }
+}
+
+/// Where the rows of one time partition are.
+pub struct PartitionSources<D: Disk> {
+    /// Oldest first.
+    pub segments: Vec<Rc<Segment<D>>>,
+    /// Rows of memtables, oldest first, newer than all segments. Each chunk is sorted and holds a (series, time) once;
+    /// its columns are those of the request. Rows outside of the request may be among them.
+    pub memory: Vec<ScanChunk>,
+}
+
+/// A scan under way.
+pub struct Scan<D: Disk> {
+    disk: D,
+    request: ScanRequest,
+    mode: ScanMode,
+    partitions: VecDeque<PartitionSources<D>>,
+    current: Option<Partition<D>>,
+    memory_bytes_max: u64,
+}
+
+impl<D: Disk> Scan<D> {
+    /// A scan over `partitions`, which are visited in order. What it holds itself (not what it gave out) stays within
+    /// `memory_bytes_max`.
+    pub fn new(disk: D, request: ScanRequest, partitions: Vec<PartitionSources<D>>, memory_bytes_max: u64) -> Self {
+        Self { disk, request, mode: ScanMode::Rows, partitions: partitions.into(), current: None, memory_bytes_max }
+    }
+
+    /// Says what the caller can do with less than all rows. To be called before the first item is taken.
+    pub fn set_mode(&mut self, mode: ScanMode) {
+        self.mode = mode;
+    }
+
+    /// What was asked for.
+    pub fn request(&self) -> &ScanRequest {
+        &self.request
+    }
+
+    /// The next rows; `None` at the end. Summaries that a mode allows are not rows: take [`Scan::next_item`] then.
+    pub async fn next(&mut self) -> Result<Option<ScanChunk>> {
+        match self.next_item().await? {
+            Some(ScanItem::Rows(chunk)) => Ok(Some(chunk)),
+            Some(ScanItem::Summary(_)) => {
+                Err(Error::Rejected("a scan with summaries is read by items, not by rows".to_owned()))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The next rows or summary; `None` at the end.
+    pub async fn next_item(&mut self) -> Result<Option<ScanItem>> {
+        loop {
+            let partition = match &mut self.current {
+                Some(partition) => partition,
+                None => {
+                    let Some(sources) = self.partitions.pop_front() else { return Ok(None) };
+                    self.current.insert(Partition::new(sources, &self.request))
+                }
+            };
+            let context =
+                Context { disk: &self.disk, request: &self.request, mode: &self.mode, limit: self.memory_bytes_max };
+            match partition.next(&context).await? {
+                Some(item) => return Ok(Some(item)),
+                None => self.current = None,
+            }
+        }
+    }
+}
+
+/// What every step of a scan looks at.
+#[derive(Debug)]
+struct Context<'a, D> {
+    disk: &'a D,
+    request: &'a ScanRequest,
+    mode: &'a ScanMode,
+    limit: u64,
+}
+
+impl<D> Context<'_, D> {
+    fn wants_series(&self, series: SeriesId) -> bool {
+        self.request.series.as_ref().is_none_or(|wanted| wanted.contains(series.0))
+    }
+
+    fn charge(&self, held: u64) -> Result<()> {
+        if held > self.limit { Err(Error::ScanMemory { limit_bytes: self.limit }) } else { Ok(()) }
     }
 }

@@ -45,6 +45,14 @@ impl IndexRun {
         }
     }
 
+    /// Time of the `row`-th row of a regular run, or of either end of any.
+    pub fn time_at(&self, row: u32) -> i64 {
+        if row + 1 == self.len {
+            return self.time_max;
+        }
+        self.time_min.wrapping_add(self.step().wrapping_mul(i64::from(row)))
+    }
+
     /// Rows of the run before the first with a time of at least `time`. `times` are those of the group, needed only
     /// where the run is not regular.
     pub fn rows_before(&self, time: i64, times: Option<&[i64]>) -> u32 {
@@ -130,24 +138,25 @@ pub(super) fn encode_times(runs: &[IndexRun], times: &[i64], scratch: &mut Scrat
     integer::encode(&words, scratch, out);
 }
 
-/// The times of all `rows` rows; `bytes` may be empty where every run is regular.
+/// The times of the rows of `runs`, some or all runs of a group of `rows` rows, at the rows' places; in between is
+/// anything. `bytes` may be empty where every run is regular.
 pub(super) fn decode_times(bytes: &[u8], runs: &[IndexRun], rows: usize) -> Decoded<Vec<i64>> {
-    let mut words = Vec::new();
+    let mut gaps = Vec::new();
     if runs.iter().any(|run| !run.regular) {
-        integer::decode(&mut Cursor::new(bytes), rows, 0..rows, &mut words)?;
+        integer::decode(&mut Cursor::new(bytes), rows, 0..rows, &mut gaps)?;
     }
     let mut times = Vec::with_capacity(rows);
     for run in runs {
-        let from = times.len();
+        times.resize(run.start as usize, 0);
         if run.regular {
             let step = run.step();
             times.extend((0..i64::from(run.len)).map(|i| run.time_min.wrapping_add(step.wrapping_mul(i))));
         } else {
             let mut time = run.time_min;
-            for gap in &words[from..from + run.len as usize] {
+            times.extend(gaps[run.start as usize..(run.start + run.len) as usize].iter().map(|gap| {
                 time = time.wrapping_add(*gap as i64);
-                times.push(time);
-            }
+                time
+            }));
         }
     }
     Ok(times)

@@ -1,5 +1,6 @@
 //! Reading a segment: the footer once, blocks through the cache.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -23,7 +24,6 @@ const TIMES_LANE: u32 = 1;
 const FIELD_LANES: u32 = 2;
 
 /// An open segment. Its footer stays in memory, its blocks come and go through the cache.
-#[derive(Debug)]
 pub struct Segment<D: Disk> {
     file: D::File,
     path: PathBuf,
@@ -137,7 +137,7 @@ impl<D: Disk> Segment<D> {
         Ok(runs)
     }
 
-    /// The times of a group with these runs.
+    /// The times of a group at the rows of `runs`, some or all of its runs.
     pub(crate) async fn times(&self, group: usize, runs: &[IndexRun]) -> Result<Vec<i64>> {
         let Group { times: place, rows, .. } = self.footer.groups[group];
         let decoded = if place.length == 0 {
@@ -149,21 +149,28 @@ impl<D: Disk> Segment<D> {
         decoded.map_err(|e| self.damaged(place, e))
     }
 
-    /// Rows `rows` of a field of a group, with their validity if some are null.
+    /// Rows `rows` of a field of a group, whose type is `kind`, with their validity if some are null.
     pub(crate) async fn values(
         &self,
         field: usize,
         group: usize,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
+        kind: FieldType,
     ) -> Result<(Column, Option<Vec<u64>>)> {
         let column = &self.footer.columns[field];
         let Block { place, .. } = column.blocks[group];
-        let Some(kind) = column.field_type() else {
-            return Err(self.damaged(place, Damaged("column of an unknown type")));
-        };
+        if column.field_type() != Some(kind) {
+            let reason = Damaged("column is of another type than the catalog says");
+            return Err(self.damaged(place, reason));
+        }
         let block = self.block(FIELD_LANES + field as u32, group, place).await?;
         let total = self.footer.groups[group].rows as usize;
         column::decode(block.bytes(), kind, total, rows).map_err(|e| self.damaged(place, e))
+    }
+
+    /// Damage that shows only in the decoded values of a block.
+    pub(crate) fn damaged_block(&self, field: usize, group: usize, reason: &'static str) -> Error {
+        self.damaged(self.footer.columns[field].blocks[group].place, Damaged(reason))
     }
 
     fn damaged(&self, place: Place, error: Damaged) -> Error {

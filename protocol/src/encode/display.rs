@@ -1,0 +1,67 @@
+//! Cells as a person reads them: the text of a table's cells, and helpers that the other formats share.
+
+use super::column::{Cells, Column, Times};
+use super::csv::write_bool;
+use super::number::{write_csv_f64, write_i64, write_u64};
+use super::sink::Sink;
+
+/// Writes a cell; nothing for null. Lists are `[1, , 2]`, structs `{start: …, end: …}`.
+pub(super) fn write(column: &mut Column, row: usize, sink: &mut Sink<'_>) {
+    if column.is_null(row) {
+        return;
+    }
+    match &mut column.cells {
+        Cells::Null => {}
+        Cells::Int(values) => write_i64(sink, values[row]),
+        Cells::UInt(values) => write_u64(sink, values[row]),
+        Cells::Float(values) => write_csv_f64(sink, values[row]),
+        Cells::Bool(values) => write_bool(values.value(row), sink),
+        Cells::Text(values) => sink.bytes(values.value(row).as_bytes()),
+        Cells::Tag(tags) => tags.write(row, sink, |text, sink| sink.bytes(text.as_bytes())),
+        Cells::Time(times) => {
+            if !times.writer.write_short(sink, times.values[row]) {
+                write_bad_time(times, row, sink);
+            }
+        }
+        Cells::List { offsets, items } => {
+            sink.byte(b'[');
+            let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
+            for item in start..end {
+                if item > start {
+                    sink.bytes(b", ");
+                }
+                write(items, item, sink);
+            }
+            sink.byte(b']');
+        }
+        Cells::Struct(columns) => {
+            sink.byte(b'{');
+            for (place, (name, column)) in columns.iter_mut().enumerate() {
+                if place > 0 {
+                    sink.bytes(b", ");
+                }
+                sink.bytes(name.as_bytes());
+                sink.bytes(b": ");
+                write(column, row, sink);
+            }
+            sink.byte(b'}');
+        }
+    }
+}
+
+/// What json and table show for a timestamp that is no date; csv fails instead.
+#[cold]
+pub(super) fn write_bad_time(times: &Times, row: usize, sink: &mut Sink<'_>) {
+    let text =
+        format!("ERROR: Cast error: Failed to convert {} to temporal for {}", times.values[row], times.data_type);
+    sink.bytes(text.as_bytes());
+}
+
+/// Index of the first special byte. Sixteen bytes are asked at once, which compiles to vector compares.
+#[inline]
+pub(super) fn find(bytes: &[u8], special: impl Fn(u8) -> bool) -> Option<usize> {
+    let (chunks, _) = bytes.as_chunks::<16>();
+    let clean = chunks.iter().take_while(|chunk| !chunk.iter().fold(false, |any, &byte| any | special(byte))).count();
+    let start = clean * 16;
+    bytes.get(start..)?.iter().position(|&byte| special(byte)).map(|at| start + at)
+}

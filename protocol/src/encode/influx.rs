@@ -1,0 +1,408 @@
+//! The reply of InfluxDB 1.x's `/query`, as JSON: results, their series, messages and errors.
+//!
+//! A [`QueryWriter`] is told what the result is, in order, and appends as it goes, so that a long series streams:
+//!
+//! ```text
+//!   begin                                    {"results":[
+//!     result(statement_id)                     {"statement_id":0,
+//!       series(name, tags, columns)              "series":[{"name":…,"tags":{…},"columns":[…],
+//!         row(values) …                            "values":[[…],…]
+//!       end_series(partial)                      }]
+//!     end_result(tail)                         ,"messages":[…],"partial":true,"error":"…"}
+//!   end                                      ]}⏎
+//! ```
+//!
+//! What has nothing to say is left out, as there: no `series` without one, no `values` without a row, no `name` and
+//! `tags` when empty, `{}` for no results at all. Text is escaped and floats are spelled as Go's `encoding/json`
+//! does. `pretty` puts every value on a line of its own, four spaces a level.
+
+use super::number::{write_go_f64, write_i64, write_u64};
+use super::sink::Sink;
+use super::time::TimeWriter;
+
+/// Unit in which times are sent; without one they are RFC 3339 text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Epoch {
+    /// Nanoseconds, also for every spelling that is not known.
+    Nanoseconds,
+    /// `u`
+    Microseconds,
+    /// `ms`
+    Milliseconds,
+    /// `s`
+    Seconds,
+    /// `m`
+    Minutes,
+    /// `h`
+    Hours,
+}
+
+impl Epoch {
+    /// From the parameter `epoch`; `None` when it is empty.
+    pub fn from_parameter(text: &str) -> Option<Epoch> {
+        Some(match text {
+            "" => return None,
+            "u" => Epoch::Microseconds,
+            "ms" => Epoch::Milliseconds,
+            "s" => Epoch::Seconds,
+            "m" => Epoch::Minutes,
+            "h" => Epoch::Hours,
+            _ => Epoch::Nanoseconds,
+        })
+    }
+
+    fn nanoseconds(self) -> i64 {
+        match self {
+            Epoch::Nanoseconds => 1,
+            Epoch::Microseconds => 1_000,
+            Epoch::Milliseconds => 1_000_000,
+            Epoch::Seconds => 1_000_000_000,
+            Epoch::Minutes => 60_000_000_000,
+            Epoch::Hours => 3_600_000_000_000,
+        }
+    }
+}
+
+/// One cell of a row.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// No value; NaN is shown so too.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// An integer.
+    Int(i64),
+    /// An unsigned integer.
+    UInt(u64),
+    /// A float. Infinities have no spelling: [`QueryWriter::row`] refuses them.
+    Float(f64),
+    /// Text.
+    Text(&'a str),
+    /// Nanoseconds since 1970, shown by [`Options::epoch`].
+    Time(i64),
+}
+
+/// An infinity in a row, which JSON cannot say. InfluxDB replaces the whole body by this error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("json: unsupported value: {}Inf", if *.negative { "-" } else { "+" })]
+pub struct UnsupportedValue {
+    /// Minus infinity.
+    pub negative: bool,
+}
+
+/// How the client wants the reply.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// One value a line, indented.
+    pub pretty: bool,
+    /// Times as numbers of this unit.
+    pub epoch: Option<Epoch>,
+}
+
+/// What stands at the end of a result, after its series.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tail<'a> {
+    /// Warnings about the statement.
+    pub warnings: &'a [&'a str],
+    /// More of this statement's result follows in another document.
+    pub partial: bool,
+    /// Why the statement failed.
+    pub error: Option<&'a str>,
+}
+
+/// Writes one document; see the module.
+#[derive(Debug)]
+pub struct QueryWriter {
+    options: Options,
+    times: TimeWriter,
+    /// Open objects and arrays.
+    depth: usize,
+    /// The innermost open object or array has a member already.
+    filled: bool,
+    part: Part,
+}
+
+/// What is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// No result written yet.
+    Start,
+    /// Between results.
+    Results,
+    /// In a result without series.
+    Result,
+    /// In a result's list of series, between two.
+    SeriesList,
+    /// In a series without rows.
+    Series,
+    /// In a series' rows.
+    Rows,
+}
+
+impl QueryWriter {
+    /// A document with these options.
+    pub fn new(options: Options) -> Self {
+        QueryWriter { options, times: TimeWriter::new(1_000_000_000), depth: 0, filled: false, part: Part::Start }
+    }
+
+    /// Begins the result of a statement.
+    pub fn result(&mut self, out: &mut Vec<u8>, statement_id: usize) {
+        debug_assert!(matches!(self.part, Part::Start | Part::Results));
+        let mut sink = Sink::new(out);
+        if self.part == Part::Start {
+            self.open(&mut sink, b'{');
+            self.key(&mut sink, "results");
+            self.open(&mut sink, b'[');
+        }
+        self.member(&mut sink);
+        self.open(&mut sink, b'{');
+        self.key(&mut sink, "statement_id");
+        write_u64(&mut sink, statement_id as u64);
+        sink.finish();
+        self.part = Part::Result;
+    }
+
+    /// Begins a series of the result. An empty name and no tags are left out.
+    pub fn series(&mut self, out: &mut Vec<u8>, name: &str, tags: &[(&str, &str)], columns: &[&str]) {
+        debug_assert!(matches!(self.part, Part::Result | Part::SeriesList));
+        let mut sink = Sink::new(out);
+        if self.part == Part::Result {
+            self.key(&mut sink, "series");
+            self.open(&mut sink, b'[');
+        }
+        self.member(&mut sink);
+        self.open(&mut sink, b'{');
+        if !name.is_empty() {
+            self.key(&mut sink, "name");
+            write_go_string(name, &mut sink);
+        }
+        if !tags.is_empty() {
+            self.key(&mut sink, "tags");
+            self.open(&mut sink, b'{');
+            for (tag, value) in tags {
+                self.key(&mut sink, tag);
+                write_go_string(value, &mut sink);
+            }
+            self.close(&mut sink, b'}');
+        }
+        self.key(&mut sink, "columns");
+        self.open(&mut sink, b'[');
+        for column in columns {
+            self.member(&mut sink);
+            write_go_string(column, &mut sink);
+        }
+        self.close(&mut sink, b']');
+        sink.finish();
+        self.part = Part::Series;
+    }
+
+    /// Writes a row of the series: one value per column. On an error the document cannot be completed; the caller
+    /// discards it or ends it with the error.
+    pub fn row<'a>(
+        &mut self,
+        out: &mut Vec<u8>,
+        values: impl IntoIterator<Item = Value<'a>>,
+    ) -> Result<(), UnsupportedValue> {
+        debug_assert!(matches!(self.part, Part::Series | Part::Rows));
+        let mut sink = Sink::new(out);
+        if self.part == Part::Series {
+            self.key(&mut sink, "values");
+            self.open(&mut sink, b'[');
+            self.part = Part::Rows;
+        }
+        self.member(&mut sink);
+        self.open(&mut sink, b'[');
+        let mut unsupported = None;
+        for value in values {
+            self.member(&mut sink);
+            match value {
+                Value::Null => sink.bytes(b"null"),
+                Value::Bool(value) => super::csv::write_bool(value, &mut sink),
+                Value::Int(value) => write_i64(&mut sink, value),
+                Value::UInt(value) => write_u64(&mut sink, value),
+                Value::Float(value) if value.is_finite() => write_go_f64(&mut sink, value),
+                Value::Float(value) => {
+                    if value.is_infinite() {
+                        unsupported = Some(UnsupportedValue { negative: value < 0.0 });
+                    }
+                    sink.bytes(b"null");
+                }
+                Value::Text(value) => write_go_string(value, &mut sink),
+                Value::Time(time) => self.time(&mut sink, time),
+            }
+        }
+        self.close(&mut sink, b']');
+        sink.finish();
+        unsupported.map_or(Ok(()), Err)
+    }
+
+    /// Ends the series. `partial`: it continues in another document or was cut.
+    pub fn end_series(&mut self, out: &mut Vec<u8>, partial: bool) {
+        debug_assert!(matches!(self.part, Part::Series | Part::Rows));
+        let mut sink = Sink::new(out);
+        if self.part == Part::Rows {
+            self.close(&mut sink, b']');
+        }
+        if partial {
+            self.key(&mut sink, "partial");
+            sink.bytes(b"true");
+        }
+        self.close(&mut sink, b'}');
+        sink.finish();
+        self.part = Part::SeriesList;
+    }
+
+    /// Ends the result.
+    pub fn end_result(&mut self, out: &mut Vec<u8>, tail: Tail<'_>) {
+        debug_assert!(matches!(self.part, Part::Result | Part::SeriesList));
+        let mut sink = Sink::new(out);
+        if self.part == Part::SeriesList {
+            self.close(&mut sink, b']');
+        }
+        if !tail.warnings.is_empty() {
+            self.key(&mut sink, "messages");
+            self.open(&mut sink, b'[');
+            for text in tail.warnings {
+                self.member(&mut sink);
+                self.open(&mut sink, b'{');
+                self.key(&mut sink, "level");
+                write_go_string("warning", &mut sink);
+                self.key(&mut sink, "text");
+                write_go_string(text, &mut sink);
+                self.close(&mut sink, b'}');
+            }
+            self.close(&mut sink, b']');
+        }
+        if tail.partial {
+            self.key(&mut sink, "partial");
+            sink.bytes(b"true");
+        }
+        if let Some(error) = tail.error {
+            self.key(&mut sink, "error");
+            write_go_string(error, &mut sink);
+        }
+        self.close(&mut sink, b'}');
+        sink.finish();
+        self.part = Part::Results;
+    }
+
+    /// Ends the document with a line end; the writer can then begin another, for the next line of a chunked reply.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        debug_assert!(matches!(self.part, Part::Start | Part::Results));
+        let mut sink = Sink::new(out);
+        if self.part == Part::Start {
+            sink.bytes(b"{}");
+        } else {
+            self.close(&mut sink, b']');
+            self.close(&mut sink, b'}');
+        }
+        sink.byte(b'\n');
+        sink.finish();
+        self.part = Part::Start;
+        self.depth = 0;
+        self.filled = false;
+    }
+
+    fn time(&mut self, sink: &mut Sink<'_>, time: i64) {
+        if let Some(epoch) = self.options.epoch {
+            write_i64(sink, time / epoch.nanoseconds());
+            return;
+        }
+        sink.byte(b'"');
+        // Every nanosecond of an `i64` is a date.
+        let written = self.times.write_full(sink, time);
+        debug_assert!(written);
+        // Cut the zeros at the end of the fraction, and the point when nothing is left of it.
+        let mut fraction = time.rem_euclid(1_000_000_000);
+        if fraction == 0 {
+            (0..10).for_each(|_| sink.unwrite());
+        } else {
+            while fraction % 10 == 0 {
+                fraction /= 10;
+                sink.unwrite();
+            }
+        }
+        sink.bytes(b"Z\"");
+    }
+
+    fn open(&mut self, sink: &mut Sink<'_>, bracket: u8) {
+        sink.byte(bracket);
+        self.depth += 1;
+        self.filled = false;
+    }
+
+    fn close(&mut self, sink: &mut Sink<'_>, bracket: u8) {
+        self.depth -= 1;
+        if self.filled {
+            self.line(sink);
+        }
+        sink.byte(bracket);
+        // What was closed is a member of what is open now.
+        self.filled = true;
+    }
+
+    /// Begins the next member of an array, or the name of an object's.
+    fn member(&mut self, sink: &mut Sink<'_>) {
+        if self.filled {
+            sink.byte(b',');
+        }
+        self.filled = true;
+        self.line(sink);
+    }
+
+    fn key(&mut self, sink: &mut Sink<'_>, name: &str) {
+        self.member(sink);
+        write_go_string(name, sink);
+        sink.byte(b':');
+        if self.options.pretty {
+            sink.byte(b' ');
+        }
+    }
+
+    fn line(&self, sink: &mut Sink<'_>) {
+        if self.options.pretty {
+            sink.byte(b'\n');
+            for _ in 0..self.depth {
+                sink.block(b"    ", 4);
+            }
+        }
+    }
+}
+
+/// Appends `{"error":"…"}` and a line end: the body of every failed request on the InfluxDB routes.
+pub fn write_error(out: &mut Vec<u8>, error: &str, pretty: bool) {
+    let mut writer = QueryWriter::new(Options { pretty, epoch: None });
+    let mut sink = Sink::new(out);
+    writer.open(&mut sink, b'{');
+    writer.key(&mut sink, "error");
+    write_go_string(error, &mut sink);
+    writer.close(&mut sink, b'}');
+    sink.byte(b'\n');
+    sink.finish();
+}
+
+/// A string between quotes as Go writes it for HTML's sake: `<`, `>`, `&` and U+2028, U+2029 as `\u….`.
+fn write_go_string(text: &str, sink: &mut Sink<'_>) {
+    sink.byte(b'"');
+    let mut plain = 0;
+    for (at, character) in text.char_indices() {
+        let short: &[u8] = match character {
+            '"' => b"\\\"",
+            '\\' => b"\\\\",
+            '\n' => b"\\n",
+            '\r' => b"\\r",
+            '\t' => b"\\t",
+            '\0'..='\x1f' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => b"",
+            _ => continue,
+        };
+        sink.bytes(&text.as_bytes()[plain..at]);
+        if short.is_empty() {
+            sink.bytes(format!("\\u{:04x}", u32::from(character)).as_bytes());
+        } else {
+            sink.bytes(short);
+        }
+        plain = at + character.len_utf8();
+    }
+    sink.bytes(&text.as_bytes()[plain..]);
+    sink.byte(b'"');
+}

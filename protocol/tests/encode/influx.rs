@@ -1,0 +1,214 @@
+//! The `/query` document, byte for byte.
+
+use tidewire_protocol::encode::influx::{Epoch, Options, QueryWriter, Tail, Value, write_error};
+
+fn document(options: Options, write: impl FnOnce(&mut QueryWriter, &mut Vec<u8>)) -> String {
+    let mut out = Vec::new();
+    let mut writer = QueryWriter::new(options);
+    write(&mut writer, &mut out);
+    writer.end(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+const PRETTY: Options = Options { pretty: true, epoch: None };
+
+#[test]
+fn create_database() {
+    let write = |writer: &mut QueryWriter, out: &mut Vec<u8>| {
+        writer.result(out, 0);
+        writer.end_result(out, Tail::default());
+    };
+    assert_eq!(document(Options::default(), write), "{\"results\":[{\"statement_id\":0}]}\n");
+    assert_eq!(
+        document(PRETTY, write),
+        "{\n    \"results\": [\n        {\n            \"statement_id\": 0\n        }\n    ]\n}\n"
+    );
+}
+
+#[test]
+fn show_databases() {
+    let write = |writer: &mut QueryWriter, out: &mut Vec<u8>| {
+        writer.result(out, 0);
+        writer.series(out, "databases", &[], &["name"]);
+        for name in ["_internal", "mydb"] {
+            writer.row(out, [Value::Text(name)]).unwrap();
+        }
+        writer.end_series(out, false);
+        writer.end_result(out, Tail::default());
+    };
+    assert_eq!(
+        document(Options::default(), write),
+        "{\"results\":[{\"statement_id\":0,\"series\":[{\"name\":\"databases\",\"columns\":[\"name\"],\
+         \"values\":[[\"_internal\"],[\"mydb\"]]}]}]}\n"
+    );
+    assert_eq!(
+        document(PRETTY, write),
+        r#"{
+    "results": [
+        {
+            "statement_id": 0,
+            "series": [
+                {
+                    "name": "databases",
+                    "columns": [
+                        "name"
+                    ],
+                    "values": [
+                        [
+                            "_internal"
+                        ],
+                        [
+                            "mydb"
+                        ]
+                    ]
+                }
+            ]
+        }
+    ]
+}
+"#
+    );
+}
+
+#[test]
+fn select_with_tags_and_all_kinds_of_values() {
+    let time = 1_667_456_411_000_000_007;
+    let write = |writer: &mut QueryWriter, out: &mut Vec<u8>| {
+        writer.result(out, 0);
+        for host in ["a", "b"] {
+            writer.series(out, "cpu", &[("host", host), ("region", "")], &["time", "v", "n", "s", "b", "u", "z"]);
+            writer
+                .row(
+                    out,
+                    [
+                        Value::Time(time),
+                        Value::Float(3.0),
+                        Value::Int(-4),
+                        Value::Text("<a&b> \"q\" \\ \u{1}\u{2028}é\n"),
+                        Value::Bool(true),
+                        Value::UInt(u64::MAX),
+                        Value::Null,
+                    ],
+                )
+                .unwrap();
+            writer.end_series(out, host == "b");
+        }
+        writer.end_result(out, Tail { warnings: &["deprecated use"], partial: true, error: None });
+        writer.result(out, 1);
+        writer.end_result(out, Tail { error: Some("not executed"), ..Tail::default() });
+    };
+    let row = |time: &str| {
+        format!(
+            "{time},3,-4,\"\\u003ca\\u0026b\\u003e \\\"q\\\" \\\\ \\u0001\\u2028é\\n\",true,18446744073709551615,null"
+        )
+    };
+    let series = |host: &str, time: &str, partial: &str| {
+        format!(
+            "{{\"name\":\"cpu\",\"tags\":{{\"host\":\"{host}\",\"region\":\"\"}},\
+             \"columns\":[\"time\",\"v\",\"n\",\"s\",\"b\",\"u\",\"z\"],\"values\":[[{}]]{partial}}}",
+            row(time)
+        )
+    };
+    for (epoch, time) in [
+        (None, "\"2022-11-03T06:20:11.000000007Z\""),
+        (Some(Epoch::Nanoseconds), "1667456411000000007"),
+        (Some(Epoch::Microseconds), "1667456411000000"),
+        (Some(Epoch::Milliseconds), "1667456411000"),
+        (Some(Epoch::Seconds), "1667456411"),
+        (Some(Epoch::Minutes), "27790940"),
+        (Some(Epoch::Hours), "463182"),
+    ] {
+        assert_eq!(
+            document(Options { pretty: false, epoch }, write),
+            format!(
+                "{{\"results\":[{{\"statement_id\":0,\"series\":[{},{}],\
+                 \"messages\":[{{\"level\":\"warning\",\"text\":\"deprecated use\"}}],\"partial\":true}},\
+                 {{\"statement_id\":1,\"error\":\"not executed\"}}]}}\n",
+                series("a", time, ""),
+                series("b", time, ",\"partial\":true")
+            )
+        );
+    }
+}
+
+#[test]
+fn times_lose_their_trailing_zeros() {
+    for (time, expected) in [
+        (0, "1970-01-01T00:00:00Z"),
+        (1_667_456_411_000_000_000, "2022-11-03T06:20:11Z"),
+        (1_667_456_411_120_000_000, "2022-11-03T06:20:11.12Z"),
+        (1_667_456_411_000_001_000, "2022-11-03T06:20:11.000001Z"),
+        (-1, "1969-12-31T23:59:59.999999999Z"),
+        (i64::MIN, "1677-09-21T00:12:43.145224192Z"),
+    ] {
+        let text = document(Options::default(), |writer, out| {
+            writer.result(out, 0);
+            writer.series(out, "", &[], &["time"]);
+            writer.row(out, [Value::Time(time)]).unwrap();
+            writer.end_series(out, false);
+            writer.end_result(out, Tail::default());
+        });
+        assert_eq!(
+            text,
+            format!(
+                "{{\"results\":[{{\"statement_id\":0,\"series\":[{{\"columns\":[\"time\"],\"values\":[[\"{expected}\"]]}}]}}]}}\n"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_series_without_rows_keeps_its_columns() {
+    let text = document(Options::default(), |writer, out| {
+        writer.result(out, 0);
+        writer.series(out, "", &[], &["user", "admin"]);
+        writer.end_series(out, false);
+        writer.end_result(out, Tail::default());
+    });
+    assert_eq!(text, "{\"results\":[{\"statement_id\":0,\"series\":[{\"columns\":[\"user\",\"admin\"]}]}]}\n");
+}
+
+#[test]
+fn documents_follow_each_other() {
+    let mut out = Vec::new();
+    let mut writer = QueryWriter::new(Options::default());
+    writer.end(&mut out);
+    for id in 0..2 {
+        writer.result(&mut out, id);
+        writer.end_result(&mut out, Tail::default());
+        writer.end(&mut out);
+    }
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "{}\n{\"results\":[{\"statement_id\":0}]}\n{\"results\":[{\"statement_id\":1}]}\n"
+    );
+}
+
+#[test]
+fn numbers_that_json_lacks() {
+    let mut out = Vec::new();
+    let mut writer = QueryWriter::new(Options::default());
+    writer.result(&mut out, 0);
+    writer.series(&mut out, "m", &[], &["v"]);
+    assert!(writer.row(&mut out, [Value::Float(f64::NAN)]).is_ok());
+    assert!(out.ends_with(b"[[null]"));
+    let error = writer.row(&mut out, [Value::Float(f64::INFINITY)]).unwrap_err();
+    assert_eq!(error.to_string(), "json: unsupported value: +Inf");
+    let error = writer.row(&mut out, [Value::Float(f64::NEG_INFINITY)]).unwrap_err();
+    assert_eq!(error.to_string(), "json: unsupported value: -Inf");
+}
+
+#[test]
+fn errors_and_epochs() {
+    let mut out = Vec::new();
+    write_error(&mut out, "error parsing query: found <EOF>", false);
+    assert_eq!(String::from_utf8(out).unwrap(), "{\"error\":\"error parsing query: found \\u003cEOF\\u003e\"}\n");
+    let mut out = Vec::new();
+    write_error(&mut out, "x", true);
+    assert_eq!(String::from_utf8(out).unwrap(), "{\n    \"error\": \"x\"\n}\n");
+
+    assert_eq!(Epoch::from_parameter(""), None);
+    assert_eq!(Epoch::from_parameter("u"), Some(Epoch::Microseconds));
+    assert_eq!(Epoch::from_parameter("us"), Some(Epoch::Nanoseconds));
+    assert_eq!(Epoch::from_parameter("h"), Some(Epoch::Hours));
+}

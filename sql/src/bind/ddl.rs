@@ -1,0 +1,116 @@
+//! CREATE and DROP: names and column lists checked, system names refused.
+
+use sqlparser::ast::{Ident, ObjectName};
+use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType};
+
+use super::show::sql_name;
+use super::{Binder, SYSTEM_SCHEMAS};
+use crate::error::SqlError;
+use crate::parse::{ColumnDefinition, ColumnType, fold};
+use crate::statement::Statement;
+
+/// The database that every data directory has.
+const DEFAULT_DATABASE: &str = "public";
+
+pub(super) fn create_database(
+    name: &Ident,
+    if_not_exists: bool,
+    options: DatabaseOptions,
+) -> Result<Statement, SqlError> {
+    let name = fold(name);
+    if SYSTEM_SCHEMAS.contains(&name.as_str()) {
+        return Err(SqlError::database_exists(&name));
+    }
+    Ok(Statement::CreateDatabase { name, if_not_exists, options })
+}
+
+pub(super) fn drop_database(name: &Ident, if_exists: bool) -> Result<Statement, SqlError> {
+    let name = fold(name);
+    if name == DEFAULT_DATABASE || SYSTEM_SCHEMAS.contains(&name.as_str()) {
+        return Err(SqlError::new("010065", format!("Database {name:?} forbid drop")));
+    }
+    Ok(Statement::DropDatabase { name, if_exists })
+}
+
+impl Binder<'_> {
+    /// Database and name of a table to make or drop.
+    fn target(&self, name: &ObjectName) -> Result<(String, String), SqlError> {
+        let (database, table, _) = self.table_name(name)?;
+        if SYSTEM_SCHEMAS.contains(&database.as_str()) {
+            return Err(SqlError::not_implemented(format!("changing the system schema {database}")));
+        }
+        Ok((database, table))
+    }
+
+    pub(super) fn drop_table(&self, name: &ObjectName, if_exists: bool) -> Result<Statement, SqlError> {
+        let (database, name) = self.target(name)?;
+        Ok(Statement::DropTable { database, name, if_exists })
+    }
+
+    pub(super) fn create_table(
+        &self,
+        name: &ObjectName,
+        if_not_exists: bool,
+        columns: &[ColumnDefinition],
+        tags: &[Ident],
+    ) -> Result<Statement, SqlError> {
+        let (database, name) = self.target(name)?;
+        let twice = |column: &str| {
+            let table = format!("{}.{database}.{name}", self.session.tenant);
+            SqlError::semantic("010028", format!(" column {column} already exists in table {table}"))
+        };
+        let mut all: Vec<(String, ColumnKind)> = tags.iter().map(|tag| (fold(tag), ColumnKind::Tag)).collect();
+        for ColumnDefinition { name, kind, codec } in columns {
+            let kind = match kind {
+                ColumnType::Stored(kind) => *kind,
+                // A TIMESTAMP column can only be the one that every table has.
+                ColumnType::Timestamp => return Err(twice("time")),
+                ColumnType::Other(words) => return Err(unsupported("Default", words)),
+            };
+            if let (ColumnKind::Field(field), Some(codec)) = (kind, codec) {
+                check_codec(codec, field)?;
+            }
+            all.push((fold(name), kind));
+        }
+        let mut seen = std::collections::HashSet::from(["time"]);
+        for (column, _) in &all {
+            if !seen.insert(column.as_str()) {
+                return Err(twice(column));
+            }
+        }
+        Ok(Statement::CreateTable { database, name, if_not_exists, columns: all })
+    }
+}
+
+fn unsupported(codec: &str, data_type: &str) -> SqlError {
+    SqlError::semantic("010042", format!("Unsupported encoding type {codec} for {data_type}"))
+}
+
+/// The reference's codecs, in its spelling, and the types that take them.
+const CODECS: [(&str, &[FieldType]); 12] = {
+    use FieldType::{Bool, Float, Int, String, UInt};
+    [
+        ("Default", &[Int, UInt, Float, Bool, String]),
+        ("Null", &[Int, UInt, Float, Bool, String]),
+        ("Delta", &[Int, UInt]),
+        ("DeltaTs", &[Int, UInt]),
+        ("Quantile", &[Int, UInt, Float]),
+        ("Gorilla", &[Float]),
+        ("Gzip", &[String]),
+        ("Bzip", &[String]),
+        ("Zstd", &[String]),
+        ("Snappy", &[String]),
+        ("Zlib", &[String]),
+        ("BitPack", &[Bool]),
+    ]
+};
+
+/// Checks a codec; it is then of no effect, since storage chooses one for every block.
+fn check_codec(codec: &Ident, field: FieldType) -> Result<(), SqlError> {
+    let known = CODECS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&codec.value));
+    match known {
+        Some((_, types)) if types.contains(&field) => Ok(()),
+        Some((name, _)) => Err(unsupported(name, sql_name(field))),
+        None => Err(SqlError::parser(format!("{} is not a valid codec", codec.value))),
+    }
+}

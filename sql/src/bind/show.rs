@@ -1,0 +1,91 @@
+//! SHOW and DESCRIBE, answered from the catalog as constant rows with the reference's columns.
+
+use sqlparser::ast::{Ident, ObjectName};
+use tidewire_storage::schema::{ColumnKind, Database, FieldType, TimeUnit};
+
+use super::Binder;
+use super::select::schema_of;
+use crate::error::SqlError;
+use crate::expr::Scalar;
+use crate::parse::fold;
+use crate::plan::Plan;
+use crate::time::format_duration;
+
+fn table<const N: usize>(names: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Plan {
+    let text = arrow_schema::DataType::Utf8;
+    Plan::Values {
+        rows: rows.map(|row| row.into_iter().map(|cell| Scalar::Str(cell.into())).collect()).collect(),
+        schema: schema_of(names.into_iter().map(|name| (name, &text))),
+    }
+}
+
+impl Binder<'_> {
+    fn database(&self, name: &str) -> Result<&Database, SqlError> {
+        self.catalog.databases.get(name).map(AsRef::as_ref).ok_or_else(|| SqlError::database_not_found(name))
+    }
+
+    pub(super) fn show_databases(&self) -> Plan {
+        table(["database_name"], self.catalog.databases.keys().map(|name| [name.to_string()]))
+    }
+
+    pub(super) fn show_tables(&self, on: Option<&Ident>) -> Result<Plan, SqlError> {
+        let name = on.map_or_else(|| self.session.database.clone(), fold);
+        let database = self.database(&name)?;
+        Ok(table(["table_name"], database.tables.keys().map(|name| [name.to_string()])))
+    }
+
+    pub(super) fn describe_table(&self, name: &ObjectName) -> Result<Plan, SqlError> {
+        let (_, schema, _) = self.table(name)?;
+        let time = match schema.time_unit {
+            TimeUnit::Millisecond => "TIMESTAMP(MILLISECOND)",
+            TimeUnit::Microsecond => "TIMESTAMP(MICROSECOND)",
+            TimeUnit::Nanosecond => "TIMESTAMP(NANOSECOND)",
+        };
+        // Codecs are chosen block by block, whatever CODEC(…) asked for: all are the default.
+        let row = |name: &str, data_type: &str, kind: &str| [name, data_type, kind, "DEFAULT"].map(str::to_owned);
+        let columns = schema.columns.iter().map(|column| match column.kind {
+            ColumnKind::Tag => row(&column.name, "STRING", "TAG"),
+            ColumnKind::Field(field) => row(&column.name, sql_name(field), "FIELD"),
+        });
+        let names = ["column_name", "data_type", "column_type", "compression_codec"];
+        Ok(table(names, std::iter::once(row("time", time, "TIME")).chain(columns)))
+    }
+
+    /// The options we have, and of those we have not the value that means the same or the reference's default.
+    pub(super) fn describe_database(&self, name: &Ident) -> Result<Plan, SqlError> {
+        let options = &self.database(&fold(name))?.options;
+        let precision = match options.precision {
+            TimeUnit::Millisecond => "MS",
+            TimeUnit::Microsecond => "US",
+            TimeUnit::Nanosecond => "NS",
+        };
+        let names = [
+            "ttl",
+            "shard",
+            "vnode_duration",
+            "replica",
+            "precision",
+            "max_memcache_size",
+            "memcache_partitions",
+            "wal_max_file_size",
+            "wal_sync",
+            "strict_write",
+            "max_cache_readers",
+        ];
+        let (ttl, partition) = (format_duration(options.ttl_ns), format_duration(Some(options.partition_ns)));
+        let row = [&ttl, "1", &partition, "1", precision, "128 MiB", "16", "128 MiB", "false", "false", "32"]
+            .map(str::to_owned);
+        Ok(table(names, std::iter::once(row)))
+    }
+}
+
+/// SQL's name of a field's type.
+pub(super) fn sql_name(field: FieldType) -> &'static str {
+    match field {
+        FieldType::Int => "BIGINT",
+        FieldType::UInt => "BIGINT UNSIGNED",
+        FieldType::Float => "DOUBLE",
+        FieldType::Bool => "BOOLEAN",
+        FieldType::String => "STRING",
+    }
+}

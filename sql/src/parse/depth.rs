@@ -1,0 +1,61 @@
+//! A bound on how deep a syntax tree can become, computed from its tokens before the tree exists.
+//!
+//! sqlparser limits nesting, but builds `1 + 1 + 1 + …` in a loop: a flat text makes a tree as deep as it is long, and
+//! merely dropping that tree recurses. So every token that can add a level (operators and key words; not names,
+//! literals, commas or dots) counts one; a comma starts again; a bracket's depth counts as that of one operand.
+//!
+//! ```text
+//! depth(list)    = max over its items
+//! depth(item)    = walk: token -> d + 1, group -> max(d, depth(group)) + 1
+//! ```
+
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Token, TokenWithSpan};
+
+use crate::error::SqlError;
+
+/// Levels a tree may have. A level costs the deepest recursion over it (dropping, binding) a few hundred bytes of
+/// stack; executor threads have 2 MiB. 1,000 terms of `a = 1 OR …` fit.
+const DEPTH_MAX: usize = 2_048;
+
+/// The error for a statement over the limit.
+pub(super) fn too_deep() -> SqlError {
+    SqlError::parser(format!(
+        "the statement is nested too deeply (at most {} levels of brackets and {DEPTH_MAX} operators in a row; \
+         IN (…) takes a list of any length)",
+        super::RECURSION_MAX
+    ))
+}
+
+/// Refuses tokens that could make too deep a tree.
+pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
+    #[derive(Default)]
+    struct Level {
+        item: usize,
+        list: usize,
+    }
+    let mut open: Vec<Level> = Vec::new();
+    let mut level = Level::default();
+    for token in tokens {
+        match &token.token {
+            Token::LParen | Token::LBracket | Token::LBrace => open.push(std::mem::take(&mut level)),
+            Token::RParen | Token::RBracket | Token::RBrace => {
+                let depth = level.item.max(level.list);
+                level = open.pop().unwrap_or_default();
+                level.item = level.item.max(depth) + 1;
+            }
+            Token::Comma => {
+                level.list = level.list.max(level.item);
+                level.item = 0;
+            }
+            Token::SemiColon => level = Level::default(),
+            Token::Word(word) if word.keyword == Keyword::NoKeyword => {}
+            Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::Period | Token::EOF => {}
+            _ => level.item += 1,
+        }
+        if level.item > DEPTH_MAX {
+            return Err(too_deep());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,301 @@
+//! A plan as text: one operator a line, inputs indented, columns by name. EXPLAIN prints it and tests compare it.
+
+use std::fmt;
+
+use arrow_schema::{DataType, Schema};
+
+use super::{Plan, ScanColumn, ScanNode, SortKey};
+use crate::expr::{AggregateCall, AggregateFunction, BinaryOp, Expr, Scalar, ScalarFunction};
+use crate::time::{Interval, format_interval, format_timestamp};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_plan(self, f, 0)
+    }
+}
+
+fn write_plan(plan: &Plan, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
+    if indent > 0 {
+        write!(f, "\n{:width$}", "", width = indent * 2)?;
+    }
+    let input = match plan {
+        Plan::Scan(scan) => return write_scan(scan, f),
+        Plan::Values { rows, schema } => {
+            return write!(f, "Values: {} rows of {}", rows.len(), names(schema));
+        }
+        Plan::Filter { input, predicate } => {
+            write!(f, "Filter: {}", show(predicate, input.schema()))?;
+            input
+        }
+        Plan::Project { input, exprs, schema } => {
+            write!(f, "Project: ")?;
+            for (at, (expr, field)) in exprs.iter().zip(schema.fields()).enumerate() {
+                let text = show(expr, input.schema()).to_string();
+                let comma = if at == 0 { "" } else { ", " };
+                write!(f, "{comma}{text}")?;
+                if text != *field.name() {
+                    write!(f, " AS {}", field.name())?;
+                }
+            }
+            input
+        }
+        Plan::Aggregate { input, group, calls, .. } => {
+            write!(f, "Aggregate: group=[{}], calls=[", list(group, input.schema()))?;
+            for (at, call) in calls.iter().enumerate() {
+                let comma = if at == 0 { "" } else { ", " };
+                write!(f, "{comma}{}", call_text(call, input.schema()))?;
+            }
+            write!(f, "]")?;
+            input
+        }
+        Plan::Sort { input, keys, fetch } => {
+            let keys: Vec<_> = keys.iter().map(|key| key_text(key, input.schema())).collect();
+            write!(f, "Sort: {}", keys.join(", "))?;
+            if let Some(fetch) = fetch {
+                write!(f, ", fetch={fetch}")?;
+            }
+            input
+        }
+        Plan::Limit { input, skip, fetch } => {
+            write!(f, "Limit: skip={skip}")?;
+            if let Some(fetch) = fetch {
+                write!(f, ", fetch={fetch}")?;
+            }
+            input
+        }
+        Plan::Distinct { input } => {
+            write!(f, "Distinct")?;
+            input
+        }
+    };
+    write_plan(input, f, indent + 1)
+}
+
+fn names(schema: &Schema) -> String {
+    let names: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    format!("[{}]", names.join(", "))
+}
+
+fn write_scan(scan: &ScanNode, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "Scan: {}.{} {}", scan.database, scan.table.name, names(&scan.schema))?;
+    if scan.is_empty() {
+        return write!(f, ", nothing");
+    }
+    let unit = crate::time::arrow_unit(scan.table.time_unit);
+    if scan.time_min != i64::MIN {
+        write!(f, ", time>={}", format_timestamp(scan.time_min, unit))?;
+    }
+    if scan.time_max != i64::MAX {
+        write!(f, ", time<={}", format_timestamp(scan.time_max, unit))?;
+    }
+    if let Some(filter) = &scan.tag_filter {
+        let tag = |at: usize| {
+            let column = scan.tag_columns.get(at).and_then(|id| scan.table.column_by_id(*id));
+            column.map_or_else(|| format!("#{at}"), |column| column.name.to_string())
+        };
+        write!(f, ", tags: {}", Shown { expr: filter, name: &tag })?;
+    }
+    if let Some(filter) = &scan.filter {
+        write!(f, ", filter: {}", show(filter, &scan.schema))?;
+    }
+    Ok(())
+}
+
+impl ScanNode {
+    /// Whether no row can be in the time range.
+    pub fn is_empty(&self) -> bool {
+        self.time_min > self.time_max
+    }
+
+    /// Name of one of its columns.
+    pub fn column_name(&self, column: ScanColumn) -> &str {
+        match column {
+            ScanColumn::Time => "time",
+            ScanColumn::Tag(id) | ScanColumn::Field(id, _) => self.table.column_by_id(id).map_or("?", |c| &c.name),
+        }
+    }
+}
+
+fn list(exprs: &[Expr], schema: &Schema) -> String {
+    let texts: Vec<_> = exprs.iter().map(|expr| show(expr, schema).to_string()).collect();
+    texts.join(", ")
+}
+
+fn key_text(key: &SortKey, schema: &Schema) -> String {
+    let order = if key.descending { "DESC" } else { "ASC" };
+    let nulls = match (key.descending, key.nulls_first) {
+        (false, true) => " NULLS FIRST",
+        (true, false) => " NULLS LAST",
+        _ => "",
+    };
+    format!("{} {order}{nulls}", show(&key.expr, schema))
+}
+
+fn call_text(call: &AggregateCall, schema: &Schema) -> String {
+    let name = match call.function {
+        AggregateFunction::CountRows => return "count(*)".to_owned(),
+        AggregateFunction::Count => "count",
+        AggregateFunction::Sum => "sum",
+        AggregateFunction::Min => "min",
+        AggregateFunction::Max => "max",
+        AggregateFunction::Avg => "avg",
+        AggregateFunction::First => "first",
+        AggregateFunction::Last => "last",
+    };
+    let distinct = if call.distinct { "distinct " } else { "" };
+    format!("{name}({distinct}{})", list(&call.args, schema))
+}
+
+/// `expr` with its columns named by `schema`.
+pub fn show<'a>(expr: &'a Expr, schema: &'a Schema) -> impl fmt::Display + 'a {
+    struct OverSchema<'a>(&'a Expr, &'a Schema);
+    impl fmt::Display for OverSchema<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let name =
+                |at: usize| self.1.fields().get(at).map_or_else(|| format!("#{at}"), |field| field.name().clone());
+            Shown { expr: self.0, name: &name }.fmt(f)
+        }
+    }
+    OverSchema(expr, schema)
+}
+
+struct Shown<'a> {
+    expr: &'a Expr,
+    name: &'a dyn Fn(usize) -> String,
+}
+
+impl<'a> Shown<'a> {
+    fn of(&self, expr: &'a Expr) -> Self {
+        Self { expr, name: self.name }
+    }
+
+    fn list(&self, exprs: &'a [Expr]) -> String {
+        let texts: Vec<_> = exprs.iter().map(|expr| self.of(expr).to_string()).collect();
+        texts.join(", ")
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = |negated: bool| if negated { "NOT " } else { "" };
+        match self.expr {
+            Expr::Column(at) => f.write_str(&(self.name)(*at)),
+            Expr::Literal(value) => value.fmt(f),
+            Expr::Binary { op, left, right } => {
+                let operand = |expr: &'_ Expr| {
+                    let text = Shown { expr, name: self.name }.to_string();
+                    match expr {
+                        // Chains of one associative operator read better without brackets.
+                        Expr::Binary { op: inner, .. }
+                            if !(inner == op && matches!(op, BinaryOp::And | BinaryOp::Or))
+                                && binds(*inner) <= binds(*op) =>
+                        {
+                            format!("({text})")
+                        }
+                        _ => text,
+                    }
+                };
+                write!(f, "{} {op} {}", operand(left), operand(right))
+            }
+            Expr::Not(operand) => write!(f, "NOT ({})", self.of(operand)),
+            Expr::Negative(operand) => write!(f, "-({})", self.of(operand)),
+            Expr::IsNull(operand) => write!(f, "{} IS NULL", self.of(operand)),
+            Expr::IsNotNull(operand) => write!(f, "{} IS NOT NULL", self.of(operand)),
+            Expr::Like { expr, pattern, negated, case_insensitive } => {
+                let like = if *case_insensitive { "ILIKE" } else { "LIKE" };
+                write!(f, "{} {}{like} {}", self.of(expr), not(*negated), self.of(pattern))
+            }
+            Expr::InList { expr, list, negated } => {
+                write!(f, "{} {}IN ({})", self.of(expr), not(*negated), self.list(list))
+            }
+            Expr::Case { branches, otherwise } => {
+                write!(f, "CASE")?;
+                for (condition, value) in branches {
+                    write!(f, " WHEN {} THEN {}", self.of(condition), self.of(value))?;
+                }
+                if let Some(otherwise) = otherwise {
+                    write!(f, " ELSE {}", self.of(otherwise))?;
+                }
+                write!(f, " END")
+            }
+            Expr::Cast { expr, to } => match to {
+                DataType::Timestamp(unit, _) => write!(f, "CAST({} AS Timestamp({unit:?}))", self.of(expr)),
+                other => write!(f, "CAST({} AS {other})", self.of(expr)),
+            },
+            Expr::Call { function, args } => write!(f, "{}({})", function_name(*function), self.list(args)),
+        }
+    }
+}
+
+/// How tightly an operator binds, loosest first.
+fn binds(op: BinaryOp) -> u8 {
+    match op {
+        BinaryOp::Or => 0,
+        BinaryOp::And => 1,
+        BinaryOp::Eq | BinaryOp::NotEq | BinaryOp::Lt | BinaryOp::LtEq | BinaryOp::Gt | BinaryOp::GtEq => 2,
+        BinaryOp::Concat => 3,
+        BinaryOp::Plus | BinaryOp::Minus => 4,
+        BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => 5,
+    }
+}
+
+fn function_name(function: ScalarFunction) -> &'static str {
+    match function {
+        ScalarFunction::DateBin => "date_bin",
+        ScalarFunction::DateTrunc => "date_trunc",
+        ScalarFunction::Window => "window",
+        ScalarFunction::Abs => "abs",
+        ScalarFunction::Ceil => "ceil",
+        ScalarFunction::Floor => "floor",
+        ScalarFunction::Round => "round",
+        ScalarFunction::Sqrt => "sqrt",
+        ScalarFunction::Power => "power",
+        ScalarFunction::Lower => "lower",
+        ScalarFunction::Upper => "upper",
+        ScalarFunction::Length => "length",
+        ScalarFunction::Coalesce => "coalesce",
+        ScalarFunction::DatePart => "date_part",
+    }
+}
+
+impl fmt::Display for BinaryOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Eq => "=",
+            Self::NotEq => "!=",
+            Self::Lt => "<",
+            Self::LtEq => "<=",
+            Self::Gt => ">",
+            Self::GtEq => ">=",
+            Self::And => "AND",
+            Self::Or => "OR",
+            Self::Plus => "+",
+            Self::Minus => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Modulo => "%",
+            Self::Concat => "||",
+        })
+    }
+}
+
+impl fmt::Display for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("NULL"),
+            Self::Bool(value) => value.fmt(f),
+            Self::Int(value) => value.fmt(f),
+            Self::UInt(value) => value.fmt(f),
+            Self::Float(value) => write!(f, "{value:?}"),
+            Self::Str(text) => write!(f, "'{}'", text.replace('\'', "''")),
+            Self::Time(value, unit) => f.write_str(&format_timestamp(*value, *unit)),
+            Self::Interval { months: 0, days: 0, nanoseconds } if *nanoseconds > 0 => {
+                f.write_str(&crate::time::format_duration(Some(*nanoseconds)))
+            }
+            Self::Interval { months, days, nanoseconds } => {
+                let interval = Interval { months: *months, days: *days, nanoseconds: *nanoseconds };
+                f.write_str(&format_interval(interval))
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A catalog with a table of every column type, the devops table, and a database in milliseconds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewire_sql::Session;
+use tidewire_storage::schema::{
+    Catalog, ColumnId, ColumnKind, ColumnSchema, Database, DatabaseOptions, FieldType, TableId, TableSchema, TimeUnit,
+};
+
+fn table(id: u32, name: &str, unit: TimeUnit, columns: &[(&str, ColumnKind)]) -> Arc<TableSchema> {
+    let columns: Vec<_> = columns
+        .iter()
+        .zip(0..)
+        .map(|((name, kind), id)| ColumnSchema { id: ColumnId(id), name: (*name).into(), kind: *kind })
+        .collect();
+    Arc::new(TableSchema {
+        id: TableId(id),
+        name: name.into(),
+        time_unit: unit,
+        partition_length: 86_400 * (1_000_000_000 / unit.nanoseconds()),
+        next_column: u16::try_from(columns.len()).unwrap_or(u16::MAX),
+        columns,
+    })
+}
+
+fn database(name: &str, options: DatabaseOptions, tables: Vec<Arc<TableSchema>>) -> Arc<Database> {
+    Arc::new(Database {
+        name: name.into(),
+        options,
+        retention_policies: vec!["autogen".into()],
+        tables: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
+    })
+}
+
+/// The catalog of all tests.
+pub(crate) fn catalog() -> Catalog {
+    use ColumnKind::{Field, Tag};
+    let all_types = [
+        ("t", Tag),
+        ("u", Tag),
+        ("i", Field(FieldType::Int)),
+        ("n", Field(FieldType::UInt)),
+        ("f", Field(FieldType::Float)),
+        ("b", Field(FieldType::Bool)),
+        ("s", Field(FieldType::String)),
+    ];
+    let cpu = [
+        ("hostname", Tag),
+        ("region", Tag),
+        ("usage_user", Field(FieldType::Int)),
+        ("usage_system", Field(FieldType::Int)),
+        ("usage_idle", Field(FieldType::Float)),
+    ];
+    let upper = [("Tag", Tag), ("Field", Field(FieldType::Float))];
+    let ns = TimeUnit::Nanosecond;
+    let ms = TimeUnit::Millisecond;
+    let public = database(
+        "public",
+        DatabaseOptions::default(),
+        vec![table(1, "m", ns, &all_types), table(2, "cpu", ns, &cpu), table(3, "Foo", ns, &upper)],
+    );
+    let millis = DatabaseOptions { precision: ms, ttl_ns: Some(864_000_000_000_000), ..DatabaseOptions::default() };
+    let slow = database("slow", millis, vec![table(4, "p", ms, &[("k", Tag), ("v", Field(FieldType::Int))])]);
+    let databases: BTreeMap<_, _> = [public, slow].into_iter().map(|d| (d.name.clone(), d)).collect();
+    Catalog { version: 1, databases, next_table: 5 }
+}
+
+/// A session in `public` at 2022-11-03T06:20:11.
+pub(crate) fn session() -> Session {
+    Session {
+        tenant: "cnosdb".to_owned(),
+        database: "public".to_owned(),
+        user: "root".to_owned(),
+        now_ns: 1_667_456_411_000_000_000,
+    }
+}

@@ -1,0 +1,302 @@
+//! One group of rows of one source, from its index to what leaves the scan.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::ScalarBuffer;
+
+use super::mode::{ColumnSummary, GroupSummary, ScanItem, ScanMode, SummaryRule};
+use super::{Context, PruneRange, Run, ScanChunk, values};
+use crate::codec::Damaged;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::schema::SeriesId;
+use crate::segment::index::IndexRun;
+use crate::segment::{Segment, Statistics};
+
+/// Where a group's rows are.
+pub(super) enum Origin<D: Disk> {
+    /// Group `number` of a segment.
+    Segment { segment: Rc<Segment<D>>, number: usize },
+    /// Rows of a sorted chunk, which are at hand from the start.
+    Memory,
+}
+
+/// A group whose index is known.
+pub(super) struct Group<D: Disk> {
+    origin: Origin<D>,
+    /// Runs that are asked for.
+    pub(super) runs: Vec<IndexRun>,
+    /// Rows of the whole group.
+    rows: usize,
+    times: Option<ScalarBuffer<i64>>,
+    /// Columns of the rows `decoded_rows`.
+    decoded: Option<Vec<ArrayRef>>,
+    decoded_rows: Range<usize>,
+    /// Rows that leave as they are, ascending.
+    free: Vec<Run>,
+    free_rows: usize,
+    bytes: u64,
+}
+
+impl<D: Disk> Group<D> {
+    /// Reads the index of group `number`.
+    pub(super) async fn of_segment(context: &Context<'_, D>, segment: Rc<Segment<D>>, number: usize) -> Result<Self> {
+        let rows = segment.group(number).rows;
+        let mut runs = segment.index(number).await?;
+        context.disk.yield_if_needed().await;
+        if context.request.series.is_some() {
+            runs.retain(|run| context.wants_series(run.series));
+        }
+        let bytes = (runs.len() * size_of::<IndexRun>()) as u64;
+        Ok(Self::new(Origin::Segment { segment, number }, runs, rows, bytes))
+    }
+
+    /// Rows `rows` of a sorted chunk, the first of which belongs to its run `first_run`.
+    pub(super) fn of_memory(context: &Context<'_, D>, chunk: &ScanChunk, rows: Range<usize>, first_run: usize) -> Self {
+        let mut runs = Vec::new();
+        let later = chunk.runs[first_run..].iter().take_while(|run| (run.start as usize) < rows.end);
+        for run in later.filter(|run| context.wants_series(run.series)) {
+            let start = (run.start as usize).max(rows.start);
+            let end = ((run.start + run.len) as usize).min(rows.end);
+            runs.push(IndexRun {
+                series: run.series,
+                start: (start - rows.start) as u32,
+                len: (end - start) as u32,
+                time_min: chunk.time[start],
+                time_max: chunk.time[end - 1],
+                regular: false,
+            });
+        }
+        let total = rows.len();
+        let mut group = Self::new(Origin::Memory, runs, total, 0);
+        group.times = Some(chunk.time.slice(rows.start, total));
+        group.decoded = Some(chunk.columns.iter().map(|column| column.slice(rows.start, total)).collect());
+        group.decoded_rows = 0..total;
+        group
+    }
+
+    fn new(origin: Origin<D>, runs: Vec<IndexRun>, rows: usize, bytes: u64) -> Self {
+        Self {
+            origin,
+            runs,
+            rows,
+            times: None,
+            decoded: None,
+            decoded_rows: 0..0,
+            free: Vec::new(),
+            free_rows: 0,
+            bytes,
+        }
+    }
+
+    /// Bytes of what it holds decoded.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Rows of `run` with times within `time_min..=time_max`, counted in the group.
+    pub(super) async fn rows_between(&mut self, run: &IndexRun, time_min: i64, time_max: i64) -> Result<Range<usize>> {
+        let start = run.start as usize;
+        if time_min <= run.time_min && run.time_max <= time_max {
+            return Ok(start..start + run.len as usize);
+        }
+        if !run.regular {
+            self.load_times().await?;
+        }
+        let times = self.times.as_deref();
+        let from = run.rows_before(time_min, times) as usize;
+        let to = match time_max.checked_add(1) {
+            Some(after) => run.rows_before(after, times) as usize,
+            None => run.len as usize,
+        };
+        Ok(start + from..start + to.max(from))
+    }
+
+    /// Times of rows of the group, which must be loaded.
+    pub(super) fn time_at(&self, run: &IndexRun, row: usize) -> i64 {
+        match &self.times {
+            Some(times) => times[row],
+            None => run.time_at(row as u32 - run.start),
+        }
+    }
+
+    /// Marks rows of a run to leave as they are.
+    pub(super) fn release(&mut self, series: SeriesId, rows: Range<usize>) {
+        if !rows.is_empty() {
+            self.free.push(Run { series, start: rows.start as u32, len: rows.len() as u32 });
+            self.free_rows += rows.len();
+        }
+    }
+
+    /// Times and columns of rows of the group.
+    pub(super) async fn extract(
+        &mut self,
+        context: &Context<'_, D>,
+        rows: Range<usize>,
+    ) -> Result<(ScalarBuffer<i64>, Vec<ArrayRef>)> {
+        self.load_times().await?;
+        if self.decoded.is_none() {
+            // Sooner or later all runs that are asked for are needed.
+            let from = self.runs.first().map_or(0, |run| run.start as usize);
+            let to = self.runs.last().map_or(0, |run| (run.start + run.len) as usize);
+            self.load_columns(context, from..to).await?;
+        }
+        let shift = self.decoded_rows.start;
+        let columns = self.decoded.iter().flatten().map(|array| array.slice(rows.start - shift, rows.len())).collect();
+        let time = self.times.as_ref().map(|times| times.slice(rows.start, rows.len())).unwrap_or_default();
+        Ok((time, columns))
+    }
+
+    async fn load_times(&mut self) -> Result<()> {
+        if self.times.is_none()
+            && let Origin::Segment { segment, number } = &self.origin
+        {
+            self.times = Some(segment.times(*number, &self.runs).await?.into());
+            self.bytes += self.rows as u64 * 8;
+        }
+        Ok(())
+    }
+
+    async fn load_columns(&mut self, context: &Context<'_, D>, rows: Range<usize>) -> Result<()> {
+        let Origin::Segment { segment, number } = &self.origin else { return Ok(()) };
+        let mut columns = Vec::with_capacity(context.request.columns.len());
+        for (id, kind) in &context.request.columns {
+            let Some(field) = segment.field(*id) else {
+                columns.push(values::nulls(*kind, rows.len()));
+                continue;
+            };
+            let (column, validity) = segment.values(field, *number, rows.clone(), *kind).await?;
+            let array = values::array(column, validity, *kind, rows.len())
+                .map_err(|Damaged(reason)| segment.damaged_block(field, *number, reason))?;
+            self.bytes += array.get_buffer_memory_size() as u64;
+            columns.push(array);
+        }
+        self.decoded = Some(columns);
+        self.decoded_rows = rows;
+        Ok(())
+    }
+
+    /// What leaves the scan of this group, now that the fate of all its rows is settled.
+    pub(super) async fn finish(mut self, context: &Context<'_, D>) -> Result<Option<ScanItem>> {
+        if self.free.is_empty() || self.is_pruned(&context.request.prune) {
+            return Ok(None);
+        }
+        match context.mode {
+            ScanMode::Rows => {}
+            ScanMode::Summaries(rule) => {
+                if let Some(summary) = self.summary(context, rule) {
+                    return Ok(Some(ScanItem::Summary(summary)));
+                }
+            }
+            ScanMode::FirstRow => self.keep_one(context, |run| run.start),
+            ScanMode::LastRow => self.keep_one(context, |run| run.start + run.len - 1),
+        }
+        let ranges = self.free_ranges();
+        let hull = match (ranges.first(), ranges.last()) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => 0..0,
+        };
+        if self.decoded.is_none() {
+            self.load_columns(context, hull).await?;
+            context.charge(self.bytes)?;
+        }
+        let shift = self.decoded_rows.start;
+        let shifted: Vec<Range<usize>> = ranges.iter().map(|range| range.start - shift..range.end - shift).collect();
+        let columns: Result<Vec<ArrayRef>, _> =
+            self.decoded.iter().flatten().map(|array| values::rows_of(array, &shifted)).collect();
+        let columns = columns.map_err(|error| Error::Rejected(format!("rows do not join: {error}")))?;
+        self.load_times().await?;
+        let times = self.times.unwrap_or_default();
+        let time = match ranges.as_slice() {
+            [range] => times.slice(range.start, range.len()),
+            _ => ranges.iter().flat_map(|range| times[range.clone()].iter().copied()).collect(),
+        };
+        let mut start = 0;
+        let mut runs: Vec<Run> = Vec::with_capacity(self.free.len());
+        for free in &self.free {
+            match runs.last_mut() {
+                Some(last) if last.series == free.series => last.len += free.len,
+                _ => runs.push(Run { start, ..*free }),
+            }
+            start += free.len;
+        }
+        Ok(Some(ScanItem::Rows(ScanChunk { runs, time, columns })))
+    }
+
+    /// The free rows as few stretches.
+    fn free_ranges(&self) -> Vec<Range<usize>> {
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        for run in &self.free {
+            let (start, end) = (run.start as usize, (run.start + run.len) as usize);
+            match ranges.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => ranges.push(start..end),
+            }
+        }
+        ranges
+    }
+
+    /// Leaves one row of each run, where every column has a value in every row or in none.
+    fn keep_one(&mut self, context: &Context<'_, D>, row: impl Fn(&Run) -> u32) {
+        let Origin::Segment { segment, number } = &self.origin else { return };
+        let rows = self.rows;
+        let gaps = context.request.columns.iter().filter_map(|(id, _)| segment.field(*id)).any(|field| {
+            let (nulls, _) = segment.statistics(field, *number);
+            nulls > 0 && (nulls as usize) < rows
+        });
+        if !gaps {
+            for run in &mut self.free {
+                *run = Run { start: row(run), len: 1, ..*run };
+            }
+            self.free_rows = self.free.len();
+        }
+    }
+
+    /// Whether statistics show that none of the free rows is of use. The rows that other sources also have were merged
+    /// elsewhere, so leaving these out hides nothing.
+    fn is_pruned(&self, prune: &[PruneRange]) -> bool {
+        let Origin::Segment { segment, number } = &self.origin else { return false };
+        prune.iter().any(|wanted| {
+            let Some(field) = segment.field(wanted.column) else { return true };
+            let (nulls, statistics) = segment.statistics(field, *number);
+            nulls as usize == self.rows
+                || statistics.range().is_some_and(|(min, max)| max < wanted.min || min > wanted.max)
+        })
+    }
+
+    fn summary(&self, context: &Context<'_, D>, rule: &SummaryRule) -> Option<GroupSummary> {
+        let Origin::Segment { segment, number } = &self.origin else { return None };
+        (self.free_rows == self.rows).then(|| summary(segment, *number, context, rule)).flatten()
+    }
+}
+
+/// The summary of a group all of whose rows are asked for, if the rule has a use for it.
+pub(super) fn summary<D: Disk>(
+    segment: &Segment<D>,
+    number: usize,
+    context: &Context<'_, D>,
+    rule: &SummaryRule,
+) -> Option<GroupSummary> {
+    let info = segment.group(number);
+    let series = (info.series_min == info.series_max).then_some(SeriesId(info.series_min));
+    let one_bucket = |bucket: &super::Bucket| bucket.number(info.time_min) == bucket.number(info.time_max);
+    if !context.request.prune.is_empty() || rule.one_series && series.is_none() || !rule.bucket.iter().all(one_bucket) {
+        return None;
+    }
+    let mut columns = Vec::with_capacity(context.request.columns.len());
+    for (position, (id, _)) in context.request.columns.iter().enumerate() {
+        let (nulls, statistics) = match segment.field(*id) {
+            Some(field) => segment.statistics(field, number),
+            None => (info.rows as u32, Statistics::None),
+        };
+        let count = info.rows as u64 - u64::from(nulls);
+        let needed = rule.values.get(position).copied().unwrap_or(true);
+        if needed && count > 0 && statistics == Statistics::None {
+            return None;
+        }
+        columns.push(ColumnSummary { count, statistics });
+    }
+    Some(GroupSummary { series, rows: info.rows as u64, time_min: info.time_min, time_max: info.time_max, columns })
+}

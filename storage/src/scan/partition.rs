@@ -1,0 +1,306 @@
+//! The sources of one partition, walked side by side.
+//!
+//! 1. Each source offers its groups in order of series; groups outside of the request's series and times are passed
+//!    over by the footer alone.
+//! 2. With one source, every group is finished as soon as its index is read.
+//! 3. With several, the least series that any source stands at is taken from all of them at once: its runs, cut to
+//!    the request's times, are laid against each other ([`zones`](super::zones)). Rows outside of zones are released
+//!    to leave with their group, rows inside are merged.
+//! 4. A group is finished when the walk has passed its last run. Held at one time are the open group of each source,
+//!    those that one long series spans, and rows waiting in [`Merge`].
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::group::{self, Group};
+use super::merge::Merge;
+use super::mode::{ScanItem, ScanMode};
+use super::zones::{Stretch, zones};
+use super::{Context, PartitionSources, ScanChunk, ScanRequest};
+use crate::disk::Disk;
+use crate::error::Result;
+use crate::schema::{FieldType, SeriesId};
+use crate::segment::index::IndexRun;
+use crate::segment::{Segment, layout};
+
+/// A partition being scanned.
+pub(super) struct Partition<D: Disk> {
+    /// Oldest first.
+    sources: Vec<Source<D>>,
+    merge: Merge,
+    ready: VecDeque<Group<D>>,
+    pieces: Vec<Piece>,
+    stretches: Vec<Stretch>,
+    zones: Vec<Stretch>,
+}
+
+/// Rows of the series in hand in one group.
+#[derive(Debug, Clone)]
+struct Piece {
+    source: usize,
+    /// Position among the source's open groups.
+    group: usize,
+    run: IndexRun,
+    rows: Range<usize>,
+    time: Stretch,
+}
+
+impl<D: Disk> Partition<D> {
+    pub(super) fn new(sources: PartitionSources<D>, request: &ScanRequest) -> Self {
+        let segments = sources.segments.into_iter().map(|segment| Source::of_segment(segment, request));
+        let memory = sources.memory.into_iter().map(|chunk| Source::of_memory(chunk));
+        Self {
+            sources: segments.chain(memory).filter(|source| !source.is_empty()).collect(),
+            merge: Merge::default(),
+            ready: VecDeque::new(),
+            pieces: Vec::new(),
+            stretches: Vec::new(),
+            zones: Vec::new(),
+        }
+    }
+
+    pub(super) async fn next(&mut self, context: &Context<'_, D>) -> Result<Option<ScanItem>> {
+        loop {
+            if let Some(group) = self.ready.pop_front() {
+                context.disk.yield_if_needed().await;
+                if let Some(item) = group.finish(context).await? {
+                    return Ok(Some(item));
+                }
+                continue;
+            }
+            if self.merge.is_full()
+                && let Some(chunk) = self.take_merged(context)?
+            {
+                return Ok(Some(ScanItem::Rows(chunk)));
+            }
+            let more = match self.sources.as_mut_slice() {
+                [] => false,
+                [only] => match only.next_alone(context).await? {
+                    Alone::Summary(item) => return Ok(Some(item)),
+                    Alone::Group(group) => {
+                        self.ready.push_back(group);
+                        true
+                    }
+                    Alone::End => false,
+                },
+                _ => self.next_series(context).await?,
+            };
+            if !more {
+                return Ok(self.take_merged(context)?.map(ScanItem::Rows));
+            }
+        }
+    }
+
+    fn take_merged(&mut self, context: &Context<'_, D>) -> Result<Option<ScanChunk>> {
+        let kinds: Vec<FieldType> = context.request.columns.iter().map(|(_, kind)| *kind).collect();
+        self.merge.take(&kinds)
+    }
+
+    /// Settles the rows of the least series that a source stands at; false at the end.
+    async fn next_series(&mut self, context: &Context<'_, D>) -> Result<bool> {
+        let mut least: Option<SeriesId> = None;
+        for source in &mut self.sources {
+            if let Some(series) = source.series(context).await? {
+                least = Some(least.map_or(series, |least| least.min(series)));
+            }
+        }
+        let Some(series) = least else { return Ok(false) };
+        self.pieces.clear();
+        for number in 0..self.sources.len() {
+            self.sources[number].pieces_of(context, series, number, &mut self.pieces).await?;
+        }
+        self.zones.clear();
+        let several = self.pieces.first().map(|piece| piece.source) != self.pieces.last().map(|piece| piece.source);
+        if several {
+            self.stretches.clear();
+            self.stretches.extend(self.pieces.iter().map(|piece| piece.time));
+            zones(&mut self.stretches, &mut self.zones);
+        }
+        for piece in &self.pieces {
+            let group = &mut self.sources[piece.source].open[piece.group];
+            let mut at = piece.rows.start;
+            let overlaps =
+                |zone: &&Stretch| zone.time_min <= piece.time.time_max && piece.time.time_min <= zone.time_max;
+            for zone in self.zones.iter().filter(overlaps) {
+                let rows = group.rows_between(&piece.run, zone.time_min, zone.time_max).await?;
+                let rows = rows.start.max(piece.rows.start)..rows.end.min(piece.rows.end);
+                if rows.is_empty() {
+                    continue;
+                }
+                group.release(series, at..rows.start);
+                at = rows.end;
+                let (time, columns) = group.extract(context, rows).await?;
+                self.merge.add(&time, columns);
+            }
+            group.release(series, at..piece.rows.end);
+        }
+        if !self.zones.is_empty() {
+            self.merge.close_series(series, context.request.columns.len());
+        }
+        let mut held = self.merge.bytes();
+        for source in &mut self.sources {
+            source.pass(series, &mut self.ready);
+            held += source.open.iter().map(Group::bytes).sum::<u64>();
+        }
+        held += self.ready.iter().map(Group::bytes).sum::<u64>();
+        context.charge(held)?;
+        Ok(true)
+    }
+}
+
+/// One segment or sorted chunk.
+struct Source<D: Disk> {
+    feed: Feed<D>,
+    /// Groups read and not finished; the walk stands in the first.
+    open: VecDeque<Group<D>>,
+    /// Next run of the first open group.
+    run: usize,
+}
+
+enum Feed<D: Disk> {
+    Segment { segment: Rc<Segment<D>>, groups: VecDeque<usize> },
+    Memory { chunk: ScanChunk, groups: VecDeque<Range<usize>>, run: usize },
+}
+
+/// What a source without others yields.
+enum Alone<D: Disk> {
+    Summary(ScanItem),
+    Group(Group<D>),
+    End,
+}
+
+impl<D: Disk> Source<D> {
+    fn of_segment(segment: Rc<Segment<D>>, request: &ScanRequest) -> Self {
+        let wanted = |number: &usize| {
+            let info = segment.group(*number);
+            info.time_min <= request.time_max
+                && request.time_min <= info.time_max
+                && request
+                    .series
+                    .as_ref()
+                    .is_none_or(|series| series.range_cardinality(info.series_min..=info.series_max) > 0)
+        };
+        let groups = (0..segment.groups()).filter(wanted).collect();
+        Self { feed: Feed::Segment { segment, groups }, open: VecDeque::new(), run: 0 }
+    }
+
+    fn of_memory(chunk: ScanChunk) -> Self {
+        let groups = layout::groups(&chunk.runs).into();
+        Self { feed: Feed::Memory { chunk, groups, run: 0 }, open: VecDeque::new(), run: 0 }
+    }
+
+    fn is_empty(&self) -> bool {
+        match &self.feed {
+            Feed::Segment { groups, .. } => groups.is_empty(),
+            Feed::Memory { groups, .. } => groups.is_empty(),
+        }
+    }
+
+    /// The next group that has a run asked for, by series.
+    async fn next_group(&mut self, context: &Context<'_, D>) -> Result<Option<Group<D>>> {
+        loop {
+            let group = match &mut self.feed {
+                Feed::Segment { segment, groups } => {
+                    let Some(number) = groups.pop_front() else { return Ok(None) };
+                    Group::of_segment(context, Rc::clone(segment), number).await?
+                }
+                Feed::Memory { chunk, groups, run } => {
+                    let Some(rows) = groups.pop_front() else { return Ok(None) };
+                    let ends_before = |run: &super::Run| ((run.start + run.len) as usize) <= rows.start;
+                    while chunk.runs.get(*run).is_some_and(ends_before) {
+                        *run += 1;
+                    }
+                    Group::of_memory(context, chunk, rows, *run)
+                }
+            };
+            if !group.runs.is_empty() {
+                return Ok(Some(group));
+            }
+        }
+    }
+
+    /// The next group or its summary, with all rows that are asked for released.
+    async fn next_alone(&mut self, context: &Context<'_, D>) -> Result<Alone<D>> {
+        if let (ScanMode::Summaries(rule), Feed::Segment { segment, groups }) = (context.mode, &mut self.feed)
+            && let Some(number) = groups.front().copied()
+        {
+            let info = segment.group(number);
+            let request = context.request;
+            let one_wanted = || info.series_min == info.series_max && context.wants_series(SeriesId(info.series_min));
+            let whole = request.time_min <= info.time_min
+                && info.time_max <= request.time_max
+                && (request.series.is_none() || one_wanted());
+            if whole && let Some(summary) = group::summary(segment, number, context, rule) {
+                groups.pop_front();
+                context.disk.yield_if_needed().await;
+                return Ok(Alone::Summary(ScanItem::Summary(summary)));
+            }
+        }
+        let Some(mut group) = self.next_group(context).await? else { return Ok(Alone::End) };
+        for number in 0..group.runs.len() {
+            let run = group.runs[number];
+            let rows = group.rows_between(&run, context.request.time_min, context.request.time_max).await?;
+            group.release(run.series, rows);
+        }
+        Ok(Alone::Group(group))
+    }
+
+    /// The series that the walk stands at, if the source has more rows.
+    async fn series(&mut self, context: &Context<'_, D>) -> Result<Option<SeriesId>> {
+        if self.open.is_empty()
+            && let Some(group) = self.next_group(context).await?
+        {
+            self.open.push_back(group);
+            self.run = 0;
+        }
+        Ok(self.open.front().and_then(|group| group.runs.get(self.run)).map(|run| run.series))
+    }
+
+    /// Adds the pieces of `series` that lie in the request's times, in order of time.
+    async fn pieces_of(
+        &mut self,
+        context: &Context<'_, D>,
+        series: SeriesId,
+        source: usize,
+        out: &mut Vec<Piece>,
+    ) -> Result<()> {
+        let (mut number, mut at) = (0, self.run);
+        while let Some(group) = self.open.get_mut(number) {
+            let Some(run) = group.runs.get(at).copied().filter(|run| run.series == series) else { break };
+            let (time_min, time_max) = (context.request.time_min, context.request.time_max);
+            let rows = group.rows_between(&run, time_min, time_max).await?;
+            if !rows.is_empty() {
+                let time =
+                    Stretch { time_min: group.time_at(&run, rows.start), time_max: group.time_at(&run, rows.end - 1) };
+                out.push(Piece { source, group: number, run, rows, time });
+            }
+            if at + 1 < group.runs.len() {
+                break;
+            }
+            // The series may go on in the next group.
+            number += 1;
+            at = 0;
+            if number == self.open.len()
+                && let Some(next) = self.next_group(context).await?
+            {
+                self.open.push_back(next);
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves past `series`; groups left behind are finished.
+    fn pass(&mut self, series: SeriesId, finished: &mut VecDeque<Group<D>>) {
+        while let Some(group) = self.open.front() {
+            match group.runs.get(self.run) {
+                Some(run) if run.series <= series => self.run += 1,
+                Some(_) => break,
+                None => {
+                    finished.extend(self.open.pop_front());
+                    self.run = 0;
+                }
+            }
+        }
+    }
+}
