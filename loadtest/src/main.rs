@@ -1,10 +1,13 @@
 //! `loadtest`: the load generator of Tidewire, a black-box client that knows only HTTP.
 //!
-//! Each command is a module: `write` (rows), and what it needs from `workload` (seeded rows), `deck` (requests encoded
-//! in advance), `http` (client), `tally` (latencies), `process` (what the server costs) and `chart`.
+//! Each command is a module: `write` loads rows, `query` asks a set of queries, `verify` kills a server and counts what
+//! it kept, `compare` runs the first two against several servers. They share `workload` (seeded rows), `deck` (requests
+//! encoded in advance), `http` (the client), `pace` (open loop), `tally` (latencies), `process` (what a server costs),
+//! `child` (starting and ending servers), `chart` and `output`.
 
 mod chart;
 mod child;
+mod compare;
 mod deck;
 mod error;
 mod http;
@@ -37,6 +40,8 @@ enum Command {
     Write(write::WriteArgs),
     /// Ask a query set and measure latencies.
     Query(query::QueryArgs),
+    /// Load Tidewire, InfluxDB and VictoriaMetrics with the same rows and print one table.
+    Compare(compare::CompareArgs),
     /// Kill a server again and again and prove that it keeps what it acknowledged.
     Verify(verify::VerifyArgs),
 }
@@ -45,6 +50,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Write(args) => write::command(args),
         Command::Query(args) => query::command(args),
+        Command::Compare(args) => compare::command(&args),
         Command::Verify(args) => verify::command(args),
     };
     match result {

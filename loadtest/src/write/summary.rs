@@ -99,7 +99,10 @@ impl Summary {
             DiskCost {
                 used: after,
                 bytes_per_value: grown(after.data_bytes, before.data_bytes),
-                bytes_per_value_with_wal: grown(after.apparent_bytes, before.apparent_bytes),
+                bytes_per_value_with_wal: grown(
+                    after.data_bytes + after.wal_bytes,
+                    before.data_bytes + before.wal_bytes,
+                ),
             }
         });
         Self {
