@@ -6,6 +6,7 @@
 
 mod bind;
 pub mod error;
+pub mod explain;
 pub mod expr;
 mod optimize;
 mod parse;

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | equal types | that type |
 //! | number, DOUBLE | DOUBLE |
-//! | BIGINT, BIGINT UNSIGNED | UNSIGNED for a literal that fits, else 20-digit decimal |
+//! | integer, constant of another number type | the integer's type; the constant moves to a whole number in range |
+//! | BIGINT, BIGINT UNSIGNED | 20-digit decimal |
 //! | time, text literal or other unit | the column's unit; a finer constant moves to the next one the unit has |
 //! | time, integer | the column's unit |
 //! | number or boolean, text literal | the column's type |
@@ -15,7 +16,7 @@ use arrow_schema::{DataType, TimeUnit};
 use crate::error::SqlError;
 use crate::expr::{BinaryOp, Expr, Scalar};
 use crate::optimize::constant::{as_constant, cast, null};
-use crate::optimize::fold_constants;
+use crate::optimize::{fold_constants, swapped};
 use crate::time::{parse_timestamp, unit_ns};
 
 /// An expression with its type; with `window_ns`, the start of a window of that width, which stands for a struct.
@@ -71,7 +72,7 @@ fn fits_unsigned(bound: &Bound) -> bool {
 
 /// `left op right` for the six comparisons.
 pub(crate) fn comparison(op: BinaryOp, left: Bound, right: Bound) -> Result<Expr, SqlError> {
-    use DataType::{Int64, Null, Timestamp, UInt64, Utf8};
+    use DataType::{Float64, Int64, Null, Timestamp, UInt64, Utf8};
     no_window(&left)?;
     no_window(&right)?;
     match (&left.data_type, &right.data_type) {
@@ -94,6 +95,19 @@ pub(crate) fn comparison(op: BinaryOp, left: Bound, right: Bound) -> Result<Expr
         }
         (Utf8 | Int64 | UInt64, Timestamp(..)) => return comparison(swapped(op), right, left),
         (Null, Null) => return Ok(null(DataType::Boolean)),
+        (Int64 | UInt64, Int64 | UInt64 | Float64) if left.data_type != right.data_type => {
+            if left.constant().is_none()
+                && let Some(expr) = integer_comparison(op, &left, &right)
+            {
+                return Ok(expr);
+            }
+            if right.constant().is_none() && right.data_type != Float64 && left.constant().is_some() {
+                return comparison(swapped(op), right, left);
+            }
+        }
+        (Float64, Int64 | UInt64) if right.constant().is_none() && left.constant().is_some() => {
+            return comparison(swapped(op), right, left);
+        }
         _ => {}
     }
     let target = comparable(&left, &right).ok_or_else(|| {
@@ -142,40 +156,76 @@ fn finer(a: TimeUnit, b: TimeUnit) -> TimeUnit {
     if unit_ns(a) < unit_ns(b) { a } else { b }
 }
 
-/// The operator for exchanged operands.
-pub(crate) fn swapped(op: BinaryOp) -> BinaryOp {
-    match op {
-        BinaryOp::Lt => BinaryOp::Gt,
-        BinaryOp::LtEq => BinaryOp::GtEq,
-        BinaryOp::Gt => BinaryOp::Lt,
-        BinaryOp::GtEq => BinaryOp::LtEq,
-        other => other,
-    }
-}
-
 /// `time op ns` where `time` counts in `unit`: the constant need not be a whole number of units, nor in range.
 fn time_comparison(op: BinaryOp, time: Expr, unit: TimeUnit, ns: i128) -> Expr {
     let unit_length = i128::from(unit_ns(unit));
-    let floor = ns.div_euclid(unit_length);
-    let compare = |op, value| Expr::binary(time, op, Expr::Literal(Scalar::Time(value, unit)));
-    let Ok(value) = i64::try_from(floor) else {
-        // Beyond every time: true or false for all of them, but still null for a null.
-        let below_all = floor < 0;
-        let holds = match op {
-            BinaryOp::Gt | BinaryOp::GtEq => below_all,
-            BinaryOp::Lt | BinaryOp::LtEq => !below_all,
-            other => other == BinaryOp::NotEq,
-        };
-        return compare(if holds { BinaryOp::LtEq } else { BinaryOp::Gt }, i64::MAX);
+    let bound = Bounded { least: i64::MIN.into(), greatest: i64::MAX.into(), floor: ns.div_euclid(unit_length) };
+    bound.compare(op, time, ns % unit_length == 0, |value| Scalar::Time(i64::try_from(value).unwrap_or(i64::MAX), unit))
+}
+
+/// An integer operand against a constant of another number type, without converting every row: `i > 90.5` is `i > 90`.
+/// `None` where the constant is no such number.
+fn integer_comparison(op: BinaryOp, left: &Bound, right: &Bound) -> Option<Expr> {
+    let (floor, exact) = match right.constant()? {
+        #[expect(clippy::cast_possible_truncation, reason = "the bound keeps it within i128")]
+        // Beyond 2^64 every integer is on one side, and the constant stays a double.
+        Scalar::Float(value) if value.abs() < 36_893_488_147_419_103_232.0 => {
+            (value.floor() as i128, value.fract() == 0.0)
+        }
+        Scalar::Int(value) => (value.into(), true),
+        Scalar::UInt(value) => (value.into(), true),
+        _ => return None,
     };
-    if floor * unit_length == ns {
-        return compare(op, value);
+    let operand = left.expr.clone();
+    match left.data_type {
+        DataType::Int64 => {
+            let bound = Bounded { least: i64::MIN.into(), greatest: i64::MAX.into(), floor };
+            let literal = |value| Scalar::Int(i64::try_from(value).unwrap_or(i64::MAX));
+            Some(bound.compare(op, operand, exact, literal))
+        }
+        DataType::UInt64 => {
+            let bound = Bounded { least: 0, greatest: u64::MAX.into(), floor };
+            let literal = |value| Scalar::UInt(u64::try_from(value).unwrap_or(u64::MAX));
+            Some(bound.compare(op, operand, exact, literal))
+        }
+        _ => None,
     }
-    match op {
-        BinaryOp::Eq => compare(BinaryOp::Gt, i64::MAX),
-        BinaryOp::NotEq => compare(BinaryOp::LtEq, i64::MAX),
-        BinaryOp::Lt | BinaryOp::LtEq => compare(BinaryOp::LtEq, value),
-        _ => compare(BinaryOp::Gt, value),
+}
+
+/// A constant, cut to a whole number, against operands in `least..=greatest`.
+struct Bounded {
+    least: i128,
+    greatest: i128,
+    floor: i128,
+}
+
+impl Bounded {
+    /// `operand op constant`, where `exact` tells that nothing was cut off the constant. What is true (or false) for all
+    /// operands is still null for a null.
+    fn compare(self, op: BinaryOp, operand: Expr, exact: bool, literal: impl Fn(i128) -> Scalar) -> Expr {
+        let Self { least, greatest, floor } = self;
+        let compare = |op, value| Expr::binary(operand, op, Expr::Literal(literal(value)));
+        // Above all, all of them compare less; the other way round below.
+        let outside = if floor > greatest {
+            Some(matches!(op, BinaryOp::Lt | BinaryOp::LtEq | BinaryOp::NotEq))
+        } else if floor < least {
+            Some(matches!(op, BinaryOp::Gt | BinaryOp::GtEq | BinaryOp::NotEq))
+        } else if exact {
+            None
+        } else {
+            match op {
+                BinaryOp::Eq => Some(false),
+                BinaryOp::NotEq => Some(true),
+                _ => None,
+            }
+        };
+        match (outside, op) {
+            (Some(true), _) => compare(BinaryOp::LtEq, greatest),
+            (Some(false), _) => compare(BinaryOp::Gt, greatest),
+            (None, op) if exact => compare(op, floor),
+            (None, BinaryOp::Lt | BinaryOp::LtEq) => compare(BinaryOp::LtEq, floor),
+            (None, _) => compare(BinaryOp::Gt, floor),
+        }
     }
 }
 

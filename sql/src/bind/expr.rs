@@ -9,6 +9,7 @@ use super::literal;
 use super::scope::Scope;
 use crate::error::SqlError;
 use crate::expr::{AggregateCall, AggregateFunction, BinaryOp, Expr, Scalar, ScalarFunction};
+use crate::optimize::conjunction::balanced;
 use crate::optimize::constant::{as_constant, null};
 use crate::optimize::fold_constants;
 use crate::parse::{fold, position_of};
@@ -59,22 +60,6 @@ fn operator(op: &BinaryOperator) -> Option<BinaryOp> {
         BinaryOperator::StringConcat => BinaryOp::Concat,
         _ => return None,
     })
-}
-
-/// `a op b op …` as a balanced tree; `empty` for no operand. AND and OR are associative, three-valued too.
-pub(crate) fn balanced(op: BinaryOp, mut operands: Vec<Expr>) -> Option<Expr> {
-    while operands.len() > 1 {
-        let mut pairs = Vec::with_capacity(operands.len().div_ceil(2));
-        let mut rest = operands.into_iter();
-        while let Some(left) = rest.next() {
-            pairs.push(match rest.next() {
-                Some(right) => Expr::binary(left, op, right),
-                None => left,
-            });
-        }
-        operands = pairs;
-    }
-    operands.pop()
 }
 
 impl ExprBinder<'_> {

@@ -1,16 +1,28 @@
 //! Rule: what is constant is computed once, and logic with a constant operand is simplified.
 //!
 //! `x AND true → x`, `x AND false → false`, and their duals; NOT NOT x → x; NOT of a comparison is the opposite
-//! comparison; a cast of a constant is the constant. Null stays what it is: none of these differ for a null operand.
+//! comparison; a cast of a constant is the constant; a constant is compared from the right. None of these differs for
+//! a null operand. A filter that is always true goes, one that never is leaves no rows.
 
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::optimize::constant::evaluate;
-use crate::optimize::map_exprs;
+use crate::optimize::constant::{as_constant, evaluate};
+use crate::optimize::{map_exprs, map_inputs};
 use crate::plan::Plan;
 
 /// Folds every expression of the plan.
 pub(super) fn rule(plan: Plan) -> Plan {
-    map_exprs(plan, &mut fold_constants)
+    drop_decided_filters(map_exprs(plan, &mut fold_constants))
+}
+
+fn drop_decided_filters(plan: Plan) -> Plan {
+    match map_inputs(plan, &mut drop_decided_filters) {
+        Plan::Filter { input, predicate } => match as_constant(&predicate) {
+            Some(Scalar::Bool(true)) => *input,
+            Some(_) => Plan::Values { rows: Vec::new(), schema: input.schema().clone() },
+            None => Plan::Filter { input, predicate },
+        },
+        other => other,
+    }
 }
 
 /// Folds one expression, operands first.
@@ -22,6 +34,24 @@ pub(crate) fn fold_constants(expr: Expr) -> Expr {
     match expr {
         Expr::Binary { op: op @ (BinaryOp::And | BinaryOp::Or), left, right } => logic(op, *left, *right),
         Expr::Not(operand) => negate(*operand),
+        Expr::Binary { op, left, right } if is_comparison(op) && as_constant(&left).is_some() => {
+            Expr::Binary { op: swapped(op), left: right, right: left }
+        }
+        other => other,
+    }
+}
+
+fn is_comparison(op: BinaryOp) -> bool {
+    opposite(op).is_some()
+}
+
+/// The operator for exchanged operands.
+pub(crate) fn swapped(op: BinaryOp) -> BinaryOp {
+    match op {
+        BinaryOp::Lt => BinaryOp::Gt,
+        BinaryOp::LtEq => BinaryOp::GtEq,
+        BinaryOp::Gt => BinaryOp::Lt,
+        BinaryOp::GtEq => BinaryOp::LtEq,
         other => other,
     }
 }

@@ -1,18 +1,41 @@
 //! Rules from plan to plan. Each is a pure function in its own file; none changes what a query answers.
 
+pub(crate) mod conjunction;
 pub(crate) mod constant;
+mod distinct;
+mod fetch;
 mod fold;
+mod in_lists;
+mod merge_projects;
+mod prune_columns;
+mod push_filters;
+mod tag_filter;
+mod time_range;
 
 use crate::expr::Expr;
 use crate::plan::Plan;
 use crate::statement::PlanStep;
-pub(crate) use fold::fold_constants;
+pub(crate) use fold::{fold_constants, swapped};
 
 /// A rule by name.
 type Rule = (&'static str, fn(Plan) -> Plan);
 
-/// The rules in the order they run.
-const RULES: [Rule; 1] = [("fold_constants", fold::rule)];
+/// The rules in the order they run. Constants are folded before filters move, since NOT over AND hides conjuncts, and
+/// once more after, since a filter that moved through a projection sees what its columns are made of. Projections meet
+/// once the filters between them are gone.
+const RULES: [Rule; 11] = [
+    ("fold_constants", fold::rule),
+    ("group_distinct", distinct::rule),
+    ("merge_projects", merge_projects::rule),
+    ("push_filters", push_filters::rule),
+    ("merge_projects", merge_projects::rule),
+    ("fold_constants", fold::rule),
+    ("in_lists", in_lists::rule),
+    ("time_range", time_range::rule),
+    ("tag_filter", tag_filter::rule),
+    ("prune_columns", prune_columns::rule),
+    ("fetch", fetch::rule),
+];
 
 /// Runs all rules; `trace` is told the plan after each.
 pub(crate) fn optimize(plan: Plan, mut trace: Option<&mut Vec<PlanStep>>) -> Plan {

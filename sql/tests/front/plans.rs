@@ -1,17 +1,19 @@
-//! Plans as text.
+//! Golden plans: each block of `plans.txt` is a query, `----`, and its optimized plan as EXPLAIN prints it.
 
 use crate::plan;
 
-/// Compares the plan of `query` with `expected`, whose common indentation is that of the test.
-fn check(query: &str, expected: &str) {
-    let expected: Vec<_> = expected.lines().map(|line| line.strip_prefix("        ").unwrap_or(line)).collect();
-    assert_eq!(plan(query), expected.join("\n").trim(), "{query}");
-}
-
 #[test]
-fn windows_of_a_derived_table_are_grouped_by_their_start() {
-    let query = "select window.start as s, count(*) as c from \
-                 (select time_window(time, interval '1 hour') as window from m) t group by window";
-    assert!(plan(query).contains("group=[window]"), "{}", plan(query));
-    check("select 1", "Project: 1 AS Int64(1)\n  Values: 1 rows of []");
+fn plans_are_those_of_the_file() {
+    let mut wrong = String::new();
+    let mut count = 0;
+    for block in include_str!("plans.txt").split("\n\n") {
+        let (query, expected) = block.trim().split_once("\n----\n").expect("a block has a query, ---- and a plan");
+        let found = plan(query);
+        if found != expected {
+            wrong.push_str(&format!("{query}\n---- found\n{found}\n---- expected\n{expected}\n\n"));
+        }
+        count += 1;
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(count > 30, "the file holds {count} plans");
 }

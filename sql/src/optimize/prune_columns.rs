@@ -1,0 +1,133 @@
+//! Rule: nothing is read or computed that nobody above asks for.
+//!
+//! Each operator is told which of its output columns are wanted, asks its input for what it needs itself, and answers
+//! with where the wanted columns now are. An operator may yield more than was wanted (a filter's own columns); a
+//! projection never does.
+
+use std::sync::Arc;
+
+use arrow_schema::{Schema, SchemaRef};
+
+use crate::expr::Expr;
+use crate::plan::Plan;
+
+pub(super) fn rule(plan: Plan) -> Plan {
+    let width = plan.schema().fields().len();
+    prune(plan, &vec![true; width]).0
+}
+
+/// Where each old column is now; meaningful for columns that were wanted.
+type Moved = Vec<usize>;
+
+fn want(wanted: &mut [bool], expr: &Expr) {
+    expr.for_each_column(&mut |at| wanted[at] = true);
+}
+
+fn moved_expr(expr: Expr, moved: &Moved) -> Expr {
+    expr.map_columns(&mut |at| Expr::Column(moved[at]))
+}
+
+/// New positions when only the kept columns remain.
+fn positions(kept: &[bool]) -> Moved {
+    kept.iter()
+        .scan(0, |next, kept| {
+            let at = *next;
+            *next += usize::from(*kept);
+            Some(at)
+        })
+        .collect()
+}
+
+fn keep<T>(items: Vec<T>, kept: &[bool]) -> Vec<T> {
+    items.into_iter().zip(kept).filter(|(_, kept)| **kept).map(|(item, _)| item).collect()
+}
+
+fn keep_fields(schema: &Schema, kept: &[bool]) -> SchemaRef {
+    Arc::new(Schema::new(keep(schema.fields().iter().cloned().collect(), kept)))
+}
+
+/// Computed rows keep a column even when only their number is wanted: a batch without columns has no length of its own.
+fn at_least_one(wanted: &[bool]) -> Vec<bool> {
+    let mut kept = wanted.to_vec();
+    if !kept.contains(&true)
+        && let Some(first) = kept.first_mut()
+    {
+        *first = true;
+    }
+    kept
+}
+
+fn prune(plan: Plan, wanted: &[bool]) -> (Plan, Moved) {
+    match plan {
+        Plan::Scan(mut scan) => {
+            let mut kept = wanted.to_vec();
+            if let Some(filter) = &scan.filter {
+                want(&mut kept, filter);
+            }
+            let moved = positions(&kept);
+            scan.columns = keep(scan.columns, &kept);
+            scan.schema = keep_fields(&scan.schema, &kept);
+            scan.filter = scan.filter.map(|filter| moved_expr(filter, &moved));
+            (Plan::Scan(scan), moved)
+        }
+        Plan::Filter { input, predicate } => {
+            let mut needed = wanted.to_vec();
+            want(&mut needed, &predicate);
+            let (input, moved) = prune(*input, &needed);
+            (Plan::Filter { input: Box::new(input), predicate: moved_expr(predicate, &moved) }, moved)
+        }
+        Plan::Project { input, exprs, schema } => {
+            let wanted = at_least_one(wanted);
+            let exprs = keep(exprs, &wanted);
+            let mut needed = vec![false; input.schema().fields().len()];
+            exprs.iter().for_each(|expr| want(&mut needed, expr));
+            let (input, moved) = prune(*input, &needed);
+            let exprs = exprs.into_iter().map(|expr| moved_expr(expr, &moved)).collect();
+            let schema = keep_fields(&schema, &wanted);
+            (Plan::Project { input: Box::new(input), exprs, schema }, positions(&wanted))
+        }
+        Plan::Aggregate { input, group, calls, schema } => {
+            // Keys make the groups, so they all stay.
+            let mut kept = if group.is_empty() { at_least_one(wanted) } else { wanted.to_vec() };
+            kept[..group.len()].fill(true);
+            let calls = keep(calls, &kept[group.len()..]);
+            let mut needed = vec![false; input.schema().fields().len()];
+            group.iter().for_each(|expr| want(&mut needed, expr));
+            calls.iter().flat_map(|call| &call.args).for_each(|expr| want(&mut needed, expr));
+            let (input, moved) = prune(*input, &needed);
+            let group = group.into_iter().map(|expr| moved_expr(expr, &moved)).collect();
+            let calls = calls
+                .into_iter()
+                .map(|mut call| {
+                    call.args = call.args.into_iter().map(|expr| moved_expr(expr, &moved)).collect();
+                    call
+                })
+                .collect();
+            let schema = keep_fields(&schema, &kept);
+            (Plan::Aggregate { input: Box::new(input), group, calls, schema }, positions(&kept))
+        }
+        Plan::Sort { input, mut keys, fetch } => {
+            let mut needed = wanted.to_vec();
+            keys.iter().for_each(|key| want(&mut needed, &key.expr));
+            let (input, moved) = prune(*input, &needed);
+            for key in &mut keys {
+                key.expr = moved_expr(std::mem::replace(&mut key.expr, Expr::Column(0)), &moved);
+            }
+            (Plan::Sort { input: Box::new(input), keys, fetch }, moved)
+        }
+        Plan::Limit { input, skip, fetch } => {
+            let (input, moved) = prune(*input, wanted);
+            (Plan::Limit { input: Box::new(input), skip, fetch }, moved)
+        }
+        Plan::Distinct { input } => {
+            // Every column tells rows apart.
+            let all = vec![true; wanted.len()];
+            let (input, moved) = prune(*input, &all);
+            (Plan::Distinct { input: Box::new(input) }, moved)
+        }
+        values @ Plan::Values { .. } => {
+            let all = (0..wanted.len()).collect();
+            (values, all)
+        }
+    }
+}
