@@ -1,5 +1,6 @@
 //! Bytes to borrowed views and back: HTTP/1.1, line protocol, reply encoders. No I/O, no sockets, no clocks.
 
+mod bytescan;
 pub mod encode;
 pub mod http;
 pub mod line;

@@ -9,6 +9,8 @@ use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 use std::hash::{BuildHasher, RandomState};
 
+use super::error::KEY_BYTES_MAX;
+use super::key::FieldKey;
 use super::scalar::ParsedField;
 use super::{FieldKind, LayoutSlot, SeriesSlot};
 
@@ -34,8 +36,7 @@ pub(super) struct Series {
 /// One field of a layout.
 #[derive(Debug)]
 pub(super) struct LayoutField {
-    /// The key as it stands, `=` included.
-    pub(super) key: Box<[u8]>,
+    pub(super) key: FieldKey,
     pub(super) kind: FieldKind,
 }
 
@@ -47,10 +48,16 @@ pub(super) struct Layout {
     pub(super) fields: Box<[LayoutField]>,
     /// The layout a line had when this one was expected and failed, or [`NONE`].
     pub(super) alternative: u32,
-    /// Some field came twice in the line, so the fields here are not those of the text.
-    pub(super) repeated: bool,
+    /// Lines may be expected to have it. Not when some field came twice, since then these fields are not those of the
+    /// text, and not when a key is so long that a line could be refused for it.
+    pub(super) expectable: bool,
+    repeated: bool,
     hash: u64,
 }
+
+/// Neither series nor fields with longer keys are expected: [`super::error::KEY_BYTES_MAX`] must hold for any series
+/// with any field, and the scalar parser checks it.
+const KEY_BYTES_EXPECTABLE: usize = KEY_BYTES_MAX / 2 - 8;
 
 /// The caches of one parser.
 #[derive(Debug)]
@@ -161,10 +168,10 @@ impl Cache {
         self.series_by_key.find(hash, same).copied()
     }
 
-    /// Adds a series that [`Self::find_series`] does not find. `None` when the key alone is over the bound.
+    /// Adds a series that [`Self::find_series`] does not find. `None` when its key is too long.
     pub(super) fn add_series(&mut self, key: &[u8], measurement: &str, slot: SeriesSlot) -> Option<u32> {
         self.make_room(key.len() + measurement.len() + 2 * size_of::<Series>());
-        if key.len() > self.bytes_max / 4 {
+        if key.len() > (self.bytes_max / 4).min(KEY_BYTES_EXPECTABLE) {
             return None;
         }
         let table = self.table(measurement);
@@ -210,9 +217,11 @@ impl Cache {
                 layout.table == table
                     && layout.repeated == repeated
                     && layout.fields.len() == fields.len()
-                    && layout.fields.iter().zip(fields).all(|(known, field)| {
-                        known.kind == field.kind && known.key.split_last() == Some((&b'=', field.raw.as_bytes()))
-                    })
+                    && layout
+                        .fields
+                        .iter()
+                        .zip(fields)
+                        .all(|(known, field)| known.kind == field.kind && known.key.is(field.raw.as_bytes()))
             })
         };
         self.layouts_by_text.find(hash, same).copied()
@@ -231,12 +240,19 @@ impl Cache {
             return None;
         }
         let hash = self.layout_hash(table, fields);
-        let fields = fields.iter().map(|field| LayoutField {
-            key: [field.raw.as_bytes(), b"="].concat().into_boxed_slice(),
-            kind: field.kind,
-        });
+        let expectable = !repeated && fields.iter().all(|field| field.raw.len() <= KEY_BYTES_EXPECTABLE);
+        let fields =
+            fields.iter().map(|field| LayoutField { key: FieldKey::new(field.raw.as_bytes()), kind: field.kind });
         let index = self.layouts.len() as u32;
-        self.layouts.push(Layout { table, slot, fields: fields.collect(), alternative: NONE, repeated, hash });
+        self.layouts.push(Layout {
+            table,
+            slot,
+            fields: fields.collect(),
+            alternative: NONE,
+            expectable,
+            repeated,
+            hash,
+        });
         self.heap_bytes += bytes;
         let layouts = &self.layouts;
         self.layouts_by_text

@@ -17,7 +17,9 @@
 //! specification, `cache.rs` holds what is predicted and `parser.rs` predicts.
 
 mod cache;
+mod decimal;
 mod error;
+mod key;
 mod number;
 mod parser;
 pub mod scalar;
@@ -25,6 +27,7 @@ mod sink;
 mod split;
 #[cfg(test)]
 mod tests;
+mod value;
 
 pub use error::{LineError, LineReason};
 pub use parser::{LineParser, Progress, State};
