@@ -1,1 +1,3 @@
-//! tidewire-benches
+//! Inputs that several benchmarks share. The benchmarks are in `benches/`, one file a room.
+
+pub mod lines;
