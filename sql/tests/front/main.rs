@@ -1,7 +1,11 @@
 //! The front end from text to optimized plan, over one small catalog.
 
 mod catalog;
+mod errors;
+mod headings;
+mod hostile;
 mod plans;
+mod statements;
 
 use catalog::{catalog, session};
 use tidewire_sql::{SqlError, Statement, prepare};

@@ -1,0 +1,220 @@
+//! What the user gets to read: code and message, as the reference has them where it has.
+
+use tidewire_sql::error::Position;
+
+use crate::prepared;
+
+/// (statement, code, message)
+const ERRORS: &[(&str, &str, &str)] = &[
+    // Syntax.
+    ("selec 1", "010009", "sql parser error: Expected an SQL statement, found: selec at Line: 1, Column: 1"),
+    ("select 1 +", "010009", "sql parser error: Expected an expression, found: EOF"),
+    ("select 'abc", "010009", "sql parser error: Unterminated string literal at Line: 1, Column: 8"),
+    ("select 1 select", "010009", "sql parser error: Expected end of statement, found: select at Line: 1, Column: 10"),
+    (
+        "create view vv as select 1",
+        "010009",
+        "sql parser error: Expected an object type after CREATE, found: view at Line: 1, Column: 8",
+    ),
+    ("desc ty", "010009", "sql parser error: Expected table/database, found: ty at Line: 1, Column: 6"),
+    (
+        "create table ty6(tags(t))",
+        "010009",
+        "sql parser error: Expected a data type name, found: ( at Line: 1, Column: 22",
+    ),
+    (
+        "create database bad with precision 's'",
+        "010009",
+        "sql parser error: s is not a valid precision, use like 'ms', 'us', 'ns'",
+    ),
+    ("create database bad with replica 0", "010009", "sql parser error: replica number should be greater than 0"),
+    (
+        "create database bad with ttl '5x'",
+        "010009",
+        "sql parser error: 5x is not a valid duration or duration overflow",
+    ),
+    ("select 1; select 2", "010013", "Multi-statement not allow, found num:2, sql:select 1; select 2"),
+    // Names.
+    (
+        "select nosuch from slow.p",
+        "010001",
+        "Datafusion: Schema error: No field named nosuch. Valid fields are slow.p.time, slow.p.k, slow.p.v.",
+    ),
+    (
+        "select x.\"Tag\" from \"Foo\"",
+        "010001",
+        "Datafusion: Schema error: No field named x.\"Tag\". \
+         Valid fields are \"Foo\".time, \"Foo\".\"Tag\", \"Foo\".\"Field\".",
+    ),
+    ("select * from Foo", "030019", "Table not found: \"cnosdb.public.foo\""),
+    ("select * from nosuchdb.t1", "030019", "Table not found: \"cnosdb.nosuchdb.t1\""),
+    (
+        "select * from other.facts3.t",
+        "010001",
+        "Datafusion: Error during planning: Database object names must have at most two parts, \
+         but found: 'other.facts3.t'",
+    ),
+    ("describe table nosuch", "030019", "Table not found: \"cnosdb.public.nosuch\""),
+    ("describe database nosuch", "030017", "Database not found: \"nosuch\""),
+    ("show tables on nosuch", "030017", "Database not found: \"nosuch\""),
+    (
+        "select nosuchfn(1)",
+        "010001",
+        "Datafusion: Error during planning: Invalid function 'nosuchfn'.\nDid you mean 'cosh'?",
+    ),
+    (
+        "select 1 as a, 2 as a",
+        "010001",
+        "Datafusion: Error during planning: Projections require unique expression names but the expression \
+         \"Int64(1) AS a\" at position 0 and \"Int64(2) AS a\" at position 1 have the same name. \
+         Consider aliasing (\"AS\") one of them.",
+    ),
+    // Types and clauses.
+    (
+        "select * from m where time > 'garbage'",
+        "010001",
+        "Datafusion: Optimizer rule 'simplify_expressions' failed\ncaused by\nArrow error: Parser error: \
+         Error parsing timestamp from 'garbage': timestamp must contain at least 10 characters",
+    ),
+    (
+        "select * from m where i = 'abc'",
+        "010001",
+        "Datafusion: Optimizer rule 'simplify_expressions' failed\ncaused by\nArrow error: Cast error: \
+         Cannot cast string 'abc' to value of Int64 type",
+    ),
+    ("select * from m where i", "010001", "Datafusion: Error during planning: WHERE needs BOOLEAN, not Int64"),
+    (
+        "select b + 1 from m",
+        "010001",
+        "Datafusion: Error during planning: Cannot coerce arithmetic expression Boolean + Int64 to valid types",
+    ),
+    (
+        "select b > 1 from m",
+        "010001",
+        "Datafusion: Error during planning: \
+         Cannot infer common argument type for comparison operation Boolean > Int64",
+    ),
+    (
+        "select sum(t) from m",
+        "010001",
+        "Datafusion: Error during planning: The function SUM does not support inputs of type Utf8.",
+    ),
+    (
+        "select i from m where sum(i) > 1",
+        "010001",
+        "Datafusion: Error during planning: Aggregate function 'sum' is not allowed in WHERE",
+    ),
+    (
+        "select sum(max(i)) from m",
+        "010001",
+        "Datafusion: Error during planning: Aggregate function 'max' is not allowed in the arguments of an aggregate",
+    ),
+    (
+        "select t, i from m group by t",
+        "010001",
+        "Datafusion: Error during planning: Projection references non-aggregate values: \
+         Expression m.i could not be resolved from available columns: m.t",
+    ),
+    ("select * from m limit -1", "010001", "Datafusion: Error during planning: LIMIT must not be negative"),
+    (
+        "select i from m offset 'a'",
+        "010001",
+        "Datafusion: Error during planning: Unexpected expression in OFFSET clause",
+    ),
+    (
+        "select i from m order by 2",
+        "010001",
+        "Datafusion: Error during planning: Order by column out of bounds, specified: 2, max: 1",
+    ),
+    (
+        "select time_window(time, interval '1 month') from m",
+        "010058",
+        "Invalid TimeWindow parameter : months and years are not supported",
+    ),
+    // Not on this floor.
+    ("select * from m, cpu", "010005", "This feature is not implemented: joins"),
+    ("select * from m a join cpu b on a.t = b.hostname", "010005", "This feature is not implemented: joins"),
+    ("with q as (select 1) select * from q", "010005", "This feature is not implemented: WITH"),
+    ("select 1 union all select 2", "010005", "This feature is not implemented: UNION"),
+    ("select row_number() over (order by i) from m", "010005", "This feature is not implemented: window functions"),
+    ("select median(i) from m", "010005", "This feature is not implemented: the function median"),
+    ("select i from m where i in (select 1)", "010005", "This feature is not implemented: subqueries in expressions"),
+    ("select i from m group by rollup(i)", "010005", "This feature is not implemented: GROUPING SETS, CUBE and ROLLUP"),
+    ("select t ~ 'a' from m", "010005", "This feature is not implemented: the operator ~"),
+    ("begin", "010005", "This feature is not implemented: START TRANSACTION"),
+    ("set a = 1", "010005", "This feature is not implemented: SET a = 1"),
+    ("truncate table m", "010005", "This feature is not implemented: TRUNCATE TABLE m"),
+    ("delete from m", "010005", "This feature is not implemented: DELETE"),
+    ("create user u", "010005", "This feature is not implemented: CREATE USER"),
+    ("show series from m", "010005", "This feature is not implemented: SHOW SERIES"),
+    (
+        "select * from information_schema.tables",
+        "010005",
+        "This feature is not implemented: the system table information_schema.tables",
+    ),
+    // DDL.
+    ("drop database public", "010065", "Database \"public\" forbid drop"),
+    ("drop database if exists usage_schema", "010065", "Database \"usage_schema\" forbid drop"),
+    ("create database cluster_schema", "030018", "Database \"cluster_schema\" already exists"),
+    (
+        "create table ty2(time timestamp, a bigint)",
+        "010028",
+        "Semantic error:  column time already exists in table cnosdb.public.ty2",
+    ),
+    (
+        "create table ty3(a timestamp)",
+        "010028",
+        "Semantic error:  column time already exists in table cnosdb.public.ty3",
+    ),
+    (
+        "create table d(v bigint, tags(v))",
+        "010028",
+        "Semantic error:  column v already exists in table cnosdb.public.d",
+    ),
+    ("create table ty4(a int)", "010042", "Semantic error: Unsupported encoding type Default for INT"),
+    ("create table ty5(a varchar(10))", "010042", "Semantic error: Unsupported encoding type Default for VARCHAR(10)"),
+    ("create table w(a string codec(delta))", "010042", "Semantic error: Unsupported encoding type Delta for STRING"),
+    // INSERT.
+    (
+        "insert slow.p(time, nosuch) values (1, 1)",
+        "010044",
+        "Semantic error: Insert column 'nosuch' does not exist in target table, expect time,k,v",
+    ),
+    ("insert slow.p(time, v) values (1)", "010045", "Semantic error: Insert columns and Source columns not match"),
+    (
+        "insert slow.p(time, v) values ('x', 1)",
+        "010002",
+        "Arrow: Parser error: Error parsing timestamp from 'x': timestamp must contain at least 10 characters",
+    ),
+    (
+        "insert slow.p(time, v) values (1, 'abc')",
+        "010002",
+        "Arrow: Cast error: Cannot cast string 'abc' to value of Int64 type",
+    ),
+    ("insert slow.p(time, k) values (1, 'a')", "050034", "Fields can't be empty"),
+    ("insert slow.p values (1, 'a', null)", "050034", "Fields can't be empty"),
+    ("insert nosuch(v) values (1)", "030019", "Table not found: \"cnosdb.public.nosuch\""),
+    ("insert slow.p select * from slow.p", "010005", "This feature is not implemented: INSERT of a query"),
+];
+
+#[test]
+fn errors_have_code_and_words() {
+    for (text, code, message) in ERRORS {
+        let error = prepared(text).expect_err(text);
+        assert_eq!((error.code, error.message.as_str()), (*code, *message), "{text}");
+    }
+}
+
+#[test]
+fn errors_know_their_place() {
+    for (text, line, column) in [
+        ("selec 1", 1, 1),
+        ("select i\nfrom m\nwhere nosuch > 1", 3, 7),
+        ("select *\n  from nosuch", 2, 8),
+        ("create table x(\n a bigint,, b bigint)", 2, 11),
+        ("select 'é', 'abc", 1, 13),
+    ] {
+        let error = prepared(text).expect_err(text);
+        assert_eq!(error.position, Some(Position { line, column }), "{text}: {error}");
+    }
+}

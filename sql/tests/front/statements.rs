@@ -1,0 +1,167 @@
+//! Statements that are no SELECT, as data.
+
+use std::sync::Arc;
+
+use tidewire_sql::Statement;
+use tidewire_sql::expr::Scalar;
+use tidewire_sql::plan::Plan;
+use tidewire_sql::statement::FieldValues;
+use tidewire_storage::schema::{ColumnId, ColumnKind, DatabaseOptions, FieldType, TimeUnit};
+
+use crate::prepared;
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// The constant rows that a SHOW or DESCRIBE answers with, as text.
+fn rows(text: &str) -> Vec<String> {
+    let Ok(Statement::Query(query)) = prepared(text) else {
+        panic!("{text} is no query");
+    };
+    let Plan::Values { rows, .. } = query.plan else {
+        panic!("{text} is not answered from the catalog: {}", query.plan);
+    };
+    let cell = |value: &Scalar| match value {
+        Scalar::Str(text) => text.to_string(),
+        other => panic!("{other:?} is no text"),
+    };
+    rows.iter().map(|row| row.iter().map(cell).collect::<Vec<_>>().join(",")).collect()
+}
+
+#[test]
+fn blank_texts_are_empty() {
+    for text in ["", "  \n", ";", ";;", "-- only a comment", "/* a */ ; -- b"] {
+        assert!(matches!(prepared(text), Ok(Statement::Empty)), "{text:?}");
+    }
+    for text in ["select 1;", "select 1;;", "select 1 as a -- c"] {
+        assert!(matches!(prepared(text), Ok(Statement::Query(_))), "{text:?}");
+    }
+}
+
+#[test]
+fn databases_are_created_with_options() {
+    let options = |text: &str| match prepared(text) {
+        Ok(Statement::CreateDatabase { name, if_not_exists, options }) => (name, if_not_exists, options),
+        other => panic!("{text}: {other:?}"),
+    };
+    let default = DatabaseOptions::default();
+    assert_eq!(options("create database D"), ("d".to_owned(), false, default.clone()));
+    assert_eq!(options("create database if not exists \"D\""), ("D".to_owned(), true, default.clone()));
+    let text = "CREATE DATABASE d WITH TTL '10d' SHARD 2 VNODE_DURATION = '1d' REPLICA 1 PRECISION 'ms'";
+    let expected =
+        DatabaseOptions { precision: TimeUnit::Millisecond, ttl_ns: Some(10 * DAY_NS), partition_ns: DAY_NS };
+    assert_eq!(options(text), ("d".to_owned(), false, expected));
+    let text = "create database d with ttl 7 max_memcache_size '128MiB' strict_write 'false' precision us";
+    let expected = DatabaseOptions { precision: TimeUnit::Microsecond, ttl_ns: Some(7 * DAY_NS), ..default.clone() };
+    assert_eq!(options(text).2, expected);
+    assert_eq!(options("create database d with ttl 'INF'").2, default);
+}
+
+#[test]
+fn tables_are_created_tags_first() {
+    let text = "CREATE TABLE IF NOT EXISTS slow.Air (visibility DOUBLE, N bigint unsigned codec(delta), ok BOOLEAN, \
+                \"Note\" STRING CODEC(ZSTD), i bigint, TAGS(station, \"Dc\"))";
+    let Ok(Statement::CreateTable { database, name, if_not_exists, columns }) = prepared(text) else {
+        panic!("CREATE TABLE is not understood");
+    };
+    assert_eq!((database.as_str(), name.as_str(), if_not_exists), ("slow", "air", true));
+    let field = ColumnKind::Field;
+    let expected = [
+        ("station", ColumnKind::Tag),
+        ("Dc", ColumnKind::Tag),
+        ("visibility", field(FieldType::Float)),
+        ("n", field(FieldType::UInt)),
+        ("ok", field(FieldType::Bool)),
+        ("Note", field(FieldType::String)),
+        ("i", field(FieldType::Int)),
+    ];
+    let expected: Vec<_> = expected.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect();
+    assert_eq!(columns, expected);
+}
+
+#[test]
+fn drops_name_their_target() {
+    assert!(
+        matches!(prepared("drop database d"), Ok(Statement::DropDatabase { name, if_exists: false }) if name == "d")
+    );
+    assert!(matches!(prepared("drop table if exists slow.\"P\""),
+        Ok(Statement::DropTable { database, name, if_exists: true }) if database == "slow" && name == "P"));
+}
+
+#[test]
+fn show_and_describe_are_answered_from_the_catalog() {
+    assert_eq!(rows("show databases"), ["public", "slow"]);
+    assert_eq!(rows("SHOW TABLES;"), ["Foo", "cpu", "m"]);
+    assert_eq!(rows("show tables on slow"), ["p"]);
+    assert_eq!(
+        rows("describe table m"),
+        [
+            "time,TIMESTAMP(NANOSECOND),TIME,DEFAULT",
+            "t,STRING,TAG,DEFAULT",
+            "u,STRING,TAG,DEFAULT",
+            "i,BIGINT,FIELD,DEFAULT",
+            "n,BIGINT UNSIGNED,FIELD,DEFAULT",
+            "f,DOUBLE,FIELD,DEFAULT",
+            "b,BOOLEAN,FIELD,DEFAULT",
+            "s,STRING,FIELD,DEFAULT",
+        ]
+    );
+    assert_eq!(rows("desc table slow.p")[0], "time,TIMESTAMP(MILLISECOND),TIME,DEFAULT");
+    assert_eq!(rows("describe database public"), ["INF,1,1day,1,NS,128 MiB,16,128 MiB,false,false,32"]);
+    assert_eq!(rows("describe database slow"), ["10days,1,1day,1,MS,128 MiB,16,128 MiB,false,false,32"]);
+}
+
+#[test]
+fn inserted_cells_take_the_columns_types() {
+    let text = "insert m(TIME, t, i, n, f, b, s) values \
+                ('2022-11-03 06:20:11', 'a1', 1.7, '12', 3, 'true', 5), \
+                (7, null, -2, 3, null, false, null), \
+                (1 + 1, 'x', null, null, 1e3, null, 'é')";
+    let Ok(Statement::Insert(insert)) = prepared(text) else {
+        panic!("INSERT is not understood");
+    };
+    assert_eq!((insert.database.as_str(), &*insert.table.name), ("public", "m"));
+    assert_eq!(insert.time, [1_667_456_411_000_000_000, 7, 2]);
+    let texts = |values: &[Option<&str>]| values.iter().map(|v| v.map(Arc::from)).collect::<Vec<Option<Arc<str>>>>();
+    assert_eq!(insert.tags, [(ColumnId(0), texts(&[Some("a1"), None, Some("x")]))]);
+    assert_eq!(
+        insert.fields,
+        [
+            (ColumnId(2), FieldValues::Int(vec![Some(1), Some(-2), None])),
+            (ColumnId(3), FieldValues::UInt(vec![Some(12), Some(3), None])),
+            (ColumnId(4), FieldValues::Float(vec![Some(3.0), None, Some(1000.0)])),
+            (ColumnId(5), FieldValues::Bool(vec![Some(true), Some(false), None])),
+            (ColumnId(6), FieldValues::String(texts(&[Some("5"), None, Some("é")]))),
+        ]
+    );
+}
+
+#[test]
+fn insert_without_columns_takes_them_all_and_without_time_the_epoch() {
+    let Ok(Statement::Insert(insert)) = prepared("insert into slow.p values (1667456411123, 'a', 1)") else {
+        panic!("INSERT is not understood");
+    };
+    assert_eq!(insert.time, [1_667_456_411_123]);
+    let Ok(Statement::Insert(insert)) = prepared("insert slow.p(v) values (1), (2)") else {
+        panic!("INSERT is not understood");
+    };
+    assert_eq!(insert.time, [0, 0]);
+    assert!(insert.tags.is_empty());
+}
+
+#[test]
+fn explain_keeps_the_steps_only_if_verbose() {
+    let Ok(Statement::Explain { query, analyze, verbose, steps }) = prepared("explain select i from m where t = 'a'")
+    else {
+        panic!("EXPLAIN is not understood");
+    };
+    assert!(!analyze && !verbose && steps.is_empty());
+    assert_eq!(query.plan.to_string(), "Project: i\n  Scan: public.m [i], tags: t = 'a'");
+    let Ok(Statement::Explain { analyze, verbose, steps, .. }) = prepared("explain analyze verbose select * from m")
+    else {
+        panic!("EXPLAIN is not understood");
+    };
+    assert!(analyze && verbose);
+    assert_eq!(steps[0].name, "initial_logical_plan");
+    assert!(steps[0].plan.starts_with("Project: "), "{}", steps[0].plan);
+    assert!(steps.iter().any(|step| step.name == "logical_plan after time_range"));
+}
