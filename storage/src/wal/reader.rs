@@ -3,7 +3,8 @@
 //! 1. Files are put in order by the generation in their headers. Reading starts in the last one that begins at or
 //!    before the first record wanted; older ones are free, and so are files without a header.
 //! 2. In each file, frames are read as long as they are whole, of the file's generation, and in sequence. A file that
-//!    is not the last must reach up to where the next one begins.
+//!    is not the last must reach up to where the next one begins (generations may have gaps: a file that never got a
+//!    frame is used again under a later one).
 //! 3. In the last file, what follows the last good frame is a commit that the crash cut short, unless a later frame
 //!    testifies that it had been synced before: then it is damage. Only without sync can there be frames behind a hole
 //!    that do not testify so; they are cut off with it.
@@ -84,15 +85,8 @@ pub(crate) async fn recover<D: Disk>(
 
     let mut wanted = wanted.into_iter().peekable();
     while let Some(file) = wanted.next() {
-        let until = wanted.peek().map(|next| (next.header.generation, next.header.first_lsn));
-        if let Some((generation, _)) = until.filter(|(generation, _)| *generation != file.header.generation + 1) {
-            let reason = format!(
-                "after log generation {} comes {generation}: a file between them is missing",
-                file.header.generation
-            );
-            return Err(Error::corrupt(&file.named.path, 0, reason));
-        }
-        let next = read_file(&file, until.map(|(_, lsn)| lsn), flushed, &mut take, &mut recovered).await?;
+        let until = wanted.peek().map(|next| next.header.first_lsn);
+        let next = read_file(&file, until, flushed, &mut take, &mut recovered).await?;
         recovered.next_lsn = recovered.next_lsn.max(next);
         if next > file.header.first_lsn.max(flushed.next()) {
             let Found { named, length, .. } = file;

@@ -367,17 +367,21 @@ impl<D: Disk> Wal<D> {
             stats.commits += 1;
             stats.bytes += length;
         });
+        self.recycle(frame);
+        if self.config.sync == WalSync::Always {
+            self.sync_active().await?;
+        }
+        Ok(())
+    }
+
+    /// The frame is written: its bytes wait no more, and its memory serves the next one.
+    fn recycle(&self, mut frame: Frame) {
         let mut queue = self.queue.borrow_mut();
         queue.bytes -= (frame.bytes.len() - FRAME_HEADER_BYTES).min(queue.bytes);
         if frame.bytes.capacity() <= 2 * FRAME_BYTES_SOFT {
             frame.bytes.clear();
             queue.spare = frame.bytes;
         }
-        drop(queue);
-        if self.config.sync == WalSync::Always {
-            self.sync_active().await?;
-        }
-        Ok(())
     }
 
     /// Takes `length` bytes at the end of the active file: the file, its generation and the offset.

@@ -1,7 +1,5 @@
 //! A shard as its user sees it: what is appended is scanned, flushed, recovered.
 
-mod common;
-
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use futures_lite::future::block_on;
@@ -11,7 +9,7 @@ use tidewire_storage::engine::Shard;
 use tidewire_storage::schema::{FieldType, SeriesId, TableId};
 use tidewire_storage::wal::Lsn;
 
-use common::{Folder, HOST, INT, IntRow, drive, everything, int_batch, open, scan, small_config, table};
+use crate::common::{Folder, HOST, INT, IntRow, drive, everything, int_batch, open, scan, small_config, table};
 
 /// All rows with the int field, sorted.
 async fn int_rows<D: Disk>(shard: &Shard<D>, id: TableId) -> Vec<IntRow> {

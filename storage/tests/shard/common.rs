@@ -14,17 +14,20 @@ use tidewire_storage::scan::{ScanChunk, ScanRequest};
 use tidewire_storage::schema::{ColumnId, ColumnKind, ColumnSchema, FieldType, TableId, TableSchema, TimeUnit};
 
 /// A folder of this test process, removed in the end.
-pub struct Folder(pub PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("tidewire-{name}-{}", std::process::id()));
+    pub(crate) fn new(name: &str) -> Self {
+        // In memory where there is such a place: the tests kill no machine, and syncs to a real disk are most of the time.
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let path = parent.join(format!("tidewire-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         Self(path)
     }
 
     /// A copy of a folder as it is now: what another process would find if this one were killed.
-    pub fn copy(name: &str, from: &Path) -> Self {
+    pub(crate) fn copy(name: &str, from: &Path) -> Self {
         let copy = Self::new(name);
         copy_folder(from, &copy.0);
         copy
@@ -50,15 +53,15 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-pub const HOST: ColumnId = ColumnId(0);
-pub const INT: ColumnId = ColumnId(1);
-pub const FLOAT: ColumnId = ColumnId(2);
-pub const TEXT: ColumnId = ColumnId(3);
-pub const FLAG: ColumnId = ColumnId(4);
-pub const COUNT: ColumnId = ColumnId(5);
+pub(crate) const HOST: ColumnId = ColumnId(0);
+pub(crate) const INT: ColumnId = ColumnId(1);
+pub(crate) const FLOAT: ColumnId = ColumnId(2);
+pub(crate) const TEXT: ColumnId = ColumnId(3);
+pub(crate) const FLAG: ColumnId = ColumnId(4);
+pub(crate) const COUNT: ColumnId = ColumnId(5);
 
 /// A table with a tag and a field of each type; a partition is 1,000 long.
-pub fn table(id: u32) -> TableSchema {
+pub(crate) fn table(id: u32) -> TableSchema {
     let column = |id: ColumnId, name: &str, kind: ColumnKind| ColumnSchema { id, name: Arc::from(name), kind };
     TableSchema {
         id: TableId(id),
@@ -78,16 +81,16 @@ pub fn table(id: u32) -> TableSchema {
 }
 
 /// Small files and thresholds, so that a few rows reach every room.
-pub fn small_config() -> ShardConfig {
+pub(crate) fn small_config() -> ShardConfig {
     ShardConfig { wal_file_bytes: 64 << 10, flush_bytes: 16 << 10, ..ShardConfig::new(3) }
 }
 
-pub async fn open<D: Disk>(disk: D, folder: &Path, config: ShardConfig) -> Result<(Rc<Shard<D>>, Recovery)> {
+pub(crate) async fn open<D: Disk>(disk: D, folder: &Path, config: ShardConfig) -> Result<(Rc<Shard<D>>, Recovery)> {
     Shard::open(disk, folder, config, &|_| true).await
 }
 
 /// Runs `body` beside the shard's tasks. An error of the log task is what the waiters in `body` see, too.
-pub fn drive<D: Disk, T>(shard: &Shard<D>, body: impl Future<Output = T>) -> T {
+pub(crate) fn drive<D: Disk, T>(shard: &Shard<D>, body: impl Future<Output = T>) -> T {
     let tasks = async {
         let ended = future::zip(shard.run_wal(), shard.run_flush()).await;
         if let (_, Err(error)) = ended {
@@ -99,10 +102,10 @@ pub fn drive<D: Disk, T>(shard: &Shard<D>, body: impl Future<Output = T>) -> T {
 }
 
 /// One row: host, time, and the int field.
-pub type IntRow = (u32, i64, i64);
+pub(crate) type IntRow = (u32, i64, i64);
 
 /// A batch of rows with one int field, naming each series by its key.
-pub fn int_batch(table: &TableSchema, rows: &[IntRow]) -> WriteBatch {
+pub(crate) fn int_batch(table: &TableSchema, rows: &[IntRow]) -> WriteBatch {
     let mut batch = WriteBatch { table: Some(table.id), ..WriteBatch::default() };
     let mut hosts = Vec::new();
     for (host, time, _) in rows {
@@ -119,7 +122,7 @@ pub fn int_batch(table: &TableSchema, rows: &[IntRow]) -> WriteBatch {
 }
 
 /// Strings of a batch.
-pub fn strings<'a>(values: impl IntoIterator<Item = &'a str>) -> Values {
+pub(crate) fn strings<'a>(values: impl IntoIterator<Item = &'a str>) -> Values {
     let mut strings = Strings::default();
     for value in values {
         strings.bytes.extend_from_slice(value.as_bytes());
@@ -129,7 +132,7 @@ pub fn strings<'a>(values: impl IntoIterator<Item = &'a str>) -> Values {
 }
 
 /// All rows of a table.
-pub fn everything(table: TableId, columns: &[(ColumnId, FieldType)]) -> ScanRequest {
+pub(crate) fn everything(table: TableId, columns: &[(ColumnId, FieldType)]) -> ScanRequest {
     ScanRequest {
         table,
         time_min: i64::MIN,
@@ -141,7 +144,7 @@ pub fn everything(table: TableId, columns: &[(ColumnId, FieldType)]) -> ScanRequ
 }
 
 /// What a scan gives.
-pub async fn scan<D: Disk>(shard: &Shard<D>, request: ScanRequest) -> Result<Vec<ScanChunk>> {
+pub(crate) async fn scan<D: Disk>(shard: &Shard<D>, request: ScanRequest) -> Result<Vec<ScanChunk>> {
     const MEMORY_BYTES_MAX: u64 = 1 << 30;
     let mut scan = shard.scan(request, MEMORY_BYTES_MAX)?;
     let mut chunks = Vec::new();
