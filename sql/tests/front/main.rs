@@ -1,10 +1,12 @@
 //! The front end from text to optimized plan, over one small catalog.
 
 mod catalog;
+mod coercions;
 mod errors;
 mod headings;
 mod hostile;
 mod plans;
+mod rules;
 mod statements;
 
 use catalog::{catalog, session};
