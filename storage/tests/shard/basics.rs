@@ -1,43 +1,21 @@
-//! A shard as its user sees it: what is appended is scanned, flushed, recovered.
+//! What a shard does when nothing goes wrong, and what it refuses.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
 use futures_lite::future::block_on;
-use tidewire_storage::disk::Disk;
+use tidewire_storage::Error;
+use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
 use tidewire_storage::disk::plain::PlainDisk;
-use tidewire_storage::engine::Shard;
-use tidewire_storage::schema::{FieldType, SeriesId, TableId};
+use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::schema::{ColumnId, SeriesId};
 use tidewire_storage::wal::Lsn;
 
-use crate::common::{Folder, HOST, INT, IntRow, drive, everything, int_batch, open, scan, small_config, table};
-
-/// All rows with the int field, sorted.
-async fn int_rows<D: Disk>(shard: &Shard<D>, id: TableId) -> Vec<IntRow> {
-    let chunks = scan(shard, everything(id, &[(INT, FieldType::Int)])).await.unwrap();
-    let host = |series: SeriesId| {
-        let index = shard.series(id).unwrap();
-        let (column, value) = index.key(series).next().unwrap();
-        assert_eq!(column, HOST);
-        value.strip_prefix("host_").unwrap().parse().unwrap()
-    };
-    let mut rows = Vec::new();
-    for chunk in &chunks {
-        let values = chunk.columns[0].as_primitive::<Int64Type>();
-        for run in &chunk.runs {
-            for row in run.start..run.start + run.len {
-                rows.push((host(run.series), chunk.time[row as usize], values.value(row as usize)));
-            }
-        }
-    }
-    rows.sort_unstable();
-    rows
-}
+use crate::common::{FLOAT, Folder, HOST, INT, TEXT, drive, int_batch, int_rows, open, small_config, strings, table};
 
 #[test]
 fn what_is_appended_is_scanned_and_survives_a_kill() {
     let (folder, table) = (Folder::new("kill"), table(1));
     let (shard, recovery) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
     assert_eq!((recovery.records, recovery.rows, recovery.torn), (0, 0, None));
+    let expected = [(5, 10, 2), (5, 2000, 4), (7, 5, 3), (7, 10, 5)];
     drive(&shard, async {
         let appended = shard.append(&int_batch(&table, &[(7, 10, 1), (5, 10, 2), (7, 5, 3)]), &table).unwrap();
         assert_eq!(appended.new_series, [SeriesId(0), SeriesId(1)]);
@@ -45,13 +23,187 @@ fn what_is_appended_is_scanned_and_survives_a_kill() {
         let appended = shard.append(&int_batch(&table, &[(5, 2000, 4), (7, 10, 5)]), &table).unwrap();
         assert_eq!((appended.lsn, appended.new_series), (Lsn(2), vec![SeriesId(1), SeriesId(0)]));
         shard.durable(appended.lsn).await.unwrap();
-        assert_eq!(int_rows(&shard, table.id).await, [(5, 10, 2), (5, 2000, 4), (7, 5, 3), (7, 10, 5)]);
+        assert_eq!(int_rows(&shard, table.id).await, expected);
         assert_eq!(shard.time_bounds(table.id), Some((5, 2000)));
     });
     let copy = Folder::copy("kill-copy", &folder.0);
     let (shard, recovery) = block_on(open(PlainDisk, &copy.0, small_config())).unwrap();
     assert_eq!((recovery.records, recovery.rows, recovery.series), (2, 5, 2));
+    assert_eq!(block_on(int_rows(&shard, table.id)), expected);
+}
+
+#[test]
+fn a_scan_is_a_snapshot_and_a_flush_changes_nothing_that_is_seen() {
+    let (folder, table) = (Folder::new("snapshot"), table(1));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
     drive(&shard, async {
-        assert_eq!(int_rows(&shard, table.id).await, [(5, 10, 2), (5, 2000, 4), (7, 5, 3), (7, 10, 5)]);
+        shard.append(&int_batch(&table, &[(1, 10, 1), (2, 1010, 2)]), &table).unwrap();
+        shard.flush().await.unwrap();
+        shard.append(&int_batch(&table, &[(1, 10, 7), (3, 30, 3)]), &table).unwrap();
+        let before = shard.scan(crate::common::everything(table.id, &[]), u64::MAX).unwrap();
+        shard.append(&int_batch(&table, &[(4, 40, 4)]), &table).unwrap();
+        shard.flush().await.unwrap();
+
+        let mut rows = 0;
+        let mut scan = before;
+        while let Some(chunk) = scan.next().await.unwrap() {
+            rows += chunk.rows();
+        }
+        assert_eq!(rows, 3);
+        let expected = [(1, 10, 7), (2, 1010, 2), (3, 30, 3), (4, 40, 4)];
+        assert_eq!(int_rows(&shard, table.id).await, expected);
+
+        let stats = shard.stats();
+        assert_eq!((stats.flushes, stats.segments, stats.segment_rows, stats.memtable_rows), (2, 3, 5, 0));
+        assert_eq!((stats.rows_appended, stats.batches_appended, stats.series, stats.tables), (5, 3, 4, 1));
+        assert!(stats.wal_syncs > 0 && stats.wal_bytes >= 4096 && stats.memory.index > 0);
+        assert_eq!(shard.memory().memtable(), 0);
     });
+}
+
+#[test]
+fn rows_flow_through_memory_log_files_and_segments_without_end() {
+    let (folder, table) = (Folder::new("flow"), table(1));
+    let config = ShardConfig { memtable_bytes_max: 64 << 10, ..small_config() };
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, config)).unwrap();
+    drive(&shard, async {
+        for round in 0..200 {
+            let rows: Vec<_> = (0..100).map(|host| (host, round, i64::from(host) * round * 1_000_003)).collect();
+            let lsn = loop {
+                match shard.append(&int_batch(&table, &rows), &table) {
+                    Ok(appended) => break appended.lsn,
+                    // The bound holds writers back until the flush has caught up.
+                    Err(Error::Overloaded { held_bytes, limit_bytes, .. }) => {
+                        assert!(held_bytes >= limit_bytes);
+                        futures_lite::future::yield_now().await;
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            };
+            shard.durable(lsn).await.unwrap();
+        }
+        shard.flush().await.unwrap();
+        let rows = int_rows(&shard, table.id).await;
+        assert_eq!(rows.len(), 20_000);
+        assert!(rows.iter().all(|(host, round, value)| *value == i64::from(*host) * round * 1_000_003));
+    });
+    let stats = shard.stats();
+    assert!(stats.flushes > 10 && stats.wal_bytes > 5 * (64 << 10), "{stats:?}");
+    assert!(stats.wal_files <= 3, "log files are used again: {stats:?}");
+    block_on(shard.close()).unwrap();
+    let (shard, recovery) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    assert_eq!((recovery.rows, recovery.series, shard.stats().segment_rows), (0, 100, 20_000));
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_refused_and_leaves_nothing() {
+    let (folder, schema) = (Folder::new("refused"), table(1));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    let good = int_batch(&schema, &[(1, 1, 1)]);
+    let refused = |shard: &Shard<PlainDisk>, change: &dyn Fn(&mut WriteBatch)| {
+        let mut batch = good.clone();
+        change(&mut batch);
+        match shard.append(&batch, &schema) {
+            Err(Error::Rejected(reason)) => reason,
+            other => panic!("not refused: {other:?}"),
+        }
+    };
+    let column = |id, values| BatchColumn { id, values, validity: None };
+    let cases: [(&str, &dyn Fn(&mut WriteBatch)); 12] = [
+        ("came for table table1", &|b| b.table = None),
+        ("in its times", &|b| b.time.clear()),
+        ("no column 77", &|b| b.columns[0].id = ColumnId(77)),
+        ("is Tag, not Int", &|b| b.columns[0].id = HOST),
+        ("column float of table table1 is Field(Float), not Int", &|b| b.columns[0].id = FLOAT),
+        ("in int", &|b| b.columns[0].values = Values::Int(vec![1, 2])),
+        ("in int", &|b| b.columns[0].validity = Some(Vec::new())),
+        ("a column twice", &|b| b.columns.push(b.columns[0].clone())),
+        ("a series that does not exist", &|b| b.series[0] = 0),
+        ("a series that does not exist", &|b| b.series[0] = NEW_SERIES_BIT | 1),
+        ("a series key: it is cut short", &|b| {
+            b.new_series.bytes.pop();
+            b.new_series.ends[0] -= 1;
+        }),
+        ("in text", &|b| {
+            let Values::String(mut text) = strings(["é"]) else { unreachable!() };
+            text.bytes[1] = b'x';
+            b.columns.push(column(TEXT, Values::String(text)));
+        }),
+    ];
+    for (reason, change) in cases {
+        let found = refused(&shard, change);
+        assert!(found.contains(reason), "{found}");
+    }
+    assert_eq!((shard.lsn(), shard.stats().series, shard.stats().memtable_rows), (Lsn(0), 0, 0));
+
+    // Larger than a log file: one row that cannot be cut into pieces.
+    let mut large = good.clone();
+    large.columns.push(column(TEXT, strings(["x".repeat(70_000).as_str()])));
+    assert!(matches!(shard.append(&large, &schema), Err(Error::Rejected(_))));
+    // Its series has got an id, and the next record carries the key.
+    drive(&shard, async {
+        let mut next = good.clone();
+        next.new_series = Default::default();
+        next.series = vec![0];
+        let lsn = shard.append(&next, &schema).unwrap().lsn;
+        shard.durable(lsn).await.unwrap();
+    });
+    let copy = Folder::copy("refused-copy", &folder.0);
+    let (shard, _) = block_on(open(PlainDisk, &copy.0, small_config())).unwrap();
+    assert_eq!(block_on(int_rows(&shard, schema.id)), [(1, 1, 1)]);
+}
+
+#[test]
+fn a_batch_larger_than_a_log_file_is_logged_in_pieces() {
+    let (folder, table) = (Folder::new("pieces"), table(1));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    let rows: Vec<_> = (0..30_000).map(|i| (i % 7, i64::from(i) * 1_000_003, i64::from(i) << 32)).collect();
+    drive(&shard, async {
+        let appended = shard.append(&int_batch(&table, &rows), &table).unwrap();
+        assert!(appended.lsn > Lsn(5) && appended.new_series.len() == 7);
+        shard.durable(appended.lsn).await.unwrap();
+    });
+    let copy = Folder::copy("pieces-copy", &folder.0);
+    let (shard, recovery) = block_on(open(PlainDisk, &copy.0, small_config())).unwrap();
+    assert_eq!(recovery.rows, 30_000);
+    let mut expected: Vec<_> = rows;
+    expected.sort_unstable();
+    assert_eq!(block_on(int_rows(&shard, table.id)), expected);
+    assert_eq!(expected[0], (0, 0, 0));
+    assert!(shard.series(table.id).unwrap().code(HOST, "host_6").is_some());
+    assert_eq!(INT, table.columns[1].id);
+}
+
+#[test]
+fn a_dropped_table_is_gone_before_and_after_a_start() {
+    let (folder, kept, dropped) = (Folder::new("drop"), table(1), table(2));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    drive(&shard, async {
+        for table in [&kept, &dropped] {
+            shard.append(&int_batch(table, &[(1, 1, 1)]), table).unwrap();
+        }
+        shard.flush().await.unwrap();
+        for table in [&kept, &dropped] {
+            let lsn = shard.append(&int_batch(table, &[(2, 2, 2)]), table).unwrap().lsn;
+            shard.durable(lsn).await.unwrap();
+        }
+        // As a crash between the catalog's drop and the shard's leaves it.
+        let copy = Folder::copy("drop-copy", &folder.0);
+        let (other, recovery) =
+            Shard::open(PlainDisk, &copy.0, small_config(), &|table| table == kept.id).await.unwrap();
+        assert_eq!((recovery.rows, recovery.segments, recovery.removed_files), (1, 1, 1));
+        assert!(int_rows(&other, dropped.id).await.is_empty());
+        assert_eq!(int_rows(&other, kept.id).await, [(1, 1, 1), (2, 2, 2)]);
+
+        shard.drop_table(dropped.id).await.unwrap();
+        assert!(int_rows(&shard, dropped.id).await.is_empty());
+        assert!(shard.series(dropped.id).is_none() && shard.time_bounds(dropped.id).is_none());
+        assert!(matches!(shard.append(&int_batch(&dropped, &[(3, 3, 3)]), &dropped), Err(Error::Rejected(_))));
+        assert_eq!(int_rows(&shard, kept.id).await, [(1, 1, 1), (2, 2, 2)]);
+        shard.flush().await.unwrap();
+    });
+    block_on(shard.close()).unwrap();
+    let (shard, _) = block_on(Shard::open(PlainDisk, &folder.0, small_config(), &|table| table == kept.id)).unwrap();
+    assert_eq!(block_on(int_rows(&shard, kept.id)), [(1, 1, 1), (2, 2, 2)]);
+    assert_eq!(std::fs::read_dir(folder.0.join("segments")).unwrap().count(), 2);
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
 use futures_lite::future;
 use tidewire_storage::Result;
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Strings, Values, WriteBatch};
@@ -11,7 +13,9 @@ use tidewire_storage::disk::Disk;
 use tidewire_storage::engine::{Shard, ShardConfig};
 use tidewire_storage::recovery::Recovery;
 use tidewire_storage::scan::{ScanChunk, ScanRequest};
-use tidewire_storage::schema::{ColumnId, ColumnKind, ColumnSchema, FieldType, TableId, TableSchema, TimeUnit};
+use tidewire_storage::schema::{
+    ColumnId, ColumnKind, ColumnSchema, FieldType, SeriesId, TableId, TableSchema, TimeUnit,
+};
 
 /// A folder of this test process, removed in the end.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -152,4 +156,26 @@ pub(crate) async fn scan<D: Disk>(shard: &Shard<D>, request: ScanRequest) -> Res
         chunks.push(chunk);
     }
     Ok(chunks)
+}
+
+/// All rows of a table with the int field, sorted.
+pub(crate) async fn int_rows<D: Disk>(shard: &Shard<D>, id: TableId) -> Vec<IntRow> {
+    let chunks = scan(shard, everything(id, &[(INT, FieldType::Int)])).await.unwrap();
+    let host = |series: SeriesId| {
+        let index = shard.series(id).unwrap();
+        let (column, value) = index.key(series).next().unwrap();
+        assert_eq!(column, HOST);
+        value.strip_prefix("host_").unwrap().parse().unwrap()
+    };
+    let mut rows = Vec::new();
+    for chunk in &chunks {
+        let values = chunk.columns[0].as_primitive::<Int64Type>();
+        for run in &chunk.runs {
+            for row in run.start as usize..(run.start + run.len) as usize {
+                rows.push((host(run.series), chunk.time[row], values.value(row)));
+            }
+        }
+    }
+    rows.sort_unstable();
+    rows
 }

@@ -1,5 +1,7 @@
-//! A shard on plain files, from its front door: what is appended is scanned, flushed, recovered, or refused.
+//! A shard from its front door: what is appended is scanned, flushed, recovered, or refused.
 
 mod basics;
 mod common;
+mod failing;
+mod faults;
 mod model;
