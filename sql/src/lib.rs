@@ -6,8 +6,11 @@
 
 mod bind;
 pub mod error;
+pub mod exec;
 pub mod explain;
 pub mod expr;
+pub mod fragment;
+mod function;
 mod optimize;
 mod parse;
 pub mod plan;
@@ -15,4 +18,5 @@ pub mod statement;
 pub mod time;
 
 pub use error::SqlError;
+pub use fragment::cut;
 pub use statement::{Query, Session, Statement, prepare};

@@ -1,0 +1,75 @@
+//! `count(*)` and `count(x)`.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use arrow_array::{Array, ArrayRef, Int64Array};
+use arrow_schema::DataType;
+
+use super::{Accumulator, Slices, lane_array};
+use crate::exec::error::Result;
+use crate::exec::eval::cast_to;
+
+/// Rows, or rows where the argument is not null.
+pub(super) struct Count {
+    counts: Vec<i64>,
+    result: DataType,
+}
+
+impl Count {
+    pub(super) fn new(result: DataType) -> Self {
+        Self { counts: Vec::new(), result }
+    }
+}
+
+impl Accumulator for Count {
+    fn resize(&mut self, slots: usize) {
+        self.counts.resize(slots, 0);
+    }
+
+    fn update(&mut self, args: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
+        // A dictionary may hold its nulls among its values, hence the logical ones.
+        let nulls = args.first().and_then(|array| array.logical_nulls());
+        match nulls.filter(|nulls| nulls.null_count() > 0) {
+            None => {
+                for slice in slices.slices {
+                    self.counts[slice.slot as usize] += i64::from(slice.end - slice.start);
+                }
+            }
+            Some(nulls) => {
+                for slice in slices.slices {
+                    let present = nulls.inner().slice(slice.start as usize, (slice.end - slice.start) as usize);
+                    self.counts[slice.slot as usize] += present.count_set_bits() as i64;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
+        let counts = lane_array(states, 0, &DataType::Int64)?;
+        let counts = counts.as_primitive::<Int64Type>().values();
+        for slice in slices.slices {
+            self.counts[slice.slot as usize] += counts[slice.range()].iter().sum::<i64>();
+        }
+        Ok(())
+    }
+
+    fn state_columns(&self) -> usize {
+        1
+    }
+
+    fn states(&mut self) -> Result<Vec<ArrayRef>> {
+        Ok(vec![Arc::new(Int64Array::from(std::mem::take(&mut self.counts)))])
+    }
+
+    fn results(&mut self) -> Result<ArrayRef> {
+        let counts: ArrayRef = Arc::new(Int64Array::from(std::mem::take(&mut self.counts)));
+        cast_to(&counts, &self.result)
+    }
+
+    fn bytes(&self) -> usize {
+        self.counts.capacity() * size_of::<i64>()
+    }
+}

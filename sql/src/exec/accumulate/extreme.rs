@@ -1,0 +1,133 @@
+//! `min(x)` and `max(x)`.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_schema::DataType;
+
+use super::kernel::{Lane, each_present_run};
+use super::seen::{Seen, column};
+use super::{Accumulator, Slices, lane_array};
+use crate::exec::error::Result;
+
+/// Least or greatest of a numeric lane.
+pub(super) struct Extreme<T: Lane> {
+    values: Vec<T::Native>,
+    seen: Seen,
+    greatest: bool,
+    result: DataType,
+}
+
+impl<T: Lane> Extreme<T> {
+    pub(super) fn new(greatest: bool, result: DataType) -> Self {
+        Self { values: Vec::new(), seen: Seen::default(), greatest, result }
+    }
+
+    #[inline]
+    fn offer(&mut self, slot: usize, value: T::Native) {
+        let held = self.values[slot];
+        let better = if self.greatest { T::greater(value, held) } else { T::greater(held, value) };
+        if better || !self.seen.get(slot) {
+            self.values[slot] = value;
+            self.seen.mark(slot);
+        }
+    }
+}
+
+impl<T: Lane> Accumulator for Extreme<T> {
+    fn resize(&mut self, slots: usize) {
+        self.values.resize(slots, T::Native::default());
+        self.seen.resize(slots);
+    }
+
+    fn update(&mut self, args: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
+        let array = lane_array(args, 0, &T::DATA_TYPE)?;
+        let values = array.as_primitive::<T>().values();
+        for slice in slices.slices {
+            let range = slice.range();
+            each_present_run(array.nulls(), range.start, range.end, |run| {
+                let best = if run.len() == 1 { values[run.start] } else { T::extreme(&values[run], self.greatest) };
+                self.offer(slice.slot as usize, best);
+            });
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
+        self.update(states, slices)
+    }
+
+    fn state_columns(&self) -> usize {
+        1
+    }
+
+    fn states(&mut self) -> Result<Vec<ArrayRef>> {
+        Ok(vec![column::<T>(&mut self.values, &mut self.seen, &T::DATA_TYPE)?])
+    }
+
+    fn results(&mut self) -> Result<ArrayRef> {
+        column::<T>(&mut self.values, &mut self.seen, &self.result)
+    }
+
+    fn bytes(&self) -> usize {
+        self.values.capacity() * size_of::<T::Native>() + self.seen.bytes()
+    }
+}
+
+/// Least or greatest text, by bytes.
+pub(super) struct TextExtreme {
+    values: Vec<Option<Box<str>>>,
+    text_bytes: usize,
+    greatest: bool,
+}
+
+impl TextExtreme {
+    pub(super) fn new(greatest: bool) -> Self {
+        Self { values: Vec::new(), text_bytes: 0, greatest }
+    }
+}
+
+impl Accumulator for TextExtreme {
+    fn resize(&mut self, slots: usize) {
+        self.values.resize(slots, None);
+    }
+
+    fn update(&mut self, args: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
+        let array = lane_array(args, 0, &DataType::Utf8)?;
+        let texts = array.as_string::<i32>();
+        for slice in slices.slices {
+            let present = slice.range().filter(|&row| texts.is_valid(row)).map(|row| texts.value(row));
+            let Some(best) = (if self.greatest { present.max() } else { present.min() }) else { continue };
+            let held = &mut self.values[slice.slot as usize];
+            let better = held.as_deref().is_none_or(|held| if self.greatest { best > held } else { best < held });
+            if better {
+                self.text_bytes += best.len();
+                self.text_bytes -= held.as_ref().map_or(0, |text| text.len());
+                *held = Some(best.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
+        self.update(states, slices)
+    }
+
+    fn state_columns(&self) -> usize {
+        1
+    }
+
+    fn states(&mut self) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.results()?])
+    }
+
+    fn results(&mut self) -> Result<ArrayRef> {
+        self.text_bytes = 0;
+        Ok(Arc::new(std::mem::take(&mut self.values).into_iter().collect::<StringArray>()))
+    }
+
+    fn bytes(&self) -> usize {
+        self.values.capacity() * size_of::<Option<Box<str>>>() + self.text_bytes
+    }
+}

@@ -1,0 +1,52 @@
+//! What can stop a query that was bound: the data (division by zero, a cast), a bound (memory, time), the caller
+//! (cancelled) or the shard.
+
+use arrow_schema::ArrowError;
+
+/// An error of execution; [`ExecError::code`] is the number clients see.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// A kernel refused the data: division by zero, overflow, a cast that does not convert.
+    #[error("Arrow error: {0}")]
+    Arrow(#[from] ArrowError),
+    /// The shard could not read what was asked for.
+    #[error("{0}")]
+    Storage(#[from] tidewire_storage::Error),
+    /// The query's operators hold more memory than it may use.
+    #[error("Resources exhausted: the query needs more than its limit of {limit_bytes} bytes of memory")]
+    Memory {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The query ran past its deadline.
+    #[error("the query ran longer than its limit of {limit_ms} ms")]
+    Timeout {
+        /// The limit.
+        limit_ms: u64,
+    },
+    /// The client went away or somebody killed the query.
+    #[error("the query was cancelled")]
+    Cancelled,
+    /// The values given do not make sense to a function.
+    #[error("Execution error: {0}")]
+    Execution(String),
+    /// A combination of types or arguments that the engine cannot compute.
+    #[error("This feature is not implemented: {0}")]
+    NotImplemented(String),
+    /// The plan contradicts itself: a fault of the binder or of the cut, never of the user.
+    #[error("Internal error: {0}")]
+    Internal(String),
+}
+
+impl ExecError {
+    /// CnosDB's error code: 010005 for what is not implemented, 010001 for every other failure of execution.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotImplemented(_) => "010005",
+            _ => "010001",
+        }
+    }
+}
+
+/// Result alias of execution.
+pub type Result<T, E = ExecError> = std::result::Result<T, E>;

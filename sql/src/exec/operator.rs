@@ -1,0 +1,129 @@
+//! The push interface of operators, chains of them, and the batches that flow between them.
+//!
+//! A batch is pushed in; what an operator can say at once it puts out, the rest at [`Operator::finish`]. Columns carry
+//! the plan's names. Their types are the plan's, except that text may be a dictionary at any point.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+use super::error::Result;
+use super::eval::cast_to;
+
+/// Whether more input can change the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// More input is welcome.
+    Continue,
+    /// No further row can show in the output: whoever produces rows may stop.
+    Enough,
+}
+
+/// One step of a chain.
+pub(crate) trait Operator {
+    /// Takes rows in; puts finished rows into `out`.
+    fn push(&mut self, batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<Flow>;
+    /// Puts out what is held back; no push follows.
+    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()>;
+}
+
+/// Operators in a row.
+#[derive(Default)]
+pub(crate) struct Chain {
+    operators: Vec<Box<dyn Operator>>,
+}
+
+impl Chain {
+    /// Adds the next operator.
+    pub(crate) fn add(&mut self, operator: impl Operator + 'static) {
+        self.operators.push(Box::new(operator));
+    }
+
+    /// Pushes through the operators from number `from` on.
+    fn push_from(&mut self, from: usize, batches: Vec<RecordBatch>, out: &mut Vec<RecordBatch>) -> Result<Flow> {
+        let mut flow = Flow::Continue;
+        let mut level = batches;
+        for operator in &mut self.operators[from..] {
+            let mut next = Vec::new();
+            for batch in level {
+                if operator.push(batch, &mut next)? == Flow::Enough {
+                    flow = Flow::Enough;
+                }
+            }
+            level = next;
+        }
+        out.append(&mut level);
+        Ok(flow)
+    }
+}
+
+impl Operator for Chain {
+    fn push(&mut self, batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<Flow> {
+        self.push_from(0, vec![batch], out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+        for at in 0..self.operators.len() {
+            let mut last = Vec::new();
+            self.operators[at].finish(&mut last)?;
+            self.push_from(at + 1, last, out)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes batches under the names and types of a plan's schema.
+#[derive(Debug)]
+pub(crate) struct BatchMaker {
+    declared: SchemaRef,
+    /// The schema of the last batch: mostly that of the next.
+    last: SchemaRef,
+}
+
+impl BatchMaker {
+    /// Batches as `declared`.
+    pub(crate) fn new(declared: SchemaRef) -> Self {
+        Self { last: Arc::clone(&declared), declared }
+    }
+
+    /// A batch of columns, converted to the declared types where they differ (a dictionary of text is text).
+    pub(crate) fn make(&mut self, mut columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        for (column, field) in columns.iter_mut().zip(self.declared.fields()) {
+            if !is_form_of(column.data_type(), field.data_type()) {
+                *column = cast_to(column, field.data_type())?;
+            }
+        }
+        let same = self.last.fields().iter().zip(&columns).all(|(f, c)| f.data_type() == c.data_type());
+        if !same {
+            let fields = self.declared.fields().iter().zip(&columns);
+            let fields: Vec<Field> =
+                fields.map(|(f, c)| Field::new(f.name(), c.data_type().clone(), f.is_nullable())).collect();
+            self.last = Arc::new(Schema::new(fields));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.last), columns, &options)?)
+    }
+}
+
+/// Whether a column of type `found` may stand for `declared`.
+fn is_form_of(found: &DataType, declared: &DataType) -> bool {
+    match found {
+        DataType::Dictionary(_, value) => found == declared || **value == *declared,
+        _ => found == declared,
+    }
+}
+
+/// Rows of an output batch: large enough that per-batch work vanishes, small enough to stream.
+pub(crate) const OUTPUT_ROWS: usize = 8_192;
+
+/// Puts a large batch out in parts of [`OUTPUT_ROWS`] that share its memory.
+pub(crate) fn put_out(batch: &RecordBatch, out: &mut Vec<RecordBatch>) {
+    let rows = batch.num_rows();
+    let mut start = 0;
+    while start < rows {
+        let length = OUTPUT_ROWS.min(rows - start);
+        out.push(batch.slice(start, length));
+        start += length;
+    }
+}
