@@ -10,20 +10,22 @@
 //! 3. Everything above runs in the final stage, by general operators over batches.
 //!
 //! Then the fragment is refined: only the scan columns that are read remain, conditions on numeric fields become value
-//! ranges for the scan, keys that are tags and time buckets are marked for the fused aggregate, and an order by time
+//! ranges for the scan, aggregates that need no rows let it send statistics instead, keys that are tags and time buckets are marked for the fused aggregate, and an order by time
 //! with a bound is marked, so that the shard reads the newest (or oldest) rows first and stops early.
 
 mod fold;
 mod keys;
+mod mode;
 mod prune;
 
 use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
-use tidewire_storage::scan::PruneRange;
+use tidewire_storage::scan::{PruneRange, ScanMode};
 use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 
 pub(crate) use self::keys::{BucketKey, FusedKey, FusedKeys};
+pub(crate) use self::mode::field_at;
 use crate::exec::ExecError;
 use crate::exec::aggregate::is_distinct;
 use crate::expr::{AggregateCall, AggregateFunction, Expr, Scalar};
@@ -52,6 +54,8 @@ pub struct Fragment {
     pub(crate) tag_columns: Vec<ColumnId>,
     pub(crate) filter: Option<Expr>,
     pub(crate) prune: Vec<PruneRange>,
+    /// What the scan may leave out.
+    pub(crate) mode: ScanMode,
     pub(crate) shape: Shape,
 }
 
@@ -244,10 +248,7 @@ fn cut_scan(scan: &ScanNode, operators: &[&Plan], schema: SchemaRef) -> Distribu
     let rest = if steps.is_empty() { above } else { &above[1..] };
     steps.extend(rest.iter().filter_map(|plan| step_of(plan)));
     let fragment = refine(scan, filter, shape);
-    Distributed {
-        fragment: Some(Arc::new(fragment)),
-        final_stage: FinalStage { constant_rows: None, steps, schema },
-    }
+    Distributed { fragment: Some(Arc::new(fragment)), final_stage: FinalStage { constant_rows: None, steps, schema } }
 }
 
 /// The partial aggregate of a shard; its merge goes into `steps`. `None` when the expressions grow too large.
@@ -363,6 +364,7 @@ fn refine(scan: &ScanNode, filter: Option<Expr>, mut shape: Shape) -> Fragment {
         time_max: scan.time_max,
         tag_filter: scan.tag_filter.clone(),
         tag_columns: scan.tag_columns.clone(),
+        mode: if filter.is_none() { mode::of(&shape, &columns) } else { ScanMode::Rows },
         prune: filter.as_ref().map(|filter| prune::ranges(filter, &columns)).unwrap_or_default(),
         columns,
         filter,

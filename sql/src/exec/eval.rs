@@ -11,8 +11,8 @@ use arrow_arith::boolean::{and_kleene, is_not_null, is_null, not, or_kleene};
 use arrow_arith::numeric;
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Datum, Float64Array, Int64Array, IntervalMonthDayNanoArray, NullArray, StringArray, StructArray,
-    UInt32Array, UInt64Array, new_null_array,
+    Array, ArrayRef, BooleanArray, Datum, Float64Array, Int64Array, IntervalMonthDayNanoArray, NullArray, StringArray,
+    StructArray, UInt32Array, UInt64Array, new_null_array,
 };
 use arrow_buffer::IntervalMonthDayNano;
 use arrow_cast::{CastOptions, cast_with_options};
@@ -25,8 +25,8 @@ use arrow_string::like;
 use super::error::{ExecError, Result};
 use super::{branch, in_list};
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction};
-use crate::function::text::{length, over_distinct, plain, text_map};
 use crate::function::math;
+use crate::function::text::{length, over_distinct, plain, text_map};
 use crate::function::time::{bin, bucket_of, date_part, difference, time_array};
 
 /// Columns to evaluate over.
@@ -149,10 +149,9 @@ pub(crate) fn scalar_array(scalar: &Scalar) -> ArrayRef {
         Scalar::Float(value) => Arc::new(Float64Array::from_value(*value, 1)),
         Scalar::Str(value) => Arc::new(StringArray::from(vec![&**value])),
         Scalar::Time(value, unit) => time_array(vec![*value].into(), None, *unit),
-        Scalar::Interval { months, days, nanoseconds } => Arc::new(IntervalMonthDayNanoArray::from_value(
-            IntervalMonthDayNano::new(*months, *days, *nanoseconds),
-            1,
-        )),
+        Scalar::Interval { months, days, nanoseconds } => {
+            Arc::new(IntervalMonthDayNanoArray::from_value(IntervalMonthDayNano::new(*months, *days, *nanoseconds), 1))
+        }
     }
 }
 

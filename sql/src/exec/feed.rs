@@ -10,7 +10,7 @@ use arrow_schema::{DataType, TimeUnit};
 use arrow_select::filter::{FilterBuilder, prep_null_mask_filter};
 use hashbrown::HashMap;
 use roaring::RoaringBitmap;
-use tidewire_storage::scan::{Run, ScanChunk, ScanRequest};
+use tidewire_storage::scan::{Run, ScanChunk, ScanItem, ScanRequest};
 use tidewire_storage::schema::ColumnId;
 
 use super::context::QueryContext;
@@ -100,23 +100,36 @@ impl<R: ShardReader> Feed<R> {
             prune: self.fragment.prune.clone(),
         };
         let left = self.context.memory_bytes_max().saturating_sub(self.context.memory_used());
-        self.chunks = Some(self.reader.scan(request, left)?);
+        self.chunks = Some(self.reader.scan(request, self.fragment.mode.clone(), left)?);
         Ok(())
     }
 
-    /// The next chunk of rows that pass the filter, never empty; `None` at the end of the span.
+    /// The next chunk of rows that pass the filter, never empty; `None` at the end of the span. For fragments whose mode
+    /// yields rows alone.
     pub(crate) async fn next(&mut self) -> Result<Option<ScanChunk>> {
+        match self.next_item().await? {
+            Some(ScanItem::Rows(chunk)) => Ok(Some(chunk)),
+            Some(ScanItem::Summary(_)) => Err(ExecError::Internal("a summary where rows were asked for".into())),
+            None => Ok(None),
+        }
+    }
+
+    /// The next rows that pass the filter, never empty, or a summary, of which no filter takes anything away.
+    pub(crate) async fn next_item(&mut self) -> Result<Option<ScanItem>> {
         loop {
             self.context.check()?;
             let Some(chunks) = &mut self.chunks else { return Ok(None) };
-            let Some(chunk) = chunks.next().await? else {
-                self.chunks = None;
-                return Ok(None);
-            };
-            let kept = self.filtered(chunk)?;
-            self.reader.yield_if_needed().await;
-            if let Some(kept) = kept {
-                return Ok(Some(kept));
+            match chunks.next().await? {
+                Some(ScanItem::Rows(chunk)) => {
+                    if let Some(kept) = self.filtered(chunk)? {
+                        return Ok(Some(ScanItem::Rows(kept)));
+                    }
+                }
+                Some(summary) => return Ok(Some(summary)),
+                None => {
+                    self.chunks = None;
+                    return Ok(None);
+                }
             }
         }
     }

@@ -88,7 +88,8 @@ fn constant_batch(rows: &[Vec<Scalar>], schema: SchemaRef) -> Result<RecordBatch
         let values = rows
             .iter()
             .map(|row| {
-                let scalar = row.get(at).ok_or_else(|| ExecError::Internal("a row of constants is too short".into()))?;
+                let scalar =
+                    row.get(at).ok_or_else(|| ExecError::Internal("a row of constants is too short".into()))?;
                 cast_to(&scalar_array(scalar), field.data_type())
             })
             .collect::<Result<Vec<_>>>()?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
-use tidewire_storage::scan::ScanChunk;
+use tidewire_storage::scan::{ScanChunk, ScanItem};
 
 use super::aggregate::Aggregate;
 use super::context::QueryContext;
@@ -174,11 +174,15 @@ async fn aggregate_fused<R: ShardReader>(
     let mut groups = Fused::new(fused, calls, &fragment.columns, span, series, &feed.context)?;
     for span in spans {
         feed.begin(span)?;
-        while let Some(chunk) = feed.next().await? {
-            let columns = feed.columns(&chunk, &needed)?;
-            feed.reader.with_index(table, |index| match index {
-                Some(index) => groups.update(&chunk, &columns, index),
-                None => Err(ExecError::Internal("rows of a table without series".into())),
+        while let Some(item) = feed.next_item().await? {
+            let columns = match &item {
+                ScanItem::Rows(chunk) => feed.columns(chunk, &needed)?,
+                ScanItem::Summary(_) => Vec::new(),
+            };
+            feed.reader.with_index(table, |index| match (index, &item) {
+                (Some(index), ScanItem::Rows(chunk)) => groups.update(chunk, &columns, index),
+                (Some(index), ScanItem::Summary(summary)) => groups.summary(summary, index),
+                (None, _) => Err(ExecError::Internal("rows of a table without series".into())),
             })?;
         }
         // Spans are whole buckets, so the groups met are complete, and all others come after them in the order.

@@ -9,7 +9,8 @@
 //!    where it is sparse. Slots are dense, so accumulators are plain arrays.
 //! 4. Each aggregate then takes in whole slices of contiguous values.
 //!
-//! The work of 1 to 3 is per run and bucket; only 4 touches rows.
+//! The work of 1 to 3 is per run and bucket; only 4 touches rows. Where the scan sends statistics of a block instead of
+//! its rows, not even that.
 
 use std::sync::Arc;
 
@@ -17,18 +18,18 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, RecordBatch, StringArray, new_null_array};
 use arrow_schema::DataType;
 use hashbrown::HashMap;
-use tidewire_storage::scan::ScanChunk;
+use tidewire_storage::scan::{GroupSummary, ScanChunk};
 use tidewire_storage::schema::ColumnId;
 
 use super::accumulate::{Accumulator, Slice, Slices};
 use super::aggregate::{accumulator_of, partial_batch};
 use super::context::{QueryContext, Reservation};
-use super::error::Result;
+use super::error::{ExecError, Result};
 use super::eval::{Input, evaluate_array};
 use super::feed::IdState;
 use super::reader::{NO_TAG, TagIndex};
 use crate::expr::{AggregateCall, Expr};
-use crate::fragment::{BucketKey, FusedKey, FusedKeys};
+use crate::fragment::{BucketKey, FusedKey, FusedKeys, field_at};
 use crate::function::time::{Bucket, time_array};
 use crate::plan::ScanColumn;
 
@@ -57,6 +58,8 @@ struct Call {
     accumulator: Box<dyn Accumulator>,
     /// Its first argument is the row's time, which ascends within a slice.
     by_time: bool,
+    /// Its argument is this field of the scan.
+    field: Option<usize>,
 }
 
 /// Tags to group ordinals.
@@ -119,7 +122,8 @@ impl Fused {
                 .map(|call| {
                     let by_time = matches!(call.args.first(), Some(Expr::Column(at))
                         if columns.get(*at) == Some(&ScanColumn::Time));
-                    Ok(Call { args: call.args.clone(), accumulator: accumulator_of(call)?, by_time })
+                    let field = call.args.first().and_then(|arg| field_at(arg, columns)).map(|(at, _)| at);
+                    Ok(Call { args: call.args.clone(), accumulator: accumulator_of(call)?, by_time, field })
                 })
                 .collect::<Result<_>>()?,
             slices: Vec::new(),
@@ -136,7 +140,7 @@ impl Fused {
     pub(crate) fn update<I: TagIndex>(&mut self, chunk: &ScanChunk, columns: &[ArrayRef], index: &I) -> Result<()> {
         self.cut_into_slices(chunk, index);
         let input = Input { columns, rows: chunk.rows() };
-        for Call { args, accumulator, by_time } in &mut self.calls {
+        for Call { args, accumulator, by_time, .. } in &mut self.calls {
             accumulator.resize(self.slots.len());
             // A slice is a part of one run, and rows of a run ascend in time.
             let slices = Slices { slices: &self.slices, ascending: *by_time };
@@ -145,6 +149,23 @@ impl Fused {
         }
         let bytes = self.bytes();
         self.memory.resize(bytes)
+    }
+
+    /// Takes in rows that lie in one group, by their summary.
+    pub(crate) fn summary<I: TagIndex>(&mut self, summary: &GroupSummary, index: &I) -> Result<()> {
+        let group = match summary.series {
+            Some(series) => self.groups.of(series.0, &self.tags, index),
+            None if self.tags.is_empty() => 0,
+            None => return Err(ExecError::Internal("a summary of several series".into())),
+        };
+        let bucket = self.keys.bucket.as_ref().map_or(0, |bucket| bucket.index(summary.time_min));
+        let slot = self.directory.slot(group, bucket, &mut self.slots);
+        for Call { accumulator, field, .. } in &mut self.calls {
+            accumulator.resize(self.slots.len());
+            let column = field.and_then(|at| summary.columns.get(at));
+            accumulator.summary(slot as usize, summary.rows, column)?;
+        }
+        Ok(())
     }
 
     fn cut_into_slices<I: TagIndex>(&mut self, chunk: &ScanChunk, index: &I) {

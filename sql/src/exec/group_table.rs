@@ -385,7 +385,10 @@ mod tests {
         assert_eq!(numbers(&mut table, &[Arc::new(coded)]), [4, 2, 1, 3]);
         let keys = table.key_columns().unwrap();
         let keys = cast_to(&keys[0], &DataType::Utf8).unwrap();
-        assert_eq!(keys.as_string::<i32>().iter().collect::<Vec<_>>(), [Some("a"), Some("b"), None, Some(""), Some("c")]);
+        assert_eq!(
+            keys.as_string::<i32>().iter().collect::<Vec<_>>(),
+            [Some("a"), Some("b"), None, Some(""), Some("c")]
+        );
     }
 
     #[test]
@@ -402,7 +405,9 @@ mod tests {
     fn a_hundred_columns_keep_their_nulls_apart() {
         let mut table = GroupTable::default();
         let columns: Vec<ArrayRef> = (0..100)
-            .map(|c| Arc::new(Int64Array::from(vec![(c != 3).then_some(0), (c != 99).then_some(0), Some(0)])) as ArrayRef)
+            .map(|c| {
+                Arc::new(Int64Array::from(vec![(c != 3).then_some(0), (c != 99).then_some(0), Some(0)])) as ArrayRef
+            })
             .collect();
         assert_eq!(numbers(&mut table, &columns), [0, 1, 2]);
         assert_eq!(numbers(&mut table, &columns), [0, 1, 2]);

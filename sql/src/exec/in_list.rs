@@ -29,7 +29,8 @@ pub(crate) fn evaluate(expr: &Expr, list: &[Expr], negated: bool, input: Input<'
     if !negated {
         return Ok(found);
     }
-    let invert = |array: &ArrayRef| -> Result<ArrayRef> { Ok(Arc::new(arrow_arith::boolean::not(array.as_boolean())?)) };
+    let invert =
+        |array: &ArrayRef| -> Result<ArrayRef> { Ok(Arc::new(arrow_arith::boolean::not(array.as_boolean())?)) };
     Ok(match &found {
         Value::Array(array) => Value::Array(invert(array)?),
         Value::Constant(array) => Value::Constant(invert(array)?),
@@ -82,11 +83,7 @@ fn collect<'a, T: Hash + Eq>(constants: &[&'a Scalar], pick: impl Fn(&'a Scalar)
     constants.iter().filter_map(|c| pick(c)).collect()
 }
 
-fn members<T: Hash + Eq>(
-    values: impl Iterator<Item = Option<T>>,
-    set: &HashSet<T>,
-    has_null: bool,
-) -> BooleanArray {
+fn members<T: Hash + Eq>(values: impl Iterator<Item = Option<T>>, set: &HashSet<T>, has_null: bool) -> BooleanArray {
     values
         .map(|value| match value {
             None => None,

@@ -82,8 +82,9 @@ impl<I: TagIndex> Decider<'_, I> {
         if among.is_some_and(|among| among.len() < u64::from(count)) {
             return self.term_of_many(expr, &[at], among);
         }
-        let values: ArrayRef =
-            Arc::new((0..count).map(|code| Some(self.index.value(column, code))).chain([None]).collect::<StringArray>());
+        let values: ArrayRef = Arc::new(
+            (0..count).map(|code| Some(self.index.value(column, code))).chain([None]).collect::<StringArray>(),
+        );
         let rows = values.len();
         let mut inputs: Vec<ArrayRef> = vec![Arc::new(StringArray::new_null(0)); at];
         inputs.push(values);

@@ -11,8 +11,8 @@ use arrow_array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, Float64Array, IntervalMonthDayNanoArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
-    TimestampSecondArray,
+    Array, ArrayRef, Float64Array, IntervalMonthDayNanoArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    TimestampNanosecondArray, TimestampSecondArray,
 };
 use arrow_buffer::{IntervalMonthDayNano, NullBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
@@ -257,7 +257,8 @@ mod tests {
     fn parts_of_a_known_time() {
         // 2022-11-03T06:20:11.5Z, a Thursday of ISO week 44.
         let times = time_array(vec![1_667_456_411_500].into(), None, TimeUnit::Millisecond);
-        let part = |name: &str| date_part(name, &times).unwrap().as_primitive::<arrow_array::types::Float64Type>().value(0);
+        let part =
+            |name: &str| date_part(name, &times).unwrap().as_primitive::<arrow_array::types::Float64Type>().value(0);
         let expected = [
             ("year", 2022.0),
             ("quarter", 4.0),

@@ -6,9 +6,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array};
 use arrow_schema::DataType;
+use tidewire_storage::scan::ColumnSummary;
+use tidewire_storage::segment::Statistics;
 
 use super::kernel::{Lane, each_present_run};
-use super::{Accumulator, LaneKind, Slices, lane_array, lane_of};
+use super::{Accumulator, LaneKind, Slices, lane_array, lane_of, no_summary};
 use crate::exec::error::{ExecError, Result};
 
 /// Sums as DOUBLE, and counts.
@@ -26,7 +28,8 @@ impl Average {
             let range = slice.range();
             each_present_run(array.nulls(), range.start, range.end, |run| {
                 self.counts[slot] += run.len() as i64;
-                self.sums[slot] += if run.len() == 1 { T::float(values[run.start]) } else { T::float_sum(&values[run]) };
+                self.sums[slot] +=
+                    if run.len() == 1 { T::float(values[run.start]) } else { T::float_sum(&values[run]) };
             });
         }
     }
@@ -61,6 +64,20 @@ impl Accumulator for Average {
                 self.sums[slot] += sums[row];
                 self.counts[slot] += counts[row];
             }
+        }
+        Ok(())
+    }
+
+    fn summary(&mut self, slot: usize, _rows: u64, column: Option<&ColumnSummary>) -> Result<()> {
+        let column = column.ok_or_else(no_summary)?;
+        if column.count > 0 {
+            self.sums[slot] += match column.statistics {
+                Statistics::Int(known) => known.sum as f64,
+                Statistics::UInt(known) => known.sum as f64,
+                Statistics::Float(known) => known.sum,
+                Statistics::None => return Err(no_summary()),
+            };
+            self.counts[slot] += column.count as i64;
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_schema::DataType;
+use tidewire_storage::scan::ColumnSummary;
 
 use super::{Accumulator, Slices, lane_array};
 use crate::exec::error::Result;
@@ -53,6 +54,11 @@ impl Accumulator for Count {
         for slice in slices.slices {
             self.counts[slice.slot as usize] += counts[slice.range()].iter().sum::<i64>();
         }
+        Ok(())
+    }
+
+    fn summary(&mut self, slot: usize, rows: u64, column: Option<&ColumnSummary>) -> Result<()> {
+        self.counts[slot] += column.map_or(rows, |column| column.count) as i64;
         Ok(())
     }
 

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
+use tidewire_storage::scan::ColumnSummary;
 
-use super::{Accumulator, Slice, Slices};
+use super::{Accumulator, Slice, Slices, no_summary};
 use crate::exec::error::{ExecError, Result};
 use crate::exec::group_table::GroupTable;
 
@@ -53,6 +54,10 @@ impl Accumulator for Distinct {
 
     fn merge(&mut self, _states: &[ArrayRef], _slices: Slices<'_>) -> Result<()> {
         Err(ExecError::Internal("a distinct aggregate has no state to merge".into()))
+    }
+
+    fn summary(&mut self, _slot: usize, _rows: u64, _column: Option<&ColumnSummary>) -> Result<()> {
+        Err(no_summary())
     }
 
     fn state_columns(&self) -> usize {

@@ -8,10 +8,11 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 use arrow_schema::DataType;
+use tidewire_storage::scan::ColumnSummary;
 
 use super::kernel::Lane;
 use super::seen::{Seen, column};
-use super::{Accumulator, Slice, Slices, lane_array};
+use super::{Accumulator, Slice, Slices, lane_array, no_summary};
 use crate::exec::error::Result;
 
 /// The rows of a slice to offer: all that have a time and a value, or, where times ascend, the one at the end.
@@ -79,6 +80,10 @@ impl<T: Lane> Accumulator for Endpoint<T> {
         self.update(states, slices)
     }
 
+    fn summary(&mut self, _slot: usize, _rows: u64, _column: Option<&ColumnSummary>) -> Result<()> {
+        Err(no_summary())
+    }
+
     fn state_columns(&self) -> usize {
         2
     }
@@ -94,9 +99,7 @@ impl<T: Lane> Accumulator for Endpoint<T> {
     }
 
     fn bytes(&self) -> usize {
-        self.times.capacity() * size_of::<i64>()
-            + self.values.capacity() * size_of::<T::Native>()
-            + self.seen.bytes()
+        self.times.capacity() * size_of::<i64>() + self.values.capacity() * size_of::<T::Native>() + self.seen.bytes()
     }
 }
 
@@ -128,9 +131,9 @@ impl Accumulator for TextEndpoint {
             for row in candidates(slice, slices.ascending, self.newest, &times, &values) {
                 let text = texts.value(row);
                 let held = &mut self.values[slot];
-                let better = held.as_deref().is_none_or(|held| {
-                    beats(self.newest, time[row], self.times[slot]).unwrap_or_else(|| text > held)
-                });
+                let better = held
+                    .as_deref()
+                    .is_none_or(|held| beats(self.newest, time[row], self.times[slot]).unwrap_or_else(|| text > held));
                 if better {
                     self.text_bytes += text.len();
                     self.text_bytes -= held.as_ref().map_or(0, |text| text.len());
@@ -144,6 +147,10 @@ impl Accumulator for TextEndpoint {
 
     fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
         self.update(states, slices)
+    }
+
+    fn summary(&mut self, _slot: usize, _rows: u64, _column: Option<&ColumnSummary>) -> Result<()> {
+        Err(no_summary())
     }
 
     fn state_columns(&self) -> usize {

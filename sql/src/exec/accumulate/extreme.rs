@@ -5,10 +5,11 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::DataType;
+use tidewire_storage::scan::ColumnSummary;
 
 use super::kernel::{Lane, each_present_run};
 use super::seen::{Seen, column};
-use super::{Accumulator, Slices, lane_array};
+use super::{Accumulator, Slices, lane_array, no_summary};
 use crate::exec::error::Result;
 
 /// Least or greatest of a numeric lane.
@@ -56,6 +57,15 @@ impl<T: Lane> Accumulator for Extreme<T> {
 
     fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
         self.update(states, slices)
+    }
+
+    fn summary(&mut self, slot: usize, _rows: u64, column: Option<&ColumnSummary>) -> Result<()> {
+        let column = column.ok_or_else(no_summary)?;
+        if column.count > 0 {
+            let known = T::statistics(&column.statistics).ok_or_else(no_summary)?;
+            self.offer(slot, if self.greatest { known.max } else { known.min });
+        }
+        Ok(())
     }
 
     fn state_columns(&self) -> usize {
@@ -112,6 +122,10 @@ impl Accumulator for TextExtreme {
 
     fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
         self.update(states, slices)
+    }
+
+    fn summary(&mut self, _slot: usize, _rows: u64, _column: Option<&ColumnSummary>) -> Result<()> {
+        Err(no_summary())
     }
 
     fn state_columns(&self) -> usize {

@@ -5,6 +5,7 @@
 
 use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, UInt64Type};
 use arrow_buffer::NullBuffer;
+use tidewire_storage::segment::{Statistics, Summary};
 
 /// Independent partial results of a reduction: enough to hide the latency of an addition and to fill two vectors.
 const LANES: usize = 8;
@@ -23,6 +24,8 @@ pub(super) trait Lane: ArrowPrimitiveType {
     fn extreme(values: &[Self::Native], greatest: bool) -> Self::Native;
     /// Whether `a` is greater than `b`, NaN being greatest.
     fn greater(a: Self::Native, b: Self::Native) -> bool;
+    /// Statistics of a block, if they are of this lane.
+    fn statistics(of: &Statistics) -> Option<Summary<Self::Native>>;
 }
 
 /// Reduces in [`LANES`] independent partial results.
@@ -91,6 +94,10 @@ impl Lane for Int64Type {
     fn greater(a: i64, b: i64) -> bool {
         a > b
     }
+
+    fn statistics(of: &Statistics) -> Option<Summary<i64>> {
+        if let Statistics::Int(summary) = of { Some(*summary) } else { None }
+    }
 }
 
 impl Lane for UInt64Type {
@@ -130,6 +137,10 @@ impl Lane for UInt64Type {
 
     fn greater(a: u64, b: u64) -> bool {
         a > b
+    }
+
+    fn statistics(of: &Statistics) -> Option<Summary<u64>> {
+        if let Statistics::UInt(summary) = of { Some(*summary) } else { None }
     }
 }
 
@@ -172,6 +183,10 @@ impl Lane for Float64Type {
 
     fn greater(a: f64, b: f64) -> bool {
         a > b || (a.is_nan() && !b.is_nan())
+    }
+
+    fn statistics(of: &Statistics) -> Option<Summary<f64>> {
+        if let Statistics::Float(summary) = of { Some(*summary) } else { None }
     }
 }
 

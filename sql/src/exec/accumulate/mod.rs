@@ -24,6 +24,7 @@ mod sum;
 use arrow_array::ArrayRef;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_schema::DataType;
+use tidewire_storage::scan::ColumnSummary;
 
 use self::average::Average;
 use self::count::Count;
@@ -65,6 +66,9 @@ pub(crate) trait Accumulator {
     fn update(&mut self, args: &[ArrayRef], slices: Slices<'_>) -> Result<()>;
     /// Takes in states of another accumulator of the same call, as [`Accumulator::states`] gave them.
     fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()>;
+    /// Takes in rows of group `slot` by what is known of them: `rows` of them, and of the argument `column`. Only for
+    /// calls that `crate::fragment` lets read summaries: counts, and sum, min, max and avg of a numeric field.
+    fn summary(&mut self, slot: usize, rows: u64, column: Option<&ColumnSummary>) -> Result<()>;
     /// Number of columns of [`Accumulator::states`].
     fn state_columns(&self) -> usize;
     /// The states of all slots; the accumulator is empty afterwards.
@@ -136,6 +140,11 @@ pub(crate) fn accumulator(function: AggregateFunction, result: &DataType) -> Res
             }
         }
     })
+}
+
+/// The error of a call that cannot read summaries.
+fn no_summary() -> ExecError {
+    ExecError::Internal("a summary for an aggregate that needs rows".into())
 }
 
 /// The argument at `at`, converted to the lane type `to`.

@@ -3,10 +3,11 @@
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
+use tidewire_storage::scan::ColumnSummary;
 
 use super::kernel::{Lane, each_present_run};
-use super::{Accumulator, Slices, lane_array};
-use crate::exec::accumulate::seen::{Seen, column};
+use super::seen::{Seen, column};
+use super::{Accumulator, Slices, lane_array, no_summary};
 use crate::exec::error::Result;
 
 /// Sums of one lane, null where no value was seen.
@@ -44,6 +45,16 @@ impl<T: Lane> Accumulator for Sum<T> {
 
     fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
         self.update(states, slices)
+    }
+
+    fn summary(&mut self, slot: usize, _rows: u64, column: Option<&ColumnSummary>) -> Result<()> {
+        let column = column.ok_or_else(no_summary)?;
+        if column.count > 0 {
+            let known = T::statistics(&column.statistics).ok_or_else(no_summary)?;
+            self.sums[slot] = T::plus(self.sums[slot], known.sum);
+            self.seen.mark(slot);
+        }
+        Ok(())
     }
 
     fn state_columns(&self) -> usize {
