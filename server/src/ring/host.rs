@@ -1,0 +1,133 @@
+//! What the host grants: io_uring at all, memory to lock, open files.
+#![expect(unsafe_code, reason = "io_uring_setup is the only sure way to learn whether this process may use io_uring")]
+
+use std::fs;
+use std::io;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Open files asked for: one descriptor per connection, a handful per segment file.
+const OPEN_FILES_WANTED: u64 = 1 << 20;
+
+/// Locked memory asked for where the hard limit allows it.
+const LOCKED_BYTES_WANTED: u64 = 256 << 20;
+
+/// Arena per core when locked memory is plentiful: 8 transfers of 1 MiB in flight.
+const IO_MEMORY_BYTES_MAX: usize = 8 << 20;
+
+/// Least arena that glommio accepts.
+const IO_MEMORY_BYTES_MIN: usize = 64 << 10;
+
+/// glommio registers the same arena on its main, poll and latency ring, and each counts.
+const RINGS_PER_CORE: u64 = 3;
+
+/// What glommio itself insists on.
+const LOCKED_BYTES_MIN: u64 = 512 << 10;
+
+/// Limits of this process after [`raise_limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Locked memory in bytes; `None` is unlimited.
+    pub locked_bytes: Option<u64>,
+    /// Open files; `None` is unlimited.
+    pub open_files: Option<u64>,
+}
+
+/// Raises the soft limits as far as the hard limits (and the kernel, for root) allow.
+pub fn raise_limits() -> Limits {
+    raise(Resource::Memlock, LOCKED_BYTES_WANTED);
+    raise(Resource::Nofile, OPEN_FILES_WANTED);
+    Limits { locked_bytes: getrlimit(Resource::Memlock).current, open_files: getrlimit(Resource::Nofile).current }
+}
+
+fn raise(resource: Resource, wanted: u64) {
+    let now = getrlimit(resource);
+    if now.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    // First beyond the hard limit, which only a privileged process may; then up to it, which anyone may.
+    let beyond = Rlimit { current: Some(wanted), maximum: now.maximum.map(|maximum| maximum.max(wanted)) };
+    if setrlimit(resource, beyond).is_err() {
+        let within = Rlimit { current: now.maximum.map_or(Some(wanted), |maximum| Some(maximum.min(wanted))), ..now };
+        if let Err(error) = setrlimit(resource, within) {
+            log::warn!("cannot raise the limit {resource:?}: {error}");
+        }
+    }
+}
+
+/// Arena of one core such that all cores together stay within three quarters of what may be locked.
+pub fn io_memory_bytes(locked_bytes: Option<u64>, cores: usize) -> usize {
+    let Some(locked) = locked_bytes else { return IO_MEMORY_BYTES_MAX };
+    let share = locked / 4 * 3 / (RINGS_PER_CORE * cores.max(1) as u64);
+    let share = usize::try_from(share).unwrap_or(IO_MEMORY_BYTES_MAX);
+    share.clamp(IO_MEMORY_BYTES_MIN, IO_MEMORY_BYTES_MAX) & !(4096 - 1)
+}
+
+/// Bytes the kernel has pinned for this process: registered arenas, each counted once per ring. `None` where
+/// `/proc` does not say.
+pub fn pinned_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmPin:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// Version of the running kernel.
+pub fn kernel() -> String {
+    rustix::system::uname().release().to_string_lossy().into_owned()
+}
+
+/// Asks the kernel for a ring, and says in one sentence why there is none.
+pub fn check_io_uring(limits: &Limits) -> Result<(), String> {
+    let mut params = rustix::io_uring::io_uring_params::default();
+    // SAFETY: no flag is set, so no descriptor is read from `params`; the kernel only writes into it.
+    let ring = unsafe { rustix::io_uring::io_uring_setup(1, &mut params) };
+    match ring {
+        Ok(_) => {}
+        Err(error) => {
+            let cause = match (error, fs::read_to_string("/proc/sys/kernel/io_uring_disabled")) {
+                (_, Ok(setting)) if setting.trim() == "2" || setting.trim() == "1" => format!(
+                    "it is disabled by kernel.io_uring_disabled={} (sysctl -w kernel.io_uring_disabled=0)",
+                    setting.trim()
+                ),
+                (rustix::io::Errno::NOSYS, _) => {
+                    "the kernel is older than 5.8 or built without it, or a seccomp filter hides it".to_owned()
+                }
+                (rustix::io::Errno::PERM | rustix::io::Errno::ACCESS, _) => {
+                    "a seccomp filter refuses it (in a container, allow the io_uring_* calls)".to_owned()
+                }
+                _ => "no ring could be made".to_owned(),
+            };
+            return Err(format!("io_uring is not available: {cause} ({})", io::Error::from(error)));
+        }
+    }
+    if let Some(locked) = limits.locked_bytes.filter(|locked| *locked < LOCKED_BYTES_MIN) {
+        return Err(format!(
+            "only {locked} bytes of memory may be locked and io_uring needs {LOCKED_BYTES_MIN} (ulimit -l, or LimitMEMLOCK= of the unit)"
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arena_fits_three_times_into_what_may_be_locked() {
+        for (locked, cores) in [(8 << 20, 1), (8 << 20, 2), (64 << 20, 2), (8 << 20, 16), (1 << 30, 4)] {
+            let arena = io_memory_bytes(Some(locked), cores);
+            assert_eq!(arena % 4096, 0);
+            assert!(arena == IO_MEMORY_BYTES_MIN || (arena as u64) * RINGS_PER_CORE * cores as u64 <= locked);
+        }
+        assert_eq!(io_memory_bytes(None, 8), IO_MEMORY_BYTES_MAX);
+    }
+
+    #[test]
+    fn this_machine_has_io_uring() {
+        let limits = raise_limits();
+        assert_eq!(check_io_uring(&limits), Ok(()));
+        let starved = Limits { locked_bytes: Some(1024), ..limits };
+        assert!(check_io_uring(&starved).unwrap_err().contains("may be locked"));
+    }
+}
