@@ -1,2 +1,53 @@
-//! tidewire-server
-fn main() {}
+//! The binary `tidewire`: reads the configuration, starts the server, ends it on a signal.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tidewire_server::config::cli::{Arguments, Command};
+use tidewire_server::config::{self, Config};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.command {
+        Some(Command::CheckConfig { file }) => check_config(file),
+        Some(Command::ExampleConfig) => {
+            say(&Config::example());
+            Ok(())
+        }
+        None => serve(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("tidewire: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "what the user asked for goes to standard output")]
+fn say(text: &str) {
+    print!("{text}");
+}
+
+fn check_config(file: &std::path::Path) -> Result<(), String> {
+    let config = config::load(Some(file), std::iter::empty(), &[]).map_err(|error| error.to_string())?;
+    say(&format!("{}: good; data in {}\n", file.display(), config.data_dir.display()));
+    Ok(())
+}
+
+fn serve(arguments: &Arguments) -> Result<(), String> {
+    // Names that are not text cannot be ours.
+    let variables =
+        || std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let file = arguments.config.clone().or_else(|| std::env::var_os("TIDEWIRE_CONFIG").map(PathBuf::from));
+    let config =
+        config::load(file.as_deref(), variables(), &arguments.settings()).map_err(|error| error.to_string())?;
+    env_logger::Builder::new().filter_level(config.log.level).format_target(false).init();
+    let _ = config;
+    Err("this build has no routes yet".to_owned())
+}

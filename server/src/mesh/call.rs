@@ -57,13 +57,8 @@ impl<R> Calls<R> {
 
     /// Opens a call.
     pub fn open(self: &Rc<Self>, permit: Permit) -> Call<R> {
-        let open = Open {
-            _permit: permit,
-            answers: VecDeque::new(),
-            is_complete: false,
-            is_abandoned: false,
-            waker: None,
-        };
+        let open =
+            Open { _permit: permit, answers: VecDeque::new(), is_complete: false, is_abandoned: false, waker: None };
         let mut places = self.places.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             places.push(Place { generation: 0, open: None });

@@ -217,9 +217,9 @@ mod tests {
     #[test]
     fn every_pair_is_wired_once() {
         let mut ends: Vec<_> = wire::<(usize, usize)>(4).into_iter().map(Port::open).collect();
-        for from in 0..4 {
+        for (from, (mesh, _)) in ends.iter().enumerate() {
             for to in (0..4).filter(|to| *to != from) {
-                ends[from].0.send(to, (from, to));
+                mesh.send(to, (from, to));
             }
         }
         for (core, (_, inbox)) in ends.iter_mut().enumerate() {

@@ -17,6 +17,7 @@ const NEVER: u64 = u64::MAX;
 pub struct Deadlines {
     start: Instant,
     tick: Duration,
+    is_over: Cell<bool>,
     now_ms: Cell<u64>,
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<usize>>,
@@ -34,6 +35,7 @@ impl Deadlines {
         Rc::new(Self {
             start: Instant::now(),
             tick,
+            is_over: Cell::new(false),
             now_ms: Cell::new(0),
             slots: RefCell::new(Vec::new()),
             free: RefCell::new(Vec::new()),
@@ -57,6 +59,13 @@ impl Deadlines {
             glommio::timer::sleep(self.tick).await;
             self.advance(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(NEVER - 1));
         }
+    }
+
+    /// Everything is due from now on: the server ends.
+    pub fn expire_all(&self) {
+        self.is_over.set(true);
+        let waiting: Vec<_> = self.slots.borrow_mut().iter_mut().filter_map(|slot| slot.waker.take()).collect();
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Moves the clock and wakes what is due.
@@ -86,18 +95,16 @@ impl Deadline {
 
     /// Never due.
     pub fn clear(&self) {
-        let slot = &mut self.deadlines.slots.borrow_mut()[self.index];
-        slot.due_ms = NEVER;
-        slot.waker = None;
+        self.deadlines.slots.borrow_mut()[self.index].due_ms = NEVER;
     }
 
     /// Whether it has passed; if not, the task is woken when it does.
     pub fn poll_due(&self, context: &Context<'_>) -> bool {
         let slot = &mut self.deadlines.slots.borrow_mut()[self.index];
-        if slot.due_ms <= self.deadlines.now_ms.get() {
+        if slot.due_ms <= self.deadlines.now_ms.get() || self.deadlines.is_over.get() {
             return true;
         }
-        if slot.due_ms != NEVER && !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
+        if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             slot.waker = Some(context.waker().clone());
         }
         false
@@ -106,7 +113,7 @@ impl Deadline {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.clear();
+        self.deadlines.slots.borrow_mut()[self.index] = Slot { due_ms: NEVER, waker: None };
         self.deadlines.free.borrow_mut().push(self.index);
     }
 }
@@ -128,6 +135,16 @@ mod tests {
         assert!(!second.poll_due(&context));
         first.clear();
         assert!(!first.poll_due(&context));
+    }
+
+    #[test]
+    fn all_are_due_at_the_end() {
+        let deadlines = Deadlines::new(Duration::from_millis(10));
+        let slot = deadlines.slot();
+        let context = Context::from_waker(Waker::noop());
+        assert!(!slot.poll_due(&context));
+        deadlines.expire_all();
+        assert!(slot.poll_due(&context));
     }
 
     #[test]

@@ -258,8 +258,7 @@ impl DiskFile for GlommioFile {
     async fn write(&self, offset: u64, buffer: DmaBuffer) -> Result<()> {
         let length = buffer.len();
         Self::check(offset, length);
-        let failed =
-            |error| self.error(&format!("write {length} bytes at offset {offset} of"), error);
+        let failed = |error| self.error(&format!("write {length} bytes at offset {offset} of"), error);
         let mut buffer = Rc::new(buffer);
         let mut offset_now = offset;
         loop {

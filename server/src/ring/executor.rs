@@ -1,9 +1,10 @@
 //! One pinned executor in one thread.
 
 use std::io;
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::{LocalExecutorBuilder, Placement};
 
 /// How a core's executor is built.
 #[derive(Debug, Clone)]
@@ -22,12 +23,12 @@ pub struct CoreOptions {
 
 /// A running core.
 #[derive(Debug)]
-pub struct CoreHandle<T: Send + 'static>(ExecutorJoinHandle<T>);
+pub struct CoreHandle<T>(JoinHandle<io::Result<T>>);
 
-impl<T: Send + 'static> CoreHandle<T> {
+impl<T> CoreHandle<T> {
     /// Waits for the core's main future to end. A panic on the core is reported as an error.
     pub fn join(self) -> io::Result<T> {
-        self.0.join().map_err(|error| io::Error::other(format!("core ended abnormally: {error}")))
+        self.0.join().unwrap_or_else(|_| Err(io::Error::other("the core panicked")))
     }
 }
 
@@ -38,13 +39,17 @@ where
     F: Future<Output = T> + 'static,
     T: Send + 'static,
 {
-    let placement = options.cpu.map_or(Placement::Unbound, Placement::Fixed);
-    LocalExecutorBuilder::new(placement)
-        .name(&options.name)
-        .io_memory(options.io_memory_bytes)
-        .ring_depth(options.ring_depth)
-        .preempt_timer(options.preempt)
-        .spawn(main)
-        .map(CoreHandle)
-        .map_err(|error| io::Error::other(format!("cannot start an executor for {}: {error}", options.name)))
+    let name = options.name.clone();
+    let run = move || {
+        let placement = options.cpu.map_or(Placement::Unbound, Placement::Fixed);
+        let executor = LocalExecutorBuilder::new(placement)
+            .name(&options.name)
+            .io_memory(options.io_memory_bytes)
+            .ring_depth(options.ring_depth)
+            .preempt_timer(options.preempt)
+            .make()
+            .map_err(|error| io::Error::other(format!("cannot start {}: {error}", options.name)))?;
+        Ok(executor.run(async move { main().await }))
+    };
+    Builder::new().name(name).spawn(run).map(CoreHandle)
 }

@@ -53,23 +53,24 @@ impl Socket {
         .await
     }
 
-    /// Writes all of `bytes`.
-    pub async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+    /// Writes all of `bytes`, as long as the peer takes some of them every `pause_max`.
+    pub async fn write_all(&self, mut bytes: &[u8], pause_max: Duration) -> io::Result<()> {
         while !bytes.is_empty() {
-            let written = poll_fn(|context| {
-                match Pin::new(&mut *self.stream.borrow_mut()).poll_write(context, bytes) {
+            self.set_deadline(pause_max);
+            let written =
+                poll_fn(|context| match Pin::new(&mut *self.stream.borrow_mut()).poll_write(context, bytes) {
                     Poll::Pending if self.deadline.poll_due(context) => {
                         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
                     }
                     polled => polled,
-                }
-            })
-            .await?;
+                })
+                .await?;
             if written == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             bytes = &bytes[written..];
         }
+        self.clear_deadline();
         Ok(())
     }
 

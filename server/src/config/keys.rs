@@ -1,0 +1,331 @@
+//! The table of keys.
+
+use toml::{Table, Value};
+
+use super::Config;
+use super::value::{Addresses, Bytes, FilePath, Number, Setting, Word};
+
+pub(super) const VARIABLE_PREFIX: &str = "TIDEWIRE_";
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// One key: its name, what it means, and its field.
+struct Key {
+    name: &'static str,
+    meaning: &'static str,
+    setting: fn(&mut Config) -> Box<dyn Setting + '_>,
+}
+
+macro_rules! number {
+    ($name:literal, $($field:ident).+, $bounds:expr, $unit:literal, $meaning:literal) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            setting: |config| Box::new(Number { target: &mut config.$($field).+, bounds: $bounds, unit: $unit }),
+        }
+    };
+}
+
+macro_rules! bytes {
+    ($name:literal, $($field:ident).+, $bounds:expr, $meaning:literal) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            setting: |config| Box::new(Bytes { target: &mut config.$($field).+, bounds: $bounds }),
+        }
+    };
+}
+
+macro_rules! word {
+    ($name:literal, $($field:ident).+, $choices:literal, $meaning:literal) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            setting: |config| Box::new(Word { target: &mut config.$($field).+, choices: $choices }),
+        }
+    };
+}
+
+const KEYS: &[Key] = &[
+    Key {
+        name: "data_dir",
+        meaning: "Folder that holds all data. Made if it is missing.",
+        setting: |config| Box::new(FilePath(&mut config.data_dir)),
+    },
+    Key {
+        name: "listen",
+        meaning: "Addresses to serve HTTP on; every route on each.",
+        setting: |config| Box::new(Addresses(&mut config.listen)),
+    },
+    word!(
+        "cores",
+        cores,
+        "\"all\", a count, or a list such as \"0,2-3\"",
+        "Processors to use, one pinned thread each."
+    ),
+    number!(
+        "shards",
+        shards,
+        0..=1024,
+        "shards",
+        "Shards of a new data folder; fixed once it is made. 0: as many as cores."
+    ),
+    Key {
+        name: "tuning_file",
+        meaning: "What `tidewire-tuning probe` measured. Empty: `tuning.toml` in the data folder, if there is one.",
+        setting: |config| Box::new(FilePath(&mut config.tuning_file)),
+    },
+    word!(
+        "wal.sync",
+        wal.sync,
+        "\"always\", \"interval\" or \"off\"",
+        "When a write is acknowledged: always = on the medium, survives power loss; interval = handed to the kernel, the last interval can be lost with the machine; off = in memory, unsynced writes can be lost with the process."
+    ),
+    number!(
+        "wal.interval_ms",
+        wal.interval_ms,
+        1..=60_000,
+        "milliseconds",
+        "Time between syncs with wal.sync = \"interval\"."
+    ),
+    bytes!("wal.file_bytes", wal.file_bytes, MIB..=GIB, "Size of one log file; files are preallocated and used again."),
+    bytes!(
+        "memtable.flush_bytes",
+        memtable.flush_bytes,
+        MIB..=16 * GIB,
+        "Rows in memory, per shard, before they are written as segments."
+    ),
+    bytes!(
+        "memtable.bytes_max",
+        memtable.bytes_max,
+        2 * MIB..=64 * GIB,
+        "Rows in memory, per shard, above which writes get 429. At least twice memtable.flush_bytes."
+    ),
+    number!(
+        "memtable.flush_idle_s",
+        memtable.flush_idle_s,
+        1..=86_400,
+        "seconds",
+        "Rows that wait longer are written as segments even if they are few."
+    ),
+    bytes!("cache.bytes_max", cache.bytes_max, MIB..=1024 * GIB, "Cached blocks of segments, per shard."),
+    bytes!(
+        "admission.bytes_max",
+        admission.bytes_max,
+        MIB..=16 * GIB,
+        "Rows on their way into a shard; above it writes get 429."
+    ),
+    number!(
+        "admission.retry_after_s",
+        admission.retry_after_s,
+        1..=3600,
+        "seconds",
+        "What Retry-After says with a 429."
+    ),
+    bytes!(
+        "http.head_bytes_max",
+        http.head_bytes_max,
+        KIB..=64 * KIB,
+        "Request line and headers together; above it 431."
+    ),
+    number!("http.headers_max", http.headers_max, 8..=1024, "headers", "Headers of one request; above it 431."),
+    bytes!(
+        "http.body_bytes_max_write",
+        http.body_bytes_max_write,
+        KIB..=16 * GIB,
+        "Body of a write, as sent and as decompressed; above it 413."
+    ),
+    bytes!(
+        "http.body_bytes_max_sql",
+        http.body_bytes_max_sql,
+        KIB..=GIB,
+        "Body of a query, as sent and as decompressed; above it 413."
+    ),
+    number!(
+        "http.head_timeout_ms",
+        http.head_timeout_ms,
+        10..=600_000,
+        "milliseconds",
+        "Time for the whole head of a request to arrive; above it 408."
+    ),
+    number!(
+        "http.idle_timeout_ms",
+        http.idle_timeout_ms,
+        10..=86_400_000,
+        "milliseconds",
+        "An idle connection is closed after this."
+    ),
+    number!(
+        "http.body_timeout_ms",
+        http.body_timeout_ms,
+        10..=3_600_000,
+        "milliseconds",
+        "Longest pause between two pieces of a body; above it 408."
+    ),
+    number!(
+        "http.send_timeout_ms",
+        http.send_timeout_ms,
+        10..=3_600_000,
+        "milliseconds",
+        "Longest pause of a client in taking its reply; above it the connection is cut."
+    ),
+    number!(
+        "http.connections_max",
+        http.connections_max,
+        1..=1_000_000,
+        "connections",
+        "Open connections; more get 503 at once."
+    ),
+    number!(
+        "http.drain_timeout_s",
+        http.drain_timeout_s,
+        1..=3600,
+        "seconds",
+        "Time for requests in flight to finish after SIGTERM; then they are cut."
+    ),
+    bytes!(
+        "query.memory_bytes_max",
+        query.memory_bytes_max,
+        MIB..=1024 * GIB,
+        "Memory of one query; above it the query fails."
+    ),
+    number!(
+        "query.timeout_s",
+        query.timeout_s,
+        1..=86_400,
+        "seconds",
+        "Run time of one query; above it the query fails."
+    ),
+    number!(
+        "query.concurrent_max",
+        query.concurrent_max,
+        1..=10_000,
+        "queries",
+        "Queries that run at once; more get 429."
+    ),
+    number!("ring.depth", ring.depth, 64..=4096, "entries per ring", "Entries of each io_uring of a core."),
+    number!(
+        "ring.preempt_us",
+        ring.preempt_us,
+        100..=100_000,
+        "microseconds",
+        "Longest run of one kind of work (writes, queries, maintenance) while another waits."
+    ),
+    number!("disk.read_depth", disk.read_depth, 1..=256, "reads", "Reads of a scan in flight at once, per shard."),
+    number!("disk.write_depth", disk.write_depth, 1..=256, "writes", "Writes of a flush in flight at once, per shard."),
+    word!("log.level", log.level, "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"", "What is logged."),
+];
+
+/// Sets what `table` says, for keys that `belongs` lets in.
+pub(super) fn merge(config: &mut Config, table: &Table, belongs: fn(&str) -> bool) -> Result<(), String> {
+    merge_below(config, "", table, belongs)
+}
+
+fn merge_below(config: &mut Config, prefix: &str, table: &Table, belongs: fn(&str) -> bool) -> Result<(), String> {
+    for (part, value) in table {
+        let name = format!("{prefix}{part}");
+        let is_section = KEYS.iter().any(|key| key.name.starts_with(&format!("{name}.")));
+        match (value, KEYS.iter().find(|key| key.name == name)) {
+            (Value::Table(below), None) if is_section => merge_below(config, &format!("{name}."), below, belongs)?,
+            (_, None) if is_section => return Err(format!("`{name}` is a table of keys, not a value")),
+            (_, None) => return Err(unknown(&name)),
+            (_, Some(key)) if !belongs(key.name) => return Err(format!("`{name}` has no place in this file")),
+            (value, Some(key)) => {
+                (key.setting)(config).set(value).map_err(|reason| format!("`{name}`: {reason}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sets one key from text.
+pub(super) fn set_text(config: &mut Config, name: &str, text: &str) -> Result<(), String> {
+    let key = KEYS.iter().find(|key| key.name == name).ok_or_else(|| unknown(name))?;
+    (key.setting)(config).set_text(text).map_err(|reason| format!("`{name}`: {reason}"))
+}
+
+/// Sets the key that a variable (without its prefix) stands for.
+pub(super) fn set_variable(config: &mut Config, short: &str, text: &str) -> Result<(), String> {
+    let key = KEYS.iter().find(|key| key.name.replace('.', "_").eq_ignore_ascii_case(short));
+    let key = key.ok_or_else(|| unknown(&short.to_lowercase()))?;
+    (key.setting)(config).set_text(text).map_err(|reason| format!("`{}`: {reason}", key.name))
+}
+
+fn unknown(name: &str) -> String {
+    let nearest = KEYS.iter().map(|key| (distance(key.name, name), key.name)).min();
+    match nearest {
+        Some((distance, nearest)) if distance <= 3 => format!("unknown key `{name}`; did you mean `{nearest}`?"),
+        _ => format!("unknown key `{name}`"),
+    }
+}
+
+/// Edits (insert, remove, replace) between two short words.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (at, left) in left.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, right) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(left != *right);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+/// The example file.
+pub(super) fn example(config: &mut Config) -> String {
+    let mut text = String::from(
+        "# Every key of Tidewire with its default. `tidewire check-config FILE` checks a file.\n\
+         # Flags and TIDEWIRE_* variables win over the file: `wal.interval_ms` is TIDEWIRE_WAL_INTERVAL_MS.\n\
+         # Sizes are bytes, or text with KiB, MiB, GiB.\n",
+    );
+    let mut section = "";
+    for key in KEYS {
+        let (of, name) = key.name.split_once('.').unwrap_or(("", key.name));
+        if of != section {
+            section = of;
+            text.push_str(&format!("\n[{section}]\n"));
+        } else {
+            text.push('\n');
+        }
+        let setting = (key.setting)(config);
+        let bound = setting.bound();
+        for line in wrap(key.meaning, 110) {
+            text.push_str(&format!("# {line}\n"));
+        }
+        if !bound.is_empty() {
+            text.push_str(&format!("# Bound: {bound}{}.\n", unit_of(name)));
+        }
+        text.push_str(&format!("{name} = {}\n", setting.show()));
+    }
+    text
+}
+
+/// The unit that the end of a key's name tells.
+fn unit_of(name: &str) -> &'static str {
+    match name.rsplit('_').next() {
+        Some("ms") => " milliseconds",
+        Some("us") => " microseconds",
+        Some("s") => " seconds",
+        _ => "",
+    }
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}

@@ -1,0 +1,230 @@
+//! The data folder: who holds it, and for how many shards it was made.
+//!
+//! Two files stand at its top. `LOCK` is locked for as long as the server lives, so that two servers never share a
+//! folder. `FORMAT` says, in text, which version of the layout this is and how many shards the series are spread
+//! over; it is written once, under another name first, and never changes (`tidewire reshard` makes a new folder).
+
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Version of the layout of the whole folder. Files inside carry versions of their own.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Most shards a folder can have.
+pub const SHARDS_MAX: usize = 1024;
+
+/// An open data folder. The lock is let go when this is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    shards: usize,
+    was_made: bool,
+    _lock: File,
+}
+
+/// Why a folder cannot be used.
+#[derive(Debug)]
+pub enum DataDirError {
+    /// The operating system refused.
+    Io {
+        /// Verb phrase.
+        operation: &'static str,
+        /// What it was tried on.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Another process holds the folder.
+    Locked(PathBuf),
+    /// The folder is for another version or another number of shards, or its `FORMAT` cannot be read.
+    Incompatible(PathBuf, String),
+}
+
+impl fmt::Display for DataDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { operation, path, source } => {
+                write!(f, "cannot {operation} {}: {source}", path.display())?;
+                match source.kind() {
+                    io::ErrorKind::ReadOnlyFilesystem => f.write_str(" (the server needs a folder it may write to)"),
+                    io::ErrorKind::PermissionDenied => f.write_str(" (check the owner of the data folder)"),
+                    _ => Ok(()),
+                }
+            }
+            Self::Locked(path) => write!(f, "data folder {} is in use by another server", path.display()),
+            Self::Incompatible(path, reason) => write!(f, "data folder {}: {reason}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for DataDirError {}
+
+fn failed<'p>(operation: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> DataDirError + use<'p> {
+    move |source| DataDirError::Io { operation, path: path.to_owned(), source }
+}
+
+impl DataDir {
+    /// Opens the folder, making it if it is missing. `shards` is the number asked for: a new folder gets
+    /// `shards_default` if that is 0, an old one must have been made for that number unless it is 0.
+    pub fn open(root: &Path, shards: usize, shards_default: usize) -> Result<Self, DataDirError> {
+        fs::create_dir_all(root).map_err(failed("make data folder", root))?;
+        let root = fs::canonicalize(root).map_err(failed("find data folder", root))?;
+        let lock = Self::lock(&root)?;
+        let path = root.join("FORMAT");
+        let (shards, was_made) = match fs::read_to_string(&path) {
+            Ok(text) => (Self::check(&root, &text, shards)?, false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Self::refuse_foreign(&root)?;
+                let shards = if shards == 0 { shards_default } else { shards }.clamp(1, SHARDS_MAX);
+                Self::write_format(&root, &path, shards)?;
+                (shards, true)
+            }
+            Err(error) => return Err(failed("read", &path)(error)),
+        };
+        Ok(Self { root, shards, was_made, _lock: lock })
+    }
+
+    /// The folder, absolute.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// How many shards it holds.
+    pub fn shards(&self) -> usize {
+        self.shards
+    }
+
+    /// Whether it was made by this start.
+    pub fn was_made(&self) -> bool {
+        self.was_made
+    }
+
+    /// The folder of one shard.
+    pub fn shard_folder(&self, shard: usize) -> PathBuf {
+        self.root.join(format!("shard-{shard:04}"))
+    }
+
+    fn lock(root: &Path) -> Result<File, DataDirError> {
+        let path = root.join("LOCK");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let mut file = file.map_err(failed("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataDirError::Locked(root.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error)),
+        }
+        // For people; the lock itself is what counts.
+        let named = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        named.map_err(failed("write", &path))?;
+        Ok(file)
+    }
+
+    /// A folder with someone else's files is a typing mistake, not a place for ours.
+    fn refuse_foreign(root: &Path) -> Result<(), DataDirError> {
+        for entry in fs::read_dir(root).map_err(failed("list data folder", root))? {
+            let name = entry.map_err(failed("list data folder", root))?.file_name();
+            let ours = ["LOCK", "FORMAT.new", "tuning.toml", "lost+found"];
+            if !ours.iter().any(|known| name == *known) {
+                let reason = format!("it holds {} but no FORMAT, so it was not made by Tidewire", name.display());
+                return Err(DataDirError::Incompatible(root.to_owned(), reason));
+            }
+        }
+        Ok(())
+    }
+
+    fn write_format(root: &Path, path: &Path, shards: usize) -> Result<(), DataDirError> {
+        let new = root.join("FORMAT.new");
+        let written = (|| {
+            let mut file = File::create(&new)?;
+            write!(file, "tidewire data folder\nversion = {FORMAT_VERSION}\nshards = {shards}\n")?;
+            file.sync_all()?;
+            fs::rename(&new, path)?;
+            File::open(root)?.sync_all()
+        })();
+        written.map_err(failed("write", path))
+    }
+
+    fn check(root: &Path, text: &str, wanted: usize) -> Result<usize, DataDirError> {
+        let incompatible = |reason: String| Err(DataDirError::Incompatible(root.to_owned(), reason));
+        let number = |name: &str| -> Option<u64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+            line?.parse().ok()
+        };
+        let (Some(version), Some(shards)) = (number("version"), number("shards")) else {
+            return incompatible("its FORMAT cannot be read".to_owned());
+        };
+        if version != u64::from(FORMAT_VERSION) {
+            return incompatible(format!("it has version {version} and this server reads version {FORMAT_VERSION}"));
+        }
+        match usize::try_from(shards) {
+            Ok(shards) if !(1..=SHARDS_MAX).contains(&shards) => {
+                incompatible(format!("its FORMAT says {shards} shards, which is not between 1 and {SHARDS_MAX}"))
+            }
+            Ok(shards) if wanted != 0 && wanted != shards => incompatible(format!(
+                "it was made for {shards} shards and `shards` asks for {wanted}; leave `shards` at 0"
+            )),
+            Ok(shards) => Ok(shards),
+            Err(_) => incompatible(format!("its FORMAT says {shards} shards")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("tidewire-datadir-{name}-{}", std::process::id()));
+            let _ = fs::remove_dir_all(&path);
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn made_once_and_opened_again() {
+        let folder = Folder::new("again");
+        let first = DataDir::open(&folder.0, 0, 3).unwrap();
+        assert!(first.was_made());
+        assert_eq!(first.shards(), 3);
+        let second = DataDir::open(&folder.0, 0, 3).unwrap_err();
+        assert!(second.to_string().contains("in use by another server"));
+        drop(first);
+        let again = DataDir::open(&folder.0, 0, 8).unwrap();
+        assert_eq!((again.was_made(), again.shards()), (false, 3));
+        drop(again);
+        let other = DataDir::open(&folder.0, 2, 8).unwrap_err().to_string();
+        assert!(other.contains("made for 3 shards") && other.contains("asks for 2"), "{other}");
+    }
+
+    #[test]
+    fn strange_folders_are_refused() {
+        let folder = Folder::new("strange");
+        fs::create_dir_all(&folder.0).unwrap();
+        fs::write(folder.0.join("thesis.txt"), "").unwrap();
+        let foreign = DataDir::open(&folder.0, 0, 1).unwrap_err().to_string();
+        assert!(foreign.contains("thesis.txt"), "{foreign}");
+        fs::remove_file(folder.0.join("thesis.txt")).unwrap();
+
+        for (text, reason) in [
+            ("version = 9\nshards = 1\n", "version 9"),
+            ("version = 1\nshards = 0\n", "0 shards"),
+            ("version = 1\nshards = 99999999\n", "99999999 shards"),
+            ("version = x", "cannot be read"),
+        ] {
+            fs::write(folder.0.join("FORMAT"), text).unwrap();
+            let error = DataDir::open(&folder.0, 0, 1).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! The receiving half of a connection: heads for the connection loop, the body for the handler.
+//!
+//! A body is handed out in pieces, as it arrives. One with a Content-Length and no coding is handed out where it was
+//! received, without a copy; a chunked or compressed one is put together in a second buffer. A handler that cannot
+//! use the end of a piece yet (half a line) says so with [`Body::keep`], and finds those bytes at the start of the
+//! next piece.
+//!
+//! ```text
+//!   buffer  [ . . . . k k d d d d d d n n n . . . . ]     k kept, d new, n the next request, pipelined
+//!                     ^start                ^end
+//! ```
+//!
+//! Heads and small bodies live in a small buffer of the connection; when more is to come, a large one is borrowed from
+//! the core and given back when the connection idles, so that idle connections cost little.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+
+use tidewire_protocol::http::{self, BodyFramer, BodyLength, Head};
+
+use super::core::{BUFFER_BYTES, NetCore};
+use crate::ring::socket::Socket;
+
+/// Receives heads and small bodies.
+const BUFFER_BYTES_SMALL: usize = 4 << 10;
+
+/// Most bytes a handler may keep: a single line longer than this is refused.
+const KEEP_BYTES_MAX: usize = 16 << 20;
+
+/// An unread rest of a body up to this is read over to save the connection; beyond it closing is cheaper.
+const DISCARD_BYTES_MAX: u64 = 256 << 10;
+
+/// Bound of a body whose handler sets none.
+const LIMIT_DEFAULT: u64 = 1 << 20;
+
+/// What both halves of a connection know.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// The body cannot be read over cheaply, so the connection must close after the reply.
+    pub(super) is_body_open: Cell<bool>,
+}
+
+/// Why a body cannot be had to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The client broke a rule or a bound: 400, 408, 413, 415, 431.
+    #[error("{reason}")]
+    Refused {
+        /// What to answer.
+        status: u16,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The client has gone; nobody will read an answer.
+    #[error("connection broke in the request body: {0}")]
+    Gone(io::Error),
+}
+
+impl BodyError {
+    /// The status to answer with.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Refused { status, .. } => *status,
+            Self::Gone(_) => 400,
+        }
+    }
+
+    fn refused(status: u16, reason: impl Into<String>) -> Self {
+        Self::Refused { status, reason: reason.into() }
+    }
+}
+
+impl From<http::BodyError> for BodyError {
+    fn from(error: http::BodyError) -> Self {
+        Self::refused(error.status, error.reason)
+    }
+}
+
+/// A piece of a body.
+#[derive(Debug)]
+pub struct Chunk<'b> {
+    /// The bytes: first those kept from the last piece, then new ones.
+    pub bytes: &'b [u8],
+    /// Nothing comes after this piece.
+    pub is_last: bool,
+}
+
+/// How the body is taken out of the buffer.
+#[derive(Debug)]
+enum Mode {
+    /// No bound was set yet, and nothing was read.
+    Fresh { length: BodyLength, coding: Option<String> },
+    /// In place: so many bytes of the body are not consumed, in the buffer or still to come.
+    InPlace { left: u64 },
+    /// Through `staged`.
+    Staged { framer: BodyFramer },
+    /// An error was told; the connection closes.
+    Failed,
+}
+
+/// The body of a request, see [`super::Request`].
+#[derive(Debug)]
+pub struct Body {
+    socket: Rc<Socket>,
+    core: Rc<NetCore>,
+    shared: Rc<Shared>,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    is_borrowed: bool,
+    mode: Mode,
+    staged: Vec<u8>,
+    /// Bytes of the last piece handed out, and how many of them are kept.
+    lent: usize,
+    kept: usize,
+    expects_continue: bool,
+}
+
+impl Body {
+    pub(super) fn new(socket: Rc<Socket>, core: Rc<NetCore>, shared: Rc<Shared>) -> Self {
+        Self {
+            socket,
+            core,
+            shared,
+            buffer: vec![0; BUFFER_BYTES_SMALL],
+            start: 0,
+            end: 0,
+            is_borrowed: false,
+            mode: Mode::InPlace { left: 0 },
+            staged: Vec::new(),
+            lent: 0,
+            kept: 0,
+            expects_continue: false,
+        }
+    }
+
+    /// Bounds the body, as sent and as decompressed. Refuses at once what is known to be too large (413) or cannot be
+    /// decompressed (415), before the client was asked to send it. To be called before the first piece; the default
+    /// is 1 MiB.
+    pub fn limit(&mut self, bytes_max: u64) -> Result<(), BodyError> {
+        let Mode::Fresh { length, coding } = &self.mode else { return Ok(()) };
+        let framer = BodyFramer::new(*length, bytes_max);
+        let is_coded = coding.as_deref().is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
+        let mode = match (framer, *length) {
+            (Err(error), _) => return Err(self.fail(error.into())),
+            (Ok(_), BodyLength::None) => Mode::InPlace { left: 0 },
+            (Ok(_), BodyLength::Length(left)) if !is_coded => Mode::InPlace { left },
+            (Ok(framer), _) => Mode::Staged { framer },
+        };
+        if is_coded {
+            return Err(self.fail(BodyError::refused(415, "unknown Content-Encoding")));
+        }
+        self.mode = mode;
+        Ok(())
+    }
+
+    /// The next piece, or `None` after the last. The bytes of the piece before are consumed, except those kept.
+    pub async fn chunk(&mut self) -> Result<Option<Chunk<'_>>, BodyError> {
+        if matches!(self.mode, Mode::Fresh { .. }) {
+            self.limit(LIMIT_DEFAULT)?;
+        }
+        if self.kept > KEEP_BYTES_MAX {
+            let reason = format!("a line is longer than {KEEP_BYTES_MAX} bytes");
+            return Err(self.fail(BodyError::refused(413, reason)));
+        }
+        match self.mode {
+            Mode::InPlace { .. } => self.chunk_in_place().await,
+            Mode::Staged { .. } => self.chunk_staged().await,
+            Mode::Fresh { .. } | Mode::Failed => {
+                Err(BodyError::refused(400, "the request body was refused before its end"))
+            }
+        }
+    }
+
+    /// The last `count` bytes of the last piece were not used and stand at the start of the next.
+    pub fn keep(&mut self, count: usize) {
+        self.kept = count.min(self.lent);
+    }
+
+    /// The whole body, at most `bytes_max` long.
+    pub async fn read_all(&mut self, bytes_max: u64) -> Result<Vec<u8>, BodyError> {
+        self.limit(bytes_max)?;
+        let mut all = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if chunk.is_last && all.is_empty() {
+                return Ok(chunk.bytes.to_vec());
+            }
+            all.extend_from_slice(chunk.bytes);
+        }
+        Ok(all)
+    }
+
+    /// Waits until the client has closed its side or the connection broke. What the client sends meanwhile (the next
+    /// request) is kept; once the buffer is full of it, this waits for ever.
+    ///
+    /// A client may close its sending side and still want the reply, and nothing tells the two apart. Handlers whose
+    /// work is worth saving (queries) take it as leaving; others should not ask.
+    pub async fn peer_gone(&mut self) {
+        loop {
+            if self.end == self.buffer.len() {
+                std::future::pending::<()>().await;
+            }
+            match self.socket.read(&mut self.buffer[self.end..]).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => self.received(count),
+            }
+        }
+    }
+
+    async fn chunk_in_place(&mut self) -> Result<Option<Chunk<'_>>, BodyError> {
+        let consumed = self.lent - self.kept;
+        self.start += consumed;
+        self.lent = 0;
+        let kept = std::mem::take(&mut self.kept);
+        let Mode::InPlace { left } = &mut self.mode else { return Ok(None) };
+        *left -= consumed as u64;
+        let left = *left;
+        loop {
+            let here = self.end - self.start;
+            let available = usize::try_from(left).map_or(here, |left| left.min(here));
+            let is_last = available as u64 == left;
+            if available > kept || (is_last && available == kept) {
+                if is_last {
+                    self.shared.is_body_open.set(false);
+                }
+                if available == kept {
+                    // Kept to the very end: the handler was told that this was the last piece.
+                    self.start += kept;
+                    self.mode = Mode::InPlace { left: 0 };
+                    return Ok(None);
+                }
+                self.lent = available;
+                let bytes = &self.buffer[self.start..self.start + available];
+                return Ok(Some(Chunk { bytes, is_last }));
+            }
+            self.make_room(usize::try_from(left).unwrap_or(usize::MAX));
+            self.receive_body().await?;
+        }
+    }
+
+    async fn chunk_staged(&mut self) -> Result<Option<Chunk<'_>>, BodyError> {
+        let kept = std::mem::take(&mut self.kept);
+        let used = std::mem::take(&mut self.lent) - kept;
+        self.staged.drain(..used);
+        let Mode::Staged { mut framer } = std::mem::replace(&mut self.mode, Mode::Failed) else { return Ok(None) };
+        loop {
+            let framed = match framer.next(&self.buffer[self.start..self.end]) {
+                Ok(framed) => framed,
+                Err(error) => return Err(self.fail(error.into())),
+            };
+            self.staged.extend_from_slice(framed.data);
+            let (consumed, is_done) = (framed.consumed, framed.done);
+            self.start += consumed;
+            let is_dry = self.start == self.end;
+            if is_done || (self.staged.len() > kept && (is_dry || self.staged.len() - kept >= BUFFER_BYTES)) {
+                self.mode = Mode::Staged { framer };
+                if is_done {
+                    self.shared.is_body_open.set(false);
+                }
+                if self.staged.len() == kept {
+                    self.staged.clear();
+                    return Ok(None);
+                }
+                self.lent = self.staged.len();
+                return Ok(Some(Chunk { bytes: &self.staged, is_last: is_done }));
+            }
+            if is_dry {
+                self.make_room(BUFFER_BYTES);
+                self.receive_body().await?;
+            }
+        }
+    }
+
+    /// Reads more of the body, after asking for it if the client waits to be asked.
+    async fn receive_body(&mut self) -> Result<(), BodyError> {
+        let options = &self.core.options;
+        if std::mem::take(&mut self.expects_continue)
+            && let Err(error) = self.socket.write_all(http::CONTINUE, options.send_timeout).await
+        {
+            return Err(self.fail(BodyError::Gone(error)));
+        }
+        self.socket.set_deadline(options.body_timeout);
+        let received = self.socket.read(&mut self.buffer[self.end..]).await;
+        self.socket.clear_deadline();
+        match received {
+            Ok(0) => Err(self.fail(BodyError::Gone(io::ErrorKind::UnexpectedEof.into()))),
+            Ok(count) => {
+                self.received(count);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(self.fail(BodyError::refused(408, "the request body did not arrive in time")))
+            }
+            Err(error) => Err(self.fail(BodyError::Gone(error))),
+        }
+    }
+
+    fn fail(&mut self, error: BodyError) -> BodyError {
+        self.mode = Mode::Failed;
+        (self.lent, self.kept) = (0, 0);
+        self.shared.is_body_open.set(true);
+        error
+    }
+
+    fn received(&mut self, count: usize) {
+        self.end += count;
+        self.core.stats.bytes_in.add(count as u64);
+    }
+
+    /// Makes room behind what is in the buffer; `wanted` bytes from `start` on are worth having room for.
+    fn make_room(&mut self, wanted: usize) {
+        let used = self.end - self.start;
+        if wanted > self.buffer.len()
+            && !self.is_borrowed
+            && let Some(mut large) = self.core.take_buffer()
+        {
+            if large.len() <= used {
+                large.resize(used * 2, 0);
+            }
+            large[..used].copy_from_slice(&self.buffer[self.start..self.end]);
+            self.buffer = large;
+            self.is_borrowed = true;
+        } else {
+            self.buffer.copy_within(self.start..self.end, 0);
+        }
+        (self.start, self.end) = (0, used);
+        if self.end == self.buffer.len() {
+            self.buffer.resize(self.buffer.len() * 2, 0);
+        }
+    }
+
+    // For the connection loop.
+
+    /// Sets up for the body of a request whose head has been skipped.
+    pub(super) fn begin(&mut self, head: &Head<'_>) {
+        let is_empty = matches!(head.body, BodyLength::None | BodyLength::Length(0));
+        (self.lent, self.kept) = (0, 0);
+        self.expects_continue = head.expect_continue && !is_empty;
+        let coding = head.header("content-encoding").filter(|_| !is_empty).map(str::to_owned);
+        let is_short = matches!(head.body, BodyLength::Length(length) if length <= DISCARD_BYTES_MAX);
+        self.shared.is_body_open.set(!is_empty && (!is_short || self.expects_continue));
+        self.mode = if is_empty { Mode::InPlace { left: 0 } } else { Mode::Fresh { length: head.body, coding } };
+        self.staged.clear();
+    }
+
+    /// Reads over what the handler left. False if the connection cannot be used again.
+    pub(super) async fn finish(&mut self) -> bool {
+        if self.shared.is_body_open.get() {
+            return false;
+        }
+        if let Mode::Fresh { coding, .. } = &mut self.mode {
+            *coding = None;
+            if self.limit(DISCARD_BYTES_MAX).is_err() {
+                return false;
+            }
+        }
+        loop {
+            match self.chunk().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// What has been received and not consumed.
+    pub(super) fn buffered(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Drops `count` bytes of what has been received.
+    pub(super) fn skip(&mut self, count: usize) {
+        self.start += count;
+    }
+
+    /// Receives more of a head. 0 if the client has closed.
+    pub(super) async fn receive_head(&mut self) -> io::Result<usize> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            self.rest();
+        } else if self.end == self.buffer.len() {
+            self.make_room(0);
+        }
+        let count = self.socket.read(&mut self.buffer[self.end..]).await?;
+        self.received(count);
+        Ok(count)
+    }
+
+    /// Gives the large buffer back while nothing is in it.
+    fn rest(&mut self) {
+        if self.is_borrowed {
+            let large = std::mem::replace(&mut self.buffer, vec![0; BUFFER_BYTES_SMALL]);
+            self.core.give_buffer(large);
+            self.is_borrowed = false;
+        }
+        if self.staged.capacity() > BUFFER_BYTES_SMALL {
+            self.staged = Vec::new();
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        (self.start, self.end) = (0, 0);
+        if self.is_borrowed {
+            self.core.give_buffer(std::mem::take(&mut self.buffer));
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! One connection, from accept to close.
+//!
+//! 1. A head is received into the small buffer and copied aside (it is short), so that the body can use the buffer.
+//! 2. The handler runs. Replies to pipelined requests collect and leave together, but never wait for a handler that
+//!    waits: before it does, they are sent.
+//! 3. What the handler left of the body is read over, or the connection closes.
+//!
+//! Closing after a refusal first tells the client that nothing more comes and reads over what it still sends, within
+//! bounds: a socket closed with unread bytes would be reset, and the client would never see the refusal.
+
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::future::poll_once;
+use memchr::memmem;
+use tidewire_protocol::http::{HeadError, parse_head};
+
+use super::body::{Body, Shared};
+use super::core::NetCore;
+use super::reply::Reply;
+use super::{Request, Service};
+use crate::ring::socket::Socket;
+
+/// Replies to pipelined requests are sent when so much has come together.
+const BACKLOG_BYTES_MAX: usize = 64 << 10;
+
+/// Bounds of reading over what a refused client still sends.
+const LINGER_BYTES_MAX: usize = 1 << 20;
+const LINGER_TIME: Duration = Duration::from_secs(1);
+
+/// A head that is not complete is looked at for mistakes each time it grew by so much, not each time a byte arrives.
+const RECHECK_BYTES: usize = 1 << 10;
+
+/// How a connection goes on.
+enum Next {
+    /// With another request.
+    Request,
+    /// It is closed at once: the client has closed, or broke off.
+    Close,
+    /// The client was told why it is closed.
+    Linger,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service: Rc<S>) {
+    let socket = Rc::new(socket);
+    let shared = Rc::new(Shared::default());
+    let mut connection = Connection {
+        body: Body::new(Rc::clone(&socket), Rc::clone(&core), Rc::clone(&shared)),
+        reply: Reply::new(Rc::clone(&socket), Rc::clone(&core), shared),
+        socket,
+        core,
+        service,
+        backlog: Vec::new(),
+    };
+    let mut head_bytes = Vec::new();
+    loop {
+        match connection.serve_one(&mut head_bytes).await {
+            Next::Request => {}
+            Next::Close => return,
+            Next::Linger => return connection.linger().await,
+        }
+    }
+}
+
+struct Connection<S> {
+    socket: Rc<Socket>,
+    core: Rc<NetCore>,
+    service: Rc<S>,
+    body: Body,
+    reply: Reply,
+    /// Replies to earlier pipelined requests, not sent yet.
+    backlog: Vec<u8>,
+}
+
+impl<S> Drop for Connection<S> {
+    fn drop(&mut self) {
+        self.core.connection_closed();
+    }
+}
+
+/// What came of waiting for a head.
+enum Received {
+    /// A whole head, copied aside.
+    Head,
+    /// The client closed, idled too long or broke off.
+    Nothing,
+    /// It broke a rule or was too slow.
+    Refused(u16, &'static str),
+}
+
+impl<S: Service> Connection<S> {
+    async fn serve_one(&mut self, head_bytes: &mut Vec<u8>) -> Next {
+        match self.receive_head(head_bytes).await {
+            Received::Head => {}
+            Received::Nothing => return Next::Close,
+            Received::Refused(status, reason) => return self.refuse(status, reason).await,
+        }
+        let head = match parse_head(head_bytes, &self.core.options.limits) {
+            Ok(Some(head)) => head,
+            Ok(None) => return self.refuse(400, "bad request head").await,
+            Err(HeadError { status, reason }) => return self.refuse(status, reason).await,
+        };
+        self.core.stats.requests.increment();
+        self.body.begin(&head);
+        self.reply.begin(Some(&head));
+        if self.core.drain.is_requested() {
+            self.core.stats.refused.increment();
+            self.service.refuse(head.path, 503, "the server is stopping", &mut self.reply);
+            return self.close_after_reply().await;
+        }
+        let guard = self.core.enter();
+        if head.expect_continue && self.send_backlog().await.is_err() {
+            return Next::Close;
+        }
+        let broken = {
+            let request = Request { head: &head, body: &mut self.body };
+            let mut call = pin!(self.service.call(request, &mut self.reply));
+            match poll_once(&mut call).await {
+                Some(()) => false,
+                None => {
+                    let sent = if self.backlog.is_empty() {
+                        Ok(())
+                    } else {
+                        self.socket.write_all(&self.backlog, self.core.options.send_timeout).await
+                    };
+                    self.core.stats.bytes_out.add(self.backlog.len() as u64);
+                    self.backlog.clear();
+                    call.await;
+                    sent.is_err()
+                }
+            }
+        };
+        if broken {
+            return Next::Close;
+        }
+        if !self.reply.is_begun() {
+            log::error!("no reply to {} {}", head.method_text, head.path);
+            self.reply.close();
+            self.service.refuse(head.path, 500, "the server has no answer", &mut self.reply);
+        }
+        if !self.reply.is_complete() {
+            // Broken off in the middle: what is out is sent, the end is not, and the client sees that.
+            let _ = self.reply.flush().await;
+            return Next::Close;
+        }
+        let keeps_alive = self.reply.keeps_alive();
+        if !keeps_alive {
+            let next = self.close_after_reply().await;
+            drop(guard);
+            return next;
+        }
+        self.backlog.append(self.reply.out());
+        let is_next_here = memmem::find(self.body.buffered(), b"\r\n\r\n").is_some();
+        if (!is_next_here || self.backlog.len() >= BACKLOG_BYTES_MAX) && self.send_backlog().await.is_err() {
+            return Next::Close;
+        }
+        drop(guard);
+        if self.body.finish().await { Next::Request } else { Next::Close }
+    }
+
+    /// Waits for a whole head and copies it to `head_bytes`.
+    async fn receive_head(&mut self, head_bytes: &mut Vec<u8>) -> Received {
+        let mut checked = 0;
+        let mut is_timed = false;
+        loop {
+            let bytes = self.body.buffered();
+            if let Some(length) = head_length(bytes) {
+                // Whatever is longer is refused by its length; it need not be copied.
+                let copied = length.min(self.core.options.limits.head_bytes_max.saturating_add(1));
+                head_bytes.clear();
+                head_bytes.extend_from_slice(&bytes[..copied]);
+                self.body.skip(length);
+                self.socket.clear_deadline();
+                return Received::Head;
+            }
+            let arrived = bytes.len();
+            let is_due = checked == 0 || arrived >= checked + RECHECK_BYTES;
+            if arrived > 0 && (is_due || arrived >= self.core.options.limits.head_bytes_max) {
+                checked = arrived;
+                if let Err(HeadError { status, reason }) = parse_head(bytes, &self.core.options.limits) {
+                    return Received::Refused(status, reason);
+                }
+            }
+            if self.send_backlog().await.is_err() {
+                return Received::Nothing;
+            }
+            if arrived == 0 {
+                self.socket.set_deadline(self.core.options.idle_timeout);
+            } else if !is_timed {
+                is_timed = true;
+                self.socket.set_deadline(self.core.options.head_timeout);
+            }
+            match self.body.receive_head().await {
+                Ok(0) if self.body.buffered().is_empty() => return Received::Nothing,
+                Ok(0) => return Received::Refused(400, "the request head broke off"),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && !self.body.buffered().is_empty() => {
+                    return Received::Refused(408, "the request head did not arrive in time");
+                }
+                Err(_) => return Received::Nothing,
+            }
+        }
+    }
+
+    /// Answers what never became a request.
+    async fn refuse(&mut self, status: u16, reason: &str) -> Next {
+        self.core.stats.refused.increment();
+        self.reply.begin(None);
+        self.service.refuse("", status, reason, &mut self.reply);
+        self.close_after_reply().await
+    }
+
+    async fn close_after_reply(&mut self) -> Next {
+        self.backlog.append(self.reply.out());
+        if self.send_backlog().await.is_err() { Next::Close } else { Next::Linger }
+    }
+
+    async fn send_backlog(&mut self) -> io::Result<()> {
+        if self.backlog.is_empty() {
+            return Ok(());
+        }
+        let sent = self.socket.write_all(&self.backlog, self.core.options.send_timeout).await;
+        self.core.stats.bytes_out.add(self.backlog.len() as u64);
+        self.backlog.clear();
+        if self.backlog.capacity() > 2 * BACKLOG_BYTES_MAX {
+            self.backlog = Vec::new();
+        }
+        sent
+    }
+
+    /// Lets the client read the last reply before the socket goes.
+    async fn linger(&mut self) {
+        self.socket.shutdown_write();
+        self.socket.set_deadline(LINGER_TIME);
+        let mut scratch = [0; 4096];
+        let mut read = 0;
+        while read < LINGER_BYTES_MAX {
+            match self.socket.read(&mut scratch).await {
+                Ok(0) | Err(_) => return,
+                Ok(count) => read += count,
+            }
+        }
+    }
+}
+
+/// Length of the head at the start of `bytes`, empty lines before it included, if it is complete.
+fn head_length(bytes: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    while bytes[start..].starts_with(b"\r\n") {
+        start += 2;
+    }
+    memmem::find(&bytes[start..], b"\r\n\r\n").map(|at| start + at + 4)
+}

@@ -1,0 +1,181 @@
+//! What the connections of one core share.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tidewire_protocol::http::{DateCache, Limits, ResponseHead};
+
+use crate::config;
+use crate::drain::Drain;
+use crate::metrics::{Counter, Gauge, Registry};
+use crate::ring::deadline::Deadlines;
+
+/// Size of the buffers that bodies are received in: large enough that a system call is cheap beside the parsing of
+/// what it brought, small enough that a piece stays in the L2 cache until it is parsed and copied into columns.
+pub(super) const BUFFER_BYTES: usize = 256 << 10;
+
+/// Buffers of a core at most, 64 MiB; connections that find none work with their small buffer.
+const BUFFERS_MAX: usize = 256;
+
+/// Buffers kept for later when they are not in use.
+const BUFFERS_SPARE_MAX: usize = 16;
+
+/// Bounds of a connection.
+#[derive(Debug, Clone)]
+pub struct NetOptions {
+    /// Bounds of a head.
+    pub limits: Limits,
+    /// For the whole head, from its first byte.
+    pub head_timeout: Duration,
+    /// Between requests.
+    pub idle_timeout: Duration,
+    /// Between two pieces of a body.
+    pub body_timeout: Duration,
+    /// Between two pieces of a reply that the client takes.
+    pub send_timeout: Duration,
+}
+
+impl From<&config::Http> for NetOptions {
+    fn from(http: &config::Http) -> Self {
+        let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+        Self {
+            limits: Limits { head_bytes_max: count(http.head_bytes_max), headers_max: count(http.headers_max) },
+            head_timeout: Duration::from_millis(http.head_timeout_ms),
+            idle_timeout: Duration::from_millis(http.idle_timeout_ms),
+            body_timeout: Duration::from_millis(http.body_timeout_ms),
+            send_timeout: Duration::from_millis(http.send_timeout_ms),
+        }
+    }
+}
+
+impl NetOptions {
+    /// How often deadlines are looked at: an eighth of the shortest, between 5 ms and 1 s.
+    pub fn tick(&self) -> Duration {
+        let shortest = self.head_timeout.min(self.idle_timeout).min(self.body_timeout).min(self.send_timeout);
+        (shortest / 8).clamp(Duration::from_millis(5), Duration::from_secs(1))
+    }
+}
+
+/// Counters of a core's connections.
+#[derive(Debug)]
+pub struct NetStats {
+    /// Open connections.
+    pub connections: Rc<Gauge>,
+    /// Requests whose head arrived.
+    pub requests: Rc<Counter>,
+    /// Requests that never reached the handler.
+    pub refused: Rc<Counter>,
+    /// Bytes received.
+    pub bytes_in: Rc<Counter>,
+    /// Bytes sent.
+    pub bytes_out: Rc<Counter>,
+}
+
+impl NetStats {
+    fn new(registry: &Registry) -> Self {
+        Self {
+            connections: registry.gauge("tidewire_connections", "Open connections.", &[]),
+            requests: registry.counter("tidewire_http_requests_total", "Requests received.", &[]),
+            refused: registry.counter(
+                "tidewire_http_refused_total",
+                "Requests refused before a route saw them: bad heads, timeouts, a server that stops.",
+                &[],
+            ),
+            bytes_in: registry.counter("tidewire_http_received_bytes_total", "Bytes received.", &[]),
+            bytes_out: registry.counter("tidewire_http_sent_bytes_total", "Bytes sent.", &[]),
+        }
+    }
+}
+
+/// What the connections of one core share.
+#[derive(Debug)]
+pub struct NetCore {
+    pub(super) options: NetOptions,
+    pub(super) drain: Drain,
+    pub(super) deadlines: Rc<Deadlines>,
+    pub(super) stats: NetStats,
+    /// Connections handed to this core and not yet closed; the acceptor counts up, the core counts down.
+    load: Arc<AtomicUsize>,
+    in_flight: Cell<usize>,
+    dates: RefCell<DateCache>,
+    spare: RefCell<Vec<Vec<u8>>>,
+    lent: Cell<usize>,
+}
+
+impl NetCore {
+    /// For the core whose load the acceptor counts in `load`.
+    pub fn new(options: NetOptions, drain: Drain, load: Arc<AtomicUsize>, registry: &Registry) -> Rc<Self> {
+        Rc::new(Self {
+            deadlines: Deadlines::new(options.tick()),
+            options,
+            drain,
+            stats: NetStats::new(registry),
+            load,
+            in_flight: Cell::new(0),
+            dates: RefCell::default(),
+            spare: RefCell::default(),
+            lent: Cell::new(0),
+        })
+    }
+
+    /// The deadlines of this core, whose clock somebody must run.
+    pub fn deadlines(&self) -> Rc<Deadlines> {
+        Rc::clone(&self.deadlines)
+    }
+
+    /// Requests being served now.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+
+    /// The counters.
+    pub fn stats(&self) -> &NetStats {
+        &self.stats
+    }
+
+    /// Counts a request as being served until the guard is dropped.
+    pub(super) fn enter(self: &Rc<Self>) -> InFlight {
+        self.in_flight.set(self.in_flight.get() + 1);
+        InFlight(Rc::clone(self))
+    }
+
+    pub(super) fn connection_closed(&self) {
+        self.stats.connections.add(-1);
+        self.load.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Appends the Date header.
+    pub(super) fn date<'o>(&self, head: ResponseHead<'o>) -> ResponseHead<'o> {
+        head.date(&mut self.dates.borrow_mut(), SystemTime::now())
+    }
+
+    /// A large receive buffer, if there are any left.
+    pub(super) fn take_buffer(&self) -> Option<Vec<u8>> {
+        if self.lent.get() >= BUFFERS_MAX {
+            return None;
+        }
+        self.lent.set(self.lent.get() + 1);
+        Some(self.spare.borrow_mut().pop().unwrap_or_else(|| vec![0; BUFFER_BYTES]))
+    }
+
+    /// Gives a large buffer back; one that was made larger meanwhile is let go.
+    pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
+        self.lent.set(self.lent.get().saturating_sub(1));
+        let mut spare = self.spare.borrow_mut();
+        if buffer.len() == BUFFER_BYTES && spare.len() < BUFFERS_SPARE_MAX {
+            spare.push(buffer);
+        }
+    }
+}
+
+/// A request being served.
+pub(super) struct InFlight(Rc<NetCore>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+    }
+}

@@ -1,0 +1,221 @@
+//! Listening and accepting.
+//!
+//! One thread waits on all addresses. It is not a core: it sleeps in `poll` and costs one wake-up per connection,
+//! none per request. It hands each accepted socket to the core with the fewest connections (counting at once what it
+//! hands over, so that a burst spreads evenly) through that core's own queue and bell.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
+use rustix::net::SocketFlags;
+
+use crate::mesh::Bell;
+use crate::mesh::queue::{Consumer, Producer, queue};
+
+/// Accepted sockets that wait for their core; more are refused, since the core does not keep up.
+const ARRIVALS_MAX: usize = 1024;
+
+/// Connections the kernel keeps while the acceptor is away. The kernel cuts it to net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+
+/// What a connection beyond the bound is told.
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+/// Bound addresses.
+#[derive(Debug)]
+pub struct Listeners {
+    sockets: Vec<(SocketAddr, OwnedFd)>,
+}
+
+impl Listeners {
+    /// Binds every address. Port 0 takes a free port, which [`Self::addresses`] tells.
+    pub fn bind(addresses: &[SocketAddr]) -> io::Result<Self> {
+        let bind = |address: &SocketAddr| -> io::Result<(SocketAddr, OwnedFd)> {
+            // `std` sets SO_REUSEADDR, so a restart need not wait for old connections to be forgotten.
+            let listener = TcpListener::bind(address)?;
+            listener.set_nonblocking(true)?;
+            rustix::net::listen(&listener, BACKLOG)?;
+            Ok((listener.local_addr()?, listener.into()))
+        };
+        let sockets = addresses.iter().map(|address| {
+            bind(address).map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+        });
+        Ok(Self { sockets: sockets.collect::<io::Result<_>>()? })
+    }
+
+    /// The addresses that are bound.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().map(|(address, _)| *address).collect()
+    }
+}
+
+/// A core's end of the handing over.
+#[derive(Debug)]
+pub struct Arrivals {
+    sockets: Consumer<OwnedFd>,
+    bell: Arc<Bell>,
+    load: Arc<AtomicUsize>,
+}
+
+impl Arrivals {
+    /// The next socket for this core.
+    pub async fn next(&mut self) -> OwnedFd {
+        poll_fn(|context| {
+            if let Some(socket) = self.sockets.pop() {
+                return Poll::Ready(socket);
+            }
+            self.bell.arm(context.waker());
+            match self.sockets.pop() {
+                Some(socket) => {
+                    self.bell.disarm();
+                    Poll::Ready(socket)
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// The count of this core's connections, for [`super::NetCore`].
+    pub fn load(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.load)
+    }
+}
+
+/// The acceptor's end of the handing over to one core.
+#[derive(Debug)]
+pub struct Door {
+    sockets: Producer<OwnedFd>,
+    bell: Arc<Bell>,
+    load: Arc<AtomicUsize>,
+}
+
+/// Both ends of the handing over to each of `cores` cores.
+pub fn doors(cores: usize) -> (Vec<Door>, Vec<Arrivals>) {
+    let door = |_| {
+        let (producer, consumer) = queue(ARRIVALS_MAX);
+        let (bell, load) = (Arc::new(Bell::new()), Arc::new(AtomicUsize::new(0)));
+        (
+            Door { sockets: producer, bell: Arc::clone(&bell), load: Arc::clone(&load) },
+            Arrivals { sockets: consumer, bell, load },
+        )
+    };
+    (0..cores).map(door).unzip()
+}
+
+/// Stops an acceptor, from any thread.
+#[derive(Debug, Clone)]
+pub struct StopAccepting(Arc<OwnedFd>);
+
+impl StopAccepting {
+    /// Stops accepting and closes the addresses soon. Connections that are open stay.
+    pub fn stop(&self) {
+        // An eventfd takes a count; it fails only when closed, and this is what keeps it open.
+        let _ = rustix::io::write(&*self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+/// Starts a thread that accepts on all of `listeners`, at most `connections_max` connections in all.
+pub fn start_acceptor(
+    listeners: Listeners,
+    doors: Vec<Door>,
+    connections_max: usize,
+) -> io::Result<(JoinHandle<()>, StopAccepting)> {
+    let stop = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?);
+    let stopped = Arc::clone(&stop);
+    let thread = std::thread::Builder::new()
+        .name("tidewire-accept".to_owned())
+        .spawn(move || accept_all(&listeners, &doors, connections_max, &stopped))?;
+    Ok((thread, StopAccepting(stop)))
+}
+
+fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, stop: &OwnedFd) {
+    let mut last = 0;
+    loop {
+        let mut watched: Vec<PollFd<'_>> =
+            listeners.sockets.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::IN)).collect();
+        watched.push(PollFd::new(stop, PollFlags::IN));
+        match rustix::event::poll(&mut watched, None) {
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => {
+                log::error!("cannot wait for connections: {error}");
+                return;
+            }
+        }
+        if watched.last().is_some_and(|stop| !stop.revents().is_empty()) {
+            return;
+        }
+        let ready: Vec<usize> = (0..listeners.sockets.len()).filter(|at| !watched[*at].revents().is_empty()).collect();
+        drop(watched);
+        for at in ready {
+            let (address, listener) = &listeners.sockets[at];
+            accept_waiting(*address, listener, cores, connections_max, &mut last, stop);
+        }
+    }
+}
+
+/// Accepts what waits on one address.
+fn accept_waiting(
+    address: SocketAddr,
+    listener: &OwnedFd,
+    cores: &[Door],
+    connections_max: usize,
+    last: &mut usize,
+    stop: &OwnedFd,
+) {
+    loop {
+        let socket = match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
+            Ok(socket) => socket,
+            Err(rustix::io::Errno::AGAIN) => return,
+            // The client left before it was accepted.
+            Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => continue,
+            Err(error) => {
+                // Out of descriptors or memory: the connection stays in the backlog, so looking again at once would
+                // spin. Waiting on `stop` alone keeps the end prompt.
+                log::error!("cannot accept on {address}: {error}");
+                let pause = Timespec::try_from(Duration::from_millis(100)).ok();
+                let _ = rustix::event::poll(&mut [PollFd::new(stop, PollFlags::IN)], pause.as_ref());
+                return;
+            }
+        };
+        // Replies leave in one write each; waiting for more to send along would only delay them.
+        let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
+        let load = |core: usize| cores[core].load.load(Ordering::Relaxed);
+        if (0..cores.len()).map(load).sum::<usize>() >= connections_max {
+            refuse(&socket);
+            continue;
+        }
+        // Ties go to the core after the one that was served last.
+        let first = (*last + 1) % cores.len();
+        let order = (0..cores.len()).map(|step| (first + step) % cores.len());
+        let Some(chosen) = order.min_by_key(|core| load(*core)) else { return };
+        *last = chosen;
+        let core = &cores[chosen];
+        core.load.fetch_add(1, Ordering::Relaxed);
+        match core.sockets.push(socket) {
+            Ok(()) => core.bell.ring(),
+            Err(socket) => {
+                core.load.fetch_sub(1, Ordering::Relaxed);
+                refuse(&socket);
+            }
+        }
+    }
+}
+
+/// Tells a client, without waiting, that there is no room.
+fn refuse(socket: impl AsFd) {
+    // The socket is fresh, so its send buffer takes the few bytes; if not, the client sees a close.
+    let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
+    let _ = rustix::net::send(&socket, FULL, flags);
+    let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Write);
+}

@@ -1,0 +1,68 @@
+//! Connections: from an address to a handler and back.
+//!
+//! ```text
+//!   listener.rs    one thread accepts on all addresses and hands each socket to the core with the fewest connections
+//!   core.rs        what the connections of one core share: limits, buffers, counters, deadlines
+//!   connection.rs  one connection: head, handler, reply, next head
+//!   body.rs        the request body, given to the handler in pieces where it was received
+//!   reply.rs       the reply, sent whole in one write or streamed
+//! ```
+//!
+//! What a handler may rely on is told at [`Service`].
+
+mod body;
+mod connection;
+mod core;
+mod listener;
+mod reply;
+
+pub use body::{Body, BodyError, Chunk};
+pub use core::{NetCore, NetOptions, NetStats};
+pub use listener::{Arrivals, Door, Listeners, StopAccepting, doors, start_acceptor};
+pub use reply::Reply;
+
+use std::rc::Rc;
+
+use tidewire_protocol::http::Head;
+
+use crate::ring::socket::Socket;
+use crate::ring::{Queue, Queues};
+
+/// A request being served: its head, and its body as it arrives.
+#[derive(Debug)]
+pub struct Request<'r> {
+    /// The head.
+    pub head: &'r Head<'r>,
+    /// The body.
+    pub body: &'r mut Body,
+}
+
+/// The handler of a core's requests.
+///
+/// - It sends exactly one reply through `reply`; if it sends none, the client gets 500.
+/// - It need not read the body: what is left is read over if it is small, else the connection closes after the reply.
+/// - It is dropped where it waits if the connection breaks while its reply is being sent. While it works, it can
+///   watch for the client's leaving with [`Body::peer_gone`].
+pub trait Service: 'static {
+    /// Answers one request.
+    fn call(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = ()>;
+
+    /// Answers a request that never reached [`Self::call`]: a bad head, a timeout, a server that is stopping.
+    /// `path` is empty where it is not known.
+    fn refuse(&self, path: &str, status: u16, reason: &str, reply: &mut Reply) {
+        let _ = path;
+        let mut body = String::from(reason);
+        body.push('\n');
+        reply.send(status, |head| head.content_type("text/plain; charset=utf-8"), body.as_bytes());
+    }
+}
+
+/// Serves the connections that arrive on this core, for ever.
+pub async fn serve_core<S: Service>(core: Rc<NetCore>, mut arrivals: Arrivals, queues: Queues, service: Rc<S>) {
+    loop {
+        let socket = Socket::adopt(arrivals.next().await, &core.deadlines());
+        core.stats().connections.add(1);
+        let connection = connection::serve(socket, Rc::clone(&core), Rc::clone(&service));
+        queues.spawn(Queue::Ingest, connection).detach();
+    }
+}

@@ -1,0 +1,197 @@
+//! The sending half of a connection.
+//!
+//! A whole reply is put into the connection's send buffer and leaves in one write when the handler is done. A streamed
+//! one leaves whenever enough has come together, and its handler waits when the client does not take it.
+
+use std::io;
+use std::rc::Rc;
+
+use tidewire_protocol::http::{self, Framing, Head, Method, ResponseHead, Version};
+
+use super::body::Shared;
+use super::core::NetCore;
+use crate::ring::socket::Socket;
+
+/// A streamed reply is sent when this much has come together: a system call costs about as much as copying 16 KiB.
+const SEND_BYTES: usize = 64 << 10;
+
+/// A send buffer that grew beyond this is not kept for the next reply.
+const KEEP_BYTES_MAX: usize = 1 << 20;
+
+/// Hex digits of the size in front of a chunk that is written in place.
+const SIZE_DIGITS: usize = 8;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing was said yet.
+    Unsent,
+    /// The head is out, the body is on its way.
+    Streaming(Framing),
+    /// The reply is complete.
+    Complete,
+}
+
+/// The reply to one request.
+#[derive(Debug)]
+pub struct Reply {
+    socket: Rc<Socket>,
+    core: Rc<NetCore>,
+    shared: Rc<Shared>,
+    out: Vec<u8>,
+    state: State,
+    status: u16,
+    is_head: bool,
+    is_http10: bool,
+    keeps_alive: bool,
+}
+
+impl Reply {
+    pub(super) fn new(socket: Rc<Socket>, core: Rc<NetCore>, shared: Rc<Shared>) -> Self {
+        Self {
+            socket,
+            core,
+            shared,
+            out: Vec::new(),
+            state: State::Unsent,
+            status: 0,
+            is_head: false,
+            is_http10: false,
+            keeps_alive: false,
+        }
+    }
+
+    /// Sends a whole reply. `headers` adds to the head: `|head| head.content_type("text/csv")`. Length, date and
+    /// connection headers are added here.
+    pub fn send(&mut self, status: u16, headers: impl FnOnce(ResponseHead<'_>) -> ResponseHead<'_>, body: &[u8]) {
+        self.head(status, headers, Framing::Length(body.len() as u64));
+        if !self.is_head && !is_bodiless(status) {
+            self.out.extend_from_slice(body);
+        }
+        self.state = State::Complete;
+    }
+
+    /// Begins a reply whose length is not known. It is complete with [`Self::finish`]; if that is never called, the
+    /// client sees that the reply broke off.
+    pub fn stream(&mut self, status: u16, headers: impl FnOnce(ResponseHead<'_>) -> ResponseHead<'_>) {
+        let framing = if self.is_http10 { Framing::UntilClose } else { Framing::Chunked };
+        self.keeps_alive &= !self.is_http10;
+        self.head(status, headers, framing);
+        self.state = State::Streaming(framing);
+    }
+
+    /// Adds to a streamed reply. An error means that the client has gone.
+    pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_with(|out| out.extend_from_slice(bytes)).await
+    }
+
+    /// Adds to a streamed reply what `fill` appends to the send buffer, without a copy between.
+    pub async fn write_with(&mut self, fill: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        let State::Streaming(framing) = self.state else {
+            return Err(io::Error::other("the reply is not being streamed"));
+        };
+        let start = self.out.len();
+        if framing == Framing::Chunked {
+            // Room for the size, which is known only afterwards. Leading zeros are part of the grammar.
+            self.out.extend_from_slice(b"00000000\r\n");
+        }
+        let from = self.out.len();
+        fill(&mut self.out);
+        let length = self.out.len() - from;
+        if length == 0 || self.is_head {
+            self.out.truncate(start);
+        } else if framing == Framing::Chunked {
+            let mut rest = length;
+            for digit in self.out[start..start + SIZE_DIGITS].iter_mut().rev() {
+                *digit = b"0123456789abcdef"[rest & 15];
+                rest >>= 4;
+            }
+            if rest > 0 {
+                return Err(io::Error::other("a chunk of 4 GiB or more"));
+            }
+            self.out.extend_from_slice(b"\r\n");
+        }
+        if self.out.len() >= SEND_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    /// Ends a streamed reply.
+    pub fn finish(&mut self) {
+        if let State::Streaming(framing) = self.state {
+            if framing == Framing::Chunked && !self.is_head {
+                http::write_last_chunk(&mut self.out);
+            }
+            self.state = State::Complete;
+        }
+    }
+
+    /// Sends what has come together so far, so that a slow stream is seen by the client.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        let sent = self.socket.write_all(&self.out, self.core.options.send_timeout).await;
+        self.core.stats.bytes_out.add(self.out.len() as u64);
+        self.out.clear();
+        if self.out.capacity() > KEEP_BYTES_MAX {
+            self.out = Vec::new();
+        }
+        sent
+    }
+
+    /// Whether a head was sent, so that no other status can be told any more.
+    pub fn is_begun(&self) -> bool {
+        self.state != State::Unsent
+    }
+
+    /// The status that was sent; 0 before.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The connection closes after this reply. To be called before the head is sent.
+    pub fn close(&mut self) {
+        self.keeps_alive = false;
+    }
+
+    fn head(&mut self, status: u16, headers: impl FnOnce(ResponseHead<'_>) -> ResponseHead<'_>, framing: Framing) {
+        assert!(self.state == State::Unsent, "invariant: one reply for each request");
+        self.status = status;
+        if self.shared.is_body_open.get() || self.core.drain.is_requested() {
+            self.keeps_alive = false;
+        }
+        let head = self.core.date(ResponseHead::new(&mut self.out, status));
+        let head = headers(head);
+        let head = match (self.keeps_alive, self.is_http10) {
+            (false, _) => head.close(),
+            (true, true) => head.header("Connection", "keep-alive"),
+            (true, false) => head,
+        };
+        head.finish(framing);
+    }
+
+    // For the connection loop.
+
+    /// Sets up for the reply to a request, or to something that is none.
+    pub(super) fn begin(&mut self, head: Option<&Head<'_>>) {
+        self.state = State::Unsent;
+        self.status = 0;
+        self.is_head = head.is_some_and(|head| head.method == Method::Head);
+        self.is_http10 = head.is_some_and(|head| head.version == Version::Http10);
+        self.keeps_alive = head.is_some_and(|head| head.keep_alive);
+    }
+
+    /// Whether the reply is complete.
+    pub(super) fn is_complete(&self) -> bool {
+        self.state == State::Complete
+    }
+
+    /// Whether the client was told that the connection stays open.
+    pub(super) fn keeps_alive(&self) -> bool {
+        self.keeps_alive
+    }
+
+    /// The send buffer, to be sent together with others'.
+    pub(super) fn out(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+}
+
+fn is_bodiless(status: u16) -> bool {
+    matches!(status, 100..=199 | 204 | 304)
+}

@@ -1,0 +1,339 @@
+//! What a client sees of connections: framing, limits, timeouts, spreading over cores, the end of the server.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+mod harness;
+
+use std::collections::HashMap;
+use std::net::Shutdown;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use harness::{Client, run};
+
+/// Waits for something that another thread does soon.
+fn eventually(mut is_so: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        if is_so() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+#[test]
+fn keep_alive_head_and_old_clients() {
+    let server = run("keep-alive", |_| {});
+    let mut client = server.client();
+    for _ in 0..3 {
+        let answer = client.get("/core");
+        assert_eq!(answer.status, 200);
+        assert!(answer.header("date").is_some());
+        assert_eq!(answer.header("connection"), None);
+    }
+    client.send("HEAD /core HTTP/1.1\r\nHost: t\r\n\r\n");
+    let head = client.head();
+    assert_eq!((head.status, head.header("content-length")), (200, Some("1")));
+    assert_eq!(client.get("/empty").status, 204);
+    assert_eq!(client.get("/missing").text(), "no such path\n");
+    assert_eq!(client.get("/nothing").status, 500);
+    assert!(client.is_closed());
+
+    let mut client = server.client();
+    client.send("GET /core HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert!(client.is_closed());
+
+    let mut old = server.client();
+    old.send("GET /core HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(old.answer().header("connection"), Some("keep-alive"));
+    old.send("GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    let stream = old.answer();
+    assert_eq!((stream.header("transfer-encoding"), stream.header("connection")), (None, Some("close")));
+    assert_eq!(stream.text(), "piece 0\npiece 1\npiece 2\n");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let server = run("pipeline", |_| {});
+    let mut client = server.client();
+    let mut requests = String::new();
+    for number in 0..200 {
+        requests.push_str(&format!("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\n{number:03}"));
+        if number == 100 {
+            requests.push_str("GET /slow HTTP/1.1\r\nHost: t\r\n\r\n");
+        }
+    }
+    client.send(requests);
+    for number in 0..200 {
+        assert_eq!(client.answer().text(), format!("{number:03}"));
+        if number == 100 {
+            assert_eq!(client.answer().text(), "slow");
+        }
+    }
+}
+
+#[test]
+fn a_reply_does_not_wait_for_the_next_request() {
+    let server = run("no-wait", |_| {});
+    let mut client = server.client();
+    client.send("GET /core HTTP/1.1\r\nHost: t\r\n\r\nGET /wait HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(client.answer().status, 200);
+    client.socket.shutdown(Shutdown::Both).unwrap();
+    assert!(eventually(|| server.watch.cancelled.load(Ordering::SeqCst) == 1));
+}
+
+#[test]
+fn bodies_in_any_pieces() {
+    let server = run("bodies", |_| {});
+    let mut client = server.client();
+    let numbers: Vec<u64> = (0..200_000).map(|number| number * 7919 % 1_000_003).collect();
+    let body: String = numbers.iter().map(|number| format!("{number}\n")).collect();
+    let expected = format!("{} lines, sum {}, true", numbers.len(), numbers.iter().sum::<u64>());
+
+    // With a length, in one go, followed at once by another request.
+    client.send(format!(
+        "POST /lines HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}GET /core HTTP/1.1\r\nHost: t\r\n\r\n",
+        body.len()
+    ));
+    assert_eq!(client.answer().text(), expected);
+    assert_eq!(client.answer().status, 200);
+
+    // Chunked, in chunks of all sizes, sent in pieces that fit nothing.
+    for seed in [1, 2, 3] {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut chunked = String::from("POST /lines HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let mut rest = body.as_str();
+        while !rest.is_empty() {
+            let (chunk, after) = rest.split_at(rest.len().min(1 << random.u32(0..18)));
+            chunked.push_str(&format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+            rest = after;
+        }
+        chunked.push_str("0\r\nTrailer: x\r\n\r\n");
+        let mut rest = chunked.as_bytes();
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.len().min(1 << random.u32(8..20)));
+            client.send(piece);
+            rest = after;
+        }
+        assert_eq!(client.answer().text(), expected, "seed {seed}");
+    }
+    assert_eq!(client.get("/core").status, 200);
+}
+
+#[test]
+fn one_byte_at_a_time() {
+    let server = run("bytes", |_| {});
+    let mut client = server.client();
+    for byte in
+        b"POST /lines HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n12\n3\r\n2\r\n4\n\r\n0\r\n\r\n"
+    {
+        client.send([*byte]);
+    }
+    assert_eq!(client.answer().text(), "2 lines, sum 46, true");
+}
+
+#[test]
+fn a_line_longer_than_the_buffer() {
+    let server = run("long-line", |_| {});
+    let mut client = server.client();
+    let line = format!("{}42", "0".repeat(700_000));
+    for framing in [false, true] {
+        let body = format!("1\n{line}\n2\n");
+        if framing {
+            client.send(format!(
+                "POST /lines HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+                body.len()
+            ));
+        } else {
+            client.send(format!("POST /lines HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        }
+        assert_eq!(client.answer().text(), "3 lines, sum 45, true");
+    }
+}
+
+#[test]
+fn expect_continue_is_answered_only_when_the_body_is_wanted() {
+    let server = run("expect", |_| {});
+    let mut client = server.client();
+    client.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.head().status, 100);
+    client.send("hello");
+    assert_eq!(client.answer().text(), "hello");
+
+    client.send("POST /ignore HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.text(), answer.header("connection")), ("ignored", Some("close")));
+    assert!(client.is_closed());
+
+    let mut client = server.client();
+    client.send("POST /small HTTP/1.1\r\nHost: t\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.answer().status, 413);
+}
+
+#[test]
+fn unread_bodies_are_read_over_or_cut() {
+    let server = run("unread", |_| {});
+    let mut client = server.client();
+    client.send(format!("POST /ignore HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\n{}", " ".repeat(100_000)));
+    assert_eq!(client.answer().text(), "ignored");
+    assert_eq!(client.get("/core").status, 200);
+
+    client.send("POST /ignore HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000000\r\n\r\nabc");
+    assert_eq!(client.answer().header("connection"), Some("close"));
+}
+
+#[test]
+fn bounds_and_bad_requests() {
+    let server = run("bounds", |config| config.http.head_bytes_max = 1024);
+    let refused = |request: &str| {
+        let mut client = server.client();
+        client.send(request);
+        let answer = client.answer();
+        assert_eq!(answer.header("connection"), Some("close"), "{request:?}");
+        client.socket.shutdown(Shutdown::Write).unwrap();
+        assert!(client.is_closed());
+        answer.status
+    };
+    assert_eq!(refused(&format!("GET / HTTP/1.1\r\nHost: t\r\nA: {:2000}\r\n\r\n", "")), 431);
+    assert_eq!(refused(&format!("GET / HTTP/1.1\r\nHost: t\r\nA: {:2000}", "")), 431);
+    assert_eq!(refused("POST /small HTTP/1.1\r\nHost: t\r\nContent-Length: 11\r\n\r\n12345678901"), 413);
+    let chunked = "POST /small HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(refused(&format!("{chunked}b\r\n12345678901\r\n0\r\n\r\n")), 413);
+    assert_eq!(refused(&format!("{chunked}zz\r\n")), 400);
+    assert_eq!(refused("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"), 400);
+    assert_eq!(refused("GET / HTTP/1.1\r\n\r\n"), 400);
+    assert_eq!(refused("NOT\nHTTP\r\n\r\n"), 400);
+    assert_eq!(refused("GET / HTTP/3.0\r\n\r\n"), 505);
+    assert_eq!(refused("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Encoding: magic\r\nContent-Length: 1\r\n\r\nx"), 415);
+}
+
+#[test]
+fn slow_and_idle_clients_are_let_go() {
+    let server = run("slow", |config| {
+        config.http.head_timeout_ms = 40;
+        config.http.idle_timeout_ms = 80;
+        config.http.body_timeout_ms = 40;
+    });
+    let mut idle = server.client();
+    assert!(idle.is_closed());
+
+    let mut slow_head = server.client();
+    slow_head.send("GET / HTTP/1.1\r\n");
+    let answer = slow_head.answer();
+    assert_eq!((answer.status, answer.header("connection")), (408, Some("close")));
+
+    let mut slow_body = server.client();
+    slow_body.send("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\nhal");
+    assert_eq!(slow_body.answer().status, 408);
+
+    // A handler that takes its time is no slow client.
+    let mut patient = server.client();
+    assert_eq!(patient.get("/slow").text(), "slow");
+}
+
+#[test]
+fn streams_and_those_that_break_off() {
+    let server = run("stream", |config| config.http.send_timeout_ms = 50);
+    let mut client = server.client();
+    let answer = client.get("/stream?100000");
+    assert_eq!(answer.text().lines().count(), 100_000);
+    assert_eq!(answer.text().lines().last(), Some("piece 99999"));
+    client.send("HEAD /stream HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert_eq!(client.head().header("transfer-encoding"), Some("chunked"));
+    client.send("GET /broken-stream HTTP/1.1\r\nHost: t\r\n\r\n");
+    client.head();
+    assert!(!client.is_closed(), "the half that was written arrives");
+
+    // A client that takes nothing is cut, and the handler hears of it.
+    let mut stuck = server.client();
+    stuck.send("GET /stream?100000000 HTTP/1.1\r\nHost: t\r\n\r\n");
+    assert!(eventually(|| server.watch.cancelled.load(Ordering::SeqCst) == 1));
+}
+
+#[test]
+fn connections_spread_over_the_cores_and_are_bounded() {
+    let server = run("spread", |config| config.http.connections_max = 8);
+    let cores = server.server().report().cpus.len();
+    let mut clients: Vec<Client> = (0..8).map(|_| server.client()).collect();
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for client in &mut clients {
+        *counts.entry(client.get("/core").text().to_owned()).or_default() += 1;
+    }
+    assert_eq!(counts.len(), cores);
+    assert!(counts.values().all(|count| *count == 8 / cores), "{counts:?}");
+
+    let mut ninth = server.client();
+    let answer = ninth.answer();
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    clients.pop();
+    assert!(eventually(|| {
+        let mut client = server.client();
+        client.send("GET /core HTTP/1.1\r\nHost: t\r\n\r\n");
+        client.answer().status == 200
+    }));
+}
+
+#[test]
+fn a_client_that_leaves_cancels_its_query() {
+    let server = run("leave", |_| {});
+    let mut client = server.client();
+    client.send("GET /wait HTTP/1.1\r\nHost: t\r\n\r\n");
+    drop(client);
+    assert!(eventually(|| server.watch.cancelled.load(Ordering::SeqCst) == 1));
+}
+
+#[test]
+fn the_end_finishes_what_is_in_flight() {
+    let server = run("end", |_| {});
+    let (mut busy, mut idle, mut late) = (server.client(), server.client(), server.client());
+    assert_eq!(idle.get("/core").status, 200);
+    assert_eq!(late.get("/core").status, 200);
+    busy.send("GET /slow HTTP/1.1\r\nHost: t\r\n\r\n");
+    // The request must be in flight before the end begins.
+    std::thread::sleep(Duration::from_millis(100));
+    let (address, watch) = (server.address, std::sync::Arc::clone(&server.watch));
+    server.server().stopper().stop();
+    late.send("GET /core HTTP/1.1\r\nHost: t\r\n\r\n");
+    // Both requests share a core or not; the late one is refused as long as its core waits for one in flight, and cut
+    // otherwise.
+    let mut byte = [0; 1];
+    if std::io::Read::read(&mut late.socket, &mut byte).is_ok_and(|count| count == 1) {
+        assert_eq!(byte, *b"H");
+    }
+    let answer = busy.answer();
+    assert_eq!((answer.text(), answer.header("connection")), ("slow", Some("close")));
+    assert!(idle.is_closed());
+    let cores = server.server().report().cpus.len();
+    assert_eq!(server.end(), Ok(()));
+    assert_eq!(watch.closed.load(Ordering::SeqCst), cores);
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_folder_in_use_refuses_the_second_server() {
+    let server = run("locked", |_| {});
+    let config = tidewire_server::config::Config {
+        data_dir: server.folder.clone(),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        ..tidewire_server::config::Config::default()
+    };
+    let second = tidewire_server::shard::start::<harness::Echo>(config, &std::sync::Arc::default());
+    assert!(second.unwrap_err().contains("in use by another server"));
+}
+
+#[test]
+fn an_address_in_use_refuses_the_second_server() {
+    let server = run("address", |_| {});
+    let folder = server.folder.with_extension("second");
+    let config = tidewire_server::config::Config {
+        data_dir: folder.clone(),
+        listen: vec![server.address],
+        ..tidewire_server::config::Config::default()
+    };
+    let second = tidewire_server::shard::start::<harness::Echo>(config, &std::sync::Arc::default());
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(second.unwrap_err().starts_with(&format!("cannot listen on {}: ", server.address)));
+}
