@@ -181,7 +181,13 @@ impl Run {
                 recovery_ms: recovery.as_secs_f64() * 1e3,
                 verdict,
             };
-            eprintln!("{}", table(std::slice::from_ref(&round)).lines().last().unwrap_or_default());
+            eprintln!(
+                "round {}: killed after {killed_after_ms} ms, {} rows acknowledged in all, recovery {}, {}",
+                round.name,
+                round.verdict.acknowledged_rows,
+                duration(round.recovery_ms * 1e3),
+                if round.verdict.is_good() { "ok" } else { "FAILED" }
+            );
             let good = round.verdict.is_good();
             rounds.push(round);
             if !good {
