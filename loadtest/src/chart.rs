@@ -13,22 +13,25 @@ const SIZE: (u32, u32) = (960, 480);
 /// One curve.
 struct Curve {
     name: &'static str,
-    colour: RGBColor,
+    colour: RGBAColor,
     points: Vec<(f64, f64)>,
 }
 
 /// Writes `rate.svg` and `latency.svg` into `folder`, which is made if it is missing.
 pub(crate) fn draw(folder: &Path, title: &str, course: &[Slice]) -> Result<()> {
     fs::create_dir_all(folder).context(|| format!("make {}", folder.display()))?;
-    let curve = |name, colour, value: fn(&Slice) -> f64| {
-        let points = course.iter().map(|slice| (slice.start_s + slice.width_s / 2.0, value(slice))).collect();
+    let curve = |name, colour, is_rate: bool, value: fn(&Slice) -> f64| {
+        // A slice without a reply has a rate, which is zero, but no latency.
+        let told = course.iter().filter(|slice| slice.latency.max_us > 0.0 || is_rate);
+        let points = told.map(|slice| (slice.start_s + slice.width_s / 2.0, value(slice))).collect();
         Curve { name, colour, points }
     };
-    let rate = [curve("thousand rows/s", BLUE, |slice| slice.rows_per_s / 1e3)];
+    let rate = [curve("thousand rows/s", BLUE.to_rgba(), true, |slice| slice.rows_per_s / 1e3)];
     let latency = [
-        curve("p50 ms", BLUE, |slice| slice.latency.p50_us / 1e3),
-        curve("p99 ms", RED, |slice| slice.latency.p99_us / 1e3),
-        curve("max ms", BLACK, |slice| slice.latency.max_us / 1e3),
+        // The median is drawn last, above the others.
+        curve("max ms", BLACK.mix(0.3).to_rgba(), false, |slice| slice.latency.max_us / 1e3),
+        curve("p99 ms", RED.to_rgba(), false, |slice| slice.latency.p99_us / 1e3),
+        curve("p50 ms", BLUE.to_rgba(), false, |slice| slice.latency.p50_us / 1e3),
     ];
     for (file, curves) in [("rate.svg", &rate[..]), ("latency.svg", &latency[..])] {
         let path = folder.join(file);
@@ -51,7 +54,7 @@ fn chart(path: &Path, title: &str, curves: &[Curve]) -> std::result::Result<(), 
         .y_label_area_size(64)
         .build_cartesian_2d(0.0..end, 0.0..top)?;
     let units: Vec<&str> = curves.iter().map(|curve| curve.name).collect();
-    chart.configure_mesh().x_desc("seconds").y_desc(units.join(", ")).draw()?;
+    chart.configure_mesh().light_line_style(TRANSPARENT).x_desc("seconds").y_desc(units.join(", ")).draw()?;
     for curve in curves {
         let colour = curve.colour;
         chart
@@ -59,7 +62,12 @@ fn chart(path: &Path, title: &str, curves: &[Curve]) -> std::result::Result<(), 
             .label(curve.name)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour));
     }
-    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK)
+        .draw()?;
     area.present()?;
     Ok(())
 }
