@@ -3,14 +3,30 @@
 //! The runtime below (everything that knows nothing of line protocol or SQL): [`config`], [`placement`], [`ring`] (the
 //! executor, files and sockets of a core), [`mesh`] (messages between cores), [`net`] (connections), [`datadir`],
 //! [`drain`], [`metrics`], [`shard`], which starts the cores, and [`launch`], which runs them until a signal.
+//!
+//! What makes it Tidewire: [`tidewire`] builds each core's [`hub`] (its shards, its catalog, its part of all requests)
+//! and its [`route`]s; [`ingest`] turns lines into rows, [`query`] and [`reply`] plans into replies; [`meta`] owns the
+//! catalog, [`admission`] says 429, [`message`] is all that crosses cores.
 
+pub mod admission;
 pub mod config;
+mod counted;
 pub mod datadir;
 pub mod drain;
+pub mod hub;
+pub mod ingest;
 pub mod launch;
 pub mod mesh;
+pub mod message;
+pub mod meta;
 pub mod metrics;
 pub mod net;
 pub mod placement;
+pub mod query;
+pub mod reply;
 pub mod ring;
+pub mod route;
 pub mod shard;
+mod shard_metrics;
+pub mod tidewire;
+mod wait;

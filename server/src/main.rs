@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use tidewire_server::config::cli::{Arguments, Command};
 use tidewire_server::config::{self, Config};
+use tidewire_server::launch::{first_steps, launch};
+use tidewire_server::tidewire::Tidewire;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -48,6 +51,5 @@ fn serve(arguments: &Arguments) -> Result<(), String> {
     let config =
         config::load(file.as_deref(), variables(), &arguments.settings()).map_err(|error| error.to_string())?;
     env_logger::Builder::new().filter_level(config.log.level).format_target(false).init();
-    let _ = config;
-    Err("this build has no routes yet".to_owned())
+    launch::<Tidewire>(config, &Arc::default(), |addresses| say(&first_steps(addresses)))
 }

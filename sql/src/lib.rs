@@ -11,12 +11,13 @@ pub mod explain;
 pub mod expr;
 pub mod fragment;
 mod function;
+pub mod influxql;
 mod optimize;
 mod parse;
 pub mod plan;
 pub mod statement;
 pub mod time;
 
-pub use error::SqlError;
+pub use error::{Position, SqlError};
 pub use fragment::cut;
 pub use statement::{Query, Session, Statement, prepare};

@@ -108,7 +108,7 @@ fn system_error<T>(error: glommio::GlommioError<T>) -> io::Error {
 }
 
 /// Runs a blocking call on the core's helper thread.
-async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     glommio::executor().spawn_blocking(call).await
 }
 

@@ -29,7 +29,7 @@ pub mod host;
 pub mod queue;
 pub mod socket;
 
-pub use disk::GlommioDisk;
+pub use disk::{GlommioDisk, blocking};
 pub use executor::{CoreHandle, CoreOptions, start_core};
 pub use glommio::Task;
 pub use glommio::timer::sleep;

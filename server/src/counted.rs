@@ -1,0 +1,76 @@
+//! A shard as a query sees it, counting what its scan yields: for EXPLAIN ANALYZE.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use tidewire_sql::exec::reader::{ChunkSource, ShardReader};
+use tidewire_storage::Result;
+use tidewire_storage::scan::{Scan, ScanItem, ScanMode, ScanRequest};
+use tidewire_storage::schema::TableId;
+use tidewire_storage::series::SeriesIndex;
+
+use crate::hub::CoreShard;
+use crate::ring::GlommioDisk;
+
+/// What a scan has yielded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    /// Rows, those told only by their summary included.
+    pub(crate) rows: u64,
+    /// Chunks and summaries.
+    pub(crate) chunks: u64,
+}
+
+/// A shard that counts.
+pub(crate) struct CountedShard {
+    shard: Rc<CoreShard>,
+    counts: Rc<Cell<Counts>>,
+}
+
+/// A scan that counts.
+pub(crate) struct CountedScan {
+    scan: Scan<GlommioDisk>,
+    counts: Rc<Cell<Counts>>,
+}
+
+impl CountedShard {
+    /// A view of `shard`, and where its counts are found.
+    pub(crate) fn new(shard: Rc<CoreShard>) -> (Self, Rc<Cell<Counts>>) {
+        let counts = Rc::<Cell<Counts>>::default();
+        (Self { shard, counts: counts.clone() }, counts)
+    }
+}
+
+impl ShardReader for CountedShard {
+    type Index = SeriesIndex;
+    type Chunks = CountedScan;
+
+    fn with_index<R>(&self, table: TableId, read: impl FnOnce(Option<&SeriesIndex>) -> R) -> R {
+        self.shard.with_index(table, read)
+    }
+
+    fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<CountedScan> {
+        let scan = ShardReader::scan(&self.shard, request, mode, memory_bytes_max)?;
+        Ok(CountedScan { scan, counts: self.counts.clone() })
+    }
+
+    fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
+        ShardReader::time_bounds(&self.shard, table)
+    }
+}
+
+impl ChunkSource for CountedScan {
+    async fn next(&mut self) -> Result<Option<ScanItem>> {
+        let item = ChunkSource::next(&mut self.scan).await?;
+        if let Some(item) = &item {
+            let mut counts = self.counts.get();
+            counts.chunks += 1;
+            counts.rows += match item {
+                ScanItem::Rows(chunk) => chunk.rows() as u64,
+                ScanItem::Summary(summary) => summary.rows,
+            };
+            self.counts.set(counts);
+        }
+        Ok(item)
+    }
+}

@@ -1,0 +1,521 @@
+//! One core's side of everything: its shards, its view of the catalog, what it waits for, and how it answers messages.
+//!
+//! Every core holds one [`Hub`] behind an `Rc`. Work for a shard is always a message to the shard's core, also when
+//! that is this core: [`Hub::post`] then handles it at once, without a queue. So there is one way for each kind of work
+//! and it runs the same on one core as on many.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use tidewire_protocol::line::Dialect;
+use tidewire_sql::exec::{ExecError, FragmentRun, QueryContext};
+use tidewire_sql::explain::ShardMetrics as RunShard;
+use tidewire_sql::fragment::Fragment;
+use tidewire_storage::batch::WriteBatch;
+use tidewire_storage::engine::Shard;
+use tidewire_storage::schema::{Catalog, TableSchema};
+use tidewire_storage::wal::Lsn;
+
+use crate::admission::{Admission, BuildBudget};
+use crate::config::Config;
+use crate::counted::CountedShard;
+use crate::ingest::cache::DatabaseCache;
+use crate::mesh::{Call, CallId, Calls, Credits, Mesh};
+use crate::message::{Answer, Appended, Message, Request};
+use crate::meta::owner::{MetaHost, Outcome};
+use crate::meta::store::CatalogStore;
+use crate::meta::{MetaOwner, Published, SchemaChange};
+use crate::metrics::{Registry, Snapshot};
+use crate::query::PARTIALS_AHEAD_MAX;
+use crate::ring::{GlommioDisk, Queue, Queues};
+use crate::shard_metrics::ShardMetrics;
+
+/// The core that owns the catalog.
+pub const META_CORE: usize = 0;
+
+/// Batches kept for use again; each holds the memory of one request's rows for one shard, so a handful covers the
+/// connections that are busy at one time.
+const RECYCLED_BATCHES_MAX: usize = 32;
+
+/// Memory of one database's parser caches on one core before they are made anew: a million series of 200 bytes of key
+/// and what stands for them.
+const PARSER_CACHE_BYTES_MAX: usize = 512 << 20;
+
+/// A shard of this core.
+pub type CoreShard = Shard<GlommioDisk>;
+
+/// Calls that this core may have open to itself at one time: they cross no queue, so only memory bounds them, and
+/// connections are bounded before.
+const LOCAL_CALLS_MAX: u32 = 1 << 20;
+
+/// A fragment that runs here for a core: how many partials it may still send.
+#[derive(Debug)]
+struct RunningFragment {
+    left: Cell<u32>,
+    cancelled: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl RunningFragment {
+    fn change(&self, change: impl FnOnce(&Self)) {
+        change(self);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Takes leave to send one partial, waiting for it; `false` when the asker wants no more.
+    async fn may_send(&self) -> bool {
+        std::future::poll_fn(|context| {
+            if self.cancelled.get() {
+                return Poll::Ready(false);
+            }
+            if self.left.get() > 0 {
+                self.left.set(self.left.get() - 1);
+                return Poll::Ready(true);
+            }
+            *self.waker.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// What an [`Hub`] is made from.
+pub struct HubParts {
+    /// This core's number.
+    pub core: usize,
+    /// The core of each shard.
+    pub placement: Vec<usize>,
+    /// The shards of this core.
+    pub shards: BTreeMap<u32, Rc<CoreShard>>,
+    /// The loaded catalog.
+    pub catalog: Arc<Catalog>,
+    /// Where the catalog is kept; used by the owning core.
+    pub store: CatalogStore,
+    /// Messages to the other cores.
+    pub mesh: Rc<Mesh<Message>>,
+    /// Credits of all shards.
+    pub admission: Arc<Admission>,
+    /// The task queues of this core.
+    pub queues: Queues,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Counters of this core.
+    pub registry: Rc<Registry>,
+}
+
+/// One core's side of everything.
+pub struct Hub {
+    /// This core's number.
+    pub core: usize,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Credits of all shards.
+    pub admission: Arc<Admission>,
+    /// Rows parsed and not yet granted, on this core.
+    pub building: BuildBudget,
+    placement: Vec<usize>,
+    shards: BTreeMap<u32, Rc<CoreShard>>,
+    registry: Rc<Registry>,
+    shard_metrics: Vec<ShardMetrics>,
+    /// When each shard's last record was appended: its LSN, and since when it has not moved.
+    idle: RefCell<BTreeMap<u32, (Lsn, Instant)>>,
+    catalog: RefCell<Arc<Catalog>>,
+    meta: Option<Rc<MetaOwner>>,
+    store: CatalogStore,
+    mesh: Rc<Mesh<Message>>,
+    queues: Queues,
+    calls: Rc<Calls<Answer>>,
+    local_credits: Rc<Credits>,
+    /// Fragments running here, by asking core and its call.
+    fragments: RefCell<HashMap<(usize, CallId), Rc<RunningFragment>>>,
+    /// By database, and whether for InfluxDB's dialect.
+    caches: RefCell<HashMap<(String, bool), Rc<RefCell<DatabaseCache>>>>,
+    recycled: RefCell<Vec<WriteBatch>>,
+}
+
+impl Hub {
+    /// The core's hub.
+    pub fn new(parts: HubParts) -> Rc<Self> {
+        let meta = (parts.core == META_CORE).then(|| Rc::new(MetaOwner::new(parts.catalog.clone())));
+        let building = BuildBudget::new(parts.config.admission.bytes_max / parts.mesh.cores() as u64);
+        Rc::new(Self {
+            core: parts.core,
+            admission: parts.admission,
+            building,
+            placement: parts.placement,
+            shard_metrics: parts.shards.keys().map(|shard| ShardMetrics::new(*shard, &parts.registry)).collect(),
+            idle: RefCell::default(),
+            shards: parts.shards,
+            registry: parts.registry,
+            catalog: RefCell::new(parts.catalog),
+            meta,
+            store: parts.store,
+            mesh: parts.mesh,
+            queues: parts.queues,
+            config: parts.config,
+            calls: Calls::new(),
+            local_credits: Credits::new(LOCAL_CALLS_MAX),
+            fragments: RefCell::default(),
+            caches: RefCell::default(),
+            recycled: RefCell::default(),
+        })
+    }
+
+    /// Number of shards of the server.
+    pub fn shard_count(&self) -> u32 {
+        self.placement.len() as u32
+    }
+
+    /// Number of cores.
+    pub fn core_count(&self) -> usize {
+        self.mesh.cores()
+    }
+
+    /// The core that owns `shard`.
+    pub fn core_of(&self, shard: u32) -> usize {
+        self.placement[shard as usize]
+    }
+
+    /// The newest catalog that this core has.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.borrow().clone()
+    }
+
+    /// The shards of this core.
+    pub fn shards(&self) -> impl Iterator<Item = (u32, &Rc<CoreShard>)> {
+        self.shards.iter().map(|(number, shard)| (*number, shard))
+    }
+
+    /// The task queues of this core.
+    pub fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    /// Sends `message` to `core`, or handles it at once when that is this core.
+    pub fn post(self: &Rc<Self>, core: usize, message: Message) {
+        if core == self.core {
+            self.handle(core, message);
+        } else {
+            self.mesh.send(core, message);
+        }
+    }
+
+    /// Asks `core` for something; waits while too much is asked of it already. `answers` may come at once.
+    pub async fn call(self: &Rc<Self>, core: usize, answers: u32, request: Request) -> Call<Answer> {
+        let credits = if core == self.core { &self.local_credits } else { self.mesh.credits(core) };
+        let call = self.calls.open(credits.take(answers).await);
+        self.post(core, Message::Request { id: call.id(), request });
+        call
+    }
+
+    /// Works on a message. Never waits: what takes time is spawned.
+    pub fn handle(self: &Rc<Self>, from: usize, message: Message) {
+        match message {
+            Message::Request { id, request } => self.work(from, id, request),
+            Message::Answer { id, answer, last } => {
+                self.calls.deliver(id, answer, last);
+            }
+            Message::Grant { id } => {
+                if let Some(running) = self.fragments.borrow().get(&(from, id)) {
+                    running.change(|r| r.left.set(r.left.get() + 1));
+                }
+            }
+            Message::Cancel { id } => {
+                if let Some(running) = self.fragments.borrow().get(&(from, id)) {
+                    running.change(|r| r.cancelled.set(true));
+                }
+            }
+        }
+    }
+
+    fn work(self: &Rc<Self>, from: usize, id: CallId, request: Request) {
+        match request {
+            Request::Append { shard, batch, table } => self.append(from, id, shard, batch, &table),
+            Request::RunFragment { shard, fragment, context } => {
+                self.run_fragment(from, id, shard, fragment, context);
+            }
+            Request::Change(change) => {
+                let hub = self.clone();
+                self.spawn(Queue::Ingest, async move {
+                    let outcome = hub.change(change).await;
+                    hub.answer(from, id, Answer::Changed(outcome));
+                });
+            }
+            Request::Publish(published) => {
+                let hub = self.clone();
+                self.spawn(Queue::Ingest, async move {
+                    hub.take_published(&published).await;
+                    hub.answer(from, id, Answer::Published);
+                });
+            }
+            Request::Metrics => self.answer(from, id, Answer::Metrics(Box::new(self.snapshot()))),
+        }
+    }
+
+    fn answer(self: &Rc<Self>, to: usize, id: CallId, answer: Answer) {
+        self.post(to, Message::Answer { id, answer, last: true });
+    }
+
+    fn spawn(&self, queue: Queue, future: impl Future<Output = ()> + 'static) {
+        self.queues.spawn(queue, future).detach();
+    }
+
+    /// Sends rows to their shard. The call's one answer is [`Answer::Appended`]: see [`Self::appended`].
+    pub async fn send_rows(
+        self: &Rc<Self>,
+        shard: u32,
+        batch: Box<WriteBatch>,
+        table: Arc<TableSchema>,
+    ) -> Call<Answer> {
+        self.call(self.core_of(shard), 1, Request::Append { shard, batch, table }).await
+    }
+
+    /// Waits until the rows of a [`Self::send_rows`] are durable or refused.
+    pub async fn appended(&self, mut call: Call<Answer>) -> Appended {
+        match call.next().await {
+            Some(Answer::Appended(appended)) => appended,
+            other => unreachable!("BUG: {other:?} is no answer to rows"),
+        }
+    }
+
+    /// Changes the catalog; resolves when the change is durable and visible on every core.
+    pub async fn change(self: &Rc<Self>, change: SchemaChange) -> Outcome {
+        if let Some(meta) = &self.meta {
+            let outcome = meta.change(change);
+            self.spawn(Queue::Ingest, meta.clone().run(Host(self.clone())));
+            return outcome.await;
+        }
+        match self.call(META_CORE, 1, Request::Change(change)).await.next().await {
+            Some(Answer::Changed(outcome)) => outcome,
+            other => unreachable!("BUG: {other:?} is no answer to a change"),
+        }
+    }
+
+    /// The metrics of every core.
+    pub async fn gather_metrics(self: &Rc<Self>) -> Vec<Snapshot> {
+        let mut calls = Vec::new();
+        for core in 0..self.core_count() {
+            calls.push(self.call(core, 1, Request::Metrics).await);
+        }
+        let mut snapshots = Vec::new();
+        for mut call in calls {
+            match call.next().await {
+                Some(Answer::Metrics(snapshot)) => snapshots.push(*snapshot),
+                other => unreachable!("BUG: {other:?} is no answer to a request for metrics"),
+            }
+        }
+        snapshots
+    }
+
+    /// The caches of a database for lines of one dialect, made new when they have outgrown their bound.
+    pub fn database_cache(&self, database: &str, influx: bool) -> Rc<RefCell<DatabaseCache>> {
+        let mut caches = self.caches.borrow_mut();
+        let key = (database.to_owned(), influx);
+        if let Some(cache) = caches.get(&key) {
+            let fits = cache.try_borrow().is_ok_and(|c| c.bytes() <= PARSER_CACHE_BYTES_MAX);
+            if fits {
+                return cache.clone();
+            }
+        }
+        let dialect = if influx { Dialect::Influx } else { Dialect::Cnos };
+        let cache = Rc::new(RefCell::new(DatabaseCache::new(dialect)));
+        caches.insert(key, cache.clone());
+        cache
+    }
+
+    /// Forgets the caches of a database: what they know may no longer hold.
+    pub fn forget_cache(&self, database: &str) {
+        self.caches.borrow_mut().retain(|(name, _), _| name != database);
+    }
+
+    /// Memory for batches, as many as there are shards.
+    pub fn recycled_batches(&self) -> Vec<WriteBatch> {
+        let mut recycled = self.recycled.borrow_mut();
+        let keep = recycled.len().saturating_sub(self.placement.len());
+        recycled.split_off(keep)
+    }
+
+    /// Takes batches back for use again.
+    pub fn recycle(&self, batches: impl IntoIterator<Item = WriteBatch>) {
+        let mut recycled = self.recycled.borrow_mut();
+        for batch in batches {
+            if recycled.len() < RECYCLED_BATCHES_MAX {
+                recycled.push(batch);
+            }
+        }
+    }
+
+    /// Reports the memtables of this core's shards to the admission counters.
+    pub fn report_memory(&self) {
+        for (number, shard) in &self.shards {
+            self.admission.set_memtable(*number, shard.memory().memtable());
+        }
+    }
+
+    fn append(
+        self: &Rc<Self>,
+        from: usize,
+        id: CallId,
+        shard: u32,
+        batch: Box<WriteBatch>,
+        table: &TableSchema,
+    ) {
+        let owned = self.owned(shard).clone();
+        match owned.append(&batch, table) {
+            Err(error) => self.answer(from, id, Answer::Appended(Appended { batch, outcome: Err(error) })),
+            Ok(appended) => {
+                self.admission.set_memtable(shard, owned.memory().memtable());
+                let hub = self.clone();
+                self.spawn(Queue::Ingest, async move {
+                    let outcome = owned.durable(appended.lsn).await.map(|()| appended.new_series);
+                    hub.answer(from, id, Answer::Appended(Appended { batch, outcome }));
+                });
+            }
+        }
+    }
+
+    fn run_fragment(
+        self: &Rc<Self>,
+        from: usize,
+        id: CallId,
+        shard: u32,
+        fragment: Arc<Fragment>,
+        context: QueryContext,
+    ) {
+        let owned = self.owned(shard).clone();
+        let running = Rc::new(RunningFragment {
+            left: Cell::new(PARTIALS_AHEAD_MAX),
+            cancelled: Cell::new(false),
+            waker: RefCell::default(),
+        });
+        self.fragments.borrow_mut().insert((from, id), running.clone());
+        let hub = self.clone();
+        self.spawn(Queue::Query, async move {
+            let outcome = hub.send_partials(from, id, &running, fragment, owned, context, shard).await;
+            hub.fragments.borrow_mut().remove(&(from, id));
+            hub.answer(from, id, Answer::FragmentDone(outcome));
+        });
+    }
+
+    async fn send_partials(
+        self: &Rc<Self>,
+        to: usize,
+        id: CallId,
+        running: &RunningFragment,
+        fragment: Arc<Fragment>,
+        shard: Rc<CoreShard>,
+        context: QueryContext,
+        number: u32,
+    ) -> Result<RunShard, ExecError> {
+        let started = Instant::now();
+        let mut metrics = RunShard { shard: number, ..RunShard::default() };
+        let (reader, counts) = CountedShard::new(shard);
+        let mut run = FragmentRun::new(fragment, reader, context);
+        while let Some(batch) = run.next().await? {
+            if !running.may_send().await {
+                break;
+            }
+            metrics.rows_sent += batch.num_rows() as u64;
+            self.post(to, Message::Answer { id, answer: Answer::Partial(batch), last: false });
+        }
+        let counts = counts.get();
+        (metrics.rows_scanned, metrics.chunks, metrics.elapsed) = (counts.rows, counts.chunks, started.elapsed());
+        Ok(metrics)
+    }
+
+    /// A shard of this core. Every core places shards alike, so a message never goes to the wrong one.
+    fn owned(&self, shard: u32) -> &Rc<CoreShard> {
+        match self.shards.get(&shard) {
+            Some(owned) => owned,
+            None => unreachable!("BUG: shard {shard} does not live on core {}", self.core),
+        }
+    }
+
+    async fn take_published(self: &Rc<Self>, published: &Published) {
+        let before = self.catalog();
+        if published.catalog.version > before.version {
+            *self.catalog.borrow_mut() = published.catalog.clone();
+        }
+        if published.dropped.is_empty() {
+            return;
+        }
+        self.caches.borrow_mut().retain(|(name, _), _| {
+            let tables = |catalog: &Catalog| {
+                catalog.databases.get(name.as_str()).map(|d| d.tables.values().map(|t| t.id).collect::<Vec<_>>())
+            };
+            tables(&before).is_none_or(|ids| !ids.iter().any(|id| published.dropped.contains(id)))
+        });
+        for (number, shard) in &self.shards {
+            for table in &published.dropped {
+                if let Err(error) = shard.drop_table(*table).await {
+                    // The catalog no longer names the table, so at the next start its files are removed.
+                    log::error!("shard {number}: cannot drop the data of table {}: {error}", table.0);
+                }
+            }
+        }
+        self.report_memory();
+    }
+
+    /// Flushes the memtables that have rested for `memtable.flush_idle_s`.
+    pub async fn flush_idle(&self) {
+        let patience = Duration::from_secs(self.config.memtable.flush_idle_s);
+        if patience.is_zero() {
+            return;
+        }
+        for (number, shard) in &self.shards {
+            let (lsn, now) = (shard.lsn(), Instant::now());
+            let since = {
+                let mut idle = self.idle.borrow_mut();
+                let entry = idle.entry(*number).or_insert((lsn, now));
+                if entry.0 != lsn {
+                    *entry = (lsn, now);
+                }
+                entry.1
+            };
+            if now.duration_since(since) >= patience && shard.has_unflushed() {
+                if let Err(error) = shard.flush().await {
+                    log::error!("shard {number}: an idle memtable cannot be flushed: {error}");
+                    // Another try after as long a rest.
+                    self.idle.borrow_mut().insert(*number, (lsn, Instant::now()));
+                }
+                self.report_memory();
+            }
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        for ((number, shard), metrics) in self.shards.iter().zip(&self.shard_metrics) {
+            metrics.update(*number, &shard.stats(), &self.admission);
+        }
+        self.registry.snapshot()
+    }
+}
+
+/// The owning core, as the catalog's owner sees it.
+struct Host(Rc<Hub>);
+
+impl MetaHost for Host {
+    async fn save(&self, catalog: Arc<Catalog>) -> Result<(), String> {
+        let store = self.0.store.clone();
+        crate::ring::blocking(move || store.save(&catalog).map_err(std::io::Error::other))
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    async fn publish(&self, published: Published) {
+        let hub = &self.0;
+        let mut calls = Vec::new();
+        for core in 0..hub.core_count() {
+            calls.push(hub.call(core, 1, Request::Publish(published.clone())).await);
+        }
+        for mut call in calls {
+            call.next().await;
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What one core remembers about one database between requests: the parser's caches and what their slots stand for.
+//!
+//! A slot is a number the parser hands back on every row: a series slot stands for (table, owner shard, series id once
+//! the owner told it), a layout slot for the columns of a table in the order a line has them. Slots are never reused
+//! within a cache; when a table is dropped or the caches have grown past their bound the whole [`DatabaseCache`] is
+//! replaced, and requests that are under way finish on the old one.
+
+use std::sync::Arc;
+
+use std::collections::HashMap;
+use tidewire_protocol::line::{Dialect, LineParser};
+use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, SeriesId, TableSchema};
+
+/// Series without an id yet.
+const UNKNOWN: u32 = u32::MAX;
+
+/// Caches of one database on one core.
+#[derive(Debug)]
+pub struct DatabaseCache {
+    /// The parser, whose caches hold the slots below.
+    pub parser: LineParser,
+    /// What the slots stand for.
+    pub slots: Slots,
+}
+
+/// What slots stand for.
+#[derive(Debug, Default)]
+pub struct Slots {
+    /// By series slot.
+    series: Vec<SeriesEntry>,
+    /// Tag names and values of the series that have no id yet, by series slot.
+    keys: HashMap<u32, Vec<(Box<str>, Box<str>)>>,
+    /// Tables in the order they were met.
+    pub tables: Vec<TableEntry>,
+    /// Index into `tables` by name.
+    names: HashMap<Box<str>, u32>,
+    /// By layout slot.
+    pub layouts: Vec<Layout>,
+}
+
+/// A cached series.
+#[derive(Debug, Clone, Copy)]
+pub struct SeriesEntry {
+    /// Index into [`Slots::tables`].
+    pub table: u32,
+    /// Owner shard.
+    pub owner: u32,
+    /// Its id in the owner, or [`UNKNOWN`].
+    id: u32,
+}
+
+impl SeriesEntry {
+    /// The id, once known.
+    pub fn id(self) -> Option<u32> {
+        (self.id != UNKNOWN).then_some(self.id)
+    }
+}
+
+/// A table the core has met.
+#[derive(Debug)]
+pub struct TableEntry {
+    /// Name as written.
+    pub name: Box<str>,
+    /// The newest schema seen; `None` until the catalog has the table.
+    pub schema: Option<Arc<TableSchema>>,
+}
+
+/// The columns of a line's fields, in the line's order.
+#[derive(Debug)]
+pub struct Layout {
+    /// Index into [`Slots::tables`].
+    pub table: u32,
+    /// The column of each field; `None` where the field is left out.
+    pub fields: Vec<Option<(ColumnId, FieldType)>>,
+}
+
+impl DatabaseCache {
+    /// Empty caches for lines of `dialect`.
+    pub fn new(dialect: Dialect) -> Self {
+        Self { parser: LineParser::new(dialect), slots: Slots::default() }
+    }
+
+    /// Memory held, roughly.
+    pub fn bytes(&self) -> usize {
+        self.parser.cache_bytes() + self.slots.series.len() * size_of::<SeriesEntry>()
+    }
+}
+
+impl Slots {
+    /// The index of table `name`, met now or before.
+    pub fn table_index(&mut self, name: &str) -> u32 {
+        if let Some(index) = self.names.get(name) {
+            return *index;
+        }
+        let index = self.tables.len() as u32;
+        self.tables.push(TableEntry { name: name.into(), schema: None });
+        self.names.insert(name.into(), index);
+        index
+    }
+
+    /// Adds a series and returns its slot.
+    pub fn add_series<'a>(
+        &mut self,
+        table: u32,
+        owner: u32,
+        tags: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> u32 {
+        let slot = self.series.len() as u32;
+        self.series.push(SeriesEntry { table, owner, id: UNKNOWN });
+        self.keys.insert(slot, tags.map(|(name, value)| (name.into(), value.into())).collect());
+        slot
+    }
+
+    /// The series of a slot.
+    #[inline]
+    pub fn series(&self, slot: u32) -> SeriesEntry {
+        self.series[slot as usize]
+    }
+
+    /// Number of series slots.
+    pub fn series_count(&self) -> usize {
+        self.series.len()
+    }
+
+    /// The tags of a series that has no id yet.
+    pub fn tags(&self, slot: u32) -> &[(Box<str>, Box<str>)] {
+        self.keys.get(&slot).map_or(&[], Vec::as_slice)
+    }
+
+    /// Learns a series' id from its owner.
+    pub fn learn(&mut self, slot: u32, id: SeriesId) {
+        self.series[slot as usize].id = id.0;
+        self.keys.remove(&slot);
+    }
+
+    /// The key of the series in `slot`, its tags as columns of `schema` sorted by column; `None` when `schema` lacks
+    /// one of them.
+    pub fn key(&self, slot: u32, schema: &TableSchema) -> Option<Vec<(ColumnId, &[u8])>> {
+        let mut tags = Vec::new();
+        for (name, value) in self.tags(slot) {
+            let column = schema.column(name).filter(|c| c.kind == ColumnKind::Tag)?;
+            tags.push((column.id, value.as_bytes()));
+        }
+        tags.sort_unstable_by_key(|(column, _)| *column);
+        Some(tags)
+    }
+}

@@ -1,0 +1,176 @@
+//! `INSERT … VALUES`: bound rows to batches.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use std::collections::HashMap;
+use tidewire_sql::statement::{FieldValues, Insert};
+use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Strings, Values, WriteBatch};
+use tidewire_storage::schema::ColumnId;
+
+use super::commit::{ShardRows, commit};
+use super::route;
+use super::write::WriteError;
+use crate::hub::Hub;
+
+/// Writes the rows of a bound INSERT; returns their number.
+pub async fn insert(hub: &Rc<Hub>, insert: &Insert) -> Result<u64, WriteError> {
+    let rows = insert.time.len() as u64;
+    commit(hub, split(insert, hub.shard_count())).await?;
+    Ok(rows)
+}
+
+/// The rows by owner shard.
+fn split(insert: &Insert, shards: u32) -> Vec<ShardRows> {
+    let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); shards as usize];
+    for row in 0..insert.time.len() {
+        rows_of[owner(insert, row, shards) as usize].push(row);
+    }
+    rows_of
+        .into_iter()
+        .enumerate()
+        .filter(|(_, rows)| !rows.is_empty())
+        .map(|(shard, rows)| ShardRows { shard: shard as u32, batch: batch(insert, &rows), table: insert.table.clone() })
+        .collect()
+}
+
+fn owner(insert: &Insert, row: usize, shards: u32) -> u32 {
+    let mut tags: Vec<(&str, &str)> = insert
+        .tags
+        .iter()
+        .filter_map(|(id, values)| Some((&*insert.table.column_by_id(*id)?.name, values[row].as_deref()?)))
+        .collect();
+    tags.sort_unstable();
+    route::owner(&insert.table.name, tags, shards)
+}
+
+fn batch(insert: &Insert, rows: &[usize]) -> WriteBatch {
+    let mut batch = WriteBatch { table: Some(insert.table.id), ..WriteBatch::default() };
+    let mut ordinals: HashMap<Vec<(ColumnId, Arc<str>)>, u32> = HashMap::new();
+    for &row in rows {
+        let mut tags: Vec<(ColumnId, Arc<str>)> =
+            insert.tags.iter().filter_map(|(id, values)| Some((*id, values[row].clone()?))).collect();
+        tags.sort_unstable_by_key(|(id, _)| *id);
+        let ordinal = match ordinals.get(&tags) {
+            Some(ordinal) => *ordinal,
+            None => {
+                let ordinal = batch.new_series.push(tags.iter().map(|(id, value)| (*id, value.as_bytes())));
+                ordinals.insert(tags, ordinal);
+                ordinal
+            }
+        };
+        batch.series.push(NEW_SERIES_BIT | ordinal);
+        batch.time.push(insert.time[row]);
+    }
+    for (id, values) in &insert.fields {
+        let (values, present) = column(values, rows);
+        if present.iter().any(|p| *p) {
+            let validity = (!present.iter().all(|p| *p)).then(|| bits(&present));
+            batch.columns.push(BatchColumn { id: *id, values, validity });
+        }
+    }
+    batch
+}
+
+/// The values of `rows`, with placeholders where there is none, and which are present.
+fn column(values: &FieldValues, rows: &[usize]) -> (Values, Vec<bool>) {
+    fn take<T: Copy + Default>(values: &[Option<T>], rows: &[usize]) -> (Vec<T>, Vec<bool>) {
+        rows.iter().map(|&row| (values[row].unwrap_or_default(), values[row].is_some())).unzip()
+    }
+    match values {
+        FieldValues::Int(v) => {
+            let (values, present) = take(v, rows);
+            (Values::Int(values), present)
+        }
+        FieldValues::UInt(v) => {
+            let (values, present) = take(v, rows);
+            (Values::UInt(values), present)
+        }
+        FieldValues::Float(v) => {
+            let (values, present) = take(v, rows);
+            (Values::Float(values), present)
+        }
+        FieldValues::Bool(v) => {
+            let (values, present) = take(v, rows);
+            (Values::Bool(values.into_iter().map(u8::from).collect()), present)
+        }
+        FieldValues::String(v) => {
+            let mut strings = Strings::default();
+            let mut present = Vec::with_capacity(rows.len());
+            for &row in rows {
+                strings.bytes.extend_from_slice(v[row].as_deref().unwrap_or("").as_bytes());
+                strings.ends.push(strings.bytes.len() as u32);
+                present.push(v[row].is_some());
+            }
+            (Values::String(strings), present)
+        }
+    }
+}
+
+fn bits(present: &[bool]) -> Vec<u64> {
+    present
+        .chunks(64)
+        .map(|chunk| chunk.iter().enumerate().fold(0, |word, (bit, set)| word | u64::from(*set) << bit))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidewire_storage::schema::{ColumnKind, ColumnSchema, FieldType, TableId, TableSchema, TimeUnit};
+
+    fn sample() -> Insert {
+        let column = |id: u16, name: &str, kind| ColumnSchema { id: ColumnId(id), name: name.into(), kind };
+        Insert {
+            database: "public".into(),
+            table: Arc::new(TableSchema {
+                id: TableId(3),
+                name: "t".into(),
+                columns: vec![
+                    column(0, "host", ColumnKind::Tag),
+                    column(1, "v", ColumnKind::Field(FieldType::Int)),
+                    column(2, "s", ColumnKind::Field(FieldType::String)),
+                ],
+                time_unit: TimeUnit::Nanosecond,
+                partition_length: 1,
+                next_column: 3,
+            }),
+            time: vec![1, 2, 3],
+            tags: vec![(ColumnId(0), vec![Some("a".into()), None, Some("a".into())])],
+            fields: vec![
+                (ColumnId(1), FieldValues::Int(vec![Some(7), Some(8), None])),
+                (ColumnId(2), FieldValues::String(vec![None, None, Some("x".into())])),
+            ],
+        }
+    }
+
+    #[test]
+    fn one_shard_takes_all_rows_and_each_series_key_travels_once() {
+        let rows = split(&sample(), 1);
+        assert_eq!(rows.len(), 1);
+        let batch = &rows[0].batch;
+        assert_eq!(batch.series, [NEW_SERIES_BIT, NEW_SERIES_BIT | 1, NEW_SERIES_BIT]);
+        assert_eq!(batch.new_series.len(), 2);
+        assert_eq!(batch.new_series.key(0), [0, 0, 1, 0, 0, 0, b'a']);
+        assert_eq!(batch.new_series.key(1), []);
+        assert_eq!(batch.columns[0].values, Values::Int(vec![7, 8, 0]));
+        assert_eq!(batch.columns[0].validity, Some(vec![0b011]));
+        assert_eq!(batch.columns[1].validity, Some(vec![0b100]));
+    }
+
+    #[test]
+    fn rows_go_where_line_protocol_would_put_them() {
+        for shards in [2, 3, 7] {
+            for part in split(&sample(), shards) {
+                for time in part.batch.time {
+                    let expected = if time == 2 {
+                        route::owner("t", [], shards)
+                    } else {
+                        route::owner("t", [("host", "a")], shards)
+                    };
+                    assert_eq!(part.shard, expected);
+                }
+            }
+        }
+    }
+}

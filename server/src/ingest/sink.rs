@@ -1,0 +1,318 @@
+//! Where the parser's rows go: one batch per (owner shard, table), and the questions the parser asks on the way.
+
+use std::sync::Arc;
+
+use tidewire_protocol::line::{
+    Dialect, FieldKind, Flow, Halt, LayoutSlot, LineError, LineReason, RawValue, RowSink, SeriesSlot, SeriesText,
+};
+use tidewire_storage::batch::WriteBatch;
+use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
+
+use super::batch::{BatchBuilder, FinishedBatch};
+use super::cache::{Layout, Slots};
+use super::route;
+use crate::meta::SchemaChange;
+use crate::meta::change::{conflict_text, kind_name};
+
+/// Lines whose refusal is told to an InfluxDB client word for word; the rest are counted. The reply stays small
+/// however many lines are bad.
+const REFUSALS_TOLD_MAX: usize = 100;
+
+/// What a request has collected so far. Lives across the parser's pauses.
+#[derive(Debug)]
+pub struct Collected {
+    /// Builders by table index × shards + owner; grown as tables are met.
+    builders: Vec<Option<BatchBuilder>>,
+    /// Lines that did not parse, in their system's words.
+    pub unparsed: Vec<String>,
+    /// Lines that did not parse.
+    pub unparsed_lines: u64,
+    /// Lines that parsed and do not fit the schema.
+    pub dropped: u64,
+    /// Why the first of them does not fit.
+    pub dropped_reason: Option<String>,
+    /// The change the catalog needs before parsing can go on.
+    pub wanted: Option<SchemaChange>,
+    /// Set when the request as a whole is refused.
+    pub refusal: Option<Refused>,
+    recycled: Vec<WriteBatch>,
+}
+
+/// Why a whole request is refused (CnosDB refuses a request for one bad line).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// A line is not line protocol.
+    Syntax {
+        /// CnosDB's code.
+        code: &'static str,
+        /// CnosDB's words.
+        message: String,
+    },
+    /// A line does not fit the schema.
+    Schema(String),
+    /// The table changed under the request; sent again it will pass.
+    TableChanged,
+}
+
+impl Collected {
+    /// Nothing yet. `recycled` is memory for batches.
+    pub fn new(recycled: Vec<WriteBatch>) -> Self {
+        Self {
+            builders: Vec::new(),
+            unparsed: Vec::new(),
+            unparsed_lines: 0,
+            dropped: 0,
+            dropped_reason: None,
+            wanted: None,
+            refusal: None,
+            recycled,
+        }
+    }
+
+    /// Memory held by the rows.
+    pub fn bytes(&self) -> usize {
+        self.builders.iter().flatten().map(BatchBuilder::bytes).sum()
+    }
+
+    /// Rows collected.
+    pub fn rows(&self) -> usize {
+        self.builders.iter().flatten().map(BatchBuilder::rows).sum()
+    }
+
+    /// The batches with their owner shards, and the memory that was not needed.
+    pub fn finish(self, shards: u32) -> (Vec<(u32, FinishedBatch)>, Vec<WriteBatch>) {
+        let batches = self
+            .builders
+            .into_iter()
+            .enumerate()
+            .filter_map(|(index, builder)| {
+                let builder = builder.filter(|b| b.rows() > 0)?;
+                Some((index as u32 % shards, builder.finish()))
+            })
+            .collect();
+        (batches, self.recycled)
+    }
+}
+
+/// The sink of one request for the length of one `parse` call.
+pub struct RequestSink<'a> {
+    /// The core's caches for this database.
+    pub slots: &'a mut Slots,
+    /// What the request collects.
+    pub collected: &'a mut Collected,
+    /// The newest catalog this core has.
+    pub catalog: &'a Catalog,
+    /// The database.
+    pub database: &'a str,
+    /// Whose rules and words.
+    pub dialect: Dialect,
+    /// Number of shards.
+    pub shards: u32,
+}
+
+fn field_type(kind: FieldKind) -> FieldType {
+    match kind {
+        FieldKind::Int => FieldType::Int,
+        FieldKind::UInt => FieldType::UInt,
+        FieldKind::Float => FieldType::Float,
+        FieldKind::Bool => FieldType::Bool,
+        FieldKind::String => FieldType::String,
+    }
+}
+
+/// InfluxDB's names of field types.
+fn influx_name(kind: ColumnKind) -> &'static str {
+    match kind {
+        ColumnKind::Tag => "tag",
+        ColumnKind::Field(FieldType::Int) => "integer",
+        ColumnKind::Field(FieldType::UInt) => "unsigned",
+        ColumnKind::Field(FieldType::Float) => "float",
+        ColumnKind::Field(FieldType::Bool) => "boolean",
+        ColumnKind::Field(FieldType::String) => "string",
+    }
+}
+
+impl RequestSink<'_> {
+    fn conflict(&self, measurement: &str, column: &str, wanted: ColumnKind, found: ColumnKind) -> Halt {
+        Halt::Reject(match (self.dialect, wanted) {
+            (Dialect::Cnos, _) => conflict_text(column, wanted, found),
+            (Dialect::Influx, ColumnKind::Field(_)) => format!(
+                "field type conflict: input field \"{column}\" on measurement \"{measurement}\" is type {}, already exists as type {}",
+                influx_name(wanted),
+                influx_name(found)
+            ),
+            (Dialect::Influx, ColumnKind::Tag) => format!(
+                "invalid tag key: input tag \"{column}\" on measurement \"{measurement}\" already exists as a field of type {}",
+                influx_name(found)
+            ),
+        })
+    }
+
+    fn reserved_time(&self, measurement: &str, kind: ColumnKind) -> Halt {
+        Halt::Reject(match (self.dialect, kind) {
+            (Dialect::Cnos, _) => {
+                format!("line to batch error: Expected i64 type as time column, found {}", kind_name(kind))
+            }
+            (Dialect::Influx, ColumnKind::Tag) => {
+                format!("invalid tag key: input tag \"time\" on measurement \"{measurement}\" is invalid")
+            }
+            (Dialect::Influx, ColumnKind::Field(_)) => {
+                format!("invalid field name: input field \"time\" on measurement \"{measurement}\" is invalid")
+            }
+        })
+    }
+
+    fn want(&mut self, table: &str, columns: Vec<(String, ColumnKind)>) -> Halt {
+        self.collected.wanted =
+            Some(SchemaChange::EnsureColumns { database: self.database.to_owned(), table: table.to_owned(), columns });
+        Halt::Pause
+    }
+
+    /// Takes over the newest schema of a table; its columns only ever grow while this cache lives.
+    fn refresh(&mut self, table: u32) {
+        let entry = &mut self.slots.tables[table as usize];
+        if let Some(newest) = self.catalog.table(self.database, &entry.name) {
+            entry.schema = Some(newest.clone());
+        }
+    }
+}
+
+impl RowSink for RequestSink<'_> {
+    fn series(&mut self, series: &SeriesText<'_>) -> Result<SeriesSlot, Halt> {
+        let measurement: &str = &series.measurement;
+        let table = self.slots.table_index(measurement);
+        self.refresh(table);
+        if series.tags.iter().any(|(name, _)| name == "time") {
+            return Err(self.reserved_time(measurement, ColumnKind::Tag));
+        }
+        // The table itself is made by `layout`, which knows the fields too.
+        if let Some(schema) = self.slots.tables[table as usize].schema.clone() {
+            let mut missing = Vec::new();
+            for (name, _) in &series.tags {
+                match schema.column(name) {
+                    None => missing.push((name.to_string(), ColumnKind::Tag)),
+                    Some(column) if column.kind == ColumnKind::Tag => {}
+                    Some(column) => return Err(self.conflict(measurement, name, ColumnKind::Tag, column.kind)),
+                }
+            }
+            if !missing.is_empty() {
+                return Err(self.want(measurement, missing));
+            }
+        }
+        let tags = || series.tags.iter().map(|(name, value)| (&**name, &**value));
+        let owner = route::owner(measurement, tags(), self.shards);
+        Ok(SeriesSlot(self.slots.add_series(table, owner, tags())))
+    }
+
+    fn layout(&mut self, series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
+        let table = self.slots.series(series.0).table;
+        self.refresh(table);
+        let entry = &self.slots.tables[table as usize];
+        let name = entry.name.clone();
+        let schema = entry.schema.clone();
+        let mut columns = Vec::with_capacity(fields.len());
+        let mut missing = Vec::new();
+        for (field, kind) in fields {
+            let wanted = ColumnKind::Field(field_type(*kind));
+            if *field == "time" {
+                // InfluxDB leaves a field called time out when the line has others.
+                if self.dialect == Dialect::Influx && fields.len() > 1 {
+                    columns.push(None);
+                    continue;
+                }
+                return Err(self.reserved_time(&name, wanted));
+            }
+            match schema.as_ref().and_then(|s| s.column(field)) {
+                None => missing.push(((*field).to_owned(), wanted)),
+                Some(column) if column.kind == wanted => columns.push(Some((column.id, field_type(*kind)))),
+                Some(column) => return Err(self.conflict(&name, field, wanted, column.kind)),
+            }
+        }
+        if schema.is_none() || !missing.is_empty() {
+            if schema.is_none() {
+                missing.extend(self.slots.tags(series.0).iter().map(|(tag, _)| (tag.to_string(), ColumnKind::Tag)));
+                // One name as tag and field of the line that makes the table.
+                missing.sort_by(|(a, _), (b, _)| a.cmp(b));
+                if let Some(pair) = missing.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                    return Err(self.conflict(&name, &pair[0].0, ColumnKind::Tag, pair[0].1));
+                }
+            }
+            return Err(self.want(&name, missing));
+        }
+        let slot = self.slots.layouts.len() as u32;
+        self.slots.layouts.push(Layout { table, fields: columns });
+        Ok(LayoutSlot(slot))
+    }
+
+    #[inline]
+    fn row(&mut self, series: SeriesSlot, layout: LayoutSlot, time: i64, values: &[RawValue], text: &[u8]) {
+        let Self { slots, collected, shards, .. } = self;
+        let entry = slots.series(series.0);
+        let index = (entry.table * *shards + entry.owner) as usize;
+        if collected.builders.get(index).is_none_or(Option::is_none) {
+            open_builder(collected, slots, index, layout);
+        }
+        let Some(Some(builder)) = collected.builders.get_mut(index) else { return };
+        let id = match entry.id() {
+            Some(id) => id,
+            None => match new_series(builder, slots, series.0) {
+                Some(ordinal) => ordinal,
+                None => {
+                    collected.refusal.get_or_insert(Refused::TableChanged);
+                    return;
+                }
+            },
+        };
+        let fields = &slots.layouts[layout.0 as usize].fields;
+        builder.push(id, time, layout.0, fields, values, text);
+    }
+
+    fn reject(&mut self, error: &LineError<'_>) -> Flow {
+        let collected = &mut *self.collected;
+        match (self.dialect, &error.reason) {
+            (Dialect::Cnos, LineReason::Refused(reason)) => {
+                collected.refusal = Some(Refused::Schema(reason.clone()));
+                Flow::Stop
+            }
+            (Dialect::Cnos, _) => {
+                let (code, message) = error.cnos();
+                collected.refusal = Some(Refused::Syntax { code, message });
+                Flow::Stop
+            }
+            (Dialect::Influx, LineReason::Refused(reason)) => {
+                collected.dropped += 1;
+                collected.dropped_reason.get_or_insert_with(|| reason.clone());
+                Flow::Continue
+            }
+            (Dialect::Influx, _) => {
+                collected.unparsed_lines += 1;
+                if collected.unparsed.len() < REFUSALS_TOLD_MAX {
+                    collected.unparsed.push(error.influx());
+                }
+                Flow::Continue
+            }
+        }
+    }
+}
+
+#[cold]
+fn open_builder(collected: &mut Collected, slots: &Slots, index: usize, layout: LayoutSlot) {
+    if collected.builders.len() <= index {
+        collected.builders.resize_with(index + 1, || None);
+    }
+    let table = slots.layouts[layout.0 as usize].table;
+    let schema = slots.tables[table as usize].schema.clone();
+    assert!(schema.is_some(), "BUG: a row of a table that the catalog lacks");
+    let recycled = collected.recycled.pop().unwrap_or_default();
+    collected.builders[index] = schema.map(|schema| BatchBuilder::new(Arc::clone(&schema), recycled));
+}
+
+/// The batch's value for a series without an id; `None` when the table lacks one of its tags, because a request that
+/// met the series first was refused before the tag became a column.
+#[cold]
+fn new_series(builder: &mut BatchBuilder, slots: &Slots, slot: u32) -> Option<u32> {
+    let schema = slots.tables[slots.series(slot).table as usize].schema.as_ref()?;
+    let key = slots.key(slot, schema)?;
+    builder.table = schema.clone();
+    Some(builder.new_series(slot, |batch| batch.new_series.push(key)))
+}

@@ -1,0 +1,238 @@
+//! A write request from its body to its acknowledgement.
+//!
+//! 1. Body pieces are parsed as they arrive; a line cut by a piece's end is kept and completed by the next.
+//! 2. Where the catalog lacks a table or column, parsing waits for the catalog's owner and goes on at that line.
+//! 3. When the whole body is parsed, credits are taken from all owner shards, then rows go to all of them.
+//! 4. When every shard has made its rows durable the request is acknowledged.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tidewire_protocol::line::{Dialect, Progress, State, TimeRule};
+use tidewire_storage::schema::TimeUnit;
+
+use super::cache::DatabaseCache;
+use super::commit::{ShardRows, commit};
+use super::sink::{Collected, Refused, RequestSink};
+use crate::admission::BuildShare;
+use crate::hub::Hub;
+use crate::meta::SchemaError;
+use crate::net::{Body, BodyError};
+
+/// Unit of the timestamps of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Hours.
+    Hour,
+    /// Minutes.
+    Minute,
+    /// Seconds.
+    Second,
+    /// Milliseconds.
+    Millisecond,
+    /// Microseconds.
+    Microsecond,
+    /// Nanoseconds.
+    Nanosecond,
+}
+
+impl Precision {
+    const fn nanoseconds(self) -> i64 {
+        match self {
+            Self::Hour => 3_600_000_000_000,
+            Self::Minute => 60_000_000_000,
+            Self::Second => 1_000_000_000,
+            Self::Millisecond => 1_000_000,
+            Self::Microsecond => 1_000,
+            Self::Nanosecond => 1,
+        }
+    }
+}
+
+/// A write request without its body.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteRequest<'a> {
+    /// Database, as written.
+    pub database: &'a str,
+    /// Whose rules and words.
+    pub dialect: Dialect,
+    /// Unit of the timestamps.
+    pub precision: Precision,
+}
+
+/// What became of a request whose good rows are durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Rows that are durable.
+    pub rows: u64,
+    /// Lines that did not parse (InfluxDB keeps the others), in its words, bounded in number.
+    pub unparsed: Vec<String>,
+    /// Lines that did not parse.
+    pub unparsed_lines: u64,
+    /// Rows that did not fit the schema.
+    pub dropped: u64,
+    /// Why the first of them did not.
+    pub dropped_reason: Option<String>,
+}
+
+/// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are not acknowledged.)
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// No such database.
+    #[error("database not found: {0:?}")]
+    DatabaseNotFound(String),
+    /// The body could not be received.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// CnosDB: the first bad line, in its words.
+    #[error("{message}")]
+    Syntax {
+        /// CnosDB's code.
+        code: &'static str,
+        /// CnosDB's words.
+        message: String,
+    },
+    /// CnosDB: the first line that does not fit the schema.
+    #[error("{0}")]
+    Schema(String),
+    /// A table was dropped or changed meanwhile; sent again it will pass.
+    #[error("a table changed while it was being written; send the request again")]
+    TableChanged,
+    /// The catalog refused a table or column.
+    #[error(transparent)]
+    Catalog(#[from] SchemaError),
+    /// No credits now.
+    #[error("shard {shard} holds as many rows as it may; try again later")]
+    Overloaded {
+        /// The first shard without credit.
+        shard: u32,
+    },
+    /// This core parses as much as it may.
+    #[error("too many rows are being received; try again later")]
+    TooMuchInFlight,
+    /// Larger than a shard's bound.
+    #[error("the request holds {bytes} bytes of rows for one shard, the bound is {bytes_max}")]
+    TooLarge {
+        /// Bytes for one shard.
+        bytes: u64,
+        /// The bound.
+        bytes_max: u64,
+    },
+    /// A shard could not make its rows durable.
+    #[error(transparent)]
+    Storage(tidewire_storage::Error),
+}
+
+/// The state of a request between pieces of its body.
+struct Writing<'a> {
+    hub: &'a Rc<Hub>,
+    request: WriteRequest<'a>,
+    rule: TimeRule,
+    cache: Rc<RefCell<DatabaseCache>>,
+    collected: Collected,
+    share: BuildShare,
+}
+
+/// Reads, parses and writes a request.
+pub async fn write_lines(hub: &Rc<Hub>, request: WriteRequest<'_>, body: &mut Body) -> Result<Written, WriteError> {
+    let catalog = hub.catalog();
+    let Some(database) = catalog.databases.get(request.database) else {
+        return Err(WriteError::DatabaseNotFound(request.database.to_owned()));
+    };
+    let mut writing = Writing {
+        hub,
+        request,
+        rule: time_rule(request.precision, database.options.precision),
+        cache: hub.database_cache(request.database, request.dialect == Dialect::Influx),
+        collected: Collected::new(hub.recycled_batches()),
+        share: hub.building.share(),
+    };
+    while let Some(piece) = body.chunk().await? {
+        let consumed = writing.parse(piece.bytes, piece.is_last).await?;
+        let left = piece.bytes.len() - consumed;
+        body.keep(left);
+        if !writing.share.set((writing.collected.bytes() + left) as u64) {
+            return Err(WriteError::TooMuchInFlight);
+        }
+    }
+    writing.commit().await
+}
+
+fn time_rule(precision: Precision, unit: TimeUnit) -> TimeRule {
+    let (from, to) = (precision.nanoseconds(), unit.nanoseconds());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64) / to;
+    TimeRule { multiply: (from / to).max(1), divide: (to / from).max(1), now }
+}
+
+impl Writing<'_> {
+    /// Parses complete lines of `text`, waiting for the catalog where it must; returns the bytes consumed.
+    async fn parse(&mut self, text: &[u8], last: bool) -> Result<usize, WriteError> {
+        let mut consumed = 0;
+        loop {
+            let progress = self.parse_some(&text[consumed..], last);
+            consumed += progress.consumed;
+            if let Some(refused) = self.collected.refusal.take() {
+                return Err(match refused {
+                    Refused::Syntax { code, message } => WriteError::Syntax { code, message },
+                    Refused::Schema(text) => WriteError::Schema(text),
+                    Refused::TableChanged => WriteError::TableChanged,
+                });
+            }
+            match progress.state {
+                State::Done | State::NeedMore | State::Stopped => return Ok(consumed),
+                State::Paused => {}
+            }
+            if let Some(change) = self.collected.wanted.take()
+                && let Err(refusal) = self.hub.change(change).await
+            {
+                // The caches may hold a series whose tags never became columns.
+                self.hub.forget_cache(self.request.database);
+                return Err(refusal.into());
+            }
+        }
+    }
+
+    fn parse_some(&mut self, text: &[u8], last: bool) -> Progress {
+        let catalog = self.hub.catalog();
+        let mut cache = self.cache.borrow_mut();
+        let DatabaseCache { parser, slots } = &mut *cache;
+        let mut sink = RequestSink {
+            slots,
+            collected: &mut self.collected,
+            catalog: &catalog,
+            database: self.request.database,
+            dialect: self.request.dialect,
+            shards: self.hub.shard_count(),
+        };
+        parser.begin();
+        parser.parse(text, last, &self.rule, &mut sink)
+    }
+
+    /// Takes credits, sends the rows, waits until all are durable.
+    async fn commit(mut self) -> Result<Written, WriteError> {
+        let written = Written {
+            rows: self.collected.rows() as u64,
+            unparsed: std::mem::take(&mut self.collected.unparsed),
+            unparsed_lines: self.collected.unparsed_lines,
+            dropped: self.collected.dropped,
+            dropped_reason: self.collected.dropped_reason.take(),
+        };
+        let (batches, unused) = self.collected.finish(self.hub.shard_count());
+        self.hub.recycle(unused);
+        let mut slots = Vec::with_capacity(batches.len());
+        let mut rows = Vec::with_capacity(batches.len());
+        for (shard, finished) in batches {
+            slots.push(finished.slots);
+            rows.push(ShardRows { shard, batch: finished.batch, table: finished.table });
+        }
+        let new_series = commit(self.hub, rows).await?;
+        let mut cache = self.cache.borrow_mut();
+        for (slots, ids) in slots.into_iter().zip(new_series) {
+            for (slot, id) in slots.into_iter().zip(ids) {
+                cache.slots.learn(slot, id);
+            }
+        }
+        Ok(written)
+    }
+}

@@ -1,0 +1,15 @@
+//! The catalog of databases and tables: one core owns it, persists it and hands immutable snapshots to the others.
+//!
+//! Guarantee: a change is durable before anybody sees it, changes are applied in one order, and an id once given to a
+//! table or column never means anything else.
+//!
+//! How: [`change::apply`] decides purely (old catalog + change → new catalog or refusal), [`store::CatalogStore`]
+//! keeps the newest catalog in one file that is replaced atomically, [`owner::MetaOwner`] queues changes, persists
+//! those that arrived together with one write, and publishes.
+
+pub mod change;
+pub mod owner;
+pub mod store;
+
+pub use change::{SchemaChange, SchemaError};
+pub use owner::{MetaOwner, Published};

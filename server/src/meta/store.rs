@@ -1,0 +1,150 @@
+//! The catalog's file: one JSON document with a format number and a checksum, replaced atomically.
+//!
+//! Written to a temporary name, synced, renamed over the old one, folder synced: after a crash at any moment the file
+//! holds the catalog before or after the change. JSON, because it is small, rarely written, and an operator in trouble
+//! can read it.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tidewire_storage::schema::Catalog;
+
+use super::change;
+
+/// Version of the file's layout.
+const FORMAT: u32 = 1;
+
+/// Where the catalog is kept.
+#[derive(Debug, Clone)]
+pub struct CatalogStore {
+    folder: PathBuf,
+}
+
+/// The file's content. `catalog` is JSON text of its own so that the checksum covers exactly its bytes.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    format: u32,
+    crc32c: u32,
+    catalog: String,
+}
+
+/// Why the catalog cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The file is not what was written.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not hold.
+        reason: String,
+    },
+}
+
+impl CatalogStore {
+    /// A store in `folder`, which is made if it is missing.
+    pub fn new(folder: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(folder).map_err(|source| io("make folder", folder, source))?;
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("catalog.json")
+    }
+
+    /// The saved catalog, or the one of a new data directory.
+    pub fn load(&self) -> Result<Catalog, StoreError> {
+        let path = self.path();
+        let mut text = String::new();
+        match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(change::initial()),
+            Err(error) => return Err(io("open", &path, error)),
+            Ok(mut file) => file.read_to_string(&mut text).map_err(|source| io("read", &path, source))?,
+        };
+        let damaged = |reason: String| StoreError::Damaged { path: path.clone(), reason };
+        let document: Document = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+        if document.format != FORMAT {
+            return Err(damaged(format!("format {} is not {FORMAT}, which this build reads", document.format)));
+        }
+        let found = crc32c::crc32c(document.catalog.as_bytes());
+        if found != document.crc32c {
+            return Err(damaged(format!("checksum {found:08x} is not {:08x}", document.crc32c)));
+        }
+        serde_json::from_str(&document.catalog).map_err(|error| damaged(error.to_string()))
+    }
+
+    /// Makes `catalog` the saved one. Blocks; call it away from a shard's executor.
+    pub fn save(&self, catalog: &Catalog) -> Result<(), StoreError> {
+        let path = self.path();
+        let text = serde_json::to_string(catalog)
+            .map_err(|error| io("encode", &path, std::io::Error::other(error)))?;
+        let document = Document { format: FORMAT, crc32c: crc32c::crc32c(text.as_bytes()), catalog: text };
+        let bytes = serde_json::to_vec(&document)
+            .map_err(|error| io("encode", &path, std::io::Error::other(error)))?;
+        let temporary = self.folder.join("catalog.json.tmp");
+        let mut file = File::create(&temporary).map_err(|source| io("create", &temporary, source))?;
+        file.write_all(&bytes).map_err(|source| io("write", &temporary, source))?;
+        file.sync_all().map_err(|source| io("sync", &temporary, source))?;
+        std::fs::rename(&temporary, &path).map_err(|source| io("rename to", &path, source))?;
+        let folder = File::open(&self.folder).map_err(|source| io("open", &self.folder, source))?;
+        folder.sync_all().map_err(|source| io("sync", &self.folder, source))
+    }
+}
+
+fn io(operation: &'static str, path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Io { operation, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::meta::change::{SchemaChange, apply};
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("tidewire-catalog-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        folder
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = folder("round-trip");
+        let store = CatalogStore::new(&folder).unwrap();
+        let first = store.load().unwrap();
+        assert_eq!(first, change::initial());
+        let change = SchemaChange::EnsureColumns {
+            database: "public".into(),
+            table: "weird \"name\"".into(),
+            columns: vec![("h".into(), tidewire_storage::schema::ColumnKind::Tag)],
+        };
+        let second = apply(&first, &change).unwrap().catalog.unwrap();
+        store.save(&second).unwrap();
+        assert_eq!(CatalogStore::new(&folder).unwrap().load().unwrap(), second);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_flipped_byte_is_damage_with_the_path() {
+        let folder = folder("damage");
+        let store = CatalogStore::new(&folder).unwrap();
+        store.save(&change::initial()).unwrap();
+        let path = store.path();
+        let text = std::fs::read_to_string(&path).unwrap().replace("public", "publik");
+        std::fs::write(&path, text).unwrap();
+        let error = store.load().unwrap_err().to_string();
+        assert!(error.contains("catalog.json is damaged: checksum"), "{error}");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

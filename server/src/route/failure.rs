@@ -1,0 +1,139 @@
+//! How a failure is told: CnosDB's routes answer `{"error_code","error_message"}`, InfluxDB's `{"error"}`.
+//!
+//! Which status a failure has is decided here, for both systems, in one place each.
+
+use serde_json::json;
+use tidewire_protocol::encode::influx::write_error;
+use tidewire_sql::exec::ExecError;
+
+use crate::ingest::write::WriteError;
+use crate::meta::SchemaError;
+use crate::net::BodyError;
+
+
+/// A reply that says what went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// HTTP status.
+    pub status: u16,
+    /// JSON, or empty.
+    pub body: String,
+    /// Text for InfluxDB's `X-Influxdb-Error` header; empty on CnosDB's routes.
+    pub influx_error: String,
+    /// Seconds for `Retry-After`, when trying again later makes sense.
+    pub retry_after_s: Option<u32>,
+}
+
+/// How long a client that met a full shard should wait: a flush of one memtable takes well under a second.
+const RETRY_AFTER_S: u32 = 1;
+
+/// CnosDB's form.
+pub fn cnos(status: u16, code: &str, message: &str) -> Failure {
+    Failure {
+        status,
+        body: json!({ "error_code": code, "error_message": message }).to_string(),
+        influx_error: String::new(),
+        retry_after_s: (status == 429 || status == 503).then_some(RETRY_AFTER_S),
+    }
+}
+
+/// InfluxDB's form: JSON as Go writes it, a newline behind.
+pub fn influx(status: u16, message: &str) -> Failure {
+    let mut body = Vec::new();
+    write_error(&mut body, message, false);
+    Failure {
+        status,
+        body: String::from_utf8_lossy(&body).into_owned(),
+        influx_error: message.to_owned(),
+        retry_after_s: (status == 429 || status == 503).then_some(RETRY_AFTER_S),
+    }
+}
+
+/// A failed write on CnosDB's routes.
+pub fn cnos_write(error: &WriteError) -> Failure {
+    let message = error.to_string();
+    match error {
+        WriteError::DatabaseNotFound(name) => cnos(422, "030017", &format!("Database not found: {name:?}")),
+        WriteError::Body(body) => cnos_body(body),
+        WriteError::Syntax { code, message } => cnos(422, code, message),
+        WriteError::Schema(_) => cnos(422, "050014", &message),
+        WriteError::TableChanged => cnos(503, "050014", &message),
+        WriteError::Catalog(refusal) => cnos(catalog_status(refusal), refusal.code(), &message),
+        WriteError::Overloaded { .. } | WriteError::TooMuchInFlight => cnos(429, "050033", &message),
+        WriteError::TooLarge { .. } => cnos(413, "050033", &message),
+        WriteError::Storage(_) => cnos(500, "050014", &message),
+    }
+}
+
+/// A failed write on InfluxDB's routes.
+pub fn influx_write(error: &WriteError) -> Failure {
+    let message = error.to_string();
+    match error {
+        WriteError::DatabaseNotFound(_) => influx(404, &message),
+        WriteError::Body(body) => influx_body(body),
+        WriteError::TooLarge { .. } => influx(413, &message),
+        WriteError::Syntax { .. } | WriteError::Schema(_) => influx(400, &message),
+        WriteError::TableChanged => influx(503, &message),
+        WriteError::Catalog(SchemaError::DatabaseNotFound(name)) => {
+            influx(404, &format!("database not found: {name:?}"))
+        }
+        WriteError::Catalog(SchemaError::NotSaved(_)) | WriteError::Storage(_) => influx(500, &message),
+        WriteError::Catalog(_) => influx(400, &format!("partial write: {message} dropped=0")),
+        WriteError::Overloaded { .. } | WriteError::TooMuchInFlight => influx(429, &message),
+    }
+}
+
+/// A body that could not be received, on CnosDB's routes.
+pub fn cnos_body(error: &BodyError) -> Failure {
+    cnos(error.status(), "040013", &error.to_string())
+}
+
+/// A body that could not be received, on InfluxDB's routes.
+pub fn influx_body(error: &BodyError) -> Failure {
+    influx(error.status(), &error.to_string())
+}
+
+/// A refused schema change on CnosDB's routes.
+pub fn cnos_schema(refusal: &SchemaError) -> Failure {
+    cnos(catalog_status(refusal), refusal.code(), &refusal.to_string())
+}
+
+/// A query that failed while it ran.
+pub fn exec(error: &ExecError) -> Failure {
+    let status = match error {
+        ExecError::Timeout { .. } | ExecError::Storage(_) | ExecError::Internal(_) => 500,
+        _ => 422,
+    };
+    cnos(status, error.code(), &error.to_string())
+}
+
+/// The status of a refused schema change on CnosDB's routes.
+fn catalog_status(refusal: &SchemaError) -> u16 {
+    match refusal {
+        SchemaError::NotSaved(_) => 500,
+        _ => 422,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_have_the_keys_and_escapes_of_their_system() {
+        let failure = cnos(422, "030017", "Database not found: \"x\"");
+        assert_eq!(failure.body, r#"{"error_code":"030017","error_message":"Database not found: \"x\""}"#);
+        let failure = influx(400, "unable to parse 'a<b>&': missing fields");
+        assert_eq!(failure.body, "{\"error\":\"unable to parse 'a\\u003cb\\u003e\\u0026': missing fields\"}\n");
+        assert_eq!(failure.influx_error, "unable to parse 'a<b>&': missing fields");
+    }
+
+    #[test]
+    fn an_overloaded_shard_is_429_with_retry_after_on_both() {
+        let error = WriteError::Overloaded { shard: 3 };
+        for failure in [cnos_write(&error), influx_write(&error)] {
+            assert_eq!((failure.status, failure.retry_after_s), (429, Some(1)));
+            assert!(failure.body.contains("shard 3"), "{}", failure.body);
+        }
+    }
+}

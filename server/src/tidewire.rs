@@ -1,0 +1,173 @@
+//! The server itself: what each core builds from the parts, runs, and closes.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::schema::{Catalog, TableId};
+use tidewire_storage::wal::WalSync;
+
+use crate::admission::Admission;
+use crate::config;
+use crate::hub::{CoreShard, Hub, HubParts};
+use crate::mesh::Inbox;
+use crate::message::Message;
+use crate::meta::store::CatalogStore;
+use crate::net::{Reply, Request, Service};
+use crate::ring::{self, Queue};
+use crate::route::Router;
+use crate::shard::{App, CoreContext};
+
+/// How often a core reports its memtables to the admission counters and looks for idle ones.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What all cores share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    admission: OnceLock<Arc<Admission>>,
+}
+
+/// One core of the server.
+pub struct Tidewire {
+    hub: Rc<Hub>,
+    router: Router,
+    tasks: Vec<ring::Task<()>>,
+}
+
+impl Service for Tidewire {
+    async fn call(&self, request: Request<'_>, reply: &mut Reply) {
+        self.router.call(request, reply).await;
+    }
+
+    fn refuse(&self, path: &str, status: u16, reason: &str, reply: &mut Reply) {
+        self.router.refuse(path, status, reason, reply);
+    }
+}
+
+impl App for Tidewire {
+    type Message = Message;
+    type Shared = Shared;
+
+    async fn start(
+        context: CoreContext<Message>,
+        inbox: Inbox<Message>,
+        shared: Arc<Shared>,
+    ) -> Result<Rc<Self>, String> {
+        let CoreContext { core, cores, shards, config, data_dir, disk, queues, mesh, registry, drain: _ } = context;
+        let store = CatalogStore::new(&data_dir.root().join("meta")).map_err(|e| e.to_string())?;
+        let catalog = Arc::new(store.load().map_err(|e| e.to_string())?);
+        let shard_count = data_dir.shards();
+        let admission = shared
+            .admission
+            .get_or_init(|| Arc::new(Admission::new(shard_count, config.admission.bytes_max / shard_count as u64)))
+            .clone();
+        let mut owned = BTreeMap::new();
+        let mut wal_tasks = Vec::new();
+        for number in shards {
+            let folder = data_dir.root().join(format!("shard-{number:03}"));
+            let shard = open_shard(disk.clone(), folder, number as u32, shard_count as u64, &config, &catalog).await?;
+            wal_tasks.push((number, shard.clone()));
+            owned.insert(number as u32, shard);
+        }
+        let placement = (0..shard_count).map(|shard| crate::placement::core_of_shard(shard, cores)).collect();
+        let hub = Hub::new(HubParts {
+            core,
+            placement,
+            shards: owned,
+            catalog,
+            store,
+            mesh,
+            admission,
+            queues,
+            config,
+            registry: registry.clone(),
+        });
+        let mut tasks = Vec::new();
+        for (number, shard) in wal_tasks {
+            let log = shard.clone();
+            tasks.push(queues.spawn(Queue::Ingest, async move {
+                if let Err(error) = log.run_wal().await {
+                    log::error!("shard {number}: the log writer ended: {error}");
+                }
+            }));
+            tasks.push(queues.spawn(Queue::Maintenance, async move {
+                if let Err(error) = shard.run_flush().await {
+                    log::error!("shard {number}: the flusher ended: {error}");
+                }
+            }));
+        }
+        tasks.push(queues.spawn(Queue::Ingest, receive(hub.clone(), inbox)));
+        tasks.push(queues.spawn(Queue::Maintenance, keep_time(hub.clone())));
+        let router = Router::new(hub.clone(), &registry);
+        Ok(Rc::new(Self { hub, router, tasks }))
+    }
+
+    async fn close(self: Rc<Self>) -> Result<(), String> {
+        let mut outcome = Ok(());
+        for (number, shard) in self.hub.shards() {
+            if let Err(error) = shard.close().await {
+                outcome = Err(format!("shard {number} did not close: {error}"));
+            }
+        }
+        outcome
+    }
+}
+
+async fn open_shard(
+    disk: crate::ring::GlommioDisk,
+    folder: PathBuf,
+    number: u32,
+    shard_count: u64,
+    config: &config::Config,
+    catalog: &Catalog,
+) -> Result<Rc<CoreShard>, String> {
+    let live = |table: TableId| catalog.databases.values().any(|d| d.tables.values().any(|t| t.id == table));
+    let shard_config = ShardConfig {
+        wal_sync: match config.wal.sync {
+            config::WalSync::Always => WalSync::Always,
+            config::WalSync::Interval => WalSync::Interval,
+            config::WalSync::Off => WalSync::Off,
+        },
+        wal_file_bytes: config.wal.file_bytes,
+        flush_bytes: config.memtable.flush_bytes,
+        memtable_bytes_max: config.memtable.bytes_max,
+        cache_bytes_max: config.cache.bytes_max / shard_count,
+        ..ShardConfig::new(number)
+    };
+    let started = Instant::now();
+    let (shard, recovery) = Shard::open(disk, &folder, shard_config, &live)
+        .await
+        .map_err(|error| format!("shard {number} cannot be opened: {error}"))?;
+    log::info!("shard {number}: {recovery:?} in {:?}", started.elapsed());
+    Ok(shard)
+}
+
+/// Empties the inbox: the one task of a core that handles messages. It waits for nothing but messages.
+async fn receive(hub: Rc<Hub>, mut inbox: Inbox<Message>) {
+    loop {
+        let (from, message) = inbox.next().await;
+        hub.handle(from, message);
+    }
+}
+
+/// What happens by the clock: admission counters, interval syncs, flushes of idle memtables.
+async fn keep_time(hub: Rc<Hub>) {
+    let interval = Duration::from_millis(hub.config.wal.interval_ms);
+    let mut synced = Instant::now();
+    loop {
+        ring::sleep(TICK).await;
+        hub.report_memory();
+        if hub.config.wal.sync == config::WalSync::Interval && synced.elapsed() >= interval {
+            synced = Instant::now();
+            for (number, shard) in hub.shards() {
+                if let Err(error) = shard.sync_wal().await {
+                    log::error!("shard {number}: the log cannot be synced: {error}");
+                }
+            }
+        }
+        hub.flush_idle().await;
+    }
+}

@@ -1,0 +1,183 @@
+//! A real server process on a port of its own, and a client that shows replies as they came.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A running server; stopped, and its folder removed, when dropped.
+pub struct Server {
+    process: Child,
+    pub address: String,
+    folder: PathBuf,
+    owns_folder: bool,
+}
+
+/// A reply: status line, headers as sent, body without its framing.
+#[derive(Debug, Clone)]
+pub struct Response {
+    pub status_line: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn status(&self) -> u16 {
+        self.status_line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line")
+    }
+}
+
+/// A folder under the system's temporary one, empty.
+pub fn fresh_folder() -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("tidewire-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let folder = std::env::temp_dir().join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    folder
+}
+
+impl Server {
+    /// Starts a server of two shards in a folder of its own.
+    pub fn start() -> Self {
+        Self::start_in(&fresh_folder(), true, &[])
+    }
+
+    /// Starts a server in `folder` with more variables of the environment.
+    pub fn start_in(folder: &Path, owns_folder: bool, variables: &[(&str, &str)]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_tidewire"))
+            .arg("--data-dir")
+            .arg(folder)
+            .args(["--listen", "127.0.0.1:0", "--cores", "2"])
+            .envs(variables.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the server starts");
+        let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
+        let address = loop {
+            let line = lines.next().expect("the server prints its address before it ends").expect("UTF-8");
+            if let Some(at) = line.find("http://127.0.0.1:") {
+                let rest = &line[at + "http://".len()..];
+                let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(rest.len());
+                break rest[..end].to_owned();
+            }
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { process, address, folder: folder.to_owned(), owns_folder }
+    }
+
+    /// Ends the server as an operator does; panics unless it exits with 0.
+    pub fn terminate(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the server runs");
+        let status = self.process.wait().expect("the server ends");
+        assert!(status.success(), "{status}");
+    }
+
+    /// Ends the server as a crash does.
+    pub fn kill(mut self) {
+        self.process.kill().expect("the server runs");
+        self.process.wait().expect("the server ends");
+    }
+
+    /// Sends a request and reads its reply.
+    pub fn request(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        let mut client = Client::connect(&self.address);
+        client.send(method, target, headers, body);
+        client.read(method == "HEAD")
+    }
+
+    /// Runs SQL in a database, wants CSV.
+    pub fn sql(&self, database: &str, text: &str) -> Response {
+        self.request("POST", &format!("/api/v1/sql?db={database}"), &[("Accept", "application/csv")], text.as_bytes())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if self.owns_folder {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// One connection.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("the server accepts");
+        // Only so that a fault ends the test instead of hanging it.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
+        Self { stream: BufReader::new(stream) }
+    }
+
+    pub fn send(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if method == "POST" {
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        head.push_str("\r\n");
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(body);
+        self.stream.get_mut().write_all(&bytes).expect("the request is sent");
+    }
+
+    pub fn read(&mut self, bodiless: bool) -> Response {
+        let mut line = || {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).expect("a line of the reply's head");
+            assert!(line.ends_with("\r\n"), "the reply breaks off: {line:?}");
+            line.truncate(line.len() - 2);
+            line
+        };
+        let status_line = line();
+        let mut headers = Vec::new();
+        loop {
+            let text = line();
+            if text.is_empty() {
+                break;
+            }
+            let (name, value) = text.split_once(": ").expect("name: value");
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        let mut response = Response { status_line, headers, body: Vec::new() };
+        if bodiless || response.status() == 204 {
+            return response;
+        }
+        if response.header("transfer-encoding") == Some("chunked") {
+            loop {
+                let mut size = String::new();
+                self.stream.read_line(&mut size).expect("a chunk's size");
+                let size = usize::from_str_radix(size.trim(), 16).expect("a size in hex");
+                let mut chunk = vec![0; size + 2];
+                self.stream.read_exact(&mut chunk).expect("a chunk");
+                if size == 0 {
+                    return response;
+                }
+                response.body.extend_from_slice(&chunk[..size]);
+            }
+        }
+        let length = response.header("content-length").expect("a length").parse().expect("a number");
+        response.body = vec![0; length];
+        self.stream.read_exact(&mut response.body).expect("the body");
+        response
+    }
+}
