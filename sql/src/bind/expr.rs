@@ -425,10 +425,13 @@ impl ExprBinder<'_> {
         let Some(calls) = self.calls.take() else {
             return Err(SqlError::planning(format!("Aggregate function '{name}' is not allowed in {}", self.clause)));
         };
-        // With `calls` taken, an aggregate inside the arguments is an error.
+        // With `calls` taken, an aggregate inside the arguments is an error. Names in there are the input's: the alias
+        // in `sum(i) AS i … HAVING sum(i) > 1` stands for the aggregate itself.
         let clause = std::mem::replace(&mut self.clause, "the arguments of an aggregate");
+        let aliases_first = std::mem::replace(&mut self.aliases_first, false);
         let call = self.aggregate_call(aggregate, name, function);
         self.clause = clause;
+        self.aliases_first = aliases_first;
         let result = call.map(|call| {
             let data_type = call.data_type.clone();
             let at = calls.calls.iter().position(|known| *known == call).unwrap_or_else(|| {
