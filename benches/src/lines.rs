@@ -96,10 +96,8 @@ fn fields(shape: Shape, rng: &mut fastrand::Rng, out: &mut String) {
     // Writing into a String cannot fail.
     if shape == Shape::Escaped {
         let code = rng.u16(..600);
-        let _ = write!(
-            out,
-            r#" message="GET \"/path/{code}\" took a while, C:\\temp",level="warn",status\ code={code}i"#
-        );
+        let _ =
+            write!(out, r#" message="GET \"/path/{code}\" took a while, C:\\temp",level="warn",status\ code={code}i"#);
         return;
     }
     for (index, name) in FIELDS.iter().enumerate() {

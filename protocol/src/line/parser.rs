@@ -99,6 +99,12 @@ impl LineParser {
         self.previous = NONE;
     }
 
+    /// Makes all keys collide in the hash tables.
+    #[cfg(test)]
+    pub(super) fn collide_keys(&mut self) {
+        self.cache.collide();
+    }
+
     /// Memory that the caches hold.
     pub fn cache_bytes(&self) -> usize {
         self.cache.bytes()

@@ -1,5 +1,6 @@
 //! Tests of the parsers against each other and against what the two systems were seen to do.
 
+mod equality;
 mod recorder;
 mod rules;
 
