@@ -39,10 +39,11 @@ impl Word {
         others.trailing_zeros() / 8
     }
 
-    /// The byte at `index`, 0 behind the end.
+    /// The byte at `index`, which is less than 8.
     #[inline(always)]
     pub(crate) fn byte(self, index: u32) -> u8 {
-        self.0.checked_shr(index * 8).unwrap_or(0) as u8
+        debug_assert!(index < 8);
+        (self.0 >> (index * 8 & 63)) as u8
     }
 
     /// The word without the byte at `index`, which is less than 8; a zero byte comes in at the end.

@@ -31,6 +31,13 @@ impl Split {
     /// Offset of the newline that ends the line, or `None` when `line`, which goes on to the end of the text, has
     /// none; then the next call must bring the same bytes and more.
     pub(super) fn end(&mut self, dialect: Dialect, line: &[u8]) -> Option<usize> {
+        // A line without quotes and backslashes ends at its first newline.
+        if self.is_fresh()
+            && let Some(first) = memchr::memchr3(b'\n', b'"', b'\\', line)
+            && line.get(first) == Some(&b'\n')
+        {
+            return Some(first);
+        }
         let mut at = self.read;
         while let Some(&byte) = line.get(at) {
             match byte {

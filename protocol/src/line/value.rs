@@ -60,34 +60,24 @@ impl Place<'_> {
     fn int(self) -> Found {
         let negative = self.first() == b'-';
         let offset = self.offset + usize::from(negative);
-        let (value, end) = self.whole(offset, b'i')?;
-        let value = if negative { value.wrapping_neg() } else { value };
-        // Zero aside, a value with the wrong sign has overflowed.
-        if value != 0 && (value.cast_signed() < 0) != negative { None } else { Some((value, end)) }
+        let word = self.word(offset);
+        let count = word.digits();
+        if (1..8).contains(&count) && word.byte(count) == b'i' {
+            let value = word.number(count);
+            let value = if negative { value.wrapping_neg() } else { value };
+            return Some((value, self.start + offset + count as usize + 1));
+        }
+        long_int(self.text, self.start + offset, negative)
     }
 
     #[inline(always)]
     fn uint(self) -> Found {
-        self.whole(self.offset, b'u')
-    }
-
-    /// Digits and `suffix`.
-    #[inline(always)]
-    fn whole(self, offset: usize, suffix: u8) -> Found {
-        let word = self.word(offset);
+        let word = self.word(self.offset);
         let count = word.digits();
-        if (1..8).contains(&count) && word.byte(count) == suffix {
-            return Some((word.number(count), self.start + offset + count as usize + 1));
+        if (1..8).contains(&count) && word.byte(count) == b'u' {
+            return Some((word.number(count), self.start + self.offset + count as usize + 1));
         }
-        self.long_whole(offset, suffix)
-    }
-
-    #[inline(never)]
-    fn long_whole(self, offset: usize, suffix: u8) -> Found {
-        let start = self.start + offset;
-        let digits = digits::read(self.text, start, 0, 0)?;
-        let end = start + digits.count as usize;
-        (digits.count > 0 && self.text.get(end) == Some(&suffix)).then_some((digits.value, end + 1))
+        long_whole(self.text, self.start + self.offset, b'u')
     }
 
     #[inline(always)]
@@ -96,67 +86,26 @@ impl Place<'_> {
         let offset = self.offset + usize::from(negative);
         let word = self.word(offset);
         let whole = word.digits();
-        if !(1..8).contains(&whole) {
-            return self.long_float(dialect, offset, negative);
+        if (1..8).contains(&whole) {
+            let after = word.byte(whole);
+            let start = self.start + offset;
+            if after == b'.' {
+                // Without its point, a number of up to six digits lies in the word together with the byte behind it.
+                let joined = word.without(whole);
+                let count = joined.digits();
+                if count < 7 && count > whole && is_separator(joined.byte(count)) {
+                    let value = decimal::divide_small(joined.number(count), count - whole);
+                    return Some((with_sign(value, negative), start + count as usize + 1));
+                }
+                let found = fraction(self.text, start + whole as usize + 1, word.number(whole), whole, negative);
+                if found.is_some() {
+                    return found;
+                }
+            } else if is_separator(after) {
+                return Some((with_sign(word.number(whole) as f64, negative), start + whole as usize));
+            }
         }
-        if word.byte(whole) != b'.' {
-            return if is_separator(word.byte(whole)) {
-                let bits = with_sign(word.number(whole) as f64, negative);
-                Some((bits, self.start + offset + whole as usize))
-            } else {
-                self.odd_float(dialect)
-            };
-        }
-        // Without its point, a number of up to six digits lies in the word together with the byte behind it.
-        let joined = word.without(whole);
-        let count = joined.digits();
-        if count < 7 && count > whole && is_separator(joined.byte(count)) {
-            let value = decimal::divide_small(joined.number(count), count - whole);
-            return Some((with_sign(value, negative), self.start + offset + count as usize + 1));
-        }
-        self.fraction(dialect, self.start + offset + whole as usize + 1, word.number(whole), whole, negative)
-    }
-
-    /// Eight digits or more before the point, or none.
-    #[inline(never)]
-    fn long_float(self, dialect: Dialect, offset: usize, negative: bool) -> Found {
-        let start = self.start + offset;
-        let Some(digits) = digits::read(self.text, start, 0, 0).filter(|digits| digits.count > 0) else {
-            return self.odd_float(dialect);
-        };
-        let end = start + digits.count as usize;
-        match self.text.get(end) {
-            Some(b'.') => self.fraction(dialect, end + 1, digits.value, digits.count, negative),
-            Some(&byte) if is_separator(byte) => Some((with_sign(digits.value as f64, negative), end)),
-            _ => self.odd_float(dialect),
-        }
-    }
-
-    /// The digits behind the point, which stand at `start`; before it were `whole`, `count` digits.
-    #[inline(always)]
-    fn fraction(self, dialect: Dialect, start: usize, whole: u64, count: u32, negative: bool) -> Found {
-        let Some(digits) = digits::read(self.text, start, whole, count) else { return self.odd_float(dialect) };
-        let end = start + (digits.count - count) as usize;
-        let ends = self.text.get(end).is_some_and(|&byte| is_separator(byte));
-        match decimal::divide(digits.value, digits.count - count) {
-            Some(value) if ends => Some((with_sign(value, negative), end)),
-            _ => self.odd_float(dialect),
-        }
-    }
-
-    /// Exponents, very many digits, values on the edge of rounding.
-    #[inline(never)]
-    fn odd_float(self, dialect: Dialect) -> Found {
-        let start = self.start + self.offset;
-        let rest = self.text.get(start..)?;
-        let len = rest.iter().position(|&byte| is_separator(byte))?;
-        let token = rest.get(..len)?;
-        let (kind, bits) = match dialect {
-            Dialect::Influx => number::influx_number(token).ok()?,
-            Dialect::Cnos if matches!(token.first(), Some(b'0'..=b'9' | b'+' | b'-')) => number::cnos_number(token)?,
-            Dialect::Cnos => return None,
-        };
-        (kind == FieldKind::Float).then_some((bits, start + len))
+        odd_float(dialect, self.text, self.start + self.offset)
     }
 
     #[inline(always)]
@@ -195,6 +144,49 @@ impl Place<'_> {
         }
         Some((RawValue::string(offset, close, escaped).0, start + close + 1))
     }
+}
+
+/// An integer of any length, without its sign.
+#[inline(never)]
+fn long_int(text: &[u8], start: usize, negative: bool) -> Found {
+    let (value, end) = long_whole(text, start, b'i')?;
+    let value = if negative { value.wrapping_neg() } else { value };
+    // Zero aside, a value with the wrong sign has overflowed.
+    (value == 0 || (value.cast_signed() < 0) == negative).then_some((value, end))
+}
+
+/// Digits and `suffix`.
+#[inline(never)]
+fn long_whole(text: &[u8], start: usize, suffix: u8) -> Found {
+    let digits = digits::read(text, start, 0, 0)?;
+    let end = start + digits.count as usize;
+    (digits.count > 0 && text.get(end) == Some(&suffix)).then_some((digits.value, end + 1))
+}
+
+/// A float of up to 19 digits whose digits behind the point stand at `start`; before it were `whole`, `count` digits.
+#[inline(always)]
+fn fraction(text: &[u8], start: usize, whole: u64, count: u32, negative: bool) -> Found {
+    let digits = digits::read(text, start, whole, count)?;
+    let end = start + (digits.count - count) as usize;
+    if !is_separator(*text.get(end)?) {
+        return None;
+    }
+    let value = decimal::divide(digits.value, digits.count - count)?;
+    Some((with_sign(value, negative), end))
+}
+
+/// Any other float at `start`: with an exponent, with many digits, on the edge of rounding.
+#[inline(never)]
+fn odd_float(dialect: Dialect, text: &[u8], start: usize) -> Found {
+    let rest = text.get(start..)?;
+    let len = rest.iter().position(|&byte| is_separator(byte))?;
+    let token = rest.get(..len)?;
+    let (kind, bits) = match dialect {
+        Dialect::Influx => number::influx_number(token).ok()?,
+        Dialect::Cnos if matches!(token.first(), Some(b'0'..=b'9' | b'+' | b'-')) => number::cnos_number(token)?,
+        Dialect::Cnos => return None,
+    };
+    (kind == FieldKind::Float).then_some((bits, start + len))
 }
 
 /// Whether a field value can end before `byte`.
