@@ -43,14 +43,14 @@ impl Word {
     #[inline(always)]
     pub(crate) fn byte(self, index: u32) -> u8 {
         debug_assert!(index < 8);
-        (self.0 >> (index * 8 & 63)) as u8
+        (self.0 >> ((index * 8) & 63)) as u8
     }
 
     /// The word without the byte at `index`, which is less than 8; a zero byte comes in at the end.
     #[inline(always)]
     pub(crate) fn without(self, index: u32) -> Self {
-        let below = (1u64 << (index * 8 & 63)) - 1;
-        Self(self.0 & below | self.0 >> 8 & !below)
+        let below = (1u64 << ((index * 8) & 63)) - 1;
+        Self((self.0 & below) | ((self.0 >> 8) & !below))
     }
 
     /// The number that its first `count` bytes are, which must be digits; `count` is 1 to 8.
@@ -61,7 +61,7 @@ impl Word {
         let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
         let mask = 0x0000_00ff_0000_00ff;
         let even = (pairs & mask).wrapping_mul(100 + (1_000_000 << 32));
-        let odd = (pairs >> 16 & mask).wrapping_mul(1 + (10_000 << 32));
+        let odd = ((pairs >> 16) & mask).wrapping_mul(1 + (10_000 << 32));
         even.wrapping_add(odd) >> 32
     }
 }

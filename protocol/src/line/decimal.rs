@@ -50,7 +50,7 @@ const fn reciprocal(power: u64) -> Reciprocal {
     while place > 0 {
         place -= 1;
         rest <<= 64;
-        value = value << 64 | rest / power as u128;
+        value = (value << 64) | (rest / power as u128);
         rest %= power as u128;
     }
     Reciprocal { value: value + 1, bits: bits as i32 }
@@ -87,7 +87,7 @@ fn multiply(significand: u64, fraction_digits: u32) -> Option<f64> {
     let shift = significand.leading_zeros();
     let normal = u128::from(significand << shift);
     // The upper 128 bits of a product of 64 by 128. The true quotient lies within 1 of it, on either side.
-    let product = normal * (reciprocal.value >> 64) + (normal * (reciprocal.value & u128::from(u64::MAX)) >> 64);
+    let product = normal * (reciprocal.value >> 64) + ((normal * (reciprocal.value & u128::from(u64::MAX))) >> 64);
     let carry = (product >> 127) as u32;
     let rest_bits = 73 + carry;
     if product & ((1 << rest_bits) - 1) == 0 {

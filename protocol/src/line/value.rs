@@ -25,6 +25,9 @@ pub(super) struct Place<'t> {
     pub(super) offset: usize,
 }
 
+/// A float64's sign.
+const SIGN: u64 = 1 << 63;
+
 /// The bits of a [`RawValue`] and where in the text the value ends.
 pub(super) type Found = Option<(u64, usize)>;
 
@@ -58,54 +61,80 @@ impl Place<'_> {
 
     #[inline(always)]
     fn int(self) -> Found {
+        // A sign is not looked for before digits are: where the digits start would wait for its answer.
+        if let Some(found) = self.short_whole(self.offset, b'i') {
+            return Some(found);
+        }
+        self.other_int()
+    }
+
+    #[inline(never)]
+    fn other_int(self) -> Found {
         let negative = self.first() == b'-';
         let offset = self.offset + usize::from(negative);
-        let word = self.word(offset);
-        let count = word.digits();
-        if (1..8).contains(&count) && word.byte(count) == b'i' {
-            let value = word.number(count);
-            let value = if negative { value.wrapping_neg() } else { value };
-            return Some((value, self.start + offset + count as usize + 1));
-        }
-        long_int(self.text, self.start + offset, negative)
+        let found = self.short_whole(offset, b'i');
+        let (value, end) = found.or_else(|| long_whole(self.text, self.start + offset, b'i'))?;
+        let value = if negative { value.wrapping_neg() } else { value };
+        // Zero aside, a value with the wrong sign has overflowed.
+        (value == 0 || (value.cast_signed() < 0) == negative).then_some((value, end))
     }
 
     #[inline(always)]
     fn uint(self) -> Found {
-        let word = self.word(self.offset);
-        let count = word.digits();
-        if (1..8).contains(&count) && word.byte(count) == b'u' {
-            return Some((word.number(count), self.start + self.offset + count as usize + 1));
+        match self.short_whole(self.offset, b'u') {
+            Some(found) => Some(found),
+            None => long_whole(self.text, self.start + self.offset, b'u'),
         }
-        long_whole(self.text, self.start + self.offset, b'u')
+    }
+
+    /// Up to seven digits and `suffix`.
+    #[inline(always)]
+    fn short_whole(self, offset: usize, suffix: u8) -> Found {
+        let word = self.word(offset);
+        let count = word.digits();
+        ((1..8).contains(&count) && word.byte(count) == suffix)
+            .then(|| (word.number(count), self.start + offset + count as usize + 1))
     }
 
     #[inline(always)]
     fn float(self, dialect: Dialect) -> Found {
-        let negative = self.first() == b'-';
-        let offset = self.offset + usize::from(negative);
-        let word = self.word(offset);
-        let whole = word.digits();
-        if (1..8).contains(&whole) {
-            let after = word.byte(whole);
-            let start = self.start + offset;
-            if after == b'.' {
-                // Without its point, a number of up to six digits lies in the word together with the byte behind it.
-                let joined = word.without(whole);
-                let count = joined.digits();
-                if count < 7 && count > whole && is_separator(joined.byte(count)) {
-                    let value = decimal::divide_small(joined.number(count), count - whole);
-                    return Some((with_sign(value, negative), start + count as usize + 1));
-                }
-                let found = fraction(self.text, start + whole as usize + 1, word.number(whole), whole, negative);
-                if found.is_some() {
-                    return found;
-                }
-            } else if is_separator(after) {
-                return Some((with_sign(word.number(whole) as f64, negative), start + whole as usize));
-            }
+        match self.plain_float(self.offset) {
+            Some(found) => Some(found),
+            None => self.other_float(dialect),
+        }
+    }
+
+    #[inline(never)]
+    fn other_float(self, dialect: Dialect) -> Found {
+        if self.first() == b'-'
+            && let Some((bits, end)) = self.plain_float(self.offset + 1)
+        {
+            return Some((bits | SIGN, end));
         }
         odd_float(dialect, self.text, self.start + self.offset)
+    }
+
+    /// A float without sign, with one to seven digits before the point and not more than 19 in all.
+    #[inline(always)]
+    fn plain_float(self, offset: usize) -> Found {
+        let word = self.word(offset);
+        let whole = word.digits();
+        if !(1..8).contains(&whole) {
+            return None;
+        }
+        let after = word.byte(whole);
+        let start = self.start + offset;
+        if after != b'.' {
+            return is_separator(after).then(|| ((word.number(whole) as f64).to_bits(), start + whole as usize));
+        }
+        // Without its point, a number of up to six digits lies in the word together with the byte behind it.
+        let joined = word.without(whole);
+        let count = joined.digits();
+        if count < 7 && count > whole && is_separator(joined.byte(count)) {
+            let value = decimal::divide_small(joined.number(count), count - whole);
+            return Some((value.to_bits(), start + count as usize + 1));
+        }
+        fraction(self.text, start + whole as usize + 1, word.number(whole), whole)
     }
 
     #[inline(always)]
@@ -146,15 +175,6 @@ impl Place<'_> {
     }
 }
 
-/// An integer of any length, without its sign.
-#[inline(never)]
-fn long_int(text: &[u8], start: usize, negative: bool) -> Found {
-    let (value, end) = long_whole(text, start, b'i')?;
-    let value = if negative { value.wrapping_neg() } else { value };
-    // Zero aside, a value with the wrong sign has overflowed.
-    (value == 0 || (value.cast_signed() < 0) == negative).then_some((value, end))
-}
-
 /// Digits and `suffix`.
 #[inline(never)]
 fn long_whole(text: &[u8], start: usize, suffix: u8) -> Found {
@@ -165,14 +185,14 @@ fn long_whole(text: &[u8], start: usize, suffix: u8) -> Found {
 
 /// A float of up to 19 digits whose digits behind the point stand at `start`; before it were `whole`, `count` digits.
 #[inline(always)]
-fn fraction(text: &[u8], start: usize, whole: u64, count: u32, negative: bool) -> Found {
+fn fraction(text: &[u8], start: usize, whole: u64, count: u32) -> Found {
     let digits = digits::read(text, start, whole, count)?;
     let end = start + (digits.count - count) as usize;
     if !is_separator(*text.get(end)?) {
         return None;
     }
     let value = decimal::divide(digits.value, digits.count - count)?;
-    Some((with_sign(value, negative), end))
+    Some((value.to_bits(), end))
 }
 
 /// Any other float at `start`: with an exponent, with many digits, on the edge of rounding.
@@ -193,11 +213,6 @@ fn odd_float(dialect: Dialect, text: &[u8], start: usize) -> Found {
 #[inline(always)]
 pub(super) fn is_separator(byte: u8) -> bool {
     matches!(byte, b',' | b' ' | b'\n')
-}
-
-#[inline(always)]
-fn with_sign(value: f64, negative: bool) -> u64 {
-    value.to_bits() | u64::from(negative) << 63
 }
 
 /// The timestamp at `at`, scaled, and where it ends.
