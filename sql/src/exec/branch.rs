@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow_arith::boolean::{is_null, not};
 use arrow_array::{Array, ArrayRef, BooleanArray, UInt32Array, new_null_array};
 use arrow_schema::DataType;
-use arrow_select::filter::{filter, prep_null_mask_filter};
+use arrow_select::filter::filter;
 use arrow_select::interleave::interleave;
 
 use super::error::Result;
-use super::eval::{Input, Value, cast_to, evaluate_array, evaluate_condition};
+use super::eval::{Input, Value, cast_to, evaluate_array, evaluate_mask};
 use crate::expr::Expr;
 
 /// Some of the rows of an input.
@@ -98,7 +98,7 @@ pub(crate) fn case(branches: &[(Expr, Expr)], otherwise: Option<&Expr>, input: I
         if sieve.is_done() {
             break;
         }
-        let condition = prep_null_mask_filter(&evaluate_condition(condition, sieve.left.view())?);
+        let condition = evaluate_mask(condition, sieve.left.view())?;
         let chosen = sieve.left.select(&condition)?;
         let answer = evaluate_array(value, chosen.view())?;
         sieve.answer(&chosen.ids(), answer);

@@ -18,6 +18,7 @@ use arrow_buffer::IntervalMonthDayNano;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_ord::cmp;
 use arrow_schema::{DataType, Field};
+use arrow_select::filter::prep_null_mask_filter;
 use arrow_select::take::take;
 use arrow_string::concat_elements::concat_elements_utf8;
 use arrow_string::like;
@@ -99,6 +100,12 @@ pub(crate) fn evaluate_array(expr: &Expr, input: Input<'_>) -> Result<ArrayRef> 
 /// Evaluates a condition; typeless null counts as null BOOLEAN.
 pub(crate) fn evaluate_condition(expr: &Expr, input: Input<'_>) -> Result<BooleanArray> {
     Ok(boolean(&evaluate_array(expr, input)?)?.clone())
+}
+
+/// Evaluates a condition to the rows for which it is true: a mask without nulls.
+pub(crate) fn evaluate_mask(expr: &Expr, input: Input<'_>) -> Result<BooleanArray> {
+    let condition = evaluate_condition(expr, input)?;
+    Ok(if condition.null_count() > 0 { prep_null_mask_filter(&condition) } else { condition })
 }
 
 /// Evaluates an expression over columns.

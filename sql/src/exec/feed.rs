@@ -7,7 +7,7 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, BooleanArray, DictionaryArray, NullArray, PrimitiveArray, StringArray, new_null_array};
 use arrow_buffer::{NullBufferBuilder, ScalarBuffer};
 use arrow_schema::{DataType, TimeUnit};
-use arrow_select::filter::{FilterBuilder, prep_null_mask_filter};
+use arrow_select::filter::FilterBuilder;
 use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 use tidewire_storage::scan::{Run, ScanChunk, ScanItem, ScanRequest};
@@ -15,7 +15,7 @@ use tidewire_storage::schema::ColumnId;
 
 use super::context::QueryContext;
 use super::error::{ExecError, Result};
-use super::eval::{Input, evaluate_condition};
+use super::eval::{Input, evaluate_mask};
 use super::reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
 use super::series::wanted_series;
 use crate::fragment::{Fragment, field_data_type, table_unit};
@@ -144,8 +144,7 @@ impl<R: ShardReader> Feed<R> {
         let needed = std::mem::take(&mut self.filter_reads);
         let columns = self.columns(&chunk, &needed);
         self.filter_reads = needed;
-        let mask = evaluate_condition(filter, Input { columns: &columns?, rows: chunk.rows() })?;
-        let mask = prep_null_mask_filter(&mask);
+        let mask = evaluate_mask(filter, Input { columns: &columns?, rows: chunk.rows() })?;
         match mask.true_count() {
             0 => Ok(None),
             count if count == chunk.rows() => Ok(Some(chunk)),

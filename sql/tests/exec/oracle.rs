@@ -1,0 +1,394 @@
+//! The oracle: interprets a plan row at a time, by the words of the SQL standard and of `expr.rs`, with none of the
+//! engine's code.
+
+use std::cmp::Ordering;
+
+use arrow_schema::{DataType, TimeUnit};
+use tidewire_sql::expr::{AggregateCall, AggregateFunction, BinaryOp, Expr, Scalar, ScalarFunction};
+use tidewire_sql::plan::{Plan, ScanColumn, ScanNode};
+
+use crate::data::{Cell, FIELDS, NONE, Row, Rows, order};
+use crate::memory::tag_position;
+
+type Answer = Vec<Vec<Cell>>;
+
+/// The rows of a plan.
+pub(crate) fn run(plan: &Plan, rows: &Rows) -> Answer {
+    match plan {
+        Plan::Scan(scan) => scan_rows(scan, rows),
+        Plan::Filter { input, predicate } => {
+            run(input, rows).into_iter().filter(|row| eval(predicate, row) == Cell::Bool(true)).collect()
+        }
+        Plan::Project { input, exprs, .. } => {
+            run(input, rows).iter().map(|row| exprs.iter().map(|e| eval(e, row)).collect()).collect()
+        }
+        Plan::Aggregate { input, group, calls, .. } => aggregate(&run(input, rows), group, calls),
+        Plan::Sort { input, keys, fetch } => {
+            let mut answer = run(input, rows);
+            answer.sort_by(|a, b| {
+                keys.iter()
+                    .map(|key| {
+                        let (a, b) = (eval(&key.expr, a), eval(&key.expr, b));
+                        match (a.is_null(), b.is_null()) {
+                            (true, true) => Ordering::Equal,
+                            (true, false) if key.nulls_first => Ordering::Less,
+                            (true, false) => Ordering::Greater,
+                            (false, true) if key.nulls_first => Ordering::Greater,
+                            (false, true) => Ordering::Less,
+                            (false, false) if key.descending => order(&b, &a),
+                            (false, false) => order(&a, &b),
+                        }
+                    })
+                    .find(|o| o.is_ne())
+                    .unwrap_or(Ordering::Equal)
+            });
+            answer.truncate(fetch.unwrap_or(usize::MAX));
+            answer
+        }
+        Plan::Limit { input, skip, fetch } => {
+            run(input, rows).into_iter().skip(*skip).take(fetch.unwrap_or(usize::MAX)).collect()
+        }
+        Plan::Distinct { input } => {
+            let mut distinct: Answer = Vec::new();
+            for row in run(input, rows) {
+                if !distinct.contains(&row) {
+                    distinct.push(row);
+                }
+            }
+            distinct
+        }
+        Plan::Values { rows, .. } => rows.iter().map(|row| row.iter().map(literal).collect()).collect(),
+    }
+}
+
+fn scan_rows(scan: &ScanNode, rows: &Rows) -> Answer {
+    if scan.table.id == NONE {
+        return Vec::new();
+    }
+    let unit = match scan.table.time_unit {
+        tidewire_storage::schema::TimeUnit::Millisecond => TimeUnit::Millisecond,
+        tidewire_storage::schema::TimeUnit::Microsecond => TimeUnit::Microsecond,
+        tidewire_storage::schema::TimeUnit::Nanosecond => TimeUnit::Nanosecond,
+    };
+    let tag = |row: &Row, at: usize| row.tags[at].clone().map_or(Cell::Null, Cell::Str);
+    rows.rows
+        .iter()
+        .filter(|row| (scan.time_min..=scan.time_max).contains(&row.time))
+        .filter(|row| {
+            let tags: Vec<Cell> = scan.tag_columns.iter().map(|id| tag(row, tag_position(*id))).collect();
+            scan.tag_filter.as_ref().is_none_or(|filter| eval(filter, &tags) == Cell::Bool(true))
+        })
+        .map(|row| {
+            scan.columns
+                .iter()
+                .map(|column| match column {
+                    ScanColumn::Time => Cell::Time(row.time, unit),
+                    ScanColumn::Tag(id) => tag(row, tag_position(*id)),
+                    ScanColumn::Field(id, _) => {
+                        row.fields[FIELDS.iter().position(|(_, field, _)| *field == id.0).unwrap()].clone()
+                    }
+                })
+                .collect::<Vec<Cell>>()
+        })
+        .filter(|row| scan.filter.as_ref().is_none_or(|filter| eval(filter, row) == Cell::Bool(true)))
+        .collect()
+}
+
+fn aggregate(input: &Answer, group: &[Expr], calls: &[AggregateCall]) -> Answer {
+    let mut groups: Vec<(Vec<Cell>, Answer)> = Vec::new();
+    if group.is_empty() {
+        groups.push((Vec::new(), Vec::new()));
+    }
+    for row in input {
+        let key: Vec<Cell> = group.iter().map(|e| eval(e, row)).collect();
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, rows)) => rows.push(row.clone()),
+            None => groups.push((key, vec![row.clone()])),
+        }
+    }
+    groups
+        .into_iter()
+        .map(|(mut key, rows)| {
+            key.extend(calls.iter().map(|call| one_call(call, &rows)));
+            key
+        })
+        .collect()
+}
+
+fn one_call(call: &AggregateCall, rows: &Answer) -> Cell {
+    use AggregateFunction as F;
+    let args = |row: &Vec<Cell>| call.args.iter().map(|arg| eval(arg, row)).collect::<Vec<_>>();
+    let mut values: Vec<Vec<Cell>> = rows.iter().map(args).collect();
+    if call.function == F::CountRows {
+        return Cell::Int(rows.len() as i64);
+    }
+    values.retain(|args| args.iter().all(|arg| !arg.is_null()));
+    if call.distinct {
+        let mut distinct: Vec<Vec<Cell>> = Vec::new();
+        for value in values {
+            if !distinct.contains(&value) {
+                distinct.push(value);
+            }
+        }
+        values = distinct;
+    }
+    if call.function == F::Count {
+        return Cell::Int(values.len() as i64);
+    }
+    if values.is_empty() {
+        return Cell::Null;
+    }
+    let firsts = || values.iter().map(|args| args[0].clone());
+    match call.function {
+        F::CountRows | F::Count => Cell::Null,
+        F::Min => firsts().min_by(order).unwrap(),
+        F::Max => firsts().max_by(order).unwrap(),
+        F::Sum => firsts()
+            .reduce(|a, b| match (a, b) {
+                (Cell::Int(a), Cell::Int(b)) => Cell::Int(a.wrapping_add(b)),
+                (Cell::UInt(a), Cell::UInt(b)) => Cell::UInt(a.wrapping_add(b)),
+                (Cell::Float(a), Cell::Float(b)) => Cell::Float(a + b),
+                (a, b) => panic!("sum of {a:?} and {b:?}"),
+            })
+            .unwrap(),
+        F::Avg => Cell::Float(firsts().map(|cell| float(&cell)).sum::<f64>() / values.len() as f64),
+        // At equal times the greater value.
+        F::First => values.iter().min_by(|a, b| order(&a[0], &b[0]).then(order(&b[1], &a[1]))).unwrap()[1].clone(),
+        F::Last => values.iter().max_by(|a, b| order(&a[0], &b[0]).then(order(&a[1], &b[1]))).unwrap()[1].clone(),
+    }
+}
+
+fn float(cell: &Cell) -> f64 {
+    match cell {
+        Cell::Int(v) => *v as f64,
+        Cell::UInt(v) => *v as f64,
+        Cell::Float(v) => *v,
+        other => panic!("no number: {other:?}"),
+    }
+}
+
+fn literal(scalar: &Scalar) -> Cell {
+    match scalar {
+        Scalar::Null => Cell::Null,
+        Scalar::Bool(v) => Cell::Bool(*v),
+        Scalar::Int(v) => Cell::Int(*v),
+        Scalar::UInt(v) => Cell::UInt(*v),
+        Scalar::Float(v) => Cell::Float(*v),
+        Scalar::Str(v) => Cell::Str(v.to_string()),
+        Scalar::Time(v, unit) => Cell::Time(*v, *unit),
+        Scalar::Interval { months, days, nanoseconds } => Cell::Interval(*months, *days, *nanoseconds),
+    }
+}
+
+/// The value of an expression over one row.
+fn eval(expr: &Expr, row: &[Cell]) -> Cell {
+    match expr {
+        Expr::Column(at) => row[*at].clone(),
+        Expr::Literal(scalar) => literal(scalar),
+        Expr::Binary { op, left, right } => binary(*op, eval(left, row), eval(right, row)),
+        Expr::Not(operand) => match eval(operand, row) {
+            Cell::Bool(v) => Cell::Bool(!v),
+            _ => Cell::Null,
+        },
+        Expr::Negative(operand) => match eval(operand, row) {
+            Cell::Int(v) => Cell::Int(-v),
+            Cell::Float(v) => Cell::Float(-v),
+            other => other,
+        },
+        Expr::IsNull(operand) => Cell::Bool(eval(operand, row).is_null()),
+        Expr::IsNotNull(operand) => Cell::Bool(!eval(operand, row).is_null()),
+        Expr::Like { expr, pattern, negated, case_insensitive } => match (eval(expr, row), eval(pattern, row)) {
+            (Cell::Str(text), Cell::Str(pattern)) => {
+                let fold = |s: String| if *case_insensitive { s.to_lowercase() } else { s };
+                let (text, pattern): (Vec<char>, Vec<char>) =
+                    (fold(text).chars().collect(), fold(pattern).chars().collect());
+                Cell::Bool(like(&text, &pattern) != *negated)
+            }
+            _ => Cell::Null,
+        },
+        Expr::InList { expr, list, negated } => {
+            let value = eval(expr, row);
+            let found = list
+                .iter()
+                .map(|element| binary(BinaryOp::Eq, value.clone(), eval(element, row)))
+                .fold(Cell::Bool(false), |found, equal| binary(BinaryOp::Or, found, equal));
+            match found {
+                Cell::Bool(v) => Cell::Bool(v != *negated),
+                other => other,
+            }
+        }
+        Expr::Case { branches, otherwise } => {
+            for (condition, value) in branches {
+                if eval(condition, row) == Cell::Bool(true) {
+                    return eval(value, row);
+                }
+            }
+            otherwise.as_ref().map_or(Cell::Null, |value| eval(value, row))
+        }
+        Expr::Cast { expr, to } => convert(eval(expr, row), to),
+        Expr::Call { function, args } => call(*function, args, row),
+    }
+}
+
+fn like(text: &[char], pattern: &[char]) -> bool {
+    match pattern.split_first() {
+        None => text.is_empty(),
+        Some(('%', rest)) => (0..=text.len()).any(|skip| like(&text[skip..], rest)),
+        Some(('_', rest)) => !text.is_empty() && like(&text[1..], rest),
+        Some((c, rest)) => text.first() == Some(c) && like(&text[1..], rest),
+    }
+}
+
+fn binary(op: BinaryOp, left: Cell, right: Cell) -> Cell {
+    match op {
+        BinaryOp::And => {
+            return match (left, right) {
+                (Cell::Bool(false), _) | (_, Cell::Bool(false)) => Cell::Bool(false),
+                (Cell::Bool(true), Cell::Bool(true)) => Cell::Bool(true),
+                _ => Cell::Null,
+            };
+        }
+        BinaryOp::Or => {
+            return match (left, right) {
+                (Cell::Bool(true), _) | (_, Cell::Bool(true)) => Cell::Bool(true),
+                (Cell::Bool(false), Cell::Bool(false)) => Cell::Bool(false),
+                _ => Cell::Null,
+            };
+        }
+        _ if left.is_null() || right.is_null() => return Cell::Null,
+        _ => {}
+    }
+    let compared = |wanted: &[Ordering]| Cell::Bool(wanted.contains(&order(&left, &right)));
+    use Ordering::{Equal, Greater, Less};
+    match op {
+        BinaryOp::Eq => compared(&[Equal]),
+        BinaryOp::NotEq => compared(&[Less, Greater]),
+        BinaryOp::Lt => compared(&[Less]),
+        BinaryOp::LtEq => compared(&[Less, Equal]),
+        BinaryOp::Gt => compared(&[Greater]),
+        BinaryOp::GtEq => compared(&[Greater, Equal]),
+        _ => arithmetic(op, left, right),
+    }
+}
+
+fn arithmetic(op: BinaryOp, left: Cell, right: Cell) -> Cell {
+    use BinaryOp::{Concat, Divide, Minus, Modulo, Multiply, Plus};
+    match (op, left, right) {
+        (Concat, Cell::Str(a), Cell::Str(b)) => Cell::Str(a + &b),
+        (Plus, Cell::Int(a), Cell::Int(b)) => Cell::Int(a + b),
+        (Minus, Cell::Int(a), Cell::Int(b)) => Cell::Int(a - b),
+        (Multiply, Cell::Int(a), Cell::Int(b)) => Cell::Int(a * b),
+        (Divide, Cell::Int(a), Cell::Int(b)) => Cell::Int(a / b),
+        (Modulo, Cell::Int(a), Cell::Int(b)) => Cell::Int(a % b),
+        (Plus, Cell::UInt(a), Cell::UInt(b)) => Cell::UInt(a + b),
+        (Minus, Cell::UInt(a), Cell::UInt(b)) => Cell::UInt(a - b),
+        (Multiply, Cell::UInt(a), Cell::UInt(b)) => Cell::UInt(a * b),
+        (Divide, Cell::UInt(a), Cell::UInt(b)) => Cell::UInt(a / b),
+        (Modulo, Cell::UInt(a), Cell::UInt(b)) => Cell::UInt(a % b),
+        (Plus, Cell::Float(a), Cell::Float(b)) => Cell::Float(a + b),
+        (Minus, Cell::Float(a), Cell::Float(b)) => Cell::Float(a - b),
+        (Multiply, Cell::Float(a), Cell::Float(b)) => Cell::Float(a * b),
+        (Divide, Cell::Float(a), Cell::Float(b)) => Cell::Float(a / b),
+        (Modulo, Cell::Float(a), Cell::Float(b)) => Cell::Float(a % b),
+        (Plus, Cell::Time(t, unit), Cell::Interval(0, days, ns)) => Cell::Time(t + length(days, ns, unit), unit),
+        (Minus, Cell::Time(t, unit), Cell::Interval(0, days, ns)) => Cell::Time(t - length(days, ns, unit), unit),
+        (op, left, right) => panic!("{left:?} {op:?} {right:?}"),
+    }
+}
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+fn unit_ns(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1_000_000_000,
+        TimeUnit::Millisecond => 1_000_000,
+        TimeUnit::Microsecond => 1_000,
+        TimeUnit::Nanosecond => 1,
+    }
+}
+
+fn length(days: i32, ns: i64, unit: TimeUnit) -> i64 {
+    (i64::from(days) * DAY_NS + ns) / unit_ns(unit)
+}
+
+fn convert(cell: Cell, to: &DataType) -> Cell {
+    match (cell, to) {
+        (Cell::Null, _) => Cell::Null,
+        (Cell::Int(v), DataType::Int64) => Cell::Int(v),
+        (Cell::Int(v), DataType::UInt64) => Cell::UInt(v as u64),
+        (Cell::UInt(v), DataType::UInt64) => Cell::UInt(v),
+        (Cell::UInt(v), DataType::Int64) => Cell::Int(v as i64),
+        // Decimals stand for integers of either sign here.
+        (Cell::Int(v), DataType::Decimal128(..)) => Cell::Int(v),
+        (Cell::UInt(v), DataType::Decimal128(..)) => Cell::Int(v as i64),
+        (cell @ (Cell::Int(_) | Cell::UInt(_) | Cell::Float(_)), DataType::Float64) => Cell::Float(float(&cell)),
+        (Cell::Float(v), DataType::Int64) => Cell::Int(v as i64),
+        (Cell::Bool(v), DataType::Int64) => Cell::Int(i64::from(v)),
+        (Cell::Int(v), DataType::Utf8) => Cell::Str(v.to_string()),
+        (Cell::UInt(v), DataType::Utf8) => Cell::Str(v.to_string()),
+        (cell @ Cell::Str(_), DataType::Utf8) => cell,
+        (Cell::Time(v, from), DataType::Timestamp(unit, None)) => {
+            Cell::Time((i128::from(v) * i128::from(unit_ns(from)) / i128::from(unit_ns(*unit))) as i64, *unit)
+        }
+        (cell, to) => panic!("{cell:?} to {to}"),
+    }
+}
+
+fn call(function: ScalarFunction, args: &[Expr], row: &[Cell]) -> Cell {
+    let values: Vec<Cell> = args.iter().map(|arg| eval(arg, row)).collect();
+    if function == ScalarFunction::Coalesce {
+        return values.into_iter().find(|v| !v.is_null()).unwrap_or(Cell::Null);
+    }
+    if values.iter().any(Cell::is_null) {
+        return Cell::Null;
+    }
+    match (function, values.as_slice()) {
+        (ScalarFunction::DateBin, [Cell::Interval(0, 0, width), Cell::Time(t, unit), Cell::Time(origin, _)]) => {
+            let width = width / unit_ns(*unit);
+            Cell::Time(origin + (t - origin).div_euclid(width) * width, *unit)
+        }
+        (ScalarFunction::DateTrunc, [Cell::Str(part), Cell::Time(t, unit)]) => {
+            let date = civil(*t, *unit);
+            let month = match part.as_str() {
+                "month" => date.month(),
+                "quarter" => (date.month() - 1) / 3 * 3 + 1,
+                _ => 1,
+            };
+            let first = jiff::civil::date(date.year(), month, 1);
+            Cell::Time(days_since_epoch(first) * (DAY_NS / unit_ns(*unit)), *unit)
+        }
+        (ScalarFunction::DatePart, [Cell::Str(part), Cell::Time(t, unit)]) => {
+            let date = civil(*t, *unit);
+            let second = t.rem_euclid(DAY_NS / unit_ns(*unit)) / (1_000_000_000 / unit_ns(*unit));
+            Cell::Float(match part.as_str() {
+                "hour" => (second / 3_600) as f64,
+                "dow" => f64::from(date.weekday().to_sunday_zero_offset()),
+                "year" => f64::from(date.year()),
+                other => panic!("part {other}"),
+            })
+        }
+        (ScalarFunction::Abs, [Cell::Float(v)]) => Cell::Float(v.abs()),
+        (ScalarFunction::Ceil, [Cell::Float(v)]) => Cell::Float(v.ceil()),
+        (ScalarFunction::Floor, [Cell::Float(v)]) => Cell::Float(v.floor()),
+        (ScalarFunction::Sqrt, [Cell::Float(v)]) => Cell::Float(v.sqrt()),
+        (ScalarFunction::Round, [Cell::Float(v), Cell::Int(digits)]) => {
+            let scale = 10f64.powi(*digits as i32);
+            Cell::Float((v * scale).round() / scale)
+        }
+        (ScalarFunction::Power, [Cell::Float(a), Cell::Float(b)]) => Cell::Float(a.powf(*b)),
+        (ScalarFunction::Power, [Cell::Int(a), Cell::Int(b)]) => Cell::Int(a.pow(*b as u32)),
+        (ScalarFunction::Lower, [Cell::Str(s)]) => Cell::Str(s.to_lowercase()),
+        (ScalarFunction::Upper, [Cell::Str(s)]) => Cell::Str(s.to_uppercase()),
+        (ScalarFunction::Length, [Cell::Str(s)]) => Cell::Int(s.chars().count() as i64),
+        (function, values) => panic!("{function:?} of {values:?}"),
+    }
+}
+
+fn civil(time: i64, unit: TimeUnit) -> jiff::civil::Date {
+    let days = time.div_euclid(DAY_NS / unit_ns(unit));
+    jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(days)).unwrap()
+}
+
+fn days_since_epoch(date: jiff::civil::Date) -> i64 {
+    i64::from(jiff::civil::date(1970, 1, 1).until(date).unwrap().get_days())
+}
