@@ -108,7 +108,7 @@ impl Search {
         {
             return Some(last);
         }
-        if self.misses % RETRY != 0 {
+        if !self.misses.is_multiple_of(RETRY) {
             self.misses += 1;
             return None;
         }

@@ -97,9 +97,9 @@ pub fn fit(words: &[u64]) -> Fit {
     for word in words {
         counts[bits(zigzag(word.wrapping_sub(center))) as usize] += 1;
     }
-    let widest = (0..=64).rev().find(|&w| counts[w as usize] > 0).unwrap_or(0);
+    let widest = (0..=64u32).rev().find(|&w| counts[w as usize] > 0).unwrap_or(0);
     // The distance to `base` = centre - 2^(w - 1) can need one bit more than the distance to the centre.
-    let exception_bytes = (widest as u32 + 1).div_ceil(8).min(8);
+    let exception_bytes = (widest + 1).div_ceil(8).min(8);
     let mut best = range;
     let mut exceptions = 0;
     for width in (0..widest).rev() {

@@ -102,9 +102,9 @@ pub fn unpack(bytes: &[u8], base: u64, width: u32, out: &mut [u64]) -> Decoded<(
     }
     let (words, _) = bytes.as_chunks::<8>();
     if lanes(out.len()) == LANES {
-        unpack_wide(words, base, width, out)
+        unpack_wide(words, base, width, out);
     } else {
-        unpack_lanes::<1>(words, base, width, out)
+        unpack_lanes::<1>(words, base, width, out);
     }
     Ok(())
 }

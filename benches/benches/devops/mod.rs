@@ -1,0 +1,80 @@
+//! Rows of the devops workload: clamped random walks of integers, ten fields, every ten seconds.
+
+use std::ops::Range;
+
+use tidewire_storage::batch::Values;
+use tidewire_storage::scan::Run;
+use tidewire_storage::schema::{ColumnId, FieldType, SeriesId};
+use tidewire_storage::segment::{Gathered, SortedTable};
+
+/// Fields of a row.
+pub const FIELDS: usize = 10;
+
+/// Nanoseconds between rows of a series.
+pub const STEP: i64 = 10_000_000_000;
+
+/// A random walk within 0..=100, as TSBS makes its cpu usage.
+pub fn walk(rng: &mut fastrand::Rng, rows: usize) -> Vec<i64> {
+    let mut at = rng.f64() * 100.0;
+    (0..rows)
+        .map(|_| {
+            // The sum of twelve uniform numbers is close to a normal one with deviation 1.
+            let normal: f64 = (0..12).map(|_| rng.f64()).sum::<f64>() - 6.0;
+            at = (at + normal).clamp(0.0, 100.0);
+            at as i64
+        })
+        .collect()
+}
+
+/// A sorted table of walks.
+pub struct Table {
+    columns: Vec<(ColumnId, FieldType)>,
+    runs: Vec<Run>,
+    time: Vec<i64>,
+    values: Vec<Vec<i64>>,
+}
+
+impl Table {
+    /// `series` series of `rows` rows each, from `start` on.
+    pub fn new(series: usize, rows: usize, start: i64, seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let runs = (0..series)
+            .map(|s| Run { series: SeriesId(s as u32), start: (s * rows) as u32, len: rows as u32 })
+            .collect();
+        let time = (0..series).flat_map(|_| (0..rows as i64).map(|i| start + i * STEP)).collect();
+        let values = (0..FIELDS).map(|_| (0..series).flat_map(|_| walk(&mut rng, rows)).collect()).collect();
+        let columns = (0..FIELDS).map(|field| (ColumnId(field as u16 + 10), FieldType::Int)).collect();
+        Self { columns, runs, time, values }
+    }
+
+    /// Values of a field.
+    #[expect(dead_code, reason = "not every benchmark that includes this module looks at values")]
+    pub fn values(&self, field: usize) -> &[i64] {
+        &self.values[field]
+    }
+}
+
+impl SortedTable for Table {
+    fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    fn time(&self) -> &[i64] {
+        &self.time
+    }
+
+    fn columns(&self) -> &[(ColumnId, FieldType)] {
+        &self.columns
+    }
+
+    fn gather(&self, column: usize, rows: Range<usize>, out: &mut Gathered) {
+        out.validity = None;
+        match &mut out.values {
+            Values::Int(values) => {
+                values.clear();
+                values.extend_from_slice(&self.values[column][rows]);
+            }
+            other => *other = Values::Int(self.values[column][rows].to_vec()),
+        }
+    }
+}
