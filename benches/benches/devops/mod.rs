@@ -8,13 +8,13 @@ use tidewire_storage::schema::{ColumnId, FieldType, SeriesId};
 use tidewire_storage::segment::{Gathered, SortedTable};
 
 /// Fields of a row.
-pub const FIELDS: usize = 10;
+pub(crate) const FIELDS: usize = 10;
 
 /// Nanoseconds between rows of a series.
-pub const STEP: i64 = 10_000_000_000;
+pub(crate) const STEP: i64 = 10_000_000_000;
 
 /// A random walk within 0..=100, as TSBS makes its cpu usage.
-pub fn walk(rng: &mut fastrand::Rng, rows: usize) -> Vec<i64> {
+pub(crate) fn walk(rng: &mut fastrand::Rng, rows: usize) -> Vec<i64> {
     let mut at = rng.f64() * 100.0;
     (0..rows)
         .map(|_| {
@@ -27,7 +27,7 @@ pub fn walk(rng: &mut fastrand::Rng, rows: usize) -> Vec<i64> {
 }
 
 /// A sorted table of walks.
-pub struct Table {
+pub(crate) struct Table {
     columns: Vec<(ColumnId, FieldType)>,
     runs: Vec<Run>,
     time: Vec<i64>,
@@ -36,7 +36,7 @@ pub struct Table {
 
 impl Table {
     /// `series` series of `rows` rows each, from `start` on.
-    pub fn new(series: usize, rows: usize, start: i64, seed: u64) -> Self {
+    pub(crate) fn new(series: usize, rows: usize, start: i64, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let runs = (0..series)
             .map(|s| Run { series: SeriesId(s as u32), start: (s * rows) as u32, len: rows as u32 })
@@ -48,8 +48,7 @@ impl Table {
     }
 
     /// Values of a field.
-    #[expect(dead_code, reason = "not every benchmark that includes this module looks at values")]
-    pub fn values(&self, field: usize) -> &[i64] {
+    pub(crate) fn values(&self, field: usize) -> &[i64] {
         &self.values[field]
     }
 }

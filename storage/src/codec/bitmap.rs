@@ -8,6 +8,8 @@
 //!
 //! Bits past the last row are zero in what [`decode`] yields, whatever the bytes say.
 
+use std::ops::Range;
+
 use super::{Cursor, Damaged, Decoded};
 
 const NONE: u8 = 0;
@@ -126,6 +128,28 @@ pub fn slice(bits: &[u64], from: usize, rows: usize) -> Vec<u64> {
     out
 }
 
+/// The bits of the rows `ranges`, one range after the other.
+pub fn keep(bits: &[u64], ranges: &[Range<usize>]) -> Vec<u64> {
+    let rows = ranges.iter().map(ExactSizeIterator::len).sum();
+    let mut out = vec![0u64; words(rows)];
+    let mut at = 0;
+    for range in ranges {
+        for part in slice(bits, range.start, range.len()) {
+            // The words of one slice follow each other 64 rows apart; its last is zero past the slice's end.
+            out[at / 64] |= part << (at % 64);
+            if at % 64 > 0
+                && let Some(next) = out.get_mut(at / 64 + 1)
+            {
+                *next |= part >> (64 - at % 64);
+            }
+            at += 64;
+        }
+        at -= words(range.len()) * 64;
+        at += range.len();
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,6 +190,9 @@ mod tests {
                     let from = rng.usize(0..=rows);
                     let length = rng.usize(0..=rows - from);
                     assert_eq!(slice(&dirty, from, length), to_words(&bits[from..from + length]));
+                    let ranges = [0..from / 2, from..from + length, rows..rows];
+                    let kept: Vec<bool> = ranges.iter().flat_map(|range| bits[range.clone()].to_vec()).collect();
+                    assert_eq!(keep(&dirty, &ranges), to_words(&kept), "seed {seed} {ranges:?}");
                     let cut = rng.usize(0..bytes.len());
                     assert!(decode(&mut Cursor::new(&bytes[..cut]), rows).is_err());
                 }

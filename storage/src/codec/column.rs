@@ -131,17 +131,98 @@ pub enum Column {
     Nothing,
 }
 
-/// The rows `wanted` of a block of `total` rows of type `kind`, and their validity if some are null.
-pub fn decode(
-    bytes: &[u8],
-    kind: FieldType,
-    total: usize,
-    wanted: Range<usize>,
-) -> Decoded<(Column, Option<Vec<u64>>)> {
+impl Column {
+    /// Memory of the values.
+    pub(crate) fn bytes(&self) -> u64 {
+        let bytes = match self {
+            Self::Words(words) | Self::Bits(words) => words.len() * 8,
+            Self::Text(text) => text.bytes.len() + text.offsets.len() * 4,
+            Self::Nothing => 0,
+        };
+        bytes as u64
+    }
+
+    /// Leaves the rows `ranges`, ascending and apart; others close up.
+    pub(crate) fn keep(&mut self, ranges: &[Range<usize>]) {
+        match self {
+            Self::Nothing => {}
+            Self::Words(words) => {
+                let mut kept = 0;
+                for range in ranges {
+                    words.copy_within(range.clone(), kept);
+                    kept += range.len();
+                }
+                words.truncate(kept);
+            }
+            Self::Bits(bits) => *bits = bitmap::keep(bits, ranges),
+            Self::Text(text) => {
+                let mut kept = Text { offsets: vec![0], bytes: Vec::new() };
+                for range in ranges {
+                    let (from, to) = (text.offsets[range.start], text.offsets[range.end]);
+                    let shift = from - kept.bytes.len() as i32;
+                    kept.offsets.extend(text.offsets[range.start + 1..=range.end].iter().map(|end| end - shift));
+                    kept.bytes.extend_from_slice(&text.bytes[from as usize..to as usize]);
+                }
+                *text = kept;
+            }
+        }
+    }
+}
+
+/// A column, and which of its rows have a value if some have none.
+pub type Nullable = (Column, Option<Vec<u64>>);
+
+/// The rows `wanted` of a block of `total` rows of type `kind`.
+pub fn decode(bytes: &[u8], kind: FieldType, total: usize, wanted: Range<usize>) -> Decoded<Nullable> {
     if wanted.end > total || wanted.start > wanted.end {
         return Err(Damaged("rows wanted past the end of a block"));
     }
     let mut cursor = Cursor::new(bytes);
+    let (stored, with_validity) = read_kind(&mut cursor, kind)?;
+    let rows = wanted.len();
+    let validity = match with_validity {
+        false => None,
+        true => Some(bitmap::slice(&bitmap::decode(&mut cursor, total)?, wanted.start, rows)),
+    };
+    let mut words = Vec::new();
+    let column = match stored {
+        NOTHING => Column::Nothing,
+        BITS => Column::Bits(bitmap::slice(&bitmap::decode(&mut cursor, total)?, wanted.start, rows)),
+        TEXT => Column::Text(text::decode(&mut cursor, total, wanted)?),
+        FLOATS => {
+            float::decode(&mut cursor, total, wanted, &mut words)?;
+            Column::Words(words)
+        }
+        _ => {
+            integer::decode(&mut cursor, total, wanted, &mut words)?;
+            Column::Words(words)
+        }
+    };
+    Ok((column, validity))
+}
+
+/// The ascending `rows` of a block of `total` rows of type `kind`; numbers without nulls cost less than all rows.
+pub fn pick(bytes: &[u8], kind: FieldType, total: usize, rows: &[u32]) -> Decoded<Nullable> {
+    let mut cursor = Cursor::new(bytes);
+    let mut words = Vec::with_capacity(rows.len());
+    match read_kind(&mut cursor, kind)? {
+        (WORDS, false) => integer::pick(&mut cursor, total, rows, &mut words)?,
+        (FLOATS, false) => float::pick(&mut cursor, total, rows, &mut words)?,
+        _ => {
+            if rows.last().is_some_and(|last| *last as usize >= total) {
+                return Err(Damaged("rows wanted past the end of a block"));
+            }
+            let ranges: Vec<Range<usize>> = rows.iter().map(|row| *row as usize..*row as usize + 1).collect();
+            let (mut column, validity) = decode(bytes, kind, total, 0..total)?;
+            column.keep(&ranges);
+            return Ok((column, validity.map(|bits| bitmap::keep(&bits, &ranges))));
+        }
+    }
+    Ok((Column::Words(words), None))
+}
+
+/// What a block holds, which must suit a column of type `kind`, and whether a validity bitmap comes first.
+fn read_kind(cursor: &mut Cursor<'_>, kind: FieldType) -> Decoded<(u8, bool)> {
     let [stored, with_validity, ..] = cursor.array::<8>()?;
     let expected = match kind {
         FieldType::Int | FieldType::UInt => WORDS,
@@ -149,29 +230,8 @@ pub fn decode(
         FieldType::Bool => BITS,
         FieldType::String => TEXT,
     };
-    if stored == NOTHING {
-        return Ok((Column::Nothing, None));
-    }
-    if stored != expected || with_validity > 1 {
+    if stored != expected && stored != NOTHING || with_validity > 1 {
         return Err(Damaged("block is of another type than its column"));
     }
-    let rows = wanted.len();
-    let validity = match with_validity {
-        0 => None,
-        _ => Some(bitmap::slice(&bitmap::decode(&mut cursor, total)?, wanted.start, rows)),
-    };
-    let column = match stored {
-        BITS => Column::Bits(bitmap::slice(&bitmap::decode(&mut cursor, total)?, wanted.start, rows)),
-        TEXT => Column::Text(text::decode(&mut cursor, total, wanted)?),
-        _ => {
-            let mut words = Vec::new();
-            if stored == FLOATS {
-                float::decode(&mut cursor, total, wanted, &mut words)?;
-            } else {
-                integer::decode(&mut cursor, total, wanted, &mut words)?;
-            }
-            Column::Words(words)
-        }
-    };
-    Ok((column, validity))
+    Ok((stored, with_validity == 1 && stored != NOTHING))
 }

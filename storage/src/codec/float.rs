@@ -189,8 +189,8 @@ pub(crate) fn decode(cursor: &mut Cursor<'_>, total: usize, wanted: Range<usize>
         let [e, f, ..] = cursor.array::<4>()?;
         let exceptions = cursor.u32()? as usize;
         let values = slice.as_ref().map_or(VECTOR, |slice| slice.len());
-        if exceptions > values {
-            return Err(Damaged("float vector has more exceptions than values"));
+        if exceptions > values || e != BITS && (usize::from(e) > EXPONENT_MAX || f > e) {
+            return Err(Damaged("float vector has an impossible header"));
         }
         let Some(slice) = slice else {
             skip_vector(cursor, values)?;
@@ -201,9 +201,6 @@ pub(crate) fn decode(cursor: &mut Cursor<'_>, total: usize, wanted: Range<usize>
         if e == BITS {
             return Ok(());
         }
-        if usize::from(e) > EXPONENT_MAX || f > e {
-            return Err(Damaged("float vector has an impossible exponent"));
-        }
         to_floats(Scale { e, f }, slice);
         let positions = cursor.take((exceptions * 2).next_multiple_of(8))?;
         let (values, _) = cursor.take(exceptions * 8)?.as_chunks::<8>();
@@ -213,6 +210,34 @@ pub(crate) fn decode(cursor: &mut Cursor<'_>, total: usize, wanted: Range<usize>
                 .get_mut(usize::from(u16::from_le_bytes(*position)))
                 .ok_or(Damaged("float vector has an exception past its end"))?;
             *word = u64::from_le_bytes(*value);
+        }
+        Ok(())
+    })
+}
+
+/// Appends the values at the ascending `rows` of a block of `total` floats to `out`, as bits.
+pub(crate) fn pick(cursor: &mut Cursor<'_>, total: usize, rows: &[u32], out: &mut Vec<u64>) -> Decoded<()> {
+    let mut buffer = [0; VECTOR];
+    integer::pick_vectors(total, rows, |length, start, here| {
+        let [e, f, ..] = cursor.array::<4>()?;
+        let exceptions = cursor.u32()? as usize;
+        if exceptions > length || e != BITS && (usize::from(e) > EXPONENT_MAX || f > e) {
+            return Err(Damaged("float vector has an impossible header"));
+        }
+        let picked = out.len();
+        integer::pick_vector(cursor, length, here.iter().map(|row| *row as usize - start), &mut buffer, out)?;
+        let positions = cursor.take((exceptions * 2).next_multiple_of(8))?;
+        let (values, _) = cursor.take(exceptions * 8)?.as_chunks::<8>();
+        if e == BITS {
+            return Ok(());
+        }
+        to_floats(Scale { e, f }, &mut out[picked..]);
+        let (positions, _) = positions.as_chunks::<2>();
+        for (position, value) in positions.iter().zip(values) {
+            let row = start as u32 + u32::from(u16::from_le_bytes(*position));
+            if let Ok(at) = here.binary_search(&row) {
+                out[picked + at] = u64::from_le_bytes(*value);
+            }
         }
         Ok(())
     })
@@ -289,6 +314,10 @@ mod tests {
             let mut back = Vec::new();
             decode(&mut Cursor::new(&bytes), 3500, from..to, &mut back).unwrap();
             assert_eq!(back, words[from..to]);
+            let rows: Vec<u32> = (from as u32..to as u32).step_by(1 + rng.usize(0..200)).collect();
+            let mut picked = Vec::new();
+            pick(&mut Cursor::new(&bytes), 3500, &rows, &mut picked).unwrap();
+            assert_eq!(picked, rows.iter().map(|row| words[*row as usize]).collect::<Vec<_>>());
         }
         for _ in 0..500 {
             let mut hurt = bytes.clone();

@@ -21,7 +21,7 @@
 
 use std::ops::Range;
 
-use super::pack::{pack, packed_bytes, unpack};
+use super::pack::{pack, packed_bytes, unpack, unpack_one};
 use super::{Cursor, Damaged, Decoded, VECTOR};
 
 /// Bytes before the packed words.
@@ -261,6 +261,84 @@ impl<'a> Vector<'a> {
     }
 }
 
+/// Memory for one decoded vector.
+pub(crate) type VectorBuffer = [u64; VECTOR];
+
+impl Vector<'_> {
+    /// Appends the words at `rows`, ascending places in the vector, of which `buffer` has the length.
+    fn pick(&self, rows: impl Iterator<Item = usize>, buffer: &mut [u64], out: &mut Vec<u64>) -> Decoded<()> {
+        const PAST: Damaged = Damaged("row wanted past the end of a vector");
+        if self.order == 0 && self.positions.is_empty() {
+            for row in rows {
+                out.push(unpack_one(self.packed, self.base, self.width, buffer.len(), row)?);
+            }
+            return Ok(());
+        }
+        if self.order != 1 {
+            self.decode(buffer)?;
+            for row in rows {
+                out.push(*buffer.get(row).ok_or(PAST)?);
+            }
+            return Ok(());
+        }
+        // Sums from one wanted row to the next are cheaper than all running sums.
+        unpack(self.packed, self.base, self.width, buffer)?;
+        self.patch(buffer)?;
+        let (mut word, mut next) = (self.first, 1);
+        for row in rows {
+            if row >= next {
+                let gaps = buffer.get(next..=row).ok_or(PAST)?;
+                word = gaps.iter().fold(word, |sum, gap| sum.wrapping_add(*gap));
+                next = row + 1;
+            }
+            out.push(word);
+        }
+        Ok(())
+    }
+}
+
+/// Reads one vector of `values` words and appends those at `rows`, ascending places in it.
+pub(crate) fn pick_vector(
+    cursor: &mut Cursor<'_>,
+    values: usize,
+    rows: impl Iterator<Item = usize>,
+    buffer: &mut VectorBuffer,
+    out: &mut Vec<u64>,
+) -> Decoded<()> {
+    let buffer = buffer.get_mut(..values).ok_or(Damaged("vector is too long"))?;
+    Vector::read(cursor, values)?.pick(rows, buffer, out)
+}
+
+/// Drives a vector picker over a block of `total` values for the ascending `rows`. `vector` gets the vector's length
+/// and its wanted rows, which can be none, as places in the block, with the place of the vector's first.
+pub(crate) fn pick_vectors(
+    total: usize,
+    rows: &[u32],
+    mut vector: impl FnMut(usize, usize, &[u32]) -> Decoded<()>,
+) -> Decoded<()> {
+    let (mut start, mut rest) = (0, rows);
+    while !rest.is_empty() {
+        let length = VECTOR.min(total - start);
+        if length == 0 {
+            return Err(Damaged("rows wanted past the end of a block"));
+        }
+        let (here, later) = rest.split_at(rest.partition_point(|row| (*row as usize) < start + length));
+        vector(length, start, here)?;
+        start += length;
+        rest = later;
+    }
+    Ok(())
+}
+
+/// Appends the words at the ascending `rows` of a block of `total` to `out`.
+pub(crate) fn pick(cursor: &mut Cursor<'_>, total: usize, rows: &[u32], out: &mut Vec<u64>) -> Decoded<()> {
+    let mut buffer = [0; VECTOR];
+    pick_vectors(total, rows, |length, start, here| match here {
+        [] => skip_vector(cursor, length),
+        _ => pick_vector(cursor, length, here.iter().map(|row| *row as usize - start), &mut buffer, out),
+    })
+}
+
 /// Running sums, wrapping, in place.
 fn prefix_sums(words: &mut [u64]) {
     let mut sum = 0u64;
@@ -430,6 +508,15 @@ mod tests {
                 assert_eq!(back[0], 9);
                 assert_eq!(back[1..], words[from..to]);
             }
+            for wanted in [1, 10, 1000] {
+                let mut rows: Vec<u32> = (0..wanted).map(|_| rng.u32(0..4000)).collect();
+                rows.sort_unstable();
+                rows.dedup();
+                let mut picked = Vec::new();
+                pick(&mut Cursor::new(&bytes), 4000, &rows, &mut picked).unwrap();
+                assert_eq!(picked, rows.iter().map(|row| words[*row as usize]).collect::<Vec<_>>());
+            }
+            assert!(pick(&mut Cursor::new(&bytes), 4000, &[4000], &mut Vec::new()).is_err());
             assert!(decode(&mut Cursor::new(&bytes), 4000, 10..4001, &mut Vec::new()).is_err());
         }
     }

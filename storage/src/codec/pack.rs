@@ -109,6 +109,22 @@ pub fn unpack(bytes: &[u8], base: u64, width: u32, out: &mut [u64]) -> Decoded<(
     Ok(())
 }
 
+/// The value number `index` of `values` packed ones, plus `base`: what [`unpack`] would put there.
+pub fn unpack_one(bytes: &[u8], base: u64, width: u32, values: usize, index: usize) -> Decoded<u64> {
+    if width > 64 || index >= values {
+        return Err(Damaged("packed value past the end"));
+    }
+    let lanes = lanes(values);
+    let (words, _) = bytes.as_chunks::<8>();
+    let (row, lane) = (index / lanes, index % lanes);
+    let bit = row * width as usize;
+    let word = |k: usize| words.get(k * lanes + lane).map_or(0, |word| u64::from_le_bytes(*word));
+    let (k, shift) = (bit / 64, (bit % 64) as u32);
+    let low = word(k) >> shift;
+    let high = if shift + width > 64 { word(k + 1) << (64 - shift) } else { 0 };
+    Ok(((low | high) & mask(width)).wrapping_add(base))
+}
+
 fn unpack_wide(words: &[[u8; 8]], base: u64, width: u32, out: &mut [u64]) {
     #[cfg(target_arch = "x86_64")]
     {
@@ -220,6 +236,9 @@ mod tests {
                 let mut slow = vec![0; length];
                 scalar::unpack(&bytes, base, width, &mut slow);
                 assert_eq!(slow, values, "scalar, width {width} length {length}");
+                for (index, value) in values.iter().enumerate().step_by(37) {
+                    assert_eq!(unpack_one(&bytes, base, width, length, index), Ok(*value));
+                }
                 if !bytes.is_empty() {
                     let cut = unpack(&bytes[..bytes.len() - 1], base, width, &mut fast);
                     assert_eq!(cut, Err(Damaged("packed values end early")));

@@ -6,9 +6,11 @@ use std::rc::Rc;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::ScalarBuffer;
 
+use super::merge::Merge;
 use super::mode::{ColumnSummary, GroupSummary, ScanItem, ScanMode, SummaryRule};
 use super::{Context, PruneRange, Run, ScanChunk, values};
-use crate::codec::Damaged;
+use crate::codec::column::Nullable;
+use crate::codec::{Damaged, bitmap};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::schema::SeriesId;
@@ -19,8 +21,19 @@ use crate::segment::{Segment, Statistics};
 pub(super) enum Origin<D: Disk> {
     /// Group `number` of a segment.
     Segment { segment: Rc<Segment<D>>, number: usize },
-    /// Rows of a sorted chunk, which are at hand from the start.
-    Memory,
+    /// Rows of a sorted chunk.
+    Memory { columns: Vec<ArrayRef> },
+}
+
+/// Which rows of a group have values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fullness {
+    /// Every row in every column.
+    Full,
+    /// Every row in the same columns.
+    Columns,
+    /// It depends on the row.
+    Gaps,
 }
 
 /// A group whose index is known.
@@ -31,8 +44,8 @@ pub(super) struct Group<D: Disk> {
     /// Rows of the whole group.
     rows: usize,
     times: Option<ScalarBuffer<i64>>,
-    /// Columns of the rows `decoded_rows`.
-    decoded: Option<Vec<ArrayRef>>,
+    /// Columns of the rows `decoded_rows` of a segment's group; `None` where the segment has no such field.
+    decoded: Option<Vec<Option<Nullable>>>,
     decoded_rows: Range<usize>,
     /// Rows that leave as they are, ascending.
     free: Vec<Run>,
@@ -70,10 +83,9 @@ impl<D: Disk> Group<D> {
             });
         }
         let total = rows.len();
-        let mut group = Self::new(Origin::Memory, runs, total, 0);
+        let columns = chunk.columns.iter().map(|column| column.slice(rows.start, total)).collect();
+        let mut group = Self::new(Origin::Memory { columns }, runs, total, 0);
         group.times = Some(chunk.time.slice(rows.start, total));
-        group.decoded = Some(chunk.columns.iter().map(|column| column.slice(rows.start, total)).collect());
-        group.decoded_rows = 0..total;
         group
     }
 
@@ -130,12 +142,13 @@ impl<D: Disk> Group<D> {
         }
     }
 
-    /// Times and columns of rows of the group.
-    pub(super) async fn extract(
+    /// Copies rows of the group to `merge`.
+    pub(super) async fn stage(
         &mut self,
         context: &Context<'_, D>,
         rows: Range<usize>,
-    ) -> Result<(ScalarBuffer<i64>, Vec<ArrayRef>)> {
+        merge: &mut Merge,
+    ) -> Result<()> {
         self.load_times().await?;
         if self.decoded.is_none() {
             // Sooner or later all runs that are asked for are needed.
@@ -143,10 +156,25 @@ impl<D: Disk> Group<D> {
             let to = self.runs.last().map_or(0, |run| (run.start + run.len) as usize);
             self.load_columns(context, from..to).await?;
         }
-        let shift = self.decoded_rows.start;
-        let columns = self.decoded.iter().flatten().map(|array| array.slice(rows.start - shift, rows.len())).collect();
-        let time = self.times.as_ref().map(|times| times.slice(rows.start, rows.len())).unwrap_or_default();
-        Ok((time, columns))
+        let time = self.times.as_ref().map_or(&[][..], |times| &times[rows.clone()]);
+        let staged = merge.add(time, context.request.columns.len());
+        match &self.origin {
+            Origin::Memory { columns } => {
+                for ((staged, array), (_, kind)) in staged.iter_mut().zip(columns).zip(&context.request.columns) {
+                    staged.append_array(array, *kind, rows.clone());
+                }
+            }
+            Origin::Segment { .. } => {
+                let shift = self.decoded_rows.start;
+                for (staged, column) in staged.iter_mut().zip(self.decoded.iter().flatten()) {
+                    match column {
+                        Some(column) => staged.append(column, rows.start - shift..rows.end - shift),
+                        None => staged.append_nulls(rows.len()),
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn load_times(&mut self) -> Result<()> {
@@ -163,19 +191,64 @@ impl<D: Disk> Group<D> {
         let Origin::Segment { segment, number } = &self.origin else { return Ok(()) };
         let mut columns = Vec::with_capacity(context.request.columns.len());
         for (id, kind) in &context.request.columns {
-            let Some(field) = segment.field(*id) else {
-                columns.push(values::nulls(*kind, rows.len()));
-                continue;
+            let column = match segment.field(*id) {
+                Some(field) => Some(segment.values(field, *number, rows.clone(), *kind).await?),
+                None => None,
             };
-            let (column, validity) = segment.values(field, *number, rows.clone(), *kind).await?;
-            let array = values::array(column, validity, *kind, rows.len())
-                .map_err(|Damaged(reason)| segment.damaged_block(field, *number, reason))?;
-            self.bytes += array.get_buffer_memory_size() as u64;
-            columns.push(array);
+            self.bytes += column.as_ref().map_or(0, |(column, _)| column.bytes());
+            columns.push(column);
         }
         self.decoded = Some(columns);
         self.decoded_rows = rows;
         Ok(())
+    }
+
+    /// The free rows of all columns.
+    async fn take_columns(&mut self, context: &Context<'_, D>, ranges: &[Range<usize>]) -> Result<Vec<ArrayRef>> {
+        let hull = match (ranges.first(), ranges.last()) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => 0..0,
+        };
+        // Single rows, far apart: the last of each series.
+        let sparse = self.free.iter().all(|run| run.len == 1) && self.free_rows * 4 < hull.len();
+        if self.decoded.is_none() && !sparse {
+            self.load_columns(context, hull).await?;
+            context.charge(self.bytes)?;
+        }
+        let (segment, number) = match &self.origin {
+            Origin::Memory { columns } => {
+                let columns: Result<_, _> = columns.iter().map(|array| values::rows_of(array, ranges)).collect();
+                return columns.map_err(|error| Error::Rejected(format!("rows do not join: {error}")));
+            }
+            Origin::Segment { segment, number } => (segment, *number),
+        };
+        let picked: Vec<u32> =
+            if self.decoded.is_none() { self.free.iter().map(|run| run.start).collect() } else { Vec::new() };
+        let shift = self.decoded_rows.start;
+        let kept: Vec<Range<usize>> = ranges.iter().map(|range| range.start - shift..range.end - shift).collect();
+        let all = kept.len() == 1 && kept.first() == Some(&(0..self.decoded_rows.len()));
+        let mut decoded = self.decoded.take().map(Vec::into_iter);
+        let mut arrays = Vec::with_capacity(context.request.columns.len());
+        for (id, kind) in &context.request.columns {
+            let field = segment.field(*id);
+            let column = match (&mut decoded, field) {
+                (Some(decoded), _) => decoded.next().flatten().map(|(mut column, mut validity)| {
+                    if !all {
+                        column.keep(&kept);
+                        validity = validity.map(|bits| bitmap::keep(&bits, &kept));
+                    }
+                    (column, validity)
+                }),
+                (None, Some(field)) => Some(segment.pick(field, number, &picked, *kind).await?),
+                (None, None) => None,
+            };
+            arrays.push(match (column, field) {
+                (Some(column), Some(field)) => values::array(column, *kind, self.free_rows)
+                    .map_err(|Damaged(reason)| segment.damaged_block(field, number, reason))?,
+                _ => values::nulls(*kind, self.free_rows),
+            });
+        }
+        Ok(arrays)
     }
 
     /// What leaves the scan of this group, now that the fate of all its rows is settled.
@@ -194,19 +267,7 @@ impl<D: Disk> Group<D> {
             ScanMode::LastRow => self.keep_one(context, |run| run.start + run.len - 1),
         }
         let ranges = self.free_ranges();
-        let hull = match (ranges.first(), ranges.last()) {
-            (Some(first), Some(last)) => first.start..last.end,
-            _ => 0..0,
-        };
-        if self.decoded.is_none() {
-            self.load_columns(context, hull).await?;
-            context.charge(self.bytes)?;
-        }
-        let shift = self.decoded_rows.start;
-        let shifted: Vec<Range<usize>> = ranges.iter().map(|range| range.start - shift..range.end - shift).collect();
-        let columns: Result<Vec<ArrayRef>, _> =
-            self.decoded.iter().flatten().map(|array| values::rows_of(array, &shifted)).collect();
-        let columns = columns.map_err(|error| Error::Rejected(format!("rows do not join: {error}")))?;
+        let columns = self.take_columns(context, &ranges).await?;
         self.load_times().await?;
         let times = self.times.unwrap_or_default();
         let time = match ranges.as_slice() {
@@ -240,18 +301,31 @@ impl<D: Disk> Group<D> {
 
     /// Leaves one row of each run, where every column has a value in every row or in none.
     fn keep_one(&mut self, context: &Context<'_, D>, row: impl Fn(&Run) -> u32) {
-        let Origin::Segment { segment, number } = &self.origin else { return };
-        let rows = self.rows;
-        let gaps = context.request.columns.iter().filter_map(|(id, _)| segment.field(*id)).any(|field| {
-            let (nulls, _) = segment.statistics(field, *number);
-            nulls > 0 && (nulls as usize) < rows
-        });
-        if !gaps {
+        if self.fullness(context) != Fullness::Gaps {
             for run in &mut self.free {
                 *run = Run { start: row(run), len: 1, ..*run };
             }
             self.free_rows = self.free.len();
         }
+    }
+
+    /// Whether the rows of the group have values in the columns that are asked for.
+    pub(super) fn fullness(&self, context: &Context<'_, D>) -> Fullness {
+        let nulls = |position: usize, id| match &self.origin {
+            Origin::Memory { columns } => columns.get(position).map_or(self.rows, |column| column.null_count()),
+            Origin::Segment { segment, number } => {
+                segment.field(id).map_or(self.rows, |field| segment.statistics(field, *number).0 as usize)
+            }
+        };
+        let mut fullness = Fullness::Full;
+        for (position, (id, _)) in context.request.columns.iter().enumerate() {
+            match nulls(position, *id) {
+                0 => {}
+                nulls if nulls == self.rows => fullness = Fullness::Columns,
+                _ => return Fullness::Gaps,
+            }
+        }
+        fullness
     }
 
     /// Whether statistics show that none of the free rows is of use. The rows that other sources also have were merged

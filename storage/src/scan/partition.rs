@@ -2,7 +2,8 @@
 //!
 //! 1. Each source offers its groups in order of series; groups outside of the request's series and times are passed
 //!    over by the footer alone.
-//! 2. With one source, every group is finished as soon as its index is read.
+//! 2. With one source, every group is finished as soon as its index is read (unless only one end of each series is
+//!    asked for).
 //! 3. With several, the least series that any source stands at is taken from all of them at once: its runs, cut to
 //!    the request's times, are laid against each other ([`zones`](super::zones)). Rows outside of zones are released
 //!    to leave with their group, rows inside are merged.
@@ -13,14 +14,14 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
-use super::group::{self, Group};
+use super::group::{self, Fullness, Group};
 use super::merge::Merge;
 use super::mode::{ScanItem, ScanMode};
 use super::zones::{Stretch, zones};
 use super::{Context, PartitionSources, ScanChunk, ScanRequest};
 use crate::disk::Disk;
 use crate::error::Result;
-use crate::schema::{FieldType, SeriesId};
+use crate::schema::SeriesId;
 use crate::segment::index::IndexRun;
 use crate::segment::{Segment, layout};
 
@@ -76,14 +77,16 @@ impl<D: Disk> Partition<D> {
             }
             let more = match self.sources.as_mut_slice() {
                 [] => false,
-                [only] => match only.next_alone(context).await? {
-                    Alone::Summary(item) => return Ok(Some(item)),
-                    Alone::Group(group) => {
-                        self.ready.push_back(group);
-                        true
+                [only] if !matches!(context.mode, ScanMode::FirstRow | ScanMode::LastRow) => {
+                    match only.next_alone(context).await? {
+                        Alone::Summary(item) => return Ok(Some(item)),
+                        Alone::Group(group) => {
+                            self.ready.push_back(group);
+                            true
+                        }
+                        Alone::End => false,
                     }
-                    Alone::End => false,
-                },
+                }
                 _ => self.next_series(context).await?,
             };
             if !more {
@@ -93,8 +96,7 @@ impl<D: Disk> Partition<D> {
     }
 
     fn take_merged(&mut self, context: &Context<'_, D>) -> Result<Option<ScanChunk>> {
-        let kinds: Vec<FieldType> = context.request.columns.iter().map(|(_, kind)| *kind).collect();
-        self.merge.take(&kinds)
+        self.merge.take(context.request.columns.iter().map(|(_, kind)| *kind))
     }
 
     /// Settles the rows of the least series that a source stands at; false at the end.
@@ -117,6 +119,13 @@ impl<D: Disk> Partition<D> {
             self.stretches.extend(self.pieces.iter().map(|piece| piece.time));
             zones(&mut self.stretches, &mut self.zones);
         }
+        if let Some(number) = self.end_that_suffices(context) {
+            let piece = self.pieces.swap_remove(number);
+            self.pieces.clear();
+            self.zones.clear();
+            let row = if *context.mode == ScanMode::LastRow { piece.rows.end - 1 } else { piece.rows.start };
+            self.sources[piece.source].open[piece.group].release(series, row..row + 1);
+        }
         for piece in &self.pieces {
             let group = &mut self.sources[piece.source].open[piece.group];
             let mut at = piece.rows.start;
@@ -130,13 +139,12 @@ impl<D: Disk> Partition<D> {
                 }
                 group.release(series, at..rows.start);
                 at = rows.end;
-                let (time, columns) = group.extract(context, rows).await?;
-                self.merge.add(&time, columns);
+                group.stage(context, rows, &mut self.merge).await?;
             }
             group.release(series, at..piece.rows.end);
         }
         if !self.zones.is_empty() {
-            self.merge.close_series(series, context.request.columns.len());
+            self.merge.close_series(series);
         }
         let mut held = self.merge.bytes();
         for source in &mut self.sources {
@@ -146,6 +154,25 @@ impl<D: Disk> Partition<D> {
         held += self.ready.iter().map(Group::bytes).sum::<u64>();
         context.charge(held)?;
         Ok(true)
+    }
+}
+
+impl<D: Disk> Partition<D> {
+    /// The piece whose first or last row is all that the mode asks for: the outermost in time, with a value in every
+    /// column, and no other source has rows around it.
+    fn end_that_suffices(&self, context: &Context<'_, D>) -> Option<usize> {
+        let pieces = self.pieces.iter().enumerate();
+        let (number, time) = match context.mode {
+            ScanMode::LastRow => pieces.max_by_key(|(_, piece)| piece.time.time_max).map(|(n, p)| (n, p.time.time_max)),
+            ScanMode::FirstRow => {
+                pieces.min_by_key(|(_, piece)| piece.time.time_min).map(|(n, p)| (n, p.time.time_min))
+            }
+            ScanMode::Rows | ScanMode::Summaries(_) => None,
+        }?;
+        let piece = &self.pieces[number];
+        let mixed = self.zones.iter().any(|zone| (zone.time_min..=zone.time_max).contains(&time));
+        let group = &self.sources[piece.source].open[piece.group];
+        (!mixed && group.fullness(context) == Fullness::Full).then_some(number)
     }
 }
 

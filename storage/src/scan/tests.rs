@@ -141,8 +141,8 @@ fn chunk(rows: &Rows, columns: &[(ColumnId, FieldType)], request: &ScanRequest) 
         table.gather(position, 0..rows.len(), &mut gathered);
         let mut bytes = Vec::new();
         crate::codec::column::Encoder::default().encode(&gathered.values, gathered.validity.as_deref(), &mut bytes);
-        let (column, validity) = crate::codec::column::decode(&bytes, *kind, rows.len(), 0..rows.len()).unwrap();
-        values::array(column, validity, *kind, rows.len()).unwrap()
+        let column = crate::codec::column::decode(&bytes, *kind, rows.len(), 0..rows.len()).unwrap();
+        values::array(column, *kind, rows.len()).unwrap()
     });
     ScanChunk { runs: table.runs().to_vec(), columns: arrays.collect(), time: table.time().to_vec().into() }
 }

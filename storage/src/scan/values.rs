@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray, StringArray, new_null_array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::DataType;
+use arrow_schema::{ArrowError, DataType};
 
-use crate::codec::column::Column;
+use crate::codec::column::{Column, Nullable};
 use crate::codec::{Damaged, Decoded};
 use crate::schema::FieldType;
 
@@ -29,7 +30,7 @@ pub(super) fn nulls(kind: FieldType, rows: usize) -> ArrayRef {
 }
 
 /// `rows` rows of a field of type `kind`.
-pub(super) fn array(column: Column, validity: Option<Vec<u64>>, kind: FieldType, rows: usize) -> Decoded<ArrayRef> {
+pub(super) fn array((column, validity): Nullable, kind: FieldType, rows: usize) -> Decoded<ArrayRef> {
     let bits = |words: Vec<u64>| BooleanBuffer::new(Buffer::from_vec(words), 0, rows);
     let nulls = validity.map(|words| NullBuffer::new(bits(words)));
     Ok(match (column, kind) {
@@ -54,14 +55,29 @@ fn numbers<T: ArrowPrimitiveType>(words: Vec<u64>, nulls: Option<NullBuffer>) ->
 }
 
 /// The rows `ranges` of `array`: a view where they are one stretch, else a copy.
-pub(super) fn rows_of(array: &ArrayRef, ranges: &[Range<usize>]) -> Result<ArrayRef, arrow_schema::ArrowError> {
-    match ranges {
-        [range] if *range == (0..array.len()) => Ok(Arc::clone(array)),
-        [range] => Ok(array.slice(range.start, range.len())),
-        _ => {
-            let parts: Vec<ArrayRef> = ranges.iter().map(|range| array.slice(range.start, range.len())).collect();
-            let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
-            arrow_select::concat::concat(&parts)
+pub(super) fn rows_of(array: &ArrayRef, ranges: &[Range<usize>]) -> Result<ArrayRef, ArrowError> {
+    if let [range] = ranges {
+        return Ok(if *range == (0..array.len()) { Arc::clone(array) } else { array.slice(range.start, range.len()) });
+    }
+    if array.null_count() == 0 {
+        // Most ranges are of one series among many: joining slices costs more than their values.
+        match array.data_type() {
+            DataType::Int64 => return Ok(joined::<Int64Type>(array, ranges)),
+            DataType::UInt64 => return Ok(joined::<UInt64Type>(array, ranges)),
+            DataType::Float64 => return Ok(joined::<Float64Type>(array, ranges)),
+            _ => {}
         }
     }
+    let parts: Vec<ArrayRef> = ranges.iter().map(|range| array.slice(range.start, range.len())).collect();
+    let parts: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+    arrow_select::concat::concat(&parts)
+}
+
+fn joined<T: ArrowPrimitiveType>(array: &ArrayRef, ranges: &[Range<usize>]) -> ArrayRef {
+    let values = array.as_primitive::<T>().values();
+    let mut kept = Vec::with_capacity(ranges.iter().map(ExactSizeIterator::len).sum());
+    for range in ranges {
+        kept.extend_from_slice(&values[range.clone()]);
+    }
+    Arc::new(PrimitiveArray::<T>::new(kept.into(), None))
 }

@@ -9,7 +9,7 @@ use super::index::{self, IndexRun};
 use super::{SegmentMeta, Statistics};
 use crate::cache::{Cache, Extent};
 use crate::codec::Damaged;
-use crate::codec::column::{self, Column};
+use crate::codec::column::{self, Nullable};
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
 use crate::schema::{ColumnId, FieldType};
@@ -149,14 +149,25 @@ impl<D: Disk> Segment<D> {
         decoded.map_err(|e| self.damaged(place, e))
     }
 
-    /// Rows `rows` of a field of a group, whose type is `kind`, with their validity if some are null.
+    /// Rows `rows` of a field of a group, whose type is `kind`.
     pub(crate) async fn values(
         &self,
         field: usize,
         group: usize,
         rows: Range<usize>,
         kind: FieldType,
-    ) -> Result<(Column, Option<Vec<u64>>)> {
+    ) -> Result<Nullable> {
+        let (block, place, total) = self.field_block(field, group, kind).await?;
+        column::decode(block.bytes(), kind, total, rows).map_err(|e| self.damaged(place, e))
+    }
+
+    /// The ascending `rows` of a field of a group, whose type is `kind`.
+    pub(crate) async fn pick(&self, field: usize, group: usize, rows: &[u32], kind: FieldType) -> Result<Nullable> {
+        let (block, place, total) = self.field_block(field, group, kind).await?;
+        column::pick(block.bytes(), kind, total, rows).map_err(|e| self.damaged(place, e))
+    }
+
+    async fn field_block(&self, field: usize, group: usize, kind: FieldType) -> Result<(BlockBytes, Place, usize)> {
         let column = &self.footer.columns[field];
         let Block { place, .. } = column.blocks[group];
         if column.field_type() != Some(kind) {
@@ -164,8 +175,7 @@ impl<D: Disk> Segment<D> {
             return Err(self.damaged(place, reason));
         }
         let block = self.block(FIELD_LANES + field as u32, group, place).await?;
-        let total = self.footer.groups[group].rows as usize;
-        column::decode(block.bytes(), kind, total, rows).map_err(|e| self.damaged(place, e))
+        Ok((block, place, self.footer.groups[group].rows as usize))
     }
 
     /// Damage that shows only in the decoded values of a block.
