@@ -312,7 +312,7 @@ impl<D: Disk> Group<D> {
     /// Whether the rows of the group have values in the columns that are asked for.
     pub(super) fn fullness(&self, context: &Context<'_, D>) -> Fullness {
         let nulls = |position: usize, id| match &self.origin {
-            Origin::Memory { columns } => columns.get(position).map_or(self.rows, |column| column.null_count()),
+            Origin::Memory { columns } => columns.get(position).map_or(self.rows, Array::null_count),
             Origin::Segment { segment, number } => {
                 segment.field(id).map_or(self.rows, |field| segment.statistics(field, *number).0 as usize)
             }
