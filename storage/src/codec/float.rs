@@ -18,6 +18,10 @@
 //!
 //! Which `(e, f)` fits is found by trial on a sample; neighbouring vectors mostly share it, so [`Search`] remembers the
 //! last hit, and after misses looks only now and then.
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "entering a function compiled for CPU features found at run time")
+)]
 
 use std::ops::Range;
 
@@ -245,6 +249,23 @@ pub(crate) fn pick(cursor: &mut Cursor<'_>, total: usize, rows: &[u32], out: &mu
 
 /// Digits to the bits of their values, in place.
 fn to_floats(scale: Scale, words: &mut [u64]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq") {
+        // SAFETY: the CPU has AVX-512F and DQ, the only requirement of the callee.
+        return unsafe { to_floats_avx512(scale, words) };
+    }
+    to_floats_anywhere(scale, words);
+}
+
+/// AVX-512DQ converts 64-bit integers in one instruction, which halves the cost.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn to_floats_avx512(scale: Scale, words: &mut [u64]) {
+    to_floats_anywhere(scale, words);
+}
+
+#[inline(always)]
+fn to_floats_anywhere(scale: Scale, words: &mut [u64]) {
     let (power, inverse) = (POWERS[usize::from(scale.f)], INVERSES[usize::from(scale.e)]);
     for word in words {
         *word = (*word as i64 as f64 * power * inverse).to_bits();
@@ -297,6 +318,18 @@ mod tests {
         assert_eq!(round_trip(&[]), 0);
         round_trip(&[1e300]);
         assert!(round_trip(&[0.1; 1024]) < 64);
+    }
+
+    #[test]
+    fn instruction_sets_agree() {
+        let mut rng = fastrand::Rng::with_seed(9);
+        let words: Vec<u64> = (0..VECTOR + 5).map(|_| rng.i64(-(1 << 51)..1 << 51) as u64).collect();
+        for (e, f) in [(0, 0), (2, 0), (14, 12), (18, 18), (18, 0)] {
+            let (mut chosen, mut portable) = (words.clone(), words.clone());
+            to_floats(Scale { e, f }, &mut chosen);
+            to_floats_anywhere(Scale { e, f }, &mut portable);
+            assert_eq!(chosen, portable, "10^{e}, 10^{f}");
+        }
     }
 
     #[test]

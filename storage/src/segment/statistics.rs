@@ -59,17 +59,19 @@ impl Statistics {
     }
 }
 
-/// `None` where `add` refuses or there is no value. A NaN makes every later sum NaN, which `add` refuses.
+/// `None` where there is no value, the first is NaN, or `add` refuses (a later NaN makes a sum of NaN).
 fn summarize<T: Copy + PartialOrd>(
     values: &[T],
     validity: Option<&[u64]>,
     add: impl Fn(T, T) -> Option<T>,
 ) -> Option<Summary<T>> {
-    let fold = |summary: Option<Summary<T>>, value: T| -> Option<Summary<T>> {
-        let Some(s) = summary else {
-            // Adding the value to itself would do for integers too, but overflow; zero is not at hand for a `T`.
-            return Some(Summary { min: value, max: value, sum: value, first: value, last: value });
-        };
+    let present = |row: &usize| validity.is_none_or(|bits| is_valid(bits, *row));
+    let mut present = (0..values.len()).filter(present).map(|row| values[row]);
+    let first = present.next()?;
+    // Only NaN does not compare with itself.
+    first.partial_cmp(&first)?;
+    let start = Summary { min: first, max: first, sum: first, first, last: first };
+    present.try_fold(start, |s, value| {
         Some(Summary {
             min: if value < s.min { value } else { s.min },
             max: if value > s.max { value } else { s.max },
@@ -77,15 +79,7 @@ fn summarize<T: Copy + PartialOrd>(
             first: s.first,
             last: value,
         })
-    };
-    let mut present = values.iter().enumerate().filter(|(row, _)| validity.is_none_or(|bits| is_valid(bits, *row)));
-    let (_, first) = present.next()?;
-    let start = fold(None, *first);
-    #[expect(clippy::eq_op, reason = "a value that differs from itself is NaN")]
-    if first != first {
-        return None;
-    }
-    present.try_fold(start?, |summary, (_, value)| fold(Some(summary), *value))
+    })
 }
 
 #[cfg(test)]
