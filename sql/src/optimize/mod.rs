@@ -1,5 +1,7 @@
 //! Rules from plan to plan. Each is a pure function in its own file; none changes what a query answers.
 
+#[cfg(test)]
+mod agreement;
 pub(crate) mod conjunction;
 pub(crate) mod constant;
 mod distinct;
