@@ -98,11 +98,12 @@ fn scanned(scan: ScanNode, rows: &[Vec<Scalar>]) -> Plan {
         .filter(|row| matches!(row[0], Scalar::Time(time, _) if scan.time_min <= time && time <= scan.time_max))
         .cloned()
         .collect();
-    let types = std::iter::once(DataType::Timestamp(TimeUnit::Nanosecond, None))
-        .chain(COLUMNS.iter().map(|(_, kind)| match kind {
+    let types = std::iter::once(DataType::Timestamp(TimeUnit::Nanosecond, None)).chain(COLUMNS.iter().map(
+        |(_, kind)| match kind {
             ColumnKind::Tag => DataType::Utf8,
             ColumnKind::Field(field) => bind::field_type(*field),
-        }));
+        },
+    ));
     let fields: Vec<_> =
         types.map(|data_type| arrow_schema::Field::new(data_type.to_string(), data_type, true)).collect();
     let mut plan = Plan::Values { rows, schema: Arc::new(Schema::new(fields)) };
@@ -131,22 +132,61 @@ fn run(plan: &Plan) -> Result<Vec<Vec<u8>>, ExecError> {
     Ok(rows)
 }
 
-fn truth(rng: &mut fastrand::Rng, depth: usize) -> String {
-    const LEAVES: &[&str] = &[
-        "b", "true", "false", "null", "t = 'a'", "t = u", "s is null", "t in ('a', 'b')", "u not in ('a', null)",
-        "time > 3", "time <= 5", "time in (1, 2, 7)", "time between 2 and 8", "time <> 4", "i > 1.5", "i = n", "n > -1",
-        "n <= 2.5", "i in (1, 2.5)", "f > i", "t like 'a%'", "u = s", "i is distinct from n", "i = '1'",
-        "date_bin(interval '4 nanoseconds', time) >= 4", "time + interval '2 nanoseconds' > 4", "i + n = 3",
-        "t || u = 'ab'", "coalesce(i, 7) = 7", "x > 1", "x = 'a'", "x is not null", "y < 3", "y = 'b'",
-    ];
+/// Predicates over the table.
+const OVER_TABLE: &[&str] = &[
+    "b",
+    "true",
+    "false",
+    "null",
+    "t = 'a'",
+    "t = u",
+    "s is null",
+    "t in ('a', 'b')",
+    "u not in ('a', null)",
+    "time > 3",
+    "time <= 5",
+    "time in (1, 2, 7)",
+    "time between 2 and 8",
+    "time <> 4",
+    "i > 1.5",
+    "i = n",
+    "n > -1",
+    "n <= 2.5",
+    "i in (1, 2.5)",
+    "f > i",
+    "t like 'a%'",
+    "u = s",
+    "i is distinct from n",
+    "i = '1'",
+    "date_bin(interval '4 nanoseconds', time) >= 4",
+    "time + interval '2 nanoseconds' > 4",
+    "i + n = 3",
+    "t || u = 'ab'",
+    "coalesce(i, 7) = 7",
+];
+
+/// Predicates over a query's columns `x` and `y`, whatever their types.
+const OVER_QUERY: &[&str] = &[
+    "x is not null",
+    "y is null",
+    "x = x",
+    "x in (y, null)",
+    "x is distinct from y",
+    "true",
+    "x = 'a'",
+    "y > 1",
+    "x < 3",
+];
+
+fn truth(rng: &mut fastrand::Rng, leaves: &[&str], depth: usize) -> String {
     if depth == 0 {
-        return LEAVES[rng.usize(..LEAVES.len())].to_owned();
+        return leaves[rng.usize(..leaves.len())].to_owned();
     }
-    let (a, b) = (truth(rng, depth - 1), truth(rng, depth - 1));
+    let (a, b) = (truth(rng, leaves, depth - 1), truth(rng, leaves, depth - 1));
     match rng.usize(..6) {
         0 => format!("not ({a})"),
         1 => format!("({a}) is not true"),
-        2 => format!("case when {a} then {b} else i > 0 end"),
+        2 => format!("case when {a} then {b} else false end"),
         3 => format!("({a}) or ({b})"),
         _ => format!("({a}) and ({b})"),
     }
@@ -154,14 +194,29 @@ fn truth(rng: &mut fastrand::Rng, depth: usize) -> String {
 
 fn query(rng: &mut fastrand::Rng) -> String {
     const VALUES: &[&str] = &[
-        "i", "n", "f", "t", "u", "s", "time", "i + 1", "i * n", "f / 2", "7", "'a'", "coalesce(i, 0)", "upper(t)",
-        "date_bin(interval '4 nanoseconds', time)", "case when b then i end", "1 + 2",
+        "i",
+        "n",
+        "f",
+        "t",
+        "u",
+        "s",
+        "time",
+        "i + 1",
+        "i * n",
+        "f / 2",
+        "7",
+        "'a'",
+        "coalesce(i, 0)",
+        "upper(t)",
+        "date_bin(interval '4 nanoseconds', time)",
+        "case when b then i end",
+        "1 + 2",
     ];
     const CALLS: &[&str] =
         &["count(*)", "sum(i)", "max(f)", "min(t)", "avg(i)", "count(distinct u)", "sum(n) filter (where b)"];
     let one = |rng: &mut fastrand::Rng, from: &[&str]| from[rng.usize(..from.len())].to_owned();
     let (x, y) = (one(rng, VALUES), one(rng, VALUES));
-    let (call, filter) = (one(rng, CALLS), truth(rng, 2));
+    let (call, filter) = (one(rng, CALLS), truth(rng, OVER_TABLE, 2));
     let inner = match rng.usize(..4) {
         0 => format!("select {x} as x, {call} as y from m where {filter} group by {x}"),
         1 => format!("select distinct {x} as x, {y} as y from m where {filter}"),
@@ -170,15 +225,17 @@ fn query(rng: &mut fastrand::Rng) -> String {
     };
     match rng.usize(..4) {
         0 => inner,
-        1 => format!("select * from ({inner}) where {}", truth(rng, 1)),
-        2 => format!("select x, count(*) as c, max(y) as z from ({inner}) where {} group by x", truth(rng, 1)),
-        _ => format!("select y, x from ({inner}) as q where {} order by x, y desc", truth(rng, 1)),
+        1 => format!("select * from ({inner}) where {}", truth(rng, OVER_QUERY, 1)),
+        2 => format!(
+            "select x, count(*) as c, max(y) as z from ({inner}) where {} group by x",
+            truth(rng, OVER_QUERY, 1)
+        ),
+        _ => format!("select y, x from ({inner}) as q where {} order by x, y desc", truth(rng, OVER_QUERY, 1)),
     }
 }
 
 fn bound(text: &str) -> Option<Plan> {
-    let session =
-        Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 5 };
+    let session = Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 5 };
     match bind::bind(crate::parse::parse(text).ok()?, &catalog(), &session) {
         Ok(Bound::Query(plan)) => Some(plan),
         _ => None,
@@ -194,7 +251,7 @@ fn seeds() -> Vec<u64> {
 
 #[test]
 fn rules_do_not_change_answers() {
-    const QUERIES: usize = 500;
+    const QUERIES: usize = 250;
     for seed in seeds() {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut compared = 0;
@@ -229,16 +286,59 @@ fn rules_do_not_change_answers() {
 #[test]
 fn constants_are_folded_to_what_the_executor_computes() {
     const LITERALS: &[&str] = &[
-        "1", "-7", "0", "2.5", "-0.5", "null", "true", "false", "'a'", "'1'", "''", "18446744073709551615",
-        "9223372036854775807", "cast(3 as bigint unsigned)", "timestamp '2022-01-31T10:20:30.5'",
-        "timestamp '1960-01-01'", "interval '1 month'", "interval '90 minutes'", "interval '3 days'", "cast(null as double)",
+        "1",
+        "-7",
+        "0",
+        "2.5",
+        "-0.5",
+        "null",
+        "true",
+        "false",
+        "'a'",
+        "'1'",
+        "''",
+        "18446744073709551615",
+        "9223372036854775807",
+        "cast(3 as bigint unsigned)",
+        "timestamp '2022-01-31T10:20:30.5'",
+        "timestamp '1960-01-01'",
+        "interval '1 month'",
+        "interval '90 minutes'",
+        "interval '3 days'",
+        "cast(null as double)",
     ];
     const FORMS: &[&str] = &[
-        "A + B", "A - B", "A * B", "A / B", "A % B", "A = B", "A <> B", "A < B", "A >= B", "A and B", "A or B", "not A",
-        "-(A)", "A is null", "A in (B, C)", "A not in (B, C, null)", "A between B and C", "A || B", "coalesce(A, B)",
-        "nullif(A, B)", "case when A then B else C end", "case A when B then C end", "cast(A as bigint)",
-        "cast(A as bigint unsigned)", "cast(A as double)", "cast(A as string)", "cast(A as boolean)",
-        "cast(A as timestamp)", "date_bin(interval '7 hours', A)", "date_trunc('week', A)", "A is not distinct from B",
+        "A + B",
+        "A - B",
+        "A * B",
+        "A / B",
+        "A % B",
+        "A = B",
+        "A <> B",
+        "A < B",
+        "A >= B",
+        "A and B",
+        "A or B",
+        "not A",
+        "-(A)",
+        "A is null",
+        "A in (B, C)",
+        "A not in (B, C, null)",
+        "A between B and C",
+        "A || B",
+        "coalesce(A, B)",
+        "nullif(A, B)",
+        "case when A then B else C end",
+        "case A when B then C end",
+        "cast(A as bigint)",
+        "cast(A as bigint unsigned)",
+        "cast(A as double)",
+        "cast(A as string)",
+        "cast(A as boolean)",
+        "cast(A as timestamp)",
+        "date_bin(interval '7 hours', A)",
+        "date_trunc('week', A)",
+        "A is not distinct from B",
     ];
     let value = |expr: Expr, schema: &arrow_schema::SchemaRef| {
         let one_row = Plan::Values { rows: vec![Vec::new()], schema: Arc::new(Schema::empty()) };

@@ -1,9 +1,12 @@
 //! Rule: filters move down to the scan.
 //!
 //! Conjuncts are carried down one by one: through a projection with its expressions in place of columns, through order
-//! and DISTINCT as they are, through a grouping where they read keys alone. LIMIT stops them, since it chooses rows.
+//! and DISTINCT as they are, through a grouping where they read keys alone. LIMIT stops them, since it chooses rows; and
+//! a lower filter stops a conjunct that can fail, since it may keep away the very rows that make it fail.
 
-use crate::expr::Expr;
+use arrow_schema::{DataType, Schema};
+
+use crate::expr::{BinaryOp, Expr, ScalarFunction};
 use crate::optimize::conjunction::{join, split};
 use crate::optimize::merge_projects::substitute;
 use crate::plan::Plan;
@@ -16,10 +19,12 @@ pub(super) fn rule(plan: Plan) -> Plan {
 fn push(plan: Plan, mut conjuncts: Vec<Expr>) -> Plan {
     match plan {
         Plan::Filter { input, predicate } => {
-            // The lower filter's conjuncts come first: what they exclude may not bear what the upper one computes.
+            let schema = input.schema().clone();
+            let (above, mut below): (Vec<_>, Vec<_>) =
+                conjuncts.into_iter().partition(|conjunct| can_fail(conjunct, &schema));
             let mut all = split(predicate);
-            all.append(&mut conjuncts);
-            push(*input, all)
+            all.append(&mut below);
+            filtered(push(*input, all), above)
         }
         Plan::Project { input, exprs, schema } => {
             let below = conjuncts.into_iter().map(|expr| substitute(expr, &exprs)).collect();
@@ -56,6 +61,26 @@ fn push(plan: Plan, mut conjuncts: Vec<Expr>) -> Plan {
         }
         values @ Plan::Values { .. } => filtered(values, conjuncts),
     }
+}
+
+/// Whether a kernel may refuse a value: overflow, division by zero, text that is no number.
+fn can_fail(expr: &Expr, input: &Schema) -> bool {
+    let fails = match expr {
+        Expr::Cast { expr, to } => !matches!(
+            (expr.data_type(input), to),
+            (DataType::Null, _)
+                | (_, DataType::Utf8)
+                | (DataType::Int64 | DataType::UInt64, DataType::Float64 | DataType::Decimal128(..))
+        ),
+        Expr::Binary {
+            op: BinaryOp::Plus | BinaryOp::Minus | BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo,
+            ..
+        }
+        | Expr::Negative(_)
+        | Expr::Call { function: ScalarFunction::Power, .. } => expr.data_type(input) != DataType::Float64,
+        _ => false,
+    };
+    fails || expr.children().into_iter().any(|child| can_fail(child, input))
 }
 
 fn filtered(input: Plan, conjuncts: Vec<Expr>) -> Plan {
