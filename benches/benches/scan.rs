@@ -1,6 +1,7 @@
 //! Scanning segments: everything summed by series and hour, one series alone, last rows.
 //!
 //! `cargo bench -p tidewire-benches --bench scan`
+#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to measure")]
 
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -1,6 +1,7 @@
 //! Codecs block by block, and a whole segment: how fast, and how many bytes a value takes.
 //!
 //! `cargo bench -p tidewire-benches --bench segment`; sizes are printed before the timings.
+#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to measure")]
 
 use std::hint::black_box;
 use std::path::Path;
