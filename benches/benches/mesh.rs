@@ -1,11 +1,9 @@
-//! The queue between cores: values a second through one queue, alone and between two threads, and the price of a
-//! send over the mesh. Each run checks that every value arrives once and in order.
+//! The queue between cores: values a second through one queue, in one thread and between two. Each run checks that every value arrives once and in order.
 
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tidewire_server::mesh::queue::queue;
-use tidewire_server::mesh::wire;
 
 const BATCH: u64 = 1000;
 
@@ -20,19 +18,6 @@ fn one_thread(criterion: &mut Criterion) {
             }
             for value in 0..BATCH {
                 assert_eq!(consumer.pop(), Some(value));
-            }
-        });
-    });
-    group.bench_function("send and take", |bencher| {
-        let mut ports = wire::<[u64; 8]>(2);
-        let (far, near) = (ports.remove(1), ports.remove(0));
-        let ((_mesh, mut inbox), (mesh, _inbox)) = (far.open(), near.open());
-        bencher.iter(|| {
-            for value in 0..BATCH {
-                mesh.send(1, [value; 8]);
-            }
-            for value in 0..BATCH {
-                assert_eq!(inbox.try_next(), Some((0, [value; 8])));
             }
         });
     });

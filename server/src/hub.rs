@@ -358,14 +358,7 @@ impl Hub {
         }
     }
 
-    fn append(
-        self: &Rc<Self>,
-        from: usize,
-        id: CallId,
-        shard: u32,
-        batch: Box<WriteBatch>,
-        table: &TableSchema,
-    ) {
+    fn append(self: &Rc<Self>, from: usize, id: CallId, shard: u32, batch: Box<WriteBatch>, table: &TableSchema) {
         let owned = self.owned(shard).clone();
         match owned.append(&batch, table) {
             Err(error) => self.answer(from, id, Answer::Appended(Appended { batch, outcome: Err(error) })),

@@ -127,7 +127,8 @@ impl<'r> RowsReply<'r> {
             if self.asked_for_chunks {
                 let text = format!("Fetch result: {error}");
                 // CnosDB's own spacing.
-                self.pending = format!("{{\"error_code\": \"040007\", \"error_message\": {}}}", json!(text)).into_bytes();
+                self.pending =
+                    format!("{{\"error_code\": \"040007\", \"error_message\": {}}}", json!(text)).into_bytes();
                 if self.send_pending(true).await.is_ok() {
                     self.reply.finish();
                 }
@@ -146,7 +147,8 @@ impl<'r> RowsReply<'r> {
             }
             return Ok(());
         }
-        self.pack(true).map_err(|error| failure::cnos(500, "040014", &format!("cannot compress the reply: {error}")))?;
+        self.pack(true)
+            .map_err(|error| failure::cnos(500, "040014", &format!("cannot compress the reply: {error}")))?;
         let (format, encoding) = (self.format, self.encoding);
         self.reply.send(
             200,

@@ -179,9 +179,11 @@ pub fn start<A: App>(config: Config, shared: &Arc<A::Shared>) -> Result<Server, 
     let io_memory_bytes = host::io_memory_bytes(limits.locked_bytes, cpus.len());
     let (to_start, ready) = mpsc::channel();
     let (to_end, ended) = mpsc::channel();
-    let (doors, arrivals) = doors(cpus.len());
+    let no_events = |error| format!("cannot make the events that cores wake each other with: {error}");
+    let (doors, arrivals) = doors(cpus.len()).map_err(no_events)?;
+    let ports = wire(cpus.len()).map_err(no_events)?;
     let mut cores = Vec::with_capacity(cpus.len());
-    for ((core, port), arrivals) in wire(cpus.len()).into_iter().enumerate().zip(arrivals) {
+    for ((core, port), arrivals) in ports.into_iter().enumerate().zip(arrivals) {
         let options = CoreOptions {
             name: format!("tidewire-{core}"),
             cpu: Some(cpus[core]),

@@ -165,8 +165,7 @@ impl BatchBuilder {
 }
 
 fn same_columns(columns: &[BatchColumn], fields: &[Option<(ColumnId, FieldType)>]) -> bool {
-    columns.len() == fields.len()
-        && columns.iter().zip(fields).all(|(c, f)| *f == Some((c.id, c.values.kind())))
+    columns.len() == fields.len() && columns.iter().zip(fields).all(|(c, f)| *f == Some((c.id, c.values.kind())))
 }
 
 #[inline]

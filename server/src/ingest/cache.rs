@@ -99,12 +99,7 @@ impl Slots {
     }
 
     /// Adds a series and returns its slot.
-    pub fn add_series<'a>(
-        &mut self,
-        table: u32,
-        owner: u32,
-        tags: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> u32 {
+    pub fn add_series<'a>(&mut self, table: u32, owner: u32, tags: impl Iterator<Item = (&'a str, &'a str)>) -> u32 {
         let slot = self.series.len() as u32;
         self.series.push(SeriesEntry { table, owner, id: UNKNOWN });
         self.keys.insert(slot, tags.map(|(name, value)| (name.into(), value.into())).collect());

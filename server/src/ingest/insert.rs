@@ -30,7 +30,11 @@ fn split(insert: &Insert, shards: u32) -> Vec<ShardRows> {
         .into_iter()
         .enumerate()
         .filter(|(_, rows)| !rows.is_empty())
-        .map(|(shard, rows)| ShardRows { shard: shard as u32, batch: batch(insert, &rows), table: insert.table.clone() })
+        .map(|(shard, rows)| ShardRows {
+            shard: shard as u32,
+            batch: batch(insert, &rows),
+            table: insert.table.clone(),
+        })
         .collect()
 }
 

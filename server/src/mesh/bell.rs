@@ -13,10 +13,10 @@
 //! Of the two fences one comes first in the single order of all fences: either the owner's look sees the push, or the
 //! ringer sees `armed`. Checked with loom over the queue and the bell together.
 
-use std::sync::OnceLock;
-use std::task::Waker;
+use std::io;
 
 use super::sync::{AtomicBool, Ordering, fence};
+use crate::ring::event::{Listener, Signal, event};
 
 /// Whether the owner wants to be woken.
 #[derive(Debug)]
@@ -45,24 +45,22 @@ impl Armed {
     }
 }
 
-/// One core's bell, shared with all who push to it.
+/// One core's bell, shared with all who push to it. The owner sleeps on the [`Listener`] made with it.
 #[derive(Debug)]
 pub struct Bell {
     armed: Armed,
-    /// Set when the owner's task first sleeps, and the same ever after: an inbox belongs to one task.
-    owner: OnceLock<Waker>,
+    signal: Signal,
 }
 
 impl Bell {
-    /// A bell that nobody listens to yet.
-    pub fn new() -> Self {
-        Self { armed: Armed::new(), owner: OnceLock::new() }
+    /// A bell, and what its owner listens with.
+    pub fn new() -> io::Result<(Self, Listener)> {
+        let (signal, listener) = event()?;
+        Ok((Self { armed: Armed::new(), signal }, listener))
     }
 
-    /// Announces that the owner's task is about to sleep. It must look into its queues once more afterwards.
-    pub fn arm(&self, waker: &Waker) {
-        let owner = self.owner.get_or_init(|| waker.clone());
-        assert!(owner.will_wake(waker), "invariant: an inbox is polled by one task only");
+    /// Announces that the owner is about to sleep. It must look into its queues once more afterwards.
+    pub fn arm(&self) {
         self.armed.arm();
     }
 
@@ -74,17 +72,9 @@ impl Bell {
     /// Wakes the owner if it sleeps. To be called after the push.
     #[inline]
     pub fn ring(&self) {
-        if self.armed.ring()
-            && let Some(owner) = self.owner.get()
-        {
-            owner.wake_by_ref();
+        if self.armed.ring() {
+            self.signal.raise();
         }
-    }
-}
-
-impl Default for Bell {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

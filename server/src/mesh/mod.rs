@@ -25,15 +25,16 @@ pub mod queue;
 mod sync;
 
 use std::fmt;
-use std::future::poll_fn;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 pub use bell::Bell;
 pub use call::{Call, CallId, Calls};
 pub use credit::{Credits, Permit};
 use queue::{Consumer, Producer, queue};
+
+use crate::ring::event::{Listener, Waiter};
 
 /// Slots in a link for each credit (rule 3 above).
 pub const MESSAGES_PER_CREDIT: usize = 4;
@@ -49,7 +50,9 @@ const CREDITS_MIN: usize = 16;
 pub struct Port<M> {
     core: usize,
     links: Vec<Option<(Producer<M>, Arc<Bell>)>>,
-    inbox: Inbox<M>,
+    queues: Vec<(usize, Consumer<M>)>,
+    bell: Arc<Bell>,
+    listener: Listener,
     credits_per_link: u32,
 }
 
@@ -65,10 +68,11 @@ struct Link<M> {
     credits: Rc<Credits>,
 }
 
-/// Messages from other cores to this one. It belongs to one task for all its life.
+/// Messages from other cores to this one.
 pub struct Inbox<M> {
     queues: Vec<(usize, Consumer<M>)>,
     bell: Arc<Bell>,
+    waiter: Waiter,
     /// Where to look next, so that no sender is favoured.
     next: usize,
 }
@@ -79,19 +83,20 @@ pub fn credits_per_link(cores: usize) -> usize {
 }
 
 /// Makes the queues between `cores` cores; element `i` is for core `i`.
-pub fn wire<M: Send>(cores: usize) -> Vec<Port<M>> {
+pub fn wire<M: Send>(cores: usize) -> io::Result<Vec<Port<M>>> {
     let credits = credits_per_link(cores);
-    let bells: Vec<_> = (0..cores).map(|_| Arc::new(Bell::new())).collect();
-    let mut ports: Vec<Port<M>> = bells
-        .iter()
-        .enumerate()
-        .map(|(core, bell)| Port {
+    let mut ports: Vec<Port<M>> = Vec::with_capacity(cores);
+    for core in 0..cores {
+        let (bell, listener) = Bell::new()?;
+        ports.push(Port {
             core,
             links: Vec::with_capacity(cores),
-            inbox: Inbox { queues: Vec::new(), bell: Arc::clone(bell), next: 0 },
+            queues: Vec::with_capacity(cores),
+            bell: Arc::new(bell),
+            listener,
             credits_per_link: u32::try_from(credits).unwrap_or(u32::MAX),
-        })
-        .collect();
+        });
+    }
     for from in 0..cores {
         for to in 0..cores {
             if from == to {
@@ -99,20 +104,22 @@ pub fn wire<M: Send>(cores: usize) -> Vec<Port<M>> {
                 continue;
             }
             let (producer, consumer) = queue(credits * MESSAGES_PER_CREDIT);
-            ports[from].links.push(Some((producer, Arc::clone(&bells[to]))));
-            ports[to].inbox.queues.push((from, consumer));
+            let bell = Arc::clone(&ports[to].bell);
+            ports[from].links.push(Some((producer, bell)));
+            ports[to].queues.push((from, consumer));
         }
     }
-    ports
+    Ok(ports)
 }
 
 impl<M> Port<M> {
-    /// Opens the port on its core.
+    /// Opens the port on its core, whose executor must be running.
     pub fn open(self) -> (Rc<Mesh<M>>, Inbox<M>) {
         let links = self.links.into_iter().map(|link| {
             link.map(|(producer, bell)| Link { producer, bell, credits: Credits::new(self.credits_per_link) })
         });
-        (Rc::new(Mesh { core: self.core, links: links.collect() }), self.inbox)
+        let inbox = Inbox { queues: self.queues, bell: self.bell, waiter: self.listener.listen(), next: 0 };
+        (Rc::new(Mesh { core: self.core, links: links.collect() }), inbox)
     }
 }
 
@@ -151,21 +158,16 @@ impl<M> Mesh<M> {
 impl<M> Inbox<M> {
     /// The next message and the core it came from.
     pub async fn next(&mut self) -> (usize, M) {
-        poll_fn(|context| self.poll_next(context)).await
-    }
-
-    /// As [`Self::next`], polled.
-    pub fn poll_next(&mut self, context: &Context<'_>) -> Poll<(usize, M)> {
-        if let Some(found) = self.try_next() {
-            return Poll::Ready(found);
-        }
-        self.bell.arm(context.waker());
-        match self.try_next() {
-            Some(found) => {
-                self.bell.disarm();
-                Poll::Ready(found)
+        loop {
+            if let Some(found) = self.try_next() {
+                return found;
             }
-            None => Poll::Pending,
+            self.bell.arm();
+            if let Some(found) = self.try_next() {
+                self.bell.disarm();
+                return found;
+            }
+            self.waiter.wait().await;
         }
     }
 
@@ -212,48 +214,58 @@ impl<M> fmt::Debug for Inbox<M> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::time::Duration;
+
     use super::*;
+    use crate::ring::{CoreOptions, start_core};
+
+    fn on_a_core(test: impl AsyncFnOnce() + Send + 'static) {
+        let options = CoreOptions {
+            name: "mesh-test".to_owned(),
+            cpu: None,
+            io_memory_bytes: 64 << 10,
+            ring_depth: 64,
+            preempt: Duration::from_millis(1),
+        };
+        start_core(options, move || async move { test().await }).unwrap().join().unwrap();
+    }
 
     #[test]
     fn every_pair_is_wired_once() {
-        let mut ends: Vec<_> = wire::<(usize, usize)>(4).into_iter().map(Port::open).collect();
-        for (from, (mesh, _)) in ends.iter().enumerate() {
-            for to in (0..4).filter(|to| *to != from) {
-                mesh.send(to, (from, to));
+        on_a_core(async || {
+            let mut ends: Vec<_> = wire::<(usize, usize)>(4).unwrap().into_iter().map(Port::open).collect();
+            for (from, (mesh, _)) in ends.iter().enumerate() {
+                for to in (0..4).filter(|to| *to != from) {
+                    mesh.send(to, (from, to));
+                }
             }
-        }
-        for (core, (_, inbox)) in ends.iter_mut().enumerate() {
-            assert_eq!(inbox.len(), 3);
-            let mut senders = Vec::new();
-            while let Some((from, message)) = inbox.try_next() {
-                assert_eq!(message, (from, core));
-                senders.push(from);
+            for (core, (_, inbox)) in ends.iter_mut().enumerate() {
+                assert_eq!(inbox.len(), 3);
+                let mut senders = Vec::new();
+                while let Some((from, message)) = inbox.try_next() {
+                    assert_eq!(message, (from, core));
+                    senders.push(from);
+                }
+                senders.sort_unstable();
+                assert_eq!(senders, (0..4).filter(|other| *other != core).collect::<Vec<_>>());
             }
-            senders.sort_unstable();
-            assert_eq!(senders, (0..4).filter(|other| *other != core).collect::<Vec<_>>());
-        }
+        });
     }
 
     #[test]
-    fn a_link_holds_what_its_credits_allow() {
-        let mut ports = wire::<u32>(2);
-        let (far, _) = ports.remove(1).open();
-        let (_, inbox) = ports.remove(0).open();
-        for message in 0..(credits_per_link(2) * MESSAGES_PER_CREDIT) as u32 {
-            far.send(0, message);
-        }
-        assert_eq!(inbox.len(), credits_per_link(2) * MESSAGES_PER_CREDIT);
-    }
-
-    #[test]
-    #[should_panic(expected = "invariant: a permit was taken")]
-    fn a_breach_of_the_rule_is_loud() {
-        let mut ports = wire::<u32>(2);
-        let (far, _) = ports.remove(1).open();
-        let _inbox = ports.remove(0);
-        for message in 0..=(credits_per_link(2) * MESSAGES_PER_CREDIT) as u32 {
-            far.send(0, message);
-        }
+    fn a_link_holds_what_its_credits_allow_and_a_breach_is_loud() {
+        on_a_core(async || {
+            let mut ports = wire::<usize>(2).unwrap();
+            let (far, _) = ports.remove(1).open();
+            let (_, inbox) = ports.remove(0).open();
+            let room = credits_per_link(2) * MESSAGES_PER_CREDIT;
+            (0..room).for_each(|message| far.send(0, message));
+            assert_eq!(inbox.len(), room);
+            let breach = catch_unwind(AssertUnwindSafe(|| far.send(0, room)));
+            let reason = *breach.unwrap_err().downcast::<String>().unwrap();
+            assert!(reason.starts_with("invariant: a permit was taken"), "{reason}");
+        });
     }
 
     #[test]

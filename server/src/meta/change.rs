@@ -162,7 +162,9 @@ pub struct Applied {
 /// The catalog of a new data directory.
 pub fn initial() -> Catalog {
     let mut catalog = Catalog { version: 1, databases: BTreeMap::new(), next_table: 1 };
-    catalog.databases.insert(DEFAULT_DATABASE.into(), Arc::new(new_database(DEFAULT_DATABASE, DatabaseOptions::default())));
+    catalog
+        .databases
+        .insert(DEFAULT_DATABASE.into(), Arc::new(new_database(DEFAULT_DATABASE, DatabaseOptions::default())));
     catalog
 }
 
@@ -171,7 +173,11 @@ pub fn apply(catalog: &Catalog, change: &SchemaChange) -> Result<Applied, Schema
     match change {
         SchemaChange::CreateDatabase { name, if_not_exists, options } => {
             if catalog.databases.contains_key(name.as_str()) {
-                return if *if_not_exists { Ok(Applied::default()) } else { Err(SchemaError::DatabaseExists(name.clone())) };
+                return if *if_not_exists {
+                    Ok(Applied::default())
+                } else {
+                    Err(SchemaError::DatabaseExists(name.clone()))
+                };
             }
             check_name(name)?;
             let mut next = successor(catalog);
@@ -180,7 +186,11 @@ pub fn apply(catalog: &Catalog, change: &SchemaChange) -> Result<Applied, Schema
         }
         SchemaChange::DropDatabase { name, if_exists } => {
             let Some(database) = catalog.databases.get(name.as_str()) else {
-                return if *if_exists { Ok(Applied::default()) } else { Err(SchemaError::DatabaseNotFound(name.clone())) };
+                return if *if_exists {
+                    Ok(Applied::default())
+                } else {
+                    Err(SchemaError::DatabaseNotFound(name.clone()))
+                };
             };
             let dropped = database.tables.values().map(|t| t.id).collect();
             let mut next = successor(catalog);
@@ -190,7 +200,11 @@ pub fn apply(catalog: &Catalog, change: &SchemaChange) -> Result<Applied, Schema
         SchemaChange::CreateTable { database, name, if_not_exists, columns } => {
             let existing = find_database(catalog, database)?;
             if existing.tables.contains_key(name.as_str()) {
-                return if *if_not_exists { Ok(Applied::default()) } else { Err(SchemaError::TableExists(name.clone())) };
+                return if *if_not_exists {
+                    Ok(Applied::default())
+                } else {
+                    Err(SchemaError::TableExists(name.clone()))
+                };
             }
             let mut next = successor(catalog);
             let table = new_table(&mut next, existing, name)?;

@@ -59,9 +59,7 @@ impl MetaOwner {
     pub fn change(&self, change: SchemaChange) -> impl Future<Output = Outcome> + use<> {
         let (giver, waiter) = pair();
         self.queue.borrow_mut().push((change, giver));
-        async move {
-            waiter.await.unwrap_or_else(|| Err(SchemaError::NotSaved("the server is stopping".to_owned())))
-        }
+        async move { waiter.await.unwrap_or_else(|| Err(SchemaError::NotSaved("the server is stopping".to_owned()))) }
     }
 
     /// Works off the queue; returns at once when another call is at it.

@@ -88,11 +88,9 @@ impl CatalogStore {
     /// Makes `catalog` the saved one. Blocks; call it away from a shard's executor.
     pub fn save(&self, catalog: &Catalog) -> Result<(), StoreError> {
         let path = self.path();
-        let text = serde_json::to_string(catalog)
-            .map_err(|error| io("encode", &path, std::io::Error::other(error)))?;
+        let text = serde_json::to_string(catalog).map_err(|error| io("encode", &path, std::io::Error::other(error)))?;
         let document = Document { format: FORMAT, crc32c: crc32c::crc32c(text.as_bytes()), catalog: text };
-        let bytes = serde_json::to_vec(&document)
-            .map_err(|error| io("encode", &path, std::io::Error::other(error)))?;
+        let bytes = serde_json::to_vec(&document).map_err(|error| io("encode", &path, std::io::Error::other(error)))?;
         let temporary = self.folder.join("catalog.json.tmp");
         let mut file = File::create(&temporary).map_err(|source| io("create", &temporary, source))?;
         file.write_all(&bytes).map_err(|source| io("write", &temporary, source))?;

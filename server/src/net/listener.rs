@@ -4,13 +4,11 @@
 //! none per request. It hands each accepted socket to the core with the fewest connections (counting at once what it
 //! hands over, so that a burst spreads evenly) through that core's own queue and bell.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,6 +17,7 @@ use rustix::net::SocketFlags;
 
 use crate::mesh::Bell;
 use crate::mesh::queue::{Consumer, Producer, queue};
+use crate::ring::event::Listener;
 
 /// Accepted sockets that wait for their core; more are refused, since the core does not keep up.
 const ARRIVALS_MAX: usize = 1024;
@@ -63,31 +62,30 @@ impl Listeners {
 pub struct Arrivals {
     sockets: Consumer<OwnedFd>,
     bell: Arc<Bell>,
+    listener: Listener,
     load: Arc<AtomicUsize>,
 }
 
 impl Arrivals {
-    /// The next socket for this core.
-    pub async fn next(&mut self) -> OwnedFd {
-        poll_fn(|context| {
-            if let Some(socket) = self.sockets.pop() {
-                return Poll::Ready(socket);
-            }
-            self.bell.arm(context.waker());
-            match self.sockets.pop() {
-                Some(socket) => {
-                    self.bell.disarm();
-                    Poll::Ready(socket)
-                }
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
-
     /// The count of this core's connections, for [`super::NetCore`].
     pub fn load(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.load)
+    }
+
+    /// Calls `take` with every socket that arrives, for ever, on the executor of the calling thread.
+    pub(super) async fn take_all(self, mut take: impl FnMut(OwnedFd)) {
+        let waiter = self.listener.listen();
+        loop {
+            while let Some(socket) = self.sockets.pop() {
+                take(socket);
+            }
+            self.bell.arm();
+            if self.sockets.is_empty() {
+                waiter.wait().await;
+            } else {
+                self.bell.disarm();
+            }
+        }
     }
 }
 
@@ -100,16 +98,15 @@ pub struct Door {
 }
 
 /// Both ends of the handing over to each of `cores` cores.
-pub fn doors(cores: usize) -> (Vec<Door>, Vec<Arrivals>) {
-    let door = |_| {
+pub fn doors(cores: usize) -> io::Result<(Vec<Door>, Vec<Arrivals>)> {
+    let door = |_| -> io::Result<(Door, Arrivals)> {
         let (producer, consumer) = queue(ARRIVALS_MAX);
-        let (bell, load) = (Arc::new(Bell::new()), Arc::new(AtomicUsize::new(0)));
-        (
-            Door { sockets: producer, bell: Arc::clone(&bell), load: Arc::clone(&load) },
-            Arrivals { sockets: consumer, bell, load },
-        )
+        let (bell, listener) = Bell::new()?;
+        let (bell, load) = (Arc::new(bell), Arc::new(AtomicUsize::new(0)));
+        let door = Door { sockets: producer, bell: Arc::clone(&bell), load: Arc::clone(&load) };
+        Ok((door, Arrivals { sockets: consumer, bell, listener, load }))
     };
-    (0..cores).map(door).unzip()
+    (0..cores).map(door).collect()
 }
 
 /// Stops an acceptor, from any thread.

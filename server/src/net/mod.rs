@@ -58,11 +58,12 @@ pub trait Service: 'static {
 }
 
 /// Serves the connections that arrive on this core, for ever.
-pub async fn serve_core<S: Service>(core: Rc<NetCore>, mut arrivals: Arrivals, queues: Queues, service: Rc<S>) {
-    loop {
-        let socket = Socket::adopt(arrivals.next().await, &core.deadlines());
+pub async fn serve_core<S: Service>(core: Rc<NetCore>, arrivals: Arrivals, queues: Queues, service: Rc<S>) {
+    let serve = |socket| {
         core.stats().connections.add(1);
+        let socket = Socket::adopt(socket, &core.deadlines());
         let connection = connection::serve(socket, Rc::clone(&core), Rc::clone(&service));
         queues.spawn(Queue::Ingest, connection).detach();
-    }
+    };
+    arrivals.take_all(serve).await;
 }

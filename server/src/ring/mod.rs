@@ -19,11 +19,14 @@
 //!    each accept costs four `fcntl`. `net::listener` accepts by itself.
 //! 6. Without io_uring it panics or exits with a joke. [`host::check_io_uring`] asks the kernel first.
 //! 7. Its channel mesh can deadlock when full. `mesh` replaces it.
-//! 8. Wakers may be used from any thread, but a wake for a queue without a latency class is only looked at when the
-//!    target parks or its preemption timer fires. [`queue::Queue::Ingest`] has a latency class.
+//! 8. A wake from another thread can be lost, and so can one that meets the preemption timer at a bad moment: the
+//!    executor then sleeps with tasks that could run. [`event`] tells how; messages between cores use it instead of
+//!    foreign wakers, no queue has a latency class (a foreign wake would write the eventfd each time), and
+//!    [`executor`] keeps a slow heartbeat that bounds what is left.
 
 pub mod deadline;
 pub mod disk;
+pub mod event;
 pub mod executor;
 pub mod host;
 pub mod queue;

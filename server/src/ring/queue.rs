@@ -13,9 +13,6 @@ const INGEST_SHARES: usize = 1000;
 const QUERY_SHARES: usize = 500;
 const MAINTENANCE_SHARES: usize = 170;
 
-/// How long another queue may hold the core while acks wait; a p99 below 1 ms needs some slack under it.
-const INGEST_LATENCY: Duration = Duration::from_micros(500);
-
 /// Which kind of work a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
@@ -38,19 +35,13 @@ pub struct Queues {
 impl Queues {
     /// Makes the queues on the executor of the calling thread.
     pub fn new() -> Self {
-        let executor = glommio::executor();
+        // No latency class: see `ring`, point 8. The preemption timer of the executor is short enough for all.
+        let queue =
+            |shares, name| glommio::executor().create_task_queue(Shares::Static(shares), Latency::NotImportant, name);
         Self {
-            ingest: executor.create_task_queue(
-                Shares::Static(INGEST_SHARES),
-                Latency::Matters(INGEST_LATENCY),
-                "ingest",
-            ),
-            query: executor.create_task_queue(Shares::Static(QUERY_SHARES), Latency::NotImportant, "query"),
-            maintenance: executor.create_task_queue(
-                Shares::Static(MAINTENANCE_SHARES),
-                Latency::NotImportant,
-                "maintenance",
-            ),
+            ingest: queue(INGEST_SHARES, "ingest"),
+            query: queue(QUERY_SHARES, "query"),
+            maintenance: queue(MAINTENANCE_SHARES, "maintenance"),
         }
     }
 

@@ -10,7 +10,6 @@ use crate::ingest::write::WriteError;
 use crate::meta::SchemaError;
 use crate::net::BodyError;
 
-
 /// A reply that says what went wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

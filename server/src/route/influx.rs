@@ -133,8 +133,8 @@ pub(super) async fn query(router: &Router, request: Request<'_>, reply: &mut Rep
         return Err(failure::influx(400, "missing required parameter \"q\""));
     };
     let pretty = parameter(&url, "pretty")?.as_deref() == Some("true");
-    let statements = influxql::parse(text.trim())
-        .map_err(|error| failure::influx(400, &format!("error parsing query: {error}")))?;
+    let statements =
+        influxql::parse(text.trim()).map_err(|error| failure::influx(400, &format!("error parsing query: {error}")))?;
     let mut body = Vec::new();
     let mut writer = QueryWriter::new(Options { pretty, epoch: None });
     for (id, statement) in statements.iter().enumerate() {
