@@ -17,7 +17,7 @@ use crate::mesh::Inbox;
 use crate::message::Message;
 use crate::meta::store::CatalogStore;
 use crate::net::{Reply, Request, Service};
-use crate::ring::{self, Queue};
+use crate::ring::{self, GlommioDisk, Queue};
 use crate::route::Router;
 use crate::shard::{App, CoreContext};
 
@@ -34,7 +34,6 @@ pub struct Shared {
 pub struct Tidewire {
     hub: Rc<Hub>,
     router: Router,
-    tasks: Vec<ring::Task<()>>,
 }
 
 impl Service for Tidewire {
@@ -85,24 +84,25 @@ impl App for Tidewire {
             config,
             registry: registry.clone(),
         });
-        let mut tasks = Vec::new();
         for (number, shard) in wal_tasks {
             let log = shard.clone();
-            tasks.push(queues.spawn(Queue::Ingest, async move {
+            let task = queues.spawn(Queue::Ingest, async move {
                 if let Err(error) = log.run_wal().await {
                     log::error!("shard {number}: the log writer ended: {error}");
                 }
-            }));
-            tasks.push(queues.spawn(Queue::Maintenance, async move {
+            });
+            task.detach();
+            let task = queues.spawn(Queue::Maintenance, async move {
                 if let Err(error) = shard.run_flush().await {
                     log::error!("shard {number}: the flusher ended: {error}");
                 }
-            }));
+            });
+            task.detach();
         }
-        tasks.push(queues.spawn(Queue::Ingest, receive(hub.clone(), inbox)));
-        tasks.push(queues.spawn(Queue::Maintenance, keep_time(hub.clone())));
+        queues.spawn(Queue::Ingest, receive(hub.clone(), inbox)).detach();
+        queues.spawn(Queue::Maintenance, keep_time(hub.clone())).detach();
         let router = Router::new(hub.clone(), &registry);
-        Ok(Rc::new(Self { hub, router, tasks }))
+        Ok(Rc::new(Self { hub, router }))
     }
 
     async fn close(self: Rc<Self>) -> Result<(), String> {
@@ -117,7 +117,7 @@ impl App for Tidewire {
 }
 
 async fn open_shard(
-    disk: crate::ring::GlommioDisk,
+    disk: GlommioDisk,
     folder: PathBuf,
     number: u32,
     shard_count: u64,

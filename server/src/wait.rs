@@ -9,11 +9,11 @@ use std::task::{Context, Poll, Waker};
 
 /// The waiting half. Resolves to the value, or to `None` when every [`Giver`] went away without one.
 #[derive(Debug)]
-pub struct Waiter<T>(Rc<RefCell<Cell<T>>>);
+pub(crate) struct Waiter<T>(Rc<RefCell<Cell<T>>>);
 
 /// The giving half.
 #[derive(Debug)]
-pub struct Giver<T>(Rc<RefCell<Cell<T>>>);
+pub(crate) struct Giver<T>(Rc<RefCell<Cell<T>>>);
 
 #[derive(Debug)]
 struct Cell<T> {
@@ -23,14 +23,14 @@ struct Cell<T> {
 }
 
 /// A pair for one value.
-pub fn pair<T>() -> (Giver<T>, Waiter<T>) {
+pub(crate) fn pair<T>() -> (Giver<T>, Waiter<T>) {
     let cell = Rc::new(RefCell::new(Cell { value: None, closed: false, waker: None }));
     (Giver(cell.clone()), Waiter(cell))
 }
 
 impl<T> Giver<T> {
     /// Hands over the value and wakes the waiter.
-    pub fn give(self, value: T) {
+    pub(crate) fn give(self, value: T) {
         self.0.borrow_mut().value = Some(value);
     }
 }

@@ -30,7 +30,7 @@ mod tests;
 mod value;
 
 pub use error::{LineError, LineReason};
-pub use parser::{LineParser, Progress, State};
+pub use parser::{BodyState, LineParser, Progress, State};
 pub use sink::{
     Dialect, FieldKind, Flow, Halt, LINE_BYTES_MAX, LayoutSlot, RawValue, RowSink, SeriesSlot, SeriesText, TimeRule,
 };

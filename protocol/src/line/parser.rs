@@ -53,15 +53,22 @@ pub struct LineParser {
     cache: Cache,
     /// The series of the last row, or [`NONE`].
     previous: u32,
+    body: BodyState,
+    values: Vec<RawValue>,
+    /// Room for the last line of a text.
+    last_line: Vec<u8>,
+}
+
+/// How far a body has been parsed: all that a parser knows of it and not of its database. A parser that serves several
+/// bodies in turn swaps theirs in with [`LineParser::swap_body`].
+#[derive(Debug, Default)]
+pub struct BodyState {
     /// What has been read of a line whose end is not there yet.
     split: Split,
     /// The text so far ended inside a comment.
     comment: bool,
     lines: u64,
     offset: u64,
-    values: Vec<RawValue>,
-    /// Room for the last line of a text.
-    last_line: Vec<u8>,
 }
 
 impl LineParser {
@@ -76,10 +83,7 @@ impl LineParser {
             dialect,
             cache: Cache::new(cache_bytes_max),
             previous: NONE,
-            split: Split::default(),
-            comment: false,
-            lines: 0,
-            offset: 0,
+            body: BodyState::default(),
             values: Vec::new(),
             last_line: Vec::new(),
         }
@@ -87,10 +91,12 @@ impl LineParser {
 
     /// A new body begins: lines and offsets count from its start, and what was left of the one before is dropped.
     pub fn begin(&mut self) {
-        self.split = Split::default();
-        self.comment = false;
-        self.lines = 0;
-        self.offset = 0;
+        self.body = BodyState::default();
+    }
+
+    /// Goes on with another body, and puts the state of the present one in its place.
+    pub fn swap_body(&mut self, body: &mut BodyState) {
+        std::mem::swap(&mut self.body, body);
     }
 
     /// Drops the caches. The sink's slots may become meaningless.
@@ -114,22 +120,22 @@ impl LineParser {
     /// no text follows, so the final line may lack its newline.
     pub fn parse<S: RowSink>(&mut self, text: &[u8], last: bool, rule: &TimeRule, sink: &mut S) -> Progress {
         let mut progress = Progress { consumed: 0, lines: 0, rows: 0, state: State::Done };
-        if self.comment {
+        if self.body.comment {
             self.skip_comment(text, last, &mut progress);
         }
         loop {
-            if self.split.is_fresh() {
+            if self.body.split.is_fresh() {
                 self.expected_lines(text, rule, sink, &mut progress);
                 self.expected_last_line(text, last, rule, sink, &mut progress);
             }
-            match next_piece(self.dialect, text, progress.consumed, last, &mut self.split) {
+            match next_piece(self.dialect, text, progress.consumed, last, &mut self.body.split) {
                 Piece::End => {
                     progress.consumed = text.len();
                     break;
                 }
                 Piece::More { keep, comment } => {
                     progress.consumed = keep;
-                    self.comment = comment;
+                    self.body.comment = comment;
                     if keep < text.len() {
                         progress.state = State::NeedMore;
                     }
@@ -147,8 +153,8 @@ impl LineParser {
                         }
                         Err(Stop::Fault(fault)) => {
                             let error = LineError {
-                                line: self.lines + progress.lines + 1,
-                                offset: self.offset + start as u64,
+                                line: self.body.lines + progress.lines + 1,
+                                offset: self.body.offset + start as u64,
                                 text: line,
                                 column: fault.at + 1,
                                 reason: fault.reason,
@@ -166,16 +172,16 @@ impl LineParser {
                 break;
             }
         }
-        self.lines += progress.lines;
-        self.offset += progress.consumed as u64;
+        self.body.lines += progress.lines;
+        self.body.offset += progress.consumed as u64;
         progress
     }
 
     fn skip_comment(&mut self, text: &[u8], last: bool, progress: &mut Progress) {
         let end = memchr::memchr(b'\n', text);
         progress.consumed = end.map_or(text.len(), |end| end + 1);
-        self.comment = end.is_none() && !last;
-        progress.lines = u64::from(!self.comment);
+        self.body.comment = end.is_none() && !last;
+        progress.lines = u64::from(!self.body.comment);
     }
 
     /// Takes lines from `progress.consumed` on while they are as expected.

@@ -11,6 +11,10 @@ use std::collections::HashMap;
 use tidewire_protocol::line::{Dialect, LineParser};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, SeriesId, TableSchema};
 
+/// Bytes of series keys that a parser remembers: a million series of 200 bytes. Beyond it forgets them all, and its
+/// series are met again under new slots.
+const PARSER_BYTES_MAX: usize = 256 << 20;
+
 /// Series without an id yet.
 const UNKNOWN: u32 = u32::MAX;
 
@@ -77,7 +81,7 @@ pub struct Layout {
 impl DatabaseCache {
     /// Empty caches for lines of `dialect`.
     pub fn new(dialect: Dialect) -> Self {
-        Self { parser: LineParser::new(dialect), slots: Slots::default() }
+        Self { parser: LineParser::with_cache_bytes(dialect, PARSER_BYTES_MAX), slots: Slots::default() }
     }
 
     /// Memory held, roughly.

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tidewire_protocol::line::{Dialect, Progress, State, TimeRule};
+use tidewire_protocol::line::{BodyState, Dialect, Progress, State, TimeRule};
 use tidewire_storage::schema::TimeUnit;
 
 use super::cache::DatabaseCache;
@@ -131,6 +131,8 @@ struct Writing<'a> {
     rule: TimeRule,
     cache: Rc<RefCell<DatabaseCache>>,
     collected: Collected,
+    /// How far the parser has come.
+    body: BodyState,
     share: BuildShare,
 }
 
@@ -146,6 +148,7 @@ pub async fn write_lines(hub: &Rc<Hub>, request: WriteRequest<'_>, body: &mut Bo
         rule: time_rule(request.precision, database.options.precision),
         cache: hub.database_cache(request.database, request.dialect == Dialect::Influx),
         collected: Collected::new(hub.recycled_batches()),
+        body: BodyState::default(),
         share: hub.building.share(),
     };
     while let Some(piece) = body.chunk().await? {
@@ -205,8 +208,11 @@ impl Writing<'_> {
             dialect: self.request.dialect,
             shards: self.hub.shard_count(),
         };
-        parser.begin();
-        parser.parse(text, last, &self.rule, &mut sink)
+        // Requests of one database take turns on its parser.
+        parser.swap_body(&mut self.body);
+        let progress = parser.parse(text, last, &self.rule, &mut sink);
+        parser.swap_body(&mut self.body);
+        progress
     }
 
     /// Takes credits, sends the rows, waits until all are durable.

@@ -8,37 +8,37 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A running server; stopped, and its folder removed, when dropped.
-pub struct Server {
+pub(crate) struct Server {
     process: Child,
-    pub address: String,
+    pub(crate) address: String,
     folder: PathBuf,
     owns_folder: bool,
 }
 
 /// A reply: status line, headers as sent, body without its framing.
 #[derive(Debug, Clone)]
-pub struct Response {
-    pub status_line: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status_line: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Response {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn status(&self) -> u16 {
+    pub(crate) fn status(&self) -> u16 {
         self.status_line.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status line")
     }
 }
 
 /// A folder under the system's temporary one, empty.
-pub fn fresh_folder() -> PathBuf {
+pub(crate) fn fresh_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("tidewire-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let folder = std::env::temp_dir().join(name);
@@ -48,12 +48,12 @@ pub fn fresh_folder() -> PathBuf {
 
 impl Server {
     /// Starts a server of two shards in a folder of its own.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_in(&fresh_folder(), true, &[])
     }
 
     /// Starts a server in `folder` with more variables of the environment.
-    pub fn start_in(folder: &Path, owns_folder: bool, variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_in(folder: &Path, owns_folder: bool, variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_tidewire"))
             .arg("--data-dir")
             .arg(folder)
@@ -77,7 +77,7 @@ impl Server {
     }
 
     /// Ends the server as an operator does; panics unless it exits with 0.
-    pub fn terminate(mut self) {
+    pub(crate) fn terminate(mut self) {
         let pid = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the server runs");
         let status = self.process.wait().expect("the server ends");
@@ -85,20 +85,20 @@ impl Server {
     }
 
     /// Ends the server as a crash does.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.process.kill().expect("the server runs");
         self.process.wait().expect("the server ends");
     }
 
     /// Sends a request and reads its reply.
-    pub fn request(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub(crate) fn request(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let mut client = Client::connect(&self.address);
         client.send(method, target, headers, body);
         client.read(method == "HEAD")
     }
 
     /// Runs SQL in a database, wants CSV.
-    pub fn sql(&self, database: &str, text: &str) -> Response {
+    pub(crate) fn sql(&self, database: &str, text: &str) -> Response {
         self.request("POST", &format!("/api/v1/sql?db={database}"), &[("Accept", "application/csv")], text.as_bytes())
     }
 }
@@ -114,19 +114,19 @@ impl Drop for Server {
 }
 
 /// One connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: BufReader<TcpStream>,
 }
 
 impl Client {
-    pub fn connect(address: &str) -> Self {
+    pub(crate) fn connect(address: &str) -> Self {
         let stream = TcpStream::connect(address).expect("the server accepts");
         // Only so that a fault ends the test instead of hanging it.
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
         Self { stream: BufReader::new(stream) }
     }
 
-    pub fn send(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
+    pub(crate) fn send(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -140,7 +140,7 @@ impl Client {
         self.stream.get_mut().write_all(&bytes).expect("the request is sent");
     }
 
-    pub fn read(&mut self, bodiless: bool) -> Response {
+    pub(crate) fn read(&mut self, bodiless: bool) -> Response {
         let mut line = || {
             let mut line = String::new();
             self.stream.read_line(&mut line).expect("a line of the reply's head");
