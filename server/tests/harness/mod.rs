@@ -230,9 +230,19 @@ impl Client {
 
     fn fill(&mut self) -> usize {
         let mut bytes = [0; 16 << 10];
-        let count = self.socket.read(&mut bytes).unwrap_or_else(|error| panic!("{error}; so far: {:?}", self.so_far()));
+        let count = self.read(&mut bytes).unwrap_or_else(|error| panic!("{error}; so far: {:?}", self.so_far()));
         self.buffer.extend_from_slice(&bytes[..count]);
         count
+    }
+
+    /// A ring that was closed by the thread's earlier calls can interrupt a later read of it once.
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.socket.read(bytes) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
+        }
     }
 
     fn so_far(&self) -> String {
@@ -292,6 +302,6 @@ impl Client {
     /// Whether the server has closed, with nothing left to read.
     pub(crate) fn is_closed(&mut self) -> bool {
         let mut byte = [0; 1];
-        self.buffer.is_empty() && matches!(self.socket.read(&mut byte), Ok(0))
+        self.buffer.is_empty() && matches!(self.read(&mut byte), Ok(0))
     }
 }
