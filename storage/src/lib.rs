@@ -15,7 +15,7 @@ pub mod disk;
 pub mod engine;
 pub mod error;
 mod manifest;
-mod memtable;
+pub mod memtable;
 pub mod recovery;
 pub mod scan;
 pub mod schema;

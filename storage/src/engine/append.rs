@@ -6,7 +6,7 @@ use super::{Appended, Shard, State, TableState};
 use crate::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::memtable::NewRows;
+use crate::memtable::{Memtable, NewRows};
 use crate::schema::{ColumnKind, SeriesId, TableId, TableSchema};
 use crate::series::{SeriesIndex, check_key};
 use crate::wal::{Lsn, RECORD_ROWS_MAX, RowsRef};
@@ -53,7 +53,7 @@ impl<D: Disk> Shard<D> {
 
     /// The bounds of what is held in memory, the last line of defence behind admission.
     fn check_room(&self, state: &State<D>) -> Result<()> {
-        let rows = state.memtables().map(super::Memtable::bytes).sum();
+        let rows = state.memtables().map(Memtable::bytes).sum();
         let (pending, shard) = (self.wal.pending_bytes() as u64, self.config.shard);
         if rows >= self.config.memtable_bytes_max {
             let limit_bytes = self.config.memtable_bytes_max;
@@ -111,13 +111,14 @@ fn rows_of<'a>(batch: &'a WriteBatch, series: &'a [u32], rows: Range<usize>) -> 
 
 /// Gives all keys of the batch their ids, after a look that every series it names exists.
 fn insert_series(batch: &WriteBatch, index: &mut SeriesIndex) -> Result<Vec<SeriesId>> {
+    const _: () = assert!(NEW_SERIES_BIT == 1 << 31);
     let keys = &batch.new_series;
-    let (mut known_max, mut new_max) = (0, 0);
+    let (mut known_max, mut new_max) = (0_u32, 0_u32);
     for &series in &batch.series {
-        // Both without a branch, so that the loop is one over vectors.
-        let is_new = u32::from(series & NEW_SERIES_BIT != 0);
-        known_max = known_max.max((series + 1) * (1 - is_new));
-        new_max = new_max.max(((series & !NEW_SERIES_BIT) + 1) * is_new);
+        // Masks instead of branches, so that the loop is one over vectors.
+        let new_mask = (series >> 31).wrapping_neg();
+        known_max = known_max.max(series.wrapping_add(1) & !new_mask);
+        new_max = new_max.max((series & !NEW_SERIES_BIT).wrapping_add(1) & new_mask);
     }
     if known_max as usize > index.len() || new_max as usize > keys.len() {
         return Err(Error::Rejected("a batch names a series that does not exist".to_owned()));

@@ -358,6 +358,11 @@ impl<D: Disk> Shard<D> {
         self.state.borrow().memtables().any(|memtable| memtable.rows() > 0)
     }
 
+    /// Bytes of rows in memory, the measure against `memtable_bytes_max`; cheap enough to be asked after each append.
+    pub fn memtable_bytes(&self) -> u64 {
+        self.state.borrow().memtables().map(Memtable::bytes).sum()
+    }
+
     /// Memory held now.
     pub fn memory(&self) -> ShardMemory {
         let state = self.state.borrow();

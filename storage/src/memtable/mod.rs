@@ -16,12 +16,13 @@ use crate::error::{Error, Result};
 use crate::schema::{ColumnId, TableId};
 use column::Column;
 
-pub(crate) use sort::{Order, Sorter};
-pub(crate) use view::{PartitionRows, chunk, partition_of, split_partitions};
+pub use sort::{Merge, Order, Sorter};
+pub use view::PartitionRows;
+pub(crate) use view::{chunk, partition_of, split_partitions};
 
 /// Rows of all tables since the last flush.
 #[derive(Debug, Default)]
-pub(crate) struct Memtable {
+pub struct Memtable {
     tables: BTreeMap<TableId, TableRows>,
     rows: u64,
     bytes: u64,
@@ -30,7 +31,7 @@ pub(crate) struct Memtable {
 
 /// Rows of one table.
 #[derive(Debug)]
-pub(crate) struct TableRows {
+pub struct TableRows {
     series: Vec<u32>,
     time: Vec<i64>,
     columns: Vec<Column>,
@@ -40,16 +41,20 @@ pub(crate) struct TableRows {
 
 /// Rows to append: those of a batch in `rows`, with the shard's series ids.
 #[derive(Debug, Clone)]
-pub(crate) struct NewRows<'a> {
-    pub(crate) series: &'a [u32],
-    pub(crate) time: &'a [i64],
-    pub(crate) columns: &'a [BatchColumn],
-    pub(crate) rows: Range<usize>,
+pub struct NewRows<'a> {
+    /// Series ids of all rows of the batch.
+    pub series: &'a [u32],
+    /// Their timestamps.
+    pub time: &'a [i64],
+    /// Their fields.
+    pub columns: &'a [BatchColumn],
+    /// The rows of the batch to append.
+    pub rows: Range<usize>,
 }
 
 impl Memtable {
     /// An empty memtable for the tables of `used`, with the memory that their rows took.
-    pub(crate) fn reuse(used: Self) -> Self {
+    pub fn reuse(used: Self) -> Self {
         let mut tables = used.tables;
         tables.values_mut().for_each(TableRows::clear);
         let reserved = tables.values().map(TableRows::reserved).sum();
@@ -57,7 +62,7 @@ impl Memtable {
     }
 
     /// An error when columns of `new` have another type than here; what is checked can be appended.
-    pub(crate) fn check(&self, table: TableId, new: &NewRows<'_>) -> Result<()> {
+    pub fn check(&self, table: TableId, new: &NewRows<'_>) -> Result<()> {
         let Some(rows) = self.tables.get(&table) else { return Ok(()) };
         for column in new.columns {
             let (is, was) = (column.values.kind(), rows.columns.iter().find(|c| c.id() == column.id).map(Column::kind));
@@ -73,7 +78,7 @@ impl Memtable {
     }
 
     /// Appends rows that [`Memtable::check`] has let pass.
-    pub(crate) fn append(&mut self, table: TableId, new: &NewRows<'_>) {
+    pub fn append(&mut self, table: TableId, new: &NewRows<'_>) {
         let rows = self.tables.entry(table).or_insert_with(TableRows::new);
         let (bytes, reserved) = (rows.bytes(), rows.reserved());
         rows.append(new);
@@ -83,17 +88,17 @@ impl Memtable {
     }
 
     /// Tables with rows.
-    pub(crate) fn tables(&self) -> impl Iterator<Item = (TableId, &TableRows)> {
+    pub fn tables(&self) -> impl Iterator<Item = (TableId, &TableRows)> {
         self.tables.iter().filter(|(_, rows)| rows.rows() > 0).map(|(id, rows)| (*id, rows))
     }
 
     /// Rows of a table, if it has any.
-    pub(crate) fn table(&self, table: TableId) -> Option<&TableRows> {
+    pub fn table(&self, table: TableId) -> Option<&TableRows> {
         self.tables.get(&table).filter(|rows| rows.rows() > 0)
     }
 
     /// Forgets a table.
-    pub(crate) fn remove(&mut self, table: TableId) {
+    pub fn remove(&mut self, table: TableId) {
         if let Some(rows) = self.tables.remove(&table) {
             self.rows -= rows.rows() as u64;
             self.bytes -= rows.bytes();
@@ -102,17 +107,17 @@ impl Memtable {
     }
 
     /// Rows held.
-    pub(crate) fn rows(&self) -> u64 {
+    pub fn rows(&self) -> u64 {
         self.rows
     }
 
     /// Bytes that the rows take, the measure of when to flush.
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Memory taken, with what is reserved for rows to come.
-    pub(crate) fn reserved(&self) -> u64 {
+    pub fn reserved(&self) -> u64 {
         self.reserved
     }
 }
@@ -150,22 +155,22 @@ impl TableRows {
     }
 
     /// Number of rows.
-    pub(crate) fn rows(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.series.len()
     }
 
     /// Least and greatest time.
-    pub(crate) fn time_bounds(&self) -> (i64, i64) {
+    pub fn time_bounds(&self) -> (i64, i64) {
         (self.time_min, self.time_max)
     }
 
     /// Series ids, in the order the rows came.
-    pub(crate) fn series(&self) -> &[u32] {
+    pub fn series(&self) -> &[u32] {
         &self.series
     }
 
     /// Times, in the order the rows came.
-    pub(crate) fn time(&self) -> &[i64] {
+    pub fn time(&self) -> &[i64] {
         &self.time
     }
 

@@ -19,25 +19,26 @@ const COUNTERS_PER_ROW_MAX: usize = 4;
 
 /// Rows in order.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Order {
+pub struct Order {
     /// For each (series, time) the last row that has it.
-    pub(crate) rows: Vec<u32>,
+    pub rows: Vec<u32>,
     /// Its time.
-    pub(crate) time: Vec<i64>,
-    pub(crate) runs: Vec<Run>,
+    pub time: Vec<i64>,
+    /// Consecutive rows of one series.
+    pub runs: Vec<Run>,
     /// The positions in `rows` that have older rows of the same (series, time), ascending.
-    pub(crate) merges: Vec<Merge>,
+    pub merges: Vec<Merge>,
     /// The older rows of all merges, of each the oldest first.
-    pub(crate) older: Vec<u32>,
+    pub older: Vec<u32>,
 }
 
 /// Rows that share one (series, time).
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Merge {
+pub struct Merge {
     /// Position in [`Order::rows`].
-    pub(crate) at: u32,
+    pub at: u32,
     /// Range of [`Order::older`].
-    pub(crate) older: Range<u32>,
+    pub older: Range<u32>,
 }
 
 impl Order {
@@ -65,14 +66,14 @@ impl Order {
     }
 
     /// The older rows of a merge, the oldest first.
-    pub(crate) fn older(&self, merge: &Merge) -> &[u32] {
+    pub fn older(&self, merge: &Merge) -> &[u32] {
         &self.older[merge.older.start as usize..merge.older.end as usize]
     }
 }
 
 /// Puts rows in order, step by step.
 #[derive(Debug)]
-pub(crate) struct Sorter<'a> {
+pub struct Sorter<'a> {
     /// Of all rows of the table.
     series: &'a [u32],
     time: &'a [i64],
@@ -104,7 +105,7 @@ enum Phase {
 
 impl<'a> Sorter<'a> {
     /// Orders the rows `source` (ascending) of a table with these columns.
-    pub(crate) fn new(series: &'a [u32], time: &'a [i64], source: Vec<u32>) -> Self {
+    pub fn new(series: &'a [u32], time: &'a [i64], source: Vec<u32>) -> Self {
         Self {
             series,
             time,
@@ -120,7 +121,7 @@ impl<'a> Sorter<'a> {
     }
 
     /// Works a while; the order when it is done, after which there is nothing left to do.
-    pub(crate) fn step(&mut self) -> Option<Order> {
+    pub fn step(&mut self) -> Option<Order> {
         match self.phase {
             Phase::Look => self.look(),
             Phase::Count(from) => self.count(from),
@@ -135,7 +136,7 @@ impl<'a> Sorter<'a> {
     }
 
     /// The order at once.
-    pub(crate) fn finish(mut self) -> Order {
+    pub fn finish(mut self) -> Order {
         loop {
             if let Some(order) = self.step() {
                 return order;

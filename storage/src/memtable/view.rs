@@ -46,14 +46,15 @@ pub(crate) fn split_partitions(order: Order, length: i64) -> BTreeMap<i64, Order
 
 /// Rows of one table and partition, as the segment writer takes them.
 #[derive(Debug)]
-pub(crate) struct PartitionRows<'a> {
+pub struct PartitionRows<'a> {
     rows: &'a TableRows,
     order: Order,
     columns: Vec<(ColumnId, FieldType)>,
 }
 
 impl<'a> PartitionRows<'a> {
-    pub(crate) fn new(rows: &'a TableRows, order: Order) -> Self {
+    /// The rows of `order`, which lie in one partition.
+    pub fn new(rows: &'a TableRows, order: Order) -> Self {
         let known = rows.columns.iter().filter(|column| !column.values().is_empty());
         Self { rows, order, columns: known.map(|column| (column.id(), column.kind())).collect() }
     }

@@ -21,11 +21,10 @@ mod reader;
 mod record;
 mod writer;
 
-pub(crate) use reader::{Recovered, recover};
-pub(crate) use record::{Rows, RowsRef};
-pub(crate) use writer::{Wal, WalConfig};
-
-pub(crate) use pack::RECORD_ROWS_MAX;
+pub use pack::RECORD_ROWS_MAX;
+pub use reader::{Recovered, recover};
+pub use record::{Rows, RowsRef};
+pub use writer::{Full, Named, Wal, WalConfig, WalStats};
 
 /// Log sequence number: position of a record in a shard's log, from 1 on. 0 stands before all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

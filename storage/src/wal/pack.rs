@@ -12,7 +12,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 
 /// Most rows of one record. Bounds what replay allocates for a record, whatever its bytes say: values that are all
 /// equal take no bytes.
-pub(crate) const RECORD_ROWS_MAX: usize = 1 << 20;
+pub const RECORD_ROWS_MAX: usize = 1 << 20;
 
 /// How a run of values lies in a record's data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Archive, Serialize, Deserialize)]

@@ -27,21 +27,23 @@ use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
 
 /// What a log held and where it goes on.
-pub(crate) struct Recovered<D: Disk> {
+pub struct Recovered<D: Disk> {
     /// Files with records that are still wanted, oldest first.
-    pub(crate) live: Vec<Full<D>>,
+    pub live: Vec<Full<D>>,
     /// Files whose records are not wanted any more.
-    pub(crate) free: Vec<Named<D>>,
+    pub free: Vec<Named<D>>,
     /// The LSN that the next record gets.
-    pub(crate) next_lsn: Lsn,
-    pub(crate) generation_max: u64,
-    pub(crate) slot_max: u64,
+    pub next_lsn: Lsn,
+    /// Greatest generation of a file's header.
+    pub generation_max: u64,
+    /// Greatest number in a file's name.
+    pub slot_max: u64,
     /// Records handed out.
-    pub(crate) records: u64,
+    pub records: u64,
     /// Bytes of whole frames that were read.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// Where a commit was cut short by the crash, if it left a trace.
-    pub(crate) torn: Option<(PathBuf, u64)>,
+    pub torn: Option<(PathBuf, u64)>,
 }
 
 /// A log file with a good header.
@@ -52,7 +54,7 @@ struct Found<D: Disk> {
 }
 
 /// Reads the log of `shard` in `folder`, which must exist, and hands every record after `flushed` to `take`, in order.
-pub(crate) async fn recover<D: Disk>(
+pub async fn recover<D: Disk>(
     disk: &D,
     folder: &Path,
     shard: u32,

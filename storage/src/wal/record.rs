@@ -60,33 +60,44 @@ struct Span {
 
 /// Rows to be logged: a range of a batch whose series have been given their ids.
 #[derive(Debug)]
-pub(crate) struct RowsRef<'a> {
-    pub(crate) table: TableId,
-    pub(crate) partition_length: i64,
+pub struct RowsRef<'a> {
+    /// The table.
+    pub table: TableId,
+    /// Length of its time partitions.
+    pub partition_length: i64,
     /// Series ids of all rows of the batch.
-    pub(crate) series: &'a [u32],
-    pub(crate) time: &'a [i64],
-    pub(crate) columns: &'a [BatchColumn],
+    pub series: &'a [u32],
+    /// Timestamps.
+    pub time: &'a [i64],
+    /// Fields.
+    pub columns: &'a [BatchColumn],
     /// The rows of the batch that the record is to hold.
-    pub(crate) rows: Range<usize>,
+    pub rows: Range<usize>,
     /// Id of the first series that has no record yet.
-    pub(crate) first_series: u32,
+    pub first_series: u32,
     /// Lengths of the keys of the series from there on.
-    pub(crate) key_lengths: &'a [u32],
+    pub key_lengths: &'a [u32],
     /// Those keys, end to end.
-    pub(crate) keys: &'a [u8],
+    pub keys: &'a [u8],
 }
 
 /// Rows as read back.
 #[derive(Debug)]
-pub(crate) struct Rows {
-    pub(crate) table: TableId,
-    pub(crate) partition_length: i64,
-    pub(crate) series: Vec<u32>,
-    pub(crate) time: Vec<i64>,
-    pub(crate) columns: Vec<BatchColumn>,
-    pub(crate) first_series: u32,
-    pub(crate) keys: NewSeries,
+pub struct Rows {
+    /// The table.
+    pub table: TableId,
+    /// Length of its time partitions.
+    pub partition_length: i64,
+    /// Series ids.
+    pub series: Vec<u32>,
+    /// Timestamps.
+    pub time: Vec<i64>,
+    /// Fields.
+    pub columns: Vec<BatchColumn>,
+    /// Id of the first new series.
+    pub first_series: u32,
+    /// Keys of the new series, in the order of their ids.
+    pub keys: NewSeries,
 }
 
 /// Turns rows into records; keeps its vectors between them.

@@ -32,26 +32,30 @@ const SPARES_MAX: usize = 1;
 
 /// How a log is kept.
 #[derive(Debug, Clone)]
-pub(crate) struct WalConfig {
-    pub(crate) shard: u32,
-    pub(crate) sync: WalSync,
+pub struct WalConfig {
+    /// Number of the shard.
+    pub shard: u32,
+    /// When a record counts as durable.
+    pub sync: WalSync,
     /// Size of a file; a multiple of the block size, at least a header and a frame.
-    pub(crate) file_bytes: u64,
+    pub file_bytes: u64,
 }
 
 /// Counts since the log was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct WalStats {
+pub struct WalStats {
     /// Bytes written in frames, padding included.
-    pub(crate) bytes: u64,
-    pub(crate) commits: u64,
-    pub(crate) syncs: u64,
+    pub bytes: u64,
+    /// Frames written.
+    pub commits: u64,
+    /// Syncs of files.
+    pub syncs: u64,
     /// Files there are, active, full and spare.
-    pub(crate) files: u64,
+    pub files: u64,
 }
 
 /// The log of one shard, open for appends.
-pub(crate) struct Wal<D: Disk> {
+pub struct Wal<D: Disk> {
     disk: D,
     folder: PathBuf,
     config: WalConfig,
@@ -109,9 +113,11 @@ struct Files<D: Disk> {
 }
 
 /// An open file and its name.
-pub(crate) struct Named<D: Disk> {
-    pub(crate) file: Rc<D::File>,
-    pub(crate) path: PathBuf,
+pub struct Named<D: Disk> {
+    /// The file.
+    pub file: Rc<D::File>,
+    /// Its name.
+    pub path: PathBuf,
 }
 
 struct Active<D: Disk> {
@@ -122,10 +128,13 @@ struct Active<D: Disk> {
 }
 
 /// A file that takes no more frames.
-pub(crate) struct Full<D: Disk> {
-    pub(crate) named: Named<D>,
-    pub(crate) length: u64,
-    pub(crate) last_lsn: Lsn,
+pub struct Full<D: Disk> {
+    /// The file.
+    pub named: Named<D>,
+    /// Its length.
+    pub length: u64,
+    /// Its last record.
+    pub last_lsn: Lsn,
 }
 
 impl<D: Disk> Clone for Named<D> {
@@ -144,7 +153,7 @@ enum Work {
 impl<D: Disk> Wal<D> {
     /// Goes on after a recovery, in a new file: what lies behind a torn tail is never written over while its
     /// generation could still be read.
-    pub(crate) async fn open(disk: D, folder: &Path, config: WalConfig, recovered: Recovered<D>) -> Result<Self> {
+    pub async fn open(disk: D, folder: &Path, config: WalConfig, recovered: Recovered<D>) -> Result<Self> {
         let last = recovered.next_lsn.previous();
         let mut full = recovered.live;
         full.sort_by_key(|file| file.last_lsn);
@@ -190,7 +199,7 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Queues a record and gives its LSN. Nothing is queued on an error.
-    pub(crate) fn append(&self, rows: &RowsRef<'_>) -> Result<Lsn> {
+    pub fn append(&self, rows: &RowsRef<'_>) -> Result<Lsn> {
         self.check_open()?;
         let mut queue = self.queue.borrow_mut();
         let Queue { frames, encoder, spare, bytes } = &mut *queue;
@@ -232,7 +241,7 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Waits until the record `lsn` is as safe as the log's mode promises.
-    pub(crate) async fn durable(&self, lsn: Lsn) -> Result<()> {
+    pub async fn durable(&self, lsn: Lsn) -> Result<()> {
         match self.config.sync {
             WalSync::Always => self.reached(&self.synced, lsn).await,
             WalSync::Interval => self.reached(&self.written, lsn).await,
@@ -241,7 +250,7 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Makes everything appended so far durable, whatever the mode.
-    pub(crate) async fn sync(&self) -> Result<()> {
+    pub async fn sync(&self) -> Result<()> {
         let target = self.appended.get();
         self.sync_wanted.set(self.sync_wanted.get().max(target));
         self.work.notify();
@@ -258,7 +267,7 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Commits what is appended, until the log is closed or fails.
-    pub(crate) async fn run(&self) -> Result<()> {
+    pub async fn run(&self) -> Result<()> {
         assert!(!self.running.replace(true), "BUG: two tasks run the log of shard {}", self.config.shard);
         // A dropped task must not leave a log that looks as if somebody worked for it, nor one with a hole.
         let _running = on_drop(|| {
@@ -273,7 +282,7 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Takes no more records, commits what is appended, and syncs it.
-    pub(crate) async fn close(&self) -> Result<()> {
+    pub async fn close(&self) -> Result<()> {
         self.closing.set(true);
         self.work.notify();
         self.progress.until(|| (!self.running.get()).then_some(())).await;
@@ -508,7 +517,7 @@ impl<D: Disk> Wal<D> {
     }
 
     /// Everything up to `flushed` is elsewhere: its files may be used again.
-    pub(crate) async fn release(&self, flushed: Lsn) -> Result<()> {
+    pub async fn release(&self, flushed: Lsn) -> Result<()> {
         let removed = {
             let mut files = self.files.borrow_mut();
             let mut removed = Vec::new();
@@ -531,28 +540,29 @@ impl<D: Disk> Wal<D> {
     }
 
     /// The last record appended.
-    pub(crate) fn appended(&self) -> Lsn {
+    pub fn appended(&self) -> Lsn {
         self.appended.get()
     }
 
     /// Memory of records that are not yet in a file.
-    pub(crate) fn pending_bytes(&self) -> usize {
+    pub fn pending_bytes(&self) -> usize {
         self.queue.borrow().bytes
     }
 
-    pub(crate) fn stats(&self) -> WalStats {
+    /// Counts since the log was opened.
+    pub fn stats(&self) -> WalStats {
         let files = self.files.borrow();
         let count = files.full.len() + files.spares.len() + usize::from(files.active.is_some());
         WalStats { files: count as u64, ..self.stats.get() }
     }
 
     /// Why the log failed, if it did.
-    pub(crate) fn failure(&self) -> Option<String> {
+    pub fn failure(&self) -> Option<String> {
         self.failed.borrow().clone()
     }
 
     /// An error when appends are refused.
-    pub(crate) fn check_open(&self) -> Result<()> {
+    pub fn check_open(&self) -> Result<()> {
         self.check_failed()?;
         if self.closing.get() { Err(Error::Closed) } else { Ok(()) }
     }
