@@ -4,6 +4,7 @@
 mod harness;
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -121,6 +122,48 @@ fn bodies_in_any_pieces() {
         assert_eq!(client.answer().text(), expected, "seed {seed}");
     }
     assert_eq!(client.get("/core").status, 200);
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn compressed_bodies() {
+    let server = run("compressed", |_| {});
+    let mut client = server.client();
+    let numbers: Vec<u64> = (0..300_000).map(|number| number % 1000).collect();
+    let body: String = numbers.iter().map(|number| format!("{number}\n")).collect();
+    let expected = format!("{} lines, sum {}, true", numbers.len(), numbers.iter().sum::<u64>());
+    for (token, coded) in [("gzip", gzip(&body)), ("zstd", zstd::encode_all(body.as_bytes(), 1).unwrap())] {
+        let head = format!("POST /lines HTTP/1.1\r\nHost: t\r\nContent-Encoding: {token}\r\n");
+        client.send(format!("{head}Content-Length: {}\r\n\r\n", coded.len()));
+        client.send(&coded);
+        assert_eq!(client.answer().text(), expected, "{token}");
+        client.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n"));
+        for chunk in coded.chunks(777) {
+            client.send(format!("{:x}\r\n", chunk.len()));
+            client.send(chunk);
+            client.send("\r\n");
+        }
+        client.send("0\r\n\r\n");
+        assert_eq!(client.answer().text(), expected, "{token}, chunked");
+    }
+
+    // A few bytes that become too many, a stream that is cut, one that is none.
+    let bomb = gzip(&"0".repeat(1 << 20));
+    let cut = &gzip("12345")[..12];
+    for (path, coded, status) in [("/small", bomb.as_slice(), 413), ("/echo", cut, 400), ("/echo", b"plain", 400)] {
+        let mut client = server.client();
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: t\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+            coded.len()
+        ));
+        client.send(coded);
+        assert_eq!(client.answer().status, status);
+    }
 }
 
 #[test]

@@ -17,7 +17,9 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
-use tidewire_protocol::http::{self, BodyFramer, BodyLength, Head};
+use tidewire_protocol::http::{
+    self, BodyFramer, BodyLength, ContentDecoder, DecodeError, Encoding, Head, STEP_BYTES_MAX, UnknownEncoding,
+};
 
 use super::core::{BUFFER_BYTES, NetCore};
 use crate::ring::socket::Socket;
@@ -90,13 +92,26 @@ pub struct Chunk<'b> {
 #[derive(Debug)]
 enum Mode {
     /// No bound was set yet, and nothing was read.
-    Fresh { length: BodyLength, coding: Option<String> },
+    Fresh { length: BodyLength, encoding: Result<Encoding, UnknownEncoding> },
     /// In place: so many bytes of the body are not consumed, in the buffer or still to come.
     InPlace { left: u64 },
     /// Through `staged`.
-    Staged { framer: BodyFramer },
+    Staged(Staging),
     /// An error was told; the connection closes.
     Failed,
+}
+
+/// A body that is put together from chunks, or decompressed.
+#[derive(Debug)]
+struct Staging {
+    framer: BodyFramer,
+    decoder: Option<ContentDecoder>,
+    /// Payload that the framer found at the start of the buffer and the decoder has not taken.
+    piece: usize,
+    /// The decoder must be called again, with or without payload.
+    is_pushing: bool,
+    /// Everything has come out.
+    is_complete: bool,
 }
 
 /// The body of a request, see [`super::Request`].
@@ -139,19 +154,27 @@ impl Body {
     /// decompressed (415), before the client was asked to send it. To be called before the first piece; the default
     /// is 1 MiB.
     pub fn limit(&mut self, bytes_max: u64) -> Result<(), BodyError> {
-        let Mode::Fresh { length, coding } = &self.mode else { return Ok(()) };
-        let framer = BodyFramer::new(*length, bytes_max);
-        let is_coded = coding.as_deref().is_some_and(|coding| !coding.eq_ignore_ascii_case("identity"));
-        let mode = match (framer, *length) {
+        let Mode::Fresh { length, encoding } = &self.mode else { return Ok(()) };
+        let framer = match (BodyFramer::new(*length, bytes_max), encoding) {
+            (Ok(framer), Ok(_)) => framer,
             (Err(error), _) => return Err(self.fail(error.into())),
-            (Ok(_), BodyLength::None) => Mode::InPlace { left: 0 },
-            (Ok(_), BodyLength::Length(left)) if !is_coded => Mode::InPlace { left },
-            (Ok(framer), _) => Mode::Staged { framer },
+            (_, Err(error)) => {
+                let error = BodyError::refused(415, error.to_string());
+                return Err(self.fail(error));
+            }
         };
-        if is_coded {
-            return Err(self.fail(BodyError::refused(415, "unknown Content-Encoding")));
-        }
-        self.mode = mode;
+        let encoding = encoding.as_ref().map_or(Encoding::Identity, |encoding| *encoding);
+        self.mode = match *length {
+            BodyLength::None => Mode::InPlace { left: 0 },
+            BodyLength::Length(left) if encoding == Encoding::Identity => Mode::InPlace { left },
+            BodyLength::Length(_) | BodyLength::Chunked => Mode::Staged(Staging {
+                framer,
+                decoder: (encoding != Encoding::Identity).then(|| ContentDecoder::with_encoding(encoding, bytes_max)),
+                piece: 0,
+                is_pushing: false,
+                is_complete: false,
+            }),
+        };
         Ok(())
     }
 
@@ -166,7 +189,7 @@ impl Body {
         }
         match self.mode {
             Mode::InPlace { .. } => self.chunk_in_place().await,
-            Mode::Staged { .. } => self.chunk_staged().await,
+            Mode::Staged(_) => self.chunk_staged().await,
             Mode::Fresh { .. } | Mode::Failed => {
                 Err(BodyError::refused(400, "the request body was refused before its end"))
             }
@@ -243,29 +266,27 @@ impl Body {
         let kept = std::mem::take(&mut self.kept);
         let used = std::mem::take(&mut self.lent) - kept;
         self.staged.drain(..used);
-        let Mode::Staged { mut framer } = std::mem::replace(&mut self.mode, Mode::Failed) else { return Ok(None) };
         loop {
-            let framed = match framer.next(&self.buffer[self.start..self.end]) {
-                Ok(framed) => framed,
-                Err(error) => return Err(self.fail(error.into())),
-            };
-            self.staged.extend_from_slice(framed.data);
-            let (consumed, is_done) = (framed.consumed, framed.done);
-            self.start += consumed;
-            let is_dry = self.start == self.end;
-            if is_done || (self.staged.len() > kept && (is_dry || self.staged.len() - kept >= BUFFER_BYTES)) {
-                self.mode = Mode::Staged { framer };
-                if is_done {
-                    self.shared.is_body_open.set(false);
-                }
-                if self.staged.len() == kept {
-                    self.staged.clear();
-                    return Ok(None);
-                }
-                self.lent = self.staged.len();
-                return Ok(Some(Chunk { bytes: &self.staged, is_last: is_done }));
+            let Mode::Staged(staging) = &mut self.mode else { return Ok(None) };
+            if staging.is_complete && self.staged.len() == kept {
+                self.staged.clear();
+                return Ok(None);
             }
-            if is_dry {
+            let input = &self.buffer[self.start..self.end];
+            match staging.advance(input, &mut self.staged) {
+                Ok(consumed) => self.start += consumed,
+                Err(error) => return Err(self.fail(error)),
+            }
+            let (is_complete, is_dry) = (staging.is_complete, staging.is_dry() && self.start == self.end);
+            if is_complete {
+                self.shared.is_body_open.set(false);
+            }
+            let fresh = self.staged.len() - kept;
+            if fresh > 0 && (is_complete || is_dry || fresh >= STEP_BYTES_MAX) {
+                self.lent = self.staged.len();
+                return Ok(Some(Chunk { bytes: &self.staged, is_last: is_complete }));
+            }
+            if is_dry && !is_complete {
                 self.make_room(BUFFER_BYTES);
                 self.receive_body().await?;
             }
@@ -337,10 +358,13 @@ impl Body {
         let is_empty = matches!(head.body, BodyLength::None | BodyLength::Length(0));
         (self.lent, self.kept) = (0, 0);
         self.expects_continue = head.expect_continue && !is_empty;
-        let coding = head.header("content-encoding").filter(|_| !is_empty).map(str::to_owned);
         let is_short = matches!(head.body, BodyLength::Length(length) if length <= DISCARD_BYTES_MAX);
         self.shared.is_body_open.set(!is_empty && (!is_short || self.expects_continue));
-        self.mode = if is_empty { Mode::InPlace { left: 0 } } else { Mode::Fresh { length: head.body, coding } };
+        self.mode = if is_empty {
+            Mode::InPlace { left: 0 }
+        } else {
+            Mode::Fresh { length: head.body, encoding: head.content_encoding() }
+        };
         self.staged.clear();
     }
 
@@ -349,8 +373,9 @@ impl Body {
         if self.shared.is_body_open.get() {
             return false;
         }
-        if let Mode::Fresh { coding, .. } = &mut self.mode {
-            *coding = None;
+        if let Mode::Fresh { encoding, .. } = &mut self.mode {
+            // Nobody looks at it, so it need not be decompressed.
+            *encoding = Ok(Encoding::Identity);
             if self.limit(DISCARD_BYTES_MAX).is_err() {
                 return false;
             }
@@ -397,6 +422,52 @@ impl Body {
         if self.staged.capacity() > BUFFER_BYTES_SMALL {
             self.staged = Vec::new();
         }
+    }
+}
+
+impl Staging {
+    /// Takes one step over `input`, which begins with what is not consumed yet; appends what comes out.
+    fn advance(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, BodyError> {
+        if self.is_complete {
+            return Ok(0);
+        }
+        let mut framing = 0;
+        if !self.is_pushing {
+            let framed = self.framer.next(input)?;
+            framing = framed.consumed - framed.data.len();
+            self.piece = framed.data.len();
+            self.is_pushing = self.piece > 0 || framed.done;
+        }
+        if !self.is_pushing {
+            return Ok(framing);
+        }
+        let payload = &input[framing..framing + self.piece];
+        let taken = match &mut self.decoder {
+            None => {
+                out.extend_from_slice(payload);
+                self.is_pushing = false;
+                payload.len()
+            }
+            Some(decoder) => {
+                let pushed = decoder.push(payload, self.framer.is_done(), out)?;
+                self.is_pushing = pushed.more;
+                pushed.consumed
+            }
+        };
+        self.piece -= taken;
+        self.is_complete = !self.is_pushing && self.framer.is_done();
+        Ok(framing + taken)
+    }
+
+    /// Whether nothing comes out before more is received.
+    fn is_dry(&self) -> bool {
+        !self.is_pushing
+    }
+}
+
+impl From<DecodeError> for BodyError {
+    fn from(error: DecodeError) -> Self {
+        Self::refused(error.status(), error.to_string())
     }
 }
 
