@@ -2,12 +2,14 @@
 //!
 //! The log is read back in the end, and must give the rows that were put in.
 
+#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+
 mod batches;
 
 use std::path::{Path, PathBuf};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use batches::{PARTITION_LENGTH, TABLE};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_lite::future::{block_on, or};
 use tidewire_storage::Result;
 use tidewire_storage::disk::plain::PlainDisk;

@@ -109,7 +109,8 @@ fn a_batch_that_does_not_fit_is_refused_and_leaves_nothing() {
         }
     };
     let column = |id, values| BatchColumn { id, values, validity: None };
-    let cases: [(&str, &dyn Fn(&mut WriteBatch)); 12] = [
+    type Change<'a> = &'a dyn Fn(&mut WriteBatch);
+    let cases: [(&str, Change<'_>); 12] = [
         ("came for table table1", &|b| b.table = None),
         ("in its times", &|b| b.time.clear()),
         ("no column 77", &|b| b.columns[0].id = ColumnId(77)),

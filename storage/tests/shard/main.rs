@@ -1,5 +1,7 @@
 //! A shard from its front door: what is appended is scanned, flushed, recovered, or refused.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first surprise")]
+
 mod basics;
 mod common;
 mod failing;

@@ -207,7 +207,7 @@ fn damage_last_frame(random: &mut Rng, folder: &Path) -> Option<Lsn> {
         files.map(|path| (path.clone(), std::fs::read(&path).unwrap())).max_by_key(|(_, bytes)| field(bytes, 16))?;
     let is_own =
         |start: &usize| bytes[*start..].starts_with(b"TWFR") && field(&bytes[*start..], 8) == field(&bytes, 16);
-    let start = (BLOCK..bytes.len()).step_by(BLOCK).filter(is_own).last()?;
+    let start = (BLOCK..bytes.len()).step_by(BLOCK).rfind(is_own)?;
     let lsn = field(&bytes[start..], 16);
     let payload = u32::from_le_bytes(bytes[start + 40..start + 44].try_into().unwrap()) as usize;
     let end = start + 64 + payload;
@@ -225,10 +225,9 @@ fn damage_last_frame(random: &mut Rng, folder: &Path) -> Option<Lsn> {
 fn crash(random: &mut Rng, name: &str, folder: &Path, config: &ShardConfig, tables: &[TableSchema], history: &History) {
     let copy = Folder::copy(name, folder);
     let mut least = history.acknowledged;
-    if random.bool() {
-        if let Some(first) = damage_last_frame(random, &copy.0) {
-            least = least.min(Lsn(first.0 - 1));
-        }
+    let damaged = if random.bool() { damage_last_frame(random, &copy.0) } else { None };
+    if let Some(first) = damaged {
+        least = least.min(Lsn(first.0 - 1));
     }
     let (shard, _) = block_on(open(PlainDisk, &copy.0, config.clone())).unwrap();
     assert!(shard.lsn() >= least, "{:?} of at least {least:?} came back", shard.lsn());
