@@ -14,7 +14,8 @@
 //! A bare LF, a bare CR, a blank in a chunk size or a folded trailer is refused: those are the places where two
 //! readers of chunked coding have been made to disagree.
 
-use super::head::{BodyLength, is_token};
+use super::head::BodyLength;
+use super::scan::is_token;
 
 /// Bytes of chunk extensions in a whole body. Nobody sends them except attackers who want work done without payload.
 const EXTENSION_BYTES_MAX: u32 = 4 * 1024;

@@ -15,6 +15,8 @@
 //! A line that is not complete ends the parse with `Ok(None)`, or with 414/431 when the bound of the head is reached.
 
 use super::body::parse_decimal;
+use super::scan::{find_below, is_token, line_end};
+use super::target::{is_authority, split_target};
 
 /// Empty lines tolerated before the request line; a client that sends more is not speaking HTTP.
 const LEADING_LINES_MAX: usize = 4;
@@ -89,7 +91,7 @@ pub struct HeadError {
     pub reason: &'static str,
 }
 
-const fn refuse<T>(status: u16, reason: &'static str) -> Result<T, HeadError> {
+pub(super) const fn refuse<T>(status: u16, reason: &'static str) -> Result<T, HeadError> {
     Err(HeadError { status, reason })
 }
 
@@ -216,76 +218,6 @@ impl<'b> Iterator for Headers<'b> {
         let (name, value) = line.split_once(':')?;
         self.rest = rest;
         Some((name, value.trim_matches([' ', '\t'])))
-    }
-}
-
-/// Bytes of an RFC 9110 token.
-const TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = matches!(byte as u8,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9'
-            | b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~');
-        byte += 1;
-    }
-    table
-};
-
-/// Whether the byte may stand in a token, a header name for one.
-#[inline]
-pub(super) fn is_token(byte: u8) -> bool {
-    TOKEN[byte as usize]
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
-
-/// Index of the first byte at or after `from` that is below `LOW` or is DEL; `bytes.len()` without one.
-///
-/// Eight bytes at a time: subtracting borrows into a byte's top bit exactly where the byte was smaller. A borrow can
-/// reach a neighbour, but only one above a true hit, so the lowest set bit is right.
-#[inline]
-fn find_below<const LOW: u8>(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        let word = u64::from_le_bytes(*chunk);
-        let below = word.wrapping_sub(ONES * u64::from(LOW)) & !word;
-        let del = word ^ (ONES * 0x7f);
-        let hits = (below | (del.wrapping_sub(ONES) & !del)) & HIGHS;
-        if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    while let Some(&byte) = bytes.get(at) {
-        if byte < LOW || byte == 0x7f {
-            break;
-        }
-        at += 1;
-    }
-    at
-}
-
-/// Where a line's content ends: the CR of its CRLF. `None` while the CRLF has not arrived.
-#[inline]
-fn line_end(bytes: &[u8], from: usize) -> Result<Option<usize>, HeadError> {
-    let mut at = from;
-    loop {
-        at = find_below::<0x20>(bytes, at);
-        match bytes.get(at) {
-            None => return Ok(None),
-            Some(b'\t') => at += 1,
-            Some(b'\r') => {
-                return match bytes.get(at + 1) {
-                    None => Ok(None),
-                    Some(b'\n') => Ok(Some(at)),
-                    Some(_) => refuse(400, "CR without LF"),
-                };
-            }
-            Some(b'\n') => return refuse(400, "LF without CR"),
-            Some(_) => return refuse(400, "control character in the head"),
-        }
     }
 }
 
@@ -604,46 +536,4 @@ fn method_of(text: &[u8]) -> Method {
         b"OPTIONS" => Method::Options,
         _ => Method::Other,
     }
-}
-
-/// Bytes of `host[:port]`: unreserved, sub-delims, percent escapes, brackets of an IP literal, and the port's colon.
-/// No `@`: credentials in an http authority are a phishing device (RFC 9110 section 4.2.4).
-fn is_authority(byte: u8) -> bool {
-    matches!(byte,
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']'
-        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
-}
-
-struct Target<'b> {
-    path: &'b str,
-    query: &'b str,
-    authority: Option<&'b str>,
-}
-
-/// Splits origin-form, absolute-form and asterisk-form targets (RFC 9112 section 3.2).
-fn split_target<'b>(target: &'b str, method: &str) -> Result<Target<'b>, HeadError> {
-    if target.contains('#') {
-        return refuse(400, "fragment in the request target");
-    }
-    if target == "*" && method == "OPTIONS" {
-        return Ok(Target { path: target, query: "", authority: None });
-    }
-    let (authority, rest) = if target.starts_with('/') {
-        (None, target)
-    } else {
-        let Some((scheme, rest)) = target.split_once("://") else {
-            return refuse(400, "bad request target");
-        };
-        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-            return refuse(400, "bad request target");
-        }
-        let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if authority.is_empty() || !authority.bytes().all(is_authority) {
-            return refuse(400, "bad authority in the request target");
-        }
-        (Some(authority), rest)
-    };
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    // `http://host?x` names the root, as `http://host/?x` does.
-    Ok(Target { path: if path.is_empty() { "/" } else { path }, query, authority })
 }

@@ -3,7 +3,7 @@
 //! Nothing here touches a socket. A connection loop uses the parts in this order:
 //!
 //! ```text
-//!   received bytes ── parse_head ──> Head (borrowed)          head.rs
+//!   received bytes ── parse_head ──> Head (borrowed)          head.rs, scan.rs, target.rs
 //!                  └─ BodyFramer ──> payload pieces           body.rs      Content-Length | chunked
 //!                        └─ ContentDecoder ──> plain bytes    decode/      gzip, deflate, zstd, br, snappy
 //!   Head.query / form body ── Query ──> decoded parameters    query.rs
@@ -23,6 +23,8 @@ mod encoding;
 mod head;
 mod query;
 mod response;
+mod scan;
+mod target;
 
 pub use body::{BodyError, BodyFramer, Framed};
 pub use compress::ContentEncoder;

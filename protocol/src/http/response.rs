@@ -46,7 +46,7 @@ impl<'o> ResponseHead<'o> {
 
     /// Appends one header. Control characters in `value` become spaces.
     pub fn header(self, name: &str, value: &str) -> Self {
-        debug_assert!(name.bytes().all(super::head::is_token) && !name.is_empty(), "header name {name:?}");
+        debug_assert!(name.bytes().all(super::scan::is_token) && !name.is_empty(), "header name {name:?}");
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b": ");
         let start = self.out.len();
