@@ -8,7 +8,7 @@ mod batches;
 
 use std::path::{Path, PathBuf};
 
-use batches::{PARTITION_LENGTH, TABLE};
+use batches::TABLE;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_lite::future::{block_on, or};
 use tidewire_storage::Result;
@@ -21,6 +21,9 @@ const BATCH_ROWS: usize = 5_000;
 
 /// Batches appended before their commits are waited for, as eight connections would have them on their way.
 const BATCHES: usize = 8;
+
+/// A day of nanoseconds.
+const PARTITION_LENGTH: i64 = 86_400 * 1_000_000_000;
 
 const CONFIG: WalConfig = WalConfig { shard: 0, sync: WalSync::Always, file_bytes: 16 << 20 };
 

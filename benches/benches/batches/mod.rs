@@ -6,28 +6,25 @@ use tidewire_storage::batch::{BatchColumn, Values};
 use tidewire_storage::schema::{ColumnId, TableId};
 
 /// Series of the shard.
-pub const SERIES: usize = 2_000;
+pub(crate) const SERIES: usize = 2_000;
 
 /// Fields of a row.
-pub const FIELDS: u16 = 10;
+pub(crate) const FIELDS: u16 = 10;
 
 /// The table.
-pub const TABLE: TableId = TableId(1);
-
-/// A partition of a day.
-pub const PARTITION_LENGTH: i64 = 86_400 * SECOND;
+pub(crate) const TABLE: TableId = TableId(1);
 
 const SECOND: i64 = 1_000_000_000;
 
 /// Rows with their series ids.
-pub struct Rows {
-    pub series: Vec<u32>,
-    pub time: Vec<i64>,
-    pub columns: Arc<[BatchColumn]>,
+pub(crate) struct Rows {
+    pub(crate) series: Vec<u32>,
+    pub(crate) time: Vec<i64>,
+    pub(crate) columns: Arc<[BatchColumn]>,
 }
 
 /// `count` rows from row `first` of the workload on: all hosts each 10 seconds, ten counters that walk from 0 to 100.
-pub fn rows(first: usize, count: usize) -> Rows {
+pub(crate) fn rows(first: usize, count: usize) -> Rows {
     let mut random = fastrand::Rng::with_seed(first as u64);
     let columns = (0..FIELDS).map(|id| {
         let values = (0..count).map(|_| random.i64(0..=100)).collect();
@@ -41,7 +38,7 @@ pub fn rows(first: usize, count: usize) -> Rows {
 }
 
 /// The sum of all values.
-pub fn sum(columns: &[BatchColumn]) -> i64 {
+pub(crate) fn sum(columns: &[BatchColumn]) -> i64 {
     let ints = |column: &BatchColumn| match &column.values {
         Values::Int(values) => values.iter().sum::<i64>(),
         other => panic!("{:?} in an integer workload", other.kind()),
