@@ -20,7 +20,7 @@ use crate::query::tsbs::{CASES, Data, Language};
 use crate::query::{Figure, Format, Session};
 use crate::workload::{TICK_NS, Workload};
 use crate::write::{Job, RowArgs, Summary, duration};
-use contender::{Contender, Programs};
+use contender::{Contender, FLUSH_IDLE_S, Programs};
 
 const DATABASE: &str = "benchmark";
 /// InfluxDB takes some seconds to start on a loaded machine.
@@ -52,8 +52,8 @@ pub(crate) struct CompareArgs {
     /// Ask each query of the set this many times after the load (0: none).
     #[arg(long, default_value_t = 0)]
     query_runs: u32,
-    /// A server is at rest after this many idle seconds.
-    #[arg(long, default_value_t = 3.0)]
+    /// A server is at rest after this many idle seconds. Servers write out what rests in memory after 2 s.
+    #[arg(long, default_value_t = 5.0)]
     settle: f64,
     /// Folder for the servers' data, on the disk that is meant.
     #[arg(long)]
@@ -88,6 +88,9 @@ pub(crate) fn command(args: &CompareArgs) -> Result<()> {
     }
     if contenders.is_empty() {
         return Err(Error::Usage("nothing to compare".to_owned()));
+    }
+    if args.settle <= f64::from(FLUSH_IDLE_S) {
+        return Err(Error::Usage(format!("--settle must be more than {FLUSH_IDLE_S}, or the last flush is missed")));
     }
     if args.query_runs > 0 && args.rows.workload != Workload::Devops {
         return Err(Error::Usage("--query-runs: the query set is for --workload devops".to_owned()));

@@ -64,10 +64,10 @@ pub(crate) struct VerifyArgs {
     #[arg(long, default_value_t = 50)]
     kill_ms_min: u64,
     /// Latest moment of a kill.
-    #[arg(long, default_value_t = 1_500)]
+    #[arg(long, default_value_t = 1_000)]
     kill_ms_max: u64,
     /// Most rows written in a round; the connections then wait for the kill.
-    #[arg(long, default_value_t = 300_000)]
+    #[arg(long, default_value_t = 1_000_000)]
     round_rows_max: u64,
     /// Durability mode passed to the server as --wal-sync.
     #[arg(long, default_value = "always")]

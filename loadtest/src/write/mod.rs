@@ -156,7 +156,7 @@ pub(crate) struct WriteArgs {
     #[arg(long)]
     data_dir: Option<PathBuf>,
     /// After the load, wait until the server has been idle this many seconds, and count its CPU time until then.
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "3")]
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5")]
     settle: Option<f64>,
     /// Also write the summary as JSON to this file.
     #[arg(long)]
