@@ -12,7 +12,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 use futures_lite::future::block_on;
-use tidewire_sql::exec::{ExecError, FinalRun, Flow, FragmentRun, QueryContext};
+use tidewire_sql::exec::{ExecError, FinalRun, Flow, FragmentRun, QueryContext, ShardReader};
 use tidewire_sql::plan::Plan;
 use tidewire_sql::{Query, Session, Statement, cut, prepare};
 
@@ -59,6 +59,11 @@ pub(crate) fn rows_read(plan: &Plan, rows: &Rows) -> usize {
     given.rows.get()
 }
 
+/// The answer over these shards.
+pub(crate) fn run_on<R: ShardReader>(plan: &Plan, shards: Vec<R>, seed: u64) -> Result<Vec<Vec<Cell>>, ExecError> {
+    cells(&execute_on(plan, shards, seed, context(1 << 30))?, plan)
+}
+
 fn execute(
     plan: &Plan,
     rows: &Rows,
@@ -67,16 +72,22 @@ fn execute(
     context: QueryContext,
     given: &Rc<Given>,
 ) -> Result<Vec<RecordBatch>, ExecError> {
+    let shards = (0..shards).map(|shard| MemoryShard::new(rows, shard, shards, seed, Rc::clone(given))).collect();
+    execute_on(plan, shards, seed, context)
+}
+
+fn execute_on<R: ShardReader>(
+    plan: &Plan,
+    shards: Vec<R>,
+    seed: u64,
+    context: QueryContext,
+) -> Result<Vec<RecordBatch>, ExecError> {
     let distributed = cut(plan)?;
     let mut answer = Vec::new();
     let mut merge = FinalRun::new(&distributed.final_stage, context.clone())?;
     if let Some(fragment) = &distributed.fragment {
-        let mut runs: Vec<_> = (0..shards)
-            .map(|shard| {
-                let shard = MemoryShard::new(rows, shard, shards, seed, Rc::clone(given));
-                FragmentRun::new(Arc::clone(fragment), shard, context.clone())
-            })
-            .collect();
+        let mut runs: Vec<_> =
+            shards.into_iter().map(|shard| FragmentRun::new(Arc::clone(fragment), shard, context.clone())).collect();
         // Shards take turns at random, as messages of several cores arrive.
         let mut random = fastrand::Rng::with_seed(seed);
         while !runs.is_empty() {

@@ -7,6 +7,7 @@ mod data;
 mod engine;
 mod memory;
 mod oracle;
+mod shard;
 
 use data::{Cell, Rows};
 
