@@ -13,6 +13,7 @@
 //! ranges for the scan, aggregates that need no rows let it send statistics instead, keys that are tags and time buckets are marked for the fused aggregate, and an order by time
 //! with a bound is marked, so that the shard reads the newest (or oldest) rows first and stops early.
 
+mod display;
 mod fold;
 mod keys;
 mod mode;

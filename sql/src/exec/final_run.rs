@@ -68,11 +68,13 @@ impl FinalRun {
     }
 
     /// The rest of the answer, after the last batch of the last shard. Batches are never empty.
+    ///
+    /// Does not look at the off switch: a query that has enough cancels its shards with it, and then comes here.
     pub fn finish(&mut self) -> Result<Vec<RecordBatch>> {
-        self.context.check()?;
         if let Some((rows, schema)) = self.constant_rows.take() {
-            let batch = constant_batch(&rows, schema)?;
-            self.push(batch)?;
+            let mut out = Vec::new();
+            self.chain.push(constant_batch(&rows, schema)?, &mut out)?;
+            self.ready.extend(out);
         }
         let mut out: Vec<RecordBatch> = self.ready.drain(..).collect();
         self.chain.finish(&mut out)?;

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use super::error::Result;
@@ -87,6 +88,13 @@ impl BatchMaker {
         Self { last: Arc::clone(&declared), declared }
     }
 
+    /// The schema of a batch of `columns`: nullable wherever there is a null, whatever was declared.
+    fn schema_of(&self, columns: &[ArrayRef]) -> SchemaRef {
+        let fields = self.declared.fields().iter().zip(columns);
+        let fields: Vec<Field> = fields.map(|(f, c)| Field::new(f.name(), c.data_type().clone(), true)).collect();
+        Arc::new(Schema::new(fields))
+    }
+
     /// A batch of columns, converted to the declared types where they differ (a dictionary of text is text).
     pub(crate) fn make(&mut self, mut columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
         for (column, field) in columns.iter_mut().zip(self.declared.fields()) {
@@ -94,12 +102,9 @@ impl BatchMaker {
                 *column = cast_to(column, field.data_type())?;
             }
         }
-        let same = self.last.fields().iter().zip(&columns).all(|(f, c)| f.data_type() == c.data_type());
-        if !same {
-            let fields = self.declared.fields().iter().zip(&columns);
-            let fields: Vec<Field> =
-                fields.map(|(f, c)| Field::new(f.name(), c.data_type().clone(), f.is_nullable())).collect();
-            self.last = Arc::new(Schema::new(fields));
+        let mut fields = self.last.fields().iter().zip(&columns);
+        if !fields.all(|(f, c)| f.data_type() == c.data_type() && f.is_nullable()) {
+            self.last = self.schema_of(&columns);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.last), columns, &options)?)
@@ -112,6 +117,20 @@ fn is_form_of(found: &DataType, declared: &DataType) -> bool {
         DataType::Dictionary(_, value) => found == declared || **value == *declared,
         _ => found == declared,
     }
+}
+
+/// Memory of a batch's own rows. The values of a dictionary are left out: they are shared by all batches of a scan or a
+/// table of groups, which accounts for them.
+pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|column| match column.as_any_dictionary_opt() {
+            Some(dictionary) => dictionary.keys().len() * size_of::<u32>(),
+            // Slices of one large array count for their own part of it.
+            None => column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
+        })
+        .sum()
 }
 
 /// Rows of an output batch: large enough that per-batch work vanishes, small enough to stream.

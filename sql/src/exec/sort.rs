@@ -12,7 +12,7 @@ use arrow_select::take::take_record_batch;
 use super::context::{QueryContext, Reservation};
 use super::error::Result;
 use super::eval::{Input, evaluate_array};
-use super::operator::{Flow, OUTPUT_ROWS, Operator, put_out};
+use super::operator::{Flow, OUTPUT_ROWS, Operator, batch_bytes, put_out};
 use crate::plan::SortKey;
 
 /// Sorts its input.
@@ -64,7 +64,7 @@ impl Operator for Sort {
             return Ok(Flow::Continue);
         }
         self.held_rows += batch.num_rows();
-        self.bytes += batch.get_array_memory_size();
+        self.bytes += batch_bytes(&batch);
         self.memory.resize(self.bytes)?;
         self.held.push(batch);
         if let Some(fetch) = self.fetch
@@ -72,7 +72,7 @@ impl Operator for Sort {
             && let Some(best) = self.sorted()?
         {
             self.held_rows = best.num_rows();
-            self.bytes = best.get_array_memory_size();
+            self.bytes = batch_bytes(&best);
             self.memory.resize(self.bytes)?;
             self.held.push(best);
         }
