@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use glommio::{LocalExecutorBuilder, Placement};
 
-/// Time between beats: how long a lost wake-up (`ring`, point 8) delays a task. A beat costs some 10 µs, so 0.2 % of a
-/// core.
-const BEAT: Duration = Duration::from_millis(5);
+/// Time between beats: how long a lost wake-up (`ring`, point 8) delays a task. A beat costs some 50 µs in a small
+/// virtual machine (waking an idle processor is most of it), so 0.5 % of a core.
+const BEAT: Duration = Duration::from_millis(10);
 
 /// Hearts that beat in turn. A beat is a wake-up too and can be lost, and a lost heart stands still until another one
 /// beats; all of them would have to be lost in a row.
