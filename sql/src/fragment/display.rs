@@ -46,9 +46,8 @@ impl fmt::Display for Step {
 impl fmt::Display for Fragment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let schema = self.scan_schema();
-        let list = |exprs: &[Expr]| {
-            exprs.iter().map(|expr| show(expr, &schema).to_string()).collect::<Vec<_>>().join(", ")
-        };
+        let list =
+            |exprs: &[Expr]| exprs.iter().map(|expr| show(expr, &schema).to_string()).collect::<Vec<_>>().join(", ");
         match &self.shape {
             Shape::Rows { limit: None, .. } => write!(f, "Rows")?,
             Shape::Rows { limit: Some(limit), .. } => write!(f, "Rows: limit={limit}")?,
