@@ -1,6 +1,8 @@
 //! Result encoders, in bytes of output a second: the columns of the TSBS cpu table (time, ten tags, ten fields) with
 //! integers, with two-decimal floats and with floats of full precision, 8,192 rows a batch as queries produce them.
 
+#![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to measure")]
+
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray};

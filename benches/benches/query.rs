@@ -113,11 +113,7 @@ fn catalog() -> Catalog {
         retention_policies: vec!["autogen".into()],
         tables: [(Arc::clone(&table.name), table)].into_iter().collect(),
     });
-    Catalog {
-        version: 1,
-        databases: [(Arc::clone(&database.name), database)].into_iter().collect(),
-        next_table: 2,
-    }
+    Catalog { version: 1, databases: [(Arc::clone(&database.name), database)].into_iter().collect(), next_table: 2 }
 }
 
 /// A folder that goes with the benchmark.
@@ -155,7 +151,7 @@ fn shard(data: &Data, parity: usize, folder: &Folder) -> Rc<Shard<PlainDisk>> {
         };
         let log = async {
             shard.run_wal().await.unwrap();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         or(write, log).await;
         Rc::clone(&shard)
@@ -247,7 +243,7 @@ fn queries(criterion: &mut Criterion) {
 
     let all = |call: &str| FIELDS.map(|field| format!("{call}({field})")).join(", ");
     let eight: Vec<String> = (0..8).map(|host| format!("'host_{}'", host * 11)).collect();
-    let is_one_of_eight = |host: usize| host % 11 == 0 && host / 11 < 8;
+    let is_one_of_eight = |host: usize| host.is_multiple_of(11) && host / 11 < 8;
     let max = |fields: usize| {
         let data = &data;
         move |rows: &[(usize, usize)]| -> f64 {

@@ -26,7 +26,16 @@ struct ShardCredits {
 #[derive(Debug)]
 pub struct Admission {
     shards: Vec<ShardCredits>,
-    shard_bytes_max: u64,
+    bounds: Bounds,
+}
+
+/// What one shard may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Rows granted and not yet durable. A request that is alone may pass it, so that none is refused for ever.
+    pub granted_bytes_max: u64,
+    /// Granted rows and memtables together.
+    pub held_bytes_max: u64,
 }
 
 /// Credits taken for one request; given back when dropped.
@@ -60,9 +69,9 @@ pub enum Refusal {
 }
 
 impl Admission {
-    /// Credits for `shards` shards of at most `shard_bytes_max` bytes each.
-    pub fn new(shards: usize, shard_bytes_max: u64) -> Self {
-        Self { shards: (0..shards).map(|_| ShardCredits::default()).collect(), shard_bytes_max }
+    /// Credits for `shards` shards within these bounds each.
+    pub fn new(shards: usize, bounds: Bounds) -> Self {
+        Self { shards: (0..shards).map(|_| ShardCredits::default()).collect(), bounds }
     }
 
     /// Takes all of `wanted` (shard, bytes), or nothing. The credits go back when the grant is dropped: once the rows
@@ -76,12 +85,13 @@ impl Admission {
         for (taken, &(shard, bytes)) in wanted.iter().enumerate() {
             let credits = &self.shards[shard as usize];
             let granted = credits.granted.fetch_add(bytes, Ordering::Relaxed) + bytes;
-            let occupied = granted + credits.memtable.load(Ordering::Relaxed);
-            if occupied > self.shard_bytes_max {
+            let held = granted + credits.memtable.load(Ordering::Relaxed);
+            let alone = granted == bytes;
+            if held > self.bounds.held_bytes_max || (granted > self.bounds.granted_bytes_max && !alone) {
                 self.give_back(&wanted[..=taken]);
                 credits.refused.fetch_add(1, Ordering::Relaxed);
-                return Err(if bytes > self.shard_bytes_max {
-                    Refusal::TooLarge { bytes, bytes_max: self.shard_bytes_max }
+                return Err(if bytes > self.bounds.held_bytes_max {
+                    Refusal::TooLarge { bytes, bytes_max: self.bounds.held_bytes_max }
                 } else {
                     Refusal::Overloaded { shard }
                 });
@@ -112,9 +122,9 @@ impl Admission {
         )
     }
 
-    /// The bound of every shard.
-    pub fn shard_bytes_max(&self) -> u64 {
-        self.shard_bytes_max
+    /// The bounds of every shard.
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
     }
 }
 
@@ -173,9 +183,24 @@ impl Drop for BuildShare {
 mod tests {
     use super::*;
 
+    fn within(held_bytes_max: u64) -> Bounds {
+        Bounds { granted_bytes_max: held_bytes_max, held_bytes_max }
+    }
+
+    #[test]
+    fn what_is_on_its_way_has_a_bound_of_its_own() {
+        let bounds = Bounds { granted_bytes_max: 10, held_bytes_max: 100 };
+        let admission = Arc::new(Admission::new(1, bounds));
+        let alone = admission.take(vec![(0, 50)]).unwrap();
+        assert_eq!(admission.take(vec![(0, 1)]).unwrap_err(), Refusal::Overloaded { shard: 0 });
+        drop(alone);
+        let _one = admission.take(vec![(0, 5)]).unwrap();
+        assert!(admission.take(vec![(0, 5)]).is_ok());
+    }
+
     #[test]
     fn credits_are_taken_from_all_owners_or_from_none() {
-        let admission = Arc::new(Admission::new(2, 100));
+        let admission = Arc::new(Admission::new(2, within(100)));
         let grant = admission.take(vec![(0, 60), (1, 60)]).unwrap();
         assert_eq!(admission.take(vec![(0, 30), (1, 50)]).unwrap_err(), Refusal::Overloaded { shard: 1 });
         assert_eq!(admission.counters(0), (60, 0, 0), "shard 0 got its 30 back");
@@ -187,7 +212,7 @@ mod tests {
 
     #[test]
     fn memtables_count_and_a_request_over_the_bound_is_told_apart() {
-        let admission = Arc::new(Admission::new(1, 100));
+        let admission = Arc::new(Admission::new(1, within(100)));
         admission.set_memtable(0, 90);
         assert_eq!(admission.take(vec![(0, 11)]).unwrap_err(), Refusal::Overloaded { shard: 0 });
         assert!(admission.take(vec![(0, 10)]).is_ok());

@@ -22,7 +22,7 @@ use tidewire_storage::wal::Lsn;
 
 use crate::admission::{Admission, BuildBudget};
 use crate::config::Config;
-use crate::counted::CountedShard;
+use crate::counted::{CountedShard, Counts};
 use crate::ingest::cache::DatabaseCache;
 use crate::mesh::{Call, CallId, Calls, Credits, Mesh};
 use crate::message::{Answer, Appended, Message, Request};
@@ -44,6 +44,9 @@ const RECYCLED_BATCHES_MAX: usize = 32;
 /// Memory of one database's parser caches on one core before they are made anew: a million series of 200 bytes of key
 /// and what stands for them.
 const PARSER_CACHE_BYTES_MAX: usize = 512 << 20;
+
+/// A database's caches, shared by the requests under way.
+type SharedCache = Rc<RefCell<DatabaseCache>>;
 
 /// A shard of this core.
 pub type CoreShard = Shard<GlommioDisk>;
@@ -135,7 +138,7 @@ pub struct Hub {
     /// Fragments running here, by asking core and its call.
     fragments: RefCell<HashMap<(usize, CallId), Rc<RunningFragment>>>,
     /// By database, and whether for InfluxDB's dialect.
-    caches: RefCell<HashMap<(String, bool), Rc<RefCell<DatabaseCache>>>>,
+    caches: RefCell<HashMap<(String, bool), SharedCache>>,
     recycled: RefCell<Vec<WriteBatch>>,
 }
 
@@ -143,7 +146,7 @@ impl Hub {
     /// The core's hub.
     pub fn new(parts: HubParts) -> Rc<Self> {
         let meta = (parts.core == META_CORE).then(|| Rc::new(MetaOwner::new(parts.catalog.clone())));
-        let building = BuildBudget::new(parts.config.admission.bytes_max / parts.mesh.cores() as u64);
+        let building = BuildBudget::new(parts.config.memtable.bytes_max);
         Rc::new(Self {
             core: parts.core,
             admission: parts.admission,
@@ -354,7 +357,7 @@ impl Hub {
     /// Reports the memtables of this core's shards to the admission counters.
     pub fn report_memory(&self) {
         for (number, shard) in &self.shards {
-            self.admission.set_memtable(*number, shard.memory().memtable());
+            self.admission.set_memtable(*number, shard.memtable_bytes());
         }
     }
 
@@ -363,7 +366,7 @@ impl Hub {
         match owned.append(&batch, table) {
             Err(error) => self.answer(from, id, Answer::Appended(Appended { batch, outcome: Err(error) })),
             Ok(appended) => {
-                self.admission.set_memtable(shard, owned.memory().memtable());
+                self.admission.set_memtable(shard, owned.memtable_bytes());
                 let hub = self.clone();
                 self.spawn(Queue::Ingest, async move {
                     let outcome = owned.durable(appended.lsn).await.map(|()| appended.new_series);
@@ -390,36 +393,34 @@ impl Hub {
         self.fragments.borrow_mut().insert((from, id), running.clone());
         let hub = self.clone();
         self.spawn(Queue::Query, async move {
-            let outcome = hub.send_partials(from, id, &running, fragment, owned, context, shard).await;
+            let started = Instant::now();
+            let (reader, counts) = CountedShard::new(owned);
+            let run = FragmentRun::new(fragment, reader, context);
+            let outcome = hub.send_partials((from, id), &running, run).await.map(|rows_sent| {
+                let Counts { rows, chunks } = counts.get();
+                RunShard { shard, rows_scanned: rows, chunks, rows_sent, elapsed: started.elapsed() }
+            });
             hub.fragments.borrow_mut().remove(&(from, id));
             hub.answer(from, id, Answer::FragmentDone(outcome));
         });
     }
 
+    /// Sends what a fragment yields, as the asker grants; returns the number of rows.
     async fn send_partials(
         self: &Rc<Self>,
-        to: usize,
-        id: CallId,
+        (to, id): (usize, CallId),
         running: &RunningFragment,
-        fragment: Arc<Fragment>,
-        shard: Rc<CoreShard>,
-        context: QueryContext,
-        number: u32,
-    ) -> Result<RunShard, ExecError> {
-        let started = Instant::now();
-        let mut metrics = RunShard { shard: number, ..RunShard::default() };
-        let (reader, counts) = CountedShard::new(shard);
-        let mut run = FragmentRun::new(fragment, reader, context);
+        mut run: FragmentRun<CountedShard>,
+    ) -> Result<u64, ExecError> {
+        let mut rows_sent = 0;
         while let Some(batch) = run.next().await? {
             if !running.may_send().await {
                 break;
             }
-            metrics.rows_sent += batch.num_rows() as u64;
+            rows_sent += batch.num_rows() as u64;
             self.post(to, Message::Answer { id, answer: Answer::Partial(batch), last: false });
         }
-        let counts = counts.get();
-        (metrics.rows_scanned, metrics.chunks, metrics.elapsed) = (counts.rows, counts.chunks, started.elapsed());
-        Ok(metrics)
+        Ok(rows_sent)
     }
 
     /// A shard of this core. Every core places shards alike, so a message never goes to the wrong one.

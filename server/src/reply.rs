@@ -78,7 +78,7 @@ impl<'r> RowsReply<'r> {
                     Field::new(field.name(), data_type.clone(), true)
                 });
                 let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-                new_encoder(self.format, schema, self.asked_for_chunks).map_err(encode_error)?
+                new_encoder(self.format, schema, self.asked_for_chunks).map_err(|error| encode_error(&error))?
             }
         };
         Ok(self.encoder.insert(made))
@@ -170,7 +170,7 @@ fn new_encoder(format: Format, schema: SchemaRef, chunked: bool) -> Result<Encod
     Ok(if chunked { encoder.array_per_batch() } else { encoder })
 }
 
-fn encode_error(error: EncodeError) -> ExecError {
+fn encode_error(error: &EncodeError) -> ExecError {
     ExecError::Execution(format!("cannot write the result: {error}"))
 }
 
@@ -178,7 +178,7 @@ impl RowsOut for RowsReply<'_> {
     async fn rows(&mut self, batch: &RecordBatch) -> Result<(), ExecError> {
         self.rows += batch.num_rows() as u64;
         let mut pending = std::mem::take(&mut self.pending);
-        let encoded = self.encoder(Some(batch))?.batch(batch, &mut pending).map_err(encode_error);
+        let encoded = self.encoder(Some(batch))?.batch(batch, &mut pending).map_err(|error| encode_error(&error));
         self.pending = pending;
         encoded?;
         if self.reply.is_begun() || self.asked_for_chunks || self.pending.len() > WHOLE_BYTES_MAX {

@@ -67,7 +67,7 @@ impl ShardMetrics {
         }
         let (granted, _, refused) = admission.counters(shard);
         set(&self.granted, granted);
-        set(&self.credits_max, admission.shard_bytes_max());
+        set(&self.credits_max, admission.bounds().held_bytes_max);
         set(&self.refused, refused);
     }
 }

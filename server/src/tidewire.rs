@@ -10,7 +10,7 @@ use tidewire_storage::engine::{Shard, ShardConfig};
 use tidewire_storage::schema::{Catalog, TableId};
 use tidewire_storage::wal::WalSync;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Bounds};
 use crate::config;
 use crate::hub::{CoreShard, Hub, HubParts};
 use crate::mesh::Inbox;
@@ -61,13 +61,17 @@ impl App for Tidewire {
         let shard_count = data_dir.shards();
         let admission = shared
             .admission
-            .get_or_init(|| Arc::new(Admission::new(shard_count, config.admission.bytes_max / shard_count as u64)))
+            .get_or_init(|| {
+                let bounds =
+                    Bounds { granted_bytes_max: config.admission.bytes_max, held_bytes_max: config.memtable.bytes_max };
+                Arc::new(Admission::new(shard_count, bounds))
+            })
             .clone();
         let mut owned = BTreeMap::new();
         let mut wal_tasks = Vec::new();
         for number in shards {
             let folder = data_dir.root().join(format!("shard-{number:03}"));
-            let shard = open_shard(disk.clone(), folder, number as u32, shard_count as u64, &config, &catalog).await?;
+            let shard = open_shard(disk.clone(), folder, number as u32, &config, &catalog).await?;
             wal_tasks.push((number, shard.clone()));
             owned.insert(number as u32, shard);
         }
@@ -120,7 +124,6 @@ async fn open_shard(
     disk: GlommioDisk,
     folder: PathBuf,
     number: u32,
-    shard_count: u64,
     config: &config::Config,
     catalog: &Catalog,
 ) -> Result<Rc<CoreShard>, String> {
@@ -133,8 +136,9 @@ async fn open_shard(
         },
         wal_file_bytes: config.wal.file_bytes,
         flush_bytes: config.memtable.flush_bytes,
-        memtable_bytes_max: config.memtable.bytes_max,
-        cache_bytes_max: config.cache.bytes_max / shard_count,
+        // Admission comes first; this is the last bound behind it, with room for what it let through.
+        memtable_bytes_max: config.memtable.bytes_max + config.admission.bytes_max,
+        cache_bytes_max: config.cache.bytes_max,
         ..ShardConfig::new(number)
     };
     let started = Instant::now();

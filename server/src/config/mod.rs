@@ -140,7 +140,7 @@ impl Default for Config {
             shards: 0,
             tuning_file: PathBuf::new(),
             wal: Wal { sync: WalSync::Always, interval_ms: 100, file_bytes: 64 << 20 },
-            memtable: Memtable { flush_bytes: 64 << 20, bytes_max: 192 << 20, flush_idle_s: 300 },
+            memtable: Memtable { flush_bytes: 64 << 20, bytes_max: 192 << 20, flush_idle_s: 5 },
             cache: Cache { bytes_max: 128 << 20 },
             admission: Admission { bytes_max: 32 << 20, retry_after_s: 1 },
             http: Http {

@@ -27,13 +27,16 @@ pub struct DatabaseCache {
     pub slots: Slots,
 }
 
+/// Name and value.
+pub type Tag = (Box<str>, Box<str>);
+
 /// What slots stand for.
 #[derive(Debug, Default)]
 pub struct Slots {
     /// By series slot.
     series: Vec<SeriesEntry>,
     /// Tag names and values of the series that have no id yet, by series slot.
-    keys: HashMap<u32, Vec<(Box<str>, Box<str>)>>,
+    keys: HashMap<u32, Vec<Tag>>,
     /// Tables in the order they were met.
     pub tables: Vec<TableEntry>,
     /// Index into `tables` by name.
@@ -122,7 +125,7 @@ impl Slots {
     }
 
     /// The tags of a series that has no id yet.
-    pub fn tags(&self, slot: u32) -> &[(Box<str>, Box<str>)] {
+    pub fn tags(&self, slot: u32) -> &[Tag] {
         self.keys.get(&slot).map_or(&[], Vec::as_slice)
     }
 

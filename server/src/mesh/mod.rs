@@ -220,6 +220,7 @@ mod tests {
     use super::*;
     use crate::ring::{CoreOptions, start_core};
 
+    #[expect(clippy::expect_used, reason = "a test stops at the first surprise")]
     fn on_a_core(test: impl AsyncFnOnce() + Send + 'static) {
         let options = CoreOptions {
             name: "mesh-test".to_owned(),
@@ -228,7 +229,7 @@ mod tests {
             ring_depth: 64,
             preempt: Duration::from_millis(1),
         };
-        start_core(options, move || async move { test().await }).unwrap().join().unwrap();
+        start_core(options, move || async move { test().await }).expect("a core starts").join().expect("and ends");
     }
 
     #[test]

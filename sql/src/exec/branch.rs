@@ -77,7 +77,7 @@ impl Sieve {
 
     fn finish(self) -> Result<Value> {
         let rows = self.places.len();
-        let to = match self.parts.iter().map(|p| p.data_type()).find(|t| **t != DataType::Null) {
+        let to = match self.parts.iter().map(Array::data_type).find(|t| **t != DataType::Null) {
             Some(DataType::Dictionary(_, value)) => value.as_ref().clone(),
             Some(other) => other.clone(),
             None => return Ok(Value::Array(new_null_array(&DataType::Null, rows))),

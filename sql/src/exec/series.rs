@@ -86,7 +86,8 @@ impl<I: TagIndex> Decider<'_, I> {
             (0..count).map(|code| Some(self.index.value(column, code))).chain([None]).collect::<StringArray>(),
         );
         let rows = values.len();
-        let mut inputs: Vec<ArrayRef> = vec![Arc::new(StringArray::new_null(0)); at];
+        let none: ArrayRef = Arc::new(StringArray::new_null(0));
+        let mut inputs = vec![none; at];
         inputs.push(values);
         let holds = evaluate_condition(expr, Input { columns: &inputs, rows })?;
         let is_true = |row: usize| holds.value(row) && arrow_array::Array::is_valid(&holds, row);
@@ -125,7 +126,8 @@ impl<I: TagIndex> Decider<'_, I> {
             if chunk.is_empty() {
                 return Ok(found);
             }
-            let mut inputs: Vec<ArrayRef> = vec![Arc::new(StringArray::new_null(0)); width];
+            let none: ArrayRef = Arc::new(StringArray::new_null(0));
+            let mut inputs = vec![none; width];
             for &at in read {
                 inputs[at] = self.tags_of(self.column(at)?, &chunk)?;
             }

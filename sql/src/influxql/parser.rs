@@ -96,11 +96,7 @@ impl Parser<'_> {
     }
 
     fn unsupported(&self, statement: &str, token: &Token) -> ParseError {
-        ParseError::Unsupported {
-            statement: statement.to_owned(),
-            line: token.line,
-            character: token.character,
-        }
+        ParseError::Unsupported { statement: statement.to_owned(), line: token.line, character: token.character }
     }
 
     fn statement(&mut self) -> Result<Statement, ParseError> {
@@ -130,9 +126,9 @@ impl Parser<'_> {
         }
         match LATER.iter().find(|word| first.is(word)) {
             Some(word) => Err(self.unsupported(word, &first)),
-            None => Err(self.unexpected(
-                "SELECT, DELETE, SHOW, CREATE, DROP, EXPLAIN, GRANT, REVOKE, ALTER, SET, KILL",
-            )),
+            None => {
+                Err(self.unexpected("SELECT, DELETE, SHOW, CREATE, DROP, EXPLAIN, GRANT, REVOKE, ALTER, SET, KILL"))
+            }
         }
     }
 

@@ -77,7 +77,7 @@ impl Rows {
         for _ in 0..count {
             let host = random.u32(0..9);
             let region = ["east", "west", "north"][host as usize % 3];
-            let rack = (host % 4 != 0).then(|| format!("r{}", random.u32(0..2)));
+            let rack = (!host.is_multiple_of(4)).then(|| format!("r{}", random.u32(0..2)));
             let tags = [(host != 8).then(|| format!("h{host}")), Some(region.to_owned()), rack];
             // Some times off the minute, most on it, so that series share times.
             let time = random.i64(-120..120) * MINUTE

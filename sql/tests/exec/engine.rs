@@ -76,6 +76,7 @@ fn execute(
     execute_on(plan, shards, seed, context)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a query's context belongs to its run")]
 fn execute_on<R: ShardReader>(
     plan: &Plan,
     shards: Vec<R>,

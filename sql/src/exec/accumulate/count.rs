@@ -31,7 +31,7 @@ impl Accumulator for Count {
 
     fn update(&mut self, args: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
         // A dictionary may hold its nulls among its values, hence the logical ones.
-        let nulls = args.first().and_then(|array| array.logical_nulls());
+        let nulls = args.first().and_then(Array::logical_nulls);
         match nulls.filter(|nulls| nulls.null_count() > 0) {
             None => {
                 for slice in slices.slices {

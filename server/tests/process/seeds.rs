@@ -5,11 +5,7 @@
 //! default for `-d`) and what the line says besides. Where a document shows `... ...` or a length of data that it does
 //! not show, the comparison is with what the request before has written.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test stops at the first surprise")]
-
-mod common;
-
-use common::{Response, Server};
+use crate::common::{Response, Server};
 
 /// `-u "username:password"`
 const AUTHORIZATION: (&str, &str) = ("Authorization", "Basic dXNlcm5hbWU6cGFzc3dvcmQ=");

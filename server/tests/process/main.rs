@@ -1,0 +1,7 @@
+//! Tests of the server as a process, over its sockets.
+
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+
+mod common;
+mod restart;
+mod seeds;
