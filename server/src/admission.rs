@@ -27,6 +27,7 @@ struct ShardCredits {
 pub struct Admission {
     shards: Vec<ShardCredits>,
     bounds: Bounds,
+    queries: AtomicU64,
 }
 
 /// What one shard may hold.
@@ -51,6 +52,16 @@ impl Drop for Grant {
     }
 }
 
+/// A running query's place; given back when dropped.
+#[derive(Debug)]
+pub struct QueryPlace(Arc<Admission>);
+
+impl Drop for QueryPlace {
+    fn drop(&mut self) {
+        self.0.queries.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Why no credits were given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -71,7 +82,7 @@ pub enum Refusal {
 impl Admission {
     /// Credits for `shards` shards within these bounds each.
     pub fn new(shards: usize, bounds: Bounds) -> Self {
-        Self { shards: (0..shards).map(|_| ShardCredits::default()).collect(), bounds }
+        Self { shards: (0..shards).map(|_| ShardCredits::default()).collect(), bounds, queries: AtomicU64::default() }
     }
 
     /// Takes all of `wanted` (shard, bytes), or nothing. The credits go back when the grant is dropped: once the rows
@@ -105,6 +116,12 @@ impl Admission {
             let before = self.shards[shard as usize].granted.fetch_sub(bytes, Ordering::Relaxed);
             debug_assert!(before >= bytes, "more credits came back than were taken");
         }
+    }
+
+    /// A place among the queries that run at once; `None` when `queries_max` run already.
+    pub fn query(self: &Arc<Self>, queries_max: u64) -> Option<QueryPlace> {
+        let place = QueryPlace(self.clone());
+        (self.queries.fetch_add(1, Ordering::Relaxed) < queries_max).then_some(place)
     }
 
     /// The shard's owner reports what its memtables hold.
@@ -217,6 +234,16 @@ mod tests {
         assert_eq!(admission.take(vec![(0, 11)]).unwrap_err(), Refusal::Overloaded { shard: 0 });
         assert!(admission.take(vec![(0, 10)]).is_ok());
         assert_eq!(admission.take(vec![(0, 101)]).unwrap_err(), Refusal::TooLarge { bytes: 101, bytes_max: 100 });
+    }
+
+    #[test]
+    fn queries_take_places_and_give_them_back() {
+        let admission = Arc::new(Admission::new(1, within(1)));
+        let first = admission.query(2).unwrap();
+        let _second = admission.query(2).unwrap();
+        assert!(admission.query(2).is_none());
+        drop(first);
+        assert!(admission.query(2).is_some());
     }
 
     #[test]

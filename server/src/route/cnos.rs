@@ -8,12 +8,14 @@ use arrow_schema::{DataType, Field, Schema};
 use tidewire_protocol::encode::Format;
 use tidewire_protocol::http::{Encoding, Head, Query, negotiate};
 use tidewire_protocol::line::Dialect;
+use tidewire_sql::cut;
 use tidewire_sql::exec::{ExecError, QueryContext};
 use tidewire_sql::explain::{RunMetrics, explain};
 use tidewire_sql::statement::{PlanStep, Session, Statement};
 
 use super::Router;
 use super::failure::{self, Failure};
+use crate::admission::QueryPlace;
 use crate::ingest::insert::insert;
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::meta::SchemaChange;
@@ -96,6 +98,7 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
             Ok(())
         }
         Statement::Query(query) => {
+            let _place = query_place(router)?;
             let mut rows = out.rows(reply, query.schema.clone())?;
             let gone = async {
                 request.body.peer_gone().await;
@@ -150,6 +153,15 @@ impl Out {
     }
 }
 
+fn query_place(router: &Router) -> Result<QueryPlace, Failure> {
+    let queries_max = router.hub.config.query.concurrent_max;
+    router
+        .hub
+        .admission
+        .query(queries_max)
+        .ok_or_else(|| failure::cnos(429, "010012", &format!("{queries_max} queries run already; try again later")))
+}
+
 fn context(router: &Router) -> QueryContext {
     let query = &router.hub.config.query;
     let timeout = (query.timeout_s > 0).then(|| Duration::from_secs(query.timeout_s));
@@ -167,8 +179,10 @@ async fn explained(
     analyze: bool,
     steps: &[PlanStep],
 ) -> Result<RecordBatch, Failure> {
+    let physical = cut(&query.plan).map_err(|e| failure::exec(&e))?.to_string();
     let mut metrics = None;
     if analyze {
+        let _place = query_place(router)?;
         let (context, started) = (context(router), Instant::now());
         let mut rows = CountRows::default();
         let shards = query::run(&router.hub, query, context.clone(), &mut rows).await.map_err(|e| failure::exec(&e))?;
@@ -179,7 +193,8 @@ async fn explained(
             shards,
         });
     }
-    explain(query, steps, None, metrics.as_ref()).map_err(|e| failure::cnos(500, "010002", &format!("Arrow: {e}")))
+    explain(query, steps, Some(&physical), metrics.as_ref())
+        .map_err(|e| failure::cnos(500, "010002", &format!("Arrow: {e}")))
 }
 
 async fn change(router: &Router, change: SchemaChange, reply: &mut Reply, format: Format) -> Result<(), Failure> {

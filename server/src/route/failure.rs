@@ -19,12 +19,9 @@ pub struct Failure {
     pub body: String,
     /// Text for InfluxDB's `X-Influxdb-Error` header; empty on CnosDB's routes.
     pub influx_error: String,
-    /// Seconds for `Retry-After`, when trying again later makes sense.
-    pub retry_after_s: Option<u32>,
+    /// Trying again later makes sense: the reply says `Retry-After`.
+    pub retry: bool,
 }
-
-/// How long a client that met a full shard should wait: a flush of one memtable takes well under a second.
-const RETRY_AFTER_S: u32 = 1;
 
 /// CnosDB's form.
 pub fn cnos(status: u16, code: &str, message: &str) -> Failure {
@@ -32,7 +29,7 @@ pub fn cnos(status: u16, code: &str, message: &str) -> Failure {
         status,
         body: json!({ "error_code": code, "error_message": message }).to_string(),
         influx_error: String::new(),
-        retry_after_s: (status == 429 || status == 503).then_some(RETRY_AFTER_S),
+        retry: status == 429 || status == 503,
     }
 }
 
@@ -44,7 +41,7 @@ pub fn influx(status: u16, message: &str) -> Failure {
         status,
         body: String::from_utf8_lossy(&body).into_owned(),
         influx_error: message.to_owned(),
-        retry_after_s: (status == 429 || status == 503).then_some(RETRY_AFTER_S),
+        retry: status == 429 || status == 503,
     }
 }
 
@@ -131,7 +128,7 @@ mod tests {
     fn an_overloaded_shard_is_429_with_retry_after_on_both() {
         let error = WriteError::Overloaded { shard: 3 };
         for failure in [cnos_write(&error), influx_write(&error)] {
-            assert_eq!((failure.status, failure.retry_after_s), (429, Some(1)));
+            assert_eq!((failure.status, failure.retry), (429, true));
             assert!(failure.body.contains("shard 3"), "{}", failure.body);
         }
     }

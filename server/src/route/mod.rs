@@ -118,7 +118,7 @@ impl Service for Router {
             }
         };
         if let Err(failure) = outcome {
-            send_failure(route, &failure, reply);
+            self.send_failure(route, &failure, reply);
         }
         let metrics = &self.metrics[index];
         metrics.latency.record(started.elapsed().as_nanos() as u64);
@@ -135,7 +135,7 @@ impl Service for Router {
         let influx = ROUTES.iter().any(|(known, route, _)| *known == path && route.is_influx());
         let failure = if influx { failure::influx(status, reason) } else { failure::cnos(status, "040005", reason) };
         let route = if influx { Route::InfluxWrite } else { Route::CnosWrite };
-        send_failure(route, &failure, reply);
+        self.send_failure(route, &failure, reply);
     }
 }
 
@@ -164,23 +164,25 @@ fn method_not_allowed(route: Route, allow: &str, reply: &mut Reply) {
     }
 }
 
-fn send_failure(route: Route, failure: &Failure, reply: &mut Reply) {
-    if reply.is_begun() {
-        return;
+impl Router {
+    fn send_failure(&self, route: Route, failure: &Failure, reply: &mut Reply) {
+        if reply.is_begun() {
+            return;
+        }
+        let retry_after = failure.retry.then(|| self.hub.config.admission.retry_after_s.to_string());
+        reply.send(
+            failure.status,
+            |mut head| {
+                if route.is_influx() {
+                    head = influx::version_headers(head)
+                        .header("X-Influxdb-Error", &influx::error_header(&failure.influx_error));
+                }
+                if let Some(seconds) = &retry_after {
+                    head = head.header("Retry-After", seconds);
+                }
+                head.content_type("application/json")
+            },
+            failure.body.as_bytes(),
+        );
     }
-    let retry_after = failure.retry_after_s.map(|seconds| seconds.to_string());
-    reply.send(
-        failure.status,
-        |mut head| {
-            if route.is_influx() {
-                head = influx::version_headers(head)
-                    .header("X-Influxdb-Error", &influx::error_header(&failure.influx_error));
-            }
-            if let Some(seconds) = &retry_after {
-                head = head.header("Retry-After", seconds);
-            }
-            head.content_type("application/json")
-        },
-        failure.body.as_bytes(),
-    );
 }
