@@ -75,6 +75,15 @@ impl Error {
         Self::Io { operation: operation.into(), path: path.to_owned(), source }
     }
 
+    /// Whether there was no space for it on the disk. The same may be tried again when there is.
+    pub fn is_no_space(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self {
+            Self::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
+            _ => false,
+        }
+    }
+
     /// Damage found at `offset` of `path`.
     pub fn corrupt(path: &Path, offset: u64, reason: impl Into<String>) -> Self {
         Self::Corrupt { path: path.to_owned(), offset, reason: reason.into() }

@@ -1,7 +1,7 @@
 //! The seam below which files live: every byte a shard stores passes through [`Disk`] and [`DiskFile`].
 //!
 //! The same shard runs on glommio's direct-I/O files (`server/src/ring`), on plain files (for tools and tests) and on
-//! a simulated disk. Contract of every implementation:
+//! a simulated disk on which all goes wrong ([`sim`]). Contract of every implementation:
 //!
 //! 1. Buffers are owned: made by [`Disk::buffer`], given in to a write, made by a read. Offsets and lengths of
 //!    transfers are multiples of [`DISK_ALIGN`]; one transfer is at most [`IO_BYTES_MAX`].
@@ -11,6 +11,7 @@
 //! 4. A read past the end returns the bytes there are; a transfer may be short only at the end of the file.
 
 pub mod plain;
+pub mod sim;
 pub mod throttle;
 pub(crate) mod whole;
 
