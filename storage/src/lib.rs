@@ -11,6 +11,7 @@
 pub mod batch;
 pub mod cache;
 pub mod codec;
+pub mod compaction;
 pub mod disk;
 pub mod engine;
 pub mod error;
@@ -24,6 +25,7 @@ pub mod series;
 mod signal;
 #[cfg(test)]
 mod testing;
+mod tombstone;
 pub mod wal;
 
 pub use error::{Error, Result};

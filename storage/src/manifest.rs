@@ -24,7 +24,7 @@ use crate::wal::Lsn;
 pub(crate) const MANIFEST: &str = "MANIFEST";
 
 /// Version of the header and of the archive.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const MAGIC: [u8; 8] = *b"TIDEMANI";
 
@@ -193,6 +193,8 @@ mod tests {
             series_min: 0,
             series_max: 9,
             version: 1,
+            lsn: 0,
+            hard: false,
         };
         SegmentEntry { table, partition_start, meta }
     }

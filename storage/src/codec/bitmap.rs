@@ -150,6 +150,36 @@ pub fn keep(bits: &[u64], ranges: &[Range<usize>]) -> Vec<u64> {
     out
 }
 
+/// Sets bits `start..start + count`; there are words for the bits before.
+pub(crate) fn append_ones(words: &mut Vec<u64>, start: usize, count: usize) {
+    let end = start + count;
+    words.resize(end.div_ceil(64), u64::MAX);
+    if count == 0 {
+        return;
+    }
+    // The word that `start` lies in, if it was there before.
+    if !start.is_multiple_of(64) {
+        words[start / 64] |= u64::MAX << (start % 64);
+    }
+    if !end.is_multiple_of(64) {
+        words[end / 64] &= u64::MAX >> (64 - end % 64);
+    }
+}
+
+/// Copies bits `rows` of `bits` to bit `start` on; there are words for the bits before, zero after them.
+pub(crate) fn append(words: &mut Vec<u64>, start: usize, bits: &[u64], rows: Range<usize>) {
+    words.resize((start + rows.len()).div_ceil(64), 0);
+    let mut done = 0;
+    while done < rows.len() {
+        // As many bits as one source word and one target word have left.
+        let (from, to) = (rows.start + done, start + done);
+        let count = (64 - from % 64).min(64 - to % 64).min(rows.len() - done);
+        let mask = u64::MAX >> (64 - count);
+        words[to / 64] |= (bits[from / 64] >> (from % 64) & mask) << (to % 64);
+        done += count;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

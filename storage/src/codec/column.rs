@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::integer::{self, Scratch};
 use super::text::{self, Text};
-use super::{Cursor, Damaged, Decoded, bitmap, float};
+use super::{Cursor, Damaged, Decoded, Effort, bitmap, float};
 use crate::batch::{Strings, Values};
 use crate::schema::FieldType;
 
@@ -32,6 +32,23 @@ pub struct Encoder {
 }
 
 impl Encoder {
+    /// An encoder that takes its time, or not.
+    pub fn new(effort: Effort) -> Self {
+        let mut encoder = Self::default();
+        encoder.floats.effort = effort;
+        encoder
+    }
+
+    /// Takes up what a column's earlier blocks have taught. Hints of one column mislead another.
+    pub(crate) fn set_hints(&mut self, hints: float::Hints) {
+        self.floats.hints = hints;
+    }
+
+    /// What the last blocks have taught.
+    pub(crate) fn hints(&self) -> float::Hints {
+        self.floats.hints
+    }
+
     /// Integers outside of fields (series ids, times) share the scratch.
     pub(crate) fn integers(&mut self) -> &mut Scratch {
         &mut self.integers
@@ -71,8 +88,10 @@ impl Encoder {
             }
             Values::String(strings) => {
                 return match validity {
-                    None => text::encode(strings, &mut self.integers, out),
-                    Some(bits) => text::encode(&without_nulls(strings, bits), &mut self.integers, out),
+                    None => text::encode(strings, self.floats.effort, &mut self.integers, out),
+                    Some(bits) => {
+                        text::encode(&without_nulls(strings, bits), self.floats.effort, &mut self.integers, out);
+                    }
                 };
             }
         }

@@ -26,7 +26,7 @@
 use std::ops::Range;
 
 use super::integer::{Scratch, decode_vectors, encode_vector, skip_vector};
-use super::{Cursor, Damaged, Decoded, VECTOR, integer};
+use super::{Cursor, Damaged, Decoded, Effort, VECTOR, integer};
 
 /// Powers of ten that are exact as f64 reach 10^22; products beyond 10^18 leave i64.
 const EXPONENT_MAX: usize = 18;
@@ -73,11 +73,18 @@ impl Scale {
     }
 }
 
+/// What one vector says about the next of the same column.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Hints {
+    last: Option<Scale>,
+    misses: u32,
+}
+
 /// What is remembered from vector to vector of one column.
 #[derive(Debug, Default)]
 pub struct Search {
-    last: Option<Scale>,
-    misses: u32,
+    pub(crate) hints: Hints,
+    pub(crate) effort: Effort,
     digits: Vec<u64>,
     exceptions: Vec<(u16, u64)>,
     encoded: Vec<u8>,
@@ -107,13 +114,13 @@ impl Search {
             misfits
         };
         let bound = taken / 8;
-        if let Some(last) = self.last
+        if let Some(last) = self.hints.last
             && misfits(last, bound) <= taken / 16
         {
             return Some(last);
         }
-        if !self.misses.is_multiple_of(RETRY) {
-            self.misses += 1;
+        if !self.hints.misses.is_multiple_of(RETRY) && self.effort == Effort::Fast {
+            self.hints.misses += 1;
             return None;
         }
         let mut best = None;
@@ -132,8 +139,8 @@ impl Search {
                 }
             }
         }
-        self.misses = if best.is_some() { 0 } else { self.misses + 1 };
-        self.last = best;
+        self.hints.misses = if best.is_some() { 0 } else { self.hints.misses + 1 };
+        self.hints.last = best;
         best
     }
 

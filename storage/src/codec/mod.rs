@@ -20,6 +20,16 @@ pub mod integer;
 pub mod pack;
 pub mod text;
 
+/// How much time an encoder may take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Effort {
+    /// Keeps up with writers.
+    #[default]
+    Fast,
+    /// For data that is written once more and then read only.
+    Hard,
+}
+
 /// Values that decode together. Small enough that the vector (8 KiB) and its packed form stay in the first-level
 /// cache, large enough that a vector's header (24 bytes) is below 0.03 bytes a value.
 pub const VECTOR: usize = 1024;

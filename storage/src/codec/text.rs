@@ -16,7 +16,7 @@ use std::ops::Range;
 use hashbrown::HashMap;
 
 use super::integer::{self, Scratch};
-use super::{Cursor, Damaged, Decoded};
+use super::{Cursor, Damaged, Decoded, Effort};
 use crate::batch::Strings;
 
 const PLAIN: u8 = 0;
@@ -25,14 +25,17 @@ const DICTIONARY: u8 = 1;
 /// Most bytes of one block, so that offsets fit i32 with room to spare; the writer ends a block before.
 pub const BYTES_MAX: usize = 1 << 30;
 
-/// Fast to decode (1.5 GB/s and more); what higher levels save is left to compaction of cold data.
-const ZSTD_LEVEL: i32 = 1;
+/// Fast to decode (1.5 GB/s and more).
+const ZSTD_LEVEL_FAST: i32 = 1;
+
+/// Decodes as fast as the fast level and encodes many times slower, which compaction of cold data can wait for.
+const ZSTD_LEVEL_HARD: i32 = 12;
 
 /// Below this, zstd's own frame eats the gain.
 const ZSTD_FROM: usize = 128;
 
 /// Appends a block of the strings.
-pub fn encode(strings: &Strings, scratch: &mut Scratch, out: &mut Vec<u8>) {
+pub fn encode(strings: &Strings, effort: Effort, scratch: &mut Scratch, out: &mut Vec<u8>) {
     let rows = strings.ends.len();
     let mut codes: Vec<u64> = Vec::with_capacity(rows);
     let mut known: HashMap<&[u8], u32, rapidhash::fast::RandomState> = HashMap::default();
@@ -55,20 +58,24 @@ pub fn encode(strings: &Strings, scratch: &mut Scratch, out: &mut Vec<u8>) {
     if codes.len() == rows && rows > 0 {
         let bytes: Vec<u8> = entries.concat();
         let lengths: Vec<u64> = entries.iter().map(|entry| entry.len() as u64).collect();
-        encode_entries(DICTIONARY, &lengths, &bytes, scratch, out);
+        encode_entries(DICTIONARY, &lengths, &bytes, effort, scratch, out);
         integer::encode(&codes, scratch, out);
     } else {
         let starts = std::iter::once(0).chain(strings.ends.iter().copied());
         let lengths: Vec<u64> = strings.ends.iter().zip(starts).map(|(end, start)| u64::from(end - start)).collect();
-        encode_entries(PLAIN, &lengths, &strings.bytes, scratch, out);
+        encode_entries(PLAIN, &lengths, &strings.bytes, effort, scratch, out);
     }
 }
 
-fn encode_entries(kind: u8, lengths: &[u64], bytes: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) {
+fn encode_entries(kind: u8, lengths: &[u64], bytes: &[u8], effort: Effort, scratch: &mut Scratch, out: &mut Vec<u8>) {
+    let level = match effort {
+        Effort::Fast => ZSTD_LEVEL_FAST,
+        Effort::Hard => ZSTD_LEVEL_HARD,
+    };
     let block = out.len();
     // An eighth less is the least that repays decompression.
     let squeezed = (bytes.len() >= ZSTD_FROM)
-        .then(|| zstd::bulk::compress(bytes, ZSTD_LEVEL).ok())
+        .then(|| zstd::bulk::compress(bytes, level).ok())
         .flatten()
         .filter(|squeezed| squeezed.len() + squeezed.len() / 7 < bytes.len());
     let stored = squeezed.as_deref().unwrap_or(bytes);
@@ -188,7 +195,7 @@ mod tests {
 
     fn check(texts: &[String]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        encode(&strings(texts), &mut Scratch::default(), &mut bytes);
+        encode(&strings(texts), Effort::Hard, &mut Scratch::default(), &mut bytes);
         let rows = texts.len();
         for wanted in [0..rows, 0..0, rows / 3..rows / 2, rows.saturating_sub(1)..rows] {
             let text = decode(&mut Cursor::new(&bytes), rows, wanted.clone()).unwrap();

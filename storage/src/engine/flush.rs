@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::Shard;
+use super::compact::Clock;
 use crate::disk::Disk;
 use crate::disk::whole::write_whole;
 use crate::error::{Error, Result};
@@ -71,7 +72,7 @@ impl<D: Disk> Shard<D> {
         Ok(())
     }
 
-    fn flushed_lsn(&self) -> Lsn {
+    pub(super) fn flushed_lsn(&self) -> Lsn {
         Lsn(self.state.borrow().manifest.flushed_lsn)
     }
 
@@ -142,8 +143,10 @@ impl<D: Disk> Shard<D> {
             let mut state = self.state.borrow_mut();
             state.manifest = manifest;
             state.frozen = None;
+            let now = self.clock.get().map(Clock::now);
             for (entry, segment) in written.segments {
                 if let Some(table) = state.tables.get_mut(&TableId(entry.table)) {
+                    table.changed.extend(now.map(|now| (entry.partition_start, now)));
                     table.partitions.entry(entry.partition_start).or_default().push(segment);
                 }
             }
@@ -153,6 +156,7 @@ impl<D: Disk> Shard<D> {
                 }
             }
         }
+        self.unsettled.set(true);
         for path in old_series {
             self.disk.remove(&path).await?;
         }
@@ -169,7 +173,8 @@ impl<D: Disk> Shard<D> {
             for (start, order) in split_partitions(order, length) {
                 let path = self.next_path("seg");
                 let input = PartitionRows::new(rows, order);
-                let meta = write_segment(&self.disk, &path, table, start, &input).await?;
+                let mut meta = write_segment(&self.disk, &path, table, start, &input).await?;
+                meta.lsn = frozen.lsn.0;
                 let segment = Segment::open(&self.disk, &path, &meta, self.cache.clone()).await?;
                 written.segments.push((SegmentEntry { table: table.0, partition_start: start, meta }, segment));
             }
@@ -241,7 +246,7 @@ impl<D: Disk> Shard<D> {
     }
 
     /// A path that was never used before, in the folder of its kind.
-    fn next_path(&self, extension: &str) -> PathBuf {
+    pub(super) fn next_path(&self, extension: &str) -> PathBuf {
         let mut state = self.state.borrow_mut();
         let number = state.next_file;
         state.next_file += 1;

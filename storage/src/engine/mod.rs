@@ -11,10 +11,12 @@
 //! How: rows live in the active memtable until it is large, then in the frozen one while [`flush`] writes it into
 //! segments, then in those, which the manifest names in one edit together with the LSN up to which the log is not
 //! needed any more. At a start [`recovery`](crate::recovery) loads what the manifest names and replays the log after
-//! that LSN. Nothing is spawned and nothing sleeps: the caller polls [`Shard::run_wal`] and [`Shard::run_flush`], which
-//! end after [`Shard::close`].
+//! that LSN. [`compact`] merges segments. Nothing is spawned and nothing sleeps: the caller polls [`Shard::run_wal`],
+//! [`Shard::run_flush`] and [`Shard::run_compaction`], which end after [`Shard::close`], and tells the time by
+//! [`Shard::tick`].
 
 mod append;
+mod compact;
 mod flush;
 mod snapshot;
 
@@ -22,8 +24,10 @@ use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::cache::{Cache, CacheStats};
+use crate::compaction::{CompactionConfig, Pace};
 use crate::disk::{DISK_ALIGN, Disk};
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, Manifest};
@@ -33,6 +37,7 @@ use crate::segment::Segment;
 use crate::series::SeriesIndex;
 use crate::signal::Signal;
 use crate::wal::{Lsn, Wal, WalConfig, WalSync};
+use compact::Clock;
 use flush::Frozen;
 
 /// How a shard is kept.
@@ -53,6 +58,8 @@ pub struct ShardConfig {
     pub memtable_bytes_max: u64,
     /// Blocks of segments kept in memory.
     pub cache_bytes_max: u64,
+    /// When and how fast segments are merged.
+    pub compaction: CompactionConfig,
 }
 
 impl ShardConfig {
@@ -69,6 +76,7 @@ impl ShardConfig {
             flush_bytes: 64 * MIB,
             memtable_bytes_max: 192 * MIB,
             cache_bytes_max: 128 * MIB,
+            compaction: CompactionConfig::default(),
         }
     }
 
@@ -146,6 +154,22 @@ pub struct ShardStats {
     pub flush_failures: u64,
     /// Rows written to segments.
     pub rows_flushed: u64,
+    /// Merges of segments done.
+    pub merges: u64,
+    /// Merges that failed; they changed nothing.
+    pub merge_failures: u64,
+    /// Rows read by merges.
+    pub rows_merged: u64,
+    /// Whether a merge is under way.
+    pub merging: bool,
+    /// Bytes read by merges.
+    pub merge_read_bytes: u64,
+    /// Bytes written by merges.
+    pub merge_written_bytes: u64,
+    /// Bytes that the merges due now have to read.
+    pub merge_debt_bytes: u64,
+    /// Segments that turned out to be damaged, and are not merged.
+    pub segments_quarantined: u64,
     /// Live segments.
     pub segments: u64,
     /// Their bytes.
@@ -174,6 +198,15 @@ pub struct Shard<D: Disk> {
     editing: Cell<bool>,
     closing: Cell<bool>,
     counts: Cell<Counts>,
+    pace: Pace,
+    compacting: Cell<bool>,
+    /// Segments or the time have changed since there was nothing to merge.
+    unsettled: Cell<bool>,
+    /// Bytes of merges that are due.
+    debt_bytes: Cell<u64>,
+    /// Files of damaged segments.
+    quarantined: RefCell<BTreeSet<String>>,
+    clock: Cell<Option<Clock>>,
     /// An edit ended, a flush became due, or the shard is closing.
     changed: Signal,
 }
@@ -199,6 +232,8 @@ pub(crate) struct State<D: Disk> {
     pub(crate) manifest: Manifest,
     /// The number that the next file gets.
     next_file: u64,
+    /// Files that are not wanted: to be removed when a manifest is on the disk that does not name them.
+    unnamed: Vec<PathBuf>,
 }
 
 /// What is known of a table.
@@ -211,6 +246,8 @@ pub(crate) struct TableState<D: Disk> {
     pub(crate) series_logged: u32,
     /// By first time, the oldest segment first.
     pub(crate) partitions: BTreeMap<i64, Vec<Rc<Segment<D>>>>,
+    /// When partitions were last flushed to; those that are missing were not since the start.
+    changed: BTreeMap<i64, Duration>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -220,6 +257,9 @@ struct Counts {
     flushes: u64,
     flush_failures: u64,
     rows_flushed: u64,
+    merges: u64,
+    merge_failures: u64,
+    rows_merged: u64,
 }
 
 impl Folders {
@@ -241,6 +281,7 @@ impl<D: Disk> TableState<D> {
             series_stored: 0,
             series_logged: 0,
             partitions: BTreeMap::new(),
+            changed: BTreeMap::new(),
         }
     }
 
@@ -266,6 +307,7 @@ impl<D: Disk> Shard<D> {
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
         let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
         let next_file = manifest.next_file;
+        let pace = Pace::new(config.compaction.bytes_per_s);
         let shard = Self {
             disk,
             folders,
@@ -280,10 +322,17 @@ impl<D: Disk> Shard<D> {
                 idle: None,
                 manifest,
                 next_file,
+                unnamed: Vec::new(),
             }),
             editing: Cell::default(),
             closing: Cell::default(),
             counts: Cell::default(),
+            pace,
+            compacting: Cell::default(),
+            unsettled: Cell::new(true),
+            debt_bytes: Cell::default(),
+            quarantined: RefCell::default(),
+            clock: Cell::default(),
             changed: Signal::default(),
         };
         Ok((Rc::new(shard), recovery))
@@ -305,11 +354,13 @@ impl<D: Disk> Shard<D> {
         self.wal.sync().await
     }
 
-    /// Takes no more appends, commits and syncs the log, lets a flush in progress end, and ends the tasks. Rows in
-    /// memory stay in the log; a caller that wants a fast next start flushes before.
+    /// Takes no more appends, commits and syncs the log, lets a flush in progress end, breaks off a merge, and ends the
+    /// tasks. Rows in memory stay in the log; a caller that wants a fast next start flushes before.
     pub async fn close(&self) -> Result<()> {
         self.closing.set(true);
+        self.pace.stop();
         self.changed.notify();
+        self.changed.until(|| (!self.compacting.get()).then_some(())).await;
         let _edit = self.edit().await;
         self.wal.close().await
     }
@@ -397,6 +448,14 @@ impl<D: Disk> Shard<D> {
             flushes: counts.flushes,
             flush_failures: counts.flush_failures,
             rows_flushed: counts.rows_flushed,
+            merges: counts.merges,
+            merge_failures: counts.merge_failures,
+            rows_merged: counts.rows_merged,
+            merging: self.compacting.get(),
+            merge_read_bytes: self.pace.moved().0,
+            merge_written_bytes: self.pace.moved().1,
+            merge_debt_bytes: self.debt_bytes.get(),
+            segments_quarantined: self.quarantined.borrow().len() as u64,
             segments: segments().count() as u64,
             segment_bytes: segments().map(|meta| meta.bytes).sum(),
             segment_rows: segments().map(|meta| meta.rows).sum(),

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::batch::{Strings, Values};
+use crate::codec::bitmap;
 use crate::schema::{ColumnId, FieldType};
 
 #[derive(Debug)]
@@ -66,8 +67,8 @@ impl Column {
             let words = self.validity.get_or_insert_with(|| all_present(known));
             words.resize(start.div_ceil(64), 0);
             match validity {
-                Some(bits) => append_bits(words, start, bits, rows.clone()),
-                None => append_ones(words, start, count),
+                Some(bits) => bitmap::append(words, start, bits, rows.clone()),
+                None => bitmap::append_ones(words, start, count),
             }
         }
         match (&mut self.values, values) {
@@ -125,38 +126,8 @@ fn extend_strings(own: &mut Strings, start: usize, new: &Strings, rows: Range<us
 
 fn all_present(rows: usize) -> Vec<u64> {
     let mut words = Vec::new();
-    append_ones(&mut words, 0, rows);
+    bitmap::append_ones(&mut words, 0, rows);
     words
-}
-
-/// Sets bits `start..start + count`; there are words for the bits before.
-fn append_ones(words: &mut Vec<u64>, start: usize, count: usize) {
-    let end = start + count;
-    words.resize(end.div_ceil(64), u64::MAX);
-    if count == 0 {
-        return;
-    }
-    // The word that `start` lies in, if it was there before.
-    if !start.is_multiple_of(64) {
-        words[start / 64] |= u64::MAX << (start % 64);
-    }
-    if !end.is_multiple_of(64) {
-        words[end / 64] &= u64::MAX >> (64 - end % 64);
-    }
-}
-
-/// Copies bits `rows` of `bits` to bit `start` on; there are words for the bits before, zero after them.
-fn append_bits(words: &mut Vec<u64>, start: usize, bits: &[u64], rows: Range<usize>) {
-    words.resize((start + rows.len()).div_ceil(64), 0);
-    let mut done = 0;
-    while done < rows.len() {
-        // As many bits as one source word and one target word have left.
-        let (from, to) = (rows.start + done, start + done);
-        let count = (64 - from % 64).min(64 - to % 64).min(rows.len() - done);
-        let mask = u64::MAX >> (64 - count);
-        words[to / 64] |= (bits[from / 64] >> (from % 64) & mask) << (to % 64);
-        done += count;
-    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ mod values;
 mod zones;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::VecDeque;
 use std::rc::Rc;

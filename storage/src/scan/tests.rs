@@ -15,7 +15,7 @@ use crate::disk::plain::PlainDisk;
 use crate::segment::{Gathered, SegmentMeta, SortedTable, Statistics, write_segment};
 use crate::testing::{Cell, Folder, Rows, TestTable, seeds};
 
-const COLUMNS: [(ColumnId, FieldType); 5] = [
+pub(crate) const COLUMNS: [(ColumnId, FieldType); 5] = [
     (ColumnId(3), FieldType::Int),
     (ColumnId(4), FieldType::UInt),
     (ColumnId(6), FieldType::Float),
@@ -55,7 +55,7 @@ fn rows_of(chunk: &ScanChunk, columns: &[(ColumnId, FieldType)]) -> Vec<((u32, i
     out
 }
 
-fn collect(scan: &mut Scan<PlainDisk>) -> Rows {
+pub(crate) fn collect(scan: &mut Scan<PlainDisk>) -> Rows {
     let columns = scan.request().columns.clone();
     let mut found = BTreeMap::new();
     while let Some(chunk) = block_on(scan.next()).unwrap() {
@@ -83,7 +83,7 @@ fn random_cell(rng: &mut fastrand::Rng, kind: FieldType, nulls: u32) -> Cell {
 }
 
 /// Rows of some series around some time, more or less regular.
-fn random_rows(rng: &mut fastrand::Rng, columns: &[(ColumnId, FieldType)]) -> Rows {
+pub(crate) fn random_rows(rng: &mut fastrand::Rng, columns: &[(ColumnId, FieldType)]) -> Rows {
     let mut rows = Rows::new();
     let base = rng.i64(0..3000);
     let longest = [3, 40, 400, 6000][rng.usize(0..4)];
@@ -148,7 +148,7 @@ fn chunk(rows: &Rows, columns: &[(ColumnId, FieldType)], request: &ScanRequest) 
 }
 
 /// What a map would hold: older rows overlaid by newer, field by field.
-fn overlay(sources: &[(Vec<(ColumnId, FieldType)>, Rows)], request: &ScanRequest) -> Rows {
+pub(crate) fn overlay(sources: &[(Vec<(ColumnId, FieldType)>, Rows)], request: &ScanRequest) -> Rows {
     let mut merged = Rows::new();
     for (columns, rows) in sources {
         for (key, cells) in rows {
@@ -169,7 +169,7 @@ fn overlay(sources: &[(Vec<(ColumnId, FieldType)>, Rows)], request: &ScanRequest
     merged
 }
 
-fn everything(columns: &[(ColumnId, FieldType)]) -> ScanRequest {
+pub(crate) fn everything(columns: &[(ColumnId, FieldType)]) -> ScanRequest {
     ScanRequest {
         table: TableId(1),
         time_min: i64::MIN,
@@ -197,7 +197,7 @@ fn random_request(rng: &mut fastrand::Rng) -> ScanRequest {
 }
 
 /// Some of the columns a source may have: schemas grow.
-fn some_columns(rng: &mut fastrand::Rng) -> Vec<(ColumnId, FieldType)> {
+pub(crate) fn some_columns(rng: &mut fastrand::Rng) -> Vec<(ColumnId, FieldType)> {
     let mut columns = COLUMNS.to_vec();
     columns.retain(|_| rng.u8(0..5) > 0);
     rng.shuffle(&mut columns);

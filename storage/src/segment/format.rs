@@ -113,6 +113,10 @@ impl Block {
 }
 
 impl Column {
+    pub(super) fn new(id: u16, kind: u8) -> Self {
+        Self { id, kind, blocks: Vec::new() }
+    }
+
     pub(super) fn field_type(&self) -> Option<FieldType> {
         Some(match self.kind {
             0 => FieldType::Int,

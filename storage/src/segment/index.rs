@@ -27,7 +27,7 @@ pub struct IndexRun {
 
 impl IndexRun {
     /// Describes rows of one series with these times, which are not empty.
-    pub(super) fn of(series: SeriesId, start: usize, times: &[i64]) -> Self {
+    pub(crate) fn of(series: SeriesId, start: usize, times: &[i64]) -> Self {
         let (time_min, time_max) = (times.first().copied().unwrap_or(0), times.last().copied().unwrap_or(0));
         let run = Self { series, start: start as u32, len: times.len() as u32, time_min, time_max, regular: true };
         let step = run.step();

@@ -6,19 +6,20 @@
 //! hurts only who needs the damaged block.
 //!
 //! ```text
-//! header | index blocks, all groups | time blocks, all groups | column 1's blocks, all groups | column 2's … | footer | trailer
+//! header | band* | footer | trailer
+//! band   = index blocks | time blocks | column 1's blocks | column 2's …        of some groups, in order
 //! ```
 //!
 //! 1. Rows are cut into groups of at most [`GROUP_ROWS_MAX`], [`layout`] decides where: between series where it can,
 //!    so that long series have groups of their own.
 //! 2. A group's index block tells its runs: series, rows, first and last time, and whether the times between are
 //!    evenly spaced, in which case the time block is empty ([`index`]).
-//! 3. Each field has one block a group ([`codec::column`](crate::codec::column)), and all its blocks lie side by side,
-//!    so that reading one field of all series reads one stretch of the file.
+//! 3. Each field has one block a group ([`codec::column`](crate::codec::column)), and its blocks of one band lie side
+//!    by side, so that reading one field of all series reads long stretches of the file. A flush writes one band.
 //! 4. The footer ([`format`]) names every block with checksum, nulls, and for numbers count, min, max, sum, first and
 //!    last, so that pruning and many aggregates read no block at all.
-//! 5. The [`writer`] goes column by column and holds one group of one column; the [`reader`] loads stretches of one
-//!    column through the shard's [`Cache`](crate::cache::Cache).
+//! 5. The [`writer`] goes band by band, column by column, and holds one group of one column; the [`reader`] loads
+//!    stretches of one column through the shard's [`Cache`](crate::cache::Cache).
 
 pub mod format;
 pub mod index;
@@ -37,6 +38,7 @@ pub use layout::GROUP_ROWS_MAX;
 pub use reader::Segment;
 pub use statistics::{Statistics, Summary};
 pub use writer::write_segment;
+pub(crate) use writer::{Band, BandGroup, SegmentWriter, Target};
 
 /// One table and partition, sorted by (series, time), each (series, time) once. What a segment is written from.
 pub trait SortedTable {
@@ -78,4 +80,8 @@ pub struct SegmentMeta {
     pub series_max: u32,
     /// Version of the file's format.
     pub version: u32,
+    /// All rows were written at or before this position of the log, and every delete up to it has been applied to them.
+    pub lsn: u64,
+    /// It was packed with [`Effort::Hard`](crate::codec::Effort::Hard).
+    pub hard: bool,
 }

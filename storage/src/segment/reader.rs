@@ -25,11 +25,11 @@ const FIELD_LANES: u32 = 2;
 
 /// An open segment. Its footer stays in memory, its blocks come and go through the cache.
 pub struct Segment<D: Disk> {
-    file: D::File,
+    file: Rc<D::File>,
     path: PathBuf,
-    footer: Footer,
+    footer: Rc<Footer>,
     /// For each lane, the first group of each extent.
-    extents: Vec<Vec<u32>>,
+    extents: Rc<Vec<Vec<u32>>>,
     cache: Rc<Cache>,
     id: u64,
     meta: SegmentMeta,
@@ -37,14 +37,14 @@ pub struct Segment<D: Disk> {
 
 /// A verified block, kept alive by its extent.
 #[derive(Debug, Clone)]
-struct BlockBytes {
+pub(crate) struct BlockBytes {
     extent: Rc<Extent>,
     from: usize,
     length: usize,
 }
 
 impl BlockBytes {
-    fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.extent.bytes[self.from..self.from + self.length]
     }
 }
@@ -55,7 +55,7 @@ impl<D: Disk> Segment<D> {
         if meta.version != VERSION {
             return Err(incompatible(path, meta.version));
         }
-        let file = disk.open(path, OpenMode::Read).await?;
+        let file = Rc::new(disk.open(path, OpenMode::Read).await?);
         let length = file.length().await?;
         if length != meta.bytes {
             let reason = format!("it has {length} bytes where the manifest says {}", meta.bytes);
@@ -83,9 +83,23 @@ impl<D: Disk> Segment<D> {
         let index = extents(footer.groups.iter().map(|group| group.index));
         let times = extents(footer.groups.iter().map(|group| group.times));
         let fields = footer.columns.iter().map(|column| extents(column.blocks.iter().map(|block| block.place)));
-        let extents = [index, times].into_iter().chain(fields).collect();
-        let id = cache.segment_id();
+        let extents = Rc::new([index, times].into_iter().chain(fields).collect());
+        let (id, footer) = (cache.segment_id(), Rc::new(footer));
         Ok(Rc::new(Self { file, path: path.to_owned(), footer, extents, cache, id, meta: meta.clone() }))
+    }
+
+    /// The same segment, read through another cache: for a reader that goes through all of it once and would throw out
+    /// what others come back for.
+    pub(crate) fn with_cache(&self, cache: Rc<Cache>) -> Rc<Self> {
+        Rc::new(Self {
+            file: self.file.clone(),
+            path: self.path.clone(),
+            footer: self.footer.clone(),
+            extents: self.extents.clone(),
+            id: cache.segment_id(),
+            cache,
+            meta: self.meta.clone(),
+        })
     }
 
     /// What the manifest says of it.
@@ -178,6 +192,12 @@ impl<D: Disk> Segment<D> {
         Ok((block, place, self.footer.groups[group].rows as usize))
     }
 
+    /// The block of a field of a group, whose type is `kind`, as it is stored.
+    pub(super) async fn stored(&self, field: usize, group: usize, kind: FieldType) -> Result<(BlockBytes, Block)> {
+        let (bytes, ..) = self.field_block(field, group, kind).await?;
+        Ok((bytes, self.footer.columns[field].blocks[group]))
+    }
+
     /// Damage that shows only in the decoded values of a block.
     pub(crate) fn damaged_block(&self, field: usize, group: usize, reason: &'static str) -> Error {
         self.damaged(self.footer.columns[field].blocks[group].place, Damaged(reason))
@@ -257,12 +277,15 @@ fn incompatible(path: &Path, version: u32) -> Error {
 fn extents(places: impl Iterator<Item = Place>) -> Vec<u32> {
     let mut firsts = Vec::new();
     let mut start = 0;
+    let mut previous_end = 0;
     for (group, place) in places.enumerate() {
         let end = place.offset + u64::from(place.length);
-        if firsts.is_empty() || end - start > EXTENT_BYTES {
+        // Between the bands of a file lie blocks of other lanes.
+        if firsts.is_empty() || place.offset != previous_end || end - start > EXTENT_BYTES {
             firsts.push(group as u32);
             start = place.offset;
         }
+        previous_end = end;
     }
     firsts
 }

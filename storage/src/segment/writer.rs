@@ -1,20 +1,26 @@
-//! Writing a segment: column by column, one group at a time, through aligned buffers.
+//! Writing a segment: in bands of rows, column by column, one group at a time, through aligned buffers.
 //!
-//! Memory held is one group of one column, one write buffer and the footer so far. The file grows under a temporary
-//! name; only a complete, synced file gets the name that was asked for.
+//! Memory held is one group of one column, one write buffer and the footer so far; what a band holds is its source's
+//! affair. A flush writes one band, so that all blocks of a column lie side by side; a merge, which must not hold all
+//! rows, writes many. The file grows under a temporary name; only a complete, synced file gets the name that was asked
+//! for.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::format::{Block, Column, Footer, Group, Place, TRAILER_BYTES, Trailer, VERSION, header, kind_of};
 use super::index::{self, IndexRun};
-use super::{Gathered, SegmentMeta, SortedTable, Statistics, layout};
+use super::{Gathered, Segment, SegmentMeta, SortedTable, Statistics, layout};
 use crate::batch::Values;
 use crate::codec::column::Encoder;
-use crate::codec::{bitmap, text};
+use crate::codec::float::Hints;
+use crate::codec::{Effort, bitmap, text};
+use crate::disk::whole::TEMPORARY_SUFFIX;
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
-use crate::schema::{FieldType, TableId};
+use crate::scan::Run;
+use crate::schema::{ColumnId, FieldType, TableId};
 
 /// Writes `input` to a new file `path`, durable when it returns. `input` has at least one row.
 pub async fn write_segment<D: Disk>(
@@ -24,116 +30,250 @@ pub async fn write_segment<D: Disk>(
     partition_start: i64,
     input: &impl SortedTable,
 ) -> Result<SegmentMeta> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
-    let (file, folder) = match (path.file_name().and_then(|name| name.to_str()), path.parent()) {
-        (Some(file), Some(folder)) => (file.to_owned(), folder),
-        _ => return Err(Error::Rejected(format!("a segment cannot be called {}", path.display()))),
-    };
-    // A crash may have left one behind; a name that is not there is no error worth telling.
-    let _ = disk.remove(&temporary).await;
-    let mut output = Output::create(disk, &temporary).await?;
-    output.put(&header(table.0, partition_start)).await?;
-    let written = match write_blocks(disk, &mut output, table, partition_start, input).await {
-        Ok(written) => written,
+    let target = Target { path, table, partition_start, effort: Effort::Fast };
+    let mut writer = SegmentWriter::create(disk, &target, input.columns()).await?;
+    match writer.band(&mut Whole(input)).await {
+        Ok(()) => writer.finish().await,
         Err(error) => {
-            drop(output);
-            // The first error is the one to report.
-            let _ = disk.remove(&temporary).await;
-            return Err(error);
+            writer.abandon().await;
+            Err(error)
         }
-    };
-    let bytes = output.finish(&written).await?;
-    disk.rename(&temporary, path).await?;
-    disk.sync_dir(folder).await?;
-    let groups = &written.groups;
-    Ok(SegmentMeta {
-        file,
-        rows: written.rows,
-        bytes,
-        time_min: groups.iter().map(|group| group.time_min).min().unwrap_or(0),
-        time_max: groups.iter().map(|group| group.time_max).max().unwrap_or(0),
-        series_min: groups.first().map_or(0, |group| group.series_min),
-        series_max: groups.last().map_or(0, |group| group.series_max),
-        version: VERSION,
-    })
+    }
 }
 
-async fn write_blocks<D: Disk>(
-    disk: &D,
-    output: &mut Output<D>,
-    table: TableId,
-    partition_start: i64,
-    input: &impl SortedTable,
-) -> Result<Footer> {
-    let mut encoder = Encoder::default();
-    let mut block = Vec::new();
-    let ranges = layout::groups(input.runs());
-    let mut first_runs = Vec::with_capacity(ranges.len());
-    let mut groups = Vec::with_capacity(ranges.len());
-    let mut runs = Vec::new();
-    let mut at = 0;
-    for range in &ranges {
-        first_runs.push(at);
-        at = group_runs(input, at, range, &mut runs);
-        block.clear();
-        index::encode(&runs, encoder.integers(), &mut block);
-        groups.push(Group {
-            rows: range.len() as u32,
-            runs: runs.len() as u32,
-            series_min: runs.first().map_or(0, |run| run.series.0),
-            series_max: runs.last().map_or(0, |run| run.series.0),
-            time_min: runs.iter().map(|run| run.time_min).min().unwrap_or(0),
-            time_max: runs.iter().map(|run| run.time_max).max().unwrap_or(0),
-            index: output.put_block(&block).await?,
-            times: Place::default(),
-            regular: runs.iter().all(|run| run.regular),
-        });
-        disk.yield_if_needed().await;
+/// Some rows of a segment, sorted, that come after those of the bands before.
+pub(crate) trait Band<D: Disk> {
+    /// The series of the rows, ascending, covering all rows in order.
+    fn runs(&self) -> &[Run];
+    /// Timestamps of the rows, ascending within a run.
+    fn time(&self) -> &[i64];
+    /// The groups that the rows are to be written in: all rows, in order.
+    fn groups(&self) -> Vec<BandGroup<D>>;
+    /// Puts rows `rows` of the `column`-th field into `out`, which is cleared first and may hold another type before.
+    /// The rows asked for of one column ascend.
+    async fn gather(&mut self, column: usize, rows: Range<usize>, out: &mut Gathered) -> Result<()>;
+}
+
+/// A group of a band.
+pub(crate) struct BandGroup<D: Disk> {
+    /// Its rows in the band.
+    pub(crate) rows: Range<usize>,
+    /// The group of a segment that has just these rows, if there is one: its blocks are taken over as they are.
+    pub(crate) copied: Option<(Rc<Segment<D>>, usize)>,
+}
+
+/// All rows as one band.
+struct Whole<'a, T>(&'a T);
+
+impl<D: Disk, T: SortedTable> Band<D> for Whole<'_, T> {
+    fn runs(&self) -> &[Run] {
+        self.0.runs()
     }
-    for ((group, range), first_run) in groups.iter_mut().zip(&ranges).zip(&first_runs) {
-        block.clear();
-        if !group.regular {
-            group_runs(input, *first_run, range, &mut runs);
-            index::encode_times(&runs, &input.time()[range.clone()], encoder.integers(), &mut block);
+
+    fn time(&self) -> &[i64] {
+        self.0.time()
+    }
+
+    fn groups(&self) -> Vec<BandGroup<D>> {
+        layout::groups(self.0.runs()).into_iter().map(|rows| BandGroup { rows, copied: None }).collect()
+    }
+
+    async fn gather(&mut self, column: usize, rows: Range<usize>, out: &mut Gathered) -> Result<()> {
+        self.0.gather(column, rows, out);
+        Ok(())
+    }
+}
+
+/// What a segment is to be.
+pub(crate) struct Target<'a> {
+    /// Where it is to lie.
+    pub(crate) path: &'a Path,
+    pub(crate) table: TableId,
+    pub(crate) partition_start: i64,
+    pub(crate) effort: Effort,
+}
+
+/// A segment in the making.
+pub(crate) struct SegmentWriter<D: Disk> {
+    disk: D,
+    path: PathBuf,
+    /// Name of the file, without its folder.
+    file: String,
+    temporary: PathBuf,
+    output: Output<D>,
+    effort: Effort,
+    footer: Footer,
+    /// For each of the footer's columns its position among those of the bands, and what its blocks have taught.
+    columns: Vec<(usize, FieldType, Hints)>,
+    encoder: Encoder,
+    block: Vec<u8>,
+}
+
+impl<D: Disk> SegmentWriter<D> {
+    /// Begins a file. `columns` are those of all bands.
+    pub(crate) async fn create(disk: &D, target: &Target<'_>, columns: &[(ColumnId, FieldType)]) -> Result<Self> {
+        let Target { path, table, partition_start, effort } = *target;
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(TEMPORARY_SUFFIX);
+        let temporary = PathBuf::from(temporary);
+        let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
+            return Err(Error::Rejected(format!("a segment cannot be called {}", path.display())));
+        };
+        // A crash may have left one behind; a name that is not there is no error worth telling.
+        let _ = disk.remove(&temporary).await;
+        let mut output = Output::create(disk, &temporary).await?;
+        output.put(&header(table.0, partition_start)).await?;
+        let mut order: Vec<usize> = (0..columns.len()).collect();
+        order.sort_unstable_by_key(|column| columns[*column].0);
+        let described =
+            order.iter().map(|column| columns[*column]).map(|(id, kind)| Column::new(id.0, kind_of(kind))).collect();
+        Ok(Self {
+            disk: disk.clone(),
+            path: path.to_owned(),
+            file: file.to_owned(),
+            temporary,
+            output,
+            effort,
+            footer: Footer { table: table.0, partition_start, rows: 0, groups: Vec::new(), columns: described },
+            columns: order.into_iter().map(|column| (column, columns[column].1, Hints::default())).collect(),
+            encoder: Encoder::new(effort),
+            block: Vec::new(),
+        })
+    }
+
+    /// Bytes of the bands so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.output.offset()
+    }
+
+    /// Writes a band. After an error the file is of no use.
+    pub(crate) async fn band(&mut self, band: &mut impl Band<D>) -> Result<()> {
+        let groups = band.groups();
+        let first_group = self.footer.groups.len();
+        let mut first_runs = Vec::with_capacity(groups.len());
+        let mut runs = Vec::new();
+        let mut at = 0;
+        for BandGroup { rows: range, .. } in &groups {
+            first_runs.push(at);
+            at = group_runs(band.runs(), band.time(), at, range, &mut runs);
+            self.block.clear();
+            index::encode(&runs, self.encoder.integers(), &mut self.block);
+            let index = self.output.put_block(&self.block).await?;
+            self.footer.groups.push(Group {
+                rows: range.len() as u32,
+                runs: runs.len() as u32,
+                series_min: runs.first().map_or(0, |run| run.series.0),
+                series_max: runs.last().map_or(0, |run| run.series.0),
+                time_min: runs.iter().map(|run| run.time_min).min().unwrap_or(0),
+                time_max: runs.iter().map(|run| run.time_max).max().unwrap_or(0),
+                index,
+                times: Place::default(),
+                regular: runs.iter().all(|run| run.regular),
+            });
+            self.disk.yield_if_needed().await;
         }
-        group.times = output.put_block(&block).await?;
-        disk.yield_if_needed().await;
+        for (number, (BandGroup { rows: range, .. }, first_run)) in groups.iter().zip(&first_runs).enumerate() {
+            self.block.clear();
+            if !self.footer.groups[first_group + number].regular {
+                group_runs(band.runs(), band.time(), *first_run, range, &mut runs);
+                let times = &band.time()[range.clone()];
+                index::encode_times(&runs, times, self.encoder.integers(), &mut self.block);
+            }
+            self.footer.groups[first_group + number].times = self.output.put_block(&self.block).await?;
+            self.disk.yield_if_needed().await;
+        }
+        for number in 0..self.columns.len() {
+            self.write_column(number, &groups, band).await?;
+        }
+        self.footer.rows += band.time().len() as u64;
+        Ok(())
     }
-    let mut order: Vec<usize> = (0..input.columns().len()).collect();
-    order.sort_unstable_by_key(|column| input.columns()[*column].0);
-    let mut columns = Vec::with_capacity(order.len());
-    for column in order {
-        let (id, kind) = input.columns()[column];
-        // Hints of one column mislead another.
-        let mut encoder = Encoder::default();
+
+    /// Writes the blocks of a band of the `number`-th column of the footer.
+    async fn write_column(&mut self, number: usize, groups: &[BandGroup<D>], band: &mut impl Band<D>) -> Result<()> {
+        let (column, kind, hints) = self.columns[number];
+        let id = self.footer.columns[number].id;
+        self.encoder.set_hints(hints);
         let mut gathered = Gathered { values: Values::new(kind), validity: None };
-        let mut blocks = Vec::with_capacity(ranges.len());
-        for range in &ranges {
-            input.gather(column, range.clone(), &mut gathered);
-            check_gathered(&gathered, id.0, range.len(), kind)?;
-            block.clear();
-            encoder.encode(&gathered.values, gathered.validity.as_deref(), &mut block);
-            let present = gathered.validity.as_ref().map_or(range.len(), |bits| bitmap::count(bits, range.len()));
-            let place = output.put_block(&block).await?;
-            blocks.push(Block::new(place, range.len() - present, &Statistics::of(&gathered)));
-            disk.yield_if_needed().await;
+        for BandGroup { rows, copied } in groups {
+            let field =
+                copied.as_ref().and_then(|(segment, group)| Some((segment, *group, segment.field(ColumnId(id))?)));
+            let block = match field {
+                Some((segment, group, field)) => {
+                    let (bytes, block) = segment.stored(field, group, kind).await?;
+                    Block { place: self.output.put_block(bytes.bytes()).await?, ..block }
+                }
+                None => {
+                    band.gather(column, rows.clone(), &mut gathered).await?;
+                    check_gathered(&gathered, id, rows.len(), kind)?;
+                    self.block.clear();
+                    self.encoder.encode(&gathered.values, gathered.validity.as_deref(), &mut self.block);
+                    let present = gathered.validity.as_ref().map_or(rows.len(), |bits| bitmap::count(bits, rows.len()));
+                    let place = self.output.put_block(&self.block).await?;
+                    Block::new(place, rows.len() - present, &Statistics::of(&gathered))
+                }
+            };
+            self.footer.columns[number].blocks.push(block);
+            self.disk.yield_if_needed().await;
         }
-        columns.push(Column { id: id.0, kind: kind_of(kind), blocks });
+        self.columns[number].2 = self.encoder.hints();
+        Ok(())
     }
-    Ok(Footer { table: table.0, partition_start, rows: input.time().len() as u64, groups, columns })
+
+    /// Completes the file, which has at least one row, and makes it durable under its name.
+    pub(crate) async fn finish(self) -> Result<SegmentMeta> {
+        let Self { disk, path, file, temporary, output, effort, footer, .. } = self;
+        let done = async {
+            let bytes = output.finish(&footer).await?;
+            disk.rename(&temporary, &path).await?;
+            match path.parent() {
+                Some(folder) => disk.sync_dir(folder).await?,
+                None => return Err(Error::Rejected(format!("{} lies in no folder", path.display()))),
+            }
+            Ok(bytes)
+        };
+        let bytes = match done.await {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                // It has one of the two names; the first error is the one to report.
+                let _ = disk.remove(&temporary).await;
+                let _ = disk.remove(&path).await;
+                return Err(error);
+            }
+        };
+        let groups = &footer.groups;
+        Ok(SegmentMeta {
+            file,
+            rows: footer.rows,
+            bytes,
+            time_min: groups.iter().map(|group| group.time_min).min().unwrap_or(0),
+            time_max: groups.iter().map(|group| group.time_max).max().unwrap_or(0),
+            series_min: groups.first().map_or(0, |group| group.series_min),
+            series_max: groups.last().map_or(0, |group| group.series_max),
+            version: VERSION,
+            lsn: 0,
+            hard: effort == Effort::Hard,
+        })
+    }
+
+    /// Gives up and removes what is there.
+    pub(crate) async fn abandon(self) {
+        let Self { disk, temporary, output, .. } = self;
+        drop(output);
+        // Why it was given up is the error to report; what stays behind is removed at the next start.
+        let _ = disk.remove(&temporary).await;
+    }
 }
 
 /// The runs of the rows `range`, the first of which belongs to run `at`; returns the run of the row after.
-fn group_runs(input: &impl SortedTable, mut at: usize, range: &Range<usize>, out: &mut Vec<IndexRun>) -> usize {
+fn group_runs(runs: &[Run], time: &[i64], mut at: usize, range: &Range<usize>, out: &mut Vec<IndexRun>) -> usize {
     out.clear();
     let mut row = range.start;
     while row < range.end {
-        let run = input.runs()[at];
+        let run = runs[at];
         let run_end = (run.start + run.len) as usize;
         let end = run_end.min(range.end);
-        out.push(IndexRun::of(run.series, row - range.start, &input.time()[row..end]));
+        out.push(IndexRun::of(run.series, row - range.start, &time[row..end]));
         row = end;
         at += usize::from(end == run_end);
     }

@@ -93,7 +93,8 @@ pub(crate) async fn open<D: Disk>(disk: D, folder: &Path, config: ShardConfig) -
     Shard::open(disk, folder, config, &|_| true).await
 }
 
-/// Runs `body` beside the shard's tasks. An error of the log task is what the waiters in `body` see, too.
+/// Runs `body` beside the shard's tasks, and without compaction, so that a test sees the segments that its flushes
+/// made. An error of the log task is what the waiters in `body` see, too.
 pub(crate) fn drive<D: Disk, T>(shard: &Shard<D>, body: impl Future<Output = T>) -> T {
     let tasks = async {
         let ended = future::zip(shard.run_wal(), shard.run_flush()).await;
@@ -103,6 +104,17 @@ pub(crate) fn drive<D: Disk, T>(shard: &Shard<D>, body: impl Future<Output = T>)
         future::pending().await
     };
     future::block_on(future::or(body, tasks))
+}
+
+/// Runs `body` beside all tasks of the shard.
+pub(crate) fn drive_all<D: Disk, T>(shard: &Shard<D>, body: impl Future<Output = T>) -> T {
+    drive(shard, async {
+        let merges = async {
+            shard.run_compaction().await.unwrap();
+            future::pending().await
+        };
+        future::or(body, merges).await
+    })
 }
 
 /// One row: host, time, and the int field.

@@ -4,6 +4,7 @@
 
 mod basics;
 mod common;
+mod compaction;
 mod failing;
 mod faults;
 mod model;

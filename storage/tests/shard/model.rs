@@ -1,4 +1,5 @@
-//! A shard against a map: random batches with overwrites and missing fields, flushes, clean and unclean stops.
+//! A shard against a map: random batches with overwrites and missing fields, flushes, compactions, clean and unclean
+//! stops.
 //!
 //! An unclean stop is a copy of the folder at that moment, opened by itself. What it holds must be what the map held
 //! after some batch that is not older than the last one acknowledged; where the end of its log is damaged, the batches
@@ -7,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
@@ -15,6 +17,7 @@ use fastrand::Rng;
 use futures_lite::future::block_on;
 use roaring::RoaringBitmap;
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
+use tidewire_storage::compaction::CompactionConfig;
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{Shard, ShardConfig};
 use tidewire_storage::scan::{ScanChunk, ScanRequest};
@@ -22,7 +25,7 @@ use tidewire_storage::schema::{ColumnId, FieldType, SeriesId, TableId, TableSche
 use tidewire_storage::wal::{Lsn, WalSync};
 
 use crate::common::{
-    COUNT, FLAG, FLOAT, Folder, HOST, INT, TEXT, drive, everything, open, scan, small_config, strings, table,
+    COUNT, FLAG, FLOAT, Folder, HOST, INT, TEXT, drive, drive_all, everything, open, scan, small_config, strings, table,
 };
 
 const FIELDS: [(ColumnId, FieldType); 5] = [
@@ -253,14 +256,26 @@ fn run(seed: u64) {
     let folder = Folder::new(&name);
     let tables = [table(1), table(2)];
     let sync = [WalSync::Always, WalSync::Interval, WalSync::Off][random.usize(0..3)];
-    let config = ShardConfig { wal_sync: sync, ..small_config() };
+    let compaction = CompactionConfig {
+        segment_bytes_max: if random.bool() { 1 << 30 } else { 16 << 10 },
+        band_rows_max: [1, 50, 1 << 19][random.usize(0..3)],
+        cold_after: Duration::from_secs(10),
+        ..CompactionConfig::default()
+    };
+    let config = ShardConfig { wal_sync: sync, compaction, ..small_config() };
+    let mut clock = Duration::ZERO;
+    let beside = random.bool();
     let mut history = History { states: BTreeMap::from([(Lsn(0), Rc::default())]), acknowledged: Lsn(0) };
     for _ in 0..random.usize(2..5) {
         let (shard, _) = block_on(open(PlainDisk, &folder.0, config.clone())).unwrap();
         check_same(&block_on(all_rows(&shard, &tables)), &history.last(), "after a start");
-        drive(&shard, async {
-            for _ in 0..random.usize(1..25) {
-                match random.u8(0..20) {
+        let body = async {
+            for _ in 0..random.usize(1..40) {
+                // Lets a merge go on for some steps.
+                for _ in 0..random.usize(0..5) {
+                    futures_lite::future::yield_now().await;
+                }
+                match random.u8(0..24) {
                     0..14 => {
                         let table = &tables[random.usize(0..2)];
                         let mut model = (*history.last()).clone();
@@ -287,11 +302,24 @@ fn run(seed: u64) {
                         let table = tables[random.usize(0..2)].id;
                         check_part(&mut random, &shard, table, &history.last()).await;
                     }
+                    20..22 => {
+                        shard.compact().await.unwrap();
+                        assert_eq!((shard.stats().merge_debt_bytes, shard.stats().merge_failures), (0, 0));
+                    }
+                    22..24 => {
+                        clock += Duration::from_secs(random.u64(0..8));
+                        shard.tick(clock);
+                    }
                     18 => check_same(&all_rows(&shard, &tables).await, &history.last(), "while open"),
                     _ => crash(&mut random, &format!("{name}-copy"), &folder.0, &config, &tables, &history),
                 }
             }
-        });
+        };
+        if beside {
+            drive_all(&shard, body);
+        } else {
+            drive(&shard, body);
+        }
         block_on(shard.close()).unwrap();
         history.acknowledge(shard.lsn());
         assert!(shard.append(&WriteBatch::default(), &tables[0]).is_err(), "a closed shard takes no appends");
@@ -310,7 +338,7 @@ fn run(seed: u64) {
 fn a_shard_is_a_map_that_survives() {
     let seeds: Vec<u64> = match std::env::var("TIDEWIRE_SEED").ok().and_then(|seed| seed.parse().ok()) {
         Some(seed) => vec![seed],
-        None => (0..12).collect(),
+        None => (0..16).collect(),
     };
     for seed in seeds {
         let run = std::panic::catch_unwind(|| run(seed));

@@ -1,0 +1,161 @@
+//! Carrying out a merge: plan a band, write it, and so on; a new file where the last one is large enough.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::budget::Pace;
+use super::gather::{Gather, Reads};
+use super::plan::{Plan, Planner};
+use crate::cache::Cache;
+use crate::codec::Effort;
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::schema::{ColumnId, FieldType, TableId};
+use crate::segment::{Segment, SegmentMeta, SegmentWriter, Target};
+use crate::tombstone::Deletes;
+
+/// Blocks read ahead, of all inputs together: an extent of 128 KiB for each of some inputs and columns at a time, so
+/// that what one band leaves of an extent is still there for the next.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// A segment to merge.
+pub(crate) struct Input<D: Disk> {
+    pub(crate) segment: Rc<Segment<D>>,
+    /// What is deleted from it.
+    pub(crate) deletes: Deletes,
+}
+
+/// What a merge is to make.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MergeTarget {
+    pub(crate) table: TableId,
+    pub(crate) partition_start: i64,
+    pub(crate) effort: Effort,
+    /// Size from which on a file ends with its last series.
+    pub(crate) segment_bytes: u64,
+    pub(crate) band_rows_max: usize,
+    /// Every delete up to here is among those of the inputs.
+    pub(crate) lsn: u64,
+}
+
+/// Merges `inputs`, the oldest first, into segments at paths that `next_path` gives: none, if no row is left. They
+/// ascend by series. After an error nothing is left of them, but for what cannot be removed.
+pub(crate) async fn merge<D: Disk>(
+    disk: &D,
+    inputs: Vec<Input<D>>,
+    target: &MergeTarget,
+    mut next_path: impl FnMut() -> PathBuf,
+    pace: &Pace,
+) -> Result<Vec<SegmentMeta>> {
+    let cache = Cache::new(CACHE_BYTES);
+    let inputs: Vec<Input<D>> =
+        inputs.into_iter().map(|input| Input { segment: input.segment.with_cache(cache.clone()), ..input }).collect();
+    let mut merger = Merger {
+        disk,
+        segments: inputs.iter().map(|input| input.segment.clone()).collect(),
+        columns: columns(&inputs)?,
+        planner: Planner::new(disk, &inputs),
+        plan: Plan::default(),
+        target,
+        reads: Reads { cache, pace, told: Cell::new(0) },
+        done: Vec::new(),
+    };
+    let mut open = None;
+    match merger.run(&mut open, &mut next_path).await {
+        Ok(()) => Ok(merger.done.into_iter().map(|(_, meta)| meta).collect()),
+        Err(error) => {
+            if let Some((_, writer)) = open {
+                SegmentWriter::abandon(writer).await;
+            }
+            for (path, _) in merger.done {
+                // The first error is the one to report; no manifest names the file.
+                let _ = disk.remove(&path).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// All fields of the inputs, ascending by id.
+fn columns<D: Disk>(inputs: &[Input<D>]) -> Result<Vec<(ColumnId, FieldType)>> {
+    let mut columns: Vec<(ColumnId, FieldType)> = Vec::new();
+    for (id, kind) in inputs.iter().flat_map(|input| input.segment.columns()) {
+        match columns.binary_search_by_key(&id, |(id, _)| *id) {
+            Ok(at) if columns[at].1 != kind => {
+                let reason = format!("column {} is {kind:?} in one segment and {:?} in another", id.0, columns[at].1);
+                return Err(Error::Rejected(reason));
+            }
+            Ok(_) => {}
+            Err(at) => columns.insert(at, (id, kind)),
+        }
+    }
+    Ok(columns)
+}
+
+struct Merger<'a, D: Disk> {
+    disk: &'a D,
+    segments: Vec<Rc<Segment<D>>>,
+    columns: Vec<(ColumnId, FieldType)>,
+    planner: Planner<D>,
+    plan: Plan,
+    target: &'a MergeTarget,
+    reads: Reads<'a>,
+    done: Vec<(PathBuf, SegmentMeta)>,
+}
+
+/// The file in work.
+type Opened<D> = Option<(PathBuf, SegmentWriter<D>)>;
+
+impl<D: Disk> Merger<'_, D> {
+    async fn run(&mut self, open: &mut Opened<D>, next_path: &mut impl FnMut() -> PathBuf) -> Result<()> {
+        while let Some(next) = self.planner.next_series().await? {
+            let last = self.plan.runs.last().map(|run| run.series);
+            let full = open.as_ref().is_some_and(|(_, writer)| writer.bytes() >= self.target.segment_bytes);
+            // A series is not divided, so that files of one merge have no series in common.
+            let only = if full && last == Some(next) { last } else { None };
+            if full && only.is_none() {
+                self.finish(open).await?;
+            }
+            self.planner.next_band(&mut self.plan, self.target.band_rows_max.max(1), only).await?;
+            self.reads.settle().await?;
+            self.write_band(open, next_path).await?;
+        }
+        self.finish(open).await
+    }
+
+    async fn write_band(&mut self, open: &mut Opened<D>, next_path: &mut impl FnMut() -> PathBuf) -> Result<()> {
+        if open.is_none() {
+            let path = next_path();
+            let target = Target {
+                path: &path,
+                table: self.target.table,
+                partition_start: self.target.partition_start,
+                effort: self.target.effort,
+            };
+            let writer = SegmentWriter::create(self.disk, &target, &self.columns).await?;
+            *open = Some((path, writer));
+        }
+        let Some((_, writer)) = open else { return Ok(()) };
+        let before = writer.bytes();
+        let mut band = Gather {
+            plan: &self.plan,
+            segments: &self.segments,
+            columns: &self.columns,
+            reads: &self.reads,
+            copies: self.target.effort == Effort::Fast,
+            blocks: (0..self.segments.len()).map(|_| None).collect(),
+        };
+        writer.band(&mut band).await?;
+        self.reads.settle().await?;
+        self.reads.pace.written(writer.bytes() - before).await
+    }
+
+    async fn finish(&mut self, open: &mut Opened<D>) -> Result<()> {
+        let Some((path, writer)) = open.take() else { return Ok(()) };
+        let mut meta = writer.finish().await?;
+        meta.lsn = self.target.lsn;
+        self.done.push((path, meta));
+        Ok(())
+    }
+}

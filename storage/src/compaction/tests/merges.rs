@@ -1,0 +1,202 @@
+//! Merges of random segments against a map: what a scan of the outputs gives, and how they are laid out.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use fastrand::Rng;
+use futures_lite::future::{block_on, poll_once};
+
+use crate::cache::Cache;
+use crate::codec::Effort;
+use crate::compaction::{Input, MergeTarget, Pace, merge};
+use crate::disk::plain::PlainDisk;
+use crate::scan::tests::{COLUMNS, collect, everything, overlay, random_rows, some_columns};
+use crate::scan::{PartitionSources, Scan};
+use crate::schema::{ColumnId, FieldType, TableId};
+use crate::segment::{Segment, SegmentMeta, write_segment};
+use crate::testing::{Cell as Value, Folder, Rows, TestTable, seeds};
+use crate::tombstone::{Deletes, Tombstone};
+use crate::{Error, Result};
+
+type Columns = Vec<(ColumnId, FieldType)>;
+
+struct World {
+    folder: Folder,
+    cache: Rc<Cache>,
+    files: Cell<usize>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self { folder: Folder::new(), cache: Cache::new(1 << 20), files: Cell::new(0) }
+    }
+
+    fn next_path(&self) -> PathBuf {
+        self.files.set(self.files.get() + 1);
+        self.folder.path().join(format!("{}.seg", self.files.get()))
+    }
+
+    fn open(&self, meta: &SegmentMeta) -> Rc<Segment<PlainDisk>> {
+        let path = self.folder.path().join(&meta.file);
+        block_on(Segment::open(&PlainDisk, &path, meta, Rc::clone(&self.cache))).unwrap()
+    }
+
+    fn segment(&self, columns: &Columns, rows: &Rows) -> Rc<Segment<PlainDisk>> {
+        let table = TestTable::new(columns, rows);
+        let meta = block_on(write_segment(&PlainDisk, &self.next_path(), TableId(1), 0, &table)).unwrap();
+        self.open(&meta)
+    }
+
+    fn merge(
+        &self,
+        inputs: &[(Rc<Segment<PlainDisk>>, Deletes)],
+        target: &MergeTarget,
+        pace: &Pace,
+    ) -> Result<Vec<SegmentMeta>> {
+        let inputs =
+            inputs.iter().map(|(segment, deletes)| Input { segment: segment.clone(), deletes: deletes.clone() });
+        block_on(merge(&PlainDisk, inputs.collect(), target, || self.next_path(), pace))
+    }
+
+    fn rows(&self, metas: &[SegmentMeta]) -> Rows {
+        let segments: Vec<_> = metas.iter().map(|meta| self.open(meta)).collect();
+        let partition = PartitionSources { segments, memory: Vec::new() };
+        collect(&mut Scan::new(PlainDisk, everything(&COLUMNS), vec![partition], u64::MAX))
+    }
+
+    fn file_count(&self) -> usize {
+        std::fs::read_dir(self.folder.path()).unwrap().count()
+    }
+}
+
+fn target(effort: Effort) -> MergeTarget {
+    MergeTarget {
+        table: TableId(1),
+        partition_start: 0,
+        effort,
+        segment_bytes: u64::MAX,
+        band_rows_max: 1 << 19,
+        lsn: 7,
+    }
+}
+
+fn random_deletes(random: &mut Rng) -> Deletes {
+    let count = if random.bool() { 0 } else { random.usize(1..4) };
+    (0..count)
+        .map(|_| {
+            let time_min = random.i64(0..4000);
+            let series = random.bool().then(|| (0..10).map(|_| random.u32(0..60)).collect());
+            Rc::new(Tombstone { time_min, time_max: time_min + random.i64(0..2000), series })
+        })
+        .collect()
+}
+
+#[test]
+fn a_merge_is_what_a_map_would_hold() {
+    for seed in seeds() {
+        let mut random = Rng::with_seed(seed);
+        for _ in 0..6 {
+            let world = World::new();
+            let mut left = Vec::new();
+            let mut inputs = Vec::new();
+            for _ in 0..random.usize(1..6) {
+                let columns = some_columns(&mut random);
+                let mut rows = random_rows(&mut random, &columns);
+                let deletes = random_deletes(&mut random);
+                inputs.push((world.segment(&columns, &rows), deletes.clone()));
+                rows.retain(|(series, time), _| !deletes.iter().any(|delete| delete.covers(*series, *time)));
+                left.push((columns, rows));
+            }
+            let expected = overlay(&left, &everything(&COLUMNS));
+            let target = MergeTarget {
+                segment_bytes: if random.bool() { u64::MAX } else { random.u64(1..100_000) },
+                // Each band decodes what it needs anew, so small ones are for few rows.
+                band_rows_max: if expected.len() < 2000 { random.usize(1..100) } else { random.usize(1000..100_000) },
+                ..target(if random.bool() { Effort::Fast } else { Effort::Hard })
+            };
+            let pace = Pace::new(0);
+            let metas = world.merge(&inputs, &target, &pace).unwrap();
+            assert_eq!(metas.is_empty(), expected.is_empty(), "seed {seed}");
+            assert!(world.rows(&metas) == expected, "seed {seed} {target:?}");
+            assert!(metas.iter().all(|meta| meta.lsn == 7 && meta.hard == (target.effort == Effort::Hard)));
+            assert!(metas.windows(2).all(|pair| pair[0].series_max < pair[1].series_min), "no series in two files");
+            assert_eq!(world.file_count(), inputs.len() + metas.len(), "nothing else is left");
+            let (read, written) = pace.moved();
+            assert!(read > 0 && written <= metas.iter().map(|meta| meta.bytes).sum());
+        }
+    }
+}
+
+#[test]
+fn groups_that_stay_as_they_are_are_copied_and_small_ones_joined() {
+    let world = World::new();
+    let columns = COLUMNS[..1].to_vec();
+    let rows = |series: std::ops::Range<u32>, times: std::ops::Range<i64>| -> Rows {
+        series.flat_map(|series| times.clone().map(move |time| ((series, time), vec![Value::Int(time * 7)]))).collect()
+    };
+    // Three groups of each series, and a few rows that came later.
+    let old = world.segment(&columns, &rows(0..3, 0..9000));
+    let new: Vec<_> = (0..4).map(|at| world.segment(&columns, &rows(0..3, 9000 + at * 100..9100 + at * 100))).collect();
+    let inputs: Vec<_> = std::iter::once(&old).chain(&new).map(|s| (s.clone(), Deletes::from([]))).collect();
+    let metas = world.merge(&inputs, &target(Effort::Fast), &Pace::new(0)).unwrap();
+    let merged = world.open(&metas[0]);
+    let sizes: Vec<usize> = (0..merged.groups()).map(|group| merged.group(group).rows).collect();
+    assert_eq!(sizes, [3000, 3000, 3000, 400].repeat(3));
+    assert_eq!(world.rows(&metas).len(), 3 * 9400);
+    assert_eq!((metas[0].time_min, metas[0].time_max, metas[0].rows), (0, 9399, 3 * 9400));
+    let metas = world.merge(&inputs, &target(Effort::Hard), &Pace::new(0)).unwrap();
+    let merged = world.open(&metas[0]);
+    let sizes: Vec<usize> = (0..merged.groups()).map(|group| merged.group(group).rows).collect();
+    assert_eq!(sizes, [3134, 3134, 3132].repeat(3), "all is packed anew");
+}
+
+#[test]
+fn a_merge_that_fails_or_is_stopped_leaves_no_file() {
+    let world = World::new();
+    let mut random = Rng::with_seed(5);
+    let inputs: Vec<_> = (0..3)
+        .map(|_| (world.segment(&COLUMNS.to_vec(), &random_rows(&mut random, &COLUMNS)), Deletes::from([])))
+        .collect();
+    let stopped = Pace::new(0);
+    stopped.stop();
+    assert!(matches!(world.merge(&inputs, &target(Effort::Fast), &stopped), Err(Error::Closed)));
+    assert_eq!(world.file_count(), 3);
+
+    // Blocks of the last input, but not its footer, become something else.
+    let path = inputs[2].0.path().to_owned();
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[64..200].fill(0xaa);
+    std::fs::write(&path, bytes).unwrap();
+    let target = MergeTarget { band_rows_max: 10, segment_bytes: 1, ..target(Effort::Fast) };
+    let error = world.merge(&inputs, &target, &Pace::new(0)).unwrap_err();
+    assert!(matches!(&error, Error::Corrupt { path: found, .. } if *found == path), "{error}");
+    assert_eq!(world.file_count(), 3);
+}
+
+#[test]
+fn a_merge_goes_as_fast_as_its_budget_lets_it() {
+    let world = World::new();
+    let mut random = Rng::with_seed(6);
+    let rows: Rows = (0..16_000i64).map(|time| ((5, time), vec![Value::Int(random.i64(..))])).collect();
+    let columns = COLUMNS[..1].to_vec();
+    let segment = world.segment(&columns, &rows);
+    let bytes = segment.meta().bytes;
+    let pace = Pace::new(bytes / 2);
+    let input = Input { segment, deletes: Deletes::from([]) };
+    let target = MergeTarget { band_rows_max: 1000, ..target(Effort::Hard) };
+    let mut merge = Box::pin(merge(&PlainDisk, vec![input], &target, || world.next_path(), &pace));
+    block_on(async {
+        let mut seconds = 0;
+        let metas = loop {
+            if let Some(done) = poll_once(&mut merge).await {
+                break done.unwrap();
+            }
+            seconds += 1;
+            pace.tick(std::time::Duration::from_secs(seconds));
+            assert!(seconds < 100);
+        };
+        assert_eq!(metas[0].rows, 16_000);
+        assert!(seconds >= 4, "read and written is twice its size, at half its size a second: {seconds} s");
+    });
+}

@@ -1,0 +1,4 @@
+//! The picker over random histories of flushes, and merges against a map.
+
+mod histories;
+mod merges;

@@ -1,0 +1,298 @@
+//! Merging segments beside everything else.
+//!
+//! 1. The picker is asked for each partition; its most urgent choice is carried out.
+//! 2. The merge reads immutable segments and writes new files, without the right to change the manifest, so that flushes
+//!    go on meanwhile. A flush only adds newer segments; a drop or an expiry may take inputs away, and then the output
+//!    is thrown away.
+//! 3. With the right to change the manifest, one edit puts the new files in the place of the old ones.
+//! 4. Scans that hold the old segments read on; the files are removed, and their space comes back with the last reader.
+//!
+//! A merge applies the deletes up to the flushed LSN, not later ones: those up to there are in the manifest, so that the
+//! output cannot outlive a delete that was lost with an unsynced log. A segment that turns out to be damaged is not
+//! read by any merge again.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{Shard, TableState};
+use crate::compaction::picker::{self, Choice, SegmentInfo};
+use crate::compaction::{Input, MergeTarget, merge};
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::manifest::{Edit, SegmentEntry};
+use crate::schema::TableId;
+use crate::segment::Segment;
+
+/// A merge to be done.
+pub(super) struct Job<D: Disk> {
+    table: TableId,
+    partition_start: i64,
+    inputs: Vec<Rc<Segment<D>>>,
+    choice: Choice,
+}
+
+impl<D: Disk> Shard<D> {
+    /// The task that compacts: polled until [`Shard::close`]. After an error it may be polled anew, with a pause that is
+    /// the caller's to choose; nothing was changed. A damaged segment is no error: it is left alone from then on.
+    pub async fn run_compaction(&self) -> Result<()> {
+        while let Some(job) = self.changed.until(|| self.next_job()).await {
+            self.carry_out(job).await?;
+        }
+        Ok(())
+    }
+
+    /// Merges until nothing is left to merge.
+    pub async fn compact(&self) -> Result<()> {
+        self.unsettled.set(true);
+        loop {
+            let idle = || match self.compacting.get() {
+                true => None,
+                false => Some(self.next_job().flatten()),
+            };
+            match self.changed.until(idle).await {
+                Some(job) => self.carry_out(job).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Says what time it is, on any clock that does not go back. To be called some times a second: it is the clock of
+    /// the bandwidth budget, and of what is cold.
+    pub fn tick(&self, now: Duration) {
+        /// Partitions need not turn cold to the second, and looking at all of them takes a while.
+        const LOOK: Duration = Duration::from_secs(1);
+        self.pace.tick(now);
+        let since = self.clock.get().map_or(now, |clock| clock.since);
+        let looked = self.clock.get().map_or(now, |clock| clock.looked);
+        let look = now.saturating_sub(looked) >= LOOK;
+        self.clock.set(Some(Clock { now, since, looked: if look { now } else { looked } }));
+        if look {
+            self.unsettled.set(true);
+            self.changed.notify();
+        }
+    }
+
+    /// `Some(Some(_))` when there is something to merge, `Some(None)` when there never will be again.
+    fn next_job(&self) -> Option<Option<Job<D>>> {
+        if self.closing.get() {
+            return Some(None);
+        }
+        if self.compacting.get() || !self.unsettled.get() {
+            return None;
+        }
+        let job = self.pick();
+        if job.is_none() {
+            self.unsettled.set(false);
+        }
+        job.map(Some)
+    }
+
+    /// The most urgent merge. Counts the debt on the way.
+    fn pick(&self) -> Option<Job<D>> {
+        let state = self.state.borrow();
+        let config = &self.config.compaction;
+        let clock = self.clock.get();
+        let mut best: Option<Job<D>> = None;
+        let (mut debt, mut infos) = (0, Vec::new());
+        for (table, known) in &state.tables {
+            for (&start, segments) in &known.partitions {
+                infos.clear();
+                infos.extend(segments.iter().map(|segment| self.info(segment)));
+                let cold = clock.is_some_and(|clock| {
+                    let changed = known.changed.get(&start).copied().unwrap_or(clock.since);
+                    clock.now.saturating_sub(changed) >= config.cold_after
+                });
+                let Some(choice) = picker::pick(&infos, cold, config.segment_bytes_max) else { continue };
+                debt += choice.bytes;
+                if best.as_ref().is_none_or(|best| best.choice.priority() < choice.priority()) {
+                    let inputs = segments[choice.segments.clone()].to_vec();
+                    best = Some(Job { table: *table, partition_start: start, inputs, choice });
+                }
+            }
+        }
+        self.debt_bytes.set(debt);
+        best
+    }
+
+    fn info(&self, segment: &Segment<D>) -> SegmentInfo {
+        let meta = segment.meta();
+        SegmentInfo {
+            bytes: meta.bytes,
+            time: (meta.time_min, meta.time_max),
+            series: (meta.series_min, meta.series_max),
+            dead_bytes: 0,
+            deleted_from: false,
+            hard: meta.hard,
+            quarantined: self.quarantined.borrow().contains(&meta.file),
+        }
+    }
+
+    async fn carry_out(&self, job: Job<D>) -> Result<()> {
+        self.compacting.set(true);
+        let _compacting = Compacting(self);
+        let rows: u64 = job.inputs.iter().map(|segment| segment.meta().rows).sum();
+        match self.merge(&job).await {
+            Ok(()) => {
+                self.count(|counts| {
+                    counts.merges += 1;
+                    counts.rows_merged += rows;
+                });
+                Ok(())
+            }
+            Err(Error::Closed) if self.closing.get() => Ok(()),
+            Err(error) => {
+                self.count(|counts| counts.merge_failures += 1);
+                match damaged(&job, &error) {
+                    Some(file) => {
+                        log::error!("shard {}: {error}; it is not merged any more", self.config.shard);
+                        self.quarantined.borrow_mut().insert(file);
+                        Ok(())
+                    }
+                    None => Err(error),
+                }
+            }
+        }
+    }
+
+    async fn merge(&self, job: &Job<D>) -> Result<()> {
+        let lsn = self.flushed_lsn().0;
+        let inputs =
+            job.inputs.iter().map(|segment| Input { segment: segment.clone(), deletes: Rc::from([]) }).collect();
+        let target = MergeTarget {
+            table: job.table,
+            partition_start: job.partition_start,
+            effort: job.choice.effort,
+            segment_bytes: even_share(job.choice.bytes, self.config.compaction.segment_bytes_max),
+            band_rows_max: self.config.compaction.band_rows_max,
+            lsn,
+        };
+        let metas = merge(&self.disk, inputs, &target, || self.next_path("seg"), &self.pace).await?;
+        let mut outputs = Vec::with_capacity(metas.len());
+        for meta in &metas {
+            let path = self.folders.segments.join(&meta.file);
+            match Segment::open(&self.disk, &path, meta, self.cache.clone()).await {
+                Ok(segment) => outputs.push(segment),
+                Err(error) => {
+                    self.discard(metas.iter().map(|meta| self.folders.segments.join(&meta.file))).await;
+                    return Err(error);
+                }
+            }
+        }
+        self.swap(job, outputs).await
+    }
+
+    /// Puts `outputs` in the place of the job's inputs.
+    async fn swap(&self, job: &Job<D>, outputs: Vec<Rc<Segment<D>>>) -> Result<()> {
+        let _edit = self.edit().await;
+        let output_paths = || outputs.iter().map(|segment| segment.path().to_owned());
+        let manifest = {
+            let state = self.state.borrow();
+            match state.tables.get(&job.table).and_then(|table| place(table, job)) {
+                Some(_) => {
+                    let entry = |segment: &Rc<Segment<D>>| SegmentEntry {
+                        table: job.table.0,
+                        partition_start: job.partition_start,
+                        meta: segment.meta().clone(),
+                    };
+                    Some(state.manifest.apply(Edit {
+                        next_file: state.next_file,
+                        remove_segments: job.inputs.iter().map(|segment| segment.meta().file.clone()).collect(),
+                        add_segments: outputs.iter().map(entry).collect(),
+                        ..Edit::default()
+                    }))
+                }
+                None => None,
+            }
+        };
+        let Some(manifest) = manifest else {
+            // Inputs were dropped meanwhile, and their rows with them.
+            self.discard(output_paths()).await;
+            return Ok(());
+        };
+        if let Err(error) = manifest.store(&self.disk, &self.folders.root, self.config.shard).await {
+            // Which manifest is on the disk is open, until another one is stored.
+            self.state.borrow_mut().unnamed.extend(output_paths());
+            return Err(error);
+        }
+        {
+            let mut state = self.state.borrow_mut();
+            state.manifest = manifest;
+            if let Some(table) = state.tables.get_mut(&job.table)
+                && let Some(range) = place(table, job)
+                && let Some(segments) = table.partitions.get_mut(&job.partition_start)
+            {
+                segments.splice(range, outputs);
+                if segments.is_empty() {
+                    table.partitions.remove(&job.partition_start);
+                }
+            }
+        }
+        self.discard(job.inputs.iter().map(|segment| segment.path().to_owned())).await;
+        Ok(())
+    }
+
+    /// Removes files that the manifest on the disk does not name, and such as could not be removed before. One that
+    /// cannot be removed now is tried again the next time, and at the next start.
+    pub(super) async fn discard(&self, paths: impl Iterator<Item = PathBuf>) {
+        let earlier = std::mem::take(&mut self.state.borrow_mut().unnamed);
+        for path in earlier.into_iter().chain(paths) {
+            if let Err(error) = self.disk.remove(&path).await {
+                log::warn!("shard {}: {error}", self.config.shard);
+                self.state.borrow_mut().unnamed.push(path);
+            }
+        }
+    }
+}
+
+/// Where the inputs of a job stand among the segments of their partition, if all of them still do.
+fn place<D: Disk>(table: &TableState<D>, job: &Job<D>) -> Option<Range<usize>> {
+    let segments = table.partitions.get(&job.partition_start)?;
+    let first = job.inputs.first()?;
+    let start = segments.iter().position(|segment| Rc::ptr_eq(segment, first))?;
+    let found = segments.get(start..start + job.inputs.len())?;
+    let same = found.iter().zip(&job.inputs).all(|(a, b)| Rc::ptr_eq(a, b));
+    same.then_some(start..start + job.inputs.len())
+}
+
+/// The file of the input that an error says is damaged, or that cannot be merged with the others.
+fn damaged<D: Disk>(job: &Job<D>, error: &Error) -> Option<String> {
+    let of = |segment: &&Rc<Segment<D>>| match error {
+        Error::Corrupt { path, .. } => segment.path() == path,
+        _ => false,
+    };
+    let segment = job.inputs.iter().find(of)?;
+    Some(segment.meta().file.clone())
+}
+
+/// The size of each of the fewest files of at most `bytes_max` that `bytes` make, all of about one size.
+fn even_share(bytes: u64, bytes_max: u64) -> u64 {
+    bytes.div_ceil(bytes.div_ceil(bytes_max.max(1)).max(1))
+}
+
+/// What time it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    now: Duration,
+    /// The first time that was told: what was not touched since then may be as old as that.
+    since: Duration,
+    /// When all partitions were last looked at for its sake.
+    looked: Duration,
+}
+
+impl Clock {
+    pub(super) fn now(self) -> Duration {
+        self.now
+    }
+}
+
+/// A merge is under way.
+struct Compacting<'a, D: Disk>(&'a Shard<D>);
+
+impl<D: Disk> Drop for Compacting<'_, D> {
+    fn drop(&mut self) {
+        self.0.compacting.set(false);
+        self.0.changed.notify();
+    }
+}
