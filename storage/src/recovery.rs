@@ -60,7 +60,11 @@ pub(crate) async fn load<D: Disk>(
     for folder in [&folders.root, &folders.wal, &folders.segments, &folders.series] {
         disk.create_dir(folder).await?;
     }
-    disk.sync_dir(&folders.root).await?;
+    // Names that a process made before it was killed may be seen and yet be lost with the power: everything done from
+    // here on relies on the manifest that is seen, and on the log files. The parent's own name is its maker's to keep.
+    for folder in folders.root.parent().into_iter().chain([folders.root.as_path(), &folders.wal]) {
+        disk.sync_dir(folder).await?;
+    }
     let manifest = load_manifest(disk, folders, shard, is_live).await?;
     let mut recovery =
         Recovery { removed_files: remove_strays(disk, folders, &manifest).await?, ..Recovery::default() };

@@ -10,7 +10,12 @@
 //!    that do not testify so; they are cut off with it.
 //!
 //! What the reader cannot tell from a torn commit is damage to the very last one.
+//!
+//! 4. What is read may be in a cache only, and stay there for ever: where a sync has failed, the system may call pages
+//!    clean that never reached the disk, and a later sync says nothing of them. So the frames of the last file that no
+//!    later frame testifies to be durable are written again as they are, and synced, before anything builds on them.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -25,6 +30,10 @@ use super::record::Rows;
 use super::writer::{Full, Named, file_slot};
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
+
+/// Times that a frame is read before it counts as none: a wrong bit in a transfer is seldom, three in a row are no
+/// accident, and the last frame of a log costs so many reads at each start.
+const READS_MAX: usize = 3;
 
 /// What a log held and where it goes on.
 pub struct Recovered<D: Disk> {
@@ -88,20 +97,39 @@ pub async fn recover<D: Disk>(
     let mut wanted = wanted.into_iter().peekable();
     while let Some(file) = wanted.next() {
         let until = wanted.peek().map(|next| next.header.first_lsn);
-        let next = read_file(&file, until, flushed, &mut take, &mut recovered).await?;
+        let (next, unproven) = read_file(&file, until, flushed, &mut take, &mut recovered).await?;
         recovered.next_lsn = recovered.next_lsn.max(next);
         if next > file.header.first_lsn.max(flushed.next()) {
+            if wanted.peek().is_none() {
+                rewrite(disk, &file, &unproven).await?;
+            }
             let Found { named, length, .. } = file;
             recovered.live.push(Full { named, length, last_lsn: next.previous() });
         } else {
             recovered.free.push(file.named);
         }
     }
-    if let Some(last) = recovered.live.last() {
-        // What was read may be in a cache only; files to come build on its being there.
-        last.named.file.sync().await?;
-    }
     Ok(recovered)
+}
+
+/// Writes the frames that begin at `offsets` again as they are, and makes them durable.
+async fn rewrite<D: Disk>(disk: &D, file: &Found<D>, offsets: &[u64]) -> Result<()> {
+    let mut window = Window::new(&*file.named.file, file.length);
+    for &start in offsets {
+        // Read and checked anew: what a bad transfer gives must not become what the file holds.
+        let Some(header) = good_frame(&mut window, start, file.header.generation).await? else {
+            return Err(Error::corrupt(&file.named.path, start, "a log frame reads well once, and then does not"));
+        };
+        let frame = window.get(start, header.frame_bytes()).await?.unwrap_or_default();
+        let mut offset = start;
+        for piece in frame.chunks(IO_BYTES_MAX) {
+            let mut buffer = disk.buffer(piece.len());
+            buffer.as_mut().copy_from_slice(piece);
+            file.named.file.write(offset, buffer).await?;
+            offset += piece.len() as u64;
+        }
+    }
+    file.named.file.sync().await
 }
 
 /// Files with a header, files without, and the greatest slot in use.
@@ -151,20 +179,22 @@ async fn check_headerless<D: Disk>(free: &[Named<D>], generation_max: u64) -> Re
     Ok(())
 }
 
-/// Reads the frames of one file and gives the LSN after its last record. `until`: where the next file begins.
+/// Reads the frames of one file; gives the LSN after its last record, and the offsets of the frames that none of its
+/// own testifies to be durable. `until`: where the next file begins.
 async fn read_file<D: Disk>(
     file: &Found<D>,
     until: Option<Lsn>,
     flushed: Lsn,
     take: &mut impl FnMut(Lsn, Rows) -> Result<(), String>,
     recovered: &mut Recovered<D>,
-) -> Result<Lsn> {
+) -> Result<(Lsn, Vec<u64>)> {
     let path = &file.named.path;
-    let mut window = Window { file: &*file.named.file, start: 0, bytes: AlignedVec::new(), length: file.length };
+    let mut window = Window::new(&*file.named.file, file.length);
     let mut offset = FILE_HEADER_BYTES as u64;
     let mut next = file.header.first_lsn;
+    let mut unproven: VecDeque<(Lsn, u64)> = VecDeque::new();
     while until.is_none_or(|until| next < until) {
-        let Some(header) = good_frame(&mut window, offset, file.header.generation).await? else { break };
+        let Some(header) = sure_frame(&mut window, offset, file.header.generation).await? else { break };
         if header.first_lsn != next {
             break;
         }
@@ -173,23 +203,23 @@ async fn read_file<D: Disk>(
         let end = Lsn(next.0 + u64::from(header.count));
         let records = read_records(payload.unwrap_or_default(), next, end, flushed, take);
         recovered.records += records.map_err(|reason| Error::corrupt(path, offset, reason))?;
+        while unproven.pop_front_if(|(last, _)| *last <= header.synced_lsn).is_some() {}
+        unproven.push_back((end.previous(), offset));
         recovered.bytes += header.frame_bytes();
         offset += header.frame_bytes();
         next = end;
     }
-
-    match until {
-        Some(until) if next < until => {
-            // The next file's header says that these records were synced.
-            let reason = format!("log record {} cannot be read, but later ones can", next.0);
-            Err(Error::corrupt(path, offset, reason))
-        }
-        Some(_) => Ok(next),
-        None => {
-            recovered.torn = check_tail(&mut window, path, offset, file.header.generation, next).await?;
-            Ok(next)
-        }
+    if let Some(until) = until
+        && next < until
+    {
+        // The next file's header says that these records were synced.
+        let reason = format!("log record {} cannot be read, but later ones can", next.0);
+        return Err(Error::corrupt(path, offset, reason));
     }
+    if until.is_none() {
+        recovered.torn = check_tail(&mut window, path, offset, file.header.generation, next).await?;
+    }
+    Ok((next, unproven.into_iter().map(|(_, offset)| offset).collect()))
 }
 
 /// Hands out the records of a payload that are wanted, and counts them.
@@ -246,6 +276,21 @@ async fn check_tail<F: DiskFile>(
     Ok(torn)
 }
 
+/// As [`good_frame`]; what is no good frame is read again, since a bad transfer must not pass for the log's end.
+async fn sure_frame<F: DiskFile>(
+    window: &mut Window<'_, F>,
+    offset: u64,
+    generation: u64,
+) -> Result<Option<FrameHeader>> {
+    for _ in 0..READS_MAX - 1 {
+        if let Some(header) = good_frame(window, offset, generation).await? {
+            return Ok(Some(header));
+        }
+        window.forget();
+    }
+    good_frame(window, offset, generation).await
+}
+
 /// The header at `offset`, if it is of this generation and its payload is whole.
 async fn good_frame<F: DiskFile>(
     window: &mut Window<'_, F>,
@@ -271,7 +316,16 @@ struct Window<'a, F: DiskFile> {
     length: u64,
 }
 
-impl<F: DiskFile> Window<'_, F> {
+impl<'a, F: DiskFile> Window<'a, F> {
+    fn new(file: &'a F, length: u64) -> Self {
+        Self { file, start: 0, bytes: AlignedVec::new(), length }
+    }
+
+    /// The next bytes come from the file.
+    fn forget(&mut self) {
+        self.bytes.clear();
+    }
+
     /// `length` bytes at `offset`, both multiples of the block size; `None` past the end of the file.
     async fn get(&mut self, offset: u64, length: u64) -> Result<Option<&[u8]>> {
         if offset.checked_add(length).is_none_or(|end| end > self.length) {

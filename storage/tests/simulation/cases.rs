@@ -1,0 +1,163 @@
+//! Single failures, each at its place: what the random runs found, and what they meet too seldom.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use futures_lite::future::block_on;
+use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
+use tidewire_storage::disk::Disk;
+use tidewire_storage::disk::sim::{Fault, FaultKind, Operation, SimDisk, SimEnd, SimTasks};
+use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::scan::ScanRequest;
+use tidewire_storage::schema::{ColumnId, ColumnKind, ColumnSchema, FieldType, TableId, TableSchema, TimeUnit};
+use tidewire_storage::wal::Lsn;
+use tidewire_storage::{Error, Result};
+
+const FOLDER: &str = "/data/shard-0";
+const VALUE: ColumnId = ColumnId(1);
+
+/// A disk with a durable folder for data.
+pub(crate) fn disk(seed: u64) -> SimDisk {
+    let disk = SimDisk::new(seed);
+    block_on(async {
+        disk.create_dir(Path::new("/data")).await.unwrap();
+        disk.sync_dir(Path::new("/")).await.unwrap();
+    });
+    disk
+}
+
+pub(crate) fn config() -> ShardConfig {
+    ShardConfig { wal_file_bytes: 64 << 10, ..ShardConfig::new(0) }
+}
+
+pub(crate) async fn open(disk: &SimDisk) -> Result<Rc<Shard<SimDisk>>> {
+    Shard::open(disk.clone(), Path::new(FOLDER), config(), &|_| true).await.map(|(shard, _)| shard)
+}
+
+/// A table with one tag and one field, in partitions of 1,000.
+pub(crate) fn table(id: u32) -> TableSchema {
+    let column = |id, name: &str, kind| ColumnSchema { id, name: Arc::from(name), kind };
+    TableSchema {
+        id: TableId(id),
+        name: Arc::from("t"),
+        columns: vec![
+            column(ColumnId(0), "host", ColumnKind::Tag),
+            column(VALUE, "value", ColumnKind::Field(FieldType::Int)),
+        ],
+        time_unit: TimeUnit::Nanosecond,
+        partition_length: 1000,
+        next_column: 2,
+    }
+}
+
+/// Writes rows of one series, whose values are their times; does not wait.
+pub(crate) fn append(shard: &Shard<SimDisk>, table: &TableSchema, times: &[i64]) -> Result<Lsn> {
+    let mut batch = WriteBatch { table: Some(table.id), ..WriteBatch::default() };
+    batch.new_series.push([(ColumnId(0), &b"host"[..])]);
+    batch.series = vec![NEW_SERIES_BIT; times.len()];
+    batch.time = times.to_vec();
+    batch.columns.push(BatchColumn { id: VALUE, values: Values::Int(times.to_vec()), validity: None });
+    shard.append(&batch, table).map(|appended| appended.lsn)
+}
+
+/// Writes rows, and waits until they are durable.
+pub(crate) async fn write(shard: &Shard<SimDisk>, table: &TableSchema, times: &[i64]) -> Result<()> {
+    let lsn = append(shard, table, times)?;
+    shard.durable(lsn).await
+}
+
+pub(crate) fn request(table: &TableSchema, time_min: i64, time_max: i64) -> ScanRequest {
+    let columns = vec![(VALUE, FieldType::Int)];
+    ScanRequest { table: table.id, time_min, time_max, series: None, columns, prune: Vec::new() }
+}
+
+/// The times of rows in a range.
+pub(crate) async fn times_in(shard: &Shard<SimDisk>, request: ScanRequest) -> Result<BTreeSet<i64>> {
+    let mut scan = shard.scan(request, u64::MAX)?;
+    let mut found = BTreeSet::new();
+    while let Some(chunk) = scan.next().await? {
+        assert_eq!(chunk.time, *chunk.columns[0].as_primitive::<Int64Type>().values());
+        found.extend(chunk.time.iter().copied());
+    }
+    Ok(found)
+}
+
+/// The times of all rows of a table.
+pub(crate) async fn times(shard: &Shard<SimDisk>, table: &TableSchema) -> Result<BTreeSet<i64>> {
+    times_in(shard, request(table, i64::MIN, i64::MAX)).await
+}
+
+/// Runs `body` beside the shard's log.
+pub(crate) fn with_log<T>(shard: &Shard<SimDisk>, body: impl Future<Output = T>) -> T {
+    let mut tasks = SimTasks::new(1);
+    tasks.spawn(async {
+        // What failed is told to those who wait.
+        let _ = shard.run_wal().await;
+    });
+    match tasks.run(body, 1_000_000) {
+        SimEnd::Done(done) => done,
+        SimEnd::Steps | SimEnd::Stuck => panic!("the body does not end"),
+    }
+}
+
+#[test]
+fn what_the_first_process_wrote_survives_a_loss_of_power() {
+    for seed in 0..30 {
+        let (disk, table) = (disk(seed), table(1));
+        let shard = block_on(open(&disk)).unwrap();
+        with_log(&shard, write(&shard, &table, &[1, 2])).unwrap();
+        drop(shard);
+        disk.crash();
+        let shard = block_on(open(&disk)).unwrap();
+        assert_eq!(block_on(times(&shard, &table)).unwrap(), BTreeSet::from([1, 2]), "seed {seed}");
+    }
+}
+
+/// A killed process leaves names that are seen and not durable; the next one must not acknowledge into such files.
+#[test]
+fn files_of_a_start_that_was_killed_are_made_durable_before_they_are_used() {
+    for seed in 0..300 {
+        let (disk, table) = (disk(seed), table(1));
+        let end = SimTasks::new(seed).run(async { open(&disk).await.map(drop) }, 1 + seed % 60);
+        assert!(!matches!(end, SimEnd::Stuck | SimEnd::Done(Err(_))));
+        disk.set_delays(3);
+        let end = SimTasks::new(seed).run(async { open(&disk).await.map(drop) }, 1 + seed % 90);
+        assert!(!matches!(end, SimEnd::Stuck | SimEnd::Done(Err(_))));
+        disk.kill();
+        let shard = block_on(open(&disk)).unwrap();
+        with_log(&shard, write(&shard, &table, &[1])).unwrap();
+        drop(shard);
+        disk.crash();
+        let shard = block_on(open(&disk)).unwrap();
+        assert_eq!(block_on(times(&shard, &table)).unwrap(), BTreeSet::from([1]), "seed {seed}");
+    }
+}
+
+/// The last commit of a killed process is in the cache only; the sync of the next start fails and takes it off the list
+/// of what is to be written, so that the start after that must not build on a sync that succeeds.
+#[test]
+fn a_sync_that_failed_in_one_start_is_not_believed_in_the_next() {
+    for seed in 0..60 {
+        let (disk, table) = (disk(seed), table(1));
+        let shard = block_on(open(&disk)).unwrap();
+        with_log(&shard, write(&shard, &table, &[1])).unwrap();
+        disk.inject(Fault::next(Operation::Sync, "/wal", FaultKind::Io));
+        let error = with_log(&shard, write(&shard, &table, &[2])).unwrap_err();
+        assert!(matches!(error, Error::LogFailed { .. }), "{error}");
+        drop(shard);
+        disk.kill();
+        let shard = block_on(open(&disk)).unwrap();
+        let seen = block_on(times(&shard, &table)).unwrap();
+        assert!(seen.contains(&1));
+        with_log(&shard, write(&shard, &table, &[3])).unwrap();
+        drop(shard);
+        disk.crash();
+        let shard = block_on(open(&disk)).unwrap();
+        let expected: BTreeSet<_> = seen.into_iter().chain([3]).collect();
+        assert_eq!(block_on(times(&shard, &table)).unwrap(), expected, "seed {seed}");
+    }
+}

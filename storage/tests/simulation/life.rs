@@ -1,0 +1,231 @@
+//! One life of a process: its shards are opened and checked, clients work, and it ends well or badly.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use fastrand::Rng;
+use futures_lite::future::{poll_fn, yield_now};
+use tidewire_storage::disk::sim::{Fault, FaultKind, FaultRates, Operation, SimDisk, SimEnd, SimTasks};
+use tidewire_storage::engine::Shard;
+use tidewire_storage::schema::TableId;
+use tidewire_storage::{Error, Result};
+
+use crate::data;
+use crate::model::Model;
+use crate::run::Tally;
+use crate::work::{Client, Expected, Home};
+
+/// More steps than any life needs that is not stuck in a loop.
+const STEPS_MAX: u64 = 3_000_000;
+
+type Shards = Vec<Rc<Shard<SimDisk>>>;
+
+/// What all lives of a run share.
+pub(crate) struct Run<'a> {
+    pub(crate) disk: SimDisk,
+    pub(crate) homes: Vec<Home>,
+    pub(crate) tally: &'a RefCell<Tally>,
+    /// Failures of the disk are part of this run.
+    pub(crate) faulty: bool,
+}
+
+/// Ends when as many tasks have ended as there were to be.
+struct Latch {
+    left: Cell<usize>,
+    waiter: RefCell<Option<Waker>>,
+}
+
+impl Latch {
+    fn ended(&self) {
+        self.left.set(self.left.get() - 1);
+        if let Some(waker) = self.waiter.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    async fn all_ended(&self) {
+        poll_fn(|context| match self.left.get() {
+            0 => Poll::Ready(()),
+            _ => {
+                *self.waiter.borrow_mut() = Some(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
+
+async fn open_all(run: &Run<'_>) -> Result<Shards> {
+    let mut shards = Vec::new();
+    for home in &run.homes {
+        let is_live = |table: TableId| home.live.borrow().contains(&table);
+        let (shard, _) = Shard::open(run.disk.clone(), &home.folder, home.config.clone(), &is_live).await?;
+        shards.push(shard);
+    }
+    Ok(shards)
+}
+
+impl Run<'_> {
+    /// The process ends where it is, and the machine perhaps with it.
+    fn die(&self, random: &mut Rng) {
+        if random.u8(0..3) == 0 {
+            self.disk.kill();
+            self.tally.borrow_mut().kills += 1;
+        } else {
+            self.disk.crash();
+            self.tally.borrow_mut().crashes += 1;
+        }
+    }
+
+    /// Opens the shards; some starts are cut short, some fail with the disk.
+    pub(crate) fn open(&self, random: &mut Rng) -> Shards {
+        for attempt in 0.. {
+            let mut expected = Expected::default();
+            let calm = attempt >= 3;
+            if self.faulty && !calm && random.bool() {
+                expected = self.trouble(random);
+            }
+            let steps = if !calm && random.u8(0..4) == 0 { random.u64(1..300) } else { STEPS_MAX };
+            let end = SimTasks::new(random.u64(..)).run(open_all(self), steps);
+            self.disk.heal();
+            match end {
+                SimEnd::Done(Ok(shards)) => return shards,
+                SimEnd::Done(Err(error)) => expected.check(&error),
+                SimEnd::Steps => assert!(steps < STEPS_MAX, "a start that does not end"),
+                SimEnd::Stuck => panic!("a start that waits for nothing"),
+            }
+            self.tally.borrow_mut().failed_starts += 1;
+            self.die(random);
+        }
+        unreachable!("a start that nothing disturbs fails on an error above")
+    }
+
+    /// Failures of the disk from now on.
+    fn trouble(&self, random: &mut Rng) -> Expected {
+        match random.u8(0..3) {
+            0 => {
+                let rates = [20, 100, 500];
+                let mut rate = || if random.bool() { rates[random.usize(0..3)] } else { 0 };
+                let rates = FaultRates { read: rate(), write: rate(), sync: rate(), names: rate(), flipped_bit: 0 };
+                self.disk.set_rates(rates);
+            }
+            1 => {
+                let operations = [
+                    Operation::Create,
+                    Operation::Write,
+                    Operation::Sync,
+                    Operation::Rename,
+                    Operation::SyncDir,
+                    Operation::Read,
+                    Operation::Remove,
+                    Operation::Allocate,
+                ];
+                let parts = ["/wal", "/segments", "/series", "MANIFEST", "/"];
+                self.disk.inject(Fault {
+                    operation: operations[random.usize(0..operations.len())],
+                    path_part: parts[random.usize(0..parts.len())].to_owned(),
+                    kind: FaultKind::Io,
+                    after: random.u32(0..20),
+                    times: [1, 2, u32::MAX][random.usize(0..3)],
+                });
+            }
+            _ => {
+                self.disk.set_rates(FaultRates { flipped_bit: 100, ..FaultRates::default() });
+                return Expected { flipped_bits: true, ..Expected::default() };
+            }
+        }
+        Expected { io_errors: true, ..Expected::default() }
+    }
+
+    /// Every shard holds what it must, and nothing is left lying about.
+    pub(crate) fn check(&self, shards: &Shards, random: &mut Rng) {
+        let all = async {
+            for (shard, home) in shards.iter().zip(&self.homes) {
+                let tables = home.tables.borrow().clone();
+                let mut found = Model::new();
+                for table in &tables {
+                    let scan = shard.scan(data::everything(table), u64::MAX).unwrap();
+                    found.append(&mut data::rows(shard, scan).await.unwrap());
+                }
+                home.history.borrow_mut().recovered(shard.lsn(), found);
+                let in_segments = |path: &&std::path::PathBuf| path.starts_with(home.folder.join("segments"));
+                let files = self.disk.paths().iter().filter(in_segments).count() as u64;
+                assert_eq!(files, shard.stats().segments, "files in the folder of segments, and live segments");
+            }
+        };
+        assert_eq!(SimTasks::new(random.u64(..)).run(all, STEPS_MAX), SimEnd::Done(()));
+        self.tally.borrow_mut().recoveries += 1;
+    }
+
+    /// Clients work, until they are done or the process dies.
+    pub(crate) fn live(&self, shards: &Shards, random: &mut Rng) {
+        let expected = match self.faulty && random.bool() {
+            true => self.trouble(random),
+            false => Expected::default(),
+        };
+        let dies = random.u8(0..4) > 0;
+        let steps = if dies { [300, 2000, 10_000][random.usize(0..3)] } else { STEPS_MAX };
+        let steps = if dies { random.u64(1..steps) } else { steps };
+        let clients = random.usize(1..4);
+        let latch = Latch { left: Cell::new(clients * shards.len()), waiter: RefCell::default() };
+        let mut tasks = SimTasks::new(random.u64(..));
+        for (shard, home) in shards.iter().zip(&self.homes) {
+            tasks.spawn(async {
+                if let Err(error) = shard.run_wal().await {
+                    expected.check(&error);
+                }
+            });
+            tasks.spawn(async {
+                while let Err(error) = shard.run_flush().await {
+                    expected.check(&error);
+                    for _ in 0..50 {
+                        yield_now().await;
+                    }
+                }
+            });
+            for _ in 0..clients {
+                let (seed, operations) = (random.u64(..), random.usize(1..40));
+                let latch = &latch;
+                tasks.spawn(async move {
+                    let random = Rng::with_seed(seed);
+                    let mut client = Client { shard, home, random, expected, tally: self.tally };
+                    client.work(operations).await;
+                    latch.ended();
+                });
+            }
+        }
+        let end = tasks.run(latch.all_ended(), steps);
+        assert_ne!(end, SimEnd::Stuck, "everybody waits, and nobody will wake them");
+        if end == SimEnd::Steps {
+            assert!(dies || expected.io_errors, "a life that does not end");
+        }
+        if end == SimEnd::Done(()) && random.bool() {
+            self.close(shards, &mut tasks, expected);
+        }
+        drop(tasks);
+        self.disk.heal();
+        if random.u8(0..5) > 0 {
+            self.die(random);
+        } else {
+            // Another process opens the files while this one still has its handles: it must be no different.
+            self.disk.kill();
+        }
+    }
+
+    /// An orderly end: all that was appended is there at the next start.
+    fn close(&self, shards: &Shards, tasks: &mut SimTasks<'_>, expected: Expected) {
+        let close = async {
+            for (shard, home) in shards.iter().zip(&self.homes) {
+                match shard.close().await {
+                    Ok(()) => home.history.borrow_mut().acknowledge(shard.lsn()),
+                    Err(error) => expected.check(&error),
+                }
+                let refused = shard.append(&Default::default(), &home.tables.borrow()[0]);
+                assert!(matches!(refused, Err(Error::Closed | Error::LogFailed { .. })));
+            }
+        };
+        assert_eq!(tasks.run(close, STEPS_MAX), SimEnd::Done(()), "closing ends");
+        self.tally.borrow_mut().closed += 1;
+    }
+}

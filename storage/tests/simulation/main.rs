@@ -1,0 +1,74 @@
+//! Shards on a simulated disk against a map: random writes, schema changes, flushes, failures of the disk, deaths of
+//! the process and losses of power, with every task of several shards in one thread under one seed.
+//!
+//! What is checked after each recovery, and by scans all the while:
+//!
+//! 1. Every acknowledged batch is there with its last values; so is what an earlier recovery has shown.
+//! 2. The rows are those of the map after some record of the log, not older than the last acknowledged one: a batch
+//!    that nobody was told about is there whole or not at all, and never without the ones before it. Only a batch
+//!    larger than a quarter of a log file may be there in part: its first rows, in pieces.
+//! 3. Files that nothing names are gone.
+//!
+//! `TIDEWIRE_SEED=n` runs one seed. The long run is
+//! `TIDEWIRE_SEEDS=10000 cargo test -p tidewire-storage --release -- --ignored soak`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first surprise")]
+
+mod cases;
+mod data;
+mod life;
+mod model;
+mod run;
+mod work;
+
+/// Seeds of the ordinary tests: enough to meet every kind of failure, and done in seconds without optimisation.
+const SEEDS: std::ops::Range<u64> = 0..14;
+
+/// Seeds of the long run, where `TIDEWIRE_SEEDS` does not say how many.
+const SOAK_SEEDS: u64 = 10_000;
+
+/// A number from the environment.
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Runs one seed; a failure names it.
+fn check(seed: u64) -> run::Tally {
+    match std::panic::catch_unwind(|| run::run(seed)) {
+        Ok(tally) => tally,
+        Err(_) => panic!("the simulation failed; to replay: TIDEWIRE_SEED={seed} (and the command of this test)"),
+    }
+}
+
+#[test]
+fn shards_are_maps_that_survive() {
+    let mut tally = run::Tally::default();
+    match variable("TIDEWIRE_SEED") {
+        Some(seed) => tally.add(&check(seed)),
+        None => {
+            SEEDS.for_each(|seed| tally.add(&check(seed)));
+            tally.check_variety();
+        }
+    }
+}
+
+#[test]
+#[ignore = "runs for minutes: cargo test -p tidewire-storage --release -- --ignored soak"]
+#[expect(clippy::print_stdout, reason = "whoever runs it wants to see how far it is")]
+fn soak() {
+    if let Some(seed) = variable("TIDEWIRE_SEED") {
+        println!("{:?}", check(seed));
+        return;
+    }
+    let seeds = variable("TIDEWIRE_SEEDS").unwrap_or(SOAK_SEEDS);
+    let first = variable("TIDEWIRE_FIRST_SEED").unwrap_or(1000);
+    let started = std::time::Instant::now();
+    let mut tally = run::Tally::default();
+    for done in 1..=seeds {
+        tally.add(&check(first + done - 1));
+        if done % (seeds / 20).max(1) == 0 {
+            println!("{done} of {seeds} seeds, {:.0} s: {tally:?}", started.elapsed().as_secs_f64());
+        }
+    }
+    tally.check_variety();
+}

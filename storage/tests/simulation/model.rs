@@ -1,0 +1,127 @@
+//! What a shard must hold: a map, and how it came to be record after record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidewire_storage::wal::Lsn;
+
+/// One value, comparable bit by bit.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Cell {
+    Int(i64),
+    UInt(u64),
+    Float(u64),
+    Bool(bool),
+    Text(String),
+}
+
+/// Table, series (its tags as text), time.
+pub(crate) type Key = (u32, String, i64);
+/// Fields by column.
+pub(crate) type Row = BTreeMap<u16, Cell>;
+/// All rows of a shard.
+pub(crate) type Model = BTreeMap<Key, Row>;
+
+/// What one operation does to the map. A further kind of operation is one more variant.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    /// Rows written, in the batch's order.
+    Rows(Vec<(Key, Row)>),
+}
+
+impl Change {
+    fn apply(&self, model: &mut Model) {
+        match self {
+            Self::Rows(rows) => rows.iter().for_each(|row| write(model, row)),
+        }
+    }
+}
+
+fn write(model: &mut Model, (key, fields): &(Key, Row)) {
+    let row = model.entry(key.clone()).or_default();
+    row.extend(fields.iter().map(|(column, cell)| (*column, cell.clone())));
+}
+
+/// A change and the log records that hold it: those after `before`, up to `last`.
+#[derive(Debug)]
+struct Entry {
+    before: Lsn,
+    last: Lsn,
+    change: Change,
+}
+
+/// The map, and what it was after each record that is not acknowledged.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// After the last acknowledged change.
+    base: Model,
+    acknowledged: Lsn,
+    entries: Vec<Entry>,
+    current: Model,
+}
+
+impl History {
+    /// The rows of one table now.
+    pub(crate) fn table(&self, table: u32) -> Model {
+        self.current.iter().filter(|(key, _)| key.0 == table).map(|(key, row)| (key.clone(), row.clone())).collect()
+    }
+
+    /// A change was made and logged in the records after `before` up to `last`.
+    pub(crate) fn push(&mut self, before: Lsn, last: Lsn, change: Change) {
+        change.apply(&mut self.current);
+        self.entries.push(Entry { before, last, change });
+    }
+
+    /// Everything up to `lsn` must survive from now on.
+    pub(crate) fn acknowledge(&mut self, lsn: Lsn) {
+        self.acknowledged = self.acknowledged.max(lsn);
+        let settled = self.entries.partition_point(|entry| entry.last <= self.acknowledged);
+        for entry in self.entries.drain(..settled) {
+            entry.change.apply(&mut self.base);
+        }
+    }
+
+    /// A table is gone, whatever becomes of the log.
+    pub(crate) fn forget_table(&mut self, table: u32) {
+        self.base.retain(|key, _| key.0 != table);
+        self.current.retain(|key, _| key.0 != table);
+        for entry in &mut self.entries {
+            let Change::Rows(rows) = &mut entry.change;
+            rows.retain(|(key, _)| key.0 != table);
+        }
+    }
+
+    /// A recovery has found `found`, and its last record is `lsn`: that is what survives from now on.
+    pub(crate) fn recovered(&mut self, lsn: Lsn, found: Model) {
+        assert!(lsn >= self.acknowledged, "{lsn:?} came back of at least {:?}", self.acknowledged);
+        let mut expected = std::mem::take(&mut self.base);
+        for entry in self.entries.drain(..) {
+            if entry.last <= lsn {
+                entry.change.apply(&mut expected);
+            } else if entry.before < lsn {
+                let Change::Rows(rows) = &entry.change;
+                for row in rows {
+                    if found == expected {
+                        break;
+                    }
+                    write(&mut expected, row);
+                }
+            }
+        }
+        same(&found, &expected, &format!("after a recovery at {lsn:?}"));
+        self.acknowledged = lsn;
+        self.current = found.clone();
+        self.base = found;
+    }
+}
+
+/// Equality with a message that one can read.
+pub(crate) fn same(found: &Model, expected: &Model, what: &str) {
+    if found == expected {
+        return;
+    }
+    let keys: BTreeSet<&Key> = found.keys().chain(expected.keys()).collect();
+    let differing: Vec<_> = keys.into_iter().filter(|key| found.get(*key) != expected.get(*key)).collect();
+    let first = differing[0];
+    let (is, wanted) = (found.get(first), expected.get(first));
+    panic!("{what}: {} rows differ, the first is {first:?}: {is:?} instead of {wanted:?}", differing.len());
+}

@@ -1,0 +1,127 @@
+//! One seed: some shards on one disk, over several lives.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use fastrand::Rng;
+use futures_lite::future::block_on;
+use tidewire_storage::disk::Disk;
+use tidewire_storage::disk::sim::{SimCounts, SimDisk};
+use tidewire_storage::engine::ShardConfig;
+use tidewire_storage::wal::WalSync;
+
+use crate::data;
+use crate::life::Run;
+use crate::model::History;
+use crate::work::Home;
+
+/// What has happened in one run or more.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) batches: u64,
+    pub(crate) large_batches: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) refused: u64,
+    pub(crate) flushes: u64,
+    pub(crate) scans: u64,
+    pub(crate) tables_dropped: u64,
+    pub(crate) kills: u64,
+    pub(crate) crashes: u64,
+    pub(crate) closed: u64,
+    pub(crate) failed_starts: u64,
+    pub(crate) recoveries: u64,
+    pub(crate) torn_writes: u64,
+    pub(crate) lost_writes: u64,
+    pub(crate) lost_names: u64,
+    pub(crate) io_errors: u64,
+    pub(crate) flipped_bits: u64,
+}
+
+impl Tally {
+    fn numbers(&mut self) -> [&mut u64; 17] {
+        [
+            &mut self.batches,
+            &mut self.large_batches,
+            &mut self.acknowledged,
+            &mut self.refused,
+            &mut self.flushes,
+            &mut self.scans,
+            &mut self.tables_dropped,
+            &mut self.kills,
+            &mut self.crashes,
+            &mut self.closed,
+            &mut self.failed_starts,
+            &mut self.recoveries,
+            &mut self.torn_writes,
+            &mut self.lost_writes,
+            &mut self.lost_names,
+            &mut self.io_errors,
+            &mut self.flipped_bits,
+        ]
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        let mut other = *other;
+        for (sum, number) in self.numbers().into_iter().zip(other.numbers()) {
+            *sum += *number;
+        }
+    }
+
+    fn add_disk(&mut self, counts: &SimCounts) {
+        self.torn_writes += counts.torn_writes;
+        self.lost_writes += counts.lost_writes;
+        self.lost_names += counts.lost_names;
+        self.io_errors += counts.io_errors;
+        self.flipped_bits += counts.flipped_bits;
+    }
+
+    /// A simulation in which something never happens does not test it.
+    pub(crate) fn check_variety(mut self) {
+        let text = format!("{self:?}");
+        assert!(self.numbers().into_iter().all(|number| *number > 0), "{text}");
+    }
+}
+
+/// Runs one seed, and panics where a shard does not do what it promises.
+pub(crate) fn run(seed: u64) -> Tally {
+    let mut random = Rng::with_seed(seed);
+    let disk = SimDisk::new(random.u64(..));
+    block_on(async {
+        disk.create_dir(Path::new("/data")).await.unwrap();
+        disk.sync_dir(Path::new("/")).await.unwrap();
+    });
+    disk.set_delays([0, 1, 6][random.usize(0..3)]);
+    let homes = (0..random.u32(1..4)).map(|number| home(&mut random, number)).collect();
+    let tally = RefCell::new(Tally::default());
+    let run = Run { disk, homes, tally: &tally, faulty: random.bool() };
+    for _ in 0..random.usize(2..7) {
+        let shards = run.open(&mut random);
+        run.check(&shards, &mut random);
+        run.live(&shards, &mut random);
+    }
+    let shards = run.open(&mut random);
+    run.check(&shards, &mut random);
+    tally.borrow_mut().add_disk(&run.disk.counts());
+    tally.into_inner()
+}
+
+fn home(random: &mut Rng, number: u32) -> Home {
+    let config = ShardConfig {
+        wal_sync: [WalSync::Always, WalSync::Always, WalSync::Interval, WalSync::Off][random.usize(0..4)],
+        wal_file_bytes: [64 << 10, 128 << 10][random.usize(0..2)],
+        flush_bytes: [2 << 10, 16 << 10, 64 << 10][random.usize(0..3)],
+        memtable_bytes_max: [32 << 10, 1 << 20][random.usize(0..2)],
+        cache_bytes_max: [0, 1 << 20][random.usize(0..2)],
+        ..ShardConfig::new(number)
+    };
+    let tables: Vec<_> = (0..2).map(|id| data::new_table(random, id)).collect();
+    Home {
+        folder: Path::new("/data").join(format!("shard-{number}")),
+        config,
+        live: RefCell::new(tables.iter().map(|table| table.id).collect::<BTreeSet<_>>()),
+        tables: RefCell::new(tables),
+        next_table: Cell::new(2),
+        history: RefCell::new(History::default()),
+    }
+}

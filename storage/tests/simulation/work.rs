@@ -1,0 +1,205 @@
+//! What clients of a shard do: one random operation after the other. A further kind of operation is one more variant
+//! of [`Operation`], with its weight and, where it changes rows, a variant of [`Change`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use fastrand::Rng;
+use futures_lite::future::yield_now;
+use tidewire_storage::disk::sim::SimDisk;
+use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::schema::{TableId, TableSchema};
+use tidewire_storage::wal::{Lsn, WalSync};
+use tidewire_storage::{Error, Result};
+
+use crate::data;
+use crate::model::{Change, History, same};
+use crate::run::Tally;
+
+/// One shard over all its lives: where it is, its part of the catalog, and what it must hold.
+pub(crate) struct Home {
+    pub(crate) folder: PathBuf,
+    pub(crate) config: ShardConfig,
+    pub(crate) tables: RefCell<Vec<TableSchema>>,
+    pub(crate) live: RefCell<BTreeSet<TableId>>,
+    pub(crate) next_table: Cell<u32>,
+    pub(crate) history: RefCell<History>,
+}
+
+/// What may go wrong now, so that errors of these kinds are no failures of the test.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Expected {
+    pub(crate) io_errors: bool,
+    pub(crate) flipped_bits: bool,
+    pub(crate) no_space: bool,
+}
+
+impl Expected {
+    /// Panics at an error that nothing excuses.
+    pub(crate) fn check(&self, error: &Error) {
+        let excused = match error {
+            Error::Overloaded { .. } => true,
+            Error::LogFailed { .. } => self.io_errors || self.no_space,
+            Error::Corrupt { .. } => self.flipped_bits,
+            error if error.is_no_space() => self.no_space,
+            Error::Io { .. } => self.io_errors,
+            _ => false,
+        };
+        assert!(excused, "{error} ({self:?})");
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Operation {
+    /// Writes a batch, and mostly waits until it is durable.
+    Append,
+    /// Writes a batch that takes several log records.
+    AppendLarge,
+    AddColumn,
+    Flush,
+    SyncLog,
+    ScanAll,
+    ScanPart,
+    ReplaceTable,
+}
+
+/// How often each comes.
+const WEIGHTS: [(Operation, u32); 8] = [
+    (Operation::Append, 60),
+    (Operation::AppendLarge, 1),
+    (Operation::AddColumn, 4),
+    (Operation::Flush, 4),
+    (Operation::SyncLog, 4),
+    (Operation::ScanAll, 6),
+    (Operation::ScanPart, 8),
+    (Operation::ReplaceTable, 1),
+];
+
+/// One client.
+pub(crate) struct Client<'a> {
+    pub(crate) shard: &'a Shard<SimDisk>,
+    pub(crate) home: &'a Home,
+    pub(crate) random: Rng,
+    pub(crate) expected: Expected,
+    pub(crate) tally: &'a RefCell<Tally>,
+}
+
+impl Client<'_> {
+    /// Does so many operations.
+    pub(crate) async fn work(&mut self, operations: usize) {
+        for _ in 0..operations {
+            if let Err(error) = self.one().await {
+                self.expected.check(&error);
+                self.count(|tally| tally.refused += 1);
+                // Who is refused waits a little.
+                for _ in 0..self.random.u32(0..20) {
+                    yield_now().await;
+                }
+            }
+        }
+    }
+
+    async fn one(&mut self) -> Result<()> {
+        let total = WEIGHTS.iter().map(|(_, weight)| weight).sum();
+        let mut die = self.random.u32(0..total);
+        let chosen = WEIGHTS.iter().find(|(_, weight)| {
+            let hit = die < *weight;
+            die = die.wrapping_sub(*weight);
+            hit
+        });
+        match chosen.map_or(Operation::Append, |(operation, _)| *operation) {
+            Operation::Append => self.append(40).await,
+            Operation::AppendLarge => self.append(4000).await,
+            Operation::AddColumn => {
+                let table = self.random.usize(0..self.home.tables.borrow().len());
+                data::add_column(&mut self.random, &mut self.home.tables.borrow_mut()[table]);
+                Ok(())
+            }
+            Operation::Flush => {
+                let lsn = self.shard.lsn();
+                self.shard.flush().await?;
+                self.count(|tally| tally.flushes += 1);
+                self.home.history.borrow_mut().acknowledge(lsn);
+                Ok(())
+            }
+            Operation::SyncLog => {
+                let lsn = self.shard.lsn();
+                self.shard.sync_wal().await?;
+                self.home.history.borrow_mut().acknowledge(lsn);
+                Ok(())
+            }
+            Operation::ScanAll => {
+                let table = self.table();
+                self.scan(data::everything(&table)).await
+            }
+            Operation::ScanPart => {
+                let table = self.table();
+                let request = data::part(&mut self.random, &table);
+                self.scan(request).await
+            }
+            Operation::ReplaceTable => self.replace_table().await,
+        }
+    }
+
+    /// Any table.
+    fn table(&mut self) -> TableSchema {
+        let tables = self.home.tables.borrow();
+        tables[self.random.usize(0..tables.len())].clone()
+    }
+
+    async fn append(&mut self, rows_max: usize) -> Result<()> {
+        let table = self.table();
+        let (batch, rows) = data::batch(&mut self.random, &table, self.shard, rows_max);
+        let before = self.shard.lsn();
+        let appended = self.shard.append(&batch, &table)?;
+        self.count(|tally| {
+            tally.batches += 1;
+            tally.large_batches += u64::from(appended.lsn.0 > before.0 + 1);
+        });
+        self.home.history.borrow_mut().push(before, appended.lsn, Change::Rows(rows));
+        if self.random.u8(0..4) > 0 {
+            self.durable(appended.lsn).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits, and from then on the record must survive if that is what the shard has promised.
+    async fn durable(&mut self, lsn: Lsn) -> Result<()> {
+        self.shard.durable(lsn).await?;
+        if self.home.config.wal_sync == WalSync::Always {
+            self.home.history.borrow_mut().acknowledge(lsn);
+            self.count(|tally| tally.acknowledged += 1);
+        }
+        Ok(())
+    }
+
+    /// A scan sees what the map held when it was made.
+    async fn scan(&mut self, request: tidewire_storage::scan::ScanRequest) -> Result<()> {
+        let scan = self.shard.scan(request.clone(), u64::MAX)?;
+        let table = self.home.history.borrow().table(request.table.0);
+        let expected = data::expected(self.shard, &request, &table);
+        let found = data::rows(self.shard, scan).await?;
+        same(&found, &expected, &format!("a scan of {request:?}"));
+        self.count(|tally| tally.scans += 1);
+        Ok(())
+    }
+
+    /// Drops a table, as the catalog and then the shard do, and makes another.
+    async fn replace_table(&mut self) -> Result<()> {
+        let id = self.home.next_table.get();
+        self.home.next_table.set(id + 1);
+        let position = self.random.usize(0..self.home.tables.borrow().len());
+        let new = data::new_table(&mut self.random, id);
+        self.home.live.borrow_mut().insert(new.id);
+        let old = std::mem::replace(&mut self.home.tables.borrow_mut()[position], new);
+        self.home.live.borrow_mut().remove(&old.id);
+        self.home.history.borrow_mut().forget_table(old.id.0);
+        self.count(|tally| tally.tables_dropped += 1);
+        self.shard.drop_table(old.id).await
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Tally)) {
+        change(&mut self.tally.borrow_mut());
+    }
+}
