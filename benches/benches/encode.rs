@@ -9,40 +9,19 @@ use arrow_array::{Array, ArrayRef, DictionaryArray, Float64Array, Int64Array, Re
 use arrow_array::{TimestampNanosecondArray, UInt32Array};
 use arrow_schema::{Field, Schema};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use tidewire_benches::devops::{FIELDS, TAGS};
 use tidewire_protocol::encode::{Encoder, Format};
 
 const ROWS: usize = 8_192;
-const TAGS: [(&str, usize); 10] = [
-    ("hostname", 4_000),
-    ("region", 9),
-    ("datacenter", 30),
-    ("rack", 100),
-    ("os", 3),
-    ("arch", 2),
-    ("team", 4),
-    ("service", 20),
-    ("service_version", 2),
-    ("service_environment", 3),
-];
-const FIELDS: [&str; 10] = [
-    "usage_user",
-    "usage_system",
-    "usage_idle",
-    "usage_nice",
-    "usage_iowait",
-    "usage_irq",
-    "usage_softirq",
-    "usage_steal",
-    "usage_guest",
-    "usage_guest_nice",
-];
+/// Distinct values of each tag.
+const DISTINCT: [usize; TAGS.len()] = [4_000, 9, 30, 100, 3, 2, 4, 20, 2, 3];
 
 fn batch(field: impl Fn(&mut fastrand::Rng) -> ArrayRef) -> RecordBatch {
     let mut random = fastrand::Rng::with_seed(1);
     let start = 1_451_606_400_000_000_000;
     let time: TimestampNanosecondArray = (0..ROWS as i64).map(|row| Some(start + row / 40 * 10_000_000_000)).collect();
     let mut columns: Vec<(&str, ArrayRef)> = vec![("time", Arc::new(time))];
-    for (name, distinct) in TAGS {
+    for (name, distinct) in TAGS.into_iter().zip(DISTINCT) {
         let values: StringArray = (0..distinct).map(|value| Some(format!("{name}_{value}"))).collect();
         let keys: UInt32Array = (0..ROWS).map(|_| Some(random.u32(0..distinct as u32))).collect();
         columns.push((name, Arc::new(DictionaryArray::new(keys, Arc::new(values)))));

@@ -18,6 +18,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_lite::future::{block_on, or};
+use tidewire_benches::devops::{FIELDS, TAGS};
 use tidewire_sql::exec::{FinalRun, FragmentRun, QueryContext};
 use tidewire_sql::{Session, Statement, cut, prepare};
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, NewSeries, Values, WriteBatch};
@@ -27,31 +28,6 @@ use tidewire_storage::schema::{
     Catalog, ColumnId, ColumnKind, ColumnSchema, Database, DatabaseOptions, FieldType, TableId, TableSchema, TimeUnit,
 };
 use tidewire_storage::wal::WalSync;
-
-const TAGS: [&str; 10] = [
-    "hostname",
-    "region",
-    "datacenter",
-    "rack",
-    "os",
-    "arch",
-    "team",
-    "service",
-    "service_version",
-    "service_environment",
-];
-const FIELDS: [&str; 10] = [
-    "usage_user",
-    "usage_system",
-    "usage_idle",
-    "usage_nice",
-    "usage_iowait",
-    "usage_irq",
-    "usage_softirq",
-    "usage_steal",
-    "usage_guest",
-    "usage_guest_nice",
-];
 
 /// 2016-01-01T00:00:00Z, where TSBS begins.
 const START_NS: i64 = 1_451_606_400_000_000_000;

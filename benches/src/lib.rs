@@ -1,3 +1,4 @@
 //! Inputs that several benchmarks share. The benchmarks are in `benches/`, one file a room.
 
+pub mod devops;
 pub mod lines;

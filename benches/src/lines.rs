@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::devops::FIELDS;
+
 /// What the field values of [`text`] look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -40,18 +42,6 @@ const REGIONS: [&str; 9] = [
     "ap-southeast-2",
     "ap-northeast-1",
     "sa-east-1",
-];
-const FIELDS: [&str; 10] = [
-    "usage_user",
-    "usage_system",
-    "usage_idle",
-    "usage_nice",
-    "usage_iowait",
-    "usage_irq",
-    "usage_softirq",
-    "usage_steal",
-    "usage_guest",
-    "usage_guest_nice",
 ];
 /// The first timestamp, in nanoseconds, and the step between rounds: ten seconds, as TSBS has it.
 const START_NS: u64 = 1_451_606_400_000_000_000;

@@ -20,4 +20,4 @@ pub mod time;
 
 pub use error::{Position, SqlError};
 pub use fragment::cut;
-pub use statement::{Query, Session, Statement, prepare};
+pub use statement::{Definition, Query, Session, Statement, prepare};

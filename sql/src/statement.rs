@@ -61,20 +61,29 @@ pub enum Statement {
         /// The plan after each rule; empty without VERBOSE.
         steps: Vec<PlanStep>,
     },
+    /// CREATE or DROP.
+    Define(Definition),
+    /// INSERT … VALUES.
+    Insert(Insert),
+}
+
+/// A change of the catalog that a statement asks for. Names are as written, after folding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Definition {
     /// CREATE DATABASE.
     CreateDatabase {
         /// Name.
         name: String,
-        /// IF NOT EXISTS.
+        /// IF NOT EXISTS: a database that exists is no error.
         if_not_exists: bool,
-        /// WITH ….
+        /// WITH …; does not touch a database that exists.
         options: DatabaseOptions,
     },
     /// DROP DATABASE.
     DropDatabase {
         /// Name.
         name: String,
-        /// IF EXISTS.
+        /// IF EXISTS: a missing database is no error.
         if_exists: bool,
     },
     /// CREATE TABLE.
@@ -83,7 +92,7 @@ pub enum Statement {
         database: String,
         /// Name.
         name: String,
-        /// IF NOT EXISTS.
+        /// IF NOT EXISTS: a table that exists is no error and is not changed.
         if_not_exists: bool,
         /// Tags as declared, then fields as declared; names are distinct and none is `time`.
         columns: Vec<(String, ColumnKind)>,
@@ -94,11 +103,9 @@ pub enum Statement {
         database: String,
         /// Name.
         name: String,
-        /// IF EXISTS.
+        /// IF EXISTS: a missing table is no error.
         if_exists: bool,
     },
-    /// INSERT … VALUES.
-    Insert(Insert),
 }
 
 /// Rows to write, by column. All vectors have one entry a row; every row has at least one field.

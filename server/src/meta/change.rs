@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tidewire_sql::Definition;
 use tidewire_storage::schema::{
     Catalog, ColumnId, ColumnKind, ColumnSchema, Database, DatabaseOptions, FieldType, TableId, TableSchema,
 };
@@ -20,42 +21,8 @@ pub const DEFAULT_DATABASE: &str = "public";
 /// What a statement or a write wants of the catalog.
 #[derive(Debug, Clone)]
 pub enum SchemaChange {
-    /// `CREATE DATABASE`.
-    CreateDatabase {
-        /// Name as written.
-        name: String,
-        /// An existing database is no error.
-        if_not_exists: bool,
-        /// Options; they do not touch a database that exists.
-        options: DatabaseOptions,
-    },
-    /// `DROP DATABASE`.
-    DropDatabase {
-        /// Name as written.
-        name: String,
-        /// A missing database is no error.
-        if_exists: bool,
-    },
-    /// `CREATE TABLE`.
-    CreateTable {
-        /// Database.
-        database: String,
-        /// Name as written.
-        name: String,
-        /// An existing table is no error and is not changed.
-        if_not_exists: bool,
-        /// Columns in display order, tags first.
-        columns: Vec<(String, ColumnKind)>,
-    },
-    /// `DROP TABLE`.
-    DropTable {
-        /// Database.
-        database: String,
-        /// Name as written.
-        name: String,
-        /// A missing table is no error.
-        if_exists: bool,
-    },
+    /// CREATE or DROP.
+    Define(Definition),
     /// A write needs these columns: the table is made if it is missing, missing columns are added at the end.
     EnsureColumns {
         /// Database.
@@ -171,7 +138,14 @@ pub fn initial() -> Catalog {
 /// Applies `change` to `catalog`.
 pub fn apply(catalog: &Catalog, change: &SchemaChange) -> Result<Applied, SchemaError> {
     match change {
-        SchemaChange::CreateDatabase { name, if_not_exists, options } => {
+        SchemaChange::Define(definition) => define(catalog, definition),
+        SchemaChange::EnsureColumns { database, table, columns } => ensure_columns(catalog, database, table, columns),
+    }
+}
+
+fn define(catalog: &Catalog, definition: &Definition) -> Result<Applied, SchemaError> {
+    match definition {
+        Definition::CreateDatabase { name, if_not_exists, options } => {
             if catalog.databases.contains_key(name.as_str()) {
                 return if *if_not_exists {
                     Ok(Applied::default())
@@ -184,7 +158,7 @@ pub fn apply(catalog: &Catalog, change: &SchemaChange) -> Result<Applied, Schema
             next.databases.insert(name.as_str().into(), Arc::new(new_database(name, options.clone())));
             Ok(Applied { catalog: Some(next), dropped: Vec::new() })
         }
-        SchemaChange::DropDatabase { name, if_exists } => {
+        Definition::DropDatabase { name, if_exists } => {
             let Some(database) = catalog.databases.get(name.as_str()) else {
                 return if *if_exists {
                     Ok(Applied::default())
@@ -197,7 +171,7 @@ pub fn apply(catalog: &Catalog, change: &SchemaChange) -> Result<Applied, Schema
             next.databases.remove(name.as_str());
             Ok(Applied { catalog: Some(next), dropped })
         }
-        SchemaChange::CreateTable { database, name, if_not_exists, columns } => {
+        Definition::CreateTable { database, name, if_not_exists, columns } => {
             let existing = find_database(catalog, database)?;
             if existing.tables.contains_key(name.as_str()) {
                 return if *if_not_exists {
@@ -212,7 +186,7 @@ pub fn apply(catalog: &Catalog, change: &SchemaChange) -> Result<Applied, Schema
             put_table(&mut next, existing, table);
             Ok(Applied { catalog: Some(next), dropped: Vec::new() })
         }
-        SchemaChange::DropTable { database, name, if_exists } => {
+        Definition::DropTable { database, name, if_exists } => {
             let existing = match find_database(catalog, database) {
                 Err(_) if *if_exists => return Ok(Applied::default()),
                 other => other?,
@@ -227,41 +201,47 @@ pub fn apply(catalog: &Catalog, change: &SchemaChange) -> Result<Applied, Schema
             next.databases.insert(changed.name.clone(), Arc::new(changed));
             Ok(Applied { catalog: Some(next), dropped: vec![table.id] })
         }
-        SchemaChange::EnsureColumns { database, table, columns } => {
-            let existing = find_database(catalog, database)?;
-            let found = existing.tables.get(table.as_str());
-            let mut missing = Vec::new();
-            for (name, kind) in columns {
-                match found.and_then(|t| t.column(name)) {
-                    None => missing.push((name.clone(), *kind)),
-                    Some(column) if column.kind == *kind => {}
-                    Some(column) => {
-                        return Err(SchemaError::ColumnConflict {
-                            table: table.clone(),
-                            column: name.clone(),
-                            wanted: *kind,
-                            found: column.kind,
-                        });
-                    }
-                }
+    }
+}
+
+fn ensure_columns(
+    catalog: &Catalog,
+    database: &str,
+    table: &str,
+    columns: &[(String, ColumnKind)],
+) -> Result<Applied, SchemaError> {
+    let existing = find_database(catalog, database)?;
+    let found = existing.tables.get(table);
+    let mut missing = Vec::new();
+    for (name, kind) in columns {
+        match found.and_then(|t| t.column(name)) {
+            None => missing.push((name.clone(), *kind)),
+            Some(column) if column.kind == *kind => {}
+            Some(column) => {
+                return Err(SchemaError::ColumnConflict {
+                    table: table.to_owned(),
+                    column: name.clone(),
+                    wanted: *kind,
+                    found: column.kind,
+                });
             }
-            if missing.is_empty() && found.is_some() {
-                return Ok(Applied::default());
-            }
-            missing.sort_by(|(a, a_kind), (b, b_kind)| {
-                let tag_first = |kind: &ColumnKind| !matches!(kind, ColumnKind::Tag);
-                (tag_first(a_kind), a).cmp(&(tag_first(b_kind), b))
-            });
-            let mut next = successor(catalog);
-            let base = match found {
-                Some(found) => TableSchema::clone(found),
-                None => new_table(&mut next, existing, table)?,
-            };
-            let changed = with_columns(base, &missing)?;
-            put_table(&mut next, existing, changed);
-            Ok(Applied { catalog: Some(next), dropped: Vec::new() })
         }
     }
+    if missing.is_empty() && found.is_some() {
+        return Ok(Applied::default());
+    }
+    missing.sort_by(|(a, a_kind), (b, b_kind)| {
+        let tag_first = |kind: &ColumnKind| !matches!(kind, ColumnKind::Tag);
+        (tag_first(a_kind), a).cmp(&(tag_first(b_kind), b))
+    });
+    let mut next = successor(catalog);
+    let base = match found {
+        Some(found) => TableSchema::clone(found),
+        None => new_table(&mut next, existing, table)?,
+    };
+    let changed = with_columns(base, &missing)?;
+    put_table(&mut next, existing, changed);
+    Ok(Applied { catalog: Some(next), dropped: Vec::new() })
 }
 
 fn successor(catalog: &Catalog) -> Catalog {
@@ -375,7 +355,11 @@ mod tests {
 
     #[test]
     fn a_table_made_again_gets_another_id() {
-        let drop = SchemaChange::DropTable { database: "public".into(), name: "cpu".into(), if_exists: false };
+        let drop = SchemaChange::Define(Definition::DropTable {
+            database: "public".into(),
+            name: "cpu".into(),
+            if_exists: false,
+        });
         let first = apply(&initial(), &ensure(&[("v", INT)])).unwrap().catalog.unwrap();
         let id = first.table("public", "cpu").unwrap().id;
         let dropped = apply(&first, &drop).unwrap();
@@ -388,15 +372,17 @@ mod tests {
 
     #[test]
     fn databases_come_and_go() {
-        let create = |if_not_exists| SchemaChange::CreateDatabase {
-            name: "d".into(),
-            if_not_exists,
-            options: DatabaseOptions::default(),
+        let create = |if_not_exists| {
+            SchemaChange::Define(Definition::CreateDatabase {
+                name: "d".into(),
+                if_not_exists,
+                options: DatabaseOptions::default(),
+            })
         };
         let catalog = apply(&initial(), &create(false)).unwrap().catalog.unwrap();
         assert_eq!(apply(&catalog, &create(false)).unwrap_err(), SchemaError::DatabaseExists("d".into()));
         assert!(apply(&catalog, &create(true)).unwrap().catalog.is_none());
-        let drop = |if_exists| SchemaChange::DropDatabase { name: "d".into(), if_exists };
+        let drop = |if_exists| SchemaChange::Define(Definition::DropDatabase { name: "d".into(), if_exists });
         let gone = apply(&catalog, &drop(false)).unwrap().catalog.unwrap();
         assert_eq!(apply(&gone, &drop(false)).unwrap_err(), SchemaError::DatabaseNotFound("d".into()));
         assert!(apply(&gone, &drop(true)).unwrap().catalog.is_none());

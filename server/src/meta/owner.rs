@@ -117,6 +117,7 @@ mod tests {
     use super::*;
     use crate::meta::change::initial;
     use futures_lite::future::{block_on, zip};
+    use tidewire_sql::Definition;
     use tidewire_storage::schema::DatabaseOptions;
 
     struct Host {
@@ -135,11 +136,11 @@ mod tests {
     }
 
     fn create(name: &str) -> SchemaChange {
-        SchemaChange::CreateDatabase {
+        SchemaChange::Define(Definition::CreateDatabase {
             name: name.to_owned(),
             if_not_exists: false,
             options: DatabaseOptions::default(),
-        }
+        })
     }
 
     #[test]

@@ -125,17 +125,10 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
             let outcome = rows.rows(&batch).await;
             rows.end(outcome).await
         }
-        Statement::CreateDatabase { name, if_not_exists, options } => {
-            change(router, SchemaChange::CreateDatabase { name, if_not_exists, options }, reply, format).await
-        }
-        Statement::DropDatabase { name, if_exists } => {
-            change(router, SchemaChange::DropDatabase { name, if_exists }, reply, format).await
-        }
-        Statement::CreateTable { database, name, if_not_exists, columns } => {
-            change(router, SchemaChange::CreateTable { database, name, if_not_exists, columns }, reply, format).await
-        }
-        Statement::DropTable { database, name, if_exists } => {
-            change(router, SchemaChange::DropTable { database, name, if_exists }, reply, format).await
+        Statement::Define(definition) => {
+            hub.change(SchemaChange::Define(definition)).await.map_err(|refusal| failure::cnos_schema(&refusal))?;
+            send_nothing(reply, format);
+            Ok(())
         }
     }
 }
@@ -195,12 +188,6 @@ async fn explained(
     }
     explain(query, steps, Some(&physical), metrics.as_ref())
         .map_err(|e| failure::cnos(500, "010002", &format!("Arrow: {e}")))
-}
-
-async fn change(router: &Router, change: SchemaChange, reply: &mut Reply, format: Format) -> Result<(), Failure> {
-    router.hub.change(change).await.map_err(|refusal| failure::cnos_schema(&refusal))?;
-    send_nothing(reply, format);
-    Ok(())
 }
 
 /// Counts the rows of a query that is only explained.

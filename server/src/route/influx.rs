@@ -3,6 +3,7 @@
 use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail, Value};
 use tidewire_protocol::http::{Head, Method, Query, ResponseHead};
 use tidewire_protocol::line::Dialect;
+use tidewire_sql::Definition;
 use tidewire_sql::influxql::{self, Statement};
 use tidewire_storage::schema::DatabaseOptions;
 
@@ -164,7 +165,7 @@ async fn run(
     body: &mut Vec<u8>,
 ) -> Result<(), String> {
     let hub = &router.hub;
-    let change = match statement {
+    let definition = match statement {
         Statement::ShowDatabases => {
             let catalog = hub.catalog();
             writer.series(body, "databases", &[], &["name"]);
@@ -174,14 +175,12 @@ async fn run(
             writer.end_series(body, false);
             return Ok(());
         }
-        Statement::CreateDatabase { name } => SchemaChange::CreateDatabase {
-            name: name.clone(),
-            if_not_exists: true,
-            options: DatabaseOptions::default(),
-        },
-        Statement::DropDatabase { name } => SchemaChange::DropDatabase { name: name.clone(), if_exists: true },
+        Statement::CreateDatabase { name } => {
+            Definition::CreateDatabase { name: name.clone(), if_not_exists: true, options: DatabaseOptions::default() }
+        }
+        Statement::DropDatabase { name } => Definition::DropDatabase { name: name.clone(), if_exists: true },
     };
-    hub.change(change).await.map(drop).map_err(|refusal| refusal.to_string())
+    hub.change(SchemaChange::Define(definition)).await.map(drop).map_err(|refusal| refusal.to_string())
 }
 
 #[cfg(test)]

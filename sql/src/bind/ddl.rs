@@ -7,7 +7,7 @@ use super::show::sql_name;
 use super::{Binder, SYSTEM_SCHEMAS};
 use crate::error::SqlError;
 use crate::parse::{ColumnDefinition, ColumnType, fold};
-use crate::statement::Statement;
+use crate::statement::Definition;
 
 /// The database that every data directory has.
 const DEFAULT_DATABASE: &str = "public";
@@ -16,20 +16,20 @@ pub(super) fn create_database(
     name: &Ident,
     if_not_exists: bool,
     options: DatabaseOptions,
-) -> Result<Statement, SqlError> {
+) -> Result<Definition, SqlError> {
     let name = fold(name);
     if SYSTEM_SCHEMAS.contains(&name.as_str()) {
         return Err(SqlError::database_exists(&name));
     }
-    Ok(Statement::CreateDatabase { name, if_not_exists, options })
+    Ok(Definition::CreateDatabase { name, if_not_exists, options })
 }
 
-pub(super) fn drop_database(name: &Ident, if_exists: bool) -> Result<Statement, SqlError> {
+pub(super) fn drop_database(name: &Ident, if_exists: bool) -> Result<Definition, SqlError> {
     let name = fold(name);
     if name == DEFAULT_DATABASE || SYSTEM_SCHEMAS.contains(&name.as_str()) {
         return Err(SqlError::new("010065", format!("Database {name:?} forbid drop")));
     }
-    Ok(Statement::DropDatabase { name, if_exists })
+    Ok(Definition::DropDatabase { name, if_exists })
 }
 
 impl Binder<'_> {
@@ -42,9 +42,9 @@ impl Binder<'_> {
         Ok((database, table))
     }
 
-    pub(super) fn drop_table(&self, name: &ObjectName, if_exists: bool) -> Result<Statement, SqlError> {
+    pub(super) fn drop_table(&self, name: &ObjectName, if_exists: bool) -> Result<Definition, SqlError> {
         let (database, name) = self.target(name)?;
-        Ok(Statement::DropTable { database, name, if_exists })
+        Ok(Definition::DropTable { database, name, if_exists })
     }
 
     pub(super) fn create_table(
@@ -53,7 +53,7 @@ impl Binder<'_> {
         if_not_exists: bool,
         columns: &[ColumnDefinition],
         tags: &[Ident],
-    ) -> Result<Statement, SqlError> {
+    ) -> Result<Definition, SqlError> {
         let (database, name) = self.target(name)?;
         let twice = |column: &str| {
             let table = format!("{}.{database}.{name}", self.session.tenant);
@@ -78,7 +78,7 @@ impl Binder<'_> {
                 return Err(twice(column));
             }
         }
-        Ok(Statement::CreateTable { database, name, if_not_exists, columns: all })
+        Ok(Definition::CreateTable { database, name, if_not_exists, columns: all })
     }
 }
 

@@ -53,12 +53,14 @@ pub(crate) fn bind(parsed: Parsed, catalog: &Catalog, session: &Session) -> Resu
         Parsed::ShowTables { database } => return binder.show_tables(database.as_ref()).map(Bound::Query),
         Parsed::DescribeDatabase(name) => return binder.describe_database(&name).map(Bound::Query),
         Parsed::DescribeTable(name) => return binder.describe_table(&name).map(Bound::Query),
-        Parsed::CreateDatabase { name, if_not_exists, options } => ddl::create_database(&name, if_not_exists, options)?,
-        Parsed::DropDatabase { name, if_exists } => ddl::drop_database(&name, if_exists)?,
-        Parsed::CreateTable { name, if_not_exists, columns, tags } => {
-            binder.create_table(&name, if_not_exists, &columns, &tags)?
+        Parsed::CreateDatabase { name, if_not_exists, options } => {
+            Statement::Define(ddl::create_database(&name, if_not_exists, options)?)
         }
-        Parsed::DropTable { name, if_exists } => binder.drop_table(&name, if_exists)?,
+        Parsed::DropDatabase { name, if_exists } => Statement::Define(ddl::drop_database(&name, if_exists)?),
+        Parsed::CreateTable { name, if_not_exists, columns, tags } => {
+            Statement::Define(binder.create_table(&name, if_not_exists, &columns, &tags)?)
+        }
+        Parsed::DropTable { name, if_exists } => Statement::Define(binder.drop_table(&name, if_exists)?),
         Parsed::Insert { table, columns, source } => binder.insert(&table, &columns, &source)?,
     };
     Ok(Bound::Statement(statement))

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tidewire_sql::Statement;
 use tidewire_sql::expr::Scalar;
 use tidewire_sql::plan::Plan;
 use tidewire_sql::statement::FieldValues;
+use tidewire_sql::{Definition, Statement};
 use tidewire_storage::schema::{ColumnId, ColumnKind, DatabaseOptions, FieldType, TimeUnit};
 
 use crate::prepared;
@@ -40,7 +40,9 @@ fn blank_texts_are_empty() {
 #[test]
 fn databases_are_created_with_options() {
     let options = |text: &str| match prepared(text) {
-        Ok(Statement::CreateDatabase { name, if_not_exists, options }) => (name, if_not_exists, options),
+        Ok(Statement::Define(Definition::CreateDatabase { name, if_not_exists, options })) => {
+            (name, if_not_exists, options)
+        }
         other => panic!("{text}: {other:?}"),
     };
     let default = DatabaseOptions::default();
@@ -60,7 +62,8 @@ fn databases_are_created_with_options() {
 fn tables_are_created_tags_first() {
     let text = "CREATE TABLE IF NOT EXISTS slow.Air (visibility DOUBLE, N bigint unsigned codec(delta), ok BOOLEAN, \
                 \"Note\" STRING CODEC(ZSTD), i bigint, TAGS(station, \"Dc\"))";
-    let Ok(Statement::CreateTable { database, name, if_not_exists, columns }) = prepared(text) else {
+    let Ok(Statement::Define(Definition::CreateTable { database, name, if_not_exists, columns })) = prepared(text)
+    else {
         panic!("CREATE TABLE is not understood");
     };
     assert_eq!((database.as_str(), name.as_str(), if_not_exists), ("slow", "air", true));
@@ -81,10 +84,10 @@ fn tables_are_created_tags_first() {
 #[test]
 fn drops_name_their_target() {
     assert!(
-        matches!(prepared("drop database d"), Ok(Statement::DropDatabase { name, if_exists: false }) if name == "d")
+        matches!(prepared("drop database d"), Ok(Statement::Define(Definition::DropDatabase { name, if_exists: false })) if name == "d")
     );
     assert!(matches!(prepared("drop table if exists slow.\"P\""),
-        Ok(Statement::DropTable { database, name, if_exists: true }) if database == "slow" && name == "P"));
+        Ok(Statement::Define(Definition::DropTable { database, name, if_exists: true })) if database == "slow" && name == "P"));
 }
 
 #[test]

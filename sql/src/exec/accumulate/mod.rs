@@ -16,10 +16,10 @@ mod average;
 mod count;
 mod distinct;
 mod endpoint;
-mod extreme;
+mod fold;
 mod kernel;
 mod seen;
-mod sum;
+mod text_extreme;
 
 use arrow_array::ArrayRef;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
@@ -30,8 +30,8 @@ use self::average::Average;
 use self::count::Count;
 pub(crate) use self::distinct::Distinct;
 use self::endpoint::{Endpoint, TextEndpoint};
-use self::extreme::{Extreme, TextExtreme};
-use self::sum::Sum;
+use self::fold::{Extreme, Fold, Sum};
+use self::text_extreme::TextExtreme;
 use super::error::{ExecError, Result};
 use crate::expr::AggregateFunction;
 
@@ -116,17 +116,17 @@ pub(crate) fn accumulator(function: AggregateFunction, result: &DataType) -> Res
         F::CountRows | F::Count => Box::new(Count::new(result.clone())),
         F::Avg => Box::new(Average::default()),
         F::Sum => match lane_of(result)?.0 {
-            LaneKind::Int => Box::new(Sum::<Int64Type>::new(result.clone())),
-            LaneKind::UInt => Box::new(Sum::<UInt64Type>::new(result.clone())),
-            LaneKind::Float => Box::new(Sum::<Float64Type>::new(result.clone())),
+            LaneKind::Int => Box::new(Fold::<Int64Type, _>::new(Sum, result.clone())),
+            LaneKind::UInt => Box::new(Fold::<UInt64Type, _>::new(Sum, result.clone())),
+            LaneKind::Float => Box::new(Fold::<Float64Type, _>::new(Sum, result.clone())),
             LaneKind::Text => return Err(ExecError::NotImplemented("sum of text".into())),
         },
         F::Min | F::Max => {
             let greatest = function == F::Max;
             match lane_of(result)?.0 {
-                LaneKind::Int => Box::new(Extreme::<Int64Type>::new(greatest, result.clone())),
-                LaneKind::UInt => Box::new(Extreme::<UInt64Type>::new(greatest, result.clone())),
-                LaneKind::Float => Box::new(Extreme::<Float64Type>::new(greatest, result.clone())),
+                LaneKind::Int => Box::new(Fold::<Int64Type, _>::new(Extreme { greatest }, result.clone())),
+                LaneKind::UInt => Box::new(Fold::<UInt64Type, _>::new(Extreme { greatest }, result.clone())),
+                LaneKind::Float => Box::new(Fold::<Float64Type, _>::new(Extreme { greatest }, result.clone())),
                 LaneKind::Text => Box::new(TextExtreme::new(greatest)),
             }
         }
