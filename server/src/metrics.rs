@@ -29,6 +29,11 @@ impl Counter {
         self.0.set(self.0.get().wrapping_add(count));
     }
 
+    /// Takes over a total that is counted elsewhere; never goes back.
+    pub fn advance_to(&self, total: u64) {
+        self.0.set(self.0.get().max(total));
+    }
+
     /// The count.
     pub fn get(&self) -> u64 {
         self.0.get()

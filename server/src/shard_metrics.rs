@@ -5,17 +5,27 @@ use std::rc::Rc;
 use tidewire_storage::engine::ShardStats;
 
 use crate::admission::Admission;
-use crate::metrics::{Gauge, Registry};
+use crate::metrics::{Counter, Gauge, Registry};
 
 /// What is shown of a shard: name, help, and where the value comes from.
 type Shown = (&'static str, &'static str, fn(&ShardStats) -> u64);
 
-const SHOWN: [Shown; 24] = [
-    ("tidewire_shard_rows_appended", "Rows taken since the start.", |s| s.rows_appended),
-    ("tidewire_shard_batches_appended", "Batches taken since the start.", |s| s.batches_appended),
-    ("tidewire_wal_bytes", "Bytes written to the log since the start.", |s| s.wal_bytes),
-    ("tidewire_wal_commits", "Writes to the log since the start; each covers a group of batches.", |s| s.wal_commits),
-    ("tidewire_wal_syncs", "Syncs of the log since the start.", |s| s.wal_syncs),
+/// Totals since the shard was opened.
+const COUNTERS: [Shown; 10] = [
+    ("tidewire_shard_rows_appended_total", "Rows taken.", |s| s.rows_appended),
+    ("tidewire_shard_batches_appended_total", "Batches taken.", |s| s.batches_appended),
+    ("tidewire_wal_written_bytes_total", "Bytes written to the log.", |s| s.wal_bytes),
+    ("tidewire_wal_commits_total", "Writes to the log; each covers a group of batches.", |s| s.wal_commits),
+    ("tidewire_wal_syncs_total", "Syncs of the log.", |s| s.wal_syncs),
+    ("tidewire_flushes_total", "Flushes done.", |s| s.flushes),
+    ("tidewire_flush_failures_total", "Flushes that failed.", |s| s.flush_failures),
+    ("tidewire_flushed_rows_total", "Rows written to segments.", |s| s.rows_flushed),
+    ("tidewire_cache_hits_total", "Reads answered by the block cache.", |s| s.cache.hits),
+    ("tidewire_cache_misses_total", "Reads that went to the disk.", |s| s.cache.misses),
+];
+
+/// What is held at the moment.
+const GAUGES: [Shown; 14] = [
     ("tidewire_wal_files", "Files of the log.", |s| s.wal_files),
     ("tidewire_wal_failed", "1 when the log has failed and the shard refuses writes.", |s| u64::from(s.wal_failed)),
     ("tidewire_wal_pending_bytes", "Log records not yet written.", |s| s.memory.wal_pending),
@@ -23,9 +33,6 @@ const SHOWN: [Shown; 24] = [
     ("tidewire_memtable_active_bytes", "Memory of rows that take appends.", |s| s.memory.active),
     ("tidewire_memtable_flushing_bytes", "Memory of rows on their way into segments.", |s| s.memory.flushing),
     ("tidewire_memtable_idle_bytes", "Memory reserved for rows to come.", |s| s.memory.idle),
-    ("tidewire_flushes", "Flushes done since the start.", |s| s.flushes),
-    ("tidewire_flush_failures", "Flushes that failed since the start.", |s| s.flush_failures),
-    ("tidewire_rows_flushed", "Rows written to segments since the start.", |s| s.rows_flushed),
     ("tidewire_segments", "Live segments.", |s| s.segments),
     ("tidewire_segment_bytes", "Bytes of live segments.", |s| s.segment_bytes),
     ("tidewire_segment_rows", "Rows of live segments.", |s| s.segment_rows),
@@ -33,17 +40,16 @@ const SHOWN: [Shown; 24] = [
     ("tidewire_series_index_bytes", "Memory of series and their tags.", |s| s.memory.index),
     ("tidewire_tables", "Tables with rows or series.", |s| s.tables),
     ("tidewire_cache_bytes", "Blocks of segments kept in memory.", |s| s.cache.bytes),
-    ("tidewire_cache_hits", "Reads answered by the block cache since the start.", |s| s.cache.hits),
-    ("tidewire_cache_misses", "Reads that went to the disk since the start.", |s| s.cache.misses),
 ];
 
 /// The metrics of one shard.
 #[derive(Debug)]
 pub(crate) struct ShardMetrics {
+    counters: Vec<Rc<Counter>>,
     gauges: Vec<Rc<Gauge>>,
     granted: Rc<Gauge>,
     credits_max: Rc<Gauge>,
-    refused: Rc<Gauge>,
+    refused: Rc<Counter>,
 }
 
 impl ShardMetrics {
@@ -51,23 +57,28 @@ impl ShardMetrics {
     pub(crate) fn new(shard: u32, registry: &Registry) -> Self {
         let label = shard.to_string();
         let gauge = |name, help| registry.gauge(name, help, &[("shard", &label)]);
+        let counter = |name, help| registry.counter(name, help, &[("shard", &label)]);
         Self {
-            gauges: SHOWN.iter().map(|(name, help, _)| gauge(name, help)).collect(),
+            counters: COUNTERS.iter().map(|(name, help, _)| counter(name, help)).collect(),
+            gauges: GAUGES.iter().map(|(name, help, _)| gauge(name, help)).collect(),
             granted: gauge("tidewire_credits_granted_bytes", "Rows granted to requests and not yet durable."),
             credits_max: gauge("tidewire_credits_max_bytes", "Bound of granted rows and memtables together."),
-            refused: gauge("tidewire_credits_refused", "Requests refused for want of credits since the start."),
+            refused: counter("tidewire_credits_refused_total", "Requests refused for want of credits."),
         }
     }
 
     /// Fills in the values of this moment.
     pub(crate) fn update(&self, shard: u32, stats: &ShardStats, admission: &Admission) {
         let set = |gauge: &Gauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        for (gauge, (.., value)) in self.gauges.iter().zip(&SHOWN) {
+        for (counter, (.., total)) in self.counters.iter().zip(&COUNTERS) {
+            counter.advance_to(total(stats));
+        }
+        for (gauge, (.., value)) in self.gauges.iter().zip(&GAUGES) {
             set(gauge, value(stats));
         }
         let (granted, _, refused) = admission.counters(shard);
         set(&self.granted, granted);
         set(&self.credits_max, admission.bounds().held_bytes_max);
-        set(&self.refused, refused);
+        self.refused.advance_to(refused);
     }
 }

@@ -3,5 +3,6 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod common;
+mod metrics;
 mod restart;
 mod seeds;

@@ -1,0 +1,240 @@
+//! `/metrics` is Prometheus text, by the rules that `promtool check metrics` and Prometheus' own parser hold to.
+
+use std::collections::BTreeMap;
+
+use crate::common::Server;
+
+/// A family of samples as the text tells it.
+#[derive(Debug, Default)]
+struct Family {
+    help: Option<String>,
+    kind: Option<String>,
+    samples: Vec<Sample>,
+}
+
+#[derive(Debug)]
+struct Sample {
+    name: String,
+    labels: Vec<(String, String)>,
+    value: f64,
+}
+
+impl Sample {
+    /// The labels without `le`, which tells the buckets of one histogram apart.
+    fn series(&self) -> String {
+        format!("{:?}", self.labels.iter().filter(|(name, _)| name != "le").collect::<Vec<_>>())
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let first_fits = text.starts_with(|c: char| c.is_ascii_lowercase());
+    first_fits && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// `name{label="value",…} number`
+fn sample(line: &str) -> Result<Sample, String> {
+    let (series, value) = line.rsplit_once(' ').ok_or("no value")?;
+    let (name, labels) = match series.split_once('{') {
+        Some((name, labels)) => (name, labels.strip_suffix('}').ok_or("labels do not end")?),
+        None => (series, ""),
+    };
+    let mut found = Vec::new();
+    let mut rest = labels;
+    while !rest.is_empty() {
+        let (label, after) = rest.split_once("=\"").ok_or("a label without a value")?;
+        let mut end = None;
+        let mut escaped = false;
+        for (at, c) in after.char_indices() {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '"' => {
+                    end = Some(at);
+                    break;
+                }
+                _ => {}
+            }
+        }
+        let end = end.ok_or("a label's value does not end")?;
+        if !is_name(label) || found.iter().any(|(known, _)| known == label) {
+            return Err(format!("label {label:?}"));
+        }
+        found.push((label.to_owned(), after[..end].to_owned()));
+        rest = &after[end + 1..];
+        rest = rest.strip_prefix(',').unwrap_or(rest);
+    }
+    let value = value.parse().map_err(|_| format!("{value:?} is no number"))?;
+    Ok(Sample { name: name.to_owned(), labels: found, value })
+}
+
+/// The families of a text; refuses what Prometheus would not parse.
+fn parse(text: &str) -> Result<BTreeMap<String, Family>, String> {
+    if !text.ends_with('\n') {
+        return Err("the text does not end with a line's end".to_owned());
+    }
+    let mut families: BTreeMap<String, Family> = BTreeMap::new();
+    let mut current = String::new();
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').ok_or_else(|| format!("no help: {line}"))?;
+            if families.contains_key(name) {
+                return Err(format!("a second HELP, or samples before it: {line}"));
+            }
+            current = name.to_owned();
+            families.insert(current.clone(), Family { help: Some(help.to_owned()), ..Family::default() });
+            continue;
+        }
+        let family = families.get_mut(&current).ok_or_else(|| format!("before any HELP: {line}"))?;
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').ok_or_else(|| format!("no type: {line}"))?;
+            if name != current || family.kind.is_some() || !family.samples.is_empty() {
+                return Err(format!("a second TYPE, or one away from its HELP and samples: {line}"));
+            }
+            family.kind = Some(kind.to_owned());
+            continue;
+        }
+        let sample = sample(line).map_err(|reason| format!("{reason}: {line}"))?;
+        let part = sample.name.strip_prefix(current.as_str()).ok_or_else(|| format!("in another family: {line}"))?;
+        let parts: &[&str] = match family.kind.as_deref() {
+            Some("histogram") => &["_bucket", "_sum", "_count"],
+            Some("counter" | "gauge") => &[""],
+            other => return Err(format!("type {other:?}: {line}")),
+        };
+        if !parts.contains(&part) {
+            return Err(format!("no part of a {:?}: {line}", family.kind));
+        }
+        if family.samples.iter().any(|other| other.name == sample.name && other.labels == sample.labels) {
+            return Err(format!("the same series twice: {line}"));
+        }
+        family.samples.push(sample);
+    }
+    Ok(families)
+}
+
+/// What the conventions forbid in a family.
+fn faults(name: &str, family: &Family) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut fault = |told: &str| faults.push(format!("{name}: {told}"));
+    let kind = family.kind.as_deref().unwrap_or("");
+    if !is_name(name) {
+        fault("not a name of lower case letters, digits and underscores");
+    }
+    if family.help.as_deref().is_none_or(|help| help.trim().is_empty()) {
+        fault("no help");
+    }
+    if name.ends_with("_total") != (kind == "counter") {
+        fault("counters end in _total and nothing else does");
+    }
+    if ["_bucket", "_sum", "_count", "_info"].iter().any(|end| name.ends_with(end)) {
+        fault("a reserved end");
+    }
+    let units = ["_ms", "_us", "_ns", "_milliseconds", "_microseconds", "_minutes", "_kib", "_mib", "_percent"];
+    if units.iter().any(|unit| name.trim_end_matches("_total").ends_with(unit)) {
+        fault("not a base unit");
+    }
+    if name.split('_').any(|word| ["counter", "gauge", "histogram"].contains(&word)) {
+        fault("the type is in the name");
+    }
+    if family.samples.is_empty() {
+        fault("no samples");
+    }
+    if kind != "gauge" && family.samples.iter().any(|sample| sample.value < 0.0) {
+        fault("below zero");
+    }
+    if kind == "histogram" {
+        histogram_faults(&family.samples).into_iter().for_each(|told| fault(&told));
+    }
+    faults
+}
+
+fn histogram_faults(samples: &[Sample]) -> Vec<String> {
+    let mut by_series: BTreeMap<String, Vec<&Sample>> = BTreeMap::new();
+    for sample in samples {
+        by_series.entry(sample.series()).or_default().push(sample);
+    }
+    let mut faults = Vec::new();
+    for (series, samples) in by_series {
+        let one = |end: &str| {
+            let mut found = samples.iter().filter(|sample| sample.name.ends_with(end));
+            let first = found.next().map(|sample| sample.value);
+            first.filter(|_| found.next().is_none())
+        };
+        let bucket = |sample: &&&Sample| sample.name.ends_with("_bucket");
+        let bound = |sample: &&Sample| {
+            let (_, bound) = sample.labels.iter().find(|(label, _)| label == "le")?;
+            bound.parse::<f64>().ok().map(|bound| (bound, sample.value))
+        };
+        let Some(buckets) = samples.iter().filter(bucket).map(bound).collect::<Option<Vec<_>>>() else {
+            faults.push(format!("a bucket without a bound: {series}"));
+            continue;
+        };
+        if !buckets.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1) {
+            faults.push(format!("buckets are not cumulative: {series}"));
+        }
+        let all = buckets.last().filter(|(bound, _)| *bound == f64::INFINITY).map(|(_, count)| *count);
+        if all.is_none() || all != one("_count") || one("_sum").is_none() {
+            faults.push(format!("+Inf, _count and _sum do not agree: {series}"));
+        }
+    }
+    faults
+}
+
+fn scrape(server: &Server) -> BTreeMap<String, Family> {
+    let response = server.request("GET", "/metrics", &[], b"");
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    parse(&response.text()).expect("Prometheus text")
+}
+
+fn sum(families: &BTreeMap<String, Family>, name: &str) -> f64 {
+    families.get(name).expect(name).samples.iter().map(|sample| sample.value).sum()
+}
+
+#[test]
+fn the_text_keeps_to_the_conventions_and_tells_what_happened() {
+    let server = Server::start();
+    let lines: String = (0..1_000).map(|i| format!("m,host=h{} v={i}i {}\n", i % 50, i + 1)).collect();
+    assert_eq!(server.request("POST", "/api/v1/write", &[], lines.as_bytes()).status(), 200);
+    assert_eq!(server.request("POST", "/api/v1/write", &[], b"m v=").status(), 422);
+    assert_eq!(server.sql("public", "SELECT count(v) FROM m").status(), 200);
+
+    let families = scrape(&server);
+    let faults: Vec<_> = families.iter().flat_map(|(name, family)| faults(name, family)).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert_eq!(sum(&families, "tidewire_rows_written_total"), 1_000.0);
+    assert_eq!(sum(&families, "tidewire_shard_rows_appended_total"), 1_000.0);
+    assert_eq!(sum(&families, "tidewire_series"), 50.0);
+    assert_eq!(sum(&families, "tidewire_memtable_rows"), 1_000.0);
+    assert!(sum(&families, "tidewire_wal_syncs_total") >= 1.0);
+    assert_eq!(sum(&families, "tidewire_wal_failed"), 0.0);
+
+    // Counters do not go back, and a scrape counts itself.
+    let later = scrape(&server);
+    assert_eq!(families.keys().collect::<Vec<_>>(), later.keys().collect::<Vec<_>>());
+    for (name, family) in families.iter().filter(|(_, family)| family.kind.as_deref() == Some("counter")) {
+        assert!(sum(&later, name) >= family.samples.iter().map(|sample| sample.value).sum(), "{name}");
+    }
+    assert_eq!(sum(&later, "tidewire_http_requests_total"), sum(&families, "tidewire_http_requests_total") + 1.0);
+}
+
+#[test]
+fn the_check_sees_what_it_is_for() {
+    let refused = |text: &str| parse(text).unwrap_err();
+    assert!(refused("# HELP a A.\n# TYPE a gauge\na 1").starts_with("the text does not end"));
+    assert!(refused("# HELP a A.\n# TYPE a gauge\na 1\n# HELP a A.\n").starts_with("a second HELP"));
+    assert!(refused("# HELP a A.\n# TYPE a gauge\n# TYPE a gauge\n").starts_with("a second TYPE"));
+    assert!(refused("# HELP a A.\n# TYPE a gauge\nb 1\n").starts_with("in another family"));
+    assert!(refused("# HELP a A.\n# TYPE a gauge\na{x=\"1\"} 1\na{x=\"1\"} 2\n").starts_with("the same series"));
+    assert!(refused("# HELP a A.\n# TYPE a gauge\na{x=\"1} 1\n").starts_with("a label's value"));
+    let told = |text: &str| {
+        let families = parse(text).unwrap();
+        families.iter().flat_map(|(name, family)| faults(name, family)).collect::<Vec<_>>()
+    };
+    assert_eq!(told("# HELP a A.\n# TYPE a gauge\na{x=\"\\\"}\"} -1\n"), Vec::<String>::new());
+    assert_eq!(told("# HELP a A.\n# TYPE a counter\na 1\n"), ["a: counters end in _total and nothing else does"]);
+    assert_eq!(told("# HELP a_ms A.\n# TYPE a_ms gauge\na_ms 1\n"), ["a_ms: not a base unit"]);
+    let histogram = |buckets: &str| told(&format!("# HELP h H.\n# TYPE h histogram\n{buckets}h_sum 3\nh_count 2\n"));
+    assert!(histogram("h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\n").is_empty());
+    assert_eq!(histogram("h_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 2\n"), ["h: buckets are not cumulative: []"]);
+    assert_eq!(histogram("h_bucket{le=\"1\"} 2\n"), ["h: +Inf, _count and _sum do not agree: []"]);
+}
