@@ -7,10 +7,10 @@
 //! 3. An error, a final stage that has seen enough, or a client that went away cancels the fragments that still run.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use arrow_array::RecordBatch;
 use tidewire_sql::Query;
@@ -32,54 +32,81 @@ pub trait RowsOut {
     fn rows(&mut self, batch: &RecordBatch) -> impl Future<Output = Result<(), ExecError>>;
 }
 
-/// A fragment running on every shard; cancelled when dropped.
+/// The wait for a shard's credits, and the call that it ends with.
+type Starting<'a> = Pin<Box<dyn Future<Output = Call<Answer>> + 'a>>;
+
+/// A fragment on its way over all shards; cancelled when dropped.
+///
+/// Shards are asked one after the other as credits allow, while answers of those asked before are taken: a query that
+/// waits for credits does not keep those it has from coming back, so queries cannot wait for each other in a ring,
+/// however many shards a core has.
 struct Running<'a> {
     hub: &'a Rc<Hub>,
+    fragment: &'a Arc<Fragment>,
     context: QueryContext,
-    /// One a shard, in order.
-    calls: Vec<Call<Answer>>,
+    /// One a shard asked so far, in order; `None` once it has ended and its credits are back.
+    calls: Vec<Option<Call<Answer>>>,
+    /// The next shard's; `None` when all were asked.
+    starting: Option<Starting<'a>>,
     /// Where to look next, so that no shard is favoured.
     next: usize,
 }
 
 impl<'a> Running<'a> {
-    async fn start(hub: &'a Rc<Hub>, fragment: &Arc<Fragment>, context: &QueryContext) -> Self {
-        let mut running = Self { hub, context: context.clone(), calls: Vec::new(), next: 0 };
-        for shard in 0..hub.shard_count() {
-            let (fragment, context) = (fragment.clone(), context.clone());
-            // One credit more than partials, for the fragment's end.
-            let request = Request::RunFragment { shard, fragment, context };
-            let call = hub.call(hub.core_of(shard), PARTIALS_AHEAD_MAX + 1, request).await;
-            running.calls.push(call);
-        }
+    fn new(hub: &'a Rc<Hub>, fragment: &'a Arc<Fragment>, context: &QueryContext) -> Self {
+        let mut running = Self { hub, fragment, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
+        running.starting = running.ask(0);
         running
+    }
+
+    /// Begins to ask `shard`, if there is one of this number.
+    fn ask(&self, shard: u32) -> Option<Starting<'a>> {
+        let hub = self.hub;
+        if shard >= hub.shard_count() {
+            return None;
+        }
+        let request = Request::RunFragment { shard, fragment: self.fragment.clone(), context: self.context.clone() };
+        // One credit more than partials, for the fragment's end.
+        Some(Box::pin(hub.call(hub.core_of(shard), PARTIALS_AHEAD_MAX + 1, request)))
     }
 
     /// The next answer of any shard and the shard's number; `None` when all have ended.
     async fn next(&mut self) -> Option<(u32, Answer)> {
-        poll_fn(|context| {
-            let count = self.calls.len();
-            let mut ended = 0;
-            for offset in 0..count {
-                let shard = (self.next + offset) % count;
-                match pin!(self.calls[shard].next()).poll(context) {
-                    Poll::Ready(Some(answer)) => {
-                        self.next = shard + 1;
-                        return Poll::Ready(Some((shard as u32, answer)));
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<(u32, Answer)>> {
+        while let Some(starting) = &mut self.starting {
+            let Poll::Ready(call) = starting.as_mut().poll(context) else { break };
+            self.calls.push(Some(call));
+            self.starting = self.ask(self.calls.len() as u32);
+        }
+        let count = self.calls.len();
+        let mut is_waiting = self.starting.is_some();
+        for offset in 0..count {
+            let shard = (self.next + offset) % count;
+            let Some(call) = &mut self.calls[shard] else { continue };
+            let polled = pin!(call.next()).poll(context);
+            match polled {
+                Poll::Ready(Some(answer)) => {
+                    if matches!(answer, Answer::FragmentDone(_)) {
+                        self.calls[shard] = None;
                     }
-                    Poll::Ready(None) => ended += 1,
-                    Poll::Pending => {}
+                    self.next = shard + 1;
+                    return Poll::Ready(Some((shard as u32, answer)));
                 }
+                Poll::Ready(None) => self.calls[shard] = None,
+                Poll::Pending => is_waiting = true,
             }
-            if ended == count { Poll::Ready(None) } else { Poll::Pending }
-        })
-        .await
+        }
+        if is_waiting { Poll::Pending } else { Poll::Ready(None) }
     }
 
     /// Lets a shard send one more partial.
     fn grant(&self, shard: u32) {
-        let call = &self.calls[shard as usize];
-        if !call.is_complete() {
+        if let Some(call) = &self.calls[shard as usize]
+            && !call.is_complete()
+        {
             self.hub.post(self.hub.core_of(shard), Message::Grant { id: call.id() });
         }
     }
@@ -87,9 +114,13 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        for (shard, call) in self.calls.iter().enumerate().filter(|(_, call)| !call.is_complete()) {
-            self.context.cancel();
-            self.hub.post(self.hub.core_of(shard as u32), Message::Cancel { id: call.id() });
+        for (shard, call) in self.calls.iter().enumerate() {
+            if let Some(call) = call
+                && !call.is_complete()
+            {
+                self.context.cancel();
+                self.hub.post(self.hub.core_of(shard as u32), Message::Cancel { id: call.id() });
+            }
         }
     }
 }
@@ -105,7 +136,7 @@ pub async fn run<O: RowsOut>(
     let mut last = FinalRun::new(&distributed.final_stage, context.clone())?;
     let mut shards = Vec::new();
     if let Some(fragment) = &distributed.fragment {
-        let mut running = Running::start(hub, fragment, &context).await;
+        let mut running = Running::new(hub, fragment, &context);
         while let Some((shard, answer)) = running.next().await {
             match answer {
                 Answer::Partial(batch) => {

@@ -1,5 +1,6 @@
 //! The last step of every write: credits from all owner shards, rows to all of them, durable in all of them.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -24,8 +25,7 @@ pub struct ShardRows {
 /// Writes all of `rows` or, when a shard has no credit, none of them. Returns for each element the ids of its new
 /// series. The batches' memory is recycled.
 pub async fn commit(hub: &Rc<Hub>, rows: Vec<ShardRows>) -> Result<Vec<Vec<SeriesId>>, WriteError> {
-    let wanted: Vec<(u32, u64)> = rows.iter().map(|r| (r.shard, r.batch.bytes() as u64)).collect();
-    let grant = match hub.admission.take(wanted) {
+    let grant = match hub.admission.take(wanted(&rows)) {
         Ok(grant) => grant,
         Err(refusal) => {
             hub.recycle(rows.into_iter().map(|r| r.batch));
@@ -53,5 +53,41 @@ pub async fn commit(hub: &Rc<Hub>, rows: Vec<ShardRows>) -> Result<Vec<Vec<Serie
     match failure {
         None => Ok(new_series),
         Some(error) => Err(WriteError::Storage(error)),
+    }
+}
+
+/// Bytes by shard, each shard once: rows of several tables for one shard are still one request to that shard, which
+/// may be the only one it has.
+fn wanted(rows: &[ShardRows]) -> Vec<(u32, u64)> {
+    let mut wanted: BTreeMap<u32, u64> = BTreeMap::new();
+    for ShardRows { shard, batch, .. } in rows {
+        *wanted.entry(*shard).or_default() += batch.bytes() as u64;
+    }
+    wanted.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewire_storage::schema::{TableId, TimeUnit};
+
+    use super::*;
+
+    #[test]
+    fn a_shard_is_asked_once_for_all_tables_of_a_request() {
+        let rows = |shard, table, count: i64| ShardRows {
+            shard,
+            batch: WriteBatch { time: (0..count).collect(), series: vec![0; count as usize], ..WriteBatch::default() },
+            table: Arc::new(TableSchema {
+                id: TableId(table),
+                name: "t".into(),
+                columns: Vec::new(),
+                time_unit: TimeUnit::Nanosecond,
+                partition_length: 1,
+                next_column: 0,
+            }),
+        };
+        let parts = [rows(1, 1, 10), rows(0, 1, 20), rows(1, 2, 30)];
+        let bytes = |part: usize| parts[part].batch.bytes() as u64;
+        assert_eq!(wanted(&parts), [(0, bytes(1)), (1, bytes(0) + bytes(2))]);
     }
 }

@@ -11,12 +11,15 @@ use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
 use super::batch::{BatchBuilder, FinishedBatch};
 use super::cache::{Layout, Slots};
 use super::route;
-use crate::meta::SchemaChange;
 use crate::meta::change::{conflict_text, kind_name};
+use crate::meta::{SchemaChange, SchemaError};
 
 /// Lines whose refusal is told to an InfluxDB client word for word; the rest are counted. The reply stays small
 /// however many lines are bad.
 const REFUSALS_TOLD_MAX: usize = 100;
+
+/// Bytes of them, for lines may be as long as a body. A line that ends beyond is cut, and told of as the last.
+const REFUSALS_TOLD_BYTES_MAX: usize = 256 << 10;
 
 /// What a request has collected so far. Lives across the parser's pauses.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct Collected {
     pub dropped_reason: Option<String>,
     /// The change the catalog needs before parsing can go on.
     pub wanted: Option<SchemaChange>,
+    /// Why the catalog refused what the line at which the parser paused needs.
+    pub line_refusal: Option<SchemaError>,
     /// Set when the request as a whole is refused.
     pub refusal: Option<Refused>,
     recycled: Vec<WriteBatch>,
@@ -64,6 +69,7 @@ impl Collected {
             dropped: 0,
             dropped_reason: None,
             wanted: None,
+            line_refusal: None,
             refusal: None,
             recycled,
         }
@@ -162,6 +168,17 @@ impl RequestSink<'_> {
         })
     }
 
+    /// The refusal of the line that is being asked about, if the catalog has refused it.
+    fn refused(&mut self) -> Result<(), Halt> {
+        match self.collected.line_refusal.take() {
+            None => Ok(()),
+            Some(SchemaError::ColumnConflict { table, column, wanted, found }) => {
+                Err(self.conflict(&table, &column, wanted, found))
+            }
+            Some(other) => Err(Halt::Reject(other.to_string())),
+        }
+    }
+
     fn want(&mut self, table: &str, columns: Vec<(String, ColumnKind)>) -> Halt {
         self.collected.wanted =
             Some(SchemaChange::EnsureColumns { database: self.database.to_owned(), table: table.to_owned(), columns });
@@ -179,6 +196,7 @@ impl RequestSink<'_> {
 
 impl RowSink for RequestSink<'_> {
     fn series(&mut self, series: &SeriesText<'_>) -> Result<SeriesSlot, Halt> {
+        self.refused()?;
         let measurement: &str = &series.measurement;
         let table = self.slots.table_index(measurement);
         self.refresh(table);
@@ -205,6 +223,7 @@ impl RowSink for RequestSink<'_> {
     }
 
     fn layout(&mut self, series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
+        self.refused()?;
         let table = self.slots.series(series.0).table;
         self.refresh(table);
         let entry = &self.slots.tables[table as usize];
@@ -276,7 +295,7 @@ impl RowSink for RequestSink<'_> {
             }
             (Dialect::Cnos, _) => {
                 let (code, message) = error.cnos();
-                collected.refusal = Some(Refused::Syntax { code, message });
+                collected.refusal = Some(Refused::Syntax { code, message: cut(message, REFUSALS_TOLD_BYTES_MAX) });
                 Flow::Stop
             }
             (Dialect::Influx, LineReason::Refused(reason)) => {
@@ -286,13 +305,21 @@ impl RowSink for RequestSink<'_> {
             }
             (Dialect::Influx, _) => {
                 collected.unparsed_lines += 1;
-                if collected.unparsed.len() < REFUSALS_TOLD_MAX {
-                    collected.unparsed.push(error.influx());
+                let told_bytes: usize = collected.unparsed.iter().map(String::len).sum();
+                let room = REFUSALS_TOLD_BYTES_MAX.saturating_sub(told_bytes);
+                if collected.unparsed.len() < REFUSALS_TOLD_MAX && room > 0 {
+                    collected.unparsed.push(cut(error.influx(), room));
                 }
                 Flow::Continue
             }
         }
     }
+}
+
+/// At most `bytes_max` bytes of `text`, whole characters of it.
+fn cut(mut text: String, bytes_max: usize) -> String {
+    text.truncate(text.floor_char_boundary(bytes_max));
+    text
 }
 
 #[cold]

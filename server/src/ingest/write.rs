@@ -191,7 +191,11 @@ impl Writing<'_> {
             {
                 // The caches may hold a series whose tags never became columns.
                 self.hub.forget_cache(self.request.database);
-                return Err(refusal.into());
+                match refusal {
+                    SchemaError::DatabaseNotFound(_) | SchemaError::NotSaved(_) => return Err(refusal.into()),
+                    // The line's fault: the parser meets it again and gets this answer, the others go on.
+                    fault => self.collected.line_refusal = Some(fault),
+                }
             }
         }
     }

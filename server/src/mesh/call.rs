@@ -2,7 +2,8 @@
 //!
 //! A call is opened with its [`Permit`], its [`CallId`] travels in the request and comes back in each answer. The
 //! permit is held until the last answer is in, also when the asking task has gone: the answers still on their way
-//! need the room it guarantees.
+//! need the room it guarantees. And no longer, also when nobody has taken the answer yet: so a task may open more calls
+//! than a link has credits before it looks at the first answer.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -34,8 +35,8 @@ struct Place<R> {
 
 #[derive(Debug)]
 struct Open<R> {
-    /// Held for its drop.
-    _permit: Permit,
+    /// Held for its drop, until the last answer is in.
+    permit: Option<Permit>,
     answers: VecDeque<R>,
     is_complete: bool,
     is_abandoned: bool,
@@ -57,8 +58,13 @@ impl<R> Calls<R> {
 
     /// Opens a call.
     pub fn open(self: &Rc<Self>, permit: Permit) -> Call<R> {
-        let open =
-            Open { _permit: permit, answers: VecDeque::new(), is_complete: false, is_abandoned: false, waker: None };
+        let open = Open {
+            permit: Some(permit),
+            answers: VecDeque::new(),
+            is_complete: false,
+            is_abandoned: false,
+            waker: None,
+        };
         let mut places = self.places.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
             places.push(Place { generation: 0, open: None });
@@ -82,9 +88,11 @@ impl<R> Calls<R> {
             open.answers.push_back(answer);
         }
         open.is_complete |= last;
+        let permit = if last { open.permit.take() } else { None };
         let waker = open.waker.take();
         let freed = if last && is_abandoned { place.open.take() } else { None };
         drop(places);
+        drop(permit);
         if let Some(open) = freed {
             self.free.borrow_mut().push(id.index);
             drop(open);
@@ -191,5 +199,24 @@ mod tests {
         let mut next = calls.open(credits.try_take(1).unwrap());
         assert!(!calls.deliver(id, 3, true), "an answer to the earlier call in the same place");
         assert_eq!(poll(next.next()), Poll::Pending);
+    }
+
+    #[test]
+    fn a_task_may_open_more_calls_than_there_are_credits_before_it_takes_an_answer() {
+        let credits = Credits::new(2);
+        let calls = Calls::<u32>::new();
+        let mut open = Vec::new();
+        for number in 0..10 {
+            let Poll::Ready(permit) = poll(credits.take(1)) else { panic!("call {number} finds no credit") };
+            let call = calls.open(permit);
+            assert!(calls.deliver(call.id(), number, true));
+            open.push(call);
+        }
+        assert_eq!(credits.free(), 2);
+        for (number, mut call) in (0..).zip(open) {
+            assert_eq!(poll(call.next()), Poll::Ready(Some(number)));
+            assert_eq!(poll(call.next()), Poll::Ready(None));
+        }
+        assert_eq!((calls.open_count(), credits.free()), (0, 2));
     }
 }

@@ -40,6 +40,9 @@ pub enum SchemaError {
     /// No such database.
     #[error("Database not found: \"{0}\"")]
     DatabaseNotFound(String),
+    /// The database that requests without `db` mean stays.
+    #[error("Database {0:?} forbid drop")]
+    DatabaseProtected(String),
     /// The name is taken.
     #[error("Database \"{0}\" already exists")]
     DatabaseExists(String),
@@ -87,6 +90,7 @@ impl SchemaError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::DatabaseNotFound(_) => "030017",
+            Self::DatabaseProtected(_) => "010065",
             Self::DatabaseExists(_) => "030018",
             Self::TableNotFound(_) => "030019",
             Self::TableExists(_) => "030020",
@@ -157,6 +161,9 @@ fn define(catalog: &Catalog, definition: &Definition) -> Result<Applied, SchemaE
             let mut next = successor(catalog);
             next.databases.insert(name.as_str().into(), Arc::new(new_database(name, options.clone())));
             Ok(Applied { catalog: Some(next), dropped: Vec::new() })
+        }
+        Definition::DropDatabase { name, .. } if name == DEFAULT_DATABASE => {
+            Err(SchemaError::DatabaseProtected(name.clone()))
         }
         Definition::DropDatabase { name, if_exists } => {
             let Some(database) = catalog.databases.get(name.as_str()) else {
@@ -383,6 +390,8 @@ mod tests {
         assert_eq!(apply(&catalog, &create(false)).unwrap_err(), SchemaError::DatabaseExists("d".into()));
         assert!(apply(&catalog, &create(true)).unwrap().catalog.is_none());
         let drop = |if_exists| SchemaChange::Define(Definition::DropDatabase { name: "d".into(), if_exists });
+        let default = SchemaChange::Define(Definition::DropDatabase { name: DEFAULT_DATABASE.into(), if_exists: true });
+        assert_eq!(apply(&catalog, &default).unwrap_err(), SchemaError::DatabaseProtected("public".into()));
         let gone = apply(&catalog, &drop(false)).unwrap().catalog.unwrap();
         assert_eq!(apply(&gone, &drop(false)).unwrap_err(), SchemaError::DatabaseNotFound("d".into()));
         assert!(apply(&gone, &drop(true)).unwrap().catalog.is_none());

@@ -5,6 +5,7 @@
 use serde_json::json;
 use tidewire_protocol::encode::influx::write_error;
 use tidewire_sql::exec::ExecError;
+use tidewire_storage::Error;
 
 use crate::ingest::write::WriteError;
 use crate::meta::SchemaError;
@@ -57,6 +58,8 @@ pub fn cnos_write(error: &WriteError) -> Failure {
         WriteError::Catalog(refusal) => cnos(catalog_status(refusal), refusal.code(), &message),
         WriteError::Overloaded { .. } | WriteError::TooMuchInFlight => cnos(429, "050033", &message),
         WriteError::TooLarge { .. } => cnos(413, "050033", &message),
+        // Other owners may have taken their part: not the 429 that promises that nothing was written.
+        WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => cnos(503, "050033", &message),
         WriteError::Storage(_) => cnos(500, "050014", &message),
     }
 }
@@ -73,6 +76,7 @@ pub fn influx_write(error: &WriteError) -> Failure {
         WriteError::Catalog(SchemaError::DatabaseNotFound(name)) => {
             influx(404, &format!("database not found: {name:?}"))
         }
+        WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => influx(503, &message),
         WriteError::Catalog(SchemaError::NotSaved(_)) | WriteError::Storage(_) => influx(500, &message),
         WriteError::Catalog(_) => influx(400, &format!("partial write: {message} dropped=0")),
         WriteError::Overloaded { .. } | WriteError::TooMuchInFlight => influx(429, &message),

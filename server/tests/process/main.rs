@@ -4,5 +4,6 @@
 
 mod common;
 mod metrics;
+mod odd;
 mod restart;
 mod seeds;
