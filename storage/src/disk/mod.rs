@@ -1,6 +1,6 @@
 //! The seam below which files live: every byte a shard stores passes through [`Disk`] and [`DiskFile`].
 //!
-//! The same shard runs on glommio's direct-I/O files (`server/src/ring`), on plain files (for tools and tests) and on
+//! The same shard runs on direct-I/O files of a ring (`server/src/ring`), on plain files (for tools and tests) and on
 //! a simulated disk on which all goes wrong ([`sim`]). Contract of every implementation:
 //!
 //! 1. Buffers are owned: made by [`Disk::buffer`], given in to a write, made by a read. Offsets and lengths of
@@ -22,7 +22,7 @@ use crate::error::Result;
 /// Alignment of offset, length and memory of every transfer: the largest logical block size in common use.
 pub const DISK_ALIGN: usize = 4096;
 
-/// Longest single transfer. Larger direct reads can hang glommio 0.9 on devices with a small max_sectors.
+/// Longest single transfer: bounds the memory that one holds, and how long it keeps a device from others.
 pub const IO_BYTES_MAX: usize = 1 << 20;
 
 /// How to open a file.
@@ -72,6 +72,14 @@ pub trait DiskFile: 'static {
     fn read(&self, offset: u64, length: usize) -> impl Future<Output = Result<Self::ReadBuffer>>;
     /// Writes the whole buffer at `offset`.
     fn write(&self, offset: u64, buffer: Self::Buffer) -> impl Future<Output = Result<()>>;
+    /// Writes the whole buffer at `offset` and makes it durable, by itself: what was written before may need a sync
+    /// still. A device with forced unit access does this without flushing its cache.
+    fn write_durable(&self, offset: u64, buffer: Self::Buffer) -> impl Future<Output = Result<()>> {
+        async move {
+            self.write(offset, buffer).await?;
+            self.sync().await
+        }
+    }
     /// Makes what was written durable (data and the length needed to read it).
     fn sync(&self) -> impl Future<Output = Result<()>>;
     /// Reserves `length` bytes of space so that later writes neither grow the file nor fail for space.

@@ -363,23 +363,33 @@ impl<D: Disk> Wal<D> {
         };
         header.write(&mut frame.bytes);
 
+        let is_synced = self.config.sync == WalSync::Always;
+        let is_whole = frame.bytes.len() <= IO_BYTES_MAX;
         let mut offset = start;
         for piece in frame.bytes.chunks(IO_BYTES_MAX) {
             let mut buffer = self.disk.buffer(aligned(piece.len() as u64) as usize);
             buffer.as_mut()[..piece.len()].copy_from_slice(piece);
-            named.file.write(offset, buffer).await?;
+            if is_synced && is_whole {
+                named.file.write_durable(offset, buffer).await?;
+            } else {
+                named.file.write(offset, buffer).await?;
+            }
             offset += piece.len() as u64;
+        }
+        if is_synced && !is_whole {
+            named.file.sync().await?;
         }
         let last = Lsn(frame.first.0 + u64::from(frame.count) - 1);
         self.written.set(last);
+        if is_synced {
+            self.synced.set(last);
+        }
         self.count(|stats| {
             stats.commits += 1;
             stats.bytes += length;
+            stats.syncs += u64::from(is_synced);
         });
         self.recycle(frame);
-        if self.config.sync == WalSync::Always {
-            self.sync_active().await?;
-        }
         Ok(())
     }
 
