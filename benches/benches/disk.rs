@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tidewire_server::ring::{CoreOptions, GlommioDisk, Queue, Queues, host, start_core};
+use tidewire_server::ring::{CoreOptions, Queue, Queues, RingDisk, host, start_core};
 use tidewire_storage::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 
 /// Large enough that a device's own cache does not answer for it all.
@@ -17,7 +17,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs `work` on an executor as the server has it, over a file that is written and synced.
 fn measured(
-    work: impl AsyncFnOnce(&GlommioDisk, <GlommioDisk as Disk>::File) -> Result<Duration, Failure> + Send + 'static,
+    work: impl AsyncFnOnce(&RingDisk, <RingDisk as Disk>::File) -> Result<Duration, Failure> + Send + 'static,
 ) -> Result<Duration, Failure> {
     let limits = host::raise_limits();
     let options = CoreOptions {
@@ -29,7 +29,7 @@ fn measured(
     };
     let path: PathBuf = std::env::temp_dir().join(format!("tidewire-disk-bench-{}", std::process::id()));
     start_core(options, move || async move {
-        let disk = GlommioDisk::new();
+        let disk = RingDisk::new();
         let file = disk.open(&path, OpenMode::Create).await?;
         let mut outcome = fill(&disk, &file).await;
         if outcome.is_ok() {
@@ -41,7 +41,7 @@ fn measured(
     .join()?
 }
 
-async fn fill(disk: &GlommioDisk, file: &<GlommioDisk as Disk>::File) -> Result<Option<Duration>, Failure> {
+async fn fill(disk: &RingDisk, file: &<RingDisk as Disk>::File) -> Result<Option<Duration>, Failure> {
     for part in 0..FILE_BYTES / IO_BYTES_MAX as u64 {
         let mut buffer = disk.buffer(IO_BYTES_MAX);
         buffer.as_mut().fill(part as u8);
@@ -51,11 +51,7 @@ async fn fill(disk: &GlommioDisk, file: &<GlommioDisk as Disk>::File) -> Result<
     Ok(None)
 }
 
-async fn durable_writes(
-    disk: &GlommioDisk,
-    file: <GlommioDisk as Disk>::File,
-    count: u64,
-) -> Result<Duration, Failure> {
+async fn durable_writes(disk: &RingDisk, file: <RingDisk as Disk>::File, count: u64) -> Result<Duration, Failure> {
     let start = Instant::now();
     for number in 0..count {
         let at = number * DISK_ALIGN as u64 % FILE_BYTES;
@@ -65,7 +61,7 @@ async fn durable_writes(
     Ok(start.elapsed())
 }
 
-async fn reads(file: <GlommioDisk as Disk>::File, count: u64, at_once: u64) -> Result<Duration, Failure> {
+async fn reads(file: <RingDisk as Disk>::File, count: u64, at_once: u64) -> Result<Duration, Failure> {
     let (file, queues) = (Rc::new(file), Queues::new());
     let start = Instant::now();
     let mut next = 0;

@@ -10,7 +10,7 @@ use tidewire_storage::schema::TableId;
 use tidewire_storage::series::SeriesIndex;
 
 use crate::hub::CoreShard;
-use crate::ring::GlommioDisk;
+use crate::ring::RingDisk;
 
 /// What a scan has yielded.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,7 +29,7 @@ pub(crate) struct CountedShard {
 
 /// A scan that counts.
 pub(crate) struct CountedScan {
-    scan: Scan<GlommioDisk>,
+    scan: Scan<RingDisk>,
     counts: Rc<Cell<Counts>>,
 }
 

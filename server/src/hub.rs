@@ -31,7 +31,7 @@ use crate::meta::store::CatalogStore;
 use crate::meta::{MetaOwner, Published, SchemaChange};
 use crate::metrics::{Registry, Snapshot};
 use crate::query::PARTIALS_AHEAD_MAX;
-use crate::ring::{GlommioDisk, Queue, Queues};
+use crate::ring::{Queue, Queues, RingDisk};
 use crate::shard_metrics::ShardMetrics;
 
 /// The core that owns the catalog.
@@ -49,7 +49,7 @@ const PARSER_CACHE_BYTES_MAX: usize = 512 << 20;
 type SharedCache = Rc<RefCell<DatabaseCache>>;
 
 /// A shard of this core.
-pub type CoreShard = Shard<GlommioDisk>;
+pub type CoreShard = Shard<RingDisk>;
 
 /// Calls that this core may have open to itself at one time: they cross no queue, so only memory bounds them, and
 /// connections are bounded before.

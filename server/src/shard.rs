@@ -26,7 +26,7 @@ use crate::net::{Arrivals, Listeners, NetCore, NetOptions, Service, StopAcceptin
 use crate::placement::{available, place, shards_of_core};
 use crate::ring::disk::Access;
 use crate::ring::host::{self, Limits};
-use crate::ring::{self, CoreHandle, CoreOptions, GlommioDisk, Queue, Queues};
+use crate::ring::{self, CoreHandle, CoreOptions, Queue, Queues, RingDisk};
 
 /// How often an ending core looks whether requests are still in flight.
 const DRAIN_TICK: Duration = Duration::from_millis(2);
@@ -51,7 +51,7 @@ pub struct CoreContext<M> {
     /// The data folder.
     pub data_dir: Arc<DataDir>,
     /// Files.
-    pub disk: GlommioDisk,
+    pub disk: RingDisk,
     /// Task queues.
     pub queues: Queues,
     /// Messages to other cores.
@@ -92,9 +92,9 @@ pub struct StartReport {
     pub shards: usize,
     /// Limits in force.
     pub limits: Limits,
-    /// Registered buffers of each core.
-    pub io_memory_bytes: usize,
-    /// Memory the kernel pinned for them in all, if it says so.
+    /// Memory registered with the rings of all cores together.
+    pub registered_bytes: usize,
+    /// Memory the kernel pinned for it, if it says so.
     pub pinned_bytes: Option<u64>,
     /// How files in the data folder are reached.
     pub access: Access,
@@ -114,11 +114,12 @@ impl fmt::Display for StartReport {
             limit(self.limits.locked_bytes),
             limit(self.limits.open_files)
         )?;
-        write!(f, "registered buffers {} KiB per core", self.io_memory_bytes >> 10)?;
-        match self.pinned_bytes {
-            Some(0) => f.write_str(" wanted, none granted")?,
-            Some(bytes) => write!(f, " ({} KiB pinned for three rings each)", bytes >> 10)?,
-            None => {}
+        match self.registered_bytes {
+            0 => f.write_str("no registered memory: the limit of locked memory is too low")?,
+            bytes => write!(f, "registered memory {} KiB", bytes >> 10)?,
+        }
+        if let Some(bytes) = self.pinned_bytes {
+            write!(f, " ({} KiB pinned)", bytes >> 10)?;
         }
         match self.access {
             Access::Direct { alignment_bytes } => write!(f, "; direct I/O, aligned to {alignment_bytes} bytes"),
@@ -168,7 +169,7 @@ impl Drop for EndNotice {
 /// Starts a server. Returns when it serves, or says in one sentence why it does not.
 pub fn start<A: App>(config: Config, shared: &Arc<A::Shared>) -> Result<Server, String> {
     let limits = host::raise_limits();
-    host::check_io_uring(&limits)?;
+    host::check_io_uring()?;
     let cpus = place(&config.cores, &available()).map_err(|reason| format!("`cores`: {reason}"))?;
     let wanted = usize::try_from(config.shards).unwrap_or(usize::MAX);
     let data_dir = DataDir::open(&config.data_dir, wanted, cpus.len()).map_err(|error| error.to_string())?;
@@ -207,10 +208,13 @@ pub fn start<A: App>(config: Config, shared: &Arc<A::Shared>) -> Result<Server, 
         cores.push(handle);
     }
     drop(to_start);
-    let mut access = Access::Buffered;
+    let (mut access, mut registered_bytes) = (Access::Buffered, 0);
     for _ in 0..cores.len() {
         match ready.recv() {
-            Ok(told) => access = told,
+            Ok(told) => {
+                access = told.access;
+                registered_bytes += told.registered_bytes;
+            }
             // A core ended before it was ready: the others are told to end, and the first reason is passed on.
             Err(_) => {
                 drain.request();
@@ -235,7 +239,7 @@ pub fn start<A: App>(config: Config, shared: &Arc<A::Shared>) -> Result<Server, 
         cpus,
         shards: data_dir.shards(),
         limits,
-        io_memory_bytes,
+        registered_bytes,
         pinned_bytes: host::pinned_bytes(),
         access,
         addresses,
@@ -279,6 +283,12 @@ impl Server {
     }
 }
 
+/// What a core got from the host.
+struct Obtained {
+    access: Access,
+    registered_bytes: usize,
+}
+
 struct CoreSetup<A: App> {
     core: usize,
     cores: usize,
@@ -288,7 +298,7 @@ struct CoreSetup<A: App> {
     shared: Arc<A::Shared>,
     port: Port<A::Message>,
     arrivals: Arrivals,
-    ready: Sender<Access>,
+    ready: Sender<Obtained>,
     notice: EndNotice,
 }
 
@@ -298,7 +308,7 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
     // The folder stays locked until the last core has ended.
     let _held = (notice, Arc::clone(&data_dir));
     let queues = Queues::new();
-    let disk = GlommioDisk::new();
+    let disk = RingDisk::new();
     let registry = Registry::new();
     let access = disk.report(data_dir.root()).await.map_err(|error| error.to_string())?;
     let (mesh, inbox) = port.open();
@@ -331,7 +341,7 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
     let clock = queues.spawn(Queue::Ingest, net.deadlines().run());
     let serving = queues.spawn(Queue::Ingest, serve_core(Rc::clone(&net), arrivals, queues, Rc::clone(&app)));
     // The starter has gone only if another core failed, and then the wish to end follows.
-    let _ = ready.send(access);
+    let _ = ready.send(Obtained { access, registered_bytes: ring::registered_bytes() });
     drop(ready);
 
     drain.requested().await;
@@ -340,10 +350,10 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
         log::warn!("core {core}: {} requests are cut after {drain_time:?}", net.in_flight());
     }
     let closed = app.close().await;
-    serving.cancel().await;
+    serving.cancel();
     net.deadlines().expire_all();
     wait_until(CLOSE_TIME, || net.stats().connections.get() == 0).await;
-    clock.cancel().await;
+    clock.cancel();
     closed
 }
 

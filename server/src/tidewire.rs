@@ -17,7 +17,7 @@ use crate::mesh::Inbox;
 use crate::message::Message;
 use crate::meta::store::CatalogStore;
 use crate::net::{Reply, Request, Service};
-use crate::ring::{self, GlommioDisk, Queue};
+use crate::ring::{self, Queue, RingDisk};
 use crate::route::Router;
 use crate::shard::{App, CoreContext};
 
@@ -121,7 +121,7 @@ impl App for Tidewire {
 }
 
 async fn open_shard(
-    disk: GlommioDisk,
+    disk: RingDisk,
     folder: PathBuf,
     number: u32,
     config: &config::Config,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidewire_server::ring::disk::Access;
-use tidewire_server::ring::{CoreOptions, GlommioDisk, host, start_core};
+use tidewire_server::ring::{CoreOptions, RingDisk, host, start_core};
 use tidewire_storage::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 
 struct Folder(PathBuf);
@@ -25,7 +25,7 @@ impl Drop for Folder {
     }
 }
 
-fn on_a_core<T: Send + 'static>(test: impl AsyncFnOnce(GlommioDisk) -> T + Send + 'static) -> T {
+fn on_a_core<T: Send + 'static>(test: impl AsyncFnOnce(RingDisk) -> T + Send + 'static) -> T {
     let limits = host::raise_limits();
     let options = CoreOptions {
         name: "disk-test".to_owned(),
@@ -34,13 +34,12 @@ fn on_a_core<T: Send + 'static>(test: impl AsyncFnOnce(GlommioDisk) -> T + Send 
         ring_depth: 128,
         preempt: Duration::from_millis(1),
     };
-    start_core(options, move || async move { test(GlommioDisk::new()).await }).unwrap().join().unwrap()
+    start_core(options, move || async move { test(RingDisk::new()).await }).unwrap().join().unwrap()
 }
 
-async fn exercise(disk: GlommioDisk, root: PathBuf) -> Access {
+async fn exercise(disk: RingDisk, root: PathBuf) -> Access {
     let folder = root.join("a/b");
     disk.create_dir(&folder).await.unwrap();
-    // The first file opened on the device is an empty one, which glommio would draw a wrong conclusion from.
     let path = folder.join("file");
     let file = disk.open(&path, OpenMode::Create).await.unwrap();
     assert_eq!(file.length().await.unwrap(), 0);

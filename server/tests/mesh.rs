@@ -67,7 +67,7 @@ fn two_cores<T: Send + 'static>(
         };
         let result = asks(Rc::clone(&mesh), calls).await;
         mesh.send(1, Message::End);
-        delivering.cancel().await;
+        delivering.cancel();
         result
     });
     (near.join().unwrap(), far.join().unwrap())
@@ -102,7 +102,7 @@ fn more_calls_than_credits_wait_their_turn() {
     let (sum, answered) = two_cores(async |mesh, calls| {
         let asks = (0..5000).map(|number| {
             let (mesh, calls) = (Rc::clone(&mesh), Rc::clone(&calls));
-            glommio::spawn_local(async move { ask(&mesh, &calls, number).await })
+            Queues::new().spawn(Queue::Ingest, async move { ask(&mesh, &calls, number).await })
         });
         let mut sum = 0;
         for answer in asks.collect::<Vec<_>>() {

@@ -156,7 +156,7 @@ impl Default for Config {
                 drain_timeout_s: 30,
             },
             query: Query { memory_bytes_max: 256 << 20, timeout_s: 60, concurrent_max: 64 },
-            ring: Ring { depth: 512, preempt_us: 100_000 },
+            ring: Ring { depth: 512, preempt_us: 1_000 },
             disk: DiskTuning { read_depth: 8, write_depth: 4 },
             log: Log { level: log::LevelFilter::Info },
         }

@@ -56,7 +56,7 @@ impl Deadlines {
     /// Drives the clock for ever.
     pub async fn run(self: Rc<Self>) {
         loop {
-            glommio::timer::sleep(self.tick).await;
+            super::executor::sleep(self.tick).await;
             self.advance(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(NEVER - 1));
         }
     }

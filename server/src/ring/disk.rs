@@ -1,22 +1,34 @@
-//! Files on glommio's direct I/O: [`GlommioDisk`] is the disk of a running shard.
+//! Files on the ring: [`RingDisk`] is the disk of a running shard.
 //!
 //! Writes and reads go past the page cache (O_DIRECT) where the file system can, else through it; what a folder got
-//! is asked once per device with a probe file and told by [`GlommioDisk::report`]. Names (rename, remove, list, make a
-//! folder, sync a folder) are blocking calls on the core's helper thread: rare, and io_uring would hand them to a
-//! thread of its own too.
-#![expect(unsafe_code, reason = "borrows the descriptor of an open glommio file to ask for its length")]
+//! is asked once per device with a probe file and told by [`RingDisk::report`]. Names (open, rename, remove, list, make
+//! a folder, sync a folder) and lengths are blocking calls on the core's helper thread: rare, and io_uring would hand
+//! them to a thread of its own too.
+#![expect(unsafe_code, reason = "hands buffers and descriptors to the kernel")]
 
 use std::cell::RefCell;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::fd::{AsRawFd, IntoRawFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use glommio::io::{BufferedFile, DmaBuffer, DmaFile, OpenOptions, ReadResult};
+use io_uring::opcode;
+use io_uring::squeue::Entry;
+use io_uring::types::{Fd, FsyncFlags};
+use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
+use rustix::io::Errno;
 use tidewire_storage::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use tidewire_storage::{Error, Result};
+
+use super::arena::RingBuffer;
+use super::blocking::blocking;
+use super::executor::{current, yield_if_needed};
+use super::reactor::Op;
+
+/// What `statfs` says of tmpfs (linux/magic.h).
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
 /// How files of one device are reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +44,12 @@ pub enum Access {
 
 /// The disk of one core. Clones share what was learnt about devices; it must stay on the core that made it.
 #[derive(Debug, Clone, Default)]
-pub struct GlommioDisk {
+pub struct RingDisk {
     /// Device number and how its files are reached. A handful at most, so a list.
     devices: Rc<RefCell<Vec<(u64, Access)>>>,
 }
 
-impl GlommioDisk {
+impl RingDisk {
     /// A disk that has not looked at any device yet. To be made and used on a running executor.
     pub fn new() -> Self {
         Self::default()
@@ -56,89 +68,69 @@ impl GlommioDisk {
     }
 }
 
-/// Opens a file that is not empty, so that glommio learns the truth about polled reads (see `ring`, point 2).
+/// Whether a file in `folder` can be opened for direct I/O, and how it must be aligned.
 async fn probe(folder: &Path) -> Result<Access> {
-    let path = folder.join(format!(".tidewire-probe-{}-{}", std::process::id(), glommio::executor().id()));
-    let written = (|| {
-        fs::write(&path, [0_u8; DISK_ALIGN])?;
-        fs::File::open(&path)?.sync_all()
-    })();
-    let access = match written {
-        Ok(()) => probe_file(&path).await,
-        Err(error) => Err(Error::io("write a probe file in", folder, error)),
+    let path = folder.join(format!(".tidewire-probe-{}-{}", std::process::id(), rustix::thread::gettid()));
+    let probed = {
+        let path = path.clone();
+        blocking(move || probe_file(&path)).await
     };
-    match fs::remove_file(&path) {
-        Err(error) if access.is_ok() => Err(Error::io("remove", &path, error)),
-        _ => access,
-    }
+    let removed = fs::remove_file(&path);
+    let access = probed.map_err(|error| Error::io("write a probe file in", folder, error))?;
+    removed.map_err(|error| Error::io("remove", &path, error))?;
+    Ok(access)
 }
 
-async fn probe_file(path: &Path) -> Result<Access> {
-    let file = match OpenOptions::new().read(true).dma_open(path).await {
+fn probe_file(path: &Path) -> io::Result<Access> {
+    let direct = i32::try_from(OFlags::DIRECT.bits()).unwrap_or(0);
+    fs::write(path, [0_u8; DISK_ALIGN])?;
+    let file = match File::options().read(true).custom_flags(direct).open(path) {
         Ok(file) => file,
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
-            return Ok(Access::Buffered);
-        }
-        Err(error) => return Err(Error::io("open", path, system_error(error))),
+        Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => return Ok(Access::Buffered),
+        Err(error) => return Err(error),
     };
-    // SAFETY: `file` owns the descriptor and outlives the borrow.
-    let flags = rustix::fs::fcntl_getfl(unsafe { BorrowedFd::borrow_raw(file.as_raw_fd()) });
-    let is_direct = flags.is_ok_and(|flags| flags.contains(rustix::fs::OFlags::DIRECT));
-    let alignment_bytes = file.alignment();
-    let read = file.read_at_aligned(0, DISK_ALIGN).await;
-    file.close().await.map_err(|error| Error::io("close", path, system_error(error)))?;
-    match read {
-        Ok(bytes) if bytes.len() == DISK_ALIGN => {}
-        Ok(bytes) => {
-            let reason = format!("a direct read gave {} bytes of {DISK_ALIGN}", bytes.len());
-            return Err(Error::io("probe", path, io::Error::other(reason)));
-        }
-        Err(error) => return Err(Error::io("probe", path, system_error(error))),
+    // A file system in memory takes the flag and has no blocks to align to.
+    if rustix::fs::fstatfs(&file)?.f_type == TMPFS_MAGIC {
+        return Ok(Access::Buffered);
     }
-    // glommio opens files on tmpfs without O_DIRECT by itself and handles them as it does others.
-    Ok(if is_direct { Access::Direct { alignment_bytes } } else { Access::Buffered })
+    // Kernels before 6.1 do not tell; what we align to anyway is true of every device.
+    let told = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)?;
+    let has_told = StatxFlags::from_bits_retain(told.stx_mask).contains(StatxFlags::DIOALIGN);
+    Ok(match (has_told, told.stx_dio_offset_align) {
+        (true, 0) => Access::Buffered,
+        (true, alignment) => Access::Direct { alignment_bytes: u64::from(alignment) },
+        (false, _) => Access::Direct { alignment_bytes: DISK_ALIGN as u64 },
+    })
 }
 
-/// The operating system's error, without glommio's story around it (our own error tells path and operation).
-fn system_error<T>(error: glommio::GlommioError<T>) -> io::Error {
-    match error.raw_os_error() {
-        Some(code) => io::Error::from_raw_os_error(code),
-        None => error.into(),
-    }
-}
+impl Disk for RingDisk {
+    type File = RingFile;
+    type Buffer = RingBuffer;
 
-/// Runs a blocking call on the core's helper thread.
-pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    glommio::executor().spawn_blocking(call).await
-}
-
-impl Disk for GlommioDisk {
-    type File = GlommioFile;
-    type Buffer = DmaBuffer;
-
-    fn buffer(&self, length: usize) -> DmaBuffer {
+    fn buffer(&self, length: usize) -> RingBuffer {
         assert!(
             length > 0 && length <= IO_BYTES_MAX && length.is_multiple_of(DISK_ALIGN),
             "invariant: a transfer is aligned and at most {IO_BYTES_MAX} bytes, not {length}"
         );
-        let mut buffer = glommio::allocate_dma_buffer(length);
-        buffer.as_bytes_mut().fill(0);
-        buffer
+        RingBuffer::for_write(&current().arena, length)
     }
 
-    async fn open(&self, path: &Path, mode: OpenMode) -> Result<GlommioFile> {
+    async fn open(&self, path: &Path, mode: OpenMode) -> Result<RingFile> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let access = self.report_for(folder, path, mode).await?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(mode != OpenMode::Read).create_new(mode == OpenMode::Create);
-        let opened = match access {
-            Access::Direct { .. } => options.dma_open(path).await.map(Handle::Direct),
-            Access::Buffered => options.buffered_open(path).await.map(Handle::Buffered),
+        let flags = match access {
+            Access::Direct { .. } => OFlags::DIRECT,
+            Access::Buffered => OFlags::empty(),
         };
-        match opened {
-            Ok(handle) => Ok(GlommioFile { handle, path: path.to_owned() }),
-            Err(error) => Err(Error::io(operation_of(mode), path, system_error(error))),
-        }
+        let owned = path.to_owned();
+        let open = move || {
+            let mut options = File::options();
+            options.read(true).write(mode != OpenMode::Read).create_new(mode == OpenMode::Create);
+            options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(owned)
+        };
+        let file = blocking(open).await.map_err(|error| Error::io(operation_of(mode), path, error))?;
+        let is_direct = matches!(access, Access::Direct { .. });
+        Ok(RingFile { file: Rc::new(file), is_direct, path: path.to_owned() })
     }
 
     async fn list(&self, folder: &Path) -> Result<Vec<String>> {
@@ -171,16 +163,16 @@ impl Disk for GlommioDisk {
 
     async fn sync_dir(&self, folder: &Path) -> Result<()> {
         let owned = folder.to_owned();
-        let synced = blocking(move || fs::File::open(owned)?.sync_all()).await;
+        let synced = blocking(move || File::open(owned)?.sync_all()).await;
         synced.map_err(|error| Error::io("sync folder", folder, error))
     }
 
     async fn yield_if_needed(&self) {
-        glommio::yield_if_needed().await;
+        yield_if_needed().await;
     }
 }
 
-impl GlommioDisk {
+impl RingDisk {
     /// [`Self::report`] for an open: a missing folder is told as the open of `path` that it spoils.
     async fn report_for(&self, folder: &Path, path: &Path, mode: OpenMode) -> Result<Access> {
         match fs::metadata(folder) {
@@ -197,30 +189,15 @@ fn operation_of(mode: OpenMode) -> &'static str {
     }
 }
 
-/// An open file of [`GlommioDisk`].
+/// An open file of [`RingDisk`].
 #[derive(Debug)]
-pub struct GlommioFile {
-    handle: Handle,
+pub struct RingFile {
+    file: Rc<File>,
+    is_direct: bool,
     path: PathBuf,
 }
 
-#[derive(Debug)]
-enum Handle {
-    Direct(DmaFile),
-    Buffered(BufferedFile),
-}
-
-/// Bytes read from a file.
-#[derive(Debug, Clone)]
-pub struct ReadBytes(ReadResult);
-
-impl AsRef<[u8]> for ReadBytes {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl GlommioFile {
+impl RingFile {
     fn check(offset: u64, length: usize) {
         assert!(
             offset.is_multiple_of(DISK_ALIGN as u64) && length.is_multiple_of(DISK_ALIGN) && length <= IO_BYTES_MAX,
@@ -232,92 +209,136 @@ impl GlommioFile {
         Error::io(operation, &self.path, error)
     }
 
-    async fn write_once(&self, offset: u64, buffer: Rc<DmaBuffer>) -> io::Result<usize> {
-        let written = match &self.handle {
-            Handle::Direct(file) => file.write_rc_at(buffer, offset).await,
-            Handle::Buffered(file) => file.write_at(buffer.as_bytes().to_vec(), offset).await,
-        };
-        written.map_err(system_error)
-    }
-}
-
-impl DiskFile for GlommioFile {
-    type Buffer = DmaBuffer;
-    type ReadBuffer = ReadBytes;
-
-    async fn read(&self, offset: u64, length: usize) -> Result<ReadBytes> {
-        Self::check(offset, length);
-        let read = match &self.handle {
-            Handle::Direct(file) => file.read_at_aligned(offset, length).await,
-            Handle::Buffered(file) => file.read_at(offset, length).await,
-        };
-        read.map(ReadBytes)
-            .map_err(|error| self.error(&format!("read {length} bytes at offset {offset} of"), system_error(error)))
+    /// Queues an operation that uses no memory but this file's descriptor.
+    fn on_file(&self, entry: impl FnOnce(Fd) -> Entry) -> Op<Rc<File>> {
+        let entry = entry(Fd(self.file.as_raw_fd()));
+        // SAFETY: the descriptor is kept open by the file that is handed over.
+        unsafe { current().reactor.submit(entry, Rc::clone(&self.file)) }
     }
 
-    async fn write(&self, offset: u64, buffer: DmaBuffer) -> Result<()> {
-        let length = buffer.len();
+    /// Queues a transfer of `length` bytes between the file at `offset` and the buffer from `start` on.
+    fn transfer(
+        &self,
+        buffer: RingBuffer,
+        start: usize,
+        entry: impl FnOnce(Fd, *mut u8, bool) -> Entry,
+    ) -> Op<(Rc<File>, RingBuffer)> {
+        let entry = entry(Fd(self.file.as_raw_fd()), buffer.address().wrapping_add(start), buffer.is_registered());
+        // SAFETY: the buffer's memory stays where it is when the buffer is moved, nobody else has the buffer while
+        // the operation lasts, and the file keeps the descriptor open.
+        unsafe { current().reactor.submit(entry, (Rc::clone(&self.file), buffer)) }
+    }
+
+    async fn on_helper(&self, call: impl FnOnce(&File) -> io::Result<()> + Send + 'static) -> io::Result<()> {
+        let file = self.file.try_clone()?;
+        blocking(move || call(&file)).await
+    }
+
+    /// Writes the whole buffer, `flags` as in pwritev2.
+    async fn write_all(&self, offset: u64, buffer: RingBuffer, flags: i32) -> Result<()> {
+        let length = buffer.as_ref().len();
         Self::check(offset, length);
         let failed = |error| self.error(&format!("write {length} bytes at offset {offset} of"), error);
-        let mut buffer = Rc::new(buffer);
-        let mut offset_now = offset;
-        loop {
-            let written = self.write_once(offset_now, Rc::clone(&buffer)).await.map_err(failed)?;
-            if written >= buffer.len() {
-                return Ok(());
-            }
-            // A short write: what is left goes again from the last whole block; no progress is an error.
-            let whole = written - written % DISK_ALIGN;
+        let (mut buffer, mut done) = (buffer, 0);
+        while done < length {
+            let (at, left) = (offset + done as u64, ring_length(length - done));
+            let write = self.transfer(buffer, done, |file, memory, is_registered| {
+                match is_registered {
+                    // The registered memory has index 0.
+                    true => opcode::WriteFixed::new(file, memory, left, 0).offset(at).rw_flags(flags).build(),
+                    false => opcode::Write::new(file, memory, left).offset(at).rw_flags(flags).build(),
+                }
+            });
+            let (result, (_, back)) = write.await;
+            buffer = back;
+            let count = match result {
+                Ok(count) => count as usize,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            // After a short write what is left goes again from the last whole block; no progress is an error.
+            let whole = if count == length - done { count } else { count - count % DISK_ALIGN };
             if whole == 0 {
                 return Err(failed(io::ErrorKind::WriteZero.into()));
             }
-            let mut rest = glommio::allocate_dma_buffer(buffer.len() - whole);
-            rest.as_bytes_mut().copy_from_slice(&buffer.as_bytes()[whole..]);
-            buffer = Rc::new(rest);
-            offset_now += whole as u64;
+            done += whole;
         }
+        Ok(())
+    }
+}
+
+/// Length of a transfer as the ring takes it; transfers are bounded by [`IO_BYTES_MAX`].
+#[expect(clippy::cast_possible_truncation, reason = "at most IO_BYTES_MAX")]
+fn ring_length(length: usize) -> u32 {
+    length as u32
+}
+
+impl DiskFile for RingFile {
+    type Buffer = RingBuffer;
+    type ReadBuffer = RingBuffer;
+
+    async fn read(&self, offset: u64, length: usize) -> Result<RingBuffer> {
+        Self::check(offset, length);
+        let mut buffer = RingBuffer::for_read(length);
+        let mut filled = 0;
+        while filled < length {
+            let (at, left) = (offset + filled as u64, ring_length(length - filled));
+            let read = self
+                .transfer(buffer, filled, |file, memory, _| opcode::Read::new(file, memory, left).offset(at).build());
+            let (result, (_, back)) = read.await;
+            buffer = back;
+            match result {
+                Ok(0) => break,
+                Ok(count) => filled += count as usize,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    return Err(self.error(&format!("read {length} bytes at offset {offset} of"), error));
+                }
+            }
+            if self.is_direct && !filled.is_multiple_of(DISK_ALIGN) {
+                // Short within a block: the end of the file, and a direct read could not go on from here.
+                break;
+            }
+        }
+        // SAFETY: the kernel has written so many bytes, and was asked for no more than the buffer holds.
+        unsafe { buffer.set_filled(filled) };
+        Ok(buffer)
+    }
+
+    async fn write(&self, offset: u64, buffer: RingBuffer) -> Result<()> {
+        self.write_all(offset, buffer, 0).await
+    }
+
+    async fn write_durable(&self, offset: u64, buffer: RingBuffer) -> Result<()> {
+        self.write_all(offset, buffer, libc::RWF_DSYNC).await
     }
 
     async fn sync(&self) -> Result<()> {
-        let synced = match &self.handle {
-            Handle::Direct(file) => file.fdatasync().await,
-            Handle::Buffered(file) => file.fdatasync().await,
-        };
-        synced.map_err(|error| self.error("sync", system_error(error)))
+        let sync = self.on_file(|file| opcode::Fsync::new(file).flags(FsyncFlags::DATASYNC).build());
+        let (synced, _) = sync.await;
+        synced.map(drop).map_err(|error| self.error("sync", error))
     }
 
     async fn allocate(&self, length: u64) -> Result<()> {
-        let allocated = match &self.handle {
-            Handle::Direct(file) => file.pre_allocate(length, false).await,
-            Handle::Buffered(file) => file.pre_allocate(length, false).await,
-        };
-        allocated.map_err(|error| self.error(&format!("allocate {length} bytes for"), system_error(error)))
+        let (allocated, _) = self.on_file(|file| opcode::Fallocate::new(file, length).build()).await;
+        allocated.map(drop).map_err(|error| self.error(&format!("allocate {length} bytes for"), error))
     }
 
     async fn length(&self) -> Result<u64> {
-        let descriptor = match &self.handle {
-            Handle::Direct(file) => file.as_raw_fd(),
-            Handle::Buffered(file) => file.as_raw_fd(),
-        };
-        // SAFETY: `self` owns the descriptor and outlives the borrow.
-        let stat = rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(descriptor) });
-        let stat = stat.map_err(|error| self.error("look at", error.into()))?;
-        Ok(u64::try_from(stat.st_size).unwrap_or(0))
+        self.file.metadata().map(|metadata| metadata.len()).map_err(|error| self.error("look at", error))
     }
 
     async fn truncate(&self, length: u64) -> Result<()> {
-        let truncated = match &self.handle {
-            Handle::Direct(file) => file.truncate(length).await,
-            Handle::Buffered(file) => file.truncate(length).await,
-        };
-        truncated.map_err(|error| self.error(&format!("set to {length} bytes the length of"), system_error(error)))
+        let truncated = self.on_helper(move |file| file.set_len(length)).await;
+        truncated.map_err(|error| self.error(&format!("set to {length} bytes the length of"), error))
     }
 
     async fn close(self) -> Result<()> {
-        let closed = match self.handle {
-            Handle::Direct(file) => file.close().await,
-            Handle::Buffered(file) => file.close().await,
-        };
-        closed.map_err(|error| Error::io("close", &self.path, system_error(error)))
+        // Where a transfer that nobody waits for holds the file, it is closed with that.
+        let Ok(file) = Rc::try_unwrap(self.file) else { return Ok(()) };
+        let entry = opcode::Close::new(Fd(file.into_raw_fd())).build();
+        // SAFETY: the descriptor was taken out of its owner, so this closes it once and nobody uses it after.
+        let (closed, ()) = unsafe { current().reactor.submit(entry, ()) }.await;
+        closed.map(drop).map_err(|error| Error::io("close", &self.path, error))
     }
 }

@@ -1,27 +1,21 @@
-//! A wake-up from another thread, taken as the completion of a read.
-//!
-//! glommio's own wakers work from any thread, but they can be lost: the executor looks at its preemption signal before
-//! the first task, and when that signal is there already (its timer, or the very eventfd write of a foreign wake that
-//! was noticed before), it goes to sleep with tasks that could run. A completion on the main ring does not raise that
-//! signal, so nothing is lost with it.
-#![expect(unsafe_code, reason = "glommio takes an eventfd only as a raw descriptor of a file")]
+//! A wake-up from another thread: an eventfd that the ring of the waiting core watches.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use glommio::io::BufferedFile;
 use rustix::event::{EventfdFlags, eventfd};
 
-/// Length of what an eventfd reads and writes.
-const COUNT_BYTES: usize = 8;
+use super::executor::current;
+use super::reactor::Source;
 
 /// The end that signals, from any thread.
 #[derive(Debug)]
 pub struct Signal(OwnedFd);
 
 /// The end that waits, on one core; made there from a [`Listener`].
-pub struct Waiter(BufferedFile);
+pub struct Waiter(Source);
 
 /// What becomes a [`Waiter`] on its core.
 #[derive(Debug)]
@@ -29,7 +23,7 @@ pub struct Listener(OwnedFd);
 
 /// Both ends of a new event.
 pub fn event() -> io::Result<(Signal, Listener)> {
-    let signal = eventfd(0, EventfdFlags::CLOEXEC)?;
+    let signal = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
     let listener = signal.try_clone()?;
     Ok((Signal(signal), Listener(listener)))
 }
@@ -37,27 +31,29 @@ pub fn event() -> io::Result<(Signal, Listener)> {
 impl Signal {
     /// Wakes the waiter, now or when it next waits.
     pub fn raise(&self) {
-        // Fails only when 2^64 signals wait, and then the waiter has one.
+        // Each write is an event to who watches, so nobody needs to read the count. It would take 2^64 writes to fill.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 }
 
 impl Listener {
-    /// Begins to listen, on the executor of the calling thread.
+    /// Begins to listen, on the core that the calling thread is.
     pub fn listen(self) -> Waiter {
-        // SAFETY: the descriptor is owned, open, and given away here; it is closed once, by the file.
-        Waiter(unsafe { BufferedFile::from_raw_fd(self.0.into_raw_fd()) })
+        Waiter(current().reactor.watch(self.0))
+    }
+}
+
+impl From<Listener> for OwnedFd {
+    fn from(listener: Listener) -> Self {
+        listener.0
     }
 }
 
 impl Waiter {
-    /// Waits until there was a signal since the last wait. Several signals are one.
+    /// Waits until there was a signal since the last wait. Several signals are one; there may be a wake-up without.
     pub async fn wait(&self) {
-        if let Err(error) = self.0.read_at(0, COUNT_BYTES).await {
-            // An eventfd that is open reads; if the ring is out of memory, looking again is right and waiting is not.
-            log::error!("cannot wait for other cores: {error}");
-            glommio::executor().yield_task_queue_now().await;
-        }
+        poll_fn(|context| self.0.poll_ready(context)).await;
+        self.0.set_empty();
     }
 }
 

@@ -1,17 +1,15 @@
 //! The three task queues of a core.
 //!
-//! A queue is chosen by the scheduler in proportion to its shares whenever several have work, so that a long query
-//! cannot starve an ack and a flush cannot starve a query. A queue with work alone gets the whole core.
+//! A queue is chosen in proportion to its shares whenever several have work, so that a long query cannot starve an ack
+//! and a flush cannot starve a query. A queue with work alone gets the whole core.
 
 use std::time::Duration;
 
-use glommio::{Latency, Shares, Task, TaskQueueHandle};
+use super::executor;
+use super::task::Task;
 
-/// Shares of each queue: under full load from all three, writes get about 60 % of the core, queries 30 %, the rest
-/// goes to flushes and compaction, which need only keep up with the writes that feed them.
-const INGEST_SHARES: usize = 1000;
-const QUERY_SHARES: usize = 500;
-const MAINTENANCE_SHARES: usize = 170;
+/// How many queues there are.
+pub(super) const QUEUES: usize = 3;
 
 /// Which kind of work a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,52 +22,41 @@ pub enum Queue {
     Maintenance,
 }
 
-/// Handles of the queues of the running executor.
-#[derive(Debug, Clone, Copy)]
-pub struct Queues {
-    ingest: TaskQueueHandle,
-    query: TaskQueueHandle,
-    maintenance: TaskQueueHandle,
+impl Queue {
+    /// All queues, each at its index.
+    pub(super) const ALL: [Self; QUEUES] = [Self::Ingest, Self::Query, Self::Maintenance];
+
+    /// Shares of the queue that has most.
+    pub(super) const SHARES_MAX: u64 = 1000;
+
+    /// Under full load from all three, writes get about 60 % of the core, queries 30 %, the rest goes to flushes and
+    /// compaction, which need only keep up with the writes that feed them.
+    pub(super) const fn shares(self) -> u64 {
+        match self {
+            Self::Ingest => Self::SHARES_MAX,
+            Self::Query => 500,
+            Self::Maintenance => 170,
+        }
+    }
 }
 
+/// The queues of the core that the calling thread is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Queues(());
+
 impl Queues {
-    /// Makes the queues on the executor of the calling thread.
+    /// The queues of the running core.
     pub fn new() -> Self {
-        // No latency class: see `ring`, point 8. The preemption timer of the executor is short enough for all.
-        let queue =
-            |shares, name| glommio::executor().create_task_queue(Shares::Static(shares), Latency::NotImportant, name);
-        Self {
-            ingest: queue(INGEST_SHARES, "ingest"),
-            query: queue(QUERY_SHARES, "query"),
-            maintenance: queue(MAINTENANCE_SHARES, "maintenance"),
-        }
+        Self(())
     }
 
     /// Starts a task on one of the queues. Dropping the task cancels it; `detach` lets it run on.
     pub fn spawn<T: 'static>(&self, queue: Queue, future: impl Future<Output = T> + 'static) -> Task<T> {
-        match glommio::spawn_local_into(future, self.handle(queue)) {
-            Ok(task) => task,
-            // Queues are never removed, so the handle is known to the executor that made it.
-            Err(error) => unreachable!("invariant: task queue {queue:?} exists on this core ({error})"),
-        }
+        executor::spawn(queue, future)
     }
 
     /// Time each queue has had the core, for the metrics.
     pub fn runtime(&self, queue: Queue) -> Duration {
-        glommio::executor().task_queue_stats(self.handle(queue)).map_or(Duration::ZERO, |stats| stats.runtime())
-    }
-
-    fn handle(&self, queue: Queue) -> TaskQueueHandle {
-        match queue {
-            Queue::Ingest => self.ingest,
-            Queue::Query => self.query,
-            Queue::Maintenance => self.maintenance,
-        }
-    }
-}
-
-impl Default for Queues {
-    fn default() -> Self {
-        Self::new()
+        executor::current().runtime(queue)
     }
 }

@@ -1,37 +1,36 @@
 //! A connected TCP socket on the ring.
 //!
-//! Reads and writes try the socket first and park on the ring only when it has nothing; a passed deadline ends a
-//! parked call with `TimedOut`. All methods take `&self`, so that a handler can watch for the peer's leaving while it
-//! writes; two reads (or two writes) at the same time make no sense and wake only the last.
-#![expect(unsafe_code, reason = "glommio takes a socket from outside only as a raw descriptor")]
+//! Reads and writes try the socket first and wait for the ring to say that it is ready only when it is not, so bytes
+//! go straight from the socket into the caller's memory; a passed deadline ends a wait with `TimedOut`. A poll stays
+//! armed for reading, so a request costs one receive, one send, and a share of the core's turn. All methods take
+//! `&self`, so that a handler can watch for the peer's leaving while it writes; two reads (or two writes) at the same
+//! time make no sense and wake only the last.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::pin::Pin;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_lite::io::{AsyncRead, AsyncWrite};
-use glommio::net::TcpStream;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::deadline::{Deadline, Deadlines};
+use super::executor::{current, yield_if_needed};
+use super::reactor::Source;
 
 /// A connection's socket with its deadline.
-#[derive(Debug)]
 pub struct Socket {
-    stream: RefCell<TcpStream>,
+    source: Source,
     deadline: Deadline,
 }
 
 impl Socket {
-    /// Takes over a connected stream socket for the executor of the calling thread.
+    /// Takes over a connected stream socket for the core that the calling thread is.
     pub fn adopt(socket: OwnedFd, deadlines: &Rc<Deadlines>) -> Self {
-        // SAFETY: the descriptor is owned, open, and given away here; it is closed once, by the stream.
-        let stream = unsafe { TcpStream::from_raw_fd(socket.into_raw_fd()) };
-        Self { stream: RefCell::new(stream), deadline: deadlines.slot() }
+        Self { source: current().reactor.watch(socket), deadline: deadlines.slot() }
     }
 
     /// From now on reads and writes end with `TimedOut` once `after` has passed.
@@ -46,40 +45,66 @@ impl Socket {
 
     /// Reads some bytes; 0 when the peer sends no more.
     pub async fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|context| match Pin::new(&mut *self.stream.borrow_mut()).poll_read(context, into) {
-            Poll::Pending if self.deadline.poll_due(context) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            polled => polled,
-        })
-        .await
+        // A peer that always has more to send must not keep the core.
+        yield_if_needed().await;
+        poll_fn(|context| self.poll_read(context, into)).await
+    }
+
+    fn poll_read(&self, context: &Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        while self.source.poll_ready(context).is_ready() {
+            match recv(&self.source, &mut *into, RecvFlags::DONTWAIT) {
+                Ok((count, _)) => {
+                    if count < into.len() {
+                        self.source.set_drained();
+                    }
+                    return Poll::Ready(Ok(count));
+                }
+                Err(Errno::AGAIN) => self.source.set_empty(),
+                Err(Errno::INTR) => {}
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+        match self.deadline.poll_due(context) {
+            true => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            false => Poll::Pending,
+        }
     }
 
     /// Writes all of `bytes`, as long as the peer takes some of them every `pause_max`.
     pub async fn write_all(&self, mut bytes: &[u8], pause_max: Duration) -> io::Result<()> {
         while !bytes.is_empty() {
-            self.set_deadline(pause_max);
-            let written =
-                poll_fn(|context| match Pin::new(&mut *self.stream.borrow_mut()).poll_write(context, bytes) {
-                    Poll::Pending if self.deadline.poll_due(context) => {
-                        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-                    }
-                    polled => polled,
-                })
-                .await?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+            match send(&self.source, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => bytes = &bytes[count..],
+                Err(Errno::AGAIN) => self.wait_writable(pause_max).await?,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
             }
-            bytes = &bytes[written..];
         }
-        self.clear_deadline();
         Ok(())
+    }
+
+    async fn wait_writable(&self, pause_max: Duration) -> io::Result<()> {
+        self.set_deadline(pause_max);
+        let mut writable = pin!(self.source.reactor().writable(self.source.descriptor()));
+        let waited = poll_fn(|context| match writable.as_mut().poll(context) {
+            Poll::Pending if self.deadline.poll_due(context) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            polled => polled,
+        })
+        .await;
+        self.clear_deadline();
+        waited
     }
 
     /// Tells the peer that nothing more comes.
     pub fn shutdown_write(&self) {
-        let stream = self.stream.borrow();
-        // SAFETY: the stream owns the descriptor and outlives the borrow.
-        let descriptor = unsafe { BorrowedFd::borrow_raw(stream.as_raw_fd()) };
         // Fails only if the peer has gone already, which is what is wanted.
-        let _ = rustix::net::shutdown(descriptor, rustix::net::Shutdown::Write);
+        let _ = rustix::net::shutdown(&self.source, rustix::net::Shutdown::Write);
+    }
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Socket")
     }
 }

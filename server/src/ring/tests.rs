@@ -1,0 +1,333 @@
+//! The runtime as its users see it: tasks, wake-ups, timers, what is left in flight.
+#![expect(clippy::unwrap_used, reason = "a test says what it expects")]
+
+use std::cell::{Cell, RefCell};
+use std::future::{pending, poll_fn};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use futures_lite::future::{or, poll_once, yield_now};
+
+use super::deadline::Deadlines;
+use super::event::event;
+use super::executor::{current, yield_if_needed};
+use super::socket::Socket;
+use super::{CoreOptions, Queue, Queues, blocking, sleep, start_core};
+
+fn on_a_core<T: Send + 'static>(preempt: Duration, test: impl AsyncFnOnce() -> T + Send + 'static) -> T {
+    let options =
+        CoreOptions { name: "ring-test".to_owned(), cpu: None, io_memory_bytes: 64 << 10, ring_depth: 8, preempt };
+    start_core(options, move || async move { test().await }).unwrap().join().unwrap()
+}
+
+const SLICE: Duration = Duration::from_millis(1);
+
+/// Sets a flag when dropped.
+struct Flag(Rc<Cell<bool>>);
+
+impl Drop for Flag {
+    fn drop(&mut self) {
+        self.0.set(true);
+    }
+}
+
+#[test]
+fn tasks_end_in_any_order_and_give_their_values() {
+    let sum = on_a_core(SLICE, async || {
+        let tasks: Vec<_> = (0..1000_u64)
+            .map(|number| {
+                Queues::new().spawn(Queue::ALL[number as usize % 3], async move {
+                    for _ in 0..number % 7 {
+                        yield_now().await;
+                    }
+                    number
+                })
+            })
+            .collect();
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await;
+        }
+        sum
+    });
+    assert_eq!(sum, 999 * 1000 / 2);
+}
+
+#[test]
+fn a_cancelled_task_is_gone_at_once_and_its_place_is_used_again() {
+    on_a_core(SLICE, async || {
+        let is_dropped = Rc::new(Cell::new(false));
+        let flag = Flag(Rc::clone(&is_dropped));
+        let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let task = {
+            let waker = Rc::clone(&waker);
+            Queues::new().spawn(Queue::Query, async move {
+                let _flag = flag;
+                poll_fn(|context| {
+                    *waker.borrow_mut() = Some(context.waker().clone());
+                    Poll::<()>::Pending
+                })
+                .await;
+            })
+        };
+        yield_now().await;
+        while waker.borrow().is_none() {
+            yield_now().await;
+        }
+        task.cancel();
+        assert!(is_dropped.get());
+        let next = Queues::new().spawn(Queue::Query, async {
+            yield_now().await;
+            7
+        });
+        // The waker of a task that is gone reaches nobody.
+        waker.borrow_mut().take().unwrap().wake();
+        assert_eq!(next.await, 7);
+    });
+}
+
+#[test]
+fn what_is_left_is_dropped_at_the_end_with_its_operations() {
+    let (told, hears) = mpsc::channel();
+    on_a_core(SLICE, async move || {
+        struct Tell(mpsc::Sender<()>);
+        impl Drop for Tell {
+            fn drop(&mut self) {
+                self.0.send(()).unwrap();
+            }
+        }
+        let (signal, listener) = event().unwrap();
+        let tell = Tell(told);
+        let waiting = async move {
+            let _tell = tell;
+            let waiter = listener.listen();
+            loop {
+                waiter.wait().await;
+            }
+        };
+        Queues::new().spawn(Queue::Ingest, waiting).detach();
+        Queues::new().spawn(Queue::Ingest, async { sleep(Duration::from_secs(1000)).await }).detach();
+        yield_now().await;
+        signal.raise();
+    });
+    assert_eq!(hears.recv(), Ok(()));
+}
+
+#[test]
+fn a_sleeping_core_is_woken_from_other_threads_every_time() {
+    on_a_core(SLICE, async || {
+        for round in 0..2000_u32 {
+            assert_eq!(blocking(move || Ok(round)).await.unwrap(), round);
+        }
+        let failed = blocking(|| -> std::io::Result<()> { Err(std::io::Error::other("no")) }).await;
+        assert_eq!(failed.unwrap_err().to_string(), "no");
+        let panicked = blocking(|| -> std::io::Result<()> { panic!("told to panic") }).await;
+        assert_eq!(panicked.unwrap_err().to_string(), "a call on the helper thread panicked");
+    });
+}
+
+#[test]
+fn events_raised_before_and_while_waiting_are_heard() {
+    on_a_core(SLICE, async || {
+        let (signal, listener) = event().unwrap();
+        let waiter = listener.listen();
+        // The first wait may end without a signal.
+        or(waiter.wait(), yield_now()).await;
+        for _ in 0..1000 {
+            signal.raise();
+            signal.raise();
+            waiter.wait().await;
+        }
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(5));
+            signal.raise();
+            signal
+        });
+        waiter.wait().await;
+        drop(thread.join().unwrap());
+    });
+}
+
+#[test]
+fn timers_fire_in_order_and_never_early() {
+    on_a_core(SLICE, async || {
+        let order = Rc::new(RefCell::new(Vec::new()));
+        let start = Instant::now();
+        let tasks: Vec<_> = [30_u64, 10, 20, 10]
+            .into_iter()
+            .map(|ms| {
+                let order = Rc::clone(&order);
+                Queues::new().spawn(Queue::Ingest, async move {
+                    sleep(Duration::from_millis(ms)).await;
+                    assert!(start.elapsed() >= Duration::from_millis(ms));
+                    order.borrow_mut().push(ms);
+                })
+            })
+            .collect();
+        // A timer that is given up leaves nothing behind.
+        assert!(or(async { poll_once(sleep(Duration::from_secs(1000))).await.is_none() }, pending()).await);
+        for task in tasks {
+            task.await;
+        }
+        assert_eq!(*order.borrow(), [10, 10, 20, 30]);
+    });
+}
+
+#[test]
+fn a_task_that_works_on_lets_others_in_when_its_slice_is_over() {
+    on_a_core(Duration::ZERO, async || {
+        let is_done = Rc::new(Cell::new(false));
+        let seen = Rc::clone(&is_done);
+        Queues::new().spawn(Queue::Maintenance, async move { seen.set(true) }).detach();
+        while !is_done.get() {
+            yield_if_needed().await;
+        }
+    });
+    on_a_core(Duration::from_secs(1000), async || {
+        // The slice lasts, so nobody else runs and the call returns at once.
+        let other = Rc::new(Cell::new(false));
+        let seen = Rc::clone(&other);
+        Queues::new().spawn(Queue::Ingest, async move { seen.set(true) }).detach();
+        yield_if_needed().await;
+        assert!(!other.get());
+    });
+}
+
+#[test]
+fn busy_queues_share_the_core_by_their_shares() {
+    let (ingest, maintenance) = on_a_core(Duration::from_micros(100), async || {
+        let is_over = Rc::new(Cell::new(false));
+        for queue in Queue::ALL {
+            let is_over = Rc::clone(&is_over);
+            let work = async move {
+                while !is_over.get() {
+                    yield_if_needed().await;
+                }
+            };
+            Queues::new().spawn(queue, work).detach();
+        }
+        let queues = Queues::new();
+        while queues.runtime(Queue::Ingest) < Duration::from_millis(60) {
+            yield_now().await;
+        }
+        is_over.set(true);
+        (queues.runtime(Queue::Ingest), queues.runtime(Queue::Maintenance))
+    });
+    // Slices are of unequal length on a loaded machine, but accounts are settled by the time really had.
+    let ratio = ingest.as_secs_f64() / maintenance.as_secs_f64();
+    assert!(maintenance > Duration::ZERO && ratio > 1.0, "ingest {ingest:?}, maintenance {maintenance:?}");
+}
+
+#[test]
+fn a_panic_on_the_core_is_told_to_who_waits_for_it() {
+    let options =
+        CoreOptions { name: "panic-test".to_owned(), cpu: None, io_memory_bytes: 0, ring_depth: 8, preempt: SLICE };
+    let core = start_core(options, || async {
+        // A poll in flight must not outlive the panic as a danger.
+        let (_signal, listener) = event().unwrap();
+        let _waiter = listener.listen();
+        assert!(poll_once(sleep(Duration::from_secs(1000))).await.is_some(), "told to panic");
+    });
+    assert_eq!(core.unwrap().join().unwrap_err().to_string(), "the core panicked");
+}
+
+#[test]
+fn more_operations_than_the_ring_has_entries_all_end() {
+    on_a_core(SLICE, async || {
+        let reads: Vec<_> = (0..200)
+            .map(|_| {
+                Queues::new().spawn(Queue::Ingest, async {
+                    let file = Rc::new(std::fs::File::open("/dev/zero").unwrap());
+                    let descriptor = Rc::new(std::os::fd::OwnedFd::from(file.try_clone().unwrap()));
+                    current().reactor.writable(&descriptor).await
+                })
+            })
+            .collect();
+        for read in reads {
+            read.await.unwrap();
+        }
+    });
+}
+
+fn sockets() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
+#[test]
+fn a_socket_carries_more_than_fits_into_it_and_sees_the_end() {
+    const LENGTH: usize = 32 << 20;
+    let (mut client, server) = sockets();
+    let peer = std::thread::spawn(move || {
+        let mut received = vec![0; LENGTH];
+        client.read_exact(&mut received).unwrap();
+        client.write_all(&received).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).unwrap();
+        rest
+    });
+    on_a_core(SLICE, async move || {
+        let deadlines = Deadlines::new(Duration::from_millis(10));
+        let clock = Queues::new().spawn(Queue::Ingest, Rc::clone(&deadlines).run());
+        let socket = Socket::adopt(server.into(), &deadlines);
+        let sent: Vec<u8> = (0..LENGTH).map(|at| (at / 1000) as u8).collect();
+        socket.write_all(&sent, Duration::from_secs(60)).await.unwrap();
+        let (mut received, mut buffer) = (Vec::new(), vec![0; 100_000]);
+        loop {
+            match socket.read(&mut buffer).await.unwrap() {
+                0 => break,
+                count => received.extend_from_slice(&buffer[..count]),
+            }
+        }
+        assert!(received == sent);
+        socket.write_all(b"bye", Duration::from_secs(60)).await.unwrap();
+        drop(socket);
+        clock.cancel();
+    });
+    assert_eq!(peer.join().unwrap(), b"bye");
+}
+
+#[test]
+fn a_deadline_ends_a_read_that_waits() {
+    let (client, server) = sockets();
+    on_a_core(SLICE, async move || {
+        let deadlines = Deadlines::new(Duration::from_millis(5));
+        let clock = Queues::new().spawn(Queue::Ingest, Rc::clone(&deadlines).run());
+        let socket = Socket::adopt(server.into(), &deadlines);
+        socket.set_deadline(Duration::from_millis(20));
+        let failed = socket.read(&mut [0; 16]).await.unwrap_err();
+        assert_eq!(failed.kind(), std::io::ErrorKind::TimedOut);
+        clock.cancel();
+    });
+    drop(client);
+}
+
+#[test]
+fn data_that_comes_with_the_end_is_read_before_it() {
+    for _ in 0..50 {
+        let (mut client, server) = sockets();
+        let peer = std::thread::spawn(move || {
+            client.write_all(b"abc").unwrap();
+            client.write_all(b"def").unwrap();
+        });
+        on_a_core(SLICE, async move || {
+            let deadlines = Deadlines::new(Duration::from_secs(10));
+            let socket = Socket::adopt(server.into(), &deadlines);
+            let (mut all, mut buffer) = (Vec::new(), [0; 64]);
+            loop {
+                match socket.read(&mut buffer).await.unwrap() {
+                    0 => break,
+                    count => all.extend_from_slice(&buffer[..count]),
+                }
+            }
+            assert_eq!(all, b"abcdef");
+        });
+        peer.join().unwrap();
+    }
+}

@@ -1,0 +1,97 @@
+//! Wakers of a core's tasks, usable from any thread.
+//!
+//! A wake-up on the core pushes the task to its queue. One from another thread leaves it in the core's [`Remote`] and
+//! raises an eventfd that the core's ring watches: the raise comes after the push, and the core looks into the
+//! [`Remote`] after each wait, so none is lost.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Wake;
+
+use super::event::Signal;
+use super::executor;
+use super::queue::Queue;
+
+thread_local! {
+    /// Number of the core that this thread is; 0 is no core's.
+    static HERE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Says which core this thread is.
+pub(super) fn set_here(core: u64) {
+    HERE.set(core);
+}
+
+/// Names a task to those who wake it.
+pub(super) struct Handle {
+    /// Number of the core.
+    pub(super) core: u64,
+    /// Where the task waits for its turn.
+    pub(super) queue: Queue,
+    /// Where the core keeps it.
+    pub(super) slot: usize,
+    /// The task will be polled after this was set, and it is unset before the poll.
+    is_queued: AtomicBool,
+    remote: Arc<Remote>,
+}
+
+/// The way into a core from other threads.
+pub(super) struct Remote {
+    woken: Mutex<Vec<Arc<Handle>>>,
+    /// There is something in `woken`, and `signal` was raised for it.
+    is_raised: AtomicBool,
+    signal: Signal,
+}
+
+impl Remote {
+    pub(super) fn new(signal: Signal) -> Self {
+        Self { woken: Mutex::default(), is_raised: AtomicBool::new(false), signal }
+    }
+
+    fn push(&self, task: Arc<Handle>) {
+        self.woken.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        if !self.is_raised.swap(true, Ordering::SeqCst) {
+            self.signal.raise();
+        }
+    }
+
+    /// What was woken from other threads since the last call.
+    pub(super) fn take(&self) -> Vec<Arc<Handle>> {
+        if !self.is_raised.load(Ordering::Relaxed) || !self.is_raised.swap(false, Ordering::SeqCst) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Handle {
+    /// A task that is about to be queued for its first poll.
+    pub(super) fn new(core: u64, queue: Queue, slot: usize, remote: Arc<Remote>) -> Arc<Self> {
+        Arc::new(Self { core, queue, slot, is_queued: AtomicBool::new(true), remote })
+    }
+
+    /// To be called before a poll: wake-ups from now on queue the task again.
+    pub(super) fn begin(&self) {
+        // Whoever woke the task wrote what it is to see before that.
+        self.is_queued.swap(false, Ordering::AcqRel);
+    }
+}
+
+impl Wake for Handle {
+    fn wake(self: Arc<Self>) {
+        if self.is_queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        if HERE.get() == self.core {
+            executor::queue(self);
+        } else {
+            let remote = Arc::clone(&self.remote);
+            remote.push(self);
+        }
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        Arc::clone(self).wake();
+    }
+}
