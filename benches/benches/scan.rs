@@ -13,7 +13,7 @@ use futures_lite::future::block_on;
 use roaring::RoaringBitmap;
 use tidewire_storage::cache::Cache;
 use tidewire_storage::disk::plain::PlainDisk;
-use tidewire_storage::scan::{PartitionSources, Scan, ScanMode, ScanRequest};
+use tidewire_storage::scan::{PartitionSources, Scan, ScanMode, ScanRequest, SegmentSource};
 use tidewire_storage::schema::{ColumnId, FieldType, TableId};
 use tidewire_storage::segment::{Segment, SortedTable, write_segment};
 
@@ -68,7 +68,10 @@ impl Shard {
             columns: (0..fields).map(|field| (ColumnId(field as u16 + 10), FieldType::Int)).collect(),
             prune: Vec::new(),
         };
-        let partition = PartitionSources { segments: self.segments[..segments].to_vec(), memory: Vec::new() };
+        let partition = PartitionSources {
+            segments: self.segments[..segments].iter().cloned().map(SegmentSource::from).collect(),
+            memory: Vec::new(),
+        };
         Scan::new(PlainDisk, request, vec![partition], 1 << 30)
     }
 }

@@ -14,7 +14,7 @@ use futures_lite::future::{block_on, or};
 use tidewire_storage::Result;
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::disk::{Disk, DiskFile, OpenMode};
-use tidewire_storage::wal::{Lsn, RowsRef, Wal, WalConfig, WalSync, recover};
+use tidewire_storage::wal::{Lsn, Record, RowsRef, Wal, WalConfig, WalSync, recover};
 
 /// Rows of a batch: half of a request of 10,000, as two shards get it.
 const BATCH_ROWS: usize = 5_000;
@@ -99,6 +99,7 @@ fn check(batches: &[batches::Rows], folder: &Path) {
     let mut read = batches.iter();
     let recovered = block_on(recover(&PlainDisk, folder, CONFIG.shard, Lsn(0), |_, back| {
         let rows = read.next().ok_or("more records than were written")?;
+        let Record::Rows(back) = back else { return Err("a record of no rows".to_owned()) };
         assert_eq!((&back.series, &back.time), (&rows.series, &rows.time));
         assert_eq!(batches::sum(&back.columns), batches::sum(&rows.columns));
         Ok(())

@@ -43,6 +43,10 @@ pub(crate) struct Manifest {
     pub(crate) segments: Vec<SegmentEntry>,
     /// In the order of the series in them.
     pub(crate) series_files: Vec<SeriesFileEntry>,
+    /// Deletes up to `flushed_lsn` that are not yet applied to every segment, in the order of the log.
+    pub(crate) tombstones: Vec<TombstoneEntry>,
+    /// Dropped tables that records after `flushed_lsn` may still be about.
+    pub(crate) dropped: Vec<DroppedEntry>,
 }
 
 /// A table that has rows.
@@ -51,6 +55,8 @@ pub(crate) struct TableEntry {
     pub(crate) table: u32,
     /// Fixed when the shard first sees the table.
     pub(crate) partition_length: i64,
+    /// Rows before this time do not exist; it only moves on.
+    pub(crate) horizon: i64,
 }
 
 /// A live segment.
@@ -59,6 +65,25 @@ pub(crate) struct SegmentEntry {
     pub(crate) table: u32,
     pub(crate) partition_start: i64,
     pub(crate) meta: SegmentMeta,
+}
+
+/// A delete.
+#[derive(Debug, Clone, PartialEq, Archive, Serialize, Deserialize)]
+pub(crate) struct TombstoneEntry {
+    pub(crate) table: u32,
+    pub(crate) lsn: u64,
+    pub(crate) time_min: i64,
+    pub(crate) time_max: i64,
+    /// A bitmap as roaring writes it; `None` for all series.
+    pub(crate) series: Option<Vec<u8>>,
+}
+
+/// A table that was dropped.
+#[derive(Debug, Clone, PartialEq, Archive, Serialize, Deserialize)]
+pub(crate) struct DroppedEntry {
+    pub(crate) table: u32,
+    /// Later records are not about it.
+    pub(crate) lsn: u64,
 }
 
 /// A live series file.
@@ -75,14 +100,28 @@ pub(crate) struct Edit {
     pub(crate) flushed: Option<Lsn>,
     pub(crate) next_file: u64,
     pub(crate) add_tables: Vec<TableEntry>,
-    /// With all that belongs to them but their series.
+    /// With all that belongs to them but their series. Log records about them up to `dropped_lsn` are void.
     pub(crate) drop_tables: Vec<TableId>,
+    pub(crate) dropped_lsn: Lsn,
     /// Files of segments that the added ones replace.
     pub(crate) remove_segments: Vec<String>,
     pub(crate) add_segments: Vec<SegmentEntry>,
     /// The added series files hold all series, those of the others too.
     pub(crate) replace_series_files: bool,
     pub(crate) add_series_files: Vec<SeriesFileEntry>,
+    /// Deletes that were flushed.
+    pub(crate) add_tombstones: Vec<TombstoneEntry>,
+}
+
+impl TombstoneEntry {
+    /// Whether a segment may hold rows that it deletes.
+    fn touches(&self, entry: &SegmentEntry) -> bool {
+        let meta = &entry.meta;
+        entry.table == self.table
+            && meta.lsn < self.lsn
+            && meta.time_min <= self.time_max
+            && self.time_min <= meta.time_max
+    }
 }
 
 impl Manifest {
@@ -94,8 +133,9 @@ impl Manifest {
         }
         next.next_file = next.next_file.max(edit.next_file);
         for table in edit.add_tables {
-            if next.tables.iter().all(|known| known.table != table.table) {
-                next.tables.push(table);
+            match next.tables.iter_mut().find(|known| known.table == table.table) {
+                Some(known) => known.horizon = known.horizon.max(table.horizon),
+                None => next.tables.push(table),
             }
         }
         let dropped = |table: u32| edit.drop_tables.contains(&TableId(table));
@@ -118,6 +158,11 @@ impl Manifest {
             next.series_files.clear();
         }
         next.series_files.extend(edit.add_series_files);
+        next.dropped
+            .extend(edit.drop_tables.iter().map(|table| DroppedEntry { table: table.0, lsn: edit.dropped_lsn.0 }));
+        next.dropped.retain(|entry| entry.lsn > next.flushed_lsn);
+        next.tombstones.extend(edit.add_tombstones);
+        next.tombstones.retain(|tombstone| next.segments.iter().any(|entry| tombstone.touches(entry)));
         next
     }
 
@@ -208,7 +253,7 @@ mod tests {
         let start = Manifest::default().apply(Edit {
             flushed: Some(Lsn(5)),
             next_file: 4,
-            add_tables: vec![TableEntry { table: 1, partition_length: 10 }],
+            add_tables: vec![TableEntry { table: 1, partition_length: 10, horizon: i64::MIN }],
             add_segments: vec![segment(1, 0, "a"), segment(1, 0, "b"), segment(1, 10, "c"), segment(1, 0, "d")],
             add_series_files: vec![SeriesFileEntry { file: "s".to_owned(), bytes: 10 }],
             ..Edit::default()
@@ -229,6 +274,46 @@ mod tests {
         });
         assert!(dropped.segments.is_empty() && dropped.tables.is_empty());
         assert_eq!(dropped.series_files.iter().map(|f| f.file.as_str()).collect::<Vec<_>>(), ["all"]);
+    }
+
+    #[test]
+    fn tombstones_stay_as_long_as_they_touch_an_older_segment() {
+        let tombstone = |lsn: u64, time_min: i64| TombstoneEntry { table: 1, lsn, time_min, time_max: 5, series: None };
+        let written = |lsn: u64, file: &str| {
+            let mut entry = segment(1, 0, file);
+            entry.meta.lsn = lsn;
+            entry
+        };
+        let start = Manifest::default().apply(Edit {
+            flushed: Some(Lsn(9)),
+            add_segments: vec![written(3, "a"), written(9, "b")],
+            add_tombstones: vec![tombstone(2, 0), tombstone(5, 2), tombstone(6, 1), tombstone(8, 0)],
+            ..Edit::default()
+        });
+        let lsns = |manifest: &Manifest| manifest.tombstones.iter().map(|entry| entry.lsn).collect::<Vec<_>>();
+        assert_eq!(lsns(&start), [6, 8], "2 is older than all, 5 is about other times");
+        let replace = |file: &str, by: Vec<SegmentEntry>| Edit {
+            remove_segments: vec![file.to_owned()],
+            add_segments: by,
+            ..Edit::default()
+        };
+        let merged = start.apply(replace("a", vec![written(7, "c")]));
+        assert_eq!((files(&merged), lsns(&merged)), (vec!["c", "b"], vec![8]));
+        assert!(lsns(&merged.apply(replace("c", Vec::new()))).is_empty());
+    }
+
+    #[test]
+    fn dropped_tables_are_remembered_until_the_log_is_past_them_and_horizons_only_move_on() {
+        let entry = |horizon: i64| TableEntry { table: 1, partition_length: 10, horizon };
+        let add = |horizon: i64| Edit { add_tables: vec![entry(horizon)], ..Edit::default() };
+        let start = Manifest::default().apply(add(i64::MIN)).apply(add(20)).apply(add(10));
+        assert_eq!(start.tables, [entry(20)]);
+        let drop = Edit { drop_tables: vec![TableId(1)], dropped_lsn: Lsn(4), ..Edit::default() };
+        let dropped = start.apply(drop);
+        assert_eq!((dropped.tables.len(), dropped.dropped.as_slice()), (0, &[DroppedEntry { table: 1, lsn: 4 }][..]));
+        let flushed = |lsn: u64| Edit { flushed: Some(Lsn(lsn)), ..Edit::default() };
+        assert_eq!(dropped.apply(flushed(3)).dropped.len(), 1);
+        assert!(dropped.apply(flushed(4)).dropped.is_empty());
     }
 
     #[test]

@@ -13,12 +13,13 @@ use crate::disk::Disk;
 use crate::disk::whole::{TEMPORARY_SUFFIX, read_whole};
 use crate::engine::{Folders, TableState};
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, MANIFEST, Manifest};
+use crate::manifest::{Edit, MANIFEST, Manifest, TombstoneEntry};
 use crate::memtable::{Memtable, NewRows};
 use crate::schema::TableId;
 use crate::segment::Segment;
 use crate::series::file;
-use crate::wal::{Lsn, Recovered, Rows, recover};
+use crate::tombstone::Tombstone;
+use crate::wal::{Delete, Lsn, Record, Recovered, Rows, bitmap_of, recover};
 
 /// What opening a shard has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -66,6 +67,7 @@ pub(crate) async fn load<D: Disk>(
         disk.sync_dir(folder).await?;
     }
     let manifest = load_manifest(disk, folders, shard, is_live).await?;
+    let is_live = &|table: TableId| is_live(table) && manifest.dropped.iter().all(|entry| entry.table != table.0);
     let mut recovery =
         Recovery { removed_files: remove_strays(disk, folders, &manifest).await?, ..Recovery::default() };
     let mut tables = load_series(disk, folders, shard, &manifest, is_live).await?;
@@ -83,10 +85,19 @@ pub(crate) async fn load<D: Disk>(
         recovery.segments += 1;
     }
 
+    load_tombstones(folders, &manifest, &mut tables)?;
+
     let replay = RefCell::new(Replay { tables, active: Memtable::default(), rows: 0 });
-    let take = |_: Lsn, rows: Rows| match is_live(rows.table) {
-        true => replay.borrow_mut().take(&rows),
-        false => Ok(()),
+    let take = |lsn: Lsn, record: Record| {
+        let mut replay = replay.borrow_mut();
+        match record {
+            Record::Rows(rows) if is_live(rows.table) => replay.take(&rows),
+            Record::Delete(delete) if is_live(delete.table) => {
+                replay.delete(lsn, delete);
+                Ok(())
+            }
+            Record::Rows(_) | Record::Delete(_) => Ok(()),
+        }
     };
     let wal = recover(disk, &folders.wal, shard, Lsn(manifest.flushed_lsn), take).await?;
     let Replay { tables, active, rows } = replay.into_inner();
@@ -157,12 +168,33 @@ async fn load_series<D: Disk>(
     let mut tables = BTreeMap::new();
     for entry in &manifest.tables {
         let mut table = TableState::new(entry.partition_length);
+        table.horizon = entry.horizon;
         table.series = indexes.remove(&TableId(entry.table)).unwrap_or_default();
         table.series_stored = table.series.len() as u32;
         table.series_logged = table.series_stored;
         tables.insert(TableId(entry.table), table);
     }
     Ok(tables)
+}
+
+/// Deletes that were flushed and not yet applied to every segment.
+fn load_tombstones<D: Disk>(
+    folders: &Folders,
+    manifest: &Manifest,
+    tables: &mut BTreeMap<TableId, TableState<D>>,
+) -> Result<()> {
+    for entry in &manifest.tombstones {
+        let Some(table) = tables.get_mut(&TableId(entry.table)) else { continue };
+        let series = entry.series.as_deref().map(bitmap_of).transpose();
+        let series = series.map_err(|reason| Error::corrupt(&folders.root.join(MANIFEST), 0, reason))?;
+        let TombstoneEntry { lsn, time_min, time_max, .. } = *entry;
+        let tombstone = Tombstone { lsn: Lsn(lsn), time_min, time_max, series };
+        if table.touched_by(&tombstone) {
+            table.tombstones.push(Rc::new(tombstone));
+        }
+    }
+    tables.values_mut().for_each(|table| table.tombstones.sort_by_key(|tombstone| tombstone.lsn));
+    Ok(())
 }
 
 /// Rows coming back from the log.
@@ -173,6 +205,15 @@ struct Replay<D: Disk> {
 }
 
 impl<D: Disk> Replay<D> {
+    fn delete(&mut self, lsn: Lsn, delete: Delete) {
+        let Delete { table, time_min, time_max, series } = delete;
+        let tombstone = Rc::new(Tombstone { lsn, time_min, time_max, series });
+        self.active.delete(table, &tombstone);
+        if let Some(known) = self.tables.get_mut(&table).filter(|known| known.touched_by(&tombstone)) {
+            known.tombstones.push(tombstone);
+        }
+    }
+
     fn take(&mut self, rows: &Rows) -> Result<(), String> {
         let table = self.tables.entry(rows.table).or_insert_with(|| TableState::new(rows.partition_length));
         if rows.first_series as usize > table.series.len() {

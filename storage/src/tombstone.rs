@@ -1,6 +1,6 @@
 //! Deletes: rows of some series and times that were written before the delete are gone.
 //!
-//! A tombstone takes its place in the order of the log : rows logged before it are dead if it covers them, rows
+//! A tombstone takes its place in the order of the log ([`Lsn`]): rows logged before it are dead if it covers them, rows
 //! logged after it live. Where it still matters is told by the LSN in
 //! [`SegmentMeta`](crate::segment::SegmentMeta): a segment's rows are all as old as that, and every delete up to it has
 //! been applied to them.
@@ -10,11 +10,14 @@ use std::rc::Rc;
 use roaring::RoaringBitmap;
 
 use crate::schema::SeriesId;
+use crate::segment::SegmentMeta;
 use crate::segment::index::IndexRun;
+use crate::wal::Lsn;
 
 /// A delete.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Tombstone {
+    pub(crate) lsn: Lsn,
     /// First time deleted.
     pub(crate) time_min: i64,
     /// Last time deleted.
@@ -27,6 +30,17 @@ pub(crate) struct Tombstone {
 pub(crate) type Deletes = Rc<[Rc<Tombstone>]>;
 
 impl Tombstone {
+    /// What hides every row before `time`.
+    pub(crate) fn before(time: i64) -> Option<Self> {
+        let time_max = time.checked_sub(1)?;
+        Some(Self { lsn: Lsn(u64::MAX), time_min: i64::MIN, time_max, series: None })
+    }
+
+    /// Memory taken, about.
+    pub(crate) fn bytes(&self) -> u64 {
+        64 + self.series.as_ref().map_or(0, |series| series.serialized_size() as u64)
+    }
+
     /// Whether rows with such times and series may be deleted.
     pub(crate) fn overlaps(&self, time: (i64, i64), series: (u32, u32)) -> bool {
         self.time_min <= time.1
@@ -34,10 +48,24 @@ impl Tombstone {
             && self.series.as_ref().is_none_or(|set| set.range_cardinality(series.0..=series.1) > 0)
     }
 
+    /// Whether it has still to be applied to rows of a segment.
+    pub(crate) fn touches(&self, meta: &SegmentMeta) -> bool {
+        self.lsn.0 > meta.lsn && self.overlaps((meta.time_min, meta.time_max), (meta.series_min, meta.series_max))
+    }
+
     /// Whether it covers a row.
-    #[cfg(test)]
     pub(crate) fn covers(&self, series: u32, time: i64) -> bool {
         self.time_min <= time && time <= self.time_max && self.has_series(series)
+    }
+
+    /// The share of a segment's rows that it covers, were they spread evenly over times and series.
+    pub(crate) fn share(&self, meta: &SegmentMeta) -> f64 {
+        let length = |from: i64, to: i64| (i128::from(to) - i128::from(from) + 1).max(0) as f64;
+        let time = length(meta.time_min.max(self.time_min), meta.time_max.min(self.time_max));
+        let series = u64::from(meta.series_max - meta.series_min) + 1;
+        let covered =
+            self.series.as_ref().map_or(series, |set| set.range_cardinality(meta.series_min..=meta.series_max));
+        time / length(meta.time_min, meta.time_max).max(1.0) * (covered as f64 / series as f64)
     }
 
     fn has_series(&self, series: u32) -> bool {
@@ -45,8 +73,19 @@ impl Tombstone {
     }
 }
 
+/// Whether cutting `runs` needs the times of their rows.
+pub(crate) fn needs_times(deletes: &[Rc<Tombstone>], runs: &[IndexRun]) -> bool {
+    let partly = |run: &IndexRun, delete: &Tombstone| {
+        delete.time_min <= run.time_max
+            && run.time_min <= delete.time_max
+            && (run.time_min < delete.time_min || delete.time_max < run.time_max)
+            && delete.has_series(run.series.0)
+    };
+    runs.iter().filter(|run| !run.regular).any(|run| deletes.iter().any(|delete| partly(run, delete)))
+}
+
 /// Leaves of `runs` what is not deleted: a run becomes none, one, or several pieces. `times` are those of the group,
-/// needed where a delete covers a part of a run that is not regular.
+/// needed where [`needs_times`] says so.
 pub(crate) fn cut(deletes: &[Rc<Tombstone>], runs: &mut Vec<IndexRun>, times: Option<&[i64]>) {
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return };
     let series = (first.series.0, last.series.0);
@@ -116,7 +155,7 @@ mod tests {
                         let time_min = if random.u8(0..5) == 0 { i64::MIN } else { random.i64(0..100) };
                         let time_max = if random.u8(0..5) == 0 { i64::MAX } else { random.i64(0..100) };
                         let series = random.bool().then(|| (0..3).map(|_| random.u32(0..12)).collect());
-                        Rc::new(Tombstone { time_min, time_max, series })
+                        Rc::new(Tombstone { lsn: Lsn(1), time_min, time_max, series })
                     })
                     .collect();
                 let expected: Vec<(u32, i64)> = runs
@@ -125,7 +164,7 @@ mod tests {
                     .map(|(row, series)| (series, times[row as usize]))
                     .filter(|(series, time)| !deletes.iter().any(|delete| delete.covers(*series, *time)))
                     .collect();
-                let known = Some(times.as_slice());
+                let known = (needs_times(&deletes, &runs) || random.bool()).then_some(times.as_slice());
                 cut(&deletes, &mut runs, known);
                 let mut found = Vec::new();
                 for run in &runs {

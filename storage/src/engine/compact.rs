@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Edit, SegmentEntry};
 use crate::schema::TableId;
 use crate::segment::Segment;
+use crate::wal::Lsn;
 
 /// A merge to be done.
 pub(super) struct Job<D: Disk> {
@@ -93,13 +94,13 @@ impl<D: Disk> Shard<D> {
     fn pick(&self) -> Option<Job<D>> {
         let state = self.state.borrow();
         let config = &self.config.compaction;
-        let clock = self.clock.get();
+        let (clock, flushed) = (self.clock.get(), Lsn(state.manifest.flushed_lsn));
         let mut best: Option<Job<D>> = None;
         let (mut debt, mut infos) = (0, Vec::new());
         for (table, known) in &state.tables {
             for (&start, segments) in &known.partitions {
                 infos.clear();
-                infos.extend(segments.iter().map(|segment| self.info(segment)));
+                infos.extend(segments.iter().map(|segment| self.info(known, segment, flushed)));
                 let cold = clock.is_some_and(|clock| {
                     let changed = known.changed.get(&start).copied().unwrap_or(clock.since);
                     clock.now.saturating_sub(changed) >= config.cold_after
@@ -116,14 +117,16 @@ impl<D: Disk> Shard<D> {
         best
     }
 
-    fn info(&self, segment: &Segment<D>) -> SegmentInfo {
+    fn info(&self, table: &TableState<D>, segment: &Segment<D>, flushed: Lsn) -> SegmentInfo {
         let meta = segment.meta();
+        let due = table.tombstones.iter().filter(|tombstone| tombstone.lsn <= flushed && tombstone.touches(meta));
+        let (dead, deletes) = due.fold((0.0, 0), |(dead, count), tombstone| (dead + tombstone.share(meta), count + 1));
         SegmentInfo {
             bytes: meta.bytes,
             time: (meta.time_min, meta.time_max),
             series: (meta.series_min, meta.series_max),
-            dead_bytes: 0,
-            deleted_from: false,
+            dead_bytes: (meta.bytes as f64 * f64::min(dead, 1.0)) as u64,
+            deleted_from: deletes > 0,
             hard: meta.hard,
             quarantined: self.quarantined.borrow().contains(&meta.file),
         }
@@ -157,16 +160,21 @@ impl<D: Disk> Shard<D> {
     }
 
     async fn merge(&self, job: &Job<D>) -> Result<()> {
-        let lsn = self.flushed_lsn().0;
-        let inputs =
-            job.inputs.iter().map(|segment| Input { segment: segment.clone(), deletes: Rc::from([]) }).collect();
+        let lsn = self.flushed_lsn();
+        let inputs = {
+            let state = self.state.borrow();
+            let Some(table) = state.tables.get(&job.table) else { return Ok(()) };
+            let input =
+                |segment: &Rc<Segment<D>>| Input { segment: segment.clone(), deletes: table.deletes_of(segment, lsn) };
+            job.inputs.iter().map(input).collect()
+        };
         let target = MergeTarget {
             table: job.table,
             partition_start: job.partition_start,
             effort: job.choice.effort,
             segment_bytes: even_share(job.choice.bytes, self.config.compaction.segment_bytes_max),
             band_rows_max: self.config.compaction.band_rows_max,
-            lsn,
+            lsn: lsn.0,
         };
         let metas = merge(&self.disk, inputs, &target, || self.next_path("seg"), &self.pace).await?;
         let mut outputs = Vec::with_capacity(metas.len());
@@ -228,6 +236,7 @@ impl<D: Disk> Shard<D> {
                     table.partitions.remove(&job.partition_start);
                 }
             }
+            state.prune_tombstones();
         }
         self.discard(job.inputs.iter().map(|segment| segment.path().to_owned())).await;
         Ok(())

@@ -18,11 +18,12 @@ use super::compact::Clock;
 use crate::disk::Disk;
 use crate::disk::whole::write_whole;
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, SegmentEntry, SeriesFileEntry, TableEntry};
+use crate::manifest::{Edit, SegmentEntry, SeriesFileEntry};
 use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
 use crate::schema::TableId;
 use crate::segment::{Segment, write_segment};
 use crate::series::file::SeriesWriter;
+use crate::tombstone::Tombstone;
 use crate::wal::Lsn;
 
 /// Series files that a start has to read; when there would be more, they are written anew as one.
@@ -38,6 +39,12 @@ pub(super) struct Frozen {
     series: BTreeMap<TableId, u32>,
     /// It was frozen because it was full, so that the next one will need as much memory.
     full: bool,
+}
+
+impl Frozen {
+    pub(super) fn lsn(&self) -> Lsn {
+        self.lsn
+    }
 }
 
 /// Files written for a frozen memtable.
@@ -136,7 +143,7 @@ impl<D: Disk> Shard<D> {
             return Err(error);
         }
 
-        let (manifest, old_series) = self.edited(frozen, &written);
+        let (manifest, old_series) = self.edited(frozen, &written)?;
         // From here on a failure leaves open which manifest is on the disk, so that files of neither are removed.
         manifest.store(&self.disk, &self.folders.root, self.config.shard).await?;
         {
@@ -155,6 +162,7 @@ impl<D: Disk> Shard<D> {
                     table.series_stored = *series;
                 }
             }
+            state.prune_tombstones();
         }
         self.unsettled.set(true);
         for path in old_series {
@@ -165,11 +173,12 @@ impl<D: Disk> Shard<D> {
 
     async fn write_files(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<()> {
         for (table, rows) in frozen.memtable.tables() {
-            let length = match self.state.borrow().tables.get(&table) {
-                Some(known) => known.partition_length,
+            let (length, expired) = match self.state.borrow().tables.get(&table) {
+                Some(known) => (known.partition_length, Tombstone::before(known.horizon)),
                 None => continue,
             };
-            let order = self.order(rows).await;
+            let expired: Vec<_> = expired.into_iter().map(Rc::new).collect();
+            let order = self.order(rows, &expired).await;
             for (start, order) in split_partitions(order, length) {
                 let path = self.next_path("seg");
                 let input = PartitionRows::new(rows, order);
@@ -182,8 +191,11 @@ impl<D: Disk> Shard<D> {
         self.write_series(frozen, written).await
     }
 
-    async fn order(&self, rows: &TableRows) -> Order {
-        let mut sorter = Sorter::new(rows.series(), rows.time(), (0..rows.rows() as u32).collect());
+    /// The rows that are not deleted, by (series, time).
+    async fn order(&self, rows: &TableRows, expired: &[Rc<Tombstone>]) -> Order {
+        let mut live = (0..rows.rows() as u32).collect();
+        rows.retain_live(&mut live, expired);
+        let mut sorter = Sorter::new(rows.series(), rows.time(), live);
         loop {
             if let Some(order) = sorter.step() {
                 return order;
@@ -224,25 +236,24 @@ impl<D: Disk> Shard<D> {
     }
 
     /// The manifest with what was written, and the series files that it names no more.
-    fn edited(&self, frozen: &Frozen, written: &Written<D>) -> (crate::manifest::Manifest, Vec<PathBuf>) {
+    fn edited(&self, frozen: &Frozen, written: &Written<D>) -> Result<(crate::manifest::Manifest, Vec<PathBuf>)> {
         let state = self.state.borrow();
         let tables = frozen.series.keys().filter_map(|id| Some((id, state.tables.get(id)?)));
         let edit = Edit {
             flushed: Some(frozen.lsn),
             next_file: state.next_file,
-            add_tables: tables
-                .map(|(id, table)| TableEntry { table: id.0, partition_length: table.partition_length })
-                .collect(),
+            add_tables: tables.map(|(id, table)| table.entry(*id)).collect(),
             add_segments: written.segments.iter().map(|(entry, _)| entry.clone()).collect(),
             replace_series_files: written.replace_series,
             add_series_files: written.series.iter().cloned().collect(),
+            add_tombstones: state.new_tombstones(frozen.lsn)?,
             ..Edit::default()
         };
         let old = match written.replace_series {
             true => state.manifest.series_files.iter().map(|entry| self.folders.series.join(&entry.file)).collect(),
             false => Vec::new(),
         };
-        (state.manifest.apply(edit), old)
+        Ok((state.manifest.apply(edit), old))
     }
 
     /// A path that was never used before, in the folder of its kind.

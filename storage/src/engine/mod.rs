@@ -6,7 +6,8 @@
 //!    [`Shard::durable`] returns for its LSN, the batch survives a crash (see [`WalSync`] for which).
 //! 2. [`Shard::scan`] sees every batch appended before it and none after, each (series, time) once, with the newest
 //!    value of each field.
-//! 3. A failure of the log ends appends for good, and nothing else: scans and flushes go on.
+//! 3. [`Shard::delete`] is taken in the order of the log, like a batch: see [`delete`].
+//! 4. A failure of the log ends appends for good, and nothing else: scans and flushes go on.
 //!
 //! How: rows live in the active memtable until it is large, then in the frozen one while [`flush`] writes it into
 //! segments, then in those, which the manifest names in one edit together with the LSN up to which the log is not
@@ -17,6 +18,8 @@
 
 mod append;
 mod compact;
+mod delete;
+mod expire;
 mod flush;
 mod snapshot;
 
@@ -30,14 +33,16 @@ use crate::cache::{Cache, CacheStats};
 use crate::compaction::{CompactionConfig, Pace};
 use crate::disk::{DISK_ALIGN, Disk};
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, Manifest};
+use crate::manifest::{Manifest, TableEntry};
 use crate::memtable::Memtable;
 use crate::schema::{SeriesId, TableId};
 use crate::segment::Segment;
 use crate::series::SeriesIndex;
 use crate::signal::Signal;
+use crate::tombstone::Tombstone;
 use crate::wal::{Lsn, Wal, WalConfig, WalSync};
 use compact::Clock;
+pub use delete::SeriesSelection;
 use flush::Frozen;
 
 /// How a shard is kept.
@@ -154,6 +159,12 @@ pub struct ShardStats {
     pub flush_failures: u64,
     /// Rows written to segments.
     pub rows_flushed: u64,
+    /// Deletes taken.
+    pub deletes: u64,
+    /// Deletes that merges have not yet applied to every segment.
+    pub tombstones: u64,
+    /// Segments removed because they were too old.
+    pub segments_expired: u64,
     /// Merges of segments done.
     pub merges: u64,
     /// Merges that failed; they changed nothing.
@@ -239,11 +250,15 @@ pub(crate) struct State<D: Disk> {
 /// What is known of a table.
 pub(crate) struct TableState<D: Disk> {
     pub(crate) partition_length: i64,
+    /// Rows before this time do not exist.
+    pub(crate) horizon: i64,
     pub(crate) series: SeriesIndex,
     /// Series that are in series files.
     pub(crate) series_stored: u32,
     /// Series that are in series files or log records.
     pub(crate) series_logged: u32,
+    /// Deletes that are not yet applied to every segment, in the order of the log.
+    pub(crate) tombstones: Vec<Rc<Tombstone>>,
     /// By first time, the oldest segment first.
     pub(crate) partitions: BTreeMap<i64, Vec<Rc<Segment<D>>>>,
     /// When partitions were last flushed to; those that are missing were not since the start.
@@ -257,6 +272,8 @@ struct Counts {
     flushes: u64,
     flush_failures: u64,
     rows_flushed: u64,
+    deletes: u64,
+    segments_expired: u64,
     merges: u64,
     merge_failures: u64,
     rows_merged: u64,
@@ -277,15 +294,21 @@ impl<D: Disk> TableState<D> {
     pub(crate) fn new(partition_length: i64) -> Self {
         Self {
             partition_length: partition_length.max(1),
+            horizon: i64::MIN,
             series: SeriesIndex::default(),
             series_stored: 0,
             series_logged: 0,
+            tombstones: Vec::new(),
             partitions: BTreeMap::new(),
             changed: BTreeMap::new(),
         }
     }
 
-    fn segments(&self) -> impl Iterator<Item = &Rc<Segment<D>>> {
+    fn entry(&self, id: TableId) -> TableEntry {
+        TableEntry { table: id.0, partition_length: self.partition_length, horizon: self.horizon }
+    }
+
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &Rc<Segment<D>>> {
         self.partitions.values().flatten()
     }
 }
@@ -373,29 +396,11 @@ impl<D: Disk> Shard<D> {
     /// Least and greatest time that rows of a table may have; `None` when it has none here.
     pub fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
         let state = self.state.borrow();
-        let segments = state.tables.get(&table)?.segments().map(|s| (s.meta().time_min, s.meta().time_max));
+        let known = state.tables.get(&table)?;
+        let segments = known.segments().map(|s| (s.meta().time_min, s.meta().time_max));
         let memory = state.memtables().filter_map(|memtable| Some(memtable.table(table)?.time_bounds()));
-        segments.chain(memory).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
-    }
-
-    /// Forgets a table: its rows, its series, its files. Its id is never used again.
-    pub async fn drop_table(&self, table: TableId) -> Result<()> {
-        let _edit = self.edit().await;
-        let (manifest, dropped) = {
-            let mut state = self.state.borrow_mut();
-            state.dropped.insert(table);
-            state.active.remove(table);
-            let dropped = state.tables.remove(&table);
-            let edit = Edit { drop_tables: vec![table], ..Edit::default() };
-            (state.manifest.apply(edit), dropped)
-        };
-        manifest.store(&self.disk, &self.folders.root, self.config.shard).await?;
-        self.state.borrow_mut().manifest = manifest;
-        // Scans that are under way hold the files open.
-        for segment in dropped.iter().flat_map(TableState::segments) {
-            self.disk.remove(segment.path()).await?;
-        }
-        Ok(())
+        let bounds = segments.chain(memory).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))?;
+        (bounds.1 >= known.horizon).then_some((bounds.0.max(known.horizon), bounds.1))
     }
 
     /// The last record appended. Where it has not moved for a while and [`Shard::has_unflushed`] says so, an idle
@@ -404,9 +409,12 @@ impl<D: Disk> Shard<D> {
         self.wal.appended()
     }
 
-    /// Whether rows are in memory only, apart from the log.
+    /// Whether rows are in memory only, or deletes, apart from the log.
     pub fn has_unflushed(&self) -> bool {
-        self.state.borrow().memtables().any(|memtable| memtable.rows() > 0)
+        let state = self.state.borrow();
+        let flushed = Lsn(state.manifest.flushed_lsn);
+        let mut tombstones = state.tables.values().filter_map(|table| table.tombstones.last());
+        state.memtables().any(|memtable| memtable.rows() > 0) || tombstones.any(|tombstone| tombstone.lsn > flushed)
     }
 
     /// Bytes of rows in memory, the measure against `memtable_bytes_max`; cheap enough to be asked after each append.
@@ -448,6 +456,9 @@ impl<D: Disk> Shard<D> {
             flushes: counts.flushes,
             flush_failures: counts.flush_failures,
             rows_flushed: counts.rows_flushed,
+            deletes: counts.deletes,
+            tombstones: state.tables.values().map(|table| table.tombstones.len() as u64).sum(),
+            segments_expired: counts.segments_expired,
             merges: counts.merges,
             merge_failures: counts.merge_failures,
             rows_merged: counts.rows_merged,

@@ -3,6 +3,7 @@
 //! Segments are immutable and held by reference; rows in memory are selected, put in order and copied at once.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use roaring::RoaringBitmap;
 
@@ -10,24 +11,34 @@ use super::Shard;
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::memtable::{Sorter, TableRows, chunk, partition_of, split_partitions};
-use crate::scan::{PartitionSources, Scan, ScanRequest};
-use crate::segment::SegmentMeta;
+use crate::scan::{PartitionSources, Scan, ScanRequest, SegmentSource};
+use crate::segment::{Segment, SegmentMeta};
+use crate::wal::Lsn;
 
 impl<D: Disk> Shard<D> {
     /// A scan of what was appended before. `memory_bytes_max` bounds what it holds.
-    pub fn scan(&self, request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
+    pub fn scan(&self, mut request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
         let state = self.state.borrow();
         let mut partitions: BTreeMap<i64, PartitionSources<D>> = BTreeMap::new();
         if let Some(table) = state.tables.get(&request.table) {
+            request.time_min = request.time_min.max(table.horizon);
             let from = partition_of(request.time_min, table.partition_length);
             for (start, segments) in table.partitions.range(from..=request.time_max.max(from)) {
-                let wanted: Vec<_> = segments.iter().filter(|s| is_wanted(s.meta(), &request)).cloned().collect();
+                let source = |segment: &Rc<Segment<D>>| SegmentSource {
+                    segment: segment.clone(),
+                    deletes: table.deletes_of(segment, Lsn(u64::MAX)),
+                };
+                let wanted: Vec<_> = segments.iter().filter(|s| is_wanted(s.meta(), &request)).map(source).collect();
                 if !wanted.is_empty() {
                     partitions.insert(*start, PartitionSources { segments: wanted, memory: Vec::new() });
                 }
             }
-            for rows in state.memtables().filter_map(|memtable| memtable.table(request.table)) {
-                let selected = select(rows, &request);
+            let flushing = state.frozen.iter().map(|frozen| (&frozen.memtable, table.deletes_after(frozen.lsn())));
+            let memtables = flushing.chain([(&state.active, &[][..])]);
+            let rows = memtables.filter_map(|(memtable, later)| Some((memtable.table(request.table)?, later)));
+            for (rows, later) in rows {
+                let mut selected = select(rows, &request);
+                rows.retain_live(&mut selected, later);
                 if selected.is_empty() {
                     continue;
                 }

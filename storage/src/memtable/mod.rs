@@ -10,10 +10,12 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::batch::BatchColumn;
 use crate::error::{Error, Result};
 use crate::schema::{ColumnId, TableId};
+use crate::tombstone::Tombstone;
 use column::Column;
 
 pub use sort::{Merge, Order, Sorter};
@@ -37,6 +39,14 @@ pub struct TableRows {
     columns: Vec<Column>,
     time_min: i64,
     time_max: i64,
+    cuts: Vec<Cut>,
+}
+
+/// A delete, and how many rows had come before it.
+#[derive(Debug)]
+struct Cut {
+    rows: u32,
+    delete: Rc<Tombstone>,
 }
 
 /// Rows to append: those of a batch in `rows`, with the shard's series ids.
@@ -87,6 +97,15 @@ impl Memtable {
         self.rows += new.rows.len() as u64;
     }
 
+    /// Deletes rows that were appended before.
+    pub(crate) fn delete(&mut self, table: TableId, delete: &Rc<Tombstone>) {
+        let Some(rows) = self.tables.get_mut(&table) else { return };
+        let (min, max) = rows.time_bounds();
+        if delete.time_min <= max && min <= delete.time_max {
+            rows.cuts.push(Cut { rows: rows.rows() as u32, delete: delete.clone() });
+        }
+    }
+
     /// Tables with rows.
     pub fn tables(&self) -> impl Iterator<Item = (TableId, &TableRows)> {
         self.tables.iter().filter(|(_, rows)| rows.rows() > 0).map(|(id, rows)| (*id, rows))
@@ -124,7 +143,14 @@ impl Memtable {
 
 impl TableRows {
     fn new() -> Self {
-        Self { series: Vec::new(), time: Vec::new(), columns: Vec::new(), time_min: i64::MAX, time_max: i64::MIN }
+        Self {
+            series: Vec::new(),
+            time: Vec::new(),
+            columns: Vec::new(),
+            time_min: i64::MAX,
+            time_max: i64::MIN,
+            cuts: Vec::new(),
+        }
     }
 
     fn clear(&mut self) {
@@ -132,6 +158,20 @@ impl TableRows {
         self.time.clear();
         self.columns.iter_mut().for_each(Column::clear);
         (self.time_min, self.time_max) = (i64::MAX, i64::MIN);
+        self.cuts.clear();
+    }
+
+    /// Leaves of `rows` those that are not deleted, by deletes that came here or by `later` ones.
+    pub(crate) fn retain_live(&self, rows: &mut Vec<u32>, later: &[Rc<Tombstone>]) {
+        let own = self.cuts.iter().map(|cut| (cut.rows, &cut.delete));
+        for (before, delete) in own.chain(later.iter().map(|delete| (u32::MAX, delete))) {
+            let (min, max) = self.time_bounds();
+            if delete.time_min <= max && min <= delete.time_max {
+                rows.retain(|row| {
+                    *row >= before || !delete.covers(self.series[*row as usize], self.time[*row as usize])
+                });
+            }
+        }
     }
 
     fn append(&mut self, new: &NewRows<'_>) {

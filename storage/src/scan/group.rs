@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::schema::SeriesId;
 use crate::segment::index::IndexRun;
 use crate::segment::{Segment, Statistics};
+use crate::tombstone::{Deletes, cut, needs_times};
 
 /// Where a group's rows are.
 pub(super) enum Origin<D: Disk> {
@@ -55,15 +56,30 @@ pub(super) struct Group<D: Disk> {
 
 impl<D: Disk> Group<D> {
     /// Reads the index of group `number`.
-    pub(super) async fn of_segment(context: &Context<'_, D>, segment: Rc<Segment<D>>, number: usize) -> Result<Self> {
+    pub(super) async fn of_segment(
+        context: &Context<'_, D>,
+        segment: Rc<Segment<D>>,
+        number: usize,
+        deletes: &Deletes,
+    ) -> Result<Self> {
         let rows = segment.group(number).rows;
         let mut runs = segment.index(number).await?;
         context.disk.yield_if_needed().await;
         if context.request.series.is_some() {
             runs.retain(|run| context.wants_series(run.series));
         }
-        let bytes = (runs.len() * size_of::<IndexRun>()) as u64;
-        Ok(Self::new(Origin::Segment { segment, number }, runs, rows, bytes))
+        let mut times = None;
+        if !deletes.is_empty() {
+            // Pieces of a run cannot be told their times by what is stored of the run.
+            if needs_times(deletes, &runs) {
+                times = Some(segment.times(number, &runs).await?);
+            }
+            cut(deletes, &mut runs, times.as_deref());
+        }
+        let bytes = (runs.len() * size_of::<IndexRun>() + times.as_ref().map_or(0, Vec::len) * 8) as u64;
+        let mut group = Self::new(Origin::Segment { segment, number }, runs, rows, bytes);
+        group.times = times.map(ScalarBuffer::from);
+        Ok(group)
     }
 
     /// Rows `rows` of a sorted chunk, the first of which belongs to its run `first_run`.

@@ -7,7 +7,8 @@
 //! How, partition after partition ([`partition`]): the sources (segments, and sorted chunks of memtables) are walked
 //! side by side by series. Where the stretches of time that sources hold of one series overlap, the rows in the overlap
 //! ([`zones`]) are merged one by one ([`merge`]); all other rows leave group by group as they were decoded
-//! ([`group`]). A caller that needs less than rows says so by a [`ScanMode`].
+//! ([`group`]). Rows that a delete covers are cut out of a source's runs as soon as its index is read. A caller that
+//! needs less than rows says so by a [`ScanMode`].
 
 mod group;
 mod merge;
@@ -30,6 +31,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::schema::{ColumnId, FieldType, SeriesId, TableId};
 use crate::segment::Segment;
+use crate::tombstone::Deletes;
 
 pub use mode::{Bucket, ColumnSummary, GroupSummary, ScanItem, ScanMode, SummaryRule};
 use partition::Partition;
@@ -96,10 +98,25 @@ impl ScanChunk {
 /// Where the rows of one time partition are.
 pub struct PartitionSources<D: Disk> {
     /// Oldest first.
-    pub segments: Vec<Rc<Segment<D>>>,
+    pub segments: Vec<SegmentSource<D>>,
     /// Rows of memtables, oldest first, newer than all segments. Each chunk is sorted and holds a (series, time) once;
     /// its columns are those of the request. Rows outside of the request may be among them.
     pub memory: Vec<ScanChunk>,
+}
+
+/// A segment, and what of it is deleted.
+#[derive(Clone)]
+pub struct SegmentSource<D: Disk> {
+    /// The segment.
+    pub segment: Rc<Segment<D>>,
+    pub(crate) deletes: Deletes,
+}
+
+impl<D: Disk> From<Rc<Segment<D>>> for SegmentSource<D> {
+    /// Nothing of it is deleted.
+    fn from(segment: Rc<Segment<D>>) -> Self {
+        Self { segment, deletes: Rc::from([]) }
+    }
 }
 
 /// A scan under way.

@@ -18,12 +18,13 @@ use super::group::{self, Fullness, Group};
 use super::merge::Merge;
 use super::mode::{ScanItem, ScanMode};
 use super::zones::{Stretch, zones};
-use super::{Context, PartitionSources, ScanChunk, ScanRequest};
+use super::{Context, PartitionSources, ScanChunk, ScanRequest, SegmentSource};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::schema::SeriesId;
 use crate::segment::index::IndexRun;
 use crate::segment::{Segment, layout};
+use crate::tombstone::Deletes;
 
 /// A partition being scanned.
 pub(super) struct Partition<D: Disk> {
@@ -49,7 +50,7 @@ struct Piece {
 
 impl<D: Disk> Partition<D> {
     pub(super) fn new(sources: PartitionSources<D>, request: &ScanRequest) -> Self {
-        let segments = sources.segments.into_iter().map(|segment| Source::of_segment(segment, request));
+        let segments = sources.segments.into_iter().map(|source| Source::of_segment(source, request));
         let memory = sources.memory.into_iter().map(|chunk| Source::of_memory(chunk));
         Self {
             sources: segments.chain(memory).filter(|source| !source.is_empty()).collect(),
@@ -186,7 +187,7 @@ struct Source<D: Disk> {
 }
 
 enum Feed<D: Disk> {
-    Segment { segment: Rc<Segment<D>>, groups: VecDeque<usize> },
+    Segment { segment: Rc<Segment<D>>, deletes: Deletes, groups: VecDeque<usize> },
     Memory { chunk: ScanChunk, groups: VecDeque<Range<usize>>, run: usize },
 }
 
@@ -198,7 +199,8 @@ enum Alone<D: Disk> {
 }
 
 impl<D: Disk> Source<D> {
-    fn of_segment(segment: Rc<Segment<D>>, request: &ScanRequest) -> Self {
+    fn of_segment(source: SegmentSource<D>, request: &ScanRequest) -> Self {
+        let SegmentSource { segment, deletes } = source;
         let wanted = |number: &usize| {
             let info = segment.group(*number);
             info.time_min <= request.time_max
@@ -209,7 +211,7 @@ impl<D: Disk> Source<D> {
                     .is_none_or(|series| series.range_cardinality(info.series_min..=info.series_max) > 0)
         };
         let groups = (0..segment.groups()).filter(wanted).collect();
-        Self { feed: Feed::Segment { segment, groups }, open: VecDeque::new(), run: 0 }
+        Self { feed: Feed::Segment { segment, deletes, groups }, open: VecDeque::new(), run: 0 }
     }
 
     fn of_memory(chunk: ScanChunk) -> Self {
@@ -228,9 +230,9 @@ impl<D: Disk> Source<D> {
     async fn next_group(&mut self, context: &Context<'_, D>) -> Result<Option<Group<D>>> {
         loop {
             let group = match &mut self.feed {
-                Feed::Segment { segment, groups } => {
+                Feed::Segment { segment, deletes, groups } => {
                     let Some(number) = groups.pop_front() else { return Ok(None) };
-                    Group::of_segment(context, Rc::clone(segment), number).await?
+                    Group::of_segment(context, Rc::clone(segment), number, deletes).await?
                 }
                 Feed::Memory { chunk, groups, run } => {
                     let Some(rows) = groups.pop_front() else { return Ok(None) };
@@ -249,7 +251,7 @@ impl<D: Disk> Source<D> {
 
     /// The next group or its summary, with all rows that are asked for released.
     async fn next_alone(&mut self, context: &Context<'_, D>) -> Result<Alone<D>> {
-        if let (ScanMode::Summaries(rule), Feed::Segment { segment, groups }) = (context.mode, &mut self.feed)
+        if let (ScanMode::Summaries(rule), Feed::Segment { segment, deletes, groups }) = (context.mode, &mut self.feed)
             && let Some(number) = groups.front().copied()
         {
             let info = segment.group(number);
@@ -257,7 +259,10 @@ impl<D: Disk> Source<D> {
             let one_wanted = || info.series_min == info.series_max && context.wants_series(SeriesId(info.series_min));
             let whole = request.time_min <= info.time_min
                 && info.time_max <= request.time_max
-                && (request.series.is_none() || one_wanted());
+                && (request.series.is_none() || one_wanted())
+                && !deletes
+                    .iter()
+                    .any(|delete| delete.overlaps((info.time_min, info.time_max), (info.series_min, info.series_max)));
             if whole && let Some(summary) = group::summary(segment, number, context, rule) {
                 groups.pop_front();
                 context.disk.yield_if_needed().await;
@@ -302,8 +307,10 @@ impl<D: Disk> Source<D> {
                     Stretch { time_min: group.time_at(&run, rows.start), time_max: group.time_at(&run, rows.end - 1) };
                 out.push(Piece { source, group: number, run, rows, time });
             }
-            if at + 1 < group.runs.len() {
-                break;
+            at += 1;
+            if at < group.runs.len() {
+                // Only where a delete has cut it in two has a group another run of the series.
+                continue;
             }
             // The series may go on in the next group.
             number += 1;

@@ -14,6 +14,8 @@ use crate::cache::Cache;
 use crate::disk::plain::PlainDisk;
 use crate::segment::{Gathered, SegmentMeta, SortedTable, Statistics, write_segment};
 use crate::testing::{Cell, Folder, Rows, TestTable, seeds};
+use crate::tombstone::Tombstone;
+use crate::wal::Lsn;
 
 pub(crate) const COLUMNS: [(ColumnId, FieldType); 5] = [
     (ColumnId(3), FieldType::Int),
@@ -82,6 +84,17 @@ fn random_cell(rng: &mut fastrand::Rng, kind: FieldType, nulls: u32) -> Cell {
     }
 }
 
+/// None, or a few.
+pub(crate) fn random_deletes(rng: &mut fastrand::Rng) -> Deletes {
+    let count = if rng.bool() { 0 } else { rng.usize(1..4) };
+    let delete = |_| {
+        let time_min = rng.i64(0..4000);
+        let series = rng.bool().then(|| (0..10).map(|_| rng.u32(0..60)).collect());
+        Rc::new(Tombstone { lsn: Lsn(1), time_min, time_max: time_min + rng.i64(0..2000), series })
+    };
+    (0..count).map(delete).collect()
+}
+
 /// Rows of some series around some time, more or less regular.
 pub(crate) fn random_rows(rng: &mut fastrand::Rng, columns: &[(ColumnId, FieldType)]) -> Rows {
     let mut rows = Rows::new();
@@ -124,9 +137,20 @@ impl World {
         (path, meta)
     }
 
-    fn segment(&mut self, columns: &[(ColumnId, FieldType)], rows: &Rows) -> Rc<Segment<PlainDisk>> {
+    fn segment(&mut self, columns: &[(ColumnId, FieldType)], rows: &Rows) -> SegmentSource<PlainDisk> {
         let (path, meta) = self.write(columns, rows);
-        block_on(Segment::open(&PlainDisk, &path, &meta, Rc::clone(&self.cache))).unwrap()
+        block_on(Segment::open(&PlainDisk, &path, &meta, Rc::clone(&self.cache))).unwrap().into()
+    }
+
+    /// Segments of `sources`, some rows of which are deleted then.
+    fn deleted_from(&mut self, rng: &mut fastrand::Rng, sources: &mut [Rowed]) -> Vec<SegmentSource<PlainDisk>> {
+        let segments = sources.iter_mut().map(|(columns, rows)| {
+            let deletes = random_deletes(rng);
+            let source = SegmentSource { deletes: deletes.clone(), ..self.segment(columns, rows) };
+            rows.retain(|(series, time), _| !deletes.iter().any(|delete| delete.covers(*series, *time)));
+            source
+        });
+        segments.collect()
     }
 }
 
@@ -204,7 +228,10 @@ pub(crate) fn some_columns(rng: &mut fastrand::Rng) -> Vec<(ColumnId, FieldType)
     columns
 }
 
-fn sources_of(rng: &mut fastrand::Rng, count: usize) -> Vec<(Vec<(ColumnId, FieldType)>, Rows)> {
+/// Columns, and rows that have them.
+type Rowed = (Vec<(ColumnId, FieldType)>, Rows);
+
+fn sources_of(rng: &mut fastrand::Rng, count: usize) -> Vec<Rowed> {
     (0..count)
         .map(|_| {
             let columns = some_columns(rng);
@@ -220,11 +247,12 @@ fn scans_equal_a_map() {
         let mut rng = fastrand::Rng::with_seed(seed);
         for round in 0..8 {
             let count = rng.usize(1..5);
-            let sources = sources_of(&mut rng, count);
+            let mut sources = sources_of(&mut rng, count);
             let in_memory = rng.usize(0..=sources.len().min(2));
-            let (disk, memory) = sources.split_at(sources.len() - in_memory);
+            let on_disk = sources.len() - in_memory;
             let mut world = World::new([0, 20_000, 1 << 20][rng.usize(0..3)]);
-            let segments: Vec<_> = disk.iter().map(|(columns, rows)| world.segment(columns, rows)).collect();
+            let segments = world.deleted_from(&mut rng, &mut sources[..on_disk]);
+            let memory = &sources[on_disk..];
             for _ in 0..8 {
                 let request = random_request(&mut rng);
                 let partition = PartitionSources {
@@ -284,7 +312,7 @@ fn pruning_leaves_out_groups_but_never_resurrects() {
     let segments: Vec<_> = sources.iter().map(|(columns, rows)| world.segment(columns, rows)).collect();
     let mut request = everything(&columns);
     request.prune = vec![PruneRange { column: COLUMNS[0].0, min: 50.0, max: f64::INFINITY }];
-    let scan_of = |segments: &[Rc<Segment<PlainDisk>>], request: &ScanRequest| {
+    let scan_of = |segments: &[SegmentSource<PlainDisk>], request: &ScanRequest| {
         let partition = PartitionSources { segments: segments.to_vec(), memory: Vec::new() };
         collect(&mut Scan::new(PlainDisk, request.clone(), vec![partition], 1 << 30))
     };
@@ -304,9 +332,9 @@ fn summaries_say_what_rows_would() {
         let mut rng = fastrand::Rng::with_seed(seed);
         for _ in 0..10 {
             let count = rng.usize(1..3);
-            let sources = sources_of(&mut rng, count);
+            let mut sources = sources_of(&mut rng, count);
             let mut world = World::new(1 << 20);
-            let segments: Vec<_> = sources.iter().map(|(columns, rows)| world.segment(columns, rows)).collect();
+            let segments = world.deleted_from(&mut rng, &mut sources);
             let mut request = random_request(&mut rng);
             request.columns = COLUMNS[..2].to_vec();
             let rule = SummaryRule {
@@ -359,7 +387,7 @@ fn summaries_need_no_block() {
     let rows: Rows = (0..10_000).map(|t| ((5, t), vec![Cell::Int(t % 7)])).collect();
     let mut world = World::new(1 << 20);
     let segment = world.segment(&columns, &rows);
-    let partition = PartitionSources { segments: vec![segment], memory: Vec::new() };
+    let partition = PartitionSources { segments: vec![segment.into()], memory: Vec::new() };
     let mut request = everything(&columns);
     request.series = Some(RoaringBitmap::from([5]));
     let mut scan = Scan::new(PlainDisk, request, vec![partition], 1 << 30);
@@ -379,10 +407,10 @@ fn first_and_last_rows_are_among_few() {
         let mut rng = fastrand::Rng::with_seed(seed);
         for _ in 0..10 {
             let count = rng.usize(1..4);
-            let sources = sources_of(&mut rng, count);
+            let mut sources = sources_of(&mut rng, count);
             let mut world = World::new(1 << 20);
             let request = random_request(&mut rng);
-            let segments: Vec<_> = sources.iter().map(|(columns, rows)| world.segment(columns, rows)).collect();
+            let segments = world.deleted_from(&mut rng, &mut sources);
             let expected = overlay(&sources, &request);
             for mode in [ScanMode::FirstRow, ScanMode::LastRow] {
                 let partition = PartitionSources { segments: segments.clone(), memory: Vec::new() };
@@ -440,7 +468,7 @@ fn a_damaged_block_hurts_only_those_who_need_it() {
     let intact = std::fs::read(&path).unwrap();
     let read = |column: (ColumnId, FieldType)| -> Result<Rows> {
         let segment = block_on(Segment::open(&PlainDisk, &path, &meta, Rc::clone(&world.cache)))?;
-        let partition = PartitionSources { segments: vec![segment], memory: Vec::new() };
+        let partition = PartitionSources { segments: vec![segment.into()], memory: Vec::new() };
         let mut scan = Scan::new(PlainDisk, everything(&[column]), vec![partition], 1 << 30);
         let mut found = Rows::new();
         while let Some(chunk) = block_on(scan.next())? {
@@ -491,6 +519,6 @@ fn a_segment_comes_under_its_name_complete_or_not_at_all() {
     std::fs::write(&left, b"half").unwrap();
     let segment = world.segment(&columns, &rows);
     assert!(!left.exists());
-    let partition = PartitionSources { segments: vec![segment], memory: Vec::new() };
+    let partition = PartitionSources { segments: vec![segment.into()], memory: Vec::new() };
     assert_eq!(collect(&mut Scan::new(PlainDisk, everything(&columns), vec![partition], 1 << 30)), rows);
 }

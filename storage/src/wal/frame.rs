@@ -33,6 +33,9 @@ pub(crate) const WAL_VERSION: u32 = 1;
 /// The record holds rows: [`super::record::RowsRecord`].
 pub(crate) const RECORD_ROWS: u32 = 1;
 
+/// The record is a delete: [`super::delete::DeleteRecord`].
+pub(crate) const RECORD_DELETE: u32 = 2;
+
 const FILE_MAGIC: u64 = u64::from_le_bytes(*b"TIDE-WAL");
 const FRAME_MAGIC: u32 = u32::from_le_bytes(*b"TWFR");
 

@@ -10,19 +10,22 @@
 //! 3. When a write or a sync fails, nothing that it covered is acknowledged and the log takes no records any more: a
 //!    failed sync leaves unknown what is on disk, and a second one that succeeds would not say otherwise.
 //!
-//! How: [`record`] archives a batch's rows with narrowed columns ([`pack`]); [`writer`] joins records to a frame per
+//! How: [`record`] archives a batch's rows with narrowed columns ([`pack`]), [`delete`] a delete; [`writer`] joins records to a frame per
 //! commit and writes it into the active of a few preallocated files; [`reader`] replays them; [`frame`] describes the
 //! bytes. Files are filled with zeros once and then recycled, so that on the hot path no write changes the size or the
 //! extents of a file and a sync has no journal to wait for.
 
+mod delete;
 mod frame;
 mod pack;
 mod reader;
 mod record;
 mod writer;
 
+pub use delete::Delete;
+pub(crate) use delete::{bitmap_bytes, bitmap_of};
 pub use pack::RECORD_ROWS_MAX;
-pub use reader::{Recovered, recover};
+pub use reader::{Record, Recovered, recover};
 pub use record::{Rows, RowsRef};
 pub use writer::{Full, Named, Wal, WalConfig, WalStats};
 

@@ -22,9 +22,10 @@ use std::rc::Rc;
 use rkyv::util::AlignedVec;
 
 use super::Lsn;
+use super::delete::Delete;
 use super::frame::{
-    FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, RECORD_ALIGN, RECORD_ROWS, WAL_VERSION, aligned,
-    split_record,
+    FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, RECORD_ALIGN, RECORD_DELETE, RECORD_ROWS,
+    WAL_VERSION, aligned, split_record,
 };
 use super::record::Rows;
 use super::writer::{Full, Named, file_slot};
@@ -34,6 +35,14 @@ use crate::error::{Error, Result};
 /// Times that a frame is read before it counts as none: a wrong bit in a transfer is seldom, three in a row are no
 /// accident, and the last frame of a log costs so many reads at each start.
 const READS_MAX: usize = 3;
+/// What one record says.
+#[derive(Debug)]
+pub enum Record {
+    /// Rows came.
+    Rows(Rows),
+    /// Rows went.
+    Delete(Delete),
+}
 
 /// What a log held and where it goes on.
 pub struct Recovered<D: Disk> {
@@ -68,7 +77,7 @@ pub async fn recover<D: Disk>(
     folder: &Path,
     shard: u32,
     flushed: Lsn,
-    mut take: impl FnMut(Lsn, Rows) -> Result<(), String>,
+    mut take: impl FnMut(Lsn, Record) -> Result<(), String>,
 ) -> Result<Recovered<D>> {
     let (mut files, free, slot_max) = list(disk, folder, shard).await?;
     files.sort_by_key(|file| file.header.generation);
@@ -185,7 +194,7 @@ async fn read_file<D: Disk>(
     file: &Found<D>,
     until: Option<Lsn>,
     flushed: Lsn,
-    take: &mut impl FnMut(Lsn, Rows) -> Result<(), String>,
+    take: &mut impl FnMut(Lsn, Record) -> Result<(), String>,
     recovered: &mut Recovered<D>,
 ) -> Result<(Lsn, Vec<u64>)> {
     let path = &file.named.path;
@@ -228,16 +237,20 @@ fn read_records(
     first: Lsn,
     end: Lsn,
     flushed: Lsn,
-    take: &mut impl FnMut(Lsn, Rows) -> Result<(), String>,
+    take: &mut impl FnMut(Lsn, Record) -> Result<(), String>,
 ) -> Result<u64, String> {
     let (mut expected, mut taken) = (first, 0);
     while expected < end {
         let (lsn, kind, archive, rest) = split_record(payload).ok_or("a log frame is not made of whole records")?;
-        if lsn != expected || kind != RECORD_ROWS {
+        if lsn != expected || ![RECORD_ROWS, RECORD_DELETE].contains(&kind) {
             return Err(format!("log record {} of kind {kind} where {} is expected", lsn.0, expected.0));
         }
         if lsn > flushed {
-            take(lsn, Rows::decode(archive)?)?;
+            let record = match kind {
+                RECORD_DELETE => Record::Delete(Delete::decode(archive)?),
+                _ => Record::Rows(Rows::decode(archive)?),
+            };
+            take(lsn, record)?;
             taken += 1;
         }
         expected = expected.next();

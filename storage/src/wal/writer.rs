@@ -12,9 +12,10 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::delete::Delete;
 use super::frame::{
-    FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, RECORD_HEADER_BYTES, RECORD_ROWS, WAL_VERSION,
-    aligned, finish_record,
+    FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, RECORD_DELETE, RECORD_HEADER_BYTES, RECORD_ROWS,
+    WAL_VERSION, aligned, finish_record,
 };
 use super::reader::Recovered;
 use super::record::{Encoder, RowsRef};
@@ -198,8 +199,21 @@ impl<D: Disk> Wal<D> {
         Ok(wal)
     }
 
-    /// Queues a record and gives its LSN. Nothing is queued on an error.
+    /// Queues a record of rows and gives its LSN. Nothing is queued on an error.
     pub fn append(&self, rows: &RowsRef<'_>) -> Result<Lsn> {
+        self.queue(RECORD_ROWS, |encoder, out| encoder.encode(rows, out))
+    }
+
+    /// Queues a delete and gives its LSN. Nothing is queued on an error.
+    pub fn append_delete(&self, delete: &Delete) -> Result<Lsn> {
+        self.queue(RECORD_DELETE, |_, out| delete.encode(out))
+    }
+
+    fn queue(
+        &self,
+        kind: u32,
+        encode: impl FnOnce(&mut Encoder, &mut Vec<u8>) -> std::result::Result<(), String>,
+    ) -> Result<Lsn> {
         self.check_open()?;
         let mut queue = self.queue.borrow_mut();
         let Queue { frames, encoder, spare, bytes } = &mut *queue;
@@ -211,7 +225,7 @@ impl<D: Disk> Wal<D> {
 
         let start = frame.bytes.len();
         frame.bytes.resize(start + RECORD_HEADER_BYTES, 0);
-        let encoded = encoder.encode(rows, &mut frame.bytes);
+        let encoded = encode(encoder, &mut frame.bytes);
         let record_bytes = frame.bytes.len() - start;
         if encoded.is_err() || FRAME_HEADER_BYTES + record_bytes > self.frame_bytes_max() {
             frame.bytes.truncate(start);
@@ -219,10 +233,13 @@ impl<D: Disk> Wal<D> {
                 frames.push_back(frame);
             }
             return Err(Error::Rejected(encoded.err().unwrap_or_else(|| {
-                format!("{record_bytes} bytes of rows do not fit into a log file of {} bytes", self.config.file_bytes)
+                format!(
+                    "{record_bytes} bytes of a record do not fit into a log file of {} bytes",
+                    self.config.file_bytes
+                )
             })));
         }
-        finish_record(&mut frame.bytes, start, RECORD_ROWS, lsn);
+        finish_record(&mut frame.bytes, start, kind, lsn);
         if frame.bytes.len() > self.frame_bytes_max() {
             // The record fits into a file, but not behind its elders in one frame.
             let mut own = Frame::new(lsn, Vec::new());

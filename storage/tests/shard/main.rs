@@ -5,6 +5,7 @@
 mod basics;
 mod common;
 mod compaction;
+mod deletes;
 mod failing;
 mod faults;
 mod model;

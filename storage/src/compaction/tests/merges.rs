@@ -11,12 +11,12 @@ use crate::cache::Cache;
 use crate::codec::Effort;
 use crate::compaction::{Input, MergeTarget, Pace, merge};
 use crate::disk::plain::PlainDisk;
-use crate::scan::tests::{COLUMNS, collect, everything, overlay, random_rows, some_columns};
+use crate::scan::tests::{COLUMNS, collect, everything, overlay, random_deletes, random_rows, some_columns};
 use crate::scan::{PartitionSources, Scan};
 use crate::schema::{ColumnId, FieldType, TableId};
 use crate::segment::{Segment, SegmentMeta, write_segment};
 use crate::testing::{Cell as Value, Folder, Rows, TestTable, seeds};
-use crate::tombstone::{Deletes, Tombstone};
+use crate::tombstone::Deletes;
 use crate::{Error, Result};
 
 type Columns = Vec<(ColumnId, FieldType)>;
@@ -60,7 +60,7 @@ impl World {
     }
 
     fn rows(&self, metas: &[SegmentMeta]) -> Rows {
-        let segments: Vec<_> = metas.iter().map(|meta| self.open(meta)).collect();
+        let segments: Vec<_> = metas.iter().map(|meta| self.open(meta).into()).collect();
         let partition = PartitionSources { segments, memory: Vec::new() };
         collect(&mut Scan::new(PlainDisk, everything(&COLUMNS), vec![partition], u64::MAX))
     }
@@ -79,17 +79,6 @@ fn target(effort: Effort) -> MergeTarget {
         band_rows_max: 1 << 19,
         lsn: 7,
     }
-}
-
-fn random_deletes(random: &mut Rng) -> Deletes {
-    let count = if random.bool() { 0 } else { random.usize(1..4) };
-    (0..count)
-        .map(|_| {
-            let time_min = random.i64(0..4000);
-            let series = random.bool().then(|| (0..10).map(|_| random.u32(0..60)).collect());
-            Rc::new(Tombstone { time_min, time_max: time_min + random.i64(0..2000), series })
-        })
-        .collect()
 }
 
 #[test]
