@@ -1,5 +1,5 @@
-//! A shard against a map: random batches with overwrites and missing fields, flushes, compactions, clean and unclean
-//! stops.
+//! A shard against a map: random batches with overwrites and missing fields, deletes, drops, expiry, flushes,
+//! compactions, clean and unclean stops.
 //!
 //! An unclean stop is a copy of the folder at that moment, opened by itself. What it holds must be what the map held
 //! after some batch that is not older than the last one acknowledged; where the end of its log is damaged, the batches
@@ -19,7 +19,7 @@ use roaring::RoaringBitmap;
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
 use tidewire_storage::compaction::CompactionConfig;
 use tidewire_storage::disk::plain::PlainDisk;
-use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::engine::{SeriesSelection, Shard, ShardConfig};
 use tidewire_storage::scan::{ScanChunk, ScanRequest};
 use tidewire_storage::schema::{ColumnId, FieldType, SeriesId, TableId, TableSchema};
 use tidewire_storage::wal::{Lsn, WalSync};
@@ -42,15 +42,29 @@ type Key = (u32, String, i64);
 type Row = [Option<String>; 5];
 type Model = BTreeMap<Key, Row>;
 
-/// The map after each batch, by LSN; those before the last acknowledged one are forgotten.
+/// The map after each batch and delete, by LSN; those before the last acknowledged one are forgotten.
 struct History {
     states: BTreeMap<Lsn, Rc<Model>>,
     acknowledged: Lsn,
+    tables: [TableSchema; 2],
+    /// By table: rows before it are not kept.
+    horizons: BTreeMap<u32, i64>,
 }
 
 impl History {
     fn last(&self) -> Rc<Model> {
         self.states.values().next_back().cloned().unwrap_or_default()
+    }
+
+    /// Takes rows away for good, whatever a crash brings back.
+    fn forget(&mut self, gone: impl Fn(&Key) -> bool) {
+        for state in self.states.values_mut() {
+            Rc::make_mut(state).retain(|key, _| !gone(key));
+        }
+    }
+
+    fn keeps(&self, key: &Key) -> bool {
+        self.horizons.get(&key.0).is_none_or(|horizon| key.2 >= *horizon)
     }
 
     fn acknowledge(&mut self, lsn: Lsn) {
@@ -166,9 +180,9 @@ fn check_same(found: &Model, expected: &Model, what: &str) {
     }
 }
 
-async fn all_rows(shard: &Shard<PlainDisk>, tables: &[TableSchema]) -> Model {
+async fn all_rows(shard: &Shard<PlainDisk>, history: &History) -> Model {
     let mut found = Model::new();
-    for table in tables {
+    for table in &history.tables {
         for chunk in scan(shard, everything(table.id, &FIELDS)).await.unwrap() {
             collect(shard, table.id, &chunk, &mut found);
         }
@@ -224,8 +238,46 @@ fn damage_last_frame(random: &mut Rng, folder: &Path) -> Option<Lsn> {
     Some(Lsn(lsn))
 }
 
+/// Deletes some series in some range of time, or all.
+async fn delete(random: &mut Rng, shard: &Shard<PlainDisk>, history: &mut History, sync: WalSync) {
+    let table = history.tables[random.usize(0..2)].id;
+    let (from, to) = match random.u8(0..4) {
+        0 => (i64::MIN, i64::MAX),
+        _ => {
+            let from = random.i64(-600..2600);
+            (from, from + random.i64(0..600))
+        }
+    };
+    let hosts: Option<BTreeSet<String>> =
+        random.bool().then(|| (0..random.u32(0..8)).map(|_| format!("h{}", random.u32(0..25))).collect());
+    let selection = match &hosts {
+        None => SeriesSelection::All,
+        Some(hosts) => {
+            let index = shard.series(table);
+            let find = |host: &String| {
+                let index = index.as_ref()?;
+                index.postings(HOST, index.code(HOST, host)?).min()
+            };
+            SeriesSelection::Of(hosts.iter().filter_map(find).collect())
+        }
+    };
+    let mut model = (*history.last()).clone();
+    let gone = |key: &Key| {
+        key.0 == table.0 && (from..=to).contains(&key.2) && hosts.as_ref().is_none_or(|hosts| hosts.contains(&key.1))
+    };
+    model.retain(|key, _| !gone(key));
+    let lsn = shard.delete(table, &selection, from, to).unwrap();
+    history.states.insert(lsn, Rc::new(model));
+    if random.bool() {
+        shard.durable(lsn).await.unwrap();
+        if sync != WalSync::Off {
+            history.acknowledge(lsn);
+        }
+    }
+}
+
 /// Opens a copy of the folder as a crash would leave it, and compares.
-fn crash(random: &mut Rng, name: &str, folder: &Path, config: &ShardConfig, tables: &[TableSchema], history: &History) {
+fn crash(random: &mut Rng, name: &str, folder: &Path, config: &ShardConfig, history: &History) {
     let copy = Folder::copy(name, folder);
     let mut least = history.acknowledged;
     let damaged = if random.bool() { damage_last_frame(random, &copy.0) } else { None };
@@ -234,27 +286,33 @@ fn crash(random: &mut Rng, name: &str, folder: &Path, config: &ShardConfig, tabl
     }
     let (shard, _) = block_on(open(PlainDisk, &copy.0, config.clone())).unwrap();
     assert!(shard.lsn() >= least, "{:?} of at least {least:?} came back", shard.lsn());
-    let found = block_on(all_rows(&shard, tables));
+    let found = block_on(all_rows(&shard, history));
     if let Some(expected) = history.states.get(&shard.lsn()) {
         check_same(&found, expected, &format!("after a crash at {:?}", shard.lsn()));
     }
     // It takes appends again, and knows its series.
     let mut model = found;
-    let batch = random_batch(random, &tables[0], &shard, &mut model);
+    let table = &history.tables[0];
+    let batch = random_batch(random, table, &shard, &mut model);
+    model.retain(|key, _| history.keeps(key));
     drive(&shard, async {
-        shard.append(&batch, &tables[0]).unwrap();
+        shard.append(&batch, table).unwrap();
         shard.sync_wal().await.unwrap();
+        if random.bool() {
+            shard.flush().await.unwrap();
+            shard.compact().await.unwrap();
+        }
     });
     drop(shard);
     let (shard, _) = block_on(open(PlainDisk, &copy.0, config.clone())).unwrap();
-    check_same(&block_on(all_rows(&shard, tables)), &model, "after a crash and a batch");
+    check_same(&block_on(all_rows(&shard, history)), &model, "after a crash and a batch");
 }
 
 fn run(seed: u64) {
     let mut random = Rng::with_seed(seed);
     let name = format!("model-{seed}");
     let folder = Folder::new(&name);
-    let tables = [table(1), table(2)];
+    let mut next_table = 3;
     let sync = [WalSync::Always, WalSync::Interval, WalSync::Off][random.usize(0..3)];
     let compaction = CompactionConfig {
         segment_bytes_max: if random.bool() { 1 << 30 } else { 16 << 10 },
@@ -265,22 +323,28 @@ fn run(seed: u64) {
     let config = ShardConfig { wal_sync: sync, compaction, ..small_config() };
     let mut clock = Duration::ZERO;
     let beside = random.bool();
-    let mut history = History { states: BTreeMap::from([(Lsn(0), Rc::default())]), acknowledged: Lsn(0) };
+    let mut history = History {
+        states: BTreeMap::from([(Lsn(0), Rc::default())]),
+        acknowledged: Lsn(0),
+        tables: [table(1), table(2)],
+        horizons: BTreeMap::new(),
+    };
     for _ in 0..random.usize(2..5) {
         let (shard, _) = block_on(open(PlainDisk, &folder.0, config.clone())).unwrap();
-        check_same(&block_on(all_rows(&shard, &tables)), &history.last(), "after a start");
+        check_same(&block_on(all_rows(&shard, &history)), &history.last(), "after a start");
         let body = async {
             for _ in 0..random.usize(1..40) {
                 // Lets a merge go on for some steps.
                 for _ in 0..random.usize(0..5) {
                     futures_lite::future::yield_now().await;
                 }
-                match random.u8(0..24) {
+                match random.u8(0..31) {
                     0..14 => {
-                        let table = &tables[random.usize(0..2)];
+                        let table = &history.tables[random.usize(0..2)];
                         let mut model = (*history.last()).clone();
                         let batch = random_batch(&mut random, table, &shard, &mut model);
                         let lsn = shard.append(&batch, table).unwrap().lsn;
+                        model.retain(|key, _| history.keeps(key));
                         history.states.insert(lsn, Rc::new(model));
                         if random.bool() {
                             shard.durable(lsn).await.unwrap();
@@ -299,7 +363,7 @@ fn run(seed: u64) {
                         history.acknowledge(shard.lsn());
                     }
                     16..18 => {
-                        let table = tables[random.usize(0..2)].id;
+                        let table = history.tables[random.usize(0..2)].id;
                         check_part(&mut random, &shard, table, &history.last()).await;
                     }
                     20..22 => {
@@ -310,8 +374,26 @@ fn run(seed: u64) {
                         clock += Duration::from_secs(random.u64(0..8));
                         shard.tick(clock);
                     }
-                    18 => check_same(&all_rows(&shard, &tables).await, &history.last(), "while open"),
-                    _ => crash(&mut random, &format!("{name}-copy"), &folder.0, &config, &tables, &history),
+                    24..28 => delete(&mut random, &shard, &mut history, sync).await,
+                    28 => {
+                        let (table, time) = (history.tables[random.usize(0..2)].id, random.i64(-1500..1300));
+                        shard.expire(table, time).await.unwrap();
+                        if shard.series(table).is_some() {
+                            let horizon = history.horizons.entry(table.0).or_insert(i64::MIN);
+                            *horizon = (*horizon).max(time.div_euclid(1000) * 1000);
+                            let horizon = *horizon;
+                            history.forget(|key| key.0 == table.0 && key.2 < horizon);
+                        }
+                    }
+                    29 if random.u8(0..3) == 0 => {
+                        let which = random.usize(0..2);
+                        let dropped = std::mem::replace(&mut history.tables[which], table(next_table)).id;
+                        next_table += 1;
+                        shard.drop_table(dropped).await.unwrap();
+                        history.forget(|key| key.0 == dropped.0);
+                    }
+                    18 => check_same(&all_rows(&shard, &history).await, &history.last(), "while open"),
+                    _ => crash(&mut random, &format!("{name}-copy"), &folder.0, &config, &history),
                 }
             }
         };
@@ -322,9 +404,9 @@ fn run(seed: u64) {
         }
         block_on(shard.close()).unwrap();
         history.acknowledge(shard.lsn());
-        assert!(shard.append(&WriteBatch::default(), &tables[0]).is_err(), "a closed shard takes no appends");
+        assert!(shard.append(&WriteBatch::default(), &history.tables[0]).is_err(), "a closed shard takes no appends");
         // Ids are given in the order in which keys came, and once.
-        for table in &tables {
+        for table in &history.tables {
             if let Some(index) = shard.series(table.id) {
                 let hosts: Vec<_> =
                     (0..index.len() as u32).map(|id| index.key(SeriesId(id)).next().unwrap().1).collect();
