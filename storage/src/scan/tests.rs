@@ -387,7 +387,7 @@ fn summaries_need_no_block() {
     let rows: Rows = (0..10_000).map(|t| ((5, t), vec![Cell::Int(t % 7)])).collect();
     let mut world = World::new(1 << 20);
     let segment = world.segment(&columns, &rows);
-    let partition = PartitionSources { segments: vec![segment.into()], memory: Vec::new() };
+    let partition = PartitionSources { segments: vec![segment], memory: Vec::new() };
     let mut request = everything(&columns);
     request.series = Some(RoaringBitmap::from([5]));
     let mut scan = Scan::new(PlainDisk, request, vec![partition], 1 << 30);
@@ -467,8 +467,8 @@ fn a_damaged_block_hurts_only_those_who_need_it() {
     let (path, meta) = world.write(&columns, &rows);
     let intact = std::fs::read(&path).unwrap();
     let read = |column: (ColumnId, FieldType)| -> Result<Rows> {
-        let segment = block_on(Segment::open(&PlainDisk, &path, &meta, Rc::clone(&world.cache)))?;
-        let partition = PartitionSources { segments: vec![segment.into()], memory: Vec::new() };
+        let segment = block_on(Segment::open(&PlainDisk, &path, &meta, Rc::clone(&world.cache)))?.into();
+        let partition = PartitionSources { segments: vec![segment], memory: Vec::new() };
         let mut scan = Scan::new(PlainDisk, everything(&[column]), vec![partition], 1 << 30);
         let mut found = Rows::new();
         while let Some(chunk) = block_on(scan.next())? {
@@ -519,6 +519,6 @@ fn a_segment_comes_under_its_name_complete_or_not_at_all() {
     std::fs::write(&left, b"half").unwrap();
     let segment = world.segment(&columns, &rows);
     assert!(!left.exists());
-    let partition = PartitionSources { segments: vec![segment.into()], memory: Vec::new() };
+    let partition = PartitionSources { segments: vec![segment], memory: Vec::new() };
     assert_eq!(collect(&mut Scan::new(PlainDisk, everything(&columns), vec![partition], 1 << 30)), rows);
 }

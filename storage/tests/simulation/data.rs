@@ -11,13 +11,13 @@ use roaring::RoaringBitmap;
 use tidewire_storage::Result;
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, NewSeries, Strings, Values, WriteBatch};
 use tidewire_storage::disk::sim::SimDisk;
-use tidewire_storage::engine::Shard;
+use tidewire_storage::engine::{SeriesSelection, Shard};
 use tidewire_storage::scan::{Scan, ScanRequest};
 use tidewire_storage::schema::{
     ColumnId, ColumnKind, ColumnSchema, FieldType, SeriesId, TableId, TableSchema, TimeUnit,
 };
 
-use crate::model::{Cell, Key, Model, Row};
+use crate::model::{Cell, Key, Model, Range, Row};
 
 /// The one tag that every series has, and one that some have.
 const HOST: ColumnId = ColumnId(0);
@@ -206,6 +206,23 @@ pub(crate) fn part(random: &mut Rng, table: &TableSchema) -> ScanRequest {
     });
     let (time_min, time_max) = (random.i64(-600..2600), random.i64(-600..2600));
     ScanRequest { time_min, time_max, series, columns, ..everything(table) }
+}
+
+/// Some series of a table, or all, in some range of time, or ever.
+pub(crate) fn range(random: &mut Rng, table: &TableSchema, shard: &Shard<SimDisk>) -> (Range, SeriesSelection) {
+    let (time_min, time_max) = match random.u8(0..6) {
+        0 => (i64::MIN, i64::MAX),
+        _ => {
+            let from = random.i64(-600..2600);
+            (from, from + random.i64(0..500))
+        }
+    };
+    let names = names(shard, table.id);
+    let ids: Option<RoaringBitmap> =
+        random.bool().then(|| (0..random.u32(0..10)).map(|_| random.u32(0..names.len().max(1) as u32)).collect());
+    let named = |ids: &RoaringBitmap| ids.iter().filter_map(|id| names.get(id as usize)).cloned().collect();
+    let range = Range { table: table.id.0, time_min, time_max, series: ids.as_ref().map(named) };
+    (range, ids.map_or(SeriesSelection::All, SeriesSelection::Of))
 }
 
 /// Those rows and fields of a table's map that a request asks for.

@@ -142,6 +142,11 @@ impl Run<'_> {
     pub(crate) fn check(&self, shards: &Shards, random: &mut Rng) {
         let all = async {
             for (shard, home) in shards.iter().zip(&self.homes) {
+                let expiring = home.history.borrow().expiring();
+                for (table, horizon) in expiring {
+                    shard.expire(TableId(table), horizon).await.unwrap();
+                    home.history.borrow_mut().end_expiry(table, horizon);
+                }
                 let tables = home.tables.borrow().clone();
                 let mut found = Model::new();
                 for table in &tables {
@@ -184,6 +189,14 @@ impl Run<'_> {
                     }
                 }
             });
+            tasks.spawn(async {
+                while let Err(error) = shard.run_compaction().await {
+                    expected.check(&error);
+                    for _ in 0..50 {
+                        yield_now().await;
+                    }
+                }
+            });
             for _ in 0..clients {
                 let (seed, operations) = (random.u64(..), random.usize(1..40));
                 let latch = &latch;
@@ -196,6 +209,7 @@ impl Run<'_> {
             }
         }
         let end = tasks.run(latch.all_ended(), steps);
+        self.tally.borrow_mut().merges += shards.iter().map(|shard| shard.stats().merges).sum::<u64>();
         assert_ne!(end, SimEnd::Stuck, "everybody waits, and nobody will wake them");
         if end == SimEnd::Steps {
             assert!(dies || expected.io_errors, "a life that does not end");

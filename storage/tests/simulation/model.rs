@@ -26,12 +26,33 @@ pub(crate) type Model = BTreeMap<Key, Row>;
 pub(crate) enum Change {
     /// Rows written, in the batch's order.
     Rows(Vec<(Key, Row)>),
+    /// Rows deleted.
+    Delete(Range),
+}
+
+/// Rows of some series of a table in a range of time.
+#[derive(Debug, Clone)]
+pub(crate) struct Range {
+    pub(crate) table: u32,
+    pub(crate) time_min: i64,
+    pub(crate) time_max: i64,
+    /// `None` for all.
+    pub(crate) series: Option<BTreeSet<String>>,
+}
+
+impl Range {
+    fn covers(&self, key: &Key) -> bool {
+        key.0 == self.table
+            && (self.time_min..=self.time_max).contains(&key.2)
+            && self.series.as_ref().is_none_or(|series| series.contains(&key.1))
+    }
 }
 
 impl Change {
     fn apply(&self, model: &mut Model) {
         match self {
             Self::Rows(rows) => rows.iter().for_each(|row| write(model, row)),
+            Self::Delete(range) => model.retain(|key, _| !range.covers(key)),
         }
     }
 }
@@ -57,6 +78,10 @@ pub(crate) struct History {
     acknowledged: Lsn,
     entries: Vec<Entry>,
     current: Model,
+    /// By table, the time before which nothing is kept.
+    horizons: BTreeMap<u32, i64>,
+    /// Those that were asked for, where the answer is not known.
+    expiring: Vec<(u32, i64)>,
 }
 
 impl History {
@@ -66,7 +91,10 @@ impl History {
     }
 
     /// A change was made and logged in the records after `before` up to `last`.
-    pub(crate) fn push(&mut self, before: Lsn, last: Lsn, change: Change) {
+    pub(crate) fn push(&mut self, before: Lsn, last: Lsn, mut change: Change) {
+        if let Change::Rows(rows) = &mut change {
+            rows.retain(|(key, _)| self.horizons.get(&key.0).is_none_or(|horizon| key.2 >= *horizon));
+        }
         change.apply(&mut self.current);
         self.entries.push(Entry { before, last, change });
     }
@@ -82,11 +110,42 @@ impl History {
 
     /// A table is gone, whatever becomes of the log.
     pub(crate) fn forget_table(&mut self, table: u32) {
-        self.base.retain(|key, _| key.0 != table);
-        self.current.retain(|key, _| key.0 != table);
+        self.expiring.retain(|(expiring, _)| *expiring != table);
+        self.forget(|key| key.0 == table);
+    }
+
+    /// Rows of a table before `horizon` may go from now on.
+    pub(crate) fn begin_expiry(&mut self, table: u32, horizon: i64) {
+        self.expiring.push((table, horizon));
+    }
+
+    /// They are gone, whatever becomes of the log.
+    pub(crate) fn end_expiry(&mut self, table: u32, horizon: i64) {
+        if let Some(at) = self.expiring.iter().position(|expiring| *expiring == (table, horizon)) {
+            self.expiring.swap_remove(at);
+            let known = self.horizons.entry(table).or_insert(horizon);
+            *known = horizon.max(*known);
+            self.forget(|key| key.0 == table && key.2 < horizon);
+        }
+    }
+
+    /// The expiries whose end is not known.
+    pub(crate) fn expiring(&self) -> Vec<(u32, i64)> {
+        self.expiring.clone()
+    }
+
+    /// Takes out of `rows` what may or may not be there.
+    pub(crate) fn leave_certain(&self, rows: &mut Model) {
+        rows.retain(|key, _| !self.expiring.iter().any(|(table, horizon)| key.0 == *table && key.2 < *horizon));
+    }
+
+    fn forget(&mut self, gone: impl Fn(&Key) -> bool) {
+        self.base.retain(|key, _| !gone(key));
+        self.current.retain(|key, _| !gone(key));
         for entry in &mut self.entries {
-            let Change::Rows(rows) = &mut entry.change;
-            rows.retain(|(key, _)| key.0 != table);
+            if let Change::Rows(rows) = &mut entry.change {
+                rows.retain(|(key, _)| !gone(key));
+            }
         }
     }
 
@@ -97,8 +156,9 @@ impl History {
         for entry in self.entries.drain(..) {
             if entry.last <= lsn {
                 entry.change.apply(&mut expected);
-            } else if entry.before < lsn {
-                let Change::Rows(rows) = &entry.change;
+            } else if entry.before < lsn
+                && let Change::Rows(rows) = &entry.change
+            {
                 for row in rows {
                     if found == expected {
                         break;

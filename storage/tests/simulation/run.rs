@@ -3,9 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use fastrand::Rng;
 use futures_lite::future::block_on;
+use tidewire_storage::compaction::CompactionConfig;
 use tidewire_storage::disk::Disk;
 use tidewire_storage::disk::sim::{SimCounts, SimDisk};
 use tidewire_storage::engine::ShardConfig;
@@ -25,6 +27,9 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     pub(crate) flushes: u64,
     pub(crate) scans: u64,
+    pub(crate) deletes: u64,
+    pub(crate) expiries: u64,
+    pub(crate) merges: u64,
     pub(crate) tables_dropped: u64,
     pub(crate) kills: u64,
     pub(crate) crashes: u64,
@@ -39,7 +44,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn numbers(&mut self) -> [&mut u64; 17] {
+    fn numbers(&mut self) -> [&mut u64; 20] {
         [
             &mut self.batches,
             &mut self.large_batches,
@@ -47,6 +52,9 @@ impl Tally {
             &mut self.refused,
             &mut self.flushes,
             &mut self.scans,
+            &mut self.deletes,
+            &mut self.expiries,
+            &mut self.merges,
             &mut self.tables_dropped,
             &mut self.kills,
             &mut self.crashes,
@@ -113,6 +121,12 @@ fn home(random: &mut Rng, number: u32) -> Home {
         flush_bytes: [2 << 10, 16 << 10, 64 << 10][random.usize(0..3)],
         memtable_bytes_max: [32 << 10, 1 << 20][random.usize(0..2)],
         cache_bytes_max: [0, 1 << 20][random.usize(0..2)],
+        compaction: CompactionConfig {
+            bytes_per_s: [0, 100_000][random.usize(0..2)],
+            segment_bytes_max: [16 << 10, 1 << 30][random.usize(0..2)],
+            cold_after: Duration::from_secs(20),
+            band_rows_max: [20, 1000][random.usize(0..2)],
+        },
         ..ShardConfig::new(number)
     };
     let tables: Vec<_> = (0..2).map(|id| data::new_table(random, id)).collect();
@@ -123,5 +137,6 @@ fn home(random: &mut Rng, number: u32) -> Home {
         tables: RefCell::new(tables),
         next_table: Cell::new(2),
         history: RefCell::new(History::default()),
+        clock: Cell::default(),
     }
 }

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use fastrand::Rng;
 use futures_lite::future::yield_now;
@@ -25,6 +26,8 @@ pub(crate) struct Home {
     pub(crate) live: RefCell<BTreeSet<TableId>>,
     pub(crate) next_table: Cell<u32>,
     pub(crate) history: RefCell<History>,
+    /// What the shard is told; it need not begin at the same time in each life.
+    pub(crate) clock: Cell<Duration>,
 }
 
 /// What may go wrong now, so that errors of these kinds are no failures of the test.
@@ -59,18 +62,26 @@ enum Operation {
     AddColumn,
     Flush,
     SyncLog,
+    Delete,
+    Expire,
+    Compact,
+    Tick,
     ScanAll,
     ScanPart,
     ReplaceTable,
 }
 
 /// How often each comes.
-const WEIGHTS: [(Operation, u32); 8] = [
+const WEIGHTS: [(Operation, u32); 12] = [
     (Operation::Append, 60),
     (Operation::AppendLarge, 1),
     (Operation::AddColumn, 4),
     (Operation::Flush, 4),
     (Operation::SyncLog, 4),
+    (Operation::Delete, 8),
+    (Operation::Expire, 1),
+    (Operation::Compact, 1),
+    (Operation::Tick, 10),
     (Operation::ScanAll, 6),
     (Operation::ScanPart, 8),
     (Operation::ReplaceTable, 1),
@@ -129,6 +140,16 @@ impl Client<'_> {
                 self.home.history.borrow_mut().acknowledge(lsn);
                 Ok(())
             }
+            Operation::Delete => self.delete().await,
+            Operation::Expire => self.expire().await,
+            // With a budget it would wait for others to say that time passes, who may wait for the same.
+            Operation::Compact if self.home.config.compaction.bytes_per_s > 0 => Ok(()),
+            Operation::Compact => self.shard.compact().await,
+            Operation::Tick => {
+                self.home.clock.set(self.home.clock.get() + Duration::from_millis(self.random.u64(0..3000)));
+                self.shard.tick(self.home.clock.get());
+                Ok(())
+            }
             Operation::ScanAll => {
                 let table = self.table();
                 self.scan(data::everything(&table)).await
@@ -174,12 +195,47 @@ impl Client<'_> {
         Ok(())
     }
 
+    /// Deletes some series or all in some range of time.
+    async fn delete(&mut self) -> Result<()> {
+        let table = self.table();
+        let (range, selection) = data::range(&mut self.random, &table, self.shard);
+        let before = self.shard.lsn();
+        let lsn = self.shard.delete(table.id, &selection, range.time_min, range.time_max)?;
+        if lsn > before {
+            self.count(|tally| tally.deletes += 1);
+            self.home.history.borrow_mut().push(before, lsn, Change::Delete(range));
+        }
+        if self.random.u8(0..4) > 0 {
+            self.durable(lsn).await?;
+        }
+        Ok(())
+    }
+
+    /// Drops old partitions.
+    async fn expire(&mut self) -> Result<()> {
+        let table = self.table();
+        if self.shard.series(table.id).is_none() {
+            return Ok(());
+        }
+        let time = self.random.i64(-600..1200);
+        let horizon = time - time.rem_euclid(table.partition_length);
+        self.home.history.borrow_mut().begin_expiry(table.id.0, horizon);
+        self.shard.expire(table.id, time).await?;
+        self.home.history.borrow_mut().end_expiry(table.id.0, horizon);
+        self.count(|tally| tally.expiries += 1);
+        Ok(())
+    }
+
     /// A scan sees what the map held when it was made.
     async fn scan(&mut self, request: tidewire_storage::scan::ScanRequest) -> Result<()> {
         let scan = self.shard.scan(request.clone(), u64::MAX)?;
         let table = self.home.history.borrow().table(request.table.0);
         let expected = data::expected(self.shard, &request, &table);
-        let found = data::rows(self.shard, scan).await?;
+        let mut expected = expected;
+        self.home.history.borrow().leave_certain(&mut expected);
+        let uncertain = self.home.history.borrow().expiring();
+        let mut found = data::rows(self.shard, scan).await?;
+        found.retain(|key, _| !uncertain.iter().any(|(table, horizon)| key.0 == *table && key.2 < *horizon));
         same(&found, &expected, &format!("a scan of {request:?}"));
         self.count(|tally| tally.scans += 1);
         Ok(())
