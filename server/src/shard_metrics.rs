@@ -11,7 +11,7 @@ use crate::metrics::{Counter, Gauge, Registry};
 type Shown = (&'static str, &'static str, fn(&ShardStats) -> u64);
 
 /// Totals since the shard was opened.
-const COUNTERS: [Shown; 10] = [
+const COUNTERS: [Shown; 17] = [
     ("tidewire_shard_rows_appended_total", "Rows taken.", |s| s.rows_appended),
     ("tidewire_shard_batches_appended_total", "Batches taken.", |s| s.batches_appended),
     ("tidewire_wal_written_bytes_total", "Bytes written to the log.", |s| s.wal_bytes),
@@ -20,12 +20,19 @@ const COUNTERS: [Shown; 10] = [
     ("tidewire_flushes_total", "Flushes done.", |s| s.flushes),
     ("tidewire_flush_failures_total", "Flushes that failed.", |s| s.flush_failures),
     ("tidewire_flushed_rows_total", "Rows written to segments.", |s| s.rows_flushed),
+    ("tidewire_merges_total", "Merges of segments done.", |s| s.merges),
+    ("tidewire_merge_failures_total", "Merges that failed; they changed nothing.", |s| s.merge_failures),
+    ("tidewire_merged_rows_total", "Rows read by merges.", |s| s.rows_merged),
+    ("tidewire_merge_read_bytes_total", "Bytes read by merges.", |s| s.merge_read_bytes),
+    ("tidewire_merge_written_bytes_total", "Bytes written by merges.", |s| s.merge_written_bytes),
+    ("tidewire_expired_segments_total", "Segments removed for their age.", |s| s.segments_expired),
+    ("tidewire_deletes_total", "Deletes taken.", |s| s.deletes),
     ("tidewire_cache_hits_total", "Reads answered by the block cache.", |s| s.cache.hits),
     ("tidewire_cache_misses_total", "Reads that went to the disk.", |s| s.cache.misses),
 ];
 
 /// What is held at the moment.
-const GAUGES: [Shown; 14] = [
+const GAUGES: [Shown; 18] = [
     ("tidewire_wal_files", "Files of the log.", |s| s.wal_files),
     ("tidewire_wal_failed", "1 when the log has failed and the shard refuses writes.", |s| u64::from(s.wal_failed)),
     ("tidewire_wal_pending_bytes", "Log records not yet written.", |s| s.memory.wal_pending),
@@ -33,6 +40,10 @@ const GAUGES: [Shown; 14] = [
     ("tidewire_memtable_active_bytes", "Memory of rows that take appends.", |s| s.memory.active),
     ("tidewire_memtable_flushing_bytes", "Memory of rows on their way into segments.", |s| s.memory.flushing),
     ("tidewire_memtable_idle_bytes", "Memory reserved for rows to come.", |s| s.memory.idle),
+    ("tidewire_merging", "1 while segments are merged.", |s| u64::from(s.merging)),
+    ("tidewire_merge_debt_bytes", "Bytes that the merges due now have to read.", |s| s.merge_debt_bytes),
+    ("tidewire_tombstones", "Deletes that merges have not yet applied to every segment.", |s| s.tombstones),
+    ("tidewire_segments_quarantined", "Damaged segments that are not merged.", |s| s.segments_quarantined),
     ("tidewire_segments", "Live segments.", |s| s.segments),
     ("tidewire_segment_bytes", "Bytes of live segments.", |s| s.segment_bytes),
     ("tidewire_segment_rows", "Rows of live segments.", |s| s.segment_rows),

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tidewire_storage::compaction::CompactionConfig;
 use tidewire_storage::engine::{Shard, ShardConfig};
 use tidewire_storage::schema::{Catalog, TableId};
 use tidewire_storage::wal::WalSync;
@@ -89,7 +90,7 @@ impl App for Tidewire {
             registry: registry.clone(),
         });
         for (number, shard) in wal_tasks {
-            let log = shard.clone();
+            let (log, merging) = (shard.clone(), shard.clone());
             let task = queues.spawn(Queue::Ingest, async move {
                 if let Err(error) = log.run_wal().await {
                     log::error!("shard {number}: the log writer ended: {error}");
@@ -102,7 +103,10 @@ impl App for Tidewire {
                 }
             });
             task.detach();
+            queues.spawn(Queue::Maintenance, compact(number, merging)).detach();
         }
+        queues.spawn(Queue::Maintenance, tell_time(hub.clone())).detach();
+        queues.spawn(Queue::Maintenance, expire(hub.clone())).detach();
         queues.spawn(Queue::Ingest, receive(hub.clone(), inbox)).detach();
         queues.spawn(Queue::Maintenance, keep_time(hub.clone())).detach();
         let router = Router::new(hub.clone(), &registry);
@@ -139,6 +143,12 @@ async fn open_shard(
         // Admission comes first; this is the last bound behind it, with room for what it let through.
         memtable_bytes_max: config.memtable.bytes_max + config.admission.bytes_max,
         cache_bytes_max: config.cache.bytes_max,
+        compaction: CompactionConfig {
+            bytes_per_s: config.compaction.bytes_per_s_max,
+            segment_bytes_max: config.compaction.segment_bytes_max,
+            cold_after: Duration::from_secs(config.compaction.cold_after_s),
+            ..CompactionConfig::default()
+        },
         ..ShardConfig::new(number)
     };
     let started = Instant::now();
@@ -154,6 +164,48 @@ async fn receive(hub: Rc<Hub>, mut inbox: Inbox<Message>) {
     loop {
         let (from, message) = inbox.next().await;
         hub.handle(from, message);
+    }
+}
+
+/// Merges segments until the shard is closed.
+async fn compact(number: usize, shard: Rc<CoreShard>) {
+    /// A disk that fails or is full is seldom well at once, and a merge that fails has read and written for nothing.
+    const REST: Duration = Duration::from_secs(10);
+    while let Err(error) = shard.run_compaction().await {
+        log::error!("shard {number}: segments cannot be merged: {error}");
+        ring::sleep(REST).await;
+    }
+}
+
+/// The clock of the shards' merges: by itself, since who else keeps time may wait for a disk.
+async fn tell_time(hub: Rc<Hub>) {
+    let started = Instant::now();
+    loop {
+        ring::sleep(TICK).await;
+        hub.shards().for_each(|(_, shard)| shard.tick(started.elapsed()));
+    }
+}
+
+/// Drops what is older than its database keeps it.
+async fn expire(hub: Rc<Hub>) {
+    /// Whole partitions go, of hours at least.
+    const LOOK: Duration = Duration::from_secs(30);
+    loop {
+        ring::sleep(LOOK).await;
+        let catalog = hub.catalog();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
+        for database in catalog.databases.values() {
+            let Some(ttl_ns) = database.options.ttl_ns else { continue };
+            let oldest_ns = i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(ttl_ns);
+            for table in database.tables.values() {
+                let oldest = oldest_ns.div_euclid(table.time_unit.nanoseconds());
+                for (number, shard) in hub.shards() {
+                    if let Err(error) = shard.expire(table.id, oldest).await {
+                        log::error!("shard {number}: table {} cannot lose its old partitions: {error}", table.name);
+                    }
+                }
+            }
+        }
     }
 }
 

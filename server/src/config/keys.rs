@@ -112,6 +112,25 @@ const KEYS: &[Key] = &[
     ),
     bytes!("cache.bytes_max", cache.bytes_max, MIB..=1024 * GIB, "Cached blocks of segments, per shard."),
     bytes!(
+        "compaction.bytes_per_s_max",
+        compaction.bytes_per_s_max,
+        MIB..=1024 * GIB,
+        "Bytes that merges of segments may read and write together in a second, per shard."
+    ),
+    bytes!(
+        "compaction.segment_bytes_max",
+        compaction.segment_bytes_max,
+        16 * MIB..=64 * GIB,
+        "About the largest segment that a merge writes. Larger ones cost memory for what they hold, smaller ones time to open."
+    ),
+    number!(
+        "compaction.cold_after_s",
+        compaction.cold_after_s,
+        60..=31_536_000,
+        "seconds",
+        "A time partition that was not written to for so long becomes one segment, packed harder."
+    ),
+    bytes!(
         "admission.bytes_max",
         admission.bytes_max,
         MIB..=16 * GIB,

@@ -29,6 +29,7 @@ pub struct Config {
     pub wal: Wal,
     pub memtable: Memtable,
     pub cache: Cache,
+    pub compaction: Compaction,
     pub admission: Admission,
     pub http: Http,
     pub query: Query,
@@ -72,6 +73,15 @@ pub struct Memtable {
 #[expect(missing_docs, reason = "described in the table of keys")]
 pub struct Cache {
     pub bytes_max: u64,
+}
+
+/// Keys under `compaction`, per shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Compaction {
+    pub bytes_per_s_max: u64,
+    pub segment_bytes_max: u64,
+    pub cold_after_s: u64,
 }
 
 /// Keys under `admission`, per shard.
@@ -142,6 +152,7 @@ impl Default for Config {
             wal: Wal { sync: WalSync::Always, interval_ms: 100, file_bytes: 64 << 20 },
             memtable: Memtable { flush_bytes: 64 << 20, bytes_max: 192 << 20, flush_idle_s: 5 },
             cache: Cache { bytes_max: 128 << 20 },
+            compaction: Compaction { bytes_per_s_max: 200 << 20, segment_bytes_max: 1 << 30, cold_after_s: 3600 },
             admission: Admission { bytes_max: 32 << 20, retry_after_s: 1 },
             http: Http {
                 head_bytes_max: 16 << 10,
