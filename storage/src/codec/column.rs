@@ -36,6 +36,7 @@ impl Encoder {
     pub fn new(effort: Effort) -> Self {
         let mut encoder = Self::default();
         encoder.floats.effort = effort;
+        encoder.integers.effort = effort;
         encoder
     }
 

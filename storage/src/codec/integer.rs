@@ -22,7 +22,7 @@
 use std::ops::Range;
 
 use super::pack::{pack, packed_bytes, unpack, unpack_one};
-use super::{Cursor, Damaged, Decoded, VECTOR};
+use super::{Cursor, Damaged, Decoded, Effort, VECTOR};
 
 /// Bytes before the packed words.
 const HEADER_BYTES: usize = 24;
@@ -54,6 +54,8 @@ pub struct Choice {
 /// Memory for the differences of a vector, kept between calls.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// How dear decoding may become for size.
+    pub(crate) effort: Effort,
     first_order: Vec<u64>,
     second_order: Vec<u64>,
 }
@@ -136,9 +138,13 @@ fn differences(words: &[u64], out: &mut Vec<u64>) {
     out.extend(words.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])));
 }
 
-/// Whether differences of `bytes` are worth their slower decoding against `plain`.
-fn saves_a_quarter(bytes: usize, plain: usize) -> bool {
-    bytes * 4 <= plain * 3
+/// Whether differences of `bytes` are worth their slower decoding against `plain`: for a quarter less, and for a
+/// sixteenth where data is cold.
+fn pays(effort: Effort, bytes: usize, plain: usize) -> bool {
+    match effort {
+        Effort::Fast => bytes * 4 <= plain * 3,
+        Effort::Hard => bytes * 16 <= plain * 15,
+    }
 }
 
 /// Decides how to store `words`; leaves what is to be packed in `scratch` when the order is not 0.
@@ -149,14 +155,14 @@ pub fn choose(words: &[u64], scratch: &mut Scratch) -> Choice {
     }
     differences(words, &mut scratch.first_order);
     let first_order = Choice { order: 1, fit: fit(&scratch.first_order) };
-    let best = if saves_a_quarter(first_order.fit.bytes, plain.fit.bytes) { first_order } else { plain };
+    let best = if pays(scratch.effort, first_order.fit.bytes, plain.fit.bytes) { first_order } else { plain };
     if first_order.fit.width < 4 {
         // Second differences of small first differences are wider than they: noise, not a trend.
         return best;
     }
     differences(&scratch.first_order, &mut scratch.second_order);
     let second_order = Choice { order: 2, fit: fit(&scratch.second_order) };
-    if saves_a_quarter(second_order.fit.bytes, best.fit.bytes) { second_order } else { best }
+    if pays(scratch.effort, second_order.fit.bytes, best.fit.bytes) { second_order } else { best }
 }
 
 /// Appends a block of any number of words.

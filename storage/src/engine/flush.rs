@@ -144,8 +144,14 @@ impl<D: Disk> Shard<D> {
         }
 
         let (manifest, old_series) = self.edited(frozen, &written)?;
-        // From here on a failure leaves open which manifest is on the disk, so that files of neither are removed.
-        manifest.store(&self.disk, &self.folders.root, self.config.shard).await?;
+        // From here on a failure leaves open which manifest is on the disk, so that files of neither are removed before
+        // another one is stored.
+        if let Err(error) = manifest.store(&self.disk, &self.folders.root, self.config.shard).await {
+            let mut state = self.state.borrow_mut();
+            state.unnamed.extend(written.segments.iter().map(|(_, segment)| segment.path().to_owned()));
+            state.unnamed.extend(written.series.iter().map(|entry| self.folders.series.join(&entry.file)));
+            return Err(error);
+        }
         {
             let mut state = self.state.borrow_mut();
             state.manifest = manifest;
@@ -165,9 +171,7 @@ impl<D: Disk> Shard<D> {
             state.prune_tombstones();
         }
         self.unsettled.set(true);
-        for path in old_series {
-            self.disk.remove(&path).await?;
-        }
+        self.discard(old_series.into_iter()).await;
         self.wal.release(frozen.lsn).await
     }
 
