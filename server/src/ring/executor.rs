@@ -270,10 +270,14 @@ impl Core {
         self.slice_start.set(start);
         self.virtual_now_ns.set(queue.virtual_ns.get());
         let mut time = Duration::ZERO;
-        while time < self.preempt {
+        // One task at least, however short the slice.
+        loop {
             let Some(handle) = queue.ready.borrow_mut().pop_front() else { break };
             self.poll(&handle);
             time = start.elapsed();
+            if time >= self.preempt {
+                break;
+            }
         }
         queue.account(time);
     }
