@@ -45,6 +45,14 @@ pub enum Error {
         /// The first failure.
         reason: String,
     },
+    /// The shard takes no writes while there is no space for them. It does again by itself when there is.
+    #[error("shard {shard} takes no writes for want of space: {reason}")]
+    NoSpace {
+        /// Shard number.
+        shard: u32,
+        /// What there was no space for.
+        reason: String,
+    },
     /// The shard holds as much unwritten data as it may. The batch may be sent again later.
     #[error("shard {shard} has {held_bytes} bytes in memory, its bound is {limit_bytes}")]
     Overloaded {
@@ -79,6 +87,7 @@ impl Error {
     pub fn is_no_space(&self) -> bool {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};
         match self {
+            Self::NoSpace { .. } => true,
             Self::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
             _ => false,
         }

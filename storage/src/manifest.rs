@@ -14,7 +14,7 @@ use rkyv::rancor::Error as RkyvError;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::disk::Disk;
-use crate::disk::whole::{read_whole, write_whole};
+use crate::disk::whole::{place_whole, prepare_whole, read_whole};
 use crate::error::{Error, Result};
 use crate::schema::TableId;
 use crate::segment::SegmentMeta;
@@ -166,11 +166,22 @@ impl Manifest {
         next
     }
 
-    /// Puts this manifest in the place of the one in `folder`.
+    /// Puts this manifest in the place of the one in `folder`. After an error it is open which one a crash would leave.
     pub(crate) async fn store<D: Disk>(&self, disk: &D, folder: &Path, shard: u32) -> Result<()> {
+        self.prepare(disk, folder, shard).await?;
+        Self::place(disk, folder).await
+    }
+
+    /// The first half of [`Manifest::store`]: after an error, the manifest in `folder` is what it was.
+    pub(crate) async fn prepare<D: Disk>(&self, disk: &D, folder: &Path, shard: u32) -> Result<()> {
         let archive = rkyv::to_bytes::<RkyvError>(self)
             .map_err(|error| Error::Rejected(format!("cannot archive the manifest: {error}")))?;
-        write_whole(disk, &folder.join(MANIFEST), &encode(&archive, shard)).await
+        prepare_whole(disk, &folder.join(MANIFEST), &encode(&archive, shard)).await
+    }
+
+    /// The second half: what was prepared counts.
+    pub(crate) async fn place<D: Disk>(disk: &D, folder: &Path) -> Result<()> {
+        place_whole(disk, &folder.join(MANIFEST)).await
     }
 
     /// The manifest in `folder`; `None` where there is none yet.

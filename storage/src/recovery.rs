@@ -11,6 +11,7 @@ use std::rc::Rc;
 use crate::cache::Cache;
 use crate::disk::Disk;
 use crate::disk::whole::{TEMPORARY_SUFFIX, read_whole};
+use crate::engine::space::RESERVE;
 use crate::engine::{Folders, TableState};
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, MANIFEST, Manifest, TombstoneEntry};
@@ -125,7 +126,14 @@ async fn load_manifest<D: Disk>(
     }
     // Stored before anything of them is removed: a manifest must not name what is not there.
     let manifest = loaded.apply(Edit { drop_tables, ..Edit::default() });
-    manifest.store(disk, &folders.root, shard).await?;
+    match manifest.store(disk, &folders.root, shard).await {
+        Err(error) if error.is_no_space() => {
+            // That is what the reserve is for. The shard makes it again when there is space.
+            let _ = disk.remove(&folders.root.join(RESERVE)).await;
+            manifest.store(disk, &folders.root, shard).await?;
+        }
+        done => done?,
+    }
     Ok(manifest)
 }
 

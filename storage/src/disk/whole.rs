@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rkyv::util::AlignedVec;
 
 use super::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Suffix of files that are not yet whole. One that is found at start was left behind by a crash.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
@@ -13,15 +13,41 @@ pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Puts a file with these bytes, padded with zeros to whole blocks, in the place of `path`. After an `Ok` the new file
 /// is durable; after a crash there is the old one or the new one.
 pub(crate) async fn write_whole<D: Disk>(disk: &D, path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(TEMPORARY_SUFFIX);
-    let temporary = PathBuf::from(temporary);
-    let Some(folder) = path.parent() else {
-        return Err(Error::Rejected(format!("a file cannot be called {}", path.display())));
-    };
+    prepare_whole(disk, path, bytes).await?;
+    place_whole(disk, path).await
+}
+
+/// The first half of [`write_whole`]: the bytes are durable under another name. After an error nothing has changed, and
+/// no space is taken.
+pub(crate) async fn prepare_whole<D: Disk>(disk: &D, path: &Path, bytes: &[u8]) -> Result<()> {
+    let temporary = temporary(path);
     // One may be there from a try that failed; that none is there is no error worth telling.
     let _ = disk.remove(&temporary).await;
-    let file = disk.open(&temporary, OpenMode::Create).await?;
+    let written = write_new(disk, &temporary, bytes).await;
+    if written.is_err() {
+        // The first error is the one to report.
+        let _ = disk.remove(&temporary).await;
+    }
+    written
+}
+
+/// The second half of [`write_whole`]. After an error it is open which file a crash would leave.
+pub(crate) async fn place_whole<D: Disk>(disk: &D, path: &Path) -> Result<()> {
+    disk.rename(&temporary(path), path).await?;
+    match path.parent() {
+        Some(folder) => disk.sync_dir(folder).await,
+        None => Ok(()),
+    }
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(TEMPORARY_SUFFIX);
+    PathBuf::from(temporary)
+}
+
+async fn write_new<D: Disk>(disk: &D, path: &Path, bytes: &[u8]) -> Result<()> {
+    let file = disk.open(path, OpenMode::Create).await?;
     let mut offset = 0;
     for piece in bytes.chunks(IO_BYTES_MAX) {
         let mut buffer = disk.buffer(piece.len().next_multiple_of(DISK_ALIGN));
@@ -30,9 +56,7 @@ pub(crate) async fn write_whole<D: Disk>(disk: &D, path: &Path, bytes: &[u8]) ->
         offset += piece.len() as u64;
     }
     file.sync().await?;
-    file.close().await?;
-    disk.rename(&temporary, path).await?;
-    disk.sync_dir(folder).await
+    file.close().await
 }
 
 /// All bytes of a file, with the padding.

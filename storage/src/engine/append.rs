@@ -17,6 +17,7 @@ impl<D: Disk> Shard<D> {
     /// quarter of a log file, rows before one that does not fit into a log file may stay.
     pub fn append(&self, batch: &WriteBatch, table: &TableSchema) -> Result<Appended> {
         self.wal.check_open()?;
+        self.check_space()?;
         if batch.table != Some(table.id) {
             return Err(Error::Rejected(format!("a batch of table {:?} came for table {}", batch.table, table.name)));
         }
@@ -39,7 +40,7 @@ impl<D: Disk> Shard<D> {
             lsn = self.log(table.id, known, batch, series, rows.clone())?;
             active.append(table.id, &rows_of(batch, series, rows));
         }
-        let due = active.bytes() >= self.config.flush_bytes;
+        let due = active.bytes() >= self.config.flush_at();
         drop(state);
         self.count(|counts| {
             counts.rows += batch.rows() as u64;

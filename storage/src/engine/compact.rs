@@ -136,7 +136,7 @@ impl<D: Disk> Shard<D> {
         self.compacting.set(true);
         let _compacting = Compacting(self);
         let rows: u64 = job.inputs.iter().map(|segment| segment.meta().rows).sum();
-        match self.merge(&job).await {
+        match self.with_reserve(job.choice.bytes, async || self.merge(&job).await).await {
             Ok(()) => {
                 self.count(|counts| {
                     counts.merges += 1;
@@ -238,20 +238,26 @@ impl<D: Disk> Shard<D> {
             }
             state.prune_tombstones();
         }
+        self.sweep().await;
         self.discard(job.inputs.iter().map(|segment| segment.path().to_owned())).await;
         Ok(())
     }
 
-    /// Removes files that the manifest on the disk does not name, and such as could not be removed before. One that
-    /// cannot be removed now is tried again the next time, and at the next start.
+    /// Removes files that no manifest names that can be on the disk. One that cannot be removed is tried again after the
+    /// next manifest, and at the next start.
     pub(super) async fn discard(&self, paths: impl Iterator<Item = PathBuf>) {
-        let earlier = std::mem::take(&mut self.state.borrow_mut().unnamed);
-        for path in earlier.into_iter().chain(paths) {
+        for path in paths {
             if let Err(error) = self.disk.remove(&path).await {
                 log::warn!("shard {}: {error}", self.config.shard);
                 self.state.borrow_mut().unnamed.push(path);
             }
         }
+    }
+
+    /// Removes the files of edits that are settled now: a manifest has just been stored, and it does not name them.
+    pub(super) async fn sweep(&self) {
+        let paths = std::mem::take(&mut self.state.borrow_mut().unnamed);
+        self.discard(paths.into_iter()).await;
     }
 }
 

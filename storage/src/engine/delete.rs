@@ -42,6 +42,8 @@ impl<D: Disk> Shard<D> {
     /// Series stay in the index.
     pub fn delete(&self, table: TableId, series: &SeriesSelection, time_min: i64, time_max: i64) -> Result<Lsn> {
         self.wal.check_open()?;
+        // A record takes space like one of rows, and gives none back before a merge has applied it.
+        self.check_space()?;
         let mut state = self.state.borrow_mut();
         let State { tables, active, frozen, .. } = &mut *state;
         let series = match series {
@@ -77,13 +79,16 @@ impl<D: Disk> Shard<D> {
             state.dropped.insert(table);
             state.active.remove(table);
             state.tables.remove(&table);
+            // As the manifest has them: an earlier try may have failed after the table was forgotten.
             let named = state.manifest.segments.iter().filter(|entry| entry.table == table.0);
             let files: Vec<PathBuf> = named.map(|entry| self.folders.segments.join(&entry.meta.file)).collect();
             let edit = Edit { drop_tables: vec![table], dropped_lsn: self.wal.appended(), ..Edit::default() };
             (state.manifest.apply(edit), files)
         };
-        manifest.store(&self.disk, &self.folders.root, self.config.shard).await?;
+        let store = async || manifest.store(&self.disk, &self.folders.root, self.config.shard).await;
+        self.with_reserve(0, store).await?;
         self.state.borrow_mut().manifest = manifest;
+        self.sweep().await;
         // Scans that are under way hold the files open.
         self.discard(files.into_iter()).await;
         Ok(())

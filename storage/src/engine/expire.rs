@@ -38,7 +38,8 @@ impl<D: Disk> Shard<D> {
             };
             (state.manifest.apply(edit), files)
         };
-        manifest.store(&self.disk, &self.folders.root, self.config.shard).await?;
+        let store = async || manifest.store(&self.disk, &self.folders.root, self.config.shard).await;
+        self.with_reserve(0, store).await?;
         {
             let mut state = self.state.borrow_mut();
             state.manifest = manifest;
@@ -50,6 +51,7 @@ impl<D: Disk> Shard<D> {
             state.prune_tombstones();
         }
         self.count(|counts| counts.segments_expired += files.len() as u64);
+        self.sweep().await;
         let paths: Vec<PathBuf> = files.iter().map(|file| self.folders.segments.join(file)).collect();
         self.discard(paths.into_iter()).await;
         Ok(files.len() as u64)

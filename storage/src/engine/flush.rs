@@ -18,7 +18,7 @@ use super::compact::Clock;
 use crate::disk::Disk;
 use crate::disk::whole::write_whole;
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, SegmentEntry, SeriesFileEntry};
+use crate::manifest::{Edit, Manifest, SegmentEntry, SeriesFileEntry};
 use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
 use crate::schema::TableId;
 use crate::segment::{Segment, write_segment};
@@ -89,14 +89,14 @@ impl<D: Disk> Shard<D> {
             return Some(false);
         }
         let state = self.state.borrow();
-        let due = state.active.bytes() >= self.config.flush_bytes || state.frozen.is_some();
+        let due = state.active.bytes() >= self.config.flush_at() || state.frozen.is_some();
         (due && !self.editing.get()).then_some(true)
     }
 
     async fn flush_once(&self) -> Result<()> {
         let _edit = self.edit().await;
         let Some(frozen) = self.freeze() else { return Ok(()) };
-        let done = self.flush_frozen(&frozen).await;
+        let done = self.with_reserve(0, async || self.flush_frozen(&frozen).await).await;
         let rows = frozen.memtable.rows();
         self.count(|counts| match done {
             Ok(()) => {
@@ -126,7 +126,7 @@ impl<D: Disk> Shard<D> {
         }
         let next = state.idle.take().unwrap_or_default();
         let memtable = std::mem::replace(&mut state.active, next);
-        let full = memtable.bytes() >= self.config.flush_bytes;
+        let full = memtable.bytes() >= self.config.flush_at();
         let series = state.tables.iter().map(|(id, table)| (*id, table.series.len() as u32)).collect();
         let frozen = Rc::new(Frozen { memtable, lsn, series, full });
         state.frozen = Some(frozen.clone());
@@ -136,20 +136,21 @@ impl<D: Disk> Shard<D> {
     async fn flush_frozen(&self, frozen: &Frozen) -> Result<()> {
         let mut written = Written::default();
         if let Err(error) = self.write_files(frozen, &mut written).await {
-            // No manifest names them. What cannot be removed now is removed at the next start.
-            for (_, segment) in &written.segments {
-                let _ = self.disk.remove(segment.path()).await;
-            }
+            // No manifest names them.
+            self.discard(self.paths_of(&written).into_iter()).await;
             return Err(error);
         }
 
-        let (manifest, old_series) = self.edited(frozen, &written)?;
-        // From here on a failure leaves open which manifest is on the disk, so that files of neither are removed before
-        // another one is stored.
-        if let Err(error) = manifest.store(&self.disk, &self.folders.root, self.config.shard).await {
-            let mut state = self.state.borrow_mut();
-            state.unnamed.extend(written.segments.iter().map(|(_, segment)| segment.path().to_owned()));
-            state.unnamed.extend(written.series.iter().map(|entry| self.folders.series.join(&entry.file)));
+        let (manifest, old_series) = match self.prepared(frozen, &written).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.discard(self.paths_of(&written).into_iter()).await;
+                return Err(error);
+            }
+        };
+        if let Err(error) = Manifest::place(&self.disk, &self.folders.root).await {
+            // Which manifest is on the disk is open, until another one is stored.
+            self.state.borrow_mut().unnamed.extend(self.paths_of(&written));
             return Err(error);
         }
         {
@@ -171,8 +172,21 @@ impl<D: Disk> Shard<D> {
             state.prune_tombstones();
         }
         self.unsettled.set(true);
+        self.sweep().await;
         self.discard(old_series.into_iter()).await;
         self.wal.release(frozen.lsn).await
+    }
+
+    /// The manifest with what was written, ready to be put in its place, and the series files that it names no more.
+    async fn prepared(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Manifest, Vec<PathBuf>)> {
+        let (manifest, old_series) = self.edited(frozen, written)?;
+        manifest.prepare(&self.disk, &self.folders.root, self.config.shard).await?;
+        Ok((manifest, old_series))
+    }
+
+    fn paths_of(&self, written: &Written<D>) -> Vec<PathBuf> {
+        let segments = written.segments.iter().map(|(_, segment)| segment.path().to_owned());
+        segments.chain(written.series.iter().map(|entry| self.folders.series.join(&entry.file))).collect()
     }
 
     async fn write_files(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<()> {
@@ -239,8 +253,8 @@ impl<D: Disk> Shard<D> {
         Ok(())
     }
 
-    /// The manifest with what was written, and the series files that it names no more.
-    fn edited(&self, frozen: &Frozen, written: &Written<D>) -> Result<(crate::manifest::Manifest, Vec<PathBuf>)> {
+    /// The next manifest, not yet on the disk, and the series files that it names no more.
+    fn edited(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Manifest, Vec<PathBuf>)> {
         let state = self.state.borrow();
         let tables = frozen.series.keys().filter_map(|id| Some((id, state.tables.get(id)?)));
         let edit = Edit {

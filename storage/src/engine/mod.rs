@@ -7,7 +7,10 @@
 //! 2. [`Shard::scan`] sees every batch appended before it and none after, each (series, time) once, with the newest
 //!    value of each field.
 //! 3. [`Shard::delete`] is taken in the order of the log, like a batch: see [`delete`].
-//! 4. A failure of the log ends appends for good, and nothing else: scans and flushes go on.
+//! 4. A failure of the log ends appends and deletes until [`Shard::heal`] has succeeded, and nothing else: scans and
+//!    flushes go on.
+//! 5. Without space on the disk appends and deletes are refused ([`Error::is_no_space`]), scans go on, and a reserve
+//!    ([`space`]) lets flushes, drops and expiry be done; writes are taken again by themselves when there is space.
 //!
 //! How: rows live in the active memtable until it is large, then in the frozen one while [`flush`] writes it into
 //! segments, then in those, which the manifest names in one edit together with the LSN up to which the log is not
@@ -22,6 +25,7 @@ mod delete;
 mod expire;
 mod flush;
 mod snapshot;
+pub(crate) mod space;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +48,7 @@ use crate::wal::{Lsn, Wal, WalConfig, WalSync};
 use compact::Clock;
 pub use delete::SeriesSelection;
 use flush::Frozen;
+use space::Reserve;
 
 /// How a shard is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +68,8 @@ pub struct ShardConfig {
     pub memtable_bytes_max: u64,
     /// Blocks of segments kept in memory.
     pub cache_bytes_max: u64,
+    /// Space kept for flushes, small merges, drops and expiry, for when the disk is full otherwise; 0 for none.
+    pub reserve_bytes: u64,
     /// When and how fast segments are merged.
     pub compaction: CompactionConfig,
 }
@@ -81,8 +88,16 @@ impl ShardConfig {
             flush_bytes: 64 * MIB,
             memtable_bytes_max: 192 * MIB,
             cache_bytes_max: 128 * MIB,
+            // A flush packs its 64 MiB of rows into some 5 to 15.
+            reserve_bytes: 16 * MIB,
             compaction: CompactionConfig::default(),
         }
+    }
+
+    /// Rows in memory that make a flush due. Never more than are taken: else a full memtable would wait for a flush that
+    /// waits for more rows.
+    fn flush_at(&self) -> u64 {
+        self.flush_bytes.min(self.memtable_bytes_max)
     }
 
     fn check(&self) -> Result<()> {
@@ -151,6 +166,8 @@ pub struct ShardStats {
     pub wal_files: u64,
     /// Whether the log has failed, so that appends are refused.
     pub wal_failed: bool,
+    /// Whether appends are refused for want of space.
+    pub no_space: bool,
     /// Rows in memory.
     pub memtable_rows: u64,
     /// Flushes done.
@@ -215,6 +232,9 @@ pub struct Shard<D: Disk> {
     unsettled: Cell<bool>,
     /// Bytes of merges that are due.
     debt_bytes: Cell<u64>,
+    reserve: Reserve,
+    /// The task of the log has ended.
+    log_ended: Cell<bool>,
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
     clock: Cell<Option<Clock>>,
@@ -354,10 +374,13 @@ impl<D: Disk> Shard<D> {
             compacting: Cell::default(),
             unsettled: Cell::new(true),
             debt_bytes: Cell::default(),
+            reserve: Reserve::default(),
+            log_ended: Cell::default(),
             quarantined: RefCell::default(),
             clock: Cell::default(),
             changed: Signal::default(),
         };
+        shard.open_reserve().await?;
         Ok((Rc::new(shard), recovery))
     }
 
@@ -367,9 +390,28 @@ impl<D: Disk> Shard<D> {
     }
 
     /// The task that writes the log: polled by one task from the start until [`Shard::close`]. An error ends it, and
-    /// with it appends, for good.
+    /// with it appends, until [`Shard::heal`] has succeeded; then it is to be polled anew.
     pub async fn run_wal(&self) -> Result<()> {
-        self.wal.run().await
+        let log = async {
+            let ended = self.wal.run().await;
+            self.log_ended.set(true);
+            self.changed.notify();
+            ended
+        };
+        self.log_ended.set(false);
+        let (ended, ()) = futures_lite::future::zip(log, self.keep_reserve()).await;
+        ended
+    }
+
+    /// Takes appends again after a failure of the log: everything in memory goes into segments, and a new log file must
+    /// prove that what is written can be read back. To be called when [`Shard::run_wal`] has ended with an error, with
+    /// pauses that are the caller's to choose; after an error the shard refuses appends as before.
+    pub async fn heal(&self) -> Result<()> {
+        if self.wal.failure().is_none() {
+            return Ok(());
+        }
+        self.flush().await?;
+        self.wal.heal(self.flushed_lsn()).await
     }
 
     /// Makes everything appended so far durable, whatever `wal_sync` says. Needs [`Shard::run_wal`] to be polled.
@@ -452,6 +494,7 @@ impl<D: Disk> Shard<D> {
             wal_syncs: wal.syncs,
             wal_files: wal.files,
             wal_failed: self.wal.failure().is_some(),
+            no_space: self.wal.is_stalled() || self.is_short(),
             memtable_rows: state.memtables().map(Memtable::rows).sum(),
             flushes: counts.flushes,
             flush_failures: counts.flush_failures,

@@ -5,7 +5,10 @@
 //!    (`WalSync::Always`) and wakes the waiters; then the next.
 //! 3. When a frame does not fit, the file is full: it is synced, and a spare becomes active under a new generation.
 //!    A second loop beside the first prepares a spare once the active file is half full.
-//! 4. `release` hands back files whose records are all in segments; one is kept as a spare, others are removed.
+//! 4. Where there is no space for a spare, the log stalls: appends and waiters are told so, what is queued waits. Each
+//!    refused append lets the second loop try anew, and so does a `release`; then the log goes on where it was.
+//! 5. After a failure the log takes nothing until [`Wal::heal`] has shown on a new file that writes last.
+//! 6. `release` hands back files whose records are all in segments; one is kept as a spare, others are removed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -72,6 +75,10 @@ pub struct Wal<D: Disk> {
     sync_wanted: Cell<Lsn>,
     /// The first failure.
     failed: RefCell<Option<String>>,
+    /// What there is no space for.
+    stalled: RefCell<Option<String>>,
+    /// Since then somebody has asked whether there is.
+    retry: Cell<bool>,
     closing: Cell<bool>,
     running: Cell<bool>,
     making_spare: Cell<bool>,
@@ -175,6 +182,8 @@ impl<D: Disk> Wal<D> {
             synced: Cell::new(last),
             sync_wanted: Cell::default(),
             failed: RefCell::default(),
+            stalled: RefCell::default(),
+            retry: Cell::default(),
             closing: Cell::default(),
             running: Cell::default(),
             making_spare: Cell::default(),
@@ -195,7 +204,11 @@ impl<D: Disk> Wal<D> {
                 wal.disk.remove(&free.path).await?;
             }
         }
-        wal.activate().await?;
+        match wal.activate().await {
+            // Reads need no log; it goes on when there is space.
+            Err(error) if error.is_no_space() => *wal.stalled.borrow_mut() = Some(error.to_string()),
+            done => done?,
+        }
         Ok(wal)
     }
 
@@ -278,7 +291,7 @@ impl<D: Disk> Wal<D> {
         self.progress
             .until(|| match mark.get() >= lsn {
                 true => Some(Ok(())),
-                false => self.check_failed().err().map(Err),
+                false => self.check_failed().and_then(|()| self.check_stalled()).err().map(Err),
             })
             .await
     }
@@ -302,6 +315,7 @@ impl<D: Disk> Wal<D> {
     pub async fn close(&self) -> Result<()> {
         self.closing.set(true);
         self.work.notify();
+        self.progress.notify();
         self.progress.until(|| (!self.running.get()).then_some(())).await;
         // Where no task ran, or it was dropped halfway, the rest is done here.
         if self.written.get() > self.synced.get() || self.appended.get() > self.written.get() {
@@ -367,7 +381,11 @@ impl<D: Disk> Wal<D> {
             if let Some(room) = self.take_room(length) {
                 break room;
             }
-            self.activate().await?;
+            self.leave_active().await?;
+            match self.activate().await {
+                Err(error) if error.is_no_space() => self.stall(error).await?,
+                done => done?,
+            }
         };
         let payload = &frame.bytes[FRAME_HEADER_BYTES..];
         let header = FrameHeader {
@@ -384,12 +402,19 @@ impl<D: Disk> Wal<D> {
         let is_whole = frame.bytes.len() <= IO_BYTES_MAX;
         let mut offset = start;
         for piece in frame.bytes.chunks(IO_BYTES_MAX) {
-            let mut buffer = self.disk.buffer(aligned(piece.len() as u64) as usize);
-            buffer.as_mut()[..piece.len()].copy_from_slice(piece);
-            if is_synced && is_whole {
-                named.file.write_durable(offset, buffer).await?;
-            } else {
-                named.file.write(offset, buffer).await?;
+            loop {
+                let mut buffer = self.disk.buffer(aligned(piece.len() as u64) as usize);
+                buffer.as_mut()[..piece.len()].copy_from_slice(piece);
+                let written = match is_synced && is_whole {
+                    true => named.file.write_durable(offset, buffer).await,
+                    false => named.file.write(offset, buffer).await,
+                };
+                match written {
+                    // Where reserved space is no promise. The same bytes may go to the same place later: they are
+                    // written again then, not only synced again.
+                    Err(error) if error.is_no_space() => self.stall(error).await?,
+                    done => break done?,
+                }
             }
             offset += piece.len() as u64;
         }
@@ -444,19 +469,22 @@ impl<D: Disk> Wal<D> {
         Ok(())
     }
 
-    /// Leaves the active file, if there is one, and makes a spare active.
-    async fn activate(&self) -> Result<()> {
+    /// Leaves the active file, if there is one: it is full.
+    async fn leave_active(&self) -> Result<()> {
         if self.files.borrow().active.is_some() && self.written.get() > self.synced.get() {
             // Later files' headers say that all before them is there.
             self.sync_active().await?;
         }
-        {
-            let mut files = self.files.borrow_mut();
-            if let Some(active) = files.active.take() {
-                let (last_lsn, length) = (self.written.get(), self.config.file_bytes);
-                files.full.push_back(Full { named: active.named, last_lsn, length });
-            }
+        let mut files = self.files.borrow_mut();
+        if let Some(active) = files.active.take() {
+            let (last_lsn, length) = (self.written.get(), self.config.file_bytes);
+            files.full.push_back(Full { named: active.named, last_lsn, length });
         }
+        Ok(())
+    }
+
+    /// Makes a spare active. The file left before is durable.
+    async fn activate(&self) -> Result<()> {
         self.progress.until(|| (!self.making_spare.get()).then_some(())).await;
         let named = loop {
             let spare = self.files.borrow_mut().spares.pop();
@@ -475,17 +503,62 @@ impl<D: Disk> Wal<D> {
         };
         let mut block = self.disk.buffer(FILE_HEADER_BYTES);
         header.write(block.as_mut());
-        named.file.write(0, block).await?;
-        named.file.sync().await?;
+        let begun = async {
+            named.file.write(0, block).await?;
+            named.file.sync().await
+        };
+        if let Err(error) = begun.await {
+            // No frame is in it, and none will be. What cannot be removed is found free at the next start.
+            let Named { file, path } = named;
+            drop(file);
+            let _ = self.disk.remove(&path).await;
+            return Err(error);
+        }
         self.count(|stats| stats.syncs += 1);
         self.spare_failed.set(false);
         self.files.borrow_mut().active = Some(Active { named, generation, end: FILE_HEADER_BYTES as u64 });
         Ok(())
     }
 
+    /// Tells everybody that there is no space, and waits until there may be some. The error comes back when the log is
+    /// closed instead.
+    async fn stall(&self, error: Error) -> Result<()> {
+        log::warn!("shard {} takes no writes for want of space: {error}", self.config.shard);
+        *self.stalled.borrow_mut() = Some(error.to_string());
+        self.progress.notify();
+        let over = || match self.stalled.borrow().is_none() {
+            true => Some(true),
+            false => self.closing.get().then_some(false),
+        };
+        if self.progress.until(over).await { Ok(()) } else { Err(error) }
+    }
+
+    /// There is space.
+    fn go_on(&self) {
+        if self.stalled.borrow_mut().take().is_some() {
+            log::info!("shard {} takes writes again", self.config.shard);
+        }
+        self.progress.notify();
+    }
+
+    /// Somebody wants to know whether there is space again.
+    fn ask_for_space(&self) {
+        if self.stalled.borrow().is_some() && !self.retry.replace(true) {
+            self.work.notify();
+        }
+    }
+
     /// Makes a spare whenever the next change of files is near.
     async fn spare_loop(&self) -> Result<()> {
         while self.work.until(|| self.spare_wanted()).await {
+            if self.stalled.borrow().is_some() {
+                self.retry.set(false);
+                let has_spare = !self.files.borrow().spares.is_empty();
+                if has_spare || self.make_spare().await.is_ok() {
+                    self.go_on();
+                }
+                continue;
+            }
             if let Err(error) = self.make_spare().await {
                 // No harm yet: it is tried again when the file is needed, and fails the log only then.
                 log::warn!("shard {}: cannot prepare a log file: {error}", self.config.shard);
@@ -499,6 +572,9 @@ impl<D: Disk> Wal<D> {
     fn spare_wanted(&self) -> Option<bool> {
         if self.closing.get() || self.failed.borrow().is_some() {
             return Some(false);
+        }
+        if self.stalled.borrow().is_some() {
+            return self.retry.get().then_some(true);
         }
         let files = self.files.borrow();
         let near = files.active.as_ref().is_some_and(|active| active.end * 2 > self.config.file_bytes);
@@ -559,9 +635,77 @@ impl<D: Disk> Wal<D> {
             }
             removed
         };
-        for named in removed {
-            drop(named.file);
-            self.disk.remove(&named.path).await?;
+        for Named { file, path } in removed {
+            drop(file);
+            if let Err(error) = self.disk.remove(&path).await {
+                // It is found free at the next start.
+                log::warn!("shard {}: {error}", self.config.shard);
+            }
+        }
+        // A file has come back, or at least some space.
+        self.ask_for_space();
+        Ok(())
+    }
+
+    /// Takes records again after a failure, when [`Wal::run`] has ended and everything appended is in segments, as
+    /// `flushed` says. The files that failed are given up: nothing in them is wanted, and no sync of theirs is tried
+    /// again. A new file must take zeros and a header, and give them back. After an error the log is as failed as before.
+    pub async fn heal(&self, flushed: Lsn) -> Result<()> {
+        if self.closing.get() {
+            return Err(Error::Closed);
+        }
+        if self.running.get() || flushed < self.appended.get() {
+            return Err(Error::Rejected(
+                "a log is healed when its task has ended and its records are flushed".to_owned(),
+            ));
+        }
+        let old: Vec<Named<D>> = {
+            let mut files = self.files.borrow_mut();
+            let Files { active, full, spares, .. } = &mut *files;
+            let full = full.drain(..).map(|full| full.named);
+            full.chain(active.take().map(|active| active.named)).chain(spares.drain(..)).collect()
+        };
+        let done = self.begin_anew().await;
+        if let Err(error) = done {
+            // They are still to be given up when it succeeds.
+            self.files.borrow_mut().spares.extend(old);
+            return Err(error);
+        }
+        for Named { file, path } in old {
+            drop(file);
+            if let Err(error) = self.disk.remove(&path).await {
+                log::warn!("shard {}: {error}", self.config.shard);
+            }
+        }
+        *self.stalled.borrow_mut() = None;
+        *self.failed.borrow_mut() = None;
+        log::info!("shard {} takes writes again", self.config.shard);
+        self.progress.notify();
+        self.work.notify();
+        Ok(())
+    }
+
+    /// Makes a new file active, after a look at what was written to it.
+    async fn begin_anew(&self) -> Result<()> {
+        self.make_spare().await?;
+        for mark in [&self.written, &self.synced] {
+            mark.set(self.appended.get());
+        }
+        self.activate().await?;
+        let Some(Named { file, path }) = self.files.borrow().active.as_ref().map(|active| active.named.clone()) else {
+            return Ok(());
+        };
+        let mut offset = 0;
+        while offset < self.config.file_bytes {
+            let length = (self.config.file_bytes - offset).min(IO_BYTES_MAX as u64) as usize;
+            let bytes = file.read(offset, length).await?;
+            let zeros = if offset == 0 { FILE_HEADER_BYTES } else { 0 };
+            let header_is_good = offset > 0 || FileHeader::read(bytes.as_ref()).is_some();
+            let rest_is_good = bytes.as_ref().get(zeros..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
+            if bytes.as_ref().len() != length || !header_is_good || !rest_is_good {
+                return Err(Error::corrupt(&path, offset, "a new log file does not give back what was written to it"));
+            }
+            offset += length as u64;
         }
         Ok(())
     }
@@ -591,7 +735,22 @@ impl<D: Disk> Wal<D> {
     /// An error when appends are refused.
     pub fn check_open(&self) -> Result<()> {
         self.check_failed()?;
-        if self.closing.get() { Err(Error::Closed) } else { Ok(()) }
+        if self.closing.get() {
+            return Err(Error::Closed);
+        }
+        self.check_stalled().inspect_err(|_| self.ask_for_space())
+    }
+
+    /// Whether there is no space for records now.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled.borrow().is_some()
+    }
+
+    fn check_stalled(&self) -> Result<()> {
+        match self.stalled.borrow().as_ref() {
+            Some(reason) => Err(Error::NoSpace { shard: self.config.shard, reason: reason.clone() }),
+            None => Ok(()),
+        }
     }
 
     fn check_failed(&self) -> Result<()> {

@@ -56,6 +56,13 @@ impl Latch {
     }
 }
 
+/// What the caller of a task does before it tries again.
+async fn pause() {
+    for _ in 0..50 {
+        yield_now().await;
+    }
+}
+
 async fn open_all(run: &Run<'_>) -> Result<Shards> {
     let mut shards = Vec::new();
     for home in &run.homes {
@@ -81,10 +88,14 @@ impl Run<'_> {
     /// Opens the shards; some starts are cut short, some fail with the disk.
     pub(crate) fn open(&self, random: &mut Rng) -> Shards {
         for attempt in 0.. {
-            let mut expected = Expected::default();
+            let mut expected = Expected { no_space: self.disk.is_bounded(), ..Expected::default() };
             let calm = attempt >= 3;
+            if calm {
+                self.disk.set_capacity(None);
+            }
             if self.faulty && !calm && random.bool() {
                 expected = self.trouble(random);
+                expected.no_space = self.disk.is_bounded();
             }
             let steps = if !calm && random.u8(0..4) == 0 { random.u64(1..300) } else { STEPS_MAX };
             let end = SimTasks::new(random.u64(..)).run(open_all(self), steps);
@@ -103,14 +114,19 @@ impl Run<'_> {
 
     /// Failures of the disk from now on.
     fn trouble(&self, random: &mut Rng) -> Expected {
-        match random.u8(0..3) {
+        match random.u8(0..4) {
             0 => {
+                let free = [0, 40 << 10, 200 << 10, 600 << 10][random.usize(0..4)];
+                self.disk.set_capacity(Some(self.disk.used_bytes() + free));
+                return Expected { no_space: true, ..Expected::default() };
+            }
+            1 => {
                 let rates = [20, 100, 500];
                 let mut rate = || if random.bool() { rates[random.usize(0..3)] } else { 0 };
                 let rates = FaultRates { read: rate(), write: rate(), sync: rate(), names: rate(), flipped_bit: 0 };
                 self.disk.set_rates(rates);
             }
-            1 => {
+            2 => {
                 let operations = [
                     Operation::Create,
                     Operation::Write,
@@ -165,10 +181,11 @@ impl Run<'_> {
 
     /// Clients work, until they are done or the process dies.
     pub(crate) fn live(&self, shards: &Shards, random: &mut Rng) {
-        let expected = match self.faulty && random.bool() {
+        let mut expected = match self.faulty && random.bool() {
             true => self.trouble(random),
             false => Expected::default(),
         };
+        expected.no_space = self.disk.is_bounded();
         let dies = random.u8(0..4) > 0;
         let steps = if dies { [300, 2000, 10_000][random.usize(0..3)] } else { STEPS_MAX };
         let steps = if dies { random.u64(1..steps) } else { steps };
@@ -177,24 +194,23 @@ impl Run<'_> {
         let mut tasks = SimTasks::new(random.u64(..));
         for (shard, home) in shards.iter().zip(&self.homes) {
             tasks.spawn(async {
-                if let Err(error) = shard.run_wal().await {
+                while let Err(error) = shard.run_wal().await {
                     expected.check(&error);
-                }
-            });
-            tasks.spawn(async {
-                while let Err(error) = shard.run_flush().await {
-                    expected.check(&error);
-                    for _ in 0..50 {
-                        yield_now().await;
+                    if !self.heal(shard, expected).await {
+                        break;
                     }
                 }
             });
             tasks.spawn(async {
                 while let Err(error) = shard.run_compaction().await {
                     expected.check(&error);
-                    for _ in 0..50 {
-                        yield_now().await;
-                    }
+                    pause().await;
+                }
+            });
+            tasks.spawn(async {
+                while let Err(error) = shard.run_flush().await {
+                    expected.check(&error);
+                    pause().await;
                 }
             });
             for _ in 0..clients {
@@ -209,21 +225,52 @@ impl Run<'_> {
             }
         }
         let end = tasks.run(latch.all_ended(), steps);
-        self.tally.borrow_mut().merges += shards.iter().map(|shard| shard.stats().merges).sum::<u64>();
         assert_ne!(end, SimEnd::Stuck, "everybody waits, and nobody will wake them");
         if end == SimEnd::Steps {
-            assert!(dies || expected.io_errors, "a life that does not end");
+            assert!(dies || expected.io_errors || expected.no_space, "a life that does not end");
+        }
+        if end == SimEnd::Done(()) && random.bool() {
+            self.disk.heal();
+            self.disk.set_capacity(None);
+            let seed = random.u64(..);
+            let resume = async {
+                for (shard, home) in shards.iter().zip(&self.homes) {
+                    let random = Rng::with_seed(seed);
+                    Client { shard, home, random, expected, tally: self.tally }.resume().await;
+                }
+            };
+            assert_eq!(tasks.run(resume, STEPS_MAX), SimEnd::Done(()), "a shard on a disk that is well again");
         }
         if end == SimEnd::Done(()) && random.bool() {
             self.close(shards, &mut tasks, expected);
         }
         drop(tasks);
         self.disk.heal();
+        if random.u8(0..4) > 0 {
+            self.disk.set_capacity(None);
+        }
+        let merges: u64 = shards.iter().map(|shard| shard.stats().merges).sum();
+        self.tally.borrow_mut().merges += merges;
         if random.u8(0..5) > 0 {
             self.die(random);
         } else {
             // Another process opens the files while this one still has its handles: it must be no different.
             self.disk.kill();
+        }
+    }
+
+    /// Tries to get the log going again; false when it never will.
+    async fn heal(&self, shard: &Shard<SimDisk>, expected: Expected) -> bool {
+        loop {
+            pause().await;
+            match shard.heal().await {
+                Ok(()) => {
+                    self.tally.borrow_mut().healed += 1;
+                    return true;
+                }
+                Err(Error::Closed) => return false,
+                Err(error) => expected.check(&error),
+            }
         }
     }
 

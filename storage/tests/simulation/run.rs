@@ -41,10 +41,12 @@ pub(crate) struct Tally {
     pub(crate) lost_names: u64,
     pub(crate) io_errors: u64,
     pub(crate) flipped_bits: u64,
+    pub(crate) no_space: u64,
+    pub(crate) healed: u64,
 }
 
 impl Tally {
-    fn numbers(&mut self) -> [&mut u64; 20] {
+    fn numbers(&mut self) -> [&mut u64; 22] {
         [
             &mut self.batches,
             &mut self.large_batches,
@@ -66,6 +68,8 @@ impl Tally {
             &mut self.lost_names,
             &mut self.io_errors,
             &mut self.flipped_bits,
+            &mut self.no_space,
+            &mut self.healed,
         ]
     }
 
@@ -82,6 +86,7 @@ impl Tally {
         self.lost_names += counts.lost_names;
         self.io_errors += counts.io_errors;
         self.flipped_bits += counts.flipped_bits;
+        self.no_space += counts.no_space;
     }
 
     /// A simulation in which something never happens does not test it.
@@ -121,6 +126,7 @@ fn home(random: &mut Rng, number: u32) -> Home {
         flush_bytes: [2 << 10, 16 << 10, 64 << 10][random.usize(0..3)],
         memtable_bytes_max: [32 << 10, 1 << 20][random.usize(0..2)],
         cache_bytes_max: [0, 1 << 20][random.usize(0..2)],
+        reserve_bytes: [0, 64 << 10, 256 << 10][random.usize(0..3)],
         compaction: CompactionConfig {
             bytes_per_s: [0, 100_000][random.usize(0..2)],
             segment_bytes_max: [16 << 10, 1 << 30][random.usize(0..2)],

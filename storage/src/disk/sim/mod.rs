@@ -89,6 +89,11 @@ impl SimDisk {
         self.world.borrow_mut().capacity_blocks = bytes.map(|bytes| bytes / BLOCK_BYTES);
     }
 
+    /// Whether there is a bound of space.
+    pub fn is_bounded(&self) -> bool {
+        self.world.borrow().capacity_blocks.is_some()
+    }
+
     /// Bytes of space that files take.
     pub fn used_bytes(&self) -> u64 {
         self.world.borrow().used_blocks() * BLOCK_BYTES

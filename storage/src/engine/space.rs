@@ -1,0 +1,120 @@
+//! Space kept back, so that a full disk stops writes and nothing else.
+//!
+//! 1. A file of `reserve_bytes` lies in the shard's folder and does nothing but take space.
+//! 2. Where a flush, a small merge, a drop or an expiry finds no space, the file is removed and the work is tried once more. A
+//!    flush gives log files back; the others give segments back.
+//! 3. While the reserve is not there, appends and deletes are refused, so that they do not eat up what it was kept for. Each refused
+//!    append, and each success of such work, lets [`Shard::run_wal`] try to make it again; then appends are taken.
+
+use std::cell::Cell;
+
+use super::Shard;
+use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::error::{Error, Result};
+
+/// Name of the file in the shard's folder.
+pub(crate) const RESERVE: &str = "RESERVE";
+
+/// Whether the space is there.
+#[derive(Debug, Default)]
+pub(super) struct Reserve {
+    spent: Cell<bool>,
+    /// Since then somebody has asked for it.
+    wanted: Cell<bool>,
+}
+
+impl<D: Disk> Shard<D> {
+    /// Reserves the space at a start. That there is none is no reason not to read.
+    pub(super) async fn open_reserve(&self) -> Result<()> {
+        match self.make_reserve().await {
+            Err(error) if error.is_no_space() => {
+                log::warn!("shard {} takes no writes: {error}", self.config.shard);
+                self.reserve.spent.set(true);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Whether the reserve is used up.
+    pub(super) fn is_short(&self) -> bool {
+        self.reserve.spent.get()
+    }
+
+    /// An error where appends would use what was kept for other work.
+    pub(super) fn check_space(&self) -> Result<()> {
+        if !self.is_short() {
+            return Ok(());
+        }
+        self.ask_for_reserve();
+        let reason = format!("the reserve of {} bytes is used up", self.config.reserve_bytes);
+        Err(Error::NoSpace { shard: self.config.shard, reason })
+    }
+
+    fn ask_for_reserve(&self) {
+        if self.is_short() && !self.reserve.wanted.replace(true) {
+            self.changed.notify();
+        }
+    }
+
+    /// Does work that may use the reserve, if it needs no more than `bytes`.
+    pub(super) async fn with_reserve<T>(&self, bytes: u64, work: impl AsyncFn() -> Result<T>) -> Result<T> {
+        let done = work().await;
+        let full = done.as_ref().err().is_some_and(Error::is_no_space);
+        let done = match full && bytes <= self.config.reserve_bytes && self.spend_reserve().await {
+            true => work().await,
+            false => done,
+        };
+        if done.is_ok() {
+            self.ask_for_reserve();
+        }
+        done
+    }
+
+    /// Gives the space up; false where that was done before.
+    async fn spend_reserve(&self) -> bool {
+        if self.config.reserve_bytes == 0 || self.reserve.spent.replace(true) {
+            return false;
+        }
+        log::warn!("shard {} is short of space and takes no writes", self.config.shard);
+        match self.disk.remove(&self.folders.root.join(RESERVE)).await {
+            Ok(()) => true,
+            Err(error) => {
+                log::warn!("shard {}: {error}", self.config.shard);
+                false
+            }
+        }
+    }
+
+    /// Makes the reserve again whenever somebody has asked for it, as long as the log's task runs.
+    pub(super) async fn keep_reserve(&self) {
+        let due = || match self.closing.get() || self.log_ended.get() {
+            true => Some(false),
+            false => (self.is_short() && self.reserve.wanted.get()).then_some(true),
+        };
+        while self.changed.until(due).await {
+            self.reserve.wanted.set(false);
+            if self.make_reserve().await.is_ok() {
+                log::info!("shard {} has space again", self.config.shard);
+                self.reserve.spent.set(false);
+            }
+        }
+    }
+
+    async fn make_reserve(&self) -> Result<()> {
+        let path = self.folders.root.join(RESERVE);
+        // Of an earlier start, which may have wanted another size.
+        let _ = self.disk.remove(&path).await;
+        if self.config.reserve_bytes == 0 {
+            return Ok(());
+        }
+        let file = self.disk.open(&path, OpenMode::Create).await?;
+        let done = file.allocate(self.config.reserve_bytes).await;
+        drop(file);
+        if done.is_err() {
+            // A part of it may have been reserved.
+            let _ = self.disk.remove(&path).await;
+        }
+        done
+    }
+}
