@@ -93,6 +93,11 @@ impl Error {
         }
     }
 
+    /// Whether a file is not there.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+    }
+
     /// Damage found at `offset` of `path`.
     pub fn corrupt(path: &Path, offset: u64, reason: impl Into<String>) -> Self {
         Self::Corrupt { path: path.to_owned(), offset, reason: reason.into() }

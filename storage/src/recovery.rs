@@ -1,23 +1,25 @@
 //! Opening a shard: manifest, then series, then segments, then the log.
 //!
-//! What the manifest names must be there and whole, else the shard does not open; what it does not name is a flush
+//! The manifest, the series files and the log must be whole, else the shard does not open. A segment that is damaged or
+//! missing is set aside ([`quarantine`](crate::engine::Shard::quarantined)). What the manifest does not name is a flush
 //! that a crash cut short, and is removed. Log records of tables that are not live any more are passed over.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::cache::Cache;
 use crate::disk::Disk;
 use crate::disk::whole::{TEMPORARY_SUFFIX, read_whole};
+use crate::engine::quarantine::Unreadable;
 use crate::engine::space::RESERVE;
 use crate::engine::{Folders, TableState};
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, MANIFEST, Manifest, TombstoneEntry};
 use crate::memtable::{Memtable, NewRows};
 use crate::schema::TableId;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentMeta};
 use crate::series::file;
 use crate::tombstone::Tombstone;
 use crate::wal::{Delete, Lsn, Record, Recovered, Rows, bitmap_of, recover};
@@ -36,6 +38,8 @@ pub struct Recovery {
     pub torn: Option<(PathBuf, u64)>,
     /// Live segments.
     pub segments: u64,
+    /// Segments that cannot be opened. Scans that may need their rows fail.
+    pub unreadable_segments: u64,
     /// Series of all tables.
     pub series: u64,
     /// Files that a crash had left behind, removed.
@@ -74,7 +78,7 @@ pub(crate) async fn load<D: Disk>(
     let mut tables = load_series(disk, folders, shard, &manifest, is_live).await?;
     for entry in &manifest.segments {
         let path = folders.segments.join(&entry.meta.file);
-        let segment = Segment::open(disk, &path, &entry.meta, cache.clone()).await?;
+        let opened = open_segment(disk, &path, &entry.meta, cache).await;
         let known = tables.get_mut(&TableId(entry.table)).ok_or_else(|| {
             Error::corrupt(
                 &folders.root.join(MANIFEST),
@@ -82,8 +86,18 @@ pub(crate) async fn load<D: Disk>(
                 format!("a segment of table {}, which it lacks", entry.table),
             )
         })?;
-        known.partitions.entry(entry.partition_start).or_default().push(segment);
-        recovery.segments += 1;
+        match opened {
+            Ok(segment) => {
+                known.partitions.entry(entry.partition_start).or_default().push(segment);
+                recovery.segments += 1;
+            }
+            Err(error) => {
+                log::error!("shard {shard} opens without a segment: {error}");
+                let segment = Unreadable::of(path, entry.meta.clone(), error)?;
+                known.unreadable.entry(entry.partition_start).or_default().push(segment);
+                recovery.unreadable_segments += 1;
+            }
+        }
     }
 
     load_tombstones(folders, &manifest, &mut tables)?;
@@ -108,6 +122,19 @@ pub(crate) async fn load<D: Disk>(
     recovery.torn = wal.torn.clone();
     recovery.series = tables.values().map(|table| table.series.len() as u64).sum();
     Ok(Loaded { tables, active, manifest, wal, recovery })
+}
+
+/// Opens a segment; one that seems damaged is looked at again, since the transfer may be to blame.
+async fn open_segment<D: Disk>(disk: &D, path: &Path, meta: &SegmentMeta, cache: &Rc<Cache>) -> Result<Rc<Segment<D>>> {
+    const TRIES: usize = 3;
+    let mut last = Segment::open(disk, path, meta, cache.clone()).await;
+    for _ in 1..TRIES {
+        if !matches!(last, Err(Error::Corrupt { .. })) {
+            break;
+        }
+        last = Segment::open(disk, path, meta, cache.clone()).await;
+    }
+    last
 }
 
 /// The manifest, without tables that are not live.

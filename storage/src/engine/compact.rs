@@ -99,6 +99,10 @@ impl<D: Disk> Shard<D> {
         let (mut debt, mut infos) = (0, Vec::new());
         for (table, known) in &state.tables {
             for (&start, segments) in &known.partitions {
+                if known.unreadable.contains_key(&start) {
+                    // What is older and what is newer than its rows must stay apart.
+                    continue;
+                }
                 infos.clear();
                 infos.extend(segments.iter().map(|segment| self.info(known, segment, flushed)));
                 let cold = clock.is_some_and(|clock| {
@@ -128,7 +132,7 @@ impl<D: Disk> Shard<D> {
             dead_bytes: (meta.bytes as f64 * f64::min(dead, 1.0)) as u64,
             deleted_from: deletes > 0,
             hard: meta.hard,
-            quarantined: self.quarantined.borrow().contains(&meta.file),
+            quarantined: self.quarantined.borrow().contains(&meta.file) || !segment.damage().is_empty(),
         }
     }
 
@@ -247,7 +251,9 @@ impl<D: Disk> Shard<D> {
     /// next manifest, and at the next start.
     pub(super) async fn discard(&self, paths: impl Iterator<Item = PathBuf>) {
         for path in paths {
-            if let Err(error) = self.disk.remove(&path).await {
+            if let Err(error) = self.disk.remove(&path).await
+                && !error.is_not_found()
+            {
                 log::warn!("shard {}: {error}", self.config.shard);
                 self.state.borrow_mut().unnamed.push(path);
             }

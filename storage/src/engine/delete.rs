@@ -125,9 +125,10 @@ impl<D: Disk> State<D> {
 }
 
 impl<D: Disk> TableState<D> {
-    /// Whether a segment may hold rows that a tombstone deletes.
+    /// Whether a segment may hold rows that a tombstone deletes. One that cannot be opened counts: when a copy of its
+    /// file is put in place, what was deleted must not come back.
     pub(crate) fn touched_by(&self, tombstone: &Tombstone) -> bool {
-        self.segments().any(|segment| tombstone.touches(segment.meta()))
+        self.metas().any(|meta| tombstone.touches(meta))
     }
 
     /// The deletes of log records after `lsn`.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::Shard;
 use crate::disk::Disk;
 use crate::error::Result;
-use crate::manifest::{Edit, TableEntry};
+use crate::manifest::{Edit, SegmentEntry, TableEntry};
 use crate::memtable::partition_of;
 use crate::schema::TableId;
 
@@ -27,9 +27,10 @@ impl<D: Disk> Shard<D> {
         let Some((horizon, entry)) = self.horizon_after(table, time) else { return Ok(0) };
         let (manifest, files) = {
             let state = self.state.borrow();
-            let old = state.tables.get(&table).into_iter().flat_map(|known| known.partitions.range(..horizon));
-            let files: Vec<String> =
-                old.flat_map(|(_, segments)| segments).map(|segment| segment.meta().file.clone()).collect();
+            // As the manifest has them: those that cannot be opened go too.
+            let old = |entry: &&SegmentEntry| entry.table == table.0 && entry.partition_start < horizon;
+            let old = state.manifest.segments.iter().filter(old);
+            let files: Vec<String> = old.map(|entry| entry.meta.file.clone()).collect();
             let edit = Edit {
                 next_file: state.next_file,
                 add_tables: vec![entry],
@@ -46,6 +47,7 @@ impl<D: Disk> Shard<D> {
             if let Some(known) = state.tables.get_mut(&table) {
                 known.horizon = horizon;
                 known.partitions = known.partitions.split_off(&horizon);
+                known.unreadable = known.unreadable.split_off(&horizon);
                 known.changed = known.changed.split_off(&horizon);
             }
             state.prune_tombstones();

@@ -24,6 +24,7 @@ mod compact;
 mod delete;
 mod expire;
 mod flush;
+pub(crate) mod quarantine;
 mod snapshot;
 pub(crate) mod space;
 
@@ -40,7 +41,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Manifest, TableEntry};
 use crate::memtable::Memtable;
 use crate::schema::{SeriesId, TableId};
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentMeta};
 use crate::series::SeriesIndex;
 use crate::signal::Signal;
 use crate::tombstone::Tombstone;
@@ -48,6 +49,8 @@ use crate::wal::{Lsn, Wal, WalConfig, WalSync};
 use compact::Clock;
 pub use delete::SeriesSelection;
 use flush::Frozen;
+pub use quarantine::Quarantined;
+use quarantine::Unreadable;
 use space::Reserve;
 
 /// How a shard is kept.
@@ -196,8 +199,10 @@ pub struct ShardStats {
     pub merge_written_bytes: u64,
     /// Bytes that the merges due now have to read.
     pub merge_debt_bytes: u64,
-    /// Segments that turned out to be damaged, and are not merged.
+    /// Segments that turned out to be damaged, and are not merged; see [`Shard::quarantined`].
     pub segments_quarantined: u64,
+    /// Damaged blocks of segments, footers among them.
+    pub corrupt_blocks: u64,
     /// Live segments.
     pub segments: u64,
     /// Their bytes.
@@ -281,6 +286,8 @@ pub(crate) struct TableState<D: Disk> {
     pub(crate) tombstones: Vec<Rc<Tombstone>>,
     /// By first time, the oldest segment first.
     pub(crate) partitions: BTreeMap<i64, Vec<Rc<Segment<D>>>>,
+    /// Segments that cannot be opened, by the same times.
+    pub(crate) unreadable: BTreeMap<i64, Vec<Unreadable>>,
     /// When partitions were last flushed to; those that are missing were not since the start.
     changed: BTreeMap<i64, Duration>,
 }
@@ -320,6 +327,7 @@ impl<D: Disk> TableState<D> {
             series_logged: 0,
             tombstones: Vec::new(),
             partitions: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
             changed: BTreeMap::new(),
         }
     }
@@ -330,6 +338,12 @@ impl<D: Disk> TableState<D> {
 
     pub(crate) fn segments(&self) -> impl Iterator<Item = &Rc<Segment<D>>> {
         self.partitions.values().flatten()
+    }
+
+    /// Of all segments in the manifest, also of those that cannot be opened.
+    fn metas(&self) -> impl Iterator<Item = &SegmentMeta> {
+        let unreadable = self.unreadable.values().flatten().map(|segment| &segment.meta);
+        self.segments().map(|segment| segment.meta()).chain(unreadable)
     }
 }
 
@@ -439,7 +453,7 @@ impl<D: Disk> Shard<D> {
     pub fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
         let state = self.state.borrow();
         let known = state.tables.get(&table)?;
-        let segments = known.segments().map(|s| (s.meta().time_min, s.meta().time_max));
+        let segments = known.metas().map(|meta| (meta.time_min, meta.time_max));
         let memory = state.memtables().filter_map(|memtable| Some(memtable.table(table)?.time_bounds()));
         let bounds = segments.chain(memory).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))?;
         (bounds.1 >= known.horizon).then_some((bounds.0.max(known.horizon), bounds.1))
@@ -483,6 +497,7 @@ impl<D: Disk> Shard<D> {
 
     /// Counts and sizes.
     pub fn stats(&self) -> ShardStats {
+        let quarantined = self.quarantined();
         let (state, counts, wal) = (self.state.borrow(), self.counts.get(), self.wal.stats());
         let segments = || state.tables.values().flat_map(TableState::segments).map(|segment| segment.meta());
         ShardStats {
@@ -509,7 +524,8 @@ impl<D: Disk> Shard<D> {
             merge_read_bytes: self.pace.moved().0,
             merge_written_bytes: self.pace.moved().1,
             merge_debt_bytes: self.debt_bytes.get(),
-            segments_quarantined: self.quarantined.borrow().len() as u64,
+            segments_quarantined: quarantined.len() as u64,
+            corrupt_blocks: quarantined.iter().map(|segment| segment.damage.len() as u64).sum(),
             segments: segments().count() as u64,
             segment_bytes: segments().map(|meta| meta.bytes).sum(),
             segment_rows: segments().map(|meta| meta.rows).sum(),

@@ -16,13 +16,15 @@ use crate::segment::{Segment, SegmentMeta};
 use crate::wal::Lsn;
 
 impl<D: Disk> Shard<D> {
-    /// A scan of what was appended before. `memory_bytes_max` bounds what it holds.
+    /// A scan of what was appended before. `memory_bytes_max` bounds what it holds. It is refused where it may need
+    /// rows of a segment that cannot be read at all.
     pub fn scan(&self, mut request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
         let state = self.state.borrow();
         let mut partitions: BTreeMap<i64, PartitionSources<D>> = BTreeMap::new();
         if let Some(table) = state.tables.get(&request.table) {
             request.time_min = request.time_min.max(table.horizon);
             let from = partition_of(request.time_min, table.partition_length);
+            table.check_readable(from, &request)?;
             for (start, segments) in table.partitions.range(from..=request.time_max.max(from)) {
                 let source = |segment: &Rc<Segment<D>>| SegmentSource {
                     segment: segment.clone(),
@@ -56,7 +58,7 @@ impl<D: Disk> Shard<D> {
 }
 
 /// Whether a segment may hold rows that are asked for.
-fn is_wanted(meta: &SegmentMeta, request: &ScanRequest) -> bool {
+pub(super) fn is_wanted(meta: &SegmentMeta, request: &ScanRequest) -> bool {
     let in_time = meta.time_max >= request.time_min && meta.time_min <= request.time_max;
     let has_series = |series: &RoaringBitmap| series.range_cardinality(meta.series_min..=meta.series_max) > 0;
     in_time && request.series.as_ref().is_none_or(has_series)

@@ -1,5 +1,7 @@
 //! Reading a segment: the footer once, blocks through the cache.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -18,6 +20,9 @@ use crate::schema::{ColumnId, FieldType};
 /// one of 4 KiB on an NVMe disk, and a query for one series pays it for one block.
 const EXTENT_BYTES: u64 = 128 << 10;
 
+/// What is wrong with a block whose bytes are not those that were written.
+const CHECKSUM: &str = "block does not match its checksum";
+
 /// Positions of the pseudo columns in the cache's keys; fields follow.
 const INDEX_LANE: u32 = 0;
 const TIMES_LANE: u32 = 1;
@@ -31,6 +36,8 @@ pub struct Segment<D: Disk> {
     /// For each lane, the first group of each extent.
     extents: Rc<Vec<Vec<u32>>>,
     cache: Rc<Cache>,
+    /// Offsets of blocks that were found damaged, and not found well again.
+    damage: Rc<RefCell<BTreeMap<u64, &'static str>>>,
     id: u64,
     meta: SegmentMeta,
 }
@@ -85,7 +92,16 @@ impl<D: Disk> Segment<D> {
         let fields = footer.columns.iter().map(|column| extents(column.blocks.iter().map(|block| block.place)));
         let extents = Rc::new([index, times].into_iter().chain(fields).collect());
         let (id, footer) = (cache.segment_id(), Rc::new(footer));
-        Ok(Rc::new(Self { file, path: path.to_owned(), footer, extents, cache, id, meta: meta.clone() }))
+        Ok(Rc::new(Self {
+            file,
+            path: path.to_owned(),
+            footer,
+            extents,
+            cache,
+            damage: Rc::default(),
+            id,
+            meta: meta.clone(),
+        }))
     }
 
     /// The same segment, read through another cache: for a reader that goes through all of it once and would throw out
@@ -98,6 +114,7 @@ impl<D: Disk> Segment<D> {
             extents: self.extents.clone(),
             id: cache.segment_id(),
             cache,
+            damage: self.damage.clone(),
             meta: self.meta.clone(),
         })
     }
@@ -203,7 +220,15 @@ impl<D: Disk> Segment<D> {
         self.damaged(self.footer.columns[field].blocks[group].place, Damaged(reason))
     }
 
+    /// Offsets of blocks that were found damaged, with what was wrong.
+    pub(crate) fn damage(&self) -> Vec<(u64, &'static str)> {
+        self.damage.borrow().iter().map(|(offset, reason)| (*offset, *reason)).collect()
+    }
+
     fn damaged(&self, place: Place, error: Damaged) -> Error {
+        if self.damage.borrow_mut().insert(place.offset, error.0).is_none() {
+            log::error!("{} is damaged at offset {}: {}", self.path.display(), place.offset, error.0);
+        }
         Error::corrupt(&self.path, place.offset, error.0)
     }
 
@@ -215,12 +240,19 @@ impl<D: Disk> Segment<D> {
             Some(extent) => extent,
             None => {
                 let extent = Rc::new(self.read_extent(lane, extent_number).await?);
-                self.cache.insert(key, &extent);
+                // Damage may be in the transfer only: who comes next looks at the disk again.
+                if extent.damaged.is_empty() {
+                    self.cache.insert(key, &extent);
+                }
                 extent
             }
         };
         if extent.damaged.contains(&(group as u32)) {
-            return Err(self.damaged(place, Damaged("block does not match its checksum")));
+            return Err(self.damaged(place, Damaged(CHECKSUM)));
+        }
+        let was_transfer = self.damage.borrow().get(&place.offset) == Some(&CHECKSUM);
+        if was_transfer {
+            self.damage.borrow_mut().remove(&place.offset);
         }
         let from = (place.offset - extent.offset) as usize;
         Ok(BlockBytes { extent, from, length: place.length as usize })

@@ -298,6 +298,10 @@ impl<D: Disk> Wal<D> {
 
     /// Commits what is appended, until the log is closed or fails.
     pub async fn run(&self) -> Result<()> {
+        if self.closing.get() {
+            // It comes too late: `close` commits what there is.
+            return self.check_failed();
+        }
         assert!(!self.running.replace(true), "BUG: two tasks run the log of shard {}", self.config.shard);
         // A dropped task must not leave a log that looks as if somebody worked for it, nor one with a hole.
         let _running = on_drop(|| {
@@ -685,7 +689,8 @@ impl<D: Disk> Wal<D> {
         Ok(())
     }
 
-    /// Makes a new file active, after a look at what was written to it.
+    /// Makes a new file active, and looks at what was written to it: a header, which is shorter than that of a frame, and
+    /// zeros.
     async fn begin_anew(&self) -> Result<()> {
         self.make_spare().await?;
         for mark in [&self.written, &self.synced] {
@@ -699,7 +704,7 @@ impl<D: Disk> Wal<D> {
         while offset < self.config.file_bytes {
             let length = (self.config.file_bytes - offset).min(IO_BYTES_MAX as u64) as usize;
             let bytes = file.read(offset, length).await?;
-            let zeros = if offset == 0 { FILE_HEADER_BYTES } else { 0 };
+            let zeros = if offset == 0 { FRAME_HEADER_BYTES } else { 0 };
             let header_is_good = offset > 0 || FileHeader::read(bytes.as_ref()).is_some();
             let rest_is_good = bytes.as_ref().get(zeros..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
             if bytes.as_ref().len() != length || !header_is_good || !rest_is_good {

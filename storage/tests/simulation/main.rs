@@ -15,14 +15,17 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first surprise")]
 
 mod cases;
+mod damage;
 mod data;
+mod golden;
 mod life;
 mod model;
 mod run;
 mod work;
+mod world;
 
 /// Seeds of the ordinary tests, done in seconds without optimisation.
-const SEEDS: std::ops::Range<u64> = 0..12;
+const SEEDS: std::ops::Range<u64> = 0..8;
 
 /// Seeds of the long run, where `TIDEWIRE_SEEDS` does not say how many.
 const SOAK_SEEDS: u64 = 10_000;

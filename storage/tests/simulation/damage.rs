@@ -1,0 +1,194 @@
+//! Flipped bits in every kind of file: what is told, and what can be read all the same.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use futures_lite::future::block_on;
+use tidewire_storage::disk::sim::SimDisk;
+use tidewire_storage::engine::SeriesSelection;
+use tidewire_storage::{Error, Result};
+
+use crate::cases::{append, disk, files, open, request, table, times, times_in, with_log, write};
+
+/// Two segments, one for times from 0 on and one from 1000 on, a series file, and three records in the log.
+fn filled() -> SimDisk {
+    let (disk, table) = (disk(1), table(1));
+    let shard = block_on(open(&disk)).unwrap();
+    with_log(&shard, async {
+        append(&shard, &table, &[1, 5, 2, 1001, 1002]).unwrap();
+        shard.flush().await.unwrap();
+        for time in [3, 1003, 4] {
+            write(&shard, &table, &[time]).await.unwrap();
+        }
+    });
+    disk.kill();
+    disk
+}
+
+const FIRST: [i64; 5] = [1, 2, 3, 4, 5];
+const SECOND: [i64; 3] = [1001, 1002, 1003];
+
+/// Damaged files that are listed, damaged blocks that are counted, and what scans of the two partitions give.
+type Seen = (Vec<PathBuf>, u64, [Result<BTreeSet<i64>>; 2]);
+
+/// The start of a copy of the disk in which one bit is wrong.
+fn with_flip(path: &Path, offset: u64, bit: u8) -> Result<Seen> {
+    let (disk, table) = (filled(), table(1));
+    assert!(disk.flip_bit(path, offset, bit));
+    let shard = block_on(open(&disk))?;
+    let first = block_on(times_in(&shard, request(&table, 0, 999)));
+    let second = block_on(times_in(&shard, request(&table, 1000, 1999)));
+    // A merge of all there is must not do away with what cannot be read.
+    block_on(shard.compact()).unwrap();
+    let listed = shard.quarantined().into_iter().map(|segment| segment.path).collect();
+    Ok((listed, shard.stats().corrupt_blocks, [first, second]))
+}
+
+/// Where the bytes of a file are that mean something.
+fn content(path: &Path) -> Vec<u64> {
+    let bytes = filled().bytes(path).unwrap();
+    let step = (bytes.len() / 512).max(1);
+    (0..bytes.len()).filter(|at| bytes[*at] != 0).step_by(step / 8 + 1).map(|at| at as u64).collect()
+}
+
+#[test]
+fn a_damaged_segment_fails_only_the_scans_that_need_it() {
+    let disk = filled();
+    let segments = files(&disk, "segments");
+    assert_eq!(segments.len(), 2);
+    let (mut blocks, mut whole, mut unread) = (0, 0, 0);
+    for offset in content(&segments[0]) {
+        let (listed, corrupt, [first, second]) = with_flip(&segments[0], offset, 3).unwrap();
+        assert_eq!(second.unwrap(), BTreeSet::from(SECOND), "offset {offset}");
+        match first {
+            Ok(first) => {
+                assert_eq!(first, BTreeSet::from(FIRST), "offset {offset}");
+                unread += 1;
+            }
+            Err(Error::Corrupt { path, offset: at, .. }) => {
+                assert_eq!((&path, &listed, corrupt), (&segments[0], &vec![path.clone()], 1), "offset {offset}");
+                // A block ends before the next begins; the trailer stands for itself.
+                assert!(at <= offset || corrupt == 1, "offset {offset} is told as {at}");
+                let disk = filled();
+                disk.flip_bit(&segments[0], offset, 3);
+                match block_on(open(&disk)).unwrap().quarantined().first() {
+                    Some(found) => whole += u32::from(found.whole),
+                    None => blocks += 1,
+                }
+            }
+            Err(error) => panic!("offset {offset}: {error}"),
+        }
+    }
+    assert!(blocks > 4 && whole > 10, "{blocks} in blocks, {whole} around them, {unread} not read");
+    assert!(unread <= 30, "only the header, which tools read, may be damaged unseen: {unread}");
+}
+
+#[test]
+fn a_missing_segment_is_told_by_the_scans_that_need_it() {
+    let (disk, table) = (filled(), table(1));
+    let segments = files(&disk, "segments");
+    block_on(tidewire_storage::disk::Disk::remove(&disk, &segments[1])).unwrap();
+    let shard = block_on(open(&disk)).unwrap();
+    assert_eq!(block_on(times_in(&shard, request(&table, 0, 999))).unwrap(), BTreeSet::from(FIRST));
+    let error = block_on(times(&shard, &table)).unwrap_err();
+    assert!(matches!(&error, Error::Corrupt { path, .. } if *path == segments[1]), "{error}");
+    // It still takes rows, beside the hole, and shows that there is one.
+    with_log(&shard, write(&shard, &table, &[1500])).unwrap();
+    assert_eq!((shard.stats().segments_quarantined, shard.time_bounds(table.id)), (1, Some((1, 1500))));
+    block_on(shard.drop_table(table.id)).unwrap();
+    assert!(shard.quarantined().is_empty());
+}
+
+/// A missing file may be put in place again: what was deleted meanwhile stays deleted, whether the delete is in the
+/// manifest by then or only in the log, and what is too old stays gone.
+#[test]
+fn a_segment_that_is_put_back_brings_no_deleted_row_back() {
+    for flushed in [false, true] {
+        let (disk, table) = (filled(), table(1));
+        let segment = files(&disk, "segments").remove(0);
+        let bytes = disk.bytes(&segment).unwrap();
+        block_on(tidewire_storage::disk::Disk::remove(&disk, &segment)).unwrap();
+        let shard = block_on(open(&disk)).unwrap();
+        with_log(&shard, async {
+            let lsn = shard.delete(table.id, &SeriesSelection::All, 2, 4).unwrap();
+            shard.durable(lsn).await.unwrap();
+            if flushed {
+                shard.flush().await.unwrap();
+            }
+        });
+        assert_eq!(shard.stats().tombstones, 1);
+        drop(shard);
+        disk.kill();
+        // A start without it, too, must remember.
+        drop(block_on(open(&disk)).unwrap());
+        disk.kill();
+        disk.import(&segment, bytes);
+        let shard = block_on(open(&disk)).unwrap();
+        assert!(shard.quarantined().is_empty());
+        let first = async || times_in(&shard, request(&table, 0, 999)).await.unwrap();
+        assert_eq!(block_on(first()), BTreeSet::from([1, 5]), "flushed: {flushed}");
+        with_log(&shard, async { shard.flush().await.unwrap() });
+        block_on(shard.compact()).unwrap();
+        assert_eq!(block_on(first()), BTreeSet::from([1, 5]), "flushed: {flushed}, merged");
+    }
+}
+
+#[test]
+fn a_damaged_segment_that_is_too_old_goes_like_others() {
+    let (disk, table) = (filled(), table(1));
+    let segments = files(&disk, "segments");
+    block_on(tidewire_storage::disk::Disk::remove(&disk, &segments[0])).unwrap();
+    let shard = block_on(open(&disk)).unwrap();
+    assert!(block_on(times(&shard, &table)).is_err());
+    assert_eq!(block_on(shard.expire(table.id, 1000)).unwrap(), 1);
+    assert!(shard.quarantined().is_empty());
+    assert_eq!(block_on(times(&shard, &table)).unwrap(), BTreeSet::from(SECOND));
+    drop(shard);
+    disk.kill();
+    let shard = block_on(open(&disk)).unwrap();
+    assert!(shard.quarantined().is_empty());
+    assert_eq!(block_on(times(&shard, &table)).unwrap(), BTreeSet::from(SECOND));
+}
+
+#[test]
+fn a_damaged_manifest_or_series_file_is_told_at_the_start() {
+    let disk = filled();
+    for path in [PathBuf::from("/data/shard-0/MANIFEST"), files(&disk, "series").remove(0)] {
+        let offsets = content(&path);
+        assert!(offsets.len() > 10);
+        for offset in offsets {
+            match with_flip(&path, offset, 6) {
+                Err(Error::Corrupt { path: told, .. } | Error::Incompatible { path: told, .. }) => {
+                    assert_eq!(told, path, "offset {offset}");
+                }
+                Err(error) => panic!("{}, offset {offset}: {error}", path.display()),
+                Ok(_) => panic!("{}, offset {offset}: not seen", path.display()),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_log_is_told_unless_it_looks_like_a_commit_cut_short() {
+    let disk = filled();
+    let path = files(&disk, "wal").remove(0);
+    let bytes = disk.bytes(&path).unwrap();
+    let frames: Vec<usize> = (4096..bytes.len()).step_by(4096).filter(|at| bytes[*at..].starts_with(b"TWFR")).collect();
+    assert_eq!(frames.len(), 4, "one that is flushed, and three");
+    for (number, frame) in frames.iter().enumerate() {
+        // Between the fields of a frame's header and its records there is nothing.
+        let in_header = (*frame as u64..).step_by(5).take(8);
+        for offset in in_header.chain((*frame as u64 + 64..).step_by(7).take(12)) {
+            let last = number + 1 == frames.len();
+            match with_flip(&path, offset, 1) {
+                Err(Error::Corrupt { path: told, offset: at, .. }) if !last => {
+                    assert_eq!((told, at), (path.clone(), *frame as u64), "offset {offset}");
+                }
+                // The last commit, and nobody can tell that it had been acknowledged.
+                Ok((_, _, [first, _])) if last => assert!(!first.unwrap().contains(&4), "offset {offset}"),
+                Err(error) => panic!("frame {number}, offset {offset}: {error}"),
+                Ok(_) => panic!("frame {number}, offset {offset}: not seen"),
+            }
+        }
+    }
+}
