@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
@@ -21,11 +22,14 @@ use tidewire_storage::schema::{
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
+    /// An empty one, which no other test has, whatever its name.
     pub(crate) fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         // In memory where there is such a place: the tests kill no machine, and syncs to a real disk are most of the time.
         let memory = Path::new("/dev/shm");
         let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let path = parent.join(format!("tidewire-{name}-{}", std::process::id()));
+        let path =
+            parent.join(format!("tidewire-{name}-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         let _ = std::fs::remove_dir_all(&path);
         Self(path)
     }
@@ -86,7 +90,7 @@ pub(crate) fn table(id: u32) -> TableSchema {
 
 /// Small files and thresholds, so that a few rows reach every room.
 pub(crate) fn small_config() -> ShardConfig {
-    ShardConfig { wal_file_bytes: 64 << 10, flush_bytes: 16 << 10, ..ShardConfig::new(3) }
+    ShardConfig { wal_file_bytes: 64 << 10, flush_bytes: 16 << 10, reserve_bytes: 64 << 10, ..ShardConfig::new(3) }
 }
 
 pub(crate) async fn open<D: Disk>(disk: D, folder: &Path, config: ShardConfig) -> Result<(Rc<Shard<D>>, Recovery)> {
