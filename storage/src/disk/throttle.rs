@@ -171,6 +171,12 @@ where
         self.inner.write(offset, buffer).await
     }
 
+    async fn write_durable(&self, offset: u64, buffer: F::Buffer) -> Result<()> {
+        self.throttle.write(buffer.as_ref().len() as u64).await;
+        self.throttle.sync().await;
+        self.inner.write_durable(offset, buffer).await
+    }
+
     async fn sync(&self) -> Result<()> {
         self.throttle.sync().await;
         self.inner.sync().await
