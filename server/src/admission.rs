@@ -4,14 +4,20 @@
 //! the log) plus what its memtables hold. A request takes credits from **all** its owner shards before any of its rows
 //! is sent, or from none: so a refused request has written nothing, and memory is bounded by the sum of the bounds
 //! whatever the load. The counters are shared by all cores; they are the only thing of the data path that is, and each
-//! is touched once a request, not once a row.
+//! is touched once a request, not once a row. Rows that pass from a grant into a memtable are counted there before the
+//! grant ends, and whoever sees the grant's end sees them there (release and acquire on `granted`); checked with loom
+//! (`server/loom`).
 //!
 //! A second, per-core bound covers rows that are parsed but not yet granted: see [`BuildBudget`].
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters of one shard, on a cache line of their own.
 #[derive(Debug, Default)]
@@ -95,7 +101,7 @@ impl Admission {
     fn take_all(&self, wanted: &[(u32, u64)]) -> Result<(), Refusal> {
         for (taken, &(shard, bytes)) in wanted.iter().enumerate() {
             let credits = &self.shards[shard as usize];
-            let granted = credits.granted.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            let granted = credits.granted.fetch_add(bytes, Ordering::Acquire) + bytes;
             let held = granted + credits.memtable.load(Ordering::Relaxed);
             let alone = granted == bytes;
             if held > self.bounds.held_bytes_max || (granted > self.bounds.granted_bytes_max && !alone) {
@@ -113,7 +119,7 @@ impl Admission {
 
     fn give_back(&self, granted: &[(u32, u64)]) {
         for &(shard, bytes) in granted {
-            let before = self.shards[shard as usize].granted.fetch_sub(bytes, Ordering::Relaxed);
+            let before = self.shards[shard as usize].granted.fetch_sub(bytes, Ordering::Release);
             debug_assert!(before >= bytes, "more credits came back than were taken");
         }
     }
@@ -196,7 +202,7 @@ impl Drop for BuildShare {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

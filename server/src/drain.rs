@@ -56,7 +56,7 @@ impl fmt::Debug for Drain {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -11,39 +11,16 @@
 //! ```
 //!
 //! Of the two fences one comes first in the single order of all fences: either the owner's look sees the push, or the
-//! ringer sees `armed`. Checked with loom over the queue and the bell together.
+//! ringer sees `armed`. Checked with loom over queues and bell together
+//! (`server/loom`).
+
+mod armed;
 
 use std::io;
 
-use super::sync::{AtomicBool, Ordering, fence};
+use armed::Armed;
+
 use crate::ring::event::{Listener, Signal, event};
-
-/// Whether the owner wants to be woken.
-#[derive(Debug)]
-struct Armed(AtomicBool);
-
-impl Armed {
-    fn new() -> Self {
-        Self(AtomicBool::new(false))
-    }
-
-    /// The owner is about to sleep; it must look into its queues after this.
-    fn arm(&self) {
-        self.0.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-    }
-
-    /// The owner found something after all.
-    fn disarm(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-
-    /// After a push: whether the owner must be woken, which is then this caller's duty.
-    fn ring(&self) -> bool {
-        fence(Ordering::SeqCst);
-        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::Relaxed)
-    }
-}
 
 /// One core's bell, shared with all who push to it. The owner sleeps on the [`Listener`] made with it.
 #[derive(Debug)]
@@ -75,49 +52,5 @@ impl Bell {
         if self.armed.ring() {
             self.signal.raise();
         }
-    }
-}
-
-#[cfg(all(test, loom))]
-mod tests {
-    use super::super::queue::queue;
-    use super::super::sync::Arc;
-    use super::*;
-
-    #[test]
-    fn loom_no_wake_up_is_lost() {
-        loom::model(|| {
-            let (producer, consumer) = queue(2);
-            let armed = Arc::new(Armed::new());
-            let ringer = {
-                let armed = Arc::clone(&armed);
-                loom::thread::spawn(move || {
-                    assert!(producer.push(1).is_ok());
-                    armed.ring()
-                })
-            };
-            let sleeps = if consumer.pop().is_some() {
-                false
-            } else {
-                armed.arm();
-                consumer.pop().is_none()
-            };
-            let woken = ringer.join().unwrap();
-            assert!(!sleeps || woken, "the owner sleeps on a queue that is not empty");
-        });
-    }
-
-    #[test]
-    fn loom_one_of_two_ringers_wakes() {
-        loom::model(|| {
-            let armed = Arc::new(Armed::new());
-            armed.arm();
-            let other = {
-                let armed = Arc::clone(&armed);
-                loom::thread::spawn(move || armed.ring())
-            };
-            let here = armed.ring();
-            assert!(here ^ other.join().unwrap());
-        });
     }
 }

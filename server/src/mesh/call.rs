@@ -159,7 +159,7 @@ impl<R> Drop for Call<R> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use std::pin::pin;
     use std::task::Context;

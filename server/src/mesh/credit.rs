@@ -114,7 +114,7 @@ impl Drop for Permit {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use std::pin::pin;
     use std::task::Context;

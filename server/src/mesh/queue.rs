@@ -16,8 +16,7 @@
 //! 3. Each side keeps a copy of the other's counter and looks again only when the copy says full (or empty), so in a
 //!    busy queue the two cache lines rarely travel.
 //!
-//! `loom` walks every interleaving of a small queue (`tests::loom_*`, run with `--cfg loom`); a stress test runs the
-//! real atomics otherwise.
+//! `loom` walks every interleaving of a small queue (`server/loom`); a stress test here runs the real atomics.
 #![expect(unsafe_code, reason = "slots are shared between two threads; the counters say whose each one is")]
 
 use std::cell::Cell;
@@ -197,6 +196,27 @@ mod tests {
     }
 
     #[test]
+    fn counters_wrap() {
+        let (producer, consumer) = queue(2);
+        let start = usize::MAX - 2;
+        for counter in [&producer.ring.head.0, &producer.ring.tail.0] {
+            counter.store(start, Ordering::Relaxed);
+        }
+        for copy in [&producer.tail, &producer.head_seen, &consumer.head, &consumer.tail_seen] {
+            copy.set(start);
+        }
+        for value in 0..6 {
+            assert_eq!(producer.push(value), Ok(()));
+            assert_eq!(producer.push(value + 100), Ok(()));
+            assert_eq!(producer.push(99), Err(99));
+            assert_eq!(consumer.len(), 2);
+            assert_eq!(consumer.pop(), Some(value));
+            assert_eq!(consumer.pop(), Some(value + 100));
+            assert_eq!(consumer.pop(), None);
+        }
+    }
+
+    #[test]
     fn two_threads_keep_order() {
         const COUNT: u64 = 200_000;
         let (producer, consumer) = queue::<Box<u64>>(64);
@@ -240,55 +260,5 @@ mod tests {
         drop(consumer.pop());
         drop((producer, consumer));
         assert_eq!(DROPS.with(|drops| drops.get()), 5);
-    }
-}
-
-#[cfg(all(test, loom))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn loom_order_and_room() {
-        loom::model(|| {
-            let (producer, consumer) = queue(2);
-            let sender = loom::thread::spawn(move || {
-                let mut refused = 0;
-                for value in 0..3 {
-                    let mut value = Box::new(value);
-                    while let Err(back) = producer.push(value) {
-                        value = back;
-                        refused += 1;
-                        loom::thread::yield_now();
-                    }
-                }
-                refused
-            });
-            let mut next = 0;
-            while next < 3 {
-                match consumer.pop() {
-                    Some(value) => {
-                        assert_eq!(*value, next);
-                        next += 1;
-                    }
-                    None => loom::thread::yield_now(),
-                }
-            }
-            sender.join().unwrap();
-            assert!(consumer.pop().is_none());
-        });
-    }
-
-    #[test]
-    fn loom_drops_what_nobody_took() {
-        loom::model(|| {
-            let (producer, consumer) = queue(2);
-            let sender = loom::thread::spawn(move || {
-                let _ = producer.push(Arc::new(()));
-                let _ = producer.push(Arc::new(()));
-            });
-            drop(consumer.pop());
-            drop(consumer);
-            sender.join().unwrap();
-        });
     }
 }
