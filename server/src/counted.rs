@@ -10,7 +10,7 @@ use tidewire_storage::schema::TableId;
 use tidewire_storage::series::SeriesIndex;
 
 use crate::hub::CoreShard;
-use crate::ring::RingDisk;
+use crate::pace::CoreDisk;
 
 /// What a scan has yielded.
 #[derive(Debug, Clone, Copy, Default)]
@@ -29,7 +29,7 @@ pub(crate) struct CountedShard {
 
 /// A scan that counts.
 pub(crate) struct CountedScan {
-    scan: Scan<RingDisk>,
+    scan: Scan<CoreDisk>,
     counts: Rc<Cell<Counts>>,
 }
 

@@ -30,8 +30,9 @@ use crate::meta::owner::{MetaHost, Outcome};
 use crate::meta::store::CatalogStore;
 use crate::meta::{MetaOwner, Published, SchemaChange};
 use crate::metrics::{Registry, Snapshot};
+use crate::pace::CoreDisk;
 use crate::query::PARTIALS_AHEAD_MAX;
-use crate::ring::{Queue, Queues, RingDisk};
+use crate::ring::{Queue, Queues};
 use crate::shard_metrics::ShardMetrics;
 
 /// The core that owns the catalog.
@@ -49,7 +50,7 @@ const PARSER_CACHE_BYTES_MAX: usize = 512 << 20;
 type SharedCache = Rc<RefCell<DatabaseCache>>;
 
 /// A shard of this core.
-pub type CoreShard = Shard<RingDisk>;
+pub type CoreShard = Shard<CoreDisk>;
 
 /// Calls that this core may have open to itself at one time: they cross no queue, so only memory bounds them, and
 /// connections are bounded before.

@@ -21,6 +21,7 @@ pub mod message;
 pub mod meta;
 pub mod metrics;
 pub mod net;
+pub mod pace;
 pub mod placement;
 pub mod query;
 pub mod reply;

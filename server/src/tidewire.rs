@@ -18,7 +18,8 @@ use crate::mesh::Inbox;
 use crate::message::Message;
 use crate::meta::store::CatalogStore;
 use crate::net::{Reply, Request, Service};
-use crate::ring::{self, Queue, RingDisk};
+use crate::pace::{CoreDisk, paced};
+use crate::ring::{self, Queue};
 use crate::route::Router;
 use crate::shard::{App, CoreContext};
 
@@ -68,6 +69,8 @@ impl App for Tidewire {
                 Arc::new(Admission::new(shard_count, bounds))
             })
             .clone();
+        // Before any shard opens: what recovery writes counts too.
+        let disk = paced(disk, config.disk.write_bytes_per_s_max, cores, &queues);
         let mut owned = BTreeMap::new();
         let mut wal_tasks = Vec::new();
         for number in shards {
@@ -125,7 +128,7 @@ impl App for Tidewire {
 }
 
 async fn open_shard(
-    disk: RingDisk,
+    disk: CoreDisk,
     folder: PathBuf,
     number: u32,
     config: &config::Config,

@@ -234,6 +234,13 @@ const KEYS: &[Key] = &[
     ),
     number!("disk.read_depth", disk.read_depth, 1..=256, "reads", "Reads of a scan in flight at once, per shard."),
     number!("disk.write_depth", disk.write_depth, 1..=256, "writes", "Writes of a flush in flight at once, per shard."),
+    bytes!(
+        "disk.write_bytes_per_s_max",
+        disk.write_bytes_per_s_max,
+        0..=1024 * GIB,
+        "Bytes written to the disk in a second, log and segments of all shards together, for a disk that others need \
+         too; split evenly over the cores. Writes that come faster wait, then get 429. 0: no bound."
+    ),
     word!("log.level", log.level, "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"", "What is logged."),
 ];
 

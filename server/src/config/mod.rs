@@ -131,6 +131,8 @@ pub struct Ring {
 pub struct DiskTuning {
     pub read_depth: u64,
     pub write_depth: u64,
+    /// 0: no bound.
+    pub write_bytes_per_s_max: u64,
 }
 
 /// Keys under `log`.
@@ -168,7 +170,7 @@ impl Default for Config {
             },
             query: Query { memory_bytes_max: 256 << 20, timeout_s: 60, concurrent_max: 64 },
             ring: Ring { depth: 512, preempt_us: 1_000 },
-            disk: DiskTuning { read_depth: 8, write_depth: 4 },
+            disk: DiskTuning { read_depth: 8, write_depth: 4, write_bytes_per_s_max: 0 },
             log: Log { level: log::LevelFilter::Info },
         }
     }

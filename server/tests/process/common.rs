@@ -90,6 +90,14 @@ impl Server {
         self.process.wait().expect("the server ends");
     }
 
+    /// The most memory the process has had at one time.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("the server runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the kernel tells the peak");
+        let kib = line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB");
+        kib << 10
+    }
+
     /// Sends a request and reads its reply.
     pub(crate) fn request(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         let mut client = Client::connect(&self.address);

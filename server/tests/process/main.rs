@@ -5,5 +5,6 @@
 mod common;
 mod metrics;
 mod odd;
+mod pressure;
 mod restart;
 mod seeds;
