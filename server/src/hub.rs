@@ -42,6 +42,9 @@ pub const META_CORE: usize = 0;
 /// connections that are busy at one time.
 const RECYCLED_BATCHES_MAX: usize = 32;
 
+/// Larger batches are not kept: with as many as [`RECYCLED_BATCHES_MAX`], what a core keeps is at most 64 MiB.
+const RECYCLED_BATCH_BYTES_MAX: usize = 2 << 20;
+
 /// Memory of one database's parser caches on one core before they are made anew: a million series of 200 bytes of key
 /// and what stands for them.
 const PARSER_CACHE_BYTES_MAX: usize = 512 << 20;
@@ -349,7 +352,7 @@ impl Hub {
     pub fn recycle(&self, batches: impl IntoIterator<Item = WriteBatch>) {
         let mut recycled = self.recycled.borrow_mut();
         for batch in batches {
-            if recycled.len() < RECYCLED_BATCHES_MAX {
+            if recycled.len() < RECYCLED_BATCHES_MAX && batch.bytes() <= RECYCLED_BATCH_BYTES_MAX {
                 recycled.push(batch);
             }
         }

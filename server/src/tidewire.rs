@@ -23,8 +23,15 @@ use crate::ring::{self, Queue};
 use crate::route::Router;
 use crate::shard::{App, CoreContext};
 
-/// How often a core reports its memtables to the admission counters and looks for idle ones.
+/// How often a core reports its memtables to the admission counters and looks whether a sync is due.
 const TICK: Duration = Duration::from_millis(20);
+
+/// How often a core looks for memtables that rest: a fraction of the least `memtable.flush_idle_s`.
+const IDLE_TICK: Duration = Duration::from_millis(200);
+
+/// How long a shard whose flush failed waits before it tries again: a full disk is seldom free sooner, and each try is
+/// a line in the log.
+const FLUSH_PAUSE: Duration = Duration::from_secs(1);
 
 /// What all cores share.
 #[derive(Debug, Default)]
@@ -101,8 +108,9 @@ impl App for Tidewire {
             });
             task.detach();
             let task = queues.spawn(Queue::Maintenance, async move {
-                if let Err(error) = shard.run_flush().await {
-                    log::error!("shard {number}: the flusher ended: {error}");
+                while let Err(error) = shard.run_flush().await {
+                    log::error!("shard {number}: a flush failed and is tried again in {FLUSH_PAUSE:?}: {error}");
+                    ring::sleep(FLUSH_PAUSE).await;
                 }
             });
             task.detach();
@@ -112,6 +120,7 @@ impl App for Tidewire {
         queues.spawn(Queue::Maintenance, expire(hub.clone())).detach();
         queues.spawn(Queue::Ingest, receive(hub.clone(), inbox)).detach();
         queues.spawn(Queue::Maintenance, keep_time(hub.clone())).detach();
+        queues.spawn(Queue::Maintenance, flush_idle(hub.clone())).detach();
         let router = Router::new(hub.clone(), &registry);
         Ok(Rc::new(Self { hub, router }))
     }
@@ -145,6 +154,8 @@ async fn open_shard(
         flush_bytes: config.memtable.flush_bytes,
         // Admission comes first; this is the last bound behind it, with room for what it let through.
         memtable_bytes_max: config.memtable.bytes_max + config.admission.bytes_max,
+        // The same for what waits for the log: a request that is alone may be as large as a memtable.
+        wal_pending_bytes_max: config.memtable.bytes_max + config.admission.bytes_max,
         cache_bytes_max: config.cache.bytes_max,
         compaction: CompactionConfig {
             bytes_per_s: config.compaction.bytes_per_s_max,
@@ -212,7 +223,7 @@ async fn expire(hub: Rc<Hub>) {
     }
 }
 
-/// What happens by the clock: admission counters, interval syncs, flushes of idle memtables.
+/// What happens by the clock: admission counters and interval syncs.
 async fn keep_time(hub: Rc<Hub>) {
     let interval = Duration::from_millis(hub.config.wal.interval_ms);
     let mut synced = Instant::now();
@@ -227,6 +238,13 @@ async fn keep_time(hub: Rc<Hub>) {
                 }
             }
         }
+    }
+}
+
+/// Flushes memtables that rest. Apart from [`keep_time`], whose syncs no flush may hold up.
+async fn flush_idle(hub: Rc<Hub>) {
+    loop {
+        ring::sleep(IDLE_TICK).await;
         hub.flush_idle().await;
     }
 }
