@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tidewire_storage::Error;
 use tidewire_storage::compaction::CompactionConfig;
 use tidewire_storage::engine::{Shard, ShardConfig};
 use tidewire_storage::schema::{Catalog, TableId};
@@ -28,10 +29,6 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// How often a core looks for memtables that rest: a fraction of the least `memtable.flush_idle_s`.
 const IDLE_TICK: Duration = Duration::from_millis(200);
-
-/// How long a shard whose flush failed waits before it tries again: a full disk is seldom free sooner, and each try is
-/// a line in the log.
-const FLUSH_PAUSE: Duration = Duration::from_secs(1);
 
 /// What all cores share.
 #[derive(Debug, Default)]
@@ -101,19 +98,8 @@ impl App for Tidewire {
         });
         for (number, shard) in wal_tasks {
             let (log, merging) = (shard.clone(), shard.clone());
-            let task = queues.spawn(Queue::Ingest, async move {
-                if let Err(error) = log.run_wal().await {
-                    log::error!("shard {number}: the log writer ended: {error}");
-                }
-            });
-            task.detach();
-            let task = queues.spawn(Queue::Maintenance, async move {
-                while let Err(error) = shard.run_flush().await {
-                    log::error!("shard {number}: a flush failed and is tried again in {FLUSH_PAUSE:?}: {error}");
-                    ring::sleep(FLUSH_PAUSE).await;
-                }
-            });
-            task.detach();
+            queues.spawn(Queue::Ingest, keep_log(number, log)).detach();
+            queues.spawn(Queue::Maintenance, keep_flushing(number, shard)).detach();
             queues.spawn(Queue::Maintenance, compact(number, merging)).detach();
         }
         queues.spawn(Queue::Maintenance, tell_time(hub.clone())).detach();
@@ -178,6 +164,60 @@ async fn receive(hub: Rc<Hub>, mut inbox: Inbox<Message>) {
     loop {
         let (from, message) = inbox.next().await;
         hub.handle(from, message);
+    }
+}
+
+/// How long to wait before the next try of what has failed: each time twice as long, up to a bound.
+struct Pauses(Duration);
+
+impl Pauses {
+    /// A failure that is over at once costs little.
+    const FIRST: Duration = Duration::from_secs(1);
+    /// A disk that is replaced or emptied by hand is not kept waiting for long.
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    fn new() -> Self {
+        Self(Self::FIRST)
+    }
+
+    fn next(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(Self::LONGEST);
+        pause
+    }
+}
+
+/// Writes the log until the shard is closed. When it fails, the shard refuses writes until it is healed.
+async fn keep_log(number: usize, shard: Rc<CoreShard>) {
+    while let Err(error) = shard.run_wal().await {
+        log::error!("shard {number} takes no writes, its log has failed: {error}");
+        let mut pauses = Pauses::new();
+        loop {
+            let pause = pauses.next();
+            log::info!("shard {number}: healing is tried in {pause:?}");
+            ring::sleep(pause).await;
+            match shard.heal().await {
+                Ok(()) => break,
+                Err(Error::Closed) => return,
+                Err(error) => log::error!("shard {number} cannot be healed: {error}"),
+            }
+        }
+        log::warn!("shard {number} takes writes again");
+    }
+}
+
+/// Flushes until the shard is closed. Rows whose flush fails stay in memory and in the log.
+async fn keep_flushing(number: usize, shard: Rc<CoreShard>) {
+    let mut pauses = Pauses::new();
+    let mut flushes = shard.stats().flushes;
+    while let Err(error) = shard.run_flush().await {
+        if shard.stats().flushes > flushes {
+            // It has worked since.
+            (flushes, pauses) = (shard.stats().flushes, Pauses::new());
+        }
+        let pause = pauses.next();
+        log::error!("shard {number}: rows cannot be flushed, tried again in {pause:?}: {error}");
+        ring::sleep(pause).await;
     }
 }
 
@@ -246,5 +286,17 @@ async fn flush_idle(hub: Rc<Hub>) {
     loop {
         ring::sleep(IDLE_TICK).await;
         hub.flush_idle().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_their_bound() {
+        let mut pauses = Pauses::new();
+        let seconds: Vec<u64> = (0..7).map(|_| pauses.next().as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30]);
     }
 }

@@ -60,6 +60,8 @@ pub fn cnos_write(error: &WriteError) -> Failure {
         WriteError::TooLarge { .. } => cnos(413, "050033", &message),
         // Other owners may have taken their part: not the 429 that promises that nothing was written.
         WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => cnos(503, "050033", &message),
+        // CnosDB has no status of its own for it; its error for what storage could not apply.
+        WriteError::Storage(error) if error.is_no_space() => cnos(422, "050014", &message),
         WriteError::Storage(_) => cnos(500, "050014", &message),
     }
 }
@@ -77,6 +79,7 @@ pub fn influx_write(error: &WriteError) -> Failure {
             influx(404, &format!("database not found: {name:?}"))
         }
         WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => influx(503, &message),
+        WriteError::Storage(error) if error.is_no_space() => influx(507, &message),
         WriteError::Catalog(SchemaError::NotSaved(_)) | WriteError::Storage(_) => influx(500, &message),
         WriteError::Catalog(_) => influx(400, &format!("partial write: {message} dropped=0")),
         WriteError::Overloaded { .. } | WriteError::TooMuchInFlight => influx(429, &message),
@@ -126,6 +129,22 @@ mod tests {
         let failure = influx(400, "unable to parse 'a<b>&': missing fields");
         assert_eq!(failure.body, "{\"error\":\"unable to parse 'a\\u003cb\\u003e\\u0026': missing fields\"}\n");
         assert_eq!(failure.influx_error, "unable to parse 'a<b>&': missing fields");
+    }
+
+    #[test]
+    fn a_full_disk_is_507_on_influx_and_422_on_cnos_and_a_failing_one_is_500() {
+        let full = Error::NoSpace { shard: 3, reason: "the reserve is used up".to_owned() };
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let no_file = Error::Io { operation: "allocate".into(), path: "wal".into(), source };
+        for error in [full, no_file] {
+            let error = WriteError::Storage(error);
+            let (cnos, influx) = (cnos_write(&error), influx_write(&error));
+            assert_eq!((cnos.status, influx.status), (422, 507));
+            assert!(cnos.body.starts_with(r#"{"error_code":"050014","error_message":"#), "{}", cnos.body);
+            assert!(influx.body.starts_with(r#"{"error":"#) && !influx.retry, "{}", influx.body);
+        }
+        let error = WriteError::Storage(Error::LogFailed { shard: 3, reason: "a sync failed".to_owned() });
+        assert_eq!((cnos_write(&error).status, influx_write(&error).status), (500, 500));
     }
 
     #[test]
