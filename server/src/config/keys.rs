@@ -153,7 +153,7 @@ const KEYS: &[Key] = &[
     bytes!(
         "http.body_bytes_max_write",
         http.body_bytes_max_write,
-        KIB..=16 * GIB,
+        KIB..=2 * GIB,
         "Body of a write, as sent and as decompressed; above it 413."
     ),
     bytes!(
@@ -232,8 +232,6 @@ const KEYS: &[Key] = &[
         "microseconds",
         "Longest run of one kind of work (writes, queries, maintenance) while another waits."
     ),
-    number!("disk.read_depth", disk.read_depth, 1..=256, "reads", "Reads of a scan in flight at once, per shard."),
-    number!("disk.write_depth", disk.write_depth, 1..=256, "writes", "Writes of a flush in flight at once, per shard."),
     bytes!(
         "disk.write_bytes_per_s_max",
         disk.write_bytes_per_s_max,

@@ -34,7 +34,7 @@ pub struct Config {
     pub http: Http,
     pub query: Query,
     pub ring: Ring,
-    pub disk: DiskTuning,
+    pub disk: Disk,
     pub log: Log,
 }
 
@@ -128,9 +128,7 @@ pub struct Ring {
 /// Keys under `disk`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described in the table of keys")]
-pub struct DiskTuning {
-    pub read_depth: u64,
-    pub write_depth: u64,
+pub struct Disk {
     /// 0: no bound.
     pub write_bytes_per_s_max: u64,
 }
@@ -170,7 +168,7 @@ impl Default for Config {
             },
             query: Query { memory_bytes_max: 256 << 20, timeout_s: 60, concurrent_max: 64 },
             ring: Ring { depth: 512, preempt_us: 1_000 },
-            disk: DiskTuning { read_depth: 8, write_depth: 4, write_bytes_per_s_max: 0 },
+            disk: Disk { write_bytes_per_s_max: 0 },
             log: Log { level: log::LevelFilter::Info },
         }
     }
