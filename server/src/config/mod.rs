@@ -127,9 +127,8 @@ pub struct Ring {
 
 /// Keys under `disk`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "described in the table of keys")]
 pub struct Disk {
-    /// 0: no bound.
+    /// Bytes written in a second by all shards together; 0: no bound.
     pub write_bytes_per_s_max: u64,
 }
 
