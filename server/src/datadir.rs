@@ -103,7 +103,7 @@ impl DataDir {
 
     /// The folder of one shard.
     pub fn shard_folder(&self, shard: usize) -> PathBuf {
-        self.root.join(format!("shard-{shard:04}"))
+        self.root.join(format!("shard-{shard:03}"))
     }
 
     fn lock(root: &Path) -> Result<File, DataDirError> {

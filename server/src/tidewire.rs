@@ -78,7 +78,7 @@ impl App for Tidewire {
         let mut owned = BTreeMap::new();
         let mut wal_tasks = Vec::new();
         for number in shards {
-            let folder = data_dir.root().join(format!("shard-{number:03}"));
+            let folder = data_dir.shard_folder(number);
             let shard = open_shard(disk.clone(), folder, number as u32, &config, &catalog).await?;
             wal_tasks.push((number, shard.clone()));
             owned.insert(number as u32, shard);

@@ -43,14 +43,14 @@ impl Drop for Block {
 
 /// Memory of one core that is registered with its ring.
 pub(super) struct Arena {
+    /// Dropped before the memory: fields are dropped in their order.
+    _reactor: Rc<Reactor>,
     /// `None` where nothing could be registered.
     block: Option<Block>,
     /// Whether each page is lent.
     pages: RefCell<Vec<bool>>,
     /// Where to look first: behind what was lent last.
     next: Cell<usize>,
-    /// The ring ends before the memory.
-    _reactor: Rc<Reactor>,
 }
 
 impl Arena {
@@ -58,8 +58,8 @@ impl Arena {
     pub(super) fn new(length: usize, reactor: &Rc<Reactor>) -> Rc<Self> {
         let pages = length / DISK_ALIGN;
         let block = (pages > 0).then(|| Block::new(pages * DISK_ALIGN, true));
-        // SAFETY: the arena keeps the memory, and holds the reactor so that the ring does not outlive the memory by
-        // more than its own closing, which drops the registration first.
+        // SAFETY: the arena keeps the memory and lets go of the reactor first; whoever else holds the reactor is a
+        // part of the core, which drops its arena last or, after a panic, never.
         let block = block.filter(|block| unsafe { reactor.register(block.start.as_ptr(), block.layout.size()) });
         let pages = RefCell::new(vec![false; if block.is_some() { pages } else { 0 }]);
         Rc::new(Self { block, pages, next: Cell::new(0), _reactor: Rc::clone(reactor) })
