@@ -1,11 +1,13 @@
 //! The metrics of one shard, filled from its statistics when somebody asks.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use tidewire_storage::engine::ShardStats;
+use tidewire_storage::recovery::Recovery;
 
 use crate::admission::Admission;
-use crate::metrics::{Counter, Gauge, Registry};
+use crate::metrics::{Counter, Gauge, Registry, Unit};
 
 /// What is shown of a shard: name, help, and where the value comes from.
 type Shown = (&'static str, &'static str, fn(&ShardStats) -> u64);
@@ -92,4 +94,20 @@ impl ShardMetrics {
         set(&self.credits_max, admission.bounds().held_bytes_max);
         self.refused.advance_to(refused);
     }
+}
+
+/// Shows what opening a shard has found and how long it took; these values stay as they are.
+pub(crate) fn report_recovery(shard: u32, recovery: &Recovery, time: Duration, registry: &Registry) {
+    let label = shard.to_string();
+    let show = |name, help, value: u64| {
+        registry.gauge(name, help, &[("shard", &label)]).set(i64::try_from(value).unwrap_or(i64::MAX));
+    };
+    show("tidewire_recovery_records", "Log records replayed at the start.", recovery.records);
+    show("tidewire_recovery_rows", "Rows replayed from the log at the start.", recovery.rows);
+    show("tidewire_recovery_log_bytes", "Bytes of the log read at the start.", recovery.log_bytes);
+    // One sample: a histogram is what tells fractions of a second.
+    let help = "Time to open the shard, replay of its log included.";
+    let duration =
+        registry.histogram("tidewire_recovery_duration_seconds", help, &[("shard", &label)], Unit::Nanoseconds);
+    duration.record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
 }

@@ -18,11 +18,13 @@ use crate::hub::{CoreShard, Hub, HubParts};
 use crate::mesh::Inbox;
 use crate::message::Message;
 use crate::meta::store::CatalogStore;
+use crate::metrics::Registry;
 use crate::net::{Reply, Request, Service};
 use crate::pace::{CoreDisk, paced};
 use crate::ring::{self, Queue};
 use crate::route::Router;
 use crate::shard::{App, CoreContext};
+use crate::shard_metrics::report_recovery;
 
 /// How often a core reports its memtables to the admission counters and looks whether a sync is due.
 const TICK: Duration = Duration::from_millis(20);
@@ -79,7 +81,7 @@ impl App for Tidewire {
         let mut wal_tasks = Vec::new();
         for number in shards {
             let folder = data_dir.shard_folder(number);
-            let shard = open_shard(disk.clone(), folder, number as u32, &config, &catalog).await?;
+            let shard = open_shard(disk.clone(), folder, number as u32, &config, &catalog, &registry).await?;
             wal_tasks.push((number, shard.clone()));
             owned.insert(number as u32, shard);
         }
@@ -128,6 +130,7 @@ async fn open_shard(
     number: u32,
     config: &config::Config,
     catalog: &Catalog,
+    registry: &Registry,
 ) -> Result<Rc<CoreShard>, String> {
     let live = |table: TableId| catalog.databases.values().any(|d| d.tables.values().any(|t| t.id == table));
     let shard_config = ShardConfig {
@@ -155,7 +158,9 @@ async fn open_shard(
     let (shard, recovery) = Shard::open(disk, &folder, shard_config, &live)
         .await
         .map_err(|error| format!("shard {number} cannot be opened: {error}"))?;
-    log::info!("shard {number}: {recovery:?} in {:?}", started.elapsed());
+    let time = started.elapsed();
+    log::info!("shard {number}: {recovery:?} in {time:?}");
+    report_recovery(number, &recovery, time, registry);
     Ok(shard)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::Server;
+use crate::common::{Server, fresh_folder};
 
 /// A family of samples as the text tells it.
 #[derive(Debug, Default)]
@@ -237,4 +237,29 @@ fn the_check_sees_what_it_is_for() {
     assert!(histogram("h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\n").is_empty());
     assert_eq!(histogram("h_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 2\n"), ["h: buckets are not cumulative: []"]);
     assert_eq!(histogram("h_bucket{le=\"1\"} 2\n"), ["h: +Inf, _count and _sum do not agree: []"]);
+}
+
+#[test]
+fn a_start_tells_what_it_has_replayed() {
+    let folder = fresh_folder();
+    let unflushed = [("TIDEWIRE_MEMTABLE_FLUSH_IDLE_S", "86400")];
+    let server = Server::start_in(&folder, false, &unflushed);
+    let recovered = |server: &Server| {
+        let families = scrape(server);
+        ["records", "rows", "log_bytes"].map(|what| sum(&families, &format!("tidewire_recovery_{what}")))
+    };
+    assert_eq!(recovered(&server), [0.0; 3]);
+    let lines: String = (0..1_000).map(|i| format!("m,host=h{} v={i}i {}\n", i % 50, i + 1)).collect();
+    assert_eq!(server.request("POST", "/api/v1/write", &[], lines.as_bytes()).status(), 200);
+    server.kill();
+
+    let server = Server::start_in(&folder, true, &unflushed);
+    let [records, rows, log_bytes] = recovered(&server);
+    assert_eq!(rows, 1_000.0);
+    assert!(records >= 1.0 && log_bytes > 1_000.0, "{records} records, {log_bytes} bytes");
+    let families = scrape(&server);
+    let durations = families.get("tidewire_recovery_duration_seconds").expect("a family");
+    let shards = families["tidewire_recovery_rows"].samples.len();
+    let seconds: Vec<f64> = durations.samples.iter().filter(|s| s.name.ends_with("_sum")).map(|s| s.value).collect();
+    assert!(seconds.len() == shards && seconds.iter().all(|s| *s > 0.0), "{seconds:?}");
 }
