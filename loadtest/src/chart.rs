@@ -1,4 +1,4 @@
-//! Rate and latency over the time of a run, as two SVG files.
+//! What was measured over the time of a run, as SVG files.
 
 use std::fs;
 use std::path::Path;
@@ -39,6 +39,19 @@ pub(crate) fn draw(folder: &Path, title: &str, course: &[Slice]) -> Result<()> {
             .map_err(|error| Error::Failed(format!("cannot draw {}: {error}", path.display())))?;
     }
     Ok(())
+}
+
+/// Writes one file, `NAME.svg`, with a few named curves over seconds.
+pub(crate) fn curves(folder: &Path, name: &str, title: &str, of: Vec<(&'static str, Vec<(f64, f64)>)>) -> Result<()> {
+    fs::create_dir_all(folder).context(|| format!("make {}", folder.display()))?;
+    let colours = [RED, BLUE, BLACK];
+    let curves: Vec<Curve> = of
+        .into_iter()
+        .zip(colours.iter().cycle())
+        .map(|((name, points), colour)| Curve { name, colour: colour.to_rgba(), points })
+        .collect();
+    let path = folder.join(format!("{name}.svg"));
+    chart(&path, title, &curves).map_err(|error| Error::Failed(format!("cannot draw {}: {error}", path.display())))
 }
 
 fn chart(path: &Path, title: &str, curves: &[Curve]) -> std::result::Result<(), Box<dyn std::error::Error>> {
@@ -89,6 +102,8 @@ mod tests {
             assert!(text.starts_with("<svg") && text.contains(label) && text.contains("a title"), "{file}");
             assert!(text.contains("<polyline"), "{file} has a curve");
         }
+        curves(&folder, "disk", "a title", vec![("MB", vec![(0.0, 1.0), (60.0, 2.0)])]).unwrap();
+        assert!(fs::read_to_string(folder.join("disk.svg")).unwrap().contains("<polyline"));
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -8,13 +8,22 @@
 mod chart;
 mod child;
 mod compare;
+mod csv;
 mod deck;
 mod error;
+mod highcard;
 mod http;
+mod merging;
+mod metrics;
 mod output;
+mod own;
 mod pace;
 mod process;
+mod promise;
 mod query;
+mod recovery;
+mod scale;
+mod soak;
 mod tally;
 #[cfg(test)]
 mod testing;
@@ -44,6 +53,16 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Kill a server again and again and prove that it keeps what it acknowledged.
     Verify(verify::VerifyArgs),
+    /// Write, query, delete, expire and compact for half an hour and prove that nothing creeps.
+    Soak(soak::SoakArgs),
+    /// Load a million series and compare with few: rate, memory, restarts.
+    Highcard(highcard::HighcardArgs),
+    /// Measure the replay of a full log, and how long a large data folder takes to open.
+    Recovery(recovery::RecoveryArgs),
+    /// Measure ingest while segments are merged and while they are not.
+    Compaction(merging::MergingArgs),
+    /// Ask the TSBS set at two sizes and compare times with the rows selected.
+    Scale(scale::ScaleArgs),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +71,11 @@ fn main() -> ExitCode {
         Command::Query(args) => query::command(args),
         Command::Compare(args) => compare::command(&args),
         Command::Verify(args) => verify::command(args),
+        Command::Soak(args) => soak::command(&args),
+        Command::Highcard(args) => highcard::command(&args),
+        Command::Recovery(args) => recovery::command(&args),
+        Command::Compaction(args) => merging::command(&args),
+        Command::Scale(args) => scale::command(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

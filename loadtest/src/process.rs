@@ -116,11 +116,16 @@ impl DiskUse {
     /// Walks the folder, after a sync: a file system that allocates late would show too few blocks. Files that vanish
     /// while it looks (a server deletes what it merged) are left out.
     pub(crate) fn measure(folder: &Path) -> Result<Self> {
-        let mut used = Self::default();
         let opened = fs::File::open(folder).context(|| format!("look into {}", folder.display()))?;
         rustix::fs::syncfs(&opened).context(|| format!("sync {}", folder.display()))?;
+        Ok(Self::glance(folder))
+    }
+
+    /// The same without the sync, which would disturb a server that is being measured.
+    pub(crate) fn glance(folder: &Path) -> Self {
+        let mut used = Self::default();
         used.add(folder, false);
-        Ok(used)
+        used
     }
 
     fn add(&mut self, folder: &Path, wal: bool) {

@@ -18,6 +18,7 @@ use crate::output;
 use crate::process::Process;
 use crate::query::tsbs::{CASES, Data, Language};
 use crate::query::{Figure, Format, Session};
+use crate::tally::median;
 use crate::workload::{TICK_NS, Workload};
 use crate::write::{Job, RowArgs, Summary, duration};
 use contender::{Contender, FLUSH_IDLE_S, Programs};
@@ -227,17 +228,6 @@ fn cpu_us(summary: &Summary) -> Option<f64> {
     summary.server.as_ref().and_then(|server| server.all_cpu_us_per_row)
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => None,
-        count if count % 2 == 1 => Some(values[middle]),
-        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
-    }
-}
-
 fn write_table(contenders: &[Contender], outcomes: &[Outcome]) -> String {
     let medians = |name: &str, value: fn(&Summary) -> Option<f64>| {
         let of_name = outcomes.iter().filter(|outcome| outcome.contender == name);
@@ -316,13 +306,6 @@ fn query_table(contenders: &[Contender], outcomes: &[Outcome]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn medians() {
-        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
-        assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), Some(2.5));
-        assert_eq!(median(std::iter::empty()), None);
-    }
 
     #[test]
     fn folders_go_and_leftovers_too() {

@@ -163,6 +163,23 @@ impl Case {
         CASES.into_iter().find(|case| case.name == name)
     }
 
+    /// Rows that the condition selects, on average over the windows that may be drawn. Of `lastpoint`, which has no
+    /// condition, the rows it returns.
+    pub(crate) fn selected(&self, data: &Data) -> f64 {
+        let all_ticks = (data.end_ns - data.start_ns) as f64 / TICK_NS as f64;
+        let ticks = |hours: i64| ((hours * HOUR_NS / TICK_NS) as f64).min(all_ticks);
+        let of = |hosts: u64| hosts.min(data.hosts) as f64;
+        match self.kind {
+            Kind::SingleGroupBy { hosts, hours, .. } => of(hosts) * ticks(hours),
+            Kind::MaxAll { hosts } => of(hosts) * ticks(MAX_ALL_HOURS),
+            Kind::DoubleGroupBy { .. } => of(data.hosts) * ticks(DOUBLE_GROUP_BY_HOURS),
+            Kind::HighCpu { hosts } => of(hosts.unwrap_or(data.hosts)) * ticks(HIGH_CPU_HOURS),
+            Kind::LastPoint => of(data.hosts),
+            // From the start of the data to the end of a window of an hour somewhere in it.
+            Kind::GroupByOrderByLimit => of(data.hosts) * f64::midpoint(ticks(1), all_ticks),
+        }
+    }
+
     /// Draws the parameters.
     pub(crate) fn draw(&self, data: &Data, language: Language, rng: &mut fastrand::Rng) -> Query {
         let (text, rows) = match self.kind {
@@ -330,6 +347,23 @@ mod tests {
         let eight = draw("single-groupby-5-8-1", &DATA, Language::Sql).text;
         assert_eq!(eight.matches("'host_").count(), 8);
         assert_eq!(eight.matches("max(usage_").count(), 5);
+    }
+
+    #[test]
+    fn rows_selected_follow_the_window() {
+        let large = Data { end_ns: START_NS + 5_000 * TICK_NS, ..DATA };
+        for (name, small_rows, large_rows) in [
+            ("single-groupby-1-8-1", 8.0 * 360.0, 8.0 * 360.0),
+            ("single-groupby-5-1-12", 500.0, 4_320.0),
+            ("cpu-max-all-8", 4_000.0, 8.0 * 2_880.0),
+            ("double-groupby-all", 2e6, 4_000.0 * 4_320.0),
+            ("high-cpu-1", 500.0, 4_320.0),
+            ("lastpoint", 4_000.0, 4_000.0),
+            ("groupby-orderby-limit", 4_000.0 * 430.0, 4_000.0 * 2_680.0),
+        ] {
+            let case = Case::find(name).unwrap();
+            assert_eq!((case.selected(&DATA), case.selected(&large)), (small_rows, large_rows), "{name}");
+        }
     }
 
     #[test]

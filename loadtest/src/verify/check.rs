@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use super::DATABASE;
 use super::ledger::{self, Batch, Found, Ledger, SERIES, Sums, Verdict};
+use crate::csv::{self, Cells};
 use crate::error::{Error, Result};
-use crate::http::{self, Target};
-use crate::write::encode;
+use crate::http::Target;
 
 pub(super) struct Checker<'a> {
     pub(super) target: &'a Target,
@@ -30,7 +30,7 @@ impl Checker<'_> {
                 v: row.number(5)?,
                 f: row.number(6)?,
             };
-            if found.insert((row.connection(0)?, row.number(1)?), sums).is_some() {
+            if found.insert((connection_of(row)?, row.number(1)?), sums).is_some() {
                 return Err(Error::Reply(format!("GROUP BY returned a group twice: {row:?}")));
             }
         }
@@ -51,7 +51,7 @@ impl Checker<'_> {
         for row in &rows {
             let series = row.text(1)?.strip_prefix('s').and_then(|number| number.parse::<u64>().ok());
             let series = series.ok_or_else(|| Error::Reply(format!("unknown series in {row:?}")))?;
-            found.insert((row.connection(0)?, series), row.number::<u64>(2)?);
+            found.insert((connection_of(row)?, series), row.number::<u64>(2)?);
         }
         for connection in 0..self.connections {
             for series in 0..SERIES {
@@ -72,15 +72,10 @@ impl Checker<'_> {
 
     /// Every value of the rows of a batch that are there; `rows` is how many must be.
     fn check_values(&self, batch: &Batch, rows: u64, verdict: &mut Verdict) -> Result<()> {
-        let (first_ns, last_ns) = batch.times();
-        let time = |ns: i64| jiff::Timestamp::from_nanosecond(i128::from(ns)).map(|time| time.to_string());
-        let (Ok(first), Ok(last)) = (time(first_ns), time(last_ns)) else {
-            return Err(Error::Usage("the run outlived the range of times".to_owned()));
-        };
         let connection = batch.connection;
         let found = self.query(&format!(
-            "SELECT time, series, batch, number, v, f, ok, text FROM verify \
-             WHERE connection = 'c{connection}' AND time >= '{first}' AND time <= '{last}' ORDER BY time"
+            "SELECT time, series, batch, number, v, f, ok, text FROM verify WHERE {} ORDER BY time",
+            batch.condition()?
         ))?;
         if found.len() as u64 != rows {
             verdict.find(format!(
@@ -92,7 +87,7 @@ impl Checker<'_> {
         for row in &found {
             let number: u64 = row.number(3)?;
             let expected = ledger::row(self.seed, connection, number);
-            let wanted_time = time(expected.time_ns).unwrap_or_default();
+            let wanted_time = ledger::instant(expected.time_ns)?;
             let is_right = same_instant(row.text(0)?, &wanted_time)
                 && row.text(1)? == format!("s{}", expected.series)
                 && row.number::<u64>(2)? == batch.id
@@ -109,16 +104,15 @@ impl Checker<'_> {
         }
         Ok(())
     }
-
     fn query(&self, text: &str) -> Result<Vec<Cells>> {
-        let path = format!("/api/v1/sql?db={}", encode(DATABASE));
-        let reply = http::call(self.target, &path, Some("application/csv"), Some(text.as_bytes()))?;
-        if reply.status != 200 {
-            return Err(Error::Reply(format!("{text}\n  was answered {}", reply.excerpt())));
-        }
-        let body = String::from_utf8(reply.body).map_err(|_| Error::Reply(format!("{text}\n  gave no UTF-8")))?;
-        Ok(parse_csv(&body).into_iter().skip(1).map(Cells).collect())
+        csv::ask(self.target, DATABASE, text)
     }
+}
+
+/// A connection's number out of its tag.
+fn connection_of(row: &Cells) -> Result<u32> {
+    let number = row.text(0)?.strip_prefix('c').and_then(|number| number.parse().ok());
+    number.ok_or_else(|| Error::Reply(format!("not a connection: {row:?}")))
 }
 
 /// `2016-01-01T00:00:00.100000000` and `2016-01-01T00:00:00.1Z` are the same time.
@@ -130,71 +124,12 @@ fn same_instant(left: &str, right: &str) -> bool {
     bare(left) == bare(right)
 }
 
-/// One row of an answer.
-#[derive(Debug)]
-struct Cells(Vec<String>);
-
-impl Cells {
-    fn text(&self, column: usize) -> Result<&str> {
-        let missing = || Error::Reply(format!("an answer has no column {column}: {self:?}"));
-        self.0.get(column).map(String::as_str).ok_or_else(missing)
-    }
-
-    fn number<T: std::str::FromStr>(&self, column: usize) -> Result<T> {
-        let text = self.text(column)?;
-        text.parse().map_err(|_| Error::Reply(format!("{text:?} is not the number that was asked for: {self:?}")))
-    }
-
-    /// A connection's number out of its tag.
-    fn connection(&self, column: usize) -> Result<u32> {
-        let text = self.text(column)?;
-        let number = text.strip_prefix('c').and_then(|number| number.parse().ok());
-        number.ok_or_else(|| Error::Reply(format!("{text:?} is not a connection: {self:?}")))
-    }
-}
-
-/// RFC 4180: quoted cells may hold commas, line breaks and doubled quotes.
-fn parse_csv(text: &str) -> Vec<Vec<String>> {
-    let (mut rows, mut row, mut cell) = (Vec::new(), Vec::new(), String::new());
-    let (mut quoted, mut started) = (false, false);
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        started = true;
-        match character {
-            '"' if quoted && characters.peek() == Some(&'"') => {
-                characters.next();
-                cell.push('"');
-            }
-            '"' => quoted = !quoted,
-            ',' if !quoted => row.push(std::mem::take(&mut cell)),
-            '\n' if !quoted => {
-                row.push(std::mem::take(&mut cell));
-                rows.push(std::mem::take(&mut row));
-                started = false;
-            }
-            other => cell.push(other),
-        }
-    }
-    if started {
-        row.push(cell);
-        rows.push(row);
-    }
-    rows
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::ledger::State;
     use super::*;
     use crate::testing::{Mock, reply};
     use std::fmt::Write;
-
-    #[test]
-    fn csv_cells() {
-        assert_eq!(parse_csv("a,\"b \"\"c\"\", d\"\n1,\n"), [["a", "b \"c\", d"], ["1", ""]]);
-        assert_eq!(parse_csv("a\nb"), [["a"], ["b"]]);
-        assert!(parse_csv("").is_empty());
-    }
 
     #[test]
     fn instants() {

@@ -1,17 +1,20 @@
 //! What was written and what must be found: pure bookkeeping, no I/O.
 //!
 //! Every row is a function of (seed, connection, number of the row), so nothing but batch boundaries is remembered.
-//! A batch is in one of three states:
+//! A batch is in one of these states:
 //!
 //! - `Acknowledged`: the reply came; all its rows must be there for ever.
 //! - `InFlight`: the server was killed before the reply came; any part of it may be there.
 //! - `Settled`: it was in flight, and a check after the restart found this much of it; that much must stay.
+//! - `Deleting`: the server was killed before the reply to its delete came; any part of it may be gone.
+//! - `Deleted`: the reply to its delete came; nothing of it may ever be seen again.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 
 use serde::Serialize;
 
+use crate::error::{Error, Result};
 use crate::workload::START_NS;
 
 /// Series of one connection; rows go round them, so that a batch spreads over the shards.
@@ -49,6 +52,12 @@ pub(super) fn text(batch: u64, number: u64) -> String {
     format!("batch {batch}, row {number}")
 }
 
+/// RFC 3339.
+pub(super) fn instant(time_ns: i64) -> Result<String> {
+    let outlived = |_| Error::Usage("the run outlived the range of times".to_owned());
+    Ok(jiff::Timestamp::from_nanosecond(i128::from(time_ns)).map_err(outlived)?.to_string())
+}
+
 /// Sums over the rows of a batch that are found (or must be).
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Sums {
@@ -75,6 +84,9 @@ pub(super) enum State {
     Acknowledged,
     InFlight,
     Settled(Sums),
+    /// With what was there before.
+    Deleting(Sums),
+    Deleted,
 }
 
 /// One request.
@@ -109,9 +121,28 @@ impl Batch {
         Self { connection, id, first, rows, sums, state: State::InFlight }
     }
 
-    /// First and last time.
-    pub(super) fn times(&self) -> (i64, i64) {
-        (START_NS + self.first as i64 * STEP_NS, START_NS + (self.first + self.rows - 1) as i64 * STEP_NS)
+    /// What selects its rows and no others: the times of a connection's rows are all different.
+    pub(super) fn condition(&self) -> Result<String> {
+        let time = |number: u64| instant(START_NS + number as i64 * STEP_NS);
+        let (first, last) = (time(self.first)?, time(self.first + self.rows - 1)?);
+        Ok(format!("connection = 'c{}' AND time >= '{first}' AND time <= '{last}'", self.connection))
+    }
+
+    /// What is there of it for sure, if all of it is known and a delete may take it.
+    pub(super) fn settled(&self) -> Option<Sums> {
+        match self.state {
+            State::Acknowledged => Some(self.sums),
+            State::Settled(sums) if sums.rows > 0 => Some(sums),
+            _ => None,
+        }
+    }
+
+    /// A delete of all its rows was asked for.
+    pub(super) fn delete(&mut self, is_acknowledged: bool) {
+        self.state = match (is_acknowledged, self.settled()) {
+            (true, _) => State::Deleted,
+            (false, before) => State::Deleting(before.unwrap_or_default()),
+        };
     }
 
     /// Rows of the batch that belong to a series.
@@ -130,6 +161,9 @@ pub(super) struct Verdict {
     pub(super) lost_rows: u64,
     /// There more than once.
     pub(super) duplicated_rows: u64,
+    pub(super) deleted_batches: u64,
+    /// Deleted, acknowledged, and there again.
+    pub(super) undeleted_rows: u64,
     /// Batches whose rows are all there but whose values are not those written, and batches never written.
     pub(super) wrong_batches: u64,
     /// Batches of this round that were in flight at the kill: all rows there, none, some.
@@ -150,7 +184,8 @@ impl Verdict {
     }
 
     pub(super) fn is_good(&self) -> bool {
-        self.lost_rows == 0 && self.duplicated_rows == 0 && self.wrong_batches == 0 && self.findings.is_empty()
+        let bad = self.lost_rows + self.duplicated_rows + self.undeleted_rows + self.wrong_batches;
+        bad == 0 && self.findings.is_empty()
     }
 }
 
@@ -176,6 +211,15 @@ impl Ledger {
                     batch.sums
                 }
                 State::Settled(sums) => sums,
+                State::Deleted => {
+                    verdict.deleted_batches += 1;
+                    Sums::default()
+                }
+                State::Deleting(before) => {
+                    batch.state = State::Settled(seen);
+                    // All or nothing can be judged by every value, a part only by its count.
+                    if seen.rows < before.rows { seen } else { before }
+                }
                 State::InFlight => {
                     *match seen.rows {
                         0 => &mut verdict.in_flight_absent,
@@ -192,7 +236,9 @@ impl Ledger {
             }
             let (connection, id) = key;
             verdict.lost_rows += expected.rows.saturating_sub(seen.rows);
-            verdict.duplicated_rows += seen.rows.saturating_sub(expected.rows);
+            let too_many = seen.rows.saturating_sub(expected.rows);
+            let is_deleted = batch.state == State::Deleted;
+            *(if is_deleted { &mut verdict.undeleted_rows } else { &mut verdict.duplicated_rows }) += too_many;
             if seen.rows == expected.rows {
                 verdict.wrong_batches += 1;
             }
@@ -217,6 +263,8 @@ impl Ledger {
                 State::Settled(sums) if sums.rows == batch.rows => (rows, rows),
                 State::Settled(sums) => (0, rows.min(sums.rows)),
                 State::InFlight => (0, rows),
+                State::Deleting(before) => (0, rows.min(before.rows)),
+                State::Deleted => (0, 0),
             };
             bounds = (bounds.0 + least, bounds.1 + most);
         }
@@ -293,6 +341,37 @@ mod tests {
         assert_eq!((stranger.wrong_batches, stranger.is_good()), (1, false));
         let partial = judge(&|found| found.entry((3, 2)).or_default().rows = 4);
         assert_eq!((partial.in_flight_partial, partial.is_good()), (1, true));
+    }
+
+    #[test]
+    fn a_delete_stays_and_one_in_flight_may_have_done_a_part() {
+        let mut ledger = ledger();
+        let whole = all(&ledger);
+        ledger.batches.get_mut(&(3, 1)).unwrap().delete(true);
+        assert_eq!(ledger.check(&whole).undeleted_rows, 100);
+        let mut found = whole.clone();
+        found.remove(&(3, 1));
+        let verdict = ledger.check(&found);
+        assert!(verdict.is_good() && verdict.deleted_batches == 1, "{verdict:?}");
+        assert!(ledger.batches[&(3, 1)].settled().is_none());
+
+        for rows in [0, 40, 100] {
+            let mut ledger = self::ledger();
+            ledger.batches.get_mut(&(3, 1)).unwrap().delete(false);
+            let mut found = whole.clone();
+            if rows < 100 {
+                found.insert((3, 1), Sums { rows, ..Sums::default() });
+            }
+            assert!(ledger.check(&found).is_good(), "{rows} rows are left");
+            // What is left must stay.
+            let verdict = ledger.check(&whole);
+            assert_eq!(verdict.duplicated_rows, 100 - rows);
+        }
+        let mut ledger = self::ledger();
+        ledger.batches.get_mut(&(3, 1)).unwrap().delete(false);
+        let mut found = whole;
+        found.entry((3, 1)).or_default().v += 1;
+        assert_eq!(ledger.check(&found).wrong_batches, 1);
     }
 
     #[test]

@@ -3,12 +3,16 @@
 //! A round, on one data folder that grows from round to round:
 //!
 //! 1. Start the server, wait until it answers (the time is the recovery time).
-//! 2. Several connections write batches of 1 to 5,000 rows; every value follows from the seed (`ledger`).
+//! 2. Several connections write batches of 1 to 5,000 rows; every value follows from the seed (`ledger`). One more
+//!    deletes batches of earlier rounds.
 //! 3. At a seeded random moment the process gets SIGKILL. Batches whose reply came are acknowledged, at most one batch
 //!    of each connection is in flight.
 //! 4. Restart. One time in four it is killed once more while it recovers.
 //! 5. Check through `/api/v1/sql`: sums of every batch ever written, rows of every series, and every value of a sample
 //!    of batches, those in flight among them.
+//!
+//! Memtables and log files are small (unless `--set` says otherwise), so that flushes, merges and the reuse of log files
+//! go on between the kills; a long run in which none was seen fails.
 //!
 //! After the last round the server ends on SIGTERM (it must exit with 0), starts again and is checked once more.
 //!
@@ -18,7 +22,6 @@
 mod check;
 mod ledger;
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,10 +31,13 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde::Serialize;
 
-use crate::child::{Child, Launch, find_program, spare_port};
+use crate::csv;
 use crate::error::{Context, Error, Result};
 use crate::http::{self, Connection, Target};
+use crate::metrics::Work;
 use crate::output;
+use crate::own::{Own, ServerArgs};
+use crate::promise::Promises;
 use crate::write::{Api, duration};
 use check::Checker;
 use ledger::{Batch, Ledger, State, Verdict};
@@ -45,15 +51,17 @@ const RECOVERY_KILL_MS_MAX: u64 = 300;
 /// One round in this many is killed again while it recovers.
 const RECOVERY_KILL_ONE_IN: u32 = 4;
 
+/// A run of so many kills must have met flushes and merges.
+const KILLS_MANY: u32 = 10;
+/// Small, so that a round of a second flushes and reuses log files several times.
+const FLUSH_BYTES: &str = "2MiB";
+const WAL_FILE_BYTES: &str = "4MiB";
+
 /// `loadtest verify`
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The server's binary.
-    #[arg(long)]
-    server: PathBuf,
-    /// Its data folder; must be empty or missing. It is left for inspection.
-    #[arg(long)]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
     /// Rounds, each with a kill.
     #[arg(long, default_value_t = 20)]
     kills: u32,
@@ -72,18 +80,15 @@ pub(crate) struct VerifyArgs {
     /// Durability mode passed to the server as --wal-sync.
     #[arg(long, default_value = "always")]
     wal_sync: String,
-    /// Another argument for the server; may be repeated.
-    #[arg(long, allow_hyphen_values = true)]
-    server_arg: Vec<OsString>,
+    /// Batches that are deleted in each round.
+    #[arg(long, default_value_t = 10)]
+    deletes: u32,
     /// Same seed, same rows and the same moments of the kills.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Batches of each round whose every value is read back.
     #[arg(long, default_value_t = 40)]
     sample: usize,
-    /// Longest time a start may take.
-    #[arg(long, default_value_t = 60)]
-    start_s_max: u64,
     /// Also write the rounds as JSON to this file.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -106,72 +111,76 @@ pub(crate) fn command(args: VerifyArgs) -> Result<()> {
     if args.kill_ms_min > args.kill_ms_max {
         return Err(Error::Usage("--kill-ms-min is above --kill-ms-max".to_owned()));
     }
-    let program = find_program(&args.server)
-        .ok_or_else(|| Error::Usage(format!("--server {}: no such program", args.server.display())))?;
-    let used = std::fs::read_dir(&args.data_dir).is_ok_and(|mut entries| entries.next().is_some());
-    if used {
-        return Err(Error::Usage(format!("--data-dir {}: not empty", args.data_dir.display())));
-    }
-    std::fs::create_dir_all(&args.data_dir).context(|| format!("make {}", args.data_dir.display()))?;
-    let port = spare_port()?;
-    let mut arguments: Vec<OsString> = vec!["--data-dir".into(), args.data_dir.clone().into()];
-    arguments.extend(["--listen".into(), format!("127.0.0.1:{port}").into()]);
-    arguments.extend(["--wal-sync".into(), args.wal_sync.clone().into()]);
-    arguments.extend(args.server_arg.iter().cloned());
-    let launch = Launch {
-        program,
-        arguments,
-        environment: Vec::new(),
-        log: args.data_dir.with_extension("log"),
-        port,
-        ready_path: "/api/v1/ping".to_owned(),
-    };
-    let mut run = Run { args, launch, ledger: Ledger::default(), round_number: 0 };
+    let keys = [
+        ("wal.sync", args.wal_sync.clone()),
+        ("wal.file_bytes", WAL_FILE_BYTES.to_owned()),
+        ("memtable.flush_bytes", FLUSH_BYTES.to_owned()),
+    ];
+    let server = args.server.prepare(&keys)?;
+    let mut run = Run { args, server, ledger: Ledger::default(), round_number: 0, work: Work::default() };
     let rounds = run.all()?;
     let bad = rounds.iter().filter(|round| !round.verdict.is_good()).count();
     output::print(&table(&rounds))?;
+    let work = run.work;
+    output::print(&format!(
+        "\nbetween the kills: {} flushes, {} merges that read and wrote {:.1} MB, {:.1} MB of log, {} deletes\n",
+        work.flushes,
+        work.merges,
+        (work.merge_read_bytes + work.merge_written_bytes) as f64 / 1e6,
+        work.log_bytes as f64 / 1e6,
+        work.deletes
+    ))?;
     if let Some(path) = &run.args.json {
         output::write_json(path, &rounds)?;
     }
     if bad == 0 {
-        return Ok(());
+        return enough(&run.args, &work);
     }
     let findings: Vec<&str> =
         rounds.iter().flat_map(|round| &round.verdict.findings).map(String::as_str).take(20).collect();
     Err(Error::Failed(format!("{bad} checks failed:\n  {}", findings.join("\n  "))))
 }
 
+/// A run of many kills must have met flushes and merges, or it has shown less than it says.
+fn enough(args: &VerifyArgs, work: &Work) -> Result<()> {
+    let mut promises = Promises::default();
+    promises.none("flushes and merges that failed", work.failures);
+    if args.kills >= KILLS_MANY {
+        promises.some("flushes", work.flushes);
+        promises.some("merges", work.merges);
+    }
+    promises.verdict()
+}
+
 struct Run {
     args: VerifyArgs,
-    launch: Launch,
+    server: Own,
     ledger: Ledger,
     round_number: u64,
+    /// What the server did between the kills.
+    work: Work,
 }
 
 impl Run {
     fn all(&mut self) -> Result<Vec<Round>> {
-        let limit = Duration::from_secs(self.args.start_s_max);
         let mut rounds = Vec::new();
-        let (mut server, _) = self.launch.start_ready(limit)?;
-        Api::Cnos.create_database(&server.target(), DATABASE)?;
+        self.server.start()?;
+        Api::Cnos.create_database(&self.server.target(), DATABASE)?;
         for _ in 0..self.args.kills {
             self.round_number += 1;
             let mut rng = fastrand::Rng::with_seed(self.args.seed.wrapping_mul(1_000_003) ^ self.round_number);
             let killed_after_ms = rng.u64(self.args.kill_ms_min..=self.args.kill_ms_max);
-            let batches = self.write_until_killed(server, killed_after_ms)?;
+            let batches = self.write_until_killed(killed_after_ms, &mut rng)?;
             let killed_in_recovery = rng.u32(..RECOVERY_KILL_ONE_IN) == 0;
             if killed_in_recovery {
-                let again = self.launch.start()?;
-                thread::sleep(Duration::from_millis(rng.u64(..RECOVERY_KILL_MS_MAX)));
-                again.kill()?;
+                self.server.start_and_kill(Duration::from_millis(rng.u64(..RECOVERY_KILL_MS_MAX)))?;
             }
-            let (restarted, recovery) = self.launch.start_ready(limit)?;
-            server = restarted;
+            let recovery = self.server.start()?;
             let rows = batches.iter().map(|batch| batch.rows).sum();
             let count = batches.len() as u64;
             let sample = self.sample(&batches, &mut rng);
             self.ledger.batches.extend(batches.into_iter().map(|batch| ((batch.connection, batch.id), batch)));
-            let verdict = self.check(&server.target(), &sample)?;
+            let verdict = self.check(&sample)?;
             let round = Round {
                 name: self.round_number.to_string(),
                 killed_after_ms,
@@ -195,11 +204,11 @@ impl Run {
             }
         }
         let begun = Instant::now();
-        let status = server.terminate(limit)?;
-        let (server, recovery) = self.launch.start_ready(limit)?;
-        let mut verdict = self.check(&server.target(), &[])?;
-        if !status.success() {
-            verdict.find(format!("after SIGTERM the server ended with {status}, not with 0"));
+        let ended = self.server.terminate();
+        let recovery = self.server.start()?;
+        let mut verdict = self.check(&[])?;
+        if let Err(error) = ended {
+            verdict.find(error.to_string());
         }
         rounds.push(Round {
             name: "SIGTERM".to_owned(),
@@ -213,7 +222,8 @@ impl Run {
         Ok(rounds)
     }
 
-    fn check(&mut self, target: &Target, sample: &[(u32, u64)]) -> Result<Verdict> {
+    fn check(&mut self, sample: &[(u32, u64)]) -> Result<Verdict> {
+        let target = &self.server.target();
         Checker { target, seed: self.args.seed, connections: self.args.connections }.check(&mut self.ledger, sample)
     }
 
@@ -228,14 +238,26 @@ impl Run {
         sample
     }
 
-    /// Writes on all connections, kills the server, returns the batches of the round.
-    fn write_until_killed(&self, server: Child, after_ms: u64) -> Result<Vec<Batch>> {
+    /// Batches of earlier rounds, to be deleted in this one.
+    fn doomed(&self, rng: &mut fastrand::Rng) -> Vec<Batch> {
+        let mut settled: Vec<&Batch> = self.ledger.batches.values().filter(|b| b.settled().is_some()).collect();
+        rng.shuffle(&mut settled);
+        settled.into_iter().take(self.args.deletes as usize).cloned().collect()
+    }
+
+    /// Writes on all connections, deletes on one, kills the server, returns the batches of the round. What became of
+    /// those that were deleted is in the ledger.
+    fn write_until_killed(&mut self, after_ms: u64, rng: &mut fastrand::Rng) -> Result<Vec<Batch>> {
+        let target = self.server.target();
         let budget = Arc::new(AtomicU64::new(self.args.round_rows_max));
+        let doomed = self.doomed(rng);
+        let pause = Duration::from_millis(after_ms) / (self.args.deletes + 1);
+        let deleter = Deleter { target: target.clone(), pause };
         let writers: Vec<Writer> = (0..self.args.connections)
             .map(|connection| {
                 let last = self.ledger.batches.range((connection, 0)..=(connection, u64::MAX)).next_back();
                 Writer {
-                    target: server.target(),
+                    target: target.clone(),
                     seed: self.args.seed,
                     connection,
                     next_id: last.map_or(0, |(_, batch)| batch.id + 1),
@@ -247,19 +269,32 @@ impl Run {
                 }
             })
             .collect();
-        let client = thread::Builder::new().name("writers".to_owned()).spawn(move || write_all(writers));
-        let client = client.context(|| "start a client thread")?;
+        let client = thread::Builder::new().name("writers".to_owned());
+        let client = client.spawn(move || load(writers, deleter, doomed)).context(|| "start a client thread")?;
         thread::sleep(Duration::from_millis(after_ms));
-        let killed = server.kill();
-        let batches = client.join().map_err(|_| Error::Failed("a client thread panicked".to_owned()))?;
+        // A server that is too busy to say what it did is killed all the same.
+        let work = Work::read(&target);
+        let killed = self.server.kill();
+        let loaded = client.join().map_err(|_| Error::Failed("a client thread panicked".to_owned()))?;
         killed?;
-        batches
+        self.work = self.work.then(work?);
+        let (batches, deleted) = loaded?;
+        for (key, is_acknowledged) in deleted {
+            if let Some(batch) = self.ledger.batches.get_mut(&key) {
+                batch.delete(is_acknowledged);
+            }
+        }
+        Ok(batches)
     }
 }
 
-fn write_all(writers: Vec<Writer>) -> Result<Vec<Batch>> {
+/// Keys of batches that were asked to be deleted, and whether the reply came.
+type Deleted = Vec<((u32, u64), bool)>;
+
+fn load(writers: Vec<Writer>, deleter: Deleter, doomed: Vec<Batch>) -> Result<(Vec<Batch>, Deleted)> {
     let mut runtime = http::runtime().context(|| "start the io_uring runtime")?;
     runtime.block_on(async {
+        let deleter = monoio::spawn(deleter.run(doomed));
         let tasks: Vec<_> = writers.into_iter().map(|writer| monoio::spawn(writer.run())).collect();
         let mut batches = Vec::new();
         let mut refused = None;
@@ -269,8 +304,41 @@ fn write_all(writers: Vec<Writer>) -> Result<Vec<Batch>> {
                 Err(error) => refused = Some(error),
             }
         }
-        refused.map_or(Ok(batches), Err)
+        let deleted = deleter.await?;
+        refused.map_or(Ok((batches, deleted)), Err)
     })
+}
+
+/// The connection that deletes.
+struct Deleter {
+    target: Target,
+    /// Between two deletes.
+    pause: Duration,
+}
+
+impl Deleter {
+    /// Ends when the server is gone, or everything is deleted. A refused delete is an error.
+    async fn run(self, doomed: Vec<Batch>) -> Result<Deleted> {
+        let mut deleted = Deleted::new();
+        let Ok(mut connection) = Connection::open(self.target.address).await else { return Ok(deleted) };
+        for batch in doomed {
+            let text = format!("DELETE FROM verify WHERE {}", batch.condition()?);
+            let request = self.target.request(&csv::path(DATABASE), None, Some(text.as_bytes()));
+            let reply = connection.exchange(request).await.0;
+            if reply.as_ref().is_ok_and(|reply| reply.status == 429) {
+                // Nothing was done, and the next round has other batches to delete.
+                monoio::time::sleep(self.pause).await;
+                continue;
+            }
+            deleted.push(((batch.connection, batch.id), reply.is_ok()));
+            match reply {
+                Ok(reply) if reply.is_success() => monoio::time::sleep(self.pause).await,
+                Ok(reply) => return Err(Error::Reply(format!("{text}\n  was answered {}", reply.excerpt()))),
+                Err(_) => break,
+            }
+        }
+        Ok(deleted)
+    }
 }
 
 /// One connection of a round.
@@ -347,6 +415,7 @@ fn table(rounds: &[Round]) -> String {
         "recovery",
         "lost",
         "twice",
+        "undeleted",
         "wrong",
         "",
     ];
@@ -364,6 +433,7 @@ fn table(rounds: &[Round]) -> String {
             duration(round.recovery_ms * 1e3),
             verdict.lost_rows.to_string(),
             verdict.duplicated_rows.to_string(),
+            format!("{} of {} batches", verdict.undeleted_rows, verdict.deleted_batches),
             verdict.wrong_batches.to_string(),
             if verdict.is_good() { "ok" } else { "FAILED" }.to_owned(),
         ]);

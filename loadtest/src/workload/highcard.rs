@@ -7,7 +7,7 @@ use super::walk::Normal;
 use super::{Row, Rows, Shape};
 
 /// Time between two passes over all series.
-const PASS_NS: i64 = 60_000_000_000;
+pub(crate) const PASS_NS: i64 = 60_000_000_000;
 
 pub(super) struct Highcard {
     series: u64,

@@ -21,6 +21,7 @@ mod wide;
 use clap::ValueEnum;
 
 pub(crate) use devops::{CPU_FIELDS, TICK_NS};
+pub(crate) use highcard::PASS_NS as HIGHCARD_PASS_NS;
 
 /// Time of the first row unless told otherwise: 2016-01-01T00:00:00Z, as TSBS has it.
 pub(crate) const START_NS: i64 = 1_451_606_400_000_000_000;

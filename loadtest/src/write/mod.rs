@@ -113,6 +113,24 @@ pub(crate) struct RowArgs {
 }
 
 impl RowArgs {
+    /// The defaults of the flags for other rows.
+    pub(crate) fn of(workload: Workload, hosts: u64, rows: u64) -> Self {
+        Self {
+            workload,
+            hosts,
+            fields: 300,
+            rows,
+            batch: 10_000,
+            warmup: 0,
+            seed: 1,
+            start: None,
+            memory_mib: 2_048,
+            connections: 8,
+            threads: 1,
+            pin: Vec::new(),
+        }
+    }
+
     pub(crate) fn shape(&self) -> Shape {
         Shape {
             workload: self.workload,
