@@ -1,20 +1,49 @@
-//! A server started by this tool: on a spare port, its output in a log file, ended when the value is dropped.
+//! A server started by this tool: on a spare port, its output in a log file, ended when the value is dropped, or when
+//! this tool is ended by SIGINT or SIGTERM.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use crate::error::{Context, Error, Result};
 use crate::http::{self, Target};
 
 /// How often a starting or stopping server is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Servers that were started and not yet waited for.
+static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
+
+fn running(change: impl FnOnce(&mut Vec<Pid>)) {
+    change(&mut RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
+}
+
+/// From now on SIGINT and SIGTERM end the servers too, not only this tool.
+pub(crate) fn end_with_signals() -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM]).context(|| "catch signals")?;
+    let wait = move || {
+        if let Some(signal) = signals.forever().next() {
+            // One that has ended meanwhile answers with an error that does not matter here.
+            running(|all| {
+                for pid in all {
+                    let _ = kill_process(*pid, Signal::KILL);
+                }
+            });
+            std::process::exit(128 + signal);
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(wait).context(|| "start a thread")?;
+    Ok(())
+}
 
 /// How a server is started.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +80,7 @@ impl Launch {
             .stderr(errors)
             .spawn()
             .context(|| format!("start {program}"))?;
+        running(|all| all.push(Pid::from_child(&process)));
         Ok(Child { process, launch: self.clone() })
     }
 
@@ -128,9 +158,11 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
+        let pid = Pid::from_child(&self.process);
         // Already ended processes answer with an error that does not matter here.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        running(|all| all.retain(|other| *other != pid));
     }
 }
 

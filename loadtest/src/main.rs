@@ -1,9 +1,14 @@
 //! `loadtest`: the load generator of Tidewire, a black-box client that knows only HTTP.
 //!
-//! Each command is a module: `write` loads rows, `query` asks a set of queries, `verify` kills a server and counts what
-//! it kept, `compare` runs the first two against several servers. They share `workload` (seeded rows), `deck` (requests
-//! encoded in advance), `http` (the client), `pace` (open loop), `tally` (latencies), `process` (what a server costs),
-//! `child` (starting and ending servers), `chart` and `output`.
+//! Each command is a module: `write` loads rows, `query` asks a set of queries, `compare` runs both against several
+//! servers. The others start a server of their own (`own`), read its metrics (`metrics`) and judge what they promise
+//! (`promise`): `verify` kills it and counts what it kept, `soak` runs everything at once, `highcard` loads a million
+//! series, `recovery` restarts it, `compaction` (`merging`) writes while it merges, `scale` asks at two sizes, `full`
+//! fills its disk.
+//!
+//! They share `workload` (seeded rows), `deck` (requests encoded in advance), `http` (the client), `csv` (answers),
+//! `pace` (open loop), `tally` (latencies), `process` (what a server costs), `child` (starting and ending servers),
+//! `chart` and `output`.
 
 mod chart;
 mod child;
@@ -11,6 +16,7 @@ mod compare;
 mod csv;
 mod deck;
 mod error;
+mod full;
 mod highcard;
 mod http;
 mod merging;
@@ -63,10 +69,24 @@ enum Command {
     Compaction(merging::MergingArgs),
     /// Ask the TSBS set at two sizes and compare times with the rows selected.
     Scale(scale::ScaleArgs),
+    /// Fill a small disk and prove that the server lives, and goes on when there is space.
+    Full(full::FullArgs),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    let result = child::end_with_signals().and_then(|()| run(command));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("loadtest: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> error::Result<()> {
+    match command {
         Command::Write(args) => write::command(args),
         Command::Query(args) => query::command(args),
         Command::Compare(args) => compare::command(&args),
@@ -76,12 +96,6 @@ fn main() -> ExitCode {
         Command::Recovery(args) => recovery::command(&args),
         Command::Compaction(args) => merging::command(&args),
         Command::Scale(args) => scale::command(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("loadtest: {error}");
-            ExitCode::FAILURE
-        }
+        Command::Full(args) => full::command(&args),
     }
 }

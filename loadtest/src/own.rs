@@ -22,9 +22,12 @@ pub(crate) struct ServerArgs {
     /// The server's binary.
     #[arg(long, default_value = "target/release/tidewire")]
     pub(crate) server: PathBuf,
-    /// Its data folder; must be empty or missing. It is left for inspection, and so is the server's log beside it.
+    /// Its data folder; must be empty or missing. It is left for inspection.
     #[arg(long)]
     pub(crate) data_dir: PathBuf,
+    /// Where its output is appended [default: beside the data folder].
+    #[arg(long)]
+    pub(crate) server_log: Option<PathBuf>,
     /// Another argument for the server; may be repeated.
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) server_arg: Vec<OsString>,
@@ -82,7 +85,7 @@ impl ServerArgs {
             program,
             arguments,
             environment: Vec::new(),
-            log: data_dir.with_extension("log"),
+            log: self.server_log.clone().unwrap_or_else(|| data_dir.with_extension("log")),
             port,
             ready_path: "/api/v1/ping".to_owned(),
         };
@@ -208,6 +211,7 @@ mod tests {
         ServerArgs {
             server: PathBuf::from(server),
             data_dir: data_dir.to_owned(),
+            server_log: None,
             server_arg: Vec::new(),
             settings,
             start_s_max: 10,

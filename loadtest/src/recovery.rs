@@ -148,7 +148,8 @@ fn reopen(args: &RecoveryArgs, promises: &mut Promises) -> Result<(u64, String, 
     let open = restart(&mut server)?;
     let (ready, bound) = (open.ready_s, args.open_s_max);
     let segments = work.segment_bytes;
-    promises.check("segments", &segments, &format!("at least {} GB", args.gb), segments as f64 >= args.gb * 1e9);
+    let gb = segments as f64 / 1e9;
+    promises.check("segments", &format!("{gb:.3} GB"), &format!("at least {} GB", args.gb), gb >= args.gb);
     promises.check(
         "time to the first answer",
         &format!("{ready:.3} s"),
