@@ -7,21 +7,19 @@
 //! 3. Below [`Fleet::settled`] no batch is written any more. Only there is deleted and counted, so that what must be
 //!    found is known exactly while the writing goes on.
 //!
-//! Values repeat after a lap of ticks: lines are made once, and only their times are written for each request.
+//! Values repeat after a lap of ticks, so that their lines can be made once (`lines`).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
-use std::io::Write;
 use std::ops::Range;
 
-use crate::http::Target;
 use crate::query::tsbs::Data;
-use crate::workload::{CPU_FIELDS, START_NS, Shape, TICK_NS, Workload};
+use crate::workload::{CPU_FIELDS, START_NS, TICK_NS};
 
 /// Ticks whose lines are made: 64 of 4,000 hosts are 90 MB.
-const LAP: u64 = 64;
+pub(super) const LAP: u64 = 64;
 /// What a further version adds to the tick that its values are taken from; it has no factor in common with [`LAP`].
-const VERSION_TICKS: u64 = 17;
+pub(super) const VERSION_TICKS: u64 = 17;
 /// A value goes up and down once in this many ticks.
 const WAVE: u64 = 200;
 const HELD_ONE_IN: u32 = 16;
@@ -30,10 +28,9 @@ const HELD_BATCHES: u64 = 300;
 const REWRITTEN_ONE_IN: u32 = 32;
 /// A batch may be written again while it is among so many newest.
 const RECENT_BATCHES: usize = 200;
-const STAMP_BYTES: usize = 19;
 
 /// The value of a field.
-fn value(seed: u64, host: u64, field: usize, tick: u64, version: u32) -> i64 {
+pub(super) fn value(seed: u64, host: u64, field: usize, tick: u64, version: u32) -> i64 {
     let slot = (tick + u64::from(version) * VERSION_TICKS) % LAP;
     let own = mix(seed ^ mix(host * 16 + field as u64));
     let place = (own % WAVE + slot) % WAVE;
@@ -75,78 +72,9 @@ impl Size {
         self.hosts * self.ticks
     }
 
-    fn ticks_of(&self, batches: Range<u64>) -> Range<u64> {
+    /// Ticks of these batches.
+    pub(super) fn ticks_of(&self, batches: Range<u64>) -> Range<u64> {
         batches.start * self.ticks..batches.end * self.ticks
-    }
-}
-
-/// The lines of one tick.
-struct Slot {
-    body: Vec<u8>,
-    /// Offsets of the timestamps.
-    stamps: Vec<u32>,
-}
-
-/// The lines of a lap.
-pub(super) struct Lines {
-    size: Size,
-    slots: Vec<Slot>,
-}
-
-impl Lines {
-    pub(super) fn make(size: Size) -> Self {
-        // Tags are those of TSBS; the values are this module's own.
-        let shape =
-            Shape { workload: Workload::Devops, hosts: size.hosts, fields: 0, seed: size.seed, start_ns: START_NS };
-        let mut source = shape.rows();
-        let tags: Vec<Vec<u8>> = (0..size.hosts)
-            .map(|_| {
-                let mut line = Vec::new();
-                source.next_row(&mut line);
-                line.truncate(line.iter().position(|&byte| byte == b' ').map_or(0, |space| space + 1));
-                line
-            })
-            .collect();
-        let slots = (0..LAP).map(|tick| Slot::make(&tags, tick, size.seed)).collect();
-        Self { size, slots }
-    }
-
-    /// Writes the whole request of a batch into `out`.
-    pub(super) fn request(&self, target: &Target, path: &str, batch: Batch, out: &mut Vec<u8>) {
-        let slot = |tick: u64| &self.slots[((tick + u64::from(batch.version) * VERSION_TICKS) % LAP) as usize];
-        let ticks = || self.size.ticks_of(batch.number..batch.number + 1);
-        let length = ticks().map(|tick| slot(tick).body.len()).sum();
-        out.clear();
-        target.post_head(path, None, length, out);
-        let mut buffer = itoa::Buffer::new();
-        for tick in ticks() {
-            let (slot, at) = (slot(tick), out.len());
-            out.extend_from_slice(&slot.body);
-            let digits = buffer.format(time_of(tick)).as_bytes();
-            for &stamp in &slot.stamps {
-                let stamp = at + stamp as usize;
-                out[stamp..stamp + STAMP_BYTES].copy_from_slice(digits);
-            }
-        }
-    }
-}
-
-impl Slot {
-    fn make(tags: &[Vec<u8>], tick: u64, seed: u64) -> Self {
-        let (mut body, mut stamps) = (Vec::new(), Vec::new());
-        for (host, tags) in tags.iter().enumerate() {
-            body.extend_from_slice(tags);
-            for (field, name) in CPU_FIELDS.iter().enumerate() {
-                let comma = if field == 0 { "" } else { "," };
-                // Writing into a Vec cannot fail.
-                let _ = write!(body, "{comma}{name}={}i", value(seed, host as u64, field, tick, 0));
-            }
-            body.push(b' ');
-            stamps.push(body.len() as u32);
-            body.extend_from_slice(&[b'0'; STAMP_BYTES]);
-            body.push(b'\n');
-        }
-        Self { body, stamps }
     }
 }
 
@@ -345,7 +273,9 @@ impl Fleet {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lines::Lines;
     use super::*;
+    use crate::http::Target;
 
     const SIZE: Size = Size { hosts: 3, ticks: 2, seed: 5 };
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::audit::DATABASE;
 use super::door::{Door, Shared, lock};
-use super::fleet::Lines;
+use super::lines::Lines;
 use crate::csv;
 use crate::error::{Context, Error, Result};
 use crate::http::Target;
