@@ -83,12 +83,7 @@ fn table() -> Arc<TableSchema> {
 
 fn catalog() -> Catalog {
     let table = table();
-    let database = Arc::new(Database {
-        name: "public".into(),
-        options: DatabaseOptions::default(),
-        retention_policies: vec!["autogen".into()],
-        tables: [(Arc::clone(&table.name), table)].into_iter().collect(),
-    });
+    let database = Arc::new(Database::new("public", &DatabaseOptions::default(), [table]));
     Catalog { version: 1, databases: [(Arc::clone(&database.name), database)].into_iter().collect(), next_table: 2 }
 }
 

@@ -141,8 +141,8 @@ pub struct Hub {
     local_credits: Rc<Credits>,
     /// Fragments running here, by asking core and its call.
     fragments: RefCell<HashMap<(usize, CallId), Rc<RunningFragment>>>,
-    /// By database, and whether for InfluxDB's dialect.
-    caches: RefCell<HashMap<(String, bool), SharedCache>>,
+    /// By database, retention policy, and whether for InfluxDB's dialect.
+    caches: RefCell<HashMap<(String, String, bool), SharedCache>>,
     recycled: RefCell<Vec<WriteBatch>>,
 }
 
@@ -247,6 +247,13 @@ impl Hub {
             Request::RunFragment { shard, fragment, context } => {
                 self.run_fragment(from, id, shard, fragment, context);
             }
+            Request::Delete { shard, deletion } => {
+                let (hub, owned) = (self.clone(), self.owned(shard).clone());
+                self.spawn(Queue::Query, async move {
+                    let outcome = crate::delete::delete_from(&owned, &deletion).await;
+                    hub.answer(from, id, Answer::Deleted(outcome));
+                });
+            }
             Request::Change(change) => {
                 let hub = self.clone();
                 self.spawn(Queue::Ingest, async move {
@@ -320,10 +327,11 @@ impl Hub {
         snapshots
     }
 
-    /// The caches of a database for lines of one dialect, made new when they have outgrown their bound.
-    pub fn database_cache(&self, database: &str, influx: bool) -> Rc<RefCell<DatabaseCache>> {
+    /// The caches of a database's retention policy for lines of one dialect, made new when they have outgrown their
+    /// bound.
+    pub fn database_cache(&self, database: &str, policy: &str, influx: bool) -> Rc<RefCell<DatabaseCache>> {
         let mut caches = self.caches.borrow_mut();
-        let key = (database.to_owned(), influx);
+        let key = (database.to_owned(), policy.to_owned(), influx);
         if let Some(cache) = caches.get(&key) {
             let fits = cache.try_borrow().is_ok_and(|c| c.bytes() <= PARSER_CACHE_BYTES_MAX);
             if fits {
@@ -338,7 +346,7 @@ impl Hub {
 
     /// Forgets the caches of a database: what they know may no longer hold.
     pub fn forget_cache(&self, database: &str) {
-        self.caches.borrow_mut().retain(|(name, _), _| name != database);
+        self.caches.borrow_mut().retain(|(name, ..), _| name != database);
     }
 
     /// Memory for batches, as many as there are shards.
@@ -440,14 +448,14 @@ impl Hub {
         if published.catalog.version > before.version {
             *self.catalog.borrow_mut() = published.catalog.clone();
         }
-        if published.dropped.is_empty() {
+        if published.dropped.is_empty() && published.narrowed.is_empty() {
             return;
         }
-        self.caches.borrow_mut().retain(|(name, _), _| {
-            let tables = |catalog: &Catalog| {
-                catalog.databases.get(name.as_str()).map(|d| d.tables.values().map(|t| t.id).collect::<Vec<_>>())
+        self.caches.borrow_mut().retain(|(name, ..), _| {
+            let is_stale = |table: &Arc<TableSchema>| {
+                published.dropped.contains(&table.id) || published.narrowed.contains(&table.id)
             };
-            tables(&before).is_none_or(|ids| !ids.iter().any(|id| published.dropped.contains(id)))
+            before.databases.get(name.as_str()).is_none_or(|database| !database.all_tables().any(is_stale))
         });
         for (number, shard) in &self.shards {
             for table in &published.dropped {

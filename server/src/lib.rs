@@ -9,9 +9,11 @@
 //! catalog, [`admission`] says 429, [`message`] is all that crosses cores.
 
 pub mod admission;
+pub mod clock;
 pub mod config;
 mod counted;
 pub mod datadir;
+pub mod delete;
 pub mod drain;
 pub mod hub;
 pub mod ingest;

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use tidewire_sql::Deletion;
 use tidewire_sql::exec::{ExecError, QueryContext};
 use tidewire_sql::explain::ShardMetrics;
 use tidewire_sql::fragment::Fragment;
@@ -69,6 +70,13 @@ pub enum Request {
         /// Bounds of the query.
         context: QueryContext,
     },
+    /// Rows of a shard to delete. One answer: [`Answer::Deleted`].
+    Delete {
+        /// The shard.
+        shard: u32,
+        /// Which.
+        deletion: Arc<Deletion>,
+    },
     /// A schema change, for the core that owns the catalog. One answer: [`Answer::Changed`].
     Change(SchemaChange),
     /// A new catalog to use, data of dropped tables to drop. One answer: [`Answer::Published`].
@@ -82,6 +90,8 @@ pub enum Request {
 pub enum Answer {
     /// The rows are durable, or refused.
     Appended(Appended),
+    /// The rows are gone for good, or not all of them.
+    Deleted(Result<(), ExecError>),
     /// Rows or partial states of a running fragment.
     Partial(RecordBatch),
     /// The fragment has ended; what it did, if it went well.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tidewire_storage::Error;
 use tidewire_storage::compaction::CompactionConfig;
@@ -132,7 +132,7 @@ async fn open_shard(
     catalog: &Catalog,
     registry: &Registry,
 ) -> Result<Rc<CoreShard>, String> {
-    let live = |table: TableId| catalog.databases.values().any(|d| d.tables.values().any(|t| t.id == table));
+    let live = |table: TableId| catalog.databases.values().any(|d| d.all_tables().any(|t| t.id == table));
     let shard_config = ShardConfig {
         wal_sync: match config.wal.sync {
             config::WalSync::Always => WalSync::Always,
@@ -245,19 +245,18 @@ async fn tell_time(hub: Rc<Hub>) {
     }
 }
 
-/// Drops what is older than its database keeps it.
+/// Drops what is older than its retention policy keeps it.
 async fn expire(hub: Rc<Hub>) {
     /// Whole partitions go, of hours at least.
     const LOOK: Duration = Duration::from_secs(30);
     loop {
         ring::sleep(LOOK).await;
         let catalog = hub.catalog();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos());
-        for database in catalog.databases.values() {
-            let Some(ttl_ns) = database.options.ttl_ns else { continue };
-            let oldest_ns = i64::try_from(now).unwrap_or(i64::MAX).saturating_sub(ttl_ns);
-            for table in database.tables.values() {
-                let oldest = oldest_ns.div_euclid(table.time_unit.nanoseconds());
+        let now_ns = crate::clock::now_ns();
+        let policies = catalog.databases.values().flat_map(|database| &database.policies);
+        for policy in policies.filter(|policy| policy.ttl_ns.is_some()) {
+            for table in policy.tables.values() {
+                let oldest = policy.time_min(now_ns, table.time_unit);
                 for (number, shard) in hub.shards() {
                     if let Err(error) = shard.expire(table.id, oldest).await {
                         log::error!("shard {number}: table {} cannot lose its old partitions: {error}", table.name);

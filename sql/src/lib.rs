@@ -5,6 +5,7 @@
 //! per query. No sockets and no catalog changes happen here: statements that change something are returned as data.
 
 mod bind;
+pub mod deletion;
 pub mod error;
 pub mod exec;
 pub mod explain;
@@ -18,6 +19,7 @@ pub mod plan;
 pub mod statement;
 pub mod time;
 
+pub use deletion::Deletion;
 pub use error::{Position, SqlError};
 pub use fragment::cut;
-pub use statement::{Definition, Query, Session, Statement, prepare};
+pub use statement::{DatabaseChange, Definition, PolicyOptions, Query, Session, Statement, TableChange, prepare};

@@ -6,6 +6,7 @@ use arrow_schema::SchemaRef;
 use tidewire_storage::schema::{Catalog, ColumnId, ColumnKind, DatabaseOptions, TableSchema};
 
 use crate::bind::{self, Bound};
+use crate::deletion::Deletion;
 use crate::error::SqlError;
 use crate::optimize::optimize;
 use crate::parse;
@@ -61,10 +62,12 @@ pub enum Statement {
         /// The plan after each rule; empty without VERBOSE.
         steps: Vec<PlanStep>,
     },
-    /// CREATE or DROP.
+    /// CREATE, ALTER or DROP.
     Define(Definition),
     /// INSERT … VALUES.
     Insert(Insert),
+    /// DELETE.
+    Delete(Deletion),
 }
 
 /// A change of the catalog that a statement asks for. Names are as written, after folding.
@@ -106,6 +109,102 @@ pub enum Definition {
         /// IF EXISTS: a missing table is no error.
         if_exists: bool,
     },
+    /// ALTER DATABASE.
+    AlterDatabase {
+        /// Name.
+        name: String,
+        /// What changes.
+        change: DatabaseChange,
+    },
+    /// ALTER TABLE.
+    AlterTable {
+        /// Database.
+        database: String,
+        /// Name.
+        name: String,
+        /// What changes.
+        change: TableChange,
+    },
+    /// InfluxQL's CREATE DATABASE: one that exists is no error, unless it has another default policy than is asked for.
+    EnsureDatabase {
+        /// Name.
+        name: String,
+        /// WITH …: the first policy, if not `autogen` for ever.
+        policy: Option<(String, PolicyOptions)>,
+    },
+    /// CREATE RETENTION POLICY. One that is as asked for is no error.
+    CreatePolicy {
+        /// Database.
+        database: String,
+        /// Name.
+        name: String,
+        /// How it is to be.
+        options: PolicyOptions,
+    },
+    /// ALTER RETENTION POLICY: what is not given stays.
+    AlterPolicy {
+        /// Database.
+        database: String,
+        /// Name.
+        name: String,
+        /// What changes.
+        options: PolicyOptions,
+    },
+    /// DROP RETENTION POLICY, with all tables under it. A missing one, or a missing database, is no error.
+    DropPolicy {
+        /// Database.
+        database: String,
+        /// Name.
+        name: String,
+    },
+    /// DROP MEASUREMENT: the tables of that name of all policies. None is no error.
+    DropMeasurement {
+        /// Database.
+        database: String,
+        /// Name.
+        name: String,
+    },
+}
+
+/// What ALTER DATABASE changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseChange {
+    /// TTL: how long the default policy keeps rows, in nanoseconds; `None` for ever.
+    Ttl(Option<i64>),
+    /// VNODE_DURATION: length of a time partition of tables made from now on, in nanoseconds.
+    PartitionLength(i64),
+    /// An option that is checked and of no effect here.
+    Nothing,
+}
+
+/// What ALTER TABLE changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TableChange {
+    /// ADD FIELD, ADD TAG.
+    AddColumn {
+        /// Name.
+        name: String,
+        /// Tag or field.
+        kind: ColumnKind,
+    },
+    /// DROP.
+    DropColumn {
+        /// Name.
+        name: String,
+    },
+}
+
+/// What InfluxQL says of a retention policy; `None` where it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PolicyOptions {
+    /// DURATION in nanoseconds; 0 for ever.
+    pub duration_ns: Option<i64>,
+    /// REPLICATION.
+    pub replication: Option<u32>,
+    /// SHARD DURATION in nanoseconds; 0 for one that suits the duration.
+    pub shard_duration_ns: Option<i64>,
+    /// DEFAULT.
+    pub make_default: bool,
 }
 
 /// Rows to write, by column. All vectors have one entry a row; every row has at least one field.

@@ -398,14 +398,14 @@ const DURATION_UNITS: [(&str, &str, i64); 9] = [
 ];
 
 /// Reads a duration of a database option: `INF` (`None`), numbers with units (`10d`, `1h30m`, `1year`), or a bare number
-/// of days. The error is the reason.
+/// of days. One that is longer than nanoseconds can count is the longest that they can. The error is the reason.
 pub fn parse_duration(text: &str) -> Result<Option<i64>, String> {
     let invalid = || format!("{text} is not a valid duration or duration overflow");
     let trimmed = text.trim();
     if trimmed.eq_ignore_ascii_case("inf") {
         return Ok(None);
     }
-    let mut total: i64 = 0;
+    let mut total: i128 = 0;
     let mut rest = trimmed;
     if rest.is_empty() {
         return Err(invalid());
@@ -434,10 +434,15 @@ pub fn parse_duration(text: &str) -> Result<Option<i64>, String> {
                 _ => return Err(invalid()),
             },
         };
-        total = number.checked_mul(unit).and_then(|ns| total.checked_add(ns)).ok_or_else(invalid)?;
+        // No product of an i64 with a unit comes near the bound.
+        total = total.saturating_add(i128::from(number) * i128::from(unit));
         rest = after.trim_start();
     }
-    Ok(Some(total))
+    // The reference counts seconds in 64 bits.
+    if total / i128::from(SECOND_NS) > i128::from(u64::MAX) {
+        return Err(invalid());
+    }
+    Ok(Some(i64::try_from(total).unwrap_or(i64::MAX)))
 }
 
 /// Prints a duration of a database option: `INF`, `1year`, `10days 2h`.
@@ -561,7 +566,10 @@ mod tests {
         assert_eq!(parse_duration("7"), Ok(Some(7 * DAY_NS)));
         assert_eq!(parse_duration("1h30m"), Ok(Some(5_400 * SECOND_NS)));
         assert_eq!(parse_duration("5x"), Err("5x is not a valid duration or duration overflow".to_owned()));
-        assert_eq!(parse_duration("400000d"), Err("400000d is not a valid duration or duration overflow".to_owned()));
+        assert_eq!(parse_duration("1000000d"), Ok(Some(i64::MAX)), "more years than nanoseconds can count");
+        for text in ["18446744073709551615d", "9223372036854775807d"] {
+            assert_eq!(parse_duration(text), Err(format!("{text} is not a valid duration or duration overflow")));
+        }
         assert_eq!(format_duration(None), "INF");
         assert_eq!(format_duration(Some(365 * DAY_NS + DAY_NS / 4)), "1year");
         assert_eq!(format_duration(Some(10 * DAY_NS + 7_200 * SECOND_NS)), "10days 2h");

@@ -129,17 +129,88 @@ impl Default for DatabaseOptions {
     }
 }
 
-/// A database and its tables. `retention_policies` is never empty; the first is the default.
+/// How long rows are kept and in what partitions, and the tables of what was written under it. A measurement that was
+/// written under two policies is two tables, with ids of their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionPolicy {
+    /// Name as written.
+    pub name: Arc<str>,
+    /// Age after which rows are not seen any more and may go, in nanoseconds; `None` keeps for ever.
+    pub ttl_ns: Option<i64>,
+    /// Length of a time partition of tables made from now on, in nanoseconds.
+    pub partition_ns: i64,
+    /// Copies that were asked for. One node keeps one; the number is kept for who asks.
+    pub replication: u32,
+    /// Tables by name.
+    pub tables: BTreeMap<Arc<str>, Arc<TableSchema>>,
+}
+
+impl RetentionPolicy {
+    /// The policy that a database has from the start.
+    pub const FIRST: &str = "autogen";
+
+    /// The least time, in `unit`s, that is not too old at `now_ns`: rows before it are not seen and not taken.
+    pub fn time_min(&self, now_ns: i64, unit: TimeUnit) -> i64 {
+        let oldest_ns = self.ttl_ns.and_then(|ttl_ns| now_ns.checked_sub(ttl_ns));
+        // Rounded up: a row is as old as its time says.
+        oldest_ns.map_or(i64::MIN, |ns| {
+            let unit_ns = unit.nanoseconds();
+            ns.div_euclid(unit_ns) + i64::from(ns.rem_euclid(unit_ns) > 0)
+        })
+    }
+}
+
+/// A database: its retention policies, and in them its tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Database {
     /// Name as written.
     pub name: Arc<str>,
-    /// Options.
-    pub options: DatabaseOptions,
-    /// Names InfluxQL knows; `autogen` alone until retention policies can be created.
-    pub retention_policies: Vec<Arc<str>>,
-    /// Tables by name.
-    pub tables: BTreeMap<Arc<str>, Arc<TableSchema>>,
+    /// Unit of its timestamps.
+    pub precision: TimeUnit,
+    /// In the order in which they were made.
+    pub policies: Vec<RetentionPolicy>,
+    /// Name of the policy that is meant where none is named. There is none of that name once it was dropped.
+    pub default_policy: Arc<str>,
+}
+
+impl Database {
+    /// A database with one policy, `autogen`, that keeps to `options` and has `tables`.
+    pub fn new(name: &str, options: &DatabaseOptions, tables: impl IntoIterator<Item = Arc<TableSchema>>) -> Self {
+        let first = RetentionPolicy {
+            name: RetentionPolicy::FIRST.into(),
+            ttl_ns: options.ttl_ns,
+            partition_ns: options.partition_ns,
+            replication: 1,
+            tables: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
+        };
+        let default_policy = first.name.clone();
+        Self { name: name.into(), precision: options.precision, policies: vec![first], default_policy }
+    }
+
+    /// The policy called `name`.
+    pub fn policy(&self, name: &str) -> Option<&RetentionPolicy> {
+        self.policies.iter().find(|policy| &*policy.name == name)
+    }
+
+    /// The policy that is meant where none is named; `None` after it was dropped.
+    pub fn main_policy(&self) -> Option<&RetentionPolicy> {
+        self.policy(&self.default_policy)
+    }
+
+    /// The table called `name` that plain names mean: that of the default policy.
+    pub fn table(&self, name: &str) -> Option<&Arc<TableSchema>> {
+        self.main_policy()?.tables.get(name)
+    }
+
+    /// The tables of the default policy, by name.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableSchema>> {
+        self.main_policy().into_iter().flat_map(|policy| policy.tables.values())
+    }
+
+    /// The tables of all policies.
+    pub fn all_tables(&self) -> impl Iterator<Item = &Arc<TableSchema>> {
+        self.policies.iter().flat_map(|policy| policy.tables.values())
+    }
 }
 
 /// Everything that has a name, as one immutable snapshot.
@@ -154,8 +225,36 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// The table `name` of database `database`.
+    /// The table `name` of database `database`, of its default policy.
     pub fn table(&self, database: &str, name: &str) -> Option<&Arc<TableSchema>> {
-        self.databases.get(database)?.tables.get(name)
+        self.databases.get(database)?.table(name)
+    }
+
+    /// The table `name` of a policy of a database.
+    pub fn table_of(&self, database: &str, policy: &str, name: &str) -> Option<&Arc<TableSchema>> {
+        self.databases.get(database)?.policy(policy)?.tables.get(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_time_of_a_policy_is_rounded_up_to_its_unit() {
+        let policy = |ttl_ns| RetentionPolicy {
+            name: "p".into(),
+            ttl_ns,
+            partition_ns: 1,
+            replication: 1,
+            tables: BTreeMap::new(),
+        };
+        let now_ns = 10_000_000_001;
+        assert_eq!(policy(None).time_min(now_ns, TimeUnit::Nanosecond), i64::MIN);
+        assert_eq!(policy(Some(1_000_000_000)).time_min(now_ns, TimeUnit::Nanosecond), 9_000_000_001);
+        assert_eq!(policy(Some(1_000_000_000)).time_min(now_ns, TimeUnit::Millisecond), 9_001);
+        assert_eq!(policy(Some(1_000_000_001)).time_min(now_ns, TimeUnit::Microsecond), 9_000_000);
+        assert_eq!(policy(Some(20_000_000_000)).time_min(now_ns, TimeUnit::Millisecond), -9_999);
+        assert_eq!(policy(Some(i64::MAX)).time_min(-10, TimeUnit::Millisecond), i64::MIN, "older than time itself");
     }
 }

@@ -57,6 +57,8 @@ pub enum Refused {
     Schema(String),
     /// The table changed under the request; sent again it will pass.
     TableChanged,
+    /// A line is older than rows are kept.
+    Expired,
 }
 
 impl Collected {
@@ -110,6 +112,10 @@ pub struct RequestSink<'a> {
     pub catalog: &'a Catalog,
     /// The database.
     pub database: &'a str,
+    /// Its retention policy.
+    pub policy: &'a str,
+    /// Rows before this time are too old to be kept.
+    pub time_min: i64,
     /// Whose rules and words.
     pub dialect: Dialect,
     /// Number of shards.
@@ -179,16 +185,34 @@ impl RequestSink<'_> {
         }
     }
 
+    /// InfluxDB drops a row that is too old and takes the others, CnosDB refuses the request.
+    #[cold]
+    fn refuse_expired(&mut self) {
+        match self.dialect {
+            Dialect::Cnos => {
+                self.collected.refusal.get_or_insert(Refused::Expired);
+            }
+            Dialect::Influx => {
+                self.collected.dropped += 1;
+                self.collected.dropped_reason.get_or_insert_with(|| "points beyond retention policy".to_owned());
+            }
+        }
+    }
+
     fn want(&mut self, table: &str, columns: Vec<(String, ColumnKind)>) -> Halt {
-        self.collected.wanted =
-            Some(SchemaChange::EnsureColumns { database: self.database.to_owned(), table: table.to_owned(), columns });
+        self.collected.wanted = Some(SchemaChange::EnsureColumns {
+            database: self.database.to_owned(),
+            policy: self.policy.to_owned(),
+            table: table.to_owned(),
+            columns,
+        });
         Halt::Pause
     }
 
     /// Takes over the newest schema of a table; its columns only ever grow while this cache lives.
     fn refresh(&mut self, table: u32) {
         let entry = &mut self.slots.tables[table as usize];
-        if let Some(newest) = self.catalog.table(self.database, &entry.name) {
+        if let Some(newest) = self.catalog.table_of(self.database, self.policy, &entry.name) {
             entry.schema = Some(newest.clone());
         }
     }
@@ -265,6 +289,9 @@ impl RowSink for RequestSink<'_> {
 
     #[inline]
     fn row(&mut self, series: SeriesSlot, layout: LayoutSlot, time: i64, values: &[RawValue], text: &[u8]) {
+        if time < self.time_min {
+            return self.refuse_expired();
+        }
         let Self { slots, collected, shards, .. } = self;
         let entry = slots.series(series.0);
         let index = (entry.table * *shards + entry.owner) as usize;

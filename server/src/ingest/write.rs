@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use tidewire_protocol::line::{BodyState, Dialect, Progress, State, TimeRule};
 use tidewire_storage::schema::TimeUnit;
@@ -55,6 +55,8 @@ impl Precision {
 pub struct WriteRequest<'a> {
     /// Database, as written.
     pub database: &'a str,
+    /// Its retention policy; `None` for the default one.
+    pub policy: Option<&'a str>,
     /// Whose rules and words.
     pub dialect: Dialect,
     /// Unit of the timestamps.
@@ -82,6 +84,12 @@ pub enum WriteError {
     /// No such database.
     #[error("database not found: {0:?}")]
     DatabaseNotFound(String),
+    /// No such retention policy.
+    #[error("retention policy not found: {0}")]
+    PolicyNotFound(String),
+    /// CnosDB: a line is older than rows are kept.
+    #[error("Operation not support: create expired bucket")]
+    Expired,
     /// The body could not be received.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -128,6 +136,10 @@ pub enum WriteError {
 struct Writing<'a> {
     hub: &'a Rc<Hub>,
     request: WriteRequest<'a>,
+    /// The retention policy.
+    policy: Arc<str>,
+    /// Rows before this time are too old to be kept.
+    time_min: i64,
     rule: TimeRule,
     cache: Rc<RefCell<DatabaseCache>>,
     collected: Collected,
@@ -142,11 +154,18 @@ pub async fn write_lines(hub: &Rc<Hub>, request: WriteRequest<'_>, body: &mut Bo
     let Some(database) = catalog.databases.get(request.database) else {
         return Err(WriteError::DatabaseNotFound(request.database.to_owned()));
     };
+    let name = request.policy.unwrap_or(&database.default_policy);
+    let Some(policy) = database.policy(name) else {
+        return Err(WriteError::PolicyNotFound(name.to_owned()));
+    };
+    let now_ns = crate::clock::now_ns();
     let mut writing = Writing {
         hub,
         request,
-        rule: time_rule(request.precision, database.options.precision),
-        cache: hub.database_cache(request.database, request.dialect == Dialect::Influx),
+        policy: policy.name.clone(),
+        time_min: policy.time_min(now_ns, database.precision),
+        rule: time_rule(request.precision, database.precision, now_ns),
+        cache: hub.database_cache(request.database, &policy.name, request.dialect == Dialect::Influx),
         collected: Collected::new(hub.recycled_batches()),
         body: BodyState::default(),
         share: hub.building.share(),
@@ -162,10 +181,9 @@ pub async fn write_lines(hub: &Rc<Hub>, request: WriteRequest<'_>, body: &mut Bo
     writing.commit().await
 }
 
-fn time_rule(precision: Precision, unit: TimeUnit) -> TimeRule {
+fn time_rule(precision: Precision, unit: TimeUnit, now_ns: i64) -> TimeRule {
     let (from, to) = (precision.nanoseconds(), unit.nanoseconds());
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64) / to;
-    TimeRule { multiply: (from / to).max(1), divide: (to / from).max(1), now }
+    TimeRule { multiply: (from / to).max(1), divide: (to / from).max(1), now: now_ns / to }
 }
 
 impl Writing<'_> {
@@ -180,6 +198,7 @@ impl Writing<'_> {
                     Refused::Syntax { code, message } => WriteError::Syntax { code, message },
                     Refused::Schema(text) => WriteError::Schema(text),
                     Refused::TableChanged => WriteError::TableChanged,
+                    Refused::Expired => WriteError::Expired,
                 });
             }
             match progress.state {
@@ -192,7 +211,9 @@ impl Writing<'_> {
                 // The caches may hold a series whose tags never became columns.
                 self.hub.forget_cache(self.request.database);
                 match refusal {
-                    SchemaError::DatabaseNotFound(_) | SchemaError::NotSaved(_) => return Err(refusal.into()),
+                    SchemaError::DatabaseNotFound(_) | SchemaError::PolicyNotFound(_) | SchemaError::NotSaved(_) => {
+                        return Err(refusal.into());
+                    }
                     // The line's fault: the parser meets it again and gets this answer, the others go on.
                     fault => self.collected.line_refusal = Some(fault),
                 }
@@ -209,6 +230,8 @@ impl Writing<'_> {
             collected: &mut self.collected,
             catalog: &catalog,
             database: self.request.database,
+            policy: &self.policy,
+            time_min: self.time_min,
             dialect: self.request.dialect,
             shards: self.hub.shard_count(),
         };

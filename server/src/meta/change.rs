@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidewire_sql::Definition;
+use tidewire_sql::{DatabaseChange, Definition};
 use tidewire_storage::schema::{
-    Catalog, ColumnId, ColumnKind, ColumnSchema, Database, DatabaseOptions, FieldType, TableId, TableSchema,
+    Catalog, ColumnId, ColumnKind, ColumnSchema, Database, DatabaseOptions, FieldType, RetentionPolicy, TableId,
+    TableSchema,
 };
+
+use super::{alter, policy};
 
 /// Columns one table may have, tags and fields together: ids are 16 bits wide and never used again, so the bound
 /// leaves three quarters of them for columns that replace dropped ones.
@@ -21,12 +24,14 @@ pub const DEFAULT_DATABASE: &str = "public";
 /// What a statement or a write wants of the catalog.
 #[derive(Debug, Clone)]
 pub enum SchemaChange {
-    /// CREATE or DROP.
+    /// CREATE, ALTER or DROP.
     Define(Definition),
     /// A write needs these columns: the table is made if it is missing, missing columns are added at the end.
     EnsureColumns {
         /// Database.
         database: String,
+        /// Its retention policy.
+        policy: String,
         /// Table.
         table: String,
         /// What must be there afterwards.
@@ -64,6 +69,46 @@ pub enum SchemaError {
         /// What the table has.
         found: ColumnKind,
     },
+    /// ALTER TABLE adds a column that is there.
+    #[error("Semantic error:  column {column} already exists in table {table}")]
+    ColumnExists {
+        /// Table.
+        table: String,
+        /// Column.
+        column: String,
+    },
+    /// ALTER TABLE drops a column that is not there.
+    #[error("Semantic error: column {column} not exists in table {table}")]
+    ColumnNotFound {
+        /// Table.
+        table: String,
+        /// Column.
+        column: String,
+    },
+    /// A tag is part of what its series are.
+    #[error("Semantic error: Can't drop tag column {0}.")]
+    TagNotDroppable(String),
+    /// A table has a field at least.
+    #[error("Semantic error: There must be at least one field column.")]
+    LastField,
+    /// The time stays; the words are the reference's.
+    #[error("Semantic error: There must be at least one tag column. ")]
+    TimeNotDroppable,
+    /// No such retention policy.
+    #[error("retention policy not found: {0}")]
+    PolicyNotFound(String),
+    /// The name is taken by another one.
+    #[error("retention policy already exists")]
+    PolicyExists,
+    /// It is not the default, or not as it is asked for.
+    #[error("retention policy conflicts with an existing policy")]
+    PolicyConflict,
+    /// Rows would be kept for too short a time.
+    #[error("retention policy duration must be at least 1h0m0s")]
+    PolicyTooShort,
+    /// Rows would be kept for less than a partition's length.
+    #[error("retention policy duration must be greater than the shard duration")]
+    PolicyShorterThanShard,
     /// A name that cannot be: empty, too long, with control characters, or `time`.
     #[error("invalid name {name:?}: {reason}")]
     BadName {
@@ -94,7 +139,17 @@ impl SchemaError {
             Self::DatabaseExists(_) => "030018",
             Self::TableNotFound(_) => "030019",
             Self::TableExists(_) => "030020",
+            Self::ColumnExists { .. } => "010028",
+            Self::ColumnNotFound { .. } => "010029",
+            Self::TagNotDroppable(_) => "010030",
+            Self::LastField => "010032",
+            Self::TimeNotDroppable => "010033",
             Self::ColumnConflict { .. } | Self::TooManyColumns { .. } | Self::BadName { .. } => "050014",
+            Self::PolicyNotFound(_)
+            | Self::PolicyExists
+            | Self::PolicyConflict
+            | Self::PolicyTooShort
+            | Self::PolicyShorterThanShard => "050014",
             Self::NotSaved(_) => "050001",
         }
     }
@@ -128,6 +183,14 @@ pub struct Applied {
     pub catalog: Option<Catalog>,
     /// Tables that are gone and whose data every shard must drop.
     pub dropped: Vec<TableId>,
+    /// Tables that have lost a column: what cores remember of their lines holds no longer.
+    pub narrowed: Vec<TableId>,
+}
+
+impl Applied {
+    fn changed(catalog: Catalog) -> Self {
+        Self { catalog: Some(catalog), ..Self::default() }
+    }
 }
 
 /// The catalog of a new data directory.
@@ -135,7 +198,7 @@ pub fn initial() -> Catalog {
     let mut catalog = Catalog { version: 1, databases: BTreeMap::new(), next_table: 1 };
     catalog
         .databases
-        .insert(DEFAULT_DATABASE.into(), Arc::new(new_database(DEFAULT_DATABASE, DatabaseOptions::default())));
+        .insert(DEFAULT_DATABASE.into(), Arc::new(Database::new(DEFAULT_DATABASE, &DatabaseOptions::default(), [])));
     catalog
 }
 
@@ -143,7 +206,9 @@ pub fn initial() -> Catalog {
 pub fn apply(catalog: &Catalog, change: &SchemaChange) -> Result<Applied, SchemaError> {
     match change {
         SchemaChange::Define(definition) => define(catalog, definition),
-        SchemaChange::EnsureColumns { database, table, columns } => ensure_columns(catalog, database, table, columns),
+        SchemaChange::EnsureColumns { database, policy, table, columns } => {
+            ensure_columns(catalog, (database, policy), table, columns)
+        }
     }
 }
 
@@ -158,9 +223,7 @@ fn define(catalog: &Catalog, definition: &Definition) -> Result<Applied, SchemaE
                 };
             }
             check_name(name)?;
-            let mut next = successor(catalog);
-            next.databases.insert(name.as_str().into(), Arc::new(new_database(name, options.clone())));
-            Ok(Applied { catalog: Some(next), dropped: Vec::new() })
+            Ok(Applied::changed(with_database(catalog, Database::new(name, options, []))))
         }
         Definition::DropDatabase { name, .. } if name == DEFAULT_DATABASE => {
             Err(SchemaError::DatabaseProtected(name.clone()))
@@ -173,14 +236,14 @@ fn define(catalog: &Catalog, definition: &Definition) -> Result<Applied, SchemaE
                     Err(SchemaError::DatabaseNotFound(name.clone()))
                 };
             };
-            let dropped = database.tables.values().map(|t| t.id).collect();
+            let dropped = database.all_tables().map(|t| t.id).collect();
             let mut next = successor(catalog);
             next.databases.remove(name.as_str());
-            Ok(Applied { catalog: Some(next), dropped })
+            Ok(Applied { dropped, ..Applied::changed(next) })
         }
         Definition::CreateTable { database, name, if_not_exists, columns } => {
             let existing = find_database(catalog, database)?;
-            if existing.tables.contains_key(name.as_str()) {
+            if existing.table(name).is_some() {
                 return if *if_not_exists {
                     Ok(Applied::default())
                 } else {
@@ -188,37 +251,108 @@ fn define(catalog: &Catalog, definition: &Definition) -> Result<Applied, SchemaE
                 };
             }
             let mut next = successor(catalog);
-            let table = new_table(&mut next, existing, name)?;
+            let policy = find_policy(existing, &existing.default_policy)?;
+            let table = new_table(&mut next, existing, policy, name)?;
             let table = with_columns(table, columns)?;
-            put_table(&mut next, existing, table);
-            Ok(Applied { catalog: Some(next), dropped: Vec::new() })
+            put_table(&mut next, existing, &policy.name, table);
+            Ok(Applied::changed(next))
         }
         Definition::DropTable { database, name, if_exists } => {
             let existing = match find_database(catalog, database) {
                 Err(_) if *if_exists => return Ok(Applied::default()),
                 other => other?,
             };
-            let Some(table) = existing.tables.get(name.as_str()) else {
-                let full = format!("cnosdb.{database}.{name}");
-                return if *if_exists { Ok(Applied::default()) } else { Err(SchemaError::TableNotFound(full)) };
+            let Some(table) = existing.table(name) else {
+                // The bare name, where other statements print the full one.
+                return if *if_exists { Ok(Applied::default()) } else { Err(SchemaError::TableNotFound(name.clone())) };
             };
-            let mut next = successor(catalog);
             let mut changed = Database::clone(existing);
-            changed.tables.remove(name.as_str());
-            next.databases.insert(changed.name.clone(), Arc::new(changed));
-            Ok(Applied { catalog: Some(next), dropped: vec![table.id] })
+            for policy in changed.policies.iter_mut().filter(|policy| policy.name == existing.default_policy) {
+                policy.tables.remove(name.as_str());
+            }
+            Ok(Applied { dropped: vec![table.id], ..Applied::changed(with_database(catalog, changed)) })
+        }
+        Definition::AlterDatabase { name, change } => alter_database(catalog, name, *change),
+        Definition::AlterTable { database, name, change } => {
+            let existing = find_database(catalog, database)?;
+            let Some(table) = existing.table(name) else {
+                return Err(SchemaError::TableNotFound(format!("cnosdb.{database}.{name}")));
+            };
+            let altered = alter::alter(table, change)?;
+            let narrowed = if altered.columns.len() < table.columns.len() { vec![table.id] } else { Vec::new() };
+            let mut next = successor(catalog);
+            put_table(&mut next, existing, &existing.default_policy, altered);
+            Ok(Applied { narrowed, ..Applied::changed(next) })
+        }
+        Definition::EnsureDatabase { .. }
+        | Definition::CreatePolicy { .. }
+        | Definition::AlterPolicy { .. }
+        | Definition::DropPolicy { .. }
+        | Definition::DropMeasurement { .. } => define_influx(catalog, definition),
+    }
+}
+
+/// What InfluxQL defines.
+fn define_influx(catalog: &Catalog, definition: &Definition) -> Result<Applied, SchemaError> {
+    match definition {
+        Definition::EnsureDatabase { name, policy } => match catalog.databases.get(name.as_str()) {
+            Some(existing) => policy::check_existing(existing, policy.as_ref()).map(|()| Applied::default()),
+            None => Ok(Applied::changed(with_database(catalog, policy::new_database(name, policy.as_ref())?))),
+        },
+        Definition::CreatePolicy { database, name, options } => {
+            let changed = policy::create(find_database(catalog, database)?, name, options)?;
+            Ok(changed.map_or_else(Applied::default, |changed| Applied::changed(with_database(catalog, changed))))
+        }
+        Definition::AlterPolicy { database, name, options } => {
+            let changed = policy::alter(find_database(catalog, database)?, name, options)?;
+            Ok(Applied::changed(with_database(catalog, changed)))
+        }
+        Definition::DropPolicy { database, name } => {
+            let existing = catalog.databases.get(database.as_str());
+            match existing.and_then(|existing| policy::drop(existing, name)) {
+                None => Ok(Applied::default()),
+                Some((changed, dropped)) => {
+                    Ok(Applied { dropped, ..Applied::changed(with_database(catalog, changed)) })
+                }
+            }
+        }
+        Definition::DropMeasurement { database, name } => {
+            let mut changed = Database::clone(find_database(catalog, database)?);
+            let tables = changed.policies.iter_mut().filter_map(|policy| policy.tables.remove(name.as_str()));
+            let dropped: Vec<TableId> = tables.map(|table| table.id).collect();
+            if dropped.is_empty() {
+                return Ok(Applied::default());
+            }
+            Ok(Applied { dropped, ..Applied::changed(with_database(catalog, changed)) })
+        }
+        _ => Ok(Applied::default()),
+    }
+}
+
+/// The reference's TTL and partition length are those of the default policy.
+fn alter_database(catalog: &Catalog, name: &str, change: DatabaseChange) -> Result<Applied, SchemaError> {
+    let mut changed = Database::clone(find_database(catalog, name)?);
+    let default = changed.default_policy.clone();
+    find_policy(&changed, &default)?;
+    for policy in changed.policies.iter_mut().filter(|policy| policy.name == default) {
+        match change {
+            DatabaseChange::Ttl(ttl_ns) => policy.ttl_ns = ttl_ns,
+            DatabaseChange::PartitionLength(partition_ns) => policy.partition_ns = partition_ns,
+            DatabaseChange::Nothing => return Ok(Applied::default()),
         }
     }
+    Ok(Applied::changed(with_database(catalog, changed)))
 }
 
 fn ensure_columns(
     catalog: &Catalog,
-    database: &str,
+    (database, policy): (&str, &str),
     table: &str,
     columns: &[(String, ColumnKind)],
 ) -> Result<Applied, SchemaError> {
     let existing = find_database(catalog, database)?;
-    let found = existing.tables.get(table);
+    let policy = find_policy(existing, policy)?;
+    let found = policy.tables.get(table);
     let mut missing = Vec::new();
     for (name, kind) in columns {
         match found.and_then(|t| t.column(name)) {
@@ -244,11 +378,11 @@ fn ensure_columns(
     let mut next = successor(catalog);
     let base = match found {
         Some(found) => TableSchema::clone(found),
-        None => new_table(&mut next, existing, table)?,
+        None => new_table(&mut next, existing, policy, table)?,
     };
     let changed = with_columns(base, &missing)?;
-    put_table(&mut next, existing, changed);
-    Ok(Applied { catalog: Some(next), dropped: Vec::new() })
+    put_table(&mut next, existing, &policy.name, changed);
+    Ok(Applied::changed(next))
 }
 
 fn successor(catalog: &Catalog) -> Catalog {
@@ -259,26 +393,41 @@ fn find_database<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Arc<Databas
     catalog.databases.get(name).ok_or_else(|| SchemaError::DatabaseNotFound(name.to_owned()))
 }
 
-fn new_database(name: &str, options: DatabaseOptions) -> Database {
-    Database { name: name.into(), options, retention_policies: vec!["autogen".into()], tables: BTreeMap::new() }
+fn find_policy<'a>(database: &'a Database, name: &str) -> Result<&'a RetentionPolicy, SchemaError> {
+    database.policy(name).ok_or_else(|| SchemaError::PolicyNotFound(name.to_owned()))
 }
 
-fn new_table(next: &mut Catalog, database: &Database, name: &str) -> Result<TableSchema, SchemaError> {
+/// The catalog with a database in the place of the one of its name.
+fn with_database(catalog: &Catalog, database: Database) -> Catalog {
+    let mut next = successor(catalog);
+    next.databases.insert(database.name.clone(), Arc::new(database));
+    next
+}
+
+fn new_table(
+    next: &mut Catalog,
+    database: &Database,
+    policy: &RetentionPolicy,
+    name: &str,
+) -> Result<TableSchema, SchemaError> {
     check_name(name)?;
     let id = TableId(next.next_table);
     next.next_table += 1;
-    let unit = database.options.precision;
+    let unit = database.precision;
     Ok(TableSchema {
         id,
         name: name.into(),
         columns: Vec::new(),
         time_unit: unit,
-        partition_length: (database.options.partition_ns / unit.nanoseconds()).max(1),
+        partition_length: (policy.partition_ns / unit.nanoseconds()).max(1),
         next_column: 0,
     })
 }
 
-fn with_columns(mut table: TableSchema, columns: &[(String, ColumnKind)]) -> Result<TableSchema, SchemaError> {
+pub(super) fn with_columns(
+    mut table: TableSchema,
+    columns: &[(String, ColumnKind)],
+) -> Result<TableSchema, SchemaError> {
     let total = table.columns.len() + columns.len();
     if total > TABLE_COLUMNS_MAX || usize::from(table.next_column) + columns.len() > usize::from(u16::MAX) {
         return Err(SchemaError::TooManyColumns { table: table.name.to_string(), columns: total });
@@ -302,13 +451,16 @@ fn with_columns(mut table: TableSchema, columns: &[(String, ColumnKind)]) -> Res
     Ok(table)
 }
 
-fn put_table(next: &mut Catalog, database: &Arc<Database>, table: TableSchema) {
-    let mut changed = Database::clone(database);
-    changed.tables.insert(table.name.clone(), Arc::new(table));
+/// Puts a table into a policy of a database.
+fn put_table(next: &mut Catalog, database: &Database, policy: &str, table: TableSchema) {
+    let (mut changed, table) = (database.clone(), Arc::new(table));
+    for policy in changed.policies.iter_mut().filter(|known| &*known.name == policy) {
+        policy.tables.insert(table.name.clone(), table.clone());
+    }
     next.databases.insert(changed.name.clone(), Arc::new(changed));
 }
 
-fn check_name(name: &str) -> Result<(), SchemaError> {
+pub(super) fn check_name(name: &str) -> Result<(), SchemaError> {
     let reason = if name.is_empty() {
         "it is empty"
     } else if name.len() > NAME_BYTES_MAX {
@@ -329,6 +481,7 @@ mod tests {
     fn ensure(columns: &[(&str, ColumnKind)]) -> SchemaChange {
         SchemaChange::EnsureColumns {
             database: "public".into(),
+            policy: "autogen".into(),
             table: "cpu".into(),
             columns: columns.iter().map(|(n, k)| ((*n).to_owned(), *k)).collect(),
         }

@@ -7,8 +7,11 @@
 //! keeps the newest catalog in one file that is replaced atomically, [`owner::MetaOwner`] queues changes, persists
 //! those that arrived together with one write, and publishes.
 
+mod alter;
 pub mod change;
+mod format1;
 pub mod owner;
+mod policy;
 pub mod store;
 
 pub use change::{SchemaChange, SchemaError};

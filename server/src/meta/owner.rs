@@ -22,6 +22,8 @@ pub struct Published {
     pub catalog: Arc<Catalog>,
     /// Tables whose data must go.
     pub dropped: Vec<TableId>,
+    /// Tables that have lost a column.
+    pub narrowed: Vec<TableId>,
 }
 
 /// What the owner needs of the core it lives on.
@@ -80,7 +82,7 @@ impl MetaOwner {
     async fn work_off<H: MetaHost>(&self, changes: Vec<(SchemaChange, Giver<Outcome>)>, host: &H) {
         let before = self.current();
         let mut newest = before.clone();
-        let mut dropped = Vec::new();
+        let (mut dropped, mut narrowed) = (Vec::new(), Vec::new());
         let mut outcomes = Vec::with_capacity(changes.len());
         for (change, giver) in changes {
             match apply(&newest, &change) {
@@ -89,6 +91,7 @@ impl MetaOwner {
                         newest = Arc::new(catalog);
                     }
                     dropped.extend(applied.dropped);
+                    narrowed.extend(applied.narrowed);
                     outcomes.push((giver, Ok(())));
                 }
                 Err(refusal) => outcomes.push((giver, Err(refusal))),
@@ -99,7 +102,7 @@ impl MetaOwner {
             saved = host.save(newest.clone()).await;
             if saved.is_ok() {
                 *self.current.borrow_mut() = newest.clone();
-                host.publish(Published { catalog: newest.clone(), dropped }).await;
+                host.publish(Published { catalog: newest.clone(), dropped, narrowed }).await;
             }
         }
         for (giver, outcome) in outcomes {

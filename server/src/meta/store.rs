@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use tidewire_storage::schema::Catalog;
 
 use super::change;
+use super::format1::Catalog1;
 
-/// Version of the file's layout.
-const FORMAT: u32 = 1;
+/// Version of the file's layout. Format 1, which [`format1`](super::format1) reads, knew no retention policies.
+const FORMAT: u32 = 2;
 
 /// Where the catalog is kept.
 #[derive(Debug, Clone)]
@@ -75,14 +76,21 @@ impl CatalogStore {
         };
         let damaged = |reason: String| StoreError::Damaged { path: path.clone(), reason };
         let document: Document = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-        if document.format != FORMAT {
-            return Err(damaged(format!("format {} is not {FORMAT}, which this build reads", document.format)));
+        if !(1..=FORMAT).contains(&document.format) {
+            return Err(damaged(format!(
+                "format {} is none of 1 to {FORMAT}, which this build reads",
+                document.format
+            )));
         }
         let found = crc32c::crc32c(document.catalog.as_bytes());
         if found != document.crc32c {
             return Err(damaged(format!("checksum {found:08x} is not {:08x}", document.crc32c)));
         }
-        serde_json::from_str(&document.catalog).map_err(|error| damaged(error.to_string()))
+        let catalog = match document.format {
+            1 => serde_json::from_str::<Catalog1>(&document.catalog).map(Catalog::from),
+            _ => serde_json::from_str(&document.catalog),
+        };
+        catalog.map_err(|error| damaged(error.to_string()))
     }
 
     /// Makes `catalog` the saved one. Blocks; call it away from a shard's executor.
@@ -124,12 +132,42 @@ mod tests {
         assert_eq!(first, change::initial());
         let change = SchemaChange::EnsureColumns {
             database: "public".into(),
+            policy: "autogen".into(),
             table: "weird \"name\"".into(),
             columns: vec![("h".into(), tidewire_storage::schema::ColumnKind::Tag)],
         };
         let second = apply(&first, &change).unwrap().catalog.unwrap();
         store.save(&second).unwrap();
         assert_eq!(CatalogStore::new(&folder).unwrap().load().unwrap(), second);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_catalog_of_format_1_is_read_and_saved_anew() {
+        // As the build before this one wrote it.
+        let catalog = concat!(
+            r#"{"version":7,"databases":{"public":{"name":"public","options":{"precision":"Millisecond","#,
+            r#""ttl_ns":864000000000000,"partition_ns":86400000000000},"retention_policies":["autogen"],"#,
+            r#""tables":{"cpu":{"id":3,"name":"cpu","columns":[{"id":0,"name":"host","kind":"Tag"},"#,
+            r#"{"id":1,"name":"v","kind":{"Field":"Float"}}],"time_unit":"Millisecond","#,
+            r#""partition_length":86400000,"next_column":2}}}},"next_table":4}"#
+        );
+        let folder = folder("format-1");
+        let store = CatalogStore::new(&folder).unwrap();
+        let document =
+            serde_json::json!({ "format": 1, "crc32c": crc32c::crc32c(catalog.as_bytes()), "catalog": catalog });
+        std::fs::write(store.path(), document.to_string()).unwrap();
+        let loaded = store.load().unwrap();
+        assert_eq!((loaded.version, loaded.next_table), (7, 4));
+        let table = loaded.table("public", "cpu").unwrap();
+        assert_eq!((table.id.0, table.columns.len(), table.next_column), (3, 2, 2));
+        let database = &loaded.databases["public"];
+        let policy = database.main_policy().unwrap();
+        let kept = (&*policy.name, policy.ttl_ns, policy.partition_ns, policy.replication);
+        assert_eq!(kept, ("autogen", Some(864_000_000_000_000), 86_400_000_000_000, 1));
+        store.save(&loaded).unwrap();
+        assert!(std::fs::read_to_string(store.path()).unwrap().contains("\"format\":2"));
+        assert_eq!(store.load().unwrap(), loaded);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -1,7 +1,7 @@
 //! CnosDB's routes: `/api/v1/write`, `/api/v1/sql`, `/api/v1/ping`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
@@ -16,6 +16,8 @@ use tidewire_sql::statement::{PlanStep, Session, Statement};
 use super::Router;
 use super::failure::{self, Failure};
 use crate::admission::QueryPlace;
+use crate::clock::now_ns;
+use crate::delete::delete;
 use crate::ingest::insert::insert;
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::meta::SchemaChange;
@@ -48,7 +50,7 @@ pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Rep
         _ => Precision::Nanosecond,
     };
     request.body.limit(hub.config.http.body_bytes_max_write).map_err(|e| failure::cnos_body(&e))?;
-    let lines = WriteRequest { database: &database, dialect: Dialect::Cnos, precision };
+    let lines = WriteRequest { database: &database, policy: None, dialect: Dialect::Cnos, precision };
     let written = write_lines(hub, lines, request.body).await.map_err(|e| failure::cnos_write(&e))?;
     router.rows_written.add(written.rows);
     reply.send(200, |head| head, b"");
@@ -86,7 +88,7 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
         tenant: parameter(head, "tenant")?.unwrap_or_else(|| "cnosdb".to_owned()),
         database,
         user: "root".to_owned(),
-        now_ns: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64),
+        now_ns: now_ns(),
     };
     let catalog = hub.catalog();
     let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)
@@ -124,6 +126,11 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
             let mut rows = out.rows(reply, schema)?;
             let outcome = rows.rows(&batch).await;
             rows.end(outcome).await
+        }
+        Statement::Delete(deletion) => {
+            delete(hub, deletion).await.map_err(failure::cnos_delete)?;
+            send_nothing(reply, format);
+            Ok(())
         }
         Statement::Define(definition) => {
             hub.change(SchemaChange::Define(definition)).await.map_err(|refusal| failure::cnos_schema(&refusal))?;

@@ -51,6 +51,8 @@ pub fn cnos_write(error: &WriteError) -> Failure {
     let message = error.to_string();
     match error {
         WriteError::DatabaseNotFound(name) => cnos(422, "030017", &format!("Database not found: {name:?}")),
+        WriteError::Expired => cnos(422, "030034", &message),
+        WriteError::PolicyNotFound(_) => cnos(422, "050014", &message),
         WriteError::Body(body) => cnos_body(body),
         WriteError::Syntax { code, message } => cnos(422, code, message),
         WriteError::Schema(_) => cnos(422, "050014", &message),
@@ -73,7 +75,8 @@ pub fn influx_write(error: &WriteError) -> Failure {
         WriteError::DatabaseNotFound(_) => influx(404, &message),
         WriteError::Body(body) => influx_body(body),
         WriteError::TooLarge { .. } => influx(413, &message),
-        WriteError::Syntax { .. } | WriteError::Schema(_) => influx(400, &message),
+        WriteError::PolicyNotFound(_) | WriteError::Catalog(SchemaError::PolicyNotFound(_)) => influx(500, &message),
+        WriteError::Syntax { .. } | WriteError::Schema(_) | WriteError::Expired => influx(400, &message),
         WriteError::TableChanged => influx(503, &message),
         WriteError::Catalog(SchemaError::DatabaseNotFound(name)) => {
             influx(404, &format!("database not found: {name:?}"))
@@ -99,6 +102,14 @@ pub fn influx_body(error: &BodyError) -> Failure {
 /// A refused schema change on CnosDB's routes.
 pub fn cnos_schema(refusal: &SchemaError) -> Failure {
     cnos(catalog_status(refusal), refusal.code(), &refusal.to_string())
+}
+
+/// A deletion that failed, on CnosDB's routes: what storage refuses is told as for a write.
+pub fn cnos_delete(error: ExecError) -> Failure {
+    match error {
+        ExecError::Storage(error) => cnos_write(&WriteError::Storage(error)),
+        other => exec(&other),
+    }
 }
 
 /// A query that failed while it ran.

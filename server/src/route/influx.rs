@@ -1,16 +1,13 @@
 //! InfluxDB's routes: `/write`, `/query`, `/ping`.
 
-use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail, Value};
+use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail};
 use tidewire_protocol::http::{Head, Method, Query, ResponseHead};
 use tidewire_protocol::line::Dialect;
-use tidewire_sql::Definition;
-use tidewire_sql::influxql::{self, Statement};
-use tidewire_storage::schema::DatabaseOptions;
+use tidewire_sql::influxql;
 
-use super::Router;
 use super::failure::{self, Failure};
+use super::{Router, influxql as statements};
 use crate::ingest::write::{Precision, WriteRequest, Written, write_lines};
-use crate::meta::SchemaChange;
 use crate::net::{Reply, Request};
 
 /// The version whose API this is; clients switch features by it.
@@ -59,18 +56,9 @@ pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Rep
     {
         return Err(failure::influx(400, "invalid consistency level"));
     }
-    {
-        let catalog = hub.catalog();
-        let Some(known) = catalog.databases.get(database.as_str()) else {
-            return Err(failure::influx(404, &format!("database not found: {database:?}")));
-        };
-        let policy = parameter(&query, "rp")?.unwrap_or_default();
-        if !policy.is_empty() && !known.retention_policies.iter().any(|p| **p == *policy) {
-            return Err(failure::influx(500, &format!("retention policy not found: {policy}")));
-        }
-    }
+    let policy = parameter(&query, "rp")?.filter(|name| !name.is_empty());
     request.body.limit(hub.config.http.body_bytes_max_write).map_err(|e| failure::influx_body(&e))?;
-    let lines = WriteRequest { database: &database, dialect: Dialect::Influx, precision };
+    let lines = WriteRequest { database: &database, policy: policy.as_deref(), dialect: Dialect::Influx, precision };
     let written = write_lines(hub, lines, request.body).await.map_err(|e| failure::influx_write(&e))?;
     router.rows_written.add(written.rows);
     match refused_lines(&written) {
@@ -133,6 +121,10 @@ pub(super) async fn query(router: &Router, request: Request<'_>, reply: &mut Rep
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
         return Err(failure::influx(400, "missing required parameter \"q\""));
     };
+    let database = match parameter(&Query::new(&form), "db")? {
+        Some(name) => name,
+        None => parameter(&url, "db")?.unwrap_or_default(),
+    };
     let pretty = parameter(&url, "pretty")?.as_deref() == Some("true");
     let statements =
         influxql::parse(text.trim()).map_err(|error| failure::influx(400, &format!("error parsing query: {error}")))?;
@@ -140,7 +132,7 @@ pub(super) async fn query(router: &Router, request: Request<'_>, reply: &mut Rep
     let mut writer = QueryWriter::new(Options { pretty, epoch: None });
     for (id, statement) in statements.iter().enumerate() {
         writer.result(&mut body, id);
-        let outcome = run(router, statement, &mut writer, &mut body).await;
+        let outcome = statements::run(router, statement, &database, &mut writer, &mut body).await;
         // With statements to come after a failed one, InfluxDB's reply shows them as not executed and hides the error.
         let error = match &outcome {
             Ok(()) => None,
@@ -155,32 +147,6 @@ pub(super) async fn query(router: &Router, request: Request<'_>, reply: &mut Rep
     writer.end(&mut body);
     reply.send(200, |head| version_headers(head).content_type("application/json"), &body);
     Ok(())
-}
-
-/// Runs a statement and writes its series.
-async fn run(
-    router: &Router,
-    statement: &Statement,
-    writer: &mut QueryWriter,
-    body: &mut Vec<u8>,
-) -> Result<(), String> {
-    let hub = &router.hub;
-    let definition = match statement {
-        Statement::ShowDatabases => {
-            let catalog = hub.catalog();
-            writer.series(body, "databases", &[], &["name"]);
-            for name in catalog.databases.keys() {
-                writer.row(body, [Value::Text(name)]).map_err(|error| error.to_string())?;
-            }
-            writer.end_series(body, false);
-            return Ok(());
-        }
-        Statement::CreateDatabase { name } => {
-            Definition::CreateDatabase { name: name.clone(), if_not_exists: true, options: DatabaseOptions::default() }
-        }
-        Statement::DropDatabase { name } => Definition::DropDatabase { name: name.clone(), if_exists: true },
-    };
-    hub.change(SchemaChange::Define(definition)).await.map(drop).map_err(|refusal| refusal.to_string())
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! From a path to its handler.
 //!
-//! `cnos` holds CnosDB's routes, `influx` InfluxDB's, `metrics` what operators scrape; `failure` decides status and
-//! body of every error. All routes are served on every listener. [`Router`] is one core's handler.
+//! `cnos` holds CnosDB's routes, `influx` InfluxDB's with the statements in `influxql`, `metrics` what operators scrape;
+//! `failure` decides status and body of every error. All routes are served on every listener. [`Router`] is one core's
+//! handler.
 
 mod cnos;
 pub mod failure;
 mod influx;
+mod influxql;
 mod metrics;
 
 use std::rc::Rc;

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod common;
+mod deletes;
 mod metrics;
 mod odd;
 mod pressure;

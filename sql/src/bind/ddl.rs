@@ -1,4 +1,4 @@
-//! CREATE and DROP: names and column lists checked, system names refused.
+//! CREATE, ALTER and DROP: names and column lists checked, system names refused.
 
 use sqlparser::ast::{Ident, ObjectName};
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType};
@@ -6,8 +6,8 @@ use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType};
 use super::show::sql_name;
 use super::{Binder, SYSTEM_SCHEMAS};
 use crate::error::SqlError;
-use crate::parse::{ColumnDefinition, ColumnType, fold};
-use crate::statement::Definition;
+use crate::parse::{ColumnDefinition, ColumnType, TableAlteration, fold};
+use crate::statement::{DatabaseChange, Definition, TableChange};
 
 /// The database that every data directory has.
 const DEFAULT_DATABASE: &str = "public";
@@ -30,6 +30,10 @@ pub(super) fn drop_database(name: &Ident, if_exists: bool) -> Result<Definition,
         return Err(SqlError::new("010065", format!("Database {name:?} forbid drop")));
     }
     Ok(Definition::DropDatabase { name, if_exists })
+}
+
+pub(super) fn alter_database(name: &Ident, change: DatabaseChange) -> Definition {
+    Definition::AlterDatabase { name: fold(name), change }
 }
 
 impl Binder<'_> {
@@ -61,15 +65,8 @@ impl Binder<'_> {
         };
         let mut all: Vec<(String, ColumnKind)> = tags.iter().map(|tag| (fold(tag), ColumnKind::Tag)).collect();
         for ColumnDefinition { name, kind, codec } in columns {
-            let kind = match kind {
-                ColumnType::Stored(kind) => *kind,
-                // A TIMESTAMP column can only be the one that every table has.
-                ColumnType::Timestamp => return Err(twice("time")),
-                ColumnType::Other(words) => return Err(unsupported("Default", words)),
-            };
-            if let (ColumnKind::Field(field), Some(codec)) = (kind, codec) {
-                check_codec(codec, field)?;
-            }
+            // A TIMESTAMP column can only be the one that every table has.
+            let kind = checked_kind(kind, codec.as_ref(), || twice("time"))?;
             all.push((fold(name), kind));
         }
         let mut seen = std::collections::HashSet::from(["time"]);
@@ -80,6 +77,37 @@ impl Binder<'_> {
         }
         Ok(Definition::CreateTable { database, name, if_not_exists, columns: all })
     }
+
+    /// The column lists are checked by whoever makes the change, against the table of that moment.
+    pub(super) fn alter_table(&self, name: &ObjectName, alteration: &TableAlteration) -> Result<Definition, SqlError> {
+        let (database, table) = self.target(name)?;
+        let change = match alteration {
+            TableAlteration::Add(ColumnDefinition { name, kind, codec }) => {
+                let time = || SqlError::semantic("010028", format!(" column time already exists in table {table}"));
+                let kind = checked_kind(kind, codec.as_ref(), time)?;
+                TableChange::AddColumn { name: fold(name), kind }
+            }
+            TableAlteration::Drop(name) => TableChange::DropColumn { name: fold(name) },
+        };
+        Ok(Definition::AlterTable { database, name: table, change })
+    }
+}
+
+/// What a declared column is, if its type can be stored and its codec suits it.
+fn checked_kind(
+    kind: &ColumnType,
+    codec: Option<&Ident>,
+    is_time: impl FnOnce() -> SqlError,
+) -> Result<ColumnKind, SqlError> {
+    let kind = match kind {
+        ColumnType::Stored(kind) => *kind,
+        ColumnType::Timestamp => return Err(is_time()),
+        ColumnType::Other(words) => return Err(unsupported("Default", words)),
+    };
+    if let (ColumnKind::Field(field), Some(codec)) = (kind, codec) {
+        check_codec(codec, field)?;
+    }
+    Ok(kind)
 }
 
 fn unsupported(codec: &str, data_type: &str) -> SqlError {

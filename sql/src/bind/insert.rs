@@ -64,6 +64,12 @@ impl Binder<'_> {
         }
         // Without time, every row is at the epoch, as the reference has it.
         insert.time.resize(count, 0);
+        let policy = self.catalog.databases.get(&database).and_then(|database| database.main_policy());
+        let time_min = policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, insert.table.time_unit));
+        if insert.time.iter().any(|time| *time < time_min) {
+            // As the reference refuses them: older than the database keeps.
+            return Err(SqlError::new("030034", "Operation not support: create expired bucket"));
+        }
         Ok(Statement::Insert(insert))
     }
 }

@@ -5,6 +5,7 @@
 
 mod coerce;
 mod ddl;
+mod delete;
 mod expr;
 mod function;
 mod heading;
@@ -61,7 +62,12 @@ pub(crate) fn bind(parsed: Parsed, catalog: &Catalog, session: &Session) -> Resu
             Statement::Define(binder.create_table(&name, if_not_exists, &columns, &tags)?)
         }
         Parsed::DropTable { name, if_exists } => Statement::Define(binder.drop_table(&name, if_exists)?),
+        Parsed::AlterDatabase { name, change } => Statement::Define(ddl::alter_database(&name, change)),
+        Parsed::AlterTable { name, alteration } => Statement::Define(binder.alter_table(&name, &alteration)?),
         Parsed::Insert { table, columns, source } => binder.insert(&table, &columns, &source)?,
+        Parsed::Delete { table, alias, predicate } => {
+            Statement::Delete(binder.delete(&table, alias.as_ref(), predicate.as_deref())?)
+        }
     };
     Ok(Bound::Statement(statement))
 }
@@ -187,7 +193,7 @@ impl Binder<'_> {
         let (database, table, qualifier) = self.table_name(name)?;
         let stored = self.catalog.databases.get(database.as_str());
         if let Some(stored) = stored
-            && let Some(schema) = stored.tables.get(table.as_str())
+            && let Some(schema) = stored.table(&table)
         {
             return Ok((stored.name.clone(), schema.clone(), qualifier));
         }
@@ -225,11 +231,14 @@ impl Binder<'_> {
                 window_ns: None,
             })
             .collect();
+        // What is older than its database keeps it is not seen, also while it is still there.
+        let policy = self.catalog.databases.get(&database).and_then(|database| database.main_policy());
+        let time_min = policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, table.time_unit));
         let plan = Plan::Scan(ScanNode {
             database,
             table,
             columns: scanned,
-            time_min: i64::MIN,
+            time_min,
             time_max: i64::MAX,
             tag_filter: None,
             tag_columns: Vec::new(),

@@ -105,7 +105,7 @@ impl Binder<'_> {
         finish(input, bindings, distinct, skip, fetch)
     }
 
-    fn binder<'a>(&'a self, scope: &'a Scope, clause: &'static str) -> ExprBinder<'a> {
+    pub(super) fn binder<'a>(&'a self, scope: &'a Scope, clause: &'static str) -> ExprBinder<'a> {
         ExprBinder { session: self.session, scope, aliases: &[], aliases_first: false, calls: None, clause, depth: 0 }
     }
 

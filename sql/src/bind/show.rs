@@ -1,7 +1,7 @@
 //! SHOW and DESCRIBE, answered from the catalog as constant rows with the reference's columns.
 
 use sqlparser::ast::{Ident, ObjectName};
-use tidewire_storage::schema::{ColumnKind, Database, FieldType, TimeUnit};
+use tidewire_storage::schema::{ColumnKind, Database, DatabaseOptions, FieldType, TimeUnit};
 
 use super::Binder;
 use super::select::schema_of;
@@ -31,7 +31,7 @@ impl Binder<'_> {
     pub(super) fn show_tables(&self, on: Option<&Ident>) -> Result<Plan, SqlError> {
         let name = on.map_or_else(|| self.session.database.clone(), fold);
         let database = self.database(&name)?;
-        Ok(table(["table_name"], database.tables.keys().map(|name| [name.to_string()])))
+        Ok(table(["table_name"], database.tables().map(|table| [table.name.to_string()])))
     }
 
     pub(super) fn describe_table(&self, name: &ObjectName) -> Result<Plan, SqlError> {
@@ -53,8 +53,8 @@ impl Binder<'_> {
 
     /// The options we have, and of those we have not the value that means the same or the reference's default.
     pub(super) fn describe_database(&self, name: &Ident) -> Result<Plan, SqlError> {
-        let options = &self.database(&fold(name))?.options;
-        let precision = match options.precision {
+        let database = self.database(&fold(name))?;
+        let precision = match database.precision {
             TimeUnit::Millisecond => "MS",
             TimeUnit::Microsecond => "US",
             TimeUnit::Nanosecond => "NS",
@@ -72,7 +72,11 @@ impl Binder<'_> {
             "strict_write",
             "max_cache_readers",
         ];
-        let (ttl, partition) = (format_duration(options.ttl_ns), format_duration(Some(options.partition_ns)));
+        // The reference's TTL and partition length are those of the default retention policy, if there is one still.
+        let policy = database.main_policy();
+        let ttl = format_duration(policy.and_then(|policy| policy.ttl_ns));
+        let partition_ns = policy.map_or(DatabaseOptions::default().partition_ns, |policy| policy.partition_ns);
+        let partition = format_duration(Some(partition_ns));
         let row = [&ttl, "1", &partition, "1", precision, "128 MiB", "16", "128 MiB", "false", "false", "32"]
             .map(str::to_owned);
         Ok(table(names, std::iter::once(row)))

@@ -32,3 +32,4 @@ pub use final_run::FinalRun;
 pub use fragment_run::FragmentRun;
 pub use operator::Flow;
 pub use reader::ShardReader;
+pub(crate) use series::wanted_series;

@@ -21,6 +21,10 @@ pub(super) enum Kind {
     Text(String),
     /// Digits with what follows them directly (`168h`, `3`).
     Number(String),
+    /// `/…/` where a regular expression can stand, `\/` unescaped.
+    Regex(String),
+    /// A comparison: `=`, `!=`, `<>` (as `!=`), `=~`, `!~`, `<`, `<=`, `>`, `>=`.
+    Operator(&'static str),
     /// Any other single character.
     Symbol(char),
     /// A quoted string or identifier that does not end, or a bad escape in one.
@@ -33,7 +37,11 @@ impl Token {
     /// The token as an error message shows it.
     pub(super) fn shown(&self) -> String {
         match &self.kind {
+            // Keywords are shown as InfluxDB shows them.
+            Kind::Word(text) if is_keyword(text) => text.to_ascii_uppercase(),
             Kind::Word(text) | Kind::Quoted(text) | Kind::Text(text) | Kind::Number(text) => text.clone(),
+            Kind::Regex(text) => text.clone(),
+            Kind::Operator(operator) => (*operator).to_owned(),
             Kind::Symbol(symbol) => symbol.to_string(),
             Kind::Broken(what) => (*what).to_owned(),
             Kind::End => "EOF".to_owned(),
@@ -46,19 +54,124 @@ impl Token {
     }
 }
 
+/// Words that name nothing unless they are quoted, in order.
+const KEYWORDS: [&str; 80] = [
+    "ALL",
+    "ALTER",
+    "ANALYZE",
+    "AND",
+    "ANY",
+    "AS",
+    "ASC",
+    "BEGIN",
+    "BY",
+    "CARDINALITY",
+    "CONTINUOUS",
+    "CREATE",
+    "DATABASE",
+    "DATABASES",
+    "DEFAULT",
+    "DELETE",
+    "DESC",
+    "DESTINATIONS",
+    "DIAGNOSTICS",
+    "DISTINCT",
+    "DROP",
+    "DURATION",
+    "END",
+    "EVERY",
+    "EXACT",
+    "EXPLAIN",
+    "FALSE",
+    "FIELD",
+    "FOR",
+    "FROM",
+    "GRANT",
+    "GRANTS",
+    "GROUP",
+    "GROUPS",
+    "IN",
+    "INF",
+    "INSERT",
+    "INTO",
+    "KEY",
+    "KEYS",
+    "KILL",
+    "LIMIT",
+    "MEASUREMENT",
+    "MEASUREMENTS",
+    "NAME",
+    "OFFSET",
+    "ON",
+    "OR",
+    "ORDER",
+    "PASSWORD",
+    "POLICIES",
+    "POLICY",
+    "PRIVILEGES",
+    "QUERIES",
+    "QUERY",
+    "READ",
+    "REPLICATION",
+    "RESAMPLE",
+    "RETENTION",
+    "REVOKE",
+    "SELECT",
+    "SERIES",
+    "SET",
+    "SHARD",
+    "SHARDS",
+    "SHOW",
+    "SLIMIT",
+    "SOFFSET",
+    "STATS",
+    "SUBSCRIPTION",
+    "SUBSCRIPTIONS",
+    "TAG",
+    "TO",
+    "TRUE",
+    "USER",
+    "USERS",
+    "VALUES",
+    "WHERE",
+    "WITH",
+    "WRITE",
+];
+
+/// Whether a bare word is a keyword, in any case.
+pub(super) fn is_keyword(word: &str) -> bool {
+    let upper = word.to_ascii_uppercase();
+    KEYWORDS.binary_search(&upper.as_str()).is_ok()
+}
+
 /// Cuts `text` into tokens; comments (`-- …`, `/* … */`) and blanks are left out. The last token is [`Kind::End`].
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut scanner = Scanner { rest: text.chars().peekable(), line: 1, character: 1 };
-    let mut tokens = Vec::new();
+    let mut tokens: Vec<Token> = Vec::new();
     loop {
-        scanner.skip_blanks_and_comments();
-        let (line, character) = (scanner.line, scanner.character);
-        let kind = scanner.token();
+        let blanks = scanner.skip_blanks_and_comments();
+        let (line, mut character) = (scanner.line, scanner.character);
+        let before = tokens.last().map(|token| &token.kind);
+        let kind = scanner.token(before.is_some_and(takes_regex));
         let end = kind == Kind::End;
+        // InfluxDB's scanner has met the end once already when it ended a word or blanks.
+        if end && (blanks || matches!(before, Some(Kind::Word(_)))) {
+            character += 1;
+        }
         tokens.push(Token { kind, line, character });
         if end {
             return tokens;
         }
+    }
+}
+
+/// Whether a `/` after such a token begins a regular expression.
+fn takes_regex(before: &Kind) -> bool {
+    match before {
+        Kind::Word(word) => word.eq_ignore_ascii_case("FROM"),
+        Kind::Operator(operator) => matches!(*operator, "=~" | "!~"),
+        Kind::Symbol(symbol) => *symbol == ',',
+        _ => false,
     }
 }
 
@@ -84,11 +197,16 @@ impl Scanner<'_> {
         self.rest.clone().nth(1)
     }
 
-    fn skip_blanks_and_comments(&mut self) {
+    /// Whether there were blanks at the end of what was skipped.
+    fn skip_blanks_and_comments(&mut self) -> bool {
+        let mut blanks = false;
         while let Some(&c) = self.rest.peek() {
             if c.is_whitespace() {
+                blanks = true;
                 self.next();
-            } else if c == '-' && self.second() == Some('-') {
+                continue;
+            }
+            if c == '-' && self.second() == Some('-') {
                 while self.rest.peek().is_some_and(|c| *c != '\n') {
                     self.next();
                 }
@@ -103,21 +221,61 @@ impl Scanner<'_> {
                     before = c;
                 }
             } else {
-                return;
+                break;
             }
+            blanks = false;
         }
+        blanks
     }
 
-    fn token(&mut self) -> Kind {
+    fn token(&mut self, takes_regex: bool) -> Kind {
         let Some(&first) = self.rest.peek() else { return Kind::End };
         match first {
             '"' => self.quoted('"').map_or_else(Kind::Broken, Kind::Quoted),
             '\'' => self.quoted('\'').map_or_else(Kind::Broken, Kind::Text),
+            '/' if takes_regex => self.regex().map_or_else(Kind::Broken, Kind::Regex),
+            '=' | '!' | '<' | '>' => self.operator(first),
             c if c.is_ascii_digit() => Kind::Number(self.run(|c| c.is_alphanumeric() || c == '.')),
             c if c.is_alphabetic() || c == '_' => Kind::Word(self.run(|c| c.is_alphanumeric() || c == '_')),
             _ => {
                 self.next();
                 Kind::Symbol(first)
+            }
+        }
+    }
+
+    /// A comparison; `!` alone is a symbol.
+    fn operator(&mut self, first: char) -> Kind {
+        self.next();
+        let (kind, taken) = match (first, self.rest.peek()) {
+            ('=', Some('~')) => (Kind::Operator("=~"), true),
+            ('=', _) => (Kind::Operator("="), false),
+            ('!', Some('=')) | ('<', Some('>')) => (Kind::Operator("!="), true),
+            ('!', Some('~')) => (Kind::Operator("!~"), true),
+            ('<', Some('=')) => (Kind::Operator("<="), true),
+            ('<', _) => (Kind::Operator("<"), false),
+            ('>', Some('=')) => (Kind::Operator(">="), true),
+            ('>', _) => (Kind::Operator(">"), false),
+            (other, _) => (Kind::Symbol(other), false),
+        };
+        if taken {
+            self.next();
+        }
+        kind
+    }
+
+    fn regex(&mut self) -> Result<String, &'static str> {
+        self.next();
+        let mut text = String::new();
+        loop {
+            match self.next() {
+                None | Some('\n') => return Err("bad regex"),
+                Some('/') => return Ok(text),
+                Some('\\') if self.rest.peek() == Some(&'/') => {
+                    self.next();
+                    text.push('/');
+                }
+                Some(c) => text.push(c),
             }
         }
     }

@@ -48,12 +48,7 @@ fn catalog() -> Catalog {
         partition_length: 1 << 40,
         next_column: 7,
     });
-    let database = Database {
-        name: "public".into(),
-        options: DatabaseOptions::default(),
-        retention_policies: vec!["autogen".into()],
-        tables: BTreeMap::from([(table.name.clone(), table)]),
-    };
+    let database = Database::new("public", &DatabaseOptions::default(), [table]);
     let databases = BTreeMap::from([(database.name.clone(), Arc::new(database))]);
     Catalog { version: 1, databases, next_table: 2 }
 }

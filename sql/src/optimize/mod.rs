@@ -13,6 +13,7 @@ mod prune_columns;
 mod push_filters;
 mod tag_filter;
 mod time_range;
+pub(crate) mod time_set;
 
 use crate::expr::Expr;
 use crate::plan::Plan;

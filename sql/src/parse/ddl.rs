@@ -70,7 +70,7 @@ impl Reader<'_> {
         Ok(Parsed::CreateDatabase { name, if_not_exists, options })
     }
 
-    fn database_option(&mut self, name: &str, options: &mut DatabaseOptions) -> Result<(), SqlError> {
+    pub(super) fn database_option(&mut self, name: &str, options: &mut DatabaseOptions) -> Result<(), SqlError> {
         match name {
             "TTL" => options.ttl_ns = parse_duration(&self.text_value()?).map_err(SqlError::parser)?,
             "VNODE_DURATION" => {
@@ -155,7 +155,7 @@ impl Reader<'_> {
         Ok(Parsed::CreateTable { name, if_not_exists, columns, tags })
     }
 
-    fn column_definition(&mut self) -> Result<ColumnDefinition, SqlError> {
+    pub(super) fn column_definition(&mut self) -> Result<ColumnDefinition, SqlError> {
         let name = self.identifier()?;
         let kind = self.column_type()?;
         let codec = if self.word("CODEC") {

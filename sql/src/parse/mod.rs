@@ -4,7 +4,9 @@
 //! Guarantees: one statement or none; nothing that recurses over the tree later can overflow the stack, because the
 //! depth of the tree is bounded from its tokens before it is built ([`depth`]).
 
+mod alter;
 mod ddl;
+mod delete;
 mod depth;
 mod dialect;
 
@@ -15,6 +17,7 @@ use sqlparser::tokenizer::{Token, Tokenizer};
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions};
 
 use crate::error::{Position, SqlError};
+use crate::statement::DatabaseChange;
 pub(crate) use dialect::CnosDialect;
 
 /// Nested expressions and subqueries that sqlparser may descend into; each level costs it several stack frames.
@@ -30,11 +33,21 @@ pub(crate) enum Parsed {
     DropDatabase { name: Ident, if_exists: bool },
     CreateTable { name: ObjectName, if_not_exists: bool, columns: Vec<ColumnDefinition>, tags: Vec<Ident> },
     DropTable { name: ObjectName, if_exists: bool },
+    AlterDatabase { name: Ident, change: DatabaseChange },
+    AlterTable { name: ObjectName, alteration: TableAlteration },
+    Delete { table: ObjectName, alias: Option<Ident>, predicate: Option<Box<ast::Expr>> },
     DescribeTable(ObjectName),
     DescribeDatabase(Ident),
     ShowDatabases,
     ShowTables { database: Option<Ident> },
     Insert { table: ObjectName, columns: Vec<Ident>, source: Box<ast::Query> },
+}
+
+/// What ALTER TABLE does.
+#[derive(Debug)]
+pub(crate) enum TableAlteration {
+    Add(ColumnDefinition),
+    Drop(Ident),
 }
 
 /// A column of CREATE TABLE.
@@ -193,6 +206,8 @@ impl Reader<'_> {
             "DESCRIBE" | "DESC" => self.describe(),
             "SHOW" => self.show(),
             "INSERT" => self.insert(),
+            "DELETE" => self.delete(),
+            "ALTER" => self.alter(),
             "EXPLAIN" => {
                 self.parser.next_token();
                 let analyze = self.word("ANALYZE");
@@ -203,8 +218,8 @@ impl Reader<'_> {
                 Ok(Parsed::Explain { query: self.query()?, analyze, verbose })
             }
             // The reference's own statements, which sqlparser would misread.
-            "ALTER" | "CHECKSUM" | "COMPACT" | "COPY" | "DELETE" | "GRANT" | "KILL" | "MOVE" | "RECOVER"
-            | "REPLICA" | "REVOKE" | "UPDATE" => Err(SqlError::not_implemented(first)),
+            "CHECKSUM" | "COMPACT" | "COPY" | "GRANT" | "KILL" | "MOVE" | "RECOVER" | "REPLICA" | "REVOKE"
+            | "UPDATE" => Err(SqlError::not_implemented(first)),
             _ => self.foreign(),
         }
     }

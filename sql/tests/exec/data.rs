@@ -184,12 +184,8 @@ pub(crate) fn catalog() -> Catalog {
         })
     };
     let database = |name: &str, precision, tables: Vec<Arc<TableSchema>>| {
-        Arc::new(Database {
-            name: name.into(),
-            options: DatabaseOptions { precision, ..DatabaseOptions::default() },
-            retention_policies: vec!["autogen".into()],
-            tables: tables.into_iter().map(|table| (Arc::clone(&table.name), table)).collect(),
-        })
+        let options = DatabaseOptions { precision, ..DatabaseOptions::default() };
+        Arc::new(Database::new(name, &options, tables))
     };
     let nanos = vec![table(TableId(1), "m", Unit::Nanosecond), table(NONE, "none", Unit::Nanosecond)];
     let public = database("public", Unit::Nanosecond, nanos);

@@ -1,4 +1,4 @@
-//! A catalog with a table of every column type, the devops table, and a database in milliseconds.
+//! A catalog with a table of every column type, the devops table, a database in milliseconds, and one with a TTL.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,13 +24,8 @@ fn table(id: u32, name: &str, unit: TimeUnit, columns: &[(&str, ColumnKind)]) ->
     })
 }
 
-fn database(name: &str, options: DatabaseOptions, tables: Vec<Arc<TableSchema>>) -> Arc<Database> {
-    Arc::new(Database {
-        name: name.into(),
-        options,
-        retention_policies: vec!["autogen".into()],
-        tables: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
-    })
+fn database(name: &str, options: &DatabaseOptions, tables: Vec<Arc<TableSchema>>) -> Arc<Database> {
+    Arc::new(Database::new(name, options, tables))
 }
 
 /// The catalog of all tests.
@@ -57,13 +52,15 @@ pub(crate) fn catalog() -> Catalog {
     let ms = TimeUnit::Millisecond;
     let public = database(
         "public",
-        DatabaseOptions::default(),
+        &DatabaseOptions::default(),
         vec![table(1, "m", ns, &all_types), table(2, "cpu", ns, &cpu), table(3, "Foo", ns, &upper)],
     );
-    let millis = DatabaseOptions { precision: ms, ttl_ns: Some(864_000_000_000_000), ..DatabaseOptions::default() };
-    let slow = database("slow", millis, vec![table(4, "p", ms, &[("k", Tag), ("v", Field(FieldType::Int))])]);
-    let databases: BTreeMap<_, _> = [public, slow].into_iter().map(|d| (d.name.clone(), d)).collect();
-    Catalog { version: 1, databases, next_table: 5 }
+    let millis = DatabaseOptions { precision: ms, ..DatabaseOptions::default() };
+    let kept = DatabaseOptions { ttl_ns: Some(864_000_000_000_000), ..millis.clone() };
+    let slow = database("slow", &millis, vec![table(4, "p", ms, &[("k", Tag), ("v", Field(FieldType::Int))])]);
+    let kept = database("kept", &kept, vec![table(5, "p", ms, &[("k", Tag), ("v", Field(FieldType::Int))])]);
+    let databases: BTreeMap<_, _> = [public, slow, kept].into_iter().map(|d| (d.name.clone(), d)).collect();
+    Catalog { version: 1, databases, next_table: 6 }
 }
 
 /// A session in `public` at 2022-11-03T06:20:11.

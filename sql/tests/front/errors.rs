@@ -144,7 +144,63 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("begin", "010005", "This feature is not implemented: START TRANSACTION"),
     ("set a = 1", "010005", "This feature is not implemented: SET a = 1"),
     ("truncate table m", "010005", "This feature is not implemented: TRUNCATE TABLE m"),
-    ("delete from m", "010005", "This feature is not implemented: DELETE"),
+    // DELETE.
+    (
+        "delete from m where i = 1",
+        "010005",
+        "This feature is not implemented: Filtering on the field column on the tskv table in delete statement",
+    ),
+    (
+        "delete from m where t = 'a' and i = 1",
+        "010005",
+        "This feature is not implemented: Filtering on the field column on the tskv table in delete statement",
+    ),
+    (
+        "delete from m where t = 'zz' or time > 9000000000000000000",
+        "010001",
+        "Datafusion: This feature is not implemented: operator OR in delete statement",
+    ),
+    (
+        "delete from m where t = t || 'xx'",
+        "010001",
+        "Datafusion: This feature is not implemented: operator || in delete statement",
+    ),
+    (
+        "delete from m where date_bin(interval '1 day', time) = '2022-11-03'",
+        "010001",
+        "Datafusion: This feature is not implemented: operator = in delete statement",
+    ),
+    (
+        "delete from slow.p where times = '1999-12-31T00:00:00.111'",
+        "010001",
+        "Datafusion: Schema error: No field named times. Valid fields are slow.p.time, slow.p.k, slow.p.v.",
+    ),
+    ("delete from nosuch", "030019", "Table not found: \"cnosdb.public.nosuch\""),
+    ("delete m", "010009", "sql parser error: Expected FROM, found: m at Line: 1, Column: 8"),
+    (
+        "delete from m limit 1",
+        "010009",
+        "sql parser error: Expected end of statement, found: limit at Line: 1, Column: 15",
+    ),
+    // ALTER.
+    (
+        "alter database slow set precision 'ms'",
+        "010009",
+        "sql parser error: database config is unmodifiable, only can modify database option: TTL, SHARD, \
+         VNODE_DURATION, REPLICA",
+    ),
+    (
+        "alter table m add field w string codec(delta)",
+        "010042",
+        "Semantic error: Unsupported encoding type Delta for STRING",
+    ),
+    ("alter table m add field w timestamp", "010028", "Semantic error:  column time already exists in table m"),
+    ("alter user u set a = 1", "010005", "This feature is not implemented: ALTER USER"),
+    (
+        "alter table m frobnicate",
+        "010009",
+        "sql parser error: Expected ADD or ALTER or DROP or RENAME, found: frobnicate at Line: 1, Column: 15",
+    ),
     ("create user u", "010005", "This feature is not implemented: CREATE USER"),
     ("show series from m", "010005", "This feature is not implemented: SHOW SERIES"),
     (
@@ -193,6 +249,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ),
     ("insert slow.p(time, k) values (1, 'a')", "050034", "Fields can't be empty"),
     ("insert slow.p values (1, 'a', null)", "050034", "Fields can't be empty"),
+    ("insert kept.p(time, v) values (1, 1)", "030034", "Operation not support: create expired bucket"),
     ("insert nosuch(v) values (1)", "030019", "Table not found: \"cnosdb.public.nosuch\""),
     ("insert slow.p select * from slow.p", "010005", "This feature is not implemented: INSERT of a query"),
 ];

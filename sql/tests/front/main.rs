@@ -1,6 +1,7 @@
 //! The front end from text to optimized plan, over one small catalog.
 
 mod catalog;
+mod changes;
 mod coercions;
 mod errors;
 mod headings;

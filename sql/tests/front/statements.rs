@@ -92,7 +92,7 @@ fn drops_name_their_target() {
 
 #[test]
 fn show_and_describe_are_answered_from_the_catalog() {
-    assert_eq!(rows("show databases"), ["public", "slow"]);
+    assert_eq!(rows("show databases"), ["kept", "public", "slow"]);
     assert_eq!(rows("SHOW TABLES;"), ["Foo", "cpu", "m"]);
     assert_eq!(rows("show tables on slow"), ["p"]);
     assert_eq!(
@@ -110,7 +110,8 @@ fn show_and_describe_are_answered_from_the_catalog() {
     );
     assert_eq!(rows("desc table slow.p")[0], "time,TIMESTAMP(MILLISECOND),TIME,DEFAULT");
     assert_eq!(rows("describe database public"), ["INF,1,1day,1,NS,128 MiB,16,128 MiB,false,false,32"]);
-    assert_eq!(rows("describe database slow"), ["10days,1,1day,1,MS,128 MiB,16,128 MiB,false,false,32"]);
+    assert_eq!(rows("describe database slow"), ["INF,1,1day,1,MS,128 MiB,16,128 MiB,false,false,32"]);
+    assert_eq!(rows("describe database kept"), ["10days,1,1day,1,MS,128 MiB,16,128 MiB,false,false,32"]);
 }
 
 #[test]

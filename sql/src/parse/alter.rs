@@ -1,0 +1,75 @@
+//! ALTER of databases and tables.
+
+use tidewire_storage::schema::{ColumnKind, DatabaseOptions};
+
+use super::{ColumnDefinition, ColumnType, Parsed, Reader, TableAlteration};
+use crate::error::SqlError;
+use crate::statement::DatabaseChange;
+
+/// Objects of the reference that are altered there and not here.
+const OBJECTS_LATER: [&str; 2] = ["TENANT", "USER"];
+
+impl Reader<'_> {
+    pub(super) fn alter(&mut self) -> Result<Parsed, SqlError> {
+        self.parser.next_token();
+        if self.word("DATABASE") {
+            self.alter_database()
+        } else if self.word("TABLE") {
+            self.alter_table()
+        } else {
+            let found = self.parser.peek_token_ref().token.to_string().to_ascii_uppercase();
+            Err(if OBJECTS_LATER.contains(&found.as_str()) {
+                SqlError::not_implemented(format!("ALTER {found}"))
+            } else {
+                self.expected("an object type after ALTER")
+            })
+        }
+    }
+
+    fn alter_database(&mut self) -> Result<Parsed, SqlError> {
+        let name = self.identifier()?;
+        if !self.word("SET") {
+            return Err(self.expected("SET"));
+        }
+        let option = self.parser.peek_token_ref().token.to_string().to_ascii_uppercase();
+        if !matches!(option.as_str(), "TTL" | "SHARD" | "VNODE_DURATION" | "REPLICA") {
+            return Err(SqlError::parser(
+                "database config is unmodifiable, only can modify database option: TTL, SHARD, VNODE_DURATION, REPLICA",
+            ));
+        }
+        self.parser.next_token();
+        let _ = self.parser.consume_token(&sqlparser::tokenizer::Token::Eq);
+        let mut options = DatabaseOptions::default();
+        self.database_option(&option, &mut options)?;
+        let change = match option.as_str() {
+            "TTL" => DatabaseChange::Ttl(options.ttl_ns),
+            "VNODE_DURATION" => DatabaseChange::PartitionLength(options.partition_ns),
+            // One node keeps one copy, and its shards are its cores: checked, and of no effect.
+            _ => DatabaseChange::Nothing,
+        };
+        Ok(Parsed::AlterDatabase { name, change })
+    }
+
+    fn alter_table(&mut self) -> Result<Parsed, SqlError> {
+        let name = self.object_name()?;
+        let alteration = if self.word("ADD") {
+            if self.word("TAG") {
+                let kind = ColumnType::Stored(ColumnKind::Tag);
+                TableAlteration::Add(ColumnDefinition { name: self.identifier()?, kind, codec: None })
+            } else if self.word("FIELD") {
+                TableAlteration::Add(self.column_definition()?)
+            } else {
+                return Err(self.expected("FIELD or TAG"));
+            }
+        } else if self.word("DROP") {
+            TableAlteration::Drop(self.identifier()?)
+        } else if self.word("ALTER") {
+            return Err(SqlError::not_implemented("ALTER TABLE … ALTER … SET CODEC"));
+        } else if self.word("RENAME") {
+            return Err(SqlError::not_implemented("ALTER TABLE … RENAME COLUMN"));
+        } else {
+            return Err(self.expected("ADD or ALTER or DROP or RENAME"));
+        };
+        Ok(Parsed::AlterTable { name, alteration })
+    }
+}
