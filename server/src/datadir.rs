@@ -65,6 +65,11 @@ fn failed<'p>(operation: &'static str, path: &'p Path) -> impl FnOnce(io::Error)
     move |source| DataDirError::Io { operation, path: path.to_owned(), source }
 }
 
+/// The folder of one shard in the data folder `root`.
+pub fn shard_folder(root: &Path, shard: usize) -> PathBuf {
+    root.join(format!("shard-{shard:03}"))
+}
+
 impl DataDir {
     /// Opens the folder, making it if it is missing. `shards` is the number asked for: a new folder gets
     /// `shards_default` if that is 0, an old one must have been made for that number unless it is 0.
@@ -86,6 +91,13 @@ impl DataDir {
         Ok(Self { root, shards, was_made, _lock: lock })
     }
 
+    /// For how many shards the folder `root` was made, for tools that only read: nothing is made, nothing is locked.
+    pub fn shards_of(root: &Path) -> Result<usize, DataDirError> {
+        let path = root.join("FORMAT");
+        let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
+        Self::check(root, &text, 0)
+    }
+
     /// The folder, absolute.
     pub fn root(&self) -> &Path {
         &self.root
@@ -103,7 +115,7 @@ impl DataDir {
 
     /// The folder of one shard.
     pub fn shard_folder(&self, shard: usize) -> PathBuf {
-        self.root.join(format!("shard-{shard:03}"))
+        shard_folder(&self.root, shard)
     }
 
     fn lock(root: &Path) -> Result<File, DataDirError> {

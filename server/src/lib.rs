@@ -6,7 +6,8 @@
 //!
 //! What makes it Tidewire: [`tidewire`] builds each core's [`hub`] (its shards, its catalog, its part of all requests)
 //! and its [`route`]s; [`ingest`] turns lines into rows, [`query`] and [`reply`] plans into replies; [`meta`] owns the
-//! catalog, [`admission`] says 429, [`message`] is all that crosses cores.
+//! catalog, [`admission`] says 429, [`message`] is all that crosses cores. Beside the server stand the operator's
+//! [`tool`]s, which work on files alone.
 
 pub mod admission;
 pub mod clock;
@@ -32,4 +33,5 @@ pub mod route;
 pub mod shard;
 mod shard_metrics;
 pub mod tidewire;
+pub mod tool;
 mod wait;

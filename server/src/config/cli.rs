@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// A time-series database: line protocol over HTTP in, SQL out, one shard per core.
 #[derive(Debug, Parser)]
@@ -38,6 +38,17 @@ pub enum Command {
     },
     /// Print a config file with every key and its default
     ExampleConfig,
+}
+
+/// The data folder that a tool works on, found as the server finds it.
+#[derive(Debug, Clone, Default, Args, PartialEq, Eq)]
+pub struct DataFolder {
+    /// Config file in TOML; also TIDEWIRE_CONFIG
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Folder that holds all data; the configured one if left out
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
 }
 
 impl Arguments {
