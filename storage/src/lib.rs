@@ -8,8 +8,8 @@
 //! `tests/golden` keeps files of each, and a test that reads them.
 //!
 //! How: `batch` → `wal` → `memtable` → `segment` (codecs per block) → `scan`; `manifest` names what is live,
-//! `series` maps tags to dense ids, `disk` is the seam below which files live. No sockets, no SQL, no threads: the
-//! caller drives the futures on whatever executor it has.
+//! `series` maps tags to dense ids, `disk` is the seam below which files live; `inspect` is the door for tools that only
+//! look. No sockets, no SQL, no threads: the caller drives the futures on whatever executor it has.
 
 pub mod batch;
 pub mod cache;
@@ -18,6 +18,7 @@ pub mod compaction;
 pub mod disk;
 pub mod engine;
 pub mod error;
+pub mod inspect;
 mod manifest;
 pub mod memtable;
 pub mod recovery;

@@ -208,7 +208,7 @@ fn encode(archive: &[u8], shard: u32) -> Vec<u8> {
 }
 
 /// `bytes` must lie at a multiple of 16.
-fn decode(path: &Path, bytes: &[u8], shard: u32) -> Result<Manifest> {
+pub(crate) fn decode(path: &Path, bytes: &[u8], shard: u32) -> Result<Manifest> {
     let damaged = |offset: usize, reason: &str| Error::corrupt(path, offset as u64, reason);
     let field = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     let (Some(version), Some(of_shard), Some(length), Some(archive_crc), Some(crc)) =

@@ -12,9 +12,9 @@ use std::ops::Range;
 
 use super::{Cursor, Damaged, Decoded};
 
-const NONE: u8 = 0;
-const ALL: u8 = 1;
-const TOGGLES: u8 = 2;
+pub(super) const NONE: u8 = 0;
+pub(super) const ALL: u8 = 1;
+pub(super) const TOGGLES: u8 = 2;
 const WORDS: u8 = 3;
 
 /// Words that `rows` bits take.

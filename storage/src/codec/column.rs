@@ -17,11 +17,11 @@ use super::{Cursor, Damaged, Decoded, Effort, bitmap, float};
 use crate::batch::{Strings, Values};
 use crate::schema::FieldType;
 
-const WORDS: u8 = 0;
-const FLOATS: u8 = 1;
-const BITS: u8 = 2;
-const TEXT: u8 = 3;
-const NOTHING: u8 = 4;
+pub(super) const WORDS: u8 = 0;
+pub(super) const FLOATS: u8 = 1;
+pub(super) const BITS: u8 = 2;
+pub(super) const TEXT: u8 = 3;
+pub(super) const NOTHING: u8 = 4;
 
 /// Memory and hints that encoders keep from block to block of one column.
 #[derive(Debug, Default)]

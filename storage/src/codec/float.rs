@@ -32,7 +32,7 @@ use super::{Cursor, Damaged, Decoded, Effort, VECTOR, integer};
 const EXPONENT_MAX: usize = 18;
 
 /// In place of `e`: the integers are the bits of the values.
-const BITS: u8 = 255;
+pub(super) const BITS: u8 = 255;
 
 const POWERS: [f64; EXPONENT_MAX + 1] =
     [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];

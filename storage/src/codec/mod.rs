@@ -7,7 +7,7 @@
 //! * [`integer`]: frame of reference, delta or delta of delta with patched exceptions, over wrapping 64-bit words;
 //! * [`float`]: decimals as scaled integers (ALP), anything else as the integer of its bits;
 //! * [`bitmap`]: booleans and validity; [`text`]: strings, by dictionary or plain, zstd where it pays;
-//! * [`column`]: one field's block: validity, then values.
+//! * [`column`]: one field's block: validity, then values; [`describe`] tells how one is coded.
 //!
 //! Deciding is apart from doing: `fit` and `choose` functions return a choice that encoders carry out. A decoder
 //! believes nothing: every length is checked against the bytes at hand before anything of that length is made, and
@@ -15,6 +15,7 @@
 
 pub mod bitmap;
 pub mod column;
+pub mod describe;
 pub mod float;
 pub mod integer;
 pub mod pack;

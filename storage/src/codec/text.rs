@@ -19,8 +19,8 @@ use super::integer::{self, Scratch};
 use super::{Cursor, Damaged, Decoded, Effort};
 use crate::batch::Strings;
 
-const PLAIN: u8 = 0;
-const DICTIONARY: u8 = 1;
+pub(super) const PLAIN: u8 = 0;
+pub(super) const DICTIONARY: u8 = 1;
 
 /// Most bytes of one block, so that offsets fit i32 with room to spare; the writer ends a block before.
 pub const BYTES_MAX: usize = 1 << 30;

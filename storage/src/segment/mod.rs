@@ -19,13 +19,14 @@
 //! 4. The footer ([`format`]) names every block with checksum, nulls, and for numbers count, min, max, sum, first and
 //!    last, so that pruning and many aggregates read no block at all.
 //! 5. The [`writer`] goes band by band, column by column, and holds one group of one column; the [`reader`] loads
-//!    stretches of one column through the shard's [`Cache`](crate::cache::Cache).
+//!    stretches of one column through the shard's [`Cache`](crate::cache::Cache); [`verify`] all of it, for tools.
 
 pub mod format;
 pub mod index;
 pub mod layout;
 mod reader;
 mod statistics;
+mod verify;
 mod writer;
 
 use std::ops::Range;
@@ -37,6 +38,7 @@ use crate::schema::{ColumnId, FieldType};
 pub use layout::GROUP_ROWS_MAX;
 pub use reader::Segment;
 pub use statistics::{Statistics, Summary};
+pub use verify::{BlockFacts, BlockPlace, ColumnFacts, Expected, GroupFacts, SegmentDescription, segment_checksum};
 pub use writer::write_segment;
 pub(crate) use writer::{Band, BandGroup, SegmentWriter, Target};
 

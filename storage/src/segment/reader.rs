@@ -134,6 +134,15 @@ impl<D: Disk> Segment<D> {
         self.footer.columns.iter().filter_map(|column| Some((ColumnId(column.id), column.field_type()?)))
     }
 
+    pub(super) fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
+    /// The first `length` bytes of the file.
+    pub(super) async fn front(&self, length: u64) -> Result<Vec<u8>> {
+        read_range::<D>(&self.file, &self.path, 0, length).await
+    }
+
     pub(crate) fn groups(&self) -> usize {
         self.footer.groups.len()
     }
@@ -300,7 +309,7 @@ pub(crate) struct GroupInfo {
     pub(crate) time_max: i64,
 }
 
-fn incompatible(path: &Path, version: u32) -> Error {
+pub(super) fn incompatible(path: &Path, version: u32) -> Error {
     let reason = format!("segment of format version {version}; this build reads version {VERSION}");
     Error::Incompatible { path: path.to_owned(), reason }
 }
@@ -323,7 +332,7 @@ fn extents(places: impl Iterator<Item = Place>) -> Vec<u32> {
 }
 
 /// Bytes `from..to` of the file, all of which must be there.
-async fn read_range<D: Disk>(file: &D::File, path: &Path, from: u64, to: u64) -> Result<Vec<u8>> {
+pub(super) async fn read_range<D: Disk>(file: &D::File, path: &Path, from: u64, to: u64) -> Result<Vec<u8>> {
     const ALIGN: u64 = DISK_ALIGN as u64;
     debug_assert!(HEADER_BYTES as u64 <= ALIGN, "nothing is read before the first block");
     let mut bytes = Vec::with_capacity(to.saturating_sub(from) as usize);

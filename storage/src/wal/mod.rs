@@ -13,12 +13,13 @@
 //! 4. Without space for a new file the log refuses records, keeps those that it has, and goes on when there is space.
 //!
 //! How: [`record`] archives a batch's rows with narrowed columns ([`pack`]), [`delete`] a delete; [`writer`] joins records to a frame per
-//! commit and writes it into the active of a few preallocated files; [`reader`] replays them; [`frame`] describes the
-//! bytes. Files are filled with zeros once and then recycled, so that on the hot path no write changes the size or the
+//! commit and writes it into the active of a few preallocated files; [`reader`] replays them, [`observe`] only looks at
+//! them; [`frame`] describes the bytes. Files are filled with zeros once and then recycled, so that on the hot path no write changes the size or the
 //! extents of a file and a sync has no journal to wait for.
 
 mod delete;
 mod frame;
+mod observe;
 mod pack;
 mod reader;
 mod record;
@@ -26,6 +27,7 @@ mod writer;
 
 pub use delete::Delete;
 pub(crate) use delete::{bitmap_bytes, bitmap_of};
+pub use observe::{CopiedLog, LogFile, LogFrame, LogSummary, copy_log, read_log};
 pub use pack::RECORD_ROWS_MAX;
 pub use reader::{Record, Recovered, recover};
 pub use record::{Rows, RowsRef};

@@ -65,10 +65,10 @@ pub struct Recovered<D: Disk> {
 }
 
 /// A log file with a good header.
-struct Found<D: Disk> {
-    named: Named<D>,
-    length: u64,
-    header: FileHeader,
+pub(super) struct Found<D: Disk> {
+    pub(super) named: Named<D>,
+    pub(super) length: u64,
+    pub(super) header: FileHeader,
 }
 
 /// Reads the log of `shard` in `folder`, which must exist, and hands every record after `flushed` to `take`, in order.
@@ -79,7 +79,7 @@ pub async fn recover<D: Disk>(
     flushed: Lsn,
     mut take: impl FnMut(Lsn, Record) -> Result<(), String>,
 ) -> Result<Recovered<D>> {
-    let (mut files, free, slot_max) = list(disk, folder, shard).await?;
+    let (mut files, free, slot_max) = list(disk, folder, shard, OpenMode::ReadWrite).await?;
     files.sort_by_key(|file| file.header.generation);
     let generation_max = files.last().map_or(0, |file| file.header.generation);
     check_headerless(&free, generation_max).await?;
@@ -141,8 +141,14 @@ async fn rewrite<D: Disk>(disk: &D, file: &Found<D>, offsets: &[u64]) -> Result<
     file.named.file.sync().await
 }
 
-/// Files with a header, files without, and the greatest slot in use.
-async fn list<D: Disk>(disk: &D, folder: &Path, shard: u32) -> Result<(Vec<Found<D>>, Vec<Named<D>>, u64)> {
+/// Files with a header, files without, and the greatest slot in use. Where they are only read, one that has gone since
+/// the folder was listed is passed over: somebody else works on them.
+pub(super) async fn list<D: Disk>(
+    disk: &D,
+    folder: &Path,
+    shard: u32,
+    mode: OpenMode,
+) -> Result<(Vec<Found<D>>, Vec<Named<D>>, u64)> {
     let (mut files, mut free, mut slot_max) = (Vec::new(), Vec::new(), 0);
     for name in disk.list(folder).await? {
         let Some(slot) = file_slot(&name) else {
@@ -151,7 +157,10 @@ async fn list<D: Disk>(disk: &D, folder: &Path, shard: u32) -> Result<(Vec<Found
         };
         slot_max = slot_max.max(slot);
         let path = folder.join(&name);
-        let file = disk.open(&path, OpenMode::ReadWrite).await?;
+        let file = match disk.open(&path, mode).await {
+            Err(error) if mode == OpenMode::Read && error.is_not_found() => continue,
+            opened => opened?,
+        };
         let length = file.length().await?;
         let block = if length == 0 { None } else { Some(file.read(0, FILE_HEADER_BYTES).await?) };
         let header = block.and_then(|block| FileHeader::read(block.as_ref()));
@@ -174,7 +183,7 @@ async fn list<D: Disk>(disk: &D, folder: &Path, shard: u32) -> Result<(Vec<Found
 
 /// A header is synced before the first frame is written, so a file with a frame of the next generation has lost its
 /// header to damage.
-async fn check_headerless<D: Disk>(free: &[Named<D>], generation_max: u64) -> Result<()> {
+pub(super) async fn check_headerless<D: Disk>(free: &[Named<D>], generation_max: u64) -> Result<()> {
     for named in free {
         let block = if named.file.length().await? <= FILE_HEADER_BYTES as u64 {
             continue;
@@ -232,7 +241,7 @@ async fn read_file<D: Disk>(
 }
 
 /// Hands out the records of a payload that are wanted, and counts them.
-fn read_records(
+pub(super) fn read_records(
     mut payload: &[u8],
     first: Lsn,
     end: Lsn,
@@ -261,7 +270,7 @@ fn read_records(
 
 /// Looks behind the last good frame, which ends at `offset`: gives the place of a torn commit if it left a trace, and
 /// an error where something that had been durable cannot be read.
-async fn check_tail<F: DiskFile>(
+pub(super) async fn check_tail<F: DiskFile>(
     window: &mut Window<'_, F>,
     path: &Path,
     offset: u64,
@@ -290,7 +299,7 @@ async fn check_tail<F: DiskFile>(
 }
 
 /// As [`good_frame`]; what is no good frame is read again, since a bad transfer must not pass for the log's end.
-async fn sure_frame<F: DiskFile>(
+pub(super) async fn sure_frame<F: DiskFile>(
     window: &mut Window<'_, F>,
     offset: u64,
     generation: u64,
@@ -320,7 +329,7 @@ async fn good_frame<F: DiskFile>(
 }
 
 /// Bytes of a file, read ahead.
-struct Window<'a, F: DiskFile> {
+pub(super) struct Window<'a, F: DiskFile> {
     file: &'a F,
     /// Offset in the file of the bytes held.
     start: u64,
@@ -330,17 +339,17 @@ struct Window<'a, F: DiskFile> {
 }
 
 impl<'a, F: DiskFile> Window<'a, F> {
-    fn new(file: &'a F, length: u64) -> Self {
+    pub(super) fn new(file: &'a F, length: u64) -> Self {
         Self { file, start: 0, bytes: AlignedVec::new(), length }
     }
 
     /// The next bytes come from the file.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.bytes.clear();
     }
 
     /// `length` bytes at `offset`, both multiples of the block size; `None` past the end of the file.
-    async fn get(&mut self, offset: u64, length: u64) -> Result<Option<&[u8]>> {
+    pub(super) async fn get(&mut self, offset: u64, length: u64) -> Result<Option<&[u8]>> {
         if offset.checked_add(length).is_none_or(|end| end > self.length) {
             return Ok(None);
         }

@@ -9,4 +9,5 @@ mod compaction;
 mod deletes;
 mod failing;
 mod faults;
+mod inspect;
 mod model;
