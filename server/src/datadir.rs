@@ -83,7 +83,7 @@ impl DataDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Self::refuse_foreign(&root)?;
                 let shards = if shards == 0 { shards_default } else { shards }.clamp(1, SHARDS_MAX);
-                Self::write_format(&root, &path, shards)?;
+                Self::write_format(&root, shards)?;
                 (shards, true)
             }
             Err(error) => return Err(failed("read", &path)(error)),
@@ -146,16 +146,18 @@ impl DataDir {
         Ok(())
     }
 
-    fn write_format(root: &Path, path: &Path, shards: usize) -> Result<(), DataDirError> {
+    /// Writes `FORMAT`: from then on `root` is a data folder of so many shards.
+    pub fn write_format(root: &Path, shards: usize) -> Result<(), DataDirError> {
+        let path = root.join("FORMAT");
         let new = root.join("FORMAT.new");
         let written = (|| {
             let mut file = File::create(&new)?;
             write!(file, "tidewire data folder\nversion = {FORMAT_VERSION}\nshards = {shards}\n")?;
             file.sync_all()?;
-            fs::rename(&new, path)?;
+            fs::rename(&new, &path)?;
             File::open(root)?.sync_all()
         })();
-        written.map_err(failed("write", path))
+        written.map_err(failed("write", &path))
     }
 
     fn check(root: &Path, text: &str, wanted: usize) -> Result<usize, DataDirError> {

@@ -1,4 +1,4 @@
-//! The binary `tidewire`: reads the configuration, starts the server, ends it on a signal.
+//! The binary `tidewire`: reads the configuration, starts the server, ends it on a signal; or runs a tool.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use tidewire_server::config::cli::{Arguments, Command};
 use tidewire_server::config::{self, Config};
 use tidewire_server::launch::{first_steps, launch};
 use tidewire_server::tidewire::Tidewire;
+use tidewire_server::tool;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -21,6 +22,9 @@ fn main() -> ExitCode {
             say(&Config::example());
             Ok(())
         }
+        Some(Command::Inspect(arguments)) => tool::inspect::run(arguments, &mut std::io::stdout().lock()),
+        Some(Command::Backup(arguments)) => tool::backup::run(arguments, &mut std::io::stdout().lock()),
+        Some(Command::Restore(arguments)) => tool::restore::run(arguments, &mut std::io::stdout().lock()),
         None => serve(&arguments),
     };
     match done {

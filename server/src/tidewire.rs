@@ -17,7 +17,7 @@ use crate::config;
 use crate::hub::{CoreShard, Hub, HubParts};
 use crate::mesh::Inbox;
 use crate::message::Message;
-use crate::meta::store::CatalogStore;
+use crate::meta::store::{CatalogStore, META_FOLDER};
 use crate::metrics::Registry;
 use crate::net::{Reply, Request, Service};
 use crate::pace::{CoreDisk, paced};
@@ -64,7 +64,7 @@ impl App for Tidewire {
         shared: Arc<Shared>,
     ) -> Result<Rc<Self>, String> {
         let CoreContext { core, cores, shards, config, data_dir, disk, queues, mesh, registry, drain: _ } = context;
-        let store = CatalogStore::new(&data_dir.root().join("meta")).map_err(|e| e.to_string())?;
+        let store = CatalogStore::new(&data_dir.root().join(META_FOLDER)).map_err(|e| e.to_string())?;
         let catalog = Arc::new(store.load().map_err(|e| e.to_string())?);
         let shard_count = data_dir.shards();
         let admission = shared

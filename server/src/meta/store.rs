@@ -14,6 +14,12 @@ use tidewire_storage::schema::Catalog;
 use super::change;
 use super::format1::Catalog1;
 
+/// Name of the folder in the data folder.
+pub const META_FOLDER: &str = "meta";
+
+/// Name of the file in that folder.
+pub const CATALOG: &str = "catalog.json";
+
 /// Version of the file's layout. Format 1, which [`format1`](super::format1) reads, knew no retention policies.
 const FORMAT: u32 = 2;
 
@@ -62,20 +68,25 @@ impl CatalogStore {
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.join("catalog.json")
+        self.folder.join(CATALOG)
     }
 
     /// The saved catalog, or the one of a new data directory.
     pub fn load(&self) -> Result<Catalog, StoreError> {
         let path = self.path();
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         match File::open(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(change::initial()),
             Err(error) => return Err(io("open", &path, error)),
-            Ok(mut file) => file.read_to_string(&mut text).map_err(|source| io("read", &path, source))?,
+            Ok(mut file) => file.read_to_end(&mut bytes).map_err(|source| io("read", &path, source))?,
         };
-        let damaged = |reason: String| StoreError::Damaged { path: path.clone(), reason };
-        let document: Document = serde_json::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+        Self::decode(&path, &bytes)
+    }
+
+    /// The catalog of a file's bytes; `path` is for what is said of damage.
+    pub fn decode(path: &Path, bytes: &[u8]) -> Result<Catalog, StoreError> {
+        let damaged = |reason: String| StoreError::Damaged { path: path.to_owned(), reason };
+        let document: Document = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
         if !(1..=FORMAT).contains(&document.format) {
             return Err(damaged(format!(
                 "format {} is none of 1 to {FORMAT}, which this build reads",

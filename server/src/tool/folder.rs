@@ -1,9 +1,25 @@
-//! The data folder that a tool works on.
+//! What a tool works on: a data folder, or a backup of one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use tidewire_storage::schema::Catalog;
+
+use super::generation::{self, Backup};
 use crate::config;
 use crate::config::cli::DataFolder;
+use crate::datadir::{DataDir, shard_folder};
+use crate::meta::store::{CATALOG, CatalogStore, META_FOLDER, StoreError};
+
+/// Files in the shape of a data folder.
+#[derive(Debug, Clone)]
+pub struct Tree {
+    /// Its top.
+    pub root: PathBuf,
+    /// Shards that it was made for.
+    pub shards: usize,
+    /// What a backup says of itself; `None` for a data folder.
+    pub backup: Option<Backup>,
+}
 
 /// Where the data folder is: the flag, the environment, the config file, or the default, as for the server.
 pub fn root(which: &DataFolder) -> Result<PathBuf, String> {
@@ -14,4 +30,44 @@ pub fn root(which: &DataFolder) -> Result<PathBuf, String> {
     let flags: Vec<_> = which.data_dir.iter().map(|folder| ("data_dir", folder.clone())).collect();
     let config = config::load(file.as_deref(), variables, &flags).map_err(|error| error.to_string())?;
     Ok(config.data_dir)
+}
+
+impl Tree {
+    /// What lies at `root`: a data folder, a folder of backups (the newest), or one of them.
+    pub fn open(root: &Path) -> Result<Self, String> {
+        if !root.is_dir() {
+            return Err(format!("there is no folder {}", root.display()));
+        }
+        if let Some((root, backup)) = generation::newest(root)? {
+            return Ok(Self { root, shards: backup.shards, backup: Some(backup) });
+        }
+        if !root.join("FORMAT").exists() {
+            return Err(format!(
+                "{} is no data folder and no backup: it has neither FORMAT nor BACKUP",
+                root.display()
+            ));
+        }
+        let shards = DataDir::shards_of(root).map_err(|error| error.to_string())?;
+        Ok(Self { root: root.to_owned(), shards, backup: None })
+    }
+
+    /// The folder of a shard.
+    pub fn shard(&self, shard: usize) -> PathBuf {
+        shard_folder(&self.root, shard)
+    }
+
+    /// The file of the catalog.
+    pub fn catalog_path(&self) -> PathBuf {
+        self.root.join(META_FOLDER).join(CATALOG)
+    }
+
+    /// The catalog; `None` where it was never saved.
+    pub fn catalog(&self) -> Result<Option<Catalog>, StoreError> {
+        let path = self.catalog_path();
+        match std::fs::read(&path) {
+            Ok(bytes) => CatalogStore::decode(&path, &bytes).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Io { operation: "read", path, source }),
+        }
+    }
 }

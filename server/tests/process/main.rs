@@ -9,3 +9,4 @@ mod odd;
 mod pressure;
 mod restart;
 mod seeds;
+mod tools;
