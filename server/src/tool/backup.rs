@@ -140,12 +140,12 @@ pub fn run(arguments: &BackupArguments, out: &mut dyn Write) -> Result<(), Strin
     let told = |(files, bytes): (u64, u64)| format!("{} ({})", text::counted(files, "file"), text::bytes(bytes));
     let mut report = format!("{}: {summary}\n", target.display());
     report.push_str(&format!(
-        "  {} the backup had, {} linked, {} copied",
-        text::counted(counts.had, "file"),
+        "  new: {} linked, {} copied; unchanged: {}; removed: {}\n",
         told(counts.linked),
-        told(counts.copied)
+        told(counts.copied),
+        text::counted(counts.had, "file"),
+        text::counted(removed, "older backup")
     ));
-    report.push_str(&format!("; {} removed\n", text::counted(removed, "older backup")));
     for file in &counts.saved {
         report.push_str(&format!(
             "  {file}: missing or damaged in the data folder; taken from the backup before, from where it can be put back\n"
@@ -473,7 +473,12 @@ fn bring(source: &Path, target: &Path) -> Result<Came, Missed> {
         // Another file system, one without links, too many links, a file of somebody else: a copy will do.
         Err(_) => {}
     }
-    copy_durably(source, target).map_err(failed)?;
+    // Under another name until it is durable: what a cut power leaves under this one is never taken for the file.
+    let mut part = target.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    remove_if_there(&part).map_err(Missed::Failed)?;
+    copy_durably(source, &part).and_then(|()| fs::rename(&part, target)).map_err(failed)?;
     Ok(Came::Copied)
 }
 

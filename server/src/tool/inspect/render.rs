@@ -34,6 +34,11 @@ pub(super) fn render(report: &Report, catalog: &Catalog) -> String {
             backup.source, backup.host, backup.began, backup.ended, backup.tidewire
         );
     }
+    if report.shards.len() > 1 {
+        let mut sum = Totals::default();
+        report.shards.iter().for_each(|shard| sum.add(&shard.totals));
+        let _ = writeln!(out, "all shards: {}", totals(&sum));
+    }
     for shard in &report.shards {
         render_shard(&mut out, shard, &units);
     }
