@@ -151,11 +151,12 @@ impl Check<'_> {
         let folder = tree.shard(shard);
         let ours = folder.strip_prefix(&tree.root).unwrap_or(&folder).to_owned();
         for file in &backup.files {
-            let is_above = !file.path.starts_with("shard-");
-            if Path::new(&file.path).starts_with(&ours) || is_above && shard == 0 {
-                if let Err(damage) = compare(&tree.root, file) {
-                    self.note(damage);
-                }
+            let is_here = Path::new(&file.path).starts_with(&ours);
+            let is_above = shard == 0 && !file.path.starts_with("shard-");
+            if (is_here || is_above)
+                && let Err(damage) = compare(&tree.root, file)
+            {
+                self.note(damage);
             }
         }
     }

@@ -8,6 +8,7 @@ use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{SeriesSelection, ShardConfig};
 use tidewire_storage::inspect::ShardFiles;
 use tidewire_storage::segment::Expected;
+use tidewire_storage::series::SeriesIndex;
 use tidewire_storage::wal::Record;
 use tidewire_storage::{Error, Result};
 
@@ -60,7 +61,7 @@ async fn read_all(files: &ShardFiles<PlainDisk>) -> Result<Found> {
     for file in files.series_files() {
         files.load_series(&file, &mut indexes).await?;
     }
-    found.series = indexes.values().map(|index| index.len()).sum();
+    found.series = indexes.values().map(SeriesIndex::len).sum();
     for segment in files.segments() {
         let open = files.open_segment(&segment).await?;
         let description = open.describe();
@@ -128,7 +129,7 @@ async fn rows_of(folder: &Path) -> Vec<IntRow> {
 fn links_and_a_copy_of_the_log_are_the_shard_at_every_moment() {
     for seed in 1..=3 {
         let mut random = fastrand::Rng::with_seed(seed);
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         let (folder, table) = (Folder::new("inspect"), table(1));
         let mut shard = block_on(open(PlainDisk, &folder.0, small_config())).unwrap().0;
         for step in 0..25 {
