@@ -23,7 +23,7 @@
 //!
 //! [`copy_log`]: tidewire_storage::wal::copy_log
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
@@ -69,14 +69,6 @@ enum Missed {
     Failed(String),
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    had: u64,
-    linked: (u64, u64),
-    copied: (u64, u64),
-    saved: Vec<String>,
-}
-
 /// A backup in the making.
 struct Making {
     data: PathBuf,
@@ -85,7 +77,10 @@ struct Making {
     /// The backup before.
     previous: Option<(PathBuf, Backup)>,
     files: Vec<BackupFile>,
-    counts: Counts,
+    /// How immutable files came in, and their sizes; a try that was begun anew has linked some already.
+    came: BTreeMap<PathBuf, (Came, u64)>,
+    /// Files that the data folder has lost.
+    saved: BTreeSet<String>,
 }
 
 /// Backs up a data folder, and says what was done.
@@ -105,8 +100,14 @@ pub fn run(arguments: &BackupArguments, out: &mut dyn Write) -> Result<(), Strin
     // A folder with a greater number was begun and not completed: it is gone on with.
     let begun = numbers(dir)?.into_iter().find(|number| *number > newest);
     let number: u32 = begun.unwrap_or(newest + 1);
-    let mut making =
-        Making { target: dir.join(folder_name(number)), data, previous, files: Vec::new(), counts: Counts::default() };
+    let mut making = Making {
+        target: dir.join(folder_name(number)),
+        data,
+        previous,
+        files: Vec::new(),
+        came: BTreeMap::new(),
+        saved: BTreeSet::new(),
+    };
     make_folder(&making.target)?;
 
     let total = (0..shards).map(|shard| making.planned(shard)).sum::<u64>();
@@ -121,7 +122,12 @@ pub fn run(arguments: &BackupArguments, out: &mut dyn Write) -> Result<(), Strin
     for folder in [making.target.as_path(), dir] {
         sync_folder(folder)?;
     }
-    let Making { target, files, counts, data, .. } = making;
+    let Making { target, files, came, saved, data, .. } = making;
+    let wanted: BTreeSet<PathBuf> = files.iter().map(|file| PathBuf::from(&file.path)).collect();
+    let brought = |how: Came| {
+        let files = came.iter().filter(|(path, (came, _))| *came == how && wanted.contains(*path));
+        files.fold((0, 0), |(count, bytes), (_, (_, size))| (count + 1, bytes + size))
+    };
     let backup = Backup {
         began,
         ended: now(),
@@ -141,12 +147,12 @@ pub fn run(arguments: &BackupArguments, out: &mut dyn Write) -> Result<(), Strin
     let mut report = format!("{}: {summary}\n", target.display());
     report.push_str(&format!(
         "  new: {} linked, {} copied; unchanged: {}; removed: {}\n",
-        told(counts.linked),
-        told(counts.copied),
-        text::counted(counts.had, "file"),
+        told(brought(Came::Linked)),
+        told(brought(Came::Copied)),
+        text::counted(brought(Came::Had).0, "file"),
         text::counted(removed, "older backup")
     ));
-    for file in &counts.saved {
+    for file in &saved {
         report.push_str(&format!(
             "  {file}: missing or damaged in the data folder; taken from the backup before, from where it can be put back\n"
         ));
@@ -248,8 +254,7 @@ impl Making {
     fn try_shard(&mut self, shard: usize, progress: &Progress) -> Result<Option<BackupLog>, String> {
         let source = shard_folder(&self.data, shard);
         let name = shard_folder(Path::new(""), shard);
-        let open = || block_on(ShardFiles::open(&PlainDisk, &source, shard as u32)).map_err(|error| error.to_string());
-        let files = open()?;
+        let files = block_on(ShardFiles::open(&PlainDisk, &source, shard as u32)).map_err(|error| error.to_string())?;
         for folder in [WAL_FOLDER, SEGMENTS_FOLDER, SERIES_FOLDER] {
             make_folder(&self.target.join(&name).join(folder))?;
         }
@@ -324,8 +329,10 @@ impl Making {
         check: &dyn Fn() -> Result<(), Error>,
         progress: &Progress,
     ) -> Result<bool, String> {
+        let is_new = !self.came.contains_key(path);
         match self.take(path, bytes, of, check) {
-            Ok(size) => progress.add(size),
+            Ok(size) if is_new => progress.add(size),
+            Ok(_) => {}
             Err(Missed::Failed(reason)) => return Err(reason),
             Err(Missed::Lost(reason)) => {
                 if !block_on(files.is_newest()).map_err(|error| error.to_string())? {
@@ -385,11 +392,7 @@ impl Making {
                 None => bring(&source, &target)?,
             }
         };
-        match came {
-            Came::Had => self.counts.had += 1,
-            Came::Linked => self.counts.linked = (self.counts.linked.0 + 1, self.counts.linked.1 + found.len()),
-            Came::Copied => self.counts.copied = (self.counts.copied.0 + 1, self.counts.copied.1 + found.len()),
-        }
+        self.came.entry(path.to_owned()).or_insert((came, found.len()));
         self.list(path, found.len(), crc, of);
         Ok(found.len())
     }
@@ -413,7 +416,7 @@ impl Making {
             Ok(_) => {}
             Err(Missed::Lost(reason) | Missed::Failed(reason)) => return Err(reason),
         }
-        self.counts.saved.push(name);
+        self.saved.insert(name);
         self.files.push(entry);
         Ok(())
     }
