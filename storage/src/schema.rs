@@ -207,6 +207,19 @@ impl Database {
         self.main_policy().into_iter().flat_map(|policy| policy.tables.values())
     }
 
+    /// The tables of all policies, each with its full name: `database.table`, or `database.policy.table` where the
+    /// policy is not the default one.
+    pub fn named_tables(&self) -> impl Iterator<Item = (String, &Arc<TableSchema>)> {
+        let in_policy = |policy: &RetentionPolicy| match *policy.name == *self.default_policy {
+            true => self.name.to_string(),
+            false => format!("{}.{}", self.name, policy.name),
+        };
+        self.policies.iter().flat_map(move |policy| {
+            let place = in_policy(policy);
+            policy.tables.values().map(move |table| (format!("{place}.{}", table.name), table))
+        })
+    }
+
     /// The tables of all policies.
     pub fn all_tables(&self) -> impl Iterator<Item = &Arc<TableSchema>> {
         self.policies.iter().flat_map(|policy| policy.tables.values())

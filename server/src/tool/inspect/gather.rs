@@ -49,8 +49,8 @@ pub(super) fn gather(tree: &Tree, catalog: &Catalog, wanted: &Wanted) -> Result<
     let names: Names<'_> = catalog
         .databases
         .values()
-        .flat_map(|database| database.tables.values().map(move |table| (database, table)))
-        .map(|(database, table)| (table.id, (format!("{}.{}", database.name, table.name), &**table)))
+        .flat_map(|database| database.named_tables())
+        .map(|(name, table)| (table.id, (name, &**table)))
         .collect();
     let mut report = Report {
         root: tree.root.clone(),

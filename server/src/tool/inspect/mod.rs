@@ -62,9 +62,7 @@ fn verdict(report: &Report) -> Result<(), String> {
 
 /// The table that `database.table`, `table` or a number means.
 fn find_table(catalog: &Catalog, name: &str) -> Result<TableId, String> {
-    let tables = catalog.databases.values().flat_map(|database| {
-        database.tables.values().map(|table| (format!("{}.{}", database.name, table.name), table))
-    });
+    let tables = catalog.databases.values().flat_map(|database| database.named_tables());
     let found: Vec<_> = tables.filter(|(full, table)| full == name || *table.name == *name).collect();
     match (found.as_slice(), name.parse()) {
         ([(_, table)], _) => Ok(table.id),

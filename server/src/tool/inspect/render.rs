@@ -13,11 +13,11 @@ pub(super) fn render(report: &Report, catalog: &Catalog) -> String {
     let units: BTreeMap<u32, TimeUnit> = catalog
         .databases
         .values()
-        .flat_map(|database| database.tables.values())
+        .flat_map(|database| database.all_tables())
         .map(|table| (table.id.0, table.time_unit))
         .collect();
     let mut out = String::new();
-    let tables = catalog.databases.values().map(|database| database.tables.len() as u64).sum();
+    let tables = catalog.databases.values().map(|database| database.all_tables().count() as u64).sum();
     let _ = writeln!(
         out,
         "{}: {}, {}, {} in the catalog (version {})",
