@@ -13,13 +13,14 @@
 //!    compared in words, not parsed; values go to a reader for the kind that is expected.
 //! 3. *The rest.* A line that fits no guess goes to the scalar parser, whose answer feeds the caches.
 //!
-//! `sink.rs` is the boundary to tables, `error.rs` the wording of faults, `split.rs` finds line ends, `scalar/` is the
+//! `sink.rs` is the boundary to tables, `error.rs` the wording of faults, `split.rs` finds line ends, `lines.rs` for others too, `scalar/` is the
 //! specification, `cache.rs` holds what is predicted and `parser.rs` predicts.
 
 mod cache;
 mod decimal;
 mod error;
 mod key;
+mod lines;
 mod number;
 mod parser;
 pub mod scalar;
@@ -30,6 +31,7 @@ mod tests;
 mod value;
 
 pub use error::{LineError, LineReason};
+pub use lines::{TextLine, next_line};
 pub use parser::{BodyState, LineParser, Progress, State};
 pub use sink::{
     Dialect, FieldKind, Flow, Halt, LINE_BYTES_MAX, LayoutSlot, RawValue, RowSink, SeriesSlot, SeriesText, TimeRule,

@@ -11,6 +11,7 @@
 //! 4. A read past the end returns the bytes there are; a transfer may be short only at the end of the file.
 
 pub mod plain;
+pub mod readonly;
 pub mod sim;
 pub mod throttle;
 pub(crate) mod whole;

@@ -59,6 +59,18 @@ impl<D: Disk> Shard<D> {
         Ok(files.len() as u64)
     }
 
+    /// Rows of a table before this time do not exist: the start of the partition up to which it has expired. `None` when
+    /// nothing of it has, or the shard does not know the table.
+    pub fn horizon(&self, table: TableId) -> Option<i64> {
+        let state = self.state.borrow();
+        state.tables.get(&table).map(|known| known.horizon).filter(|horizon| *horizon > i64::MIN)
+    }
+
+    /// Length of a time partition of a table, as it was when the shard first saw the table.
+    pub fn partition_length(&self, table: TableId) -> Option<i64> {
+        self.state.borrow().tables.get(&table).map(|known| known.partition_length)
+    }
+
     /// The horizon that `time` asks for, and the table's entry with it, if that moves it.
     fn horizon_after(&self, table: TableId, time: i64) -> Option<(i64, TableEntry)> {
         let state = self.state.borrow();

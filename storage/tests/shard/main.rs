@@ -11,3 +11,4 @@ mod failing;
 mod faults;
 mod inspect;
 mod model;
+mod readonly;
