@@ -2,7 +2,10 @@
 //!
 //! Two files stand at its top. `LOCK` is locked for as long as the server lives, so that two servers never share a
 //! folder. `FORMAT` says, in text, which version of the layout this is and how many shards the series are spread
-//! over; it is written once, under another name first, and never changes (`tidewire reshard` makes a new folder).
+//! over; it is written once, under another name first, and changes only with the shards themselves ([`swap`], for
+//! `tidewire reshard`).
+
+pub mod swap;
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
@@ -11,6 +14,9 @@ use std::path::{Path, PathBuf};
 
 /// Version of the layout of the whole folder. Files inside carry versions of their own.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// Name of the file that says for how many shards the folder is.
+const FORMAT: &str = "FORMAT";
 
 /// Most shards a folder can have.
 pub const SHARDS_MAX: usize = 1024;
@@ -77,7 +83,8 @@ impl DataDir {
         fs::create_dir_all(root).map_err(failed("make data folder", root))?;
         let root = fs::canonicalize(root).map_err(failed("find data folder", root))?;
         let lock = Self::lock(&root)?;
-        let path = root.join("FORMAT");
+        swap::settle(&root)?;
+        let path = root.join(FORMAT);
         let (shards, was_made) = match fs::read_to_string(&path) {
             Ok(text) => (Self::check(&root, &text, shards)?, false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -93,7 +100,11 @@ impl DataDir {
 
     /// For how many shards the folder `root` was made, for tools that only read: nothing is made, nothing is locked.
     pub fn shards_of(root: &Path) -> Result<usize, DataDirError> {
-        let path = root.join("FORMAT");
+        if swap::is_under_way(root) {
+            let reason = "a change of its shards was cut short; start the server on it once, which finishes that";
+            return Err(DataDirError::Incompatible(root.to_owned(), reason.to_owned()));
+        }
+        let path = root.join(FORMAT);
         let text = fs::read_to_string(&path).map_err(failed("read", &path))?;
         Self::check(root, &text, 0)
     }
@@ -116,6 +127,23 @@ impl DataDir {
     /// The folder of one shard.
     pub fn shard_folder(&self, shard: usize) -> PathBuf {
         shard_folder(&self.root, shard)
+    }
+
+    /// Looks into a folder that no server uses, or a backup, without changing anything in it: the number of its shards,
+    /// and a guard that keeps servers out for as long as it lives. A folder without a `LOCK` was never served, and needs
+    /// none.
+    pub fn look(root: &Path) -> Result<(usize, Option<File>), DataDirError> {
+        let path = root.join("LOCK");
+        let lock = match File::open(&path) {
+            Ok(file) => match file.try_lock_shared() {
+                Ok(()) => Some(file),
+                Err(TryLockError::WouldBlock) => return Err(DataDirError::Locked(root.to_owned())),
+                Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(failed("open", &path)(error)),
+        };
+        Ok((Self::shards_of(root)?, lock))
     }
 
     fn lock(root: &Path) -> Result<File, DataDirError> {
@@ -148,7 +176,7 @@ impl DataDir {
 
     /// Writes `FORMAT`: from then on `root` is a data folder of so many shards.
     pub fn write_format(root: &Path, shards: usize) -> Result<(), DataDirError> {
-        let path = root.join("FORMAT");
+        let path = root.join(FORMAT);
         let new = root.join("FORMAT.new");
         let written = (|| {
             let mut file = File::create(&new)?;

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::datadir::SHARDS_MAX;
 
 /// A time-series database: line protocol over HTTP in, SQL out, one shard per core.
 #[derive(Debug, Parser)]
@@ -44,6 +46,12 @@ pub enum Command {
     Backup(BackupArguments),
     /// Make a data folder from a backup, checking every byte
     Restore(RestoreArguments),
+    /// Spread a data folder over another number of shards; no server may use it
+    Reshard(ReshardArguments),
+    /// Write the rows of a data folder or a backup as line protocol or Parquet; no server may use it
+    Export(ExportArguments),
+    /// Send files of line protocol or Parquet to a running server
+    Import(ImportArguments),
 }
 
 /// The data folder that a tool works on, found as the server finds it.
@@ -111,6 +119,139 @@ pub struct RestoreArguments {
     pub verify: bool,
 }
 
+/// Arguments of `tidewire reshard`.
+#[derive(Debug, Clone, Default, Args, PartialEq, Eq)]
+pub struct ReshardArguments {
+    /// What to reshard
+    #[command(flatten)]
+    pub folder: DataFolder,
+    /// Number of shards that it shall have
+    #[arg(long, value_name = "N", value_parser = parse_shards)]
+    pub shards: usize,
+    /// Keep the old data folder under this new name, on the same file system; else it is removed
+    #[arg(long, value_name = "DIR")]
+    pub keep_old: Option<PathBuf>,
+}
+
+/// Arguments of `tidewire export`.
+#[derive(Debug, Clone, Args, PartialEq, Eq)]
+pub struct ExportArguments {
+    /// What to export: a data folder or a backup
+    #[command(flatten)]
+    pub folder: DataFolder,
+    /// Only this database
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
+    /// Only this table
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+    /// First time, as 2026-01-31T12:00:00Z or in nanoseconds since 1970
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// The time behind the last
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// What to write
+    #[arg(long, value_name = "FORMAT")]
+    pub format: ExportFormat,
+    /// How to compress it; line protocol is not, Parquet is with zstd, if left out
+    #[arg(long, value_name = "HOW")]
+    pub compress: Option<Compression>,
+    /// A new file for line protocol, `-` for standard output; a folder for Parquet
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+}
+
+/// What an export writes.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// Line protocol, in one file
+    Lp,
+    /// Parquet, a file a table
+    Parquet,
+}
+
+/// How an export is compressed.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub enum Compression {
+    /// gzip, of line protocol
+    Gzip,
+    /// zstd
+    Zstd,
+    /// Not at all
+    None,
+}
+
+/// Arguments of `tidewire import`.
+#[derive(Debug, Clone, Args, PartialEq, Eq)]
+pub struct ImportArguments {
+    /// Files of line protocol (plain, gzip, zstd) or Parquet; `-` is line protocol from standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Database to write to, made if it is missing; else the one that a file names
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
+    /// The server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8902")]
+    pub url: String,
+    /// Unit of timestamps, if a file does not say it; ns if nobody does
+    #[arg(long, value_name = "UNIT")]
+    pub precision: Option<ImportPrecision>,
+    /// Whose rules the lines follow, if a file does not say it
+    #[arg(long, value_name = "WHOSE")]
+    pub dialect: Option<ImportDialect>,
+    /// Who to be for the server, as NAME or NAME:PASSWORD
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Requests under way at once; with 1, rows that come twice are written in their order
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = parse_parallel)]
+    pub parallel: usize,
+    /// Bytes of a request, before its last line
+    #[arg(long, value_name = "BYTES", default_value_t = 2 << 20)]
+    pub batch_bytes: usize,
+    /// Columns of a Parquet file that are tags, if the file does not say it
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub tags: Option<Vec<String>>,
+    /// Column of a Parquet file that is the time; `time` if left out
+    #[arg(long, value_name = "NAME")]
+    pub time: Option<String>,
+    /// Table that a Parquet file goes to; else the one it names, or that its own name is
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
+}
+
+/// Unit of timestamps that are sent.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub enum ImportPrecision {
+    /// Milliseconds
+    Ms,
+    /// Microseconds
+    Us,
+    /// Nanoseconds
+    Ns,
+}
+
+/// Whose line protocol it is.
+#[derive(Debug, Clone, Copy, ValueEnum, PartialEq, Eq)]
+pub enum ImportDialect {
+    /// That of `/api/v1/write`
+    Cnosdb,
+    /// That of `/write`
+    Influxdb,
+}
+
+fn parse_parallel(text: &str) -> Result<usize, String> {
+    /// More threads than that only wait for one another.
+    const PARALLEL_MAX: usize = 64;
+    let parallel = text.parse().map_err(|_| "not a whole number".to_owned())?;
+    if (1..=PARALLEL_MAX).contains(&parallel) { Ok(parallel) } else { Err(format!("not between 1 and {PARALLEL_MAX}")) }
+}
+
+fn parse_shards(text: &str) -> Result<usize, String> {
+    let shards = text.parse().map_err(|_| "not a whole number".to_owned())?;
+    if (1..=SHARDS_MAX).contains(&shards) { Ok(shards) } else { Err(format!("not between 1 and {SHARDS_MAX}")) }
+}
+
 impl Arguments {
     /// The flags that were given, as keys of the configuration.
     pub fn settings(&self) -> Vec<(&'static str, String)> {
@@ -161,6 +302,32 @@ mod tests {
         assert_eq!(command("tidewire restore /b --data-dir /x").unwrap(), Some(Command::Restore(restore)));
         for refused in ["tidewire backup", "tidewire backup /b --keep 0", "tidewire inspect --shard x"] {
             assert!(command(refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn tools_for_rows_take_their_arguments() {
+        let command = |line: &str| Arguments::try_parse_from(line.split(' ')).map(|arguments| arguments.command);
+        let folder = DataFolder { config: None, data_dir: Some("/x".to_owned()) };
+        let keep_old = Some(PathBuf::from("/y"));
+        let reshard = ReshardArguments { folder: folder.clone(), shards: 3, keep_old };
+        let line = "tidewire reshard --data-dir /x --shards 3 --keep-old /y";
+        assert_eq!(command(line).unwrap(), Some(Command::Reshard(reshard)));
+        let Some(Command::Export(export)) =
+            command("tidewire export --data-dir /x --from -5 --format lp --compress zstd -").unwrap()
+        else {
+            panic!("an export")
+        };
+        assert_eq!((export.folder, export.from.as_deref(), export.out), (folder, Some("-5"), PathBuf::from("-")));
+        let Some(Command::Import(import)) = command("tidewire import --tags a,b x.lp -").unwrap() else {
+            panic!("an import")
+        };
+        assert_eq!(import.tags, Some(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!((import.files.len(), import.parallel, import.precision), (2, 4, None));
+        for refused in
+            ["reshard", "reshard --shards 0", "export --format csv x", "export x", "import", "import --parallel 65 x"]
+        {
+            assert!(command(&format!("tidewire {refused}")).is_err(), "{refused}");
         }
     }
 }

@@ -1,14 +1,31 @@
 //! The operator's tools: subcommands of `tidewire` that work on the files of a data folder, without a server's help.
 //!
-//! Each gives a sentence where it refuses or fails, and the process then exits with 1. What they need of the formats
-//! comes from [`tidewire_storage::inspect`], which only reads. [`folder`] finds what a tool works on, [`verify`] reads
-//! all of it, [`generation`] says what a backup is; the tools are [`inspect`], [`backup`] and [`restore`].
+//! Each gives a sentence where it refuses or fails, and the process then exits with 1. [`inspect`], [`backup`] and
+//! [`restore`] need of the formats what [`tidewire_storage::inspect`] gives, which only reads: [`folder`] finds what a tool
+//! works on, [`verify`] reads all of it, [`generation`] says what a backup is. [`reshard`] and [`export`] read rows
+//! through [`source`]; [`import`] sends them to a server.
 
 pub mod backup;
+mod batches;
+pub mod export;
 pub mod folder;
 pub mod generation;
+pub mod import;
 pub mod inspect;
+mod lines;
 pub mod progress;
+pub mod reshard;
 pub mod restore;
+pub mod source;
+pub mod tally;
 pub mod text;
 pub mod verify;
+
+/// Name of the column of times in a Parquet file; no tag or field can have it.
+const TIME: &str = "time";
+
+/// In a Parquet file's metadata: the table.
+const TABLE_KEY: &str = "tidewire.table";
+
+/// In a Parquet file's metadata: which columns are tags, as a JSON array of names.
+const TAGS_KEY: &str = "tidewire.tags";

@@ -4,9 +4,11 @@
 
 mod common;
 mod deletes;
+mod export;
 mod metrics;
 mod odd;
 mod pressure;
+mod reshard;
 mod restart;
 mod seeds;
 mod tools;

@@ -1,0 +1,192 @@
+//! Rows as Parquet: a file a table, `OUT/DATABASE/TABLE.parquet`.
+//!
+//! Columns are `time` (a timestamp of the database's unit, UTC), the tags as dictionaries of strings, the fields in
+//! their types. What Parquet has no place for stands in the file's metadata: `tidewire.database`, `tidewire.table`, and
+//! `tidewire.tags`, a JSON array of the columns that are tags. Rows come by shard and partition; within those they are
+//! sorted by series and time wherever the engine has merged them.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::types::Int32Type;
+use arrow_array::{
+    ArrayRef, DictionaryArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, TimestampNanosecondArray,
+};
+use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit as ArrowUnit};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression as Codec, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::WriterProperties;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tidewire_storage::scan::ScanChunk;
+use tidewire_storage::schema::{ColumnKind, ColumnSchema, FieldType, TableSchema, TimeUnit};
+use tidewire_storage::series::{NO_TAG, SeriesIndex};
+
+use super::text::part_of;
+use super::{Chosen, LeftOut, Times};
+use crate::config::cli::{Compression, ExportArguments};
+use crate::tool::progress::Progress;
+use crate::tool::source::{self, Source};
+use crate::tool::{TABLE_KEY, TAGS_KEY, TIME};
+
+/// Bytes of a row group, packed: what a writer holds in memory, and a reader at least.
+const GROUP_BYTES_MAX: usize = 64 << 20;
+
+/// What zstd itself takes as its default.
+const ZSTD_LEVEL: i32 = 3;
+
+/// What a file name does not hold as it is: the separator, the escape itself, and what shells and other systems mind.
+const NAME: &AsciiSet = &CONTROLS.add(b'/').add(b'\\').add(b'%').add(b':').add(b'*').add(b'?').add(b'"');
+
+pub(super) async fn export(
+    source: &Source,
+    chosen: &[Chosen],
+    times: &Times,
+    arguments: &ExportArguments,
+    progress: &Progress,
+) -> Result<LeftOut, String> {
+    let compression = match arguments.compress.unwrap_or(Compression::Zstd) {
+        Compression::None => Codec::UNCOMPRESSED,
+        Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).map_err(|error| error.to_string())?),
+        Compression::Gzip => return Err("Parquet is written with --compress zstd or none".to_owned()),
+    };
+    if arguments.out == Path::new("-") {
+        return Err("Parquet is written into a folder, not to standard output".to_owned());
+    }
+    for Chosen { database, policy, table } in chosen {
+        let Some((min, max)) = times.within(table.time_unit) else { continue };
+        progress.at(&*table.name);
+        let mut folder = arguments.out.join(file_name(&database.name));
+        if *policy != database.default_policy {
+            folder.push(file_name(policy));
+        }
+        let path = folder.join(file_name(&table.name) + ".parquet");
+        let failed = |reason: String| format!("cannot write {}: {reason}", path.display());
+        if path.symlink_metadata().is_ok() {
+            return Err(format!("{} is there already", path.display()));
+        }
+        std::fs::create_dir_all(&folder).map_err(|error| failed(error.to_string()))?;
+        let schema = schema(table);
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_created_by(format!("tidewire {}", env!("CARGO_PKG_VERSION")))
+            .set_max_row_group_bytes(Some(GROUP_BYTES_MAX))
+            .set_key_value_metadata(Some(metadata(&database.name, table)))
+            .build();
+        let file = File::create(part_of(&path)).map_err(|error| failed(error.to_string()))?;
+        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties));
+        let mut writer = writer.map_err(|error| failed(error.to_string()))?;
+        for shard in &source.shards {
+            let wrong = |error: tidewire_storage::Error| format!("table {}: {error}", table.name);
+            let mut scan = source::scan(shard, table, min, max).map_err(wrong)?;
+            while let Some(chunk) = scan.next().await.map_err(wrong)? {
+                let Some(index) = shard.series(table.id) else { continue };
+                let batch = batch(&schema, table, &index, &chunk).map_err(failed)?;
+                drop(index);
+                writer.write(&batch).map_err(|error| failed(error.to_string()))?;
+                progress.add(chunk.rows() as u64);
+            }
+        }
+        finish(writer, &path).map_err(failed)?;
+    }
+    Ok(LeftOut::default())
+}
+
+fn finish(writer: ArrowWriter<File>, path: &Path) -> Result<(), String> {
+    let file = writer.into_inner().map_err(|error| error.to_string())?;
+    file.sync_all().map_err(|error| error.to_string())?;
+    std::fs::rename(part_of(path), path).map_err(|error| error.to_string())
+}
+
+/// A name as a file name, which no two names share.
+fn file_name(name: &str) -> String {
+    let name = utf8_percent_encode(name, NAME).to_string();
+    match name.strip_prefix('.') {
+        Some(rest) => format!("%2E{rest}"),
+        None => name,
+    }
+}
+
+fn is_tag(column: &ColumnSchema) -> bool {
+    column.kind == ColumnKind::Tag
+}
+
+/// `time`, then tags, then fields.
+fn schema(table: &TableSchema) -> SchemaRef {
+    let unit = match table.time_unit {
+        TimeUnit::Millisecond => ArrowUnit::Millisecond,
+        TimeUnit::Microsecond => ArrowUnit::Microsecond,
+        TimeUnit::Nanosecond => ArrowUnit::Nanosecond,
+    };
+    let time = Field::new(TIME, DataType::Timestamp(unit, Some("UTC".into())), false);
+    let tag = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let tags = table.columns.iter().filter(|column| is_tag(column));
+    let tags = tags.map(|column| Field::new(&*column.name, tag.clone(), true));
+    let fields = table.columns.iter().filter_map(|column| match column.kind {
+        ColumnKind::Tag => None,
+        ColumnKind::Field(kind) => Some(Field::new(&*column.name, data_type(kind), true)),
+    });
+    Arc::new(Schema::new([time].into_iter().chain(tags).chain(fields).collect::<Vec<_>>()))
+}
+
+fn data_type(kind: FieldType) -> DataType {
+    match kind {
+        FieldType::Int => DataType::Int64,
+        FieldType::UInt => DataType::UInt64,
+        FieldType::Float => DataType::Float64,
+        FieldType::Bool => DataType::Boolean,
+        FieldType::String => DataType::Utf8,
+    }
+}
+
+fn metadata(database: &str, table: &TableSchema) -> Vec<KeyValue> {
+    let tags: Vec<&str> = table.columns.iter().filter(|column| is_tag(column)).map(|column| &*column.name).collect();
+    let value = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
+    vec![
+        value("tidewire.database", database.to_owned()),
+        value(TABLE_KEY, table.name.to_string()),
+        value(TAGS_KEY, serde_json::json!(tags).to_string()),
+    ]
+}
+
+fn batch(
+    schema: &SchemaRef,
+    table: &TableSchema,
+    index: &SeriesIndex,
+    chunk: &ScanChunk,
+) -> Result<RecordBatch, String> {
+    let times = chunk.time.clone();
+    let time: ArrayRef = match table.time_unit {
+        TimeUnit::Millisecond => Arc::new(TimestampMillisecondArray::new(times, None).with_timezone("UTC")),
+        TimeUnit::Microsecond => Arc::new(TimestampMicrosecondArray::new(times, None).with_timezone("UTC")),
+        TimeUnit::Nanosecond => Arc::new(TimestampNanosecondArray::new(times, None).with_timezone("UTC")),
+    };
+    let mut columns = vec![time];
+    for column in table.columns.iter().filter(|column| is_tag(column)) {
+        columns.push(tag(index, column, chunk)?);
+    }
+    columns.extend(chunk.columns.iter().cloned());
+    RecordBatch::try_new(schema.clone(), columns).map_err(|error| error.to_string())
+}
+
+/// A tag of all rows: the values that the chunk has, and which of them each row has.
+fn tag(index: &SeriesIndex, column: &ColumnSchema, chunk: &ScanChunk) -> Result<ArrayRef, String> {
+    let codes = index.codes(column.id);
+    let mut values: Vec<&str> = Vec::new();
+    let mut places = std::collections::HashMap::new();
+    let mut keys: Vec<Option<i32>> = Vec::with_capacity(chunk.rows());
+    for run in &chunk.runs {
+        let code = codes.get(run.series.0 as usize).copied().filter(|code| *code != NO_TAG);
+        let place = code.map(|code| {
+            *places.entry(code).or_insert_with(|| {
+                values.push(index.value(column.id, code));
+                values.len() as i32 - 1
+            })
+        });
+        keys.extend(std::iter::repeat_n(place, run.len as usize));
+    }
+    let array = DictionaryArray::<Int32Type>::try_new(Int32Array::from(keys), Arc::new(StringArray::from(values)));
+    Ok(Arc::new(array.map_err(|error| error.to_string())?))
+}

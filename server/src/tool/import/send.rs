@@ -1,0 +1,164 @@
+//! Batches on their way: a bounded queue, and threads that each have one request open.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::Target;
+use super::server::{Refusal, Server};
+
+/// Waiting for a server that is busy or away ends here; the sum for one batch.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// Rows for one target, as lines.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) target: Arc<Target>,
+    /// Where they come from.
+    pub(super) file: Arc<str>,
+    /// What `places` counts: `line` or `row`.
+    pub(super) unit: &'static str,
+    pub(super) text: Vec<u8>,
+    /// End of each row in `text`.
+    pub(super) ends: Vec<usize>,
+    /// Which line or row of the file each is, from 1.
+    pub(super) places: Vec<u64>,
+}
+
+impl Batch {
+    pub(super) fn new(target: &Arc<Target>, file: &Arc<str>, unit: &'static str) -> Self {
+        let (target, file) = (target.clone(), file.clone());
+        Self { target, file, unit, text: Vec::new(), ends: Vec::new(), places: Vec::new() }
+    }
+
+    /// Ends a row whose text was appended, with its newline.
+    pub(super) fn end_row(&mut self, place: u64) {
+        self.ends.push(self.text.len());
+        self.places.push(place);
+    }
+
+    fn text_of(&self, rows: &std::ops::Range<usize>) -> &[u8] {
+        let end = |row: usize| if row == 0 { 0 } else { self.ends[row - 1] };
+        &self.text[end(rows.start)..end(rows.end)]
+    }
+}
+
+/// The way to the senders.
+pub(super) struct Sender<'a> {
+    queue: SyncSender<Batch>,
+    server: &'a Server,
+}
+
+/// What became of an import.
+#[derive(Debug)]
+pub(super) struct Sent {
+    /// Rows that the server has written.
+    pub(super) rows: u64,
+    pub(super) outcome: Result<(), String>,
+}
+
+/// The senders have stopped; why, they know.
+const STOPPED: &str = "stopped";
+
+impl Sender<'_> {
+    /// Hands a batch over; waits while enough are on their way.
+    pub(super) fn send(&self, batch: Batch) -> Result<(), String> {
+        if batch.ends.is_empty() {
+            return Ok(());
+        }
+        self.queue.send(batch).map_err(|_| STOPPED.to_owned())
+    }
+
+    /// Makes the database of a target, unless it is there.
+    pub(super) fn create_database(&self, target: &Target) -> Result<(), String> {
+        patiently(|| self.server.create_database(target)).map_err(|refusal| refusal.text().to_owned())
+    }
+}
+
+/// Runs `body`, with `parallel` senders beside it, and waits until all is sent.
+pub(super) fn with_senders(
+    server: &Server,
+    parallel: usize,
+    body: impl FnOnce(&Sender<'_>) -> Result<(), String>,
+) -> Sent {
+    // One waiting for each that is on its way: a sender never waits for the reading of a file.
+    let (queue, batches) = sync_channel::<Batch>(parallel);
+    let (written, failure) = (AtomicU64::new(0), Mutex::new(None));
+    let read = std::thread::scope(|scope| {
+        let batches = Arc::new(Mutex::new(batches));
+        for _ in 0..parallel {
+            let (batches, written, failure) = (batches.clone(), &written, &failure);
+            scope.spawn(move || {
+                while let Some(batch) = take(&batches) {
+                    let all = 0..batch.ends.len();
+                    if let Err(reason) = deliver(server, &batch, all, written) {
+                        lock(failure).get_or_insert(reason);
+                        break;
+                    }
+                    if lock(failure).is_some() {
+                        break;
+                    }
+                }
+            });
+        }
+        // Only the senders hold the receiver: when all of them have stopped, the reading is told.
+        drop(batches);
+        let sender = Sender { queue, server };
+        body(&sender)
+    });
+    let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let outcome = failure.map_or(read, Err);
+    Sent { rows: written.into_inner(), outcome }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn take(batches: &Mutex<Receiver<Batch>>) -> Option<Batch> {
+    lock(batches).recv().ok()
+}
+
+/// Writes rows of a batch. What is refused is halved, so that the first row that is refused is known in the end.
+fn deliver(server: &Server, batch: &Batch, rows: std::ops::Range<usize>, written: &AtomicU64) -> Result<(), String> {
+    let text = batch.text_of(&rows);
+    match patiently(|| server.write(&batch.target, text)) {
+        Ok(()) => {
+            written.fetch_add(rows.len() as u64, Ordering::Relaxed);
+            Ok(())
+        }
+        Err(Refusal::Rows(_)) if rows.len() > 1 => {
+            let middle = rows.start + rows.len() / 2;
+            deliver(server, batch, rows.start..middle, written)?;
+            deliver(server, batch, middle..rows.end, written)
+        }
+        Err(refusal) => {
+            let (first, last) = (batch.places[rows.start], batch.places[rows.end - 1]);
+            let place = if first == last { format!("{first}") } else { format!("{first} to {last}") };
+            Err(format!("{}, {} {place}: {}", batch.file, batch.unit, refusal.text()))
+        }
+    }
+}
+
+/// Tries again as long as the server is busy, for a bounded time.
+fn patiently(mut act: impl FnMut() -> Result<(), Refusal>) -> Result<(), Refusal> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match act() {
+            Err(Refusal::Busy(pause, _)) if waited < WAIT_MAX => {
+                std::thread::sleep(pause);
+                waited += pause.max(Duration::from_millis(1));
+            }
+            done => return done,
+        }
+    }
+}
+
+impl Refusal {
+    fn text(&self) -> &str {
+        match self {
+            Self::Busy(_, text) | Self::Rows(text) | Self::Server(text) => text,
+        }
+    }
+}

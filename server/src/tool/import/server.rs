@@ -1,0 +1,125 @@
+//! The server that rows are sent to, over HTTP.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tidewire_protocol::line::Dialect;
+
+use super::Target;
+use crate::config::cli::ImportPrecision;
+
+/// A reply that takes longer is not waited for: the server answers within seconds, or says that it is busy.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How long a server that is busy and does not say for how long is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// More of what a server asks for is not granted: an import must not hang.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// A running server.
+#[derive(Debug)]
+pub(super) struct Server {
+    agent: ureq::Agent,
+    url: String,
+    authorization: Option<String>,
+}
+
+/// Why rows are not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The server is busy, or does not answer: to be tried again after a pause.
+    Busy(Duration, String),
+    /// The rows are wrong, or too many at once.
+    Rows(String),
+    /// Nothing that has to do with these rows.
+    Server(String),
+}
+
+impl Server {
+    /// The server at `url`, as `name` or `name:password`.
+    pub(super) fn new(url: &str, user: Option<&str>) -> Result<Self, String> {
+        let url = url.trim_end_matches('/');
+        if !url.starts_with("http://") {
+            return Err(format!("--url {url}: wanted is http://HOST:PORT; TLS is not spoken"));
+        }
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(REPLY_TIMEOUT));
+        let authorization = user.map(|user| {
+            let pair = if user.contains(':') { user.to_owned() } else { format!("{user}:") };
+            format!("Basic {}", STANDARD.encode(pair))
+        });
+        Ok(Self { agent: config.build().into(), url: url.to_owned(), authorization })
+    }
+
+    /// Makes a database with the precision of what is sent to it, unless it is there.
+    pub(super) fn create_database(&self, target: &Target) -> Result<(), Refusal> {
+        let name = target.database.replace('"', "\"\"");
+        let unit = match target.precision {
+            ImportPrecision::Ms => "ms",
+            ImportPrecision::Us => "us",
+            ImportPrecision::Ns => "ns",
+        };
+        let sql = format!("CREATE DATABASE IF NOT EXISTS \"{name}\" WITH PRECISION '{unit}'");
+        self.post("/api/v1/sql?db=public", sql.as_bytes())
+    }
+
+    /// Writes lines.
+    pub(super) fn write(&self, target: &Target, lines: &[u8]) -> Result<(), Refusal> {
+        let database = utf8_percent_encode(&target.database, NON_ALPHANUMERIC);
+        let (path, unit) = match (target.dialect, target.precision) {
+            (Dialect::Cnos, ImportPrecision::Ms) => ("/api/v1/write", "ms"),
+            (Dialect::Cnos, ImportPrecision::Us) => ("/api/v1/write", "us"),
+            (Dialect::Cnos, ImportPrecision::Ns) => ("/api/v1/write", "ns"),
+            (Dialect::Influx, ImportPrecision::Ms) => ("/write", "ms"),
+            (Dialect::Influx, ImportPrecision::Us) => ("/write", "u"),
+            (Dialect::Influx, ImportPrecision::Ns) => ("/write", "n"),
+        };
+        self.post(&format!("{path}?db={database}&precision={unit}"), lines)
+    }
+
+    fn post(&self, path: &str, body: &[u8]) -> Result<(), Refusal> {
+        let mut request = self.agent.post(format!("{}{path}", self.url)).content_type("text/plain");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        let mut response = match request.send(body) {
+            Ok(response) => response,
+            // The server may be starting anew; what it has written already it may write again.
+            Err(error) => return Err(Refusal::Busy(PAUSE, format!("{}: {error}", self.url))),
+        };
+        let status = response.status().as_u16();
+        let text = response.body_mut().read_to_string().unwrap_or_default();
+        let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        refusal(status, after, &text).map_or(Ok(()), Err)
+    }
+}
+
+/// What a reply means.
+fn refusal(status: u16, retry_after_s: Option<u64>, text: &str) -> Option<Refusal> {
+    let said = format!("the server says {status}: {}", text.trim());
+    match status {
+        200..=299 => None,
+        429 | 503 => Some(Refusal::Busy(retry_after_s.map_or(PAUSE, Duration::from_secs).min(PAUSE_MAX), said)),
+        400 | 413 | 422 => Some(Refusal::Rows(said)),
+        _ => Some(Refusal::Server(said)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_are_told_apart() {
+        let busy = |seconds| Some(Refusal::Busy(Duration::from_secs(seconds), "the server says 429: x".to_owned()));
+        assert_eq!(refusal(204, None, ""), None);
+        assert_eq!(refusal(429, Some(7), "x\n"), busy(7));
+        assert_eq!(refusal(429, None, "x"), busy(1));
+        assert_eq!(refusal(429, Some(4000), "x"), busy(60));
+        assert!(matches!(refusal(413, None, ""), Some(Refusal::Rows(_))));
+        assert!(matches!(refusal(401, None, ""), Some(Refusal::Server(_))));
+        assert!(Server::new("https://x", None).unwrap_err().contains("http://"));
+    }
+}

@@ -1,0 +1,311 @@
+//! Rows as line protocol.
+//!
+//! Escaped is what both dialects want escaped: `,` and space in a measurement, also `=` in names and tag values, `"` and
+//! `\` in strings. A backslash in a name stands as it is: InfluxDB reads it so, CnosDB takes it only before what it lets
+//! one escape, and neither has a way to write every name. So a series or field whose name or value holds anything odd
+//! is parsed back, and [`Readers`] says who would read what was written.
+
+use tidewire_protocol::line::scalar::Parser;
+use tidewire_protocol::line::{
+    Dialect, FieldKind, Flow, Halt, LayoutSlot, LineError, RawValue, RowSink, SeriesSlot, SeriesText, TimeRule,
+};
+
+/// Which dialects read a text as what it was written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Readers {
+    /// CnosDB's, of `/api/v1/write`.
+    pub(super) cnos: bool,
+    /// InfluxDB's, of `/write`.
+    pub(super) influx: bool,
+}
+
+impl Readers {
+    /// Everyone.
+    pub(super) const ALL: Self = Self { cnos: true, influx: true };
+
+    /// Those who read both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { cnos: self.cnos && other.cnos, influx: self.influx && other.influx }
+    }
+
+    /// Whether one of them reads it.
+    pub(super) fn has(self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::Cnos => self.cnos,
+            Dialect::Influx => self.influx,
+        }
+    }
+
+    /// Who reads a series, and a field where one is given. Tags sorted by name.
+    pub(super) fn of(table: &str, tags: &[(&str, &str)], field: Option<&str>) -> Self {
+        let names = tags.iter().flat_map(|(name, value)| [*name, *value]);
+        if is_plain(table) && !table.starts_with('#') && names.chain(field).all(is_plain) {
+            return Self::ALL;
+        }
+        let mut line = Vec::new();
+        push_series(&mut line, table, tags.iter().copied());
+        line.push(b' ');
+        push_name(&mut line, field.unwrap_or("f"));
+        line.extend_from_slice(b"=1i 0\n");
+        let reads = |dialect| {
+            let mut sink = Back { table, tags, field: field.unwrap_or("f"), rows: 0, same: true };
+            Parser::new(dialect).parse(&line, true, &TimeRule::identity(0), &mut sink);
+            sink.same && sink.rows == 1
+        };
+        Self { cnos: reads(Dialect::Cnos), influx: reads(Dialect::Influx) }
+    }
+}
+
+/// Whether a name or value is read back by everyone without a look: not empty, nothing that is special beyond the bytes
+/// that are escaped, no blank that could be trimmed.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte > b' ' && byte != b'\\' && byte != 0x7f || byte == b' ')
+}
+
+/// Compares what is parsed with what was written.
+struct Back<'a> {
+    table: &'a str,
+    tags: &'a [(&'a str, &'a str)],
+    field: &'a str,
+    rows: usize,
+    same: bool,
+}
+
+impl RowSink for Back<'_> {
+    fn series(&mut self, series: &SeriesText<'_>) -> Result<SeriesSlot, Halt> {
+        self.same &= series.measurement == self.table
+            && series.tags.len() == self.tags.len()
+            && series.tags.iter().zip(self.tags).all(|(read, written)| read.0 == written.0 && read.1 == written.1);
+        Ok(SeriesSlot(0))
+    }
+
+    fn layout(&mut self, _series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
+        self.same &= fields == [(self.field, FieldKind::Int)];
+        Ok(LayoutSlot(0))
+    }
+
+    fn row(&mut self, _: SeriesSlot, _: LayoutSlot, time: i64, values: &[RawValue], _: &[u8]) {
+        self.rows += 1;
+        self.same &= time == 0 && matches!(values, [value] if value.int() == 1);
+    }
+
+    fn reject(&mut self, _error: &LineError<'_>) -> Flow {
+        self.same = false;
+        Flow::Stop
+    }
+}
+
+/// Appends measurement and tags.
+pub(super) fn push_series<'a>(out: &mut Vec<u8>, table: &str, tags: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    push_escaped(out, table, b", ");
+    for (name, value) in tags {
+        out.push(b',');
+        push_name(out, name);
+        out.push(b'=');
+        push_name(out, value);
+    }
+}
+
+/// Appends a tag's name or value, or a field's name.
+pub(super) fn push_name(out: &mut Vec<u8>, name: &str) {
+    push_escaped(out, name, b", =");
+}
+
+/// Appends a string with its quotes.
+pub(super) fn push_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    push_escaped(out, text, b"\"\\");
+    out.push(b'"');
+}
+
+/// Appends a finite float, in the fewest digits that read back as the same bits; false, and nothing, for any other.
+pub(super) fn push_float(out: &mut Vec<u8>, number: f64) -> bool {
+    let finite = number.is_finite();
+    if finite {
+        out.extend_from_slice(zmij::Buffer::new().format_finite(number).as_bytes());
+    }
+    finite
+}
+
+/// Appends an integer with what tells its type.
+pub(super) fn push_int(out: &mut Vec<u8>, number: i64) {
+    push_digits(out, number);
+    out.push(b'i');
+}
+
+/// Appends an unsigned integer with what tells its type.
+pub(super) fn push_uint(out: &mut Vec<u8>, number: u64) {
+    push_digits(out, number);
+    out.push(b'u');
+}
+
+/// Appends a whole number.
+pub(super) fn push_digits(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends a boolean.
+pub(super) fn push_bool(out: &mut Vec<u8>, value: bool) {
+    out.extend_from_slice(if value { b"true" } else { b"false" });
+}
+
+fn push_escaped(out: &mut Vec<u8>, text: &str, set: &[u8]) {
+    for byte in text.bytes() {
+        if set.contains(&byte) {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn odd_names_have_the_readers_that_read_them_back() {
+        let of = |table, value, field| {
+            let readers = Readers::of(table, &[("tag", value)], Some(field));
+            (readers.cnos, readers.influx)
+        };
+        assert_eq!(of("a b,c=d", "x y,z=\"q'", "f g=,h"), (true, true));
+        assert_eq!(of("ünï", "ß=, ", "é"), (true, true));
+        assert_eq!(of(r"a\b", "v", "f"), (false, true));
+        assert_eq!(of("a", r"C:\temp", "f"), (false, true));
+        assert_eq!(of("a", "v", r"f\x"), (false, true));
+        // InfluxDB takes the separator behind it for escaped, CnosDB takes two for a pair.
+        assert_eq!(of("a", r"ends\", "f"), (false, false));
+        assert_eq!(of("a", r"ends\\", "f"), (true, false));
+        assert_eq!(of("#a", "v", "f"), (false, false));
+        assert_eq!(of("a", "two\nlines", "f"), (false, false));
+        assert_eq!(of("a", "", "f"), (false, false));
+    }
+
+    /// What a parser gives out.
+    #[derive(Debug, Default, PartialEq)]
+    struct Seen {
+        table: String,
+        tags: Vec<(String, String)>,
+        names: Vec<(String, FieldKind)>,
+        values: Vec<String>,
+        time: i64,
+        rows: usize,
+        refused: Option<String>,
+    }
+
+    impl RowSink for Seen {
+        fn series(&mut self, series: &SeriesText<'_>) -> Result<SeriesSlot, Halt> {
+            self.table = series.measurement.clone().into_owned();
+            self.tags = series.tags.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            Ok(SeriesSlot(0))
+        }
+
+        fn layout(&mut self, _: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
+            self.names = fields.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
+            Ok(LayoutSlot(0))
+        }
+
+        fn row(&mut self, _: SeriesSlot, _: LayoutSlot, time: i64, values: &[RawValue], text: &[u8]) {
+            let kinds = self.names.iter().map(|(_, kind)| *kind);
+            let shown = kinds.zip(values).map(|(kind, value)| match kind {
+                FieldKind::Int => value.int().to_string(),
+                FieldKind::UInt => value.uint().to_string(),
+                FieldKind::Float => format!("{:x}", value.float().to_bits()),
+                FieldKind::Bool => value.bool().to_string(),
+                FieldKind::String => value.text(text).into_owned(),
+            });
+            self.values = shown.collect();
+            (self.time, self.rows) = (time, self.rows + 1);
+        }
+
+        fn reject(&mut self, error: &LineError<'_>) -> Flow {
+            self.refused = Some(error.reason.to_string());
+            Flow::Stop
+        }
+    }
+
+    #[test]
+    fn whatever_is_written_is_read_back_by_its_readers() {
+        const SEED: u64 = 20;
+        let mut random = fastrand::Rng::with_seed(SEED);
+        let mut read = [0, 0];
+        for case in 0..20_000 {
+            let mut text = |alphabet: &[char]| -> String {
+                (0..random.usize(1..7)).map(|_| alphabet[random.usize(..alphabet.len())]).collect()
+            };
+            let odd = ['a', 'b', ',', ' ', '=', '"', '\\', '\'', 'é', '#', '.'];
+            let any = ['a', '"', '\\', '\n', '\r', '\t', ',', ' ', '=', '\'', '漢', '#'];
+            let table = text(&odd);
+            let mut tags = vec![(text(&odd), text(&odd)), (text(&odd), text(&odd))];
+            tags.sort();
+            let mut names = [text(&odd), text(&odd), text(&odd)];
+            names.sort();
+            let string = text(&any);
+            if tags[0].0 == tags[1].0 || names.windows(2).any(|pair| pair[0] == pair[1]) {
+                continue;
+            }
+            let (float, int, time) = (f64::from_bits(random.u64(..)), random.i64(..), random.i64(..));
+            if !float.is_finite() {
+                continue;
+            }
+
+            let tags_text: Vec<_> = tags.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let of_names = names.iter().map(|name| Readers::of("m", &[], Some(name)));
+            let readers = of_names.fold(Readers::of(&table, &tags_text, None), Readers::and);
+            let mut line = Vec::new();
+            push_series(&mut line, &table, tags_text.iter().copied());
+            for (place, name) in names.iter().enumerate() {
+                line.push(if place == 0 { b' ' } else { b',' });
+                push_name(&mut line, name);
+                line.push(b'=');
+                match place {
+                    0 => push_string(&mut line, &string),
+                    1 => assert!(push_float(&mut line, float)),
+                    _ => push_int(&mut line, int),
+                }
+            }
+            line.push(b' ');
+            push_digits(&mut line, time);
+            line.push(b'\n');
+            let kinds = [FieldKind::String, FieldKind::Float, FieldKind::Int];
+            let expected = Seen {
+                table,
+                tags,
+                names: names.into_iter().zip(kinds).collect(),
+                values: vec![string, format!("{:x}", float.to_bits()), int.to_string()],
+                time,
+                rows: 1,
+                refused: None,
+            };
+            for (place, dialect) in [Dialect::Cnos, Dialect::Influx].into_iter().enumerate() {
+                if readers.has(dialect) {
+                    let mut seen = Seen::default();
+                    Parser::new(dialect).parse(&line, true, &TimeRule::identity(0), &mut seen);
+                    let line = String::from_utf8_lossy(&line);
+                    assert_eq!(seen, expected, "seed {SEED}, case {case}, {dialect:?}: {line:?}");
+                    read[place] += 1;
+                }
+            }
+        }
+        assert!(read.iter().all(|count| *count > 2_000), "{read:?}");
+    }
+
+    #[test]
+    fn floats_are_short_and_read_back() {
+        let text = |number: f64| {
+            let mut out = Vec::new();
+            assert!(push_float(&mut out, number));
+            String::from_utf8(out).unwrap()
+        };
+        let mut random = fastrand::Rng::with_seed(3);
+        let special = [0.0, -0.0, 0.1, 1e21, 5e-324, f64::MAX, f64::MIN_POSITIVE, 1.0 / 3.0, -1e16];
+        for number in special.into_iter().chain((0..2000).map(|_| f64::from_bits(random.u64(..)))) {
+            if number.is_finite() {
+                assert_eq!(text(number).parse::<f64>().unwrap().to_bits(), number.to_bits(), "{number:?}");
+            }
+        }
+        assert_eq!((text(0.1).as_str(), text(1e21).as_str()), ("0.1", "1e+21"));
+        let mut out = Vec::new();
+        assert!(!push_float(&mut out, f64::NAN) && !push_float(&mut out, f64::INFINITY) && out.is_empty());
+    }
+}

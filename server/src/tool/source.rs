@@ -1,0 +1,107 @@
+//! Reading a data folder, or a backup, as a start of the server would see it, without changing a byte of it.
+//!
+//! Every shard is opened at once, each log replayed into memory, as in the server; deletes, retention and dropped tables
+//! are applied. Rows then come in the order of tables, shards, partitions, series and time.
+
+use std::fs::File;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tidewire_storage::disk::readonly::ReadOnlyDisk;
+use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::scan::{Scan, ScanRequest};
+use tidewire_storage::schema::{Catalog, ColumnId, ColumnKind, FieldType, TableId, TableSchema};
+
+use super::generation;
+use crate::datadir::{DataDir, shard_folder};
+use crate::meta::store::CatalogStore;
+
+/// What one scan may hold: groups of all segments that overlap in one partition. Far above what merged data needs.
+const SCAN_BYTES_MAX: u64 = 1 << 30;
+
+/// Each block is read once, so that the cache need hold only what one step looks at twice.
+const CACHE_BYTES_MAX: u64 = 16 << 20;
+
+/// A shard that is only read.
+pub type ReadShard = Shard<ReadOnlyDisk>;
+
+/// An open data folder.
+pub struct Source {
+    /// What has a name in it.
+    pub catalog: Arc<Catalog>,
+    /// Its shards, by number.
+    pub shards: Vec<Rc<ReadShard>>,
+    _lock: Option<File>,
+}
+
+impl Source {
+    /// Opens a folder that no server uses, and keeps servers out of it, or the newest complete backup in a folder.
+    pub async fn open(root: &Path) -> Result<Self, String> {
+        let (root, shards, lock) = match generation::newest(root)? {
+            Some((folder, backup)) => (folder, backup.shards, None),
+            None => {
+                let (shards, lock) = DataDir::look(root).map_err(|error| error.to_string())?;
+                (root.to_owned(), shards, lock)
+            }
+        };
+        let catalog = load_catalog(&root)?;
+        let shards = open_shards(&root, shards, &catalog).await?;
+        Ok(Self { catalog, shards, _lock: lock })
+    }
+
+    /// Rows in its files and logs, about: one that was written twice may count twice, deleted ones count.
+    pub fn rows(&self) -> u64 {
+        rows(&self.shards)
+    }
+}
+
+/// The catalog of a data folder.
+pub fn load_catalog(root: &Path) -> Result<Arc<Catalog>, String> {
+    let store = CatalogStore::new(&root.join("meta")).map_err(|error| error.to_string())?;
+    store.load().map(Arc::new).map_err(|error| error.to_string())
+}
+
+/// Opens the shards in a folder for reading.
+pub async fn open_shards(root: &Path, shards: usize, catalog: &Catalog) -> Result<Vec<Rc<ReadShard>>, String> {
+    let live = |table: TableId| tables(catalog).any(|known| known.id == table);
+    let mut opened = Vec::with_capacity(shards);
+    for number in 0..shards {
+        let config =
+            ShardConfig { cache_bytes_max: CACHE_BYTES_MAX, reserve_bytes: 0, ..ShardConfig::new(number as u32) };
+        let shard = Shard::open(ReadOnlyDisk, &shard_folder(root, number), config, &live).await;
+        opened.push(shard.map_err(|error| format!("shard {number} cannot be opened: {error}"))?.0);
+    }
+    Ok(opened)
+}
+
+/// Rows of shards, about.
+pub fn rows(shards: &[Rc<ReadShard>]) -> u64 {
+    shards.iter().map(|shard| shard.stats()).map(|stats| stats.segment_rows + stats.memtable_rows).sum()
+}
+
+/// All tables of all databases.
+pub fn tables(catalog: &Catalog) -> impl Iterator<Item = &Arc<TableSchema>> {
+    catalog.databases.values().flat_map(|database| database.all_tables())
+}
+
+/// The fields of a table, in its order.
+pub fn fields(table: &TableSchema) -> Vec<(ColumnId, FieldType)> {
+    let field = |kind: ColumnKind| match kind {
+        ColumnKind::Field(kind) => Some(kind),
+        ColumnKind::Tag => None,
+    };
+    table.columns.iter().filter_map(|column| Some((column.id, field(column.kind)?))).collect()
+}
+
+/// A scan of all fields of a table between two times, both included.
+pub fn scan(
+    shard: &ReadShard,
+    table: &TableSchema,
+    time_min: i64,
+    time_max: i64,
+) -> tidewire_storage::Result<Scan<ReadOnlyDisk>> {
+    let request =
+        ScanRequest { table: table.id, time_min, time_max, series: None, columns: fields(table), prune: Vec::new() };
+    shard.scan(request, SCAN_BYTES_MAX)
+}
