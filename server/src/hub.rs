@@ -15,6 +15,7 @@ use tidewire_protocol::line::Dialect;
 use tidewire_sql::exec::{ExecError, FragmentRun, QueryContext};
 use tidewire_sql::explain::ShardMetrics as RunShard;
 use tidewire_sql::fragment::Fragment;
+use tidewire_storage::Error;
 use tidewire_storage::batch::WriteBatch;
 use tidewire_storage::engine::Shard;
 use tidewire_storage::schema::{Catalog, TableSchema};
@@ -33,7 +34,8 @@ use crate::metrics::{Registry, Snapshot};
 use crate::pace::CoreDisk;
 use crate::query::PARTIALS_AHEAD_MAX;
 use crate::ring::{Queue, Queues};
-use crate::shard_metrics::ShardMetrics;
+use crate::set_aside::SetAside;
+use crate::shard_metrics::{ShardMetrics, show_set_aside};
 
 /// The core that owns the catalog.
 pub const META_CORE: usize = 0;
@@ -108,6 +110,8 @@ pub struct HubParts {
     pub mesh: Rc<Mesh<Message>>,
     /// Credits of all shards.
     pub admission: Arc<Admission>,
+    /// Shards that damage keeps closed, of all cores.
+    pub set_aside: Arc<SetAside>,
     /// The task queues of this core.
     pub queues: Queues,
     /// Settings.
@@ -124,6 +128,8 @@ pub struct Hub {
     pub config: Arc<Config>,
     /// Credits of all shards.
     pub admission: Arc<Admission>,
+    /// Shards that damage keeps closed, of all cores.
+    pub set_aside: Arc<SetAside>,
     /// Rows parsed and not yet granted, on this core.
     pub building: BuildBudget,
     placement: Vec<usize>,
@@ -151,9 +157,12 @@ impl Hub {
     pub fn new(parts: HubParts) -> Rc<Self> {
         let meta = (parts.core == META_CORE).then(|| Rc::new(MetaOwner::new(parts.catalog.clone())));
         let building = BuildBudget::new(parts.config.memtable.bytes_max);
+        let owned = (0..).zip(&parts.placement).filter(|(_, core)| **core == parts.core).map(|(shard, _)| shard);
+        show_set_aside(owned, &parts.set_aside, &parts.registry);
         Rc::new(Self {
             core: parts.core,
             admission: parts.admission,
+            set_aside: parts.set_aside,
             building,
             placement: parts.placement,
             shard_metrics: parts.shards.keys().map(|shard| ShardMetrics::new(*shard, &parts.registry)).collect(),
@@ -374,12 +383,12 @@ impl Hub {
     }
 
     fn append(self: &Rc<Self>, from: usize, id: CallId, shard: u32, batch: Box<WriteBatch>, table: &TableSchema) {
-        let owned = self.owned(shard).clone();
-        match owned.append(&batch, table) {
+        let owned = self.owned(shard);
+        match owned.and_then(|owned| Ok((owned.append(&batch, table)?, owned))) {
             Err(error) => self.answer(from, id, Answer::Appended(Appended { batch, outcome: Err(error) })),
-            Ok(appended) => {
+            Ok((appended, owned)) => {
                 self.admission.set_memtable(shard, owned.memtable_bytes());
-                let hub = self.clone();
+                let (hub, owned) = (self.clone(), owned.clone());
                 self.spawn(Queue::Ingest, async move {
                     let outcome = owned.durable(appended.lsn).await.map(|()| appended.new_series);
                     hub.answer(from, id, Answer::Appended(Appended { batch, outcome }));
@@ -396,7 +405,10 @@ impl Hub {
         fragment: Arc<Fragment>,
         context: QueryContext,
     ) {
-        let owned = self.owned(shard).clone();
+        let owned = match self.owned(shard) {
+            Ok(owned) => owned.clone(),
+            Err(error) => return self.answer(from, id, Answer::FragmentDone(Err(error.into()))),
+        };
         let running = Rc::new(RunningFragment {
             left: Cell::new(PARTIALS_AHEAD_MAX),
             cancelled: Cell::new(false),
@@ -435,10 +447,12 @@ impl Hub {
         Ok(rows_sent)
     }
 
-    /// A shard of this core. Every core places shards alike, so a message never goes to the wrong one.
-    fn owned(&self, shard: u32) -> &Rc<CoreShard> {
+    /// A shard of this core; an error when it is set aside. Every core places shards alike, so a message never goes to
+    /// the wrong one.
+    fn owned(&self, shard: u32) -> Result<&Rc<CoreShard>, Error> {
+        self.set_aside.check(shard)?;
         match self.shards.get(&shard) {
-            Some(owned) => owned,
+            Some(owned) => Ok(owned),
             None => unreachable!("BUG: shard {shard} does not live on core {}", self.core),
         }
     }

@@ -6,8 +6,8 @@
 //!
 //! What makes it Tidewire: [`tidewire`] builds each core's [`hub`] (its shards, its catalog, its part of all requests)
 //! and its [`route`]s; [`ingest`] turns lines into rows, [`query`] and [`reply`] plans into replies; [`meta`] owns the
-//! catalog, [`admission`] says 429, [`message`] is all that crosses cores. Beside the server stand the operator's
-//! [`tool`]s, which work on files alone.
+//! catalog, [`admission`] says 429, [`set_aside`] knows the shards that damage keeps closed, [`message`] is all that
+//! crosses cores. Beside the server stand the operator's [`tool`]s, which work on files alone.
 
 pub mod admission;
 pub mod clock;
@@ -30,6 +30,7 @@ pub mod query;
 pub mod reply;
 pub mod ring;
 pub mod route;
+pub mod set_aside;
 pub mod shard;
 mod shard_metrics;
 pub mod tidewire;

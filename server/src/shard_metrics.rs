@@ -8,6 +8,7 @@ use tidewire_storage::recovery::Recovery;
 
 use crate::admission::Admission;
 use crate::metrics::{Counter, Gauge, Registry, Unit};
+use crate::set_aside::SetAside;
 
 /// What is shown of a shard: name, help, and where the value comes from.
 type Shown = (&'static str, &'static str, fn(&ShardStats) -> u64);
@@ -34,7 +35,7 @@ const COUNTERS: [Shown; 17] = [
 ];
 
 /// What is held at the moment.
-const GAUGES: [Shown; 18] = [
+const GAUGES: [Shown; 19] = [
     ("tidewire_wal_files", "Files of the log.", |s| s.wal_files),
     ("tidewire_wal_failed", "1 when the log has failed and the shard refuses writes.", |s| u64::from(s.wal_failed)),
     ("tidewire_wal_pending_bytes", "Log records not yet written.", |s| s.memory.wal_pending),
@@ -46,6 +47,9 @@ const GAUGES: [Shown; 18] = [
     ("tidewire_merge_debt_bytes", "Bytes that the merges due now have to read.", |s| s.merge_debt_bytes),
     ("tidewire_tombstones", "Deletes that merges have not yet applied to every segment.", |s| s.tombstones),
     ("tidewire_segments_quarantined", "Damaged segments that are not merged.", |s| s.segments_quarantined),
+    ("tidewire_corrupt_blocks", "Damaged blocks of segments that are known of, footers among them.", |s| {
+        s.corrupt_blocks
+    }),
     ("tidewire_segments", "Live segments.", |s| s.segments),
     ("tidewire_segment_bytes", "Bytes of live segments.", |s| s.segment_bytes),
     ("tidewire_segment_rows", "Rows of live segments.", |s| s.segment_rows),
@@ -54,6 +58,15 @@ const GAUGES: [Shown; 18] = [
     ("tidewire_tables", "Tables with rows or series.", |s| s.tables),
     ("tidewire_cache_bytes", "Blocks of segments kept in memory.", |s| s.cache.bytes),
 ];
+
+/// Shows which of a core's shards are set aside; that does not change while the server runs.
+pub(crate) fn show_set_aside(shards: impl Iterator<Item = u32>, set_aside: &SetAside, registry: &Registry) {
+    for shard in shards {
+        let help = "1 when damage keeps the shard from opening, and the server runs without it.";
+        let gauge = registry.gauge("tidewire_shard_failed", help, &[("shard", &shard.to_string())]);
+        gauge.set(i64::from(set_aside.check(shard).is_err()));
+    }
+}
 
 /// The metrics of one shard.
 #[derive(Debug)]

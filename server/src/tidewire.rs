@@ -14,6 +14,7 @@ use tidewire_storage::wal::WalSync;
 
 use crate::admission::{Admission, Bounds};
 use crate::config;
+use crate::datadir::DataDir;
 use crate::hub::{CoreShard, Hub, HubParts};
 use crate::mesh::Inbox;
 use crate::message::Message;
@@ -23,6 +24,7 @@ use crate::net::{Reply, Request, Service};
 use crate::pace::{CoreDisk, paced};
 use crate::ring::{self, Queue};
 use crate::route::Router;
+use crate::set_aside::SetAside;
 use crate::shard::{App, CoreContext};
 use crate::shard_metrics::report_recovery;
 
@@ -36,6 +38,7 @@ const IDLE_TICK: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub struct Shared {
     admission: OnceLock<Arc<Admission>>,
+    set_aside: OnceLock<Arc<SetAside>>,
 }
 
 /// One core of the server.
@@ -65,6 +68,7 @@ impl App for Tidewire {
     ) -> Result<Rc<Self>, String> {
         let CoreContext { core, cores, shards, config, data_dir, disk, queues, mesh, registry, drain: _ } = context;
         let store = CatalogStore::new(&data_dir.root().join(META_FOLDER)).map_err(|e| e.to_string())?;
+        check_catalog(&store, &data_dir)?;
         let catalog = Arc::new(store.load().map_err(|e| e.to_string())?);
         let shard_count = data_dir.shards();
         let admission = shared
@@ -75,15 +79,31 @@ impl App for Tidewire {
                 Arc::new(Admission::new(shard_count, bounds))
             })
             .clone();
+        let set_aside = shared.set_aside.get_or_init(|| Arc::new(SetAside::new(shard_count))).clone();
         // Before any shard opens: what recovery writes counts too.
         let disk = paced(disk, config.disk.write_bytes_per_s_max, cores, &queues);
         let mut owned = BTreeMap::new();
         let mut wal_tasks = Vec::new();
         for number in shards {
             let folder = data_dir.shard_folder(number);
-            let shard = open_shard(disk.clone(), folder, number as u32, &config, &catalog, &registry).await?;
-            wal_tasks.push((number, shard.clone()));
-            owned.insert(number as u32, shard);
+            // Tables are made when every shard has a folder that is there to stay.
+            let opened = match store.exists() && !folder.exists() {
+                true => Err(Error::corrupt(&folder, 0, "the folder is missing")),
+                false => open_shard(disk.clone(), folder, number as u32, &config, &catalog, &registry).await,
+            };
+            match opened {
+                Ok(shard) => {
+                    wal_tasks.push((number, shard.clone()));
+                    owned.insert(number as u32, shard);
+                }
+                Err(error) => {
+                    let told = format!("shard {number} cannot be opened: {error}");
+                    if !error.is_damage() || !set_aside.put(number as u32, error.to_string()) {
+                        return Err(told);
+                    }
+                    log::error!("{told}; the server runs without it: its rows are neither taken nor given");
+                }
+            }
         }
         let placement = (0..shard_count).map(|shard| crate::placement::core_of_shard(shard, cores)).collect();
         let hub = Hub::new(HubParts {
@@ -94,6 +114,7 @@ impl App for Tidewire {
             store,
             mesh,
             admission,
+            set_aside,
             queues,
             config,
             registry: registry.clone(),
@@ -124,6 +145,21 @@ impl App for Tidewire {
     }
 }
 
+/// A catalog that has gone missing names no table, and shards do away with tables that it does not name.
+fn check_catalog(store: &CatalogStore, data_dir: &DataDir) -> Result<(), String> {
+    let has_data = |shard: &usize| data_dir.shard_folder(*shard).join("MANIFEST").exists();
+    match store.exists() {
+        true => Ok(()),
+        false => match (0..data_dir.shards()).find(has_data) {
+            Some(shard) => Err(format!(
+                "{} is missing, but shard {shard} has data; put a copy of it in place",
+                store.path().display()
+            )),
+            None => Ok(()),
+        },
+    }
+}
+
 async fn open_shard(
     disk: CoreDisk,
     folder: PathBuf,
@@ -131,7 +167,7 @@ async fn open_shard(
     config: &config::Config,
     catalog: &Catalog,
     registry: &Registry,
-) -> Result<Rc<CoreShard>, String> {
+) -> Result<Rc<CoreShard>, Error> {
     let live = |table: TableId| catalog.databases.values().any(|d| d.all_tables().any(|t| t.id == table));
     let shard_config = ShardConfig {
         wal_sync: match config.wal.sync {
@@ -155,9 +191,7 @@ async fn open_shard(
         ..ShardConfig::new(number)
     };
     let started = Instant::now();
-    let (shard, recovery) = Shard::open(disk, &folder, shard_config, &live)
-        .await
-        .map_err(|error| format!("shard {number} cannot be opened: {error}"))?;
+    let (shard, recovery) = Shard::open(disk, &folder, shard_config, &live).await?;
     let time = started.elapsed();
     log::info!("shard {number}: {recovery:?} in {time:?}");
     report_recovery(number, &recovery, time, registry);

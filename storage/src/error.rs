@@ -63,6 +63,14 @@ pub enum Error {
         /// The bound.
         limit_bytes: u64,
     },
+    /// The shard is set aside, since what it holds is damaged: it takes nothing and gives nothing until it is mended.
+    #[error("shard {shard} is set aside: {reason}")]
+    SetAside {
+        /// Shard number.
+        shard: u32,
+        /// What kept it from opening: file and offset, and what does not hold there.
+        reason: String,
+    },
     /// A batch does not fit what the shard knows.
     #[error("{0}")]
     Rejected(String),
@@ -89,6 +97,20 @@ impl Error {
         match self {
             Self::NoSpace { .. } => true,
             Self::Io { source, .. } => matches!(source.kind(), StorageFull | QuotaExceeded),
+            _ => false,
+        }
+    }
+
+    /// Whether a shard that cannot be opened for this is damaged: bytes are wrong, missing, or cannot be read. Other
+    /// reasons (no permission, another version) are about the whole data folder or the host.
+    pub fn is_damage(&self) -> bool {
+        use std::io::ErrorKind::{NotFound, UnexpectedEof};
+        match self {
+            Self::Corrupt { .. } => true,
+            Self::Io { source, .. } => {
+                let bad_medium = source.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+                bad_medium || matches!(source.kind(), NotFound | UnexpectedEof)
+            }
             _ => false,
         }
     }

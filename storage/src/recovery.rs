@@ -2,7 +2,8 @@
 //!
 //! The manifest, the series files and the log must be whole, else the shard does not open. A segment that is damaged or
 //! missing is set aside ([`quarantine`](crate::engine::Shard::quarantined)). What the manifest does not name is a flush
-//! that a crash cut short, and is removed. Log records of tables that are not live any more are passed over.
+//! that a crash cut short, and is removed when all the rest has turned out to be whole. Without a manifest nothing was
+//! flushed, and the log begins with its first record; else the manifest is missing. Log records of tables that are not live any more are passed over.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,10 +72,11 @@ pub(crate) async fn load<D: Disk>(
     for folder in folders.root.parent().into_iter().chain([folders.root.as_path(), &folders.wal]) {
         disk.sync_dir(folder).await?;
     }
-    let manifest = load_manifest(disk, folders, shard, is_live).await?;
+    let found = load_manifest(disk, folders, shard, is_live).await?;
+    let is_first = found.is_none();
+    let manifest = found.unwrap_or_default();
     let is_live = &|table: TableId| is_live(table) && manifest.dropped.iter().all(|entry| entry.table != table.0);
-    let mut recovery =
-        Recovery { removed_files: remove_strays(disk, folders, &manifest).await?, ..Recovery::default() };
+    let mut recovery = Recovery::default();
     let mut tables = load_series(disk, folders, shard, &manifest, is_live).await?;
     for entry in &manifest.segments {
         let path = folders.segments.join(&entry.meta.file);
@@ -115,6 +117,18 @@ pub(crate) async fn load<D: Disk>(
         }
     };
     let wal = recover(disk, &folders.wal, shard, Lsn(manifest.flushed_lsn), take).await?;
+    let strays = strays(disk, folders, &manifest).await?;
+    let is_data = |path: &PathBuf| path.parent() != Some(&folders.root);
+    if is_first && wal.generation_max == 0 && strays.iter().any(is_data) {
+        // A log that begins with the first record has all there ever was, and the files are those of a first flush.
+        let reason = "the manifest is missing, and there is no log either that has what is in the shard's other files";
+        return Err(Error::corrupt(&folders.root.join(MANIFEST), 0, reason));
+    }
+    // Last, when all else is known to be well: until then nothing is done that damage could make wrong.
+    for path in &strays {
+        disk.remove(path).await?;
+    }
+    recovery.removed_files = strays.len() as u64;
     let Replay { tables, active, rows } = replay.into_inner();
     recovery.rows = rows;
     recovery.records = wal.records;
@@ -137,19 +151,18 @@ async fn open_segment<D: Disk>(disk: &D, path: &Path, meta: &SegmentMeta, cache:
     last
 }
 
-/// The manifest, without tables that are not live.
+/// The manifest, if there is one, without tables that are not live.
 async fn load_manifest<D: Disk>(
     disk: &D,
     folders: &Folders,
     shard: u32,
     is_live: &dyn Fn(TableId) -> bool,
-) -> Result<Manifest> {
-    let manifest = Manifest::load(disk, &folders.root, shard).await?;
-    let loaded = manifest.unwrap_or_default();
+) -> Result<Option<Manifest>> {
+    let Some(loaded) = Manifest::load(disk, &folders.root, shard).await? else { return Ok(None) };
     let dead = loaded.tables.iter().map(|entry| TableId(entry.table)).filter(|table| !is_live(*table));
     let drop_tables: Vec<_> = dead.collect();
     if drop_tables.is_empty() {
-        return Ok(loaded);
+        return Ok(Some(loaded));
     }
     // Stored before anything of them is removed: a manifest must not name what is not there.
     let manifest = loaded.apply(Edit { drop_tables, ..Edit::default() });
@@ -161,15 +174,15 @@ async fn load_manifest<D: Disk>(
         }
         done => done?,
     }
-    Ok(manifest)
+    Ok(Some(manifest))
 }
 
-/// Removes files that the manifest does not name, and counts them. Names that none of our files have are left alone.
-async fn remove_strays<D: Disk>(disk: &D, folders: &Folders, manifest: &Manifest) -> Result<u64> {
+/// Files that the manifest does not name. Names that none of our files have are left alone.
+async fn strays<D: Disk>(disk: &D, folders: &Folders, manifest: &Manifest) -> Result<Vec<PathBuf>> {
     let segments = manifest.segments.iter().map(|entry| entry.meta.file.as_str()).collect();
     let series = manifest.series_files.iter().map(|entry| entry.file.as_str()).collect();
     let none = BTreeSet::new();
-    let mut removed = 0;
+    let mut strays = Vec::new();
     let kinds =
         [(&folders.segments, ".seg", &segments), (&folders.series, ".keys", &series), (&folders.root, MANIFEST, &none)];
     for (folder, suffix, live) in kinds {
@@ -178,12 +191,11 @@ async fn remove_strays<D: Disk>(disk: &D, folders: &Folders, manifest: &Manifest
             let ours = stem.unwrap_or(&name).ends_with(suffix);
             // The manifest itself is none of the strays, only what it would have been replaced by.
             if ours && !live.contains(name.as_str()) && (suffix != MANIFEST || stem.is_some()) {
-                disk.remove(&folder.join(&name)).await?;
-                removed += 1;
+                strays.push(folder.join(&name));
             }
         }
     }
-    Ok(removed)
+    Ok(strays)
 }
 
 /// Tables as the manifest knows them, with their series.

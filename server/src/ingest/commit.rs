@@ -22,9 +22,13 @@ pub struct ShardRows {
     pub table: Arc<TableSchema>,
 }
 
-/// Writes all of `rows` or, when a shard has no credit, none of them. Returns for each element the ids of its new
+/// Writes all of `rows` or, when a shard has no credit or is set aside, none of them. Returns for each element the ids of its new
 /// series. The batches' memory is recycled.
 pub async fn commit(hub: &Rc<Hub>, rows: Vec<ShardRows>) -> Result<Vec<Vec<SeriesId>>, WriteError> {
+    if let Some(error) = rows.iter().find_map(|rows| hub.set_aside.check(rows.shard).err()) {
+        hub.recycle(rows.into_iter().map(|r| r.batch));
+        return Err(WriteError::Storage(error));
+    }
     let grant = match hub.admission.take(wanted(&rows)) {
         Ok(grant) => grant,
         Err(refusal) => {

@@ -78,7 +78,8 @@ pub struct Written {
     pub dropped_reason: Option<String>,
 }
 
-/// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are not acknowledged.)
+/// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are
+/// not acknowledged, except where a shard is set aside.)
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// No such database.

@@ -67,8 +67,14 @@ impl CatalogStore {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    fn path(&self) -> PathBuf {
+    /// The file.
+    pub fn path(&self) -> PathBuf {
         self.folder.join(CATALOG)
+    }
+
+    /// Whether a catalog was ever saved.
+    pub fn exists(&self) -> bool {
+        self.path().exists()
     }
 
     /// The saved catalog, or the one of a new data directory.

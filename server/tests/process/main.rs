@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod common;
+mod damage;
 mod deletes;
 mod export;
 mod metrics;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rkyv::util::AlignedVec;
 
 use super::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Suffix of files that are not yet whole. One that is found at start was left behind by a crash.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
@@ -72,5 +72,9 @@ pub(crate) async fn read_whole<D: Disk>(disk: &D, path: &Path) -> Result<Aligned
         }
     }
     file.close().await?;
+    if (bytes.len() as u64) < length {
+        let operation = format!("read {length} bytes of");
+        return Err(Error::io(operation, path, std::io::ErrorKind::UnexpectedEof.into()));
+    }
     Ok(bytes)
 }

@@ -16,6 +16,7 @@
 //!    later frame testifies to be durable are written again as they are, and synced, before anything builds on them.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind::UnexpectedEof;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -123,7 +124,7 @@ pub async fn recover<D: Disk>(
 
 /// Writes the frames that begin at `offsets` again as they are, and makes them durable.
 async fn rewrite<D: Disk>(disk: &D, file: &Found<D>, offsets: &[u64]) -> Result<()> {
-    let mut window = Window::new(&*file.named.file, file.length);
+    let mut window = Window::new(&*file.named.file, &file.named.path, file.length);
     for &start in offsets {
         // Read and checked anew: what a bad transfer gives must not become what the file holds.
         let Some(header) = good_frame(&mut window, start, file.header.generation).await? else {
@@ -162,8 +163,10 @@ pub(super) async fn list<D: Disk>(
             opened => opened?,
         };
         let length = file.length().await?;
-        let block = if length == 0 { None } else { Some(file.read(0, FILE_HEADER_BYTES).await?) };
-        let header = block.and_then(|block| FileHeader::read(block.as_ref()));
+        let header = match length {
+            0 => None,
+            _ => FileHeader::read(read_block(&file, &path, length, 0).await?.as_ref()),
+        };
         let named = Named { file: Rc::new(file), path };
         match header {
             None => free.push(named),
@@ -181,15 +184,30 @@ pub(super) async fn list<D: Disk>(
     Ok((files, free, slot_max))
 }
 
+/// The block at `offset` of a file of `length` bytes. Fewer bytes than there are must not pass for none.
+async fn read_block<F: DiskFile>(file: &F, path: &Path, length: u64, offset: u64) -> Result<F::ReadBuffer> {
+    let block = file.read(offset, DISK_ALIGN).await?;
+    check_read(path, offset, block.as_ref().len(), (length - offset).min(DISK_ALIGN as u64))?;
+    Ok(block)
+}
+
+/// An error where a read at `offset` gave less than the bytes that are there.
+fn check_read(path: &Path, offset: u64, given: usize, there: u64) -> Result<()> {
+    match given as u64 >= there {
+        true => Ok(()),
+        false => Err(Error::io(format!("read {there} bytes at offset {offset} of"), path, UnexpectedEof.into())),
+    }
+}
+
 /// A header is synced before the first frame is written, so a file with a frame of the next generation has lost its
 /// header to damage.
 pub(super) async fn check_headerless<D: Disk>(free: &[Named<D>], generation_max: u64) -> Result<()> {
     for named in free {
-        let block = if named.file.length().await? <= FILE_HEADER_BYTES as u64 {
+        let length = named.file.length().await?;
+        if length <= FILE_HEADER_BYTES as u64 {
             continue;
-        } else {
-            named.file.read(FILE_HEADER_BYTES as u64, DISK_ALIGN).await?
-        };
+        }
+        let block = read_block(&*named.file, &named.path, length, FILE_HEADER_BYTES as u64).await?;
         if FrameHeader::read(block.as_ref()).is_some_and(|frame| frame.generation > generation_max) {
             return Err(Error::corrupt(&named.path, 0, "the log file's header is damaged, and records follow it"));
         }
@@ -207,7 +225,7 @@ async fn read_file<D: Disk>(
     recovered: &mut Recovered<D>,
 ) -> Result<(Lsn, Vec<u64>)> {
     let path = &file.named.path;
-    let mut window = Window::new(&*file.named.file, file.length);
+    let mut window = Window::new(&*file.named.file, &file.named.path, file.length);
     let mut offset = FILE_HEADER_BYTES as u64;
     let mut next = file.header.first_lsn;
     let mut unproven: VecDeque<(Lsn, u64)> = VecDeque::new();
@@ -331,6 +349,7 @@ async fn good_frame<F: DiskFile>(
 /// Bytes of a file, read ahead.
 pub(super) struct Window<'a, F: DiskFile> {
     file: &'a F,
+    path: &'a Path,
     /// Offset in the file of the bytes held.
     start: u64,
     bytes: AlignedVec<RECORD_ALIGN>,
@@ -339,8 +358,8 @@ pub(super) struct Window<'a, F: DiskFile> {
 }
 
 impl<'a, F: DiskFile> Window<'a, F> {
-    pub(super) fn new(file: &'a F, length: u64) -> Self {
-        Self { file, start: 0, bytes: AlignedVec::new(), length }
+    pub(super) fn new(file: &'a F, path: &'a Path, length: u64) -> Self {
+        Self { file, path, start: 0, bytes: AlignedVec::new(), length }
     }
 
     /// The next bytes come from the file.
@@ -366,6 +385,11 @@ impl<'a, F: DiskFile> Window<'a, F> {
                 if !piece.as_ref().len().is_multiple_of(DISK_ALIGN) || piece.as_ref().is_empty() {
                     break;
                 }
+            }
+            let there = wanted.min(self.length - offset);
+            if let Err(error) = check_read(self.path, offset, self.bytes.len(), there) {
+                self.bytes.clear();
+                return Err(error);
             }
         }
         let from = (offset - self.start) as usize;

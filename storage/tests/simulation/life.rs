@@ -1,6 +1,7 @@
 //! One life of a process: its shards are opened and checked, clients work, and it ends well or badly.
 
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -116,9 +117,23 @@ impl Run<'_> {
         unreachable!("a start that nothing disturbs fails on an error above")
     }
 
+    /// Opens the shards after something has happened to one of their segments: none of them may stay closed for it.
+    pub(crate) fn open_damaged(&self, random: &mut Rng) -> Shards {
+        self.disk.set_capacity(None);
+        match SimTasks::new(random.u64(..)).run(open_all(self), STEPS_MAX) {
+            SimEnd::Done(Ok(shards)) => {
+                let quarantined: usize = shards.iter().map(|shard| shard.quarantined().len()).sum();
+                self.tally.borrow_mut().quarantined += quarantined as u64;
+                shards
+            }
+            SimEnd::Done(Err(error)) => panic!("a damaged segment keeps a shard from opening: {error}"),
+            SimEnd::Steps | SimEnd::Stuck => panic!("a start beside a damaged segment does not end"),
+        }
+    }
+
     /// Failures of the disk from now on.
-    fn trouble(&self, random: &mut Rng) -> Expected {
-        match random.u8(0..4) {
+    fn trouble(&self, random: &mut Rng) -> Expected<'static> {
+        match random.u8(0..5) {
             0 => {
                 let free = [0, 40 << 10, 200 << 10, 600 << 10][random.usize(0..4)];
                 self.disk.set_capacity(Some(self.disk.used_bytes() + free));
@@ -127,7 +142,8 @@ impl Run<'_> {
             1 => {
                 let rates = [20, 100, 500];
                 let mut rate = || if random.bool() { rates[random.usize(0..3)] } else { 0 };
-                let rates = FaultRates { read: rate(), write: rate(), sync: rate(), names: rate(), flipped_bit: 0 };
+                let (read, write, sync, names) = (rate(), rate(), rate(), rate());
+                let rates = FaultRates { read, write, sync, names, ..FaultRates::default() };
                 self.disk.set_rates(rates);
             }
             2 => {
@@ -149,6 +165,10 @@ impl Run<'_> {
                     after: random.u32(0..20),
                     times: [1, 2, u32::MAX][random.usize(0..3)],
                 });
+            }
+            3 => {
+                self.disk.set_rates(FaultRates { short_read: 100, ..FaultRates::default() });
+                return Expected { flipped_bits: true, io_errors: true, ..Expected::default() };
             }
             _ => {
                 self.disk.set_rates(FaultRates { flipped_bit: 100, ..FaultRates::default() });
@@ -183,13 +203,14 @@ impl Run<'_> {
         self.tally.borrow_mut().recoveries += 1;
     }
 
-    /// Clients work, until they are done or the process dies.
-    pub(crate) fn live(&self, shards: &Shards, random: &mut Rng) {
+    /// Clients work, until they are done or the process dies; perhaps with a segment that is damaged at rest.
+    pub(crate) fn live(&self, shards: &Shards, random: &mut Rng, damaged: Option<&Path>) {
         let mut expected = match self.faulty && random.bool() {
             true => self.trouble(random),
             false => Expected::default(),
         };
         expected.no_space = self.disk.is_bounded();
+        expected.damaged = damaged;
         let dies = random.u8(0..4) > 0;
         let steps = if dies { [300, 2000, 10_000][random.usize(0..3)] } else { STEPS_MAX };
         let steps = if dies { random.u64(1..steps) } else { steps };
@@ -264,7 +285,7 @@ impl Run<'_> {
     }
 
     /// Tries to get the log going again; false when it never will.
-    async fn heal(&self, shard: &Shard<SimDisk>, expected: Expected) -> bool {
+    async fn heal(&self, shard: &Shard<SimDisk>, expected: Expected<'_>) -> bool {
         loop {
             pause().await;
             match shard.heal().await {
@@ -279,7 +300,7 @@ impl Run<'_> {
     }
 
     /// An orderly end: all that was appended is there at the next start.
-    fn close(&self, shards: &Shards, tasks: &mut SimTasks<'_>, expected: Expected) {
+    fn close(&self, shards: &Shards, tasks: &mut SimTasks<'_>, expected: Expected<'_>) {
         let close = async {
             for (shard, home) in shards.iter().zip(&self.homes) {
                 match shard.close().await {

@@ -14,12 +14,16 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests stop at the first surprise")]
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 mod cases;
 mod damage;
 mod data;
 mod golden;
 mod life;
 mod model;
+mod rot;
 mod run;
 mod work;
 mod world;
@@ -29,6 +33,12 @@ const SEEDS: std::ops::Range<u64> = 0..8;
 
 /// Seeds of the long run, where `TIDEWIRE_SEEDS` does not say how many.
 const SOAK_SEEDS: u64 = 10_000;
+
+/// The long run ends when so many have failed: there is enough to look at.
+const FAILURES_MAX: usize = 20;
+
+/// Seeds that once found a bug, or that a bug put in on purpose was found by.
+const KNOWN_SEEDS: [u64; 0] = [];
 
 /// A number from the environment.
 fn variable(name: &str) -> Option<u64> {
@@ -49,12 +59,13 @@ fn shards_are_maps_that_survive() {
     match variable("TIDEWIRE_SEED") {
         Some(seed) => tally.add(&check(seed)),
         None => {
-            SEEDS.for_each(|seed| tally.add(&check(seed)));
+            SEEDS.chain(KNOWN_SEEDS).for_each(|seed| tally.add(&check(seed)));
             assert!(tally.crashes > 0 && tally.io_errors > 0 && tally.no_space > 0 && tally.merges > 0, "{tally:?}");
         }
     }
 }
 
+/// Runs every seed of the long run, on all processors, and names all that fail.
 #[test]
 #[ignore = "runs for minutes: cargo test -p tidewire-storage --release -- --ignored soak"]
 #[expect(clippy::print_stdout, reason = "whoever runs it wants to see how far it is")]
@@ -65,13 +76,44 @@ fn soak() {
     }
     let seeds = variable("TIDEWIRE_SEEDS").unwrap_or(SOAK_SEEDS);
     let first = variable("TIDEWIRE_FIRST_SEED").unwrap_or(1000);
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u64);
+    let threads = variable("TIDEWIRE_THREADS").unwrap_or(processors).max(1);
     let started = std::time::Instant::now();
-    let mut tally = run::Tally::default();
-    for done in 1..=seeds {
-        tally.add(&check(first + done - 1));
-        if done % (seeds / 20).max(1) == 0 {
-            println!("{done} of {seeds} seeds, {:.0} s: {tally:?}", started.elapsed().as_secs_f64());
+    let next = AtomicU64::new(0);
+    let all = Mutex::new((0, run::Tally::default(), Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= seeds {
+                        return;
+                    }
+                    let ran = std::panic::catch_unwind(|| run::run(first + number));
+                    let mut all = all.lock().unwrap();
+                    let (done, tally, failed) = &mut *all;
+                    *done += 1;
+                    match ran {
+                        Ok(ran) => tally.add(&ran),
+                        Err(_) => {
+                            println!("seed {} failed; to replay: TIDEWIRE_SEED={}", first + number, first + number);
+                            failed.push(first + number);
+                        }
+                    }
+                    if failed.len() >= FAILURES_MAX {
+                        next.store(seeds, Ordering::Relaxed);
+                    }
+                    if *done % (seeds / 20).max(1) == 0 {
+                        let seconds = started.elapsed().as_secs_f64();
+                        println!("{done} of {seeds} seeds, {seconds:.0} s: {tally:?}");
+                    }
+                }
+            });
         }
-    }
+    });
+    let (done, tally, failed) = all.into_inner().unwrap();
+    let seconds = started.elapsed().as_secs_f64();
+    println!("{done} seeds from {first} on in {seconds:.0} s with {threads} threads, {} failed", failed.len());
+    assert!(failed.is_empty(), "seeds that failed: {failed:?}");
     tally.check_variety();
 }

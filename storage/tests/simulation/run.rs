@@ -16,6 +16,7 @@ use tidewire_storage::wal::WalSync;
 use crate::data;
 use crate::life::Run;
 use crate::model::History;
+use crate::rot::Rot;
 use crate::work::Home;
 
 /// What has happened in one run or more.
@@ -43,10 +44,13 @@ pub(crate) struct Tally {
     pub(crate) flipped_bits: u64,
     pub(crate) no_space: u64,
     pub(crate) healed: u64,
+    pub(crate) short_reads: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) damage_met: u64,
 }
 
 impl Tally {
-    fn numbers(&mut self) -> [&mut u64; 22] {
+    fn numbers(&mut self) -> [&mut u64; 25] {
         [
             &mut self.batches,
             &mut self.large_batches,
@@ -70,6 +74,9 @@ impl Tally {
             &mut self.flipped_bits,
             &mut self.no_space,
             &mut self.healed,
+            &mut self.short_reads,
+            &mut self.quarantined,
+            &mut self.damage_met,
         ]
     }
 
@@ -87,6 +94,7 @@ impl Tally {
         self.io_errors += counts.io_errors;
         self.flipped_bits += counts.flipped_bits;
         self.no_space += counts.no_space;
+        self.short_reads += counts.short_reads;
     }
 
     /// A simulation in which something never happens does not test it.
@@ -111,7 +119,19 @@ pub(crate) fn run(seed: u64) -> Tally {
     for _ in 0..random.usize(2..7) {
         let shards = run.open(&mut random);
         run.check(&shards, &mut random);
-        run.live(&shards, &mut random);
+        if random.u8(0..4) > 0 {
+            run.live(&shards, &mut random, None);
+            continue;
+        }
+        drop(shards);
+        run.disk.kill();
+        let rot = Rot::happen(&run.disk, &run.homes, &mut random);
+        let shards = run.open_damaged(&mut random);
+        run.live(&shards, &mut random, rot.as_ref().map(Rot::path));
+        drop(shards);
+        if let Some(rot) = rot {
+            rot.mend(&run.disk);
+        }
     }
     let shards = run.open(&mut random);
     run.check(&shards, &mut random);

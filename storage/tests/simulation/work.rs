@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -32,19 +32,21 @@ pub(crate) struct Home {
 
 /// What may go wrong now, so that errors of these kinds are no failures of the test.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Expected {
+pub(crate) struct Expected<'a> {
     pub(crate) io_errors: bool,
     pub(crate) flipped_bits: bool,
     pub(crate) no_space: bool,
+    /// The one segment that is damaged at rest.
+    pub(crate) damaged: Option<&'a Path>,
 }
 
-impl Expected {
+impl Expected<'_> {
     /// Panics at an error that nothing excuses.
     pub(crate) fn check(&self, error: &Error) {
         let excused = match error {
             Error::Overloaded { .. } => true,
             Error::LogFailed { .. } => self.io_errors || self.no_space,
-            Error::Corrupt { .. } => self.flipped_bits,
+            Error::Corrupt { path, .. } => self.flipped_bits || self.damaged == Some(path),
             error if error.is_no_space() => self.no_space,
             Error::Io { .. } => self.io_errors,
             _ => false,
@@ -94,7 +96,7 @@ pub(crate) struct Client<'a> {
     pub(crate) shard: &'a Shard<SimDisk>,
     pub(crate) home: &'a Home,
     pub(crate) random: Rng,
-    pub(crate) expected: Expected,
+    pub(crate) expected: Expected<'a>,
     pub(crate) tally: &'a RefCell<Tally>,
 }
 
@@ -104,7 +106,11 @@ impl Client<'_> {
         for _ in 0..operations {
             if let Err(error) = self.one().await {
                 self.expected.check(&error);
-                self.count(|tally| tally.refused += 1);
+                let met = matches!(&error, Error::Corrupt { path, .. } if self.expected.damaged == Some(path));
+                self.count(|tally| {
+                    tally.refused += 1;
+                    tally.damage_met += u64::from(met);
+                });
                 // Who is refused waits a little.
                 for _ in 0..self.random.u32(0..20) {
                     yield_now().await;

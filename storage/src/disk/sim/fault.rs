@@ -39,6 +39,8 @@ pub enum FaultKind {
     NoSpace,
     /// One bit of what a read returns is wrong, on this one occasion.
     FlippedBit,
+    /// A read gives only the first of the bytes that are there, on this one occasion, which a disk must not do.
+    ShortRead,
 }
 
 /// A failure of operations on certain files.
@@ -75,6 +77,8 @@ pub struct FaultRates {
     pub read: u32,
     /// Reads of which one bit is wrong.
     pub flipped_bit: u32,
+    /// Reads that give fewer bytes than there are.
+    pub short_read: u32,
     /// Writes that fail with EIO.
     pub write: u32,
     /// Syncs of files that fail with EIO.
@@ -107,6 +111,8 @@ pub struct SimCounts {
     pub no_space: u64,
     /// Reads with a wrong bit.
     pub flipped_bits: u64,
+    /// Reads that gave fewer bytes than there are.
+    pub short_reads: u64,
     /// Losses of power.
     pub crashes: u64,
     /// Unsynced changes of files that a crash undid.

@@ -6,7 +6,7 @@ use super::random::Random;
 use crate::disk::DISK_ALIGN;
 
 /// The least unit that a medium writes whole.
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 
 /// A file's bytes and the blocks of space it holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(super) enum Change {
 struct Pending {
     sequence: u64,
     change: Change,
+    /// It is on the medium for certain, while some change before it is not.
+    durable: bool,
 }
 
 /// A file without its names.
@@ -138,7 +140,42 @@ impl Inode {
     /// Makes a change that is visible at once, and durable some time.
     pub(super) fn change(&mut self, change: Change, sequence: u64) {
         self.cached.apply(&change);
-        self.pending.push(Pending { sequence, change });
+        self.pending.push(Pending { sequence, change, durable: false });
+    }
+
+    /// The change made at `sequence` is durable by itself: those before it need not be.
+    pub(super) fn make_durable(&mut self, sequence: u64) {
+        if let Some(pending) = self.pending.iter_mut().find(|pending| pending.sequence == sequence) {
+            pending.durable = true;
+        }
+        let first = self.pending.iter().position(|pending| !pending.durable).unwrap_or(self.pending.len());
+        for pending in self.pending.drain(..first) {
+            self.durable.apply(&pending.change);
+        }
+    }
+
+    /// The change made at `sequence` should have become durable by itself, and did not: see [`Inode::fail_sync`].
+    pub(super) fn fail_durable(&mut self, sequence: u64, random: &mut Random) {
+        let Some(at) = self.pending.iter().position(|pending| pending.sequence == sequence) else { return };
+        let Change::Write { offset, bytes } = self.pending.remove(at).change else { return };
+        // What is left of it comes after what was pending before it, as far as that survives.
+        for (number, part) in bytes.chunks(SECTOR).enumerate() {
+            if random.coin() {
+                let offset = offset + (number * SECTOR) as u64;
+                let change = Change::Write { offset, bytes: part.to_vec() };
+                self.pending.insert(at, Pending { sequence, change, durable: true });
+            }
+        }
+        self.look_at_medium(random);
+    }
+
+    /// Perhaps reads bypass the cache, and see what the medium would hold with what is still pending.
+    fn look_at_medium(&mut self, random: &mut Random) {
+        if random.coin() {
+            let mut seen = self.durable.clone();
+            self.pending.iter().for_each(|pending| seen.apply(&pending.change));
+            self.cached = seen;
+        }
     }
 
     /// A write that fails: any part of it may have been done.
@@ -166,18 +203,13 @@ impl Inode {
         let covered = self.pending.partition_point(|pending| pending.sequence < until);
         for pending in self.pending.drain(..covered) {
             match &pending.change {
-                Change::Write { offset, bytes } => {
+                Change::Write { offset, bytes } if !pending.durable => {
                     self.durable.tear(*offset, bytes, false, random);
                 }
                 other => self.durable.apply(other),
             }
         }
-        if random.coin() {
-            // Reads that bypass the cache see the medium.
-            let mut seen = self.durable.clone();
-            self.pending.iter().for_each(|pending| seen.apply(&pending.change));
-            self.cached = seen;
-        }
+        self.look_at_medium(random);
     }
 
     /// Power is lost.
@@ -192,6 +224,7 @@ impl Inode {
         let mut fared = Fared::default();
         for (number, pending) in self.pending.drain(..).enumerate() {
             let (whole, part) = match fate {
+                _ if pending.durable => (true, false),
                 Fate::Lost => (false, false),
                 Fate::Kept => (true, false),
                 Fate::Prefix(kept) => (number < kept, number == kept),
@@ -239,6 +272,6 @@ impl Inode {
     }
 
     pub(super) fn unsynced(&self) -> usize {
-        self.pending.len()
+        self.pending.iter().filter(|pending| !pending.durable).count()
     }
 }

@@ -12,6 +12,7 @@
 //! 3. [`SimDisk::kill`] (the process dies) loses nothing but the operations under way, which may be done or not.
 //! 4. A sync that fails leaves a part of what it should have covered on the medium, and forgets the rest: later syncs
 //!    succeed without it.
+//!    A durable write is durable by itself: what was written to the file before it may still be lost.
 //! 5. Each operation keeps its task waiting for a while ([`SimDisk::set_delays`]), so that tasks meet in every order;
 //!    [`SimTasks`] runs them in one thread. A sync covers what was written before it began, not before it ended.
 //! 6. Space is counted in blocks of 4 KiB, for bytes written and reserved; [`SimDisk::set_capacity`] bounds it.
@@ -38,7 +39,7 @@ pub use tasks::{SimEnd, SimTasks};
 
 use super::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::Result;
-use inode::Change;
+use inode::{Change, SECTOR};
 use world::{BLOCK_BYTES, World};
 
 /// A simulated disk; clones are handles of the same one.
@@ -261,6 +262,17 @@ impl SimFile {
         };
         self.disk.act(act).await
     }
+
+    /// A write that has reached the cache, and when, or fails, perhaps in part.
+    fn change(&self, world: &mut World, offset: u64, bytes: &[u8], what: &str) -> Result<u64> {
+        if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = world.fault(Operation::Write, &self.path) {
+            if kind == FaultKind::Io {
+                world.write_in_part(self.number, offset, bytes);
+            }
+            return Err(world.failed(kind, what, &self.path));
+        }
+        world.change(self.number, Change::Write { offset, bytes: bytes.to_vec() }, what, &self.path)
+    }
 }
 
 impl DiskFile for SimFile {
@@ -278,7 +290,11 @@ impl DiskFile for SimFile {
             let bytes = world.inode(self.number).map_or(&[][..], |inode| &inode.cached.bytes);
             let start = bytes.len().min(offset as usize);
             let mut bytes = bytes[start..bytes.len().min(start + length)].to_vec();
-            if fault.is_some() && !bytes.is_empty() {
+            if fault == Some(FaultKind::ShortRead) {
+                world.counts.short_reads += 1;
+                let sectors = world.random.below(bytes.len().div_ceil(SECTOR) as u64) as usize;
+                bytes.truncate(sectors * SECTOR);
+            } else if fault.is_some() && !bytes.is_empty() {
                 world.counts.flipped_bits += 1;
                 let bit = world.random.below(bytes.len() as u64 * 8);
                 bytes[bit as usize / 8] ^= 1 << (bit % 8);
@@ -291,16 +307,24 @@ impl DiskFile for SimFile {
     async fn write(&self, offset: u64, buffer: Vec<u8>) -> Result<()> {
         check_transfer(offset, buffer.len());
         let what = format!("write {} bytes at offset {offset} of", buffer.len());
-        let write = |world: &mut World| {
-            if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = world.fault(Operation::Write, &self.path) {
-                if kind == FaultKind::Io {
-                    world.write_in_part(self.number, offset, &buffer);
-                }
+        self.act(&what, |world| self.change(world, offset, &buffer, &what).map(drop)).await
+    }
+
+    async fn write_durable(&self, offset: u64, buffer: Vec<u8>) -> Result<()> {
+        check_transfer(offset, buffer.len());
+        let what = format!("write {} bytes at offset {offset} of", buffer.len());
+        let sequence = self.act(&what, |world| self.change(world, offset, &buffer, &what)).await?;
+        let settle = |world: &mut World| {
+            if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = world.fault(Operation::Sync, &self.path) {
+                world.fail_durable(self.number, sequence);
                 return Err(world.failed(kind, &what, &self.path));
             }
-            world.change(self.number, Change::Write { offset, bytes: buffer.clone() }, &what, &self.path)
+            if let Some(inode) = world.inode_mut(self.number) {
+                inode.make_durable(sequence);
+            }
+            Ok(())
         };
-        self.act(&what, write).await
+        self.act(&what, settle).await
     }
 
     async fn sync(&self) -> Result<()> {
@@ -322,7 +346,7 @@ impl DiskFile for SimFile {
         let what = format!("allocate {length} bytes for");
         let allocate = |world: &mut World| {
             world.check(Operation::Allocate, &what, &self.path)?;
-            world.change(self.number, Change::Allocate(length), &what, &self.path)
+            world.change(self.number, Change::Allocate(length), &what, &self.path).map(drop)
         };
         self.act(&what, allocate).await
     }
@@ -337,7 +361,7 @@ impl DiskFile for SimFile {
         let what = format!("truncate to {length} bytes");
         let truncate = |world: &mut World| {
             world.check(Operation::Truncate, &what, &self.path)?;
-            world.change(self.number, Change::Truncate(length), &what, &self.path)
+            world.change(self.number, Change::Truncate(length), &what, &self.path).map(drop)
         };
         self.act(&what, truncate).await
     }

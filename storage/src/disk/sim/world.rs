@@ -86,15 +86,17 @@ impl World {
         self.faults.retain(|fault| fault.times > 0);
         let chance = self.rates.of(operation);
         planned.or_else(|| self.random.happens(chance).then_some(FaultKind::Io)).or_else(|| {
-            let flips = self.rates.flipped_bit;
-            (operation == Operation::Read && self.random.happens(flips)).then_some(FaultKind::FlippedBit)
+            let FaultRates { flipped_bit, short_read, .. } = self.rates;
+            let kinds = [(flipped_bit, FaultKind::FlippedBit), (short_read, FaultKind::ShortRead)];
+            let reads = kinds.into_iter().filter(|_| operation == Operation::Read);
+            reads.filter(|(rate, _)| self.random.happens(*rate)).map(|(_, kind)| kind).next()
         })
     }
 
     /// The same for operations that fail without a trace.
     pub(super) fn check(&mut self, operation: Operation, what: &str, path: &Path) -> Result<()> {
         match self.fault(operation, path) {
-            None | Some(FaultKind::FlippedBit) => Ok(()),
+            None | Some(FaultKind::FlippedBit | FaultKind::ShortRead) => Ok(()),
             Some(kind) => Err(self.failed(kind, what, path)),
         }
     }
@@ -102,7 +104,7 @@ impl World {
     pub(super) fn failed(&mut self, kind: FaultKind, what: &str, path: &Path) -> Error {
         let errno = match kind {
             FaultKind::NoSpace => Errno::NOSPC,
-            FaultKind::Io | FaultKind::FlippedBit => Errno::IO,
+            FaultKind::Io | FaultKind::FlippedBit | FaultKind::ShortRead => Errno::IO,
         };
         self.refused(errno, what, path)
     }
@@ -161,8 +163,8 @@ impl World {
         self.inodes.get_mut(&number)
     }
 
-    /// Makes a change if there is space for it.
-    pub(super) fn change(&mut self, number: u64, change: Change, what: &str, path: &Path) -> Result<()> {
+    /// Makes a change if there is space for it, and gives the moment at which it was made.
+    pub(super) fn change(&mut self, number: u64, change: Change, what: &str, path: &Path) -> Result<u64> {
         let needed = self.inodes.get(&number).map_or(0, |inode| inode.cached.blocks_needed(&change));
         if needed > 0 && self.free_blocks().is_some_and(|free| needed > free) {
             return Err(self.refused(Errno::NOSPC, what, path));
@@ -171,7 +173,7 @@ impl World {
         if let Some(inode) = self.inodes.get_mut(&number) {
             inode.change(change, sequence);
         }
-        Ok(())
+        Ok(sequence)
     }
 
     /// A write that fails.
@@ -186,6 +188,13 @@ impl World {
     pub(super) fn fail_sync(&mut self, number: u64, until: u64) {
         if let Some(inode) = self.inodes.get_mut(&number) {
             inode.fail_sync(until, &mut self.random);
+        }
+    }
+
+    /// A durable write whose second half fails.
+    pub(super) fn fail_durable(&mut self, number: u64, sequence: u64) {
+        if let Some(inode) = self.inodes.get_mut(&number) {
+            inode.fail_durable(sequence, &mut self.random);
         }
     }
 
