@@ -4,8 +4,12 @@
 //! synced, and renamed over it. A file counts from the moment the manifest names it; files that no manifest names are
 //! removed at the next start. An edit adds and removes in one step, which is all that a compaction will need.
 //!
+//! A copy lies beside it, written after the manifest and before anything is done that relies on it. Where the manifest
+//! cannot be read, the copy takes its place: it is the same, or it lacks the one edit in which a crash came between the
+//! two, and nobody has been told of that one.
+//!
 //! ```text
-//! MANIFEST = magic, version, shard, length, crc32c of the archive | rkyv archive | zeros up to 4 KiB
+//! MANIFEST, MANIFEST.copy = magic, version, shard, length, crc32c of the archive | rkyv archive | zeros up to 4 KiB
 //! ```
 
 use std::path::Path;
@@ -14,7 +18,7 @@ use rkyv::rancor::Error as RkyvError;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::disk::Disk;
-use crate::disk::whole::{place_whole, prepare_whole, read_whole};
+use crate::disk::whole::{place_whole, prepare_whole, read_whole, write_whole};
 use crate::error::{Error, Result};
 use crate::schema::TableId;
 use crate::segment::SegmentMeta;
@@ -22,6 +26,12 @@ use crate::wal::Lsn;
 
 /// Name of the manifest in the shard's folder.
 pub(crate) const MANIFEST: &str = "MANIFEST";
+
+/// Name of its copy.
+pub(crate) const COPY: &str = "MANIFEST.copy";
+
+/// Times that a manifest is read before it counts as damaged: the transfer may be to blame.
+const READS_MAX: usize = 3;
 
 /// Version of the header and of the archive.
 const VERSION: u32 = 2;
@@ -169,29 +179,74 @@ impl Manifest {
     /// Puts this manifest in the place of the one in `folder`. After an error it is open which one a crash would leave.
     pub(crate) async fn store<D: Disk>(&self, disk: &D, folder: &Path, shard: u32) -> Result<()> {
         self.prepare(disk, folder, shard).await?;
-        Self::place(disk, folder).await
+        self.place(disk, folder, shard).await
     }
 
     /// The first half of [`Manifest::store`]: after an error, the manifest in `folder` is what it was.
     pub(crate) async fn prepare<D: Disk>(&self, disk: &D, folder: &Path, shard: u32) -> Result<()> {
+        prepare_whole(disk, &folder.join(MANIFEST), &self.bytes(shard)?).await
+    }
+
+    /// The second half: what was prepared counts, and its copy with it.
+    pub(crate) async fn place<D: Disk>(&self, disk: &D, folder: &Path, shard: u32) -> Result<()> {
+        place_whole(disk, &folder.join(MANIFEST)).await?;
+        write_whole(disk, &folder.join(COPY), &self.bytes(shard)?).await
+    }
+
+    fn bytes(&self, shard: u32) -> Result<Vec<u8>> {
         let archive = rkyv::to_bytes::<RkyvError>(self)
             .map_err(|error| Error::Rejected(format!("cannot archive the manifest: {error}")))?;
-        prepare_whole(disk, &folder.join(MANIFEST), &encode(&archive, shard)).await
+        Ok(encode(&archive, shard))
     }
 
-    /// The second half: what was prepared counts.
-    pub(crate) async fn place<D: Disk>(disk: &D, folder: &Path) -> Result<()> {
-        place_whole(disk, &folder.join(MANIFEST)).await
-    }
-
-    /// The manifest in `folder`; `None` where there is none yet.
+    /// The manifest in `folder`; `None` where there is none yet. Afterwards it and its copy are the same.
     pub(crate) async fn load<D: Disk>(disk: &D, folder: &Path, shard: u32) -> Result<Option<Self>> {
-        if !disk.list(folder).await?.iter().any(|name| name == MANIFEST) {
-            return Ok(None);
+        let names = disk.list(folder).await?;
+        let is_there = |wanted: &str| names.iter().any(|name| name == wanted);
+        let (path, copy) = (folder.join(MANIFEST), folder.join(COPY));
+        let found = match is_there(MANIFEST) {
+            true => read(disk, &path, shard).await,
+            false => Err(Error::corrupt(&path, 0, "the manifest is missing")),
+        };
+        match found {
+            Ok(manifest) => {
+                let same = is_there(COPY) && read(disk, &copy, shard).await.is_ok_and(|copy| copy == manifest);
+                if !same {
+                    // Before anything relies on the edit that it lacks.
+                    match write_whole(disk, &copy, &manifest.bytes(shard)?).await {
+                        Err(error) if error.is_no_space() && is_there(COPY) => {
+                            disk.remove(&copy).await?;
+                            disk.sync_dir(folder).await?;
+                        }
+                        Err(error) if error.is_no_space() => {}
+                        done => done?,
+                    }
+                }
+                Ok(Some(manifest))
+            }
+            Err(error) if error.is_damage() && is_there(COPY) => {
+                // Where it is no better, the manifest's own damage is the one to tell.
+                let Ok(manifest) = read(disk, &copy, shard).await else { return Err(error) };
+                log::error!("shard {shard}: {error}; its copy takes its place");
+                write_whole(disk, &path, &manifest.bytes(shard)?).await?;
+                Ok(Some(manifest))
+            }
+            Err(_) if !is_there(MANIFEST) => Ok(None),
+            Err(error) => Err(error),
         }
-        let path = folder.join(MANIFEST);
-        decode(&path, &read_whole(disk, &path).await?, shard).map(Some)
     }
+}
+
+/// The manifest in a file.
+async fn read<D: Disk>(disk: &D, path: &Path, shard: u32) -> Result<Manifest> {
+    let mut last = decode(path, &read_whole(disk, path).await?, shard);
+    for _ in 1..READS_MAX {
+        if !matches!(last, Err(Error::Corrupt { .. })) {
+            break;
+        }
+        last = decode(path, &read_whole(disk, path).await?, shard);
+    }
+    last
 }
 
 fn encode(archive: &[u8], shard: u32) -> Vec<u8> {

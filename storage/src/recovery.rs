@@ -10,18 +10,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use rkyv::util::AlignedVec;
+
 use crate::cache::Cache;
 use crate::disk::Disk;
-use crate::disk::whole::{TEMPORARY_SUFFIX, read_whole};
+use crate::disk::whole::{TEMPORARY_SUFFIX, read_whole, write_whole};
 use crate::engine::quarantine::Unreadable;
 use crate::engine::space::RESERVE;
 use crate::engine::{Folders, TableState};
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, MANIFEST, Manifest, TombstoneEntry};
+use crate::manifest::{COPY, Edit, MANIFEST, Manifest, TombstoneEntry};
 use crate::memtable::{Memtable, NewRows};
 use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
-use crate::series::file;
+use crate::series::file::{self, copy_of};
 use crate::tombstone::Tombstone;
 use crate::wal::{Delete, Lsn, Record, Recovered, Rows, bitmap_of, recover};
 
@@ -180,22 +182,33 @@ async fn load_manifest<D: Disk>(
 /// Files that the manifest does not name. Names that none of our files have are left alone.
 async fn strays<D: Disk>(disk: &D, folders: &Folders, manifest: &Manifest) -> Result<Vec<PathBuf>> {
     let segments = manifest.segments.iter().map(|entry| entry.meta.file.as_str()).collect();
-    let series = manifest.series_files.iter().map(|entry| entry.file.as_str()).collect();
+    let copies: Vec<String> =
+        manifest.series_files.iter().map(|entry| name_of(&copy_of(Path::new(&entry.file)))).collect();
+    let files = manifest.series_files.iter().map(|entry| &entry.file);
+    let series = files.chain(&copies).map(String::as_str).collect();
     let none = BTreeSet::new();
     let mut strays = Vec::new();
-    let kinds =
-        [(&folders.segments, ".seg", &segments), (&folders.series, ".keys", &series), (&folders.root, MANIFEST, &none)];
+    let kinds = [
+        (&folders.segments, ".seg", &segments),
+        (&folders.series, ".keys", &series),
+        (&folders.root, MANIFEST, &none),
+        (&folders.root, COPY, &none),
+    ];
     for (folder, suffix, live) in kinds {
         for name in disk.list(folder).await? {
             let stem = name.strip_suffix(TEMPORARY_SUFFIX);
             let ours = stem.unwrap_or(&name).ends_with(suffix);
-            // The manifest itself is none of the strays, only what it would have been replaced by.
-            if ours && !live.contains(name.as_str()) && (suffix != MANIFEST || stem.is_some()) {
+            // The manifests themselves are none of the strays, only what they would have been replaced by.
+            if ours && !live.contains(name.as_str()) && (folder != &folders.root || stem.is_some()) {
                 strays.push(folder.join(&name));
             }
         }
     }
     Ok(strays)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// Tables as the manifest knows them, with their series.
@@ -209,7 +222,7 @@ async fn load_series<D: Disk>(
     let mut indexes = BTreeMap::new();
     for entry in &manifest.series_files {
         let path = folders.series.join(&entry.file);
-        let bytes = read_whole(disk, &path).await?;
+        let bytes = read_series(disk, &path, entry.bytes, shard).await?;
         file::load(&path, &bytes, entry.bytes, shard, is_live, &mut indexes)?;
     }
     let mut tables = BTreeMap::new();
@@ -222,6 +235,36 @@ async fn load_series<D: Disk>(
         tables.insert(TableId(entry.table), table);
     }
     Ok(tables)
+}
+
+/// The bytes of a series file, or those of its copy where it is damaged; then the copy takes its place.
+async fn read_series<D: Disk>(disk: &D, path: &Path, length: u64, shard: u32) -> Result<AlignedVec<16>> {
+    const TRIES: usize = 3;
+    let read = async |path: &Path| {
+        let bytes = read_whole(disk, path).await?;
+        file::check(path, &bytes, length, shard).map(|()| bytes)
+    };
+    let mut last = read(path).await;
+    for _ in 1..TRIES {
+        if !matches!(last, Err(Error::Corrupt { .. })) {
+            break;
+        }
+        // The transfer may be to blame.
+        last = read(path).await;
+    }
+    let error = match last {
+        // No checksum covers the header that names version and shard.
+        Err(error) if error.is_damage() || matches!(error, Error::Incompatible { .. }) => error,
+        done => return done,
+    };
+    // Where it is no better, the file's own damage is the one to tell.
+    let Ok(bytes) = read(&copy_of(path)).await else { return Err(error) };
+    log::error!("shard {shard}: {error}; its copy takes its place");
+    let content = usize::try_from(length).ok().and_then(|length| bytes.get(..length)).unwrap_or_default();
+    if let Err(error) = write_whole(disk, path, content).await {
+        log::warn!("shard {shard}: the copy serves, but cannot take the place of the damaged file: {error}");
+    }
+    Ok(bytes)
 }
 
 /// Deletes that were flushed and not yet applied to every segment.

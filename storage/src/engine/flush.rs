@@ -22,7 +22,7 @@ use crate::manifest::{Edit, Manifest, SegmentEntry, SeriesFileEntry};
 use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
 use crate::schema::TableId;
 use crate::segment::{Segment, write_segment};
-use crate::series::file::SeriesWriter;
+use crate::series::file::{SeriesWriter, copy_of};
 use crate::tombstone::Tombstone;
 use crate::wal::Lsn;
 
@@ -148,7 +148,7 @@ impl<D: Disk> Shard<D> {
                 return Err(error);
             }
         };
-        if let Err(error) = Manifest::place(&self.disk, &self.folders.root).await {
+        if let Err(error) = manifest.place(&self.disk, &self.folders.root, self.config.shard).await {
             // Which manifest is on the disk is open, until another one is stored.
             self.state.borrow_mut().unnamed.extend(self.paths_of(&written));
             return Err(error);
@@ -186,7 +186,14 @@ impl<D: Disk> Shard<D> {
 
     fn paths_of(&self, written: &Written<D>) -> Vec<PathBuf> {
         let segments = written.segments.iter().map(|(_, segment)| segment.path().to_owned());
-        segments.chain(written.series.iter().map(|entry| self.folders.series.join(&entry.file))).collect()
+        segments.chain(written.series.iter().flat_map(|entry| self.series_paths(entry))).collect()
+    }
+
+    /// A series file and its copy.
+    fn series_paths(&self, entry: &SeriesFileEntry) -> [PathBuf; 2] {
+        let path = self.folders.series.join(&entry.file);
+        let copy = copy_of(&path);
+        [path, copy]
     }
 
     async fn write_files(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<()> {
@@ -245,6 +252,8 @@ impl<D: Disk> Shard<D> {
         }
         if writer.series() > 0 {
             write_whole(&self.disk, &path, writer.bytes()).await?;
+            // Without its keys no row can be told whose it is, and keys are few beside rows: they are worth two files.
+            write_whole(&self.disk, &copy_of(&path), writer.bytes()).await?;
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             written.series = Some(SeriesFileEntry { file, bytes: writer.bytes().len() as u64 });
         } else {
@@ -268,7 +277,7 @@ impl<D: Disk> Shard<D> {
             ..Edit::default()
         };
         let old = match written.replace_series {
-            true => state.manifest.series_files.iter().map(|entry| self.folders.series.join(&entry.file)).collect(),
+            true => state.manifest.series_files.iter().flat_map(|entry| self.series_paths(entry)).collect(),
             false => Vec::new(),
         };
         Ok((state.manifest.apply(edit), old))

@@ -7,10 +7,11 @@
 //! raw     = count lengths, keys end to end                                  all numbers u32, little-endian
 //! ```
 //!
-//! Files are immutable; all together, in the order of the manifest, hold every series once.
+//! Files are immutable; all together, in the order of the manifest, hold every series once. Each has a copy beside it,
+//! for when it turns out to be damaged.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{SeriesIndex, check_key};
 use crate::error::{Error, Result};
@@ -86,6 +87,26 @@ impl SeriesWriter {
     }
 }
 
+/// Where the copy of a series file lies.
+pub(crate) fn copy_of(path: &Path) -> PathBuf {
+    path.with_extension("copy.keys")
+}
+
+/// A section whose checksum holds.
+struct Section<'a> {
+    offset: usize,
+    table: TableId,
+    first: u32,
+    count: u32,
+    raw_length: u32,
+    packed: &'a [u8],
+}
+
+/// An error unless each section of a file of `length` bytes (padding apart) is what was written.
+pub(crate) fn check(path: &Path, bytes: &[u8], length: u64, shard: u32) -> Result<()> {
+    sections(path, bytes, length, shard).map(drop)
+}
+
 /// Adds the series of a file of `length` bytes (padding apart) to `indexes`; tables that are not live are passed over.
 pub(crate) fn load(
     path: &Path,
@@ -95,6 +116,22 @@ pub(crate) fn load(
     is_live: &dyn Fn(TableId) -> bool,
     indexes: &mut BTreeMap<TableId, SeriesIndex>,
 ) -> Result<()> {
+    for section in sections(path, bytes, length, shard)? {
+        let Section { offset, table, first, count, raw_length, packed } = section;
+        let damaged = |reason: &str| Error::corrupt(path, offset as u64, format!("series: {reason}"));
+        if is_live(table) {
+            let index = indexes.entry(table).or_default();
+            let length = raw_length as usize;
+            let raw = (length <= SECTION_RAW_MAX).then(|| zstd::bulk::decompress(packed, length).ok());
+            let raw = raw.flatten().ok_or_else(|| damaged("it does not unpack"))?;
+            load_section(&raw, first, count, index).map_err(|reason| damaged(&reason))?;
+        }
+    }
+    Ok(())
+}
+
+/// The sections of a file.
+fn sections<'a>(path: &Path, bytes: &'a [u8], length: u64, shard: u32) -> Result<Vec<Section<'a>>> {
     let bytes = usize::try_from(length).ok().and_then(|length| bytes.get(..length));
     let bytes = bytes.ok_or_else(|| Error::corrupt(path, length, "the series file is cut short"))?;
     let (version, of_shard) = match (bytes.starts_with(&MAGIC), field(bytes, 2), field(bytes, 3)) {
@@ -106,30 +143,25 @@ pub(crate) fn load(
             format!("series of shard {of_shard}, format {version}; wanted are shard {shard}, format {VERSION}");
         return Err(Error::Incompatible { path: path.to_owned(), reason });
     }
-    let mut offset = HEADER_BYTES;
+    let (mut offset, mut sections) = (HEADER_BYTES, Vec::new());
     while offset < bytes.len() {
         let damaged = |reason: &str| Error::corrupt(path, offset as u64, format!("series: {reason}"));
         let section = &bytes[offset..];
-        let body = field(section, 5).and_then(|length| section.get(SECTION_HEADER_BYTES..)?.get(..length as usize));
-        let body = body.ok_or_else(|| damaged("the section is cut short"))?;
-        let whole = &section[..SECTION_HEADER_BYTES + body.len()];
+        let packed = field(section, 5).and_then(|length| section.get(SECTION_HEADER_BYTES..)?.get(..length as usize));
+        let packed = packed.ok_or_else(|| damaged("the section is cut short"))?;
+        let whole = &section[..SECTION_HEADER_BYTES + packed.len()];
         if field(whole, 0) != Some(crc32c::crc32c(&whole[4..])) {
             return Err(damaged("the checksum does not hold"));
         }
-        let (Some(table), Some(first), Some(count), Some(raw)) =
+        let (Some(table), Some(first), Some(count), Some(raw_length)) =
             (field(whole, 1), field(whole, 2), field(whole, 3), field(whole, 4))
         else {
             return Err(damaged("the section is cut short"));
         };
-        if is_live(TableId(table)) {
-            let index = indexes.entry(TableId(table)).or_default();
-            let raw = (raw as usize <= SECTION_RAW_MAX).then(|| zstd::bulk::decompress(body, raw as usize).ok());
-            let raw = raw.flatten().ok_or_else(|| damaged("it does not unpack"))?;
-            load_section(&raw, first, count, index).map_err(|reason| damaged(&reason))?;
-        }
+        sections.push(Section { offset, table: TableId(table), first, count, raw_length, packed });
         offset += whole.len();
     }
-    Ok(())
+    Ok(sections)
 }
 
 fn load_section(raw: &[u8], first: u32, count: u32, index: &mut SeriesIndex) -> Result<(), String> {

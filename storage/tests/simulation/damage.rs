@@ -150,20 +150,82 @@ fn a_damaged_segment_that_is_too_old_goes_like_others() {
     assert_eq!(block_on(times(&shard, &table)).unwrap(), BTreeSet::from(SECOND));
 }
 
+/// The manifest and a series file, each with its copy.
+fn copied(disk: &SimDisk) -> [[PathBuf; 2]; 2] {
+    let root = PathBuf::from("/data/shard-0");
+    let series = files(disk, "series");
+    assert_eq!(series.len(), 2, "{series:?}");
+    let [copy, file] = [series[0].clone(), series[1].clone()];
+    [[root.join("MANIFEST"), root.join("MANIFEST.copy")], [file, copy]]
+}
+
 #[test]
-fn a_damaged_manifest_or_series_file_is_told_at_the_start() {
-    let disk = filled();
-    for path in [PathBuf::from("/data/shard-0/MANIFEST"), files(&disk, "series").remove(0)] {
+fn the_copy_of_a_damaged_manifest_or_series_file_takes_its_place() {
+    let all = BTreeSet::from_iter(FIRST.into_iter().chain(SECOND));
+    for [path, copy] in copied(&filled()) {
+        let good = filled().bytes(&path).unwrap();
         let offsets = content(&path);
         assert!(offsets.len() > 10);
-        for offset in offsets {
-            match with_flip(&path, offset, 6) {
+        for damaged in offsets.iter().map(|offset| Some(*offset)).chain([None]) {
+            let (disk, table) = (filled(), table(1));
+            match damaged {
+                Some(offset) => assert!(disk.flip_bit(&path, offset, 6)),
+                None => block_on(tidewire_storage::disk::Disk::remove(&disk, &path)).unwrap(),
+            }
+            let shard = block_on(open(&disk)).unwrap();
+            assert_eq!(block_on(times(&shard, &table)).unwrap(), all, "{} at {damaged:?}", path.display());
+            assert!(disk.bytes(&path).unwrap() == good, "it is right again");
+            drop(shard);
+            disk.kill();
+            // The copy alone may be damaged too: a start that reads it makes it right, and another one does not care.
+            disk.flip_bit(&copy, 20, 0);
+            let shard = block_on(open(&disk)).unwrap();
+            assert_eq!(block_on(times(&shard, &table)).unwrap(), all);
+        }
+    }
+}
+
+#[test]
+fn a_manifest_or_series_file_that_is_damaged_with_its_copy_is_told_at_the_start() {
+    for [path, copy] in copied(&filled()) {
+        for offset in content(&path) {
+            let disk = filled();
+            disk.flip_bit(&path, offset, 6);
+            disk.flip_bit(&copy, offset, 6);
+            let kept = disk.paths();
+            match block_on(open(&disk)).map(drop) {
                 Err(Error::Corrupt { path: told, .. } | Error::Incompatible { path: told, .. }) => {
                     assert_eq!(told, path, "offset {offset}");
                 }
-                Err(error) => panic!("{}, offset {offset}: {error}", path.display()),
-                Ok(_) => panic!("{}, offset {offset}: not seen", path.display()),
+                other => panic!("{}, offset {offset}: {other:?}", path.display()),
             }
+            assert!(kept.iter().all(|path| disk.bytes(path).is_some()), "nothing is removed");
+        }
+    }
+}
+
+/// A shard without manifests is no new one: the log does not begin with the first record, or is not there at all.
+#[test]
+fn missing_manifests_are_damage_and_no_reason_to_remove_anything() {
+    for without_log in [false, true] {
+        let disk = filled();
+        let mut gone = copied(&disk)[0].to_vec();
+        gone.extend(files(&disk, "wal").into_iter().filter(|_| without_log));
+        for path in &gone {
+            block_on(tidewire_storage::disk::Disk::remove(&disk, path)).unwrap();
+        }
+        let kept = disk.paths();
+        match block_on(open(&disk)).map(drop) {
+            // The log has everything from the first record on, so that nothing is missing but what it makes again.
+            Ok(()) if !without_log => {
+                let shard = block_on(open(&disk)).unwrap();
+                assert_eq!(block_on(times_in(&shard, request(&table(1), 0, 999))).unwrap(), BTreeSet::from(FIRST));
+            }
+            Err(Error::Corrupt { path, .. }) if without_log => {
+                assert_eq!(path, gone[0]);
+                assert!(kept.iter().all(|path| disk.bytes(path).is_some()), "nothing is removed");
+            }
+            other => panic!("without the log: {without_log}, {other:?}"),
         }
     }
 }

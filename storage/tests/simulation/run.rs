@@ -127,7 +127,7 @@ pub(crate) fn run(seed: u64) -> Tally {
         run.disk.kill();
         let rot = Rot::happen(&run.disk, &run.homes, &mut random);
         let shards = run.open_damaged(&mut random);
-        run.live(&shards, &mut random, rot.as_ref().map(Rot::path));
+        run.live(&shards, &mut random, rot.as_ref().and_then(Rot::path));
         drop(shards);
         if let Some(rot) = rot {
             rot.mend(&run.disk);
