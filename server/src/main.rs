@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Some(Command::Inspect(arguments)) => tool::inspect::run(arguments, &mut std::io::stdout().lock()),
         Some(Command::Backup(arguments)) => tool::backup::run(arguments, &mut std::io::stdout().lock()),
         Some(Command::Restore(arguments)) => tool::restore::run(arguments, &mut std::io::stdout().lock()),
+        Some(Command::Repair(arguments)) => tool::repair::run(arguments, &mut say),
         Some(Command::Reshard(arguments)) => tool::reshard::run(arguments),
         Some(Command::Export(arguments)) => tool::export::run(arguments),
         Some(Command::Import(arguments)) => tool::import::run(arguments),

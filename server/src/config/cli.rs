@@ -46,6 +46,8 @@ pub enum Command {
     Backup(BackupArguments),
     /// Make a data folder from a backup, checking every byte
     Restore(RestoreArguments),
+    /// Get a shard to open again that damage keeps closed; says what would be lost, and does it with --accept-loss
+    Repair(RepairArguments),
     /// Spread a data folder over another number of shards; no server may use it
     Reshard(ReshardArguments),
     /// Write the rows of a data folder or a backup as line protocol or Parquet; no server may use it
@@ -117,6 +119,20 @@ pub struct RestoreArguments {
     /// Only check the backup; writes nothing
     #[arg(long)]
     pub verify: bool,
+}
+
+/// Arguments of `tidewire repair`.
+#[derive(Debug, Clone, Default, Args, PartialEq, Eq)]
+pub struct RepairArguments {
+    /// What to repair
+    #[command(flatten)]
+    pub folder: DataFolder,
+    /// The shard
+    #[arg(long, value_name = "N")]
+    pub shard: usize,
+    /// Do it; what is lost is told, and kept in files that end in .damaged
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// Arguments of `tidewire reshard`.

@@ -3,7 +3,7 @@
 //! Each gives a sentence where it refuses or fails, and the process then exits with 1. [`inspect`], [`backup`] and
 //! [`restore`] need of the formats what [`tidewire_storage::inspect`] gives, which only reads: [`folder`] finds what a tool
 //! works on, [`verify`] reads all of it, [`generation`] says what a backup is. [`reshard`] and [`export`] read rows
-//! through [`source`]; [`import`] sends them to a server.
+//! through [`source`]; [`import`] sends them to a server. [`repair`] gets a damaged shard to open again.
 
 pub mod backup;
 mod batches;
@@ -14,6 +14,7 @@ pub mod import;
 pub mod inspect;
 mod lines;
 pub mod progress;
+pub mod repair;
 pub mod reshard;
 pub mod restore;
 pub mod source;

@@ -198,3 +198,53 @@ fn a_start_fails_where_no_shard_is_left_or_the_catalog_is_gone() {
     let server = Server::start_in(&folder, true, &[]);
     assert_eq!(server.sql("public", "SELECT count(v) AS n FROM m").text(), "n\n300\n");
 }
+
+/// Runs `tidewire repair` on shard 1; gives whether it succeeded, and all it says.
+fn repair(folder: &Path, more: &[&str]) -> (bool, String) {
+    let ended = Command::new(env!("CARGO_BIN_EXE_tidewire"))
+        .args(["repair", "--shard", "1", "--data-dir"])
+        .arg(folder)
+        .args(more)
+        .output()
+        .expect("the binary runs");
+    let told = [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    (ended.status.success(), told)
+}
+
+#[test]
+fn a_repair_says_what_is_lost_and_does_it_only_when_that_is_accepted() {
+    let folder = fresh_folder();
+    fill(&folder);
+    let (log, _) = first_record(&folder, 1);
+    // The second of three commits.
+    flip(&log, 8192 + 70);
+    let before = std::fs::read(&log).expect("the log");
+    let (done, told) = repair(&folder, &[]);
+    assert!(!done && std::fs::read(&log).expect("the log") == before, "{told}");
+    for part in [
+        "is damaged at offset 8192: ",
+        "The log would be ended there. Lost are its records from 2 to 3, and later ones if there were any.",
+        "Of these 1 can be read, with ",
+        " rows of public.m.",
+        "Nothing was changed.",
+        "shard 1 is not repaired; --accept-loss does it at that price",
+    ] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+    let server = Server::start_in(&folder, false, &[]);
+    assert_eq!(metric(&server, "tidewire_shard_failed", 1), 1.0);
+    let (done, locked) = repair(&folder, &["--accept-loss"]);
+    assert!(!done && locked.contains("is in use by another server"), "{locked}");
+    server.terminate();
+
+    let (done, told) = repair(&folder, &["--accept-loss"]);
+    assert!(done && told.contains("The log was ended there.") && told.contains("shard 1 opens again"), "{told}");
+    let server = Server::start_in(&folder, true, &[]);
+    let left = server.sql("public", "SELECT count(v) AS n FROM m WHERE v = 0").text();
+    assert_eq!(left, "n\n100\n", "the first commit of both shards");
+    let all: u32 = server.sql("public", "SELECT count(v) AS n FROM m").text()[2..].trim().parse().expect("a number");
+    assert!((140..=260).contains(&all), "{all}: three commits of shard 0, one of shard 1");
+    assert_eq!(server.request("POST", "/write?db=public", &[], b"m,host=h1 v=5i 5\nm,host=h2 v=5i 5").status(), 204);
+    let (done, told) = repair(&fresh_folder(), &[]);
+    assert!(!done && told.contains("is no data folder"), "{told}");
+}

@@ -307,7 +307,7 @@ struct Counts {
 }
 
 impl Folders {
-    fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
             wal: root.join("wal"),

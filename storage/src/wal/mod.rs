@@ -14,9 +14,10 @@
 //!
 //! How: [`record`] archives a batch's rows with narrowed columns ([`pack`]), [`delete`] a delete; [`writer`] joins records to a frame per
 //! commit and writes it into the active of a few preallocated files; [`reader`] replays them, [`observe`] only looks at
-//! them; [`frame`] describes the bytes. Files are filled with zeros once and then recycled, so that on the hot path no write changes the size or the
+//! them, [`cut`] ends a damaged log; [`frame`] describes the bytes. Files are filled with zeros once and then recycled, so that on the hot path no write changes the size or the
 //! extents of a file and a sync has no journal to wait for.
 
+pub(crate) mod cut;
 mod delete;
 mod frame;
 mod observe;
@@ -25,6 +26,7 @@ mod reader;
 mod record;
 mod writer;
 
+pub use cut::LogCut;
 pub use delete::Delete;
 pub(crate) use delete::{bitmap_bytes, bitmap_of};
 pub use observe::{CopiedLog, LogFile, LogFrame, LogSummary, copy_log, read_log};

@@ -9,6 +9,9 @@
 //!    testifies that it had been synced before: then it is damage. Only without sync can there be frames behind a hole
 //!    that do not testify so; they are cut off with it.
 //!
+//! Records that are in segments already are not wanted: where they cannot be read, reading goes on at the first good frame
+//! behind them, unless one that is wanted may be missing between.
+//!
 //! What the reader cannot tell from a torn commit is damage to the very last one.
 //!
 //! 4. What is read may be in a cache only, and stay there for ever: where a sync has failed, the system may call pages
@@ -230,10 +233,19 @@ async fn read_file<D: Disk>(
     let mut next = file.header.first_lsn;
     let mut unproven: VecDeque<(Lsn, u64)> = VecDeque::new();
     while until.is_none_or(|until| next < until) {
-        let Some(header) = sure_frame(&mut window, offset, file.header.generation).await? else { break };
-        if header.first_lsn != next {
-            break;
-        }
+        let frame = sure_frame(&mut window, offset, file.header.generation).await?;
+        let header = match frame.filter(|header| header.first_lsn == next) {
+            Some(header) => header,
+            // What is in segments already is not wanted, whatever has become of it here.
+            None if next <= flushed => match later_frame(&mut window, offset, &file.header, next, flushed).await? {
+                Some((at, header)) => {
+                    (offset, next) = (at, header.first_lsn);
+                    header
+                }
+                None => break,
+            },
+            None => break,
+        };
         let frame = window.get(offset, header.frame_bytes()).await?.unwrap_or_default();
         let payload = frame.get(FRAME_HEADER_BYTES..).and_then(|p| p.get(..header.payload_bytes as usize));
         let end = Lsn(next.0 + u64::from(header.count));
@@ -316,6 +328,26 @@ pub(super) async fn check_tail<F: DiskFile>(
     Ok(torn)
 }
 
+/// The first good frame behind `offset` whose records follow `next`, and none that is wanted comes before it.
+async fn later_frame<F: DiskFile>(
+    window: &mut Window<'_, F>,
+    offset: u64,
+    file: &FileHeader,
+    next: Lsn,
+    flushed: Lsn,
+) -> Result<Option<(u64, FrameHeader)>> {
+    let mut at = offset + DISK_ALIGN as u64;
+    while at + FRAME_HEADER_BYTES as u64 <= window.length {
+        if let Some(header) = good_frame(window, at, file.generation).await?
+            && header.first_lsn >= next
+        {
+            return Ok((header.first_lsn <= flushed.next()).then_some((at, header)));
+        }
+        at += DISK_ALIGN as u64;
+    }
+    Ok(None)
+}
+
 /// As [`good_frame`]; what is no good frame is read again, since a bad transfer must not pass for the log's end.
 pub(super) async fn sure_frame<F: DiskFile>(
     window: &mut Window<'_, F>,
@@ -332,7 +364,7 @@ pub(super) async fn sure_frame<F: DiskFile>(
 }
 
 /// The header at `offset`, if it is of this generation and its payload is whole.
-async fn good_frame<F: DiskFile>(
+pub(super) async fn good_frame<F: DiskFile>(
     window: &mut Window<'_, F>,
     offset: u64,
     generation: u64,

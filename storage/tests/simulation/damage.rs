@@ -1,11 +1,12 @@
 //! Flipped bits in every kind of file: what is told, and what can be read all the same.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use futures_lite::future::block_on;
-use tidewire_storage::disk::sim::SimDisk;
+use tidewire_storage::disk::sim::{SimDisk, SimEnd, SimTasks};
 use tidewire_storage::engine::SeriesSelection;
+use tidewire_storage::salvage::salvage;
 use tidewire_storage::{Error, Result};
 
 use crate::cases::{append, disk, files, open, request, table, times, times_in, with_log, write};
@@ -243,7 +244,12 @@ fn a_damaged_log_is_told_unless_it_looks_like_a_commit_cut_short() {
         for offset in in_header.chain((*frame as u64 + 64..).step_by(7).take(12)) {
             let last = number + 1 == frames.len();
             match with_flip(&path, offset, 1) {
-                Err(Error::Corrupt { path: told, offset: at, .. }) if !last => {
+                // It is in segments, and not wanted.
+                Ok((_, _, [first, second])) if number == 0 => {
+                    let found = (first.unwrap(), second.unwrap());
+                    assert_eq!(found, (BTreeSet::from(FIRST), BTreeSet::from(SECOND)), "offset {offset}");
+                }
+                Err(Error::Corrupt { path: told, offset: at, .. }) if number > 0 && !last => {
                     assert_eq!((told, at), (path.clone(), *frame as u64), "offset {offset}");
                 }
                 // The last commit, and nobody can tell that it had been acknowledged.
@@ -252,5 +258,89 @@ fn a_damaged_log_is_told_unless_it_looks_like_a_commit_cut_short() {
                 Ok(_) => panic!("frame {number}, offset {offset}: not seen"),
             }
         }
+    }
+}
+
+/// The log of [`filled`] is damaged in its second record that is not flushed: what is before stays, what comes after is
+/// told, and is set aside only when that is wanted.
+#[test]
+fn a_damaged_log_is_ended_where_the_damage_begins_and_only_on_demand() {
+    let (disk, table) = (filled(), table(1));
+    let path = files(&disk, "wal").remove(0);
+    let bytes = disk.bytes(&path).unwrap();
+    let frames: Vec<usize> = (4096..bytes.len()).step_by(4096).filter(|at| bytes[*at..].starts_with(b"TWFR")).collect();
+    disk.flip_bit(&path, frames[2] as u64 + 70, 0);
+    let folder = Path::new("/data/shard-0");
+    let before: Vec<_> = disk.paths().iter().map(|path| disk.bytes(path)).collect();
+    let only_told = block_on(salvage(&disk, folder, 0, false)).unwrap();
+    assert!(!only_told.opens && only_told.left.is_none());
+    assert!(disk.paths().iter().map(|path| disk.bytes(path)).eq(before), "nothing is changed");
+    let done = block_on(salvage(&disk, folder, 0, true)).unwrap();
+    assert!(done.opens);
+    assert_eq!(done.cuts, only_told.cuts);
+    let [cut] = &done.cuts[..] else { panic!("{:?}", done.cuts) };
+    let first_lost = cut.first_lost.0;
+    assert_eq!(cut.damage.1, frames[2] as u64);
+    assert_eq!((cut.last_known.0, cut.readable), (first_lost + 1, 1), "the damaged record and one more");
+    assert_eq!(cut.rows, BTreeMap::from([(table.id, 1)]));
+    assert_eq!(cut.unreadable, [(path.clone(), frames[2] as u64)]);
+    assert_eq!((cut.files.len(), &cut.shortened), (0, &Some((path.clone(), frames[2] as u64))));
+    let aside = PathBuf::from(format!("{}.from-{first_lost}.damaged", path.display()));
+    assert!(disk.bytes(&aside).is_some(), "{:?}", disk.paths());
+    for _ in 0..2 {
+        // What is set aside is in nobody's way, now and later.
+        let shard = block_on(open(&disk)).unwrap();
+        assert_eq!(block_on(times(&shard, &table)).unwrap(), BTreeSet::from([1, 2, 3, 5, 1001, 1002]));
+        drop(shard);
+        disk.crash();
+    }
+    let again = block_on(salvage(&disk, folder, 0, true)).unwrap();
+    assert!(again.opens && again.cuts.is_empty());
+}
+
+/// Wherever power is lost while a log is ended, ending it again does the rest.
+#[test]
+fn ending_a_log_can_be_cut_short_anywhere() {
+    for seed in 0..20 {
+        let (disk, table) = (disk(seed), table(1));
+        let shard = block_on(open(&disk)).unwrap();
+        // Several files of the log.
+        let times_of = |from: i64| (from..from + 900).map(|time| time * 7 % 1000 + time).collect::<Vec<_>>();
+        with_log(&shard, async {
+            for round in 0..30 {
+                write(&shard, &table, &times_of(round * 1000)).await.unwrap();
+            }
+        });
+        let all = block_on(times(&shard, &table)).unwrap();
+        drop(shard);
+        disk.kill();
+        let logs = files(&disk, "wal");
+        assert!(logs.len() > 2, "{logs:?}");
+        let path = &logs[seed as usize % (logs.len() - 1)];
+        if !disk.bytes(path).unwrap()[4096..].starts_with(b"TWFR") {
+            continue;
+        }
+        disk.flip_bit(path, 4096 * (1 + seed % 3) + 10, 0);
+        disk.set_delays(2);
+        let folder = Path::new("/data/shard-0");
+        let mut steps = 30 + seed * 11;
+        let opens = loop {
+            match SimTasks::new(seed).run(salvage(&disk, folder, 0, true), steps) {
+                SimEnd::Done(done) => break done.unwrap().opens,
+                SimEnd::Steps => disk.crash(),
+                SimEnd::Stuck => panic!("it waits for nothing"),
+            }
+            steps += 400;
+        };
+        assert!(opens);
+        let shard = block_on(open(&disk)).unwrap();
+        let left = block_on(times(&shard, &table)).unwrap();
+        assert!(left.is_subset(&all), "seed {seed}");
+        with_log(&shard, write(&shard, &table, &[-5])).unwrap();
+        drop(shard);
+        disk.crash();
+        let shard = block_on(open(&disk)).unwrap();
+        let expected: BTreeSet<i64> = left.into_iter().chain([-5]).collect();
+        assert_eq!(block_on(times(&shard, &table)).unwrap(), expected, "seed {seed}");
     }
 }
