@@ -50,7 +50,7 @@ pub(crate) async fn find<D: Disk>(
     flushed: Lsn,
     damage: (PathBuf, u64, String),
 ) -> Result<LogCut> {
-    let (mut files, free, _) = list(disk, folder, shard).await?;
+    let (mut files, free, _) = list(disk, folder, shard, OpenMode::ReadWrite).await?;
     files.sort_by_key(|file| file.header.generation);
     let mut cut = LogCut { first_lost: flushed.next(), damage, ..LogCut::default() };
     let Some(at) = files.iter().position(|file| file.named.path == cut.damage.0) else {

@@ -130,7 +130,7 @@ async fn read_file<D: Disk>(
     take: &mut impl AsyncFnMut(LogFrame<'_>) -> Result<()>,
 ) -> Result<u64> {
     let (path, generation) = (&file.named.path, file.header.generation);
-    let mut window = Window::new(&*file.named.file, file.length);
+    let mut window = Window::new(&*file.named.file, &file.named.path, file.length);
     let mut offset = FILE_HEADER_BYTES as u64;
     let mut next = file.header.first_lsn;
     loop {

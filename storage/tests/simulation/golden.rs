@@ -1,8 +1,7 @@
 //! Files of every format version so far, kept as they were written: this build must read them all.
 //!
 //! A version that leaves the house is never written over here. The next one gets a folder of its own, and the reader of
-//! this one stays. To write the folder of the present version:
-//! `cargo test -p tidewire-storage --test simulation -- --ignored write_golden`.
+//! this one stays. `tests/golden/README.md` says how a new one is made.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use tidewire_storage::engine::SeriesSelection;
 
 use crate::cases::{append, disk, open, table, times, with_log, write};
 
-/// The folder of the present version.
+/// The folder of the present version: `v` and a number that grows by one whenever any format of a shard's files changes.
 const PRESENT: &str = "v1";
 
 /// What every folder holds: flushed rows in two partitions, one of them written twice, and rows in the log; a delete
@@ -21,6 +20,15 @@ const TIMES: [i64; 7] = [1, 2, 3, 500, 1001, 1002, 2500];
 
 fn folder(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(version)
+}
+
+/// The folders that there are: every version that has left the house.
+fn versions() -> Vec<String> {
+    let entries = std::fs::read_dir(folder("")).unwrap().map(|entry| entry.unwrap());
+    let folders = entries.filter(|entry| entry.path().is_dir());
+    let mut versions: Vec<String> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    versions.sort();
+    versions
 }
 
 /// Files of a folder and below, by their paths in it.
@@ -39,8 +47,10 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn files_of_every_version_are_read() {
-    for version in [PRESENT] {
-        let (disk, table, folder) = (disk(1), table(1), folder(version));
+    let versions = versions();
+    assert!(versions.iter().any(|version| version == PRESENT), "{versions:?} lack the present version");
+    for version in versions {
+        let (disk, table, folder) = (disk(1), table(1), folder(&version));
         let paths = files_below(&folder);
         assert!(paths.len() >= 4, "manifest, segments, series, log: {paths:?}");
         for path in paths {
@@ -59,6 +69,7 @@ fn files_of_every_version_are_read() {
 #[test]
 #[ignore = "writes into the source tree: only for a new format version"]
 fn write_golden() {
+    assert!(!folder(PRESENT).exists(), "{PRESENT} is there: a version is never written over");
     let (disk, table) = (disk(1), table(1));
     let shard = block_on(open(&disk)).unwrap();
     with_log(&shard, async {

@@ -183,7 +183,15 @@ impl Run<'_> {
         let all = async {
             for (shard, home) in shards.iter().zip(&self.homes) {
                 let expiring = home.history.borrow().expiring();
+                if !expiring.is_empty() {
+                    self.disk.set_capacity(None);
+                }
                 for (table, horizon) in expiring {
+                    if shard.series(TableId(table)).is_none() {
+                        // Nothing of it has survived, and of a table that a shard does not know it keeps no horizon.
+                        home.history.borrow_mut().forget_expiry(table, horizon);
+                        continue;
+                    }
                     shard.expire(TableId(table), horizon).await.unwrap();
                     home.history.borrow_mut().end_expiry(table, horizon);
                 }

@@ -37,8 +37,8 @@ const SOAK_SEEDS: u64 = 10_000;
 /// The long run ends when so many have failed: there is enough to look at.
 const FAILURES_MAX: usize = 20;
 
-/// Seeds that once found a bug, or that a bug put in on purpose was found by.
-const KNOWN_SEEDS: [u64; 0] = [];
+/// Seeds that failed once.
+const KNOWN_SEEDS: [u64; 4] = [20_075, 20_276, 20_405, 20_533];
 
 /// A number from the environment.
 fn variable(name: &str) -> Option<u64> {

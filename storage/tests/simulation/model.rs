@@ -129,6 +129,11 @@ impl History {
         }
     }
 
+    /// They were never there.
+    pub(crate) fn forget_expiry(&mut self, table: u32, horizon: i64) {
+        self.expiring.retain(|expiring| *expiring != (table, horizon));
+    }
+
     /// The expiries whose end is not known.
     pub(crate) fn expiring(&self) -> Vec<(u32, i64)> {
         self.expiring.clone()
