@@ -217,7 +217,8 @@ impl Run<'_> {
             true => self.trouble(random),
             false => Expected::default(),
         };
-        expected.no_space = self.disk.is_bounded();
+        // A shard that was opened without space finds out only when it tries again.
+        expected.no_space = self.disk.is_bounded() || shards.iter().any(|shard| shard.stats().no_space);
         expected.damaged = damaged;
         let dies = random.u8(0..4) > 0;
         let steps = if dies { [300, 2000, 10_000][random.usize(0..3)] } else { STEPS_MAX };

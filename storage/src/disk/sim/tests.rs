@@ -84,6 +84,47 @@ fn unsynced_writes_are_lost_torn_and_reordered() {
 }
 
 #[test]
+fn a_durable_write_is_durable_by_itself_only() {
+    let crashes = after_crashes(200, |disk| {
+        let file = named(disk, "f");
+        block_on(file.allocate(4 * BLOCK as u64)).unwrap();
+        block_on(file.sync()).unwrap();
+        write(&file, 0, 7);
+        block_on(file.write_durable(BLOCK as u64, vec![8; BLOCK])).unwrap();
+        // Over what may be lost: it is the newer one, whatever becomes of that.
+        block_on(file.write_durable(0, vec![9; BLOCK])).unwrap();
+        write(&file, 2, 7);
+    });
+    let block = |bytes: &Option<Vec<u8>>, number: usize| bytes.as_ref().unwrap()[number * BLOCK..][..BLOCK].to_vec();
+    assert!(crashes.iter().all(|(_, bytes)| block(bytes, 0) == vec![9; BLOCK] && block(bytes, 1) == vec![8; BLOCK]));
+    for value in [0, 7] {
+        assert!(crashes.iter().any(|(_, bytes)| block(bytes, 2) == vec![value; BLOCK]), "{value}");
+    }
+    let crashes = after_crashes(200, |disk| {
+        let file = named(disk, "f");
+        block_on(file.allocate(2 * BLOCK as u64)).unwrap();
+        block_on(file.sync()).unwrap();
+        write(&file, 0, 7);
+        block_on(file.write_durable(BLOCK as u64, vec![8; BLOCK])).unwrap();
+    });
+    let lost = crashes.iter().filter(|(_, bytes)| block(bytes, 0) == vec![0; BLOCK]).count();
+    assert!((1..200).contains(&lost), "{lost} of 200 earlier writes are lost");
+    assert!(crashes.iter().all(|(_, bytes)| block(bytes, 1) == vec![8; BLOCK]));
+}
+
+#[test]
+fn a_short_read_gives_the_first_of_the_bytes_once() {
+    let disk = disk(1);
+    let file = named(&disk, "f");
+    (0..4).for_each(|block| write(&file, block, block as u8 + 1));
+    disk.inject(Fault::next(Operation::Read, "/d/f", FaultKind::ShortRead));
+    let short = block_on(file.read(0, 4 * BLOCK)).unwrap();
+    let whole = block_on(file.read(0, 4 * BLOCK)).unwrap();
+    assert!(short.len() < whole.len() && whole.starts_with(&short) && whole.len() == 4 * BLOCK);
+    assert_eq!(disk.counts().short_reads, 1);
+}
+
+#[test]
 fn a_file_that_grew_may_end_anywhere_and_reads_there_are_short() {
     let crashes = after_crashes(400, |disk| write(&named(disk, "f"), 0, 7));
     let lengths: Vec<_> = crashes.iter().map(|(_, bytes)| bytes.as_ref().unwrap().len()).collect();
