@@ -147,7 +147,10 @@ impl App for Tidewire {
 
 /// A catalog that has gone missing names no table, and shards do away with tables that it does not name.
 fn check_catalog(store: &CatalogStore, data_dir: &DataDir) -> Result<(), String> {
-    let has_data = |shard: &usize| data_dir.shard_folder(*shard).join("MANIFEST").exists();
+    let has_data = |shard: &usize| {
+        let segments = std::fs::read_dir(data_dir.shard_folder(*shard).join("segments"));
+        segments.is_ok_and(|mut segments| segments.next().is_some())
+    };
     match store.exists() {
         true => Ok(()),
         false => match (0..data_dir.shards()).find(has_data) {

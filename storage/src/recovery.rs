@@ -131,6 +131,13 @@ pub(crate) async fn load<D: Disk>(
         disk.remove(path).await?;
     }
     recovery.removed_files = strays.len() as u64;
+    if is_first {
+        // From now on a missing manifest is damage.
+        match manifest.store(disk, &folders.root, shard).await {
+            Err(error) if error.is_no_space() => {}
+            done => done?,
+        }
+    }
     let Replay { tables, active, rows } = replay.into_inner();
     recovery.rows = rows;
     recovery.records = wal.records;

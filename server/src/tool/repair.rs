@@ -53,13 +53,13 @@ fn tell(shard: usize, found: &Salvage, done: bool, catalog: &Catalog) -> String 
         tell_cut(&mut text, cut, done, catalog);
     }
     if let Some(error) = &found.left {
-        line(&mut text, format!("{error}"));
-        line(&mut text, "Its copy is no better. Put a copy of the file from a backup in its place.".to_owned());
+        line(&mut text, &format!("{error}"));
+        line(&mut text, "Its copy is no better. Put a copy of the file from a backup in its place.");
     }
     match (found.opens, found.cuts.is_empty()) {
-        (true, true) => line(&mut text, format!("shard {shard} opens; there is nothing to repair")),
-        (true, false) => line(&mut text, format!("shard {shard} opens again")),
-        (false, _) if !done => line(&mut text, "Nothing was changed.".to_owned()),
+        (true, true) => line(&mut text, &format!("shard {shard} opens; there is nothing to repair")),
+        (true, false) => line(&mut text, &format!("shard {shard} opens again")),
+        (false, _) if !done => line(&mut text, "Nothing was changed."),
         (false, _) => {}
     }
     text
@@ -67,29 +67,29 @@ fn tell(shard: usize, found: &Salvage, done: bool, catalog: &Catalog) -> String 
 
 fn tell_cut(text: &mut String, cut: &LogCut, done: bool, catalog: &Catalog) {
     let (path, offset, reason) = &cut.damage;
-    line(text, format!("{} is damaged at offset {offset}: {reason}", path.display()));
+    line(text, &format!("{} is damaged at offset {offset}: {reason}", path.display()));
     let verb = if done { "was" } else { "would be" };
     let last = match cut.last_known >= cut.first_lost {
         true => format!("to {}, and later ones if there were any", cut.last_known.0),
         false => "on, of which nothing is known".to_owned(),
     };
-    line(text, format!("The log {verb} ended there. Lost are its records from {} {last}.", cut.first_lost.0));
+    line(text, &format!("The log {verb} ended there. Lost are its records from {} {last}.", cut.first_lost.0));
     let mut what: Vec<String> =
         cut.rows.iter().map(|(table, rows)| format!("{rows} rows of {}", name(catalog, *table))).collect();
     if cut.deletes > 0 {
         what.push(format!("{} deletes", cut.deletes));
     }
     if cut.readable > 0 {
-        line(text, format!("Of these {} can be read, with {}.", cut.readable, what.join(", ")));
+        line(text, &format!("Of these {} can be read, with {}.", cut.readable, what.join(", ")));
     }
     for (path, offset) in &cut.unreadable {
-        line(text, format!("A commit at offset {offset} of {} cannot be read.", path.display()));
+        line(text, &format!("A commit at offset {offset} of {} cannot be read.", path.display()));
     }
     for path in &cut.files {
-        line(text, format!("{} {verb} set aside.", file_name(path)));
+        line(text, &format!("{} {verb} set aside.", file_name(path)));
     }
     if let Some((path, end)) = &cut.shortened {
-        line(text, format!("{} {verb} set aside as a copy, and keeps what is before offset {end}.", file_name(path)));
+        line(text, &format!("{} {verb} set aside as a copy, and keeps what is before offset {end}.", file_name(path)));
     }
 }
 
@@ -107,7 +107,7 @@ fn name(catalog: &Catalog, table: TableId) -> String {
     format!("table {}", table.0)
 }
 
-fn line(text: &mut String, line: String) {
+fn line(text: &mut String, line: &str) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "{line}");
 }
