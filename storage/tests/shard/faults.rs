@@ -152,6 +152,12 @@ fn a_log_of_another_shard_or_version_is_refused() {
     let folder = Folder::new("other");
     committed(&folder.0, 0..1, &small_config());
     let other = ShardConfig { shard: 4, ..small_config() };
+    let error = block_on(open(PlainDisk, &folder.0, other.clone())).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("manifest of shard 3"), "{error}");
+    // A log that came without its manifest tells it too.
+    for manifest in ["MANIFEST", "MANIFEST.copy"] {
+        std::fs::remove_file(folder.0.join(manifest)).unwrap();
+    }
     let error = block_on(open(PlainDisk, &folder.0, other)).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("log of shard 3, found in the folder of shard 4"), "{error}");
     let file = log_files(&folder.0).remove(0);
