@@ -2,7 +2,8 @@
 //!
 //! Each shard decides by its own index which of its series are meant and takes one delete for each range of time, all
 //! without waiting in between, so no write comes in the middle. When a shard fails, others may have deleted their part:
-//! the statement fails and can be sent again, since what is gone stays gone.
+//! the statement fails and can be sent again, since what is gone stays gone. Where a shard is set aside, nothing is
+//! deleted anywhere.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use crate::message::{Answer, Request};
 pub async fn delete(hub: &Rc<Hub>, deletion: Deletion) -> Result<(), ExecError> {
     if deletion.times.is_empty() {
         return Ok(());
+    }
+    for shard in 0..hub.shard_count() {
+        hub.set_aside.check(shard)?;
     }
     let deletion = Arc::new(deletion);
     let mut calls = Vec::new();

@@ -257,7 +257,11 @@ impl Hub {
                 self.run_fragment(from, id, shard, fragment, context);
             }
             Request::Delete { shard, deletion } => {
-                let (hub, owned) = (self.clone(), self.owned(shard).clone());
+                let owned = match self.owned(shard) {
+                    Ok(owned) => owned.clone(),
+                    Err(error) => return self.answer(from, id, Answer::Deleted(Err(error.into()))),
+                };
+                let hub = self.clone();
                 self.spawn(Queue::Query, async move {
                     let outcome = crate::delete::delete_from(&owned, &deletion).await;
                     hub.answer(from, id, Answer::Deleted(outcome));

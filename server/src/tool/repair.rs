@@ -97,14 +97,10 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// `database.table`, or the number of a table that the catalog does not know.
+/// Its full name, or the number of a table that the catalog does not know.
 fn name(catalog: &Catalog, table: TableId) -> String {
-    for (database, tables) in &catalog.databases {
-        if let Some(found) = tables.tables.values().find(|known| known.id == table) {
-            return format!("{database}.{}", found.name);
-        }
-    }
-    format!("table {}", table.0)
+    let mut named = catalog.databases.values().flat_map(|database| database.named_tables());
+    named.find(|(_, known)| known.id == table).map_or_else(|| format!("table {}", table.0), |(name, _)| name)
 }
 
 fn line(text: &mut String, line: &str) {
