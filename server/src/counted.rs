@@ -73,4 +73,8 @@ impl ChunkSource for CountedScan {
         }
         Ok(item)
     }
+
+    fn memory_bytes(&self) -> u64 {
+        ChunkSource::memory_bytes(&self.scan)
+    }
 }

@@ -146,6 +146,26 @@ impl WriteBatch {
         self.series.len()
     }
 
+    /// Memory held, room for rows to come included.
+    pub fn reserved(&self) -> usize {
+        let columns: usize = self
+            .columns
+            .iter()
+            .map(|c| {
+                let values = match &c.values {
+                    Values::Int(v) => v.capacity() * 8,
+                    Values::UInt(v) => v.capacity() * 8,
+                    Values::Float(v) => v.capacity() * 8,
+                    Values::Bool(v) => v.capacity(),
+                    Values::String(s) => s.bytes.capacity() + s.ends.capacity() * 4,
+                };
+                values + c.validity.as_ref().map_or(0, |v| v.capacity() * 8)
+            })
+            .sum();
+        let keys = self.new_series.bytes.capacity() + self.new_series.ends.capacity() * 4;
+        columns + self.series.capacity() * 4 + self.time.capacity() * 8 + keys
+    }
+
     /// Memory its rows hold, the unit of admission credits.
     pub fn bytes(&self) -> usize {
         let columns: usize = self

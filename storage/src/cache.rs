@@ -1,6 +1,6 @@
 //! Compressed stretches of segments in memory, shared by all scans of a shard.
 //!
-//! Guarantee: at most `bytes_max` bytes are kept (what a scan still uses lives on with it). An entry is an [`Extent`]:
+//! Guarantee: at most `bytes_max` bytes are kept, a bound that may be lowered and raised (what a scan still uses lives on with it). An entry is an [`Extent`]:
 //! neighbouring blocks of one column, at most about a hundred kilobytes, verified block by block when they were read.
 //!
 //! Replacement is CLOCK: a hit only sets a mark; the hand takes marks away and evicts what has none, so that one pass
@@ -43,7 +43,7 @@ pub struct CacheStats {
 /// A shard's cache.
 #[derive(Debug)]
 pub struct Cache {
-    bytes_max: u64,
+    bytes_max: Cell<u64>,
     next_segment: Cell<u64>,
     inner: RefCell<Inner>,
 }
@@ -66,12 +66,21 @@ struct Slot {
 impl Cache {
     /// A cache of at most `bytes_max` bytes.
     pub fn new(bytes_max: u64) -> Rc<Self> {
-        Rc::new(Self { bytes_max, next_segment: Cell::new(0), inner: RefCell::default() })
+        Rc::new(Self { bytes_max: Cell::new(bytes_max), next_segment: Cell::new(0), inner: RefCell::default() })
     }
 
     /// Counts and size.
     pub fn stats(&self) -> CacheStats {
         self.inner.borrow().stats
+    }
+
+    /// Keeps at most `bytes_max` bytes from now on.
+    pub fn set_bytes_max(&self, bytes_max: u64) {
+        self.bytes_max.set(bytes_max);
+        let inner = &mut *self.inner.borrow_mut();
+        while inner.stats.bytes > bytes_max {
+            inner.evict_one();
+        }
     }
 
     /// A number for a segment that was opened, never given twice.
@@ -97,10 +106,10 @@ impl Cache {
         let inner = &mut *self.inner.borrow_mut();
         let bytes = extent.bytes.len() as u64;
         inner.stats.read_bytes += bytes;
-        if bytes > self.bytes_max || inner.by_key.contains_key(&key) {
+        if bytes > self.bytes_max.get() || inner.by_key.contains_key(&key) {
             return;
         }
-        while inner.stats.bytes + bytes > self.bytes_max {
+        while inner.stats.bytes + bytes > self.bytes_max.get() {
             inner.evict_one();
         }
         inner.stats.bytes += bytes;
@@ -178,6 +187,22 @@ mod tests {
         cache.forget(7);
         assert!(cache.get((7, 0, 0)).is_none());
         assert!(cache.stats().bytes <= 50);
+    }
+
+    #[test]
+    fn a_lower_bound_holds_at_once_and_a_higher_one_lets_more_in() {
+        let cache = Cache::new(1000);
+        (0..4).for_each(|at| cache.insert((1, 0, at), &extent(250)));
+        assert_eq!(cache.stats().bytes, 1000);
+        cache.set_bytes_max(500);
+        assert_eq!((cache.stats().bytes, cache.stats().evictions), (500, 2));
+        cache.insert((2, 0, 0), &extent(501));
+        assert!(cache.get((2, 0, 0)).is_none());
+        cache.set_bytes_max(0);
+        assert_eq!(cache.stats().bytes, 0);
+        cache.set_bytes_max(600);
+        cache.insert((2, 0, 0), &extent(501));
+        assert!(cache.get((2, 0, 0)).is_some());
     }
 
     #[test]

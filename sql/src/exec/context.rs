@@ -1,13 +1,79 @@
 //! What all parts of one query share, on whatever core they run: its memory account, its deadline and its off switch.
 //!
-//! Guarantee: the sum of all live [`Reservation`]s of a query never exceeds its limit, and a query that is cancelled or
-//! late stops at its next [`QueryContext::check`], which every part calls between chunks.
+//! Guarantee: the sum of all live [`Reservation`]s of a query never exceeds its limit, that of all queries of a server
+//! never exceeds the limit of their [`QueryMemory`], and a query that is cancelled or late stops at its next
+//! [`QueryContext::check`], which every part calls between chunks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::error::{ExecError, Result};
+
+/// What all queries of a server may hold together. Every query takes its memory from here too.
+#[derive(Debug)]
+pub struct QueryMemory {
+    used: AtomicU64,
+    bytes_max: u64,
+    /// The server as a whole is short of memory: what is held may stay, nothing more is given.
+    closed: AtomicBool,
+    refused: AtomicU64,
+}
+
+impl QueryMemory {
+    /// An account of at most `bytes_max` bytes.
+    pub fn new(bytes_max: u64) -> Arc<Self> {
+        Arc::new(Self {
+            used: AtomicU64::new(0),
+            bytes_max,
+            closed: AtomicBool::new(false),
+            refused: AtomicU64::new(0),
+        })
+    }
+
+    /// Bytes that all queries hold now.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The most they may hold.
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    /// How often a query wanted more than there was.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Gives nothing more until it is opened again.
+    pub fn set_closed(&self, closed: bool) {
+        if self.closed.load(Ordering::Relaxed) != closed {
+            self.closed.store(closed, Ordering::Relaxed);
+        }
+    }
+
+    fn left(&self) -> u64 {
+        match self.closed.load(Ordering::Relaxed) {
+            true => 0,
+            false => self.bytes_max.saturating_sub(self.used()),
+        }
+    }
+
+    fn take(&self, bytes: u64) -> Result<()> {
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) <= self.bytes_max && !self.closed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.give_back(bytes);
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(ExecError::ServerMemory { used_bytes: before, limit_bytes: self.bytes_max })
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
 
 /// Shared state of one query. Clones are handles of the same query.
 #[derive(Debug, Clone)]
@@ -20,6 +86,8 @@ struct Shared {
     memory_used: AtomicU64,
     memory_peak: AtomicU64,
     memory_bytes_max: u64,
+    /// The account of all queries.
+    all: Option<Arc<QueryMemory>>,
     cancelled: AtomicBool,
     started: Instant,
     time_limit: Option<Duration>,
@@ -28,11 +96,21 @@ struct Shared {
 impl QueryContext {
     /// A query that may hold `memory_bytes_max` bytes and run for `time_limit` from now.
     pub fn new(memory_bytes_max: u64, time_limit: Option<Duration>) -> Self {
+        Self::with_account(memory_bytes_max, time_limit, None)
+    }
+
+    /// The same for one of the queries that share `all`.
+    pub fn of_server(memory_bytes_max: u64, time_limit: Option<Duration>, all: Arc<QueryMemory>) -> Self {
+        Self::with_account(memory_bytes_max, time_limit, Some(all))
+    }
+
+    fn with_account(memory_bytes_max: u64, time_limit: Option<Duration>, all: Option<Arc<QueryMemory>>) -> Self {
         Self {
             shared: Arc::new(Shared {
                 memory_used: AtomicU64::new(0),
                 memory_peak: AtomicU64::new(0),
                 memory_bytes_max,
+                all,
                 cancelled: AtomicBool::new(false),
                 started: Instant::now(),
                 time_limit,
@@ -73,43 +151,69 @@ impl QueryContext {
         self.shared.memory_bytes_max
     }
 
+    /// Bytes that the query may still take.
+    pub(crate) fn memory_left(&self) -> u64 {
+        let own = self.memory_bytes_max().saturating_sub(self.memory_used());
+        self.shared.all.as_ref().map_or(own, |all| own.min(all.left()))
+    }
+
     /// An account of zero bytes for one operator.
-    pub(crate) fn reservation(&self) -> Reservation {
+    pub fn reservation(&self) -> Reservation {
         Reservation { shared: Arc::clone(&self.shared), bytes: 0 }
     }
 }
 
 /// One operator's part of the query's memory; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Reservation {
+pub struct Reservation {
     shared: Arc<Shared>,
     bytes: u64,
 }
 
 impl Reservation {
     /// Sets what the operator holds to `bytes`; on failure the account keeps its old size.
-    pub(crate) fn resize(&mut self, bytes: usize) -> Result<()> {
+    pub fn resize(&mut self, bytes: usize) -> Result<()> {
         let bytes = bytes as u64;
         if bytes > self.bytes {
-            let more = bytes - self.bytes;
-            let limit = self.shared.memory_bytes_max;
-            let before = self.shared.memory_used.fetch_add(more, Ordering::Relaxed);
-            if before.saturating_add(more) > limit {
-                self.shared.memory_used.fetch_sub(more, Ordering::Relaxed);
-                return Err(ExecError::Memory { limit_bytes: limit });
-            }
-            self.shared.memory_peak.fetch_max(before + more, Ordering::Relaxed);
+            self.shared.take(bytes - self.bytes)?;
         } else {
-            self.shared.memory_used.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
+            self.shared.give_back(self.bytes - bytes);
         }
         self.bytes = bytes;
         Ok(())
     }
 }
 
+impl Shared {
+    fn take(&self, more: u64) -> Result<()> {
+        let limit = self.memory_bytes_max;
+        let before = self.memory_used.fetch_add(more, Ordering::Relaxed);
+        let taken = match before.saturating_add(more) > limit {
+            true => Err(ExecError::Memory { limit_bytes: limit }),
+            false => self.all.as_ref().map_or(Ok(()), |all| all.take(more)),
+        };
+        match taken {
+            Ok(()) => {
+                self.memory_peak.fetch_max(before + more, Ordering::Relaxed);
+            }
+            Err(_) => {
+                self.memory_used.fetch_sub(more, Ordering::Relaxed);
+            }
+        }
+        taken
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.memory_used.fetch_sub(bytes, Ordering::Relaxed);
+        if let Some(all) = &self.all {
+            all.give_back(bytes);
+        }
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.shared.memory_used.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.shared.give_back(self.bytes);
     }
 }
 
@@ -131,6 +235,27 @@ mod tests {
         assert_eq!(context.memory_used(), 500);
         drop(b);
         assert_eq!((context.memory_used(), context.memory_peak()), (0, 600));
+    }
+
+    #[test]
+    fn queries_share_the_servers_account_and_give_back_what_they_held() {
+        let all = QueryMemory::new(1000);
+        let (one, two) =
+            (QueryContext::of_server(900, None, all.clone()), QueryContext::of_server(900, None, all.clone()));
+        let (mut a, mut b) = (one.reservation(), two.reservation());
+        a.resize(700).unwrap();
+        assert_eq!((one.memory_left(), two.memory_left()), (200, 300));
+        assert!(matches!(b.resize(301), Err(ExecError::ServerMemory { used_bytes: 700, limit_bytes: 1000 })));
+        assert_eq!((two.memory_used(), all.used(), all.refused()), (0, 700, 1));
+        assert!(matches!(a.resize(901), Err(ExecError::Memory { limit_bytes: 900 })));
+        assert_eq!((one.memory_used(), all.used()), (700, 700));
+        all.set_closed(true);
+        assert!(b.resize(1).is_err() && two.memory_left() == 0);
+        a.resize(600).unwrap();
+        all.set_closed(false);
+        b.resize(400).unwrap();
+        drop((a, b));
+        assert_eq!(all.used(), 0);
     }
 
     #[test]

@@ -18,6 +18,17 @@ pub enum ExecError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// All queries together hold as much memory as they may, or the server is short of it.
+    #[error(
+        "Resources exhausted: the queries that run hold {used_bytes} of {limit_bytes} bytes of memory and this one \
+         needs more; try again later"
+    )]
+    ServerMemory {
+        /// What they held.
+        used_bytes: u64,
+        /// What they may hold.
+        limit_bytes: u64,
+    },
     /// The query ran past its deadline.
     #[error("the query ran longer than its limit of {limit_ms} ms")]
     Timeout {

@@ -13,7 +13,7 @@ use roaring::RoaringBitmap;
 use tidewire_storage::scan::{Run, ScanChunk, ScanItem, ScanRequest};
 use tidewire_storage::schema::ColumnId;
 
-use super::context::QueryContext;
+use super::context::{QueryContext, Reservation};
 use super::error::{ExecError, Result};
 use super::eval::{Input, evaluate_mask};
 use super::reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
@@ -33,6 +33,8 @@ pub(crate) struct Feed<R: ShardReader> {
     /// Series wanted; `None` for all.
     pub(crate) wanted: Option<RoaringBitmap>,
     chunks: Option<R::Chunks>,
+    /// What the scan holds.
+    held: Reservation,
     /// For each scan column that is a field, where it stands in a chunk.
     field_at: Vec<Option<usize>>,
     /// Scan columns that the filter reads.
@@ -73,7 +75,19 @@ impl<R: ShardReader> Feed<R> {
         let filter_reads = reads(fragment.filter.iter(), fragment.columns.len());
         let dictionaries = fragment.columns.iter().map(|_| None).collect();
         let unit = table_unit(&fragment.table);
-        Ok(Some(Self { fragment, reader, context, wanted, chunks: None, field_at, filter_reads, dictionaries, unit }))
+        let held = context.reservation();
+        Ok(Some(Self {
+            fragment,
+            reader,
+            context,
+            wanted,
+            chunks: None,
+            held,
+            field_at,
+            filter_reads,
+            dictionaries,
+            unit,
+        }))
     }
 
     /// First and last time that a row can have; `None` without rows.
@@ -99,8 +113,9 @@ impl<R: ShardReader> Feed<R> {
             columns,
             prune: self.fragment.prune.clone(),
         };
-        let left = self.context.memory_bytes_max().saturating_sub(self.context.memory_used());
-        self.chunks = Some(self.reader.scan(request, self.fragment.mode.clone(), left)?);
+        let chunks = self.reader.scan(request, self.fragment.mode.clone(), self.context.memory_left())?;
+        self.held.resize(usize::try_from(chunks.memory_bytes()).unwrap_or(usize::MAX))?;
+        self.chunks = Some(chunks);
         Ok(())
     }
 
@@ -119,7 +134,9 @@ impl<R: ShardReader> Feed<R> {
         loop {
             self.context.check()?;
             let Some(chunks) = &mut self.chunks else { return Ok(None) };
-            match chunks.next().await? {
+            let item = chunks.next().await?;
+            self.held.resize(usize::try_from(chunks.memory_bytes()).unwrap_or(usize::MAX))?;
+            match item {
                 Some(ScanItem::Rows(chunk)) => {
                     if let Some(kept) = self.filtered(chunk)? {
                         return Ok(Some(ScanItem::Rows(kept)));
@@ -128,6 +145,7 @@ impl<R: ShardReader> Feed<R> {
                 Some(summary) => return Ok(Some(summary)),
                 None => {
                     self.chunks = None;
+                    self.held.resize(0)?;
                     return Ok(None);
                 }
             }

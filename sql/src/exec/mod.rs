@@ -26,7 +26,7 @@ mod sort;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use context::QueryContext;
+pub use context::{QueryContext, QueryMemory, Reservation};
 pub use error::ExecError;
 pub use final_run::FinalRun;
 pub use fragment_run::FragmentRun;

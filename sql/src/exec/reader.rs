@@ -34,6 +34,8 @@ pub trait TagIndex {
 pub trait ChunkSource {
     /// The next item; `None` after the last.
     fn next(&mut self) -> impl Future<Output = Result<Option<ScanItem>>>;
+    /// Bytes that the source holds itself, apart from items it gave out.
+    fn memory_bytes(&self) -> u64;
 }
 
 /// One shard, as queries see it.
@@ -81,6 +83,10 @@ impl TagIndex for SeriesIndex {
 impl<D: Disk> ChunkSource for Scan<D> {
     async fn next(&mut self) -> Result<Option<ScanItem>> {
         self.next_item().await
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        Scan::memory_bytes(self)
     }
 }
 

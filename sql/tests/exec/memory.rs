@@ -118,6 +118,10 @@ impl ChunkSource for MemoryChunks {
         }
         Ok(chunk.map(ScanItem::Rows))
     }
+
+    fn memory_bytes(&self) -> u64 {
+        0
+    }
 }
 
 impl ShardReader for MemoryShard {

@@ -34,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::batch::NewSeries;
 use crate::cache::{Cache, CacheStats};
 use crate::compaction::{CompactionConfig, Pace};
 use crate::disk::{DISK_ALIGN, Disk};
@@ -141,12 +142,20 @@ pub struct ShardMemory {
     pub cache: u64,
     /// Series and their tags.
     pub index: u64,
+    /// Footers of open segments.
+    pub segments: u64,
 }
 
 impl ShardMemory {
     /// What a write adds to, and a flush takes away: the measure against `memtable_bytes_max`.
     pub fn memtable(&self) -> u64 {
         self.active + self.flushing
+    }
+
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        let Self { active, flushing, idle, wal_pending, cache, index, segments } = *self;
+        active + flushing + idle + wal_pending + cache + index + segments
     }
 }
 
@@ -492,7 +501,31 @@ impl<D: Disk> Shard<D> {
             wal_pending: self.wal.pending_bytes() as u64,
             cache: self.cache.stats().bytes,
             index: state.tables.values().map(|table| table.series.memory_bytes() as u64).sum(),
+            segments: state.tables.values().flat_map(TableState::segments).map(|segment| segment.memory_bytes()).sum(),
         }
+    }
+
+    /// Bounds the block cache anew, for when the server is short of memory, and when it no longer is.
+    pub fn set_cache_bytes_max(&self, bytes_max: u64) {
+        self.cache.set_bytes_max(bytes_max);
+    }
+
+    /// Bytes of blocks in the cache.
+    pub fn cache_bytes(&self) -> u64 {
+        self.cache.stats().bytes
+    }
+
+    /// Gives back the memory kept for the next memtable.
+    pub fn release_idle_memory(&self) {
+        self.state.borrow_mut().idle = None;
+    }
+
+    /// Which of these keys, each a new one as [`WriteBatch::new_series`](crate::batch::WriteBatch::new_series) has them,
+    /// belong to no series yet.
+    pub fn unknown_series(&self, table: TableId, keys: &NewSeries) -> usize {
+        let state = self.state.borrow();
+        let Some(known) = state.tables.get(&table) else { return keys.len() };
+        (0..keys.len()).filter(|ordinal| known.series.find(keys.key(*ordinal)).is_none()).count()
     }
 
     /// Counts and sizes.

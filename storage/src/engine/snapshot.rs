@@ -9,7 +9,7 @@ use roaring::RoaringBitmap;
 
 use super::Shard;
 use crate::disk::Disk;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memtable::{Sorter, TableRows, chunk, partition_of, split_partitions};
 use crate::scan::{PartitionSources, Scan, ScanRequest, SegmentSource};
 use crate::segment::{Segment, SegmentMeta};
@@ -37,12 +37,18 @@ impl<D: Disk> Shard<D> {
             }
             let flushing = state.frozen.iter().map(|frozen| (&frozen.memtable, table.deletes_after(frozen.lsn())));
             let memtables = flushing.chain([(&state.active, &[][..])]);
+            let mut copied = 0;
             let rows = memtables.filter_map(|(memtable, later)| Some((memtable.table(request.table)?, later)));
             for (rows, later) in rows {
                 let mut selected = select(rows, &request);
                 rows.retain_live(&mut selected, later);
                 if selected.is_empty() {
                     continue;
+                }
+                // Before the copy, not after: many queries at once would copy as many memtables.
+                copied += rows.copy_bytes(selected.len(), &request.columns);
+                if copied > memory_bytes_max {
+                    return Err(Error::ScanMemory { limit_bytes: memory_bytes_max });
                 }
                 let order = Sorter::new(rows.series(), rows.time(), selected).finish();
                 for (start, order) in split_partitions(order, table.partition_length) {

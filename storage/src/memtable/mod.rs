@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use crate::batch::BatchColumn;
 use crate::error::{Error, Result};
-use crate::schema::{ColumnId, TableId};
+use crate::schema::{ColumnId, FieldType, TableId};
 use crate::tombstone::Tombstone;
 use column::Column;
 
@@ -220,6 +220,15 @@ impl TableRows {
 
     fn bytes(&self) -> u64 {
         self.rows() as u64 * 12 + self.columns.iter().map(Column::bytes).sum::<u64>()
+    }
+
+    /// About what a copy of `rows` of the rows takes, with `columns` of them, while it is put in order.
+    pub(crate) fn copy_bytes(&self, rows: usize, columns: &[(ColumnId, FieldType)]) -> u64 {
+        // Position, and time and series in order.
+        const ORDER_BYTES: u64 = 16;
+        let taken = self.columns.iter().filter(|column| columns.iter().any(|(id, _)| *id == column.id()));
+        let share = rows as f64 / self.rows().max(1) as f64;
+        rows as u64 * ORDER_BYTES + (taken.map(Column::bytes).sum::<u64>() as f64 * share) as u64
     }
 
     fn reserved(&self) -> u64 {

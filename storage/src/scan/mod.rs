@@ -20,6 +20,7 @@ mod zones;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -93,6 +94,12 @@ impl ScanChunk {
     pub fn rows(&self) -> usize {
         self.time.len()
     }
+
+    /// Memory that the rows take.
+    pub(crate) fn bytes(&self) -> u64 {
+        let columns: usize = self.columns.iter().map(|column| column.get_buffer_memory_size()).sum();
+        (columns + self.time.len() * 8 + self.runs.len() * size_of::<Run>()) as u64
+    }
 }
 
 /// Where the rows of one time partition are.
@@ -102,6 +109,13 @@ pub struct PartitionSources<D: Disk> {
     /// Rows of memtables, oldest first, newer than all segments. Each chunk is sorted and holds a (series, time) once;
     /// its columns are those of the request. Rows outside of the request may be among them.
     pub memory: Vec<ScanChunk>,
+}
+
+impl<D: Disk> PartitionSources<D> {
+    /// Bytes of rows of memtables.
+    fn copied(&self) -> u64 {
+        self.memory.iter().map(ScanChunk::bytes).sum()
+    }
 }
 
 /// A segment, and what of it is deleted.
@@ -126,6 +140,10 @@ pub struct Scan<D: Disk> {
     mode: ScanMode,
     partitions: VecDeque<PartitionSources<D>>,
     current: Option<Partition<D>>,
+    /// Copied rows of memtables in the current partition and in those to come.
+    copied: (u64, u64),
+    /// What the current partition has charged.
+    decoded: Cell<u64>,
     memory_bytes_max: u64,
 }
 
@@ -133,7 +151,21 @@ impl<D: Disk> Scan<D> {
     /// A scan over `partitions`, which are visited in order. What it holds itself (not what it gave out) stays within
     /// `memory_bytes_max`.
     pub fn new(disk: D, request: ScanRequest, partitions: Vec<PartitionSources<D>>, memory_bytes_max: u64) -> Self {
-        Self { disk, request, mode: ScanMode::Rows, partitions: partitions.into(), current: None, memory_bytes_max }
+        Self {
+            disk,
+            request,
+            mode: ScanMode::Rows,
+            copied: (0, partitions.iter().map(PartitionSources::copied).sum()),
+            partitions: partitions.into(),
+            current: None,
+            decoded: Cell::new(0),
+            memory_bytes_max,
+        }
+    }
+
+    /// Bytes that the scan holds now: rows copied from memtables and blocks decoded, not what it gave out.
+    pub fn memory_bytes(&self) -> u64 {
+        self.copied.0 + self.copied.1 + self.decoded.get()
     }
 
     /// Says what the caller can do with less than all rows. To be called before the first item is taken.
@@ -164,14 +196,25 @@ impl<D: Disk> Scan<D> {
                 Some(partition) => partition,
                 None => {
                     let Some(sources) = self.partitions.pop_front() else { return Ok(None) };
+                    let copied = sources.copied();
+                    self.copied = (copied, self.copied.1.saturating_sub(copied));
                     self.current.insert(Partition::new(sources, &self.request))
                 }
             };
-            let context =
-                Context { disk: &self.disk, request: &self.request, mode: &self.mode, limit: self.memory_bytes_max };
+            let context = Context {
+                disk: &self.disk,
+                request: &self.request,
+                mode: &self.mode,
+                limit: self.memory_bytes_max,
+                decoded: &self.decoded,
+            };
             match partition.next(&context).await? {
                 Some(item) => return Ok(Some(item)),
-                None => self.current = None,
+                None => {
+                    self.current = None;
+                    self.copied.0 = 0;
+                    self.decoded.set(0);
+                }
             }
         }
     }
@@ -184,6 +227,7 @@ struct Context<'a, D> {
     request: &'a ScanRequest,
     mode: &'a ScanMode,
     limit: u64,
+    decoded: &'a Cell<u64>,
 }
 
 impl<D> Context<'_, D> {
@@ -192,6 +236,7 @@ impl<D> Context<'_, D> {
     }
 
     fn charge(&self, held: u64) -> Result<()> {
+        self.decoded.set(held);
         if held > self.limit { Err(Error::ScanMemory { limit_bytes: self.limit }) } else { Ok(()) }
     }
 }

@@ -129,6 +129,13 @@ impl<D: Disk> Segment<D> {
         &self.path
     }
 
+    /// Memory that it takes while it is open: its footer, blocks in the cache not counted.
+    pub(crate) fn memory_bytes(&self) -> u64 {
+        let groups = self.footer.groups.len() * size_of::<Group>();
+        let blocks: usize = self.footer.columns.iter().map(|column| column.blocks.len()).sum();
+        (groups + blocks * size_of::<Block>()) as u64
+    }
+
     /// Fields it has, ascending by id.
     pub fn columns(&self) -> impl Iterator<Item = (ColumnId, FieldType)> {
         self.footer.columns.iter().filter_map(|column| Some((ColumnId(column.id), column.field_type()?)))
