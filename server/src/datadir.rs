@@ -1,15 +1,19 @@
 //! The data folder: who holds it, and for how many shards it was made.
 //!
 //! Two files stand at its top. `LOCK` is locked for as long as the server lives, so that two servers never share a
-//! folder. `FORMAT` says, in text, which version of the layout this is and how many shards the series are spread
-//! over; it is written once, under another name first, and changes only with the shards themselves ([`swap`], for
-//! `tidewire reshard`).
+//! folder. It names who holds it, and nobody once the server has ended in order. On one machine the kernel lets go of a
+//! lock with its process, so only the lock counts. On a file system that other machines reach too, a lock may not reach
+//! them; there a folder that names another machine is refused until somebody who knows better removes `LOCK`.
+//!
+//! `FORMAT` says, in text, which version of the layout this is and how many shards the series are spread over; it is
+//! written once, under another name first, and changes only with the shards themselves ([`swap`], for `tidewire
+//! reshard`).
 
 pub mod swap;
 
 use std::fmt;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 /// Version of the layout of the whole folder. Files inside carry versions of their own.
@@ -27,7 +31,7 @@ pub struct DataDir {
     root: PathBuf,
     shards: usize,
     was_made: bool,
-    _lock: File,
+    lock: File,
 }
 
 /// Why a folder cannot be used.
@@ -44,6 +48,8 @@ pub enum DataDirError {
     },
     /// Another process holds the folder.
     Locked(PathBuf),
+    /// A server on another machine has not given the folder back, and the file system is one that it may reach.
+    HeldElsewhere(PathBuf, String),
     /// The folder is for another version or another number of shards, or its `FORMAT` cannot be read.
     Incompatible(PathBuf, String),
 }
@@ -60,6 +66,13 @@ impl fmt::Display for DataDirError {
                 }
             }
             Self::Locked(path) => write!(f, "data folder {} is in use by another server", path.display()),
+            Self::HeldElsewhere(path, holder) => write!(
+                f,
+                "data folder {} was not given back by the server on {holder}, and lies on a file system that machines \
+                 share: make sure that no server runs there, then remove {}",
+                path.display(),
+                path.join("LOCK").display()
+            ),
             Self::Incompatible(path, reason) => write!(f, "data folder {}: {reason}", path.display()),
         }
     }
@@ -95,7 +108,7 @@ impl DataDir {
             }
             Err(error) => return Err(failed("read", &path)(error)),
         };
-        Ok(Self { root, shards, was_made, _lock: lock })
+        Ok(Self { root, shards, was_made, lock })
     }
 
     /// For how many shards the folder `root` was made, for tools that only read: nothing is made, nothing is locked.
@@ -148,16 +161,30 @@ impl DataDir {
 
     fn lock(root: &Path) -> Result<File, DataDirError> {
         let path = root.join("LOCK");
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let mut file = file.map_err(failed("open", &path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataDirError::Locked(root.to_owned())),
             Err(TryLockError::Error(error)) => return Err(failed("lock", &path)(error)),
         }
-        // For people; the lock itself is what counts.
-        let named = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        named.map_err(failed("write", &path))?;
+        let mut before = String::new();
+        // What cannot be read names nobody; the lock itself is had.
+        let _ = file.read_to_string(&mut before);
+        let own = Holder::here();
+        if let Some(other) = Holder::parse(&before).filter(|holder| holder.machine != own.machine) {
+            let kind = rustix::fs::fstatfs(&file).map_err(|error| failed("look at", &path)(error.into()))?.f_type;
+            if is_shared_between_machines(kind) {
+                return Err(DataDirError::HeldElsewhere(root.to_owned(), other.host));
+            }
+            log::warn!("data folder {} was last held by a server on {}", root.display(), other.host);
+        }
+        let named = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(own.text().as_bytes()));
+        match named {
+            // For people; a full disk is no reason not to read.
+            Err(error) if error.kind() != io::ErrorKind::StorageFull => return Err(failed("write", &path)(error)),
+            _ => {}
+        }
         Ok(file)
     }
 
@@ -213,6 +240,58 @@ impl DataDir {
     }
 }
 
+impl Drop for DataDir {
+    fn drop(&mut self) {
+        // Nobody holds it any more. Where this fails, the next start on this machine does not mind.
+        let _ = self.lock.set_len(0);
+    }
+}
+
+/// Who holds a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Holder {
+    /// Process id.
+    pid: u32,
+    /// Name of the host, for people.
+    host: String,
+    /// What tells machines apart: the id that systemd and others give each installation, or the host's name.
+    machine: String,
+}
+
+impl Holder {
+    /// This process.
+    fn here() -> Self {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let id = fs::read_to_string("/etc/machine-id").map(|id| id.trim().to_owned()).unwrap_or_default();
+        let machine = if id.is_empty() { host.clone() } else { id };
+        Self { pid: std::process::id(), host, machine }
+    }
+
+    fn text(&self) -> String {
+        format!("pid = {}\nhost = {}\nmachine = {}\n", self.pid, self.host, self.machine)
+    }
+
+    /// `None` where nobody is named, or in the form of an earlier version, which named no machine.
+    fn parse(text: &str) -> Option<Self> {
+        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = "));
+        Some(Self { pid: field("pid")?.parse().ok()?, host: field("host")?.into(), machine: field("machine")?.into() })
+    }
+}
+
+/// Whether a file system of this kind (as `statfs` tells it, linux/magic.h) may be mounted on several machines at once.
+fn is_shared_between_machines(kind: rustix::fs::FsWord) -> bool {
+    const NFS: rustix::fs::FsWord = 0x6969;
+    const SMB2: rustix::fs::FsWord = 0xFE53_4D42;
+    const CIFS: rustix::fs::FsWord = 0xFF53_4D42;
+    const CEPH: rustix::fs::FsWord = 0x00C3_6400;
+    const NINE_P: rustix::fs::FsWord = 0x0102_1997;
+    const FUSE: rustix::fs::FsWord = 0x6573_5546;
+    const OCFS2: rustix::fs::FsWord = 0x7461_636F;
+    const GFS2: rustix::fs::FsWord = 0x0116_1970;
+    const LUSTRE: rustix::fs::FsWord = 0x0BD0_0BD0;
+    [NFS, SMB2, CIFS, CEPH, NINE_P, FUSE, OCFS2, GFS2, LUSTRE].contains(&kind)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,6 +326,25 @@ mod tests {
         drop(again);
         let other = DataDir::open(&folder.0, 2, 8).unwrap_err().to_string();
         assert!(other.contains("made for 3 shards") && other.contains("asks for 2"), "{other}");
+    }
+
+    #[test]
+    fn the_lock_names_its_holder_until_the_end() {
+        let folder = Folder::new("holder");
+        let open = DataDir::open(&folder.0, 0, 1).unwrap();
+        let text = fs::read_to_string(folder.0.join("LOCK")).unwrap();
+        let holder = Holder::parse(&text).unwrap();
+        assert_eq!((holder.pid, &holder), (std::process::id(), &Holder::here()));
+        drop(open);
+        assert_eq!(fs::read_to_string(folder.0.join("LOCK")).unwrap(), "");
+        // An earlier version, a crash, and a disk that came from elsewhere: the lock is free, and that counts here.
+        let elsewhere = Holder { host: "other".to_owned(), machine: "0123".to_owned(), ..holder };
+        for text in ["1234\n".to_owned(), "\u{0}\u{1}".to_owned(), elsewhere.text()] {
+            fs::write(folder.0.join("LOCK"), text).unwrap();
+            DataDir::open(&folder.0, 0, 1).unwrap();
+        }
+        let told = DataDirError::HeldElsewhere(PathBuf::from("/d"), "other".to_owned()).to_string();
+        assert!(told.contains("server on other") && told.ends_with("then remove /d/LOCK"), "{told}");
     }
 
     #[test]

@@ -11,20 +11,22 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tidewire_protocol::line::Dialect;
 use tidewire_sql::exec::{ExecError, FragmentRun, QueryContext};
 use tidewire_sql::explain::ShardMetrics as RunShard;
 use tidewire_sql::fragment::Fragment;
 use tidewire_storage::Error;
-use tidewire_storage::batch::WriteBatch;
+use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::engine::Shard;
-use tidewire_storage::schema::{Catalog, TableSchema};
+use tidewire_storage::schema::{Catalog, TableId, TableSchema};
 use tidewire_storage::wal::Lsn;
 
 use crate::admission::{Admission, BuildBudget};
 use crate::config::Config;
 use crate::counted::{CountedShard, Counts};
-use crate::ingest::cache::DatabaseCache;
+use crate::ingest::caches::{DatabaseCaches, SharedCache};
+use crate::ingest::write::WriteError;
+use crate::memory::{CoreMemory, Level, Part};
+use crate::memory_metrics::MemoryMetrics;
 use crate::mesh::{Call, CallId, Calls, Credits, Mesh};
 use crate::message::{Answer, Appended, Message, Request};
 use crate::meta::owner::{MetaHost, Outcome};
@@ -47,15 +49,11 @@ const RECYCLED_BATCHES_MAX: usize = 32;
 /// Larger batches are not kept: with as many as [`RECYCLED_BATCHES_MAX`], what a core keeps is at most 64 MiB.
 const RECYCLED_BATCH_BYTES_MAX: usize = 2 << 20;
 
-/// Memory of one database's parser caches on one core before they are made anew: a million series of 200 bytes of key
-/// and what stands for them.
-const PARSER_CACHE_BYTES_MAX: usize = 512 << 20;
-
-/// A database's caches, shared by the requests under way.
-type SharedCache = Rc<RefCell<DatabaseCache>>;
-
 /// A shard of this core.
 pub type CoreShard = Shard<CoreDisk>;
+
+/// Memory of a new series in the index until it is counted: a key of 150 bytes, and its tags' values and codes.
+const SERIES_BYTES: u64 = 512;
 
 /// Calls that this core may have open to itself at one time: they cross no queue, so only memory bounds them, and
 /// connections are bounded before.
@@ -116,8 +114,21 @@ pub struct HubParts {
     pub queues: Queues,
     /// Settings.
     pub config: Arc<Config>,
+    /// What this core holds, and the bound of all.
+    pub memory: Rc<CoreMemory>,
     /// Counters of this core.
     pub registry: Rc<Registry>,
+}
+
+/// Work that is refused when memory is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedWork {
+    /// Queries, before they begin.
+    Queries,
+    /// Writes that bring new series.
+    Series,
+    /// All writes.
+    Writes,
 }
 
 /// One core's side of everything.
@@ -132,6 +143,9 @@ pub struct Hub {
     pub set_aside: Arc<SetAside>,
     /// Rows parsed and not yet granted, on this core.
     pub building: BuildBudget,
+    /// What this core holds, and the bound of all.
+    pub memory: Rc<CoreMemory>,
+    memory_metrics: MemoryMetrics,
     placement: Vec<usize>,
     shards: BTreeMap<u32, Rc<CoreShard>>,
     registry: Rc<Registry>,
@@ -147,8 +161,7 @@ pub struct Hub {
     local_credits: Rc<Credits>,
     /// Fragments running here, by asking core and its call.
     fragments: RefCell<HashMap<(usize, CallId), Rc<RunningFragment>>>,
-    /// By database, retention policy, and whether for InfluxDB's dialect.
-    caches: RefCell<HashMap<(String, String, bool), SharedCache>>,
+    caches: DatabaseCaches,
     recycled: RefCell<Vec<WriteBatch>>,
 }
 
@@ -156,7 +169,7 @@ impl Hub {
     /// The core's hub.
     pub fn new(parts: HubParts) -> Rc<Self> {
         let meta = (parts.core == META_CORE).then(|| Rc::new(MetaOwner::new(parts.catalog.clone())));
-        let building = BuildBudget::new(parts.config.memtable.bytes_max);
+        let building = BuildBudget::new(parts.memory.shared().budget().parsing_bytes_max);
         let owned = (0..).zip(&parts.placement).filter(|(_, core)| **core == parts.core).map(|(shard, _)| shard);
         show_set_aside(owned, &parts.set_aside, &parts.registry);
         Rc::new(Self {
@@ -164,6 +177,9 @@ impl Hub {
             admission: parts.admission,
             set_aside: parts.set_aside,
             building,
+            memory_metrics: MemoryMetrics::new(parts.core, &parts.registry),
+            caches: DatabaseCaches::new(parts.memory.clone()),
+            memory: parts.memory,
             placement: parts.placement,
             shard_metrics: parts.shards.keys().map(|shard| ShardMetrics::new(*shard, &parts.registry)).collect(),
             idle: RefCell::default(),
@@ -178,7 +194,6 @@ impl Hub {
             calls: Calls::new(),
             local_credits: Credits::new(LOCAL_CALLS_MAX),
             fragments: RefCell::default(),
-            caches: RefCell::default(),
             recycled: RefCell::default(),
         })
     }
@@ -281,6 +296,11 @@ impl Hub {
                     hub.answer(from, id, Answer::Published);
                 });
             }
+            Request::CheckSeries { shard, table, keys } => {
+                // A shard that is set aside takes no rows either way.
+                let count = self.owned(shard).map_or(0, |owned| owned.unknown_series(table, &keys));
+                self.answer(from, id, Answer::UnknownSeries(count));
+            }
             Request::Metrics => self.answer(from, id, Answer::Metrics(Box::new(self.snapshot()))),
         }
     }
@@ -342,24 +362,48 @@ impl Hub {
 
     /// The caches of a database's retention policy for lines of one dialect, made new when they have outgrown their
     /// bound.
-    pub fn database_cache(&self, database: &str, policy: &str, influx: bool) -> Rc<RefCell<DatabaseCache>> {
-        let mut caches = self.caches.borrow_mut();
-        let key = (database.to_owned(), policy.to_owned(), influx);
-        if let Some(cache) = caches.get(&key) {
-            let fits = cache.try_borrow().is_ok_and(|c| c.bytes() <= PARSER_CACHE_BYTES_MAX);
-            if fits {
-                return cache.clone();
-            }
-        }
-        let dialect = if influx { Dialect::Influx } else { Dialect::Cnos };
-        let cache = Rc::new(RefCell::new(DatabaseCache::new(dialect)));
-        caches.insert(key, cache.clone());
-        cache
+    pub fn database_cache(&self, database: &str, policy: &str, influx: bool) -> SharedCache {
+        self.caches.get(database, policy, influx)
+    }
+
+    /// The caches of all databases.
+    pub fn caches(&self) -> &DatabaseCaches {
+        &self.caches
     }
 
     /// Forgets the caches of a database: what they know may no longer hold.
     pub fn forget_cache(&self, database: &str) {
-        self.caches.borrow_mut().retain(|(name, ..), _| name != database);
+        self.caches.retain(|name| name != database);
+    }
+
+    /// The most rows, in bytes, that a request can have: what all its owners together can hold.
+    pub fn row_bytes_max(&self) -> u64 {
+        self.admission.bounds().held_bytes_max.saturating_mul(self.placement.len() as u64)
+    }
+
+    /// An error when memory is so short that no write is taken.
+    pub fn check_memory(&self) -> Result<(), WriteError> {
+        match self.memory.shared().shortage(Level::Full) {
+            None => Ok(()),
+            Some(shortage) => {
+                self.count_refused(RefusedWork::Writes);
+                Err(WriteError::ShortOfMemory(shortage))
+            }
+        }
+    }
+
+    /// Counts work that is refused because memory is short.
+    pub fn count_refused(&self, work: RefusedWork) {
+        self.memory_metrics.refused(work);
+    }
+
+    /// How many of `keys` belong to no series of the shard yet.
+    pub async fn unknown_series(self: &Rc<Self>, shard: u32, table: TableId, keys: NewSeries) -> usize {
+        let request = Request::CheckSeries { shard, table, keys };
+        match self.call(self.core_of(shard), 1, request).await.next().await {
+            Some(Answer::UnknownSeries(count)) => count,
+            other => unreachable!("BUG: {other:?} is no answer to keys"),
+        }
     }
 
     /// Memory for batches, as many as there are shards.
@@ -379,6 +423,16 @@ impl Hub {
         }
     }
 
+    /// Bytes of the batches that are kept for use again.
+    pub fn recycled_bytes(&self) -> u64 {
+        self.recycled.borrow().iter().map(|batch| batch.reserved() as u64).sum()
+    }
+
+    /// Lets the batches go that are kept for use again.
+    pub fn drop_recycled(&self) {
+        self.recycled.borrow_mut().clear();
+    }
+
     /// Reports the memtables of this core's shards to the admission counters.
     pub fn report_memory(&self) {
         for (number, shard) in &self.shards {
@@ -388,10 +442,15 @@ impl Hub {
 
     fn append(self: &Rc<Self>, from: usize, id: CallId, shard: u32, batch: Box<WriteBatch>, table: &TableSchema) {
         let owned = self.owned(shard);
+        let before = owned.as_ref().map_or(0, |owned| owned.memtable_bytes());
         match owned.and_then(|owned| Ok((owned.append(&batch, table)?, owned))) {
             Err(error) => self.answer(from, id, Answer::Appended(Appended { batch, outcome: Err(error) })),
             Ok((appended, owned)) => {
-                self.admission.set_memtable(shard, owned.memtable_bytes());
+                let after = owned.memtable_bytes();
+                self.admission.set_memtable(shard, after);
+                self.memory.change(Part::Memtables, before.min(after), after);
+                // About right until the series are counted at the next tick.
+                self.memory.change(Part::Series, 0, appended.new_series.len() as u64 * SERIES_BYTES);
                 let (hub, owned) = (self.clone(), owned.clone());
                 self.spawn(Queue::Ingest, async move {
                     let outcome = owned.durable(appended.lsn).await.map(|()| appended.new_series);
@@ -423,8 +482,8 @@ impl Hub {
         self.spawn(Queue::Query, async move {
             let started = Instant::now();
             let (reader, counts) = CountedShard::new(owned);
-            let run = FragmentRun::new(fragment, reader, context);
-            let outcome = hub.send_partials((from, id), &running, run).await.map(|rows_sent| {
+            let run = FragmentRun::new(fragment, reader, context.clone());
+            let outcome = hub.send_partials((from, id), &running, run, &context).await.map(|rows_sent| {
                 let Counts { rows, chunks } = counts.get();
                 RunShard { shard, rows_scanned: rows, chunks, rows_sent, elapsed: started.elapsed() }
             });
@@ -439,14 +498,17 @@ impl Hub {
         (to, id): (usize, CallId),
         running: &RunningFragment,
         mut run: FragmentRun<CountedShard>,
+        context: &QueryContext,
     ) -> Result<u64, ExecError> {
         let mut rows_sent = 0;
         while let Some(batch) = run.next().await? {
+            let mut held = context.reservation();
+            held.resize(batch.get_array_memory_size())?;
             if !running.may_send().await {
                 break;
             }
             rows_sent += batch.num_rows() as u64;
-            self.post(to, Message::Answer { id, answer: Answer::Partial(batch), last: false });
+            self.post(to, Message::Answer { id, answer: Answer::Partial { batch, held }, last: false });
         }
         Ok(rows_sent)
     }
@@ -469,11 +531,11 @@ impl Hub {
         if published.dropped.is_empty() && published.narrowed.is_empty() {
             return;
         }
-        self.caches.borrow_mut().retain(|(name, ..), _| {
+        self.caches.retain(|name| {
             let is_stale = |table: &Arc<TableSchema>| {
                 published.dropped.contains(&table.id) || published.narrowed.contains(&table.id)
             };
-            before.databases.get(name.as_str()).is_none_or(|database| !database.all_tables().any(is_stale))
+            before.databases.get(name).is_none_or(|database| !database.all_tables().any(is_stale))
         });
         for (number, shard) in &self.shards {
             for table in &published.dropped {
@@ -517,6 +579,7 @@ impl Hub {
         for ((number, shard), metrics) in self.shards.iter().zip(&self.shard_metrics) {
             metrics.update(*number, &shard.stats(), &self.admission);
         }
+        self.memory_metrics.update(&self.memory);
         self.registry.snapshot()
     }
 }

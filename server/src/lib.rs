@@ -2,7 +2,7 @@
 //!
 //! The runtime below (everything that knows nothing of line protocol or SQL): [`config`], [`placement`], [`ring`] (the
 //! executor, files and sockets of a core), [`mesh`] (messages between cores), [`net`] (connections), [`datadir`],
-//! [`drain`], [`metrics`], [`shard`], which starts the cores, and [`launch`], which runs them until a signal.
+//! [`drain`], [`memory`] (one bound for all of it), [`metrics`], [`shard`], which starts the cores, and [`launch`], which runs them until a signal.
 //!
 //! What makes it Tidewire: [`tidewire`] builds each core's [`hub`] (its shards, its catalog, its part of all requests)
 //! and its [`route`]s; [`ingest`] turns lines into rows, [`query`] and [`reply`] plans into replies; [`meta`] owns the
@@ -19,6 +19,8 @@ pub mod drain;
 pub mod hub;
 pub mod ingest;
 pub mod launch;
+pub mod memory;
+mod memory_metrics;
 pub mod mesh;
 pub mod message;
 pub mod meta;
@@ -27,6 +29,7 @@ pub mod net;
 pub mod pace;
 pub mod placement;
 pub mod query;
+mod relief;
 pub mod reply;
 pub mod ring;
 pub mod route;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use tidewire_sql::Deletion;
-use tidewire_sql::exec::{ExecError, QueryContext};
+use tidewire_sql::exec::{ExecError, QueryContext, Reservation};
 use tidewire_sql::explain::ShardMetrics;
 use tidewire_sql::fragment::Fragment;
-use tidewire_storage::batch::WriteBatch;
-use tidewire_storage::schema::{SeriesId, TableSchema};
+use tidewire_storage::batch::{NewSeries, WriteBatch};
+use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
 
 use crate::mesh::CallId;
 use crate::meta::owner::Outcome;
@@ -81,6 +81,15 @@ pub enum Request {
     Change(SchemaChange),
     /// A new catalog to use, data of dropped tables to drop. One answer: [`Answer::Published`].
     Publish(Published),
+    /// Asks which keys belong to no series yet. One answer: [`Answer::UnknownSeries`].
+    CheckSeries {
+        /// The shard.
+        shard: u32,
+        /// The table.
+        table: TableId,
+        /// The keys.
+        keys: NewSeries,
+    },
     /// Asks for the receiver's metrics. One answer: [`Answer::Metrics`].
     Metrics,
 }
@@ -93,13 +102,20 @@ pub enum Answer {
     /// The rows are gone for good, or not all of them.
     Deleted(Result<(), ExecError>),
     /// Rows or partial states of a running fragment.
-    Partial(RecordBatch),
+    Partial {
+        /// The rows or states.
+        batch: RecordBatch,
+        /// Their memory, until the asker has taken them.
+        held: Reservation,
+    },
     /// The fragment has ended; what it did, if it went well.
     FragmentDone(Result<ShardMetrics, ExecError>),
     /// The change is durable and visible, or refused.
     Changed(Outcome),
     /// The catalog is in use and the data is dropped.
     Published,
+    /// How many keys belong to no series yet.
+    UnknownSeries(usize),
     /// Counters and gauges of the core and its shards.
     Metrics(Box<Snapshot>),
 }

@@ -11,6 +11,8 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A count that only grows.
 #[derive(Debug, Default)]
@@ -141,6 +143,7 @@ enum Kind {
 
 enum Cells {
     Counter(Rc<Counter>),
+    SharedCounter(Arc<AtomicU64>),
     Gauge(Rc<Gauge>),
     Histogram { cells: Rc<Histogram>, unit: Unit },
 }
@@ -193,6 +196,11 @@ impl Registry {
         cells
     }
 
+    /// A counter that another thread advances.
+    pub fn shared_counter(&self, name: &'static str, help: &'static str, total: Arc<AtomicU64>) {
+        self.add(name, help, &[], Cells::SharedCounter(total));
+    }
+
     /// A gauge.
     pub fn gauge(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)]) -> Rc<Gauge> {
         let cells = Rc::<Gauge>::default();
@@ -232,6 +240,7 @@ impl Registry {
             labels: metric.labels.clone(),
             value: match &metric.cells {
                 Cells::Counter(cells) => Value::Counter(cells.get()),
+                Cells::SharedCounter(total) => Value::Counter(total.load(Ordering::Relaxed)),
                 Cells::Gauge(cells) => Value::Gauge(cells.get()),
                 Cells::Histogram { cells, unit } => {
                     let (exponents, scale) = unit.shown();

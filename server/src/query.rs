@@ -139,7 +139,9 @@ pub async fn run<O: RowsOut>(
         let mut running = Running::new(hub, fragment, &context);
         while let Some((shard, answer)) = running.next().await {
             match answer {
-                Answer::Partial(batch) => {
+                Answer::Partial { batch, held } => {
+                    // What the final stage keeps of it, it counts itself.
+                    drop(held);
                     let flow = last.push(batch)?;
                     while let Some(rows) = last.ready() {
                         out.rows(&rows).await?;

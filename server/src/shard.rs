@@ -20,6 +20,7 @@ use futures_lite::future;
 use crate::config::Config;
 use crate::datadir::DataDir;
 use crate::drain::Drain;
+use crate::memory::{self, CoreMemory, Memory};
 use crate::mesh::{Inbox, Mesh, Port, wire};
 use crate::metrics::Registry;
 use crate::net::{Arrivals, Listeners, NetCore, NetOptions, Service, StopAccepting, doors, serve_core, start_acceptor};
@@ -50,6 +51,8 @@ pub struct CoreContext<M> {
     pub config: Arc<Config>,
     /// The data folder.
     pub data_dir: Arc<DataDir>,
+    /// What this core holds, and the bound of all.
+    pub memory: Rc<CoreMemory>,
     /// Files.
     pub disk: RingDisk,
     /// Task queues.
@@ -96,6 +99,8 @@ pub struct StartReport {
     pub registered_bytes: usize,
     /// Memory the kernel pinned for it, if it says so.
     pub pinned_bytes: Option<u64>,
+    /// Memory that the server may hold.
+    pub memory_bytes_max: u64,
     /// How files in the data folder are reached.
     pub access: Access,
     /// Addresses served.
@@ -107,10 +112,12 @@ impl fmt::Display for StartReport {
         let limit = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
         write!(
             f,
-            "kernel {}; cores {:?}; {} shards; locked memory limit {} bytes; open files limit {}; ",
+            "kernel {}; cores {:?}; {} shards; memory bound {} MiB; locked memory limit {} bytes; open files limit \
+             {}; ",
             self.kernel,
             self.cpus,
             self.shards,
+            self.memory_bytes_max >> 20,
             limit(self.limits.locked_bytes),
             limit(self.limits.open_files)
         )?;
@@ -167,12 +174,16 @@ impl Drop for EndNotice {
 }
 
 /// Starts a server. Returns when it serves, or says in one sentence why it does not.
-pub fn start<A: App>(config: Config, shared: &Arc<A::Shared>) -> Result<Server, String> {
+pub fn start<A: App>(mut config: Config, shared: &Arc<A::Shared>) -> Result<Server, String> {
     let limits = host::raise_limits();
     host::check_io_uring()?;
     let cpus = place(&config.cores, &available()).map_err(|reason| format!("`cores`: {reason}"))?;
+    host::check_open_files(limits.open_files, cpus.len())?;
     let wanted = usize::try_from(config.shards).unwrap_or(usize::MAX);
     let data_dir = DataDir::open(&config.data_dir, wanted, cpus.len()).map_err(|error| error.to_string())?;
+    let machine = memory::machine::memory_bytes();
+    let budget = memory::budget::settle(&mut config, machine, data_dir.shards(), cpus.len())?;
+    let memory = Memory::new(budget, machine, cpus.len());
     let listeners = Listeners::bind(&config.listen).map_err(|error| error.to_string())?;
     let addresses = listeners.addresses();
 
@@ -197,6 +208,7 @@ pub fn start<A: App>(config: Config, shared: &Arc<A::Shared>) -> Result<Server, 
             cores: cpus.len(),
             config: Arc::clone(&config),
             data_dir: Arc::clone(&data_dir),
+            memory: Arc::clone(&memory),
             drain: drain.clone(),
             shared: Arc::clone(shared),
             port,
@@ -239,6 +251,7 @@ pub fn start<A: App>(config: Config, shared: &Arc<A::Shared>) -> Result<Server, 
         cpus,
         shards: data_dir.shards(),
         limits,
+        memory_bytes_max: budget.bytes_max,
         registered_bytes,
         pinned_bytes: host::pinned_bytes(),
         access,
@@ -294,6 +307,7 @@ struct CoreSetup<A: App> {
     cores: usize,
     config: Arc<Config>,
     data_dir: Arc<DataDir>,
+    memory: Arc<Memory>,
     drain: Drain,
     shared: Arc<A::Shared>,
     port: Port<A::Message>,
@@ -304,7 +318,7 @@ struct CoreSetup<A: App> {
 
 /// The life of one core.
 async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
-    let CoreSetup { core, cores, config, data_dir, drain, shared, port, arrivals, ready, notice } = setup;
+    let CoreSetup { core, cores, config, data_dir, memory, drain, shared, port, arrivals, ready, notice } = setup;
     // The folder stays locked until the last core has ended.
     let _held = (notice, Arc::clone(&data_dir));
     let queues = Queues::new();
@@ -312,7 +326,14 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
     let registry = Registry::new();
     let access = disk.report(data_dir.root()).await.map_err(|error| error.to_string())?;
     let (mesh, inbox) = port.open();
-    let net = NetCore::new(NetOptions::from(&config.http), drain.clone(), arrivals.load(), &registry);
+    if core == 0 {
+        let help =
+            "Times that no connection could be accepted, as for want of descriptors; those that wait are served later.";
+        registry.shared_counter("tidewire_accept_failures_total", help, arrivals.accept_failures());
+    }
+    let memory = CoreMemory::new(core, memory);
+    let options = NetOptions::from(&config.http);
+    let net = NetCore::new(options, drain.clone(), arrivals.load(), memory.clone(), &registry);
     let drain_time = Duration::from_secs(config.http.drain_timeout_s);
     let context = CoreContext {
         core,
@@ -320,6 +341,7 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
         shards: shards_of_core(core, cores, data_dir.shards()).collect(),
         config,
         data_dir,
+        memory,
         disk,
         queues,
         mesh,

@@ -22,6 +22,7 @@ use crate::meta::store::{CatalogStore, META_FOLDER};
 use crate::metrics::Registry;
 use crate::net::{Reply, Request, Service};
 use crate::pace::{CoreDisk, paced};
+use crate::relief::keep_memory;
 use crate::ring::{self, Queue};
 use crate::route::Router;
 use crate::set_aside::SetAside;
@@ -66,7 +67,8 @@ impl App for Tidewire {
         inbox: Inbox<Message>,
         shared: Arc<Shared>,
     ) -> Result<Rc<Self>, String> {
-        let CoreContext { core, cores, shards, config, data_dir, disk, queues, mesh, registry, drain: _ } = context;
+        let CoreContext { core, cores, shards, config, data_dir, memory, disk, queues, mesh, registry, drain: _ } =
+            context;
         let store = CatalogStore::new(&data_dir.root().join(META_FOLDER)).map_err(|e| e.to_string())?;
         check_catalog(&store, &data_dir)?;
         let catalog = Arc::new(store.load().map_err(|e| e.to_string())?);
@@ -117,6 +119,7 @@ impl App for Tidewire {
             set_aside,
             queues,
             config,
+            memory,
             registry: registry.clone(),
         });
         for (number, shard) in wal_tasks {
@@ -130,6 +133,8 @@ impl App for Tidewire {
         queues.spawn(Queue::Ingest, receive(hub.clone(), inbox)).detach();
         queues.spawn(Queue::Maintenance, keep_time(hub.clone())).detach();
         queues.spawn(Queue::Maintenance, flush_idle(hub.clone())).detach();
+        // With the writes, which it is to keep up with.
+        queues.spawn(Queue::Ingest, keep_memory(hub.clone())).detach();
         let router = Router::new(hub.clone(), &registry);
         Ok(Rc::new(Self { hub, router }))
     }

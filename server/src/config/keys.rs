@@ -33,7 +33,22 @@ macro_rules! bytes {
         Key {
             name: $name,
             meaning: $meaning,
-            setting: |config| Box::new(Bytes { target: &mut config.$($field).+, bounds: $bounds }),
+            setting: |config| {
+                Box::new(Bytes { target: &mut config.$($field).+, bounds: $bounds, is_derivable: false })
+            },
+        }
+    };
+}
+
+/// A number of bytes that follows from `memory.bytes_max` when it is 0.
+macro_rules! derived {
+    ($name:literal, $($field:ident).+, $bounds:expr, $meaning:literal) => {
+        Key {
+            name: $name,
+            meaning: $meaning,
+            setting: |config| {
+                Box::new(Bytes { target: &mut config.$($field).+, bounds: $bounds, is_derivable: true })
+            },
         }
     };
 }
@@ -77,6 +92,14 @@ const KEYS: &[Key] = &[
         meaning: "What `tidewire-tuning probe` measured. Empty: `tuning.toml` in the data folder, if there is one.",
         setting: |config| Box::new(FilePath(&mut config.tuning_file)),
     },
+    derived!(
+        "memory.bytes_max",
+        memory.bytes_max,
+        64 * MIB..=(64 << 10) * GIB,
+        "Memory that the server may hold, all parts together. 0: 60 % of what the machine or the control group has. Keys \
+         below that are 0 are derived from it; those that are set must fit into it. Short of it the server first sheds \
+         caches, then answers queries, then writes with 429."
+    ),
     word!(
         "wal.sync",
         wal.sync,
@@ -91,17 +114,17 @@ const KEYS: &[Key] = &[
         "Time between syncs with wal.sync = \"interval\"."
     ),
     bytes!("wal.file_bytes", wal.file_bytes, MIB..=GIB, "Size of one log file; files are preallocated and used again."),
-    bytes!(
+    derived!(
         "memtable.flush_bytes",
         memtable.flush_bytes,
         MIB..=16 * GIB,
-        "Rows in memory, per shard, before they are written as segments."
+        "Rows in memory, per shard, before they are written as segments. 0: a third of memtable.bytes_max, at most 64MiB."
     ),
-    bytes!(
+    derived!(
         "memtable.bytes_max",
         memtable.bytes_max,
         2 * MIB..=64 * GIB,
-        "Rows in memory, per shard, above which writes get 429. At least twice memtable.flush_bytes."
+        "Rows in memory, per shard, above which writes get 429. At least twice memtable.flush_bytes. 0: a share of memory.bytes_max, at most 192MiB."
     ),
     number!(
         "memtable.flush_idle_s",
@@ -110,7 +133,12 @@ const KEYS: &[Key] = &[
         "seconds",
         "Rows that wait longer are written as segments even if they are few."
     ),
-    bytes!("cache.bytes_max", cache.bytes_max, MIB..=1024 * GIB, "Cached blocks of segments, per shard."),
+    derived!(
+        "cache.bytes_max",
+        cache.bytes_max,
+        MIB..=1024 * GIB,
+        "Cached blocks of segments, per shard. 0: a share of memory.bytes_max, at most 128MiB."
+    ),
     bytes!(
         "compaction.bytes_per_s_max",
         compaction.bytes_per_s_max,
@@ -130,11 +158,11 @@ const KEYS: &[Key] = &[
         "seconds",
         "A time partition that was not written to for so long becomes one segment, packed harder."
     ),
-    bytes!(
+    derived!(
         "admission.bytes_max",
         admission.bytes_max,
         MIB..=16 * GIB,
-        "Rows on their way into a shard; above it writes get 429."
+        "Rows on their way into a shard; above it writes get 429. 0: a sixth of memtable.bytes_max, at most 32MiB."
     ),
     number!(
         "admission.retry_after_s",
@@ -204,11 +232,11 @@ const KEYS: &[Key] = &[
         "seconds",
         "Time for requests in flight to finish after SIGTERM; then they are cut."
     ),
-    bytes!(
+    derived!(
         "query.memory_bytes_max",
         query.memory_bytes_max,
         MIB..=1024 * GIB,
-        "Memory of one query; above it the query fails."
+        "Memory of one query; above it the query fails. 0: a share of memory.bytes_max, at least 256MiB where it has them."
     ),
     number!(
         "query.timeout_s",

@@ -26,6 +26,7 @@ pub struct Config {
     pub shards: u64,
     /// Empty: `tuning.toml` in the data folder, if there is one.
     pub tuning_file: PathBuf,
+    pub memory: Memory,
     pub wal: Wal,
     pub memtable: Memtable,
     pub cache: Cache,
@@ -36,6 +37,13 @@ pub struct Config {
     pub ring: Ring,
     pub disk: Disk,
     pub log: Log,
+}
+
+/// Keys under `memory`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// What the server may hold; 0: a share of what the machine has.
+    pub bytes_max: u64,
 }
 
 /// Keys under `wal`.
@@ -148,11 +156,13 @@ impl Default for Config {
             cores: Cores::All,
             shards: 0,
             tuning_file: PathBuf::new(),
+            // 0: derived from `memory.bytes_max` at the start, see `memory::budget`.
+            memory: Memory { bytes_max: 0 },
             wal: Wal { sync: WalSync::Always, interval_ms: 100, file_bytes: 64 << 20 },
-            memtable: Memtable { flush_bytes: 64 << 20, bytes_max: 192 << 20, flush_idle_s: 5 },
-            cache: Cache { bytes_max: 128 << 20 },
+            memtable: Memtable { flush_bytes: 0, bytes_max: 0, flush_idle_s: 5 },
+            cache: Cache { bytes_max: 0 },
             compaction: Compaction { bytes_per_s_max: 200 << 20, segment_bytes_max: 1 << 30, cold_after_s: 3600 },
-            admission: Admission { bytes_max: 32 << 20, retry_after_s: 1 },
+            admission: Admission { bytes_max: 0, retry_after_s: 1 },
             http: Http {
                 head_bytes_max: 16 << 10,
                 headers_max: 64,
@@ -165,7 +175,7 @@ impl Default for Config {
                 connections_max: 10_000,
                 drain_timeout_s: 30,
             },
-            query: Query { memory_bytes_max: 256 << 20, timeout_s: 60, concurrent_max: 64 },
+            query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
             ring: Ring { depth: 512, preempt_us: 1_000 },
             disk: Disk { write_bytes_per_s_max: 0 },
             log: Log { level: log::LevelFilter::Info },
@@ -227,12 +237,13 @@ impl Config {
     /// Checks what no single key can say.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let refuse = |message: &str| Err(ConfigError::new("configuration", message));
-        if self.memtable.bytes_max < self.memtable.flush_bytes.saturating_mul(2) {
+        // A key that is 0 is derived later, so that it fits.
+        if self.memtable.bytes_max != 0 && self.memtable.bytes_max < self.memtable.flush_bytes.saturating_mul(2) {
             return refuse(
                 "`memtable.bytes_max` must be at least twice `memtable.flush_bytes`: one is written while one fills",
             );
         }
-        if self.admission.bytes_max > self.memtable.bytes_max {
+        if self.memtable.bytes_max != 0 && self.admission.bytes_max > self.memtable.bytes_max {
             return refuse("`admission.bytes_max` must not be above `memtable.bytes_max`");
         }
         if self.listen.is_empty() {

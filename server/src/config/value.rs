@@ -63,6 +63,8 @@ impl Setting for Number<'_> {
 pub(super) struct Bytes<'c> {
     pub(super) target: &'c mut u64,
     pub(super) bounds: RangeInclusive<u64>,
+    /// 0 is a value too: it leaves the number to the server.
+    pub(super) is_derivable: bool,
 }
 
 const UNITS: [(&str, u32); 4] = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
@@ -86,7 +88,7 @@ impl Setting for Bytes<'_> {
             }
             other => whole_number(other)?,
         };
-        if !self.bounds.contains(&bytes) {
+        if !self.bounds.contains(&bytes) && !(self.is_derivable && bytes == 0) {
             return Err(format!("{} is not within {}", show_bytes(bytes), self.bound()));
         }
         *self.target = bytes;
@@ -98,7 +100,8 @@ impl Setting for Bytes<'_> {
     }
 
     fn bound(&self) -> String {
-        format!("{} to {}", show_bytes(*self.bounds.start()), show_bytes(*self.bounds.end()))
+        let or = if self.is_derivable { "0 or " } else { "" };
+        format!("{or}{} to {}", show_bytes(*self.bounds.start()), show_bytes(*self.bounds.end()))
     }
 }
 

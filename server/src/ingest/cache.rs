@@ -5,15 +5,17 @@
 //! within a cache; when a table is dropped or the caches have grown past their bound the whole [`DatabaseCache`] is
 //! replaced, and requests that are under way finish on the old one.
 
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use std::collections::HashMap;
 use tidewire_protocol::line::{Dialect, LineParser};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, SeriesId, TableSchema};
 
-/// Bytes of series keys that a parser remembers: a million series of 200 bytes. Beyond it forgets them all, and its
-/// series are met again under new slots.
-const PARSER_BYTES_MAX: usize = 256 << 20;
+use crate::memory::{CoreMemory, Part};
+
+/// Room kept for the keys of series without an id: many come at once only when they are new.
+const KEYS_KEPT: usize = 1 << 10;
 
 /// Series without an id yet.
 const UNKNOWN: u32 = u32::MAX;
@@ -25,6 +27,9 @@ pub struct DatabaseCache {
     pub parser: LineParser,
     /// What the slots stand for.
     pub slots: Slots,
+    /// Where the memory is counted, and how much of it was.
+    memory: Rc<CoreMemory>,
+    counted: u64,
 }
 
 /// Name and value.
@@ -37,6 +42,8 @@ pub struct Slots {
     series: Vec<SeriesEntry>,
     /// Tag names and values of the series that have no id yet, by series slot.
     keys: HashMap<u32, Vec<Tag>>,
+    /// Memory of `keys`.
+    key_bytes: usize,
     /// Tables in the order they were met.
     pub tables: Vec<TableEntry>,
     /// Index into `tables` by name.
@@ -82,15 +89,37 @@ pub struct Layout {
 }
 
 impl DatabaseCache {
-    /// Empty caches for lines of `dialect`.
-    pub fn new(dialect: Dialect) -> Self {
-        Self { parser: LineParser::with_cache_bytes(dialect, PARSER_BYTES_MAX), slots: Slots::default() }
+    /// Empty caches for lines of `dialect`, counted in `memory`. Beyond `parser_bytes_max` bytes of series keys the parser
+    /// forgets them all, and its series are met again under new slots.
+    pub fn new(dialect: Dialect, parser_bytes_max: usize, memory: Rc<CoreMemory>) -> Self {
+        let parser = LineParser::with_cache_bytes(dialect, parser_bytes_max);
+        Self { parser, slots: Slots::default(), memory, counted: 0 }
     }
 
     /// Memory held, roughly.
     pub fn bytes(&self) -> usize {
-        self.parser.cache_bytes() + self.slots.series.len() * size_of::<SeriesEntry>()
+        self.parser.cache_bytes() + self.slots.series.capacity() * size_of::<SeriesEntry>() + self.slots.key_bytes
     }
+
+    /// Counts what is held now.
+    pub fn count(&mut self) {
+        let bytes = self.bytes() as u64;
+        self.memory.change(Part::ParserCaches, std::mem::replace(&mut self.counted, bytes), bytes);
+    }
+}
+
+impl Drop for DatabaseCache {
+    fn drop(&mut self) {
+        self.memory.change(Part::ParserCaches, self.counted, 0);
+    }
+}
+
+/// Memory of a key that waits for its id: an entry of the map, the list, and two texts of each tag.
+fn key_bytes(tags: &[Tag]) -> usize {
+    /// Of the allocator's smallest pieces, on average.
+    const ROUNDING: usize = 8;
+    let texts: usize = tags.iter().map(|(name, value)| name.len() + value.len() + 2 * ROUNDING).sum();
+    2 * size_of::<(u32, Vec<Tag>)>() + size_of_val(tags) + texts
 }
 
 impl Slots {
@@ -109,7 +138,9 @@ impl Slots {
     pub fn add_series<'a>(&mut self, table: u32, owner: u32, tags: impl Iterator<Item = (&'a str, &'a str)>) -> u32 {
         let slot = self.series.len() as u32;
         self.series.push(SeriesEntry { table, owner, id: UNKNOWN });
-        self.keys.insert(slot, tags.map(|(name, value)| (name.into(), value.into())).collect());
+        let key: Vec<Tag> = tags.map(|(name, value)| (name.into(), value.into())).collect();
+        self.key_bytes += key_bytes(&key);
+        self.keys.insert(slot, key);
         slot
     }
 
@@ -132,7 +163,12 @@ impl Slots {
     /// Learns a series' id from its owner.
     pub fn learn(&mut self, slot: u32, id: SeriesId) {
         self.series[slot as usize].id = id.0;
-        self.keys.remove(&slot);
+        if let Some(key) = self.keys.remove(&slot) {
+            self.key_bytes -= key_bytes(&key);
+        }
+        if self.keys.is_empty() && self.keys.capacity() > KEYS_KEPT {
+            self.keys.shrink_to(KEYS_KEPT);
+        }
     }
 
     /// The key of the series in `slot`, its tags as columns of `schema` sorted by column; `None` when `schema` lacks

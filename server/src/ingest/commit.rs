@@ -9,7 +9,7 @@ use tidewire_storage::schema::{SeriesId, TableSchema};
 
 use super::write::WriteError;
 use crate::admission::Refusal;
-use crate::hub::Hub;
+use crate::hub::{Hub, RefusedWork};
 
 /// Rows bound for one shard.
 #[derive(Debug)]
@@ -28,6 +28,10 @@ pub async fn commit(hub: &Rc<Hub>, rows: Vec<ShardRows>) -> Result<Vec<Vec<Serie
     if let Some(error) = rows.iter().find_map(|rows| hub.set_aside.check(rows.shard).err()) {
         hub.recycle(rows.into_iter().map(|r| r.batch));
         return Err(WriteError::Storage(error));
+    }
+    if let Err(refused) = check_series(hub, &rows).await {
+        hub.recycle(rows.into_iter().map(|r| r.batch));
+        return Err(refused);
     }
     let grant = match hub.admission.take(wanted(&rows)) {
         Ok(grant) => grant,
@@ -58,6 +62,21 @@ pub async fn commit(hub: &Rc<Hub>, rows: Vec<ShardRows>) -> Result<Vec<Vec<Serie
         None => Ok(new_series),
         Some(error) => Err(WriteError::Storage(error)),
     }
+}
+
+/// Where no memory is left for more series, asks the owners whether those of `rows` are new, before any row is sent: so
+/// rows of known series are written, and a request with others writes nothing.
+async fn check_series(hub: &Rc<Hub>, rows: &[ShardRows]) -> Result<(), WriteError> {
+    let Some(shortage) = hub.memory.shared().refuses_series() else { return Ok(()) };
+    let mut count = 0;
+    for part in rows.iter().filter(|part| !part.batch.new_series.is_empty()) {
+        count += hub.unknown_series(part.shard, part.table.id, part.batch.new_series.clone()).await;
+    }
+    if count == 0 {
+        return Ok(());
+    }
+    hub.count_refused(RefusedWork::Series);
+    Err(WriteError::SeriesRefused { count, shortage })
 }
 
 /// Bytes by shard, each shard once: rows of several tables for one shard are still one request to that shard, which

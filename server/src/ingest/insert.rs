@@ -15,6 +15,7 @@ use crate::hub::Hub;
 
 /// Writes the rows of a bound INSERT; returns their number.
 pub async fn insert(hub: &Rc<Hub>, insert: &Insert) -> Result<u64, WriteError> {
+    hub.check_memory()?;
     let rows = insert.time.len() as u64;
     commit(hub, split(insert, hub.shard_count())).await?;
     Ok(rows)

@@ -11,6 +11,7 @@
 
 pub mod batch;
 pub mod cache;
+pub mod caches;
 pub mod commit;
 pub mod insert;
 pub mod route;

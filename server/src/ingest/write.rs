@@ -17,6 +17,8 @@ use super::commit::{ShardRows, commit};
 use super::sink::{Collected, Refused, RequestSink};
 use crate::admission::BuildShare;
 use crate::hub::Hub;
+use crate::memory::Part;
+use crate::memory::account::Shortage;
 use crate::meta::SchemaError;
 use crate::net::{Body, BodyError};
 
@@ -120,6 +122,17 @@ pub enum WriteError {
     /// This core parses as much as it may.
     #[error("too many rows are being received; try again later")]
     TooMuchInFlight,
+    /// The server is short of memory.
+    #[error("{0}; try again later")]
+    ShortOfMemory(Shortage),
+    /// Series that are not known yet, when no memory is left for more.
+    #[error("{count} of the request's series are new and are not taken, others are: {shortage}")]
+    SeriesRefused {
+        /// How many.
+        count: usize,
+        /// Why.
+        shortage: Shortage,
+    },
     /// Larger than a shard's bound.
     #[error("the request holds {bytes} bytes of rows for one shard, the bound is {bytes_max}")]
     TooLarge {
@@ -151,6 +164,7 @@ struct Writing<'a> {
 
 /// Reads, parses and writes a request.
 pub async fn write_lines(hub: &Rc<Hub>, request: WriteRequest<'_>, body: &mut Body) -> Result<Written, WriteError> {
+    hub.check_memory()?;
     let catalog = hub.catalog();
     let Some(database) = catalog.databases.get(request.database) else {
         return Err(WriteError::DatabaseNotFound(request.database.to_owned()));
@@ -175,9 +189,17 @@ pub async fn write_lines(hub: &Rc<Hub>, request: WriteRequest<'_>, body: &mut Bo
         let consumed = writing.parse(piece.bytes, piece.is_last).await?;
         let left = piece.bytes.len() - consumed;
         body.keep(left);
-        if !writing.share.set((writing.collected.bytes() + left) as u64) {
+        let bytes = (writing.collected.bytes() + left) as u64;
+        let bytes_max = hub.row_bytes_max();
+        if bytes > bytes_max {
+            return Err(WriteError::TooLarge { bytes, bytes_max });
+        }
+        let may_go_on = writing.share.set(bytes);
+        hub.memory.set(Part::Requests, hub.building.used());
+        if !may_go_on {
             return Err(WriteError::TooMuchInFlight);
         }
+        hub.check_memory()?;
     }
     writing.commit().await
 }
@@ -225,7 +247,7 @@ impl Writing<'_> {
     fn parse_some(&mut self, text: &[u8], last: bool) -> Progress {
         let catalog = self.hub.catalog();
         let mut cache = self.cache.borrow_mut();
-        let DatabaseCache { parser, slots } = &mut *cache;
+        let DatabaseCache { parser, slots, .. } = &mut *cache;
         let mut sink = RequestSink {
             slots,
             collected: &mut self.collected,
@@ -240,6 +262,7 @@ impl Writing<'_> {
         parser.swap_body(&mut self.body);
         let progress = parser.parse(text, last, &self.rule, &mut sink);
         parser.swap_body(&mut self.body);
+        cache.count();
         progress
     }
 
@@ -267,6 +290,7 @@ impl Writing<'_> {
                 cache.slots.learn(slot, id);
             }
         }
+        cache.count();
         Ok(written)
     }
 }

@@ -22,6 +22,7 @@ use tidewire_protocol::http::{
 };
 
 use super::core::{BUFFER_BYTES, NetCore};
+use crate::memory::Part;
 use crate::ring::socket::Socket;
 
 /// Receives heads and small bodies.
@@ -46,7 +47,7 @@ pub(super) struct Shared {
 /// Why a body cannot be had to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// The client broke a rule or a bound: 400, 408, 413, 415, 431.
+    /// The client broke a rule or a bound: 400, 408, 413, 415, 431; or the server is short of memory: 429.
     #[error("{reason}")]
     Refused {
         /// What to answer.
@@ -130,11 +131,15 @@ pub struct Body {
     lent: usize,
     kept: usize,
     expects_continue: bool,
+    /// Bytes that [`Body::read_all`] has handed out.
+    whole: usize,
+    /// Bytes of all that, as they were counted last.
+    counted: u64,
 }
 
 impl Body {
     pub(super) fn new(socket: Rc<Socket>, core: Rc<NetCore>, shared: Rc<Shared>) -> Self {
-        Self {
+        let mut body = Self {
             socket,
             core,
             shared,
@@ -147,7 +152,17 @@ impl Body {
             lent: 0,
             kept: 0,
             expects_continue: false,
-        }
+            whole: 0,
+            counted: 0,
+        };
+        body.count();
+        body
+    }
+
+    /// Counts what the buffers hold.
+    fn count(&mut self) {
+        let bytes = (self.buffer.len() + self.staged.capacity() + self.whole) as u64;
+        self.core.memory.change(Part::Connections, std::mem::replace(&mut self.counted, bytes), bytes);
     }
 
     /// Bounds the body, as sent and as decompressed. Refuses at once what is known to be too large (413) or cannot be
@@ -207,9 +222,15 @@ impl Body {
         let mut all = Vec::new();
         while let Some(chunk) = self.chunk().await? {
             if chunk.is_last && all.is_empty() {
-                return Ok(chunk.bytes.to_vec());
+                let all = chunk.bytes.to_vec();
+                self.whole = all.capacity();
+                self.count();
+                return Ok(all);
             }
             all.extend_from_slice(chunk.bytes);
+            self.whole = all.capacity();
+            self.count();
+            self.check_growth()?;
         }
         Ok(all)
     }
@@ -258,6 +279,7 @@ impl Body {
                 return Ok(Some(Chunk { bytes, is_last }));
             }
             self.make_room(usize::try_from(left).unwrap_or(usize::MAX));
+            self.check_growth()?;
             self.receive_body().await?;
         }
     }
@@ -277,6 +299,8 @@ impl Body {
                 Ok(consumed) => self.start += consumed,
                 Err(error) => return Err(self.fail(error)),
             }
+            self.count();
+            let Mode::Staged(staging) = &self.mode else { return Ok(None) };
             let (is_complete, is_dry) = (staging.is_complete, staging.is_dry() && self.start == self.end);
             if is_complete {
                 self.shared.is_body_open.set(false);
@@ -288,6 +312,7 @@ impl Body {
             }
             if is_dry && !is_complete {
                 self.make_room(BUFFER_BYTES);
+                self.check_growth()?;
                 self.receive_body().await?;
             }
         }
@@ -349,6 +374,18 @@ impl Body {
         if self.end == self.buffer.len() {
             self.buffer.resize(self.buffer.len() * 2, 0);
         }
+        self.count();
+    }
+
+    /// Refuses a body for which there is no memory. A buffer of the usual size is always had.
+    fn check_growth(&mut self) -> Result<(), BodyError> {
+        if self.counted <= 2 * BUFFER_BYTES as u64 {
+            return Ok(());
+        }
+        match self.core.refuses_growth() {
+            Some(reason) => Err(self.fail(BodyError::refused(429, reason))),
+            None => Ok(()),
+        }
     }
 
     // For the connection loop.
@@ -357,6 +394,8 @@ impl Body {
     pub(super) fn begin(&mut self, head: &Head<'_>) {
         let is_empty = matches!(head.body, BodyLength::None | BodyLength::Length(0));
         (self.lent, self.kept) = (0, 0);
+        self.whole = 0;
+        self.count();
         self.expects_continue = head.expect_continue && !is_empty;
         let is_short = matches!(head.body, BodyLength::Length(length) if length <= DISCARD_BYTES_MAX);
         self.shared.is_body_open.set(!is_empty && (!is_short || self.expects_continue));
@@ -422,6 +461,7 @@ impl Body {
         if self.staged.capacity() > BUFFER_BYTES_SMALL {
             self.staged = Vec::new();
         }
+        self.count();
     }
 }
 
@@ -477,5 +517,6 @@ impl Drop for Body {
         if self.is_borrowed {
             self.core.give_buffer(std::mem::take(&mut self.buffer));
         }
+        self.core.memory.change(Part::Connections, self.counted, 0);
     }
 }

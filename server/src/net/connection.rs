@@ -225,6 +225,7 @@ impl<S: Service> Connection<S> {
         let sent = self.socket.write_all(&self.backlog, self.core.options.send_timeout).await;
         self.core.stats.bytes_out.add(self.backlog.len() as u64);
         self.backlog.clear();
+        self.reply.rest();
         if self.backlog.capacity() > 2 * BACKLOG_BYTES_MAX {
             self.backlog = Vec::new();
         }

@@ -10,6 +10,7 @@ use tidewire_protocol::http::{DateCache, Limits, ResponseHead};
 
 use crate::config;
 use crate::drain::Drain;
+use crate::memory::{CoreMemory, Level, Part};
 use crate::metrics::{Counter, Gauge, Registry};
 use crate::ring::deadline::Deadlines;
 
@@ -17,11 +18,16 @@ use crate::ring::deadline::Deadlines;
 /// what it brought, small enough that a piece stays in the L2 cache until it is parsed and copied into columns.
 pub(super) const BUFFER_BYTES: usize = 256 << 10;
 
-/// Buffers of a core at most, 64 MiB; connections that find none work with their small buffer.
+/// Large buffers of a core at most, 64 MiB; connections that find none work with their small buffer.
 const BUFFERS_MAX: usize = 256;
+/// And at least, so that a core with little memory can receive large bodies at all.
+const BUFFERS_MIN: usize = 4;
 
 /// Buffers kept for later when they are not in use.
 const BUFFERS_SPARE_MAX: usize = 16;
+
+/// The one line that may be as long as a buffer may grow has room beside the share of all connections.
+const KEEPS_BYTES_MAX: u64 = 32 << 20;
 
 /// Bounds of a connection.
 #[derive(Debug, Clone)]
@@ -103,11 +109,22 @@ pub struct NetCore {
     dates: RefCell<DateCache>,
     spare: RefCell<Vec<Vec<u8>>>,
     lent: Cell<usize>,
+    /// Large buffers that may be lent: half of what connections may hold.
+    buffers_max: usize,
+    pub(super) memory: Rc<CoreMemory>,
 }
 
 impl NetCore {
     /// For the core whose load the acceptor counts in `load`.
-    pub fn new(options: NetOptions, drain: Drain, load: Arc<AtomicUsize>, registry: &Registry) -> Rc<Self> {
+    pub fn new(
+        options: NetOptions,
+        drain: Drain,
+        load: Arc<AtomicUsize>,
+        memory: Rc<CoreMemory>,
+        registry: &Registry,
+    ) -> Rc<Self> {
+        let half = memory.shared().budget().connections_bytes_max / 2;
+        let buffers_max = usize::try_from(half).unwrap_or(usize::MAX) / BUFFER_BYTES;
         Rc::new(Self {
             deadlines: Deadlines::new(options.tick()),
             options,
@@ -118,6 +135,8 @@ impl NetCore {
             dates: RefCell::default(),
             spare: RefCell::default(),
             lent: Cell::new(0),
+            buffers_max: buffers_max.clamp(BUFFERS_MIN, BUFFERS_MAX),
+            memory,
         })
     }
 
@@ -154,20 +173,43 @@ impl NetCore {
 
     /// A large receive buffer, if there are any left.
     pub(super) fn take_buffer(&self) -> Option<Vec<u8>> {
-        if self.lent.get() >= BUFFERS_MAX {
+        if self.lent.get() >= self.buffers_max {
             return None;
         }
         self.lent.set(self.lent.get() + 1);
-        Some(self.spare.borrow_mut().pop().unwrap_or_else(|| vec![0; BUFFER_BYTES]))
+        let spare = self.spare.borrow_mut().pop();
+        if spare.is_some() {
+            self.memory.change(Part::Connections, BUFFER_BYTES as u64, 0);
+        }
+        Some(spare.unwrap_or_else(|| vec![0; BUFFER_BYTES]))
     }
 
     /// Gives a large buffer back; one that was made larger meanwhile is let go.
     pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
         self.lent.set(self.lent.get().saturating_sub(1));
         let mut spare = self.spare.borrow_mut();
-        if buffer.len() == BUFFER_BYTES && spare.len() < BUFFERS_SPARE_MAX {
+        if buffer.len() == BUFFER_BYTES && spare.len() < BUFFERS_SPARE_MAX && !self.is_short() {
+            self.memory.change(Part::Connections, 0, BUFFER_BYTES as u64);
             spare.push(buffer);
         }
+    }
+
+    /// Whether memory that is not used now should be given back.
+    pub(super) fn is_short(&self) -> bool {
+        self.memory.shared().level() > Level::Calm
+    }
+
+    /// Why buffers may not grow now.
+    pub(super) fn refuses_growth(&self) -> Option<String> {
+        let (held, budget) = (self.memory.get(Part::Connections), self.memory.shared().budget());
+        if held > budget.connections_bytes_max + KEEPS_BYTES_MAX {
+            return Some(format!(
+                "the connections of this core hold {held} bytes in their buffers, their share of `memory.bytes_max` is \
+                 {}; try again later",
+                budget.connections_bytes_max
+            ));
+        }
+        self.memory.shared().shortage(Level::Full).map(|shortage| format!("{shortage}; try again later"))
     }
 }
 

@@ -8,9 +8,9 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 use rustix::net::SocketFlags;
@@ -24,6 +24,9 @@ const ARRIVALS_MAX: usize = 1024;
 
 /// Connections the kernel keeps while the acceptor is away. The kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
+
+/// A failure to accept that lasts is told so often.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a connection beyond the bound is told.
 const FULL: &[u8] =
@@ -64,12 +67,18 @@ pub struct Arrivals {
     bell: Arc<Bell>,
     listener: Listener,
     load: Arc<AtomicUsize>,
+    failures: Arc<AtomicU64>,
 }
 
 impl Arrivals {
     /// The count of this core's connections, for [`super::NetCore`].
     pub fn load(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.load)
+    }
+
+    /// How often the acceptor could not accept, told on every core alike.
+    pub fn accept_failures(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.failures)
     }
 
     /// Calls `take` with every socket that arrives, for ever, on the executor of the calling thread.
@@ -95,16 +104,19 @@ pub struct Door {
     sockets: Producer<OwnedFd>,
     bell: Arc<Bell>,
     load: Arc<AtomicUsize>,
+    failures: Arc<AtomicU64>,
 }
 
 /// Both ends of the handing over to each of `cores` cores.
 pub fn doors(cores: usize) -> io::Result<(Vec<Door>, Vec<Arrivals>)> {
+    let failures = Arc::<AtomicU64>::default();
     let door = |_| -> io::Result<(Door, Arrivals)> {
         let (producer, consumer) = queue(ARRIVALS_MAX);
         let (bell, listener) = Bell::new()?;
         let (bell, load) = (Arc::new(bell), Arc::new(AtomicUsize::new(0)));
-        let door = Door { sockets: producer, bell: Arc::clone(&bell), load: Arc::clone(&load) };
-        Ok((door, Arrivals { sockets: consumer, bell, listener, load }))
+        let (told, failures) = (Arc::clone(&failures), Arc::clone(&failures));
+        let door = Door { sockets: producer, bell: Arc::clone(&bell), load: Arc::clone(&load), failures };
+        Ok((door, Arrivals { sockets: consumer, bell, listener, load, failures: told }))
     };
     (0..cores).map(door).collect()
 }
@@ -135,8 +147,17 @@ pub fn start_acceptor(
     Ok((thread, StopAccepting(stop)))
 }
 
+/// What the acceptor remembers between connections.
+#[derive(Default)]
+struct Accepting {
+    /// The core that was served last.
+    last: usize,
+    /// When a failure was last told: connections that wait are tried again and again.
+    told: Option<Instant>,
+}
+
 fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, stop: &OwnedFd) {
-    let mut last = 0;
+    let mut accepting = Accepting::default();
     loop {
         let mut watched: Vec<PollFd<'_>> =
             listeners.sockets.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::IN)).collect();
@@ -156,7 +177,7 @@ fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, sto
         drop(watched);
         for at in ready {
             let (address, listener) = &listeners.sockets[at];
-            accept_waiting(*address, listener, cores, connections_max, &mut last, stop);
+            accept_waiting(*address, listener, cores, connections_max, &mut accepting, stop);
         }
     }
 }
@@ -167,7 +188,7 @@ fn accept_waiting(
     listener: &OwnedFd,
     cores: &[Door],
     connections_max: usize,
-    last: &mut usize,
+    accepting: &mut Accepting,
     stop: &OwnedFd,
 ) {
     loop {
@@ -179,7 +200,13 @@ fn accept_waiting(
             Err(error) => {
                 // Out of descriptors or memory: the connection stays in the backlog, so looking again at once would
                 // spin. Waiting on `stop` alone keeps the end prompt.
-                log::error!("cannot accept on {address}: {error}");
+                if let Some(core) = cores.first() {
+                    core.failures.fetch_add(1, Ordering::Relaxed);
+                }
+                if accepting.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                    accepting.told = Some(Instant::now());
+                    log::error!("cannot accept on {address}, tried again while connections wait: {error}");
+                }
                 let pause = Timespec::try_from(Duration::from_millis(100)).ok();
                 let _ = rustix::event::poll(&mut [PollFd::new(stop, PollFlags::IN)], pause.as_ref());
                 return;
@@ -193,10 +220,10 @@ fn accept_waiting(
             continue;
         }
         // Ties go to the core after the one that was served last.
-        let first = (*last + 1) % cores.len();
+        let first = (accepting.last + 1) % cores.len();
         let order = (0..cores.len()).map(|step| (first + step) % cores.len());
         let Some(chosen) = order.min_by_key(|core| load(*core)) else { return };
-        *last = chosen;
+        accepting.last = chosen;
         let core = &cores[chosen];
         core.load.fetch_add(1, Ordering::Relaxed);
         match core.sockets.push(socket) {

@@ -10,13 +10,14 @@ use tidewire_protocol::http::{self, Framing, Head, Method, ResponseHead, Version
 
 use super::body::Shared;
 use super::core::NetCore;
+use crate::memory::Part;
 use crate::ring::socket::Socket;
 
 /// A streamed reply is sent when this much has come together: a system call costs about as much as copying 16 KiB.
 const SEND_BYTES: usize = 64 << 10;
 
-/// A send buffer that grew beyond this is not kept for the next reply.
-const KEEP_BYTES_MAX: usize = 1 << 20;
+/// A send buffer that grew beyond this is not kept for the next reply: connections that idle are many.
+const KEEP_BYTES_MAX: usize = 2 * SEND_BYTES;
 
 /// Hex digits of the size in front of a chunk that is written in place.
 const SIZE_DIGITS: usize = 8;
@@ -43,6 +44,8 @@ pub struct Reply {
     is_head: bool,
     is_http10: bool,
     keeps_alive: bool,
+    /// Bytes of the send buffer, as they were counted last.
+    counted: u64,
 }
 
 impl Reply {
@@ -57,7 +60,14 @@ impl Reply {
             is_head: false,
             is_http10: false,
             keeps_alive: false,
+            counted: 0,
         }
+    }
+
+    /// Counts what the send buffer holds.
+    fn count(&mut self) {
+        let bytes = self.out.capacity() as u64;
+        self.core.memory.change(Part::Connections, std::mem::replace(&mut self.counted, bytes), bytes);
     }
 
     /// Sends a whole reply. `headers` adds to the head: `|head| head.content_type("text/csv")`. Length, date and
@@ -67,6 +77,7 @@ impl Reply {
         if !self.is_head && !is_bodiless(status) {
             self.out.extend_from_slice(body);
         }
+        self.count();
         self.state = State::Complete;
     }
 
@@ -110,6 +121,7 @@ impl Reply {
             }
             self.out.extend_from_slice(b"\r\n");
         }
+        self.count();
         if self.out.len() >= SEND_BYTES { self.flush().await } else { Ok(()) }
     }
 
@@ -128,10 +140,16 @@ impl Reply {
         let sent = self.socket.write_all(&self.out, self.core.options.send_timeout).await;
         self.core.stats.bytes_out.add(self.out.len() as u64);
         self.out.clear();
-        if self.out.capacity() > KEEP_BYTES_MAX {
+        self.rest();
+        sent
+    }
+
+    /// Gives the memory of an unusually long reply back, once it is sent.
+    pub(super) fn rest(&mut self) {
+        if self.out.is_empty() && self.out.capacity() > KEEP_BYTES_MAX {
             self.out = Vec::new();
         }
-        sent
+        self.count();
     }
 
     /// Whether a head was sent, so that no other status can be told any more.
@@ -189,6 +207,12 @@ impl Reply {
     /// The send buffer, to be sent together with others'.
     pub(super) fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        self.core.memory.change(Part::Connections, self.counted, 0);
     }
 }
 

@@ -83,7 +83,12 @@ async fn probe(folder: &Path) -> Result<Access> {
 
 fn probe_file(path: &Path) -> io::Result<Access> {
     let direct = i32::try_from(OFlags::DIRECT.bits()).unwrap_or(0);
-    fs::write(path, [0_u8; DISK_ALIGN])?;
+    match fs::write(path, [0_u8; DISK_ALIGN]) {
+        Ok(()) => {}
+        // A full disk can be read: the name is there, and that is enough to ask.
+        Err(error) if error.kind() == io::ErrorKind::StorageFull && path.exists() => {}
+        Err(error) => return Err(error),
+    }
     let file = match File::options().read(true).custom_flags(direct).open(path) {
         Ok(file) => file,
         Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => return Ok(Access::Buffered),

@@ -49,6 +49,22 @@ fn raise(resource: Resource, wanted: u64) {
     }
 }
 
+/// Says in one sentence why the server does not start with so few open files.
+pub fn check_open_files(open_files: Option<u64>, cores: usize) -> Result<(), String> {
+    /// Listeners, log, catalog, and a handful of connections.
+    const FILES_MIN: u64 = 32;
+    /// Rings, bells and helpers of a core, and the log and first segments of its shards.
+    const FILES_PER_CORE: u64 = 32;
+    let needed = FILES_MIN + FILES_PER_CORE * cores as u64;
+    match open_files {
+        Some(limit) if limit < needed => Err(format!(
+            "the limit of open files is {limit} and {cores} cores need {needed} at least, each connection and each \
+             segment one more (ulimit -n, LimitNOFILE)"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Registered memory of one core such that all cores together stay within three quarters of what may be locked; 0
 /// where that is too little to be worth it.
 pub fn io_memory_bytes(locked_bytes: Option<u64>, cores: usize) -> usize {
@@ -102,6 +118,13 @@ pub fn check_io_uring() -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_few_open_files_are_told() {
+        assert!(check_open_files(None, 64).is_ok() && check_open_files(Some(96), 2).is_ok());
+        let told = check_open_files(Some(95), 2).unwrap_err();
+        assert!(told.contains("limit of open files is 95") && told.contains("need 96"), "{told}");
+    }
 
     #[test]
     fn registered_memory_fits_into_what_may_be_locked() {

@@ -18,8 +18,10 @@ use super::failure::{self, Failure};
 use crate::admission::QueryPlace;
 use crate::clock::now_ns;
 use crate::delete::delete;
+use crate::hub::RefusedWork;
 use crate::ingest::insert::insert;
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
+use crate::memory::Level;
 use crate::meta::SchemaChange;
 use crate::meta::change::DEFAULT_DATABASE;
 use crate::net::{Reply, Request};
@@ -154,18 +156,21 @@ impl Out {
 }
 
 fn query_place(router: &Router) -> Result<QueryPlace, Failure> {
-    let queries_max = router.hub.config.query.concurrent_max;
-    router
-        .hub
-        .admission
+    let hub = &router.hub;
+    if let Some(shortage) = hub.memory.shared().shortage(Level::Sparing) {
+        hub.count_refused(RefusedWork::Queries);
+        return Err(failure::cnos(429, "010012", &format!("no query is begun now: {shortage}; try again later")));
+    }
+    let queries_max = hub.config.query.concurrent_max;
+    hub.admission
         .query(queries_max)
         .ok_or_else(|| failure::cnos(429, "010012", &format!("{queries_max} queries run already; try again later")))
 }
 
 fn context(router: &Router) -> QueryContext {
-    let query = &router.hub.config.query;
+    let (query, memory) = (&router.hub.config.query, router.hub.memory.shared());
     let timeout = (query.timeout_s > 0).then(|| Duration::from_secs(query.timeout_s));
-    QueryContext::new(query.memory_bytes_max, timeout)
+    QueryContext::of_server(query.memory_bytes_max, timeout, memory.queries().clone())
 }
 
 fn send_nothing(reply: &mut Reply, format: Format) {

@@ -58,7 +58,10 @@ pub fn cnos_write(error: &WriteError) -> Failure {
         WriteError::Schema(_) => cnos(422, "050014", &message),
         WriteError::TableChanged => cnos(503, "050014", &message),
         WriteError::Catalog(refusal) => cnos(catalog_status(refusal), refusal.code(), &message),
-        WriteError::Overloaded { .. } | WriteError::TooMuchInFlight => cnos(429, "050033", &message),
+        WriteError::Overloaded { .. }
+        | WriteError::TooMuchInFlight
+        | WriteError::ShortOfMemory(_)
+        | WriteError::SeriesRefused { .. } => cnos(429, "050033", &message),
         WriteError::TooLarge { .. } => cnos(413, "050033", &message),
         // Other owners may have taken their part: not the 429 that promises that nothing was written.
         WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => cnos(503, "050033", &message),
@@ -86,7 +89,10 @@ pub fn influx_write(error: &WriteError) -> Failure {
         WriteError::Storage(error) if error.is_no_space() => influx(507, &message),
         WriteError::Catalog(SchemaError::NotSaved(_)) | WriteError::Storage(_) => influx(500, &message),
         WriteError::Catalog(_) => influx(400, &format!("partial write: {message} dropped=0")),
-        WriteError::Overloaded { .. } | WriteError::TooMuchInFlight => influx(429, &message),
+        WriteError::Overloaded { .. }
+        | WriteError::TooMuchInFlight
+        | WriteError::ShortOfMemory(_)
+        | WriteError::SeriesRefused { .. } => influx(429, &message),
     }
 }
 
@@ -117,6 +123,8 @@ pub fn cnos_delete(error: ExecError) -> Failure {
 pub fn exec(error: &ExecError) -> Failure {
     let status = match error {
         ExecError::Storage(Error::SetAside { .. }) => 503,
+        // The query may fit when others have ended.
+        ExecError::ServerMemory { .. } => 429,
         ExecError::Timeout { .. } | ExecError::Storage(_) | ExecError::Internal(_) => 500,
         _ => 422,
     };

@@ -78,8 +78,7 @@ impl Server {
 
     /// Ends the server as an operator does; panics unless it exits with 0.
     pub(crate) fn terminate(mut self) {
-        let pid = rustix::process::Pid::from_child(&self.process);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the server runs");
+        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).expect("the server runs");
         let status = self.process.wait().expect("the server ends");
         assert!(status.success(), "{status}");
     }
@@ -88,6 +87,29 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.process.kill().expect("the server runs");
         self.process.wait().expect("the server ends");
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.process)
+    }
+
+    /// What `/metrics` says of a family, all its samples with `label` (a part of the sample's labels) added up.
+    pub(crate) fn metric(&self, name: &str, label: &str) -> f64 {
+        let text = self.request("GET", "/metrics", &[], b"").text();
+        let samples = text.lines().filter(|line| line.starts_with(&format!("{name}{{")) && line.contains(label));
+        samples.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a value")).sum()
+    }
+
+    /// Asks again and again, some seconds long, until `is_met`; panics with `what` when it never is.
+    pub(crate) fn wait_until(&self, what: &str, mut is_met: impl FnMut(&Self) -> bool) {
+        for _ in 0..600 {
+            if is_met(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("never: {what}");
     }
 
     /// The most memory the process has had at one time.

@@ -2,14 +2,19 @@
 
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
+mod broken_log;
 mod common;
 mod damage;
 mod deletes;
+mod descriptors;
 mod export;
+mod full;
+mod memory;
 mod metrics;
 mod odd;
 mod pressure;
 mod reshard;
 mod restart;
 mod seeds;
+mod starts;
 mod tools;

@@ -1,0 +1,163 @@
+//! The parser caches of all databases on one core, together within one bound.
+//!
+//! A database's cache is made anew when it alone has outgrown the bound. When all of them have, those that were not used
+//! for longest and that no request uses now are forgotten. A forgotten cache costs its database's next lines a meeting
+//! with the scalar parser and the owner shards, nothing else.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use tidewire_protocol::line::Dialect;
+
+use super::cache::DatabaseCache;
+use crate::memory::{CoreMemory, Part};
+
+/// Memory of one database's caches before they are made anew: a million series of 200 bytes of key and what stands for
+/// them. The bound of all may be less.
+const DATABASE_BYTES_MAX: u64 = 512 << 20;
+
+/// Caches of one database, shared by the requests under way.
+pub type SharedCache = Rc<RefCell<DatabaseCache>>;
+
+/// A database's name, a retention policy's, and whether the lines are of InfluxDB's dialect.
+type Key = (String, String, bool);
+
+/// See the module.
+#[derive(Debug)]
+pub struct DatabaseCaches {
+    memory: Rc<CoreMemory>,
+    bytes_max: u64,
+    by_name: RefCell<HashMap<Key, Entry>>,
+    /// Counts uses, so that what was used last is known without a clock.
+    uses: Cell<u64>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    cache: SharedCache,
+    used: u64,
+}
+
+impl DatabaseCaches {
+    /// None yet. They are counted in `memory`, whose budget bounds them.
+    pub fn new(memory: Rc<CoreMemory>) -> Self {
+        let bytes_max = memory.shared().budget().parser_bytes_max;
+        Self { memory, bytes_max, by_name: RefCell::default(), uses: Cell::default() }
+    }
+
+    /// The cache of a database's retention policy for lines of one dialect.
+    pub fn get(&self, database: &str, policy: &str, influx: bool) -> SharedCache {
+        let used = self.uses.get() + 1;
+        self.uses.set(used);
+        let mut by_name = self.by_name.borrow_mut();
+        let key = (database.to_owned(), policy.to_owned(), influx);
+        let database_bytes_max = self.bytes_max.min(DATABASE_BYTES_MAX);
+        if let Some(entry) = by_name.get_mut(&key) {
+            let fits = entry.cache.try_borrow().is_ok_and(|cache| cache.bytes() as u64 <= database_bytes_max);
+            if fits {
+                entry.used = used;
+                return entry.cache.clone();
+            }
+        }
+        let dialect = if influx { Dialect::Influx } else { Dialect::Cnos };
+        // Half for the keys, half for what stands for them.
+        let parser_bytes_max = usize::try_from(database_bytes_max / 2).unwrap_or(usize::MAX);
+        let cache = Rc::new(RefCell::new(DatabaseCache::new(dialect, parser_bytes_max, self.memory.clone())));
+        by_name.insert(key, Entry { cache: cache.clone(), used });
+        cache
+    }
+
+    /// Forgets what `is_wanted` does not want to keep, by the database's name.
+    pub fn retain(&self, is_wanted: impl Fn(&str) -> bool) {
+        self.by_name.borrow_mut().retain(|(name, ..), _| is_wanted(name));
+    }
+
+    /// Forgets idle caches, the one that was used longest ago first, until at most `bytes_max` bytes and no more than the
+    /// bound are held. Those in use stay.
+    pub fn shrink(&self, bytes_max: u64) {
+        let bytes_max = bytes_max.min(self.bytes_max);
+        if self.memory.get(Part::ParserCaches) <= bytes_max {
+            return;
+        }
+        let mut by_name = self.by_name.borrow_mut();
+        let mut idle: Vec<(u64, Key)> = by_name
+            .iter()
+            .filter(|(_, entry)| Rc::strong_count(&entry.cache) == 1)
+            .map(|(key, entry)| (entry.used, key.clone()))
+            .collect();
+        idle.sort_unstable();
+        for (_, key) in idle {
+            if self.memory.get(Part::ParserCaches) <= bytes_max {
+                return;
+            }
+            by_name.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Memory;
+    use crate::memory::budget::{Keys, divide};
+
+    const MIB: u64 = 1 << 20;
+
+    fn caches() -> DatabaseCaches {
+        let budget = divide(256 * MIB, 2, 2, Keys::default()).unwrap();
+        DatabaseCaches::new(CoreMemory::new(0, Memory::new(budget, None, 2)))
+    }
+
+    /// Adds a series with a key of about so many bytes.
+    fn fill(cache: &SharedCache, bytes: u64) {
+        let value = "v".repeat(bytes as usize);
+        let mut cache = cache.borrow_mut();
+        cache.slots.add_series(0, 0, [("tag", value.as_str())].into_iter());
+        cache.count();
+    }
+
+    #[test]
+    fn the_one_used_longest_ago_goes_first_and_one_in_use_stays() {
+        let caches = caches();
+        ["a", "b", "c"].iter().for_each(|name| fill(&caches.get(name, "", false), MIB));
+        let in_use = caches.get("a", "", false);
+        drop(caches.get("b", "", false));
+        let held = caches.memory.get(Part::ParserCaches);
+        assert!(held > 3 * MIB, "{held}");
+        caches.shrink(held - 1);
+        assert_eq!(caches.by_name.borrow().contains_key(&("c".to_owned(), String::new(), false)), false);
+        assert_eq!(caches.by_name.borrow().len(), 2);
+        caches.shrink(0);
+        assert_eq!(caches.by_name.borrow().len(), 1);
+        drop(in_use);
+        caches.shrink(0);
+        assert_eq!(caches.memory.get(Part::ParserCaches), 0);
+    }
+
+    #[test]
+    fn one_that_has_outgrown_the_bound_is_made_anew_and_what_uses_it_goes_on() {
+        let caches = caches();
+        let old = caches.get("a", "", true);
+        fill(&old, caches.bytes_max + 1);
+        let new = caches.get("a", "", true);
+        assert!(!Rc::ptr_eq(&old, &new));
+        assert!(Rc::ptr_eq(&new, &caches.get("a", "", true)));
+        assert!(!Rc::ptr_eq(&new, &caches.get("a", "", false)));
+        drop(old);
+        assert!(caches.memory.get(Part::ParserCaches) < MIB);
+    }
+
+    #[test]
+    fn keys_are_counted_until_their_ids_are_known() {
+        let caches = caches();
+        let cache = caches.get("a", "", false);
+        let before = cache.borrow().bytes();
+        fill(&cache, MIB);
+        let full = caches.memory.get(Part::ParserCaches);
+        assert!(full >= MIB + before as u64);
+        cache.borrow_mut().slots.learn(0, tidewire_storage::schema::SeriesId(7));
+        cache.borrow_mut().count();
+        assert!(caches.memory.get(Part::ParserCaches) < full - MIB + 1);
+    }
+}
