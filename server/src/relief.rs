@@ -125,7 +125,7 @@ impl Relief {
             return;
         }
         let (shard, hub, is_flushing) = (shard.clone(), hub.clone(), self.is_flushing.clone());
-        let queues = hub.queues().clone();
+        let queues = *hub.queues();
         let flush = async move {
             if let Err(error) = shard.flush().await {
                 log::error!("shard {number}: a memtable cannot be flushed to make room: {error}");

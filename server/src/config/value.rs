@@ -88,7 +88,8 @@ impl Setting for Bytes<'_> {
             }
             other => whole_number(other)?,
         };
-        if !self.bounds.contains(&bytes) && !(self.is_derivable && bytes == 0) {
+        let is_left_open = self.is_derivable && bytes == 0;
+        if !self.bounds.contains(&bytes) && !is_left_open {
             return Err(format!("{} is not within {}", show_bytes(bytes), self.bound()));
         }
         *self.target = bytes;

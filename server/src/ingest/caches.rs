@@ -126,7 +126,7 @@ mod tests {
         let held = caches.memory.get(Part::ParserCaches);
         assert!(held > 3 * MIB, "{held}");
         caches.shrink(held - 1);
-        assert_eq!(caches.by_name.borrow().contains_key(&("c".to_owned(), String::new(), false)), false);
+        assert!(!caches.by_name.borrow().contains_key(&("c".to_owned(), String::new(), false)));
         assert_eq!(caches.by_name.borrow().len(), 2);
         caches.shrink(0);
         assert_eq!(caches.by_name.borrow().len(), 1);
