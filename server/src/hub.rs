@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use tidewire_sql::exec::{ExecError, FragmentRun, QueryContext};
+use tidewire_sql::exec::{ExecError, FragmentRun, QueryContext, batch_bytes};
 use tidewire_sql::explain::ShardMetrics as RunShard;
 use tidewire_sql::fragment::Fragment;
 use tidewire_storage::Error;
@@ -503,7 +503,7 @@ impl Hub {
         let mut rows_sent = 0;
         while let Some(batch) = run.next().await? {
             let mut held = context.reservation();
-            held.resize(batch.get_array_memory_size())?;
+            held.resize(batch_bytes(&batch))?;
             if !running.may_send().await {
                 break;
             }

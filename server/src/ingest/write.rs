@@ -133,10 +133,10 @@ pub enum WriteError {
         /// Why.
         shortage: Shortage,
     },
-    /// Larger than a shard's bound.
-    #[error("the request holds {bytes} bytes of rows for one shard, the bound is {bytes_max}")]
+    /// Larger than a shard's bound, or than that of all shards together.
+    #[error("the request holds {bytes} bytes of rows or more, and {bytes_max} is what its shards can hold")]
     TooLarge {
-        /// Bytes for one shard.
+        /// Bytes for one shard, or so far for all.
         bytes: u64,
         /// The bound.
         bytes_max: u64,

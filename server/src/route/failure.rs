@@ -142,6 +142,7 @@ fn catalog_status(refusal: &SchemaError) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::account::Shortage;
 
     #[test]
     fn bodies_have_the_keys_and_escapes_of_their_system() {
@@ -166,6 +167,20 @@ mod tests {
         }
         let error = WriteError::Storage(Error::LogFailed { shard: 3, reason: "a sync failed".to_owned() });
         assert_eq!((cnos_write(&error).status, influx_write(&error).status), (500, 500));
+    }
+
+    #[test]
+    fn memory_that_is_short_is_429_and_a_querys_own_bound_is_422() {
+        let shortage = Shortage::Series { used: 2, bytes_max: 1 };
+        for error in [WriteError::ShortOfMemory(shortage), WriteError::SeriesRefused { count: 3, shortage }] {
+            for failure in [cnos_write(&error), influx_write(&error)] {
+                assert_eq!((failure.status, failure.retry), (429, true));
+                assert!(failure.body.contains("memory.bytes_max"), "{}", failure.body);
+            }
+        }
+        let all = exec(&ExecError::ServerMemory { used_bytes: 1, limit_bytes: 2 });
+        assert_eq!((all.status, all.retry), (429, true));
+        assert_eq!(exec(&ExecError::Memory { limit_bytes: 2 }).status, 422);
     }
 
     #[test]

@@ -157,6 +157,17 @@ impl QueryContext {
         self.shared.all.as_ref().map_or(own, |all| own.min(all.left()))
     }
 
+    /// The error of a part that has wanted more than [`Self::memory_left`].
+    pub(crate) fn out_of_memory(&self) -> ExecError {
+        let own = self.memory_bytes_max().saturating_sub(self.memory_used());
+        match &self.shared.all {
+            Some(all) if all.left() < own => {
+                ExecError::ServerMemory { used_bytes: all.used(), limit_bytes: all.bytes_max() }
+            }
+            _ => ExecError::Memory { limit_bytes: self.memory_bytes_max() },
+        }
+    }
+
     /// An account of zero bytes for one operator.
     pub fn reservation(&self) -> Reservation {
         Reservation { shared: Arc::clone(&self.shared), bytes: 0 }
@@ -245,6 +256,8 @@ mod tests {
         let (mut a, mut b) = (one.reservation(), two.reservation());
         a.resize(700).unwrap();
         assert_eq!((one.memory_left(), two.memory_left()), (200, 300));
+        assert!(matches!(one.out_of_memory(), ExecError::Memory { limit_bytes: 900 }));
+        assert!(matches!(two.out_of_memory(), ExecError::ServerMemory { used_bytes: 700, limit_bytes: 1000 }));
         assert!(matches!(b.resize(301), Err(ExecError::ServerMemory { used_bytes: 700, limit_bytes: 1000 })));
         assert_eq!((two.memory_used(), all.used(), all.refused()), (0, 700, 1));
         assert!(matches!(a.resize(901), Err(ExecError::Memory { limit_bytes: 900 })));

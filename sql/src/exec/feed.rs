@@ -50,6 +50,14 @@ struct TagDictionary {
     positions: Option<HashMap<u32, u32, IdState>>,
 }
 
+/// A scan that finds no memory fails as any part of its query does.
+fn scan_error(error: tidewire_storage::Error, context: &QueryContext) -> ExecError {
+    match error {
+        tidewire_storage::Error::ScanMemory { .. } => context.out_of_memory(),
+        error => error.into(),
+    }
+}
+
 impl<R: ShardReader> Feed<R> {
     /// Decides the series. `None` when the shard can have no row.
     pub(crate) fn open(fragment: Arc<Fragment>, reader: R, context: QueryContext) -> Result<Option<Self>> {
@@ -113,7 +121,8 @@ impl<R: ShardReader> Feed<R> {
             columns,
             prune: self.fragment.prune.clone(),
         };
-        let chunks = self.reader.scan(request, self.fragment.mode.clone(), self.context.memory_left())?;
+        let scan = self.reader.scan(request, self.fragment.mode.clone(), self.context.memory_left());
+        let chunks = scan.map_err(|error| scan_error(error, &self.context))?;
         self.held.resize(usize::try_from(chunks.memory_bytes()).unwrap_or(usize::MAX))?;
         self.chunks = Some(chunks);
         Ok(())
@@ -134,7 +143,7 @@ impl<R: ShardReader> Feed<R> {
         loop {
             self.context.check()?;
             let Some(chunks) = &mut self.chunks else { return Ok(None) };
-            let item = chunks.next().await?;
+            let item = chunks.next().await.map_err(|error| scan_error(error, &self.context))?;
             self.held.resize(usize::try_from(chunks.memory_bytes()).unwrap_or(usize::MAX))?;
             match item {
                 Some(ScanItem::Rows(chunk)) => {

@@ -30,6 +30,6 @@ pub use context::{QueryContext, QueryMemory, Reservation};
 pub use error::ExecError;
 pub use final_run::FinalRun;
 pub use fragment_run::FragmentRun;
-pub use operator::Flow;
+pub use operator::{Flow, batch_bytes};
 pub use reader::ShardReader;
 pub(crate) use series::wanted_series;

@@ -121,7 +121,7 @@ fn is_form_of(found: &DataType, declared: &DataType) -> bool {
 
 /// Memory of a batch's own rows. The values of a dictionary are left out: they are shared by all batches of a scan or a
 /// table of groups, which accounts for them.
-pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
+pub fn batch_bytes(batch: &RecordBatch) -> usize {
     batch
         .columns()
         .iter()
