@@ -23,7 +23,7 @@ use crate::ring::{self, Queue};
 const TICK: Duration = Duration::from_millis(20);
 
 /// Ticks between two looks at the process's memory in RAM, a call of the kernel that adds up all threads' counters.
-const TICKS_PER_LOOK: u32 = 10;
+const TICKS_PER_LOOK: u32 = 2;
 
 /// Counting may take this share of a core, one in so many.
 const COUNT_SHARE: u32 = 100;
