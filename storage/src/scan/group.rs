@@ -6,6 +6,7 @@ use std::rc::Rc;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::ScalarBuffer;
 
+use super::ends::Ends;
 use super::merge::Merge;
 use super::mode::{ColumnSummary, GroupSummary, ScanItem, ScanMode, SummaryRule};
 use super::{Context, PruneRange, Run, ScanChunk, values};
@@ -13,7 +14,7 @@ use crate::codec::column::Nullable;
 use crate::codec::{Damaged, bitmap};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::schema::SeriesId;
+use crate::schema::{ColumnId, FieldType, SeriesId};
 use crate::segment::index::IndexRun;
 use crate::segment::{Segment, Statistics};
 use crate::tombstone::{Deletes, cut, needs_times};
@@ -327,21 +328,45 @@ impl<D: Disk> Group<D> {
 
     /// Whether the rows of the group have values in the columns that are asked for.
     pub(super) fn fullness(&self, context: &Context<'_, D>) -> Fullness {
-        let nulls = |position: usize, id| match &self.origin {
-            Origin::Memory { columns } => columns.get(position).map_or(self.rows, Array::null_count),
-            Origin::Segment { segment, number } => {
-                segment.field(id).map_or(self.rows, |field| segment.statistics(field, *number).0 as usize)
-            }
-        };
-        let mut fullness = Fullness::Full;
-        for (position, (id, _)) in context.request.columns.iter().enumerate() {
-            match nulls(position, *id) {
-                0 => {}
-                nulls if nulls == self.rows => fullness = Fullness::Columns,
-                _ => return Fullness::Gaps,
+        match &self.origin {
+            Origin::Segment { segment, number } => fullness_of(context, segment, *number),
+            Origin::Memory { columns } => {
+                let nulls = |position: usize| columns.get(position).map_or(self.rows, Array::null_count);
+                fullness((0..context.request.columns.len()).map(nulls), self.rows)
             }
         }
-        fullness
+    }
+
+    /// Gives `row`, at `time`, to `merge` by the statistics of its group, where it is the group's first or last and
+    /// they say all that is asked for; false where the row has to be read.
+    pub(super) fn stage_end(&self, context: &Context<'_, D>, row: usize, time: i64, merge: &mut Merge) -> bool {
+        let Origin::Segment { segment, number } = &self.origin else { return false };
+        let columns = &context.request.columns;
+        let word = |(id, kind): &(ColumnId, FieldType)| {
+            let (nulls, statistics) = segment.statistics(segment.field(*id)?, *number);
+            if nulls > 0 {
+                return None;
+            }
+            let (first, last) = match (statistics, kind) {
+                (Statistics::Int(s), FieldType::Int) => (s.first as u64, s.last as u64),
+                (Statistics::UInt(s), FieldType::UInt) => (s.first, s.last),
+                (Statistics::Float(s), FieldType::Float) => (s.first.to_bits(), s.last.to_bits()),
+                _ => return None,
+            };
+            match row {
+                0 => Some(first),
+                row if row + 1 == self.rows => Some(last),
+                _ => None,
+            }
+        };
+        if !columns.iter().all(|column| word(column).is_some()) {
+            return false;
+        }
+        let staged = merge.add(&[time], columns.len());
+        for (staged, word) in staged.iter_mut().zip(columns.iter().filter_map(word)) {
+            staged.append_word(word);
+        }
+        true
     }
 
     /// Whether statistics show that none of the free rows is of use. The rows that other sources also have were merged
@@ -360,6 +385,75 @@ impl<D: Disk> Group<D> {
         let Origin::Segment { segment, number } = &self.origin else { return None };
         (self.free_rows == self.rows).then(|| summary(segment, *number, context, rule)).flatten()
     }
+}
+
+/// Whether the rows of a group of a segment have values in the columns that are asked for.
+fn fullness_of<D: Disk>(context: &Context<'_, D>, segment: &Segment<D>, number: usize) -> Fullness {
+    let rows = segment.group(number).rows;
+    let nulls = |(id, _): &(ColumnId, FieldType)| {
+        segment.field(*id).map_or(rows, |field| segment.statistics(field, number).0 as usize)
+    };
+    fullness(context.request.columns.iter().map(nulls), rows)
+}
+
+/// Of `rows` rows with so many nulls in each column.
+fn fullness(nulls: impl Iterator<Item = usize>, rows: usize) -> Fullness {
+    let mut fullness = Fullness::Full;
+    for nulls in nulls {
+        match nulls {
+            0 => {}
+            nulls if nulls == rows => fullness = Fullness::Columns,
+            _ => return Fullness::Gaps,
+        }
+    }
+    fullness
+}
+
+/// Whether group `number` may hold an end of a series that `ends` does not know; `ends` learns those it does hold. With
+/// `read_index` the index is read where the footer does not say enough.
+pub(super) async fn keeps_end<D: Disk>(
+    context: &Context<'_, D>,
+    segment: &Segment<D>,
+    number: usize,
+    deletes: &Deletes,
+    ends: &mut Ends,
+    read_index: bool,
+) -> Result<bool> {
+    let info = segment.group(number);
+    if ends.are_past(info.series_min..=info.series_max, info.time_min, info.time_max) {
+        return Ok(false);
+    }
+    let (times, series) = ((info.time_min, info.time_max), (info.series_min, info.series_max));
+    if fullness_of(context, segment, number) != Fullness::Full
+        || deletes.iter().any(|delete| delete.overlaps(times, series))
+    {
+        return Ok(true);
+    }
+    let (time_min, time_max) = (context.request.time_min, context.request.time_max);
+    let asked = |time: i64| (time_min..=time_max).contains(&time);
+    if info.series_min == info.series_max {
+        let time = ends.outer(info.time_min, info.time_max);
+        if asked(time) {
+            ends.learn(info.series_min, time);
+        }
+        return Ok(true);
+    }
+    if !read_index {
+        return Ok(true);
+    }
+    let mut keeps = false;
+    for run in segment.index(number).await? {
+        if !context.wants_series(run.series) || ends.are_past(run.series.0..=run.series.0, run.time_min, run.time_max) {
+            continue;
+        }
+        keeps = true;
+        let time = ends.outer(run.time_min, run.time_max);
+        if asked(time) {
+            ends.learn(run.series.0, time);
+        }
+    }
+    context.disk.yield_if_needed().await;
+    Ok(keeps)
 }
 
 /// The summary of a group all of whose rows are asked for, if the rule has a use for it.

@@ -89,6 +89,12 @@ impl Staged {
         self.valid.extend(rows.map(|row| array.is_valid(row)));
     }
 
+    /// Appends a number, as its bits.
+    pub(super) fn append_word(&mut self, word: u64) {
+        self.words.push(word);
+        self.valid.push(true);
+    }
+
     /// Appends `rows` nulls.
     pub(super) fn append_nulls(&mut self, rows: usize) {
         self.words.resize(self.words.len() + rows, 0);

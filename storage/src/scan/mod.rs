@@ -4,12 +4,13 @@
 //! are sorted by (series, time). Chunks themselves come in no promised order of time, and a series may appear in
 //! several chunks (in disjoint time ranges).
 //!
-//! How, partition after partition ([`partition`]): the sources (segments, and sorted chunks of memtables) are walked
+//! How, partition after partition ([`partition`]; [`ends`] where only first or last rows are wanted): the sources (segments, and sorted chunks of memtables) are walked
 //! side by side by series. Where the stretches of time that sources hold of one series overlap, the rows in the overlap
 //! ([`zones`]) are merged one by one ([`merge`]); all other rows leave group by group as they were decoded
 //! ([`group`]). Rows that a delete covers are cut out of a source's runs as soon as its index is read. A caller that
 //! needs less than rows says so by a [`ScanMode`].
 
+mod ends;
 mod group;
 mod merge;
 mod mode;
@@ -34,6 +35,7 @@ use crate::schema::{ColumnId, FieldType, SeriesId, TableId};
 use crate::segment::Segment;
 use crate::tombstone::Deletes;
 
+use ends::Ends;
 pub use mode::{Bucket, ColumnSummary, GroupSummary, ScanItem, ScanMode, SummaryRule};
 use partition::Partition;
 
@@ -144,11 +146,13 @@ pub struct Scan<D: Disk> {
     copied: (u64, u64),
     /// What the current partition has charged.
     decoded: Cell<u64>,
+    /// What is known of the ends of series, where the mode wants no more.
+    ends: Option<Ends>,
     memory_bytes_max: u64,
 }
 
 impl<D: Disk> Scan<D> {
-    /// A scan over `partitions`, which are visited in order. What it holds itself (not what it gave out) stays within
+    /// A scan over `partitions`, the oldest first. What it holds itself (not what it gave out) stays within
     /// `memory_bytes_max`.
     pub fn new(disk: D, request: ScanRequest, partitions: Vec<PartitionSources<D>>, memory_bytes_max: u64) -> Self {
         Self {
@@ -158,18 +162,20 @@ impl<D: Disk> Scan<D> {
             copied: (0, partitions.iter().map(PartitionSources::copied).sum()),
             partitions: partitions.into(),
             current: None,
+            ends: None,
             decoded: Cell::new(0),
             memory_bytes_max,
         }
     }
 
-    /// Bytes that the scan holds now: rows copied from memtables and blocks decoded, not what it gave out.
+    /// Bytes that the scan holds now: rows copied from memtables, blocks decoded and ends known, not what it gave out.
     pub fn memory_bytes(&self) -> u64 {
-        self.copied.0 + self.copied.1 + self.decoded.get()
+        self.copied.0 + self.copied.1 + self.decoded.get() + self.ends.as_ref().map_or(0, Ends::bytes)
     }
 
     /// Says what the caller can do with less than all rows. To be called before the first item is taken.
     pub fn set_mode(&mut self, mode: ScanMode) {
+        self.ends = Ends::new(&mode, self.request.series.as_ref());
         self.mode = mode;
     }
 
@@ -192,21 +198,30 @@ impl<D: Disk> Scan<D> {
     /// The next rows or summary; `None` at the end.
     pub async fn next_item(&mut self) -> Result<Option<ScanItem>> {
         loop {
-            let partition = match &mut self.current {
-                Some(partition) => partition,
-                None => {
-                    let Some(sources) = self.partitions.pop_front() else { return Ok(None) };
-                    let copied = sources.copied();
-                    self.copied = (copied, self.copied.1.saturating_sub(copied));
-                    self.current.insert(Partition::new(sources, &self.request))
-                }
-            };
+            let limit = self.memory_bytes_max.saturating_sub(self.ends.as_ref().map_or(0, Ends::bytes));
             let context = Context {
                 disk: &self.disk,
                 request: &self.request,
                 mode: &self.mode,
-                limit: self.memory_bytes_max,
+                limit,
                 decoded: &self.decoded,
+            };
+            let partition = match &mut self.current {
+                Some(partition) => partition,
+                None => {
+                    let newest_first = self.ends.as_ref().is_some_and(|ends| !ends.towards_first());
+                    let next = if newest_first { self.partitions.pop_back() } else { self.partitions.pop_front() };
+                    let Some(sources) = next else { return Ok(None) };
+                    let copied = sources.copied();
+                    self.copied = (copied, self.copied.1.saturating_sub(copied));
+                    let mut partition = Partition::new(sources, &self.request, self.ends.as_ref());
+                    if let Some(ends) = &mut self.ends {
+                        partition.keep_ends(&context, ends, !self.partitions.is_empty()).await?;
+                        // What they took up is counted as theirs from here on.
+                        self.decoded.set(0);
+                    }
+                    self.current.insert(partition)
+                }
             };
             match partition.next(&context).await? {
                 Some(item) => return Ok(Some(item)),

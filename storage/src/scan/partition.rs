@@ -14,11 +14,14 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::ends::Ends;
 use super::group::{self, Fullness, Group};
 use super::merge::Merge;
 use super::mode::{ScanItem, ScanMode};
 use super::zones::{Stretch, zones};
 use super::{Context, PartitionSources, ScanChunk, ScanRequest, SegmentSource};
+use arrow_array::Array;
+
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::schema::SeriesId;
@@ -49,8 +52,13 @@ struct Piece {
 }
 
 impl<D: Disk> Partition<D> {
-    pub(super) fn new(sources: PartitionSources<D>, request: &ScanRequest) -> Self {
-        let segments = sources.segments.into_iter().map(|source| Source::of_segment(source, request));
+    /// Walks `sources`, but for segments that `ends` shows to be of no use.
+    pub(super) fn new(sources: PartitionSources<D>, request: &ScanRequest, ends: Option<&Ends>) -> Self {
+        let of_use = |source: &SegmentSource<D>| {
+            let meta = source.segment.meta();
+            !ends.is_some_and(|ends| ends.are_past(meta.series_min..=meta.series_max, meta.time_min, meta.time_max))
+        };
+        let segments = sources.segments.into_iter().filter(of_use).map(|source| Source::of_segment(source, request));
         let memory = sources.memory.into_iter().map(|chunk| Source::of_memory(chunk));
         Self {
             sources: segments.chain(memory).filter(|source| !source.is_empty()).collect(),
@@ -96,6 +104,25 @@ impl<D: Disk> Partition<D> {
         }
     }
 
+    /// Leaves the groups that may hold an end of a series, and learns those ends. `more` says that other partitions
+    /// follow.
+    pub(super) async fn keep_ends(&mut self, context: &Context<'_, D>, ends: &mut Ends, more: bool) -> Result<()> {
+        let mut order: Vec<(i64, usize)> = Vec::with_capacity(self.sources.len());
+        for (number, source) in self.sources.iter().enumerate() {
+            let (time_min, time_max) = source.time_bounds();
+            order.push((ends.key(ends.outer(time_min, time_max)), number));
+        }
+        order.sort_unstable_by(|a, b| b.cmp(a));
+        let before = ends.bytes();
+        for (visited, (_, number)) in order.iter().enumerate() {
+            let more = more || visited + 1 < order.len();
+            self.sources[*number].keep_ends(context, ends, more).await?;
+            context.charge(ends.bytes() - before)?;
+        }
+        self.sources.retain(|source| !source.is_empty());
+        Ok(())
+    }
+
     fn take_merged(&mut self, context: &Context<'_, D>) -> Result<Option<ScanChunk>> {
         self.merge.take(context.request.columns.iter().map(|(_, kind)| *kind))
     }
@@ -124,8 +151,16 @@ impl<D: Disk> Partition<D> {
             let piece = self.pieces.swap_remove(number);
             self.pieces.clear();
             self.zones.clear();
-            let row = if *context.mode == ScanMode::LastRow { piece.rows.end - 1 } else { piece.rows.start };
-            self.sources[piece.source].open[piece.group].release(series, row..row + 1);
+            let (row, time) = match context.mode {
+                ScanMode::LastRow => (piece.rows.end - 1, piece.time.time_max),
+                _ => (piece.rows.start, piece.time.time_min),
+            };
+            let group = &mut self.sources[piece.source].open[piece.group];
+            if group.stage_end(context, row, time, &mut self.merge) {
+                self.merge.close_series(series);
+            } else {
+                group.release(series, row..row + 1);
+            }
         }
         for piece in &self.pieces {
             let group = &mut self.sources[piece.source].open[piece.group];
@@ -177,6 +212,9 @@ impl<D: Disk> Partition<D> {
     }
 }
 
+/// What a search among the groups of a segment costs, in looks at a group.
+const SEARCH_STEPS: u64 = 16;
+
 /// One segment or sorted chunk.
 struct Source<D: Disk> {
     feed: Feed<D>,
@@ -210,7 +248,23 @@ impl<D: Disk> Source<D> {
                     .as_ref()
                     .is_none_or(|series| series.range_cardinality(info.series_min..=info.series_max) > 0)
         };
-        let groups = (0..segment.groups()).filter(wanted).collect();
+        let groups = match &request.series {
+            // A search for each series is less work than a look at each group.
+            Some(series) if series.len() * SEARCH_STEPS < segment.groups() as u64 => {
+                let meta = segment.meta();
+                let mut groups = VecDeque::new();
+                let mut next = 0;
+                for series in series.range(meta.series_min..=meta.series_max) {
+                    next = segment.first_group_of(series).max(next);
+                    while next < segment.groups() && segment.group(next).series_min <= series {
+                        groups.extend(Some(next).filter(|number| wanted(number)));
+                        next += 1;
+                    }
+                }
+                groups
+            }
+            _ => (0..segment.groups()).filter(wanted).collect(),
+        };
         Self { feed: Feed::Segment { segment, deletes, groups }, open: VecDeque::new(), run: 0 }
     }
 
@@ -224,6 +278,40 @@ impl<D: Disk> Source<D> {
             Feed::Segment { groups, .. } => groups.is_empty(),
             Feed::Memory { groups, .. } => groups.is_empty(),
         }
+    }
+
+    /// Times that all its rows lie between.
+    fn time_bounds(&self) -> (i64, i64) {
+        match &self.feed {
+            Feed::Segment { segment, .. } => (segment.meta().time_min, segment.meta().time_max),
+            Feed::Memory { chunk, .. } => {
+                chunk.time.iter().fold((i64::MAX, i64::MIN), |(min, max), time| (min.min(*time), max.max(*time)))
+            }
+        }
+    }
+
+    /// Leaves the groups that may hold an end of a series that is not known yet, and learns from them. `more` says that
+    /// other groups are to be judged by what is learnt here.
+    async fn keep_ends(&mut self, context: &Context<'_, D>, ends: &mut Ends, more: bool) -> Result<()> {
+        match &mut self.feed {
+            Feed::Memory { chunk, .. } => {
+                if more {
+                    learn_from_memory(context, chunk, ends);
+                }
+            }
+            Feed::Segment { segment, deletes, groups } => {
+                let mut kept = VecDeque::new();
+                while let Some(number) = if ends.towards_first() { groups.pop_front() } else { groups.pop_back() } {
+                    // Where no other group is judged, only footers are looked at.
+                    let read_index = more || !groups.is_empty();
+                    if group::keeps_end(context, segment, number, deletes, ends, read_index).await? {
+                        if ends.towards_first() { kept.push_back(number) } else { kept.push_front(number) }
+                    }
+                }
+                *groups = kept;
+            }
+        }
+        Ok(())
     }
 
     /// The next group that has a run asked for, by series.
@@ -335,6 +423,18 @@ impl<D: Disk> Source<D> {
                     self.run = 0;
                 }
             }
+        }
+    }
+}
+
+/// Learns the ends of the runs of a chunk that have a value in every column.
+fn learn_from_memory<D: Disk>(context: &Context<'_, D>, chunk: &ScanChunk, ends: &mut Ends) {
+    let (time_min, time_max) = (context.request.time_min, context.request.time_max);
+    for run in chunk.runs.iter().filter(|run| context.wants_series(run.series)) {
+        let row = if ends.towards_first() { run.start } else { run.start + run.len - 1 } as usize;
+        let time = chunk.time[row];
+        if (time_min..=time_max).contains(&time) && chunk.columns.iter().all(|column| column.is_valid(row)) {
+            ends.learn(run.series.0, time);
         }
     }
 }

@@ -401,6 +401,22 @@ fn summaries_need_no_block() {
     assert_eq!(world.cache.stats().read_bytes, 0);
 }
 
+/// The first or last value of every series and column.
+fn ends_of(rows: &Rows, mode: &ScanMode) -> BTreeMap<(u32, usize), (i64, Cell)> {
+    let mut ends: BTreeMap<(u32, usize), (i64, Cell)> = BTreeMap::new();
+    for ((series, time), cells) in rows {
+        for (column, cell) in cells.iter().enumerate().filter(|(_, cell)| **cell != Cell::Null) {
+            let end = (*time, cell.clone());
+            if *mode == ScanMode::LastRow {
+                ends.insert((*series, column), end);
+            } else {
+                ends.entry((*series, column)).or_insert(end);
+            }
+        }
+    }
+    ends
+}
+
 #[test]
 fn first_and_last_rows_are_among_few() {
     for seed in seeds() {
@@ -418,24 +434,126 @@ fn first_and_last_rows_are_among_few() {
                 scan.set_mode(mode.clone());
                 let found = collect(&mut scan);
                 assert!(found.iter().all(|(key, cells)| expected.get(key) == Some(cells)), "seed {seed}: true rows");
-                // The first or last value of every series and column.
-                let ends = |rows: &Rows| {
-                    let mut ends: BTreeMap<(u32, usize), (i64, Cell)> = BTreeMap::new();
-                    for ((series, time), cells) in rows {
-                        for (column, cell) in cells.iter().enumerate().filter(|(_, cell)| **cell != Cell::Null) {
-                            let end = (*time, cell.clone());
-                            if mode == ScanMode::LastRow {
-                                ends.insert((*series, column), end);
-                            } else {
-                                ends.entry((*series, column)).or_insert(end);
-                            }
-                        }
-                    }
-                    ends
-                };
-                assert_eq!(ends(&found), ends(&expected), "seed {seed} {mode:?}");
+                assert_eq!(ends_of(&found, &mode), ends_of(&expected, &mode), "seed {seed} {mode:?}");
             }
         }
+    }
+}
+
+#[test]
+fn first_and_last_rows_are_found_over_partitions_and_in_memory() {
+    const LENGTH: i64 = 900;
+    for seed in seeds() {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        for _ in 0..6 {
+            let mut world = World::new(1 << 20);
+            let request = random_request(&mut rng);
+            let mut partitions: BTreeMap<i64, PartitionSources<PlainDisk>> = BTreeMap::new();
+            let mut expected = Rows::new();
+            let count = rng.usize(1..4);
+            let mut sources = Vec::new();
+            for (columns, rows) in sources_of(&mut rng, count) {
+                let in_memory = rng.u8(0..3) == 0;
+                let mut parts: BTreeMap<i64, Rows> = BTreeMap::new();
+                for (key, cells) in rows {
+                    parts.entry(key.1.div_euclid(LENGTH)).or_default().insert(key, cells);
+                }
+                sources.extend(parts.into_iter().map(|(start, rows)| (start, in_memory, columns.clone(), rows)));
+            }
+            // Memory is newer than every segment.
+            sources.sort_by_key(|(start, in_memory, ..)| (*start, *in_memory));
+            for (start, in_memory, columns, rows) in sources {
+                let empty = || PartitionSources { segments: Vec::new(), memory: Vec::new() };
+                let partition = partitions.entry(start).or_insert_with(empty);
+                let mut source = [(columns, rows)];
+                if in_memory {
+                    partition.memory.push(chunk(&source[0].1, &source[0].0, &request));
+                } else {
+                    partition.segments.extend(world.deleted_from(&mut rng, &mut source));
+                }
+                for (key, cells) in overlay(&source, &request) {
+                    let row = expected.entry(key).or_insert_with(|| vec![Cell::Null; cells.len()]);
+                    for (held, cell) in row.iter_mut().zip(cells).filter(|(_, cell)| *cell != Cell::Null) {
+                        *held = cell;
+                    }
+                }
+            }
+            for mode in [ScanMode::FirstRow, ScanMode::LastRow] {
+                let partitions = partitions.values().map(|sources| PartitionSources {
+                    segments: sources.segments.clone(),
+                    memory: sources.memory.clone(),
+                });
+                let mut scan = Scan::new(PlainDisk, request.clone(), partitions.collect(), 1 << 30);
+                scan.set_mode(mode.clone());
+                let found = collect(&mut scan);
+                assert!(found.iter().all(|(key, cells)| expected.get(key) == Some(cells)), "seed {seed}: true rows");
+                assert_eq!(ends_of(&found, &mode), ends_of(&expected, &mode), "seed {seed} {mode:?}");
+            }
+        }
+    }
+}
+
+/// Partitions of `length` rows of each of the series, and the segment of each.
+fn history(world: &mut World, partitions: i64, series: u32, length: i64) -> Vec<PartitionSources<PlainDisk>> {
+    let rows = |partition: i64| -> Rows {
+        let times = partition * length..(partition + 1) * length;
+        (0..series).flat_map(|s| times.clone().map(move |t| ((s, t), vec![Cell::Int(t * 3)]))).collect()
+    };
+    (0..partitions)
+        .map(|partition| {
+            let segments = vec![world.segment(&[COLUMNS[0]], &rows(partition))];
+            PartitionSources { segments, memory: Vec::new() }
+        })
+        .collect()
+}
+
+fn ends_read(world: &World, partitions: Vec<PartitionSources<PlainDisk>>, mode: ScanMode) -> (Rows, u64) {
+    let before = world.cache.stats();
+    let mut scan = Scan::new(PlainDisk, everything(&[COLUMNS[0]]), partitions, 1 << 30);
+    scan.set_mode(mode);
+    let found = collect(&mut scan);
+    let after = world.cache.stats();
+    (found, after.hits + after.misses - before.hits - before.misses)
+}
+
+#[test]
+fn the_last_rows_cost_the_same_however_long_the_history_is() {
+    let mut blocks = Vec::new();
+    for partitions in [1, 3, 9] {
+        let mut world = World::new(1 << 20);
+        let history = history(&mut world, partitions, 40, 100);
+        let (found, read) = ends_read(&world, history, ScanMode::LastRow);
+        let last = partitions * 100 - 1;
+        let expected: Rows = (0..40).map(|series| ((series, last), vec![Cell::Int(last * 3)])).collect();
+        assert_eq!(found, expected);
+        blocks.push(read);
+    }
+    assert_eq!(blocks[1], blocks[2], "older partitions are not looked into");
+    assert!(blocks[2] <= blocks[0] + 1, "but for an index: {blocks:?}");
+}
+
+#[test]
+fn the_ends_of_long_runs_come_from_statistics() {
+    for (mode, time) in [(ScanMode::FirstRow, 0), (ScanMode::LastRow, 24_999)] {
+        let mut world = World::new(1 << 20);
+        let history = history(&mut world, 1, 3, 25_000);
+        let (found, read) = ends_read(&world, history, mode);
+        assert_eq!(found, (0..3).map(|series| ((series, time), vec![Cell::Int(time * 3)])).collect::<Rows>());
+        assert_eq!(read, 3, "one index a series, no values, no other groups");
+    }
+}
+
+#[test]
+fn a_series_is_found_among_many_groups() {
+    let mut world = World::new(1 << 20);
+    let history = history(&mut world, 1, 50, 9000);
+    for wanted in [vec![0], vec![49], vec![7, 8], vec![3, 60], vec![99]] {
+        let request = ScanRequest { series: Some(wanted.iter().copied().collect()), ..everything(&[COLUMNS[0]]) };
+        let sources = PartitionSources { segments: history[0].segments.clone(), memory: Vec::new() };
+        let found = collect(&mut Scan::new(PlainDisk, request, vec![sources], 1 << 30));
+        let known: Vec<u32> = wanted.into_iter().filter(|series| *series < 50).collect();
+        assert_eq!(found.len(), known.len() * 9000);
+        assert!(found.keys().all(|(series, _)| known.contains(series)));
     }
 }
 

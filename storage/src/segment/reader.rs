@@ -159,6 +159,11 @@ impl<D: Disk> Segment<D> {
         GroupInfo { rows: rows as usize, runs: runs as usize, series_min, series_max, time_min, time_max }
     }
 
+    /// The first group that ends with `series` or a later one; the number of groups if there is none.
+    pub(crate) fn first_group_of(&self, series: u32) -> usize {
+        self.footer.groups.partition_point(|group| group.series_max < series)
+    }
+
     /// Position of a field, if the segment has it.
     pub(crate) fn field(&self, id: ColumnId) -> Option<usize> {
         self.footer.columns.binary_search_by_key(&id.0, |column| column.id).ok()
