@@ -1,8 +1,10 @@
-//! Scanning segments: everything summed by series and hour, one series alone, last rows.
+//! Scanning segments: everything summed by series and hour, one series alone, last rows; and how many bytes of decoded
+//! values a scan yields a second, by kind of field, from blocks in the cache.
 //!
 //! `cargo bench -p tidewire-benches --bench scan`
 #![expect(clippy::expect_used, reason = "a benchmark that cannot be set up has nothing to measure")]
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -11,11 +13,12 @@ use arrow_array::types::Int64Type;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use futures_lite::future::block_on;
 use roaring::RoaringBitmap;
+use tidewire_storage::batch::Values;
 use tidewire_storage::cache::Cache;
 use tidewire_storage::disk::plain::PlainDisk;
-use tidewire_storage::scan::{PartitionSources, Scan, ScanMode, ScanRequest, SegmentSource};
-use tidewire_storage::schema::{ColumnId, FieldType, TableId};
-use tidewire_storage::segment::{Segment, SortedTable, write_segment};
+use tidewire_storage::scan::{PartitionSources, Run, Scan, ScanMode, ScanRequest, SegmentSource};
+use tidewire_storage::schema::{ColumnId, FieldType, SeriesId, TableId};
+use tidewire_storage::segment::{Gathered, Segment, SortedTable, write_segment};
 
 mod devops;
 
@@ -146,5 +149,96 @@ fn scans(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, scans);
+/// Long series of one field, as merges leave them.
+struct Kind {
+    columns: [(ColumnId, FieldType); 1],
+    runs: Vec<Run>,
+    time: Vec<i64>,
+    values: Values,
+}
+
+impl Kind {
+    const SERIES: usize = 100;
+    const ROWS: usize = 8640;
+
+    fn new(values: Values, jitter: i64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(3);
+        let run = |series: usize| Run {
+            series: SeriesId(series as u32),
+            start: (series * Self::ROWS) as u32,
+            len: Self::ROWS as u32,
+        };
+        let mut time = Vec::with_capacity(Self::SERIES * Self::ROWS);
+        for _ in 0..Self::SERIES {
+            time.extend((0..Self::ROWS as i64).map(|row| row * devops::STEP + rng.i64(0..=jitter)));
+        }
+        let columns = [(ColumnId(1), values.kind())];
+        Self { columns, runs: (0..Self::SERIES).map(run).collect(), time, values }
+    }
+}
+
+impl SortedTable for Kind {
+    fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    fn time(&self) -> &[i64] {
+        &self.time
+    }
+
+    fn columns(&self) -> &[(ColumnId, FieldType)] {
+        &self.columns
+    }
+
+    fn gather(&self, _: usize, rows: Range<usize>, out: &mut Gathered) {
+        out.validity = None;
+        out.values = match &self.values {
+            Values::Int(values) => Values::Int(values[rows].to_vec()),
+            Values::Float(values) => Values::Float(values[rows].to_vec()),
+            _ => panic!("numbers only"),
+        };
+    }
+}
+
+fn decoded(c: &mut Criterion) {
+    let mut rng = fastrand::Rng::with_seed(4);
+    let mut walks = || -> Vec<i64> { (0..Kind::SERIES).flat_map(|_| devops::walk(&mut rng, Kind::ROWS)).collect() };
+    let integers = walks();
+    let decimals = walks().iter().map(|n| (n * 100 + fastrand::i64(0..100)) as f64 / 100.0).collect();
+    let long = integers.iter().map(|n| *n as f64 + fastrand::f64()).collect();
+    let kinds = [
+        ("integers", Kind::new(Values::Int(integers.clone()), 0)),
+        ("decimals", Kind::new(Values::Float(decimals), 0)),
+        ("long floats", Kind::new(Values::Float(long), 0)),
+        ("integers at irregular times", Kind::new(Values::Int(integers), 1_000_000)),
+    ];
+    let mut group = c.benchmark_group("scan, bytes of values and times");
+    group.sample_size(20);
+    for (name, table) in &kinds {
+        let path = std::env::temp_dir().join(format!("tidewire-kind-{}.seg", std::process::id()));
+        let meta = block_on(write_segment(&PlainDisk, &path, TableId(1), 0, table)).expect("written");
+        let values = table.time.len();
+        eprintln!("{name}: {:.3} bytes/value", meta.bytes as f64 / values as f64);
+        let segment = block_on(Segment::open(&PlainDisk, &path, &meta, Cache::new(1 << 30))).expect("opened");
+        group.throughput(Throughput::Bytes(16 * values as u64));
+        group.bench_function(*name, |b| {
+            b.iter(|| {
+                let request = ScanRequest {
+                    table: TableId(1),
+                    time_min: i64::MIN,
+                    time_max: i64::MAX,
+                    series: None,
+                    columns: table.columns.to_vec(),
+                    prune: Vec::new(),
+                };
+                let sources = PartitionSources { segments: vec![Rc::clone(&segment).into()], memory: Vec::new() };
+                assert_eq!(rows(Scan::new(PlainDisk, request, vec![sources], 1 << 30)), values);
+            });
+        });
+        let _ = std::fs::remove_file(&path);
+    }
+    group.finish();
+}
+
+criterion_group!(benches, scans, decoded);
 criterion_main!(benches);

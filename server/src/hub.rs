@@ -172,7 +172,7 @@ impl Hub {
         let building = BuildBudget::new(parts.memory.shared().budget().parsing_bytes_max);
         let owned = (0..).zip(&parts.placement).filter(|(_, core)| **core == parts.core).map(|(shard, _)| shard);
         show_set_aside(owned, &parts.set_aside, &parts.registry);
-        Rc::new(Self {
+        let hub = Rc::new(Self {
             core: parts.core,
             admission: parts.admission,
             set_aside: parts.set_aside,
@@ -195,7 +195,9 @@ impl Hub {
             local_credits: Credits::new(LOCAL_CALLS_MAX),
             fragments: RefCell::default(),
             recycled: RefCell::default(),
-        })
+        });
+        hub.tell_codecs(None, &hub.catalog());
+        hub
     }
 
     /// Number of shards of the server.
@@ -523,9 +525,27 @@ impl Hub {
         }
     }
 
+    /// Tells the shards the codecs of the tables that have changed since `before`; of all, at the start.
+    fn tell_codecs(&self, before: Option<&Catalog>, catalog: &Catalog) {
+        for (name, database) in &catalog.databases {
+            let known = before.and_then(|before| before.databases.get(name));
+            if known.is_some_and(|known| Arc::ptr_eq(known, database)) {
+                continue;
+            }
+            let was_there = |table: &Arc<TableSchema>| {
+                let mut policies = known.into_iter().flat_map(|known| &known.policies);
+                policies.any(|policy| policy.tables.get(&table.name).is_some_and(|known| Arc::ptr_eq(known, table)))
+            };
+            for table in database.all_tables().filter(|table| !was_there(table)) {
+                self.shards.values().for_each(|shard| shard.set_codecs(table));
+            }
+        }
+    }
+
     async fn take_published(self: &Rc<Self>, published: &Published) {
         let before = self.catalog();
         if published.catalog.version > before.version {
+            self.tell_codecs(Some(&before), &published.catalog);
             *self.catalog.borrow_mut() = published.catalog.clone();
         }
         if published.dropped.is_empty() && published.narrowed.is_empty() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use tidewire_storage::schema::{Catalog, ColumnId, ColumnKind, DatabaseOptions, TableSchema};
+use tidewire_storage::schema::{Catalog, Codec, ColumnId, ColumnKind, DatabaseOptions, TableSchema};
 
 use crate::bind::{self, Bound};
 use crate::deletion::Deletion;
@@ -99,6 +99,19 @@ pub enum Definition {
         if_not_exists: bool,
         /// Tags as declared, then fields as declared; names are distinct and none is `time`.
         columns: Vec<(String, ColumnKind)>,
+        /// Codecs of fields that have another than the default; each suits its field.
+        codecs: Vec<(String, Codec)>,
+    },
+    /// ALTER TABLE … ALTER … SET CODEC.
+    SetCodec {
+        /// Database.
+        database: String,
+        /// Table.
+        table: String,
+        /// A field of it.
+        column: String,
+        /// The codec, which suits the field; `None` for the default.
+        codec: Option<Codec>,
     },
     /// DROP TABLE.
     DropTable {
@@ -186,6 +199,8 @@ pub enum TableChange {
         name: String,
         /// Tag or field.
         kind: ColumnKind,
+        /// The codec of a field that has another than the default; it suits the field.
+        codec: Option<Codec>,
     },
     /// DROP.
     DropColumn {

@@ -36,6 +36,59 @@ pub enum FieldType {
     String,
 }
 
+/// The coding that `CODEC(…)` asks for a field's blocks, by CnosDB's names. What blocks become by it:
+/// [`Wish`](crate::codec::Wish). Without one, samples decide block by block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are the reference's, and their meaning is told where they are mapped")]
+pub enum Codec {
+    Null,
+    Delta,
+    DeltaTs,
+    Quantile,
+    Gorilla,
+    Gzip,
+    Bzip,
+    Zstd,
+    Snappy,
+    Zlib,
+    BitPack,
+}
+
+/// A codec's name as CnosDB spells it, and the types that take it.
+const CODECS: [(Codec, &str, &[FieldType]); 11] = {
+    use FieldType::{Bool, Float, Int, String, UInt};
+    [
+        (Codec::Null, "Null", &[Int, UInt, Float, Bool, String]),
+        (Codec::Delta, "Delta", &[Int, UInt]),
+        (Codec::DeltaTs, "DeltaTs", &[Int, UInt]),
+        (Codec::Quantile, "Quantile", &[Int, UInt, Float]),
+        (Codec::Gorilla, "Gorilla", &[Float]),
+        (Codec::Gzip, "Gzip", &[String]),
+        (Codec::Bzip, "Bzip", &[String]),
+        (Codec::Zstd, "Zstd", &[String]),
+        (Codec::Snappy, "Snappy", &[String]),
+        (Codec::Zlib, "Zlib", &[String]),
+        (Codec::BitPack, "BitPack", &[Bool]),
+    ]
+};
+
+impl Codec {
+    /// The codec called `name`, in any case.
+    pub fn of_name(name: &str) -> Option<Self> {
+        CODECS.iter().find(|(_, known, _)| known.eq_ignore_ascii_case(name)).map(|(codec, ..)| *codec)
+    }
+
+    /// Its name, in mixed case.
+    pub fn name(self) -> &'static str {
+        CODECS.iter().find(|(codec, ..)| *codec == self).map_or("Default", |(_, name, _)| name)
+    }
+
+    /// Whether fields of type `kind` take it.
+    pub fn suits(self, kind: FieldType) -> bool {
+        CODECS.iter().any(|(codec, _, kinds)| *codec == self && kinds.contains(&kind))
+    }
+}
+
 /// What a column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ColumnKind {
@@ -54,6 +107,9 @@ pub struct ColumnSchema {
     pub name: Arc<str>,
     /// Tag or field.
     pub kind: ColumnKind,
+    /// Coding asked for; `None` for the default. Catalogs of before it could be set lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<Codec>,
 }
 
 /// Unit of a database's timestamps, counted from the Unix epoch.

@@ -125,7 +125,8 @@ mod tests {
     use tidewire_storage::schema::{ColumnKind, ColumnSchema, FieldType, TableId, TableSchema, TimeUnit};
 
     fn sample() -> Insert {
-        let column = |id: u16, name: &str, kind| ColumnSchema { id: ColumnId(id), name: name.into(), kind };
+        let column =
+            |id: u16, name: &str, kind| ColumnSchema { id: ColumnId(id), name: name.into(), kind, codec: None };
         Insert {
             database: "public".into(),
             table: Arc::new(TableSchema {

@@ -4,16 +4,20 @@
 use tidewire_sql::TableChange;
 use tidewire_storage::schema::{ColumnKind, TableSchema};
 
-use super::change::{SchemaError, with_columns};
+use super::change::{SchemaError, set_codec, with_columns};
 
 /// The table after a change.
 pub(super) fn alter(table: &TableSchema, change: &TableChange) -> Result<TableSchema, SchemaError> {
     match change {
-        TableChange::AddColumn { name, kind } => {
+        TableChange::AddColumn { name, kind, codec } => {
             if name == "time" || table.column(name).is_some() {
                 return Err(SchemaError::ColumnExists { table: table.name.to_string(), column: name.clone() });
             }
-            with_columns(table.clone(), &[(name.clone(), *kind)])
+            let mut changed = with_columns(table.clone(), &[(name.clone(), *kind)])?;
+            if codec.is_some() {
+                set_codec(&mut changed, name, *codec)?;
+            }
+            Ok(changed)
         }
         TableChange::DropColumn { name } => {
             if name == "time" {
@@ -38,7 +42,7 @@ pub(super) fn alter(table: &TableSchema, change: &TableChange) -> Result<TableSc
 
 #[cfg(test)]
 mod tests {
-    use tidewire_storage::schema::{FieldType, TableId, TimeUnit};
+    use tidewire_storage::schema::{Codec, FieldType, TableId, TimeUnit};
 
     use super::*;
 
@@ -53,7 +57,7 @@ mod tests {
             partition_length: 1,
             next_column: 0,
         };
-        let add = |name: &str, kind| TableChange::AddColumn { name: name.to_owned(), kind };
+        let add = |name: &str, kind| TableChange::AddColumn { name: name.to_owned(), kind, codec: None };
         let drop = |name: &str| TableChange::DropColumn { name: name.to_owned() };
         let table = with_columns(empty, &[("h".into(), ColumnKind::Tag), ("a".into(), INT)]).unwrap();
         let refusal = |change: &TableChange| {
@@ -73,5 +77,11 @@ mod tests {
         let table = alter(&table, &add("a", ColumnKind::Field(FieldType::String))).unwrap();
         let columns: Vec<(&str, u16)> = table.columns.iter().map(|column| (&*column.name, column.id.0)).collect();
         assert_eq!(columns, [("h", 0), ("b", 2), ("a", 3)]);
+        let coded = |kind| TableChange::AddColumn { name: "c".into(), kind, codec: Some(Codec::Delta) };
+        let table = alter(&table, &coded(INT)).unwrap();
+        let codecs: Vec<_> = table.columns.iter().map(|column| column.codec).collect();
+        assert_eq!(codecs, [None, None, None, Some(Codec::Delta)]);
+        let table = alter(&table, &drop("c")).unwrap();
+        assert_eq!(alter(&table, &coded(ColumnKind::Tag)).unwrap_err().code(), "010029", "a tag has no codec");
     }
 }

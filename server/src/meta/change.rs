@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidewire_sql::{DatabaseChange, Definition};
 use tidewire_storage::schema::{
-    Catalog, ColumnId, ColumnKind, ColumnSchema, Database, DatabaseOptions, FieldType, RetentionPolicy, TableId,
+    Catalog, Codec, ColumnId, ColumnKind, ColumnSchema, Database, DatabaseOptions, FieldType, RetentionPolicy, TableId,
     TableSchema,
 };
 
@@ -77,7 +77,7 @@ pub enum SchemaError {
         /// Column.
         column: String,
     },
-    /// ALTER TABLE drops a column that is not there.
+    /// ALTER TABLE drops a column that is not there, or sets the codec of a field that is not there as it was bound.
     #[error("Semantic error: column {column} not exists in table {table}")]
     ColumnNotFound {
         /// Table.
@@ -241,7 +241,7 @@ fn define(catalog: &Catalog, definition: &Definition) -> Result<Applied, SchemaE
             next.databases.remove(name.as_str());
             Ok(Applied { dropped, ..Applied::changed(next) })
         }
-        Definition::CreateTable { database, name, if_not_exists, columns } => {
+        Definition::CreateTable { database, name, if_not_exists, columns, codecs } => {
             let existing = find_database(catalog, database)?;
             if existing.table(name).is_some() {
                 return if *if_not_exists {
@@ -253,8 +253,25 @@ fn define(catalog: &Catalog, definition: &Definition) -> Result<Applied, SchemaE
             let mut next = successor(catalog);
             let policy = find_policy(existing, &existing.default_policy)?;
             let table = new_table(&mut next, existing, policy, name)?;
-            let table = with_columns(table, columns)?;
+            let mut table = with_columns(table, columns)?;
+            for (column, codec) in codecs {
+                set_codec(&mut table, column, Some(*codec))?;
+            }
             put_table(&mut next, existing, &policy.name, table);
+            Ok(Applied::changed(next))
+        }
+        Definition::SetCodec { database, table, column, codec } => {
+            let existing = find_database(catalog, database)?;
+            let Some(found) = existing.table(table) else {
+                return Err(SchemaError::TableNotFound(format!("cnosdb.{database}.{table}")));
+            };
+            let mut changed = TableSchema::clone(found);
+            set_codec(&mut changed, column, *codec)?;
+            if changed == **found {
+                return Ok(Applied::default());
+            }
+            let mut next = successor(catalog);
+            put_table(&mut next, existing, &existing.default_policy, changed);
             Ok(Applied::changed(next))
         }
         Definition::DropTable { database, name, if_exists } => {
@@ -445,10 +462,28 @@ pub(super) fn with_columns(
                 found: found.kind,
             });
         }
-        table.columns.push(ColumnSchema { id: ColumnId(table.next_column), name: name.as_str().into(), kind: *kind });
+        table.columns.push(ColumnSchema {
+            id: ColumnId(table.next_column),
+            name: name.as_str().into(),
+            kind: *kind,
+            codec: None,
+        });
         table.next_column += 1;
     }
     Ok(table)
+}
+
+/// Gives a field the codec, which suits it.
+pub(super) fn set_codec(table: &mut TableSchema, column: &str, codec: Option<Codec>) -> Result<(), SchemaError> {
+    let suits = |kind| matches!(kind, ColumnKind::Field(field) if codec.is_none_or(|codec| codec.suits(field)));
+    match table.columns.iter_mut().find(|known| &*known.name == column && suits(known.kind)) {
+        Some(found) => {
+            found.codec = codec;
+            Ok(())
+        }
+        // The statement was bound to a table that has changed since.
+        None => Err(SchemaError::ColumnNotFound { table: table.name.to_string(), column: column.to_owned() }),
+    }
 }
 
 /// Puts a table into a policy of a database.
@@ -554,5 +589,40 @@ mod tests {
     fn time_and_empty_names_are_refused() {
         assert!(matches!(apply(&initial(), &ensure(&[("time", INT)])), Err(SchemaError::BadName { .. })));
         assert!(matches!(apply(&initial(), &ensure(&[("", INT)])), Err(SchemaError::BadName { .. })));
+    }
+
+    #[test]
+    fn codecs_are_kept_and_changed() {
+        let create = Definition::CreateTable {
+            database: "public".into(),
+            name: "cpu".into(),
+            if_not_exists: false,
+            columns: vec![("host".into(), ColumnKind::Tag), ("v".into(), INT), ("f".into(), FLOAT)],
+            codecs: vec![("v".into(), Codec::Delta)],
+        };
+        let catalog = apply(&initial(), &SchemaChange::Define(create)).unwrap().catalog.unwrap();
+        let codec = |catalog: &Catalog, name: &str| catalog.table("public", "cpu").unwrap().column(name).unwrap().codec;
+        assert_eq!((codec(&catalog, "v"), codec(&catalog, "f")), (Some(Codec::Delta), None));
+        let set = |catalog: &Catalog, column: &str, codec: Option<Codec>| {
+            let (database, table) = ("public".into(), "cpu".into());
+            apply(
+                catalog,
+                &SchemaChange::Define(Definition::SetCodec { database, table, column: column.into(), codec }),
+            )
+        };
+        let changed = set(&catalog, "f", Some(Codec::Gorilla)).unwrap().catalog.unwrap();
+        assert_eq!(codec(&changed, "f"), Some(Codec::Gorilla));
+        assert!(set(&changed, "f", Some(Codec::Gorilla)).unwrap().catalog.is_none(), "nothing is left to do");
+        let back = set(&changed, "v", None).unwrap().catalog.unwrap();
+        assert_eq!((codec(&back, "v"), back.version), (None, changed.version + 1));
+        for (column, codec) in [("f", Codec::Delta), ("host", Codec::Zstd), ("nosuch", Codec::Null)] {
+            assert_eq!(set(&catalog, column, Some(codec)).unwrap_err().code(), "010029", "{column}");
+        }
+        // The catalog of a server that knew no codecs: the same text without them.
+        let json = serde_json::to_string(&changed).unwrap();
+        assert_eq!(serde_json::from_str::<Catalog>(&json).unwrap(), changed);
+        let old = json.replace(",\"codec\":\"Delta\"", "").replace(",\"codec\":\"Gorilla\"", "");
+        assert!(!old.contains("codec"), "{old}");
+        assert_eq!(codec(&serde_json::from_str(&old).unwrap(), "f"), None);
     }
 }

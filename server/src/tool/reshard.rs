@@ -7,7 +7,7 @@
 //!    with their series and times, must be the same, and every series must lie in the shard that owns it.
 //! 4. Only then are the shards exchanged ([`swap`]).
 //!
-//! Table and column ids, partitions and what has expired stay as they were. Series without rows are left behind.
+//! Table and column ids, partitions and what has expired stay as they were; blocks are coded as their columns ask for. Series without rows are left behind.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -253,6 +253,7 @@ impl<'a> Builder<'a> {
             let config = ShardConfig { wal_sync: WalSync::Off, reserve_bytes: 0, ..ShardConfig::new(number as u32) };
             let shard = Shard::open(PlainDisk, &shard_folder(root, number), config, &|_| true).await;
             let shard = shard.map_err(|error| format!("new shard {number} cannot be made: {error}"))?.0;
+            source::tables(catalog).for_each(|table| shard.set_codecs(table));
             let log = shard.clone();
             tasks.push(Some(Box::pin(async move { log.run_wal().await })));
             opened.push(shard);

@@ -315,7 +315,7 @@ fn columns_come_and_go() {
     let described = server.sql("public", "DESCRIBE TABLE t").text();
     assert!(
         described.ends_with(
-            "t0,STRING,TAG,DEFAULT\nt1,STRING,TAG,DEFAULT\nf1,BIGINT UNSIGNED,FIELD,DEFAULT\nf0,STRING,FIELD,DEFAULT\n"
+            "t0,STRING,TAG,DEFAULT\nt1,STRING,TAG,DEFAULT\nf1,BIGINT UNSIGNED,FIELD,DELTA\nf0,STRING,FIELD,DEFAULT\n"
         ),
         "{described}"
     );

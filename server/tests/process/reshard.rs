@@ -187,6 +187,24 @@ fn answers_stay_from_one_shard_to_three_to_two() {
 }
 
 #[test]
+fn blocks_of_new_shards_have_the_codecs_of_the_catalog() {
+    let folder = Folder(fresh_folder());
+    let root = folder.0.to_str().expect("text");
+    let server = Server::start_in(&folder.0, false, &[("TIDEWIRE_SHARDS", "1")]);
+    let created = server.sql("public", "CREATE TABLE c (v BIGINT CODEC(NULL), TAGS(host))");
+    assert_eq!(created.status(), 200, "{}", created.text());
+    write(&server, &(0..2_000).map(|row| format!("c,host=h{} v=7i {row}\n", row % 9)).collect::<String>());
+    server.kill();
+    let done = tidewire(&["reshard", "--shards", "2", "--data-dir", root]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let told = tidewire(&["inspect", "--blocks", "--data-dir", root]);
+    assert!(told.status.success(), "{}", stderr(&told));
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let blocks: Vec<&str> = told.lines().filter(|line| line.contains("stored")).collect();
+    assert!(!blocks.is_empty(), "constants are stored as they are:\n{told}");
+}
+
+#[test]
 fn a_stop_at_any_moment_leaves_one_of_both() {
     let folder = Folder(fresh_folder());
     let server = Server::start_in(&folder.0, false, &[("TIDEWIRE_SHARDS", "2")]);

@@ -1,9 +1,9 @@
 //! CREATE, ALTER and DROP: names and column lists checked, system names refused.
 
 use sqlparser::ast::{Ident, ObjectName};
-use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType};
+use tidewire_storage::schema::{Codec, ColumnKind, DatabaseOptions};
 
-use super::show::sql_name;
+use super::codec::{codec_of, unsupported};
 use super::{Binder, SYSTEM_SCHEMAS};
 use crate::error::SqlError;
 use crate::parse::{ColumnDefinition, ColumnType, TableAlteration, fold};
@@ -38,7 +38,7 @@ pub(super) fn alter_database(name: &Ident, change: DatabaseChange) -> Definition
 
 impl Binder<'_> {
     /// Database and name of a table to make or drop.
-    fn target(&self, name: &ObjectName) -> Result<(String, String), SqlError> {
+    pub(super) fn target(&self, name: &ObjectName) -> Result<(String, String), SqlError> {
         let (database, table, _) = self.table_name(name)?;
         if SYSTEM_SCHEMAS.contains(&database.as_str()) {
             return Err(SqlError::not_implemented(format!("changing the system schema {database}")));
@@ -64,9 +64,11 @@ impl Binder<'_> {
             SqlError::semantic("010028", format!(" column {column} already exists in table {table}"))
         };
         let mut all: Vec<(String, ColumnKind)> = tags.iter().map(|tag| (fold(tag), ColumnKind::Tag)).collect();
+        let mut codecs = Vec::new();
         for ColumnDefinition { name, kind, codec } in columns {
             // A TIMESTAMP column can only be the one that every table has.
-            let kind = checked_kind(kind, codec.as_ref(), || twice("time"))?;
+            let (kind, codec) = checked_kind(kind, codec.as_ref(), || twice("time"))?;
+            codecs.extend(codec.map(|codec| (fold(name), codec)));
             all.push((fold(name), kind));
         }
         let mut seen = std::collections::HashSet::from(["time"]);
@@ -75,7 +77,7 @@ impl Binder<'_> {
                 return Err(twice(column));
             }
         }
-        Ok(Definition::CreateTable { database, name, if_not_exists, columns: all })
+        Ok(Definition::CreateTable { database, name, if_not_exists, columns: all, codecs })
     }
 
     /// The column lists are checked by whoever makes the change, against the table of that moment.
@@ -84,8 +86,8 @@ impl Binder<'_> {
         let change = match alteration {
             TableAlteration::Add(ColumnDefinition { name, kind, codec }) => {
                 let time = || SqlError::semantic("010028", format!(" column time already exists in table {table}"));
-                let kind = checked_kind(kind, codec.as_ref(), time)?;
-                TableChange::AddColumn { name: fold(name), kind }
+                let (kind, codec) = checked_kind(kind, codec.as_ref(), time)?;
+                TableChange::AddColumn { name: fold(name), kind, codec }
             }
             TableAlteration::Drop(name) => TableChange::DropColumn { name: fold(name) },
         };
@@ -93,52 +95,21 @@ impl Binder<'_> {
     }
 }
 
-/// What a declared column is, if its type can be stored and its codec suits it.
+/// What a declared column is, and its codec unless that is the default, if its type can be stored and the codec suits
+/// it.
 fn checked_kind(
     kind: &ColumnType,
     codec: Option<&Ident>,
     is_time: impl FnOnce() -> SqlError,
-) -> Result<ColumnKind, SqlError> {
+) -> Result<(ColumnKind, Option<Codec>), SqlError> {
     let kind = match kind {
         ColumnType::Stored(kind) => *kind,
         ColumnType::Timestamp => return Err(is_time()),
         ColumnType::Other(words) => return Err(unsupported("Default", words)),
     };
-    if let (ColumnKind::Field(field), Some(codec)) = (kind, codec) {
-        check_codec(codec, field)?;
-    }
-    Ok(kind)
-}
-
-fn unsupported(codec: &str, data_type: &str) -> SqlError {
-    SqlError::semantic("010042", format!("Unsupported encoding type {codec} for {data_type}"))
-}
-
-/// The reference's codecs, in its spelling, and the types that take them.
-const CODECS: [(&str, &[FieldType]); 12] = {
-    use FieldType::{Bool, Float, Int, String, UInt};
-    [
-        ("Default", &[Int, UInt, Float, Bool, String]),
-        ("Null", &[Int, UInt, Float, Bool, String]),
-        ("Delta", &[Int, UInt]),
-        ("DeltaTs", &[Int, UInt]),
-        ("Quantile", &[Int, UInt, Float]),
-        ("Gorilla", &[Float]),
-        ("Gzip", &[String]),
-        ("Bzip", &[String]),
-        ("Zstd", &[String]),
-        ("Snappy", &[String]),
-        ("Zlib", &[String]),
-        ("BitPack", &[Bool]),
-    ]
-};
-
-/// Checks a codec; it is then of no effect, since storage chooses one for every block.
-fn check_codec(codec: &Ident, field: FieldType) -> Result<(), SqlError> {
-    let known = CODECS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&codec.value));
-    match known {
-        Some((_, types)) if types.contains(&field) => Ok(()),
-        Some((name, _)) => Err(unsupported(name, sql_name(field))),
-        None => Err(SqlError::parser(format!("{} is not a valid codec", codec.value))),
-    }
+    let codec = match (kind, codec) {
+        (ColumnKind::Field(field), Some(codec)) => codec_of(codec, field)?,
+        _ => None,
+    };
+    Ok((kind, codec))
 }

@@ -3,6 +3,7 @@
 //! [`bind`] turns one parsed statement into a [`Bound`] one. What this floor does not run is refused with 010005 at the
 //! place where it is met, never passed over.
 
+mod codec;
 mod coerce;
 mod ddl;
 mod delete;
@@ -61,6 +62,7 @@ pub(crate) fn bind(parsed: Parsed, catalog: &Catalog, session: &Session) -> Resu
         Parsed::CreateTable { name, if_not_exists, columns, tags } => {
             Statement::Define(binder.create_table(&name, if_not_exists, &columns, &tags)?)
         }
+        Parsed::SetCodec { table, column, codec } => Statement::Define(binder.set_codec(&table, &column, &codec)?),
         Parsed::DropTable { name, if_exists } => Statement::Define(binder.drop_table(&name, if_exists)?),
         Parsed::AlterDatabase { name, change } => Statement::Define(ddl::alter_database(&name, change)),
         Parsed::AlterTable { name, alteration } => Statement::Define(binder.alter_table(&name, &alteration)?),

@@ -1,7 +1,7 @@
 //! SHOW and DESCRIBE, answered from the catalog as constant rows with the reference's columns.
 
 use sqlparser::ast::{Ident, ObjectName};
-use tidewire_storage::schema::{ColumnKind, Database, DatabaseOptions, FieldType, TimeUnit};
+use tidewire_storage::schema::{Codec, ColumnKind, Database, DatabaseOptions, FieldType, TimeUnit};
 
 use super::Binder;
 use super::select::schema_of;
@@ -41,14 +41,16 @@ impl Binder<'_> {
             TimeUnit::Microsecond => "TIMESTAMP(MICROSECOND)",
             TimeUnit::Nanosecond => "TIMESTAMP(NANOSECOND)",
         };
-        // Codecs are chosen block by block, whatever CODEC(…) asked for: all are the default.
-        let row = |name: &str, data_type: &str, kind: &str| [name, data_type, kind, "DEFAULT"].map(str::to_owned);
+        let row = |name: &str, data_type: &str, kind: &str, codec: Option<Codec>| {
+            let codec = codec.map_or("DEFAULT".to_owned(), |codec| codec.name().to_ascii_uppercase());
+            [name.to_owned(), data_type.to_owned(), kind.to_owned(), codec]
+        };
         let columns = schema.columns.iter().map(|column| match column.kind {
-            ColumnKind::Tag => row(&column.name, "STRING", "TAG"),
-            ColumnKind::Field(field) => row(&column.name, sql_name(field), "FIELD"),
+            ColumnKind::Tag => row(&column.name, "STRING", "TAG", column.codec),
+            ColumnKind::Field(field) => row(&column.name, sql_name(field), "FIELD", column.codec),
         });
         let names = ["column_name", "data_type", "column_type", "compression_codec"];
-        Ok(table(names, std::iter::once(row("time", time, "TIME")).chain(columns)))
+        Ok(table(names, std::iter::once(row("time", time, "TIME", None)).chain(columns)))
     }
 
     /// The options we have, and of those we have not the value that means the same or the reference's default.

@@ -111,7 +111,8 @@ mod tests {
     use super::*;
 
     fn table(time_unit: TimeUnit) -> Arc<TableSchema> {
-        let column = |id: u16, name: &str, kind| ColumnSchema { id: ColumnId(id), name: name.into(), kind };
+        let column =
+            |id: u16, name: &str, kind| ColumnSchema { id: ColumnId(id), name: name.into(), kind, codec: None };
         Arc::new(TableSchema {
             id: TableId(1),
             name: "cpu".into(),

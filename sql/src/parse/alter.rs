@@ -64,7 +64,7 @@ impl Reader<'_> {
         } else if self.word("DROP") {
             TableAlteration::Drop(self.identifier()?)
         } else if self.word("ALTER") {
-            return Err(SqlError::not_implemented("ALTER TABLE … ALTER … SET CODEC"));
+            return self.set_codec(name);
         } else if self.word("RENAME") {
             return Err(SqlError::not_implemented("ALTER TABLE … RENAME COLUMN"));
         } else {

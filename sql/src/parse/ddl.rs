@@ -1,6 +1,5 @@
 //! CREATE and DROP of databases and tables.
 
-use sqlparser::ast::Ident;
 use sqlparser::tokenizer::Token;
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, TimeUnit};
 
@@ -158,14 +157,7 @@ impl Reader<'_> {
     pub(super) fn column_definition(&mut self) -> Result<ColumnDefinition, SqlError> {
         let name = self.identifier()?;
         let kind = self.column_type()?;
-        let codec = if self.word("CODEC") {
-            self.token(&Token::LParen)?;
-            let codec: Ident = self.identifier()?;
-            self.token(&Token::RParen)?;
-            Some(codec)
-        } else {
-            None
-        };
+        let codec = self.codec()?;
         Ok(ColumnDefinition { name, kind, codec })
     }
 

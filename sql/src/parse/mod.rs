@@ -5,6 +5,7 @@
 //! depth of the tree is bounded from its tokens before it is built ([`depth`]).
 
 mod alter;
+mod codec;
 mod ddl;
 mod delete;
 mod depth;
@@ -35,6 +36,7 @@ pub(crate) enum Parsed {
     DropTable { name: ObjectName, if_exists: bool },
     AlterDatabase { name: Ident, change: DatabaseChange },
     AlterTable { name: ObjectName, alteration: TableAlteration },
+    SetCodec { table: ObjectName, column: Ident, codec: Ident },
     Delete { table: ObjectName, alias: Option<Ident>, predicate: Option<Box<ast::Expr>> },
     DescribeTable(ObjectName),
     DescribeDatabase(Ident),

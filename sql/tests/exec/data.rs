@@ -167,11 +167,17 @@ pub(crate) const NONE: TableId = TableId(9);
 pub(crate) fn catalog() -> Catalog {
     use tidewire_storage::schema::TimeUnit as Unit;
     let table = |id: TableId, name: &str, unit: Unit| {
-        let tags = TAGS.map(|(name, id)| ColumnSchema { id: ColumnId(id), name: name.into(), kind: ColumnKind::Tag });
+        let tags = TAGS.map(|(name, id)| ColumnSchema {
+            id: ColumnId(id),
+            name: name.into(),
+            kind: ColumnKind::Tag,
+            codec: None,
+        });
         let fields = FIELDS.map(|(name, id, kind)| ColumnSchema {
             id: ColumnId(id),
             name: name.into(),
             kind: ColumnKind::Field(kind),
+            codec: None,
         });
         let columns = tags.into_iter().chain(fields).collect();
         Arc::new(TableSchema {

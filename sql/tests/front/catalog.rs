@@ -12,7 +12,7 @@ fn table(id: u32, name: &str, unit: TimeUnit, columns: &[(&str, ColumnKind)]) ->
     let columns: Vec<_> = columns
         .iter()
         .zip(0..)
-        .map(|((name, kind), id)| ColumnSchema { id: ColumnId(id), name: (*name).into(), kind: *kind })
+        .map(|((name, kind), id)| ColumnSchema { id: ColumnId(id), name: (*name).into(), kind: *kind, codec: None })
         .collect();
     Arc::new(TableSchema {
         id: TableId(id),

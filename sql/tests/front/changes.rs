@@ -2,7 +2,7 @@
 
 use tidewire_sql::deletion::SeriesFilter;
 use tidewire_sql::{DatabaseChange, Definition, Deletion, Statement, TableChange};
-use tidewire_storage::schema::{ColumnKind, FieldType};
+use tidewire_storage::schema::{Codec, ColumnKind, FieldType};
 
 use crate::{plan, prepared};
 
@@ -78,12 +78,14 @@ fn alterations_name_what_changes() {
     assert_eq!(definition("alter database d set vnode_duration '1h'"), database(hour));
     assert_eq!(definition("alter database d set shard 3"), database(DatabaseChange::Nothing));
     let table = |change| Definition::AlterTable { database: "slow".into(), name: "p".into(), change };
-    let add = |name: &str, kind| table(TableChange::AddColumn { name: name.into(), kind });
-    assert_eq!(definition("alter table slow.p add tag T"), add("t", ColumnKind::Tag));
+    let add = |name: &str, kind, codec| table(TableChange::AddColumn { name: name.into(), kind, codec });
+    assert_eq!(definition("alter table slow.p add tag T"), add("t", ColumnKind::Tag, None));
     assert_eq!(
         definition("alter table slow.p add field \"F\" bigint unsigned codec(delta)"),
-        add("F", ColumnKind::Field(FieldType::UInt))
+        add("F", ColumnKind::Field(FieldType::UInt), Some(Codec::Delta))
     );
+    let plain = definition("alter table slow.p add field s string codec(default)");
+    assert_eq!(plain, add("s", ColumnKind::Field(FieldType::String), None));
     assert_eq!(definition("alter table slow.p drop v"), table(TableChange::DropColumn { name: "v".into() }));
 }
 

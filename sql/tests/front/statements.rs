@@ -6,7 +6,7 @@ use tidewire_sql::expr::Scalar;
 use tidewire_sql::plan::Plan;
 use tidewire_sql::statement::FieldValues;
 use tidewire_sql::{Definition, Statement};
-use tidewire_storage::schema::{ColumnId, ColumnKind, DatabaseOptions, FieldType, TimeUnit};
+use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, FieldType, TimeUnit};
 
 use crate::prepared;
 
@@ -62,7 +62,8 @@ fn databases_are_created_with_options() {
 fn tables_are_created_tags_first() {
     let text = "CREATE TABLE IF NOT EXISTS slow.Air (visibility DOUBLE, N bigint unsigned codec(delta), ok BOOLEAN, \
                 \"Note\" STRING CODEC(ZSTD), i bigint, TAGS(station, \"Dc\"))";
-    let Ok(Statement::Define(Definition::CreateTable { database, name, if_not_exists, columns })) = prepared(text)
+    let Ok(Statement::Define(Definition::CreateTable { database, name, if_not_exists, columns, codecs })) =
+        prepared(text)
     else {
         panic!("CREATE TABLE is not understood");
     };
@@ -79,6 +80,21 @@ fn tables_are_created_tags_first() {
     ];
     let expected: Vec<_> = expected.into_iter().map(|(name, kind)| (name.to_owned(), kind)).collect();
     assert_eq!(columns, expected);
+    assert_eq!(codecs, [("n".to_owned(), Codec::Delta), ("Note".to_owned(), Codec::Zstd)]);
+}
+
+#[test]
+fn a_fields_codec_is_set_and_set_back() {
+    let codec = |text: &str| match prepared(text) {
+        Ok(Statement::Define(Definition::SetCodec { database, table, column, codec })) => {
+            assert_eq!((database.as_str(), table.as_str()), ("public", "m"));
+            (column, codec)
+        }
+        other => panic!("{text}: {other:?}"),
+    };
+    assert_eq!(codec("ALTER TABLE m ALTER i SET CODEC(DeltaTs)"), ("i".to_owned(), Some(Codec::DeltaTs)));
+    assert_eq!(codec("alter table public.m alter s set codec(snappy);"), ("s".to_owned(), Some(Codec::Snappy)));
+    assert_eq!(codec("alter table m alter f set codec(default)"), ("f".to_owned(), None));
 }
 
 #[test]

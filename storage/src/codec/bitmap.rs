@@ -61,10 +61,16 @@ pub fn encode(bits: &[u64], rows: usize, out: &mut Vec<u8>) {
         }
         super::pad(out, start);
     } else {
-        out.extend_from_slice(&[WORDS, 0, 0, 0, 0, 0, 0, 0]);
-        for i in 0..words(rows) {
-            out.extend_from_slice(&word(i).to_le_bytes());
-        }
+        encode_words(bits, rows, out);
+    }
+}
+
+/// Appends the first `rows` bits as they are.
+pub(crate) fn encode_words(bits: &[u64], rows: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(&[WORDS, 0, 0, 0, 0, 0, 0, 0]);
+    for (i, word) in bits[..words(rows)].iter().enumerate() {
+        let word = if i + 1 == words(rows) { word & last_mask(rows) } else { *word };
+        out.extend_from_slice(&word.to_le_bytes());
     }
 }
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::integer::{self, Scratch};
 use super::text::{self, Text};
-use super::{Cursor, Damaged, Decoded, Effort, bitmap, float};
+use super::{Cursor, Damaged, Decoded, Effort, Transform, Wish, bitmap, float};
 use crate::batch::{Strings, Values};
 use crate::schema::FieldType;
 
@@ -26,6 +26,8 @@ pub(super) const NOTHING: u8 = 4;
 /// Memory and hints that encoders keep from block to block of one column.
 #[derive(Debug, Default)]
 pub struct Encoder {
+    effort: Effort,
+    wish: Wish,
     integers: Scratch,
     floats: float::Search,
     words: Vec<u64>,
@@ -34,10 +36,17 @@ pub struct Encoder {
 impl Encoder {
     /// An encoder that takes its time, or not.
     pub fn new(effort: Effort) -> Self {
-        let mut encoder = Self::default();
-        encoder.floats.effort = effort;
-        encoder.integers.effort = effort;
+        let mut encoder = Self { effort, ..Self::default() };
+        encoder.set_wish(Wish::default());
         encoder
+    }
+
+    /// What is asked of the blocks that follow.
+    pub fn set_wish(&mut self, wish: Wish) {
+        self.wish = wish;
+        let effort = wish.effort.unwrap_or(self.effort);
+        self.floats.effort = effort;
+        self.integers.effort = effort;
     }
 
     /// Takes up what a column's earlier blocks have taught. Hints of one column mislead another.
@@ -57,6 +66,15 @@ impl Encoder {
 
     /// Appends the block of `values`. `validity`, where given, has a bit for each row.
     pub fn encode(&mut self, values: &Values, validity: Option<&[u64]>, out: &mut Vec<u8>) {
+        // Lengths and codes of strings are packed as samples say, whatever is asked for.
+        if !matches!(values, Values::String(_)) {
+            self.integers.transform = self.wish.transform;
+        }
+        self.encode_block(values, validity, out);
+        self.integers.transform = Transform::Sampled;
+    }
+
+    fn encode_block(&mut self, values: &Values, validity: Option<&[u64]>, out: &mut Vec<u8>) {
         let rows = values.len();
         let present = validity.map_or(rows, |bits| bitmap::count(bits, rows));
         let validity = validity.filter(|_| present < rows);
@@ -85,14 +103,23 @@ impl Encoder {
                 words.extend(v.chunks(64).map(|bytes| {
                     bytes.iter().enumerate().fold(0, |word, (i, byte)| word | u64::from(*byte != 0) << i)
                 }));
-                return bitmap::encode(words, rows, out);
+                return match self.wish.transform {
+                    Transform::Bits | Transform::Stored => bitmap::encode_words(words, rows, out),
+                    _ => bitmap::encode(words, rows, out),
+                };
             }
             Values::String(strings) => {
-                return match validity {
-                    None => text::encode(strings, self.floats.effort, &mut self.integers, out),
+                let kept;
+                let strings = match validity {
+                    None => strings,
                     Some(bits) => {
-                        text::encode(&without_nulls(strings, bits), self.floats.effort, &mut self.integers, out);
+                        kept = without_nulls(strings, bits);
+                        &kept
                     }
+                };
+                return match self.wish.transform {
+                    Transform::Stored => text::encode_stored(strings, &mut self.integers, out),
+                    _ => text::encode(strings, self.floats.effort, &mut self.integers, out),
                 };
             }
         }

@@ -89,6 +89,7 @@ fn integers(cursor: &mut Cursor<'_>, values: usize) -> Decoded<&'static str> {
     integer::skip_vector(cursor, values)?;
     Ok(match (order, width, u32::from_le_bytes(exceptions)) {
         (0, 0, 0) => "constant",
+        (0, 64, 0) => "stored",
         (1, 0, 0) => "linear",
         (0, ..) => "packed",
         (1, ..) => "delta",
@@ -117,14 +118,21 @@ fn strings(cursor: &mut Cursor<'_>) -> Decoded<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Effort;
     use super::super::column::Encoder;
+    use super::super::{Effort, Wish};
     use super::*;
     use crate::batch::{Strings, Values};
+    use crate::schema::Codec;
 
     fn told(values: &Values, validity: Option<&[u64]>) -> String {
+        told_with(Wish::default(), values, validity)
+    }
+
+    fn told_with(wish: Wish, values: &Values, validity: Option<&[u64]>) -> String {
         let mut block = Vec::new();
-        Encoder::new(Effort::Fast).encode(values, validity, &mut block);
+        let mut encoder = Encoder::new(Effort::Fast);
+        encoder.set_wish(wish);
+        encoder.encode(values, validity, &mut block);
         let whole = codings(&block, values.len()).to_string();
         for length in 0..block.len() {
             // A block cut short is described as far as it goes.
@@ -165,5 +173,19 @@ mod tests {
         assert_eq!(told(&texts(100, |row| format!("line {row} of a log that repeats itself")), None), "plain zstd");
         assert_eq!(told(&Values::Int(vec![1; 64]), Some(&[0])), "null");
         assert_eq!(told(&Values::Int(vec![1; 64]), Some(&[5])), "constant");
+    }
+
+    #[test]
+    fn what_was_asked_for_has_its_name() {
+        let integers = || Values::Int((0..100).map(|i| i * i % 7).collect());
+        let floats = || Values::Float((0..100).map(|i| f64::from(i) / 10.0).collect());
+        let told = |codec: Codec, values: &Values| told_with(codec.into(), values, None);
+        assert_eq!(told(Codec::Null, &integers()), "stored");
+        assert_eq!(told(Codec::Delta, &integers()), "delta");
+        assert_eq!(told(Codec::DeltaTs, &integers()), "delta of delta");
+        assert_eq!(told(Codec::Null, &floats()), "bits stored");
+        assert!(told(Codec::Gorilla, &floats()).starts_with("bits "), "{}", told(Codec::Gorilla, &floats()));
+        assert_eq!(told(Codec::BitPack, &Values::Bool(vec![1; 100])), "bitmap");
+        assert_eq!(told(Codec::Null, &texts(100, |row| format!("{}", row % 3))), "plain");
     }
 }

@@ -26,7 +26,7 @@
 use std::ops::Range;
 
 use super::integer::{Scratch, decode_vectors, encode_vector, skip_vector};
-use super::{Cursor, Damaged, Decoded, Effort, VECTOR, integer};
+use super::{Cursor, Damaged, Decoded, Effort, Transform, VECTOR, integer};
 
 /// Powers of ten that are exact as f64 reach 10^22; products beyond 10^18 leave i64.
 const EXPONENT_MAX: usize = 18;
@@ -164,7 +164,8 @@ pub fn encode(words: &[u64], search: &mut Search, scratch: &mut Scratch, out: &m
     for vector in words.chunks(VECTOR) {
         let header = out.len();
         out.extend_from_slice(&[BITS, 0, 0, 0, 0, 0, 0, 0]);
-        let scale = search.scale(vector);
+        let as_bits = matches!(scratch.transform, Transform::FloatBits | Transform::Stored);
+        let scale = if as_bits { None } else { search.scale(vector) };
         let Some(scale) = scale else {
             encode_vector(vector, scratch, out);
             continue;

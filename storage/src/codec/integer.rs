@@ -22,7 +22,7 @@
 use std::ops::Range;
 
 use super::pack::{pack, packed_bytes, unpack, unpack_one};
-use super::{Cursor, Damaged, Decoded, Effort, VECTOR};
+use super::{Cursor, Damaged, Decoded, Effort, Transform, VECTOR};
 
 /// Bytes before the packed words.
 const HEADER_BYTES: usize = 24;
@@ -56,6 +56,8 @@ pub struct Choice {
 pub struct Scratch {
     /// How dear decoding may become for size.
     pub(crate) effort: Effort,
+    /// What is asked for instead of the smallest.
+    pub(crate) transform: Transform,
     first_order: Vec<u64>,
     second_order: Vec<u64>,
 }
@@ -150,6 +152,22 @@ fn pays(effort: Effort, bytes: usize, plain: usize) -> bool {
 
 /// Decides how to store `words`; leaves what is to be packed in `scratch` when the order is not 0.
 pub fn choose(words: &[u64], scratch: &mut Scratch) -> Choice {
+    match scratch.transform {
+        Transform::Stored => {
+            let bytes = vector_bytes(words.len(), 64, 0, 0);
+            return Choice { order: 0, fit: Fit { base: 0, width: 64, exceptions: 0, exception_bytes: 0, bytes } };
+        }
+        Transform::Differences => {
+            differences(words, &mut scratch.first_order);
+            return Choice { order: 1, fit: fit(&scratch.first_order) };
+        }
+        Transform::SecondDifferences => {
+            differences(words, &mut scratch.first_order);
+            differences(&scratch.first_order, &mut scratch.second_order);
+            return Choice { order: 2, fit: fit(&scratch.second_order) };
+        }
+        Transform::Sampled | Transform::FloatBits | Transform::Bits => {}
+    }
     let plain = Choice { order: 0, fit: fit(words) };
     if words.len() < 4 || plain.fit.width == 0 && plain.fit.exceptions == 0 {
         return plain;

@@ -13,6 +13,8 @@
 //! believes nothing: every length is checked against the bytes at hand before anything of that length is made, and
 //! what does not hold is [`Damaged`], never a panic.
 
+use crate::schema::Codec;
+
 pub mod bitmap;
 pub mod column;
 pub mod describe;
@@ -20,6 +22,9 @@ pub mod float;
 pub mod integer;
 pub mod pack;
 pub mod text;
+
+#[cfg(test)]
+mod tests;
 
 /// How much time an encoder may take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +34,51 @@ pub enum Effort {
     Fast,
     /// For data that is written once more and then read only.
     Hard,
+}
+
+/// How the values of a column are to be prepared before they are packed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Transform {
+    /// As samples say.
+    #[default]
+    Sampled,
+    /// Not at all: 64 bits a number, a bit a boolean, strings as they are.
+    Stored,
+    /// Integers as their differences.
+    Differences,
+    /// Integers as the differences of their differences.
+    SecondDifferences,
+    /// Floats as the integers of their bits, never as decimals.
+    FloatBits,
+    /// Booleans as a bit each, never as the rows where they change.
+    Bits,
+}
+
+/// What a column's owner asks of its blocks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// How values are prepared.
+    pub transform: Transform,
+    /// How much time their encoder takes; `None` for what suits the age of the data.
+    pub effort: Option<Effort>,
+}
+
+impl From<Codec> for Wish {
+    /// What a codec's name stands for here. Packing by frame of reference, with exceptions, follows in each case.
+    fn from(codec: Codec) -> Self {
+        let (transform, effort) = match codec {
+            Codec::Null => (Transform::Stored, None),
+            Codec::Delta => (Transform::Differences, None),
+            Codec::DeltaTs => (Transform::SecondDifferences, None),
+            Codec::Gorilla => (Transform::FloatBits, None),
+            Codec::BitPack => (Transform::Bits, None),
+            Codec::Quantile | Codec::Gzip | Codec::Bzip | Codec::Zlib | Codec::Zstd => {
+                (Transform::Sampled, Some(Effort::Hard))
+            }
+            Codec::Snappy => (Transform::Sampled, Some(Effort::Fast)),
+        };
+        Self { transform, effort }
+    }
 }
 
 /// Values that decode together. Small enough that the vector (8 KiB) and its packed form stay in the first-level

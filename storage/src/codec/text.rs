@@ -58,26 +58,46 @@ pub fn encode(strings: &Strings, effort: Effort, scratch: &mut Scratch, out: &mu
     if codes.len() == rows && rows > 0 {
         let bytes: Vec<u8> = entries.concat();
         let lengths: Vec<u64> = entries.iter().map(|entry| entry.len() as u64).collect();
-        encode_entries(DICTIONARY, &lengths, &bytes, effort, scratch, out);
+        put_entries(DICTIONARY, &lengths, &bytes, squeeze(&bytes, effort), scratch, out);
         integer::encode(&codes, scratch, out);
     } else {
-        let starts = std::iter::once(0).chain(strings.ends.iter().copied());
-        let lengths: Vec<u64> = strings.ends.iter().zip(starts).map(|(end, start)| u64::from(end - start)).collect();
-        encode_entries(PLAIN, &lengths, &strings.bytes, effort, scratch, out);
+        let squeezed = squeeze(&strings.bytes, effort);
+        put_entries(PLAIN, &lengths_of(strings), &strings.bytes, squeezed, scratch, out);
     }
 }
 
-fn encode_entries(kind: u8, lengths: &[u64], bytes: &[u8], effort: Effort, scratch: &mut Scratch, out: &mut Vec<u8>) {
+/// Appends a block of the strings as they are.
+pub(crate) fn encode_stored(strings: &Strings, scratch: &mut Scratch, out: &mut Vec<u8>) {
+    put_entries(PLAIN, &lengths_of(strings), &strings.bytes, None, scratch, out);
+}
+
+fn lengths_of(strings: &Strings) -> Vec<u64> {
+    let starts = std::iter::once(0).chain(strings.ends.iter().copied());
+    strings.ends.iter().zip(starts).map(|(end, start)| u64::from(end - start)).collect()
+}
+
+/// `bytes` by zstd, where that pays.
+fn squeeze(bytes: &[u8], effort: Effort) -> Option<Vec<u8>> {
     let level = match effort {
         Effort::Fast => ZSTD_LEVEL_FAST,
         Effort::Hard => ZSTD_LEVEL_HARD,
     };
-    let block = out.len();
     // An eighth less is the least that repays decompression.
-    let squeezed = (bytes.len() >= ZSTD_FROM)
+    (bytes.len() >= ZSTD_FROM)
         .then(|| zstd::bulk::compress(bytes, level).ok())
         .flatten()
-        .filter(|squeezed| squeezed.len() + squeezed.len() / 7 < bytes.len());
+        .filter(|squeezed| squeezed.len() + squeezed.len() / 7 < bytes.len())
+}
+
+fn put_entries(
+    kind: u8,
+    lengths: &[u64],
+    bytes: &[u8],
+    squeezed: Option<Vec<u8>>,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) {
+    let block = out.len();
     let stored = squeezed.as_deref().unwrap_or(bytes);
     out.extend_from_slice(&[kind, u8::from(squeezed.is_some()), 0, 0]);
     for number in [lengths.len(), bytes.len(), stored.len()] {

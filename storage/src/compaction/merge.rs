@@ -11,7 +11,7 @@ use crate::cache::Cache;
 use crate::codec::Effort;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::schema::{ColumnId, FieldType, TableId};
+use crate::schema::{Codec, ColumnId, FieldType, TableId};
 use crate::segment::{Segment, SegmentMeta, SegmentWriter, Target};
 use crate::tombstone::Deletes;
 
@@ -28,7 +28,7 @@ pub(crate) struct Input<D: Disk> {
 
 /// What a merge is to make.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct MergeTarget {
+pub(crate) struct MergeTarget<'a> {
     pub(crate) table: TableId,
     pub(crate) partition_start: i64,
     pub(crate) effort: Effort,
@@ -37,6 +37,8 @@ pub(crate) struct MergeTarget {
     pub(crate) band_rows_max: usize,
     /// Every delete up to here is among those of the inputs.
     pub(crate) lsn: u64,
+    /// Codecs asked for.
+    pub(crate) codecs: &'a [(ColumnId, Codec)],
 }
 
 /// Merges `inputs`, the oldest first, into segments at paths that `next_path` gives: none, if no row is left. They
@@ -44,7 +46,7 @@ pub(crate) struct MergeTarget {
 pub(crate) async fn merge<D: Disk>(
     disk: &D,
     inputs: Vec<Input<D>>,
-    target: &MergeTarget,
+    target: &MergeTarget<'_>,
     mut next_path: impl FnMut() -> PathBuf,
     pace: &Pace,
 ) -> Result<Vec<SegmentMeta>> {
@@ -99,7 +101,7 @@ struct Merger<'a, D: Disk> {
     columns: Vec<(ColumnId, FieldType)>,
     planner: Planner<D>,
     plan: Plan,
-    target: &'a MergeTarget,
+    target: &'a MergeTarget<'a>,
     reads: Reads<'a>,
     done: Vec<(PathBuf, SegmentMeta)>,
 }
@@ -132,6 +134,7 @@ impl<D: Disk> Merger<'_, D> {
                 table: self.target.table,
                 partition_start: self.target.partition_start,
                 effort: self.target.effort,
+                codecs: self.target.codecs,
             };
             let writer = SegmentWriter::create(self.disk, &target, &self.columns).await?;
             *open = Some((path, writer));

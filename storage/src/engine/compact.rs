@@ -172,6 +172,7 @@ impl<D: Disk> Shard<D> {
                 |segment: &Rc<Segment<D>>| Input { segment: segment.clone(), deletes: table.deletes_of(segment, lsn) };
             job.inputs.iter().map(input).collect()
         };
+        let codecs = self.codecs(job.table);
         let target = MergeTarget {
             table: job.table,
             partition_start: job.partition_start,
@@ -179,6 +180,7 @@ impl<D: Disk> Shard<D> {
             segment_bytes: even_share(job.choice.bytes, self.config.compaction.segment_bytes_max),
             band_rows_max: self.config.compaction.band_rows_max,
             lsn: lsn.0,
+            codecs: &codecs,
         };
         let metas = merge(&self.disk, inputs, &target, || self.next_path("seg"), &self.pace).await?;
         let mut outputs = Vec::with_capacity(metas.len());

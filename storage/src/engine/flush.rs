@@ -15,13 +15,14 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::compact::Clock;
+use crate::codec::Effort;
 use crate::disk::Disk;
 use crate::disk::whole::write_whole;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, Manifest, SegmentEntry, SeriesFileEntry};
 use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
 use crate::schema::TableId;
-use crate::segment::{Segment, write_segment};
+use crate::segment::{Segment, Target, write_table};
 use crate::series::file::{SeriesWriter, copy_of};
 use crate::tombstone::Tombstone;
 use crate::wal::Lsn;
@@ -202,12 +203,15 @@ impl<D: Disk> Shard<D> {
                 Some(known) => (known.partition_length, Tombstone::before(known.horizon)),
                 None => continue,
             };
+            let codecs = self.codecs(table);
             let expired: Vec<_> = expired.into_iter().map(Rc::new).collect();
             let order = self.order(rows, &expired).await;
             for (start, order) in split_partitions(order, length) {
                 let path = self.next_path("seg");
                 let input = PartitionRows::new(rows, order);
-                let mut meta = write_segment(&self.disk, &path, table, start, &input).await?;
+                let target =
+                    Target { path: &path, table, partition_start: start, effort: Effort::Fast, codecs: &codecs };
+                let mut meta = write_table(&self.disk, &target, &input).await?;
                 meta.lsn = frozen.lsn.0;
                 let segment = Segment::open(&self.disk, &path, &meta, self.cache.clone()).await?;
                 written.segments.push((SegmentEntry { table: table.0, partition_start: start, meta }, segment));

@@ -20,6 +20,7 @@
 //! [`Shard::tick`].
 
 mod append;
+mod codecs;
 mod compact;
 mod delete;
 mod expire;
@@ -41,7 +42,7 @@ use crate::disk::{DISK_ALIGN, Disk};
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, TableEntry};
 use crate::memtable::Memtable;
-use crate::schema::{SeriesId, TableId};
+use crate::schema::{Codec, ColumnId, SeriesId, TableId};
 use crate::segment::{Segment, SegmentMeta};
 use crate::series::SeriesIndex;
 use crate::signal::Signal;
@@ -251,6 +252,8 @@ pub struct Shard<D: Disk> {
     log_ended: Cell<bool>,
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
+    /// Codecs asked for, of tables with any.
+    codecs: RefCell<BTreeMap<TableId, Rc<[(ColumnId, Codec)]>>>,
     clock: Cell<Option<Clock>>,
     /// An edit ended, a flush became due, or the shard is closing.
     changed: Signal,
@@ -400,6 +403,7 @@ impl<D: Disk> Shard<D> {
             reserve: Reserve::default(),
             log_ended: Cell::default(),
             quarantined: RefCell::default(),
+            codecs: RefCell::default(),
             clock: Cell::default(),
             changed: Signal::default(),
         };

@@ -40,7 +40,7 @@ pub use reader::Segment;
 pub use statistics::{Statistics, Summary};
 pub use verify::{BlockFacts, BlockPlace, ColumnFacts, Expected, GroupFacts, SegmentDescription, segment_checksum};
 pub use writer::write_segment;
-pub(crate) use writer::{Band, BandGroup, SegmentWriter, Target};
+pub(crate) use writer::{Band, BandGroup, SegmentWriter, Target, write_table};
 
 /// One table and partition, sorted by (series, time), each (series, time) once. What a segment is written from.
 pub trait SortedTable {

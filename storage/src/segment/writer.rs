@@ -15,12 +15,12 @@ use super::{Gathered, Segment, SegmentMeta, SortedTable, Statistics, layout};
 use crate::batch::Values;
 use crate::codec::column::Encoder;
 use crate::codec::float::Hints;
-use crate::codec::{Effort, bitmap, text};
+use crate::codec::{Effort, Wish, bitmap, text};
 use crate::disk::whole::TEMPORARY_SUFFIX;
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
 use crate::scan::Run;
-use crate::schema::{ColumnId, FieldType, TableId};
+use crate::schema::{Codec, ColumnId, FieldType, TableId};
 
 /// Writes `input` to a new file `path`, durable when it returns. `input` has at least one row.
 pub async fn write_segment<D: Disk>(
@@ -30,8 +30,17 @@ pub async fn write_segment<D: Disk>(
     partition_start: i64,
     input: &impl SortedTable,
 ) -> Result<SegmentMeta> {
-    let target = Target { path, table, partition_start, effort: Effort::Fast };
-    let mut writer = SegmentWriter::create(disk, &target, input.columns()).await?;
+    let target = Target { path, table, partition_start, effort: Effort::Fast, codecs: &[] };
+    write_table(disk, &target, input).await
+}
+
+/// [`write_segment`] with all that can be said of the target.
+pub(crate) async fn write_table<D: Disk>(
+    disk: &D,
+    target: &Target<'_>,
+    input: &impl SortedTable,
+) -> Result<SegmentMeta> {
+    let mut writer = SegmentWriter::create(disk, target, input.columns()).await?;
     match writer.band(&mut Whole(input)).await {
         Ok(()) => writer.finish().await,
         Err(error) => {
@@ -91,6 +100,8 @@ pub(crate) struct Target<'a> {
     pub(crate) table: TableId,
     pub(crate) partition_start: i64,
     pub(crate) effort: Effort,
+    /// Codecs asked for; columns that are not named have none.
+    pub(crate) codecs: &'a [(ColumnId, Codec)],
 }
 
 /// A segment in the making.
@@ -103,16 +114,27 @@ pub(crate) struct SegmentWriter<D: Disk> {
     output: Output<D>,
     effort: Effort,
     footer: Footer,
-    /// For each of the footer's columns its position among those of the bands, and what its blocks have taught.
-    columns: Vec<(usize, FieldType, Hints)>,
+    /// Of each of the footer's columns.
+    columns: Vec<Lane>,
     encoder: Encoder,
     block: Vec<u8>,
+}
+
+/// A column being written.
+#[derive(Clone, Copy)]
+struct Lane {
+    /// Its position among the columns of the bands.
+    column: usize,
+    kind: FieldType,
+    wish: Wish,
+    /// What its blocks have taught.
+    hints: Hints,
 }
 
 impl<D: Disk> SegmentWriter<D> {
     /// Begins a file. `columns` are those of all bands.
     pub(crate) async fn create(disk: &D, target: &Target<'_>, columns: &[(ColumnId, FieldType)]) -> Result<Self> {
-        let Target { path, table, partition_start, effort } = *target;
+        let Target { path, table, partition_start, effort, codecs } = *target;
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(TEMPORARY_SUFFIX);
         let temporary = PathBuf::from(temporary);
@@ -127,6 +149,12 @@ impl<D: Disk> SegmentWriter<D> {
         order.sort_unstable_by_key(|column| columns[*column].0);
         let described =
             order.iter().map(|column| columns[*column]).map(|(id, kind)| Column::new(id.0, kind_of(kind))).collect();
+        let lane = |column: usize| {
+            let (id, kind) = columns[column];
+            let codec = codecs.iter().find(|(known, codec)| *known == id && codec.suits(kind));
+            let wish = codec.map_or_else(Wish::default, |(_, codec)| Wish::from(*codec));
+            Lane { column, kind, wish, hints: Hints::default() }
+        };
         Ok(Self {
             disk: disk.clone(),
             path: path.to_owned(),
@@ -135,7 +163,7 @@ impl<D: Disk> SegmentWriter<D> {
             output,
             effort,
             footer: Footer { table: table.0, partition_start, rows: 0, groups: Vec::new(), columns: described },
-            columns: order.into_iter().map(|column| (column, columns[column].1, Hints::default())).collect(),
+            columns: order.into_iter().map(lane).collect(),
             encoder: Encoder::new(effort),
             block: Vec::new(),
         })
@@ -191,9 +219,10 @@ impl<D: Disk> SegmentWriter<D> {
 
     /// Writes the blocks of a band of the `number`-th column of the footer.
     async fn write_column(&mut self, number: usize, groups: &[BandGroup<D>], band: &mut impl Band<D>) -> Result<()> {
-        let (column, kind, hints) = self.columns[number];
+        let Lane { column, kind, wish, hints } = self.columns[number];
         let id = self.footer.columns[number].id;
         self.encoder.set_hints(hints);
+        self.encoder.set_wish(wish);
         let mut gathered = Gathered { values: Values::new(kind), validity: None };
         for BandGroup { rows, copied } in groups {
             let field =
@@ -216,7 +245,8 @@ impl<D: Disk> SegmentWriter<D> {
             self.footer.columns[number].blocks.push(block);
             self.disk.yield_if_needed().await;
         }
-        self.columns[number].2 = self.encoder.hints();
+        self.columns[number].hints = self.encoder.hints();
+        self.encoder.set_wish(Wish::default());
         Ok(())
     }
 

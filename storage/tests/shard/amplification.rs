@@ -25,6 +25,7 @@ fn schema(kind: FieldType) -> TableSchema {
         id: ColumnId(id),
         name: format!("field{id}").into(),
         kind: ColumnKind::Field(kind),
+        codec: None,
     }));
     schema
 }

@@ -5,7 +5,7 @@ use tidewire_storage::Error;
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{Shard, ShardConfig};
-use tidewire_storage::schema::{ColumnId, SeriesId};
+use tidewire_storage::schema::{Codec, ColumnId, SeriesId};
 use tidewire_storage::wal::Lsn;
 
 use crate::common::{FLOAT, Folder, HOST, INT, TEXT, drive, int_batch, int_rows, open, small_config, strings, table};
@@ -207,4 +207,38 @@ fn a_dropped_table_is_gone_before_and_after_a_start() {
     let (shard, _) = block_on(Shard::open(PlainDisk, &folder.0, small_config(), &|table| table == kept.id)).unwrap();
     assert_eq!(block_on(int_rows(&shard, kept.id)), [(1, 1, 1), (2, 2, 2)]);
     assert_eq!(std::fs::read_dir(folder.0.join("segments")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_codec_that_is_asked_for_holds_for_flushes_and_merges() {
+    // Second differences of a parabola are nothing; as they are, its values take 8 bytes each.
+    let rows: Vec<(u32, i64, i64)> = (0..900).map(|i| (1, i, i * i * 1000)).collect();
+    let bytes = |codec: Option<Codec>| {
+        let (folder, mut table) = (Folder::new("codecs"), table(1));
+        for column in table.columns.iter_mut().filter(|column| column.id == INT) {
+            column.codec = codec;
+        }
+        let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+        shard.set_codecs(&table);
+        drive(&shard, async {
+            let mut flushed = 0;
+            for part in rows.chunks(450) {
+                shard.append(&int_batch(&table, part), &table).unwrap();
+                shard.flush().await.unwrap();
+                flushed = shard.stats().segment_bytes;
+            }
+            shard.tick(std::time::Duration::ZERO);
+            shard.tick(std::time::Duration::from_secs(1 << 20));
+            shard.compact().await.unwrap();
+            let found = int_rows(&shard, table.id).await;
+            assert_eq!(found.len(), rows.len());
+            assert!(found.iter().zip(&rows).all(|(found, row)| (found.1, found.2) == (row.1, row.2)));
+            assert_eq!(shard.stats().segments, 1, "cold partitions are packed into one");
+            (flushed, shard.stats().segment_bytes)
+        })
+    };
+    let (plain, second) = (bytes(Some(Codec::Null)), bytes(Some(Codec::DeltaTs)));
+    assert!(plain.0 >= second.0 + 4096 && plain.1 >= 900 * 8, "flushed, merged: {plain:?} and {second:?}");
+    assert!(plain.1 >= second.1 + 4096, "flushed, merged: {plain:?} and {second:?}");
+    assert_eq!(bytes(None), second, "the default finds it by itself");
 }

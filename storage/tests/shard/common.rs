@@ -70,7 +70,8 @@ pub(crate) const COUNT: ColumnId = ColumnId(5);
 
 /// A table with a tag and a field of each type; a partition is 1,000 long.
 pub(crate) fn table(id: u32) -> TableSchema {
-    let column = |id: ColumnId, name: &str, kind: ColumnKind| ColumnSchema { id, name: Arc::from(name), kind };
+    let column =
+        |id: ColumnId, name: &str, kind: ColumnKind| ColumnSchema { id, name: Arc::from(name), kind, codec: None };
     TableSchema {
         id: TableId(id),
         name: Arc::from(format!("table{id}")),

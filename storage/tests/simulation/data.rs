@@ -30,7 +30,7 @@ const KINDS: [FieldType; 5] = [FieldType::Int, FieldType::UInt, FieldType::Float
 
 /// A table with one field.
 pub(crate) fn new_table(random: &mut Rng, id: u32) -> TableSchema {
-    let tag = |id, name: &str| ColumnSchema { id, name: Arc::from(name), kind: ColumnKind::Tag };
+    let tag = |id, name: &str| ColumnSchema { id, name: Arc::from(name), kind: ColumnKind::Tag, codec: None };
     let mut table = TableSchema {
         id: TableId(id),
         name: Arc::from(format!("table{id}")),
@@ -50,7 +50,7 @@ pub(crate) fn add_column(random: &mut Rng, table: &mut TableSchema) {
     }
     let id = ColumnId(table.next_column);
     let kind = ColumnKind::Field(KINDS[random.usize(0..KINDS.len())]);
-    table.columns.push(ColumnSchema { id, name: Arc::from(format!("field{}", id.0)), kind });
+    table.columns.push(ColumnSchema { id, name: Arc::from(format!("field{}", id.0)), kind, codec: None });
     table.next_column += 1;
 }
 

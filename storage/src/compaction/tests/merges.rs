@@ -51,7 +51,7 @@ impl World {
     fn merge(
         &self,
         inputs: &[(Rc<Segment<PlainDisk>>, Deletes)],
-        target: &MergeTarget,
+        target: &MergeTarget<'_>,
         pace: &Pace,
     ) -> Result<Vec<SegmentMeta>> {
         let inputs =
@@ -70,7 +70,7 @@ impl World {
     }
 }
 
-fn target(effort: Effort) -> MergeTarget {
+fn target(effort: Effort) -> MergeTarget<'static> {
     MergeTarget {
         table: TableId(1),
         partition_start: 0,
@@ -78,6 +78,7 @@ fn target(effort: Effort) -> MergeTarget {
         segment_bytes: u64::MAX,
         band_rows_max: 1 << 19,
         lsn: 7,
+        codecs: &[],
     }
 }
 
