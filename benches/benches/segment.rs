@@ -29,6 +29,13 @@ fn blocks() -> Vec<(&'static str, Values)> {
             total
         })
         .collect();
+    let mut level = 50;
+    let slow = (0..ROWS)
+        .map(|_| {
+            level += if rng.u8(0..30) == 0 { rng.i64(-2..=2) } else { 0 };
+            level
+        })
+        .collect();
     let words = ["running", "stopped", "starting", "failed"];
     let mut states = Strings::default();
     let mut lines = Strings::default();
@@ -42,10 +49,12 @@ fn blocks() -> Vec<(&'static str, Values)> {
         ("devops ints", Values::Int(devops)),
         ("uniform ints", Values::Int((0..ROWS).map(|_| rng.i64(0..100)).collect())),
         ("counter", Values::Int(counter)),
+        ("seldom changing", Values::Int(slow)),
         ("constant", Values::Int(vec![7; ROWS])),
         ("decimals", Values::Float((0..ROWS).map(|_| f64::from(rng.i32(0..10_000)) / 100.0).collect())),
         ("long floats", Values::Float((0..ROWS).map(|_| rng.f64() * 100.0).collect())),
         ("bools", Values::Bool((0..ROWS).map(|_| u8::from(rng.bool())).collect())),
+        ("bools in long runs", Values::Bool((0..ROWS).map(|i| u8::from(i / 500 % 2 == 0)).collect())),
         ("states", Values::String(states)),
         ("lines", Values::String(lines)),
     ]

@@ -48,3 +48,35 @@ fn a_second_server_on_the_same_folder_is_refused() {
     assert!(told.contains("tidewire: ") && told.contains(&folder.display().to_string()), "{told}");
     drop(first);
 }
+
+#[test]
+fn codecs_survive_a_restart() {
+    let folder = fresh_folder();
+    let server = Server::start_in(&folder, false, &[]);
+    let create = "CREATE TABLE c (v BIGINT CODEC(NULL), w BIGINT, TAGS(host))";
+    assert_eq!(server.sql("public", create).status(), 200);
+    assert_eq!(server.sql("public", "ALTER TABLE c ALTER w SET CODEC(DELTA)").status(), 200);
+    let refused = server.sql("public", "ALTER TABLE c ALTER w SET CODEC(GORILLA)");
+    assert_eq!(refused.status(), 422);
+    assert!(refused.text().contains("Unsupported encoding type Gorilla for BIGINT"), "{}", refused.text());
+    let described = "column_name,data_type,column_type,compression_codec\ntime,TIMESTAMP(NANOSECOND),TIME,DEFAULT\n\
+                     host,STRING,TAG,DEFAULT\nv,BIGINT,FIELD,NULL\nw,BIGINT,FIELD,DELTA\n";
+    assert_eq!(server.sql("public", "DESCRIBE TABLE c").text(), described);
+    server.terminate();
+
+    let server = Server::start_in(&folder, true, &[("TIDEWIRE_MEMTABLE_FLUSH_IDLE_S", "1")]);
+    assert_eq!(server.sql("public", "DESCRIBE TABLE c").text(), described, "after SIGTERM");
+    let lines: String = (0..2000).map(|i| format!("c,host=a v=7i,w=7i {i}\n")).collect();
+    assert_eq!(server.request("POST", "/api/v1/write?db=public", &[], lines.as_bytes()).status(), 200);
+    let total = |name: &str| -> u64 {
+        let text = server.request("GET", "/metrics", &[], b"").text();
+        let of_shards = text.lines().filter(|line| line.starts_with(&format!("{name}{{")));
+        of_shards.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    };
+    while total("tidewire_segment_rows") < 2000 {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(total("tidewire_segment_bytes") > 2000 * 8, "constants, stored as they are");
+    assert_eq!(server.sql("public", "ALTER TABLE c ALTER v SET CODEC(DEFAULT)").status(), 200);
+    assert!(server.sql("public", "DESCRIBE TABLE c").text().contains("v,BIGINT,FIELD,DEFAULT\n"));
+}

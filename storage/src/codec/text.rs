@@ -58,11 +58,11 @@ pub fn encode(strings: &Strings, effort: Effort, scratch: &mut Scratch, out: &mu
     if codes.len() == rows && rows > 0 {
         let bytes: Vec<u8> = entries.concat();
         let lengths: Vec<u64> = entries.iter().map(|entry| entry.len() as u64).collect();
-        put_entries(DICTIONARY, &lengths, &bytes, squeeze(&bytes, effort), scratch, out);
+        put_entries(DICTIONARY, &lengths, &bytes, squeeze(&bytes, effort).as_deref(), scratch, out);
         integer::encode(&codes, scratch, out);
     } else {
         let squeezed = squeeze(&strings.bytes, effort);
-        put_entries(PLAIN, &lengths_of(strings), &strings.bytes, squeezed, scratch, out);
+        put_entries(PLAIN, &lengths_of(strings), &strings.bytes, squeezed.as_deref(), scratch, out);
     }
 }
 
@@ -93,12 +93,12 @@ fn put_entries(
     kind: u8,
     lengths: &[u64],
     bytes: &[u8],
-    squeezed: Option<Vec<u8>>,
+    squeezed: Option<&[u8]>,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) {
     let block = out.len();
-    let stored = squeezed.as_deref().unwrap_or(bytes);
+    let stored = squeezed.unwrap_or(bytes);
     out.extend_from_slice(&[kind, u8::from(squeezed.is_some()), 0, 0]);
     for number in [lengths.len(), bytes.len(), stored.len()] {
         out.extend_from_slice(&(number as u32).to_le_bytes());

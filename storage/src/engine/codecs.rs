@@ -10,11 +10,13 @@ use super::Shard;
 use crate::disk::Disk;
 use crate::schema::{Codec, ColumnId, TableId, TableSchema};
 
+/// Fields of a table and what is asked for them.
+pub(super) type Codecs = Rc<[(ColumnId, Codec)]>;
+
 impl<D: Disk> Shard<D> {
     /// Takes over the codecs of a table's fields.
     pub fn set_codecs(&self, schema: &TableSchema) {
-        let codecs: Rc<[(ColumnId, Codec)]> =
-            schema.columns.iter().filter_map(|column| Some((column.id, column.codec?))).collect();
+        let codecs: Codecs = schema.columns.iter().filter_map(|column| Some((column.id, column.codec?))).collect();
         let mut known = self.codecs.borrow_mut();
         if codecs.is_empty() {
             known.remove(&schema.id);
@@ -24,7 +26,7 @@ impl<D: Disk> Shard<D> {
     }
 
     /// The codecs asked for in a table.
-    pub(super) fn codecs(&self, table: TableId) -> Rc<[(ColumnId, Codec)]> {
+    pub(super) fn codecs(&self, table: TableId) -> Codecs {
         self.codecs.borrow().get(&table).cloned().unwrap_or_default()
     }
 }

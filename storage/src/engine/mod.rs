@@ -42,12 +42,13 @@ use crate::disk::{DISK_ALIGN, Disk};
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, TableEntry};
 use crate::memtable::Memtable;
-use crate::schema::{Codec, ColumnId, SeriesId, TableId};
+use crate::schema::{SeriesId, TableId};
 use crate::segment::{Segment, SegmentMeta};
 use crate::series::SeriesIndex;
 use crate::signal::Signal;
 use crate::tombstone::Tombstone;
 use crate::wal::{Lsn, Wal, WalConfig, WalSync};
+use codecs::Codecs;
 use compact::Clock;
 pub use delete::SeriesSelection;
 use flush::Frozen;
@@ -253,7 +254,7 @@ pub struct Shard<D: Disk> {
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
     /// Codecs asked for, of tables with any.
-    codecs: RefCell<BTreeMap<TableId, Rc<[(ColumnId, Codec)]>>>,
+    codecs: RefCell<BTreeMap<TableId, Codecs>>,
     clock: Cell<Option<Clock>>,
     /// An edit ended, a flush became due, or the shard is closing.
     changed: Signal,

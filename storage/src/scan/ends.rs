@@ -6,7 +6,7 @@
 //! How: partitions are visited from the wanted end, and so are the sources of one and the groups of a source. Each
 //! visited group teaches the outermost row of its series: by the footer alone where the group holds one series, else by
 //! its index. The rows themselves are read afterwards, by the walk in [`partition`](super::partition), among the groups
-//! that are left.
+//! that are left, and no further in than the row that is known.
 
 use std::ops::RangeInclusive;
 
@@ -71,6 +71,13 @@ impl Ends {
         (past <= self.known.len() || self.beyond > key) && known.iter().all(|known| *known > key)
     }
 
+    /// What of the times `asked` for is left of a series: the known row and what lies further out. Groups that were
+    /// passed over have no row there.
+    pub(super) fn left_of(&self, series: u32, asked: (i64, i64)) -> (i64, i64) {
+        let known = self.known.get(series as usize).copied().unwrap_or(self.beyond);
+        if self.towards_first { (asked.0, asked.1.min(!known)) } else { (asked.0.max(known), asked.1) }
+    }
+
     /// Takes in that `series` has a row at `time` with a value in every column.
     pub(super) fn learn(&mut self, series: u32, time: i64) {
         let at = series as usize;
@@ -98,6 +105,7 @@ mod tests {
         assert!(!ends.are_past(2..=3, 0, 10) && !ends.are_past(3..=4, 0, 10), "neighbours are not known");
         ends.learn(3, 5);
         assert!(ends.are_past(3..=3, 0, 10), "an older row takes nothing away");
+        assert_eq!((ends.left_of(3, (0, 20)), ends.left_of(2, (0, 20))), ((11, 20), (0, 20)));
     }
 
     #[test]
@@ -105,6 +113,8 @@ mod tests {
         let mut ends = Ends::new(&ScanMode::FirstRow, None).unwrap();
         ends.learn(0, i64::MIN + 1);
         assert!(ends.are_past(0..=0, i64::MIN + 2, i64::MAX) && !ends.are_past(0..=0, i64::MIN + 1, 0));
+        assert_eq!(ends.left_of(0, (i64::MIN, i64::MAX)), (i64::MIN, i64::MIN + 1));
+        assert_eq!(ends.left_of(7, (i64::MIN, i64::MAX)), (i64::MIN, i64::MAX));
     }
 
     #[test]

@@ -131,6 +131,16 @@ impl<D: Disk> Group<D> {
         if time_min <= run.time_min && run.time_max <= time_max {
             return Ok(start..start + run.len as usize);
         }
+        if run.time_max < time_min || time_max < run.time_min || time_max < time_min {
+            return Ok(start..start);
+        }
+        // The outermost rows are known without the times in between.
+        if time_min == run.time_max {
+            return Ok(start + run.len as usize - 1..start + run.len as usize);
+        }
+        if time_max == run.time_min {
+            return Ok(start..start + 1);
+        }
         if !run.regular {
             self.load_times().await?;
         }

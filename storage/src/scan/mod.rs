@@ -4,11 +4,11 @@
 //! are sorted by (series, time). Chunks themselves come in no promised order of time, and a series may appear in
 //! several chunks (in disjoint time ranges).
 //!
-//! How, partition after partition ([`partition`]; [`ends`] where only first or last rows are wanted): the sources (segments, and sorted chunks of memtables) are walked
+//! How, partition after partition ([`partition`]): the sources (segments, and sorted chunks of memtables) are walked
 //! side by side by series. Where the stretches of time that sources hold of one series overlap, the rows in the overlap
 //! ([`zones`]) are merged one by one ([`merge`]); all other rows leave group by group as they were decoded
 //! ([`group`]). Rows that a delete covers are cut out of a source's runs as soon as its index is read. A caller that
-//! needs less than rows says so by a [`ScanMode`].
+//! needs less than rows says so by a [`ScanMode`]; how little is read for first and last rows is told in [`ends`].
 
 mod ends;
 mod group;
@@ -203,6 +203,7 @@ impl<D: Disk> Scan<D> {
                 disk: &self.disk,
                 request: &self.request,
                 mode: &self.mode,
+                ends: None,
                 limit,
                 decoded: &self.decoded,
             };
@@ -223,6 +224,7 @@ impl<D: Disk> Scan<D> {
                     self.current.insert(partition)
                 }
             };
+            let context = Context { ends: self.ends.as_ref(), ..context };
             match partition.next(&context).await? {
                 Some(item) => return Ok(Some(item)),
                 None => {
@@ -241,6 +243,8 @@ struct Context<'a, D> {
     disk: &'a D,
     request: &'a ScanRequest,
     mode: &'a ScanMode,
+    /// What is known of the ends of series once a partition's groups have been judged by it.
+    ends: Option<&'a Ends>,
     limit: u64,
     decoded: &'a Cell<u64>,
 }
@@ -248,6 +252,12 @@ struct Context<'a, D> {
 impl<D> Context<'_, D> {
     fn wants_series(&self, series: SeriesId) -> bool {
         self.request.series.as_ref().is_none_or(|wanted| wanted.contains(series.0))
+    }
+
+    /// First and last time wanted of a series.
+    fn times_of(&self, series: SeriesId) -> (i64, i64) {
+        let asked = (self.request.time_min, self.request.time_max);
+        self.ends.map_or(asked, |ends| ends.left_of(series.0, asked))
     }
 
     fn charge(&self, held: u64) -> Result<()> {

@@ -7,6 +7,7 @@
 //! 3. With several, the least series that any source stands at is taken from all of them at once: its runs, cut to
 //!    the request's times, are laid against each other ([`zones`](super::zones)). Rows outside of zones are released
 //!    to leave with their group, rows inside are merged.
+//!    Where one end of each series is all that is wanted, groups that cannot hold it were left out before.
 //! 4. A group is finished when the walk has passed its last run. Held at one time are the open group of each source,
 //!    those that one long series spans, and rows waiting in [`Merge`].
 
@@ -14,14 +15,14 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::rc::Rc;
 
+use arrow_array::Array;
+
 use super::ends::Ends;
 use super::group::{self, Fullness, Group};
 use super::merge::Merge;
 use super::mode::{ScanItem, ScanMode};
 use super::zones::{Stretch, zones};
 use super::{Context, PartitionSources, ScanChunk, ScanRequest, SegmentSource};
-use arrow_array::Array;
-
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::schema::SeriesId;
@@ -388,7 +389,7 @@ impl<D: Disk> Source<D> {
         let (mut number, mut at) = (0, self.run);
         while let Some(group) = self.open.get_mut(number) {
             let Some(run) = group.runs.get(at).copied().filter(|run| run.series == series) else { break };
-            let (time_min, time_max) = (context.request.time_min, context.request.time_max);
+            let (time_min, time_max) = context.times_of(series);
             let rows = group.rows_between(&run, time_min, time_max).await?;
             if !rows.is_empty() {
                 let time =
