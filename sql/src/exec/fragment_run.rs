@@ -31,6 +31,10 @@ const SENT_ROWS_MIN: usize = 1_024;
 /// Into how many spans a query by time without buckets cuts the time at hand; it reads 1, then 4, 16, … of them.
 const TIME_SPANS: i64 = 256;
 
+/// The first of these spans is at most such a part of a partition: else a few rows would cost more the longer the
+/// history is.
+const PARTITION_SPANS: i64 = 64;
+
 /// Each span read is so many times as long as the one before.
 const SPAN_GROWTH: i64 = 4;
 
@@ -220,7 +224,7 @@ async fn top_rows<R: ShardReader>(feed: &mut Feed<R>, shape: &Shape, span: (i64,
     let mut sort = Sort::new(keys.clone(), Some(*fetch), &feed.context);
     let spans = match by_time {
         Some(order) => {
-            let width = (span.1.saturating_sub(span.0) / TIME_SPANS).max(1);
+            let width = first_width(span, feed.fragment.table.partition_length);
             Spans::by_time(span, Bucket::fixed(width, 0), 1, *order)
         }
         None => Spans::whole(span),
@@ -241,6 +245,11 @@ async fn top_rows<R: ShardReader>(feed: &mut Feed<R>, shape: &Shape, span: (i64,
     }
     sort.finish(&mut batches)?;
     Ok(batches)
+}
+
+/// Length of the first span that a query by time without buckets reads of `span`.
+fn first_width(span: (i64, i64), partition_length: i64) -> i64 {
+    (span.1.saturating_sub(span.0) / TIME_SPANS).min(partition_length / PARTITION_SPANS).max(1)
 }
 
 /// Disjoint spans of time that together cover one span, in order of time one way or the other.
@@ -290,6 +299,18 @@ impl Iterator for Spans {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_span_does_not_grow_with_the_history() {
+        const DAY: i64 = 86_400_000;
+        assert_eq!(first_width((0, DAY), DAY), DAY / TIME_SPANS);
+        assert_eq!(first_width((0, 10 * DAY), DAY), DAY / PARTITION_SPANS);
+        assert_eq!(first_width((0, 3650 * DAY), DAY), DAY / PARTITION_SPANS);
+        assert_eq!([first_width((i64::MIN, i64::MAX), 1), first_width((5, 5), DAY)], [1, 1]);
+        // Ten years are then covered in few steps.
+        let bucket = Bucket::fixed(first_width((0, 3650 * DAY), DAY), 0);
+        assert!(Spans::by_time((0, 3650 * DAY), bucket, 1, TimeOrder::NewestFirst).count() < 12);
+    }
 
     #[test]
     fn spans_tile_the_whole_and_respect_buckets() {
