@@ -85,12 +85,15 @@ fn vectors(rows: usize, mut each: impl FnMut(usize) -> Decoded<()>) -> Decoded<(
 
 /// How one vector of integers is coded; the cursor moves past it.
 fn integers(cursor: &mut Cursor<'_>, values: usize) -> Decoded<&'static str> {
-    let [order, width, _, _, exceptions @ ..] = { *cursor }.array::<8>()?;
+    let mut header = *cursor;
+    let [order, width, _, _, exceptions @ ..] = header.array::<8>()?;
+    let (_first, base) = (header.u64()?, header.u64()?);
     integer::skip_vector(cursor, values)?;
     Ok(match (order, width, u32::from_le_bytes(exceptions)) {
         (0, 0, 0) => "constant",
         (0, 64, 0) => "stored",
-        (1, 0, 0) => "linear",
+        // The difference of the first value, which is 0, stands apart from all others.
+        (1, 0, 1) if base != 0 => "linear",
         (0, ..) => "packed",
         (1, ..) => "delta",
         _ => "delta of delta",
@@ -155,6 +158,7 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(1);
         assert_eq!(told(&Values::Int(vec![7; 3000]), None), "constant");
         assert_eq!(told(&Values::Int((0..1000).map(|i| i * 5).collect()), None), "linear");
+        assert_eq!(told(&Values::Int((0..1000).map(|i| i / 500).collect()), None), "delta", "one step");
         assert_eq!(told(&Values::Int((0..1000).map(|_| random.i64(0..100)).collect()), None), "packed");
         let mut walk = 0;
         let steps = (0..2000).map(|_| {
