@@ -216,6 +216,17 @@ impl<D: Disk> ShardFiles<D> {
         file::load(&path, &bytes, file.bytes, self.shard, &|_| false, &mut BTreeMap::new())
     }
 
+    /// Checks the checksums of a series file's copy, where there is one: files of older builds and restored ones have
+    /// none.
+    pub async fn check_series_copy(&self, file: &SeriesFacts) -> Result<()> {
+        let path = file::copy_of(&self.series_path(file));
+        match read_whole(&self.disk, &path).await {
+            Ok(bytes) => file::check(&path, &bytes, file.bytes, self.shard),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the log after [`ShardFiles::flushed_lsn`]; see [`read_log`].
     pub async fn read_log(&self, take: impl AsyncFnMut(LogFrame<'_>) -> Result<()>) -> Result<LogSummary> {
         read_log(&self.disk, &self.root.join(WAL_FOLDER), self.shard, self.flushed_lsn(), take).await
@@ -226,8 +237,8 @@ impl<D: Disk> ShardFiles<D> {
         copy_log(&self.disk, &self.root.join(WAL_FOLDER), self.shard, self.flushed_lsn(), target).await
     }
 
-    /// Files of the shard's folders that the manifest does not name: a flush or a merge under way, or one that a crash
-    /// cut short.
+    /// Files of the shard's folders that the manifest does not name, and that are no copy of one that it names: a flush
+    /// or a merge under way, or one that a crash cut short.
     pub async fn strays(&self) -> Result<Vec<PathBuf>> {
         let segments = self.manifest.segments.iter().map(|entry| entry.meta.file.as_str());
         let series = self.manifest.series_files.iter().map(|entry| entry.file.as_str());
@@ -237,7 +248,9 @@ impl<D: Disk> ShardFiles<D> {
         for (folder, live) in live {
             let folder = self.root.join(folder);
             let names = self.disk.list(&folder).await?;
-            strays.extend(names.iter().filter(|name| !live.contains(name.as_str())).map(|name| folder.join(name)));
+            let copies: BTreeSet<PathBuf> = live.iter().map(|name| file::copy_of(Path::new(name))).collect();
+            let is_stray = |name: &&String| !live.contains(name.as_str()) && !copies.contains(Path::new(name));
+            strays.extend(names.iter().filter(is_stray).map(|name| folder.join(name)));
         }
         strays.sort();
         Ok(strays)

@@ -205,6 +205,9 @@ impl Check<'_> {
             }
             self.checked.files += 1;
             self.read(file.bytes);
+            if let Err(error) = files.check_series_copy(&file).await {
+                self.damaged(error)?;
+            }
         }
         let counts: BTreeMap<_, _> = indexes.iter().map(|(table, index)| (*table, index.len() as u64)).collect();
         self.checked.series += counts.values().sum::<u64>();

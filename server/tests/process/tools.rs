@@ -231,9 +231,19 @@ fn damage_of_each_kind_of_file_is_found_told_and_not_restored() {
     done(&tool(&["inspect", "--verify"], &[], &data.0));
     done(&tool(&["restore", "--verify"], &[&backup.0], &data.0));
     let files = files_below(&data.0);
+    let (copies, files): (Vec<_>, Vec<_>) =
+        files.iter().partition(|file| file.file_name().is_some_and(|n| n.to_string_lossy().contains(".copy.")));
     let kind = |extension: &str| {
-        files.iter().find(|file| file.extension().is_some_and(|found| found == extension)).expect("one of each kind")
+        *files.iter().find(|file| file.extension().is_some_and(|found| found == extension)).expect("one of each kind")
     };
+    // A copy of keys, which a backup leaves out.
+    let copy = copies[0];
+    let bytes = std::fs::read(copy).expect("a file");
+    flip(copy, 40);
+    let told = tool(&["inspect", "--verify"], &[], &data.0);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains(&format!("{} is damaged", copy.display())), "{told}");
+    std::fs::write(copy, &bytes).expect("a file");
     let segment_bytes = std::fs::metadata(kind("seg")).expect("a file").len() as usize;
     let targets = [
         (kind("seg").clone(), 70),

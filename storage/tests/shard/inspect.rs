@@ -60,6 +60,7 @@ async fn read_all(files: &ShardFiles<PlainDisk>) -> Result<Found> {
     let mut indexes = BTreeMap::new();
     for file in files.series_files() {
         files.load_series(&file, &mut indexes).await?;
+        files.check_series_copy(&file).await?;
     }
     found.series = indexes.values().map(SeriesIndex::len).sum();
     for segment in files.segments() {
@@ -196,6 +197,8 @@ fn a_flipped_bit_of_any_kind_of_file_is_found_in_that_file() {
     let folder = ended();
     let whole = block_on(verify(&folder.0)).unwrap();
     assert_eq!((whole.segment_rows, whole.log_rows, whole.series), (300, 900, 7));
+    let strays = block_on(async { ShardFiles::open(&PlainDisk, &folder.0, SHARD).await.unwrap().strays().await });
+    assert_eq!(strays.unwrap(), Vec::<PathBuf>::new(), "copies belong to their files");
     let only = |folder: &Path, below: &str| {
         let mut files: Vec<_> = std::fs::read_dir(folder.join(below)).unwrap().map(|e| e.unwrap().path()).collect();
         files.sort();
