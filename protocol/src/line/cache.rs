@@ -1,9 +1,13 @@
 //! What the parser has seen of one database: series and layouts by their raw text.
 //!
-//! Series keys lie end to end in one arena, each with its terminating space, so that one comparison checks key and
-//! end at once. A hash table finds entries by key; every entry points to the one that followed it last time. Layouts
-//! are found by table and raw field text. When the bytes held would pass the bound, everything is forgotten: the
-//! caches refill from the sink within one round of the clients' series, and there is no eviction to get wrong.
+//! Series lie in segments, filled one after the other: in each, keys end to end in one arena, every key with its
+//! terminating space, so that one comparison checks key and end at once, and beside them an entry of a few words that
+//! points to the series that followed last time. A hash table finds entries by key; it holds 32 bits of the hash, so
+//! that it grows without a look at any key. Layouts are found by table and raw field text.
+//!
+//! When the series would pass their bound, the segment that has not been used for longest is emptied (CLOCK over
+//! segments). What still points into it predicts wrongly, which a comparison of bytes tells, as it tells any other wrong
+//! prediction. Layouts are few; when they would pass theirs, everything is forgotten and refills from the sink.
 
 use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
@@ -12,25 +16,52 @@ use std::hash::{BuildHasher, RandomState};
 use super::error::KEY_BYTES_MAX;
 use super::key::FieldKey;
 use super::scalar::ParsedField;
+use super::shape::Shape;
 use super::{FieldKind, LayoutSlot, SeriesSlot};
 
 /// No entry.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// Segments of the series: what is shed at a time is one part in so many. An index of a series has its segment in the
+/// high bits, its place there in the low ones.
+const SEGMENTS: usize = 16;
+const PLACE_BITS: u32 = 24;
+const PLACES: usize = 1 << PLACE_BITS;
+const _: () = assert!(SEGMENTS << PLACE_BITS < NONE as usize);
+
+/// Most that a series takes beside its key: its entry in a vector that has just doubled, and its place in a hash table
+/// that has.
+const SERIES_BYTES: usize = 2 * size_of::<Series>() + 21;
+
 /// One series.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Series {
-    /// Its key in the arena, terminating space included.
+    /// Its key in the segment's arena, terminating space included.
     start: u32,
-    len: u32,
+    len: u16,
     pub(super) slot: SeriesSlot,
     /// The table of its measurement.
     pub(super) table: u32,
     /// The layout its last line had, or [`NONE`].
     pub(super) layout: u32,
-    /// The series that followed it last time, or [`NONE`].
+    /// The series that followed it last time, or [`NONE`]; perhaps another one by now.
     pub(super) next: u32,
-    hash: u64,
+}
+
+/// Series that are shed together.
+#[derive(Debug, Default)]
+struct Segment {
+    arena: Vec<u8>,
+    series: Vec<Series>,
+    /// A line was found here since the hand passed.
+    used: bool,
+}
+
+/// A key that was looked for, with its hash.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hashed<'t> {
+    pub(super) key: &'t [u8],
+    hash: u32,
 }
 
 /// One field of a layout.
@@ -57,20 +88,28 @@ pub(super) struct Layout {
 
 /// Neither series nor fields with longer keys are expected: [`super::error::KEY_BYTES_MAX`] must hold for any series
 /// with any field, and the scalar parser checks it.
-const KEY_BYTES_EXPECTABLE: usize = KEY_BYTES_MAX / 2 - 8;
+pub(super) const KEY_BYTES_EXPECTABLE: usize = KEY_BYTES_MAX / 2 - 8;
 
 /// The caches of one parser.
 #[derive(Debug)]
 pub(super) struct Cache {
-    pub(super) arena: Vec<u8>,
-    pub(super) series: Vec<Series>,
+    segments: Vec<Segment>,
+    /// The segment that series are added to.
+    open: usize,
     pub(super) layouts: Vec<Layout>,
-    series_by_key: HashTable<u32>,
+    /// 32 bits of the hash and the index.
+    series_by_key: HashTable<(u32, u32)>,
     layouts_by_text: HashTable<u32>,
     /// Tables by measurement, with their ordinals.
     tables: HashTable<(Box<str>, u32)>,
-    /// Bytes held by layouts and tables beside their entries.
+    /// The shape of a table's series, by ordinal.
+    shapes: Vec<Option<Shape>>,
+    /// Bytes held by layouts, tables and shapes beside their entries.
     heap_bytes: usize,
+    /// Bound of a segment, its part of the hash table included.
+    segment_bytes_max: usize,
+    /// Bound of what layouts, tables and shapes hold; vectors that double may take twice that.
+    layout_bytes_max: usize,
     bytes_max: usize,
     hasher: Hasher,
 }
@@ -102,15 +141,18 @@ impl Cache {
     /// Caches that hold at most `bytes_max`.
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
-            arena: Vec::new(),
-            series: Vec::new(),
+            segments: Vec::new(),
+            open: 0,
             layouts: Vec::new(),
             series_by_key: HashTable::new(),
             layouts_by_text: HashTable::new(),
             tables: HashTable::new(),
+            shapes: Vec::new(),
             heap_bytes: 0,
-            // Offsets in the arena are 32 bits wide.
-            bytes_max: bytes_max.min(u32::MAX as usize),
+            // A quarter is left for what doubles, and for the tables' least sizes.
+            segment_bytes_max: (bytes_max / 16 * 11 / SEGMENTS).min(u32::MAX as usize),
+            layout_bytes_max: bytes_max / 8,
+            bytes_max,
             hasher: Hasher::new(),
         }
     }
@@ -130,76 +172,168 @@ impl Cache {
 
     /// Memory held.
     pub(super) fn bytes(&self) -> usize {
-        self.arena.capacity()
-            + self.series.capacity() * size_of::<Series>()
+        let series = self.segments.iter().map(|segment| {
+            size_of::<Segment>() + segment.arena.capacity() + segment.series.capacity() * size_of::<Series>()
+        });
+        series.sum::<usize>()
             + self.layouts.capacity() * size_of::<Layout>()
             + self.series_by_key.allocation_size()
             + self.layouts_by_text.allocation_size()
             + self.tables.allocation_size()
+            + self.shapes.capacity() * size_of::<Option<Shape>>()
             + self.heap_bytes
     }
 
-    /// Forgets everything when `more` bytes could take the caches over their bound. Buffers double when they grow, so
-    /// what is in use may fill half of it.
+    /// Whether there is no series.
+    pub(super) fn has_no_series(&self) -> bool {
+        self.series_by_key.is_empty()
+    }
+
+    /// Forgets everything when `more` bytes of layouts, tables and shapes could take them over their bound.
     fn make_room(&mut self, more: usize) -> bool {
-        let used = self.arena.len()
-            + self.series.len() * (size_of::<Series>() + 2 * size_of::<u32>())
-            + self.layouts.len() * (size_of::<Layout>() + 2 * size_of::<u32>())
+        let used = self.layouts.len() * (size_of::<Layout>() + 2 * size_of::<u32>())
+            + self.tables.len() * (size_of::<(Box<str>, u32)>() + size_of::<Option<Shape>>())
             + self.heap_bytes;
-        if used + more <= self.bytes_max / 2 {
+        if used + more <= self.layout_bytes_max {
             return false;
         }
         self.forget();
         true
     }
 
-    /// The key of a series with its terminating space.
-    pub(super) fn key(&self, series: &Series) -> &[u8] {
+    /// The series with this index, and its key with the terminating space.
+    #[inline(always)]
+    pub(super) fn series(&self, index: u32) -> Option<(&Series, &[u8])> {
+        let segment = self.segments.get((index >> PLACE_BITS) as usize)?;
+        let series = segment.series.get(index as usize & (PLACES - 1))?;
         let start = series.start as usize;
-        self.arena.get(start..start + series.len as usize).unwrap_or_default()
+        Some((series, segment.arena.get(start..start + series.len as usize)?))
     }
 
-    /// The series whose key, terminating space included, is `key`.
-    pub(super) fn find_series(&self, key: &[u8]) -> Option<u32> {
-        let hash = self.hasher.hash(key);
-        let same = |&index: &u32| {
-            self.series.get(index as usize).is_some_and(|entry| entry.hash == hash && self.key(entry) == key)
+    /// The series with this index, which a line was found to be of.
+    #[inline(always)]
+    pub(super) fn use_series(&mut self, index: u32) -> Option<&mut Series> {
+        let segment = self.segments.get_mut((index >> PLACE_BITS) as usize)?;
+        segment.used = true;
+        segment.series.get_mut(index as usize & (PLACES - 1))
+    }
+
+    /// The hash of a key, terminating space included.
+    pub(super) fn hashed<'t>(&self, key: &'t [u8]) -> Hashed<'t> {
+        Hashed { key, hash: self.hasher.hash(key) as u32 }
+    }
+
+    /// The series whose key is `key`.
+    pub(super) fn find_series(&self, key: Hashed<'_>) -> Option<u32> {
+        let same = |&(hash, index): &(u32, u32)| {
+            hash == key.hash && self.series(index).is_some_and(|(_, known)| known == key.key)
         };
-        self.series_by_key.find(hash, same).copied()
+        self.series_by_key.find(spread(key.hash), same).map(|entry| entry.1)
+    }
+
+    /// The ordinal of a table, and whether everything was forgotten to make room for it.
+    pub(super) fn add_table(&mut self, measurement: &str) -> (u32, bool) {
+        if let Some(table) = self.table(measurement) {
+            return (table, false);
+        }
+        let entry_bytes = size_of::<(Box<str>, u32)>() + size_of::<Option<Shape>>();
+        let forgotten = self.make_room(measurement.len() + entry_bytes);
+        let hasher = &self.hasher;
+        let table = self.tables.len() as u32;
+        self.heap_bytes += measurement.len();
+        self.tables.insert_unique(hasher.hash(measurement.as_bytes()), (measurement.into(), table), |(name, _)| {
+            hasher.hash(name.as_bytes())
+        });
+        self.shapes.push(None);
+        (table, forgotten)
+    }
+
+    fn table(&self, measurement: &str) -> Option<u32> {
+        let hash = self.hasher.hash(measurement.as_bytes());
+        self.tables.find(hash, |(name, _)| name.as_ref() == measurement).map(|entry| entry.1)
+    }
+
+    /// The shape of a table's series, if there is one.
+    pub(super) fn shape(&self, table: u32) -> Option<&Shape> {
+        self.shapes.get(table as usize)?.as_ref()
+    }
+
+    /// The shape of the series of the table whose name, without escapes, begins `key`.
+    pub(super) fn shape_by_name(&self, key: &[u8]) -> Option<&Shape> {
+        let name = key.get(..memchr::memchr(b',', key)?)?;
+        self.shape(self.table(std::str::from_utf8(name).ok()?)?)
+    }
+
+    /// The shape of a table's series from now on.
+    pub(super) fn set_shape(&mut self, table: u32, shape: Shape) {
+        let Some(place) = self.shapes.get_mut(table as usize) else { return };
+        let before = place.as_ref().map_or(0, Shape::heap_bytes);
+        let heap_bytes = self.heap_bytes - before + shape.heap_bytes();
+        if heap_bytes <= self.layout_bytes_max / 2 {
+            self.heap_bytes = heap_bytes;
+            *place = Some(shape);
+        }
+    }
+
+    /// Siblings of the table's shape are expected to have this layout, where the series before says nothing.
+    pub(super) fn expect_layout(&mut self, table: u32, layout: u32) {
+        if let Some(Some(shape)) = self.shapes.get_mut(table as usize) {
+            shape.layout = layout;
+        }
     }
 
     /// Adds a series that [`Self::find_series`] does not find. `None` when its key is too long.
-    pub(super) fn add_series(&mut self, key: &[u8], measurement: &str, slot: SeriesSlot) -> Option<u32> {
-        self.make_room(key.len() + measurement.len() + 2 * size_of::<Series>());
-        if key.len() > (self.bytes_max / 4).min(KEY_BYTES_EXPECTABLE) {
+    pub(super) fn add_series(&mut self, key: Hashed<'_>, table: u32, slot: SeriesSlot) -> Option<u32> {
+        let more = key.key.len() + SERIES_BYTES;
+        let len = u16::try_from(key.key.len()).ok().filter(|len| usize::from(*len) <= KEY_BYTES_EXPECTABLE)?;
+        if more > self.segment_bytes_max {
             return None;
         }
-        let table = self.table(measurement);
-        let hash = self.hasher.hash(key);
-        let index = self.series.len() as u32;
-        let start = self.arena.len() as u32;
-        self.arena.extend_from_slice(key);
-        self.series.push(Series { start, len: key.len() as u32, slot, table, layout: NONE, next: NONE, hash });
-        let series = &self.series;
-        self.series_by_key
-            .insert_unique(hash, index, |&other| series.get(other as usize).map_or(0, |entry| entry.hash));
+        let full = |segment: &Segment| {
+            segment.arena.len() + segment.series.len() * SERIES_BYTES + more > self.segment_bytes_max
+                || segment.series.len() == PLACES
+        };
+        if self.segments.get(self.open).is_none_or(full) {
+            self.open_segment();
+        }
+        let (open, arena_bytes_max) = (self.open, self.segment_bytes_max);
+        let segment = self.segments.get_mut(open)?;
+        let index = (open << PLACE_BITS | segment.series.len()) as u32;
+        let start = segment.arena.len() as u32;
+        reserve(&mut segment.arena, key.key.len(), arena_bytes_max);
+        segment.arena.extend_from_slice(key.key);
+        reserve(&mut segment.series, 1, PLACES);
+        segment.series.push(Series { start, len, slot, table, layout: NONE, next: NONE });
+        segment.used = true;
+        self.series_by_key.insert_unique(spread(key.hash), (key.hash, index), |entry| spread(entry.0));
         Some(index)
     }
 
-    fn table(&mut self, measurement: &str) -> u32 {
-        let hasher = &self.hasher;
-        let hash = hasher.hash(measurement.as_bytes());
-        let count = self.tables.len() as u32;
-        let entry =
-            self.tables.entry(hash, |(name, _)| name.as_ref() == measurement, |(name, _)| hasher.hash(name.as_bytes()));
-        match entry {
-            hashbrown::hash_table::Entry::Occupied(entry) => entry.get().1,
-            hashbrown::hash_table::Entry::Vacant(entry) => {
-                self.heap_bytes += measurement.len();
-                entry.insert((measurement.into(), count));
-                count
+    /// Makes an empty segment the open one: a new one, or the next that no line was found in since the hand passed.
+    fn open_segment(&mut self) {
+        if self.segments.len() < SEGMENTS {
+            self.open = self.segments.len();
+            self.segments.push(Segment::default());
+            return;
+        }
+        loop {
+            self.open = (self.open + 1) % SEGMENTS;
+            if !std::mem::take(&mut self.segments[self.open].used) {
+                break;
             }
         }
+        let mut shed = std::mem::take(&mut self.segments[self.open]);
+        for (place, series) in shed.series.iter().enumerate() {
+            let start = series.start as usize;
+            let hash = self.hasher.hash(&shed.arena[start..start + series.len as usize]) as u32;
+            let index = (self.open << PLACE_BITS | place) as u32;
+            if let Ok(entry) = self.series_by_key.find_entry(spread(hash), |entry| entry.1 == index) {
+                entry.remove();
+            }
+        }
+        shed.arena.clear();
+        shed.series.clear();
+        self.segments[self.open] = shed;
     }
 
     fn layout_hash(&self, table: u32, fields: &[ParsedField<'_>]) -> u64 {
@@ -259,4 +393,18 @@ impl Cache {
             .insert_unique(hash, index, |&other| layouts.get(other as usize).map_or(0, |layout| layout.hash));
         Some(index)
     }
+}
+
+/// Makes room for `more` items by doubling, but not beyond `items_max`.
+fn reserve<T>(items: &mut Vec<T>, more: usize, items_max: usize) {
+    let wanted = items.len() + more;
+    if wanted > items.capacity() {
+        let target = (items.len() * 2).min(items_max).max(wanted);
+        items.reserve_exact(target - items.len());
+    }
+}
+
+/// 64 bits with the information in the high ones too, where the table looks for its tags.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }

@@ -11,10 +11,12 @@
 //!    first unescaped space hashed and looked up; a hit is always verified byte by byte.
 //! 2. *Fields.* The series remembers its last layout: the field keys as text and the kinds of the values. Keys are
 //!    compared in words, not parsed; values go to a reader for the kind that is expected.
-//! 3. *The rest.* A line that fits no guess goes to the scalar parser, whose answer feeds the caches.
+//! 3. *New series.* They are expected to differ from the last one of their table in the values of their tags alone.
+//! 4. *The rest.* A line that fits no guess goes to the scalar parser, whose answer feeds the caches.
 //!
-//! `sink.rs` is the boundary to tables, `error.rs` the wording of faults, `split.rs` finds line ends, `lines.rs` for others too, `scalar/` is the
-//! specification, `cache.rs` holds what is predicted and `parser.rs` predicts.
+//! `sink.rs` is the boundary to tables, `error.rs` the wording of faults, `split.rs` finds line ends, `lines.rs` for
+//! others too, `scalar/` is the specification, `cache.rs` and `shape.rs` hold what is predicted and `parser.rs`
+//! predicts.
 
 mod cache;
 mod decimal;
@@ -24,6 +26,7 @@ mod lines;
 mod number;
 mod parser;
 pub mod scalar;
+mod shape;
 mod sink;
 mod split;
 #[cfg(test)]
@@ -36,3 +39,8 @@ pub use parser::{BodyState, LineParser, Progress, State};
 pub use sink::{
     Dialect, FieldKind, Flow, Halt, LINE_BYTES_MAX, LayoutSlot, RawValue, RowSink, SeriesSlot, SeriesText, TimeRule,
 };
+
+/// The series of a line that a parser of `dialect` has given out as the text of a row; `None` for other texts.
+pub fn series_of(dialect: Dialect, line: &[u8]) -> Option<SeriesText<'_>> {
+    scalar::series_text(dialect, line)
+}

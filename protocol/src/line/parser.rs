@@ -1,13 +1,14 @@
 //! The parser that predicts; see the map in `mod.rs`.
 //!
 //! A call goes through its text in two gaits. [`LineParser::expected_lines`] takes lines for as long as each is what
-//! its series and layout make expected; at the first that is not, one line goes to the scalar parser and the caches
-//! learn from it. The readers of the first gait look ahead by whole words and never past the end of their text, so the
+//! its series and layout make expected, a new series being expected to be a sibling of the last one (`shape.rs`); at the
+//! first that is not, one line goes to the scalar parser and the caches learn from it. The readers of the first gait look ahead by whole words and never past the end of their text, so the
 //! last line of a text is copied to a place with room behind it: a request of one row takes the fast way too.
 
-use super::cache::{Cache, Layout, NONE};
+use super::cache::{Cache, Hashed, KEY_BYTES_EXPECTABLE, Layout, NONE};
 use super::error::{Fault, LineReason};
 use super::scalar::{ParsedLine, Stop, parse_line};
+use super::shape::{Shape, TAGS_MAX};
 use super::split::{Piece, Split, next_piece};
 use super::value::{Place, VALUE_OFFSET_MAX, WINDOW_BYTES, time};
 use super::{Dialect, FieldKind, Flow, LINE_BYTES_MAX, LineError, RawValue, RowSink, SeriesText, TimeRule};
@@ -187,46 +188,13 @@ impl LineParser {
     /// Takes lines from `progress.consumed` on while they are as expected.
     fn expected_lines<S: RowSink>(&mut self, text: &[u8], rule: &TimeRule, sink: &mut S, progress: &mut Progress) {
         let mut at = progress.consumed;
-        while let Some(rest) = text.get(at..)
-            && let Some((series, key_len)) = self.expected_series(rest)
-            && let Some(entry) = self.cache.series.get(series as usize)
-            && let Some(layout) = self.cache.layouts.get(entry.layout as usize)
-        {
-            let (slot, expected) = (entry.slot, entry.layout);
-            let start = at + key_len;
-            let mut found = (expected, layout.slot, layout.fields.len());
-            let end = match read_fields(self.dialect, layout, text, at, start, &mut self.values) {
-                Some(end) => end,
-                None => {
-                    let index = layout.alternative;
-                    let Some(layout) = self.cache.layouts.get(index as usize) else { break };
-                    found = (index, layout.slot, layout.fields.len());
-                    let Some(end) = read_fields(self.dialect, layout, text, at, start, &mut self.values) else { break };
-                    end
-                }
+        while let Some(rest) = text.get(at..) {
+            let next = match self.expected_series(rest) {
+                Ahead::Known(series, key_len) => self.known_line(text, at, key_len, series, rule, sink),
+                Ahead::New(key) => self.sibling_line(text, at, key, rule, sink),
+                Ahead::Odd => None,
             };
-            let Some((time, end)) = (match text.get(end) {
-                Some(b' ') => time(text, end + 1, self.dialect, rule),
-                _ => Some((rule.now, end)),
-            }) else {
-                break;
-            };
-            let next = match text.get(end) {
-                Some(b'\n') => end + 1,
-                Some(b'\r') if self.dialect == Dialect::Cnos && text.get(end + 1) == Some(&b'\n') => end + 2,
-                _ => break,
-            };
-            let (Some(values), Some(line)) = (self.values.get(..found.2), text.get(at..end)) else { break };
-            if line.len() > LINE_BYTES_MAX {
-                break;
-            }
-            sink.row(slot, found.1, time, values, line);
-            if found.0 != expected
-                && let Some(entry) = self.cache.series.get_mut(series as usize)
-            {
-                entry.layout = found.0;
-            }
-            self.previous = series;
+            let Some(next) = next else { break };
             at = next;
             progress.rows += 1;
             progress.lines += 1;
@@ -234,29 +202,106 @@ impl LineParser {
         progress.consumed = at;
     }
 
-    /// The series that `rest` begins with, and the length of its key with the space behind it.
+    /// The line at `at` of a series that is known, if it is as expected; gives where the next one begins.
     #[inline(always)]
-    fn expected_series(&mut self, rest: &[u8]) -> Option<(u32, usize)> {
-        if let Some(previous) = self.cache.series.get(self.previous as usize)
-            && let Some(entry) = self.cache.series.get(previous.next as usize)
+    fn known_line<S: RowSink>(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        key_len: usize,
+        series: u32,
+        rule: &TimeRule,
+        sink: &mut S,
+    ) -> Option<usize> {
+        let entry = self.cache.use_series(series)?;
+        let (slot, expected) = (entry.slot, entry.layout);
+        let line = read_line(self.dialect, &self.cache, text, at, key_len, expected, rule, &mut self.values)?;
+        let layout = self.cache.layouts.get(line.layout as usize)?;
+        sink.row(slot, layout.slot, line.time, self.values.get(..layout.fields.len())?, text.get(at..line.end)?);
+        if line.layout != expected
+            && let Some(entry) = self.cache.use_series(series)
         {
-            let key = self.cache.key(entry);
-            if rest.starts_with(key) {
-                return Some((previous.next, key.len()));
-            }
+            entry.layout = line.layout;
         }
-        self.known_series(rest)
+        self.previous = series;
+        Some(line.next)
+    }
+
+    /// The line at `at` of a series that is new, if it differs from one that is known in the values of its tags only.
+    #[inline(never)]
+    fn sibling_line<S: RowSink>(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        key: Hashed<'_>,
+        rule: &TimeRule,
+        sink: &mut S,
+    ) -> Option<usize> {
+        let raw = key.key.get(..key.key.len().checked_sub(1)?)?;
+        if key.key.len() > KEY_BYTES_EXPECTABLE {
+            return None;
+        }
+        let previous = self.cache.series(self.previous).map(|(previous, _)| (previous.table, previous.layout));
+        let mut values = [&[][..]; TAGS_MAX];
+        let same_table = previous.and_then(|(table, layout)| {
+            let shape = self.cache.shape(table)?;
+            Some((shape, shape.read(raw, &mut values)?, layout))
+        });
+        let (shape, count, layout) = match same_table {
+            Some(found) => found,
+            None => {
+                let shape = self.cache.shape_by_name(raw)?;
+                (shape, shape.read(raw, &mut values)?, shape.layout)
+            }
+        };
+        let (like, table) = (shape.like, shape.table);
+        let line = read_line(self.dialect, &self.cache, text, at, key.key.len(), layout, rule, &mut self.values)?;
+        let layout = self.cache.layouts.get(line.layout as usize)?;
+        if layout.table != table {
+            return None;
+        }
+        let row_values = self.values.get(..layout.fields.len())?;
+        let row_text = text.get(at..line.end)?;
+        let slot = sink.sibling(like, values.get(..count)?)?;
+        sink.row(slot, layout.slot, line.time, row_values, row_text);
+        let series = self.cache.add_series(key, table, slot);
+        self.follow(series.unwrap_or(NONE));
+        if let Some(entry) = series.and_then(|series| self.cache.use_series(series)) {
+            entry.layout = line.layout;
+        }
+        Some(line.next)
+    }
+
+    /// The series that `rest` begins with.
+    #[inline(always)]
+    fn expected_series<'t>(&mut self, rest: &'t [u8]) -> Ahead<'t> {
+        if let Some((previous, _)) = self.cache.series(self.previous)
+            && let Some((_, key)) = self.cache.series(previous.next)
+            && rest.starts_with(key)
+        {
+            return Ahead::Known(previous.next, key.len());
+        }
+        self.looked_up_series(rest)
     }
 
     /// The same by lookup.
     #[inline(never)]
-    fn known_series(&mut self, rest: &[u8]) -> Option<(u32, usize)> {
-        let len = key_end(self.dialect, rest)? + 1;
-        let found = self.cache.find_series(rest.get(..len)?)?;
-        if let Some(previous) = self.cache.series.get_mut(self.previous as usize) {
+    fn looked_up_series<'t>(&mut self, rest: &'t [u8]) -> Ahead<'t> {
+        let Some(key) = key_end(self.dialect, rest).and_then(|end| rest.get(..=end)) else { return Ahead::Odd };
+        let key = self.cache.hashed(key);
+        let Some(found) = self.cache.find_series(key) else { return Ahead::New(key) };
+        if let Some(previous) = self.cache.use_series(self.previous) {
             previous.next = found;
         }
-        Some((found, len))
+        Ahead::Known(found, key.key.len())
+    }
+
+    /// Notes that `series`, or one that is not kept, came after the previous one.
+    fn follow(&mut self, series: u32) {
+        if let Some(previous) = self.cache.use_series(self.previous).filter(|_| series != NONE) {
+            previous.next = series;
+        }
+        self.previous = series;
     }
 
     /// [`Self::expected_lines`] for a last line, which has too little text behind it.
@@ -270,7 +315,7 @@ impl LineParser {
     ) {
         let start = progress.consumed;
         let Some(rest) = text.get(start..) else { return };
-        if rest.is_empty() || rest.len() > LAST_LINE_BYTES_MAX || self.cache.series.is_empty() {
+        if rest.is_empty() || rest.len() > LAST_LINE_BYTES_MAX || self.cache.has_no_series() {
             return;
         }
         // Lines that end before the last window failed for another reason.
@@ -307,21 +352,24 @@ impl LineParser {
         let Some(key) = line.get(..=series_end) else {
             return Err(Stop::Fault(Fault::new(series_end, LineReason::MissingFields)));
         };
-        let (mut index, slot) = match self.cache.find_series(key) {
-            Some(index) => (Some(index), self.cache.series[index as usize].slot),
+        let key = self.cache.hashed(key);
+        let found = self.cache.find_series(key).and_then(|index| Some((index, self.cache.series(index)?.0)));
+        let (mut index, slot, table) = match found {
+            Some((index, series)) => (Some(index), series.slot, series.table),
             None => {
                 let text = SeriesText { raw: &line[..series_end], measurement, tags };
                 let slot = sink.series(&text)?;
-                let before = self.cache.series.len();
-                let index = self.cache.add_series(key, &text.measurement, slot);
-                if self.cache.series.len() <= before {
+                let (table, forgotten) = self.cache.add_table(&text.measurement);
+                if forgotten {
                     self.previous = NONE;
                 }
-                (index, slot)
+                if let Some(shape) = Shape::of(text.raw, &text.tags, slot, table) {
+                    self.cache.set_shape(table, shape);
+                }
+                (self.cache.add_series(key, table, slot), slot, table)
             }
         };
-        let known =
-            index.and_then(|index| self.cache.find_layout(self.cache.series[index as usize].table, &fields, repeated));
+        let known = self.cache.find_layout(table, &fields, repeated);
         let layout_slot = match known {
             Some(layout) => self.cache.layouts[layout as usize].slot,
             None => {
@@ -330,18 +378,13 @@ impl LineParser {
                 sink.layout(slot, &names)?
             }
         };
-        let layout = match (index, known) {
-            (_, Some(layout)) => Some(layout),
-            (Some(series), None) => {
-                let table = self.cache.series[series as usize].table;
-                let added = self.cache.add_layout(table, &fields, repeated, layout_slot);
-                if added.is_none() {
-                    index = None;
-                }
-                added
+        let layout = known.or_else(|| {
+            let added = self.cache.add_layout(table, &fields, repeated, layout_slot);
+            if added.is_none() {
+                index = None;
             }
-            (None, None) => None,
-        };
+            added
+        });
         self.values.clear();
         self.values.extend(fields.iter().map(|field| field.value));
         sink.row(slot, layout_slot, time, &self.values, line);
@@ -355,18 +398,73 @@ impl LineParser {
             self.previous = NONE;
             return;
         };
-        if let Some(previous) = self.cache.series.get_mut(self.previous as usize) {
-            previous.next = series;
-        }
-        self.previous = series;
-        let Some(entry) = self.cache.series.get_mut(series as usize) else { return };
+        self.follow(series);
+        let Some(entry) = self.cache.use_series(series) else { return };
         let expected = std::mem::replace(&mut entry.layout, layout);
+        let table = entry.table;
+        self.cache.expect_layout(table, layout);
         if expected != layout
             && let Some(expected) = self.cache.layouts.get_mut(expected as usize)
         {
             expected.alternative = layout;
         }
     }
+}
+
+/// What the next line begins with.
+enum Ahead<'t> {
+    /// A known series and the length of its key, with the space behind it.
+    Known(u32, usize),
+    /// A key that no known series has.
+    New(Hashed<'t>),
+    /// No key that ends on the line.
+    Odd,
+}
+
+/// What stands behind a key.
+struct LineRest {
+    layout: u32,
+    time: i64,
+    /// Where the line ends.
+    end: usize,
+    /// Where the next one begins.
+    next: usize,
+}
+
+/// Reads fields, time and end of the line at `at`, which must have the layout `expected` or its alternative; the values
+/// become the first of `values`.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "the parts of a parser and of a place in a text, each used once")]
+fn read_line(
+    dialect: Dialect,
+    cache: &Cache,
+    text: &[u8],
+    at: usize,
+    key_len: usize,
+    expected: u32,
+    rule: &TimeRule,
+    values: &mut Vec<RawValue>,
+) -> Option<LineRest> {
+    let start = at + key_len;
+    let layout = cache.layouts.get(expected as usize)?;
+    let (found, end) = match read_fields(dialect, layout, text, at, start, values) {
+        Some(end) => (expected, end),
+        None => {
+            let index = layout.alternative;
+            let layout = cache.layouts.get(index as usize)?;
+            (index, read_fields(dialect, layout, text, at, start, values)?)
+        }
+    };
+    let (time, end) = match text.get(end) {
+        Some(b' ') => time(text, end + 1, dialect, rule)?,
+        _ => (rule.now, end),
+    };
+    let next = match text.get(end) {
+        Some(b'\n') => end + 1,
+        Some(b'\r') if dialect == Dialect::Cnos && text.get(end + 1) == Some(&b'\n') => end + 2,
+        _ => return None,
+    };
+    (end - at <= LINE_BYTES_MAX).then_some(LineRest { layout: found, time, end, next })
 }
 
 /// The space that ends measurement and tags, if it stands on this line.

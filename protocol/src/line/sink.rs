@@ -171,6 +171,14 @@ pub trait RowSink {
     /// The slot of a series.
     fn series(&mut self, series: &SeriesText<'_>) -> Result<SeriesSlot, Halt>;
 
+    /// The slot of a series that differs from `like` in the values of its tags alone: `values` are theirs, in the order
+    /// in which [`RowSink::series`] got those of `like`, each plain ASCII without separators and not empty. `None`: the
+    /// sink wants to be asked by [`RowSink::series`]. A slot that is given is followed by a row of it at once.
+    fn sibling(&mut self, like: SeriesSlot, values: &[&[u8]]) -> Option<SeriesSlot> {
+        let _ = (like, values);
+        None
+    }
+
     /// The slot of a list of fields of the table of `series`, in the order of the text. No name comes twice.
     fn layout(&mut self, series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt>;
 

@@ -70,7 +70,7 @@ fn not_empty(bytes: &[u8], start: usize, end: usize) -> Result<(), Fault> {
 
 type Tags<'t> = Vec<(Cow<'t, str>, Cow<'t, str>)>;
 
-fn series(line: &str) -> Result<(usize, Cow<'_, str>, Tags<'_>), Fault> {
+pub(super) fn series(line: &str) -> Result<(usize, Cow<'_, str>, Tags<'_>), Fault> {
     let bytes = line.as_bytes();
     let (Some(mut at), _) = find(bytes, 0, b", ", IN_MEASUREMENT)? else { return unexpected_end(0) };
     not_empty(bytes, 0, at)?;

@@ -18,10 +18,10 @@ use crate::line::{Dialect, FieldKind, RawValue, TimeRule, number};
 const FIELD_SEPARATOR_BYTES: usize = 4;
 
 /// Where measurement and tags end and what they are.
-struct Series<'t> {
-    end: usize,
-    measurement: Cow<'t, str>,
-    tags: Vec<(Cow<'t, str>, Cow<'t, str>)>,
+pub(super) struct Series<'t> {
+    pub(super) end: usize,
+    pub(super) measurement: Cow<'t, str>,
+    pub(super) tags: Vec<(Cow<'t, str>, Cow<'t, str>)>,
 }
 
 pub(super) fn parse<'t>(line: &'t str, rule: &TimeRule) -> Result<ParsedLine<'t>, Fault> {
@@ -58,7 +58,7 @@ fn escaped(bytes: &[u8], at: usize) -> bool {
     at > 0 && bytes[at - 1] == b'\\'
 }
 
-fn series(line: &str) -> Result<Series<'_>, Fault> {
+pub(super) fn series(line: &str) -> Result<Series<'_>, Fault> {
     let bytes = line.as_bytes();
     let fault = |at, reason| Err(Fault::new(at, reason));
     if bytes.first() == Some(&b',') {

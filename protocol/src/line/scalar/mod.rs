@@ -56,6 +56,16 @@ pub(super) fn parse_line<'t>(
     }
 }
 
+/// The series that a line, which this parser takes, is of.
+pub(super) fn series_text(dialect: Dialect, line: &[u8]) -> Option<SeriesText<'_>> {
+    let text = std::str::from_utf8(line).ok()?;
+    let (end, measurement, tags) = match dialect {
+        Dialect::Influx => influx::series(text).ok().map(|series| (series.end, series.measurement, series.tags)),
+        Dialect::Cnos => cnos::series(text).ok(),
+    }?;
+    Some(SeriesText { raw: line.get(..end)?, measurement, tags })
+}
+
 /// `text` without the backslashes before bytes of `set`.
 fn unescape<'t>(text: &'t str, set: &[u8]) -> Cow<'t, str> {
     if !text.contains('\\') {

@@ -17,6 +17,7 @@ pub(super) struct Recorder {
     pub(super) events: Vec<Event>,
     pub(super) series_asked: usize,
     pub(super) layouts_asked: usize,
+    pub(super) siblings_asked: usize,
     /// Every n-th call of `series` or `layout` asks for a pause; 0 is never.
     pub(super) pause_every: usize,
     /// Refuses tables of this name.
@@ -26,6 +27,8 @@ pub(super) struct Recorder {
     asked: usize,
     series: HashMap<String, u32>,
     series_names: Vec<(String, String)>,
+    /// By slot.
+    tag_keys: Vec<Vec<String>>,
     layouts: HashMap<(String, Vec<(String, FieldKind)>), u32>,
     layout_fields: Vec<(String, Vec<(String, FieldKind)>)>,
 }
@@ -50,8 +53,26 @@ impl RowSink for Recorder {
         let slot = *self.series.entry(name.clone()).or_insert(next);
         if slot == next {
             self.series_names.push((series.measurement.to_string(), name));
+            self.tag_keys.push(series.tags.iter().map(|tag| tag.0.to_string()).collect());
         }
         Ok(SeriesSlot(slot))
+    }
+
+    fn sibling(&mut self, like: SeriesSlot, values: &[&[u8]]) -> Option<SeriesSlot> {
+        self.siblings_asked += 1;
+        // Every seventh is to be asked for by its text.
+        if self.siblings_asked.is_multiple_of(7) {
+            return None;
+        }
+        let keys = self.tag_keys[like.0 as usize].clone();
+        assert_eq!(keys.len(), values.len());
+        let values = values.iter().map(|value| String::from_utf8(value.to_vec()).expect("UTF-8"));
+        let tags: Vec<_> = keys.into_iter().zip(values).map(|(key, value)| (key.into(), value.into())).collect();
+        let measurement = self.series_names[like.0 as usize].0.clone();
+        let pause_every = std::mem::take(&mut self.pause_every);
+        let slot = self.series(&SeriesText { raw: b"", measurement: measurement.into(), tags });
+        self.pause_every = pause_every;
+        slot.ok()
     }
 
     fn layout(&mut self, series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
