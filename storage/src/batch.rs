@@ -91,13 +91,27 @@ impl NewSeries {
     pub fn push<'a>(&mut self, tags: impl IntoIterator<Item = (ColumnId, &'a [u8])>) -> u32 {
         let ordinal = self.ends.len() as u32;
         for (column, value) in tags {
-            self.bytes.extend_from_slice(&column.0.to_le_bytes());
-            self.bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
-            self.bytes.extend_from_slice(value);
+            push_tag(&mut self.bytes, column, value);
         }
         self.ends.push(self.bytes.len() as u32);
         ordinal
     }
+
+    /// Appends a key as it is, and returns its ordinal.
+    pub fn push_key(&mut self, key: &[u8]) -> u32 {
+        let ordinal = self.ends.len() as u32;
+        self.bytes.extend_from_slice(key);
+        self.ends.push(self.bytes.len() as u32);
+        ordinal
+    }
+}
+
+/// Appends one tag of a key; see [`NewSeries`].
+#[inline]
+pub fn push_tag(key: &mut Vec<u8>, column: ColumnId, value: &[u8]) {
+    key.extend_from_slice(&column.0.to_le_bytes());
+    key.extend_from_slice(&(value.len() as u32).to_le_bytes());
+    key.extend_from_slice(value);
 }
 
 impl Values {

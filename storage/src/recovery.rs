@@ -7,8 +7,11 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use rkyv::util::AlignedVec;
 
@@ -26,6 +29,9 @@ use crate::segment::{Segment, SegmentMeta};
 use crate::series::file::{self, copy_of};
 use crate::tombstone::Tombstone;
 use crate::wal::{Delete, Lsn, Record, Recovered, Rows, bitmap_of, recover};
+
+/// Segments that are opened at a time. An open waits for a few short reads, and a disk answers as many at once.
+const OPENING_MAX: usize = 16;
 
 /// What opening a shard has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,9 +86,12 @@ pub(crate) async fn load<D: Disk>(
     let is_live = &|table: TableId| is_live(table) && manifest.dropped.iter().all(|entry| entry.table != table.0);
     let mut recovery = Recovery::default();
     let mut tables = load_series(disk, folders, shard, &manifest, is_live).await?;
-    for entry in &manifest.segments {
+    let opening = manifest.segments.iter().map(|entry| {
         let path = folders.segments.join(&entry.meta.file);
-        let opened = open_segment(disk, &path, &entry.meta, cache).await;
+        async { (open_segment(disk, &path, &entry.meta, cache).await, path) }
+    });
+    let opened = together(opening, OPENING_MAX).await;
+    for (entry, (opened, path)) in manifest.segments.iter().zip(opened) {
         let known = tables.get_mut(&TableId(entry.table)).ok_or_else(|| {
             Error::corrupt(
                 &folders.root.join(MANIFEST),
@@ -138,13 +147,42 @@ pub(crate) async fn load<D: Disk>(
             done => done?,
         }
     }
-    let Replay { tables, active, rows } = replay.into_inner();
+    let Replay { mut tables, active, rows } = replay.into_inner();
+    tables.values_mut().for_each(|table| table.series.shrink());
     recovery.rows = rows;
     recovery.records = wal.records;
     recovery.log_bytes = wal.bytes;
     recovery.torn = wal.torn.clone();
     recovery.series = tables.values().map(|table| table.series.len() as u64).sum();
     Ok(Loaded { tables, active, manifest, wal, recovery })
+}
+
+/// Runs `tasks` side by side, at most `at_once` of them, and gives what they gave in their order.
+async fn together<T, F: Future<Output = T>>(tasks: impl Iterator<Item = F>, at_once: usize) -> Vec<T> {
+    let mut tasks = tasks.enumerate();
+    let mut running: Vec<(usize, Pin<Box<F>>)> = Vec::new();
+    let mut done: Vec<(usize, T)> = Vec::new();
+    poll_fn(|context| {
+        loop {
+            running.extend(tasks.by_ref().take(at_once - running.len()).map(|(number, task)| (number, Box::pin(task))));
+            let done_before = done.len();
+            running.retain_mut(|(number, task)| match task.as_mut().poll(context) {
+                Poll::Ready(value) => {
+                    done.push((*number, value));
+                    false
+                }
+                Poll::Pending => true,
+            });
+            // Those that take the places are to be polled too.
+            if done.len() == done_before {
+                break;
+            }
+        }
+        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, value)| value).collect()
 }
 
 /// Opens a segment; one that seems damaged is looked at again, since the transfer may be to blame.
@@ -317,12 +355,12 @@ impl<D: Disk> Replay<D> {
             return Err(format!("series {} comes where {} is expected", rows.first_series, table.series.len()));
         }
         for ordinal in 0..rows.keys.len() {
-            let key = rows.keys.key(ordinal);
-            crate::series::check_key(key).map_err(|reason| format!("a series key: {reason}"))?;
-            let (series, _) = table.series.insert(key);
-            if series.0 as usize != rows.first_series as usize + ordinal {
-                return Err(format!("a series key has the id {} already", series.0));
-            }
+            crate::series::check_key(rows.keys.key(ordinal)).map_err(|reason| format!("a series key: {reason}"))?;
+        }
+        let ids = table.series.insert_all(&rows.keys);
+        let odd = ids.iter().zip(rows.first_series..).find(|(series, expected)| series.0 != *expected);
+        if let Some((series, _)) = odd {
+            return Err(format!("a series key has the id {} already", series.0));
         }
         table.series_logged = table.series.len() as u32;
         if rows.series.iter().any(|series| *series as usize >= table.series.len()) {

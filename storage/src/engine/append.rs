@@ -134,7 +134,7 @@ fn insert_series(batch: &WriteBatch, index: &mut SeriesIndex) -> Result<Vec<Seri
     for ordinal in 0..keys.len() {
         check_key(keys.key(ordinal)).map_err(|reason| Error::Rejected(format!("a series key: {reason}")))?;
     }
-    Ok((0..keys.len()).map(|ordinal| index.insert(keys.key(ordinal)).0).collect())
+    Ok(index.insert_all(keys))
 }
 
 /// The series ids of the rows; `None` where the batch has them already.

@@ -37,7 +37,11 @@ impl Arena {
 
     /// The number of `wanted`, given to it now if it has none; and whether it is new.
     pub(crate) fn insert(&mut self, wanted: &[u8]) -> (u32, bool) {
-        let hash = short_hash(wanted);
+        self.insert_hashed(wanted, short_hash(wanted))
+    }
+
+    /// The same with the hash that [`Arena::look_ahead`] gave.
+    pub(crate) fn insert_hashed(&mut self, wanted: &[u8], hash: u32) -> (u32, bool) {
         let Self { ends, bytes, table } = self;
         let same = |entry: &(u32, u32)| entry.0 == hash && string(ends, bytes, entry.1) == wanted;
         if let Some(entry) = table.find(spread(hash), same) {
@@ -48,6 +52,22 @@ impl Arena {
         bytes.extend_from_slice(wanted);
         ends.push(bytes.len() as u64);
         (number, true)
+    }
+
+    /// The hash of `wanted`, with the part of the table that it leads to on its way into the cache: where several strings
+    /// are looked at before the first of them is inserted, their misses overlap.
+    #[inline]
+    pub(crate) fn look_ahead(&self, wanted: &[u8]) -> u32 {
+        let hash = short_hash(wanted);
+        std::hint::black_box(self.table.find(spread(hash), |entry| entry.0 == hash).is_some());
+        hash
+    }
+
+    /// Gives back what growing has taken in advance.
+    pub(crate) fn shrink(&mut self) {
+        self.ends.shrink_to_fit();
+        self.bytes.shrink_to_fit();
+        self.table.shrink_to_fit(|entry| spread(entry.0));
     }
 
     /// The strings from number `from` on, laid end to end, and their lengths.
@@ -61,6 +81,11 @@ impl Arena {
             length as u32
         });
         (&self.bytes[start as usize..], lengths)
+    }
+
+    /// The hashes of all strings, in no order.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = u32> {
+        self.table.iter().map(|entry| entry.0)
     }
 
     /// Memory taken.
@@ -100,7 +125,11 @@ mod tests {
                 assert_eq!(arena.find(&string), model.get(&string).copied());
                 let next = model.len() as u32;
                 let number = *model.entry(string.clone()).or_insert(next);
-                assert_eq!(arena.insert(&string), (number, number == next));
+                let hash = arena.look_ahead(&string);
+                assert_eq!(arena.insert_hashed(&string, hash), (number, number == next));
+                if random.u8(..) == 0 {
+                    arena.shrink();
+                }
                 assert_eq!(arena.get(number), string);
             }
             assert_eq!(arena.len(), model.len());

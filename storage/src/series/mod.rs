@@ -10,20 +10,26 @@
 
 mod arena;
 pub(crate) mod file;
+mod sketch;
 
 use std::borrow::Cow;
 
 use roaring::RoaringBitmap;
 
-use crate::batch::NEW_SERIES_BIT;
-use crate::schema::{ColumnId, SeriesId};
+use crate::batch::{NEW_SERIES_BIT, NewSeries};
+use crate::schema::{ColumnId, SeriesId, TableId};
 use arena::Arena;
+pub use sketch::SeriesSketch;
 
 /// Code of a series that lacks the tag.
 pub const NO_TAG: u32 = u32::MAX;
 
 /// Memory of a bitmap with a few entries: one container and its vector.
 const BITMAP_BYTES: usize = 64;
+
+/// Keys that are looked at before the first of them is inserted: enough for a core to have its misses under way, few
+/// enough to stay near.
+const LOOK_AHEAD: usize = 16;
 
 /// Memory of an entry in a sparse bitmap; in a dense one it takes less.
 const ENTRY_BYTES: usize = 2;
@@ -123,13 +129,46 @@ impl SeriesIndex {
 
     /// The id of the series with this key, which [`check_key`] has let pass, and whether it is new.
     pub(crate) fn insert(&mut self, key: &[u8]) -> (SeriesId, bool) {
-        let (series, new) = self.keys.insert(key);
+        let hash = self.keys.look_ahead(key);
+        self.insert_hashed(key, hash)
+    }
+
+    /// The ids of the series with these keys, which [`check_key`] has let pass, in their order.
+    pub(crate) fn insert_all(&mut self, keys: &NewSeries) -> Vec<SeriesId> {
+        let mut ids = Vec::with_capacity(keys.len());
+        let mut hashes = [0; LOOK_AHEAD];
+        for from in (0..keys.len()).step_by(LOOK_AHEAD) {
+            let ordinals = from..(from + LOOK_AHEAD).min(keys.len());
+            for (hash, ordinal) in hashes.iter_mut().zip(ordinals.clone()) {
+                *hash = self.keys.look_ahead(keys.key(ordinal));
+            }
+            ids.extend(
+                hashes.iter().zip(ordinals).map(|(hash, ordinal)| self.insert_hashed(keys.key(ordinal), *hash).0),
+            );
+        }
+        ids
+    }
+
+    fn insert_hashed(&mut self, key: &[u8], hash: u32) -> (SeriesId, bool) {
+        let (series, new) = self.keys.insert_hashed(key, hash);
         if new {
-            for (column, value) in Tags(key).map_while(Result::ok) {
-                self.tag_or_new(column).push(series, value.as_bytes());
+            let (mut rest, mut position) = (key, 0);
+            while let Some((column, value, behind)) = split_tag(rest) {
+                self.tag_or_new(column, position).push(series, value);
+                (rest, position) = (behind, position + 1);
             }
         }
         (SeriesId(series), new)
+    }
+
+    /// Gives back what growing has taken in advance.
+    pub(crate) fn shrink(&mut self) {
+        self.keys.shrink();
+        for tag in &mut self.tags {
+            tag.values.shrink();
+            tag.codes.shrink_to_fit();
+            tag.postings.shrink_to_fit();
+        }
     }
 
     /// Whether `more` series still have ids that fit below [`NEW_SERIES_BIT`].
@@ -142,6 +181,11 @@ impl SeriesIndex {
         self.keys.tail(from)
     }
 
+    /// Counts the series, which are those of `table`, in a sketch.
+    pub fn sketch(&self, table: TableId, sketch: &mut SeriesSketch) {
+        self.keys.hashes().for_each(|hash| sketch.add(table, hash));
+    }
+
     /// Memory taken.
     pub fn memory_bytes(&self) -> usize {
         self.keys.memory_bytes() + self.tags.iter().map(TagColumn::memory_bytes).sum::<usize>()
@@ -151,17 +195,22 @@ impl SeriesIndex {
         self.tags.iter().find(|tag| tag.id == column)
     }
 
-    fn tag_or_new(&mut self, column: ColumnId) -> &mut TagColumn {
-        let at = self.tags.iter().position(|tag| tag.id == column).unwrap_or_else(|| {
-            self.tags.push(TagColumn {
-                id: column,
-                values: Arena::default(),
-                codes: Vec::new(),
-                postings: Vec::new(),
-                bitmap_bytes: 0,
-            });
-            self.tags.len() - 1
-        });
+    /// The tag, which is probably the one at `position`: most series of a table have the same tags.
+    fn tag_or_new(&mut self, column: ColumnId, position: usize) -> &mut TagColumn {
+        let expected = self.tags.get(position).is_some_and(|tag| tag.id == column);
+        let at = match expected {
+            true => position,
+            false => self.tags.iter().position(|tag| tag.id == column).unwrap_or_else(|| {
+                self.tags.push(TagColumn {
+                    id: column,
+                    values: Arena::default(),
+                    codes: Vec::new(),
+                    postings: Vec::new(),
+                    bitmap_bytes: 0,
+                });
+                self.tags.len() - 1
+            }),
+        };
         &mut self.tags[at]
     }
 }
@@ -177,7 +226,8 @@ impl TagColumn {
         }
         match &mut self.postings[code as usize] {
             Postings::Many(all) => {
-                all.insert(series);
+                // Ids only grow, so that it goes to the end; where it is the last one already, nothing is to be done.
+                let _ = all.try_push(series);
                 self.bitmap_bytes += ENTRY_BYTES;
             }
             one => {
@@ -243,7 +293,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::batch::NewSeries;
     use crate::testing::seeds;
 
     fn key(tags: &BTreeMap<u16, String>) -> Vec<u8> {

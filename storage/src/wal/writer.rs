@@ -4,7 +4,8 @@
 //! 2. The commit loop takes the first queued frame, stamps its header, writes it at the end of the active file, syncs
 //!    (`WalSync::Always`) and wakes the waiters; then the next.
 //! 3. When a frame does not fit, the file is full: it is synced, and a spare becomes active under a new generation.
-//!    A second loop beside the first prepares a spare once the active file is half full.
+//!    A second loop beside the first prepares a spare once the active file is half full. After a start that found no
+//!    file to use again, it prepares the first one while the shard serves reads already; the first commit waits for it.
 //! 4. Where there is no space for a spare, the log stalls: appends and waiters are told so, what is queued waits. Each
 //!    refused append lets the second loop try anew, and so does a `release`; then the log goes on where it was.
 //! 5. After a failure the log takes nothing until [`Wal::heal`] has shown on a new file that writes last.
@@ -204,10 +205,13 @@ impl<D: Disk> Wal<D> {
                 wal.disk.remove(&free.path).await?;
             }
         }
-        match wal.activate().await {
-            // Reads need no log; it goes on when there is space.
-            Err(error) if error.is_no_space() => *wal.stalled.borrow_mut() = Some(error.to_string()),
-            done => done?,
+        // Filling a new file may take seconds on a busy disk: that is left to the second loop.
+        if !wal.files.borrow().spares.is_empty() {
+            match wal.activate().await {
+                // Reads need no log; it goes on when there is space.
+                Err(error) if error.is_no_space() => *wal.stalled.borrow_mut() = Some(error.to_string()),
+                done => done?,
+            }
         }
         Ok(wal)
     }
@@ -564,6 +568,12 @@ impl<D: Disk> Wal<D> {
                 continue;
             }
             if let Err(error) = self.make_spare().await {
+                if error.is_no_space() && self.files.borrow().active.is_none() {
+                    // The first commit would wait for it. Reads need no log; it goes on when there is space.
+                    *self.stalled.borrow_mut() = Some(error.to_string());
+                    self.progress.notify();
+                    continue;
+                }
                 // No harm yet: it is tried again when the file is needed, and fails the log only then.
                 log::warn!("shard {}: cannot prepare a log file: {error}", self.config.shard);
                 self.spare_failed.set(true);
@@ -581,8 +591,9 @@ impl<D: Disk> Wal<D> {
             return self.retry.get().then_some(true);
         }
         let files = self.files.borrow();
-        let near = files.active.as_ref().is_some_and(|active| active.end * 2 > self.config.file_bytes);
-        (near && files.spares.is_empty() && !self.spare_failed.get()).then_some(true)
+        let near = files.active.as_ref().is_none_or(|active| active.end * 2 > self.config.file_bytes);
+        let can_be = !self.spare_failed.get() && !self.making_spare.get();
+        (near && files.spares.is_empty() && can_be).then_some(true)
     }
 
     async fn make_spare(&self) -> Result<()> {

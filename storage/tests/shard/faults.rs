@@ -237,6 +237,9 @@ fn one_sync_covers_all_who_came_meanwhile() {
     let disk = ThrottledDisk::new(PlainDisk, Rc::clone(&throttle));
     let (shard, _) = block_on(open(disk, &folder.0, small_config())).unwrap();
     drive(&shard, async {
+        // With this one the log has its first file.
+        let begun = shard.append(&int_batch(&table, &[(1, -1, 0)]), &table).unwrap().lsn;
+        shard.durable(begun).await.unwrap();
         throttle.park_syncs(true);
         let first = shard.append(&int_batch(&table, &[(1, 0, 0)]), &table).unwrap().lsn;
         let mut waiter = Box::pin(shard.durable(first));
