@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, Schema, TimeUnit};
 
+use crate::pattern::Pattern;
+
 /// A constant.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scalar {
@@ -172,6 +174,15 @@ pub enum Expr {
         /// ILIKE.
         case_insensitive: bool,
     },
+    /// `~`, `!~`, `~*`, `!~*`
+    Matches {
+        /// Text.
+        expr: Box<Expr>,
+        /// Regular expression.
+        pattern: Arc<Pattern>,
+        /// `!~`, `!~*`.
+        negated: bool,
+    },
     /// `[NOT] IN (…)` over constants or expressions.
     InList {
         /// Looked for.
@@ -224,9 +235,12 @@ impl Expr {
             Self::Column(index) => input.fields().get(*index).map_or(DataType::Null, |f| f.data_type().clone()),
             Self::Literal(value) => value.data_type(),
             Self::Binary { op, left, right } => op.data_type(&left.data_type(input), &right.data_type(input)),
-            Self::Not(_) | Self::IsNull(_) | Self::IsNotNull(_) | Self::Like { .. } | Self::InList { .. } => {
-                DataType::Boolean
-            }
+            Self::Not(_)
+            | Self::IsNull(_)
+            | Self::IsNotNull(_)
+            | Self::Like { .. }
+            | Self::Matches { .. }
+            | Self::InList { .. } => DataType::Boolean,
             Self::Negative(operand) => operand.data_type(input),
             Self::Case { branches, otherwise } => branches
                 .iter()
@@ -249,6 +263,7 @@ impl Expr {
                 vec![e]
             }
             Self::Like { expr, pattern, .. } => vec![expr, pattern],
+            Self::Matches { expr, .. } => vec![expr],
             Self::InList { expr, list, .. } => std::iter::once(expr.as_ref()).chain(list).collect(),
             Self::Case { branches, otherwise } => {
                 branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()
@@ -275,6 +290,7 @@ impl Expr {
                 let expr = boxed(expr);
                 Self::Like { expr, pattern: boxed(pattern), negated, case_insensitive }
             }
+            Self::Matches { expr, pattern, negated } => Self::Matches { expr: boxed(expr), pattern, negated },
             Self::InList { expr, list, negated } => {
                 let expr = boxed(expr);
                 Self::InList { expr, list: list.into_iter().map(change).collect(), negated }

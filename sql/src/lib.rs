@@ -15,6 +15,7 @@ mod function;
 pub mod influxql;
 mod optimize;
 mod parse;
+pub mod pattern;
 pub mod plan;
 pub mod statement;
 pub mod time;

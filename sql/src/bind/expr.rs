@@ -1,5 +1,7 @@
 //! Syntax to bound expressions: names become positions, operands get one type, aggregates are set aside.
 
+use std::sync::Arc;
+
 use arrow_schema::{DataType, TimeUnit};
 use sqlparser::ast::{self, BinaryOperator, FunctionArg, FunctionArgExpr, FunctionArguments, UnaryOperator};
 
@@ -13,6 +15,7 @@ use crate::optimize::conjunction::balanced;
 use crate::optimize::constant::{as_constant, null};
 use crate::optimize::fold_constants;
 use crate::parse::{fold, position_of};
+use crate::pattern::Pattern;
 use crate::statement::Session;
 
 /// Levels of a bound expression. Every pass recurses over it, the executor too; chains of AND and OR do not count, they
@@ -62,6 +65,17 @@ fn operator(op: &BinaryOperator) -> Option<BinaryOp> {
     })
 }
 
+/// Whether an operator that takes a regular expression is negated, and whether it ignores case.
+fn regex_operator(op: &BinaryOperator) -> Option<(bool, bool)> {
+    Some(match op {
+        BinaryOperator::PGRegexMatch => (false, false),
+        BinaryOperator::PGRegexNotMatch => (true, false),
+        BinaryOperator::PGRegexIMatch => (false, true),
+        BinaryOperator::PGRegexNotIMatch => (true, true),
+        _ => return None,
+    })
+}
+
 impl ExprBinder<'_> {
     /// Binds `expr`.
     pub(super) fn bind(&mut self, expr: &ast::Expr) -> Result<Bound, SqlError> {
@@ -88,7 +102,10 @@ impl ExprBinder<'_> {
             ast::Expr::CompoundIdentifier(idents) => self.name(idents),
             ast::Expr::CompoundFieldAccess { root, access_chain } => self.field_access(root, access_chain),
             ast::Expr::Nested(inner) => self.bind(inner),
-            ast::Expr::BinaryOp { left, op, right } => self.binary(left, op, right),
+            ast::Expr::BinaryOp { left, op, right } => match regex_operator(op) {
+                Some((negated, case_insensitive)) => self.matches(left, right, negated, case_insensitive),
+                None => self.binary(left, op, right),
+            },
             ast::Expr::UnaryOp { op, expr } => self.unary(*op, expr),
             ast::Expr::IsNull(_)
             | ast::Expr::IsNotNull(_)
@@ -210,6 +227,9 @@ impl ExprBinder<'_> {
         let mut leftmost = left;
         let logical = matches!(bound_op, BinaryOp::And | BinaryOp::Or);
         while let ast::Expr::BinaryOp { left, op, right } = leftmost {
+            if regex_operator(op).is_some() {
+                break;
+            }
             let op = known(op)?;
             let same_kind = if logical { op == bound_op } else { !matches!(op, BinaryOp::And | BinaryOp::Or) };
             if !same_kind {
@@ -349,6 +369,35 @@ impl ExprBinder<'_> {
         }
         let text = |bound| convert(bound, &DataType::Utf8).map(Box::new);
         Ok(truth(Expr::Like { expr: text(expr)?, pattern: text(pattern)?, negated, case_insensitive }))
+    }
+
+    fn matches(
+        &mut self,
+        expr: &ast::Expr,
+        pattern: &ast::Expr,
+        negated: bool,
+        case_insensitive: bool,
+    ) -> Result<Bound, SqlError> {
+        let (bound, pattern_bound) = (self.bind(expr)?, self.bind(pattern)?);
+        for operand in [&bound, &pattern_bound] {
+            if !matches!(operand.data_type, DataType::Utf8 | DataType::Null) {
+                return Err(SqlError::planning(format!(
+                    "Cannot infer common argument type for regex operation {} and {}",
+                    bound.data_type, pattern_bound.data_type
+                )));
+            }
+        }
+        let text = match as_constant(&fold_constants(pattern_bound.expr)) {
+            Some(Scalar::Str(text)) => text.clone(),
+            Some(Scalar::Null) => return Ok(truth(null(DataType::Boolean))),
+            _ => {
+                return Err(SqlError::not_implemented(format!("a regular expression that is not constant: {pattern}")));
+            }
+        };
+        let pattern = Pattern::new(&text, case_insensitive)
+            .map_err(|reason| SqlError::planning(format!("the regular expression {text:?} is not valid: {reason}")))?;
+        let expr = Box::new(convert(bound, &DataType::Utf8)?);
+        Ok(truth(Expr::Matches { expr, pattern: Arc::new(pattern), negated }))
     }
 
     fn case(

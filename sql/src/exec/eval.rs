@@ -139,6 +139,13 @@ pub(crate) fn evaluate(expr: &Expr, input: Input<'_>) -> Result<Value> {
             };
             Ok(text.joined(&pattern, matched))
         }
+        Expr::Matches { expr, pattern, negated } => as_text(evaluate(expr, input)?)?.map(|array| {
+            over_distinct(array, |values| {
+                let texts = values.as_string::<i32>().iter();
+                let matched: BooleanArray = texts.map(|text| Some(pattern.is_match(text?) != *negated)).collect();
+                Ok(Arc::new(matched))
+            })
+        }),
         Expr::InList { expr, list, negated } => in_list::evaluate(expr, list, *negated, input),
         Expr::Case { branches, otherwise } => branch::case(branches, otherwise.as_deref(), input),
         Expr::Cast { expr, to } => evaluate(expr, input)?.map(|array| cast_to(array, to)),

@@ -61,6 +61,11 @@ pub(crate) fn evaluate(expr: &Expr) -> Option<Expr> {
         Expr::IsNull(operand) => Scalar::Bool(*as_constant(operand)? == Scalar::Null),
         Expr::IsNotNull(operand) => Scalar::Bool(*as_constant(operand)? != Scalar::Null),
         Expr::Like { .. } => return None,
+        Expr::Matches { expr, pattern, negated } => match as_constant(expr)? {
+            Scalar::Str(text) => Scalar::Bool(pattern.is_match(text) != *negated),
+            Scalar::Null => Scalar::Null,
+            _ => return None,
+        },
         Expr::InList { expr, list, negated } => in_list(as_constant(expr)?, list, *negated)?,
         Expr::Case { branches, otherwise } => return case(branches, otherwise.as_deref(), data_type()),
         Expr::Call { function, args } => call(*function, args)?,

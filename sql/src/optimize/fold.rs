@@ -93,6 +93,7 @@ fn negate(operand: Expr) -> Expr {
         Expr::Like { expr, pattern, negated, case_insensitive } => {
             Expr::Like { expr, pattern, negated: !negated, case_insensitive }
         }
+        Expr::Matches { expr, pattern, negated } => Expr::Matches { expr, pattern, negated: !negated },
         Expr::InList { expr, list, negated } => Expr::InList { expr, list, negated: !negated },
         Expr::Binary { op, left, right } => match opposite(op) {
             Some(op) => Expr::Binary { op, left, right },

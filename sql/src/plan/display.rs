@@ -205,6 +205,11 @@ impl fmt::Display for Shown<'_> {
                 let like = if *case_insensitive { "ILIKE" } else { "LIKE" };
                 write!(f, "{} {}{like} {}", self.of(expr), not(*negated), self.of(pattern))
             }
+            Expr::Matches { expr, pattern, negated } => {
+                let text = Expr::Literal(Scalar::Str(pattern.text().into()));
+                let text = Shown { expr: &text, name: self.name };
+                write!(f, "{} {} {text}", self.of(expr), pattern.operator(*negated))
+            }
             Expr::InList { expr, list, negated } => {
                 write!(f, "{} {}IN ({})", self.of(expr), not(*negated), self.list(list))
             }

@@ -206,6 +206,10 @@ fn eval(expr: &Expr, row: &[Cell]) -> Cell {
             }
             _ => Cell::Null,
         },
+        Expr::Matches { expr, pattern, negated } => match eval(expr, row) {
+            Cell::Str(text) => Cell::Bool(pattern.is_match(&text) != *negated),
+            _ => Cell::Null,
+        },
         Expr::InList { expr, list, negated } => {
             let value = eval(expr, row);
             let found = list

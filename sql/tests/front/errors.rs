@@ -34,6 +34,12 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "sql parser error: 5x is not a valid duration or duration overflow",
     ),
     ("select 1; select 2", "010013", "Multi-statement not allow, found num:2, sql:select 1; select 2"),
+    // Regular expressions.
+    (
+        "select * from slow.p where k ~ 'a('",
+        "010001",
+        "Datafusion: Error during planning: the regular expression \"a(\" is not valid: unclosed group",
+    ),
     // Names.
     (
         "select nosuch from slow.p",
