@@ -2,3 +2,4 @@
 
 pub mod devops;
 pub mod lines;
+pub mod sensors;

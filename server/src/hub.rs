@@ -21,6 +21,7 @@ use tidewire_storage::schema::{Catalog, TableId, TableSchema};
 use tidewire_storage::wal::Lsn;
 
 use crate::admission::{Admission, BuildBudget};
+use crate::cardinality;
 use crate::config::Config;
 use crate::counted::{CountedShard, Counts};
 use crate::ingest::caches::{DatabaseCaches, SharedCache};
@@ -302,6 +303,10 @@ impl Hub {
                 // A shard that is set aside takes no rows either way.
                 let count = self.owned(shard).map_or(0, |owned| owned.unknown_series(table, &keys));
                 self.answer(from, id, Answer::UnknownSeries(count));
+            }
+            Request::Cardinality(tables) => {
+                let (counts, sketch) = cardinality::count(self.shards.values(), &tables);
+                self.answer(from, id, Answer::Cardinality(counts, Box::new(sketch)));
             }
             Request::Metrics => self.answer(from, id, Answer::Metrics(Box::new(self.snapshot()))),
         }

@@ -10,6 +10,7 @@
 //! crosses cores. Beside the server stand the operator's [`tool`]s, which work on files alone.
 
 pub mod admission;
+mod cardinality;
 pub mod clock;
 pub mod config;
 mod counted;

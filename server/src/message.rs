@@ -12,6 +12,7 @@ use tidewire_sql::explain::ShardMetrics;
 use tidewire_sql::fragment::Fragment;
 use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
+use tidewire_storage::series::SeriesSketch;
 
 use crate::mesh::CallId;
 use crate::meta::owner::Outcome;
@@ -90,6 +91,8 @@ pub enum Request {
         /// The keys.
         keys: NewSeries,
     },
+    /// Asks for the number of series of tables in the receiver's shards. One answer: [`Answer::Cardinality`].
+    Cardinality(Arc<[TableId]>),
     /// Asks for the receiver's metrics. One answer: [`Answer::Metrics`].
     Metrics,
 }
@@ -116,6 +119,8 @@ pub enum Answer {
     Published,
     /// How many keys belong to no series yet.
     UnknownSeries(usize),
+    /// For each table its series, and a sketch of all of them.
+    Cardinality(Vec<u64>, Box<SeriesSketch>),
     /// Counters and gauges of the core and its shards.
     Metrics(Box<Snapshot>),
 }

@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use std::collections::HashMap;
 use tidewire_protocol::line::RawValue;
-use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
+use tidewire_storage::batch::{BatchColumn, Values, WriteBatch};
 use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 
 /// Which batch column each field of a layout goes to; `None` where the field is left out.
@@ -19,8 +18,6 @@ pub struct BatchBuilder {
     /// The table, as of the newest layout used.
     pub table: Arc<TableSchema>,
     batch: WriteBatch,
-    /// Ordinal in `new_series` by the sink's series slot.
-    ordinals: HashMap<u32, u32>,
     /// Series slots by ordinal, to learn the ids when the shard answers.
     slots: Vec<u32>,
     /// The layout whose map is `map`.
@@ -49,15 +46,7 @@ impl BatchBuilder {
         recycled.time.clear();
         recycled.new_series.bytes.clear();
         recycled.new_series.ends.clear();
-        Self {
-            table,
-            batch: recycled,
-            ordinals: HashMap::new(),
-            slots: Vec::new(),
-            layout: u32::MAX,
-            map: Vec::new(),
-            dense: false,
-        }
+        Self { table, batch: recycled, slots: Vec::new(), layout: u32::MAX, map: Vec::new(), dense: false }
     }
 
     /// Rows collected.
@@ -70,14 +59,18 @@ impl BatchBuilder {
         self.batch.bytes()
     }
 
-    /// The value for [`WriteBatch::series`] of a series without an id, adding its key on first use.
-    pub fn new_series(&mut self, slot: u32, key: impl FnOnce(&mut WriteBatch) -> u32) -> u32 {
-        let Self { ordinals, slots, batch, .. } = self;
-        NEW_SERIES_BIT
-            | *ordinals.entry(slot).or_insert_with(|| {
-                slots.push(slot);
-                key(batch)
-            })
+    /// Whether the series of `slot` has this ordinal in the batch.
+    pub fn has_ordinal(&self, ordinal: u32, slot: u32) -> bool {
+        self.slots.get(ordinal as usize) == Some(&slot)
+    }
+
+    /// Adds the key of a series without an id, and gives its ordinal. `table` knows all of its tags.
+    pub fn new_series(&mut self, slot: u32, key: &[u8], table: &Arc<TableSchema>) -> u32 {
+        if !Arc::ptr_eq(&self.table, table) {
+            self.table = table.clone();
+        }
+        self.slots.push(slot);
+        self.batch.new_series.push_key(key)
     }
 
     /// Appends a row. `layout` names `fields` (one per value, `None` = left out) across calls.

@@ -3,21 +3,25 @@
 //! A slot is a number the parser hands back on every row: a series slot stands for (table, owner shard, series id once
 //! the owner told it), a layout slot for the columns of a table in the order a line has them. Slots are never reused
 //! within a cache; when a table is dropped or the caches have grown past their bound the whole [`DatabaseCache`] is
-//! replaced, and requests that are under way finish on the old one.
+//! replaced, and requests that are under way finish on the old one. The parser sheds what it has not used for long by
+//! itself; a series that it then meets again gets a new slot.
+//!
+//! A series costs twelve bytes here and no heap object, known or new: what its tags are is asked for once, for the row
+//! that it was met with ([`Staged`]). Where another row of it comes before its owner has told the id, the tags are read
+//! from that row's text.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_protocol::line::{Dialect, LineParser};
+use tidewire_storage::batch::{NEW_SERIES_BIT, push_tag};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, SeriesId, TableSchema};
 
+use super::route;
 use crate::memory::{CoreMemory, Part};
 
-/// Room kept for the keys of series without an id: many come at once only when they are new.
-const KEYS_KEPT: usize = 1 << 10;
-
-/// Series without an id yet.
+/// A series without an id, and without an ordinal in any batch.
 const UNKNOWN: u32 = u32::MAX;
 
 /// Caches of one database on one core.
@@ -32,18 +36,20 @@ pub struct DatabaseCache {
     counted: u64,
 }
 
-/// Name and value.
-pub type Tag = (Box<str>, Box<str>);
-
 /// What slots stand for.
 #[derive(Debug, Default)]
 pub struct Slots {
     /// By series slot.
     series: Vec<SeriesEntry>,
-    /// Tag names and values of the series that have no id yet, by series slot.
-    keys: HashMap<u32, Vec<Tag>>,
-    /// Memory of `keys`.
-    key_bytes: usize,
+    /// What series have in common but the values of their tags.
+    shapes: Vec<Shape>,
+    /// Index into `shapes` by table and tag names.
+    shapes_by_names: HashMap<(u32, Names), u32>,
+    /// Memory of the shapes, roughly.
+    shape_bytes: usize,
+    staged: Staged,
+    /// Room for what is hashed.
+    text: Vec<u8>,
     /// Tables in the order they were met.
     pub tables: Vec<TableEntry>,
     /// Index into `tables` by name.
@@ -55,19 +61,31 @@ pub struct Slots {
 /// A cached series.
 #[derive(Debug, Clone, Copy)]
 pub struct SeriesEntry {
-    /// Index into [`Slots::tables`].
-    pub table: u32,
-    /// Owner shard.
-    pub owner: u32,
-    /// Its id in the owner, or [`UNKNOWN`].
-    id: u32,
+    /// Table and owner: `table * shards + owner`, the table an index into [`Slots::tables`].
+    pub place: u32,
+    /// Its id in the owner; or [`NEW_SERIES_BIT`] and the ordinal it has in the batch that met it last.
+    pub id: u32,
+    /// Index into [`Slots::shapes`].
+    shape: u32,
 }
 
-impl SeriesEntry {
-    /// The id, once known.
-    pub fn id(self) -> Option<u32> {
-        (self.id != UNKNOWN).then_some(self.id)
-    }
+/// Names of tags, sorted.
+type Names = Box<[Box<str>]>;
+
+/// Series of one table with the same tag names.
+#[derive(Debug)]
+struct Shape {
+    table: u32,
+    names: Names,
+    /// The tag columns with the place of each in `names`, sorted by column, once the schema has all of them.
+    columns: Option<Box<[(ColumnId, u32)]>>,
+}
+
+/// The key of the series that was met last, as a batch has it, until the row that it was met with.
+#[derive(Debug, Default)]
+struct Staged {
+    slot: Option<u32>,
+    key: Vec<u8>,
 }
 
 /// A table the core has met.
@@ -98,7 +116,7 @@ impl DatabaseCache {
 
     /// Memory held, roughly.
     pub fn bytes(&self) -> usize {
-        self.parser.cache_bytes() + self.slots.series.capacity() * size_of::<SeriesEntry>() + self.slots.key_bytes
+        self.parser.cache_bytes() + self.slots.series.capacity() * size_of::<SeriesEntry>() + self.slots.shape_bytes
     }
 
     /// Counts what is held now.
@@ -114,14 +132,6 @@ impl Drop for DatabaseCache {
     }
 }
 
-/// Memory of a key that waits for its id: an entry of the map, the list, and two texts of each tag.
-fn key_bytes(tags: &[Tag]) -> usize {
-    /// Of the allocator's smallest pieces, on average.
-    const ROUNDING: usize = 8;
-    let texts: usize = tags.iter().map(|(name, value)| name.len() + value.len() + 2 * ROUNDING).sum();
-    2 * size_of::<(u32, Vec<Tag>)>() + size_of_val(tags) + texts
-}
-
 impl Slots {
     /// The index of table `name`, met now or before.
     pub fn table_index(&mut self, name: &str) -> u32 {
@@ -134,14 +144,63 @@ impl Slots {
         index
     }
 
-    /// Adds a series and returns its slot.
-    pub fn add_series<'a>(&mut self, table: u32, owner: u32, tags: impl Iterator<Item = (&'a str, &'a str)>) -> u32 {
+    /// Adds a series with these tags, sorted by name, and returns its slot.
+    pub fn add_series<'a>(
+        &mut self,
+        table: u32,
+        shards: u32,
+        tags: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> u32 {
+        let shape = self.shape(table, tags.clone().map(|(name, _)| Box::from(name)).collect());
+        let values: Vec<&[u8]> = tags.map(|(_, value)| value.as_bytes()).collect();
+        self.add(shape, shards, &values)
+    }
+
+    /// Adds a series with the tag names of `like` and these values, sorted by name, and returns its slot; `None` where
+    /// it has not become clear that the table has these tags.
+    pub fn add_sibling(&mut self, like: u32, shards: u32, values: &[&[u8]]) -> Option<u32> {
+        let shape = self.series.get(like as usize)?.shape;
+        let known = self.shapes.get(shape as usize)?;
+        (known.columns.is_some() && known.names.len() == values.len()).then(|| self.add(shape, shards, values))
+    }
+
+    fn add(&mut self, shape: u32, shards: u32, values: &[&[u8]]) -> u32 {
         let slot = self.series.len() as u32;
-        self.series.push(SeriesEntry { table, owner, id: UNKNOWN });
-        let key: Vec<Tag> = tags.map(|(name, value)| (name.into(), value.into())).collect();
-        self.key_bytes += key_bytes(&key);
-        self.keys.insert(slot, key);
+        let Shape { table, names, columns } = &self.shapes[shape as usize];
+        let tags = names.iter().map(|name| name.as_bytes()).zip(values.iter().copied());
+        let owner = route::owner(&self.tables[*table as usize].name, tags, shards, &mut self.text);
+        self.series.push(SeriesEntry { place: table * shards + owner, id: UNKNOWN, shape });
+        self.staged.slot = None;
+        if let Some(columns) = columns {
+            self.staged.key.clear();
+            for (column, place) in columns {
+                push_tag(&mut self.staged.key, *column, values[*place as usize]);
+            }
+            self.staged.slot = Some(slot);
+        }
         slot
+    }
+
+    /// The shape of series with these tag names, met now or before, with the columns that the newest schema has.
+    fn shape(&mut self, table: u32, names: Names) -> u32 {
+        let key = (table, names);
+        let shape = match self.shapes_by_names.get(&key) {
+            Some(shape) => *shape,
+            None => {
+                let shape = self.shapes.len() as u32;
+                let names_bytes: usize = key.1.iter().map(|name| name.len() + size_of::<Box<str>>()).sum();
+                self.shape_bytes += 2 * (size_of::<Shape>() + names_bytes) + key.1.len() * size_of::<(ColumnId, u32)>();
+                self.shapes.push(Shape { table, names: key.1.clone(), columns: None });
+                self.shapes_by_names.insert(key, shape);
+                shape
+            }
+        };
+        let schema = self.tables[table as usize].schema.as_deref();
+        let Shape { names, columns, .. } = &mut self.shapes[shape as usize];
+        if columns.is_none() {
+            *columns = schema.and_then(|schema| tag_columns(names.iter().map(|name| &**name), schema));
+        }
+        shape
     }
 
     /// The series of a slot.
@@ -150,36 +209,55 @@ impl Slots {
         self.series[slot as usize]
     }
 
+    /// The table of a series, an index into [`Slots::tables`].
+    pub fn table_of(&self, slot: u32) -> u32 {
+        self.shapes[self.series[slot as usize].shape as usize].table
+    }
+
     /// Number of series slots.
     pub fn series_count(&self) -> usize {
         self.series.len()
     }
 
-    /// The tags of a series that has no id yet.
-    pub fn tags(&self, slot: u32) -> &[Tag] {
-        self.keys.get(&slot).map_or(&[], Vec::as_slice)
+    /// The tag names of a series, sorted.
+    pub fn tag_names(&self, slot: u32) -> impl Iterator<Item = &str> {
+        self.shapes[self.series[slot as usize].shape as usize].names.iter().map(|name| &**name)
     }
 
     /// Learns a series' id from its owner.
     pub fn learn(&mut self, slot: u32, id: SeriesId) {
         self.series[slot as usize].id = id.0;
-        if let Some(key) = self.keys.remove(&slot) {
-            self.key_bytes -= key_bytes(&key);
-        }
-        if self.keys.is_empty() && self.keys.capacity() > KEYS_KEPT {
-            self.keys.shrink_to(KEYS_KEPT);
-        }
     }
 
-    /// The key of the series in `slot`, its tags as columns of `schema` sorted by column; `None` when `schema` lacks
-    /// one of them.
-    pub fn key(&self, slot: u32, schema: &TableSchema) -> Option<Vec<(ColumnId, &[u8])>> {
-        let mut tags = Vec::new();
-        for (name, value) in self.tags(slot) {
-            let column = schema.column(name).filter(|c| c.kind == ColumnKind::Tag)?;
-            tags.push((column.id, value.as_bytes()));
-        }
-        tags.sort_unstable_by_key(|(column, _)| *column);
-        Some(tags)
+    /// Notes the ordinal of a series without an id in the batch that met it last.
+    pub fn set_ordinal(&mut self, slot: u32, ordinal: u32) {
+        self.series[slot as usize].id = NEW_SERIES_BIT | ordinal;
     }
+
+    /// The key of the series in `slot`, if that is the one that was met last.
+    pub fn staged_key(&self, slot: u32) -> Option<&[u8]> {
+        (self.staged.slot == Some(slot)).then_some(&*self.staged.key)
+    }
+}
+
+/// A series key from tags: their columns in `schema`, sorted; `None` when `schema` lacks one of them.
+pub fn key_of<'a>(tags: impl Iterator<Item = (&'a str, &'a str)> + Clone, schema: &TableSchema) -> Option<Vec<u8>> {
+    let columns = tag_columns(tags.clone().map(|(name, _)| name), schema)?;
+    let values: Vec<&str> = tags.map(|(_, value)| value).collect();
+    let mut key = Vec::new();
+    for (column, place) in columns {
+        push_tag(&mut key, column, values[place as usize].as_bytes());
+    }
+    Some(key)
+}
+
+/// The tag columns of these names with the place of each, sorted by column; `None` when `schema` lacks one of them.
+fn tag_columns<'a>(names: impl Iterator<Item = &'a str>, schema: &TableSchema) -> Option<Box<[(ColumnId, u32)]>> {
+    let column = |(place, name)| {
+        let column = schema.column(name).filter(|column| column.kind == ColumnKind::Tag)?;
+        Some((column.id, place))
+    };
+    let mut columns = (0..).zip(names).map(column).collect::<Option<Box<[_]>>>()?;
+    columns.sort_unstable_by_key(|(column, _)| *column);
+    Some(columns)
 }

@@ -1,28 +1,36 @@
 //! Which shard owns a series.
 
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::xxh3_64;
 
-/// The owner of the series `table` + `tags` (sorted by name) among `shards` shards: xxh3 over table name, tag names
-/// and tag values, each ended by its length so that no two keys run together. xxh3 because its output is specified: the
-/// data directory depends on it.
-pub fn owner<'a>(table: &str, tags: impl IntoIterator<Item = (&'a str, &'a str)>, shards: u32) -> u32 {
-    let mut hash = Xxh3Default::new();
-    let mut part = |text: &str| {
-        hash.update(text.as_bytes());
-        hash.update(&(text.len() as u32).to_le_bytes());
+/// The owner of the series `table` + `tags` (names and values, sorted by name) among `shards` shards: xxh3 over table
+/// name, tag names and tag values, each ended by its length so that no two keys run together. xxh3 because its output is
+/// specified: the data directory depends on it. `text` is room to work in.
+pub fn owner<'a>(
+    table: &str,
+    tags: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
+    shards: u32,
+    text: &mut Vec<u8>,
+) -> u32 {
+    text.clear();
+    let mut part = |bytes: &[u8]| {
+        text.extend_from_slice(bytes);
+        text.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
     };
-    part(table);
+    part(table.as_bytes());
     for (name, value) in tags {
         part(name);
         part(value);
     }
     // The high half spreads as well as the low one; multiply-shift maps it to 0..shards without a division's bias.
-    (((hash.digest() >> 32) * u64::from(shards)) >> 32) as u32
+    (((xxh3_64(text) >> 32) * u64::from(shards)) >> 32) as u32
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    fn owner(table: &str, tags: [(&str, &str); 1], shards: u32) -> u32 {
+        let tags = tags.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        super::owner(table, tags, shards, &mut Vec::new())
+    }
 
     #[test]
     fn the_owner_of_a_series_never_changes() {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tidewire_protocol::line::{
     Dialect, FieldKind, Flow, Halt, LayoutSlot, LineError, LineReason, RawValue, RowSink, SeriesSlot, SeriesText,
+    series_of,
 };
-use tidewire_storage::batch::WriteBatch;
+use tidewire_storage::batch::{NEW_SERIES_BIT, WriteBatch};
 use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
 
 use super::batch::{BatchBuilder, FinishedBatch};
-use super::cache::{Layout, Slots};
-use super::route;
+use super::cache::{Layout, Slots, key_of};
 use crate::meta::change::{conflict_text, kind_name};
 use crate::meta::{SchemaChange, SchemaError};
 
@@ -242,13 +242,19 @@ impl RowSink for RequestSink<'_> {
             }
         }
         let tags = || series.tags.iter().map(|(name, value)| (&**name, &**value));
-        let owner = route::owner(measurement, tags(), self.shards);
-        Ok(SeriesSlot(self.slots.add_series(table, owner, tags())))
+        Ok(SeriesSlot(self.slots.add_series(table, self.shards, tags())))
+    }
+
+    fn sibling(&mut self, like: SeriesSlot, values: &[&[u8]]) -> Option<SeriesSlot> {
+        if self.collected.line_refusal.is_some() {
+            return None;
+        }
+        self.slots.add_sibling(like.0, self.shards, values).map(SeriesSlot)
     }
 
     fn layout(&mut self, series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
         self.refused()?;
-        let table = self.slots.series(series.0).table;
+        let table = self.slots.table_of(series.0);
         self.refresh(table);
         let entry = &self.slots.tables[table as usize];
         let name = entry.name.clone();
@@ -273,7 +279,7 @@ impl RowSink for RequestSink<'_> {
         }
         if schema.is_none() || !missing.is_empty() {
             if schema.is_none() {
-                missing.extend(self.slots.tags(series.0).iter().map(|(tag, _)| (tag.to_string(), ColumnKind::Tag)));
+                missing.extend(self.slots.tag_names(series.0).map(|tag| (tag.to_owned(), ColumnKind::Tag)));
                 // One name as tag and field of the line that makes the table.
                 missing.sort_by(|(a, _), (b, _)| a.cmp(b));
                 if let Some(pair) = missing.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -292,17 +298,18 @@ impl RowSink for RequestSink<'_> {
         if time < self.time_min {
             return self.refuse_expired();
         }
-        let Self { slots, collected, shards, .. } = self;
+        let Self { slots, collected, dialect, .. } = self;
         let entry = slots.series(series.0);
-        let index = (entry.table * *shards + entry.owner) as usize;
+        let index = entry.place as usize;
         if collected.builders.get(index).is_none_or(Option::is_none) {
             open_builder(collected, slots, index, layout);
         }
         let Some(Some(builder)) = collected.builders.get_mut(index) else { return };
-        let id = match entry.id() {
-            Some(id) => id,
-            None => match new_series(builder, slots, series.0) {
-                Some(ordinal) => ordinal,
+        let known = entry.id & NEW_SERIES_BIT == 0 || builder.has_ordinal(entry.id & !NEW_SERIES_BIT, series.0);
+        let id = match known {
+            true => entry.id,
+            false => match new_series(builder, slots, series.0, *dialect, text) {
+                Some(ordinal) => NEW_SERIES_BIT | ordinal,
                 None => {
                     collected.refusal.get_or_insert(Refused::TableChanged);
                     return;
@@ -361,12 +368,19 @@ fn open_builder(collected: &mut Collected, slots: &Slots, index: usize, layout: 
     collected.builders[index] = schema.map(|schema| BatchBuilder::new(Arc::clone(&schema), recycled));
 }
 
-/// The batch's value for a series without an id; `None` when the table lacks one of its tags, because a request that
-/// met the series first was refused before the tag became a column.
-#[cold]
-fn new_series(builder: &mut BatchBuilder, slots: &Slots, slot: u32) -> Option<u32> {
-    let schema = slots.tables[slots.series(slot).table as usize].schema.as_ref()?;
-    let key = slots.key(slot, schema)?;
-    builder.table = schema.clone();
-    Some(builder.new_series(slot, |batch| batch.new_series.push(key)))
+/// The ordinal in the batch of a series without an id, whose row `line` is; `None` when the table lacks one of its tags,
+/// because a request that met the series first was refused before the tag became a column.
+#[inline(never)]
+fn new_series(builder: &mut BatchBuilder, slots: &mut Slots, slot: u32, dialect: Dialect, line: &[u8]) -> Option<u32> {
+    let schema = slots.tables[slots.table_of(slot) as usize].schema.as_ref()?;
+    let ordinal = match slots.staged_key(slot) {
+        Some(key) => builder.new_series(slot, key, schema),
+        None => {
+            let text = series_of(dialect, line)?;
+            let tags = text.tags.iter().map(|(name, value)| (&**name, &**value));
+            builder.new_series(slot, &key_of(tags, schema)?, schema)
+        }
+    };
+    slots.set_ordinal(slot, ordinal);
+    Some(ordinal)
 }

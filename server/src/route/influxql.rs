@@ -5,7 +5,7 @@ use tidewire_sql::Definition;
 use tidewire_sql::influxql::{Delete, Statement, format_duration};
 use tidewire_storage::schema::Database;
 
-use super::Router;
+use super::{Router, cardinality};
 use crate::clock::now_ns;
 use crate::delete::delete;
 use crate::meta::{SchemaChange, SchemaError};
@@ -24,6 +24,7 @@ pub(super) async fn run(
             let name = named.as_deref().unwrap_or(database);
             return show_policies(router, name, writer, body);
         }
+        Statement::ShowCardinality(wanted) => return cardinality::show(router, wanted, database, writer, body).await,
         Statement::Delete(statement) => return delete_rows(router, database, statement).await,
         Statement::CreateDatabase { name, policy } => {
             Definition::EnsureDatabase { name: name.clone(), policy: policy.clone() }

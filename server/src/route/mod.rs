@@ -4,6 +4,7 @@
 //! `failure` decides status and body of every error. All routes are served on every listener. [`Router`] is one core's
 //! handler.
 
+mod cardinality;
 mod cnos;
 pub mod failure;
 mod influx;

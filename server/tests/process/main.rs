@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
 mod broken_log;
+mod cardinality;
 mod common;
 mod damage;
 mod deletes;

@@ -65,7 +65,7 @@ pub fn parse(text: &str) -> Result<Vec<Statement>, ParseError> {
 /// A cursor over the tokens.
 pub(super) struct Parser<'a> {
     tokens: &'a [Token],
-    at: usize,
+    pub(super) at: usize,
 }
 
 impl Parser<'_> {
@@ -90,7 +90,7 @@ impl Parser<'_> {
         }
     }
 
-    fn unsupported(&self, statement: &str, token: &Token) -> ParseError {
+    pub(super) fn unsupported(&self, statement: &str, token: &Token) -> ParseError {
         ParseError::Unsupported { statement: statement.to_owned(), line: token.line, character: token.character }
     }
 
@@ -121,6 +121,9 @@ impl Parser<'_> {
         }
         if self.accept("DELETE") {
             return self.delete(false, &first);
+        }
+        if let Some(counted) = self.show_cardinality()? {
+            return Ok(Statement::ShowCardinality(counted));
         }
         if self.accept("SHOW") {
             return match () {

@@ -1,5 +1,6 @@
 //! Statements as data.
 
+use super::cardinality::Cardinality;
 use super::delete::Delete;
 use crate::statement::PolicyOptions;
 
@@ -50,6 +51,8 @@ pub enum Statement {
         /// Database, if not that of the request.
         database: Option<String>,
     },
+    /// `SHOW SERIES CARDINALITY` and its kin.
+    ShowCardinality(Cardinality),
     /// `DROP MEASUREMENT name`
     DropMeasurement {
         /// Name.

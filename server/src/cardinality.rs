@@ -1,0 +1,51 @@
+//! How many series tables have: counted in every shard, and estimated from the shards' sketches.
+//!
+//! A series lies in one shard, so that counts add up. It is known there since its first row; deletes of rows do not make
+//! it unknown.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tidewire_storage::schema::TableId;
+use tidewire_storage::series::SeriesSketch;
+
+use crate::hub::{CoreShard, Hub};
+use crate::message::{Answer, Request};
+
+/// The series of each of `tables` in `shards`, and a sketch of all of them.
+pub(crate) fn count<'a>(
+    shards: impl Iterator<Item = &'a Rc<CoreShard>>,
+    tables: &[TableId],
+) -> (Vec<u64>, SeriesSketch) {
+    let (mut counts, mut sketch) = (vec![0; tables.len()], SeriesSketch::default());
+    for shard in shards {
+        for (count, &table) in counts.iter_mut().zip(tables) {
+            if let Some(series) = shard.series(table) {
+                *count += series.len() as u64;
+                series.sketch(table, &mut sketch);
+            }
+        }
+    }
+    (counts, sketch)
+}
+
+impl Hub {
+    /// The series of each of `tables` in all shards, and a sketch of all of them.
+    pub async fn cardinality(self: &Rc<Self>, tables: Arc<[TableId]>) -> (Vec<u64>, SeriesSketch) {
+        let mut calls = Vec::new();
+        for core in 0..self.core_count() {
+            calls.push(self.call(core, 1, Request::Cardinality(tables.clone())).await);
+        }
+        let (mut counts, mut sketch) = (vec![0; tables.len()], SeriesSketch::default());
+        for mut call in calls {
+            match call.next().await {
+                Some(Answer::Cardinality(of_core, sketch_of_core)) => {
+                    counts.iter_mut().zip(of_core).for_each(|(count, more)| *count += more);
+                    sketch.merge(&sketch_of_core);
+                }
+                other => unreachable!("BUG: {other:?} is no answer to a request for cardinality"),
+            }
+        }
+        (counts, sketch)
+    }
+}
