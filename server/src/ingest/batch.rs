@@ -59,6 +59,12 @@ impl BatchBuilder {
         self.batch.bytes()
     }
 
+    /// Whether the last row had this layout.
+    #[inline]
+    pub fn has_layout(&self, layout: u32) -> bool {
+        self.layout == layout
+    }
+
     /// Whether the series of `slot` has this ordinal in the batch.
     pub fn has_ordinal(&self, ordinal: u32, slot: u32) -> bool {
         self.slots.get(ordinal as usize) == Some(&slot)

@@ -305,6 +305,10 @@ impl RowSink for RequestSink<'_> {
             open_builder(collected, slots, index, layout);
         }
         let Some(Some(builder)) = collected.builders.get_mut(index) else { return };
+        if !builder.has_layout(layout.0) {
+            // It may have columns that the table got while the request was read.
+            refresh_table(builder, slots, layout);
+        }
         let known = entry.id & NEW_SERIES_BIT == 0 || builder.has_ordinal(entry.id & !NEW_SERIES_BIT, series.0);
         let id = match known {
             true => entry.id,
@@ -366,6 +370,15 @@ fn open_builder(collected: &mut Collected, slots: &Slots, index: usize, layout: 
     assert!(schema.is_some(), "BUG: a row of a table that the catalog lacks");
     let recycled = collected.recycled.pop().unwrap_or_default();
     collected.builders[index] = schema.map(|schema| BatchBuilder::new(Arc::clone(&schema), recycled));
+}
+
+/// Gives the batch the newest schema of its table.
+#[cold]
+fn refresh_table(builder: &mut BatchBuilder, slots: &Slots, layout: LayoutSlot) {
+    let table = slots.layouts[layout.0 as usize].table;
+    if let Some(schema) = &slots.tables[table as usize].schema {
+        builder.table = schema.clone();
+    }
 }
 
 /// The ordinal in the batch of a series without an id, whose row `line` is; `None` when the table lacks one of its tags,

@@ -54,6 +54,24 @@ fn a_conflict_in_a_request_is_the_lines_own() {
 }
 
 #[test]
+fn a_series_that_is_known_gets_a_column_in_the_middle_of_a_request() {
+    let server = Server::start();
+    // Often enough for both cores to know the series and the layout.
+    for time in 0..8 {
+        let body = format!("m,t=a v=1 {time}");
+        assert_eq!(server.request("POST", "/write?db=public", &[], body.as_bytes()).status(), 204);
+    }
+    for (number, column) in ["x", "y", "z"].into_iter().enumerate() {
+        let body = format!("m,t=a v=1 8\nm,t=a v=1,{column}=2 9\nm,t=a v=1 1{number}");
+        assert_eq!(server.request("POST", "/write?db=public", &[], body.as_bytes()).status(), 204, "{column}");
+    }
+    assert_eq!(
+        server.sql("public", "SELECT count(v) AS n, count(x) AS x, count(y) AS y, count(z) AS z FROM m").text(),
+        "n,x,y,z\n13,1,1,1\n"
+    );
+}
+
+#[test]
 fn what_is_told_of_bad_lines_is_bounded() {
     let server = Server::start();
     let mut body = "x".repeat(1 << 20);
