@@ -168,7 +168,7 @@ impl Slots {
         let slot = self.series.len() as u32;
         let Shape { table, names, columns } = &self.shapes[shape as usize];
         let tags = names.iter().map(|name| name.as_bytes()).zip(values.iter().copied());
-        let owner = route::owner(&self.tables[*table as usize].name, tags, shards, &mut self.text);
+        let owner = route::owner_in(&self.tables[*table as usize].name, tags, shards, &mut self.text);
         self.series.push(SeriesEntry { place: table * shards + owner, id: UNKNOWN, shape });
         self.staged.slot = None;
         if let Some(columns) = columns {

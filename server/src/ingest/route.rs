@@ -4,8 +4,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The owner of the series `table` + `tags` (names and values, sorted by name) among `shards` shards: xxh3 over table
 /// name, tag names and tag values, each ended by its length so that no two keys run together. xxh3 because its output is
-/// specified: the data directory depends on it. `text` is room to work in.
-pub fn owner<'a>(
+/// specified: the data directory depends on it.
+pub fn owner<'a>(table: &str, tags: impl IntoIterator<Item = (&'a str, &'a str)>, shards: u32) -> u32 {
+    let tags = tags.into_iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    owner_in(table, tags, shards, &mut Vec::new())
+}
+
+/// The same of tags as bytes, with `text` as room to work in.
+pub fn owner_in<'a>(
     table: &str,
     tags: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
     shards: u32,
@@ -27,10 +33,7 @@ pub fn owner<'a>(
 
 #[cfg(test)]
 mod tests {
-    fn owner(table: &str, tags: [(&str, &str); 1], shards: u32) -> u32 {
-        let tags = tags.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        super::owner(table, tags, shards, &mut Vec::new())
-    }
+    use super::*;
 
     #[test]
     fn the_owner_of_a_series_never_changes() {
