@@ -9,7 +9,6 @@ use std::rc::Rc;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_lite::future::{block_on, or};
 use tidewire_benches::sensors;
-use tidewire_protocol::line::Dialect;
 use tidewire_server::ingest::cache::DatabaseCache;
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
 use tidewire_storage::disk::plain::PlainDisk;
@@ -76,13 +75,13 @@ fn series(criterion: &mut Criterion) {
             assert_eq!(rows, series);
         };
         group.bench_function(format!("parse {series} new"), |bencher| {
-            bencher.iter_batched_ref(|| DatabaseCache::new(Dialect::Influx), parse_all, BatchSize::PerIteration);
+            bencher.iter_batched_ref(sensors::cache, parse_all, BatchSize::PerIteration);
         });
-        let mut warm = DatabaseCache::new(Dialect::Influx);
+        let mut warm = sensors::cache();
         parse_all(&mut warm);
         group.bench_function(format!("parse {series} met before"), |bencher| bencher.iter(|| parse_all(&mut warm)));
 
-        let mut cache = DatabaseCache::new(Dialect::Influx);
+        let mut cache = sensors::cache();
         let batches: Vec<_> =
             requests.iter().map(|text| sensors::parse(&mut cache, &catalog, text, WriteBatch::default())).collect();
         let mut number = 0;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tidewire_protocol::line::{Dialect, State, TimeRule};
 use tidewire_server::ingest::cache::DatabaseCache;
 use tidewire_server::ingest::sink::{Collected, RequestSink};
+use tidewire_server::memory::budget::{Keys, divide};
+use tidewire_server::memory::{CoreMemory, Memory};
 use tidewire_storage::batch::WriteBatch;
 use tidewire_storage::schema::{
     Catalog, ColumnId, ColumnKind, ColumnSchema, Database, DatabaseOptions, FieldType, RetentionPolicy, TableId,
@@ -46,6 +48,17 @@ pub fn catalog() -> Catalog {
     Catalog { version: 1, databases: [(Arc::clone(&database.name), database)].into_iter().collect(), next_table: 2 }
 }
 
+/// Empty caches of a core.
+///
+/// # Panics
+///
+/// Never: the memory is enough.
+#[expect(clippy::expect_used, reason = "so much memory can be divided")]
+pub fn cache() -> DatabaseCache {
+    let budget = divide(8 << 30, 1, 1, Keys::default()).expect("enough memory");
+    DatabaseCache::new(Dialect::Influx, 384 << 20, CoreMemory::new(0, Memory::new(budget, None, 1)))
+}
+
 /// Requests with one row of each of `series` series.
 pub fn requests(series: usize) -> Vec<String> {
     let ids: Vec<usize> = (0..series).collect();
@@ -73,7 +86,7 @@ pub fn requests(series: usize) -> Vec<String> {
 /// If a line is refused.
 pub fn parse(cache: &mut DatabaseCache, catalog: &Catalog, text: &str, recycled: WriteBatch) -> WriteBatch {
     let mut collected = Collected::new(vec![recycled]);
-    let DatabaseCache { parser, slots } = cache;
+    let DatabaseCache { parser, slots, .. } = cache;
     let mut sink = RequestSink {
         slots,
         collected: &mut collected,

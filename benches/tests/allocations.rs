@@ -4,8 +4,6 @@ use std::path::Path;
 
 use futures_lite::future::block_on;
 use tidewire_benches::sensors;
-use tidewire_protocol::line::Dialect;
-use tidewire_server::ingest::cache::DatabaseCache;
 use tidewire_storage::batch::WriteBatch;
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{Shard, ShardConfig};
@@ -19,7 +17,7 @@ fn a_new_series_asks_for_no_memory_of_its_own() {
     let config = ShardConfig { wal_sync: WalSync::Off, reserve_bytes: 0, ..ShardConfig::new(0) };
     let (shard, _) = block_on(Shard::open(PlainDisk, &folder, config, &|_| true)).expect("a shard");
     let (catalog, table, requests) = (sensors::catalog(), sensors::table(), sensors::requests(SERIES));
-    let mut cache = DatabaseCache::new(Dialect::Influx);
+    let mut cache = sensors::cache();
     let first = sensors::parse(&mut cache, &catalog, &requests[0], WriteBatch::default());
     shard.append(&first, &table).expect("the rows are taken");
     let mut batch = first;

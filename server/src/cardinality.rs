@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tidewire_storage::Error;
 use tidewire_storage::schema::TableId;
 use tidewire_storage::series::SeriesSketch;
 
@@ -30,8 +31,12 @@ pub(crate) fn count<'a>(
 }
 
 impl Hub {
-    /// The series of each of `tables` in all shards, and a sketch of all of them.
-    pub async fn cardinality(self: &Rc<Self>, tables: Arc<[TableId]>) -> (Vec<u64>, SeriesSketch) {
+    /// The series of each of `tables` in all shards, and a sketch of all of them. An error when a shard is set aside, for
+    /// then nobody knows.
+    pub async fn cardinality(self: &Rc<Self>, tables: Arc<[TableId]>) -> Result<(Vec<u64>, SeriesSketch), Error> {
+        for shard in 0..self.shard_count() {
+            self.set_aside.check(shard)?;
+        }
         let mut calls = Vec::new();
         for core in 0..self.core_count() {
             calls.push(self.call(core, 1, Request::Cardinality(tables.clone())).await);
@@ -46,6 +51,6 @@ impl Hub {
                 other => unreachable!("BUG: {other:?} is no answer to a request for cardinality"),
             }
         }
-        (counts, sketch)
+        Ok((counts, sketch))
     }
 }

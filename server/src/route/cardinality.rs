@@ -48,7 +48,7 @@ pub(super) async fn show(
     if wanted.of == Counted::Measurements {
         return table("", heading, names.iter().collect::<BTreeSet<_>>().len() as u64);
     }
-    let (counts, sketch) = router.hub.cardinality(ids.into()).await;
+    let (counts, sketch) = router.hub.cardinality(ids.into()).await.map_err(|error| error.to_string())?;
     if estimated {
         return table("", heading, sketch.estimate());
     }
