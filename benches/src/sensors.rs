@@ -31,6 +31,7 @@ pub fn table() -> Arc<TableSchema> {
         id: ColumnId(id),
         name: name.into(),
         kind,
+        codec: None,
     });
     Arc::new(TableSchema {
         id: TableId(1),
