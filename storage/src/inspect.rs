@@ -14,14 +14,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use rkyv::util::AlignedVec;
+
 use crate::cache::Cache;
 use crate::disk::Disk;
 use crate::disk::whole::read_whole;
 use crate::error::{Error, Result};
-use crate::manifest::{self, MANIFEST, Manifest, SeriesFileEntry};
+use crate::manifest::{self, COPY, MANIFEST, Manifest, SeriesFileEntry};
 use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
-use crate::series::{SeriesIndex, file};
+use crate::series::SeriesIndex;
+use crate::series::file::{self, copy_of};
 use crate::wal::{CopiedLog, LogFrame, LogSummary, Lsn, bitmap_of, copy_log, read_log};
 
 /// Blocks kept of a segment that is read through: some stretches of one field.
@@ -102,7 +105,7 @@ impl<D: Disk> ShardFiles<D> {
             true => Manifest::default(),
             false => {
                 // As aligned as the decoder wants it.
-                let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(raw.len());
+                let mut aligned = AlignedVec::<16>::with_capacity(raw.len());
                 aligned.extend_from_slice(&raw);
                 manifest::decode(&path, &aligned, shard)?
             }
@@ -110,6 +113,23 @@ impl<D: Disk> ShardFiles<D> {
         check(&path, &manifest)?;
         let cache = Cache::new(CACHE_BYTES);
         Ok(Self { disk: disk.clone(), root: root.to_owned(), shard, raw, manifest, cache })
+    }
+
+    /// Checks the copy of the manifest; gives its bytes, and 0 where there is none, as in a backup and in a folder that
+    /// a start has yet to give one. One that lacks the newest edit is whole: a crash, or a look between the two, sees it.
+    pub async fn check_manifest_copy(&self) -> Result<u64> {
+        let path = self.root.join(COPY);
+        let Some(bytes) = read_copy(&self.disk, &path).await? else { return Ok(0) };
+        manifest::decode(&path, &bytes, self.shard)?;
+        Ok(bytes.len() as u64)
+    }
+
+    /// Checks the copy of a series file; gives its bytes, and 0 where there is none.
+    pub async fn check_series_copy(&self, file: &SeriesFacts) -> Result<u64> {
+        let path = copy_of(&self.series_path(file));
+        let Some(bytes) = read_copy(&self.disk, &path).await? else { return Ok(0) };
+        file::check(&path, &bytes, file.bytes, self.shard)?;
+        Ok(file.bytes)
     }
 
     /// Whether the manifest on the disk is still the one that was read.
@@ -216,17 +236,6 @@ impl<D: Disk> ShardFiles<D> {
         file::load(&path, &bytes, file.bytes, self.shard, &|_| false, &mut BTreeMap::new())
     }
 
-    /// Checks the checksums of a series file's copy, where there is one: files of older builds and restored ones have
-    /// none.
-    pub async fn check_series_copy(&self, file: &SeriesFacts) -> Result<()> {
-        let path = file::copy_of(&self.series_path(file));
-        match read_whole(&self.disk, &path).await {
-            Ok(bytes) => file::check(&path, &bytes, file.bytes, self.shard),
-            Err(error) if error.is_not_found() => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Reads the log after [`ShardFiles::flushed_lsn`]; see [`read_log`].
     pub async fn read_log(&self, take: impl AsyncFnMut(LogFrame<'_>) -> Result<()>) -> Result<LogSummary> {
         read_log(&self.disk, &self.root.join(WAL_FOLDER), self.shard, self.flushed_lsn(), take).await
@@ -237,20 +246,20 @@ impl<D: Disk> ShardFiles<D> {
         copy_log(&self.disk, &self.root.join(WAL_FOLDER), self.shard, self.flushed_lsn(), target).await
     }
 
-    /// Files of the shard's folders that the manifest does not name, and that are no copy of one that it names: a flush
-    /// or a merge under way, or one that a crash cut short.
+    /// Files of the shard's folders that the manifest does not name: a flush or a merge under way, or one that a crash
+    /// cut short.
     pub async fn strays(&self) -> Result<Vec<PathBuf>> {
         let segments = self.manifest.segments.iter().map(|entry| entry.meta.file.as_str());
-        let series = self.manifest.series_files.iter().map(|entry| entry.file.as_str());
+        let series: Vec<_> = self.manifest.series_files.iter().map(|entry| PathBuf::from(&entry.file)).collect();
+        let copies: Vec<_> = series.iter().map(|file| copy_of(file)).collect();
+        let series = series.iter().chain(&copies).filter_map(|file| file.to_str());
         let live: [(&str, BTreeSet<&str>); 2] =
             [(SEGMENTS_FOLDER, segments.collect()), (SERIES_FOLDER, series.collect())];
         let mut strays = Vec::new();
         for (folder, live) in live {
             let folder = self.root.join(folder);
             let names = self.disk.list(&folder).await?;
-            let copies: BTreeSet<PathBuf> = live.iter().map(|name| file::copy_of(Path::new(name))).collect();
-            let is_stray = |name: &&String| !live.contains(name.as_str()) && !copies.contains(Path::new(name));
-            strays.extend(names.iter().filter(is_stray).map(|name| folder.join(name)));
+            strays.extend(names.iter().filter(|name| !live.contains(name.as_str())).map(|name| folder.join(name)));
         }
         strays.sort();
         Ok(strays)
@@ -263,6 +272,14 @@ async fn read_manifest<D: Disk>(disk: &D, root: &Path) -> Result<Vec<u8>> {
         Ok(bytes) => Ok(bytes.to_vec()),
         Err(error) if error.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),
+    }
+}
+
+/// The bytes of a copy; `None` where there is no file.
+async fn read_copy<D: Disk>(disk: &D, path: &Path) -> Result<Option<AlignedVec<16>>> {
+    match read_whole(disk, path).await {
+        Err(error) if error.is_not_found() => Ok(None),
+        read => read.map(Some),
     }
 }
 

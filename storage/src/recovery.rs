@@ -265,10 +265,18 @@ async fn load_series<D: Disk>(
     is_live: &dyn Fn(TableId) -> bool,
 ) -> Result<BTreeMap<TableId, TableState<D>>> {
     let mut indexes = BTreeMap::new();
+    let names = disk.list(&folders.series).await?;
     for entry in &manifest.series_files {
         let path = folders.series.join(&entry.file);
         let bytes = read_series(disk, &path, entry.bytes, shard).await?;
         file::load(&path, &bytes, entry.bytes, shard, is_live, &mut indexes)?;
+        // Folders that were restored from a backup, or made before there were copies, have none.
+        let copy = copy_of(&path);
+        if !names.contains(&name_of(&copy))
+            && let Err(error) = write_whole(disk, &copy, content(&bytes, entry.bytes)).await
+        {
+            log::warn!("shard {shard}: a series file stays without its copy: {error}");
+        }
     }
     let mut tables = BTreeMap::new();
     for entry in &manifest.tables {
@@ -305,11 +313,15 @@ async fn read_series<D: Disk>(disk: &D, path: &Path, length: u64, shard: u32) ->
     // Where it is no better, the file's own damage is the one to tell.
     let Ok(bytes) = read(&copy_of(path)).await else { return Err(error) };
     log::error!("shard {shard}: {error}; its copy takes its place");
-    let content = usize::try_from(length).ok().and_then(|length| bytes.get(..length)).unwrap_or_default();
-    if let Err(error) = write_whole(disk, path, content).await {
+    if let Err(error) = write_whole(disk, path, content(&bytes, length)).await {
         log::warn!("shard {shard}: the copy serves, but cannot take the place of the damaged file: {error}");
     }
     Ok(bytes)
+}
+
+/// The bytes of a series file without its padding.
+fn content(bytes: &[u8], length: u64) -> &[u8] {
+    usize::try_from(length).ok().and_then(|length| bytes.get(..length)).unwrap_or_default()
 }
 
 /// Deletes that were flushed and not yet applied to every segment.

@@ -1,7 +1,7 @@
 //! Reading everything in a data folder or a backup, and telling each damage.
 //!
-//! 1. The catalog, then shard by shard: manifest, series files, segments with all blocks decoded, the log with all
-//!    records decoded.
+//! 1. The catalog, then shard by shard: manifest, series files, the copies of both where there are any, segments with
+//!    all blocks decoded, the log with all records decoded.
 //! 2. Damage is noted with file and offset, and the rest is read all the same.
 //! 3. A server may work on the folder. Before something is called damaged or missing, the manifest is read again: what it
 //!    does not name any more is of no concern, and a log that has moved on is read anew.
@@ -171,6 +171,7 @@ impl Check<'_> {
             self.checked.files += 1;
             self.checked.bytes += files.manifest_bytes().len() as u64;
         }
+        self.copy(files.check_manifest_copy().await)?;
         for tombstone in files.tombstones() {
             if let Err(error) = tombstone {
                 self.damaged(error)?;
@@ -186,6 +187,19 @@ impl Check<'_> {
         self.log(folder, shard).await
     }
 
+    /// Takes in what a look at a copy gave.
+    fn copy(&mut self, checked: tidewire_storage::Result<u64>) -> Result<(), String> {
+        match checked {
+            Err(error) => self.damaged(error)?,
+            Ok(0) => {}
+            Ok(bytes) => {
+                self.checked.files += 1;
+                self.checked.bytes += bytes;
+            }
+        }
+        Ok(())
+    }
+
     /// The number of series of each table; `None` where a file could not be read.
     async fn series(
         &mut self,
@@ -196,17 +210,16 @@ impl Check<'_> {
         let mut indexes = BTreeMap::new();
         for file in files.series_files() {
             if let Err(error) = files.load_series(&file, &mut indexes).await {
-                let newest = ShardFiles::open(&PlainDisk, folder, shard).await;
-                if newest.is_ok_and(|newest| newest.series_files().all(|live| live.file != file.file)) {
-                    return Ok(None);
+                if is_live(folder, shard, &file.file).await {
+                    self.damaged(error)?;
                 }
-                self.damaged(error)?;
                 return Ok(None);
             }
             self.checked.files += 1;
             self.read(file.bytes);
-            if let Err(error) = files.check_series_copy(&file).await {
-                self.damaged(error)?;
+            let copy = files.check_series_copy(&file).await;
+            if copy.is_ok() || is_live(folder, shard, &file.file).await {
+                self.copy(copy)?;
             }
         }
         let counts: BTreeMap<_, _> = indexes.iter().map(|(table, index)| (*table, index.len() as u64)).collect();
@@ -289,6 +302,12 @@ impl Check<'_> {
             };
         }
     }
+}
+
+/// Whether the newest manifest names a series file, or cannot be read.
+async fn is_live(folder: &Path, shard: u32, series_file: &str) -> bool {
+    let newest = ShardFiles::open(&PlainDisk, folder, shard).await;
+    newest.map_or(true, |newest| newest.series_files().any(|live| live.file == series_file))
 }
 
 /// Compares a file of a backup in `root` with its entry.

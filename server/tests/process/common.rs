@@ -37,6 +37,25 @@ impl Response {
     }
 }
 
+/// Asserts that each manifest and series file of a data folder has its copy; gives the number of series files.
+pub(crate) fn with_copies(data: &Path) -> usize {
+    let read = |path: &Path| std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let list = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    };
+    let name = |path: &Path| path.file_name().expect("a name").to_str().expect("text").to_owned();
+    let mut series_files = 0;
+    for shard in list(data).iter().filter(|path| name(path).starts_with("shard-")) {
+        assert_eq!(read(&shard.join("MANIFEST")), read(&shard.join("MANIFEST.copy")));
+        for file in list(&shard.join("series")).iter().filter(|path| !name(path).contains(".copy.")) {
+            assert_eq!(read(file), read(&file.with_extension("copy.keys")));
+            series_files += 1;
+        }
+    }
+    series_files
+}
+
 /// A folder under the system's temporary one, empty.
 pub(crate) fn fresh_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::common::{Server, fresh_folder};
+use crate::common::{Server, fresh_folder, with_copies};
 
 /// A folder that is removed in the end.
 struct Folder(PathBuf);
@@ -141,16 +141,22 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Small log files, and rows in segments as soon as nobody writes.
-const IDLE: [(&str, &str); 2] = [("TIDEWIRE_MEMTABLE_FLUSH_IDLE_S", "1"), ("TIDEWIRE_WAL_FILE_BYTES", "1MiB")];
+pub(crate) const IDLE: [(&str, &str); 2] =
+    [("TIDEWIRE_MEMTABLE_FLUSH_IDLE_S", "1"), ("TIDEWIRE_WAL_FILE_BYTES", "1MiB")];
 
 /// Writes rows and waits until they are in segments, then ends the server.
 fn write_segments(data: &Path, rows: std::ops::Range<u32>) {
     let server = Server::start_in(data, false, &IDLE);
     write(&server, rows);
+    until_flushed(data);
+    server.terminate();
+}
+
+/// Waits until all rows are in segments, of a server that flushes when nobody writes.
+pub(crate) fn until_flushed(data: &Path) {
     while log_rows(data) > 0 {
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
-    server.terminate();
 }
 
 /// Rows that are in logs only.
@@ -231,19 +237,15 @@ fn damage_of_each_kind_of_file_is_found_told_and_not_restored() {
     done(&tool(&["inspect", "--verify"], &[], &data.0));
     done(&tool(&["restore", "--verify"], &[&backup.0], &data.0));
     let files = files_below(&data.0);
-    let (copies, files): (Vec<_>, Vec<_>) =
-        files.iter().partition(|file| file.file_name().is_some_and(|n| n.to_string_lossy().contains(".copy.")));
+    // A copy of keys is left out of a backup.
+    let is_copy = |file: &Path| file.to_string_lossy().contains(".copy.");
     let kind = |extension: &str| {
-        *files.iter().find(|file| file.extension().is_some_and(|found| found == extension)).expect("one of each kind")
+        files
+            .iter()
+            .filter(|file| !is_copy(file))
+            .find(|file| file.extension().is_some_and(|found| found == extension))
+            .expect("one of each kind")
     };
-    // A copy of keys, which a backup leaves out.
-    let copy = copies[0];
-    let bytes = std::fs::read(copy).expect("a file");
-    flip(copy, 40);
-    let told = tool(&["inspect", "--verify"], &[], &data.0);
-    let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.contains(&format!("{} is damaged", copy.display())), "{told}");
-    std::fs::write(copy, &bytes).expect("a file");
     let segment_bytes = std::fs::metadata(kind("seg")).expect("a file").len() as usize;
     let targets = [
         (kind("seg").clone(), 70),
@@ -290,6 +292,48 @@ fn damage_of_each_kind_of_file_is_found_told_and_not_restored() {
     flip(&description, 200);
     assert!(refused(&tool(&["restore", "--verify"], &[&backup.0], &data.0)).contains("BACKUP is damaged"));
     done(&tool(&["inspect", "--verify"], &[], &data.0));
+}
+
+#[test]
+fn a_restored_folder_has_copies_after_its_first_start() {
+    let (data, backup) = backed_up();
+    let target = Folder::new();
+    done(&tool(&["restore"], &[&backup.0], &target.0));
+    let is_copy = |path: &PathBuf| path.to_string_lossy().contains(".copy");
+    assert!(!files_below(&target.0).iter().any(is_copy), "a backup has none");
+    Server::start_in(&target.0, false, &[]).kill();
+    assert!(with_copies(&target.0) >= 2, "a series file in each shard");
+    done(&tool(&["inspect", "--verify"], &[], &target.0));
+
+    // Whatever the copies are of may now be damaged.
+    let is_kept_twice = |path: &&PathBuf| {
+        !is_copy(path) && (path.ends_with("MANIFEST") || path.extension().is_some_and(|found| found == "keys"))
+    };
+    let kept_twice: Vec<PathBuf> = files_below(&target.0).iter().filter(is_kept_twice).cloned().collect();
+    for path in &kept_twice {
+        flip(path, 40);
+    }
+    refused(&tool(&["inspect", "--verify"], &[], &target.0));
+    let server = Server::start_in(&target.0, false, &[]);
+    assert_eq!(values(&server), (0..2_400).collect::<Vec<_>>());
+    server.kill();
+    assert_eq!(with_copies(&target.0) + 2, kept_twice.len(), "all is mended");
+    done(&tool(&["inspect", "--verify"], &[], &target.0));
+
+    // A copy that is damaged is told; without it, it is made anew.
+    let copies: Vec<PathBuf> = files_below(&data.0).into_iter().filter(is_copy).collect();
+    assert!(copies.len() >= 4, "{copies:?}");
+    for copy in &copies {
+        flip(copy, 40);
+        let output = tool(&["inspect", "--verify"], &[], &data.0);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(told.contains(&format!("{} is damaged", copy.display())), "{}: {told}", copy.display());
+        assert!(!told.contains("unnamed"), "copies are files of the shard: {told}");
+        refused(&output);
+        std::fs::remove_file(copy).expect("a file");
+    }
+    Server::start_in(&data.0, false, &[]).kill();
+    with_copies(&data.0);
 }
 
 #[test]
