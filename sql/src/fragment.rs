@@ -21,9 +21,9 @@ mod prune;
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType, SchemaRef, TimeUnit};
+use arrow_schema::{SchemaRef, TimeUnit};
 use tidewire_storage::scan::{PruneRange, ScanMode};
-use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
+use tidewire_storage::schema::{ColumnId, TableSchema};
 
 pub(crate) use self::keys::{BucketKey, FusedKey, FusedKeys};
 pub(crate) use self::mode::field_at;
@@ -399,16 +399,5 @@ pub(crate) fn table_unit(table: &TableSchema) -> TimeUnit {
         Unit::Millisecond => TimeUnit::Millisecond,
         Unit::Microsecond => TimeUnit::Microsecond,
         Unit::Nanosecond => TimeUnit::Nanosecond,
-    }
-}
-
-/// Arrow's type of a field.
-pub(crate) fn field_data_type(field: FieldType) -> DataType {
-    match field {
-        FieldType::Int => DataType::Int64,
-        FieldType::UInt => DataType::UInt64,
-        FieldType::Float => DataType::Float64,
-        FieldType::Bool => DataType::Boolean,
-        FieldType::String => DataType::Utf8,
     }
 }

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod statement;
 pub mod time;
 
+pub use bind::sql_name;
 pub use deletion::Deletion;
 pub use error::{Position, SqlError};
 pub use fragment::cut;

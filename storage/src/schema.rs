@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 /// Identity of a table over the life of a data directory.
@@ -34,6 +35,19 @@ pub enum FieldType {
     Bool,
     /// UTF-8, STRING.
     String,
+}
+
+impl FieldType {
+    /// Arrow's type of the values.
+    pub const fn data_type(self) -> DataType {
+        match self {
+            Self::Int => DataType::Int64,
+            Self::UInt => DataType::UInt64,
+            Self::Float => DataType::Float64,
+            Self::Bool => DataType::Boolean,
+            Self::String => DataType::Utf8,
+        }
+    }
 }
 
 /// The coding that `CODEC(…)` asks for a field's blocks, by CnosDB's names. What blocks become by it:

@@ -6,7 +6,7 @@ use arrow_schema::DataType;
 use sqlparser::ast::{self, Ident, ObjectName, SetExpr};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, TableSchema};
 
-use super::{Binder, field_type};
+use super::Binder;
 use crate::error::SqlError;
 use crate::expr::Scalar;
 use crate::optimize::constant::cast;
@@ -145,7 +145,7 @@ fn put(table: &TableSchema, target: &mut Target, value: &Scalar) -> Result<(), S
             Scalar::Null => values.push(None),
             _ => return Err(wrong()),
         },
-        Target::Field(_, field, values) => match (values, convert(field_type(*field))?) {
+        Target::Field(_, field, values) => match (values, convert(field.data_type())?) {
             (FieldValues::Int(values), Scalar::Int(value)) => values.push(Some(value)),
             (FieldValues::Int(values), Scalar::Null) => values.push(None),
             (FieldValues::UInt(values), Scalar::UInt(value)) => values.push(Some(value)),

@@ -16,11 +16,13 @@ mod scope;
 mod select;
 mod show;
 
+pub use show::sql_name;
+
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Schema, TimeUnit};
 use sqlparser::ast::{self, ObjectName, SetExpr, TableFactor, TableWithJoins};
-use tidewire_storage::schema::{Catalog, ColumnKind, FieldType, TableSchema};
+use tidewire_storage::schema::{Catalog, ColumnKind, TableSchema};
 
 use crate::error::SqlError;
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction, window_type};
@@ -218,7 +220,7 @@ impl Binder<'_> {
         for column in &table.columns {
             let (scanned, data_type) = match column.kind {
                 ColumnKind::Tag => (ScanColumn::Tag(column.id), DataType::Utf8),
-                ColumnKind::Field(field) => (ScanColumn::Field(column.id, field), field_type(field)),
+                ColumnKind::Field(field) => (ScanColumn::Field(column.id, field), field.data_type()),
             };
             columns.push((scanned, column.name.to_string(), data_type));
         }
@@ -270,16 +272,5 @@ impl Binder<'_> {
             Some(value) => Ok(value.clone()),
             None => Err(SqlError::not_implemented(format!("the expression {expr} in {clause}"))),
         }
-    }
-}
-
-/// Arrow's type of a field.
-pub(crate) fn field_type(field: FieldType) -> DataType {
-    match field {
-        FieldType::Int => DataType::Int64,
-        FieldType::UInt => DataType::UInt64,
-        FieldType::Float => DataType::Float64,
-        FieldType::Bool => DataType::Boolean,
-        FieldType::String => DataType::Utf8,
     }
 }

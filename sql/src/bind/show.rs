@@ -86,7 +86,7 @@ impl Binder<'_> {
 }
 
 /// SQL's name of a field's type.
-pub(super) fn sql_name(field: FieldType) -> &'static str {
+pub fn sql_name(field: FieldType) -> &'static str {
     match field {
         FieldType::Int => "BIGINT",
         FieldType::UInt => "BIGINT UNSIGNED",

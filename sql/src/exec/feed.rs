@@ -18,7 +18,7 @@ use super::error::{ExecError, Result};
 use super::eval::{Input, evaluate_mask};
 use super::reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
 use super::series::wanted_series;
-use crate::fragment::{Fragment, field_data_type, table_unit};
+use crate::fragment::{Fragment, table_unit};
 use crate::function::time::time_array;
 use crate::plan::ScanColumn;
 
@@ -196,7 +196,7 @@ impl<R: ShardReader> Feed<R> {
                         array.ok_or_else(|| ExecError::Internal("a chunk lacks a column that was asked for".into()))?;
                     // Typeless nulls stand for a column that no row has.
                     match array.data_type() {
-                        DataType::Null => Ok(new_null_array(&field_data_type(*kind), chunk.rows())),
+                        DataType::Null => Ok(new_null_array(&kind.data_type(), chunk.rows())),
                         _ => Ok(Arc::clone(array)),
                     }
                 }

@@ -5,7 +5,7 @@ use std::fmt;
 use arrow_schema::{Field, Schema};
 use tidewire_storage::scan::ScanMode;
 
-use super::{Distributed, Fragment, Shape, Step, TimeOrder, field_data_type};
+use super::{Distributed, Fragment, Shape, Step, TimeOrder};
 use crate::expr::{AggregateCall, Expr};
 use crate::plan::{ScanColumn, show};
 
@@ -106,7 +106,7 @@ impl Fragment {
                 Field::new("time", arrow_schema::DataType::Timestamp(super::table_unit(&self.table), None), false)
             }
             ScanColumn::Tag(id) => Field::new(name(*id), arrow_schema::DataType::Utf8, true),
-            ScanColumn::Field(id, kind) => Field::new(name(*id), field_data_type(*kind), true),
+            ScanColumn::Field(id, kind) => Field::new(name(*id), kind.data_type(), true),
         });
         Schema::new(fields.collect::<Vec<_>>())
     }

@@ -96,7 +96,7 @@ fn scanned(scan: ScanNode, rows: &[Vec<Scalar>]) -> Plan {
     let types = std::iter::once(DataType::Timestamp(TimeUnit::Nanosecond, None)).chain(COLUMNS.iter().map(
         |(_, kind)| match kind {
             ColumnKind::Tag => DataType::Utf8,
-            ColumnKind::Field(field) => bind::field_type(*field),
+            ColumnKind::Field(field) => field.data_type(),
         },
     ));
     let fields: Vec<_> =

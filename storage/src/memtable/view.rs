@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array, new_null_array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::DataType;
 
 use super::column::{Column, string_at};
 use super::{Order, TableRows};
@@ -87,7 +86,7 @@ pub(crate) fn chunk(rows: &TableRows, order: Order, columns: &[(ColumnId, FieldT
     let mut arrays = Vec::with_capacity(columns.len());
     for &(id, kind) in columns {
         let array = match rows.column(id) {
-            None => new_null_array(&data_type(kind), count),
+            None => new_null_array(&kind.data_type(), count),
             Some(column) if column.kind() != kind => {
                 let reason = format!("column {} holds {:?}, not {kind:?}", id.0, column.kind());
                 return Err(Error::Rejected(reason));
@@ -101,16 +100,6 @@ pub(crate) fn chunk(rows: &TableRows, order: Order, columns: &[(ColumnId, FieldT
         arrays.push(array);
     }
     Ok(ScanChunk { runs: order.runs, time: ScalarBuffer::from(order.time), columns: arrays })
-}
-
-fn data_type(kind: FieldType) -> DataType {
-    match kind {
-        FieldType::Int => DataType::Int64,
-        FieldType::UInt => DataType::UInt64,
-        FieldType::Float => DataType::Float64,
-        FieldType::Bool => DataType::Boolean,
-        FieldType::String => DataType::Utf8,
-    }
 }
 
 fn array(gathered: Gathered, count: usize) -> Result<ArrayRef> {

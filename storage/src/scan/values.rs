@@ -13,20 +13,9 @@ use crate::codec::column::{Column, Nullable};
 use crate::codec::{Damaged, Decoded};
 use crate::schema::FieldType;
 
-/// The arrow type of a field.
-fn data_type(kind: FieldType) -> DataType {
-    match kind {
-        FieldType::Int => DataType::Int64,
-        FieldType::UInt => DataType::UInt64,
-        FieldType::Float => DataType::Float64,
-        FieldType::Bool => DataType::Boolean,
-        FieldType::String => DataType::Utf8,
-    }
-}
-
 /// A column of `rows` nulls.
 pub(super) fn nulls(kind: FieldType, rows: usize) -> ArrayRef {
-    new_null_array(&data_type(kind), rows)
+    new_null_array(&kind.data_type(), rows)
 }
 
 /// `rows` rows of a field of type `kind`.

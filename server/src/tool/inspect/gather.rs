@@ -8,11 +8,12 @@ use std::path::Path;
 
 use futures_lite::future::block_on;
 use serde_json::Value;
+use tidewire_sql::sql_name;
 use tidewire_storage::Error;
 use tidewire_storage::codec::describe::Codings;
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::inspect::{SegmentFacts, ShardFiles};
-use tidewire_storage::schema::{Catalog, FieldType, TableId, TableSchema};
+use tidewire_storage::schema::{Catalog, TableId, TableSchema};
 use tidewire_storage::segment::{ColumnFacts, Segment, SegmentDescription, Statistics};
 use tidewire_storage::wal::Record;
 
@@ -222,7 +223,7 @@ impl Look<'_> {
             let mut found = ColumnReport {
                 column: column.id.0,
                 name,
-                kind: kind_name(column.kind),
+                kind: sql_name(column.kind),
                 blocks_total: column.blocks.len() as u64,
                 bytes: column.blocks.iter().map(|block| block.place.bytes).sum(),
                 values: description.rows.saturating_sub(nulls),
@@ -336,16 +337,6 @@ async fn strays(files: &Files) -> Result<Vec<FileReport>, String> {
 
 fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-fn kind_name(kind: FieldType) -> &'static str {
-    match kind {
-        FieldType::Int => "BIGINT",
-        FieldType::UInt => "BIGINT UNSIGNED",
-        FieldType::Float => "DOUBLE",
-        FieldType::Bool => "BOOLEAN",
-        FieldType::String => "STRING",
-    }
 }
 
 /// Least, greatest and sum; null where they are not known, or where JSON has no number for one.
