@@ -3,7 +3,7 @@
 //! Each gives a sentence where it refuses or fails, and the process then exits with 1. [`inspect`], [`backup`] and
 //! [`restore`] need of the formats what [`tidewire_storage::inspect`] gives, which only reads: [`folder`] finds what a tool
 //! works on, [`verify`] reads all of it, [`generation`] says what a backup is. [`reshard`] and [`export`] read rows
-//! through [`source`]; [`import`] sends them to a server. [`repair`] gets a damaged shard to open again.
+//! through [`source`]; [`import`] sends them to a server, with the retention policies that [`terms`] says. [`repair`] gets a damaged shard to open again.
 
 pub mod backup;
 mod batches;
@@ -19,11 +19,21 @@ pub mod reshard;
 pub mod restore;
 pub mod source;
 pub mod tally;
+pub mod terms;
 pub mod text;
 pub mod verify;
 
 /// Name of the column of times in a Parquet file; no tag or field can have it.
 const TIME: &str = "time";
+
+/// In a Parquet file's metadata: the database.
+const DATABASE_KEY: &str = "tidewire.database";
+
+/// In a Parquet file's metadata: the retention policy, if it is not the default one.
+const POLICY_KEY: &str = "tidewire.policy";
+
+/// In a Parquet file's metadata: the statements that make the database with its policies.
+const DDL_KEY: &str = "tidewire.ddl";
 
 /// In a Parquet file's metadata: the table.
 const TABLE_KEY: &str = "tidewire.table";

@@ -8,7 +8,7 @@ const MINUTE_NS: i64 = 60_000_000_000;
 const HOUR_NS: i64 = 60 * MINUTE_NS;
 const DAY_NS: i64 = 24 * HOUR_NS;
 
-fn now_ns() -> i64 {
+pub(crate) fn now_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as i64)
 }
 
@@ -42,14 +42,14 @@ fn encoded(text: &str) -> String {
 }
 
 /// An InfluxQL statement as a client posts it: the reply's body without its newline.
-fn influx(server: &Server, database: &str, text: &str) -> String {
+pub(crate) fn influx(server: &Server, database: &str, text: &str) -> String {
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let body = format!("q={}", encoded(text));
     let response = server.request("POST", &format!("/query?db={database}"), &form, body.as_bytes());
     response.text().trim_end().to_owned()
 }
 
-const DONE: &str = r#"{"results":[{"statement_id":0}]}"#;
+pub(crate) const DONE: &str = r#"{"results":[{"statement_id":0}]}"#;
 
 fn influx_write(server: &Server, target: &str, lines: &str) -> Response {
     server.request("POST", &format!("/write?{target}"), &[], lines.as_bytes())

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::common::{Server, fresh_folder};
+use crate::deletes::{DONE, influx, now_ns};
 use crate::reshard::{stderr, tidewire};
 
 struct Folder(PathBuf);
@@ -119,7 +120,12 @@ fn line_protocol_comes_back_in_each_packing() {
     let there = refusal(&export(root, &[&lp]));
     assert!(there.contains("is there already"), "{there}");
     let text = std::fs::read_to_string(&lp).expect("the export");
-    assert!(text.contains("# DDL\nCREATE DATABASE \"milli\"\n") && text.contains("# CONTEXT-PRECISION:ms"), "{text}");
+    assert!(
+        text.contains(
+            "# DDL\nCREATE DATABASE \"milli\" WITH DURATION INF REPLICATION 1 SHARD DURATION 24h NAME \"autogen\"\n"
+        ) && text.contains("# CONTEXT-PRECISION:ms"),
+        "{text}"
+    );
     assert!(text.contains("# CONTEXT-DATABASE:plain\n") && text.contains("# CONTEXT-DIALECT:cnosdb"), "{text}");
 
     for (name, compress) in [("all.lp", None), ("all.gz", Some("gzip")), ("all.zst", Some("zstd"))] {
@@ -212,6 +218,162 @@ fn parquet_comes_back() {
     assert_eq!(second.sql("d2", "SELECT t, x FROM m2 ORDER BY t").text(), "t,x\na,1\nb,2\n");
     let wrong = refusal(&["import", "--url", &url, "--tags", "nothing", files[3].as_str()]);
     assert!(wrong.contains("no column \"nothing\""), "{wrong}");
+}
+
+/// Two databases, one with three policies of which the default one is not the first.
+fn fill_policies(folder: &Path) {
+    let server = Server::start_in(folder, false, &[]);
+    assert_eq!(server.sql("public", "CREATE DATABASE milli WITH PRECISION 'ms' TTL '36500d'").status(), 200);
+    for statement in [
+        "CREATE DATABASE d",
+        "CREATE RETENTION POLICY fortnight ON d DURATION 14d REPLICATION 1 SHARD DURATION 2h DEFAULT",
+        "CREATE RETENTION POLICY \"for ever\" ON d DURATION INF REPLICATION 2",
+    ] {
+        assert_eq!(influx(&server, "", statement), DONE, "{statement}");
+    }
+    let now = now_ns();
+    let lines = |values: &str| -> String {
+        (0..40).map(|i| format!("m,host=h{} {values},n={i}i {}\n", i % 7, now - i * 60_000_000_000)).collect()
+    };
+    // The same table by name, series and times in each, with fields of other types.
+    for (target, values) in [
+        ("/write?db=d", "v=1u,s=\"x\\\"y\""),
+        ("/write?db=d&rp=for%20ever", "v=\"two\nlines\",u=7u"),
+        ("/write?db=d&rp=autogen", "v=true"),
+    ] {
+        let response = server.request("POST", target, &[], lines(values).as_bytes());
+        assert_eq!(response.status(), 204, "{}", response.text());
+    }
+    let line = format!("m,t=a x=1.5 {}", now / 1_000_000);
+    assert_eq!(server.request("POST", "/api/v1/write?db=milli&precision=ms", &[], line.as_bytes()).status(), 200);
+    server.kill();
+}
+
+/// What a folder holds as line protocol: its statements, and each context with its lines in order.
+fn held(folder: &Path) -> Vec<Vec<String>> {
+    let out = Folder::new();
+    let path = out.path("held.lp");
+    run(&export(folder.to_str().expect("text"), &[&path]));
+    let text = std::fs::read_to_string(&path).expect("the export");
+    let contexts = text.split("# CONTEXT-DATABASE:").map(|part| {
+        let mut lines: Vec<String> = part.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    });
+    contexts.collect()
+}
+
+#[test]
+fn retention_policies_come_back() {
+    let (data, out) = (Folder::new(), Folder::new());
+    fill_policies(&data.0);
+    let expected = held(&data.0);
+    let (root, lp, parquet) = (data.0.to_str().expect("text"), out.path("all.lp"), out.path("parquet"));
+    run(&export(root, &[&lp]));
+    let text = std::fs::read_to_string(&lp).expect("the export");
+    for part in [
+        "CREATE DATABASE \"d\" WITH DURATION 336h REPLICATION 1 SHARD DURATION 2h NAME \"fortnight\"\n",
+        "CREATE RETENTION POLICY \"for ever\" ON \"d\" DURATION INF REPLICATION 2 SHARD DURATION 168h\n",
+        "CREATE RETENTION POLICY \"autogen\" ON \"d\" DURATION INF REPLICATION 1 SHARD DURATION 168h\n",
+        "CREATE DATABASE \"milli\" WITH DURATION 876000h REPLICATION 1 SHARD DURATION 24h NAME \"autogen\"\n",
+        "# CONTEXT-DATABASE:d\n# CONTEXT-RETENTION-POLICY:fortnight\n# CONTEXT-PRECISION:ns\n# CONTEXT-DIALECT:cnosdb\n",
+        "# CONTEXT-DATABASE:d\n# CONTEXT-RETENTION-POLICY:for ever\n# CONTEXT-PRECISION:ns\n# CONTEXT-DIALECT:influxdb\n",
+    ] {
+        assert!(text.contains(part), "{part} is missing in {text}");
+    }
+    run(&["export", "--data-dir", root, "--format", "parquet", &parquet]);
+    let files: Vec<String> =
+        ["d/m", "d/for ever/m", "d/autogen/m", "milli/m"].map(|name| format!("{parquet}/{name}.parquet")).to_vec();
+
+    for files in [std::slice::from_ref(&lp), &files] {
+        let folder = Folder::new();
+        let server = Server::start_in(&folder.0, false, &[]);
+        let url = format!("http://{}", server.address);
+        let import = |more: &[&str]| {
+            let mut arguments = vec!["import", "--url", &url];
+            arguments.extend(more.iter().copied().chain(files.iter().map(String::as_str)));
+            tidewire(&arguments)
+        };
+        // What is there already is no error, and the same rows change nothing.
+        for _ in 0..2 {
+            let output = import(&[]);
+            assert!(output.status.success(), "{}", stderr(&output));
+        }
+        // Under another name the policies are those of that database.
+        let renamed = run(&["import", "--url", &url, "--database", "e", &files[0]]);
+        assert!(renamed.contains("written"), "{renamed}");
+        let policies = influx(&server, "e", "SHOW RETENTION POLICIES");
+        assert!(policies.contains("[\"for ever\",\"0s\",\"168h0m0s\",2,false]"), "{policies}");
+        assert!(policies.contains("[\"fortnight\",\"336h0m0s\",\"2h0m0s\",1,true]"), "{policies}");
+        assert_eq!(influx(&server, "", "DROP DATABASE e"), DONE);
+        server.kill();
+        let found = held(&folder.0);
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            assert_eq!(found, expected);
+        }
+
+        // Other terms than those that are wanted are a refusal, before a row is sent.
+        let server = Server::start_in(&folder.0, false, &[]);
+        let url = format!("http://{}", server.address);
+        assert_eq!(influx(&server, "", "ALTER RETENTION POLICY \"for ever\" ON d DURATION 9999d"), DONE);
+        let said = refusal(&["import", "--url", &url, &files[0]]);
+        assert!(said.contains("CREATE RETENTION POLICY \"for ever\"") && said.contains("already exists"), "{said}");
+        assert!(said.contains("written: 0 rows"), "{said}");
+    }
+    let server = Server::start();
+    let url = format!("http://{}", server.address);
+    let said = refusal(&["import", "--url", &url, "--dialect", "cnosdb", &lp]);
+    assert!(said.contains("lines of retention policy \"autogen\" can only be sent with --dialect influxdb"), "{said}");
+
+    // A file of InfluxDB's own: a policy of which nothing is said but the name.
+    let path = out.path("influx.lp");
+    let text = "# DDL\nCREATE DATABASE w WITH NAME one\n# DML\n# CONTEXT-DATABASE:w\n# CONTEXT-RETENTION-POLICY:one\nm v=1i 1\n# CONTEXT-DATABASE:w\n# CONTEXT-RETENTION-POLICY:two\nm v=2i 1\n";
+    std::fs::write(&path, text).expect("a file");
+    run(&["import", "--url", &url, &path]);
+    assert_eq!(influx(&server, "", "ALTER RETENTION POLICY one ON w DURATION 99999d"), DONE);
+    run(&["import", "--url", &url, &path]);
+    assert_eq!(server.sql("w", "SELECT v FROM m").text(), "v\n1\n");
+    assert_eq!(influx(&server, "", "ALTER RETENTION POLICY two ON w DEFAULT"), DONE);
+    assert_eq!(server.sql("w", "SELECT v FROM m").text(), "v\n2\n");
+}
+
+/// The value of a metric that has no labels.
+fn metric(server: &Server, name: &str) -> u64 {
+    let text = server.request("GET", "/metrics", &[], b"").text();
+    let samples = text.lines().filter(|line| line.split([' ', '{']).next() == Some(name));
+    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+}
+
+#[test]
+fn an_import_comes_again_when_the_server_is_busy() {
+    const ROWS: usize = 400;
+    let out = Folder::new();
+    let path = out.path("much.lp");
+    // Text that does not pack, several times what memory may hold while the disk is slow, from more senders than the
+    // bounds let in at once.
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut line = |row: usize| {
+        let text: String = std::iter::repeat_with(|| random.alphanumeric()).take(8 << 10).collect();
+        format!("m,host=h{} n={row}i,text=\"{text}\" {row}\n", row % 16)
+    };
+    std::fs::write(&path, (0..ROWS).map(&mut line).collect::<String>()).expect("a file");
+    let bounds = [
+        ("TIDEWIRE_DISK_WRITE_BYTES_PER_S_MAX", "4MiB"),
+        ("TIDEWIRE_SHARDS", "1"),
+        ("TIDEWIRE_ADMISSION_BYTES_MAX", "1MiB"),
+        ("TIDEWIRE_MEMTABLE_FLUSH_BYTES", "1MiB"),
+        ("TIDEWIRE_MEMTABLE_BYTES_MAX", "2MiB"),
+        ("TIDEWIRE_WAL_FILE_BYTES", "1MiB"),
+    ];
+    let server = Server::start_in(&fresh_folder(), true, &bounds);
+    let url = format!("http://{}", server.address);
+    let said =
+        run(&["import", "--url", &url, "--database", "public", "--parallel", "16", "--batch-bytes", "131072", &path]);
+    assert!(said.contains(&format!("written: {ROWS} rows")), "{said}");
+    assert!(metric(&server, "tidewire_requests_overloaded_total") > 0, "nothing was refused");
+    let answer = server.sql("public", "SELECT count(n), sum(n) FROM m").text();
+    assert_eq!(answer.lines().last(), Some(format!("{ROWS},{}", ROWS * (ROWS - 1) / 2).as_str()), "{answer}");
 }
 
 #[test]

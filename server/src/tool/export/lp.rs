@@ -1,16 +1,17 @@
 //! Rows as line protocol, in one file.
 //!
 //! The file says itself where its lines belong, in comments that `influx -import` and `tidewire import` read: `# DDL`
-//! with the databases to make, `# DML`, then `# CONTEXT-DATABASE` and `# CONTEXT-RETENTION-POLICY` before the lines of
+//! with the databases and retention policies to make ([`terms`]), `# DML`, then `# CONTEXT-DATABASE` and `# CONTEXT-RETENTION-POLICY` before the lines of
 //! each. Two comments are ours: `# CONTEXT-PRECISION`, the unit of the timestamps, and `# CONTEXT-DIALECT`, whose rules
-//! read every name: CnosDB's where it can be, else InfluxDB's ([`Readers`]).
+//! read every name: CnosDB's where it can be, else InfluxDB's ([`Readers`]), which alone can be sent to a retention policy
+//! that is not the default one.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef};
 use tidewire_protocol::line::Dialect;
 use tidewire_storage::scan::{Run, ScanChunk};
-use tidewire_storage::schema::{ColumnKind, Database, FieldType, SeriesId, TableSchema, TimeUnit};
+use tidewire_storage::schema::{ColumnKind, FieldType, SeriesId, TableSchema, TimeUnit};
 use tidewire_storage::series::SeriesIndex;
 
 use super::text::TextFile;
@@ -19,6 +20,7 @@ use crate::config::cli::{Compression, ExportArguments};
 use crate::tool::lines::{self, Readers};
 use crate::tool::progress::Progress;
 use crate::tool::source::{self, Source};
+use crate::tool::terms;
 
 pub(super) async fn export(
     source: &Source,
@@ -27,33 +29,33 @@ pub(super) async fn export(
     arguments: &ExportArguments,
     progress: &Progress,
 ) -> Result<LeftOut, String> {
-    let dialect = dialect(source, chosen)?;
+    // All is looked at before anything is written.
+    let places = chosen.chunk_by(|one, other| one.place() == other.place());
+    let places: Vec<_> =
+        places.map(|place| dialect(source, place).map(|dialect| (place, dialect))).collect::<Result<_, _>>()?;
     let mut file = TextFile::new(&arguments.out, arguments.compress.unwrap_or(Compression::None))?;
     file.write(heading(chosen).as_bytes())?;
     let mut left_out = LeftOut::default();
     let mut text = Vec::new();
-    let mut current: Option<(&str, &str)> = None;
-    for Chosen { database, policy, table } in chosen {
-        let place = (&*database.name, &**policy);
-        if current != Some(place) {
-            file.write(context(database, policy, dialect).as_bytes())?;
-            current = Some(place);
-        }
-        let Some((min, max)) = times.within(table.time_unit) else { continue };
-        progress.at(&*table.name);
-        let names = FieldNames::new(table);
-        for shard in &source.shards {
-            let wrong = |error: tidewire_storage::Error| format!("table {}: {error}", table.name);
-            let mut scan = source::scan(shard, table, min, max).map_err(wrong)?;
-            while let Some(chunk) = scan.next().await.map_err(wrong)? {
-                let Some(index) = shard.series(table.id) else { continue };
-                text.clear();
-                for run in &chunk.runs {
-                    push_run(&mut text, table, &index, &names, &chunk, *run, &mut left_out);
+    for (place, dialect) in places {
+        file.write(context(place, dialect).as_bytes())?;
+        for Chosen { table, .. } in place {
+            let Some((min, max)) = times.within(table.time_unit) else { continue };
+            progress.at(&*table.name);
+            let names = FieldNames::new(table);
+            for shard in &source.shards {
+                let wrong = |error: tidewire_storage::Error| format!("table {}: {error}", table.name);
+                let mut scan = source::scan(shard, table, min, max).map_err(wrong)?;
+                while let Some(chunk) = scan.next().await.map_err(wrong)? {
+                    let Some(index) = shard.series(table.id) else { continue };
+                    text.clear();
+                    for run in &chunk.runs {
+                        push_run(&mut text, table, &index, &names, &chunk, *run, &mut left_out);
+                    }
+                    drop(index);
+                    file.write(&text)?;
+                    progress.add(chunk.rows() as u64);
                 }
-                drop(index);
-                file.write(&text)?;
-                progress.add(chunk.rows() as u64);
             }
         }
     }
@@ -63,16 +65,19 @@ pub(super) async fn export(
 
 fn heading(chosen: &[Chosen]) -> String {
     let mut text = format!("# TIDEWIRE EXPORT: {}\n# DDL\n", env!("CARGO_PKG_VERSION"));
-    let mut names: Vec<&str> = chosen.iter().map(|chosen| &*chosen.database.name).collect();
-    names.dedup();
-    for name in names {
-        text.push_str(&format!("CREATE DATABASE \"{}\"\n", name.replace('\\', "\\\\").replace('"', "\\\"")));
+    for tables in chosen.chunk_by(|one, other| one.database.name == other.database.name) {
+        for statement in tables.first().into_iter().flat_map(|first| terms::statements(&first.database)) {
+            text.push_str(&statement);
+            text.push('\n');
+        }
     }
     text.push_str("# DML\n");
     text
 }
 
-fn context(database: &Database, policy: &str, dialect: Dialect) -> String {
+/// Where the lines of the tables of one policy belong.
+fn context(place: &[Chosen], dialect: Dialect) -> String {
+    let Some(Chosen { database, policy, .. }) = place.first() else { return String::new() };
     let unit = match database.precision {
         TimeUnit::Millisecond => "ms",
         TimeUnit::Microsecond => "us",
@@ -88,10 +93,15 @@ fn context(database: &Database, policy: &str, dialect: Dialect) -> String {
     )
 }
 
-/// The dialect that reads everything: looked for before anything is written.
-fn dialect(source: &Source, chosen: &[Chosen]) -> Result<Dialect, String> {
-    let mut readers = Readers::ALL;
-    for Chosen { table, .. } in chosen {
+/// The dialect that reads everything in one policy and can be sent there.
+fn dialect(source: &Source, place: &[Chosen]) -> Result<Dialect, String> {
+    let mut readers = Readers { cnos: place.iter().all(Chosen::is_in_default_policy), influx: true };
+    for Chosen { table, database, policy } in place {
+        for name in [&*database.name, &**policy] {
+            if name.trim() != name || name.contains('\n') {
+                return Err(format!("the name {name:?} cannot be said in a comment; export as Parquet"));
+            }
+        }
         for column in &table.columns {
             if matches!(column.kind, ColumnKind::Field(_)) {
                 let of = Readers::of("m", &[], Some(&column.name));

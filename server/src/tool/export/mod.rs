@@ -46,6 +46,17 @@ struct Chosen {
     table: Arc<TableSchema>,
 }
 
+impl Chosen {
+    /// Names of database and policy.
+    fn place(&self) -> (&str, &str) {
+        (&self.database.name, &self.policy)
+    }
+
+    fn is_in_default_policy(&self) -> bool {
+        self.policy == self.database.default_policy
+    }
+}
+
 /// What the format has no words for.
 #[derive(Debug, Default)]
 struct LeftOut {

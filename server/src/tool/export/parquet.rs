@@ -1,8 +1,10 @@
-//! Rows as Parquet: a file a table, `OUT/DATABASE/TABLE.parquet`.
+//! Rows as Parquet: a file a table, `OUT/DATABASE/TABLE.parquet`, in a folder `POLICY` in there for a retention policy that
+//! is not the default one.
 //!
 //! Columns are `time` (a timestamp of the database's unit, UTC), the tags as dictionaries of strings, the fields in
-//! their types. What Parquet has no place for stands in the file's metadata: `tidewire.database`, `tidewire.table`, and
-//! `tidewire.tags`, a JSON array of the columns that are tags. Rows come by shard and partition; within those they are
+//! their types. What Parquet has no place for stands in the file's metadata: `tidewire.database`, `tidewire.policy` (if it
+//! is not the default one), `tidewire.ddl` ([`terms`]), `tidewire.table`, and `tidewire.tags`, a JSON array of the columns
+//! that are tags. Rows come by shard and partition; within those they are
 //! sorted by series and time wherever the engine has merged them.
 
 use std::fs::File;
@@ -21,21 +23,18 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tidewire_storage::scan::ScanChunk;
-use tidewire_storage::schema::{ColumnKind, ColumnSchema, FieldType, TableSchema, TimeUnit};
+use tidewire_storage::schema::{ColumnKind, ColumnSchema, TableSchema, TimeUnit};
 use tidewire_storage::series::{NO_TAG, SeriesIndex};
 
-use super::text::part_of;
+use super::text::{ZSTD_LEVEL, part_of};
 use super::{Chosen, LeftOut, Times};
 use crate::config::cli::{Compression, ExportArguments};
 use crate::tool::progress::Progress;
 use crate::tool::source::{self, Source};
-use crate::tool::{TABLE_KEY, TAGS_KEY, TIME};
+use crate::tool::{DATABASE_KEY, DDL_KEY, POLICY_KEY, TABLE_KEY, TAGS_KEY, TIME, terms};
 
 /// Bytes of a row group, packed: what a writer holds in memory, and a reader at least.
 const GROUP_BYTES_MAX: usize = 64 << 20;
-
-/// What zstd itself takes as its default.
-const ZSTD_LEVEL: i32 = 3;
 
 /// What a file name does not hold as it is: the separator, the escape itself, and what shells and other systems mind.
 const NAME: &AsciiSet = &CONTROLS.add(b'/').add(b'\\').add(b'%').add(b':').add(b'*').add(b'?').add(b'"');
@@ -55,11 +54,12 @@ pub(super) async fn export(
     if arguments.out == Path::new("-") {
         return Err("Parquet is written into a folder, not to standard output".to_owned());
     }
-    for Chosen { database, policy, table } in chosen {
+    for one in chosen {
+        let Chosen { database, policy, table } = one;
         let Some((min, max)) = times.within(table.time_unit) else { continue };
         progress.at(&*table.name);
         let mut folder = arguments.out.join(file_name(&database.name));
-        if *policy != database.default_policy {
+        if !one.is_in_default_policy() {
             folder.push(file_name(policy));
         }
         let path = folder.join(file_name(&table.name) + ".parquet");
@@ -73,7 +73,7 @@ pub(super) async fn export(
             .set_compression(compression)
             .set_created_by(format!("tidewire {}", env!("CARGO_PKG_VERSION")))
             .set_max_row_group_bytes(Some(GROUP_BYTES_MAX))
-            .set_key_value_metadata(Some(metadata(&database.name, table)))
+            .set_key_value_metadata(Some(metadata(one)))
             .build();
         let file = File::create(part_of(&path)).map_err(|error| failed(error.to_string()))?;
         let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties));
@@ -126,29 +126,25 @@ fn schema(table: &TableSchema) -> SchemaRef {
     let tags = tags.map(|column| Field::new(&*column.name, tag.clone(), true));
     let fields = table.columns.iter().filter_map(|column| match column.kind {
         ColumnKind::Tag => None,
-        ColumnKind::Field(kind) => Some(Field::new(&*column.name, data_type(kind), true)),
+        ColumnKind::Field(kind) => Some(Field::new(&*column.name, kind.data_type(), true)),
     });
     Arc::new(Schema::new([time].into_iter().chain(tags).chain(fields).collect::<Vec<_>>()))
 }
 
-fn data_type(kind: FieldType) -> DataType {
-    match kind {
-        FieldType::Int => DataType::Int64,
-        FieldType::UInt => DataType::UInt64,
-        FieldType::Float => DataType::Float64,
-        FieldType::Bool => DataType::Boolean,
-        FieldType::String => DataType::Utf8,
-    }
-}
-
-fn metadata(database: &str, table: &TableSchema) -> Vec<KeyValue> {
+fn metadata(chosen: &Chosen) -> Vec<KeyValue> {
+    let Chosen { database, policy, table } = chosen;
     let tags: Vec<&str> = table.columns.iter().filter(|column| is_tag(column)).map(|column| &*column.name).collect();
     let value = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
-    vec![
-        value("tidewire.database", database.to_owned()),
+    let mut pairs = vec![
+        value(DATABASE_KEY, database.name.to_string()),
+        value(DDL_KEY, terms::statements(database).join(";\n")),
         value(TABLE_KEY, table.name.to_string()),
         value(TAGS_KEY, serde_json::json!(tags).to_string()),
-    ]
+    ];
+    if !chosen.is_in_default_policy() {
+        pairs.push(value(POLICY_KEY, policy.to_string()));
+    }
+    pairs
 }
 
 fn batch(

@@ -10,7 +10,7 @@ use crate::config::cli::Compression;
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// What zstd itself takes as its default: most of what more effort would gain, at the speed of the rest of an export.
-const ZSTD_LEVEL: i32 = 3;
+pub(super) const ZSTD_LEVEL: i32 = 3;
 
 /// A text being written.
 pub(super) struct TextFile {

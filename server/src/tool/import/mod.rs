@@ -1,7 +1,8 @@
 //! `tidewire import`: files of line protocol or Parquet, sent to a running server.
 //!
 //! 1. A file is read as a stream, decompressed where its first bytes say so, and cut into batches of whole rows
-//!    ([`lp`], [`parquet`]). Comments in line protocol say where its lines belong.
+//!    ([`lp`], [`parquet`]). Comments in line protocol say where its lines belong; statements say how databases and
+//!    retention policies are to be that are missing.
 //! 2. Several batches are on their way at once ([`send`]). A server that is busy says when to come again, and is obeyed.
 //!    A batch that is refused is halved until the first row that is refused is known.
 //! 3. The first failure ends it all. Rows that were sent before it are written; sent again they change nothing.
@@ -32,6 +33,8 @@ struct Target {
     database: String,
     precision: ImportPrecision,
     dialect: Dialect,
+    /// The retention policy; `None` for the default one, and always so in CnosDB's dialect, which cannot name one.
+    policy: Option<String>,
 }
 
 /// Runs the tool.

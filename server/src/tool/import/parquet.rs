@@ -1,7 +1,7 @@
 //! Parquet, row by row as line protocol.
 //!
 //! Which columns are tags, the file's metadata says if Tidewire wrote it, or the command line; the table is the one that
-//! the metadata names, or the file's name. `time` (or `--time NAME`) is a timestamp or a whole number of the precision.
+//! the metadata names, or the file's name. Database and retention policy are made as the metadata says, if missing. `time` (or `--time NAME`) is a timestamp or a whole number of the precision.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -18,13 +18,15 @@ use arrow_schema::{DataType, Schema, TimeUnit};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::KeyValue;
 use tidewire_protocol::line::Dialect;
+use tidewire_sql::PolicyOptions;
 
 use super::Target;
 use super::send::{Batch, Sender};
 use crate::config::cli::{ImportArguments, ImportPrecision};
 use crate::tool::lines::{self, Readers};
 use crate::tool::progress::Progress;
-use crate::tool::{TABLE_KEY, TAGS_KEY, TIME};
+use crate::tool::terms::Declared;
+use crate::tool::{DATABASE_KEY, DDL_KEY, POLICY_KEY, TABLE_KEY, TAGS_KEY, TIME};
 
 /// Rows decoded at once.
 const ROWS: usize = 4096;
@@ -69,10 +71,10 @@ pub(super) fn import(
                 if let Some(full) = filling.take() {
                     sender.send(full)?;
                 }
-                let database = layout.database.clone();
-                let next = Target { database, precision: layout.precision, dialect };
+                let (database, policy) = (layout.database.clone(), layout.policy.clone());
+                let next = Target { database, precision: layout.precision, dialect, policy };
                 if target.is_none() {
-                    sender.create_database(&next)?;
+                    sender.prepare(&next, &layout.declared).map_err(wrong)?;
                 }
                 target = Some(Arc::new(next));
             }
@@ -102,6 +104,10 @@ pub(super) fn import(
 /// What the columns are.
 struct Layout {
     database: String,
+    /// The retention policy; `None` for the default one.
+    policy: Option<String>,
+    /// What the metadata says of the database's policies.
+    declared: Vec<(String, PolicyOptions)>,
     precision: ImportPrecision,
     table: String,
     time: usize,
@@ -142,9 +148,17 @@ impl Layout {
         let field_readers = of_names.fold(Readers::ALL, Readers::and);
         let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let table = arguments.table.clone().or_else(|| value(TABLE_KEY)).or(stem);
-        let database = arguments.database.clone().or_else(|| value("tidewire.database"));
+        let mut declared = Declared::default();
+        if let Some(statements) = value(DDL_KEY) {
+            declared.read(&statements).map_err(|error| format!("{DDL_KEY}: {error}"))?;
+        }
+        let origin = value(DATABASE_KEY);
+        let declared = origin.as_deref().map_or(&[][..], |name| declared.policies(name)).to_vec();
+        let database = arguments.database.clone().or(origin);
         Ok(Self {
             database: database.ok_or("no --database is given, and the file does not name one")?,
+            policy: value(POLICY_KEY),
+            declared,
             precision: of_type.or(arguments.precision).unwrap_or(ImportPrecision::Ns),
             table: table.unwrap_or_default(),
             time,
@@ -206,7 +220,8 @@ impl Rows {
     fn dialect(&self, row: usize, layout: &Layout) -> Result<Dialect, String> {
         let tags = self.tags(row, layout);
         match Readers::of(&layout.table, &tags, None).and(layout.field_readers) {
-            Readers { cnos: true, .. } => Ok(Dialect::Cnos),
+            // Only InfluxDB's can name a policy.
+            Readers { cnos: true, .. } if layout.policy.is_none() => Ok(Dialect::Cnos),
             Readers { influx: true, .. } => Ok(Dialect::Influx),
             _ => Err(format!("table {:?} with the tags {tags:?} cannot be said in line protocol", layout.table)),
         }

@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tidewire_sql::PolicyOptions;
+
 use super::Target;
 use super::server::{Refusal, Server};
 
@@ -70,9 +72,10 @@ impl Sender<'_> {
         self.queue.send(batch).map_err(|_| STOPPED.to_owned())
     }
 
-    /// Makes the database of a target, unless it is there.
-    pub(super) fn create_database(&self, target: &Target) -> Result<(), String> {
-        patiently(|| self.server.create_database(target)).map_err(|refusal| refusal.text().to_owned())
+    /// Makes the database and the retention policy of a target, unless they are there, and what else statements of the
+    /// file that is read say of the database.
+    pub(super) fn prepare(&self, target: &Target, declared: &[(String, PolicyOptions)]) -> Result<(), String> {
+        patiently(|| self.server.prepare(target, declared)).map_err(|refusal| refusal.text().to_owned())
     }
 }
 

@@ -6,9 +6,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidewire_protocol::line::Dialect;
+use tidewire_sql::PolicyOptions;
+use tidewire_storage::schema::RetentionPolicy;
 
 use super::Target;
 use crate::config::cli::ImportPrecision;
+use crate::tool::terms::create_policy;
 
 /// A reply that takes longer is not waited for: the server answers within seconds, or says that it is busy.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(300);
@@ -18,6 +21,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// More of what a server asks for is not granted: an import must not hang.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What lines and SQL are sent as.
+const TEXT: &str = "text/plain";
 
 /// A running server.
 #[derive(Debug)]
@@ -53,16 +59,66 @@ impl Server {
         Ok(Self { agent: config.build().into(), url: url.to_owned(), authorization })
     }
 
-    /// Makes a database with the precision of what is sent to it, unless it is there.
-    pub(super) fn create_database(&self, target: &Target) -> Result<(), Refusal> {
+    /// Makes the database of a target with its precision, and retention policies: those that were declared, and the
+    /// target's. What is there already stays; a policy that is there on other terms than declared is refused.
+    pub(super) fn prepare(&self, target: &Target, declared: &[(String, PolicyOptions)]) -> Result<(), Refusal> {
+        let options_of = |wanted: &str| declared.iter().find(|(name, _)| name == wanted).map(|(_, options)| options);
+        // A database begins with this policy, so that its terms are the database's.
+        self.create_database(target, options_of(RetentionPolicy::FIRST))?;
+        let create =
+            |name: &str, options: &PolicyOptions| self.query(&create_policy(&target.database, name, options)).map(drop);
+        let known = self.policies(&target.database)?;
+        for (name, options) in declared.iter().filter(|(name, _)| name != RetentionPolicy::FIRST) {
+            // InfluxDB's exports say the name alone: any that is there will do.
+            if options.duration_ns.is_some() || !known.contains(name) {
+                create(name, options)?;
+            }
+        }
+        match &target.policy {
+            Some(policy) if !known.contains(policy) => {
+                create(policy, options_of(policy).unwrap_or(&PolicyOptions::default()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn create_database(&self, target: &Target, first: Option<&PolicyOptions>) -> Result<(), Refusal> {
         let name = target.database.replace('"', "\"\"");
         let unit = match target.precision {
             ImportPrecision::Ms => "ms",
             ImportPrecision::Us => "us",
             ImportPrecision::Ns => "ns",
         };
-        let sql = format!("CREATE DATABASE IF NOT EXISTS \"{name}\" WITH PRECISION '{unit}'");
-        self.post("/api/v1/sql?db=public", sql.as_bytes())
+        let mut sql = format!("CREATE DATABASE IF NOT EXISTS \"{name}\" WITH PRECISION '{unit}'");
+        let term = |of: fn(&PolicyOptions) -> Option<i64>| first.and_then(of).filter(|ns| *ns > 0);
+        if let Some(ns) = term(|options| options.duration_ns) {
+            sql.push_str(&format!(" TTL '{ns}ns'"));
+        }
+        if let Some(ns) = term(|options| options.shard_duration_ns) {
+            sql.push_str(&format!(" VNODE_DURATION '{ns}ns'"));
+        }
+        self.post("/api/v1/sql?db=public", TEXT, sql.as_bytes()).map(drop)
+    }
+
+    /// Names of a database's retention policies.
+    fn policies(&self, database: &str) -> Result<Vec<String>, Refusal> {
+        let name = database.replace('\\', "\\\\").replace('"', "\\\"");
+        let reply = self.query(&format!("SHOW RETENTION POLICIES ON \"{name}\""))?;
+        let rows = reply.pointer("/results/0/series/0/values").and_then(serde_json::Value::as_array);
+        let names = rows.into_iter().flatten().filter_map(|row| Some(row.get(0)?.as_str()?.to_owned()));
+        Ok(names.collect())
+    }
+
+    /// Runs a statement of InfluxQL.
+    fn query(&self, statement: &str) -> Result<serde_json::Value, Refusal> {
+        let form = format!("q={}", utf8_percent_encode(statement, NON_ALPHANUMERIC));
+        let text = self.post("/query", "application/x-www-form-urlencoded", form.as_bytes())?;
+        let reply: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|error| Refusal::Server(format!("the server's answer to {statement} is no JSON: {error}")))?;
+        match reply.pointer("/results/0/error").and_then(serde_json::Value::as_str) {
+            Some(reason) => Err(Refusal::Server(format!("the server refuses {statement}: {reason}"))),
+            None => Ok(reply),
+        }
     }
 
     /// Writes lines.
@@ -76,11 +132,14 @@ impl Server {
             (Dialect::Influx, ImportPrecision::Us) => ("/write", "u"),
             (Dialect::Influx, ImportPrecision::Ns) => ("/write", "n"),
         };
-        self.post(&format!("{path}?db={database}&precision={unit}"), lines)
+        let policy = target.policy.as_deref().map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC));
+        let policy = policy.map_or_else(String::new, |name| format!("&rp={name}"));
+        self.post(&format!("{path}?db={database}{policy}&precision={unit}"), TEXT, lines).map(drop)
     }
 
-    fn post(&self, path: &str, body: &[u8]) -> Result<(), Refusal> {
-        let mut request = self.agent.post(format!("{}{path}", self.url)).content_type("text/plain");
+    /// Sends a request; gives the body of a reply that is none of a refusal.
+    fn post(&self, path: &str, content_type: &str, body: &[u8]) -> Result<String, Refusal> {
+        let mut request = self.agent.post(format!("{}{path}", self.url)).content_type(content_type);
         if let Some(authorization) = &self.authorization {
             request = request.header("Authorization", authorization);
         }
@@ -92,7 +151,10 @@ impl Server {
         let status = response.status().as_u16();
         let text = response.body_mut().read_to_string().unwrap_or_default();
         let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-        refusal(status, after, &text).map_or(Ok(()), Err)
+        match refusal(status, after, &text) {
+            Some(refusal) => Err(refusal),
+            None => Ok(text),
+        }
     }
 }
 
