@@ -11,7 +11,9 @@ use tidewire_server::tool::tally::Tally;
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{SeriesSelection, Shard, ShardConfig};
 
-use crate::common::{Server, fresh_folder};
+use crate::common::{Server, fresh_folder, with_copies};
+use crate::deletes::{DONE, influx};
+use crate::tools::{IDLE, until_flushed};
 
 /// Runs the binary with arguments.
 pub(crate) fn tidewire(arguments: &[&str]) -> Output {
@@ -130,9 +132,10 @@ fn answers_stay_from_one_shard_to_three_to_two() {
     let folder = Folder(fresh_folder());
     let root = folder.0.to_str().expect("text").to_owned();
     let start = |shards: &str| Server::start_in(&folder.0, false, &[("TIDEWIRE_SHARDS", shards)]);
-    let server = start("1");
+    let server = Server::start_in(&folder.0, false, &[[("TIDEWIRE_SHARDS", "1")].as_slice(), &IDLE].concat());
     fill(&server);
     // Half of it in segments, then more that only the log has.
+    until_flushed(&folder.0);
     server.terminate();
     let server = start("1");
     fill(&server);
@@ -202,6 +205,46 @@ fn blocks_of_new_shards_have_the_codecs_of_the_catalog() {
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     let blocks: Vec<&str> = told.lines().filter(|line| line.contains("stored")).collect();
     assert!(!blocks.is_empty(), "constants are stored as they are:\n{told}");
+}
+
+#[test]
+fn tables_of_every_policy_and_of_the_log_alone_come_along() {
+    let folder = Folder(fresh_folder());
+    let root = folder.0.to_str().expect("text").to_owned();
+    let server = Server::start_in(&folder.0, false, &IDLE);
+    assert_eq!(influx(&server, "", "CREATE RETENTION POLICY long ON public DURATION INF REPLICATION 1"), DONE);
+    let lines = |table: &str| -> String { (0..90).map(|i| format!("{table},host=h{} v={i}i {i}\n", i % 9)).collect() };
+    write(&server, &lines("cpu"));
+    // The same name, other types: another table.
+    let text = lines("cpu").replace("i ", " ");
+    assert_eq!(server.request("POST", "/write?db=public&rp=long", &[], text.as_bytes()).status(), 204);
+    until_flushed(&folder.0);
+    server.terminate();
+    let server = Server::start_in(&folder.0, false, &[]);
+    write(&server, &lines("late"));
+    server.kill();
+    let stored = |root: &Path| {
+        let source = future::block_on(Source::open(root)).expect("the folder opens");
+        let stats = source.shards.iter().map(|shard| shard.stats());
+        stats.fold((0, 0), |sum, stats| (sum.0 + stats.segment_rows, sum.1 + stats.memtable_rows))
+    };
+    assert_eq!(stored(&folder.0), (180, 90), "one table is in the log alone");
+    let before = tallies(&folder.0);
+    assert_eq!(before.iter().map(|tally| tally.rows).collect::<Vec<_>>(), [90, 90, 90]);
+
+    let done = tidewire(&["reshard", "--shards", "3", "--data-dir", &root]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert_eq!(tallies(&folder.0), before);
+    assert_eq!(stored(&folder.0), (270, 0));
+    assert!(with_copies(&folder.0) >= 2, "new shards have copies like others");
+    let server = Server::start_in(&folder.0, false, &[]);
+    for table in ["cpu", "late"] {
+        let answer = server.sql("public", &format!("SELECT count(v), sum(v) FROM {table}")).text();
+        assert_eq!(answer.lines().last(), Some("90,4005"), "{answer}");
+    }
+    assert_eq!(influx(&server, "", "ALTER RETENTION POLICY long ON public DEFAULT"), DONE);
+    let answer = server.sql("public", "SELECT count(v), sum(v) FROM cpu").text();
+    assert_eq!(answer.lines().last(), Some("90,4005.0"), "{answer}");
 }
 
 #[test]
