@@ -1,10 +1,10 @@
 //! Rows as line protocol, in one file.
 //!
 //! The file says itself where its lines belong, in comments that `influx -import` and `tidewire import` read: `# DDL`
-//! with the databases and retention policies to make ([`terms`]), `# DML`, then `# CONTEXT-DATABASE` and `# CONTEXT-RETENTION-POLICY` before the lines of
-//! each. Two comments are ours: `# CONTEXT-PRECISION`, the unit of the timestamps, and `# CONTEXT-DIALECT`, whose rules
-//! read every name: CnosDB's where it can be, else InfluxDB's ([`Readers`]), which alone can be sent to a retention policy
-//! that is not the default one.
+//! with the databases and retention policies to make ([`terms`]), `# DML`, then `# CONTEXT-DATABASE` and
+//! `# CONTEXT-RETENTION-POLICY` before the lines of each. Two comments are ours: `# CONTEXT-PRECISION`, the unit of the
+//! timestamps, and `# CONTEXT-DIALECT`, whose rules read every name: CnosDB's where it can be, else InfluxDB's
+//! ([`Readers`]), which alone can be sent to a retention policy that is not the default one.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};

@@ -4,8 +4,8 @@
 //! Columns are `time` (a timestamp of the database's unit, UTC), the tags as dictionaries of strings, the fields in
 //! their types. What Parquet has no place for stands in the file's metadata: `tidewire.database`, `tidewire.policy` (if it
 //! is not the default one), `tidewire.ddl` ([`terms`]), `tidewire.table`, and `tidewire.tags`, a JSON array of the columns
-//! that are tags. Rows come by shard and partition; within those they are
-//! sorted by series and time wherever the engine has merged them.
+//! that are tags. Rows come by shard and partition; within those they are sorted by series and time wherever the engine
+//! has merged them.
 
 use std::fs::File;
 use std::path::Path;
