@@ -49,8 +49,8 @@ pub(crate) struct HighcardArgs {
     /// Series of the reference.
     #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u64).range(1..))]
     reference_hosts: u64,
-    /// Rows of a steady round, of either.
-    #[arg(long, default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Rows of a steady round, of either: enough for several flushes, one of which makes a short round slow by chance.
+    #[arg(long, default_value_t = 8_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     steady_rows: u64,
     /// Steady rounds of either; their median counts.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]

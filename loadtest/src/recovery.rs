@@ -101,9 +101,10 @@ pub(crate) fn command(args: &RecoveryArgs) -> Result<()> {
 
 /// The first folder: everything is in the log.
 fn replay(args: &RecoveryArgs, promises: &mut Promises) -> Result<(f64, Vec<Restart>)> {
+    // Several times what four million rows take, and little enough that two shards fit the bound of a machine of 16 GB.
     let unflushed = [
-        ("memtable.flush_bytes", "8GiB".to_owned()),
-        ("memtable.bytes_max", "16GiB".to_owned()),
+        ("memtable.flush_bytes", "1GiB".to_owned()),
+        ("memtable.bytes_max", "2GiB".to_owned()),
         ("memtable.flush_idle_s", "86400".to_owned()),
     ];
     let mut server = args.server.prepare_at(&args.server.data_dir.join("log"), &unflushed)?;
