@@ -60,6 +60,8 @@ pub(crate) struct Loaded<D: Disk> {
     pub(crate) tables: BTreeMap<TableId, TableState<D>>,
     pub(crate) active: Memtable,
     pub(crate) manifest: Manifest,
+    /// Whether the disk has a manifest.
+    pub(crate) manifest_stored: bool,
     pub(crate) wal: Recovered<D>,
     pub(crate) recovery: Recovery,
 }
@@ -140,10 +142,11 @@ pub(crate) async fn load<D: Disk>(
         disk.remove(path).await?;
     }
     recovery.removed_files = strays.len() as u64;
+    let mut manifest_stored = true;
     if is_first {
-        // From now on a missing manifest is damage.
+        // From now on a missing manifest is damage. On a full disk the first flush makes it.
         match manifest.store(disk, &folders.root, shard).await {
-            Err(error) if error.is_no_space() => {}
+            Err(error) if error.is_no_space() => manifest_stored = false,
             done => done?,
         }
     }
@@ -154,7 +157,7 @@ pub(crate) async fn load<D: Disk>(
     recovery.log_bytes = wal.bytes;
     recovery.torn = wal.torn.clone();
     recovery.series = tables.values().map(|table| table.series.len() as u64).sum();
-    Ok(Loaded { tables, active, manifest, wal, recovery })
+    Ok(Loaded { tables, active, manifest, manifest_stored, wal, recovery })
 }
 
 /// Runs `tasks` side by side, at most `at_once` of them, and gives what they gave in their order.

@@ -135,6 +135,12 @@ impl<D: Disk> Shard<D> {
     }
 
     async fn flush_frozen(&self, frozen: &Frozen) -> Result<()> {
+        if !self.manifest_stored.get() {
+            // Files of a shard that has neither manifest nor log would look like those of one that lost both.
+            let manifest = self.state.borrow().manifest.clone();
+            manifest.store(&self.disk, &self.folders.root, self.config.shard).await?;
+            self.manifest_stored.set(true);
+        }
         let mut written = Written::default();
         if let Err(error) = self.write_files(frozen, &mut written).await {
             // No manifest names them.

@@ -251,6 +251,8 @@ pub struct Shard<D: Disk> {
     reserve: Reserve,
     /// The task of the log has ended.
     log_ended: Cell<bool>,
+    /// The disk has a manifest.
+    manifest_stored: Cell<bool>,
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
     /// Codecs asked for, of tables with any.
@@ -373,7 +375,7 @@ impl<D: Disk> Shard<D> {
         let folders = Folders::new(folder);
         let cache = Cache::new(config.cache_bytes_max);
         let loaded = crate::recovery::load(&disk, &folders, config.shard, &cache, is_live).await?;
-        let crate::recovery::Loaded { tables, active, manifest, wal, recovery } = loaded;
+        let crate::recovery::Loaded { tables, active, manifest, manifest_stored, wal, recovery } = loaded;
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
         let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
         let next_file = manifest.next_file;
@@ -403,6 +405,7 @@ impl<D: Disk> Shard<D> {
             debt_bytes: Cell::default(),
             reserve: Reserve::default(),
             log_ended: Cell::default(),
+            manifest_stored: Cell::new(manifest_stored),
             quarantined: RefCell::default(),
             codecs: RefCell::default(),
             clock: Cell::default(),

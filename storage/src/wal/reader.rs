@@ -10,7 +10,7 @@
 //!    that do not testify so; they are cut off with it.
 //!
 //! Records that are in segments already are not wanted: where they cannot be read, reading goes on at the first good frame
-//! behind them, unless one that is wanted may be missing between.
+//! behind them that testifies that they were durable, unless one that is wanted may be missing between.
 //!
 //! What the reader cannot tell from a torn commit is damage to the very last one.
 //!
@@ -328,7 +328,9 @@ pub(super) async fn check_tail<F: DiskFile>(
     Ok(torn)
 }
 
-/// The first good frame behind `offset` whose records follow `next`, and none that is wanted comes before it.
+/// The first good frame behind `offset` whose records follow `next`, and none that is wanted comes before it. It must
+/// testify that `next` was durable: else it may be what is left of a commit that was cut off at an earlier start, after
+/// which other records got its numbers, and went into segments without ever reaching the log.
 async fn later_frame<F: DiskFile>(
     window: &mut Window<'_, F>,
     offset: u64,
@@ -341,7 +343,8 @@ async fn later_frame<F: DiskFile>(
         if let Some(header) = good_frame(window, at, file.generation).await?
             && header.first_lsn >= next
         {
-            return Ok((header.first_lsn <= flushed.next()).then_some((at, header)));
+            let is_wanted = header.first_lsn <= flushed.next() && header.synced_lsn >= next;
+            return Ok(is_wanted.then_some((at, header)));
         }
         at += DISK_ALIGN as u64;
     }
