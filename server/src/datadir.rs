@@ -244,6 +244,8 @@ impl Drop for DataDir {
     fn drop(&mut self) {
         // Nobody holds it any more. Where this fails, the next start on this machine does not mind.
         let _ = self.lock.set_len(0);
+        // Not left to closing: a child that another thread starts right now has the file open too, until it executes.
+        let _ = self.lock.unlock();
     }
 }
 

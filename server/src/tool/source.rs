@@ -32,7 +32,7 @@ pub struct Source {
     pub catalog: Arc<Catalog>,
     /// Its shards, by number.
     pub shards: Vec<Rc<ReadShard>>,
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Source {
@@ -47,12 +47,21 @@ impl Source {
         };
         let catalog = load_catalog(&root)?;
         let shards = open_shards(&root, shards, &catalog).await?;
-        Ok(Self { catalog, shards, _lock: lock })
+        Ok(Self { catalog, shards, lock })
     }
 
     /// Rows in its files and logs, about: one that was written twice may count twice, deleted ones count.
     pub fn rows(&self) -> u64 {
         rows(&self.shards)
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        // As for a [`DataDir`]: not left to closing. Where it fails, closing does it.
+        if let Some(lock) = &self.lock {
+            let _ = lock.unlock();
+        }
     }
 }
 
