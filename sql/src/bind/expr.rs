@@ -351,6 +351,21 @@ impl ExprBinder<'_> {
         Ok(truth(if negated { Expr::Not(Box::new(any)) } else { any }))
     }
 
+    /// Both operands, which must be text or null; `refusal` words it otherwise, from their types.
+    fn bind_texts(
+        &mut self,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        refusal: impl Fn(&DataType, &DataType) -> String,
+    ) -> Result<(Bound, Bound), SqlError> {
+        let (left, right) = (self.bind(left)?, self.bind(right)?);
+        let is_text = |bound: &Bound| matches!(bound.data_type, DataType::Utf8 | DataType::Null);
+        match is_text(&left) && is_text(&right) {
+            true => Ok((left, right)),
+            false => Err(SqlError::planning(refusal(&left.data_type, &right.data_type))),
+        }
+    }
+
     fn like(
         &mut self,
         expr: &ast::Expr,
@@ -358,15 +373,9 @@ impl ExprBinder<'_> {
         negated: bool,
         case_insensitive: bool,
     ) -> Result<Bound, SqlError> {
-        let (expr, pattern) = (self.bind(expr)?, self.bind(pattern)?);
-        for operand in [&expr, &pattern] {
-            if !matches!(operand.data_type, DataType::Utf8 | DataType::Null) {
-                return Err(SqlError::planning(format!(
-                    "There isn't a common type to coerce {} and {} in LIKE expression",
-                    expr.data_type, pattern.data_type
-                )));
-            }
-        }
+        let (expr, pattern) = self.bind_texts(expr, pattern, |left, right| {
+            format!("There isn't a common type to coerce {left} and {right} in LIKE expression")
+        })?;
         let text = |bound| convert(bound, &DataType::Utf8).map(Box::new);
         Ok(truth(Expr::Like { expr: text(expr)?, pattern: text(pattern)?, negated, case_insensitive }))
     }
@@ -378,15 +387,9 @@ impl ExprBinder<'_> {
         negated: bool,
         case_insensitive: bool,
     ) -> Result<Bound, SqlError> {
-        let (bound, pattern_bound) = (self.bind(expr)?, self.bind(pattern)?);
-        for operand in [&bound, &pattern_bound] {
-            if !matches!(operand.data_type, DataType::Utf8 | DataType::Null) {
-                return Err(SqlError::planning(format!(
-                    "Cannot infer common argument type for regex operation {} and {}",
-                    bound.data_type, pattern_bound.data_type
-                )));
-            }
-        }
+        let (bound, pattern_bound) = self.bind_texts(expr, pattern, |left, right| {
+            format!("Cannot infer common argument type for regex operation {left} and {right}")
+        })?;
         let text = match as_constant(&fold_constants(pattern_bound.expr)) {
             Some(Scalar::Str(text)) => text.clone(),
             Some(Scalar::Null) => return Ok(truth(null(DataType::Boolean))),
