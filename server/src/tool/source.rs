@@ -15,7 +15,7 @@ use tidewire_storage::schema::{Catalog, ColumnId, ColumnKind, FieldType, TableId
 
 use super::generation;
 use crate::datadir::{DataDir, shard_folder};
-use crate::meta::store::CatalogStore;
+use crate::meta::store::{CatalogStore, META_FOLDER};
 
 /// What one scan may hold: groups of all segments that overlap in one partition. Far above what merged data needs.
 const SCAN_BYTES_MAX: u64 = 1 << 30;
@@ -67,7 +67,7 @@ impl Drop for Source {
 
 /// The catalog of a data folder.
 pub fn load_catalog(root: &Path) -> Result<Arc<Catalog>, String> {
-    let store = CatalogStore::new(&root.join("meta")).map_err(|error| error.to_string())?;
+    let store = CatalogStore::new(&root.join(META_FOLDER)).map_err(|error| error.to_string())?;
     store.load().map(Arc::new).map_err(|error| error.to_string())
 }
 
