@@ -9,15 +9,25 @@ use super::gather::{Gather, Reads};
 use super::plan::{Plan, Planner};
 use crate::cache::Cache;
 use crate::codec::Effort;
-use crate::disk::Disk;
+use crate::disk::{DISK_ALIGN, Disk};
 use crate::error::{Error, Result};
 use crate::schema::{Codec, ColumnId, FieldType, TableId};
-use crate::segment::{Segment, SegmentMeta, SegmentWriter, Target};
+use crate::segment::{LANES_BEFORE_FIELDS, Segment, SegmentMeta, SegmentWriter, Target};
 use crate::tombstone::Deletes;
 
-/// Blocks read ahead, of all inputs together: an extent of 128 KiB for each of some inputs and columns at a time, so
-/// that what one band leaves of an extent is still there for the next.
+/// Blocks read ahead, of all inputs together.
 const CACHE_BYTES: u64 = 16 << 20;
+
+/// Shortest stretch that is read at once: what a disk reads anyway.
+const EXTENT_BYTES_MIN: u64 = DISK_ALIGN as u64;
+
+/// How much of each column of each input is read at once: so much that one stretch of all of them fits into the cache,
+/// with a quarter to spare. Else what one band leaves of a stretch is gone when the next band comes, and everything is
+/// read again and again.
+fn extent_bytes(inputs: usize, columns: usize) -> u64 {
+    let lanes = inputs * (columns + LANES_BEFORE_FIELDS);
+    (CACHE_BYTES / 4 * 3 / lanes.max(1) as u64).max(EXTENT_BYTES_MIN)
+}
 
 /// A segment to merge.
 pub(crate) struct Input<D: Disk> {
@@ -51,12 +61,15 @@ pub(crate) async fn merge<D: Disk>(
     pace: &Pace,
 ) -> Result<Vec<SegmentMeta>> {
     let cache = Cache::new(CACHE_BYTES);
-    let inputs: Vec<Input<D>> =
-        inputs.into_iter().map(|input| Input { segment: input.segment.with_cache(cache.clone()), ..input }).collect();
+    let columns = columns(&inputs)?;
+    let extent_bytes = extent_bytes(inputs.len(), columns.len());
+    let through_cache =
+        |input: Input<D>| Input { segment: input.segment.with_cache(cache.clone(), extent_bytes), ..input };
+    let inputs: Vec<Input<D>> = inputs.into_iter().map(through_cache).collect();
     let mut merger = Merger {
         disk,
         segments: inputs.iter().map(|input| input.segment.clone()).collect(),
-        columns: columns(&inputs)?,
+        columns,
         planner: Planner::new(disk, &inputs),
         plan: Plan::default(),
         target,

@@ -36,6 +36,7 @@ use crate::scan::Run;
 use crate::schema::{ColumnId, FieldType};
 
 pub use layout::GROUP_ROWS_MAX;
+pub(crate) use reader::LANES_BEFORE_FIELDS;
 pub use reader::Segment;
 pub use statistics::{Statistics, Summary};
 pub use verify::{BlockFacts, BlockPlace, ColumnFacts, Expected, GroupFacts, SegmentDescription, segment_checksum};

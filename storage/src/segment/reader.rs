@@ -23,6 +23,9 @@ const EXTENT_BYTES: u64 = 128 << 10;
 /// What is wrong with a block whose bytes are not those that were written.
 const CHECKSUM: &str = "block does not match its checksum";
 
+/// Lanes of a segment that are not fields: runs and times of the groups.
+pub(crate) const LANES_BEFORE_FIELDS: usize = FIELD_LANES as usize;
+
 /// Positions of the pseudo columns in the cache's keys; fields follow.
 const INDEX_LANE: u32 = 0;
 const TIMES_LANE: u32 = 1;
@@ -87,10 +90,7 @@ impl<D: Disk> Segment<D> {
         if footer.rows != meta.rows {
             return Err(damaged("footer has another number of rows than the manifest"));
         }
-        let index = extents(footer.groups.iter().map(|group| group.index));
-        let times = extents(footer.groups.iter().map(|group| group.times));
-        let fields = footer.columns.iter().map(|column| extents(column.blocks.iter().map(|block| block.place)));
-        let extents = Rc::new([index, times].into_iter().chain(fields).collect());
+        let extents = Rc::new(extents(&footer, EXTENT_BYTES));
         let (id, footer) = (cache.segment_id(), Rc::new(footer));
         Ok(Rc::new(Self {
             file,
@@ -104,14 +104,17 @@ impl<D: Disk> Segment<D> {
         }))
     }
 
-    /// The same segment, read through another cache: for a reader that goes through all of it once and would throw out
-    /// what others come back for.
-    pub(crate) fn with_cache(&self, cache: Rc<Cache>) -> Rc<Self> {
+    /// The same segment, read through another cache in stretches of about `extent_bytes`, or the usual ones if those are
+    /// shorter: for a reader that goes through all of it once and would throw out what others come back for.
+    pub(crate) fn with_cache(&self, cache: Rc<Cache>, extent_bytes: u64) -> Rc<Self> {
         Rc::new(Self {
             file: self.file.clone(),
             path: self.path.clone(),
             footer: self.footer.clone(),
-            extents: self.extents.clone(),
+            extents: match extent_bytes < EXTENT_BYTES {
+                true => Rc::new(extents(&self.footer, extent_bytes)),
+                false => self.extents.clone(),
+            },
             id: cache.segment_id(),
             cache,
             damage: self.damage.clone(),
@@ -326,15 +329,24 @@ pub(super) fn incompatible(path: &Path, version: u32) -> Error {
     Error::Incompatible { path: path.to_owned(), reason }
 }
 
+/// For each lane, the first group of each extent of about `bytes_max`.
+fn extents(footer: &Footer, bytes_max: u64) -> Vec<Vec<u32>> {
+    let index = extents_of(footer.groups.iter().map(|group| group.index), bytes_max);
+    let times = extents_of(footer.groups.iter().map(|group| group.times), bytes_max);
+    let fields =
+        footer.columns.iter().map(|column| extents_of(column.blocks.iter().map(|block| block.place), bytes_max));
+    [index, times].into_iter().chain(fields).collect()
+}
+
 /// The first group of each extent, for a lane whose blocks lie at `places`.
-fn extents(places: impl Iterator<Item = Place>) -> Vec<u32> {
+fn extents_of(places: impl Iterator<Item = Place>, bytes_max: u64) -> Vec<u32> {
     let mut firsts = Vec::new();
     let mut start = 0;
     let mut previous_end = 0;
     for (group, place) in places.enumerate() {
         let end = place.offset + u64::from(place.length);
         // Between the bands of a file lie blocks of other lanes.
-        if firsts.is_empty() || place.offset != previous_end || end - start > EXTENT_BYTES {
+        if firsts.is_empty() || place.offset != previous_end || end - start > bytes_max {
             firsts.push(group as u32);
             start = place.offset;
         }

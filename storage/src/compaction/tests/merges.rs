@@ -7,14 +7,16 @@ use std::rc::Rc;
 use fastrand::Rng;
 use futures_lite::future::{block_on, poll_once};
 
+use crate::batch::Values;
 use crate::cache::Cache;
 use crate::codec::Effort;
+use crate::compaction::picker::INPUTS_MAX;
 use crate::compaction::{Input, MergeTarget, Pace, merge};
 use crate::disk::plain::PlainDisk;
 use crate::scan::tests::{COLUMNS, collect, everything, overlay, random_deletes, random_rows, some_columns};
-use crate::scan::{PartitionSources, Scan};
-use crate::schema::{ColumnId, FieldType, TableId};
-use crate::segment::{Segment, SegmentMeta, write_segment};
+use crate::scan::{PartitionSources, Run, Scan};
+use crate::schema::{ColumnId, FieldType, SeriesId, TableId};
+use crate::segment::{Gathered, Segment, SegmentMeta, SortedTable, write_segment};
 use crate::testing::{Cell as Value, Folder, Rows, TestTable, seeds};
 use crate::tombstone::Deletes;
 use crate::{Error, Result};
@@ -139,6 +141,72 @@ fn groups_that_stay_as_they_are_are_copied_and_small_ones_joined() {
     let merged = world.open(&metas[0]);
     let sizes: Vec<usize> = (0..merged.groups()).map(|group| merged.group(group).rows).collect();
     assert_eq!(sizes, [3134, 3134, 3132].repeat(3), "all is packed anew");
+}
+
+/// Numbers that do not pack, so that a column of one input is longer than what is read at once.
+struct Noise {
+    runs: Vec<Run>,
+    time: Vec<i64>,
+    columns: Columns,
+}
+
+impl Noise {
+    const SERIES: u32 = 160;
+    const ROWS_PER_SERIES: u32 = 128;
+
+    /// Rows of all series, later than those of a smaller `number`.
+    fn new(number: u32) -> Self {
+        let run = |series| Run {
+            series: SeriesId(series),
+            start: series * Self::ROWS_PER_SERIES,
+            len: Self::ROWS_PER_SERIES,
+        };
+        let times = number * Self::ROWS_PER_SERIES..(number + 1) * Self::ROWS_PER_SERIES;
+        Self {
+            runs: (0..Self::SERIES).map(run).collect(),
+            time: (0..Self::SERIES).flat_map(|_| times.clone().map(i64::from)).collect(),
+            columns: (0..4).map(|id| (ColumnId(id), FieldType::Int)).collect(),
+        }
+    }
+}
+
+impl SortedTable for Noise {
+    fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    fn time(&self) -> &[i64] {
+        &self.time
+    }
+
+    fn columns(&self) -> &[(ColumnId, FieldType)] {
+        &self.columns
+    }
+
+    fn gather(&self, column: usize, rows: std::ops::Range<usize>, out: &mut Gathered) {
+        let mut random = Rng::with_seed((self.time[0] as u64) << 32 | (rows.start << 4 | column) as u64);
+        *out = Gathered { values: Values::Int(rows.map(|_| random.i64(..)).collect()), validity: None };
+    }
+}
+
+#[test]
+fn however_many_inputs_there_are_each_is_read_about_once() {
+    let world = World::new();
+    let inputs: Vec<_> = (0..INPUTS_MAX as u32)
+        .map(|number| {
+            let (path, noise) = (world.next_path(), Noise::new(number));
+            let meta = block_on(write_segment(&PlainDisk, &path, TableId(1), 0, &noise)).unwrap();
+            (world.open(&meta), Deletes::from([]))
+        })
+        .collect();
+    let bytes: u64 = inputs.iter().map(|(segment, _)| segment.meta().bytes).sum();
+    // Ten bands.
+    let target = MergeTarget { band_rows_max: 1 << 16, ..target(Effort::Fast) };
+    let pace = Pace::new(0);
+    let metas = world.merge(&inputs, &target, &pace).unwrap();
+    assert_eq!(metas[0].rows, INPUTS_MAX as u64 * u64::from(Noise::SERIES * Noise::ROWS_PER_SERIES));
+    let (read, _) = pace.moved();
+    assert!(read < bytes * 5 / 4, "{read} bytes read of {bytes}");
 }
 
 #[test]
