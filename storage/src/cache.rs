@@ -3,6 +3,9 @@
 //! Guarantee: at most `bytes_max` bytes are kept, a bound that may be lowered and raised (what a scan still uses lives on with it). An entry is an [`Extent`]:
 //! neighbouring blocks of one column, at most about a hundred kilobytes, verified block by block when they were read.
 //!
+//! Beside them lie single rows of blocks as they were asked for last, decoded: the last rows of series, which whoever
+//! watches them asks for again and again.
+//!
 //! Replacement is CLOCK: a hit only sets a mark; the hand takes marks away and evicts what has none, so that one pass
 //! over a large segment does not throw out what is asked for again and again faster than it comes back.
 
@@ -11,7 +14,8 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 
-/// Names an extent: a segment (by [`Cache::segment_id`]), a column's position, and the extent within the column.
+/// Names an extent: a segment (by [`Cache::segment_id`]), a column's position, and the extent within the column; or
+/// single rows of a group (see [`Segment::pick`](crate::segment::Segment::pick)).
 pub(crate) type Key = (u64, u32, u32);
 
 /// Blocks as read from a file.
@@ -101,12 +105,20 @@ impl Cache {
         Some(Rc::clone(&slot.extent))
     }
 
-    /// Keeps `extent`, just read, unless it is larger than the whole cache.
+    /// Keeps `extent`, just read, as [`Cache::keep`] does.
     pub(crate) fn insert(&self, key: Key, extent: &Rc<Extent>) {
+        self.inner.borrow_mut().stats.read_bytes += extent.bytes.len() as u64;
+        self.keep(key, extent);
+    }
+
+    /// Keeps `extent`, in place of the one before, unless it is larger than the whole cache.
+    pub(crate) fn keep(&self, key: Key, extent: &Rc<Extent>) {
         let inner = &mut *self.inner.borrow_mut();
         let bytes = extent.bytes.len() as u64;
-        inner.stats.read_bytes += bytes;
-        if bytes > self.bytes_max.get() || inner.by_key.contains_key(&key) {
+        if let Some(before) = inner.by_key.get(&key) {
+            inner.remove(*before);
+        }
+        if bytes > self.bytes_max.get() {
             return;
         }
         while inner.stats.bytes + bytes > self.bytes_max.get() {
@@ -214,7 +226,7 @@ mod tests {
                 let key = (rng.u64(0..4), rng.u32(0..3), rng.u32(0..20));
                 if rng.u8(0..100) == 0 {
                     cache.forget(key.0);
-                } else if cache.get(key).is_none() {
+                } else if cache.get(key).is_none() || rng.u8(0..10) == 0 {
                     cache.insert(key, &extent(rng.usize(1..900)));
                 }
                 let inner = cache.inner.borrow();

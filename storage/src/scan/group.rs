@@ -1,5 +1,6 @@
 //! One group of rows of one source, from its index to what leaves the scan.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -52,6 +53,8 @@ pub(super) struct Group<D: Disk> {
     /// Rows that leave as they are, ascending.
     free: Vec<Run>,
     free_rows: usize,
+    /// Asked for once a series.
+    fullness: OnceCell<Fullness>,
     bytes: u64,
 }
 
@@ -116,6 +119,7 @@ impl<D: Disk> Group<D> {
             decoded_rows: 0..0,
             free: Vec::new(),
             free_rows: 0,
+            fullness: OnceCell::new(),
             bytes,
         }
     }
@@ -295,11 +299,16 @@ impl<D: Disk> Group<D> {
         }
         let ranges = self.free_ranges();
         let columns = self.take_columns(context, &ranges).await?;
-        self.load_times().await?;
-        let times = self.times.unwrap_or_default();
-        let time = match ranges.as_slice() {
-            [range] => times.slice(range.start, range.len()),
-            _ => ranges.iter().flat_map(|range| times[range.clone()].iter().copied()).collect(),
+        let time = match self.times_of_single_rows() {
+            Some(times) => times.into(),
+            None => {
+                self.load_times().await?;
+                let times = self.times.unwrap_or_default();
+                match ranges.as_slice() {
+                    [range] => times.slice(range.start, range.len()),
+                    _ => ranges.iter().flat_map(|range| times[range.clone()].iter().copied()).collect(),
+                }
+            }
         };
         let mut start = 0;
         let mut runs: Vec<Run> = Vec::with_capacity(self.free.len());
@@ -311,6 +320,24 @@ impl<D: Disk> Group<D> {
             start += free.len;
         }
         Ok(Some(ScanItem::Rows(ScanChunk { runs, time, columns })))
+    }
+
+    /// Times of the free rows, where each is alone and the index tells its time: the last rows of series.
+    fn times_of_single_rows(&self) -> Option<Vec<i64>> {
+        if self.times.is_some() {
+            return None;
+        }
+        let mut runs = self.runs.iter();
+        let mut run = runs.next()?;
+        let time_of = |free: &Run| {
+            while run.start + run.len <= free.start {
+                run = runs.next()?;
+            }
+            let row = free.start.checked_sub(run.start)?;
+            let known = free.len == 1 && (run.regular || row == 0 || row + 1 == run.len);
+            known.then(|| run.time_at(row))
+        };
+        self.free.iter().map(time_of).collect()
     }
 
     /// The free rows as few stretches.
@@ -338,13 +365,13 @@ impl<D: Disk> Group<D> {
 
     /// Whether the rows of the group have values in the columns that are asked for.
     pub(super) fn fullness(&self, context: &Context<'_, D>) -> Fullness {
-        match &self.origin {
+        *self.fullness.get_or_init(|| match &self.origin {
             Origin::Segment { segment, number } => fullness_of(context, segment, *number),
             Origin::Memory { columns } => {
                 let nulls = |position: usize| columns.get(position).map_or(self.rows, Array::null_count);
                 fullness((0..context.request.columns.len()).map(nulls), self.rows)
             }
-        }
+        })
     }
 
     /// Gives `row`, at `time`, to `merge` by the statistics of its group, where it is the group's first or last and

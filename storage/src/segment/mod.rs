@@ -24,6 +24,7 @@
 pub mod format;
 pub mod index;
 pub mod layout;
+mod picked;
 mod reader;
 mod statistics;
 mod verify;

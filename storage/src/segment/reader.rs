@@ -8,10 +8,11 @@ use std::rc::Rc;
 
 use super::format::{Block, Footer, Group, HEADER_BYTES, Place, TRAILER_BYTES, Trailer, TrailerError, VERSION};
 use super::index::{self, IndexRun};
+use super::picked;
 use super::{SegmentMeta, Statistics};
 use crate::cache::{Cache, Extent};
 use crate::codec::Damaged;
-use crate::codec::column::{self, Nullable};
+use crate::codec::column::{self, Column, Nullable};
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
 use crate::schema::{ColumnId, FieldType};
@@ -30,6 +31,9 @@ pub(crate) const LANES_BEFORE_FIELDS: usize = FIELD_LANES as usize;
 const INDEX_LANE: u32 = 0;
 const TIMES_LANE: u32 = 1;
 const FIELD_LANES: u32 = 2;
+
+/// Marks the lane in the key of single rows of a group.
+const PICKED: u32 = 1 << 31;
 
 /// An open segment. Its footer stays in memory, its blocks come and go through the cache.
 pub struct Segment<D: Disk> {
@@ -216,10 +220,20 @@ impl<D: Disk> Segment<D> {
         column::decode(block.bytes(), kind, total, rows).map_err(|e| self.damaged(place, e))
     }
 
-    /// The ascending `rows` of a field of a group, whose type is `kind`.
+    /// The ascending `rows` of a field of a group, whose type is `kind`. Numbers are remembered until other rows of the
+    /// group are asked for: a row in the middle of a block costs the sums of all before it.
     pub(crate) async fn pick(&self, field: usize, group: usize, rows: &[u32], kind: FieldType) -> Result<Nullable> {
+        let key = (self.id, PICKED | (FIELD_LANES + field as u32), group as u32);
+        if let Some(words) = self.cache.get(key).and_then(|picked| picked::recall(&picked.bytes, rows)) {
+            return Ok((Column::Words(words), None));
+        }
         let (block, place, total) = self.field_block(field, group, kind).await?;
-        column::pick(block.bytes(), kind, total, rows).map_err(|e| self.damaged(place, e))
+        let picked = column::pick(block.bytes(), kind, total, rows).map_err(|e| self.damaged(place, e))?;
+        if let (Column::Words(words), None) = &picked {
+            let bytes = picked::remember(rows, words);
+            self.cache.keep(key, &Rc::new(Extent { offset: 0, bytes, damaged: Vec::new() }));
+        }
+        Ok(picked)
     }
 
     async fn field_block(&self, field: usize, group: usize, kind: FieldType) -> Result<(BlockBytes, Place, usize)> {
