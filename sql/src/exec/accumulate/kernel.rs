@@ -65,15 +65,11 @@ impl Lane for Int64Type {
     }
 
     fn float_sum(values: &[i64]) -> f64 {
-        // A value in -SMALL..SMALL, moved up by SMALL, has no bit above 2 * SMALL - 1.
-        let (sum, bits) = reduce(
-            values,
-            (0i64, 0u64),
-            |(sum, bits), v| (sum.wrapping_add(v), bits | v.wrapping_add(SMALL) as u64),
-            |a, b| (a.0.wrapping_add(b.0), a.1 | b.1),
-        );
+        // A value in -SMALL..SMALL, moved up by SMALL, has no bit above 2 * SMALL - 1. Two passes become vector code,
+        // one that keeps sums and bits does not.
+        let bits = reduce(values, 0, |bits, v| bits | v.wrapping_add(SMALL) as u64, |a, b| a | b);
         if bits < (SMALL as u64) * 2 && values.len() <= SMALL_ROWS {
-            sum as f64
+            Self::sum(values) as f64
         } else {
             values.iter().map(|&v| i128::from(v)).sum::<i128>() as f64
         }
@@ -110,14 +106,9 @@ impl Lane for UInt64Type {
     }
 
     fn float_sum(values: &[u64]) -> f64 {
-        let (sum, bits) = reduce(
-            values,
-            (0u64, 0u64),
-            |(sum, bits), v| (sum.wrapping_add(v), bits | v),
-            |a, b| (a.0.wrapping_add(b.0), a.1 | b.1),
-        );
+        let bits = reduce(values, 0, |bits, v| bits | v, |a, b| a | b);
         if bits < SMALL as u64 && values.len() <= SMALL_ROWS {
-            sum as f64
+            Self::sum(values) as f64
         } else {
             values.iter().map(|&v| u128::from(v)).sum::<u128>() as f64
         }
