@@ -229,6 +229,16 @@ impl<D: Disk> ShardFiles<D> {
         file::load(&path, &bytes, file.bytes, self.shard, &is_live, indexes)
     }
 
+    /// Hides in `indexes`, into which every series file was loaded, what the manifest says is hidden; every table of the
+    /// manifest has an index then. An error where that names series that there are none of.
+    pub fn restore_hidden(&self, indexes: &mut BTreeMap<TableId, SeriesIndex>) -> Result<()> {
+        for entry in &self.manifest.tables {
+            let index = indexes.entry(TableId(entry.table)).or_default();
+            entry.restore_hidden(index, &self.manifest_path())?;
+        }
+        Ok(())
+    }
+
     /// Checks the checksums of a series file, without looking at the series.
     pub async fn check_series(&self, file: &SeriesFacts) -> Result<()> {
         let path = self.series_path(file);

@@ -12,7 +12,9 @@
 //! MANIFEST, MANIFEST.copy = magic, version, shard, length, crc32c of the archive | rkyv archive | zeros up to 4 KiB
 //! ```
 
-use std::path::Path;
+mod v2;
+
+use std::path::{Path, PathBuf};
 
 use rkyv::rancor::Error as RkyvError;
 use rkyv::{Archive, Deserialize, Serialize};
@@ -22,7 +24,8 @@ use crate::disk::whole::{place_whole, prepare_whole, read_whole, write_whole};
 use crate::error::{Error, Result};
 use crate::schema::TableId;
 use crate::segment::SegmentMeta;
-use crate::wal::Lsn;
+use crate::series::SeriesIndex;
+use crate::wal::{Lsn, bitmap_of};
 
 /// Name of the manifest in the shard's folder.
 pub(crate) const MANIFEST: &str = "MANIFEST";
@@ -33,8 +36,8 @@ pub(crate) const COPY: &str = "MANIFEST.copy";
 /// Times that a manifest is read before it counts as damaged: the transfer may be to blame.
 const READS_MAX: usize = 3;
 
-/// Version of the header and of the archive.
-const VERSION: u32 = 2;
+/// Version of the header and of the archive; version 2 is read too ([`v2`]).
+const VERSION: u32 = 3;
 
 const MAGIC: [u8; 8] = *b"TIDEMANI";
 
@@ -67,6 +70,8 @@ pub(crate) struct TableEntry {
     pub(crate) partition_length: i64,
     /// Rows before this time do not exist; it only moves on.
     pub(crate) horizon: i64,
+    /// Series that were hidden after the record `flushed_lsn`, a bitmap as roaring writes it; empty for none.
+    pub(crate) hidden: Vec<u8>,
 }
 
 /// A live segment.
@@ -107,6 +112,7 @@ pub(crate) struct SeriesFileEntry {
 /// A change, made as one.
 #[derive(Debug, Default)]
 pub(crate) struct Edit {
+    /// The hidden series of added tables count with this alone: they are those after this record.
     pub(crate) flushed: Option<Lsn>,
     pub(crate) next_file: u64,
     pub(crate) add_tables: Vec<TableEntry>,
@@ -121,6 +127,27 @@ pub(crate) struct Edit {
     pub(crate) add_series_files: Vec<SeriesFileEntry>,
     /// Deletes that were flushed.
     pub(crate) add_tombstones: Vec<TombstoneEntry>,
+}
+
+/// A manifest that lies beside the one in its folder, durable and under another name.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Prepared {
+    folder: PathBuf,
+    /// As they lie there, for the copy.
+    bytes: Vec<u8>,
+}
+
+impl TableEntry {
+    /// Hides in the table's index, which has all series of the series files, what is hidden. The manifest came from
+    /// `path`, which the error names where that cannot be.
+    pub(crate) fn restore_hidden(&self, index: &mut SeriesIndex, path: &Path) -> Result<()> {
+        if self.hidden.is_empty() {
+            return Ok(());
+        }
+        let restored = bitmap_of(&self.hidden).and_then(|hidden| index.restore_hidden(hidden));
+        restored.map_err(|reason| Error::corrupt(path, 0, format!("table {}: {reason}", self.table)))
+    }
 }
 
 impl TombstoneEntry {
@@ -144,8 +171,15 @@ impl Manifest {
         next.next_file = next.next_file.max(edit.next_file);
         for table in edit.add_tables {
             match next.tables.iter_mut().find(|known| known.table == table.table) {
-                Some(known) => known.horizon = known.horizon.max(table.horizon),
-                None => next.tables.push(table),
+                Some(known) => {
+                    known.horizon = known.horizon.max(table.horizon);
+                    if edit.flushed.is_some() {
+                        known.hidden = table.hidden;
+                    }
+                }
+                None if edit.flushed.is_some() => next.tables.push(table),
+                // Up to the flushed record there is no series of it.
+                None => next.tables.push(TableEntry { hidden: Vec::new(), ..table }),
             }
         }
         let dropped = |table: u32| edit.drop_tables.contains(&TableId(table));
@@ -178,19 +212,14 @@ impl Manifest {
 
     /// Puts this manifest in the place of the one in `folder`. After an error it is open which one a crash would leave.
     pub(crate) async fn store<D: Disk>(&self, disk: &D, folder: &Path, shard: u32) -> Result<()> {
-        self.prepare(disk, folder, shard).await?;
-        self.place(disk, folder, shard).await
+        self.prepare(disk, folder, shard).await?.place(disk).await
     }
 
     /// The first half of [`Manifest::store`]: after an error, the manifest in `folder` is what it was.
-    pub(crate) async fn prepare<D: Disk>(&self, disk: &D, folder: &Path, shard: u32) -> Result<()> {
-        prepare_whole(disk, &folder.join(MANIFEST), &self.bytes(shard)?).await
-    }
-
-    /// The second half: what was prepared counts, and its copy with it.
-    pub(crate) async fn place<D: Disk>(&self, disk: &D, folder: &Path, shard: u32) -> Result<()> {
-        place_whole(disk, &folder.join(MANIFEST)).await?;
-        write_whole(disk, &folder.join(COPY), &self.bytes(shard)?).await
+    pub(crate) async fn prepare<D: Disk>(&self, disk: &D, folder: &Path, shard: u32) -> Result<Prepared> {
+        let prepared = Prepared { folder: folder.to_owned(), bytes: self.bytes(shard)? };
+        prepare_whole(disk, &folder.join(MANIFEST), &prepared.bytes).await?;
+        Ok(prepared)
     }
 
     fn bytes(&self, shard: u32) -> Result<Vec<u8>> {
@@ -237,6 +266,14 @@ impl Manifest {
     }
 }
 
+impl Prepared {
+    /// The second half of [`Manifest::store`]: what was prepared counts, and its copy with it.
+    pub(crate) async fn place<D: Disk>(self, disk: &D) -> Result<()> {
+        place_whole(disk, &self.folder.join(MANIFEST)).await?;
+        write_whole(disk, &self.folder.join(COPY), &self.bytes).await
+    }
+}
+
 /// The manifest in a file.
 async fn read<D: Disk>(disk: &D, path: &Path, shard: u32) -> Result<Manifest> {
     let mut last = decode(path, &read_whole(disk, path).await?, shard);
@@ -250,9 +287,13 @@ async fn read<D: Disk>(disk: &D, path: &Path, shard: u32) -> Result<Manifest> {
 }
 
 fn encode(archive: &[u8], shard: u32) -> Vec<u8> {
+    encode_as(VERSION, archive, shard)
+}
+
+fn encode_as(version: u32, archive: &[u8], shard: u32) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER_BYTES + archive.len());
     bytes.extend_from_slice(&MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    bytes.extend_from_slice(&version.to_le_bytes());
     bytes.extend_from_slice(&shard.to_le_bytes());
     bytes.extend_from_slice(&(archive.len() as u64).to_le_bytes());
     bytes.extend_from_slice(&crc32c::crc32c(archive).to_le_bytes());
@@ -274,9 +315,11 @@ pub(crate) fn decode(path: &Path, bytes: &[u8], shard: u32) -> Result<Manifest> 
     if !bytes.starts_with(&MAGIC) || crc != crc32c::crc32c(&bytes[..28]) {
         return Err(damaged(0, "the manifest's header is damaged"));
     }
-    if version != VERSION || of_shard != shard {
-        let reason =
-            format!("manifest of shard {of_shard}, format {version}; wanted are shard {shard}, format {VERSION}");
+    if !matches!(version, v2::VERSION | VERSION) || of_shard != shard {
+        let reason = format!(
+            "manifest of shard {of_shard}, format {version}; wanted are shard {shard}, format {} or {VERSION}",
+            v2::VERSION
+        );
         return Err(Error::Incompatible { path: path.to_owned(), reason });
     }
     let archive = bytes.get(HEADER_BYTES..).and_then(|archive| archive.get(..length as usize));
@@ -284,8 +327,11 @@ pub(crate) fn decode(path: &Path, bytes: &[u8], shard: u32) -> Result<Manifest> 
     if crc32c::crc32c(archive) != archive_crc {
         return Err(damaged(HEADER_BYTES, "the manifest's checksum does not hold"));
     }
-    rkyv::from_bytes::<Manifest, RkyvError>(archive)
-        .map_err(|error| damaged(HEADER_BYTES, &format!("the manifest is no archive: {error}")))
+    let manifest = match version {
+        v2::VERSION => rkyv::from_bytes::<v2::Manifest, RkyvError>(archive).map(Manifest::from),
+        _ => rkyv::from_bytes::<Manifest, RkyvError>(archive),
+    };
+    manifest.map_err(|error| damaged(HEADER_BYTES, &format!("the manifest is no archive: {error}")))
 }
 
 #[cfg(test)]
@@ -319,7 +365,7 @@ mod tests {
         let start = Manifest::default().apply(Edit {
             flushed: Some(Lsn(5)),
             next_file: 4,
-            add_tables: vec![TableEntry { table: 1, partition_length: 10, horizon: i64::MIN }],
+            add_tables: vec![TableEntry { table: 1, partition_length: 10, horizon: i64::MIN, hidden: Vec::new() }],
             add_segments: vec![segment(1, 0, "a"), segment(1, 0, "b"), segment(1, 10, "c"), segment(1, 0, "d")],
             add_series_files: vec![SeriesFileEntry { file: "s".to_owned(), bytes: 10 }],
             ..Edit::default()
@@ -370,7 +416,7 @@ mod tests {
 
     #[test]
     fn dropped_tables_are_remembered_until_the_log_is_past_them_and_horizons_only_move_on() {
-        let entry = |horizon: i64| TableEntry { table: 1, partition_length: 10, horizon };
+        let entry = |horizon: i64| TableEntry { table: 1, partition_length: 10, horizon, hidden: Vec::new() };
         let add = |horizon: i64| Edit { add_tables: vec![entry(horizon)], ..Edit::default() };
         let start = Manifest::default().apply(add(i64::MIN)).apply(add(20)).apply(add(10));
         assert_eq!(start.tables, [entry(20)]);
@@ -380,6 +426,23 @@ mod tests {
         let flushed = |lsn: u64| Edit { flushed: Some(Lsn(lsn)), ..Edit::default() };
         assert_eq!(dropped.apply(flushed(3)).dropped.len(), 1);
         assert!(dropped.apply(flushed(4)).dropped.is_empty());
+    }
+
+    #[test]
+    fn hidden_series_are_those_of_the_newest_flush() {
+        let entry =
+            |table: u32, hidden: u8| TableEntry { table, partition_length: 10, horizon: 5, hidden: vec![hidden] };
+        let flush = |lsn: u64, tables| Edit { flushed: Some(Lsn(lsn)), add_tables: tables, ..Edit::default() };
+        let hidden = |manifest: &Manifest| manifest.tables.iter().map(|table| table.hidden.clone()).collect::<Vec<_>>();
+        let start = Manifest::default().apply(flush(3, vec![entry(1, 1)]));
+        assert_eq!(hidden(&start), [[1]]);
+        // An expiry knows what is hidden now, and rows after the flush are in the log.
+        let expired = start.apply(Edit { add_tables: vec![entry(1, 2), entry(2, 2)], ..Edit::default() });
+        assert_eq!(hidden(&expired), [vec![1], vec![]]);
+        let merged = expired.apply(Edit { remove_segments: vec!["a".to_owned()], ..Edit::default() });
+        assert_eq!(hidden(&merged), hidden(&expired));
+        let flushed = merged.apply(flush(9, vec![entry(1, 3), entry(2, 4), entry(3, 5)]));
+        assert_eq!(hidden(&flushed), [[3], [4], [5]]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub struct Recovery {
     pub segments: u64,
     /// Segments that cannot be opened. Scans that may need their rows fail.
     pub unreadable_segments: u64,
-    /// Series of all tables.
+    /// Series of all tables, those not counted that are hidden.
     pub series: u64,
     /// Files that a crash had left behind, removed.
     pub removed_files: u64,
@@ -156,7 +156,7 @@ pub(crate) async fn load<D: Disk>(
     recovery.records = wal.records;
     recovery.log_bytes = wal.bytes;
     recovery.torn = wal.torn.clone();
-    recovery.series = tables.values().map(|table| table.series.len() as u64).sum();
+    recovery.series = tables.values().map(|table| table.series.live_len() as u64).sum();
     Ok(Loaded { tables, active, manifest, manifest_stored, wal, recovery })
 }
 
@@ -286,6 +286,7 @@ async fn load_series<D: Disk>(
         let mut table = TableState::new(entry.partition_length);
         table.horizon = entry.horizon;
         table.series = indexes.remove(&TableId(entry.table)).unwrap_or_default();
+        entry.restore_hidden(&mut table.series, &folders.root.join(MANIFEST))?;
         table.series_stored = table.series.len() as u32;
         table.series_logged = table.series_stored;
         tables.insert(TableId(entry.table), table);
@@ -359,7 +360,11 @@ impl<D: Disk> Replay<D> {
         let Delete { table, time_min, time_max, series } = delete;
         let tombstone = Rc::new(Tombstone { lsn, time_min, time_max, series });
         self.active.delete(table, &tombstone);
-        if let Some(known) = self.tables.get_mut(&table).filter(|known| known.touched_by(&tombstone)) {
+        let Some(known) = self.tables.get_mut(&table) else { return };
+        if tombstone.empties() {
+            known.series.hide(tombstone.series.as_ref());
+        }
+        if known.touched_by(&tombstone) {
             known.tombstones.push(tombstone);
         }
     }
@@ -385,7 +390,44 @@ impl<D: Disk> Replay<D> {
             NewRows { series: &rows.series, time: &rows.time, columns: &rows.columns, rows: 0..rows.series.len() };
         self.active.check(rows.table, &new).map_err(|error| error.to_string())?;
         self.active.append(rows.table, &new);
+        table.series.show(rows.first_series, &rows.series);
         self.rows += rows.series.len() as u64;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::block_on;
+
+    use super::*;
+    use crate::disk::sim::SimDisk;
+    use crate::engine::{Shard, ShardConfig};
+    use crate::inspect::ShardFiles;
+    use crate::manifest::TableEntry;
+    use crate::wal::bitmap_bytes;
+
+    /// A manifest whose checksums hold may still say what cannot be.
+    #[test]
+    fn hidden_series_that_cannot_be_are_damage_of_the_manifest() {
+        let beyond = bitmap_bytes(&[0, 5].into()).unwrap();
+        for (hidden, expected) in [
+            (b"no bitmap".to_vec(), "table 7: a set of series is none"),
+            (beyond[..beyond.len() - 1].to_vec(), "table 7: a set of series is none"),
+            (beyond, "table 7: series 5 of 0 is hidden"),
+        ] {
+            let (disk, root) = (SimDisk::new(1), Path::new("/shard"));
+            block_on(disk.create_dir(root)).unwrap();
+            let tables = vec![TableEntry { table: 7, partition_length: 10, horizon: i64::MIN, hidden }];
+            let manifest = Manifest { tables, ..Manifest::default() };
+            block_on(manifest.store(&disk, root, 0)).unwrap();
+            let opened = block_on(Shard::open(disk.clone(), root, ShardConfig::new(0), &|_| true)).map(drop);
+            let files = block_on(ShardFiles::open(&disk, root, 0)).unwrap();
+            for error in [opened.unwrap_err(), files.restore_hidden(&mut BTreeMap::new()).unwrap_err()] {
+                let Error::Corrupt { path, reason, .. } = error else { panic!("{error}") };
+                assert_eq!(path, root.join(MANIFEST));
+                assert!(reason.starts_with(expected), "{reason}");
+            }
+        }
     }
 }

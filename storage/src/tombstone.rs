@@ -36,6 +36,11 @@ impl Tombstone {
         Some(Self { lsn: Lsn(u64::MAX), time_min: i64::MIN, time_max, series: None })
     }
 
+    /// Whether nothing that came before it is left of its series.
+    pub(crate) fn empties(&self) -> bool {
+        (self.time_min, self.time_max) == (i64::MIN, i64::MAX)
+    }
+
     /// Memory taken, about.
     pub(crate) fn bytes(&self) -> u64 {
         64 + self.series.as_ref().map_or(0, |series| series.serialized_size() as u64)

@@ -37,7 +37,9 @@ impl<D: Disk> Shard<D> {
 
         let mut lsn = self.wal.appended();
         for rows in self.pieces(batch) {
+            let first_series = known.series_logged;
             lsn = self.log(table.id, known, batch, series, rows.clone())?;
+            known.series.show(first_series, &series[rows.clone()]);
             active.append(table.id, &rows_of(batch, series, rows));
         }
         let due = active.bytes() >= self.config.flush_at();

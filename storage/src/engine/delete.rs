@@ -8,6 +8,8 @@
 //!   covers in segments that are older ([`SegmentMeta::lsn`](crate::segment::SegmentMeta::lsn));
 //! * the flush that takes its log record over puts it into the manifest, if there is a segment that it touches;
 //! * when merges have rewritten the last of those, it is forgotten.
+//!
+//! One over all times hides its series as well: see [`hidden`](crate::series::SeriesIndex::hidden).
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -39,7 +41,8 @@ pub enum SeriesSelection {
 impl<D: Disk> Shard<D> {
     /// Deletes the rows of a table with times from `time_min` to `time_max`, both included, that were appended before.
     /// Scans made from now on do not see them; once [`Shard::durable`] returns for the LSN, they never come back.
-    /// Series stay in the index.
+    /// Series stay in the index; over all times, from `i64::MIN` to `i64::MAX`, those that it names are hidden until they
+    /// are written again.
     pub fn delete(&self, table: TableId, series: &SeriesSelection, time_min: i64, time_max: i64) -> Result<Lsn> {
         self.wal.check_open()?;
         // A record takes space like one of rows, and gives none back before a merge has applied it.
@@ -61,6 +64,9 @@ impl<D: Disk> Shard<D> {
         let lsn = self.wal.append_delete(&delete)?;
         let tombstone = Rc::new(Tombstone { lsn, time_min, time_max, series: delete.series });
         active.delete(table, &tombstone);
+        if tombstone.empties() {
+            known.series.hide(tombstone.series.as_ref());
+        }
         let flushing = frozen.as_ref().is_some_and(|frozen| frozen.memtable.table(table).is_some());
         if flushing || known.touched_by(&tombstone) {
             known.tombstones.push(tombstone);

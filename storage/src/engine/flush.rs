@@ -13,19 +13,21 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use roaring::RoaringBitmap;
+
 use super::Shard;
 use super::compact::Clock;
 use crate::codec::Effort;
 use crate::disk::Disk;
 use crate::disk::whole::write_whole;
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, Manifest, SegmentEntry, SeriesFileEntry};
+use crate::manifest::{Edit, Manifest, Prepared, SegmentEntry, SeriesFileEntry, TableEntry};
 use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
 use crate::schema::TableId;
 use crate::segment::{Segment, Target, write_table};
 use crate::series::file::{SeriesWriter, copy_of};
 use crate::tombstone::Tombstone;
-use crate::wal::Lsn;
+use crate::wal::{Lsn, bitmap_bytes};
 
 /// Series files that a start has to read; when there would be more, they are written anew as one.
 const SERIES_FILES_MAX: usize = 32;
@@ -38,6 +40,8 @@ pub(super) struct Frozen {
     lsn: Lsn,
     /// Series of each table, of which all but the stored ones are to be stored with it.
     series: BTreeMap<TableId, u32>,
+    /// Series of each table that were hidden after that record; tables with none are left out.
+    hidden: BTreeMap<TableId, RoaringBitmap>,
     /// It was frozen because it was full, so that the next one will need as much memory.
     full: bool,
 }
@@ -45,6 +49,14 @@ pub(super) struct Frozen {
 impl Frozen {
     pub(super) fn lsn(&self) -> Lsn {
         self.lsn
+    }
+
+    /// The hidden series of a table as the manifest has them.
+    fn hidden_bytes(&self, table: TableId) -> Result<Vec<u8>> {
+        let Some(mut hidden) = self.hidden.get(&table).cloned() else { return Ok(Vec::new()) };
+        // They are neighbours more often than not, and a stretch takes a few bytes.
+        hidden.optimize();
+        bitmap_bytes(&hidden).map_err(Error::Rejected)
     }
 }
 
@@ -129,7 +141,9 @@ impl<D: Disk> Shard<D> {
         let memtable = std::mem::replace(&mut state.active, next);
         let full = memtable.bytes() >= self.config.flush_at();
         let series = state.tables.iter().map(|(id, table)| (*id, table.series.len() as u32)).collect();
-        let frozen = Rc::new(Frozen { memtable, lsn, series, full });
+        let hidden = state.tables.iter().map(|(id, table)| (*id, table.series.hidden()));
+        let hidden = hidden.filter(|(_, hidden)| !hidden.is_empty()).map(|(id, hidden)| (id, hidden.clone())).collect();
+        let frozen = Rc::new(Frozen { memtable, lsn, series, hidden, full });
         state.frozen = Some(frozen.clone());
         Some(frozen)
     }
@@ -148,14 +162,14 @@ impl<D: Disk> Shard<D> {
             return Err(error);
         }
 
-        let (manifest, old_series) = match self.prepared(frozen, &written).await {
+        let (manifest, prepared, old_series) = match self.prepared(frozen, &written).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 self.discard(self.paths_of(&written).into_iter()).await;
                 return Err(error);
             }
         };
-        if let Err(error) = manifest.place(&self.disk, &self.folders.root, self.config.shard).await {
+        if let Err(error) = prepared.place(&self.disk).await {
             // Which manifest is on the disk is open, until another one is stored.
             self.state.borrow_mut().unnamed.extend(self.paths_of(&written));
             return Err(error);
@@ -185,10 +199,10 @@ impl<D: Disk> Shard<D> {
     }
 
     /// The manifest with what was written, ready to be put in its place, and the series files that it names no more.
-    async fn prepared(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Manifest, Vec<PathBuf>)> {
+    async fn prepared(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Manifest, Prepared, Vec<PathBuf>)> {
         let (manifest, old_series) = self.edited(frozen, written)?;
-        manifest.prepare(&self.disk, &self.folders.root, self.config.shard).await?;
-        Ok((manifest, old_series))
+        let prepared = manifest.prepare(&self.disk, &self.folders.root, self.config.shard).await?;
+        Ok((manifest, prepared, old_series))
     }
 
     fn paths_of(&self, written: &Written<D>) -> Vec<PathBuf> {
@@ -275,11 +289,12 @@ impl<D: Disk> Shard<D> {
     /// The next manifest, not yet on the disk, and the series files that it names no more.
     fn edited(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Manifest, Vec<PathBuf>)> {
         let state = self.state.borrow();
-        let tables = frozen.series.keys().filter_map(|id| Some((id, state.tables.get(id)?)));
+        let tables = frozen.series.keys().filter_map(|id| Some((*id, state.tables.get(id)?.entry(*id))));
+        let tables = tables.map(|(id, entry)| Ok(TableEntry { hidden: frozen.hidden_bytes(id)?, ..entry }));
         let edit = Edit {
             flushed: Some(frozen.lsn),
             next_file: state.next_file,
-            add_tables: tables.map(|(id, table)| table.entry(*id)).collect(),
+            add_tables: tables.collect::<Result<_>>()?,
             add_segments: written.segments.iter().map(|(entry, _)| entry.clone()).collect(),
             replace_series_files: written.replace_series,
             add_series_files: written.series.iter().cloned().collect(),

@@ -220,8 +220,10 @@ pub struct ShardStats {
     pub segment_bytes: u64,
     /// Their rows; one that was written again counts twice.
     pub segment_rows: u64,
-    /// Series of all tables.
+    /// Series of all tables, those not counted that are hidden.
     pub series: u64,
+    /// Series all of whose rows were deleted; see [`SeriesIndex::hidden`].
+    pub series_hidden: u64,
     /// Tables with rows or series.
     pub tables: u64,
     /// Blocks kept in memory.
@@ -348,7 +350,8 @@ impl<D: Disk> TableState<D> {
     }
 
     fn entry(&self, id: TableId) -> TableEntry {
-        TableEntry { table: id.0, partition_length: self.partition_length, horizon: self.horizon }
+        // What is hidden is said by flushes alone.
+        TableEntry { table: id.0, partition_length: self.partition_length, horizon: self.horizon, hidden: Vec::new() }
     }
 
     pub(crate) fn segments(&self) -> impl Iterator<Item = &Rc<Segment<D>>> {
@@ -570,7 +573,8 @@ impl<D: Disk> Shard<D> {
             segments: segments().count() as u64,
             segment_bytes: segments().map(|meta| meta.bytes).sum(),
             segment_rows: segments().map(|meta| meta.rows).sum(),
-            series: state.tables.values().map(|table| table.series.len() as u64).sum(),
+            series: state.tables.values().map(|table| table.series.live_len() as u64).sum(),
+            series_hidden: state.tables.values().map(|table| table.series.hidden().len()).sum(),
             tables: state.tables.len() as u64,
             cache: self.cache.stats(),
             memory: self.memory(),

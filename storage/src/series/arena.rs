@@ -83,9 +83,9 @@ impl Arena {
         (&self.bytes[start as usize..], lengths)
     }
 
-    /// The hashes of all strings, in no order.
-    pub(crate) fn hashes(&self) -> impl Iterator<Item = u32> {
-        self.table.iter().map(|entry| entry.0)
+    /// The hashes of all strings, each with its string's number, in no order.
+    pub(crate) fn hashes(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.table.iter().copied()
     }
 
     /// Memory taken.

@@ -5,11 +5,14 @@
 //! key (see [`NewSeries`](crate::batch::NewSeries)) through one hash and one comparison of bytes. There is no heap
 //! object for a series, nor for a tag value that only one series has.
 //!
+//! A series never leaves the index. One whose rows were all deleted is [`hidden`] until it is written again.
+//!
 //! Persistence: a new series travels in the log record of the batch that brought it; a flush writes those since the
 //! last one to a file ([`file`]). Ids are positions, so that order is all there is to keep.
 
 mod arena;
 pub(crate) mod file;
+mod hidden;
 mod sketch;
 
 use std::borrow::Cow;
@@ -39,6 +42,7 @@ const ENTRY_BYTES: usize = 2;
 pub struct SeriesIndex {
     keys: Arena,
     tags: Vec<TagColumn>,
+    hidden: RoaringBitmap,
 }
 
 /// One tag of all series.
@@ -63,7 +67,7 @@ enum Postings {
 }
 
 impl SeriesIndex {
-    /// Number of series.
+    /// Number of series, hidden ones too: their ids are the numbers below.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
@@ -181,14 +185,17 @@ impl SeriesIndex {
         self.keys.tail(from)
     }
 
-    /// Counts the series, which are those of `table`, in a sketch.
+    /// Counts the series that are not hidden, which are those of `table`, in a sketch.
     pub fn sketch(&self, table: TableId, sketch: &mut SeriesSketch) {
-        self.keys.hashes().for_each(|hash| sketch.add(table, hash));
+        let live = self.keys.hashes().filter(|(_, series)| self.hidden.is_empty() || !self.hidden.contains(*series));
+        live.for_each(|(hash, _)| sketch.add(table, hash));
     }
 
     /// Memory taken.
     pub fn memory_bytes(&self) -> usize {
-        self.keys.memory_bytes() + self.tags.iter().map(TagColumn::memory_bytes).sum::<usize>()
+        self.keys.memory_bytes()
+            + self.tags.iter().map(TagColumn::memory_bytes).sum::<usize>()
+            + self.hidden.serialized_size()
     }
 
     fn tag(&self, column: ColumnId) -> Option<&TagColumn> {

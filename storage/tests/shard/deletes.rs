@@ -4,10 +4,11 @@ use futures_lite::future::block_on;
 use roaring::RoaringBitmap;
 use tidewire_storage::Error;
 use tidewire_storage::compaction::CompactionConfig;
+use tidewire_storage::disk::Disk;
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{SeriesSelection, Shard, ShardConfig};
 use tidewire_storage::scan::{ScanItem, ScanMode, SummaryRule};
-use tidewire_storage::schema::{FieldType, TableId};
+use tidewire_storage::schema::{FieldType, SeriesId, TableId};
 
 use crate::common::{Folder, INT, IntRow, drive, everything, int_batch, int_rows, open, small_config, table};
 use crate::failing::{FailingDisk, Fault};
@@ -210,5 +211,96 @@ fn old_partitions_go_and_neither_late_rows_nor_the_log_bring_them_back() {
         assert!(int_rows(&shard, table.id).await.is_empty() && shard.time_bounds(table.id).is_none());
         assert!(after_a_crash(&folder, table.id).await.is_empty());
         assert_eq!((shard.stats().segments, shard.stats().segments_expired), (0, 5));
+    });
+}
+
+/// The hosts whose series count, after the shard's own statistics and index agreed on them.
+fn live<D: Disk>(shard: &Shard<D>, table: TableId) -> Vec<u32> {
+    let index = shard.series(table).unwrap();
+    let mut hosts = Vec::new();
+    for series in index.live() {
+        let (_, value) = index.key(series).next().unwrap();
+        hosts.push(value.strip_prefix("host_").unwrap().parse().unwrap());
+    }
+    assert_eq!(index.live_len(), hosts.len());
+    assert_eq!((shard.stats().series, shard.stats().series_hidden), (hosts.len() as u64, index.hidden().len()));
+    hosts.sort_unstable();
+    hosts
+}
+
+/// The live hosts of a copy of the folder as it is now.
+async fn live_after_a_crash(folder: &Folder, table: TableId) -> Vec<u32> {
+    let copy = Folder::copy("hidden-copy", &folder.0);
+    let (shard, recovery) = open(PlainDisk, &copy.0, small_config()).await.unwrap();
+    let live = live(&shard, table);
+    assert_eq!(recovery.series, live.len() as u64);
+    live
+}
+
+#[test]
+fn series_without_rows_do_not_count_until_they_are_written_again() {
+    let (folder, table) = (Folder::new("hidden"), table(1));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    drive(&shard, async {
+        let put = |rows: &[IntRow]| shard.append(&int_batch(&table, rows), &table).unwrap();
+        let check = async |expected: &[u32]| {
+            assert_eq!(live(&shard, table.id), expected);
+            shard.sync_wal().await.unwrap();
+            assert_eq!(live_after_a_crash(&folder, table.id).await, expected);
+        };
+        put(&[(0, 10, 1), (1, 10, 1), (2, 1010, 1), (3, 10, 1)]);
+        shard.delete(table.id, &of(&[1]), i64::MIN, i64::MAX).unwrap();
+        // Some times, or none of the index: these series keep counting.
+        shard.delete(table.id, &of(&[0]), i64::MIN, i64::MAX - 1).unwrap();
+        shard.delete(table.id, &of(&[9, 2_000_000_000]), i64::MIN, i64::MAX).unwrap();
+        check(&[0, 2, 3]).await;
+        shard.flush().await.unwrap();
+        check(&[0, 2, 3]).await;
+        assert_eq!(live_after_a_crash(&folder, table.id).await, [0, 2, 3], "from the manifest and an empty log");
+
+        // What a merge and an expiry write is about the flushed record, not about now.
+        shard.delete(table.id, &of(&[2]), i64::MIN, i64::MAX).unwrap();
+        let again = put(&[(1, 20, 2)]);
+        assert_eq!(again.new_series, [SeriesId(1)], "it takes its id again");
+        shard.compact().await.unwrap();
+        check(&[0, 1, 3]).await;
+        shard.expire(table.id, 1000).await.unwrap();
+        check(&[0, 1, 3]).await;
+        shard.flush().await.unwrap();
+        check(&[0, 1, 3]).await;
+
+        // All that there are, and none that come later.
+        shard.delete(table.id, &SeriesSelection::All, i64::MIN, i64::MAX).unwrap();
+        check(&[]).await;
+        put(&[(3, 2010, 1), (4, 2010, 1)]);
+        check(&[3, 4]).await;
+        shard.flush().await.unwrap();
+        shard.compact().await.unwrap();
+        check(&[3, 4]).await;
+        assert_eq!(int_rows(&shard, table.id).await, [(3, 2010, 1), (4, 2010, 1)]);
+    });
+}
+
+#[test]
+fn a_flush_that_fails_keeps_what_was_hidden_when_it_began() {
+    let (folder, table, disk) = (Folder::new("hidden-flush"), table(1), FailingDisk::default());
+    let (shard, _) = block_on(open(disk.clone(), &folder.0, small_config())).unwrap();
+    drive(&shard, async {
+        let put = |rows: &[IntRow]| shard.append(&int_batch(&table, rows), &table).unwrap().lsn;
+        put(&[(0, 10, 1), (1, 10, 1), (2, 10, 1)]);
+        shard.delete(table.id, &of(&[0]), i64::MIN, i64::MAX).unwrap();
+        disk.set(Some(Fault::Write(".seg.tmp")));
+        shard.flush().await.unwrap_err();
+        disk.set(None);
+        // After the frozen record: in the log alone.
+        put(&[(0, 20, 1)]);
+        let last = shard.delete(table.id, &of(&[1]), i64::MIN, i64::MAX).unwrap();
+        shard.durable(last).await.unwrap();
+        assert_eq!(live(&shard, table.id), [0, 2]);
+        assert_eq!(live_after_a_crash(&folder, table.id).await, [0, 2]);
+        // Two flushes, of what was frozen and of what came after.
+        shard.flush().await.unwrap();
+        assert_eq!(live(&shard, table.id), [0, 2]);
+        assert_eq!(live_after_a_crash(&folder, table.id).await, [0, 2]);
     });
 }

@@ -23,6 +23,7 @@ struct Found {
     log_rows: usize,
     deletes: usize,
     series: usize,
+    hidden: u64,
     damage: Vec<(PathBuf, u64)>,
 }
 
@@ -32,15 +33,19 @@ async fn verify(folder: &Path) -> Result<Found> {
 
 #[test]
 fn golden_files_are_read_through() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1");
-    let files = block_on(ShardFiles::open(&PlainDisk, &golden, 0)).unwrap();
-    let found = block_on(read_all(&files)).unwrap();
-    let expected = Found { segment_rows: 7, log_rows: 3, deletes: 1, series: 1, damage: Vec::new() };
-    assert_eq!(found, expected);
-    assert_eq!(
-        (files.segments().count(), files.tombstones().count(), block_on(files.strays()).unwrap().len()),
-        (4, 1, 0)
-    );
+    let v1 = Found { segment_rows: 7, log_rows: 3, deletes: 1, series: 1, ..Found::default() };
+    let v2 = Found { segment_rows: 7, log_rows: 5, deletes: 2, series: 3, hidden: 2, ..Found::default() };
+    for (version, expected) in [("v1", v1), ("v2", v2)] {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(version);
+        let files = block_on(ShardFiles::open(&PlainDisk, &golden, 0)).unwrap();
+        let found = block_on(read_all(&files)).unwrap();
+        assert_eq!(found, expected, "{version}");
+        assert_eq!(
+            (files.segments().count(), files.tombstones().count(), block_on(files.strays()).unwrap().len()),
+            (4, 1, 0),
+            "{version}"
+        );
+    }
 }
 
 /// Looks until no other manifest took the place of the one that was looked at.
@@ -62,7 +67,9 @@ async fn read_all(files: &ShardFiles<PlainDisk>) -> Result<Found> {
         files.load_series(&file, &mut indexes).await?;
         files.check_series_copy(&file).await?;
     }
+    files.restore_hidden(&mut indexes)?;
     found.series = indexes.values().map(SeriesIndex::len).sum();
+    found.hidden = indexes.values().map(|index| index.hidden().len()).sum();
     for segment in files.segments() {
         let open = files.open_segment(&segment).await?;
         let description = open.describe();

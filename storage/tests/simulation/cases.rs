@@ -56,8 +56,13 @@ pub(crate) fn table(id: u32) -> TableSchema {
 
 /// Writes rows of one series, whose values are their times; does not wait.
 pub(crate) fn append(shard: &Shard<SimDisk>, table: &TableSchema, times: &[i64]) -> Result<Lsn> {
+    append_of(shard, table, "host", times)
+}
+
+/// The same of a host of any name.
+pub(crate) fn append_of(shard: &Shard<SimDisk>, table: &TableSchema, host: &str, times: &[i64]) -> Result<Lsn> {
     let mut batch = WriteBatch { table: Some(table.id), ..WriteBatch::default() };
-    batch.new_series.push([(ColumnId(0), &b"host"[..])]);
+    batch.new_series.push([(ColumnId(0), host.as_bytes())]);
     batch.series = vec![NEW_SERIES_BIT; times.len()];
     batch.time = times.to_vec();
     batch.columns.push(BatchColumn { id: VALUE, values: Values::Int(times.to_vec()), validity: None });

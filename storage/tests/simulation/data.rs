@@ -17,11 +17,14 @@ use tidewire_storage::schema::{
     ColumnId, ColumnKind, ColumnSchema, FieldType, SeriesId, TableId, TableSchema, TimeUnit,
 };
 
-use crate::model::{Cell, Key, Model, Range, Row};
+use crate::model::{Cell, Key, Live, Model, Range, Row};
 
 /// The one tag that every series has, and one that some have.
 const HOST: ColumnId = ColumnId(0);
 const ZONE: ColumnId = ColumnId(1);
+
+/// What keys are called that no row uses.
+const UNUSED: &str = "unused";
 
 /// Most fields that a table comes to have.
 const COLUMNS_MAX: usize = 12;
@@ -92,7 +95,7 @@ pub(crate) fn batch(
     }
     if random.u8(0..20) == 0 {
         // A key that no row uses.
-        batch.new_series.push([(HOST, format!("unused{}", random.u8(0..9)).as_bytes())]);
+        batch.new_series.push([(HOST, format!("{UNUSED}{}", random.u8(0..9)).as_bytes())]);
     }
     for (id, kind) in fields(table) {
         if random.u8(0..3) == 0 {
@@ -242,6 +245,16 @@ pub(crate) fn expected(shard: &Shard<SimDisk>, request: &ScanRequest, table: &Mo
         }
     }
     out
+}
+
+/// The series of a table that count. Keys that no row of their batch used are left out: nothing is promised of them before
+/// a later record has brought them into the log.
+pub(crate) fn live(shard: &Shard<SimDisk>, table: TableId) -> Live {
+    let names = names(shard, table);
+    let Some(index) = shard.series(table) else { return Live::new() };
+    assert_eq!(index.live().count(), index.live_len());
+    let live = index.live().map(|id| names[id.0 as usize].clone());
+    live.filter(|name| !name.starts_with(UNUSED)).map(|name| (table.0, name)).collect()
 }
 
 /// The names of a table's series, by id.

@@ -9,14 +9,23 @@ use std::path::{Path, PathBuf};
 use futures_lite::future::block_on;
 use tidewire_storage::engine::SeriesSelection;
 
-use crate::cases::{append, disk, open, table, times, with_log, write};
+use crate::cases::{append, append_of, disk, open, table, times, with_log, write};
 
 /// The folder of the present version: `v` and a number that grows by one whenever any format of a shard's files changes.
-const PRESENT: &str = "v1";
+const PRESENT: &str = "v2";
 
 /// What every folder holds: flushed rows in two partitions, one of them written twice, and rows in the log; a delete
 /// in the manifest, and one in the log.
 const TIMES: [i64; 7] = [1, 2, 3, 500, 1001, 1002, 2500];
+
+/// Series that count and hidden ones. From v2 on, two that the manifest says are hidden, one of which the log shows again,
+/// and one that the log hides.
+fn series(version: &str) -> (u64, u64) {
+    match version {
+        "v1" => (1, 0),
+        _ => (2, 2),
+    }
+}
 
 fn folder(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(version)
@@ -59,10 +68,13 @@ fn files_of_every_version_are_read() {
         }
         let shard = block_on(open(&disk)).unwrap();
         assert!(shard.quarantined().is_empty());
+        let counted = || (shard.stats().series, shard.stats().series_hidden);
+        assert_eq!(counted(), series(&version), "version {version}");
         assert_eq!(block_on(times(&shard, &table)).unwrap(), BTreeSet::from(TIMES), "version {version}");
         block_on(shard.flush()).unwrap();
         block_on(shard.compact()).unwrap();
         assert_eq!(block_on(times(&shard, &table)).unwrap(), BTreeSet::from(TIMES), "version {version}, merged");
+        assert_eq!(counted(), series(&version), "version {version}, merged");
     }
 }
 
@@ -75,11 +87,20 @@ fn write_golden() {
     with_log(&shard, async {
         append(&shard, &table, &[1, 2, 7, 1001]).unwrap();
         shard.flush().await.unwrap();
+        let hide = |host: &str| {
+            append_of(&shard, &table, host, &[8]).unwrap();
+            let last = shard.series(table.id).unwrap().len() as u32 - 1;
+            shard.delete(table.id, &SeriesSelection::Of([last].into()), i64::MIN, i64::MAX).unwrap();
+        };
+        hide("gone");
+        hide("back");
         shard.delete(table.id, &SeriesSelection::All, 7, 7).unwrap();
         append(&shard, &table, &[2, 3, 1002]).unwrap();
         shard.flush().await.unwrap();
         write(&shard, &table, &[500, 501]).await.unwrap();
         shard.delete(table.id, &SeriesSelection::All, 501, 501).unwrap();
+        append_of(&shard, &table, "back", &[500]).unwrap();
+        hide("late");
         write(&shard, &table, &[2500]).await.unwrap();
     });
     for path in disk.paths() {

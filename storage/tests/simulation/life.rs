@@ -13,7 +13,7 @@ use tidewire_storage::schema::TableId;
 use tidewire_storage::{Error, Result};
 
 use crate::data;
-use crate::model::Model;
+use crate::model::{Live, Model};
 use crate::run::Tally;
 use crate::work::{Client, Expected, Home};
 
@@ -196,12 +196,13 @@ impl Run<'_> {
                     home.history.borrow_mut().end_expiry(table, horizon);
                 }
                 let tables = home.tables.borrow().clone();
-                let mut found = Model::new();
+                let (mut found, mut live) = (Model::new(), Live::new());
                 for table in &tables {
                     let scan = shard.scan(data::everything(table), u64::MAX).unwrap();
                     found.append(&mut data::rows(shard, scan).await.unwrap());
+                    live.append(&mut data::live(shard, table.id));
                 }
-                home.history.borrow_mut().recovered(shard.lsn(), found);
+                home.history.borrow_mut().recovered(shard.lsn(), found, live);
                 let in_segments = |path: &&std::path::PathBuf| path.starts_with(home.folder.join("segments"));
                 let files = self.disk.paths().iter().filter(in_segments).count() as u64;
                 assert_eq!(files, shard.stats().segments, "files in the folder of segments, and live segments");

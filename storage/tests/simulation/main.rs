@@ -7,7 +7,8 @@
 //! 2. The rows are those of the map after some record of the log, not older than the last acknowledged one: a batch
 //!    that nobody was told about is there whole or not at all, and never without the ones before it. Only a batch
 //!    larger than a quarter of a log file may be there in part: its first rows, in pieces.
-//! 3. Files that nothing names are gone.
+//! 3. The series that count (no delete over all times has emptied them since their last row) are those of the map.
+//! 4. Files that nothing names are gone.
 //!
 //! `TIDEWIRE_SEED=n` runs one seed. The long run is
 //! `TIDEWIRE_SEEDS=10000 cargo test -p tidewire-storage --release -- --ignored soak`.

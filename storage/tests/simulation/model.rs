@@ -20,6 +20,8 @@ pub(crate) type Key = (u32, String, i64);
 pub(crate) type Row = BTreeMap<u16, Cell>;
 /// All rows of a shard.
 pub(crate) type Model = BTreeMap<Key, Row>;
+/// Series of a shard that are not hidden: by table, the tags as text.
+pub(crate) type Live = BTreeSet<(u32, String)>;
 
 /// What one operation does to the map. A further kind of operation is one more variant.
 #[derive(Debug, Clone)]
@@ -57,6 +59,37 @@ impl Change {
     }
 }
 
+/// What a change does to the series that count: rows show them, whatever becomes of the rows; a delete over all times
+/// hides them.
+#[derive(Debug)]
+enum LiveChange {
+    Show(Live),
+    Hide(Range),
+    None,
+}
+
+impl LiveChange {
+    fn of(change: &Change) -> Self {
+        match change {
+            Change::Rows(rows) => {
+                Self::Show(rows.iter().map(|((table, series, _), _)| (*table, series.clone())).collect())
+            }
+            Change::Delete(range) if (range.time_min, range.time_max) == (i64::MIN, i64::MAX) => {
+                Self::Hide(range.clone())
+            }
+            Change::Delete(_) => Self::None,
+        }
+    }
+
+    fn apply(&self, live: &mut Live) {
+        match self {
+            Self::Show(series) => live.extend(series.iter().cloned()),
+            Self::Hide(range) => live.retain(|(table, series)| !range.covers(&(*table, series.clone(), 0))),
+            Self::None => {}
+        }
+    }
+}
+
 fn write(model: &mut Model, (key, fields): &(Key, Row)) {
     let row = model.entry(key.clone()).or_default();
     row.extend(fields.iter().map(|(column, cell)| (*column, cell.clone())));
@@ -68,6 +101,7 @@ struct Entry {
     before: Lsn,
     last: Lsn,
     change: Change,
+    live: LiveChange,
 }
 
 /// The map, and what it was after each record that is not acknowledged.
@@ -78,6 +112,9 @@ pub(crate) struct History {
     acknowledged: Lsn,
     entries: Vec<Entry>,
     current: Model,
+    /// The series that count after the last acknowledged change, and now.
+    live_base: Live,
+    live_current: Live,
     /// By table, the time before which nothing is kept.
     horizons: BTreeMap<u32, i64>,
     /// Those that were asked for, where the answer is not known.
@@ -90,13 +127,20 @@ impl History {
         self.current.iter().filter(|(key, _)| key.0 == table).map(|(key, row)| (key.clone(), row.clone())).collect()
     }
 
+    /// The series of one table that count now.
+    pub(crate) fn live(&self, table: u32) -> Live {
+        self.live_current.iter().filter(|(of, _)| *of == table).cloned().collect()
+    }
+
     /// A change was made and logged in the records after `before` up to `last`.
     pub(crate) fn push(&mut self, before: Lsn, last: Lsn, mut change: Change) {
+        let live = LiveChange::of(&change);
+        live.apply(&mut self.live_current);
         if let Change::Rows(rows) = &mut change {
             rows.retain(|(key, _)| self.horizons.get(&key.0).is_none_or(|horizon| key.2 >= *horizon));
         }
         change.apply(&mut self.current);
-        self.entries.push(Entry { before, last, change });
+        self.entries.push(Entry { before, last, change, live });
     }
 
     /// Everything up to `lsn` must survive from now on.
@@ -105,6 +149,7 @@ impl History {
         let settled = self.entries.partition_point(|entry| entry.last <= self.acknowledged);
         for entry in self.entries.drain(..settled) {
             entry.change.apply(&mut self.base);
+            entry.live.apply(&mut self.live_base);
         }
     }
 
@@ -112,6 +157,13 @@ impl History {
     pub(crate) fn forget_table(&mut self, table: u32) {
         self.expiring.retain(|(expiring, _)| *expiring != table);
         self.forget(|key| key.0 == table);
+        self.live_base.retain(|(of, _)| *of != table);
+        self.live_current.retain(|(of, _)| *of != table);
+        for entry in &mut self.entries {
+            if let LiveChange::Show(series) = &mut entry.live {
+                series.retain(|(of, _)| *of != table);
+            }
+        }
     }
 
     /// Rows of a table before `horizon` may go from now on.
@@ -154,25 +206,41 @@ impl History {
         }
     }
 
-    /// A recovery has found `found`, and its last record is `lsn`: that is what survives from now on.
-    pub(crate) fn recovered(&mut self, lsn: Lsn, found: Model) {
+    /// A recovery has found `found` and the series `live`, and its last record is `lsn`: that is what survives from now
+    /// on.
+    pub(crate) fn recovered(&mut self, lsn: Lsn, found: Model, live: Live) {
         assert!(lsn >= self.acknowledged, "{lsn:?} came back of at least {:?}", self.acknowledged);
         let mut expected = std::mem::take(&mut self.base);
+        let mut live_least = std::mem::take(&mut self.live_base);
+        let mut live_most = live_least.clone();
         for entry in self.entries.drain(..) {
             if entry.last <= lsn {
                 entry.change.apply(&mut expected);
+                entry.live.apply(&mut live_least);
+                entry.live.apply(&mut live_most);
             } else if entry.before < lsn
                 && let Change::Rows(rows) = &entry.change
             {
+                // Its first record has the keys of all its new series.
+                entry.live.apply(&mut live_most);
                 for row in rows {
                     if found == expected {
                         break;
                     }
+                    live_least.insert((row.0.0, row.0.1.clone()));
                     write(&mut expected, row);
                 }
             }
         }
         same(&found, &expected, &format!("after a recovery at {lsn:?}"));
+        let (missing, beyond): (Vec<_>, Vec<_>) =
+            (live_least.difference(&live).collect(), live.difference(&live_most).collect());
+        assert!(
+            missing.is_empty() && beyond.is_empty(),
+            "series after a recovery at {lsn:?}: {missing:?} do not count, {beyond:?} do"
+        );
+        self.live_current = live.clone();
+        self.live_base = live;
         self.acknowledged = lsn;
         self.current = found.clone();
         self.base = found;

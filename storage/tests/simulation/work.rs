@@ -255,6 +255,7 @@ impl Client<'_> {
     /// A scan sees what the map held when it was made.
     async fn scan(&mut self, request: tidewire_storage::scan::ScanRequest) -> Result<()> {
         let scan = self.shard.scan(request.clone(), u64::MAX)?;
+        self.check_live(request.table);
         let table = self.home.history.borrow().table(request.table.0);
         let expected = data::expected(self.shard, &request, &table);
         let mut expected = expected;
@@ -265,6 +266,12 @@ impl Client<'_> {
         same(&found, &expected, &format!("a scan of {request:?}"));
         self.count(|tally| tally.scans += 1);
         Ok(())
+    }
+
+    /// The series that count are those of the map, at any moment.
+    fn check_live(&self, table: TableId) {
+        let (found, expected) = (data::live(self.shard, table), self.home.history.borrow().live(table.0));
+        assert_eq!(found, expected, "series of table {}", table.0);
     }
 
     /// Drops a table, as the catalog and then the shard do, and makes another.
