@@ -1,7 +1,7 @@
 //! How many series tables have: counted in every shard, and estimated from the shards' sketches.
 //!
-//! A series lies in one shard, so that counts add up. It is known there since its first row; deletes of rows do not make
-//! it unknown.
+//! A series lies in one shard, so that counts add up. It counts since its first row; a delete of all its rows ends that,
+//! until it is written again.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) fn count<'a>(
     for shard in shards {
         for (count, &table) in counts.iter_mut().zip(tables) {
             if let Some(series) = shard.series(table) {
-                *count += series.len() as u64;
+                *count += series.live_len() as u64;
                 series.sketch(table, &mut sketch);
             }
         }

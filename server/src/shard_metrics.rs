@@ -35,7 +35,7 @@ const COUNTERS: [Shown; 17] = [
 ];
 
 /// What is held at the moment.
-const GAUGES: [Shown; 19] = [
+const GAUGES: [Shown; 20] = [
     ("tidewire_wal_files", "Files of the log.", |s| s.wal_files),
     ("tidewire_wal_failed", "1 when the log has failed and the shard refuses writes.", |s| u64::from(s.wal_failed)),
     ("tidewire_wal_pending_bytes", "Log records not yet written.", |s| s.memory.wal_pending),
@@ -53,7 +53,8 @@ const GAUGES: [Shown; 19] = [
     ("tidewire_segments", "Live segments.", |s| s.segments),
     ("tidewire_segment_bytes", "Bytes of live segments.", |s| s.segment_bytes),
     ("tidewire_segment_rows", "Rows of live segments.", |s| s.segment_rows),
-    ("tidewire_series", "Series of all tables.", |s| s.series),
+    ("tidewire_series", "Series of all tables, without hidden ones.", |s| s.series),
+    ("tidewire_series_hidden", "Series all of whose rows were deleted; their keys are kept.", |s| s.series_hidden),
     ("tidewire_series_index_bytes", "Memory of series and their tags.", |s| s.memory.index),
     ("tidewire_tables", "Tables with rows or series.", |s| s.tables),
     ("tidewire_cache_bytes", "Blocks of segments kept in memory.", |s| s.cache.bytes),

@@ -222,6 +222,9 @@ impl Check<'_> {
                 self.copy(copy)?;
             }
         }
+        if let Err(error) = files.restore_hidden(&mut indexes) {
+            self.damaged(error)?;
+        }
         let counts: BTreeMap<_, _> = indexes.iter().map(|(table, index)| (*table, index.len() as u64)).collect();
         self.checked.series += counts.values().sum::<u64>();
         Ok(Some(counts))

@@ -389,3 +389,41 @@ fn inspect_tells_names_sizes_and_codings() {
     assert_eq!((rows("/totals/rows"), rows("/log/rows")), (2_000, 400));
     assert_eq!(shards[0]["tables"][0]["partitions"][0]["segments"][0]["columns"][0]["name"], "text");
 }
+
+#[test]
+fn hidden_series_are_told_apart_backed_up_and_left_behind_by_reshard() {
+    let (data, backup, restored) = (Folder::new(), Folder::new(), Folder::new());
+    let server = Server::start_in(&data.0, false, &IDLE);
+    write(&server, 0..500);
+    let deleted = server.sql("public", "DELETE FROM m WHERE host IN ('h1', 'h2', 'h3')");
+    assert_eq!((deleted.status(), deleted.text().as_str()), (200, ""));
+    until_flushed(&data.0);
+    server.terminate();
+    // Live, hidden.
+    let series = |folder: &Path| {
+        let json = done(&tool(&["inspect", "--json", "--verify"], &[], folder));
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["verified"]["damage"], serde_json::json!([]));
+        let shards = json["shards"].as_array().expect("shards");
+        let of = |key: &str| shards.iter().map(|shard| shard[key].as_u64().expect("a count")).sum::<u64>();
+        let of_tables = |key: &str| {
+            let tables = shards.iter().flat_map(|shard| shard["tables"].as_array().expect("tables"));
+            tables.map(|table| table[key].as_u64().expect("a count")).sum::<u64>()
+        };
+        assert_eq!((of("series"), of("series_hidden")), (of_tables("series"), of_tables("series_hidden")));
+        (of("series"), of("series_hidden"))
+    };
+    assert_eq!(series(&data.0), (47, 3));
+    let told = done(&tool(&["inspect"], &[], &data.0));
+    assert!(told.contains(" series and ") && told.contains(" hidden in 1 file"), "{told}");
+
+    done(&tool(&["backup"], &[&backup.0], &data.0));
+    done(&tool(&["restore"], &[&backup.0], &restored.0));
+    assert_eq!(series(&restored.0), (47, 3));
+    let server = Server::start_in(&restored.0, false, &[]);
+    server.wait_until("47 series count", |server| server.metric("tidewire_series", "") == 47.0);
+    server.terminate();
+
+    done(&tool(&["reshard", "--shards", "3"], &[], &data.0));
+    assert_eq!(series(&data.0), (47, 0));
+}

@@ -110,8 +110,8 @@ fn dialect(source: &Source, place: &[Chosen]) -> Result<Dialect, String> {
         }
         for shard in &source.shards {
             let Some(index) = shard.series(table.id) else { continue };
-            for series in 0..index.len() as u32 {
-                let tags = tags(table, &index, SeriesId(series));
+            for series in index.live() {
+                let tags = tags(table, &index, series);
                 let of = Readers::of(&table.name, &tags, None);
                 readers = narrowed(readers, of, || format!("series {tags:?} of table {:?}", table.name))?;
             }

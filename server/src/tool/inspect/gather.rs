@@ -76,6 +76,13 @@ pub(super) fn gather(tree: &Tree, catalog: &Catalog, wanted: &Wanted) -> Result<
     Ok(report)
 }
 
+/// Series of a table.
+#[derive(Debug, Clone, Copy, Default)]
+struct SeriesCounts {
+    live: u64,
+    hidden: u64,
+}
+
 struct Look<'c> {
     names: &'c Names<'c>,
     wanted: &'c Wanted,
@@ -108,18 +115,28 @@ impl Look<'_> {
                 }),
             }
         }
-        let mut indexes = BTreeMap::new();
+        let (mut indexes, mut all_read) = (BTreeMap::new(), true);
         for file in files.series_files() {
             report.series_files.push(FileReport { file: file.file.clone(), bytes: file.bytes });
             if let Err(error) = files.load_series(&file, &mut indexes).await {
                 self.problem(error)?;
+                all_read = false;
                 break;
             }
         }
-        let series: BTreeMap<TableId, u64> =
-            indexes.iter().map(|(table, index)| (*table, index.len() as u64)).collect();
+        // Series that could not be read cannot be hidden either.
+        if all_read && let Err(error) = files.restore_hidden(&mut indexes) {
+            self.problem(error)?;
+        }
+        let series: BTreeMap<TableId, SeriesCounts> = indexes
+            .iter()
+            .map(|(table, index)| {
+                (*table, SeriesCounts { live: index.live_len() as u64, hidden: index.hidden().len() })
+            })
+            .collect();
         drop(indexes);
-        report.series = series.values().sum();
+        report.series = series.values().map(|counts| counts.live).sum();
+        report.series_hidden = series.values().map(|counts| counts.hidden).sum();
         self.tables(&files, &series, &mut report).await?;
         report.strays = strays(&files).await?;
         report.log = self.log(&files).await?;
@@ -148,7 +165,7 @@ impl Look<'_> {
     async fn tables(
         &mut self,
         files: &Files,
-        series: &BTreeMap<TableId, u64>,
+        series: &BTreeMap<TableId, SeriesCounts>,
         report: &mut ShardReport,
     ) -> Result<(), String> {
         let segments: Vec<_> = files.segments().collect();
@@ -191,10 +208,12 @@ impl Look<'_> {
                 totals.add(&sum);
             }
             report.totals.add(&totals);
+            let counts = series.get(&facts.table).copied().unwrap_or_default();
             report.tables.push(TableReport {
                 table: facts.table.0,
                 name: self.name(facts.table),
-                series: series.get(&facts.table).copied().unwrap_or(0),
+                series: counts.live,
+                series_hidden: counts.hidden,
                 partition_length: facts.partition_length,
                 horizon: (facts.horizon != i64::MIN).then_some(facts.horizon),
                 totals,

@@ -89,7 +89,7 @@ fn render_shard(out: &mut String, shard: &ShardReport, units: &BTreeMap<u32, Tim
     let _ = writeln!(
         out,
         "  series     {} in {}, {}",
-        counted(shard.series, "series"),
+        series(shard.series, shard.series_hidden),
         counted(shard.series_files.len() as u64, "file"),
         bytes(files)
     );
@@ -155,6 +155,15 @@ fn render_shard(out: &mut String, shard: &ShardReport, units: &BTreeMap<u32, Tim
     }
 }
 
+/// How many series count, and how many do not for lack of rows.
+fn series(live: u64, hidden: u64) -> String {
+    let live = counted(live, "series");
+    match hidden {
+        0 => live,
+        hidden => format!("{live} and {} hidden", count(hidden)),
+    }
+}
+
 fn named(name: Option<&str>, table: u32) -> String {
     match name {
         Some(name) => format!("{name} (table {table})"),
@@ -166,7 +175,7 @@ fn render_partitions(found: &TableReport, unit: TimeUnit, rows: &mut Vec<Vec<Str
     let sums = |totals: &Totals| {
         [count(totals.segments), count(totals.rows), bytes(totals.bytes), bytes_per_value(totals.bytes, totals.values)]
     };
-    let mut about = counted(found.series, "series");
+    let mut about = series(found.series, found.series_hidden);
     if let Some(horizon) = found.horizon {
         about.push_str(&format!(", none before {}", time(horizon, unit)));
     }

@@ -31,7 +31,10 @@ pub(super) struct ShardReport {
     pub(super) flushed_lsn: u64,
     pub(super) totals: Totals,
     pub(super) tables: Vec<TableReport>,
+    /// Those not counted that are hidden.
     pub(super) series: u64,
+    /// Series all of whose rows were deleted.
+    pub(super) series_hidden: u64,
     pub(super) series_files: Vec<FileReport>,
     /// `None` where it cannot be read.
     pub(super) log: Option<LogReport>,
@@ -101,6 +104,7 @@ pub(super) struct TableReport {
     /// `database.table`; `None` where the catalog does not know it.
     pub(super) name: Option<String>,
     pub(super) series: u64,
+    pub(super) series_hidden: u64,
     pub(super) partition_length: i64,
     /// Rows before this time do not exist.
     pub(super) horizon: Option<i64>,
