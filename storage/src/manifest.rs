@@ -145,7 +145,7 @@ impl TableEntry {
         if self.hidden.is_empty() {
             return Ok(());
         }
-        let restored = bitmap_of(&self.hidden).and_then(|hidden| index.restore_hidden(hidden));
+        let restored = bitmap_of(&self.hidden).and_then(|hidden| index.restore_hidden(&hidden));
         restored.map_err(|reason| Error::corrupt(path, 0, format!("table {}: {reason}", self.table)))
     }
 }

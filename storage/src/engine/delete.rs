@@ -9,7 +9,7 @@
 //! * the flush that takes its log record over puts it into the manifest, if there is a segment that it touches;
 //! * when merges have rewritten the last of those, it is forgotten.
 //!
-//! One over all times hides its series as well: see [`hidden`](crate::series::SeriesIndex::hidden).
+//! One over all times hides its series as well: see [`live`](crate::series::SeriesIndex::live).
 
 use std::path::PathBuf;
 use std::rc::Rc;

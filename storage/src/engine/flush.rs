@@ -13,8 +13,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use roaring::RoaringBitmap;
-
 use super::Shard;
 use super::compact::Clock;
 use crate::codec::Effort;
@@ -25,6 +23,7 @@ use crate::manifest::{Edit, Manifest, Prepared, SegmentEntry, SeriesFileEntry, T
 use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
 use crate::schema::TableId;
 use crate::segment::{Segment, Target, write_table};
+use crate::series::Hidden;
 use crate::series::file::{SeriesWriter, copy_of};
 use crate::tombstone::Tombstone;
 use crate::wal::{Lsn, bitmap_bytes};
@@ -41,7 +40,7 @@ pub(super) struct Frozen {
     /// Series of each table, of which all but the stored ones are to be stored with it.
     series: BTreeMap<TableId, u32>,
     /// Series of each table that were hidden after that record; tables with none are left out.
-    hidden: BTreeMap<TableId, RoaringBitmap>,
+    hidden: BTreeMap<TableId, Hidden>,
     /// It was frozen because it was full, so that the next one will need as much memory.
     full: bool,
 }
@@ -53,7 +52,8 @@ impl Frozen {
 
     /// The hidden series of a table as the manifest has them.
     fn hidden_bytes(&self, table: TableId) -> Result<Vec<u8>> {
-        let Some(mut hidden) = self.hidden.get(&table).cloned() else { return Ok(Vec::new()) };
+        let Some(hidden) = self.hidden.get(&table) else { return Ok(Vec::new()) };
+        let mut hidden = hidden.to_bitmap();
         // They are neighbours more often than not, and a stretch takes a few bytes.
         hidden.optimize();
         bitmap_bytes(&hidden).map_err(Error::Rejected)

@@ -222,7 +222,7 @@ pub struct ShardStats {
     pub segment_rows: u64,
     /// Series of all tables, those not counted that are hidden.
     pub series: u64,
-    /// Series all of whose rows were deleted; see [`SeriesIndex::hidden`].
+    /// Series all of whose rows were deleted; see [`SeriesIndex::live`].
     pub series_hidden: u64,
     /// Tables with rows or series.
     pub tables: u64,
@@ -574,7 +574,7 @@ impl<D: Disk> Shard<D> {
             segment_bytes: segments().map(|meta| meta.bytes).sum(),
             segment_rows: segments().map(|meta| meta.rows).sum(),
             series: state.tables.values().map(|table| table.series.live_len() as u64).sum(),
-            series_hidden: state.tables.values().map(|table| table.series.hidden().len()).sum(),
+            series_hidden: state.tables.values().map(|table| table.series.hidden_len() as u64).sum(),
             tables: state.tables.len() as u64,
             cache: self.cache.stats(),
             memory: self.memory(),

@@ -22,6 +22,7 @@ use roaring::RoaringBitmap;
 use crate::batch::{NEW_SERIES_BIT, NewSeries};
 use crate::schema::{ColumnId, SeriesId, TableId};
 use arena::Arena;
+pub(crate) use hidden::Hidden;
 pub use sketch::SeriesSketch;
 
 /// Code of a series that lacks the tag.
@@ -42,7 +43,7 @@ const ENTRY_BYTES: usize = 2;
 pub struct SeriesIndex {
     keys: Arena,
     tags: Vec<TagColumn>,
-    hidden: RoaringBitmap,
+    hidden: Hidden,
 }
 
 /// One tag of all series.
@@ -187,7 +188,7 @@ impl SeriesIndex {
 
     /// Counts the series that are not hidden, which are those of `table`, in a sketch.
     pub fn sketch(&self, table: TableId, sketch: &mut SeriesSketch) {
-        let live = self.keys.hashes().filter(|(_, series)| self.hidden.is_empty() || !self.hidden.contains(*series));
+        let live = self.keys.hashes().filter(|(_, series)| !self.hidden.contains(*series));
         live.for_each(|(hash, _)| sketch.add(table, hash));
     }
 
@@ -195,7 +196,7 @@ impl SeriesIndex {
     pub fn memory_bytes(&self) -> usize {
         self.keys.memory_bytes()
             + self.tags.iter().map(TagColumn::memory_bytes).sum::<usize>()
-            + self.hidden.serialized_size()
+            + self.hidden.memory_bytes()
     }
 
     fn tag(&self, column: ColumnId) -> Option<&TagColumn> {

@@ -223,7 +223,7 @@ fn live<D: Disk>(shard: &Shard<D>, table: TableId) -> Vec<u32> {
         hosts.push(value.strip_prefix("host_").unwrap().parse().unwrap());
     }
     assert_eq!(index.live_len(), hosts.len());
-    assert_eq!((shard.stats().series, shard.stats().series_hidden), (hosts.len() as u64, index.hidden().len()));
+    assert_eq!((shard.stats().series, shard.stats().series_hidden), (hosts.len() as u64, index.hidden_len() as u64));
     hosts.sort_unstable();
     hosts
 }

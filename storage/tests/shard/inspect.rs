@@ -69,7 +69,7 @@ async fn read_all(files: &ShardFiles<PlainDisk>) -> Result<Found> {
     }
     files.restore_hidden(&mut indexes)?;
     found.series = indexes.values().map(SeriesIndex::len).sum();
-    found.hidden = indexes.values().map(|index| index.hidden().len()).sum();
+    found.hidden = indexes.values().map(|index| index.hidden_len() as u64).sum();
     for segment in files.segments() {
         let open = files.open_segment(&segment).await?;
         let description = open.describe();

@@ -131,7 +131,7 @@ impl Look<'_> {
         let series: BTreeMap<TableId, SeriesCounts> = indexes
             .iter()
             .map(|(table, index)| {
-                (*table, SeriesCounts { live: index.live_len() as u64, hidden: index.hidden().len() })
+                (*table, SeriesCounts { live: index.live_len() as u64, hidden: index.hidden_len() as u64 })
             })
             .collect();
         drop(indexes);
