@@ -226,7 +226,7 @@ impl<D: Disk> ShardFiles<D> {
         let path = self.series_path(file);
         let bytes = read_whole(&self.disk, &path).await?;
         let is_live = |table: TableId| self.manifest.tables.iter().any(|entry| entry.table == table.0);
-        file::load(&path, &bytes, file.bytes, self.shard, &is_live, indexes)
+        file::load(&path, &bytes, file.bytes, self.shard, &is_live, indexes).map(drop)
     }
 
     /// Hides in `indexes`, into which every series file was loaded, what the manifest says is hidden; every table of the
@@ -243,7 +243,7 @@ impl<D: Disk> ShardFiles<D> {
     pub async fn check_series(&self, file: &SeriesFacts) -> Result<()> {
         let path = self.series_path(file);
         let bytes = read_whole(&self.disk, &path).await?;
-        file::load(&path, &bytes, file.bytes, self.shard, &|_| false, &mut BTreeMap::new())
+        file::check(&path, &bytes, file.bytes, self.shard)
     }
 
     /// Reads the log after [`ShardFiles::flushed_lsn`]; see [`read_log`].

@@ -122,8 +122,8 @@ pub(crate) struct Edit {
     /// Files of segments that the added ones replace.
     pub(crate) remove_segments: Vec<String>,
     pub(crate) add_segments: Vec<SegmentEntry>,
-    /// The added series files hold all series, those of the others too.
-    pub(crate) replace_series_files: bool,
+    /// Series files whose series, but those of dropped tables, the added ones hold.
+    pub(crate) remove_series_files: Vec<String>,
     pub(crate) add_series_files: Vec<SeriesFileEntry>,
     /// Deletes that were flushed.
     pub(crate) add_tombstones: Vec<TombstoneEntry>,
@@ -198,9 +198,7 @@ impl Manifest {
             }
         }
         next.segments.retain(|entry| !edit.remove_segments.contains(&entry.meta.file));
-        if edit.replace_series_files {
-            next.series_files.clear();
-        }
+        next.series_files.retain(|entry| !edit.remove_series_files.contains(&entry.file));
         next.series_files.extend(edit.add_series_files);
         next.dropped
             .extend(edit.drop_tables.iter().map(|table| DroppedEntry { table: table.0, lsn: edit.dropped_lsn.0 }));
@@ -380,7 +378,7 @@ mod tests {
         assert_eq!(merged.flushed_lsn, 5);
         let dropped = merged.apply(Edit {
             drop_tables: vec![TableId(1)],
-            replace_series_files: true,
+            remove_series_files: vec!["s".to_owned()],
             add_series_files: vec![SeriesFileEntry { file: "all".to_owned(), bytes: 20 }],
             ..Edit::default()
         });

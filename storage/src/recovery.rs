@@ -26,11 +26,13 @@ use crate::manifest::{COPY, Edit, MANIFEST, Manifest, TombstoneEntry};
 use crate::memtable::{Memtable, NewRows};
 use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
-use crate::series::file::{self, copy_of};
+use crate::series::file::{self, SeriesCounts, copy_of};
 use crate::tombstone::Tombstone;
 use crate::wal::{Delete, Lsn, Record, Recovered, Rows, bitmap_of, recover};
 
-/// Segments that are opened at a time. An open waits for a few short reads, and a disk answers as many at once.
+/// Segments that are opened, and series files that are read, at a time. An open waits for a few short reads, and a disk
+/// answers as many at once. Series files are kept until they have been taken in, and are small beside the index that
+/// they become.
 const OPENING_MAX: usize = 16;
 
 /// What opening a shard has found.
@@ -60,6 +62,8 @@ pub(crate) struct Loaded<D: Disk> {
     pub(crate) tables: BTreeMap<TableId, TableState<D>>,
     pub(crate) active: Memtable,
     pub(crate) manifest: Manifest,
+    /// What is in each of the manifest's series files.
+    pub(crate) series_files: Vec<SeriesCounts>,
     /// Whether the disk has a manifest.
     pub(crate) manifest_stored: bool,
     pub(crate) wal: Recovered<D>,
@@ -87,7 +91,7 @@ pub(crate) async fn load<D: Disk>(
     let manifest = found.unwrap_or_default();
     let is_live = &|table: TableId| is_live(table) && manifest.dropped.iter().all(|entry| entry.table != table.0);
     let mut recovery = Recovery::default();
-    let mut tables = load_series(disk, folders, shard, &manifest, is_live).await?;
+    let (mut tables, series_files) = load_series(disk, folders, shard, &manifest, is_live).await?;
     let opening = manifest.segments.iter().map(|entry| {
         let path = folders.segments.join(&entry.meta.file);
         async { (open_segment(disk, &path, &entry.meta, cache).await, path) }
@@ -157,7 +161,7 @@ pub(crate) async fn load<D: Disk>(
     recovery.log_bytes = wal.bytes;
     recovery.torn = wal.torn.clone();
     recovery.series = tables.values().map(|table| table.series.live_len() as u64).sum();
-    Ok(Loaded { tables, active, manifest, manifest_stored, wal, recovery })
+    Ok(Loaded { tables, active, manifest, series_files, manifest_stored, wal, recovery })
 }
 
 /// Runs `tasks` side by side, at most `at_once` of them, and gives what they gave in their order.
@@ -259,20 +263,24 @@ fn name_of(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// Tables as the manifest knows them, with their series.
+/// Tables as the manifest knows them, with their series, and what is in each series file.
 async fn load_series<D: Disk>(
     disk: &D,
     folders: &Folders,
     shard: u32,
     manifest: &Manifest,
     is_live: &dyn Fn(TableId) -> bool,
-) -> Result<BTreeMap<TableId, TableState<D>>> {
-    let mut indexes = BTreeMap::new();
+) -> Result<(BTreeMap<TableId, TableState<D>>, Vec<SeriesCounts>)> {
+    let (mut indexes, mut counts) = (BTreeMap::new(), Vec::new());
     let names = disk.list(&folders.series).await?;
-    for entry in &manifest.series_files {
+    let reading = manifest.series_files.iter().map(|entry| {
         let path = folders.series.join(&entry.file);
-        let bytes = read_series(disk, &path, entry.bytes, shard).await?;
-        file::load(&path, &bytes, entry.bytes, shard, is_live, &mut indexes)?;
+        async move { (read_series(disk, &path, entry.bytes, shard).await, path) }
+    });
+    let read = together(reading, OPENING_MAX).await;
+    for (entry, (bytes, path)) in manifest.series_files.iter().zip(read) {
+        let bytes = bytes?;
+        counts.push(file::load(&path, &bytes, entry.bytes, shard, is_live, &mut indexes)?);
         // Folders that were restored from a backup, or made before there were copies, have none.
         let copy = copy_of(&path);
         if !names.contains(&name_of(&copy))
@@ -291,7 +299,7 @@ async fn load_series<D: Disk>(
         table.series_logged = table.series_stored;
         tables.insert(TableId(entry.table), table);
     }
-    Ok(tables)
+    Ok((tables, counts))
 }
 
 /// The bytes of a series file, or those of its copy where it is damaged; then the copy takes its place.

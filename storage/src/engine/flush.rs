@@ -2,7 +2,8 @@
 //!
 //! 1. The active memtable is frozen together with the LSN of its last row; appends go on into an empty one.
 //! 2. Each table's rows are put in order and written, a segment for each partition; then the keys of the series that
-//!    came to be since the last flush. The sorting yields to other tasks, and so does the writer.
+//!    came to be since the last flush, in one file with those of small files before
+//!    ([`tiers`](crate::series::tiers)). The sorting yields to other tasks, and so does the writer.
 //! 3. One edit of the manifest makes all of it live and says that the log is not needed up to that LSN.
 //! 4. Scans switch from the frozen memtable to the segments, and log files are used again.
 //!
@@ -10,6 +11,7 @@
 //! visible all the time.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -24,12 +26,10 @@ use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_p
 use crate::schema::TableId;
 use crate::segment::{Segment, Target, write_table};
 use crate::series::Hidden;
-use crate::series::file::{SeriesWriter, copy_of};
+use crate::series::file::{SeriesCounts, SeriesWriter, copy_of};
+use crate::series::tiers::{FileSize, first_to_rewrite};
 use crate::tombstone::Tombstone;
 use crate::wal::{Lsn, bitmap_bytes};
-
-/// Series files that a start has to read; when there would be more, they are written anew as one.
-const SERIES_FILES_MAX: usize = 32;
 
 /// A memtable that takes no more rows.
 #[derive(Debug)]
@@ -63,13 +63,14 @@ impl Frozen {
 /// Files written for a frozen memtable.
 struct Written<D: Disk> {
     segments: Vec<(SegmentEntry, Rc<Segment<D>>)>,
-    series: Option<SeriesFileEntry>,
-    replace_series: bool,
+    series: Option<(SeriesFileEntry, SeriesCounts)>,
+    /// The last series files of the manifest, whose live series are in the new one.
+    series_replaced: Vec<SeriesFileEntry>,
 }
 
 impl<D: Disk> Default for Written<D> {
     fn default() -> Self {
-        Self { segments: Vec::new(), series: None, replace_series: false }
+        Self { segments: Vec::new(), series: None, series_replaced: Vec::new() }
     }
 }
 
@@ -177,6 +178,9 @@ impl<D: Disk> Shard<D> {
         {
             let mut state = self.state.borrow_mut();
             state.manifest = manifest;
+            let kept = state.series_files.len() - written.series_replaced.len();
+            state.series_files.truncate(kept);
+            state.series_files.extend(written.series.into_iter().map(|(_, counts)| counts));
             state.frozen = None;
             let now = self.clock.get().map(Clock::now);
             for (entry, segment) in written.segments {
@@ -207,7 +211,7 @@ impl<D: Disk> Shard<D> {
 
     fn paths_of(&self, written: &Written<D>) -> Vec<PathBuf> {
         let segments = written.segments.iter().map(|(_, segment)| segment.path().to_owned());
-        segments.chain(written.series.iter().flat_map(|entry| self.series_paths(entry))).collect()
+        segments.chain(written.series.iter().flat_map(|(entry, _)| self.series_paths(entry))).collect()
     }
 
     /// A series file and its copy.
@@ -253,17 +257,12 @@ impl<D: Disk> Shard<D> {
         }
     }
 
-    /// Writes the keys of series that are in no series file, or of all, if there are too many files.
+    /// Writes the keys of series that are in no series file, and of the files that are to become one with theirs.
     async fn write_series(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<()> {
-        written.replace_series = self.state.borrow().manifest.series_files.len() >= SERIES_FILES_MAX;
         let path = self.next_path("keys");
         let mut writer = SeriesWriter::new(self.config.shard);
-        for (&id, &to) in &frozen.series {
-            let mut next = match self.state.borrow().tables.get(&id) {
-                Some(_) if written.replace_series => 0,
-                Some(table) => table.series_stored,
-                None => continue,
-            };
+        let (kept, series) = self.series_to_write(frozen);
+        for (id, Range { start: mut next, end: to }) in series {
             while next < to {
                 {
                     let state = self.state.borrow();
@@ -274,16 +273,37 @@ impl<D: Disk> Shard<D> {
                 self.disk.yield_if_needed().await;
             }
         }
-        if writer.series() > 0 {
+        if !writer.counts().is_empty() {
             write_whole(&self.disk, &path, writer.bytes()).await?;
             // Without its keys no row can be told whose it is, and keys are few beside rows: they are worth two files.
             write_whole(&self.disk, &copy_of(&path), writer.bytes()).await?;
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            written.series = Some(SeriesFileEntry { file, bytes: writer.bytes().len() as u64 });
-        } else {
-            written.replace_series = false;
+            let entry = SeriesFileEntry { file, bytes: writer.bytes().len() as u64 };
+            written.series = Some((entry, writer.counts().clone()));
         }
+        written.series_replaced = self.state.borrow().manifest.series_files[kept..].to_vec();
         Ok(())
+    }
+
+    /// The number of series files that stay, and the series of each live table that are not in them.
+    fn series_to_write(&self, frozen: &Frozen) -> (usize, BTreeMap<TableId, Range<u32>>) {
+        let state = self.state.borrow();
+        let new = |(id, to): (&TableId, &u32)| Some((*id, state.tables.get(id)?.series_stored..*to));
+        let mut series: BTreeMap<_, _> = frozen.series.iter().filter_map(new).collect();
+        let files = state.series_files.iter().map(|counts| FileSize {
+            series: total(counts.values().copied()),
+            live: total(counts.iter().filter(|(id, _)| series.contains_key(id)).map(|(_, count)| *count)),
+        });
+        let files: Vec<_> = files.collect();
+        let new = total(series.values().map(|new| new.end - new.start));
+        // The last space there is goes to what is new.
+        let kept = if self.is_short() { files.len() } else { first_to_rewrite(&files, new) };
+        for (id, count) in state.series_files[kept..].iter().flatten() {
+            if let Some(range) = series.get_mut(id) {
+                range.start = range.start.saturating_sub(*count);
+            }
+        }
+        (kept, series)
     }
 
     /// The next manifest, not yet on the disk, and the series files that it names no more.
@@ -296,15 +316,12 @@ impl<D: Disk> Shard<D> {
             next_file: state.next_file,
             add_tables: tables.collect::<Result<_>>()?,
             add_segments: written.segments.iter().map(|(entry, _)| entry.clone()).collect(),
-            replace_series_files: written.replace_series,
-            add_series_files: written.series.iter().cloned().collect(),
+            remove_series_files: written.series_replaced.iter().map(|entry| entry.file.clone()).collect(),
+            add_series_files: written.series.iter().map(|(entry, _)| entry.clone()).collect(),
             add_tombstones: state.new_tombstones(frozen.lsn)?,
             ..Edit::default()
         };
-        let old = match written.replace_series {
-            true => state.manifest.series_files.iter().flat_map(|entry| self.series_paths(entry)).collect(),
-            false => Vec::new(),
-        };
+        let old = written.series_replaced.iter().flat_map(|entry| self.series_paths(entry)).collect();
         Ok((state.manifest.apply(edit), old))
     }
 
@@ -316,4 +333,8 @@ impl<D: Disk> Shard<D> {
         let folder = if extension == "seg" { &self.folders.segments } else { &self.folders.series };
         folder.join(format!("{number:08}.{extension}"))
     }
+}
+
+fn total(counts: impl Iterator<Item = u32>) -> u64 {
+    counts.map(u64::from).sum()
 }

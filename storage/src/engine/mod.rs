@@ -45,6 +45,7 @@ use crate::memtable::Memtable;
 use crate::schema::{SeriesId, TableId};
 use crate::segment::{Segment, SegmentMeta};
 use crate::series::SeriesIndex;
+use crate::series::file::SeriesCounts;
 use crate::signal::Signal;
 use crate::tombstone::Tombstone;
 use crate::wal::{Lsn, Wal, WalConfig, WalSync};
@@ -283,6 +284,8 @@ pub(crate) struct State<D: Disk> {
     /// Empty, with memory for the next active one.
     idle: Option<Memtable>,
     pub(crate) manifest: Manifest,
+    /// What is in each of the manifest's series files.
+    series_files: Vec<SeriesCounts>,
     /// The number that the next file gets.
     next_file: u64,
     /// Files that are not wanted: to be removed when a manifest is on the disk that does not name them.
@@ -378,7 +381,7 @@ impl<D: Disk> Shard<D> {
         let folders = Folders::new(folder);
         let cache = Cache::new(config.cache_bytes_max);
         let loaded = crate::recovery::load(&disk, &folders, config.shard, &cache, is_live).await?;
-        let crate::recovery::Loaded { tables, active, manifest, manifest_stored, wal, recovery } = loaded;
+        let crate::recovery::Loaded { tables, active, manifest, series_files, manifest_stored, wal, recovery } = loaded;
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
         let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
         let next_file = manifest.next_file;
@@ -396,6 +399,7 @@ impl<D: Disk> Shard<D> {
                 frozen: None,
                 idle: None,
                 manifest,
+                series_files,
                 next_file,
                 unnamed: Vec::new(),
             }),

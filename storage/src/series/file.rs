@@ -1,4 +1,4 @@
-//! The series file: keys of the series that came to be between two flushes.
+//! The series file: keys of series, in the order in which they came to be.
 //!
 //! ```text
 //! file    = header, section*, zeros up to 4 KiB
@@ -34,11 +34,14 @@ const ZSTD_LEVEL: i32 = 1;
 /// Most bytes that a section may say it unpacks to: a key may be as long as a batch, so this is no tight bound.
 const SECTION_RAW_MAX: usize = 1 << 30;
 
+/// Series of each table in a file, those of dropped tables too.
+pub(crate) type SeriesCounts = BTreeMap<TableId, u32>;
+
 /// A series file in the making.
 #[derive(Debug)]
 pub(crate) struct SeriesWriter {
     bytes: Vec<u8>,
-    series: u64,
+    counts: SeriesCounts,
 }
 
 impl SeriesWriter {
@@ -46,7 +49,7 @@ impl SeriesWriter {
         let mut bytes = Vec::from(MAGIC);
         bytes.extend_from_slice(&VERSION.to_le_bytes());
         bytes.extend_from_slice(&shard.to_le_bytes());
-        Self { bytes, series: 0 }
+        Self { bytes, counts: SeriesCounts::new() }
     }
 
     /// Adds the series `from..` of a table up to about one section's worth, and gives the first that is left.
@@ -72,13 +75,13 @@ impl SeriesWriter {
         self.bytes.extend_from_slice(&packed);
         let crc = crc32c::crc32c(&self.bytes[start + 4..]);
         self.bytes[start..start + 4].copy_from_slice(&crc.to_le_bytes());
-        self.series += u64::from(count);
+        *self.counts.entry(table).or_default() += count;
         Ok(from + count)
     }
 
     /// Series added.
-    pub(crate) fn series(&self) -> u64 {
-        self.series
+    pub(crate) fn counts(&self) -> &SeriesCounts {
+        &self.counts
     }
 
     /// The file.
@@ -107,7 +110,8 @@ pub(crate) fn check(path: &Path, bytes: &[u8], length: u64, shard: u32) -> Resul
     sections(path, bytes, length, shard).map(drop)
 }
 
-/// Adds the series of a file of `length` bytes (padding apart) to `indexes`; tables that are not live are passed over.
+/// Adds the series of a file of `length` bytes (padding apart) to `indexes`, and gives what is in the file; tables that
+/// are not live are counted and passed over.
 pub(crate) fn load(
     path: &Path,
     bytes: &[u8],
@@ -115,9 +119,12 @@ pub(crate) fn load(
     shard: u32,
     is_live: &dyn Fn(TableId) -> bool,
     indexes: &mut BTreeMap<TableId, SeriesIndex>,
-) -> Result<()> {
+) -> Result<SeriesCounts> {
+    let mut counts = SeriesCounts::new();
     for section in sections(path, bytes, length, shard)? {
         let Section { offset, table, first, count, raw_length, packed } = section;
+        let counted = counts.entry(table).or_default();
+        *counted = count.saturating_add(*counted);
         let damaged = |reason: &str| Error::corrupt(path, offset as u64, format!("series: {reason}"));
         if is_live(table) {
             let index = indexes.entry(table).or_default();
@@ -127,7 +134,7 @@ pub(crate) fn load(
             load_section(&raw, first, count, index).map_err(|reason| damaged(&reason))?;
         }
     }
-    Ok(())
+    Ok(counts)
 }
 
 /// The sections of a file.
@@ -210,7 +217,7 @@ mod tests {
         writer
     }
 
-    fn read(bytes: &[u8], all: &mut BTreeMap<TableId, SeriesIndex>) -> Result<()> {
+    fn read(bytes: &[u8], all: &mut BTreeMap<TableId, SeriesIndex>) -> Result<SeriesCounts> {
         load(Path::new("x"), bytes, bytes.len() as u64, 7, &|table| table == TableId(1), all)
     }
 
@@ -220,11 +227,11 @@ mod tests {
         let mut first = SeriesWriter::new(7);
         first.section(TableId(1), &whole, 0, 10).unwrap();
         let rest = written(&whole, TableId(1), 10);
-        assert_eq!(rest.series(), 59_990);
         let mut all = BTreeMap::new();
         for file in [&first, &rest] {
-            read(file.bytes(), &mut all).unwrap();
+            assert_eq!(read(file.bytes(), &mut all).unwrap(), *file.counts());
         }
+        assert_eq!(*rest.counts(), BTreeMap::from([(TableId(1), 59_990)]));
         let back = &all[&TableId(1)];
         assert_eq!(back.len(), whole.len());
         for id in [0, 9, 10, 59_999] {
@@ -238,7 +245,7 @@ mod tests {
         let bytes = file.bytes();
         let read = |bytes: &[u8]| {
             let mut all = BTreeMap::new();
-            read(bytes, &mut all).map(|()| all[&TableId(1)].len())
+            read(bytes, &mut all).map(|_| all[&TableId(1)].len())
         };
         assert_eq!(read(bytes).unwrap(), 100);
         for bit in 0..bytes.len() * 8 {
@@ -256,7 +263,7 @@ mod tests {
         assert!(read(file.bytes(), &mut all).unwrap_err().to_string().contains("3 come before it"));
         let dead = written(&index(100), TableId(2), 0);
         let mut all = BTreeMap::new();
-        read(dead.bytes(), &mut all).unwrap();
+        assert_eq!(read(dead.bytes(), &mut all).unwrap(), BTreeMap::from([(TableId(2), 100)]));
         assert!(all.is_empty());
     }
 }

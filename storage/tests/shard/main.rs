@@ -12,3 +12,4 @@ mod faults;
 mod inspect;
 mod model;
 mod readonly;
+mod series;
