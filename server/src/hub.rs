@@ -197,7 +197,7 @@ impl Hub {
             fragments: RefCell::default(),
             recycled: RefCell::default(),
         });
-        hub.tell_codecs(None, &hub.catalog());
+        hub.tell_columns(None, &hub.catalog());
         hub
     }
 
@@ -530,8 +530,8 @@ impl Hub {
         }
     }
 
-    /// Tells the shards the codecs of the tables that have changed since `before`; of all, at the start.
-    fn tell_codecs(&self, before: Option<&Catalog>, catalog: &Catalog) {
+    /// Tells the shards the columns of the tables that have changed since `before`; of all, at the start.
+    fn tell_columns(&self, before: Option<&Catalog>, catalog: &Catalog) {
         for (name, database) in &catalog.databases {
             let known = before.and_then(|before| before.databases.get(name));
             if known.is_some_and(|known| Arc::ptr_eq(known, database)) {
@@ -542,7 +542,7 @@ impl Hub {
                 policies.any(|policy| policy.tables.get(&table.name).is_some_and(|known| Arc::ptr_eq(known, table)))
             };
             for table in database.all_tables().filter(|table| !was_there(table)) {
-                self.shards.values().for_each(|shard| shard.set_codecs(table));
+                self.shards.values().for_each(|shard| shard.set_columns(table));
             }
         }
     }
@@ -550,7 +550,7 @@ impl Hub {
     async fn take_published(self: &Rc<Self>, published: &Published) {
         let before = self.catalog();
         if published.catalog.version > before.version {
-            self.tell_codecs(Some(&before), &published.catalog);
+            self.tell_columns(Some(&before), &published.catalog);
             *self.catalog.borrow_mut() = published.catalog.clone();
         }
         if published.dropped.is_empty() && published.narrowed.is_empty() {

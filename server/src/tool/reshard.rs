@@ -253,7 +253,7 @@ impl<'a> Builder<'a> {
             let config = ShardConfig { wal_sync: WalSync::Off, reserve_bytes: 0, ..ShardConfig::new(number as u32) };
             let shard = Shard::open(PlainDisk, &shard_folder(root, number), config, &|_| true).await;
             let shard = shard.map_err(|error| format!("new shard {number} cannot be made: {error}"))?.0;
-            source::tables(catalog).for_each(|table| shard.set_codecs(table));
+            source::tables(catalog).for_each(|table| shard.set_columns(table));
             let log = shard.clone();
             tasks.push(Some(Box::pin(async move { log.run_wal().await })));
             opened.push(shard);

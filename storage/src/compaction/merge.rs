@@ -49,6 +49,8 @@ pub(crate) struct MergeTarget<'a> {
     pub(crate) lsn: u64,
     /// Codecs asked for.
     pub(crate) codecs: &'a [(ColumnId, Codec)],
+    /// Columns to leave out, ascending.
+    pub(crate) dropped: &'a [ColumnId],
 }
 
 /// Merges `inputs`, the oldest first, into segments at paths that `next_path` gives: none, if no row is left. They
@@ -61,7 +63,7 @@ pub(crate) async fn merge<D: Disk>(
     pace: &Pace,
 ) -> Result<Vec<SegmentMeta>> {
     let cache = Cache::new(CACHE_BYTES);
-    let columns = columns(&inputs)?;
+    let columns = columns(&inputs, target.dropped)?;
     let extent_bytes = extent_bytes(inputs.len(), columns.len());
     let through_cache =
         |input: Input<D>| Input { segment: input.segment.with_cache(cache.clone(), extent_bytes), ..input };
@@ -92,8 +94,9 @@ pub(crate) async fn merge<D: Disk>(
     }
 }
 
-/// All fields of the inputs, ascending by id.
-fn columns<D: Disk>(inputs: &[Input<D>]) -> Result<Vec<(ColumnId, FieldType)>> {
+/// All fields of the inputs but the dropped ones, ascending by id; the dropped ones if there are no others, since rows
+/// have a field.
+fn columns<D: Disk>(inputs: &[Input<D>], dropped: &[ColumnId]) -> Result<Vec<(ColumnId, FieldType)>> {
     let mut columns: Vec<(ColumnId, FieldType)> = Vec::new();
     for (id, kind) in inputs.iter().flat_map(|input| input.segment.columns()) {
         match columns.binary_search_by_key(&id, |(id, _)| *id) {
@@ -104,6 +107,10 @@ fn columns<D: Disk>(inputs: &[Input<D>]) -> Result<Vec<(ColumnId, FieldType)>> {
             Ok(_) => {}
             Err(at) => columns.insert(at, (id, kind)),
         }
+    }
+    let is_dropped = |(id, _): &(ColumnId, FieldType)| dropped.binary_search(id).is_ok();
+    if !columns.iter().all(is_dropped) {
+        columns.retain(|column| !is_dropped(column));
     }
     Ok(columns)
 }

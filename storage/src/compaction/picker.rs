@@ -6,8 +6,8 @@
 //! 1. [`Reason::Overlap`]: where segments cover the same series and times, newer ones may have overwritten older ones.
 //!    What may be dead that way stays below 45 % of a partition: beyond, all that overlaps becomes one segment. A
 //!    segment counts by the share of its times and series that older ones cover.
-//! 2. [`Reason::Deletes`]: a segment that a tombstone has emptied by a tenth is written anew; so are all others that a
-//!    tombstone touches once the partition is cold, so that the tombstone can go.
+//! 2. [`Reason::Deletes`]: a segment that a tombstone has emptied by a tenth, or of which a tenth is dropped columns, is
+//!    written anew; so are all others that a tombstone touches once the partition is cold, so that the tombstone can go.
 //! 3. [`Reason::Count`]: more than [`SEGMENTS_MAX`] small segments, which chance arrangements of sizes could leave.
 //! 4. [`Reason::Tier`]: sizes fall into tiers, each [`FAN_IN`] times as large as the one below. [`FAN_IN`] segments of a
 //!    tier that have no larger one between them are merged, with the smaller ones among them. The output lies in a
@@ -28,7 +28,8 @@ pub const SEGMENTS_MAX: usize = 24;
 /// Segments of one merge: each holds a group and some blocks in memory.
 pub const INPUTS_MAX: usize = 32;
 
-/// A tombstone that hits less waits until the partition is cold, lest each small delete rewrites everything.
+/// A tombstone that hits less waits until the partition is cold, lest each small delete rewrites everything; columns
+/// that take less go when the segment is merged for another reason.
 const DEAD_SHARE: u64 = 10;
 
 /// Late rows below this share of a cold partition are not worth writing it anew.
@@ -47,6 +48,8 @@ pub struct SegmentInfo {
     pub dead_bytes: u64,
     /// A tombstone touches it.
     pub deleted_from: bool,
+    /// Bytes of columns that a merge would leave out.
+    pub dropped_bytes: u64,
     /// It was packed hard.
     pub hard: bool,
     /// It is damaged: never read it, never merge across it.
@@ -62,7 +65,7 @@ pub enum Reason {
     Tier,
     /// Too many segments.
     Count,
-    /// Deleted rows take space.
+    /// Deleted rows or dropped columns take space.
     Deletes,
     /// Overwritten rows may take space.
     Overlap,
@@ -163,8 +166,9 @@ fn overlap(segments: &[SegmentInfo]) -> Option<Choice> {
 }
 
 fn deletes(segments: &[SegmentInfo], cold: bool) -> Option<Choice> {
+    let worth = |dead: u64, segment: &SegmentInfo| dead.saturating_mul(DEAD_SHARE) >= segment.bytes.max(1);
     let due = |segment: &SegmentInfo| {
-        segment.deleted_from && (cold || segment.dead_bytes.saturating_mul(DEAD_SHARE) >= segment.bytes)
+        segment.deleted_from && (cold || worth(segment.dead_bytes, segment)) || worth(segment.dropped_bytes, segment)
     };
     let first = segments.iter().position(due)?;
     // Neighbours that are due go along: one pass, one segment.

@@ -8,8 +8,8 @@
 //! 4. Scans that hold the old segments read on; the files are removed, and their space comes back with the last reader.
 //!
 //! A merge applies the deletes up to the flushed LSN, not later ones: those up to there are in the manifest, so that the
-//! output cannot outlive a delete that was lost with an unsynced log. A segment that turns out to be damaged is not
-//! read by any merge again.
+//! output cannot outlive a delete that was lost with an unsynced log. Columns that the catalog has dropped are left out;
+//! they never come back. A segment that turns out to be damaged is not read by any merge again.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ use crate::compaction::{Input, MergeTarget, merge};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, SegmentEntry};
-use crate::schema::TableId;
+use crate::schema::{ColumnId, TableId};
 use crate::segment::Segment;
 use crate::wal::Lsn;
 
@@ -98,13 +98,14 @@ impl<D: Disk> Shard<D> {
         let mut best: Option<Job<D>> = None;
         let (mut debt, mut infos) = (0, Vec::new());
         for (table, known) in &state.tables {
+            let dropped = self.columns(*table).dropped;
             for (&start, segments) in &known.partitions {
                 if known.unreadable.contains_key(&start) {
                     // What is older and what is newer than its rows must stay apart.
                     continue;
                 }
                 infos.clear();
-                infos.extend(segments.iter().map(|segment| self.info(known, segment, flushed)));
+                infos.extend(segments.iter().map(|segment| self.info(known, segment, &dropped, flushed)));
                 let cold = clock.is_some_and(|clock| {
                     let changed = known.changed.get(&start).copied().unwrap_or(clock.since);
                     clock.now.saturating_sub(changed) >= config.cold_after
@@ -121,7 +122,7 @@ impl<D: Disk> Shard<D> {
         best
     }
 
-    fn info(&self, table: &TableState<D>, segment: &Segment<D>, flushed: Lsn) -> SegmentInfo {
+    fn info(&self, table: &TableState<D>, segment: &Segment<D>, dropped: &[ColumnId], flushed: Lsn) -> SegmentInfo {
         let meta = segment.meta();
         let due = table.tombstones.iter().filter(|tombstone| tombstone.lsn <= flushed && tombstone.touches(meta));
         let (dead, deletes) = due.fold((0.0, 0), |(dead, count), tombstone| (dead + tombstone.share(meta), count + 1));
@@ -131,6 +132,7 @@ impl<D: Disk> Shard<D> {
             series: (meta.series_min, meta.series_max),
             dead_bytes: (meta.bytes as f64 * f64::min(dead, 1.0)) as u64,
             deleted_from: deletes > 0,
+            dropped_bytes: segment.bytes_without(dropped),
             hard: meta.hard,
             quarantined: self.quarantined.borrow().contains(&meta.file) || !segment.damage().is_empty(),
         }
@@ -172,7 +174,7 @@ impl<D: Disk> Shard<D> {
                 |segment: &Rc<Segment<D>>| Input { segment: segment.clone(), deletes: table.deletes_of(segment, lsn) };
             job.inputs.iter().map(input).collect()
         };
-        let codecs = self.codecs(job.table);
+        let columns = self.columns(job.table);
         let target = MergeTarget {
             table: job.table,
             partition_start: job.partition_start,
@@ -180,7 +182,8 @@ impl<D: Disk> Shard<D> {
             segment_bytes: even_share(job.choice.bytes, self.config.compaction.segment_bytes_max),
             band_rows_max: self.config.compaction.band_rows_max,
             lsn: lsn.0,
-            codecs: &codecs,
+            codecs: &columns.codecs,
+            dropped: &columns.dropped,
         };
         let metas = merge(&self.disk, inputs, &target, || self.next_path("seg"), &self.pace).await?;
         let mut outputs = Vec::with_capacity(metas.len());

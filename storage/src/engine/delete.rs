@@ -85,7 +85,7 @@ impl<D: Disk> Shard<D> {
             state.dropped.insert(table);
             state.active.remove(table);
             state.tables.remove(&table);
-            self.codecs.borrow_mut().remove(&table);
+            self.columns.borrow_mut().remove(&table);
             // As the manifest has them: an earlier try may have failed after the table was forgotten.
             let named = state.manifest.segments.iter().filter(|entry| entry.table == table.0);
             let files: Vec<PathBuf> = named.map(|entry| self.folders.segments.join(&entry.meta.file)).collect();

@@ -227,7 +227,7 @@ impl<D: Disk> Shard<D> {
                 Some(known) => (known.partition_length, Tombstone::before(known.horizon)),
                 None => continue,
             };
-            let codecs = self.codecs(table);
+            let codecs = self.columns(table).codecs;
             let expired: Vec<_> = expired.into_iter().map(Rc::new).collect();
             let order = self.order(rows, &expired).await;
             for (start, order) in split_partitions(order, length) {

@@ -20,7 +20,7 @@
 //! [`Shard::tick`].
 
 mod append;
-mod codecs;
+mod columns;
 mod compact;
 mod delete;
 mod expire;
@@ -49,7 +49,7 @@ use crate::series::file::SeriesCounts;
 use crate::signal::Signal;
 use crate::tombstone::Tombstone;
 use crate::wal::{Lsn, Wal, WalConfig, WalSync};
-use codecs::Codecs;
+use columns::Columns;
 use compact::Clock;
 pub use delete::SeriesSelection;
 use flush::Frozen;
@@ -258,8 +258,8 @@ pub struct Shard<D: Disk> {
     manifest_stored: Cell<bool>,
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
-    /// Codecs asked for, of tables with any.
-    codecs: RefCell<BTreeMap<TableId, Codecs>>,
+    /// What the catalog says of columns, of tables with dropped ones or codecs.
+    columns: RefCell<BTreeMap<TableId, Columns>>,
     clock: Cell<Option<Clock>>,
     /// An edit ended, a flush became due, or the shard is closing.
     changed: Signal,
@@ -414,7 +414,7 @@ impl<D: Disk> Shard<D> {
             log_ended: Cell::default(),
             manifest_stored: Cell::new(manifest_stored),
             quarantined: RefCell::default(),
-            codecs: RefCell::default(),
+            columns: RefCell::default(),
             clock: Cell::default(),
             changed: Signal::default(),
         };

@@ -117,6 +117,11 @@ impl Column {
         Self { id, kind, blocks: Vec::new() }
     }
 
+    /// Bytes of its blocks.
+    pub(super) fn bytes(&self) -> u64 {
+        self.blocks.iter().map(|block| u64::from(block.place.length)).sum()
+    }
+
     pub(super) fn field_type(&self) -> Option<FieldType> {
         Some(match self.kind {
             0 => FieldType::Int,

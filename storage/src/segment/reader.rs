@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::format::{Block, Footer, Group, HEADER_BYTES, Place, TRAILER_BYTES, Trailer, TrailerError, VERSION};
+use super::format::{self, Block, Footer, Group, HEADER_BYTES, Place, TRAILER_BYTES, Trailer, TrailerError, VERSION};
 use super::index::{self, IndexRun};
 use super::picked;
 use super::{SegmentMeta, Statistics};
@@ -42,6 +42,8 @@ pub struct Segment<D: Disk> {
     footer: Rc<Footer>,
     /// For each lane, the first group of each extent.
     extents: Rc<Vec<Vec<u32>>>,
+    /// Bytes of each field's blocks.
+    field_bytes: Rc<[u64]>,
     cache: Rc<Cache>,
     /// Offsets of blocks that were found damaged, and not found well again.
     damage: Rc<RefCell<BTreeMap<u64, &'static str>>>,
@@ -95,12 +97,14 @@ impl<D: Disk> Segment<D> {
             return Err(damaged("footer has another number of rows than the manifest"));
         }
         let extents = Rc::new(extents(&footer, EXTENT_BYTES));
+        let field_bytes = footer.columns.iter().map(format::Column::bytes).collect();
         let (id, footer) = (cache.segment_id(), Rc::new(footer));
         Ok(Rc::new(Self {
             file,
             path: path.to_owned(),
             footer,
             extents,
+            field_bytes,
             cache,
             damage: Rc::default(),
             id,
@@ -119,6 +123,7 @@ impl<D: Disk> Segment<D> {
                 true => Rc::new(extents(&self.footer, extent_bytes)),
                 false => self.extents.clone(),
             },
+            field_bytes: self.field_bytes.clone(),
             id: cache.segment_id(),
             cache,
             damage: self.damage.clone(),
@@ -146,6 +151,18 @@ impl<D: Disk> Segment<D> {
     /// Fields it has, ascending by id.
     pub fn columns(&self) -> impl Iterator<Item = (ColumnId, FieldType)> {
         self.footer.columns.iter().filter_map(|column| Some((ColumnId(column.id), column.field_type()?)))
+    }
+
+    /// Bytes that it would be smaller by without the fields `dropped` (ascending); 0 where it has no others.
+    pub(crate) fn bytes_without(&self, dropped: &[ColumnId]) -> u64 {
+        let (mut freed, mut others) = (0, 0);
+        for (column, bytes) in self.footer.columns.iter().zip(&*self.field_bytes) {
+            match dropped.binary_search(&ColumnId(column.id)) {
+                Ok(_) => freed += bytes,
+                Err(_) => others += 1,
+            }
+        }
+        if others == 0 { 0 } else { freed }
     }
 
     pub(super) fn footer(&self) -> &Footer {

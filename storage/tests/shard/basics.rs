@@ -219,7 +219,7 @@ fn a_codec_that_is_asked_for_holds_for_flushes_and_merges() {
             column.codec = codec;
         }
         let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
-        shard.set_codecs(&table);
+        shard.set_columns(&table);
         drive(&shard, async {
             let mut flushed = 0;
             for part in rows.chunks(450) {

@@ -3,15 +3,20 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use arrow_array::Array;
 use futures_lite::future::{block_on, poll_once, zip};
 use tidewire_storage::Error;
+use tidewire_storage::batch::{BatchColumn, Values};
 use tidewire_storage::compaction::CompactionConfig;
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::disk::throttle::{Throttle, ThrottledDisk};
 use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::inspect::ShardFiles;
+use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 
 use crate::common::{
-    Folder, IntRow, drive, drive_all, everything, int_batch, int_rows, open, scan, small_config, table,
+    COUNT, FLAG, FLOAT, Folder, HOST, INT, IntRow, TEXT, drive, drive_all, everything, int_batch, int_rows, open, scan,
+    small_config, strings, table,
 };
 use crate::failing::{FailingDisk, Fault};
 
@@ -56,6 +61,75 @@ fn segments_become_one_and_nothing_that_is_seen_changes() {
         let (other, recovery) = open(PlainDisk, &copy.0, small_config()).await.unwrap();
         assert_eq!((recovery.segments, recovery.removed_files), (1, 0));
         assert_eq!(int_rows(&other, table.id).await, expected);
+    });
+    block_on(shard.close()).unwrap();
+}
+
+/// The ids of the fields in the segments of a shard.
+async fn stored_fields(folder: &Folder) -> Vec<Vec<ColumnId>> {
+    let files = ShardFiles::open(&PlainDisk, &folder.0, small_config().shard).await.unwrap();
+    let mut fields = Vec::new();
+    for segment in files.segments() {
+        let columns = files.open_segment(&segment).await.unwrap().describe().columns;
+        fields.push(columns.iter().map(|column| column.id).collect());
+    }
+    fields
+}
+
+#[test]
+fn dropped_columns_give_their_space_back() {
+    let (folder, table) = (Folder::new("columns"), table(1));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    let mut random = fastrand::Rng::with_seed(1);
+    let rows: Vec<IntRow> = (0..500).map(|i| (1, i, i)).collect();
+    let flush = async |rows: &[IntRow], random: &mut fastrand::Rng| {
+        let mut batch = int_batch(&table, rows);
+        let text: Vec<String> = rows.iter().map(|_| format!("{:032x}", random.u128(..))).collect();
+        let values = strings(text.iter().map(String::as_str));
+        batch.columns.push(BatchColumn { id: TEXT, values, validity: None });
+        let count = Values::UInt(rows.iter().map(|row| row.1 as u64).collect());
+        batch.columns.push(BatchColumn { id: COUNT, values: count, validity: None });
+        shard.append(&batch, &table).unwrap();
+        shard.flush().await.unwrap();
+    };
+    let told = |columns: &[ColumnId], next_column: u16| {
+        let columns = table.columns.iter().filter(|column| columns.contains(&column.id)).cloned().collect();
+        shard.set_columns(&TableSchema { columns, next_column, ..table.clone() });
+    };
+    drive(&shard, async {
+        flush(&rows, &mut random).await;
+        let whole = shard.stats().segment_bytes;
+        told(&[HOST, INT, FLOAT, TEXT, FLAG, COUNT], 6);
+        shard.compact().await.unwrap();
+        // Of this catalog the text is newer.
+        told(&[HOST, INT, FLOAT], 3);
+        shard.compact().await.unwrap();
+        // A column that takes little is not worth a merge.
+        told(&[HOST, INT, TEXT], 6);
+        shard.compact().await.unwrap();
+        assert_eq!((shard.stats().merges, stored_fields(&folder).await), (0, vec![vec![INT, TEXT, COUNT]]));
+        told(&[HOST, INT], 6);
+        shard.compact().await.unwrap();
+        assert_eq!((shard.stats().merges, stored_fields(&folder).await), (1, vec![vec![INT]]));
+        assert!(shard.stats().segment_bytes * 3 <= whole, "{} of {whole}", shard.stats().segment_bytes);
+        shard.compact().await.unwrap();
+        assert_eq!(shard.stats().merges, 1, "there is nothing left to win");
+
+        // Who still asks for it finds nulls.
+        let asked = everything(table.id, &[(INT, FieldType::Int), (TEXT, FieldType::String)]);
+        let chunks = scan(&shard, asked).await.unwrap();
+        assert!(chunks.iter().all(|chunk| chunk.columns[1].null_count() == chunk.rows()));
+        assert_eq!(int_rows(&shard, table.id).await, rows);
+
+        // Rows whose fields are all dropped stay what they are, and are not merged again and again.
+        told(&[HOST, FLAG], 6);
+        flush(&[(2, 7, 7)], &mut random).await;
+        shard.compact().await.unwrap();
+        assert_eq!((shard.stats().merges, shard.stats().segment_rows), (1, 501));
+        shard.tick(Duration::ZERO);
+        shard.tick(Duration::from_secs(1 << 20));
+        shard.compact().await.unwrap();
+        assert_eq!((shard.stats().merges, shard.stats().segment_rows, shard.stats().segments), (2, 501, 1));
     });
     block_on(shard.close()).unwrap();
 }

@@ -24,6 +24,7 @@ impl Keys {
             series: (0, 0),
             dead_bytes: 0,
             deleted_from: false,
+            dropped_bytes: 0,
             hard: self.hard,
             quarantined: false,
         }
@@ -150,6 +151,7 @@ fn info(mib: u64, time: (i64, i64)) -> SegmentInfo {
         series: (0, 9),
         dead_bytes: 0,
         deleted_from: false,
+        dropped_bytes: 0,
         hard: false,
         quarantined: false,
     }
@@ -190,6 +192,13 @@ fn choices() {
     deleted[1].dead_bytes = 1 << 20;
     assert_eq!(picked(&deleted, false), fast(1..2, Reason::Deletes));
 
+    let mut narrowed = in_order(&[50, 5, 20]);
+    narrowed.iter_mut().for_each(|segment| segment.hard = true);
+    narrowed[1].dropped_bytes = 500 << 10;
+    assert_eq!(picked(&narrowed, true), None, "not worth it, and cold is no reason");
+    narrowed[1].dropped_bytes = 600 << 10;
+    assert_eq!(picked(&narrowed, false), Some((1..2, Reason::Deletes, Effort::Hard)));
+
     let hard = |at: usize, segments: &mut Vec<SegmentInfo>| segments[at].hard = true;
     let mut cold = in_order(&[5]);
     assert_eq!(picked(&cold, true), Some((0..1, Reason::Cold, Effort::Hard)));
@@ -227,6 +236,7 @@ fn nothing_is_merged_across_or_with_what_is_quarantined() {
                         series: (random.u32(0..10), random.u32(10..20)),
                         dead_bytes: if random.bool() { random.u64(0..bytes) } else { 0 },
                         deleted_from: random.bool(),
+                        dropped_bytes: if random.bool() { random.u64(0..bytes) } else { 0 },
                         hard: random.bool(),
                         quarantined: random.u8(0..10) == 0,
                     }

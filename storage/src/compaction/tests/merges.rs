@@ -81,6 +81,7 @@ fn target(effort: Effort) -> MergeTarget<'static> {
         band_rows_max: 1 << 19,
         lsn: 7,
         codecs: &[],
+        dropped: &[],
     }
 }
 

@@ -1,0 +1,48 @@
+//! What the catalog says of a table's columns: which are dropped, and the codecs that are asked for.
+//!
+//! The catalog keeps it, not the shard: its owner tells it at the start and when it changes. Codecs hold for blocks
+//! written from then on, by flushes and by merges; blocks that are there are read as they are, whatever is asked for,
+//! since each says itself how it is coded. Merges leave out dropped columns. Their ids are never given again, so that a
+//! catalog that is known late, or again, takes nothing away that a later one has.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use super::Shard;
+use crate::disk::Disk;
+use crate::schema::{Codec, ColumnId, TableId, TableSchema};
+
+/// What is known of a table's columns.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Columns {
+    /// Fields with a codec that is asked for.
+    pub(super) codecs: Rc<[(ColumnId, Codec)]>,
+    /// Ascending.
+    pub(super) dropped: Rc<[ColumnId]>,
+}
+
+impl<D: Disk> Shard<D> {
+    /// Takes over what the catalog says of a table's columns. Those with ids before its `next_column` that it lacks are
+    /// dropped for good.
+    pub fn set_columns(&self, schema: &TableSchema) {
+        let live: BTreeSet<ColumnId> = schema.columns.iter().map(|column| column.id).collect();
+        let columns = Columns {
+            codecs: schema.columns.iter().filter_map(|column| Some((column.id, column.codec?))).collect(),
+            dropped: (0..schema.next_column).map(ColumnId).filter(|id| !live.contains(id)).collect(),
+        };
+        let mut known = self.columns.borrow_mut();
+        if columns.codecs.is_empty() && columns.dropped.is_empty() {
+            known.remove(&schema.id);
+        } else {
+            known.insert(schema.id, columns);
+        }
+        drop(known);
+        self.unsettled.set(true);
+        self.changed.notify();
+    }
+
+    /// What was said of a table's columns.
+    pub(super) fn columns(&self, table: TableId) -> Columns {
+        self.columns.borrow().get(&table).cloned().unwrap_or_default()
+    }
+}
