@@ -5,7 +5,7 @@
 //! can read it.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -79,14 +79,17 @@ impl CatalogStore {
 
     /// The saved catalog, or the one of a new data directory.
     pub fn load(&self) -> Result<Catalog, StoreError> {
-        let path = self.path();
-        let mut bytes = Vec::new();
-        match File::open(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(change::initial()),
-            Err(error) => return Err(io("open", &path, error)),
-            Ok(mut file) => file.read_to_end(&mut bytes).map_err(|source| io("read", &path, source))?,
-        };
-        Self::decode(&path, &bytes)
+        Ok(Self::read(&self.folder)?.unwrap_or_else(change::initial))
+    }
+
+    /// The catalog that is saved in `folder`, in which nothing is changed or made; `None` where there is none.
+    pub fn read(folder: &Path) -> Result<Option<Catalog>, StoreError> {
+        let path = folder.join(CATALOG);
+        match std::fs::read(&path) {
+            Ok(bytes) => Self::decode(&path, &bytes).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io("read", &path, error)),
+        }
     }
 
     /// The catalog of a file's bytes; `path` is for what is said of damage.

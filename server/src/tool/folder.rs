@@ -63,11 +63,6 @@ impl Tree {
 
     /// The catalog; `None` where it was never saved.
     pub fn catalog(&self) -> Result<Option<Catalog>, StoreError> {
-        let path = self.catalog_path();
-        match std::fs::read(&path) {
-            Ok(bytes) => CatalogStore::decode(&path, &bytes).map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(StoreError::Io { operation: "read", path, source }),
-        }
+        CatalogStore::read(&self.root.join(META_FOLDER))
     }
 }

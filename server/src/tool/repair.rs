@@ -33,9 +33,8 @@ pub fn run(arguments: &RepairArguments, say: &mut dyn FnMut(&str)) -> Result<(),
     if !folder.exists() {
         return Err(format!("{} is missing; put a copy of it in place", folder.display()));
     }
-    let store = CatalogStore::new(&data_dir.root().join(META_FOLDER)).map_err(|error| error.to_string())?;
     // Names only; the shard may be mended without them.
-    let catalog = store.load().unwrap_or_default();
+    let catalog = CatalogStore::read(&data_dir.root().join(META_FOLDER)).ok().flatten().unwrap_or_default();
     let disk = PlainDisk;
     let done = block_on(salvage(&disk, &folder, u32::try_from(shard).unwrap_or(u32::MAX), arguments.accept_loss));
     let found = done.map_err(|error| format!("shard {shard} cannot be looked at: {error}"))?;

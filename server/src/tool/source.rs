@@ -15,6 +15,7 @@ use tidewire_storage::schema::{Catalog, ColumnId, ColumnKind, FieldType, TableId
 
 use super::generation;
 use crate::datadir::{DataDir, shard_folder};
+use crate::meta::change;
 use crate::meta::store::{CatalogStore, META_FOLDER};
 
 /// What one scan may hold: groups of all segments that overlap in one partition. Far above what merged data needs.
@@ -65,10 +66,10 @@ impl Drop for Source {
     }
 }
 
-/// The catalog of a data folder.
+/// The catalog of a data folder, or of a new one where none was saved.
 pub fn load_catalog(root: &Path) -> Result<Arc<Catalog>, String> {
-    let store = CatalogStore::new(&root.join(META_FOLDER)).map_err(|error| error.to_string())?;
-    store.load().map(Arc::new).map_err(|error| error.to_string())
+    let saved = CatalogStore::read(&root.join(META_FOLDER)).map_err(|error| error.to_string())?;
+    Ok(Arc::new(saved.unwrap_or_else(change::initial)))
 }
 
 /// Opens the shards in a folder for reading.
