@@ -85,13 +85,14 @@ impl Relief {
                 let held = shard.memory();
                 all.active += held.active;
                 all.flushing += held.flushing;
+                all.sorting += held.sorting;
                 all.idle += held.idle;
                 all.wal_pending += held.wal_pending;
                 all.cache += held.cache;
                 all.index += held.index;
                 all.segments += held.segments;
             }
-            hub.memory.set(Part::Memtables, all.active + all.flushing + all.idle);
+            hub.memory.set(Part::Memtables, all.active + all.flushing + all.sorting + all.idle);
             hub.memory.set(Part::Log, all.wal_pending);
             hub.memory.set(Part::BlockCaches, all.cache);
             hub.memory.set(Part::Series, all.index);

@@ -111,6 +111,7 @@ impl<D: Disk> Shard<D> {
         let _edit = self.edit().await;
         let Some(frozen) = self.freeze() else { return Ok(()) };
         let done = self.with_reserve(0, async || self.flush_frozen(&frozen).await).await;
+        self.sorting.set(0);
         let rows = frozen.memtable.rows();
         self.count(|counts| match done {
             Ok(()) => {
@@ -250,7 +251,10 @@ impl<D: Disk> Shard<D> {
         rows.retain_live(&mut live, expired);
         let mut sorter = Sorter::new(rows.series(), rows.time(), live);
         loop {
-            if let Some(order) = sorter.step() {
+            let done = sorter.step();
+            self.sorting.set(sorter.memory_bytes());
+            if let Some(order) = done {
+                self.sorting.set(order.memory_bytes());
                 return order;
             }
             self.disk.yield_if_needed().await;

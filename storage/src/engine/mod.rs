@@ -137,6 +137,8 @@ pub struct ShardMemory {
     pub active: u64,
     /// Rows on their way into segments.
     pub flushing: u64,
+    /// Their order.
+    pub sorting: u64,
     /// Reserved for rows to come, and not used now.
     pub idle: u64,
     /// Log records not yet written.
@@ -157,8 +159,8 @@ impl ShardMemory {
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        let Self { active, flushing, idle, wal_pending, cache, index, segments } = *self;
-        active + flushing + idle + wal_pending + cache + index + segments
+        let Self { active, flushing, sorting, idle, wal_pending, cache, index, segments } = *self;
+        active + flushing + sorting + idle + wal_pending + cache + index + segments
     }
 }
 
@@ -256,6 +258,8 @@ pub struct Shard<D: Disk> {
     log_ended: Cell<bool>,
     /// The disk has a manifest.
     manifest_stored: Cell<bool>,
+    /// Memory of the flush that is under way, beside the rows.
+    sorting: Cell<usize>,
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
     /// What the catalog says of columns, of tables with dropped ones or codecs.
@@ -413,6 +417,7 @@ impl<D: Disk> Shard<D> {
             reserve: Reserve::default(),
             log_ended: Cell::default(),
             manifest_stored: Cell::new(manifest_stored),
+            sorting: Cell::default(),
             quarantined: RefCell::default(),
             columns: RefCell::default(),
             clock: Cell::default(),
@@ -508,6 +513,7 @@ impl<D: Disk> Shard<D> {
         ShardMemory {
             active: state.active.bytes(),
             flushing: state.frozen.as_ref().map_or(0, |frozen| frozen.memtable.bytes()),
+            sorting: self.sorting.get() as u64,
             idle: state
                 .memtables()
                 .map(|memtable| memtable.reserved() - memtable.bytes().min(memtable.reserved()))

@@ -42,6 +42,12 @@ pub struct Merge {
 }
 
 impl Order {
+    /// Memory taken.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let Self { rows, time, runs, merges, older } = self;
+        vec_bytes(rows) + vec_bytes(time) + vec_bytes(runs) + vec_bytes(merges) + vec_bytes(older)
+    }
+
     /// Appends a row that comes after all others.
     pub(crate) fn push(&mut self, series: u32, time: i64, row: u32, older: &[u32]) {
         let at = self.rows.len() as u32;
@@ -133,6 +139,17 @@ impl<'a> Sorter<'a> {
             }
         }
         None
+    }
+
+    /// Memory taken, of the order too.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let Self { source, counters, dealt, groups, keys, order, .. } = self;
+        vec_bytes(source)
+            + vec_bytes(counters)
+            + vec_bytes(dealt)
+            + vec_bytes(groups)
+            + vec_bytes(keys)
+            + order.memory_bytes()
     }
 
     /// The order at once.
@@ -266,6 +283,10 @@ impl<'a> Sorter<'a> {
             }
         }
     }
+}
+
+fn vec_bytes<T>(values: &Vec<T>) -> usize {
+    values.capacity() * size_of::<T>()
 }
 
 #[cfg(test)]
