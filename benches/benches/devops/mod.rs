@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+pub(crate) use tidewire_benches::devops::walk;
 use tidewire_storage::batch::Values;
 use tidewire_storage::scan::Run;
 use tidewire_storage::schema::{ColumnId, FieldType, SeriesId};
@@ -12,19 +13,6 @@ pub(crate) const FIELDS: usize = 10;
 
 /// Nanoseconds between rows of a series.
 pub(crate) const STEP: i64 = 10_000_000_000;
-
-/// A random walk within 0..=100, as TSBS makes its cpu usage.
-pub(crate) fn walk(rng: &mut fastrand::Rng, rows: usize) -> Vec<i64> {
-    let mut at = rng.f64() * 100.0;
-    (0..rows)
-        .map(|_| {
-            // The sum of twelve uniform numbers is close to a normal one with deviation 1.
-            let normal: f64 = (0..12).map(|_| rng.f64()).sum::<f64>() - 6.0;
-            at = (at + normal).clamp(0.0, 100.0);
-            at as i64
-        })
-        .collect()
-}
 
 /// A sorted table of walks.
 pub(crate) struct Table {
