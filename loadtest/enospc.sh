@@ -33,5 +33,6 @@ ext4)
     exit 2
     ;;
 esac
+# Log files of the usual 64 MiB, two a shard, would fill so small a disk before a row is acknowledged.
 "${LOADTEST:-target/release/loadtest}" full --server "${SERVER:-target/release/tidewire}" \
-    --data-dir "$folder/disk/data" --server-log "$folder/log" "$@"
+    --data-dir "$folder/disk/data" --server-log "$folder/log" --set wal.file_bytes=16MiB "$@"
