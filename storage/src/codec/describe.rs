@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{Cursor, Decoded, VECTOR, bitmap, column, float, integer, text};
+use super::{Cursor, Decoded, VECTOR, bitmap, column, float, integer, runs, text};
 
 /// The codings of a block's vectors, and how many vectors have each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,6 +96,7 @@ fn integers(cursor: &mut Cursor<'_>, values: usize) -> Decoded<&'static str> {
         (1, 0, 1) if base != 0 => "linear",
         (0, ..) => "packed",
         (1, ..) => "delta",
+        (runs::ORDER, ..) => "runs",
         _ => "delta of delta",
     })
 }
@@ -159,6 +160,7 @@ mod tests {
         assert_eq!(told(&Values::Int(vec![7; 3000]), None), "constant");
         assert_eq!(told(&Values::Int((0..1000).map(|i| i * 5).collect()), None), "linear");
         assert_eq!(told(&Values::Int((0..1000).map(|i| i / 500).collect()), None), "delta", "one step");
+        assert_eq!(told(&Values::Int((0..1000).map(|i| i / 20 * 7919 % 100).collect()), None), "runs");
         assert_eq!(told(&Values::Int((0..1000).map(|_| random.i64(0..100)).collect()), None), "packed");
         let mut walk = 0;
         let steps = (0..2000).map(|_| {

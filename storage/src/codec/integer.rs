@@ -14,7 +14,8 @@
 //!    starts anew in every vector from `first`, so vectors decode independently.
 //! 2. What is packed is `word - base`, `width` bits of it. Words that do not fit (a counter's reset, the first row of
 //!    the next series among small differences) are exceptions, kept apart as signed distance to `base`.
-//! 3. Constants and long runs need no codec of their own: they are width 0 with order 0, or 1 and exceptions.
+//! 3. Constants need no codec of their own: they are width 0 with order 0.
+//! 4. Order 3 is words that seldom change, as [`runs`].
 //!
 //! [`fit`] decides base, width and exceptions, [`choose`] the order. Plain words win unless differences save an
 //! eighth: they decode faster and a single row can be had alone.
@@ -22,6 +23,7 @@
 use std::ops::Range;
 
 use super::pack::{pack, packed_bytes, unpack, unpack_one};
+use super::runs::{self, Runs};
 use super::{Cursor, Damaged, Decoded, Effort, Transform, VECTOR};
 
 /// Bytes before the packed words.
@@ -60,6 +62,7 @@ pub struct Scratch {
     pub(crate) transform: Transform,
     first_order: Vec<u64>,
     second_order: Vec<u64>,
+    runs: runs::Found,
 }
 
 fn bits(value: u64) -> u32 {
@@ -172,6 +175,18 @@ pub fn choose(words: &[u64], scratch: &mut Scratch) -> Choice {
     if words.len() < 4 || plain.fit.width == 0 && plain.fit.exceptions == 0 {
         return plain;
     }
+    let packed = choose_packed(words, plain, scratch);
+    match scratch.runs.look(words) {
+        // As for cold data: runs decode as fast.
+        Some(bytes) if pays(Effort::Hard, bytes, packed.fit.bytes) => {
+            Choice { order: runs::ORDER, fit: Fit { base: 0, width: 0, exceptions: 0, exception_bytes: 0, bytes } }
+        }
+        _ => packed,
+    }
+}
+
+/// The best of the words themselves, which would be packed as `plain`, and their differences.
+fn choose_packed(words: &[u64], plain: Choice, scratch: &mut Scratch) -> Choice {
     differences(words, &mut scratch.first_order);
     let first_order = Choice { order: 1, fit: fit(&scratch.first_order) };
     let best = if pays(scratch.effort, first_order.fit.bytes, plain.fit.bytes) { first_order } else { plain };
@@ -196,6 +211,11 @@ pub fn encode_vector(words: &[u64], scratch: &mut Scratch, out: &mut Vec<u8>) {
     debug_assert!(words.len() <= VECTOR, "one vector at a time");
     let choice = choose(words, scratch);
     let start = out.len();
+    if choice.order == runs::ORDER {
+        scratch.runs.encode(out);
+        debug_assert_eq!(out.len() - start, choice.fit.bytes, "looking promised this size");
+        return;
+    }
     let Fit { base, width, exceptions, exception_bytes, bytes } = choice.fit;
     out.extend_from_slice(&[choice.order, width as u8, exception_bytes as u8, 0]);
     out.extend_from_slice(&(exceptions as u32).to_le_bytes());
@@ -225,6 +245,22 @@ pub fn encode_vector(words: &[u64], scratch: &mut Scratch, out: &mut Vec<u8>) {
 }
 
 /// One vector as it stands in a block.
+#[derive(Debug, Clone, Copy)]
+enum Stored<'a> {
+    Packed(Vector<'a>),
+    Runs(Runs<'a>),
+}
+
+impl<'a> Stored<'a> {
+    fn read(cursor: &mut Cursor<'a>, values: usize) -> Decoded<Self> {
+        match cursor.rest.first() {
+            Some(&runs::ORDER) => Runs::read(cursor, values).map(Self::Runs),
+            _ => Vector::read(cursor, values).map(Self::Packed),
+        }
+    }
+}
+
+/// One vector of packed words.
 #[derive(Debug, Clone, Copy)]
 struct Vector<'a> {
     order: u8,
@@ -331,7 +367,10 @@ pub(crate) fn pick_vector(
     out: &mut Vec<u64>,
 ) -> Decoded<()> {
     let buffer = buffer.get_mut(..values).ok_or(Damaged("vector is too long"))?;
-    Vector::read(cursor, values)?.pick(rows, buffer, out)
+    match Stored::read(cursor, values)? {
+        Stored::Packed(vector) => vector.pick(rows, buffer, out),
+        Stored::Runs(runs) => runs.pick(values, rows, out),
+    }
 }
 
 /// Drives a vector picker over a block of `total` values for the ascending `rows`. `vector` gets the vector's length
@@ -375,12 +414,15 @@ fn prefix_sums(words: &mut [u64]) {
 
 /// Decodes one vector of `out.len()` words.
 pub(crate) fn decode_vector(cursor: &mut Cursor<'_>, out: &mut [u64]) -> Decoded<()> {
-    Vector::read(cursor, out.len())?.decode(out)
+    match Stored::read(cursor, out.len())? {
+        Stored::Packed(vector) => vector.decode(out),
+        Stored::Runs(runs) => runs.decode(out),
+    }
 }
 
 /// Skips one vector of `values` words.
 pub(crate) fn skip_vector(cursor: &mut Cursor<'_>, values: usize) -> Decoded<()> {
-    Vector::read(cursor, values).map(|_| ())
+    Stored::read(cursor, values).map(|_| ())
 }
 
 /// The vectors of a block of `total` values that hold the values `wanted`: calls `each` with a cursor and the length

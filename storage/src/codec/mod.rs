@@ -5,6 +5,7 @@
 //!
 //! * [`pack`]: bit-packing, the vectorised kernel (the crate's only unsafe code besides buffers);
 //! * [`integer`]: frame of reference, delta or delta of delta with patched exceptions, over wrapping 64-bit words;
+//! * [`runs`]: words that seldom change;
 //! * [`float`]: decimals as scaled integers (ALP), anything else as the integer of its bits;
 //! * [`bitmap`]: booleans and validity; [`text`]: strings, by dictionary or plain, zstd where it pays;
 //! * [`column`]: one field's block: validity, then values; [`describe`] tells how one is coded.
@@ -21,6 +22,7 @@ pub mod describe;
 pub mod float;
 pub mod integer;
 pub mod pack;
+mod runs;
 pub mod text;
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! bytecheck, then by [`Footer::check`] for what bytecheck cannot know. A file's length is a multiple of
 //! [`DISK_ALIGN`]; the trailer is its last [`TRAILER_BYTES`] bytes.
 
+use std::ops::RangeInclusive;
+
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::codec::{BLOCK_VALUES_MAX, Cursor, Damaged, Decoded};
@@ -12,8 +14,11 @@ use crate::schema::FieldType;
 
 use super::{Statistics, Summary};
 
-/// Version of the format, in header, trailer and [`SegmentMeta`](super::SegmentMeta).
-pub const VERSION: u32 = 1;
+/// Version of the format, in header, trailer and [`SegmentMeta`](super::SegmentMeta). Since 2, vectors may be runs.
+pub const VERSION: u32 = 2;
+
+/// Versions that are read: an older one only lacks codings.
+pub(super) const VERSIONS: RangeInclusive<u32> = 1..=VERSION;
 
 const MAGIC: [u8; 8] = *b"TIDESEG\n";
 
@@ -250,7 +255,7 @@ impl Trailer {
         if bytes.get(..36).map(crc32c::crc32c) != Some(crc) {
             return Err(damaged("trailer does not match its checksum"));
         }
-        if version != VERSION {
+        if !VERSIONS.contains(&version) {
             return Err(TrailerError::Version(version));
         }
         let end = trailer.offset.checked_add(trailer.length);

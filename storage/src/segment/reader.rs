@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::format::{self, Block, Footer, Group, HEADER_BYTES, Place, TRAILER_BYTES, Trailer, TrailerError, VERSION};
+use super::format::{self, Block, Footer, Group, HEADER_BYTES, Place, TRAILER_BYTES, Trailer, TrailerError, VERSIONS};
 use super::index::{self, IndexRun};
 use super::picked;
 use super::{SegmentMeta, Statistics};
@@ -68,7 +68,7 @@ impl BlockBytes {
 impl<D: Disk> Segment<D> {
     /// Opens the segment at `path`, which `meta` describes.
     pub async fn open(disk: &D, path: &Path, meta: &SegmentMeta, cache: Rc<Cache>) -> Result<Rc<Self>> {
-        if meta.version != VERSION {
+        if !VERSIONS.contains(&meta.version) {
             return Err(incompatible(path, meta.version));
         }
         let file = Rc::new(disk.open(path, OpenMode::Read).await?);
@@ -356,7 +356,11 @@ pub(crate) struct GroupInfo {
 }
 
 pub(super) fn incompatible(path: &Path, version: u32) -> Error {
-    let reason = format!("segment of format version {version}; this build reads version {VERSION}");
+    let reason = format!(
+        "segment of format version {version}; this build reads versions {} to {}",
+        VERSIONS.start(),
+        VERSIONS.end()
+    );
     Error::Incompatible { path: path.to_owned(), reason }
 }
 
