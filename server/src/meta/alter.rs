@@ -71,6 +71,8 @@ mod tests {
             ("010033", "Semantic error: There must be at least one tag column. ".into())
         );
         assert_eq!(refusal(&add("a", INT)).1, "Semantic error:  column a already exists in table t");
+        let missing = ("010029", "Semantic error:  column x not exists in table t".into());
+        assert_eq!(refusal(&drop("x")), missing, "the binder's words for a codec");
         assert_eq!(refusal(&add("time", INT)).1, "Semantic error:  column time already exists in table t");
         let table = alter(&table, &add("b", INT)).unwrap();
         let table = alter(&table, &drop("a")).unwrap();

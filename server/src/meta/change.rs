@@ -78,7 +78,7 @@ pub enum SchemaError {
         column: String,
     },
     /// ALTER TABLE drops a column that is not there, or sets the codec of a field that is not there as it was bound.
-    #[error("Semantic error: column {column} not exists in table {table}")]
+    #[error("Semantic error:  column {column} not exists in table {table}")]
     ColumnNotFound {
         /// Table.
         table: String,

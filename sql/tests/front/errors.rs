@@ -67,7 +67,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
     (
         "alter table m alter nosuch set codec(delta)",
         "010029",
-        "Semantic error:  column nosuch not exists in table cnosdb.public.m",
+        "Semantic error:  column nosuch not exists in table m",
     ),
     ("alter table nosuch alter i set codec(delta)", "030019", "Table not found: \"cnosdb.public.nosuch\""),
     ("describe table nosuch", "030019", "Table not found: \"cnosdb.public.nosuch\""),
