@@ -4,7 +4,8 @@
 use tidewire_sql::TableChange;
 use tidewire_storage::schema::{ColumnKind, TableSchema};
 
-use super::change::{SchemaError, set_codec, with_columns};
+use super::change::{set_codec, with_columns};
+use super::refusal::SchemaError;
 
 /// The table after a change.
 pub(super) fn alter(table: &TableSchema, change: &TableChange) -> Result<TableSchema, SchemaError> {
