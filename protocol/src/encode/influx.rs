@@ -369,13 +369,18 @@ impl QueryWriter {
     }
 }
 
-/// Appends `{"error":"…"}` and a line end: the body of every failed request on the InfluxDB routes.
-pub fn write_error(out: &mut Vec<u8>, error: &str, pretty: bool) {
+/// Appends `{"error":"…"}` and a line end: the body of every failed request on the InfluxDB routes. `line` is the line
+/// of a request's body that the error is about: InfluxDB 1.x does not say it, 2.x has a member of this name for it.
+pub fn write_error(out: &mut Vec<u8>, error: &str, line: Option<u64>, pretty: bool) {
     let mut writer = QueryWriter::new(Options { pretty, epoch: None });
     let mut sink = Sink::new(out);
     writer.open(&mut sink, b'{');
     writer.key(&mut sink, "error");
     write_go_string(error, &mut sink);
+    if let Some(line) = line {
+        writer.key(&mut sink, "line");
+        write_u64(&mut sink, line);
+    }
     writer.close(&mut sink, b'}');
     sink.byte(b'\n');
     sink.finish();

@@ -201,11 +201,14 @@ fn numbers_that_json_lacks() {
 #[test]
 fn errors_and_epochs() {
     let mut out = Vec::new();
-    write_error(&mut out, "error parsing query: found <EOF>", false);
+    write_error(&mut out, "error parsing query: found <EOF>", None, false);
     assert_eq!(String::from_utf8(out).unwrap(), "{\"error\":\"error parsing query: found \\u003cEOF\\u003e\"}\n");
     let mut out = Vec::new();
-    write_error(&mut out, "x", true);
-    assert_eq!(String::from_utf8(out).unwrap(), "{\n    \"error\": \"x\"\n}\n");
+    write_error(&mut out, "x", Some(7), true);
+    assert_eq!(String::from_utf8(out).unwrap(), "{\n    \"error\": \"x\",\n    \"line\": 7\n}\n");
+    let mut out = Vec::new();
+    write_error(&mut out, "x", Some(7), false);
+    assert_eq!(String::from_utf8(out).unwrap(), "{\"error\":\"x\",\"line\":7}\n");
 
     assert_eq!(Epoch::from_parameter(""), None);
     assert_eq!(Epoch::from_parameter("u"), Some(Epoch::Microseconds));

@@ -11,7 +11,7 @@ use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
 
 use super::batch::{BatchBuilder, FinishedBatch};
 use super::cache::{Layout, Slots, key_of};
-use crate::meta::change::{conflict_text, kind_name};
+use crate::meta::refusal::{conflict_text, kind_name};
 use crate::meta::{SchemaChange, SchemaError};
 
 /// Lines whose refusal is told to an InfluxDB client word for word; the rest are counted. The reply stays small
@@ -34,6 +34,8 @@ pub struct Collected {
     pub dropped: u64,
     /// Why the first of them does not fit.
     pub dropped_reason: Option<String>,
+    /// Number of its line in the body, from 1; `None` where it was a row's age.
+    pub dropped_line: Option<u64>,
     /// The change the catalog needs before parsing can go on.
     pub wanted: Option<SchemaChange>,
     /// Why the catalog refused what the line at which the parser paused needs.
@@ -70,6 +72,7 @@ impl Collected {
             unparsed_lines: 0,
             dropped: 0,
             dropped_reason: None,
+            dropped_line: None,
             wanted: None,
             line_refusal: None,
             refusal: None,
@@ -147,7 +150,7 @@ fn influx_name(kind: ColumnKind) -> &'static str {
 impl RequestSink<'_> {
     fn conflict(&self, measurement: &str, column: &str, wanted: ColumnKind, found: ColumnKind) -> Halt {
         Halt::Reject(match (self.dialect, wanted) {
-            (Dialect::Cnos, _) => conflict_text(column, wanted, found),
+            (Dialect::Cnos, _) => format!("{} in table '{measurement}'", conflict_text(column, wanted, found)),
             (Dialect::Influx, ColumnKind::Field(_)) => format!(
                 "field type conflict: input field \"{column}\" on measurement \"{measurement}\" is type {}, already exists as type {}",
                 influx_name(wanted),
@@ -328,7 +331,7 @@ impl RowSink for RequestSink<'_> {
         let collected = &mut *self.collected;
         match (self.dialect, &error.reason) {
             (Dialect::Cnos, LineReason::Refused(reason)) => {
-                collected.refusal = Some(Refused::Schema(reason.clone()));
+                collected.refusal = Some(Refused::Schema(format!("{reason} at line {}", error.line)));
                 Flow::Stop
             }
             (Dialect::Cnos, _) => {
@@ -338,7 +341,10 @@ impl RowSink for RequestSink<'_> {
             }
             (Dialect::Influx, LineReason::Refused(reason)) => {
                 collected.dropped += 1;
-                collected.dropped_reason.get_or_insert_with(|| reason.clone());
+                if collected.dropped_reason.is_none() {
+                    collected.dropped_reason = Some(reason.clone());
+                    collected.dropped_line = Some(error.line);
+                }
                 Flow::Continue
             }
             (Dialect::Influx, _) => {

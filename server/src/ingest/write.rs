@@ -78,6 +78,8 @@ pub struct Written {
     pub dropped: u64,
     /// Why the first of them did not.
     pub dropped_reason: Option<String>,
+    /// Number of its line, from 1; `None` for a row that was dropped for its age.
+    pub dropped_line: Option<u64>,
 }
 
 /// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are
@@ -274,6 +276,7 @@ impl Writing<'_> {
             unparsed_lines: self.collected.unparsed_lines,
             dropped: self.collected.dropped,
             dropped_reason: self.collected.dropped_reason.take(),
+            dropped_line: self.collected.dropped_line,
         };
         let (batches, unused) = self.collected.finish(self.hub.shard_count());
         self.hub.recycle(unused);

@@ -4,7 +4,8 @@
 use tidewire_sql::TableChange;
 use tidewire_storage::schema::{ColumnKind, TableSchema};
 
-use super::change::{SchemaError, set_codec, with_columns};
+use super::change::{set_codec, with_columns};
+use super::refusal::SchemaError;
 
 /// The table after a change.
 pub(super) fn alter(table: &TableSchema, change: &TableChange) -> Result<TableSchema, SchemaError> {
@@ -71,6 +72,8 @@ mod tests {
             ("010033", "Semantic error: There must be at least one tag column. ".into())
         );
         assert_eq!(refusal(&add("a", INT)).1, "Semantic error:  column a already exists in table t");
+        let missing = ("010029", "Semantic error:  column x not exists in table t".into());
+        assert_eq!(refusal(&drop("x")), missing, "the binder's words for a codec");
         assert_eq!(refusal(&add("time", INT)).1, "Semantic error:  column time already exists in table t");
         let table = alter(&table, &add("b", INT)).unwrap();
         let table = alter(&table, &drop("a")).unwrap();

@@ -12,7 +12,9 @@ pub mod change;
 mod format1;
 pub mod owner;
 mod policy;
+pub mod refusal;
 pub mod store;
 
-pub use change::{SchemaChange, SchemaError};
+pub use change::SchemaChange;
 pub use owner::{MetaOwner, Published};
+pub use refusal::SchemaError;

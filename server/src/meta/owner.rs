@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use tidewire_storage::schema::{Catalog, TableId};
 
-use super::change::{SchemaChange, SchemaError, apply};
+use super::change::{SchemaChange, apply};
+use super::refusal::SchemaError;
 use crate::wait::{Giver, pair};
 
 /// A catalog that has become durable.

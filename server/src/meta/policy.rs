@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use tidewire_sql::PolicyOptions;
 use tidewire_storage::schema::{Database, DatabaseOptions, RetentionPolicy, TableId};
 
-use super::change::{SchemaError, check_name};
+use super::change::check_name;
+use super::refusal::SchemaError;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 const DAY_NS: i64 = 24 * HOUR_NS;

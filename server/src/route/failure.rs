@@ -36,8 +36,14 @@ pub fn cnos(status: u16, code: &str, message: &str) -> Failure {
 
 /// InfluxDB's form: JSON as Go writes it, a newline behind.
 pub fn influx(status: u16, message: &str) -> Failure {
+    influx_line(status, message, None)
+}
+
+/// The same with the line of the request's body that it is about. It is a member of its own, since clients match the
+/// text of InfluxDB's errors.
+pub fn influx_line(status: u16, message: &str, line: Option<u64>) -> Failure {
     let mut body = Vec::new();
-    write_error(&mut body, message, false);
+    write_error(&mut body, message, line, false);
     Failure {
         status,
         body: String::from_utf8_lossy(&body).into_owned(),

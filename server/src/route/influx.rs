@@ -62,7 +62,7 @@ pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Rep
     let written = write_lines(hub, lines, request.body).await.map_err(|e| failure::influx_write(&e))?;
     router.rows_written.add(written.rows);
     match refused_lines(&written) {
-        Some(text) => Err(failure::influx(400, &text)),
+        Some(text) => Err(failure::influx_line(400, &text, written.dropped_line)),
         None => {
             reply.send(204, |head| version_headers(head).content_type("application/json"), b"");
             Ok(())

@@ -9,6 +9,12 @@ fn error(response: &Response) -> String {
     body["error"].as_str().unwrap_or_default().to_owned()
 }
 
+/// The line that an error of InfluxDB's route names.
+fn line_told(response: &Response) -> Option<u64> {
+    let body: serde_json::Value = serde_json::from_slice(&response.body).expect("JSON");
+    body["line"].as_u64()
+}
+
 fn query(server: &Server, text: &str) -> Response {
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     server.request("POST", "/query", &form, format!("q={text}").as_bytes())
@@ -50,7 +56,63 @@ fn a_conflict_in_a_request_is_the_lines_own() {
     let told = "partial write: field type conflict: input field \"v\" on measurement \"m\" is type integer, \
                 already exists as type float dropped=3";
     assert_eq!(error(&response), told);
+    assert_eq!(line_told(&response), Some(2));
     assert_eq!(server.sql("public", "SELECT sum(v) AS s FROM m").text(), "s\n15.0\n");
+}
+
+/// Each conflict on both routes: fields with another type, a tag where a field is and the other way round, within one
+/// request too. Comments, blank lines and lines that the fast parser took count as lines.
+#[test]
+fn a_conflict_names_its_line() {
+    let server = Server::start();
+    assert_eq!(server.request("POST", "/write?db=public", &[], b"m,t=a v=1 1").status(), 204);
+    let many: String = (0..70_000).map(|time| format!("m,t=a v=1 {time}\n")).collect();
+    let integer = ("v", "I64", "F64", "integer", "float");
+    let text = ("v", "STRING", "F64", "string", "float");
+    let field = ("t", "F64", "TAG", "float", "tag");
+    let tag = ("v", "TAG", "F64", "", "float");
+    let cases = [
+        ("m,t=a v=2i 2".to_owned(), 1, "m", integer),
+        ("# a comment\n\nm,t=a v=1 1\nm,t=a v=\"2\" 2\nm,t=a v=3i 3".to_owned(), 4, "m", text),
+        ("m,t=b v=1 1\nm t=2 2\n".to_owned(), 2, "m", field),
+        ("m,t=b v=1 1\nm,v=x w=2 2\n".to_owned(), 2, "m", tag),
+        // Longer than a piece of a body.
+        (format!("{many}m,t=a v=2i 2\n{many}"), 70_001, "m", integer),
+        // The line before it makes the table.
+        ("n,t=a v=1 1\nn,t=a v=2i 2".to_owned(), 2, "n", integer),
+    ];
+    for (body, line, table, (column, wanted, found, influx_wanted, influx_found)) in cases {
+        let response = server.request("POST", "/api/v1/write", &[], body.as_bytes());
+        assert_eq!(response.status(), 422);
+        let told = format!(
+            "Apply engine failed: DataSchemaError: Column '{column}' type error, found {wanted} expected {found} \
+             in table '{table}' at line {line}"
+        );
+        let expected = serde_json::json!({ "error_code": "050014", "error_message": told });
+        let body_of_reply: serde_json::Value = serde_json::from_slice(&response.body).expect("JSON");
+        assert_eq!(body_of_reply, expected);
+
+        let response = server.request("POST", "/write?db=public", &[], body.as_bytes());
+        assert_eq!(response.status(), 400);
+        let reason = match influx_wanted {
+            "" => format!(
+                "invalid tag key: input tag \"{column}\" on measurement \"{table}\" already exists as a field of type \
+                 {influx_found}"
+            ),
+            wanted => format!(
+                "field type conflict: input field \"{column}\" on measurement \"{table}\" is type {wanted}, already \
+                 exists as type {influx_found}"
+            ),
+        };
+        let dropped = body.matches("m,t=a v=3i").count() + 1;
+        assert_eq!(error(&response), format!("partial write: {reason} dropped={dropped}"));
+        assert_eq!(line_told(&response), Some(line));
+    }
+    // No line is told where a row is refused for its age, and where none is refused.
+    server.sql("public", "CREATE DATABASE short WITH TTL '1d'");
+    let response = server.request("POST", "/write?db=short", &[], b"m v=1 1");
+    assert_eq!(error(&response), "partial write: points beyond retention policy dropped=1");
+    assert_eq!(line_told(&response), None);
 }
 
 #[test]

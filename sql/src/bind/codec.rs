@@ -21,8 +21,7 @@ impl Binder<'_> {
             Some(ColumnKind::Field(field)) => codec_of(codec, field)?,
             Some(ColumnKind::Tag) => return Err(unsupported(&codec.value, "TAG")),
             None => {
-                let full = format!("{}.{database}.{table}", self.session.tenant);
-                return Err(SqlError::semantic("010029", format!(" column {column} not exists in table {full}")));
+                return Err(SqlError::semantic("010029", format!(" column {column} not exists in table {table}")));
             }
         };
         Ok(Definition::SetCodec { database, table, column, codec })

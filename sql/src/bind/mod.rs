@@ -3,6 +3,7 @@
 //! [`bind`] turns one parsed statement into a [`Bound`] one. What this floor does not run is refused with 010005 at the
 //! place where it is met, never passed over.
 
+mod aggregate;
 mod codec;
 mod coerce;
 mod ddl;

@@ -1,6 +1,7 @@
 //! Random tables, batches and requests, and what scans give back as a map.
 
 use std::collections::BTreeSet;
+use std::ops::Range as Times;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -30,6 +31,61 @@ const UNUSED: &str = "unused";
 const COLUMNS_MAX: usize = 12;
 
 const KINDS: [FieldType; 5] = [FieldType::Int, FieldType::UInt, FieldType::Float, FieldType::Bool, FieldType::String];
+
+/// How the clients of a shard write, in all its lives. Few hosts in few times write over their own rows all the while, so
+/// that what is newer matters; large batches fill log files between two flushes; new hosts make files of series.
+#[derive(Debug, Clone)]
+pub(crate) struct Habit {
+    hosts: u32,
+    times: Times<i64>,
+    /// Rows of an ordinary batch.
+    pub(crate) rows_max: usize,
+    /// Most batches bring a host that was not there before, and a flush follows many of them: each makes a file of
+    /// series.
+    pub(crate) grows: bool,
+}
+
+/// Many partitions and few collisions; one partition or two, and many collisions.
+const MANY_TIMES: Times<i64> = -500..2500;
+const FEW_TIMES: Times<i64> = 0..60;
+
+impl Habit {
+    /// Any habit.
+    pub(crate) fn any(random: &mut Rng) -> Self {
+        if random.u8(0..4) == 0 {
+            return Self { hosts: 3, times: FEW_TIMES, rows_max: 6, grows: true };
+        }
+        Self {
+            hosts: [20, 20, 3][random.usize(0..3)],
+            times: [MANY_TIMES, MANY_TIMES, FEW_TIMES][random.usize(0..3)].clone(),
+            rows_max: [40, 40, 400][random.usize(0..3)],
+            grows: false,
+        }
+    }
+
+    fn host(&self, random: &mut Rng) -> String {
+        match self.grows && random.bool() {
+            true => format!("n{}", random.u32(0..1000)),
+            false => format!("h{}", random.u32(0..self.hosts)),
+        }
+    }
+
+    /// A time of a row.
+    fn time(&self, random: &mut Rng) -> i64 {
+        random.i64(self.times.clone())
+    }
+
+    /// A time that rows come before and after, mostly.
+    fn border(&self, random: &mut Rng) -> i64 {
+        random.i64(self.times.start - 100..self.times.end + 100)
+    }
+
+    /// A time that most rows are not older than.
+    pub(crate) fn old(&self, random: &mut Rng) -> i64 {
+        let length = self.times.end - self.times.start;
+        random.i64(self.times.start - 100..self.times.start + length * 3 / 5)
+    }
+}
 
 /// A table with one field.
 pub(crate) fn new_table(random: &mut Rng, id: u32) -> TableSchema {
@@ -71,22 +127,23 @@ pub(crate) fn batch(
     random: &mut Rng,
     table: &TableSchema,
     shard: &Shard<SimDisk>,
+    habit: &Habit,
     rows_max: usize,
 ) -> (WriteBatch, Vec<(Key, Row)>) {
     let count = random.usize(0..=rows_max);
     let mut batch = WriteBatch { table: Some(table.id), ..WriteBatch::default() };
     let mut rows: Vec<(Key, Row)> = Vec::with_capacity(count);
     let in_order = random.bool();
-    let mut clock = random.i64(-500..2500);
+    let mut clock = habit.time(random);
     for _ in 0..count {
-        let host = format!("h{}", random.u32(0..20));
+        let host = habit.host(random);
         let zone = (random.u8(0..3) == 0).then(|| format!("z{}", random.u32(0..3)));
         clock += random.i64(0..5);
         let time = match (in_order, random.u16(..)) {
             (_, 0) => i64::MIN,
             (_, 1) => i64::MAX,
             (true, _) => clock,
-            (false, _) => random.i64(-500..2500),
+            (false, _) => habit.time(random),
         };
         let series = push_series(random, table.id, shard, &mut batch.new_series, &host, zone.as_deref());
         batch.series.push(series);
@@ -199,7 +256,7 @@ pub(crate) fn everything(table: &TableSchema) -> ScanRequest {
 }
 
 /// A request for some rows and fields of a table.
-pub(crate) fn part(random: &mut Rng, table: &TableSchema) -> ScanRequest {
+pub(crate) fn part(random: &mut Rng, table: &TableSchema, habit: &Habit) -> ScanRequest {
     let mut columns = fields(table);
     random.shuffle(&mut columns);
     columns.truncate(random.usize(0..=columns.len()));
@@ -207,17 +264,22 @@ pub(crate) fn part(random: &mut Rng, table: &TableSchema) -> ScanRequest {
         let most = random.u32(0..6);
         (0..most).map(|_| random.u32(0..40)).collect::<RoaringBitmap>()
     });
-    let (time_min, time_max) = (random.i64(-600..2600), random.i64(-600..2600));
+    let (time_min, time_max) = (habit.border(random), habit.border(random));
     ScanRequest { time_min, time_max, series, columns, ..everything(table) }
 }
 
 /// Some series of a table, or all, in some range of time, or ever.
-pub(crate) fn range(random: &mut Rng, table: &TableSchema, shard: &Shard<SimDisk>) -> (Range, SeriesSelection) {
+pub(crate) fn range(
+    random: &mut Rng,
+    table: &TableSchema,
+    shard: &Shard<SimDisk>,
+    habit: &Habit,
+) -> (Range, SeriesSelection) {
     let (time_min, time_max) = match random.u8(0..6) {
         0 => (i64::MIN, i64::MAX),
         _ => {
-            let from = random.i64(-600..2600);
-            (from, from + random.i64(0..500))
+            let from = habit.border(random);
+            (from, from + random.i64(0..(habit.times.end - habit.times.start) / 6))
         }
     };
     let names = names(shard, table.id);

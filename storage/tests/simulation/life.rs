@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 use fastrand::Rng;
 use futures_lite::future::{poll_fn, yield_now};
-use tidewire_storage::disk::sim::{Fault, FaultKind, FaultRates, Operation, SimDisk, SimEnd, SimTasks};
+use tidewire_storage::disk::sim::{Fault, FaultKind, FaultRates, Moment, Operation, SimDisk, SimEnd, SimTasks};
 use tidewire_storage::engine::Shard;
 use tidewire_storage::schema::TableId;
 use tidewire_storage::{Error, Result};
@@ -19,6 +19,17 @@ use crate::work::{Client, Expected, Home};
 
 /// More steps than any life needs that is not stuck in a loop.
 const STEPS_MAX: u64 = 3_000_000;
+
+/// What a death in the middle of is worth trying more often than chance does: files go, files take the place of others,
+/// and log files are begun.
+const MOMENTS: [(Operation, &str); 6] = [
+    (Operation::Remove, "/series"),
+    (Operation::Remove, "/segments"),
+    (Operation::Remove, "/wal"),
+    (Operation::Rename, "MANIFEST"),
+    (Operation::Create, "/wal"),
+    (Operation::Write, "/wal"),
+];
 
 type Shards = Vec<Rc<Shard<SimDisk>>>;
 
@@ -67,7 +78,7 @@ async fn pause() {
 async fn open_all(run: &Run<'_>) -> Result<Shards> {
     let mut shards = Vec::new();
     for home in &run.homes {
-        let is_live = |table: TableId| home.live.borrow().contains(&table);
+        let is_live = |table: TableId| home.is_live(table);
         let (shard, _) = Shard::open(run.disk.clone(), &home.folder, home.config.clone(), &is_live).await?;
         shards.push(shard);
     }
@@ -195,6 +206,10 @@ impl Run<'_> {
                     shard.expire(TableId(table), horizon).await.unwrap();
                     home.history.borrow_mut().end_expiry(table, horizon);
                 }
+                for (&table, _) in home.dropped.borrow().iter().filter(|(_, is_gone)| **is_gone) {
+                    assert!(shard.series(table).is_none(), "a dropped table is back: {table:?}");
+                }
+                home.opened();
                 let tables = home.tables.borrow().clone();
                 let (mut found, mut live) = (Model::new(), Live::new());
                 for table in &tables {
@@ -223,7 +238,14 @@ impl Run<'_> {
         expected.damaged = damaged;
         let dies = random.u8(0..4) > 0;
         let steps = if dies { [300, 2000, 10_000][random.usize(0..3)] } else { STEPS_MAX };
-        let steps = if dies { random.u64(1..steps) } else { steps };
+        let mut steps = if dies { random.u64(1..steps) } else { steps };
+        if dies && random.u8(0..3) == 0 {
+            let (operation, part) = MOMENTS[random.usize(0..MOMENTS.len())];
+            let most = [1, 4, 40][random.usize(0..3)];
+            let after = random.u32(0..most);
+            self.disk.set_moment(Some(Moment { operation, path_part: part.to_owned(), after }));
+            steps = STEPS_MAX;
+        }
         let clients = random.usize(1..4);
         let latch = Latch { left: Cell::new(clients * shards.len()), waiter: RefCell::default() };
         let mut tasks = SimTasks::new(random.u64(..));
@@ -259,7 +281,8 @@ impl Run<'_> {
                 });
             }
         }
-        let end = tasks.run(latch.all_ended(), steps);
+        let end = tasks.run_until(latch.all_ended(), steps, || self.disk.moment_has_come());
+        self.disk.set_moment(None);
         assert_ne!(end, SimEnd::Stuck, "everybody waits, and nobody will wake them");
         if end == SimEnd::Steps {
             assert!(dies || expected.io_errors || expected.no_space, "a life that does not end");
@@ -286,6 +309,9 @@ impl Run<'_> {
         }
         let merges: u64 = shards.iter().map(|shard| shard.stats().merges).sum();
         self.tally.borrow_mut().merges += merges;
+        for home in &self.homes {
+            home.catalog_is_old.set(random.u8(0..4) == 0);
+        }
         if random.u8(0..5) > 0 {
             self.die(random);
         } else {

@@ -140,10 +140,11 @@ pub(crate) fn run(seed: u64) -> Tally {
 }
 
 fn home(random: &mut Rng, number: u32) -> Home {
+    let habit = data::Habit::any(random);
     let config = ShardConfig {
         wal_sync: [WalSync::Always, WalSync::Always, WalSync::Interval, WalSync::Off][random.usize(0..4)],
         wal_file_bytes: [64 << 10, 128 << 10][random.usize(0..2)],
-        flush_bytes: [2 << 10, 16 << 10, 64 << 10][random.usize(0..3)],
+        flush_bytes: [2 << 10, 16 << 10, 64 << 10, 256 << 10][random.usize(0..4)],
         memtable_bytes_max: [32 << 10, 1 << 20][random.usize(0..2)],
         cache_bytes_max: [0, 1 << 20][random.usize(0..2)],
         reserve_bytes: [0, 64 << 10, 256 << 10][random.usize(0..3)],
@@ -159,9 +160,12 @@ fn home(random: &mut Rng, number: u32) -> Home {
     Home {
         folder: Path::new("/data").join(format!("shard-{number}")),
         config,
+        habit,
         live: RefCell::new(tables.iter().map(|table| table.id).collect::<BTreeSet<_>>()),
         tables: RefCell::new(tables),
         next_table: Cell::new(2),
+        dropped: RefCell::default(),
+        catalog_is_old: Cell::default(),
         history: RefCell::new(History::default()),
         clock: Cell::default(),
     }

@@ -2,7 +2,7 @@
 //! of [`Operation`], with its weight and, where it changes rows, a variant of [`Change`].
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,9 +22,14 @@ use crate::run::Tally;
 pub(crate) struct Home {
     pub(crate) folder: PathBuf,
     pub(crate) config: ShardConfig,
+    pub(crate) habit: data::Habit,
     pub(crate) tables: RefCell<Vec<TableSchema>>,
     pub(crate) live: RefCell<BTreeSet<TableId>>,
     pub(crate) next_table: Cell<u32>,
+    /// Tables dropped in the last life, and whether the shard had said that they are gone.
+    pub(crate) dropped: RefCell<BTreeMap<TableId, bool>>,
+    /// The catalog of the next start is older than the last life, as one that was put back is.
+    pub(crate) catalog_is_old: Cell<bool>,
     pub(crate) history: RefCell<History>,
     /// What the shard is told; it need not begin at the same time in each life.
     pub(crate) clock: Cell<Duration>,
@@ -38,6 +43,19 @@ pub(crate) struct Expected<'a> {
     pub(crate) no_space: bool,
     /// The one segment that is damaged at rest.
     pub(crate) damaged: Option<&'a Path>,
+}
+
+impl Home {
+    /// Whether the catalog of a start has a table.
+    pub(crate) fn is_live(&self, table: TableId) -> bool {
+        self.live.borrow().contains(&table) || (self.catalog_is_old.get() && self.dropped.borrow().contains_key(&table))
+    }
+
+    /// A start has succeeded: from now on the catalog is what it is.
+    pub(crate) fn opened(&self) {
+        self.dropped.borrow_mut().clear();
+        self.catalog_is_old.set(false);
+    }
 }
 
 impl Expected<'_> {
@@ -128,20 +146,20 @@ impl Client<'_> {
             hit
         });
         match chosen.map_or(Operation::Append, |(operation, _)| *operation) {
-            Operation::Append => self.append(40).await,
+            Operation::Append => {
+                self.append(self.home.habit.rows_max).await?;
+                match self.home.habit.grows && self.random.bool() {
+                    true => self.flush().await,
+                    false => Ok(()),
+                }
+            }
             Operation::AppendLarge => self.append(4000).await,
             Operation::AddColumn => {
                 let table = self.random.usize(0..self.home.tables.borrow().len());
                 data::add_column(&mut self.random, &mut self.home.tables.borrow_mut()[table]);
                 Ok(())
             }
-            Operation::Flush => {
-                let lsn = self.shard.lsn();
-                self.shard.flush().await?;
-                self.count(|tally| tally.flushes += 1);
-                self.home.history.borrow_mut().acknowledge(lsn);
-                Ok(())
-            }
+            Operation::Flush => self.flush().await,
             Operation::SyncLog => {
                 let lsn = self.shard.lsn();
                 self.shard.sync_wal().await?;
@@ -168,7 +186,7 @@ impl Client<'_> {
             }
             Operation::ScanPart => {
                 let table = self.table();
-                let request = data::part(&mut self.random, &table);
+                let request = data::part(&mut self.random, &table, &self.home.habit);
                 self.scan(request).await
             }
             Operation::ReplaceTable => self.replace_table().await,
@@ -197,7 +215,7 @@ impl Client<'_> {
 
     async fn append(&mut self, rows_max: usize) -> Result<()> {
         let table = self.table();
-        let (batch, rows) = data::batch(&mut self.random, &table, self.shard, rows_max);
+        let (batch, rows) = data::batch(&mut self.random, &table, self.shard, &self.home.habit, rows_max);
         let before = self.shard.lsn();
         let appended = self.shard.append(&batch, &table)?;
         self.count(|tally| {
@@ -208,6 +226,14 @@ impl Client<'_> {
         if self.random.u8(0..4) > 0 {
             self.durable(appended.lsn).await?;
         }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let lsn = self.shard.lsn();
+        self.shard.flush().await?;
+        self.count(|tally| tally.flushes += 1);
+        self.home.history.borrow_mut().acknowledge(lsn);
         Ok(())
     }
 
@@ -224,7 +250,7 @@ impl Client<'_> {
     /// Deletes some series or all in some range of time.
     async fn delete(&mut self) -> Result<()> {
         let table = self.table();
-        let (range, selection) = data::range(&mut self.random, &table, self.shard);
+        let (range, selection) = data::range(&mut self.random, &table, self.shard, &self.home.habit);
         let before = self.shard.lsn();
         let lsn = self.shard.delete(table.id, &selection, range.time_min, range.time_max)?;
         if lsn > before {
@@ -243,7 +269,7 @@ impl Client<'_> {
         if self.shard.series(table.id).is_none() {
             return Ok(());
         }
-        let time = self.random.i64(-600..1200);
+        let time = self.home.habit.old(&mut self.random);
         let horizon = time - time.rem_euclid(table.partition_length);
         self.home.history.borrow_mut().begin_expiry(table.id.0, horizon);
         self.shard.expire(table.id, time).await?;
@@ -284,8 +310,11 @@ impl Client<'_> {
         let old = std::mem::replace(&mut self.home.tables.borrow_mut()[position], new);
         self.home.live.borrow_mut().remove(&old.id);
         self.home.history.borrow_mut().forget_table(old.id.0);
+        self.home.dropped.borrow_mut().insert(old.id, false);
         self.count(|tally| tally.tables_dropped += 1);
-        self.shard.drop_table(old.id).await
+        self.shard.drop_table(old.id).await?;
+        self.home.dropped.borrow_mut().insert(old.id, true);
+        Ok(())
     }
 
     fn count(&self, change: impl FnOnce(&mut Tally)) {

@@ -70,6 +70,17 @@ impl Fault {
     }
 }
 
+/// A moment in what a disk does, for a process to die at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// The operation that has just been tried; a removal has just been done.
+    pub operation: Operation,
+    /// Files or folders whose path contains this.
+    pub path_part: String,
+    /// Such operations that come before.
+    pub after: u32,
+}
+
 /// Failures by chance, in ten thousandths of the operations of a kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FaultRates {

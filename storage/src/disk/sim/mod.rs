@@ -16,7 +16,8 @@
 //! 5. Each operation keeps its task waiting for a while ([`SimDisk::set_delays`]), so that tasks meet in every order;
 //!    [`SimTasks`] runs them in one thread. A sync covers what was written before it began, not before it ended.
 //! 6. Space is counted in blocks of 4 KiB, for bytes written and reserved; [`SimDisk::set_capacity`] bounds it.
-//! 7. Failures come by chance ([`SimDisk::set_rates`]) or as planned ([`SimDisk::inject`]).
+//! 7. Failures come by chance ([`SimDisk::set_rates`]) or as planned ([`SimDisk::inject`]), and so do deaths: after any
+//!    number of steps, or at a [`Moment`] ([`SimDisk::set_moment`], [`SimTasks::run_until`]).
 
 mod fault;
 mod folder;
@@ -34,7 +35,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-pub use fault::{Fault, FaultKind, FaultRates, Operation, SimCounts};
+pub use fault::{Fault, FaultKind, FaultRates, Moment, Operation, SimCounts};
 pub use tasks::{SimEnd, SimTasks};
 
 use super::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
@@ -83,6 +84,18 @@ impl SimDisk {
         let mut world = self.world.borrow_mut();
         world.faults.clear();
         world.rates = FaultRates::default();
+    }
+
+    /// The moment that [`SimDisk::moment_has_come`] tells of from now on; `None` for none.
+    pub fn set_moment(&self, moment: Option<Moment>) {
+        let mut world = self.world.borrow_mut();
+        world.moment = moment;
+        world.moment_has_come = false;
+    }
+
+    /// Whether the moment that was set last has come.
+    pub fn moment_has_come(&self) -> bool {
+        self.world.borrow().moment_has_come
     }
 
     /// Bytes of space there are; `None` for no bound.
@@ -243,7 +256,7 @@ impl Disk for SimDisk {
     }
 
     async fn sync_dir(&self, folder: &Path) -> Result<()> {
-        let until = self.world.borrow_mut().moment();
+        let until = self.world.borrow_mut().tick();
         self.act(|world| world.sync_dir(folder, until)).await
     }
 
@@ -328,7 +341,7 @@ impl DiskFile for SimFile {
     }
 
     async fn sync(&self) -> Result<()> {
-        let until = self.disk.world.borrow_mut().moment();
+        let until = self.disk.world.borrow_mut().tick();
         let sync = |world: &mut World| {
             if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = world.fault(Operation::Sync, &self.path) {
                 world.fail_sync(self.number, until);

@@ -38,7 +38,7 @@ impl Wake for Flag {
 pub enum SimEnd<T> {
     /// The main future is done.
     Done(T),
-    /// It is not, after all the steps it was given.
+    /// It is not, after all the steps it was given, or because it was to stop before.
     Steps,
     /// It is not, and no task will ever wake another.
     Stuck,
@@ -62,11 +62,24 @@ impl<'a> SimTasks<'a> {
 
     /// Runs `main` and the tasks for at most `steps_max` steps.
     pub fn run<T>(&mut self, main: impl Future<Output = T>, steps_max: u64) -> SimEnd<T> {
+        self.run_until(main, steps_max, || false)
+    }
+
+    /// The same, no further than to the step after which `stop` holds.
+    pub fn run_until<T>(
+        &mut self,
+        main: impl Future<Output = T>,
+        steps_max: u64,
+        stop: impl Fn() -> bool,
+    ) -> SimEnd<T> {
         let mut main = pin!(main);
         let main_awake = Arc::new(Flag(AtomicBool::new(true)));
         let main_waker = Waker::from(Arc::clone(&main_awake));
         let mut ready = Vec::new();
         for _ in 0..steps_max {
+            if stop() {
+                break;
+            }
             ready.clear();
             let is_awake = |task: &Task<'_>| task.future.is_some() && task.awake.0.load(Ordering::Relaxed);
             ready.extend((0..self.tasks.len()).filter(|number| is_awake(&self.tasks[*number])));

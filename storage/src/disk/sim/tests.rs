@@ -397,3 +397,28 @@ fn a_run_ends_when_its_steps_do() {
     assert_eq!(tasks.run(async { 5 }, 100), SimEnd::Done(5));
     assert!(tasks.steps() > 100);
 }
+
+#[test]
+fn a_run_ends_at_its_moment() {
+    for after in 0..3 {
+        let disk = disk(9);
+        disk.set_delays(3);
+        for name in ["a", "b", "c", "d", "other"] {
+            named(&disk, name);
+        }
+        let moment = Moment { operation: Operation::Remove, path_part: "/d/".to_owned(), after };
+        disk.set_moment(Some(moment));
+        let mut tasks = SimTasks::new(4);
+        tasks.spawn(async {
+            for name in ["missing", "a", "b", "c", "d"] {
+                let _ = disk.remove(&Path::new("/d").join(name)).await;
+            }
+        });
+        let end = tasks.run_until(std::future::pending::<()>(), 10_000, || disk.moment_has_come());
+        assert_eq!(end, SimEnd::Steps);
+        // What was not there to be removed does not count.
+        assert_eq!(disk.paths().len(), 5 - 1 - after as usize);
+        disk.set_moment(None);
+        assert!(!disk.moment_has_come());
+    }
+}

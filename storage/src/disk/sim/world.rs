@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::fault::{Fault, FaultKind, FaultRates, Operation, SimCounts};
+use super::fault::{Fault, FaultKind, FaultRates, Moment, Operation, SimCounts};
 use super::folder::{Folder, NameChange};
 use super::inode::{Change, Inode};
 use super::random::Random;
@@ -24,6 +24,8 @@ pub(super) struct World {
     pub(super) delays_max: u32,
     pub(super) rates: FaultRates,
     pub(super) faults: Vec<Fault>,
+    pub(super) moment: Option<Moment>,
+    pub(super) moment_has_come: bool,
     pub(super) capacity_blocks: Option<u64>,
     inodes: BTreeMap<u64, Inode>,
     next_inode: u64,
@@ -52,6 +54,8 @@ impl World {
             delays_max: 0,
             rates: FaultRates::default(),
             faults: Vec::new(),
+            moment: None,
+            moment_has_come: false,
             capacity_blocks: None,
             inodes: BTreeMap::new(),
             next_inode: 1,
@@ -61,15 +65,27 @@ impl World {
     }
 
     /// The moment at which an operation begins: a sync covers what was done before.
-    pub(super) fn moment(&mut self) -> u64 {
+    pub(super) fn tick(&mut self) -> u64 {
         self.sequence += 1;
         self.sequence
+    }
+
+    /// Looks whether an operation makes the moment that is waited for.
+    fn note(&mut self, operation: Operation, path: &Path) {
+        let Some(moment) = &mut self.moment else { return };
+        if moment.operation == operation && path.to_string_lossy().contains(&moment.path_part) {
+            self.moment_has_come |= moment.after == 0;
+            moment.after = moment.after.saturating_sub(1);
+        }
     }
 
     /// Whether and how an operation is to fail.
     pub(super) fn fault(&mut self, operation: Operation, path: &Path) -> Option<FaultKind> {
         self.counts.operations += 1;
         self.counts.syncs += u64::from(operation == Operation::Sync);
+        if operation != Operation::Remove {
+            self.note(operation, path);
+        }
         let text = path.to_string_lossy();
         let mut planned = None;
         for fault in self.faults.iter_mut().filter(|fault| fault.operation == operation) {
@@ -127,7 +143,7 @@ impl World {
         };
         self.check(operation, what, path)?;
         let (folder, name) = split(path).map_err(|errno| Error::io(what, path, os_error(errno)))?;
-        let sequence = self.moment();
+        let sequence = self.tick();
         let Some(folder) = self.folders.get_mut(&folder) else {
             return Err(Error::io(what, path, os_error(Errno::NOENT)));
         };
@@ -169,7 +185,7 @@ impl World {
         if needed > 0 && self.free_blocks().is_some_and(|free| needed > free) {
             return Err(self.refused(Errno::NOSPC, what, path));
         }
-        let sequence = self.moment();
+        let sequence = self.tick();
         if let Some(inode) = self.inodes.get_mut(&number) {
             inode.change(change, sequence);
         }
@@ -178,7 +194,7 @@ impl World {
 
     /// A write that fails.
     pub(super) fn write_in_part(&mut self, number: u64, offset: u64, bytes: &[u8]) {
-        let sequence = self.moment();
+        let sequence = self.tick();
         if let Some(inode) = self.inodes.get_mut(&number) {
             inode.write_in_part(offset, bytes, sequence, &mut self.random);
         }
@@ -234,7 +250,7 @@ impl World {
         let ((from_folder, from), (to_folder, to)) = (split(from).map_err(refuse)?, split(to).map_err(refuse)?);
         let number = self.folders.get(&from_folder).and_then(|folder| folder.cached.get(&from)).copied();
         let inode = number.ok_or_else(|| refuse(Errno::NOENT))?;
-        let sequence = self.moment();
+        let sequence = self.tick();
         let mut change = |folder: &Path, change: NameChange| match self.folders.get_mut(folder) {
             Some(folder) => {
                 folder.change(change, sequence);
@@ -253,10 +269,12 @@ impl World {
         self.check(Operation::Remove, "remove", path)?;
         let refuse = |errno| Error::io("remove", path, os_error(errno));
         let (folder, name) = split(path).map_err(refuse)?;
-        let sequence = self.moment();
+        let sequence = self.tick();
         let folder = self.folders.get_mut(&folder).filter(|folder| folder.cached.contains_key(&name));
         folder.ok_or_else(|| refuse(Errno::NOENT))?.change(NameChange::Remove(name), sequence);
         self.forget_files_without_names();
+        // One that finds nothing to remove is none.
+        self.note(Operation::Remove, path);
         Ok(())
     }
 
