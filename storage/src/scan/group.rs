@@ -306,7 +306,11 @@ impl<D: Disk> Group<D> {
                 let times = self.times.unwrap_or_default();
                 match ranges.as_slice() {
                     [range] => times.slice(range.start, range.len()),
-                    _ => ranges.iter().flat_map(|range| times[range.clone()].iter().copied()).collect(),
+                    _ => {
+                        let mut kept = Vec::with_capacity(self.free_rows);
+                        ranges.iter().for_each(|range| kept.extend_from_slice(&times[range.clone()]));
+                        kept.into()
+                    }
                 }
             }
         };

@@ -198,10 +198,10 @@ impl Footer {
 }
 
 /// The first bytes of a file: enough to say what it is when its end is lost.
-pub(super) fn header(table: u32, partition_start: i64) -> [u8; HEADER_BYTES] {
+pub(super) fn header(version: u32, table: u32, partition_start: i64) -> [u8; HEADER_BYTES] {
     let mut out = [0; HEADER_BYTES];
     out[..8].copy_from_slice(&MAGIC);
-    out[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    out[8..12].copy_from_slice(&version.to_le_bytes());
     out[12..16].copy_from_slice(&table.to_le_bytes());
     out[16..24].copy_from_slice(&partition_start.to_le_bytes());
     let crc = crc32c::crc32c(&out[..24]);

@@ -194,7 +194,7 @@ impl<D: Disk> Segment<D> {
         let footer = self.footer();
         let found = self.front(HEADER_BYTES as u64).await;
         report(
-            found.and_then(|front| match front == header(footer.table, footer.partition_start) {
+            found.and_then(|front| match front == header(self.meta().version, footer.table, footer.partition_start) {
                 true => Ok(()),
                 false => Err(Error::corrupt(self.path(), 0, "header is not that of the footer's table and partition")),
             }),

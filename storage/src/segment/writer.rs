@@ -144,7 +144,7 @@ impl<D: Disk> SegmentWriter<D> {
         // A crash may have left one behind; a name that is not there is no error worth telling.
         let _ = disk.remove(&temporary).await;
         let mut output = Output::create(disk, &temporary).await?;
-        output.put(&header(table.0, partition_start)).await?;
+        output.put(&header(VERSION, table.0, partition_start)).await?;
         let mut order: Vec<usize> = (0..columns.len()).collect();
         order.sort_unstable_by_key(|column| columns[*column].0);
         let described =
