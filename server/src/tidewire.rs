@@ -126,7 +126,7 @@ impl App for Tidewire {
             let (log, merging) = (shard.clone(), shard.clone());
             queues.spawn(Queue::Ingest, keep_log(number, log)).detach();
             queues.spawn(Queue::Maintenance, keep_flushing(number, shard)).detach();
-            queues.spawn(Queue::Maintenance, compact(number, merging)).detach();
+            queues.spawn(Queue::Compaction, compact(number, merging)).detach();
         }
         queues.spawn(Queue::Maintenance, tell_time(hub.clone())).detach();
         queues.spawn(Queue::Maintenance, expire(hub.clone())).detach();

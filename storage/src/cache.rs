@@ -121,12 +121,11 @@ impl Cache {
         if bytes > self.bytes_max.get() {
             return;
         }
+        let mut freed = None;
         while inner.stats.bytes + bytes > self.bytes_max.get() {
-            inner.evict_one();
+            freed = Some(inner.evict_one());
         }
-        inner.stats.bytes += bytes;
-        inner.by_key.insert(key, inner.slots.len());
-        inner.slots.push(Slot { key, extent: Rc::clone(extent), used: false });
+        inner.add(Slot { key, extent: Rc::clone(extent), used: false }, freed);
     }
 
     /// Drops everything of a segment that is closed.
@@ -144,19 +143,33 @@ impl Cache {
 }
 
 impl Inner {
-    fn evict_one(&mut self) {
+    /// Evicts what the hand comes to next without a mark, and gives the place that it had.
+    fn evict_one(&mut self) -> usize {
         loop {
             if self.hand >= self.slots.len() {
                 self.hand = 0;
             }
-            let slot = &mut self.slots[self.hand];
-            if std::mem::take(&mut slot.used) {
-                self.hand += 1;
-            } else {
-                self.remove(self.hand);
+            let at = self.hand;
+            self.hand += 1;
+            if !std::mem::take(&mut self.slots[at].used) {
+                self.remove(at);
                 self.stats.evictions += 1;
-                return;
+                return at;
             }
+        }
+    }
+
+    /// Adds a slot at the place that the hand has just passed, so that a whole round goes by before it is looked at: what
+    /// reads many files side by side comes back to each of them only later.
+    fn add(&mut self, slot: Slot, freed: Option<usize>) {
+        self.stats.bytes += slot.extent.bytes.len() as u64;
+        let last = self.slots.len();
+        self.by_key.insert(slot.key, last);
+        self.slots.push(slot);
+        if let Some(at) = freed {
+            self.slots.swap(at, last);
+            self.by_key.insert(self.slots[at].key, at);
+            self.by_key.insert(self.slots[last].key, last);
         }
     }
 
@@ -199,6 +212,18 @@ mod tests {
         cache.forget(7);
         assert!(cache.get((7, 0, 0)).is_none());
         assert!(cache.stats().bytes <= 50);
+    }
+
+    #[test]
+    fn what_comes_new_stays_until_a_round_is_over() {
+        let cache = Cache::new(1000);
+        for i in 0..100 {
+            cache.insert((0, 0, i), &extent(100));
+            // Not asked for in between, as blocks of many files that are read side by side.
+            for before in i.saturating_sub(5)..=i {
+                assert!(cache.inner.borrow().by_key.contains_key(&(0, 0, before)), "{before} is gone at {i}");
+            }
+        }
     }
 
     #[test]

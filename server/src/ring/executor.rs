@@ -1,4 +1,4 @@
-//! One core: a thread, its tasks in three queues, and the ring they wait on.
+//! One core: a thread, its tasks in queues, and the ring they wait on.
 //!
 //! Guarantees:
 //!

@@ -1,6 +1,6 @@
 //! The runtime of a core, on io_uring.
 //!
-//! Guarantees: a core runs its tasks on its own pinned thread in three queues with shares ([`executor`], [`queue`]),
+//! Guarantees: a core runs its tasks on its own pinned thread in queues with shares ([`executor`], [`queue`]),
 //! and sleeps only in its ring ([`reactor`]); files obey the contract of `storage::disk` ([`disk`]); sockets are read
 //! and written without a timer, a lock or an allocation per request ([`socket`], [`deadline`]); tasks can be woken from
 //! any thread ([`wake`]), and other cores signal by an eventfd ([`event`]); what the host gave (memory to lock, files,
