@@ -164,7 +164,7 @@ impl<D: Disk> Shard<D> {
             return Err(error);
         }
 
-        let (manifest, prepared, old_series) = match self.prepared(frozen, &written).await {
+        let (manifest, prepared, old_files) = match self.prepared(frozen, &written).await {
             Ok(prepared) => prepared,
             Err(error) => {
                 self.discard(self.paths_of(&written).into_iter()).await;
@@ -199,15 +199,15 @@ impl<D: Disk> Shard<D> {
         }
         self.unsettled.set(true);
         self.sweep().await;
-        self.discard(old_series.into_iter()).await;
+        self.discard(old_files.into_iter()).await;
         self.wal.release(frozen.lsn).await
     }
 
-    /// The manifest with what was written, ready to be put in its place, and the series files that it names no more.
+    /// The manifest with what was written, ready to be put in its place, and the files that it names no more.
     async fn prepared(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Manifest, Prepared, Vec<PathBuf>)> {
-        let (manifest, old_series) = self.edited(frozen, written)?;
+        let (manifest, old_files) = self.edited(frozen, written)?;
         let prepared = manifest.prepare(&self.disk, &self.folders.root, self.config.shard).await?;
-        Ok((manifest, prepared, old_series))
+        Ok((manifest, prepared, old_files))
     }
 
     fn paths_of(&self, written: &Written<D>) -> Vec<PathBuf> {
@@ -310,22 +310,36 @@ impl<D: Disk> Shard<D> {
         (kept, series)
     }
 
-    /// The next manifest, not yet on the disk, and the series files that it names no more.
+    /// The next manifest, not yet on the disk, and the files that it names no more.
     fn edited(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Manifest, Vec<PathBuf>)> {
         let state = self.state.borrow();
         let tables = frozen.series.keys().filter_map(|id| Some((*id, state.tables.get(id)?.entry(*id))));
         let tables = tables.map(|(id, entry)| Ok(TableEntry { hidden: frozen.hidden_bytes(id)?, ..entry }));
+        // A drop whose edit failed is in memory alone: what is written now has none of its series any more.
+        let forgotten = |table: u32| state.dropped.contains(&TableId(table));
         let edit = Edit {
             flushed: Some(frozen.lsn),
             next_file: state.next_file,
             add_tables: tables.collect::<Result<_>>()?,
+            drop_tables: state
+                .manifest
+                .tables
+                .iter()
+                .map(|entry| entry.table)
+                .filter(|table| forgotten(*table))
+                .map(TableId)
+                .collect(),
+            dropped_lsn: self.wal.appended(),
             add_segments: written.segments.iter().map(|(entry, _)| entry.clone()).collect(),
             remove_series_files: written.series_replaced.iter().map(|entry| entry.file.clone()).collect(),
             add_series_files: written.series.iter().map(|(entry, _)| entry.clone()).collect(),
             add_tombstones: state.new_tombstones(frozen.lsn)?,
             ..Edit::default()
         };
-        let old = written.series_replaced.iter().flat_map(|entry| self.series_paths(entry)).collect();
+        let series = written.series_replaced.iter().flat_map(|entry| self.series_paths(entry));
+        let segments = state.manifest.segments.iter().filter(|entry| forgotten(entry.table));
+        let segments = segments.map(|entry| self.folders.segments.join(&entry.meta.file));
+        let old = series.chain(segments).collect();
         Ok((state.manifest.apply(edit), old))
     }
 
