@@ -179,7 +179,7 @@ struct Slot {
 /// Tasks of one queue that can run.
 struct RunQueue {
     ready: RefCell<VecDeque<Arc<Handle>>>,
-    queue: Queue,
+    shares: Cell<u64>,
     virtual_ns: Cell<u64>,
     runtime: Cell<Duration>,
 }
@@ -187,7 +187,7 @@ struct RunQueue {
 impl RunQueue {
     fn account(&self, time: Duration) {
         let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).saturating_mul(Queue::SHARES_MAX);
-        self.virtual_ns.set(self.virtual_ns.get().saturating_add(ns / self.queue.shares()));
+        self.virtual_ns.set(self.virtual_ns.get().saturating_add(ns / self.shares.get()));
         self.runtime.set(self.runtime.get() + time);
     }
 }
@@ -211,7 +211,7 @@ impl Core {
             tasks: RefCell::default(),
             queues: Queue::ALL.map(|queue| RunQueue {
                 ready: RefCell::default(),
-                queue,
+                shares: Cell::new(queue.shares()),
                 virtual_ns: Cell::default(),
                 runtime: Cell::default(),
             }),
@@ -341,6 +341,11 @@ impl Core {
     /// Whether the running slice has used its time.
     pub(super) fn is_slice_over(&self) -> bool {
         self.slice_start.get().elapsed() >= self.preempt
+    }
+
+    /// Gives a queue `shares`, which are not 0.
+    pub(super) fn set_shares(&self, queue: Queue, shares: u64) {
+        self.queues[queue as usize].shares.set(shares);
     }
 
     /// Time that a queue has had.

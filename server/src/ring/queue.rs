@@ -32,15 +32,15 @@ impl Queue {
     /// Shares of the queue that has most.
     pub(super) const SHARES_MAX: u64 = 1000;
 
-    /// Under full load from all, writes get about 45 % of the core, queries 20 %. Flushes and merges need about a third
-    /// and half of what the writes that feed them take (devops rows: 0.1 and 0.2 of 0.4 µs), which is what their shares
-    /// leave them, so that segments do not pile up however fast rows come.
+    /// Shares at the start. Under full load from all, writes get about half of the core, queries a quarter. Flushes need
+    /// about a third of what the writes that feed them take; merges get more when they fall behind
+    /// ([`Queues::set_shares`]).
     pub(super) const fn shares(self) -> u64 {
         match self {
             Self::Ingest => Self::SHARES_MAX,
             Self::Query => 500,
             Self::Maintenance => 350,
-            Self::Compaction => 450,
+            Self::Compaction => 200,
         }
     }
 }
@@ -58,6 +58,11 @@ impl Queues {
     /// Starts a task on one of the queues. Dropping the task cancels it; `detach` lets it run on.
     pub fn spawn<T: 'static>(&self, queue: Queue, future: impl Future<Output = T> + 'static) -> Task<T> {
         executor::spawn(queue, future)
+    }
+
+    /// Gives a queue other shares from now on, of which writes have 1000; at least 1.
+    pub fn set_shares(&self, queue: Queue, shares: u64) {
+        executor::current().set_shares(queue, shares.max(1));
     }
 
     /// Time each queue has had the core, for the metrics.

@@ -90,6 +90,11 @@ impl<D: Disk> Shard<D> {
         job.map(Some)
     }
 
+    /// Bytes of the merges that were due when the last one was chosen.
+    pub fn merge_debt_bytes(&self) -> u64 {
+        self.debt_bytes.get()
+    }
+
     /// The most urgent merge. Counts the debt on the way.
     fn pick(&self) -> Option<Job<D>> {
         let state = self.state.borrow();
