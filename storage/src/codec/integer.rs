@@ -27,7 +27,7 @@ use super::runs::{self, Runs};
 use super::{Cursor, Damaged, Decoded, Effort, Transform, VECTOR};
 
 /// Bytes before the packed words.
-const HEADER_BYTES: usize = 24;
+pub(super) const HEADER_BYTES: usize = 24;
 
 /// How one vector's words are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,8 @@ pub struct Scratch {
     runs: runs::Found,
 }
 
-fn bits(value: u64) -> u32 {
+/// Bits that `value` needs.
+pub(super) fn bits(value: u64) -> u32 {
     64 - value.leading_zeros()
 }
 

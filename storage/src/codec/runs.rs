@@ -9,14 +9,12 @@
 //! Differences of width 0 with an exception for each change do the same at three bytes or more a change; this takes
 //! the bits of a word and of a length.
 
+use super::integer::{HEADER_BYTES, bits};
 use super::pack::{pack, packed_bytes, unpack};
 use super::{Cursor, Damaged, Decoded, VECTOR};
 
 /// Marks a vector of runs where others have the order of their differences.
 pub(super) const ORDER: u8 = 3;
-
-/// Bytes before the packed words.
-const HEADER_BYTES: usize = 24;
 
 /// Shorter runs on average are left to differences.
 const RUN_ROWS_MIN: usize = 4;
@@ -58,7 +56,6 @@ impl Found {
         let least = self.words.iter().map(|word| *word as i64).min()?;
         let greatest = self.words.iter().map(|word| *word as i64).max()?;
         let longest = *self.lengths.iter().max()?;
-        let bits = |value: u64| 64 - value.leading_zeros();
         (self.base, self.width) = (least as u64, bits(greatest.wrapping_sub(least) as u64));
         self.length_width = bits(longest);
         let runs = self.words.len();

@@ -19,7 +19,7 @@ use roaring::RoaringBitmap;
 use super::{Shard, State, TableState};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, TombstoneEntry};
+use crate::manifest::{Edit, Manifest, TombstoneEntry};
 use crate::schema::TableId;
 use crate::segment::Segment;
 use crate::tombstone::{Deletes, Tombstone};
@@ -87,8 +87,7 @@ impl<D: Disk> Shard<D> {
             state.tables.remove(&table);
             self.columns.borrow_mut().remove(&table);
             // As the manifest has them: an earlier try may have failed after the table was forgotten.
-            let named = state.manifest.segments.iter().filter(|entry| entry.table == table.0);
-            let files: Vec<PathBuf> = named.map(|entry| self.folders.segments.join(&entry.meta.file)).collect();
+            let files: Vec<PathBuf> = self.segments_named(&state.manifest, &[table]).collect();
             let edit = Edit { drop_tables: vec![table], dropped_lsn: self.wal.appended(), ..Edit::default() };
             (state.manifest.apply(edit), files)
         };
@@ -99,6 +98,16 @@ impl<D: Disk> Shard<D> {
         // Scans that are under way hold the files open.
         self.discard(files.into_iter()).await;
         Ok(())
+    }
+
+    /// Where the segments lie that a manifest names of `tables`.
+    pub(super) fn segments_named<'a>(
+        &'a self,
+        manifest: &'a Manifest,
+        tables: &'a [TableId],
+    ) -> impl Iterator<Item = PathBuf> + 'a {
+        let named = manifest.segments.iter().filter(|entry| tables.contains(&TableId(entry.table)));
+        named.map(|entry| self.folders.segments.join(&entry.meta.file))
     }
 }
 

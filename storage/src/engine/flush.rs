@@ -316,19 +316,15 @@ impl<D: Disk> Shard<D> {
         let tables = frozen.series.keys().filter_map(|id| Some((*id, state.tables.get(id)?.entry(*id))));
         let tables = tables.map(|(id, entry)| Ok(TableEntry { hidden: frozen.hidden_bytes(id)?, ..entry }));
         // A drop whose edit failed is in memory alone: what is written now has none of its series any more.
-        let forgotten = |table: u32| state.dropped.contains(&TableId(table));
+        let named = state.manifest.tables.iter().map(|entry| TableId(entry.table));
+        let drop_tables: Vec<_> = named.filter(|table| state.dropped.contains(table)).collect();
+        let series = written.series_replaced.iter().flat_map(|entry| self.series_paths(entry));
+        let old = series.chain(self.segments_named(&state.manifest, &drop_tables)).collect();
         let edit = Edit {
             flushed: Some(frozen.lsn),
             next_file: state.next_file,
             add_tables: tables.collect::<Result<_>>()?,
-            drop_tables: state
-                .manifest
-                .tables
-                .iter()
-                .map(|entry| entry.table)
-                .filter(|table| forgotten(*table))
-                .map(TableId)
-                .collect(),
+            drop_tables,
             dropped_lsn: self.wal.appended(),
             add_segments: written.segments.iter().map(|(entry, _)| entry.clone()).collect(),
             remove_series_files: written.series_replaced.iter().map(|entry| entry.file.clone()).collect(),
@@ -336,10 +332,6 @@ impl<D: Disk> Shard<D> {
             add_tombstones: state.new_tombstones(frozen.lsn)?,
             ..Edit::default()
         };
-        let series = written.series_replaced.iter().flat_map(|entry| self.series_paths(entry));
-        let segments = state.manifest.segments.iter().filter(|entry| forgotten(entry.table));
-        let segments = segments.map(|entry| self.folders.segments.join(&entry.meta.file));
-        let old = series.chain(segments).collect();
         Ok((state.manifest.apply(edit), old))
     }
 

@@ -306,11 +306,7 @@ impl<D: Disk> Group<D> {
                 let times = self.times.unwrap_or_default();
                 match ranges.as_slice() {
                     [range] => times.slice(range.start, range.len()),
-                    _ => {
-                        let mut kept = Vec::with_capacity(self.free_rows);
-                        ranges.iter().for_each(|range| kept.extend_from_slice(&times[range.clone()]));
-                        kept.into()
-                    }
+                    _ => values::kept(&times, &ranges).into(),
                 }
             }
         };

@@ -63,10 +63,12 @@ pub(super) fn rows_of(array: &ArrayRef, ranges: &[Range<usize>]) -> Result<Array
 }
 
 fn joined<T: ArrowPrimitiveType>(array: &ArrayRef, ranges: &[Range<usize>]) -> ArrayRef {
-    let values = array.as_primitive::<T>().values();
+    Arc::new(PrimitiveArray::<T>::new(kept(array.as_primitive::<T>().values(), ranges).into(), None))
+}
+
+/// The values `ranges`, one after the other.
+pub(super) fn kept<T: Copy>(values: &[T], ranges: &[Range<usize>]) -> Vec<T> {
     let mut kept = Vec::with_capacity(ranges.iter().map(ExactSizeIterator::len).sum());
-    for range in ranges {
-        kept.extend_from_slice(&values[range.clone()]);
-    }
-    Arc::new(PrimitiveArray::<T>::new(kept.into(), None))
+    ranges.iter().for_each(|range| kept.extend_from_slice(&values[range.clone()]));
+    kept
 }
