@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use tidewire_server::config::cli::{Arguments, Command};
+use tidewire_server::app::Tidewire;
+use tidewire_server::cli::{Arguments, Command};
 use tidewire_server::config::{self, Config};
-use tidewire_server::launch::{first_steps, launch};
-use tidewire_server::tidewire::Tidewire;
+use tidewire_server::runtime::launch::{first_steps, launch};
 use tidewire_server::tool;
 
 #[global_allocator]

@@ -363,7 +363,7 @@ fn a_folder_in_use_refuses_the_second_server() {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         ..tidewire_server::config::Config::default()
     };
-    let second = tidewire_server::shard::start::<harness::Echo>(config, &std::sync::Arc::default());
+    let second = tidewire_server::runtime::start::start::<harness::Echo>(config, &std::sync::Arc::default());
     assert!(second.unwrap_err().contains("in use by another server"));
 }
 
@@ -376,7 +376,7 @@ fn an_address_in_use_refuses_the_second_server() {
         listen: vec![server.address],
         ..tidewire_server::config::Config::default()
     };
-    let second = tidewire_server::shard::start::<harness::Echo>(config, &std::sync::Arc::default());
+    let second = tidewire_server::runtime::start::start::<harness::Echo>(config, &std::sync::Arc::default());
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(second.unwrap_err().starts_with(&format!("cannot listen on {}: ", server.address)));
 }

@@ -4,7 +4,6 @@
 //! `tidewire.example.toml` and the error texts all come from it, so they cannot disagree. A key that is not in the
 //! table is refused, and every refusal names the key, where it was set and why.
 
-pub mod cli;
 mod keys;
 mod value;
 
@@ -13,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::placement::Cores;
+use crate::runtime::placement::Cores;
 
 /// Everything that can be configured. See `tidewire.example.toml` for units and bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{DataDir, DataDirError, SHARDS_MAX, failed, shard_folder};
-use crate::meta::store::META_FOLDER;
+use crate::catalog::store::META_FOLDER;
 
 /// Where new shards are built.
 const NEW: &str = "reshard.new";

@@ -18,7 +18,7 @@ use tidewire_protocol::line::{Dialect, LineParser};
 use tidewire_storage::batch::{NEW_SERIES_BIT, push_tag};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, SeriesId, TableSchema};
 
-use super::route;
+use super::owner;
 use crate::memory::{CoreMemory, Part};
 
 /// A series without an id, and without an ordinal in any batch.
@@ -168,8 +168,8 @@ impl Slots {
         let slot = self.series.len() as u32;
         let Shape { table, names, columns } = &self.shapes[shape as usize];
         let tags = names.iter().map(|name| name.as_bytes()).zip(values.iter().copied());
-        let owner = route::owner_in(&self.tables[*table as usize].name, tags, shards, &mut self.text);
-        self.series.push(SeriesEntry { place: table * shards + owner, id: UNKNOWN, shape });
+        let owner_shard = owner::owner_in(&self.tables[*table as usize].name, tags, shards, &mut self.text);
+        self.series.push(SeriesEntry { place: table * shards + owner_shard, id: UNKNOWN, shape });
         self.staged.slot = None;
         if let Some(columns) = columns {
             self.staged.key.clear();

@@ -9,7 +9,7 @@ use tidewire_storage::schema::{SeriesId, TableSchema};
 
 use super::write::WriteError;
 use crate::admission::Refusal;
-use crate::hub::{Hub, RefusedWork};
+use crate::core::hub::{Hub, RefusedWork};
 
 /// Rows bound for one shard.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Strings, Values, Writ
 use tidewire_storage::schema::ColumnId;
 
 use super::commit::{ShardRows, commit};
-use super::route;
+use super::owner;
 use super::write::WriteError;
-use crate::hub::Hub;
+use crate::core::hub::Hub;
 
 /// Writes the rows of a bound INSERT; returns their number.
 pub async fn insert(hub: &Rc<Hub>, insert: &Insert) -> Result<u64, WriteError> {
@@ -46,7 +46,7 @@ fn owner(insert: &Insert, row: usize, shards: u32) -> u32 {
         .filter_map(|(id, values)| Some((&*insert.table.column_by_id(*id)?.name, values[row].as_deref()?)))
         .collect();
     tags.sort_unstable();
-    route::owner(&insert.table.name, tags, shards)
+    owner::owner(&insert.table.name, tags, shards)
 }
 
 fn batch(insert: &Insert, rows: &[usize]) -> WriteBatch {
@@ -170,9 +170,9 @@ mod tests {
             for part in split(&sample(), shards) {
                 for time in part.batch.time {
                     let expected = if time == 2 {
-                        route::owner("t", [], shards)
+                        owner::owner("t", [], shards)
                     } else {
-                        route::owner("t", [("host", "a")], shards)
+                        owner::owner("t", [("host", "a")], shards)
                     };
                     assert_eq!(part.shard, expected);
                 }

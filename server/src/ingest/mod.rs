@@ -14,6 +14,6 @@ pub mod cache;
 pub mod caches;
 pub mod commit;
 pub mod insert;
-pub mod route;
+pub mod owner;
 pub mod sink;
 pub mod write;

@@ -11,8 +11,8 @@ use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
 
 use super::batch::{BatchBuilder, FinishedBatch};
 use super::cache::{Layout, Slots, key_of};
-use crate::meta::refusal::{conflict_text, kind_name};
-use crate::meta::{SchemaChange, SchemaError};
+use crate::catalog::refusal::{conflict_text, kind_name};
+use crate::catalog::{SchemaChange, SchemaError};
 
 /// Lines whose refusal is told to an InfluxDB client word for word; the rest are counted. The reply stays small
 /// however many lines are bad.

@@ -16,10 +16,10 @@ use super::cache::DatabaseCache;
 use super::commit::{ShardRows, commit};
 use super::sink::{Collected, Refused, RequestSink};
 use crate::admission::BuildShare;
-use crate::hub::Hub;
+use crate::catalog::SchemaError;
+use crate::core::hub::Hub;
 use crate::memory::Part;
 use crate::memory::account::Shortage;
-use crate::meta::SchemaError;
 use crate::net::{Body, BodyError};
 
 /// Unit of the timestamps of a request.
@@ -175,7 +175,7 @@ pub async fn write_lines(hub: &Rc<Hub>, request: WriteRequest<'_>, body: &mut Bo
     let Some(policy) = database.policy(name) else {
         return Err(WriteError::PolicyNotFound(name.to_owned()));
     };
-    let now_ns = crate::clock::now_ns();
+    let now_ns = crate::runtime::clock::now_ns();
     let mut writing = Writing {
         hub,
         request,

@@ -22,6 +22,7 @@ pub mod disk;
 pub mod event;
 pub mod executor;
 pub mod host;
+pub(crate) mod oneshot;
 pub mod queue;
 mod reactor;
 pub mod socket;

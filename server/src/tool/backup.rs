@@ -41,9 +41,9 @@ use super::generation::{self, BACKUP, Backup, BackupFile, BackupLog, Covered, fo
 use super::progress::{Progress, Unit};
 use super::verify::file_checksum;
 use super::{folder, text};
-use crate::config::cli::BackupArguments;
+use crate::catalog::store::{CATALOG, CatalogStore, META_FOLDER};
+use crate::cli::BackupArguments;
 use crate::datadir::{DataDir, shard_folder};
-use crate::meta::store::{CATALOG, CatalogStore, META_FOLDER};
 
 /// Times that a shard is begun anew. A flush ends a try, and a try of an incremental backup takes about as long as
 /// copying the log; so many in a row that meet a flush are no accident.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use tidewire_storage::schema::Catalog;
 
 use super::generation::{self, Backup};
+use crate::catalog::store::{CATALOG, CatalogStore, META_FOLDER, StoreError};
+use crate::cli::DataFolder;
 use crate::config;
-use crate::config::cli::DataFolder;
 use crate::datadir::{DataDir, shard_folder};
-use crate::meta::store::{CATALOG, CatalogStore, META_FOLDER, StoreError};
 
 /// Files in the shape of a data folder.
 #[derive(Debug, Clone)]

@@ -13,9 +13,9 @@ use tidewire_storage::schema::{Catalog, TableId};
 use tidewire_storage::wal::LogCut;
 
 use super::folder;
-use crate::config::cli::RepairArguments;
+use crate::catalog::store::{CatalogStore, META_FOLDER};
+use crate::cli::RepairArguments;
 use crate::datadir::DataDir;
-use crate::meta::store::{CatalogStore, META_FOLDER};
 
 /// Repairs a shard or says what that would mean. Gives what there is to say, and an error where the shard does not open
 /// afterwards.

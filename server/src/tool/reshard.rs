@@ -32,10 +32,10 @@ use super::folder;
 use super::progress::{Progress, Unit, say};
 use super::source::{self, ReadShard};
 use super::tally::Tally;
-use crate::config::cli::ReshardArguments;
+use crate::cli::ReshardArguments;
 use crate::datadir::swap::{self, Swap};
 use crate::datadir::{DataDir, shard_folder};
-use crate::ingest::route;
+use crate::ingest::owner;
 
 /// Memory that the memtables of all new shards share: four flushes of the server's size.
 const MEMTABLES_BYTES_MAX: u64 = 256 << 20;
@@ -230,7 +230,7 @@ fn owner(
     });
     let mut tags = tags.collect::<std::result::Result<Vec<_>, _>>()?;
     tags.sort_unstable();
-    Ok(route::owner(&table.name, tags, shards as u32))
+    Ok(owner::owner(&table.name, tags, shards as u32))
 }
 
 type Task = Pin<Box<dyn Future<Output = Result<()>>>>;

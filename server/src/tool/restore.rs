@@ -16,7 +16,7 @@ use super::generation::{Backup, sync_folder};
 use super::progress::{Progress, Unit};
 use super::text;
 use super::verify::{Checked, Damage, compare, verify};
-use crate::config::cli::RestoreArguments;
+use crate::cli::RestoreArguments;
 use crate::datadir::DataDir;
 
 /// Restores a backup, or only checks it, and says what it holds.

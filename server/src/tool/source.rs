@@ -14,9 +14,9 @@ use tidewire_storage::scan::{Scan, ScanRequest};
 use tidewire_storage::schema::{Catalog, ColumnId, ColumnKind, FieldType, TableId, TableSchema};
 
 use super::generation;
+use crate::catalog::change;
+use crate::catalog::store::{CatalogStore, META_FOLDER};
 use crate::datadir::{DataDir, shard_folder};
-use crate::meta::change;
-use crate::meta::store::{CatalogStore, META_FOLDER};
 
 /// What one scan may hold: groups of all segments that overlap in one partition. Far above what merged data needs.
 const SCAN_BYTES_MAX: u64 = 1 << 30;

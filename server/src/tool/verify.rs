@@ -23,7 +23,7 @@ use tidewire_storage::wal::{Lsn, Record};
 use super::folder::Tree;
 use super::generation::{Backup, Covered, hex};
 use super::progress::{Progress, Unit};
-use crate::meta::store::StoreError;
+use crate::catalog::store::StoreError;
 
 /// Times that a log is read before what does not hold is called damage: each time anew with the newest manifest.
 const LOG_TRIES: usize = 20;

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tidewire_server::config::Config;
 use tidewire_server::mesh::Inbox;
 use tidewire_server::net::{Body, BodyError, Reply, Request, Service};
-use tidewire_server::placement::{Cores, available};
 use tidewire_server::ring::{self, Queues};
-use tidewire_server::shard::{App, CoreContext, Server, start};
+use tidewire_server::runtime::placement::{Cores, available};
+use tidewire_server::runtime::start::{App, CoreContext, Server, start};
 
 /// What the tests watch from outside.
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ use tidewire_storage::series::SeriesIndex;
 
 use super::text::TextFile;
 use super::{Chosen, LeftOut, Times};
-use crate::config::cli::{Compression, ExportArguments};
+use crate::cli::{Compression, ExportArguments};
 use crate::tool::lines::{self, Readers};
 use crate::tool::progress::Progress;
 use crate::tool::source::{self, Source};

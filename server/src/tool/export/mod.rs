@@ -17,7 +17,7 @@ use tidewire_storage::schema::{Database, TableSchema, TimeUnit};
 use super::folder;
 use super::progress::{Progress, Unit, say};
 use super::source::Source;
-use crate::config::cli::{ExportArguments, ExportFormat};
+use crate::cli::{ExportArguments, ExportFormat};
 
 /// Runs the tool.
 pub fn run(arguments: &ExportArguments) -> Result<(), String> {

@@ -28,7 +28,7 @@ use tidewire_storage::series::{NO_TAG, SeriesIndex};
 
 use super::text::{ZSTD_LEVEL, part_of};
 use super::{Chosen, LeftOut, Times};
-use crate::config::cli::{Compression, ExportArguments};
+use crate::cli::{Compression, ExportArguments};
 use crate::tool::progress::Progress;
 use crate::tool::source::{self, Source};
 use crate::tool::{DATABASE_KEY, DDL_KEY, POLICY_KEY, TABLE_KEY, TAGS_KEY, TIME, terms};

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, StdoutLock, Write};
 use std::path::{Path, PathBuf};
 
-use crate::config::cli::Compression;
+use crate::cli::Compression;
 
 /// Written at once: as much as a disk or pipe likes.
 const BUFFER_BYTES: usize = 1 << 20;

@@ -13,7 +13,7 @@ use tidewire_sql::PolicyOptions;
 
 use super::send::{Batch, Sender};
 use super::{READ_BYTES, Target};
-use crate::config::cli::{ImportArguments, ImportPrecision};
+use crate::cli::{ImportArguments, ImportPrecision};
 use crate::tool::terms::Declared;
 
 /// What the comments so far say.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use tidewire_protocol::line::Dialect;
 
 use super::progress::{Progress, Unit, say};
-use crate::config::cli::{ImportArguments, ImportDialect, ImportPrecision};
+use crate::cli::{ImportArguments, ImportDialect, ImportPrecision};
 use send::Sender;
 use server::Server;
 

@@ -22,7 +22,7 @@ use tidewire_sql::PolicyOptions;
 
 use super::Target;
 use super::send::{Batch, Sender};
-use crate::config::cli::{ImportArguments, ImportPrecision};
+use crate::cli::{ImportArguments, ImportPrecision};
 use crate::tool::lines::{self, Readers};
 use crate::tool::progress::Progress;
 use crate::tool::terms::Declared;

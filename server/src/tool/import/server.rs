@@ -10,7 +10,7 @@ use tidewire_sql::PolicyOptions;
 use tidewire_storage::schema::RetentionPolicy;
 
 use super::Target;
-use crate::config::cli::ImportPrecision;
+use crate::cli::ImportPrecision;
 use crate::tool::terms::create_policy;
 
 /// A reply that takes longer is not waited for: the server answers within seconds, or says that it is busy.

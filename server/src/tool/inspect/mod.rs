@@ -12,7 +12,7 @@ use tidewire_storage::schema::{Catalog, TableId};
 use super::folder::{self, Tree};
 use super::text;
 use super::verify::verify;
-use crate::config::cli::InspectArguments;
+use crate::cli::InspectArguments;
 use gather::{Detail, Wanted};
 use report::Report;
 

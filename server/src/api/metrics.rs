@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::failure::Failure;
-use crate::hub::Hub;
-use crate::metrics::write_text;
+use super::fault::Failure;
+use crate::core::hub::Hub;
+use crate::metrics::registry::write_text;
 use crate::net::Reply;
 
 pub(super) async fn send(hub: &Rc<Hub>, reply: &mut Reply) -> Result<(), Failure> {

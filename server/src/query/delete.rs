@@ -11,8 +11,8 @@ use std::sync::Arc;
 use tidewire_sql::Deletion;
 use tidewire_sql::exec::ExecError;
 
-use crate::hub::{CoreShard, Hub};
-use crate::message::{Answer, Request};
+use crate::core::hub::{CoreShard, Hub};
+use crate::core::message::{Answer, Request};
 
 /// Deletes from every shard.
 pub async fn delete(hub: &Rc<Hub>, deletion: Deletion) -> Result<(), ExecError> {

@@ -7,7 +7,7 @@ use tidewire_protocol::encode::influx::{QueryWriter, Value};
 use tidewire_sql::influxql::{Cardinality, Counted};
 use tidewire_storage::schema::{TableId, TableSchema};
 
-use super::Router;
+use crate::api::Router;
 
 /// Answers with the reply's series. `database` is the request's, for statements without ON.
 pub(super) async fn show(

@@ -1,12 +1,15 @@
 //! InfluxDB's routes: `/write`, `/query`, `/ping`.
 
+mod cardinality;
+mod statements;
+
 use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail};
 use tidewire_protocol::http::{Head, Method, Query, ResponseHead};
 use tidewire_protocol::line::Dialect;
 use tidewire_sql::influxql;
 
-use super::failure::{self, Failure};
-use super::{Router, influxql as statements};
+use super::Router;
+use super::fault::{self, Failure};
 use crate::ingest::write::{Precision, WriteRequest, Written, write_lines};
 use crate::net::{Reply, Request};
 
@@ -33,7 +36,7 @@ pub(super) fn error_header(text: &str) -> String {
 fn parameter(query: &Query<'_>, name: &str) -> Result<Option<String>, Failure> {
     match query.get(name) {
         Ok(value) => Ok(value.map(std::borrow::Cow::into_owned)),
-        Err(error) => Err(failure::influx(400, &format!("bad query parameter {name}: {error}"))),
+        Err(error) => Err(fault::influx(400, &format!("bad query parameter {name}: {error}"))),
     }
 }
 
@@ -41,7 +44,7 @@ pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Rep
     let hub = &router.hub;
     let query = Query::new(request.head.query);
     let Some(database) = parameter(&query, "db")?.filter(|name| !name.is_empty()) else {
-        return Err(failure::influx(400, "database is required"));
+        return Err(fault::influx(400, "database is required"));
     };
     let precision = match parameter(&query, "precision")?.as_deref() {
         Some("u" | "us" | "µ") => Precision::Microsecond,
@@ -54,15 +57,15 @@ pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Rep
     if let Some(level) = parameter(&query, "consistency")?
         && !matches!(level.as_str(), "" | "any" | "one" | "quorum" | "all")
     {
-        return Err(failure::influx(400, "invalid consistency level"));
+        return Err(fault::influx(400, "invalid consistency level"));
     }
     let policy = parameter(&query, "rp")?.filter(|name| !name.is_empty());
-    request.body.limit(hub.config.http.body_bytes_max_write).map_err(|e| failure::influx_body(&e))?;
+    request.body.limit(hub.config.http.body_bytes_max_write).map_err(|e| fault::influx_body(&e))?;
     let lines = WriteRequest { database: &database, policy: policy.as_deref(), dialect: Dialect::Influx, precision };
-    let written = write_lines(hub, lines, request.body).await.map_err(|e| failure::influx_write(&e))?;
+    let written = write_lines(hub, lines, request.body).await.map_err(|e| fault::influx_write(&e))?;
     router.rows_written.add(written.rows);
     match refused_lines(&written) {
-        Some(text) => Err(failure::influx_line(400, &text, written.dropped_line)),
+        Some(text) => Err(fault::influx_line(400, &text, written.dropped_line)),
         None => {
             reply.send(204, |head| version_headers(head).content_type("application/json"), b"");
             Ok(())
@@ -109,7 +112,7 @@ pub(super) async fn query(router: &Router, request: Request<'_>, reply: &mut Rep
     let is_form = head.header("content-type").is_some_and(|t| t.starts_with("application/x-www-form-urlencoded"));
     let form = if head.method == Method::Post && is_form {
         let bytes_max = router.hub.config.http.body_bytes_max_sql;
-        request.body.read_all(bytes_max).await.map_err(|e| failure::influx_body(&e))?
+        request.body.read_all(bytes_max).await.map_err(|e| fault::influx_body(&e))?
     } else {
         Vec::new()
     };
@@ -119,7 +122,7 @@ pub(super) async fn query(router: &Router, request: Request<'_>, reply: &mut Rep
         None => parameter(&url, "q")?,
     };
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
-        return Err(failure::influx(400, "missing required parameter \"q\""));
+        return Err(fault::influx(400, "missing required parameter \"q\""));
     };
     let database = match parameter(&Query::new(&form), "db")? {
         Some(name) => name,
@@ -127,7 +130,7 @@ pub(super) async fn query(router: &Router, request: Request<'_>, reply: &mut Rep
     };
     let pretty = parameter(&url, "pretty")?.as_deref() == Some("true");
     let statements =
-        influxql::parse(text.trim()).map_err(|error| failure::influx(400, &format!("error parsing query: {error}")))?;
+        influxql::parse(text.trim()).map_err(|error| fault::influx(400, &format!("error parsing query: {error}")))?;
     let mut body = Vec::new();
     let mut writer = QueryWriter::new(Options { pretty, epoch: None });
     for (id, statement) in statements.iter().enumerate() {

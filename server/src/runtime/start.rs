@@ -19,15 +19,15 @@ use futures_lite::future;
 
 use crate::config::Config;
 use crate::datadir::DataDir;
-use crate::drain::Drain;
 use crate::memory::{self, CoreMemory, Memory};
 use crate::mesh::{Inbox, Mesh, Port, wire};
-use crate::metrics::Registry;
+use crate::metrics::registry::Registry;
 use crate::net::{Arrivals, Listeners, NetCore, NetOptions, Service, StopAccepting, doors, serve_core, start_acceptor};
-use crate::placement::{available, place, shards_of_core};
 use crate::ring::disk::Access;
 use crate::ring::host::{self, Limits};
 use crate::ring::{self, CoreHandle, CoreOptions, Queue, Queues, RingDisk};
+use crate::runtime::placement::{available, place, shards_of_core};
+use crate::runtime::shutdown::Drain;
 
 /// How often an ending core looks whether requests are still in flight.
 const DRAIN_TICK: Duration = Duration::from_millis(2);

@@ -14,10 +14,10 @@ use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesSketch;
 
+use crate::catalog::owner::Outcome;
+use crate::catalog::{Published, SchemaChange};
 use crate::mesh::CallId;
-use crate::meta::owner::Outcome;
-use crate::meta::{Published, SchemaChange};
-use crate::metrics::Snapshot;
+use crate::metrics::registry::Snapshot;
 
 /// A message from one core to another.
 #[derive(Debug)]

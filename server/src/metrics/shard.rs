@@ -7,8 +7,8 @@ use tidewire_storage::engine::ShardStats;
 use tidewire_storage::recovery::Recovery;
 
 use crate::admission::Admission;
-use crate::metrics::{Counter, Gauge, Registry, Unit};
-use crate::set_aside::SetAside;
+use crate::core::offline::SetAside;
+use crate::metrics::registry::{Counter, Gauge, Registry, Unit};
 
 /// What is shown of a shard: name, help, and where the value comes from.
 type Shown = (&'static str, &'static str, fn(&ShardStats) -> u64);

@@ -21,24 +21,24 @@ use tidewire_storage::schema::{Catalog, TableId, TableSchema};
 use tidewire_storage::wal::Lsn;
 
 use crate::admission::{Admission, BuildBudget};
-use crate::cardinality;
+use crate::catalog::owner::{MetaHost, Outcome};
+use crate::catalog::store::CatalogStore;
+use crate::catalog::{MetaOwner, Published, SchemaChange};
 use crate::config::Config;
-use crate::counted::{CountedShard, Counts};
+use crate::core::message::{Answer, Appended, Message, Request};
+use crate::core::offline::SetAside;
 use crate::ingest::caches::{DatabaseCaches, SharedCache};
 use crate::ingest::write::WriteError;
 use crate::memory::{CoreMemory, Level, Part};
-use crate::memory_metrics::MemoryMetrics;
 use crate::mesh::{Call, CallId, Calls, Credits, Mesh};
-use crate::message::{Answer, Appended, Message, Request};
-use crate::meta::owner::{MetaHost, Outcome};
-use crate::meta::store::CatalogStore;
-use crate::meta::{MetaOwner, Published, SchemaChange};
-use crate::metrics::{Registry, Snapshot};
-use crate::pace::CoreDisk;
-use crate::query::PARTIALS_AHEAD_MAX;
+use crate::metrics::memory::MemoryMetrics;
+use crate::metrics::registry::{Registry, Snapshot};
+use crate::metrics::shard::{ShardMetrics, show_set_aside};
+use crate::query::cardinality;
+use crate::query::metered::{CountedShard, Counts};
+use crate::query::run::PARTIALS_AHEAD_MAX;
 use crate::ring::{Queue, Queues};
-use crate::set_aside::SetAside;
-use crate::shard_metrics::{ShardMetrics, show_set_aside};
+use crate::runtime::disk_rate::CoreDisk;
 
 /// The core that owns the catalog.
 pub const META_CORE: usize = 0;
@@ -281,7 +281,7 @@ impl Hub {
                 };
                 let hub = self.clone();
                 self.spawn(Queue::Query, async move {
-                    let outcome = crate::delete::delete_from(&owned, &deletion).await;
+                    let outcome = crate::query::delete::delete_from(&owned, &deletion).await;
                     hub.answer(from, id, Answer::Deleted(outcome));
                 });
             }

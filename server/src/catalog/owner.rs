@@ -14,7 +14,7 @@ use tidewire_storage::schema::{Catalog, TableId};
 
 use super::change::{SchemaChange, apply};
 use super::refusal::SchemaError;
-use crate::wait::{Giver, pair};
+use crate::ring::oneshot::{Giver, pair};
 
 /// A catalog that has become durable.
 #[derive(Debug, Clone)]
@@ -119,7 +119,7 @@ impl MetaOwner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta::change::initial;
+    use crate::catalog::change::initial;
     use futures_lite::future::{block_on, zip};
     use tidewire_sql::Definition;
     use tidewire_storage::schema::DatabaseOptions;

@@ -10,8 +10,8 @@ use tidewire_storage::Error;
 use tidewire_storage::schema::TableId;
 use tidewire_storage::series::SeriesSketch;
 
-use crate::hub::{CoreShard, Hub};
-use crate::message::{Answer, Request};
+use crate::core::hub::{CoreShard, Hub};
+use crate::core::message::{Answer, Request};
 
 /// The series of each of `tables` in `shards`, and a sketch of all of them.
 pub(crate) fn count<'a>(

@@ -14,9 +14,9 @@ use tidewire_protocol::encode::{EncodeError, Encoder, Format};
 use tidewire_protocol::http::{ContentEncoder, Encoding};
 use tidewire_sql::exec::ExecError;
 
+use crate::api::fault::{self, Failure};
 use crate::net::Reply;
-use crate::query::RowsOut;
-use crate::route::failure::{self, Failure};
+use crate::query::run::RowsOut;
 
 /// Encoded bytes kept back before the reply starts to stream.
 const WHOLE_BYTES_MAX: usize = 1 << 20;
@@ -49,12 +49,12 @@ impl<'r> RowsReply<'r> {
     ) -> Result<Self, Failure> {
         // Whether the format can show the columns is known before anything runs.
         new_encoder(format, schema.clone(), chunked)
-            .map_err(|error| failure::cnos(422, "040007", &format!("Fetch result: {error}")))?;
+            .map_err(|error| fault::cnos(422, "040007", &format!("Fetch result: {error}")))?;
         let compress = encoding
             .filter(|e| *e != Encoding::Identity)
             .map(ContentEncoder::new)
             .transpose()
-            .map_err(|error| failure::cnos(500, "040014", &format!("cannot compress the reply: {error}")))?;
+            .map_err(|error| fault::cnos(500, "040014", &format!("cannot compress the reply: {error}")))?;
         Ok(Self {
             reply,
             schema,
@@ -122,7 +122,7 @@ impl<'r> RowsReply<'r> {
     pub async fn end(mut self, outcome: Result<(), ExecError>) -> Result<(), Failure> {
         if let Err(error) = outcome {
             if !self.reply.is_begun() {
-                return Err(failure::exec(&error));
+                return Err(fault::exec(&error));
             }
             if self.asked_for_chunks {
                 let text = format!("Fetch result: {error}");
@@ -136,7 +136,7 @@ impl<'r> RowsReply<'r> {
             return Ok(());
         }
         let mut pending = std::mem::take(&mut self.pending);
-        self.encoder(None).map_err(|error| failure::exec(&error))?.finish(&mut pending);
+        self.encoder(None).map_err(|error| fault::exec(&error))?.finish(&mut pending);
         self.pending = pending;
         if self.reply.is_begun() || self.asked_for_chunks {
             if !self.reply.is_begun() {
@@ -147,8 +147,7 @@ impl<'r> RowsReply<'r> {
             }
             return Ok(());
         }
-        self.pack(true)
-            .map_err(|error| failure::cnos(500, "040014", &format!("cannot compress the reply: {error}")))?;
+        self.pack(true).map_err(|error| fault::cnos(500, "040014", &format!("cannot compress the reply: {error}")))?;
         let (format, encoding) = (self.format, self.encoding);
         self.reply.send(
             200,

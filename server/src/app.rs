@@ -13,21 +13,21 @@ use tidewire_storage::schema::{Catalog, TableId};
 use tidewire_storage::wal::WalSync;
 
 use crate::admission::{Admission, Bounds};
+use crate::api::Router;
+use crate::catalog::store::{CatalogStore, META_FOLDER};
 use crate::config;
+use crate::core::hub::{CoreShard, Hub, HubParts};
+use crate::core::message::Message;
+use crate::core::offline::SetAside;
+use crate::core::upkeep::memory::keep_memory;
 use crate::datadir::DataDir;
-use crate::hub::{CoreShard, Hub, HubParts};
 use crate::mesh::Inbox;
-use crate::message::Message;
-use crate::meta::store::{CatalogStore, META_FOLDER};
-use crate::metrics::Registry;
+use crate::metrics::registry::Registry;
+use crate::metrics::shard::report_recovery;
 use crate::net::{Reply, Request, Service};
-use crate::pace::{CoreDisk, paced};
-use crate::relief::keep_memory;
 use crate::ring::{self, Queue};
-use crate::route::Router;
-use crate::set_aside::SetAside;
-use crate::shard::{App, CoreContext};
-use crate::shard_metrics::report_recovery;
+use crate::runtime::disk_rate::{CoreDisk, paced};
+use crate::runtime::start::{App, CoreContext};
 
 /// How often a core reports its memtables to the admission counters and looks whether a sync is due.
 const TICK: Duration = Duration::from_millis(20);
@@ -107,7 +107,7 @@ impl App for Tidewire {
                 }
             }
         }
-        let placement = (0..shard_count).map(|shard| crate::placement::core_of_shard(shard, cores)).collect();
+        let placement = (0..shard_count).map(|shard| crate::runtime::placement::core_of_shard(shard, cores)).collect();
         let hub = Hub::new(HubParts {
             core,
             placement,
@@ -307,7 +307,7 @@ async fn expire(hub: Rc<Hub>) {
     loop {
         ring::sleep(LOOK).await;
         let catalog = hub.catalog();
-        let now_ns = crate::clock::now_ns();
+        let now_ns = crate::runtime::clock::now_ns();
         let policies = catalog.databases.values().flat_map(|database| &database.policies);
         for policy in policies.filter(|policy| policy.ttl_ns.is_some()) {
             for table in policy.tables.values() {

@@ -9,8 +9,8 @@ use tidewire_storage::scan::{Scan, ScanItem, ScanMode, ScanRequest};
 use tidewire_storage::schema::TableId;
 use tidewire_storage::series::SeriesIndex;
 
-use crate::hub::CoreShard;
-use crate::pace::CoreDisk;
+use crate::core::hub::CoreShard;
+use crate::runtime::disk_rate::CoreDisk;
 
 /// What a scan has yielded.
 #[derive(Debug, Clone, Copy, Default)]

@@ -5,10 +5,11 @@ use tidewire_sql::Definition;
 use tidewire_sql::influxql::{Delete, Statement, format_duration};
 use tidewire_storage::schema::Database;
 
-use super::{Router, cardinality};
-use crate::clock::now_ns;
-use crate::delete::delete;
-use crate::meta::{SchemaChange, SchemaError};
+use super::cardinality;
+use crate::api::Router;
+use crate::catalog::{SchemaChange, SchemaError};
+use crate::query::delete::delete;
+use crate::runtime::clock::now_ns;
 
 /// Runs a statement and writes its series. The error is the text that InfluxDB gives.
 pub(super) async fn run(

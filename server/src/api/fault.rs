@@ -7,8 +7,8 @@ use tidewire_protocol::encode::influx::write_error;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
+use crate::catalog::SchemaError;
 use crate::ingest::write::WriteError;
-use crate::meta::SchemaError;
 use crate::net::BodyError;
 
 /// A reply that says what went wrong.

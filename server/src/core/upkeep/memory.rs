@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::hub::Hub;
+use crate::core::hub::Hub;
 use crate::memory::pressure::cache_bytes_max;
 use crate::memory::{Level, Part, machine};
 use crate::ring::{self, Queue};

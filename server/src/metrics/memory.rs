@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use crate::hub::RefusedWork;
+use crate::core::hub::RefusedWork;
 use crate::memory::{CoreMemory, Part};
-use crate::metrics::{Counter, Gauge, Registry};
+use crate::metrics::registry::{Counter, Gauge, Registry};
 
 /// What core 0 shows for all.
 #[derive(Debug)]

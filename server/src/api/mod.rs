@@ -1,25 +1,24 @@
 //! From a path to its handler.
 //!
 //! `cnos` holds CnosDB's routes, `influx` InfluxDB's with the statements in `influxql`, `metrics` what operators scrape;
-//! `failure` decides status and body of every error. All routes are served on every listener. [`Router`] is one core's
+//! `fault` decides status and body of every error. All routes are served on every listener. [`Router`] is one core's
 //! handler.
 
-mod cardinality;
 mod cnos;
-pub mod failure;
+pub mod fault;
 mod influx;
-mod influxql;
 mod metrics;
+pub mod reply;
 
 use std::rc::Rc;
 use std::time::Instant;
 
 use tidewire_protocol::http::Method;
 
-use crate::hub::Hub;
-use crate::metrics::{Counter, Histogram, Registry, Unit};
+use crate::core::hub::Hub;
+use crate::metrics::registry::{Counter, Histogram, Registry, Unit};
 use crate::net::{Reply, Request, Service};
-use failure::Failure;
+use fault::Failure;
 
 /// What a path stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +135,7 @@ impl Service for Router {
 
     fn refuse(&self, path: &str, status: u16, reason: &str, reply: &mut Reply) {
         let influx = ROUTES.iter().any(|(known, route, _)| *known == path && route.is_influx());
-        let failure = if influx { failure::influx(status, reason) } else { failure::cnos(status, "040005", reason) };
+        let failure = if influx { fault::influx(status, reason) } else { fault::cnos(status, "040005", reason) };
         let route = if influx { Route::InfluxWrite } else { Route::CnosWrite };
         self.send_failure(route, &failure, reply);
     }

@@ -14,19 +14,19 @@ use tidewire_sql::explain::{RunMetrics, explain};
 use tidewire_sql::statement::{PlanStep, Session, Statement};
 
 use super::Router;
-use super::failure::{self, Failure};
+use super::fault::{self, Failure};
 use crate::admission::QueryPlace;
-use crate::clock::now_ns;
-use crate::delete::delete;
-use crate::hub::RefusedWork;
+use crate::api::reply::RowsReply;
+use crate::catalog::SchemaChange;
+use crate::catalog::change::DEFAULT_DATABASE;
+use crate::core::hub::RefusedWork;
 use crate::ingest::insert::insert;
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::memory::Level;
-use crate::meta::SchemaChange;
-use crate::meta::change::DEFAULT_DATABASE;
 use crate::net::{Reply, Request};
-use crate::query::{self, RowsOut};
-use crate::reply::RowsReply;
+use crate::query::delete::delete;
+use crate::query::run::{self, RowsOut};
+use crate::runtime::clock::now_ns;
 
 /// What `/api/v1/ping` calls the version: CnosDB's, whose API this is, and our own.
 const VERSION: &str = concat!("2.4.3, revision: tidewire, build_time: ", env!("CARGO_PKG_VERSION"));
@@ -35,7 +35,7 @@ const VERSION: &str = concat!("2.4.3, revision: tidewire, build_time: ", env!("C
 fn parameter(head: &Head<'_>, name: &str) -> Result<Option<String>, Failure> {
     match Query::new(head.query).get(name) {
         Ok(value) => Ok(value.map(std::borrow::Cow::into_owned)),
-        Err(error) => Err(failure::cnos(400, "040005", &format!("bad query parameter {name}: {error}"))),
+        Err(error) => Err(fault::cnos(400, "040005", &format!("bad query parameter {name}: {error}"))),
     }
 }
 
@@ -51,9 +51,9 @@ pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Rep
         Some(text) if text.eq_ignore_ascii_case("us") => Precision::Microsecond,
         _ => Precision::Nanosecond,
     };
-    request.body.limit(hub.config.http.body_bytes_max_write).map_err(|e| failure::cnos_body(&e))?;
+    request.body.limit(hub.config.http.body_bytes_max_write).map_err(|e| fault::cnos_body(&e))?;
     let lines = WriteRequest { database: &database, policy: None, dialect: Dialect::Cnos, precision };
-    let written = write_lines(hub, lines, request.body).await.map_err(|e| failure::cnos_write(&e))?;
+    let written = write_lines(hub, lines, request.body).await.map_err(|e| fault::cnos_write(&e))?;
     router.rows_written.add(written.rows);
     reply.send(200, |head| head, b"");
     Ok(())
@@ -68,7 +68,7 @@ pub(super) fn ping(reply: &mut Reply) -> Result<(), Failure> {
 pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply) -> Result<(), Failure> {
     let hub = &router.hub;
     let head = request.head;
-    let bad_header = |text: String| failure::cnos(400, "040005", &text);
+    let bad_header = |text: String| fault::cnos(400, "040005", &text);
     let format = Format::from_accept(head.header("accept").unwrap_or("")).map_err(bad_header)?;
     let encoding = match head.header("accept-encoding") {
         None => None,
@@ -81,11 +81,11 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
     let chunked = match parameter(head, "chunked")?.as_deref() {
         None | Some("false") => false,
         Some("true") => true,
-        Some(other) => return Err(failure::cnos(400, "040005", &format!("chunked is true or false, not {other:?}"))),
+        Some(other) => return Err(fault::cnos(400, "040005", &format!("chunked is true or false, not {other:?}"))),
     };
     let database = database(head)?;
     let bytes_max = hub.config.http.body_bytes_max_sql;
-    let text = request.body.read_all(bytes_max).await.map_err(|e| failure::cnos_body(&e))?;
+    let text = request.body.read_all(bytes_max).await.map_err(|e| fault::cnos_body(&e))?;
     let session = Session {
         tenant: parameter(head, "tenant")?.unwrap_or_else(|| "cnosdb".to_owned()),
         database,
@@ -94,7 +94,7 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
     };
     let catalog = hub.catalog();
     let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)
-        .map_err(|e| failure::cnos(422, e.code, &e.message))?;
+        .map_err(|e| fault::cnos(422, e.code, &e.message))?;
     let out = Out { format, encoding, chunked };
     match statement {
         Statement::Empty => {
@@ -109,7 +109,7 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
                 Err(ExecError::Cancelled)
             };
             // A client that leaves ends its query: dropping it cancels what the shards run.
-            let outcome = futures_lite::future::or(query::run(hub, &query, context(router), &mut rows), gone).await;
+            let outcome = futures_lite::future::or(run::run(hub, &query, context(router), &mut rows), gone).await;
             router.rows_read.add(rows.rows);
             rows.end(outcome.map(drop)).await
         }
@@ -120,22 +120,22 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
             rows.end(outcome).await
         }
         Statement::Insert(rows) => {
-            let count = insert(hub, &rows).await.map_err(|e| failure::cnos_write(&e))?;
+            let count = insert(hub, &rows).await.map_err(|e| fault::cnos_write(&e))?;
             router.rows_written.add(count);
             let schema = Arc::new(Schema::new(vec![Field::new("rows", DataType::UInt64, false)]));
             let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(UInt64Array::from(vec![count]))])
-                .map_err(|e| failure::cnos(500, "040007", &e.to_string()))?;
+                .map_err(|e| fault::cnos(500, "040007", &e.to_string()))?;
             let mut rows = out.rows(reply, schema)?;
             let outcome = rows.rows(&batch).await;
             rows.end(outcome).await
         }
         Statement::Delete(deletion) => {
-            delete(hub, deletion).await.map_err(failure::cnos_delete)?;
+            delete(hub, deletion).await.map_err(fault::cnos_delete)?;
             send_nothing(reply, format);
             Ok(())
         }
         Statement::Define(definition) => {
-            hub.change(SchemaChange::Define(definition)).await.map_err(|refusal| failure::cnos_schema(&refusal))?;
+            hub.change(SchemaChange::Define(definition)).await.map_err(|refusal| fault::cnos_schema(&refusal))?;
             send_nothing(reply, format);
             Ok(())
         }
@@ -159,12 +159,12 @@ fn query_place(router: &Router) -> Result<QueryPlace, Failure> {
     let hub = &router.hub;
     if let Some(shortage) = hub.memory.shared().shortage(Level::Sparing) {
         hub.count_refused(RefusedWork::Queries);
-        return Err(failure::cnos(429, "010012", &format!("no query is begun now: {shortage}; try again later")));
+        return Err(fault::cnos(429, "010012", &format!("no query is begun now: {shortage}; try again later")));
     }
     let queries_max = hub.config.query.concurrent_max;
     hub.admission
         .query(queries_max)
-        .ok_or_else(|| failure::cnos(429, "010012", &format!("{queries_max} queries run already; try again later")))
+        .ok_or_else(|| fault::cnos(429, "010012", &format!("{queries_max} queries run already; try again later")))
 }
 
 fn context(router: &Router) -> QueryContext {
@@ -184,13 +184,13 @@ async fn explained(
     analyze: bool,
     steps: &[PlanStep],
 ) -> Result<RecordBatch, Failure> {
-    let physical = cut(&query.plan).map_err(|e| failure::exec(&e))?.to_string();
+    let physical = cut(&query.plan).map_err(|e| fault::exec(&e))?.to_string();
     let mut metrics = None;
     if analyze {
         let _place = query_place(router)?;
         let (context, started) = (context(router), Instant::now());
         let mut rows = CountRows::default();
-        let shards = query::run(&router.hub, query, context.clone(), &mut rows).await.map_err(|e| failure::exec(&e))?;
+        let shards = run::run(&router.hub, query, context.clone(), &mut rows).await.map_err(|e| fault::exec(&e))?;
         metrics = Some(RunMetrics {
             elapsed: started.elapsed(),
             rows: rows.0,
@@ -199,7 +199,7 @@ async fn explained(
         });
     }
     explain(query, steps, Some(&physical), metrics.as_ref())
-        .map_err(|e| failure::cnos(500, "010002", &format!("Arrow: {e}")))
+        .map_err(|e| fault::cnos(500, "010002", &format!("Arrow: {e}")))
 }
 
 /// Counts the rows of a query that is only explained.

@@ -18,9 +18,9 @@ use tidewire_sql::exec::{ExecError, FinalRun, Flow, QueryContext};
 use tidewire_sql::explain::ShardMetrics;
 use tidewire_sql::fragment::{Fragment, cut};
 
-use crate::hub::Hub;
+use crate::core::hub::Hub;
+use crate::core::message::{Answer, Message, Request};
 use crate::mesh::Call;
-use crate::message::{Answer, Message, Request};
 
 /// Partials a shard may send before the first is used: enough to keep its core busy while the reply is written, few
 /// enough that a wide result waits in the scan and not in memory.

@@ -136,7 +136,7 @@ fn io(operation: &'static str, path: &Path, source: std::io::Error) -> StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta::change::{SchemaChange, apply};
+    use crate::catalog::change::{SchemaChange, apply};
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("tidewire-catalog-{name}-{}", std::process::id()));

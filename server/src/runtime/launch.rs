@@ -7,7 +7,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::config::{Config, WalSync};
-use crate::shard::{App, Stopper, start};
+use crate::runtime::start::{App, Stopper, start};
 
 /// Starts the server, calls `serving` with its addresses, and waits for its end. The first SIGTERM or SIGINT ends it
 /// in order; a second one ends the process at once.

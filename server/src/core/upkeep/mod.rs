@@ -1,0 +1,3 @@
+//! Upkeep: what a core does without being asked.
+
+pub(crate) mod memory;
