@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Appended, Shard, State, TableState};
+use super::state::{State, TableState};
+use super::{Appended, Shard};
 use crate::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
