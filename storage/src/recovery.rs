@@ -397,7 +397,10 @@ impl<D: Disk> Replay<D> {
             NewRows { series: &rows.series, time: &rows.time, columns: &rows.columns, rows: 0..rows.series.len() };
         self.active.check(rows.table, &new).map_err(|error| error.to_string())?;
         self.active.append(rows.table, &new);
-        table.series.show(rows.first_series, &rows.series);
+        match rows.series.is_empty() {
+            true => table.series.hide_new(rows.first_series),
+            false => table.series.show(&rows.series),
+        }
         self.rows += rows.series.len() as u64;
         Ok(())
     }

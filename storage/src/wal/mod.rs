@@ -36,7 +36,7 @@ pub use observe::{CopiedLog, LogFile, LogFrame, LogSummary, copy_log, read_log};
 pub use pack::RECORD_ROWS_MAX;
 pub use reader::{Record, recover};
 pub use record::{Rows, RowsRef};
-pub use writer::{Wal, WalConfig, WalStats};
+pub use writer::{Mark, Wal, WalConfig, WalStats};
 
 /// Log sequence number: position of a record in a shard's log, from 1 on. 0 stands before all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -20,6 +20,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
 use crate::signal::Signal;
 use files::{Files, SPARES_MAX};
+pub use queue::Mark;
 use queue::Queue;
 
 /// How a log is kept.
