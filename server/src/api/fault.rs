@@ -68,7 +68,9 @@ pub fn cnos_write(error: &WriteError) -> Failure {
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
         | WriteError::SeriesRefused { .. } => cnos(429, "050033", &message),
-        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => cnos(413, "050033", &message),
+        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => {
+            cnos(413, "050033", &message)
+        }
         // Other owners may have taken their part: not the 429 that promises that nothing was written.
         WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => cnos(503, "050033", &message),
         WriteError::Storage(Error::SetAside { .. }) => cnos(503, "050014", &message),
