@@ -1,4 +1,4 @@
-//! Flipped bits in every kind of file: what is told, and what can be read all the same.
+//! Flipped bits in every kind of file: what is reported, and what can still be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

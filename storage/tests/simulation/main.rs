@@ -35,7 +35,7 @@ const SEEDS: std::ops::Range<u64> = 100..108;
 /// Seeds of the long run, where `TIDEWIRE_SEEDS` does not say how many.
 const SOAK_SEEDS: u64 = 10_000;
 
-/// The long run ends when so many have failed: there is enough to look at.
+/// The long run ends when this many have failed: there is enough to look at.
 const FAILURES_MAX: usize = 20;
 
 /// Seeds that failed once. A change of what clients do gives them another history; the faults of storage that they have
@@ -70,7 +70,7 @@ fn shards_are_maps_that_survive() {
 /// Runs every seed of the long run, on all processors, and names all that fail.
 #[test]
 #[ignore = "runs for minutes: cargo test -p tidewire-storage --release -- --ignored soak"]
-#[expect(clippy::print_stdout, reason = "whoever runs it wants to see how far it is")]
+#[expect(clippy::print_stdout, reason = "the person who runs it wants to see how far it is")]
 fn soak() {
     if let Some(seed) = variable("TIDEWIRE_SEED") {
         println!("{:?}", check(seed));

@@ -31,7 +31,7 @@ pub(crate) struct Home {
     /// The catalog of the next start is older than the last life, as one that was put back is.
     pub(crate) catalog_is_old: Cell<bool>,
     pub(crate) history: RefCell<History>,
-    /// What the shard is told; it need not begin at the same time in each life.
+    /// The times the shard gets; they need not begin at the same time in each life.
     pub(crate) clock: Cell<Duration>,
 }
 
@@ -119,7 +119,7 @@ pub(crate) struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Does so many operations.
+    /// Does this many operations.
     pub(crate) async fn work(&mut self, operations: usize) {
         for _ in 0..operations {
             if let Err(error) = self.one().await {
