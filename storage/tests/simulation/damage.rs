@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-//! Flipped bits in every kind of file: what is reported, and what can still be read.
-=======
 //! Flipped bits in every kind of file: what is reported, and what can be read all the same.
->>>>>>> main
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

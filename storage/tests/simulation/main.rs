@@ -35,11 +35,7 @@ const SEEDS: std::ops::Range<u64> = 100..108;
 /// Seeds of the long run, where `TIDEWIRE_SEEDS` does not say how many.
 const SOAK_SEEDS: u64 = 10_000;
 
-<<<<<<< HEAD
-/// The long run ends when this many have failed: there is enough to look at.
-=======
 /// The long run ends after this many failures: there is enough to look at.
->>>>>>> main
 const FAILURES_MAX: usize = 20;
 
 /// Seeds that failed once. A change of what clients do gives them another history; the faults of storage that they have
@@ -74,11 +70,7 @@ fn shards_are_maps_that_survive() {
 /// Runs every seed of the long run, on all processors, and names all that fail.
 #[test]
 #[ignore = "runs for minutes: cargo test -p tidewire-storage --release -- --ignored soak"]
-<<<<<<< HEAD
-#[expect(clippy::print_stdout, reason = "the person who runs it wants to see how far it is")]
-=======
 #[expect(clippy::print_stdout, reason = "a long run shows how far it is")]
->>>>>>> main
 fn soak() {
     if let Some(seed) = variable("TIDEWIRE_SEED") {
         println!("{:?}", check(seed));

@@ -31,11 +31,7 @@ pub(crate) struct Home {
     /// The catalog of the next start is older than the last life, as one that was put back is.
     pub(crate) catalog_is_old: Cell<bool>,
     pub(crate) history: RefCell<History>,
-<<<<<<< HEAD
-    /// The times the shard gets; they need not begin at the same time in each life.
-=======
     /// The time that the shard is given; it need not begin at the same time in each life.
->>>>>>> main
     pub(crate) clock: Cell<Duration>,
 }
 
@@ -126,11 +122,7 @@ pub(crate) struct Client<'a> {
 }
 
 impl Client<'_> {
-<<<<<<< HEAD
-    /// Does this many operations.
-=======
     /// Does `operations` operations, one after the other.
->>>>>>> main
     pub(crate) async fn work(&mut self, operations: usize) {
         for _ in 0..operations {
             if let Err(error) = self.one().await {
