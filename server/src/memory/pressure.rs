@@ -19,6 +19,17 @@ impl Level {
     pub const ALL: [Self; 4] = [Self::Calm, Self::Shed, Self::Sparing, Self::Full];
 }
 
+/// Work that is refused when memory is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedWork {
+    /// Queries, before they begin.
+    Queries,
+    /// Writes that bring new series.
+    Series,
+    /// All writes.
+    Writes,
+}
+
 /// Memory is shed above this share of the bound, in percent: what is shed comes back in one or two ticks, in which a
 /// core parses some 10 MiB.
 const SHED_PERCENT: u64 = 80;

@@ -132,6 +132,14 @@ impl<R> Call<R> {
         .await
     }
 
+    /// The answer to a call that has one.
+    pub async fn answer(mut self) -> R {
+        match self.next().await {
+            Some(answer) => answer,
+            None => unreachable!("invariant: a call ends with an answer, and this one's was not taken before"),
+        }
+    }
+
     /// Whether the last answer has come (it may still wait to be taken). A call dropped before should be cancelled
     /// at the other core.
     pub fn is_complete(&self) -> bool {
