@@ -1,8 +1,8 @@
 //! Fragments of queries that run on this core, each for a core that asked for it.
 //!
-//! A fragment may send [`PARTIALS_AHEAD_MAX`] partials before the first is taken, and one more for each that is; when it
-//! has sent what it may, it waits, and its scan with it. It ends when its rows have, when it fails, or when its asker
-//! cancels it: each way with one last answer.
+//! A fragment may send [`PARTIALS_AHEAD_MAX`] partials before the first is taken, and one more for each that is; when
+//! it has sent what it may, it waits, and its scan with it. It ends when its rows have, when it fails, or when its
+//! asker cancels it: each way with one last answer.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
 //! Everything that crosses cores: a closed set of messages, moved by value.
 //!
-//! A core asks a [`Question`] under a call and gets what that question is answered with: a question and its answer are one
-//! typed pair, a line of `questions!` below. The table of open calls is chosen by the question's type, as is what is put
-//! into it, so an answer of another kind cannot be written down:
+//! A core asks a [`Question`] under a call and gets what that question is answered with: a question and its answer are
+//! one typed pair, a line of `questions!` below. The table of open calls is chosen by the question's type, as is what
+//! is put into it, so an answer of another kind cannot be written down:
 //!
 //! ```text
 //!   asking core                                       answering core
@@ -74,8 +74,8 @@ pub trait Question: Sized {
     fn answer(call: CallId, answer: Self::Answer) -> Answer;
 }
 
-/// Who waits for the answer to a question: a core and its open call. A question comes with one, and answering it for good
-/// uses it up.
+/// Who waits for the answer to a question: a core and its open call. A question comes with one, and answering it for
+/// good uses it up.
 #[derive(Debug)]
 pub struct Asker<Q> {
     core: usize,
@@ -200,8 +200,8 @@ pub struct SeriesCounts {
 #[derive(Debug, Clone)]
 pub struct ReadMetrics;
 
-/// The pairs: question, answer, answers that may be on their way before the first is taken, and the name of the table of
-/// open calls.
+/// The pairs: question, answer, answers that may be on their way before the first is taken, and the name of the table
+/// of open calls.
 macro_rules! questions {
     ($($question:ident => $answer:ty, $answers_ahead_max:expr, $calls:ident;)+) => {
         /// A question as it travels.

@@ -6,8 +6,8 @@
 //!               upkeep ──► shards, state                        what the core does without being asked
 //! ```
 //!
-//! [`message`] is the closed set of what crosses; [`state`] what the requests of a core share; [`shards`] its shards and
-//! what is counted of them, [`offline`] those that damage keeps closed; [`open`] opens them at the start.
+//! [`message`] is the closed set of what crosses; [`state`] what the requests of a core share; [`shards`] its shards
+//! and what is counted of them, [`offline`] those that damage keeps closed; [`open`] opens them at the start.
 
 pub(crate) mod fragments;
 pub mod message;

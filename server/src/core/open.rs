@@ -105,8 +105,8 @@ fn shard_config(config: &Config, number: u32) -> ShardConfig {
     }
 }
 
-/// An error when the catalog is missing and a shard has data: shards remove the data of tables that the catalog does not
-/// name, and an empty one names none.
+/// An error when the catalog is missing and a shard has data: shards remove the data of tables that the catalog does
+/// not name, and an empty one names none.
 pub(crate) fn check_catalog(store: &CatalogStore, data_dir: &DataDir) -> Result<(), String> {
     let has_data = |shard: &usize| {
         let segments = std::fs::read_dir(data_dir.shard_folder(*shard).join("segments"));

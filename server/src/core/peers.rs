@@ -1,8 +1,8 @@
 //! The other cores, as one core asks them.
 //!
-//! Work for a shard is always a question to the shard's core, also when that is this core: [`Peers`] then hand it to this
-//! core's own [`Handler`] at once, without a queue. So there is one way for each kind of work and it runs the same on one
-//! core as on many.
+//! Work for a shard is always a question to the shard's core, also when that is this core: [`Peers`] then hand it to
+//! this core's own [`Handler`] at once, without a queue. So there is one way for each kind of work and it runs the same
+//! on one core as on many.
 
 use std::cell::OnceCell;
 use std::rc::{Rc, Weak};
@@ -65,8 +65,8 @@ impl Peers {
         self.placement[shard as usize]
     }
 
-    /// Asks `core`; waits while too much is asked of it already. Where the question has one answer, [`Call::answer`] waits
-    /// for it.
+    /// Asks `core`; waits while too much is asked of it already. Where the question has one answer, [`Call::answer`]
+    /// waits for it.
     pub async fn ask<Q: Question>(&self, core: usize, question: Q) -> Call<Q::Answer> {
         let credits = if core == self.core { &self.own_credits } else { self.mesh.credits(core) };
         let call = Q::calls(&self.calls).open(credits.take(Q::ANSWERS_AHEAD_MAX).await);

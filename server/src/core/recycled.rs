@@ -5,8 +5,8 @@ use std::cell::RefCell;
 
 use tidewire_storage::batch::WriteBatch;
 
-/// Batches kept; each holds the memory of one request's rows for one shard, so a handful covers the connections that are
-/// busy at one time.
+/// Batches kept; each holds the memory of one request's rows for one shard, so a handful covers the connections that
+/// are busy at one time.
 const BATCHES_MAX: usize = 32;
 
 /// Larger batches are not kept: with as many as [`BATCHES_MAX`], what a core keeps is at most 64 MiB.

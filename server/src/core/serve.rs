@@ -1,8 +1,8 @@
 //! One core's answers: what the cores, this one included, ask of it.
 //!
-//! [`Responder`] is the core's [`Handler`]. It answers at once what takes no time, and spawns what does: rows that wait for
-//! the log, fragments, deletes, changes of the catalog. On the core that owns the catalog it also works for the catalog's
-//! owner: it saves what has changed and hands it to every core.
+//! [`Responder`] is the core's [`Handler`]. It answers at once what takes no time, and spawns what does: rows that wait
+//! for the log, fragments, deletes, changes of the catalog. On the core that owns the catalog it also works for the
+//! catalog's owner: it saves what has changed and hands it to every core.
 
 use std::rc::{Rc, Weak};
 use std::sync::Arc;

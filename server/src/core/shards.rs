@@ -52,8 +52,8 @@ impl Shards {
         self.open.iter().map(|(number, shard)| (*number, shard))
     }
 
-    /// A shard of this core; an error when it is offline. Every core places shards alike, so a question never goes to the
-    /// wrong one.
+    /// A shard of this core; an error when it is offline. Every core places shards alike, so a question never goes to
+    /// the wrong one.
     pub(super) fn get(&self, shard: u32) -> Result<&Rc<CoreShard>, Error> {
         self.offline.check(shard)?;
         match self.open.get(&shard) {

@@ -1,8 +1,8 @@
 //! Who holds how much: each core counts its own parts, and reports the sum to the others.
 //!
-//! A core's parts are plain cells. Their sum goes to a counter of the core, on a cache line of its own, at each tick and
-//! whenever it has changed by [`STEP_BYTES`]; the core that reports adds up all cores and sets the level that everyone reads.
-//! So on the data path a core reads one line that seldom changes
+//! A core's parts are plain cells. Their sum goes to a counter of the core, on a cache line of its own, at each tick
+//! and whenever it has changed by [`STEP_BYTES`]; the core that reports adds up all cores and sets the level that
+//! everyone reads. So on the data path a core reads one line that seldom changes
 //! (`docs/decisions/0002-admission-counters-are-shared.md` has the style). Queries count in an account of their own,
 //! which all cores share: [`QueryMemory`].
 

@@ -1,8 +1,8 @@
 //! The bound divided.
 //!
 //! What is bounded part by part (rows, block caches, connections) gets a share of the bound up to a size beyond which
-//! more does not help. The rest goes to what grows with the data and the questions: series, queries, parser caches. Keys
-//! that the operator has set are taken as they are; then the rest is less, and where too little is left the
+//! more does not help. The rest goes to what grows with the data and the questions: series, queries, parser caches.
+//! Keys that the operator has set are taken as they are; then the rest is less, and where too little is left the
 //! configuration is refused with the sum and the keys that make it.
 //!
 //! ```text

@@ -64,9 +64,9 @@ pub fn over(used: u64, bytes_max: u64) -> u64 {
     used.saturating_sub(bytes_max / 100 * SHED_PERCENT)
 }
 
-/// The next bound of a block cache whose bound is `now`, that holds `held` bytes and may hold `bytes_max` in calm times.
-/// When the server is `over` by some bytes, the cache loses them, but keeps a sixteenth; when it is not, the bound comes
-/// back step by step.
+/// The next bound of a block cache whose bound is `now`, that holds `held` bytes and may hold `bytes_max` in calm
+/// times. When the server is `over` by some bytes, the cache loses them, but keeps a sixteenth; when it is not, the
+/// bound comes back step by step.
 pub fn cache_bytes_max(now: u64, held: u64, bytes_max: u64, over: u64) -> u64 {
     let floor = bytes_max / 16;
     match over {

@@ -34,7 +34,8 @@ pub use call::{Call, CallId, Calls};
 pub use credit::{Credits, Permit};
 use queue::{Consumer, Producer, queue};
 
-use crate::ring::event::{Listener, Waiter};
+use crate::ring::event::Listener;
+use crate::ring::waiter::Waiter;
 
 /// Slots in a link for each credit (rule 3 above).
 pub const MESSAGES_PER_CREDIT: usize = 4;

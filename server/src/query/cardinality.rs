@@ -1,7 +1,7 @@
 //! How many series tables have: counted in every shard, and estimated from the shards' sketches.
 //!
-//! A series lies in one shard, so that counts add up. It counts since its first row; a delete of all its rows ends that,
-//! until it is written again.
+//! A series lies in one shard, so that counts add up. It counts since its first row; a delete of all its rows ends
+//! that, until it is written again.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::core::message::{CountSeries, SeriesCounts};
 use crate::core::shards::Shards;
 use crate::core::state::CoreState;
 
-/// The series of each of `tables` in all shards, and a sketch of all of them. An error when a shard is offline, for then
-/// nobody knows.
+/// The series of each of `tables` in all shards, and a sketch of all of them. An error when a shard is offline, for
+/// then nobody knows.
 pub async fn cardinality(core: &CoreState, tables: Arc<[TableId]>) -> Result<SeriesCounts, Error> {
     core.offline.check_all()?;
     let mut all = none(&tables);

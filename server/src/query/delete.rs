@@ -2,8 +2,8 @@
 //!
 //! Each shard decides by its own index which of its series are meant and takes one delete for each range of time, all
 //! without waiting in between, so no write comes in the middle. When a shard fails, others may have deleted their part:
-//! the statement fails and can be sent again, since what is gone stays gone. Where a shard is offline, nothing is deleted
-//! anywhere.
+//! the statement fails and can be sent again, since what is gone stays gone. Where a shard is offline, nothing is
+//! deleted anywhere.
 
 use std::rc::Rc;
 use std::sync::Arc;

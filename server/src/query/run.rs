@@ -2,8 +2,8 @@
 //! them and rows flow on to the reply.
 //!
 //! 1. The query is cut once; every shard gets the same fragment.
-//! 2. Each shard may be [`PARTIALS_AHEAD_MAX`](crate::core::message::PARTIALS_AHEAD_MAX) batches ahead of what the final stage has taken, so a slow client slows
-//!    the scan and memory stays bounded.
+//! 2. Each shard may be [`PARTIALS_AHEAD_MAX`](crate::core::message::PARTIALS_AHEAD_MAX) batches ahead of what the
+//!    final stage has taken, so a slow client slows the scan and memory stays bounded.
 //! 3. An error, a final stage that has seen enough, or a client that went away cancels the fragments that still run.
 
 use std::future::poll_fn;

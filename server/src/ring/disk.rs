@@ -24,7 +24,8 @@ use tidewire_storage::{Error, Result};
 
 use super::arena::RingBuffer;
 use super::blocking::blocking;
-use super::executor::{current, yield_if_needed};
+use super::current::current;
+use super::executor::yield_if_needed;
 use super::reactor::Op;
 
 /// What `statfs` says of tmpfs (linux/magic.h).

@@ -17,8 +17,9 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use super::current::current;
 use super::deadline::{Deadline, Deadlines};
-use super::executor::{current, yield_if_needed};
+use super::executor::yield_if_needed;
 use super::reactor::Source;
 
 /// A connection's socket with its deadline.

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::{or, poll_once, yield_now};
 
+use super::current::current;
 use super::deadline::Deadlines;
 use super::event::event;
-use super::executor::{current, yield_if_needed};
+use super::executor::yield_if_needed;
 use super::socket::Socket;
 use super::{CoreOptions, Queue, Queues, blocking, sleep, start_core};
 

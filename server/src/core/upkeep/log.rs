@@ -1,5 +1,5 @@
-//! The log of each shard: written until the shard is closed, healed when it has failed, and synced at intervals where it
-//! is not at each commit.
+//! The log of each shard: written until the shard is closed, healed when it has failed, and synced at intervals where
+//! it is not at each commit.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -1,13 +1,13 @@
 //! What a core does about memory, tick by tick: it counts what it holds, and sheds what it can do without.
 //!
-//! 1. The parts that change with each request are counted where they change; the others here, at each tick, or less often
-//!    where counting takes long (it looks at every table).
+//! 1. The parts that change with each request are counted where they change; the others here, at each tick, or less
+//!    often where counting takes long (it looks at every table).
 //! 2. From [`Level::Shed`] on: batches and memory kept for later are let go, idle parser caches are forgotten, block
 //!    caches shrink, and the core's largest memtable is flushed early, one at a time.
 //! 3. When memory is no longer short, block caches get their bound back step by step.
 //!
-//! What is refused at higher levels is refused where it comes in: `ingest::write`, `ingest::commit`, `api::cnos`, and the
-//! account of all queries.
+//! What is refused at higher levels is refused where it comes in: `ingest::write`, `ingest::commit`, `api::cnos`, and
+//! the account of all queries.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -16,9 +16,9 @@ pub(crate) async fn merge(number: u32, shard: Rc<CoreShard>) {
     }
 }
 
-/// Shares of the core for merges that `debt_bytes` wait for. Few at first, so that writes keep nine tenths of their rate
-/// beside merges that are in time; up to half of what writes have, which is what merges take that go as fast as rows come
-/// in (0.2 of 0.4 µs a row): then writes wait for them, and segments do not pile up.
+/// Shares of the core for merges that `debt_bytes` wait for. Few at first, so that writes keep nine tenths of their
+/// rate beside merges that are in time; up to half of what writes have, which is what merges take that go as fast as
+/// rows come in (0.2 of 0.4 µs a row): then writes wait for them, and segments do not pile up.
 pub(super) fn merge_shares(debt_bytes: u64) -> u64 {
     const SHARES: (u64, u64) = (200, 450);
     /// From a few merges of what is flushed in a minute to as much as a large segment.
