@@ -19,13 +19,13 @@ use crate::core::upkeep::{expire, flush, log, memory, merge, tick};
 use crate::mesh::Inbox;
 use crate::net::{Reply, Request, Service};
 use crate::ring::Queue;
-use crate::runtime::disk_rate::paced;
+use crate::runtime::disk_rate::limit_rate;
 use crate::runtime::placement::core_of_shard;
 use crate::runtime::start::{App, CoreContext};
 
 /// What all cores share.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub struct ServerState {
     admission: OnceLock<Arc<Admission>>,
     offline: OnceLock<Arc<OfflineShards>>,
 }
@@ -48,12 +48,12 @@ impl Service for Tidewire {
 
 impl App for Tidewire {
     type Message = Message;
-    type Shared = Shared;
+    type ServerState = ServerState;
 
     async fn start(
         context: CoreContext<Message>,
         inbox: Inbox<Message>,
-        shared: Arc<Shared>,
+        shared: Arc<ServerState>,
     ) -> Result<Rc<Self>, String> {
         let CoreContext {
             core: number,
@@ -66,7 +66,7 @@ impl App for Tidewire {
             queues,
             mesh,
             registry,
-            drain: _,
+            shutdown: _,
         } = context;
         let store = CatalogStore::new(&data_dir.root().join(META_FOLDER)).map_err(|e| e.to_string())?;
         check_catalog(&store, &data_dir)?;
@@ -79,7 +79,7 @@ impl App for Tidewire {
         });
         let offline = shared.offline.get_or_init(|| Arc::new(OfflineShards::new(shard_count)));
         // Before any shard opens: what recovery writes counts too.
-        let disk = paced(disk, config.disk.write_bytes_per_s_max, cores, &queues);
+        let disk = limit_rate(disk, config.disk.write_bytes_per_s_max, cores, &queues);
         let opening = Opening {
             disk: &disk,
             data_dir: &data_dir,

@@ -16,7 +16,7 @@ use super::credit::Permit;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallId {
     index: u32,
-    /// Tells this call from earlier ones in the same place.
+    /// Sets this call apart from earlier ones in the same place.
     generation: u32,
 }
 

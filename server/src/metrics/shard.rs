@@ -1,4 +1,4 @@
-//! The metrics of one shard, filled from its statistics when somebody asks.
+//! The metrics of one shard, filled from its statistics when they are read.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -119,7 +119,7 @@ pub(crate) fn report_recovery(shard: u32, recovery: &Recovery, time: Duration, r
     show("tidewire_recovery_records", "Log records replayed at the start.", recovery.records);
     show("tidewire_recovery_rows", "Rows replayed from the log at the start.", recovery.rows);
     show("tidewire_recovery_log_bytes", "Bytes of the log read at the start.", recovery.log_bytes);
-    // One sample: a histogram is what tells fractions of a second.
+    // One sample: a histogram has fractions of a second.
     let help = "Time to open the shard, replay of its log included.";
     let duration =
         registry.histogram("tidewire_recovery_duration_seconds", help, &[("shard", &label)], Unit::Nanoseconds);

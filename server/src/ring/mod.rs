@@ -40,8 +40,8 @@ mod wake;
 
 pub use arena::RingBuffer;
 pub use blocking::blocking;
-pub use disk::RingDisk;
 pub use current::CoreOptions;
+pub use disk::RingDisk;
 pub use executor::{CoreHandle, registered_bytes, sleep, start_core};
 pub use queue::Queue;
 pub use queues::Queues;

@@ -97,7 +97,7 @@ impl Socket {
         waited
     }
 
-    /// Tells the peer that nothing more comes.
+    /// Closes the sending side: the peer sees that nothing more comes.
     pub fn shutdown_write(&self) {
         // Fails only if the peer has gone already, which is what is wanted.
         let _ = rustix::net::shutdown(&self.source, rustix::net::Shutdown::Write);
