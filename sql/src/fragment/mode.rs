@@ -1,7 +1,7 @@
 //! What a fragment without a row filter lets the scan leave out: rows whose statistics are enough, or all but the first
 //! or last row of a series.
 
-use tidewire_storage::scan::{Bucket as ScanBucket, ScanMode, SummaryRule};
+use tidewire_storage::scan::{ScanMode, SummaryRule, TimeBuckets};
 use tidewire_storage::schema::FieldType;
 
 use super::{FusedKey, FusedKeys, Shape};
@@ -47,7 +47,7 @@ fn endpoints(calls: &[AggregateCall], keys: &FusedKeys, columns: &[ScanColumn]) 
 fn summaries(calls: &[AggregateCall], keys: &FusedKeys, columns: &[ScanColumn]) -> Option<ScanMode> {
     let bucket = match keys.bucket {
         None => None,
-        Some(Bucket::Fixed { width, origin }) => Some(ScanBucket { origin, width }),
+        Some(Bucket::Fixed { width, origin }) => Some(TimeBuckets { origin, width }),
         Some(Bucket::Months { .. }) => return None,
     };
     let mut values = vec![false; columns.iter().filter(|c| matches!(c, ScanColumn::Field(..))).count()];

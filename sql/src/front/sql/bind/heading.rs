@@ -9,7 +9,7 @@ use super::function::{Aggregate, aggregate_named, arguments, heading_name};
 use super::literal;
 use super::scope::Scope;
 use crate::expr::Scalar;
-use crate::parse::fold;
+use crate::front::sql::parse::fold;
 
 /// The heading of `expr` over `scope`.
 pub(crate) fn heading(expr: &ast::Expr, scope: &Scope) -> String {

@@ -9,10 +9,10 @@ use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, TableSchema};
 use super::Binder;
 use crate::error::SqlError;
 use crate::expr::Scalar;
-use crate::optimize::constant::cast;
-use crate::parse::fold;
+use crate::expr::constant::cast;
+use crate::front::sql::parse::fold;
 use crate::statement::{FieldValues, Insert, Statement};
-use crate::time::arrow_unit;
+use crate::types::time::arrow_unit;
 
 /// Where the cells of one column of VALUES go.
 enum Target {

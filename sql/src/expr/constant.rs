@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use arrow_schema::{DataType, Schema, TimeUnit};
 
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction};
-use crate::time::{Interval, add_interval, parse_interval, parse_timestamp, unit_ns};
+use crate::types::time::{Interval, add_interval, parse_interval, parse_timestamp, unit_ns};
 
 /// The null of a type.
 pub(crate) fn null(data_type: DataType) -> Expr {

@@ -10,12 +10,12 @@ use super::function::{aggregate_named, arguments, part_of_time, scalar_call};
 use super::literal;
 use super::scope::Scope;
 use crate::error::SqlError;
+use crate::expr::conjunction::balanced;
+use crate::expr::constant::{as_constant, null};
+use crate::expr::pattern::Pattern;
 use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar, ScalarFunction};
-use crate::optimize::conjunction::balanced;
-use crate::optimize::constant::{as_constant, null};
+use crate::front::sql::parse::{fold, position_of};
 use crate::optimize::fold_constants;
-use crate::parse::{fold, position_of};
-use crate::pattern::Pattern;
 use crate::statement::Session;
 
 /// Levels of a bound expression. Every pass recurses over it, the executor too; chains of AND and OR do not count, they

@@ -19,10 +19,10 @@ use super::heading::heading;
 use super::scope::{Scope, ScopeColumn};
 use super::{Binder, literal};
 use crate::error::SqlError;
+use crate::expr::constant::as_constant;
 use crate::expr::{Expr, Scalar};
-use crate::optimize::constant::as_constant;
+use crate::front::sql::parse::fold;
 use crate::optimize::fold_constants;
-use crate::parse::fold;
 use crate::plan::{Plan, SortKey};
 
 /// A bound query: its plan, and what its columns are called and mean.

@@ -7,8 +7,8 @@ use super::coerce::{Bound, boolean, no_window};
 use super::expr::ExprBinder;
 use super::function::{Aggregate, arguments, wrong_arguments};
 use crate::error::SqlError;
+use crate::expr::constant::as_constant;
 use crate::expr::{AggregateCall, AggregateFunction, Expr, Scalar};
-use crate::optimize::constant::as_constant;
 use crate::optimize::fold_constants;
 
 impl ExprBinder<'_> {

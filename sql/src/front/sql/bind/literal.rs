@@ -7,8 +7,8 @@ use sqlparser::ast;
 
 use crate::error::SqlError;
 use crate::expr::Scalar;
-use crate::optimize::constant::{floor_to_unit, from_interval};
-use crate::time::{parse_interval, parse_timestamp};
+use crate::expr::constant::{floor_to_unit, from_interval};
+use crate::types::time::{parse_interval, parse_timestamp};
 
 /// The constant that `expr` writes down: a literal, a signed number, TIMESTAMP '…' or INTERVAL '…'. `None` for
 /// anything that has to be computed.

@@ -10,7 +10,7 @@ use super::duration::parse_duration;
 use super::lexer::{Kind, Token};
 use super::parser::{ParseError, Parser};
 use super::tags::{TagCondition, TagMatch};
-use crate::time::parse_timestamp;
+use crate::types::time::parse_timestamp;
 
 /// Brackets inside of each other; each level costs the parser two stack frames.
 const DEPTH_MAX: usize = 64;

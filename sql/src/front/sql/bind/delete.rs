@@ -12,11 +12,11 @@ use super::scope::{Qualifier, Scope};
 use super::select::Relation;
 use crate::deletion::{Deletion, SeriesFilter};
 use crate::error::SqlError;
+use crate::expr::conjunction::split;
+use crate::expr::constant::as_constant;
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::optimize::conjunction::split;
-use crate::optimize::constant::as_constant;
+use crate::front::sql::parse::fold;
 use crate::optimize::{fold_constants, optimize, time_set};
-use crate::parse::fold;
 use crate::plan::{Plan, ScanColumn, ScanNode};
 
 impl Binder<'_> {

@@ -6,7 +6,7 @@ use tidewire_storage::schema::{Codec, ColumnKind, DatabaseOptions};
 use super::codec::{codec_of, unsupported};
 use super::{Binder, SYSTEM_SCHEMAS};
 use crate::error::SqlError;
-use crate::parse::{ColumnDefinition, ColumnType, TableAlteration, fold};
+use crate::front::sql::parse::{ColumnDefinition, ColumnType, TableAlteration, fold};
 use crate::statement::{DatabaseChange, Definition, TableChange};
 
 /// The database that every data directory has.

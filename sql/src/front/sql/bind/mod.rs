@@ -26,12 +26,12 @@ use sqlparser::ast::{self, ObjectName, SetExpr, TableFactor, TableWithJoins};
 use tidewire_storage::schema::{Catalog, ColumnKind, TableSchema};
 
 use crate::error::SqlError;
+use crate::expr::constant::from_interval;
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction, window_type};
-use crate::optimize::constant::from_interval;
-use crate::parse::{Parsed, fold, position_of};
+use crate::front::sql::parse::{Parsed, fold, position_of};
 use crate::plan::{Plan, ScanColumn, ScanNode};
 use crate::statement::{Session, Statement};
-use crate::time::{Interval, arrow_unit};
+use crate::types::time::{Interval, arrow_unit};
 use scope::{Qualifier, Scope, ScopeColumn};
 use select::{Relation, schema_of};
 
@@ -269,7 +269,7 @@ impl Binder<'_> {
             depth: 0,
         };
         let folded = crate::optimize::fold_constants(binder.bind(expr)?.expr);
-        match crate::optimize::constant::as_constant(&folded) {
+        match crate::expr::constant::as_constant(&folded) {
             Some(value) => Ok(value.clone()),
             None => Err(SqlError::not_implemented(format!("the expression {expr} in {clause}"))),
         }

@@ -6,7 +6,7 @@ use tidewire_storage::schema::{Codec, ColumnKind, FieldType};
 use super::Binder;
 use super::show::sql_name;
 use crate::error::SqlError;
-use crate::parse::fold;
+use crate::front::sql::parse::fold;
 use crate::statement::Definition;
 
 impl Binder<'_> {

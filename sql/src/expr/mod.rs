@@ -1,10 +1,14 @@
 //! Bound scalar expressions: names are resolved to column positions, types are settled, functions are known.
 
+pub(crate) mod conjunction;
+pub(crate) mod constant;
+pub mod pattern;
+
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Fields, IntervalUnit, Schema, TimeUnit};
 
-use crate::pattern::Pattern;
+use crate::expr::pattern::Pattern;
 
 /// A constant.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,9 +7,9 @@ use super::Binder;
 use super::select::schema_of;
 use crate::error::SqlError;
 use crate::expr::Scalar;
-use crate::parse::fold;
+use crate::front::sql::parse::fold;
 use crate::plan::Plan;
-use crate::time::format_duration;
+use crate::types::time::format_duration;
 
 fn table<const N: usize>(names: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Plan {
     let text = arrow_schema::DataType::Utf8;

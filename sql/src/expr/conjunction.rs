@@ -8,7 +8,7 @@ pub(crate) fn split(predicate: Expr) -> Vec<Expr> {
 }
 
 /// The operands of a chain of `op`s, left to right.
-pub(super) fn split_by(op: BinaryOp, expr: Expr) -> Vec<Expr> {
+pub(crate) fn split_by(op: BinaryOp, expr: Expr) -> Vec<Expr> {
     let mut operands = Vec::new();
     let mut stack = vec![expr];
     while let Some(expr) = stack.pop() {

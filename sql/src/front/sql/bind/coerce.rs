@@ -14,10 +14,10 @@
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::error::SqlError;
+use crate::expr::constant::{as_constant, cast, null};
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::optimize::constant::{as_constant, cast, null};
 use crate::optimize::{fold_constants, swapped};
-use crate::time::{parse_timestamp, unit_ns};
+use crate::types::time::{parse_timestamp, unit_ns};
 
 /// An expression with its type; with `window_ns`, the start of a window of that width, which stands for a struct.
 #[derive(Debug, Clone)]
