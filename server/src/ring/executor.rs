@@ -52,7 +52,7 @@ where
         }
         let core = Core::new(&options)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot start {}: {error}", options.name)))?;
-        run(core, main)
+        run(&core, main)
     };
     Builder::new().name(name).spawn(run).map(CoreHandle)
 }
@@ -83,7 +83,7 @@ pub async fn sleep(time: Duration) {
 }
 
 /// Makes the calling thread `core` until what `main` returns has ended.
-fn run<F, T>(core: Rc<Core>, main: impl FnOnce() -> F) -> io::Result<T>
+fn run<F, T>(core: &Rc<Core>, main: impl FnOnce() -> F) -> io::Result<T>
 where
     F: Future<Output = T> + 'static,
     T: 'static,
@@ -97,10 +97,10 @@ where
         }
     }
     core.enter();
-    let mut leave = Leave(Some(Rc::clone(&core)));
+    let mut leave = Leave(Some(Rc::clone(core)));
     let main = Queues::new().spawn(Queue::Ingest, main());
     let result = loop {
-        step(&core)?;
+        step(core)?;
         if let Some(value) = main.take() {
             break value;
         }
