@@ -4,7 +4,7 @@ use regex::Regex;
 use roaring::RoaringBitmap;
 use tidewire_storage::schema::ColumnId;
 
-use crate::exec::reader::TagIndex;
+use crate::exec::shard::TagIndex;
 
 /// Memory that a compiled pattern may take: a client's pattern must not fill the server's.
 const PATTERN_BYTES_MAX: usize = 1 << 20;

@@ -22,8 +22,8 @@ use arrow_schema::{DataType, IntervalUnit};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use super::error::{ExecError, Result};
-use super::eval::cast_to;
+use crate::exec::error::{ExecError, Result};
+use crate::exec::eval::cast_to;
 
 /// How a key column is held.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, StringArray};
 use roaring::RoaringBitmap;
 use tidewire_storage::schema::ColumnId;
 
-use super::error::{ExecError, Result};
-use super::eval::{Input, evaluate_condition};
 use super::reader::{NO_TAG, TagIndex};
+use crate::exec::error::{ExecError, Result};
+use crate::exec::eval::{Input, evaluate_condition};
 use crate::expr::{BinaryOp, Expr, Scalar};
 
 /// Series decided at a time by a term over several tags.

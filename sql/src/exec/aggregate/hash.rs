@@ -7,11 +7,12 @@ use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
 
 use super::accumulate::{Accumulator, Distinct, Slice, Slices, accumulator};
-use super::context::{QueryContext, Reservation};
-use super::error::{ExecError, Result};
-use super::eval::{Input, evaluate_array};
 use super::group_table::GroupTable;
-use super::operator::{BatchMaker, Flow, Operator, put_out};
+use crate::exec::batch::{BatchMaker, put_out};
+use crate::exec::context::{QueryContext, Reservation};
+use crate::exec::error::{ExecError, Result};
+use crate::exec::eval::{Input, evaluate_array};
+use crate::exec::operator::{Flow, Operator};
 use crate::expr::{AggregateCall, AggregateFunction, Expr};
 
 /// Where a call's input stands in the input batch.

@@ -9,8 +9,9 @@ use arrow_array::types::{Int64Type, UInt64Type};
 use arrow_array::{ArrayRef, BooleanArray};
 use arrow_schema::DataType;
 
-use super::error::{ExecError, Result};
-use super::eval::{Input, Value, binary, evaluate as evaluate_expr};
+use super::binary::binary;
+use super::value::{Evaluate, Input, Value};
+use crate::exec::error::{ExecError, Result};
 use crate::expr::{BinaryOp, Expr, Scalar};
 use crate::function::text::over_distinct;
 
@@ -18,13 +19,19 @@ use crate::function::text::over_distinct;
 const COMPARED_MAX: usize = 8;
 
 /// Evaluates `expr IN (list)`. Null when `expr` is null, or when nothing is equal and an element is null.
-pub(crate) fn evaluate(expr: &Expr, list: &[Expr], negated: bool, input: Input<'_>) -> Result<Value> {
-    let value = evaluate_expr(expr, input)?;
+pub(super) fn in_list(
+    evaluate: Evaluate,
+    expr: &Expr,
+    list: &[Expr],
+    negated: bool,
+    input: Input<'_>,
+) -> Result<Value> {
+    let value = evaluate(expr, input)?;
     let found = match (&value, constant_list(list)) {
         (Value::Array(array), Some(constants)) if list.len() > COMPARED_MAX && has_set(array.data_type()) => {
             Value::Array(over_distinct(array, |values| probe(values, &constants))?)
         }
-        _ => compare(&value, list, input)?,
+        _ => compare(evaluate, &value, list, input)?,
     };
     if !negated {
         return Ok(found);
@@ -41,10 +48,10 @@ fn constant_list(list: &[Expr]) -> Option<Vec<&Scalar>> {
     list.iter().map(|e| if let Expr::Literal(scalar) = e { Some(scalar) } else { None }).collect()
 }
 
-fn compare(value: &Value, list: &[Expr], input: Input<'_>) -> Result<Value> {
+fn compare(evaluate: Evaluate, value: &Value, list: &[Expr], input: Input<'_>) -> Result<Value> {
     let mut found = Value::Constant(Arc::new(BooleanArray::from(vec![false])));
     for element in list {
-        let equal = binary(BinaryOp::Eq, value.clone(), evaluate_expr(element, input)?, input.rows)?;
+        let equal = binary(BinaryOp::Eq, value.clone(), evaluate(element, input)?, input.rows)?;
         found = binary(BinaryOp::Or, found, equal, input.rows)?;
     }
     Ok(found)

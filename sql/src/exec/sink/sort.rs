@@ -9,10 +9,11 @@ use arrow_schema::SortOptions;
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 
-use super::context::{QueryContext, Reservation};
-use super::error::Result;
-use super::eval::{Input, evaluate_array};
-use super::operator::{Flow, OUTPUT_ROWS, Operator, batch_bytes, put_out};
+use crate::exec::batch::{OUTPUT_ROWS, batch_bytes, put_out};
+use crate::exec::context::{QueryContext, Reservation};
+use crate::exec::error::Result;
+use crate::exec::eval::{Input, evaluate_array};
+use crate::exec::operator::{Flow, Operator};
 use crate::plan::SortKey;
 
 /// Sorts its input.

@@ -12,18 +12,19 @@ use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use tidewire_storage::scan::{ScanChunk, ScanItem};
 
-use super::aggregate::Aggregate;
-use super::context::QueryContext;
-use super::error::{ExecError, Result};
-use super::eval::{Input, evaluate_array};
-use super::feed::{Feed, reads};
 use super::fused::Fused;
-use super::operator::{BatchMaker, Operator};
 use super::reader::{ShardReader, TagIndex};
-use super::sort::Sort;
+use super::source::{ShardSource, reads};
+use crate::exec::aggregate::Aggregate;
+use crate::exec::batch::BatchMaker;
+use crate::exec::context::QueryContext;
+use crate::exec::error::{ExecError, Result};
+use crate::exec::eval::{Input, evaluate_array};
+use crate::exec::operator::Operator;
+use crate::exec::sink::Sort;
 use crate::expr::{AggregateCall, Expr};
-use crate::fragment::{Fragment, FusedKeys, Shape, TimeOrder};
 use crate::function::time::Bucket;
+use crate::stage::{Fragment, FusedKeys, Shape, TimeOrder};
 
 /// Batches below this many rows are joined with their successors before they are sent.
 const SENT_ROWS_MIN: usize = 1_024;
@@ -71,14 +72,14 @@ impl<R: ShardReader> FragmentRun<R> {
         let unopened = std::mem::replace(&mut self.state, State::Ready(VecDeque::new()));
         let State::Unopened { fragment, reader, context } = unopened else { return Ok(()) };
         context.check()?;
-        let Some(mut feed) = Feed::open(Arc::clone(&fragment), reader, context)? else { return Ok(()) };
-        let Some(span) = feed.span() else { return Ok(()) };
+        let Some(mut source) = ShardSource::open(Arc::clone(&fragment), reader, context)? else { return Ok(()) };
+        let Some(span) = source.span() else { return Ok(()) };
         match &fragment.shape {
             Shape::Rows { exprs, schema, limit } => {
-                feed.begin(span)?;
+                source.begin(span)?;
                 let evaluator = Evaluator::new(&fragment, exprs.iter(), schema);
                 let left = limit.unwrap_or(usize::MAX);
-                self.state = State::Rows(Box::new(RowStream { feed, evaluator, left, small: Vec::new() }));
+                self.state = State::Rows(Box::new(RowStream { source, evaluator, left, small: Vec::new() }));
             }
             shape => {
                 let batches = match shape {
@@ -91,12 +92,12 @@ impl<R: ShardReader> FragmentRun<R> {
                             _ => Spans::whole(span),
                         };
                         let wanted = top.map_or(usize::MAX, |(_, groups)| groups);
-                        aggregate_fused(&mut feed, (keys, calls, fused), span, spans, wanted).await?
+                        aggregate_fused(&mut source, (keys, calls, fused), span, spans, wanted).await?
                     }
                     Shape::Aggregate { keys, calls, fused: None, .. } => {
-                        aggregate_hashed(&mut feed, keys, calls, span).await?
+                        aggregate_hashed(&mut source, keys, calls, span).await?
                     }
-                    _ => top_rows(&mut feed, shape, span).await?,
+                    _ => top_rows(&mut source, shape, span).await?,
                 };
                 self.state = State::Ready(batches.into());
             }
@@ -105,7 +106,7 @@ impl<R: ShardReader> FragmentRun<R> {
     }
 }
 
-/// Expressions over the chunks of a feed.
+/// Expressions over the chunks of a source.
 struct Evaluator {
     exprs: Vec<Expr>,
     needed: Vec<bool>,
@@ -121,8 +122,8 @@ impl Evaluator {
         }
     }
 
-    fn batch<R: ShardReader>(&mut self, feed: &mut Feed<R>, chunk: &ScanChunk) -> Result<RecordBatch> {
-        let columns = feed.columns(chunk, &self.needed)?;
+    fn batch<R: ShardReader>(&mut self, source: &mut ShardSource<R>, chunk: &ScanChunk) -> Result<RecordBatch> {
+        let columns = source.columns(chunk, &self.needed)?;
         let input = Input { columns: &columns, rows: chunk.rows() };
         let columns = self.exprs.iter().map(|expr| evaluate_array(expr, input)).collect::<Result<_>>()?;
         self.maker.make(columns, input.rows)
@@ -131,7 +132,7 @@ impl Evaluator {
 
 /// Rows as they come.
 struct RowStream<R: ShardReader> {
-    feed: Feed<R>,
+    source: ShardSource<R>,
     evaluator: Evaluator,
     /// Rows still wanted.
     left: usize,
@@ -142,8 +143,8 @@ struct RowStream<R: ShardReader> {
 impl<R: ShardReader> RowStream<R> {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while self.left > 0 {
-            let Some(chunk) = self.feed.next().await? else { break };
-            let batch = self.evaluator.batch(&mut self.feed, &chunk)?;
+            let Some(chunk) = self.source.next().await? else { break };
+            let batch = self.evaluator.batch(&mut self.source, &chunk)?;
             let batch = batch.slice(0, batch.num_rows().min(self.left));
             self.left -= batch.num_rows();
             self.small.push(batch);
@@ -161,29 +162,29 @@ impl<R: ShardReader> RowStream<R> {
 }
 
 async fn aggregate_fused<R: ShardReader>(
-    feed: &mut Feed<R>,
+    source: &mut ShardSource<R>,
     (keys, calls, fused): (&[Expr], &[AggregateCall], &FusedKeys),
     span: (i64, i64),
     spans: Spans,
     wanted: usize,
 ) -> Result<Vec<RecordBatch>> {
     debug_assert_eq!(keys.len(), fused.keys.len());
-    let fragment = Arc::clone(&feed.fragment);
+    let fragment = Arc::clone(&source.fragment);
     let table = fragment.table.id;
     let needed = reads(calls.iter().flat_map(|call| &call.args), fragment.columns.len());
-    let series = match &feed.wanted {
+    let series = match &source.wanted {
         Some(wanted) => wanted.len(),
-        None => feed.reader.with_index(table, |index| index.map_or(0, |index| u64::from(index.series_count()))),
+        None => source.reader.with_index(table, |index| index.map_or(0, |index| u64::from(index.series_count()))),
     };
-    let mut groups = Fused::new(fused, calls, &fragment.columns, span, series, &feed.context)?;
+    let mut groups = Fused::new(fused, calls, &fragment.columns, span, series, &source.context)?;
     for span in spans {
-        feed.begin(span)?;
-        while let Some(item) = feed.next_item().await? {
+        source.begin(span)?;
+        while let Some(item) = source.next_item().await? {
             let columns = match &item {
-                ScanItem::Rows(chunk) => feed.columns(chunk, &needed)?,
+                ScanItem::Rows(chunk) => source.columns(chunk, &needed)?,
                 ScanItem::Summary(_) => Vec::new(),
             };
-            feed.reader.with_index(table, |index| match (index, &item) {
+            source.reader.with_index(table, |index| match (index, &item) {
                 (Some(index), ScanItem::Rows(chunk)) => groups.update(chunk, &columns, index),
                 (Some(index), ScanItem::Summary(summary)) => groups.summary(summary, index),
                 (None, _) => Err(ExecError::Internal("rows of a table without series".into())),
@@ -194,21 +195,21 @@ async fn aggregate_fused<R: ShardReader>(
             break;
         }
     }
-    let batch = feed.reader.with_index(table, |index| groups.finish(index))?;
+    let batch = source.reader.with_index(table, |index| groups.finish(index))?;
     Ok(batch.into_iter().collect())
 }
 
 async fn aggregate_hashed<R: ShardReader>(
-    feed: &mut Feed<R>,
+    source: &mut ShardSource<R>,
     keys: &[Expr],
     calls: &[AggregateCall],
     span: (i64, i64),
 ) -> Result<Vec<RecordBatch>> {
-    let needed = reads(keys.iter().chain(calls.iter().flat_map(|call| &call.args)), feed.fragment.columns.len());
-    let mut aggregate = Aggregate::partial(keys.to_vec(), calls, &feed.context)?;
-    feed.begin(span)?;
-    while let Some(chunk) = feed.next().await? {
-        let columns = feed.columns(&chunk, &needed)?;
+    let needed = reads(keys.iter().chain(calls.iter().flat_map(|call| &call.args)), source.fragment.columns.len());
+    let mut aggregate = Aggregate::partial(keys.to_vec(), calls, &source.context)?;
+    source.begin(span)?;
+    while let Some(chunk) = source.next().await? {
+        let columns = source.columns(&chunk, &needed)?;
         aggregate.update(Input { columns: &columns, rows: chunk.rows() })?;
     }
     let mut batches = Vec::new();
@@ -216,15 +217,19 @@ async fn aggregate_hashed<R: ShardReader>(
     Ok(batches)
 }
 
-async fn top_rows<R: ShardReader>(feed: &mut Feed<R>, shape: &Shape, span: (i64, i64)) -> Result<Vec<RecordBatch>> {
+async fn top_rows<R: ShardReader>(
+    source: &mut ShardSource<R>,
+    shape: &Shape,
+    span: (i64, i64),
+) -> Result<Vec<RecordBatch>> {
     let Shape::TopRows { exprs, schema, keys, fetch, by_time } = shape else {
         return Err(ExecError::Internal("not a shape of top rows".into()));
     };
-    let mut evaluator = Evaluator::new(&feed.fragment, exprs.iter(), schema);
-    let mut sort = Sort::new(keys.clone(), Some(*fetch), &feed.context);
+    let mut evaluator = Evaluator::new(&source.fragment, exprs.iter(), schema);
+    let mut sort = Sort::new(keys.clone(), Some(*fetch), &source.context);
     let spans = match by_time {
         Some(order) => {
-            let width = first_width(span, feed.fragment.table.partition_length);
+            let width = first_width(span, source.fragment.table.partition_length);
             Spans::by_time(span, Bucket::fixed(width, 0), 1, *order)
         }
         None => Spans::whole(span),
@@ -232,10 +237,10 @@ async fn top_rows<R: ShardReader>(feed: &mut Feed<R>, shape: &Shape, span: (i64,
     let mut rows = 0;
     let mut batches = Vec::new();
     for span in spans {
-        feed.begin(span)?;
-        while let Some(chunk) = feed.next().await? {
+        source.begin(span)?;
+        while let Some(chunk) = source.next().await? {
             rows += chunk.rows();
-            let batch = evaluator.batch(feed, &chunk)?;
+            let batch = evaluator.batch(source, &chunk)?;
             sort.push(batch, &mut batches)?;
         }
         // Rows of later spans come after all rows of this one.

@@ -9,8 +9,9 @@ use arrow_schema::DataType;
 use arrow_select::filter::filter;
 use arrow_select::interleave::interleave;
 
-use super::error::Result;
-use super::eval::{Input, Value, cast_to, evaluate_array, evaluate_mask};
+use super::binary::mask;
+use super::value::{Evaluate, Input, Value, cast_to};
+use crate::exec::error::Result;
 use crate::expr::Expr;
 
 /// Some of the rows of an input.
@@ -92,20 +93,26 @@ impl Sieve {
 }
 
 /// `CASE WHEN … THEN … ELSE … END`.
-pub(crate) fn case(branches: &[(Expr, Expr)], otherwise: Option<&Expr>, input: Input<'_>) -> Result<Value> {
+pub(super) fn case(
+    evaluate: Evaluate,
+    branches: &[(Expr, Expr)],
+    otherwise: Option<&Expr>,
+    input: Input<'_>,
+) -> Result<Value> {
+    let column = |expr: &Expr, rows: Input<'_>| evaluate(expr, rows)?.into_array(rows.rows);
     let mut sieve = Sieve::new(input);
     for (condition, value) in branches {
         if sieve.is_done() {
             break;
         }
-        let condition = evaluate_mask(condition, sieve.left.view())?;
+        let condition = mask(&column(condition, sieve.left.view())?)?;
         let chosen = sieve.left.select(&condition)?;
-        let answer = evaluate_array(value, chosen.view())?;
+        let answer = column(value, chosen.view())?;
         sieve.answer(&chosen.ids(), answer);
         sieve.left = sieve.left.select(&not(&condition)?)?;
     }
     if let (Some(value), false) = (otherwise, sieve.is_done()) {
-        let answer = evaluate_array(value, sieve.left.view())?;
+        let answer = column(value, sieve.left.view())?;
         let ids = sieve.left.ids();
         sieve.answer(&ids, answer);
     }
@@ -113,13 +120,13 @@ pub(crate) fn case(branches: &[(Expr, Expr)], otherwise: Option<&Expr>, input: I
 }
 
 /// `coalesce(…)`: the first argument that is not null.
-pub(crate) fn coalesce(args: &[Expr], input: Input<'_>) -> Result<Value> {
+pub(super) fn coalesce(evaluate: Evaluate, args: &[Expr], input: Input<'_>) -> Result<Value> {
     let mut sieve = Sieve::new(input);
     for arg in args {
         if sieve.is_done() {
             break;
         }
-        let answer = evaluate_array(arg, sieve.left.view())?;
+        let answer = evaluate(arg, sieve.left.view())?.into_array(sieve.left.count)?;
         let missing = is_null(&answer)?;
         let ids = sieve.left.ids();
         sieve.answer(&ids, answer);

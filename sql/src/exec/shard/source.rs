@@ -13,20 +13,20 @@ use roaring::RoaringBitmap;
 use tidewire_storage::scan::{Run, ScanChunk, ScanItem, ScanRequest};
 use tidewire_storage::schema::ColumnId;
 
-use super::context::{QueryContext, Reservation};
-use super::error::{ExecError, Result};
-use super::eval::{Input, evaluate_mask};
 use super::reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
 use super::series::wanted_series;
-use crate::fragment::{Fragment, table_unit};
+use crate::exec::context::{QueryContext, Reservation};
+use crate::exec::error::{ExecError, Result};
+use crate::exec::eval::{Input, evaluate_mask};
 use crate::function::time::time_array;
 use crate::plan::ScanColumn;
+use crate::stage::{Fragment, table_unit};
 
 /// Hashing for small integer keys that come from ids the shard itself gave out.
 pub(crate) type IdState = rapidhash::fast::RandomState;
 
 /// Rows of one fragment on one shard.
-pub(crate) struct Feed<R: ShardReader> {
+pub(crate) struct ShardSource<R: ShardReader> {
     pub(crate) fragment: Arc<Fragment>,
     pub(crate) reader: R,
     pub(crate) context: QueryContext,
@@ -58,7 +58,7 @@ fn scan_error(error: tidewire_storage::Error, context: &QueryContext) -> ExecErr
     }
 }
 
-impl<R: ShardReader> Feed<R> {
+impl<R: ShardReader> ShardSource<R> {
     /// Decides the series. `None` when the shard can have no row.
     pub(crate) fn open(fragment: Arc<Fragment>, reader: R, context: QueryContext) -> Result<Option<Self>> {
         let wanted = reader.with_index(fragment.table.id, |index| match (index, &fragment.tag_filter) {

@@ -2,8 +2,8 @@
 
 use arrow_array::RecordBatch;
 
-use super::error::Result;
-use super::operator::{Flow, Operator};
+use super::chain::{Flow, Operator};
+use crate::exec::error::Result;
 
 /// Passes rows `skip..skip + fetch`.
 pub(crate) struct Limit {

@@ -1,7 +1,7 @@
 //! `count(DISTINCT x)` and the like: a set of (slot, value) in front of the plain accumulator.
 //!
 //! A distinct aggregate has no state of its own that could be merged: a shard sends the distinct values as further
-//! group keys instead, and the final stage updates this accumulator from them (see `crate::fragment`).
+//! group keys instead, and the final stage updates this accumulator from them (see `crate::stage`).
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use arrow_array::{Array, ArrayRef, UInt32Array};
 use tidewire_storage::scan::ColumnSummary;
 
 use super::{Accumulator, Slice, Slices, no_summary};
+use crate::exec::aggregate::group_table::GroupTable;
 use crate::exec::error::{ExecError, Result};
-use crate::exec::group_table::GroupTable;
 
 /// Feeds each value once a slot to the accumulator within.
 pub(crate) struct Distinct {

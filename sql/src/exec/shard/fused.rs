@@ -21,17 +21,16 @@ use hashbrown::HashMap;
 use tidewire_storage::scan::{GroupSummary, ScanChunk};
 use tidewire_storage::schema::ColumnId;
 
-use super::accumulate::{Accumulator, Slice, Slices};
-use super::aggregate::{accumulator_of, partial_batch};
-use super::context::{QueryContext, Reservation};
-use super::error::{ExecError, Result};
-use super::eval::{Input, evaluate_array};
-use super::feed::IdState;
 use super::reader::{NO_TAG, TagIndex};
+use super::source::IdState;
+use crate::exec::aggregate::{Accumulator, Slice, Slices, accumulator_of, partial_batch};
+use crate::exec::context::{QueryContext, Reservation};
+use crate::exec::error::{ExecError, Result};
+use crate::exec::eval::{Input, evaluate_array};
 use crate::expr::{AggregateCall, Expr};
-use crate::fragment::{BucketKey, FusedKey, FusedKeys, field_at};
 use crate::function::time::{Bucket, time_array};
 use crate::plan::ScanColumn;
+use crate::stage::{BucketKey, FusedKey, FusedKeys, field_at};
 
 /// Entries of a dense directory: 16 MiB, which a shard fills in a few milliseconds.
 const DENSE_ENTRIES_MAX: u64 = 4 << 20;

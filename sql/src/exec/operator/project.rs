@@ -3,9 +3,10 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use super::error::Result;
-use super::eval::{Input, evaluate_array};
-use super::operator::{BatchMaker, Flow, Operator};
+use super::chain::{Flow, Operator};
+use crate::exec::batch::BatchMaker;
+use crate::exec::error::Result;
+use crate::exec::eval::{Input, evaluate_array};
 use crate::expr::Expr;
 
 /// One expression for each output column.

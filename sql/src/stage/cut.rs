@@ -13,20 +13,13 @@
 //! ranges for the scan, aggregates that need no rows let it send statistics instead, keys that are tags and time buckets are marked for the fused aggregate, and an order by time
 //! with a bound is marked, so that the shard reads the newest (or oldest) rows first and stops early.
 
-mod display;
-mod fold;
-mod keys;
-mod mode;
-mod prune;
-
 use std::sync::Arc;
 
 use arrow_schema::{SchemaRef, TimeUnit};
 use tidewire_storage::scan::{PruneRange, ScanMode};
 use tidewire_storage::schema::{ColumnId, TableSchema};
 
-pub(crate) use self::keys::{BucketKey, FusedKey, FusedKeys};
-pub(crate) use self::mode::field_at;
+use super::{FusedKey, FusedKeys, fold, keys, mode, prune};
 use crate::exec::ExecError;
 use crate::exec::aggregate::is_distinct;
 use crate::expr::{AggregateCall, AggregateFunction, Expr, Scalar};

@@ -32,7 +32,7 @@ pub(crate) use self::distinct::Distinct;
 use self::endpoint::{Endpoint, TextEndpoint};
 use self::fold::{Extreme, Fold, Sum};
 use self::text_extreme::TextExtreme;
-use super::error::{ExecError, Result};
+use crate::exec::error::{ExecError, Result};
 use crate::expr::AggregateFunction;
 
 /// Consecutive rows `start..end` of a chunk that belong to group `slot`; never empty.
@@ -67,7 +67,7 @@ pub(crate) trait Accumulator {
     /// Takes in states of another accumulator of the same call, as [`Accumulator::states`] gave them.
     fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()>;
     /// Takes in rows of group `slot` by what is known of them: `rows` of them, and of the argument `column`. Only for
-    /// calls that `crate::fragment` lets read summaries: counts, and sum, min, max and avg of a numeric field.
+    /// calls that `crate::stage` lets read summaries: counts, and sum, min, max and avg of a numeric field.
     fn summary(&mut self, slot: usize, rows: u64, column: Option<&ColumnSummary>) -> Result<()>;
     /// Number of columns of [`Accumulator::states`].
     fn state_columns(&self) -> usize;
@@ -150,5 +150,5 @@ fn no_summary() -> ExecError {
 /// The argument at `at`, converted to the lane type `to`.
 fn lane_array(args: &[ArrayRef], at: usize, to: &DataType) -> Result<ArrayRef> {
     let array = args.get(at).ok_or_else(|| ExecError::Internal(format!("aggregate without argument {at}")))?;
-    super::eval::cast_to(array, to)
+    crate::exec::eval::cast_to(array, to)
 }

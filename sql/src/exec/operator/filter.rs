@@ -3,9 +3,9 @@
 use arrow_array::RecordBatch;
 use arrow_select::filter::filter_record_batch;
 
-use super::error::Result;
-use super::eval::{Input, evaluate_condition};
-use super::operator::{Flow, Operator};
+use super::chain::{Flow, Operator};
+use crate::exec::error::Result;
+use crate::exec::eval::{Input, evaluate_condition};
 use crate::expr::Expr;
 
 /// Keeps rows for which a condition is true.
