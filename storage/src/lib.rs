@@ -21,6 +21,7 @@ pub mod error;
 pub mod inspect;
 mod manifest;
 pub mod memtable;
+pub mod names;
 pub mod recovery;
 pub mod run;
 pub mod salvage;
