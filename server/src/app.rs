@@ -14,7 +14,7 @@ use tidewire_storage::wal::WalSync;
 
 use crate::admission::{Admission, Bounds};
 use crate::api::Router;
-use crate::catalog::store::{CatalogStore, META_FOLDER};
+use crate::catalog::store::{CATALOG_FOLDER, CatalogStore};
 use crate::config;
 use crate::core::hub::{CoreShard, Hub, HubParts};
 use crate::core::message::Message;
@@ -69,7 +69,7 @@ impl App for Tidewire {
     ) -> Result<Rc<Self>, String> {
         let CoreContext { core, cores, shards, config, data_dir, memory, disk, queues, mesh, registry, drain: _ } =
             context;
-        let store = CatalogStore::new(&data_dir.root().join(META_FOLDER)).map_err(|e| e.to_string())?;
+        let store = CatalogStore::new(&data_dir.root().join(CATALOG_FOLDER)).map_err(|e| e.to_string())?;
         check_catalog(&store, &data_dir)?;
         let catalog = Arc::new(store.load().map_err(|e| e.to_string())?);
         let shard_count = data_dir.shards();

@@ -7,7 +7,9 @@ use tidewire_protocol::encode::influx::write_error;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
-use crate::catalog::SchemaError;
+use super::cnos::catalog_error;
+use super::influx::catalog_error as influx_error;
+use crate::catalog::CatalogError;
 use crate::ingest::write::WriteError;
 use crate::net::BodyError;
 
@@ -63,7 +65,7 @@ pub fn cnos_write(error: &WriteError) -> Failure {
         WriteError::Syntax { code, message } => cnos(422, code, message),
         WriteError::Schema(_) => cnos(422, "050014", &message),
         WriteError::TableChanged => cnos(503, "050014", &message),
-        WriteError::Catalog(refusal) => cnos(catalog_status(refusal), refusal.code(), &message),
+        WriteError::Catalog(refusal) => cnos_refusal(refusal, &catalog_error::message(refusal)),
         WriteError::Overloaded { .. }
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
@@ -85,16 +87,13 @@ pub fn influx_write(error: &WriteError) -> Failure {
         WriteError::DatabaseNotFound(_) => influx(404, &message),
         WriteError::Body(body) => influx_body(body),
         WriteError::TooLarge { .. } => influx(413, &message),
-        WriteError::PolicyNotFound(_) | WriteError::Catalog(SchemaError::PolicyNotFound(_)) => influx(500, &message),
+        WriteError::PolicyNotFound(_) => influx(500, &message),
+        WriteError::Catalog(refusal) => influx_refusal(refusal),
         WriteError::Syntax { .. } | WriteError::Schema(_) | WriteError::Expired => influx(400, &message),
         WriteError::TableChanged => influx(503, &message),
-        WriteError::Catalog(SchemaError::DatabaseNotFound(name)) => {
-            influx(404, &format!("database not found: {name:?}"))
-        }
         WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::SetAside { .. }) => influx(503, &message),
         WriteError::Storage(error) if error.is_no_space() => influx(507, &message),
-        WriteError::Catalog(SchemaError::NotSaved(_)) | WriteError::Storage(_) => influx(500, &message),
-        WriteError::Catalog(_) => influx(400, &format!("partial write: {message} dropped=0")),
+        WriteError::Storage(_) => influx(500, &message),
         WriteError::Overloaded { .. }
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
@@ -112,9 +111,19 @@ pub fn influx_body(error: &BodyError) -> Failure {
     influx(error.status(), &error.to_string())
 }
 
-/// A refused schema change on CnosDB's routes.
-pub fn cnos_schema(refusal: &SchemaError) -> Failure {
-    cnos(catalog_status(refusal), refusal.code(), &refusal.to_string())
+/// A refused schema change on CnosDB's routes, in `words`.
+pub fn cnos_refusal(refusal: &CatalogError, words: &str) -> Failure {
+    cnos(catalog_error::status(refusal), catalog_error::code(refusal), words)
+}
+
+/// A write that needs what the catalog refuses, on InfluxDB's routes.
+fn influx_refusal(refusal: &CatalogError) -> Failure {
+    let message = influx_error::message(refusal);
+    match refusal {
+        CatalogError::DatabaseNotFound(name) => influx(404, &format!("database not found: {name:?}")),
+        CatalogError::PolicyNotFound(_) | CatalogError::NotSaved(_) => influx(500, &message),
+        _ => influx(400, &format!("partial write: {message} dropped=0")),
+    }
 }
 
 /// A deletion that failed, on CnosDB's routes: what storage refuses is told as for a write.
@@ -135,14 +144,6 @@ pub fn exec(error: &ExecError) -> Failure {
         _ => 422,
     };
     cnos(status, error.code(), &error.to_string())
-}
-
-/// The status of a refused schema change on CnosDB's routes.
-fn catalog_status(refusal: &SchemaError) -> u16 {
-    match refusal {
-        SchemaError::NotSaved(_) => 500,
-        _ => 422,
-    }
 }
 
 #[cfg(test)]

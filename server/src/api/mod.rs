@@ -4,9 +4,9 @@
 //! `fault` decides status and body of every error. All routes are served on every listener. [`Router`] is one core's
 //! handler.
 
-mod cnos;
+pub mod cnos;
 pub mod fault;
-mod influx;
+pub mod influx;
 mod metrics;
 pub mod reply;
 

@@ -21,9 +21,9 @@ use tidewire_storage::schema::{Catalog, TableId, TableSchema};
 use tidewire_storage::wal::Lsn;
 
 use crate::admission::{Admission, BuildBudget};
-use crate::catalog::owner::{MetaHost, Outcome};
+use crate::catalog::owner::{CatalogHost, Outcome};
 use crate::catalog::store::CatalogStore;
-use crate::catalog::{MetaOwner, Published, SchemaChange};
+use crate::catalog::{CatalogOwner, Published, SchemaChange};
 use crate::config::Config;
 use crate::core::message::{Answer, Appended, Message, Request};
 use crate::core::offline::SetAside;
@@ -41,7 +41,7 @@ use crate::ring::{Queue, Queues};
 use crate::runtime::disk_rate::CoreDisk;
 
 /// The core that owns the catalog.
-pub const META_CORE: usize = 0;
+pub const CATALOG_CORE: usize = 0;
 
 /// Batches kept for use again; each holds the memory of one request's rows for one shard, so a handful covers the
 /// connections that are busy at one time.
@@ -154,7 +154,7 @@ pub struct Hub {
     /// When each shard's last record was appended: its LSN, and since when it has not moved.
     idle: RefCell<BTreeMap<u32, (Lsn, Instant)>>,
     catalog: RefCell<Arc<Catalog>>,
-    meta: Option<Rc<MetaOwner>>,
+    catalog_owner: Option<Rc<CatalogOwner>>,
     store: CatalogStore,
     mesh: Rc<Mesh<Message>>,
     queues: Queues,
@@ -169,7 +169,7 @@ pub struct Hub {
 impl Hub {
     /// The core's hub.
     pub fn new(parts: HubParts) -> Rc<Self> {
-        let meta = (parts.core == META_CORE).then(|| Rc::new(MetaOwner::new(parts.catalog.clone())));
+        let catalog_owner = (parts.core == CATALOG_CORE).then(|| Rc::new(CatalogOwner::new(parts.catalog.clone())));
         let building = BuildBudget::new(parts.memory.shared().budget().parsing_bytes_max);
         let owned = (0..).zip(&parts.placement).filter(|(_, core)| **core == parts.core).map(|(shard, _)| shard);
         show_set_aside(owned, &parts.set_aside, &parts.registry);
@@ -187,7 +187,7 @@ impl Hub {
             shards: parts.shards,
             registry: parts.registry,
             catalog: RefCell::new(parts.catalog),
-            meta,
+            catalog_owner,
             store: parts.store,
             mesh: parts.mesh,
             queues: parts.queues,
@@ -340,12 +340,12 @@ impl Hub {
 
     /// Changes the catalog; resolves when the change is durable and visible on every core.
     pub async fn change(self: &Rc<Self>, change: SchemaChange) -> Outcome {
-        if let Some(meta) = &self.meta {
-            let outcome = meta.change(change);
-            self.spawn(Queue::Ingest, meta.clone().run(Host(self.clone())));
+        if let Some(owner) = &self.catalog_owner {
+            let outcome = owner.change(change);
+            self.spawn(Queue::Ingest, owner.clone().run(Host(self.clone())));
             return outcome.await;
         }
-        match self.call(META_CORE, 1, Request::Change(change)).await.next().await {
+        match self.call(CATALOG_CORE, 1, Request::Change(change)).await.next().await {
             Some(Answer::Changed(outcome)) => outcome,
             other => unreachable!("BUG: {other:?} is no answer to a change"),
         }
@@ -612,7 +612,7 @@ impl Hub {
 /// The owning core, as the catalog's owner sees it.
 struct Host(Rc<Hub>);
 
-impl MetaHost for Host {
+impl CatalogHost for Host {
     async fn save(&self, catalog: Arc<Catalog>) -> Result<(), String> {
         let store = self.0.store.clone();
         crate::ring::blocking(move || store.save(&catalog).map_err(std::io::Error::other))

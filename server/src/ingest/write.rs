@@ -16,7 +16,7 @@ use super::cache::DatabaseCache;
 use super::commit::{ShardRows, commit};
 use super::sink::{Collected, Refused, RequestSink};
 use crate::admission::BuildShare;
-use crate::catalog::SchemaError;
+use crate::catalog::CatalogError;
 use crate::core::hub::Hub;
 use crate::memory::Part;
 use crate::memory::account::Shortage;
@@ -114,7 +114,7 @@ pub enum WriteError {
     TableChanged,
     /// The catalog refused a table or column.
     #[error(transparent)]
-    Catalog(#[from] SchemaError),
+    Catalog(#[from] CatalogError),
     /// No credits now.
     #[error("shard {shard} holds as many rows as it may; try again later")]
     Overloaded {
@@ -236,7 +236,7 @@ impl Writing<'_> {
                 // The caches may hold a series whose tags never became columns.
                 self.hub.forget_cache(self.request.database);
                 match refusal {
-                    SchemaError::DatabaseNotFound(_) | SchemaError::PolicyNotFound(_) | SchemaError::NotSaved(_) => {
+                    CatalogError::DatabaseNotFound(_) | CatalogError::PolicyNotFound(_) | CatalogError::NotSaved(_) => {
                         return Err(refusal.into());
                     }
                     // The line's fault: the parser meets it again and gets this answer, the others go on.

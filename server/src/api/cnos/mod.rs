@@ -1,5 +1,7 @@
 //! CnosDB's routes: `/api/v1/write`, `/api/v1/sql`, `/api/v1/ping`.
 
+pub mod catalog_error;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,17 +10,17 @@ use arrow_schema::{DataType, Field, Schema};
 use tidewire_protocol::encode::Format;
 use tidewire_protocol::http::{Encoding, Head, Query, negotiate};
 use tidewire_protocol::line::Dialect;
-use tidewire_sql::cut;
 use tidewire_sql::exec::{ExecError, QueryContext};
 use tidewire_sql::explain::{RunMetrics, explain};
 use tidewire_sql::statement::{PlanStep, Session, Statement};
+use tidewire_sql::{Definition, cut};
 
 use super::Router;
 use super::fault::{self, Failure};
 use crate::admission::QueryPlace;
 use crate::api::reply::RowsReply;
 use crate::catalog::SchemaChange;
-use crate::catalog::change::DEFAULT_DATABASE;
+use crate::catalog::initial::DEFAULT_DATABASE;
 use crate::core::hub::RefusedWork;
 use crate::ingest::insert::insert;
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
@@ -135,7 +137,12 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
             Ok(())
         }
         Statement::Define(definition) => {
-            hub.change(SchemaChange::Define(definition)).await.map_err(|refusal| fault::cnos_schema(&refusal))?;
+            let words = match definition {
+                Definition::DropTable { .. } => catalog_error::drop_table_message,
+                _ => catalog_error::message,
+            };
+            let changed = hub.change(SchemaChange::Define(definition)).await;
+            changed.map_err(|refusal| fault::cnos_refusal(&refusal, &words(&refusal)))?;
             send_nothing(reply, format);
             Ok(())
         }

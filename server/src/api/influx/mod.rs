@@ -1,6 +1,7 @@
 //! InfluxDB's routes: `/write`, `/query`, `/ping`.
 
 mod cardinality;
+pub mod catalog_error;
 mod statements;
 
 use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail};

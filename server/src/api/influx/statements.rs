@@ -5,9 +5,9 @@ use tidewire_sql::Definition;
 use tidewire_sql::influxql::{Delete, Statement, format_duration};
 use tidewire_storage::schema::Database;
 
-use super::cardinality;
+use super::{cardinality, catalog_error};
 use crate::api::Router;
-use crate::catalog::{SchemaChange, SchemaError};
+use crate::catalog::SchemaChange;
 use crate::query::delete::delete;
 use crate::runtime::clock::now_ns;
 
@@ -45,10 +45,7 @@ pub(super) async fn run(
         }
     };
     let changed = router.hub.change(SchemaChange::Define(definition)).await;
-    changed.map(drop).map_err(|refusal| match refusal {
-        SchemaError::DatabaseNotFound(name) => no_database(&name),
-        other => other.to_string(),
-    })
+    changed.map(drop).map_err(|refusal| catalog_error::message(&refusal))
 }
 
 fn no_database(name: &str) -> String {
