@@ -63,13 +63,21 @@ pub enum Error {
         /// The bound.
         limit_bytes: u64,
     },
-    /// The shard is set aside, since what it holds is damaged: it takes nothing and gives nothing until it is mended.
-    #[error("shard {shard} is set aside: {reason}")]
-    SetAside {
+    /// The shard is offline, since what it holds is damaged: it takes nothing and gives nothing until it is mended.
+    #[error("shard {shard} is offline: {reason}")]
+    ShardOffline {
         /// Shard number.
         shard: u32,
         /// What kept it from opening: file and offset, and what does not hold there.
         reason: String,
+    },
+    /// A row, or the key of a series, takes more than a log file: nothing of its batch was taken.
+    #[error("{bytes} bytes of one row or series do not fit into a log file of {bytes_max} bytes")]
+    RecordTooLarge {
+        /// What it takes in the log.
+        bytes: u64,
+        /// Size of a log file.
+        bytes_max: u64,
     },
     /// A batch does not fit what the shard knows.
     #[error("{0}")]

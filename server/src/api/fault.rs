@@ -10,7 +10,7 @@ use tidewire_storage::Error;
 use super::cnos::catalog_error;
 use super::influx::catalog_error as influx_error;
 use crate::catalog::CatalogError;
-use crate::ingest::write::WriteError;
+use crate::ingest::error::WriteError;
 use crate::net::BodyError;
 
 /// A reply that says what went wrong.
@@ -70,10 +70,12 @@ pub fn cnos_write(error: &WriteError) -> Failure {
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
         | WriteError::SeriesRefused { .. } => cnos(429, "050033", &message),
-        WriteError::TooLarge { .. } => cnos(413, "050033", &message),
+        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => {
+            cnos(413, "050033", &message)
+        }
         // Other owners may have taken their part: not the 429 that promises that nothing was written.
         WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => cnos(503, "050033", &message),
-        WriteError::Storage(Error::SetAside { .. }) => cnos(503, "050014", &message),
+        WriteError::Storage(Error::ShardOffline { .. }) => cnos(503, "050014", &message),
         // CnosDB has no status of its own for it; its error for what storage could not apply.
         WriteError::Storage(error) if error.is_no_space() => cnos(422, "050014", &message),
         WriteError::Storage(_) => cnos(500, "050014", &message),
@@ -86,12 +88,14 @@ pub fn influx_write(error: &WriteError) -> Failure {
     match error {
         WriteError::DatabaseNotFound(_) => influx(404, &message),
         WriteError::Body(body) => influx_body(body),
-        WriteError::TooLarge { .. } => influx(413, &message),
+        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => influx(413, &message),
         WriteError::PolicyNotFound(_) => influx(500, &message),
         WriteError::Catalog(refusal) => influx_refusal(refusal),
         WriteError::Syntax { .. } | WriteError::Schema(_) | WriteError::Expired => influx(400, &message),
         WriteError::TableChanged => influx(503, &message),
-        WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::SetAside { .. }) => influx(503, &message),
+        WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::ShardOffline { .. }) => {
+            influx(503, &message)
+        }
         WriteError::Storage(error) if error.is_no_space() => influx(507, &message),
         WriteError::Storage(_) => influx(500, &message),
         WriteError::Overloaded { .. }
@@ -137,7 +141,7 @@ pub fn cnos_delete(error: ExecError) -> Failure {
 /// A query that failed while it ran.
 pub fn exec(error: &ExecError) -> Failure {
     let status = match error {
-        ExecError::Storage(Error::SetAside { .. }) => 503,
+        ExecError::Storage(Error::ShardOffline { .. }) => 503,
         // The query may fit when others have ended.
         ExecError::ServerMemory { .. } => 429,
         ExecError::Timeout { .. } | ExecError::Storage(_) | ExecError::Internal(_) => 500,
