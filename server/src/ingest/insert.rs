@@ -1,5 +1,6 @@
 //! `INSERT … VALUES`: bound rows to batches.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use std::collections::HashMap;
@@ -7,16 +8,16 @@ use tidewire_sql::statement::{FieldValues, Insert};
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Strings, Values, WriteBatch};
 use tidewire_storage::schema::ColumnId;
 
-use super::commit::{ShardRows, check_memory, commit};
-use super::error::WriteError;
+use super::commit::{ShardRows, commit};
 use super::owner;
-use crate::core::state::CoreState;
+use super::write::WriteError;
+use crate::core::hub::Hub;
 
 /// Writes the rows of a bound INSERT; returns their number.
-pub async fn insert(core: &CoreState, insert: &Insert) -> Result<u64, WriteError> {
-    check_memory(core)?;
+pub async fn insert(hub: &Rc<Hub>, insert: &Insert) -> Result<u64, WriteError> {
+    hub.check_memory()?;
     let rows = insert.time.len() as u64;
-    commit(core, split(insert, core.peers.shard_count())).await?;
+    commit(hub, split(insert, hub.shard_count())).await?;
     Ok(rows)
 }
 

@@ -53,7 +53,7 @@ impl Deadlines {
         Deadline { deadlines: Rc::clone(self), index }
     }
 
-    /// Drives the clock; never ends.
+    /// Drives the clock for ever.
     pub async fn run(self: Rc<Self>) {
         loop {
             super::executor::sleep(self.tick).await;

@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::{or, poll_once, yield_now};
 
-use super::current::current;
 use super::deadline::Deadlines;
 use super::event::event;
-use super::executor::yield_if_needed;
+use super::executor::{current, yield_if_needed};
 use super::socket::Socket;
 use super::{CoreOptions, Queue, Queues, blocking, sleep, start_core};
 
@@ -93,18 +92,18 @@ fn a_cancelled_task_is_gone_at_once_and_its_place_is_used_again() {
 
 #[test]
 fn what_is_left_is_dropped_at_the_end_with_its_operations() {
-    let (dropped, hears) = mpsc::channel();
+    let (told, hears) = mpsc::channel();
     on_a_core(SLICE, async move || {
-        struct OnDrop(mpsc::Sender<()>);
-        impl Drop for OnDrop {
+        struct Tell(mpsc::Sender<()>);
+        impl Drop for Tell {
             fn drop(&mut self) {
                 self.0.send(()).unwrap();
             }
         }
         let (signal, listener) = event().unwrap();
-        let on_drop = OnDrop(dropped);
+        let tell = Tell(told);
         let waiting = async move {
-            let _on_drop = on_drop;
+            let _tell = tell;
             let waiter = listener.listen();
             loop {
                 waiter.wait().await;
@@ -224,7 +223,7 @@ fn busy_queues_share_the_core_by_their_shares() {
 }
 
 #[test]
-fn a_panic_on_the_core_is_an_error_of_its_handle() {
+fn a_panic_on_the_core_is_told_to_who_waits_for_it() {
     let options =
         CoreOptions { name: "panic-test".to_owned(), cpu: None, io_memory_bytes: 0, ring_depth: 8, preempt: SLICE };
     let core = start_core(options, || async {

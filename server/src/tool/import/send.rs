@@ -105,7 +105,7 @@ pub(super) fn with_senders(
                 }
             });
         }
-        // Only the senders hold the receiver: when all of them have stopped, the reader sees it.
+        // Only the senders hold the receiver: when all of them have stopped, the reading is told.
         drop(batches);
         let sender = Sender { queue, server };
         body(&sender)
