@@ -15,7 +15,7 @@ use tidewire_storage::schema::{Catalog, TableId};
 use super::apply::apply;
 use super::change::SchemaChange;
 use super::error::CatalogError;
-use crate::ring::oneshot::{Giver, pair};
+use crate::ring::oneshot::{Sender, oneshot};
 
 /// A catalog that has become durable.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ pub type Outcome = Result<Arc<Catalog>, CatalogError>;
 #[derive(Debug)]
 pub struct CatalogOwner {
     current: RefCell<Arc<Catalog>>,
-    queue: RefCell<Vec<(SchemaChange, Giver<Outcome>)>>,
+    queue: RefCell<Vec<(SchemaChange, Sender<Outcome>)>>,
     running: Cell<bool>,
 }
 
@@ -61,9 +61,9 @@ impl CatalogOwner {
     /// Queues `change`; resolves when it is durable and visible, or refused. The caller must see to it that
     /// [`Self::run`] is called (spawned) afterwards, on this core.
     pub fn change(&self, change: SchemaChange) -> impl Future<Output = Outcome> + use<> {
-        let (giver, waiter) = pair();
-        self.queue.borrow_mut().push((change, giver));
-        async move { waiter.await.unwrap_or_else(|| Err(CatalogError::NotSaved("the server is stopping".to_owned()))) }
+        let (sender, receiver) = oneshot();
+        self.queue.borrow_mut().push((change, sender));
+        async move { receiver.await.unwrap_or_else(|| Err(CatalogError::NotSaved("the server is stopping".to_owned()))) }
     }
 
     /// Works off the queue; returns at once when another call is at it.
@@ -81,12 +81,12 @@ impl CatalogOwner {
         self.running.set(false);
     }
 
-    async fn work_off<H: CatalogHost>(&self, changes: Vec<(SchemaChange, Giver<Outcome>)>, host: &H) {
+    async fn work_off<H: CatalogHost>(&self, changes: Vec<(SchemaChange, Sender<Outcome>)>, host: &H) {
         let before = self.current();
         let mut newest = before.clone();
         let (mut dropped, mut narrowed) = (Vec::new(), Vec::new());
         let mut outcomes = Vec::with_capacity(changes.len());
-        for (change, giver) in changes {
+        for (change, sender) in changes {
             match apply(&newest, &change) {
                 Ok(applied) => {
                     if let Some(catalog) = applied.catalog {
@@ -94,9 +94,9 @@ impl CatalogOwner {
                     }
                     dropped.extend(applied.dropped);
                     narrowed.extend(applied.narrowed);
-                    outcomes.push((giver, Ok(())));
+                    outcomes.push((sender, Ok(())));
                 }
-                Err(refusal) => outcomes.push((giver, Err(refusal))),
+                Err(refusal) => outcomes.push((sender, Err(refusal))),
             }
         }
         let mut saved = Ok(());
@@ -107,8 +107,8 @@ impl CatalogOwner {
                 host.publish(Published { catalog: newest.clone(), dropped, narrowed }).await;
             }
         }
-        for (giver, outcome) in outcomes {
-            giver.give(match (&saved, outcome) {
+        for (sender, outcome) in outcomes {
+            sender.send(match (&saved, outcome) {
                 (_, Err(refusal)) => Err(refusal),
                 (Err(reason), Ok(())) => Err(CatalogError::NotSaved(reason.clone())),
                 (Ok(()), Ok(())) => Ok(newest.clone()),

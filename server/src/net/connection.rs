@@ -17,13 +17,13 @@ use futures_lite::future::poll_once;
 use memchr::memmem;
 use tidewire_protocol::http::{HeadError, parse_head};
 
-use super::body::{Body, Shared};
+use super::body::{Body, ConnectionState};
 use super::core::NetCore;
 use super::reply::Reply;
 use super::{Request, Service};
 use crate::ring::socket::Socket;
 
-/// Replies to pipelined requests are sent when so much has come together.
+/// Replies to pipelined requests are sent once they add up to this.
 const BACKLOG_BYTES_MAX: usize = 64 << 10;
 
 /// Bounds of reading over what a refused client still sends.
@@ -39,17 +39,17 @@ enum Next {
     Request,
     /// It is closed at once: the client has closed, or broke off.
     Close,
-    /// The client was told why it is closed.
+    /// The client has been sent the reason.
     Linger,
 }
 
 /// Serves one connection to its end.
 pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service: Rc<S>) {
     let socket = Rc::new(socket);
-    let shared = Rc::new(Shared::default());
+    let state = Rc::new(ConnectionState::default());
     let mut connection = Connection {
-        body: Body::new(Rc::clone(&socket), Rc::clone(&core), Rc::clone(&shared)),
-        reply: Reply::new(Rc::clone(&socket), Rc::clone(&core), shared),
+        body: Body::new(Rc::clone(&socket), Rc::clone(&core), Rc::clone(&state)),
+        reply: Reply::new(Rc::clone(&socket), Rc::clone(&core), state),
         socket,
         core,
         service,
@@ -106,9 +106,9 @@ impl<S: Service> Connection<S> {
         self.core.stats.requests.increment();
         self.body.begin(&head);
         self.reply.begin(Some(&head));
-        if self.core.drain.is_requested() {
+        if self.core.shutdown.is_requested() {
             self.core.stats.refused.increment();
-            self.service.refuse(Some(&head), 503, "the server is stopping", &mut self.reply);
+            self.service.refuse(head.path, 503, "the server is stopping", &mut self.reply);
             return self.close_after_reply().await;
         }
         let guard = self.core.enter();
@@ -139,7 +139,7 @@ impl<S: Service> Connection<S> {
         if !self.reply.is_begun() {
             log::error!("no reply to {} {}", head.method_text, head.path);
             self.reply.close();
-            self.service.refuse(Some(&head), 500, "the server has no answer", &mut self.reply);
+            self.service.refuse(head.path, 500, "the server has no answer", &mut self.reply);
         }
         if !self.reply.is_complete() {
             // Broken off in the middle: what is out is sent, the end is not, and the client sees that.
@@ -209,7 +209,7 @@ impl<S: Service> Connection<S> {
     async fn refuse(&mut self, status: u16, reason: &str) -> Next {
         self.core.stats.refused.increment();
         self.reply.begin(None);
-        self.service.refuse(None, status, reason, &mut self.reply);
+        self.service.refuse("", status, reason, &mut self.reply);
         self.close_after_reply().await
     }
 

@@ -8,7 +8,7 @@
 //!   reply.rs       the reply, sent whole in one write or streamed
 //! ```
 //!
-//! What a handler may rely on is told at [`Service`].
+//! What a handler may rely on is documented at [`Service`].
 
 mod body;
 mod connection;
@@ -47,17 +47,17 @@ pub trait Service: 'static {
     /// Answers one request.
     fn call(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = ()>;
 
-    /// Answers a request that never reached [`Self::call`]: a bad head, a timeout, a server that is stopping. `head` is
-    /// there where it is known.
-    fn refuse(&self, head: Option<&Head<'_>>, status: u16, reason: &str, reply: &mut Reply) {
-        let _ = head;
+    /// Answers a request that never reached [`Self::call`]: a bad head, a timeout, a server that is stopping.
+    /// `path` is empty where it is not known.
+    fn refuse(&self, path: &str, status: u16, reason: &str, reply: &mut Reply) {
+        let _ = path;
         let mut body = String::from(reason);
         body.push('\n');
         reply.send(status, |head| head.content_type("text/plain; charset=utf-8"), body.as_bytes());
     }
 }
 
-/// Serves the connections that arrive on this core, for ever.
+/// Serves the connections that arrive on this core, until it ends.
 pub async fn serve_core<S: Service>(core: Rc<NetCore>, arrivals: Arrivals, queues: Queues, service: Rc<S>) {
     let serve = |socket| {
         core.stats().connections.add(1);

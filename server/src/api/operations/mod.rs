@@ -1,6 +1,0 @@
-//! What operators and their tools ask.
-
-pub mod error;
-mod metrics;
-
-pub use metrics::metrics;
