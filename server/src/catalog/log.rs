@@ -302,7 +302,7 @@ impl<D: Disk> CatalogLog<D> {
         let mut edits = snapshot(catalog).peekable();
         while let Some(edit) = edits.next() {
             payload.push(if payload.is_empty() { b'[' } else { b',' });
-            serde_json::to_writer(&mut payload, &edit).map_err(no_json)?;
+            serde_json::to_writer(&mut payload, &edit).map_err(|error| no_json(&error))?;
             if payload.len() >= SNAPSHOT_FRAME_BYTES || edits.peek().is_none() {
                 payload.push(b']');
                 let frame = encode(place, Kind::Snapshot, &payload).ok_or_else(too_large)?;
@@ -395,11 +395,11 @@ async fn void<D: Disk>(disk: &D, file: &mut LogFile<D::File>) -> Result<()> {
 }
 
 fn frame(place: Place, kind: Kind, edits: &[Edit]) -> Result<Vec<u8>> {
-    let payload = serde_json::to_vec(edits).map_err(no_json)?;
+    let payload = serde_json::to_vec(edits).map_err(|error| no_json(&error))?;
     encode(place, kind, &payload).ok_or_else(too_large)
 }
 
-fn no_json(error: serde_json::Error) -> Error {
+fn no_json(error: &serde_json::Error) -> Error {
     Error::Rejected(format!("a change of the catalog cannot be written as JSON: {error}"))
 }
 

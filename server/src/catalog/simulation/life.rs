@@ -65,7 +65,7 @@ impl CatalogHost for Host {
 
 impl Run<'_> {
     /// Lives and dies; gives the catalog that a start finds afterwards. `catalog` is what one finds now.
-    pub(super) fn live(&self, random: &mut Rng, start: Catalog) -> Catalog {
+    pub(super) fn live(&self, random: &mut Rng, start: &Catalog) -> Catalog {
         self.tally.borrow_mut().lives += 1;
         self.fail(random);
         let mut opened = block_on(CatalogLog::open(self.disk.clone(), Path::new(FOLDER)));
@@ -107,7 +107,7 @@ impl Run<'_> {
         self.heal();
         let (log, found) = block_on(CatalogLog::open(self.disk.clone(), Path::new(FOLDER)))
             .unwrap_or_else(|error| panic!("seed {}: {error}", self.seed));
-        memory.check(&start, &found, self.seed);
+        memory.check(start, &found, self.seed);
         let gone = memory.check_rows(&found, self.seed);
         self.count(&memory, &world, gone);
         // What one start has found the next one finds.

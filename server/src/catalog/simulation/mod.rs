@@ -59,7 +59,7 @@ fn run(seed: u64, tally: &RefCell<Tally>) {
     let run = Run { seed, disk, tally, rotate_bytes_min: if random.bool() { 16 << 10 } else { 200 << 10 } };
     let mut catalog = initial();
     for _ in 0..random.usize(1..5) {
-        catalog = run.live(&mut random, catalog);
+        catalog = run.live(&mut random, &catalog);
     }
     let counts = run.disk.counts();
     let mut tally = tally.borrow_mut();
@@ -84,7 +84,7 @@ fn what_is_acknowledged_outlives_any_death() {
         run(seed, &tally);
     }
     let text = format!("{:?}", tally.into_inner());
-    println!("{seeds} seeds in {:?}: {text}", started.elapsed());
+    eprintln!("{seeds} seeds in {:?}: {text}", started.elapsed());
     // A simulation in which something never happens does not test it.
     assert!(!text.contains(": 0,") && !text.contains(": 0 "), "{text}");
 }
