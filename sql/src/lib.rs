@@ -14,6 +14,7 @@ mod front;
 mod function;
 mod optimize;
 pub mod plan;
+mod prepare;
 pub mod statement;
 pub mod types;
 
@@ -22,4 +23,5 @@ pub use error::{Position, SqlError};
 pub use fragment::cut;
 pub use front::influxql;
 pub use front::sql::bind::sql_name;
-pub use statement::{DatabaseChange, Definition, PolicyOptions, Query, Session, Statement, TableChange, prepare};
+pub use prepare::prepare;
+pub use statement::{DatabaseChange, Definition, PolicyOptions, Query, Session, Statement, TableChange};

@@ -6,10 +6,6 @@ use arrow_schema::SchemaRef;
 use tidewire_storage::schema::{Catalog, Codec, ColumnId, ColumnKind, DatabaseOptions, TableSchema};
 
 use crate::deletion::Deletion;
-use crate::error::SqlError;
-use crate::front::sql::bind::{self, Bound};
-use crate::front::sql::parse;
-use crate::optimize::optimize;
 use crate::plan::Plan;
 
 /// Who asks, and in what setting. `now_ns` makes `now()` one value for the whole statement.
@@ -250,25 +246,4 @@ pub enum FieldValues {
     Bool(Vec<Option<bool>>),
     /// STRING.
     String(Vec<Option<Arc<str>>>),
-}
-
-/// Parses, binds and optimizes the one statement in `text`.
-pub fn prepare(text: &str, catalog: &Catalog, session: &Session) -> Result<Statement, SqlError> {
-    let finish = |plan: Plan, steps: Option<&mut Vec<PlanStep>>| {
-        let plan = optimize(plan, steps);
-        let schema = plan.schema().clone();
-        Query { plan, schema }
-    };
-    match bind::bind(parse::parse(text)?, catalog, session)? {
-        Bound::Statement(statement) => Ok(statement),
-        Bound::Query(plan) => Ok(Statement::Query(finish(plan, None))),
-        Bound::Explain { plan, analyze, verbose } => {
-            let mut steps = Vec::new();
-            if verbose {
-                steps.push(PlanStep { name: "initial_logical_plan".to_owned(), plan: plan.to_string() });
-            }
-            let query = finish(plan, verbose.then_some(&mut steps));
-            Ok(Statement::Explain { query, analyze, verbose, steps })
-        }
-    }
 }

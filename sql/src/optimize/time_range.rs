@@ -4,7 +4,7 @@
 //! takes the hull, and the conjunct stays. A predicate that nothing satisfies leaves the empty range.
 
 use crate::expr::conjunction::{join, split};
-use crate::expr::constant::{as_constant, interval_of};
+use crate::expr::constant::as_constant;
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction};
 use crate::optimize::map_inputs;
 use crate::plan::{Plan, ScanColumn, ScanNode};
@@ -119,7 +119,7 @@ fn bucket_range(op: BinaryOp, bucket: &Expr, value: i64, time: usize) -> Option<
     if *of != Expr::Column(time) {
         return None;
     }
-    let width = interval_of(as_constant(width)?)?.fixed_ns()? / unit_ns(*unit);
+    let width = as_constant(width)?.interval()?.fixed_ns()? / unit_ns(*unit);
     let Range { min, max, .. } = compared(op, value)?;
     Some(Range { min, max: max.saturating_add(width - 1), exact: false })
 }

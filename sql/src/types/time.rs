@@ -62,6 +62,11 @@ pub const fn unit_ns(unit: TimeUnit) -> i64 {
     }
 }
 
+/// Nanoseconds in whole units, cut towards the past; `None` out of range.
+pub(crate) fn floor_to_unit(ns: i128, unit: TimeUnit) -> Option<i64> {
+    i64::try_from(ns.div_euclid(i128::from(unit_ns(unit)))).ok()
+}
+
 /// A table's unit of time in arrow's words.
 pub const fn arrow_unit(unit: tidewire_storage::schema::TimeUnit) -> TimeUnit {
     match unit {

@@ -8,8 +8,8 @@ use super::expr::ExprBinder;
 use super::function::{Aggregate, arguments, wrong_arguments};
 use crate::error::SqlError;
 use crate::expr::constant::as_constant;
+use crate::expr::fold::fold_constants;
 use crate::expr::{AggregateCall, AggregateFunction, Expr, Scalar};
-use crate::optimize::fold_constants;
 
 impl ExprBinder<'_> {
     pub(super) fn aggregate(

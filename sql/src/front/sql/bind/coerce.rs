@@ -14,9 +14,10 @@
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::error::SqlError;
-use crate::expr::constant::{as_constant, cast, null};
+use crate::expr::cast::cast;
+use crate::expr::constant::{as_constant, null};
+use crate::expr::fold::fold_constants;
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::optimize::{fold_constants, swapped};
 use crate::types::time::{parse_timestamp, unit_ns};
 
 /// An expression with its type; with `window_ns`, the start of a window of that width, which stands for a struct.
@@ -83,7 +84,7 @@ pub(crate) fn comparison(op: BinaryOp, left: Bound, right: Bound) -> Result<Expr
             }
             if let Some(Scalar::Time(value, _)) = left.constant() {
                 let ns = i128::from(value) * i128::from(unit_ns(unit));
-                return Ok(time_comparison(swapped(op), right.expr, other, ns));
+                return Ok(time_comparison(op.swapped(), right.expr, other, ns));
             }
         }
         (Timestamp(unit, _), Utf8) => {
@@ -93,7 +94,7 @@ pub(crate) fn comparison(op: BinaryOp, left: Bound, right: Bound) -> Result<Expr
                 return Ok(time_comparison(op, left.expr, unit, ns));
             }
         }
-        (Utf8 | Int64 | UInt64, Timestamp(..)) => return comparison(swapped(op), right, left),
+        (Utf8 | Int64 | UInt64, Timestamp(..)) => return comparison(op.swapped(), right, left),
         (Null, Null) => return Ok(null(DataType::Boolean)),
         (Int64 | UInt64, Int64 | UInt64 | Float64) if left.data_type != right.data_type => {
             if left.constant().is_none()
@@ -102,11 +103,11 @@ pub(crate) fn comparison(op: BinaryOp, left: Bound, right: Bound) -> Result<Expr
                 return Ok(expr);
             }
             if right.constant().is_none() && right.data_type != Float64 && left.constant().is_some() {
-                return comparison(swapped(op), right, left);
+                return comparison(op.swapped(), right, left);
             }
         }
         (Float64, Int64 | UInt64) if right.constant().is_none() && left.constant().is_some() => {
-            return comparison(swapped(op), right, left);
+            return comparison(op.swapped(), right, left);
         }
         _ => {}
     }

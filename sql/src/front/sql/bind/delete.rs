@@ -6,18 +6,19 @@
 
 use sqlparser::ast::{self, Ident, ObjectName};
 
-use super::Binder;
 use super::coerce::boolean;
 use super::scope::{Qualifier, Scope};
 use super::select::Relation;
+use super::{Binder, BoundStatement};
 use crate::deletion::{Deletion, SeriesFilter};
 use crate::error::SqlError;
 use crate::expr::conjunction::split;
 use crate::expr::constant::as_constant;
 use crate::expr::{BinaryOp, Expr, Scalar};
+use crate::expr::{fold::fold_constants, time_set};
 use crate::front::sql::parse::fold;
-use crate::optimize::{fold_constants, optimize, time_set};
 use crate::plan::{Plan, ScanColumn, ScanNode};
+use crate::statement::Statement;
 
 impl Binder<'_> {
     pub(super) fn delete(
@@ -25,7 +26,8 @@ impl Binder<'_> {
         table: &ObjectName,
         alias: Option<&Ident>,
         predicate: Option<&ast::Expr>,
-    ) -> Result<Deletion, SqlError> {
+    ) -> Result<BoundStatement, SqlError> {
+        let ready = |deletion| Ok(BoundStatement::Ready(Statement::Delete(deletion)));
         let Relation { plan, mut columns } = self.scan(table)?;
         let Plan::Scan(mut scan) = plan else {
             return Err(SqlError::not_implemented("DELETE from what is no table"));
@@ -34,7 +36,7 @@ impl Binder<'_> {
         scan.time_min = i64::MIN;
         let table = scan.table.clone();
         let Some(predicate) = predicate else {
-            return Ok(Deletion { table, series: SeriesFilter::All, times: vec![(i64::MIN, i64::MAX)] });
+            return ready(Deletion { table, series: SeriesFilter::All, times: vec![(i64::MIN, i64::MAX)] });
         };
         if let Some(alias) = alias {
             let qualifier = Qualifier { database: None, table: fold(alias) };
@@ -51,17 +53,17 @@ impl Binder<'_> {
                 Some(_) => Vec::new(),
                 None => return Err(not_exact(words_of(&predicate))),
             };
-            return Ok(Deletion { table, series: SeriesFilter::All, times });
+            return ready(Deletion { table, series: SeriesFilter::All, times });
         }
-        match optimize(Plan::Filter { input: Box::new(Plan::Scan(scan)), predicate }, None) {
-            Plan::Scan(scan) => deletion(scan),
-            _ => Err(not_exact("this predicate")),
-        }
+        Ok(BoundStatement::Delete { rows: Plan::Filter { input: Box::new(Plan::Scan(scan)), predicate } })
     }
 }
 
-/// What a rewritten scan selects.
-fn deletion(scan: ScanNode) -> Result<Deletion, SqlError> {
+/// What the optimized plan of the rows to delete selects.
+pub(crate) fn deletion(rows: Plan) -> Result<Deletion, SqlError> {
+    let Plan::Scan(scan) = rows else {
+        return Err(not_exact("this predicate"));
+    };
     let range = (scan.time_min, scan.time_max);
     let mut times = if range.0 <= range.1 { vec![range] } else { Vec::new() };
     let time = scan.columns.iter().position(|column| *column == ScanColumn::Time);

@@ -12,10 +12,10 @@ use super::scope::Scope;
 use crate::error::SqlError;
 use crate::expr::conjunction::balanced;
 use crate::expr::constant::{as_constant, null};
+use crate::expr::fold::fold_constants;
 use crate::expr::pattern::Pattern;
 use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar, ScalarFunction};
 use crate::front::sql::parse::{fold, position_of};
-use crate::optimize::fold_constants;
 use crate::statement::Session;
 
 /// Levels of a bound expression. Every pass recurses over it, the executor too; chains of AND and OR do not count, they

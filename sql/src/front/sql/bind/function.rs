@@ -6,11 +6,11 @@ use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
 
 use super::coerce::{Bound, convert, no_window, unify};
 use crate::error::SqlError;
-use crate::expr::constant::{as_constant, floor_to_unit, interval_of};
+use crate::expr::constant::{as_constant, null};
+use crate::expr::fold::fold_constants;
 use crate::expr::{BinaryOp, DATE_PARTS, Expr, Scalar, ScalarFunction};
-use crate::optimize::fold_constants;
 use crate::statement::Session;
-use crate::types::time::{DAY_NS, Interval, SECOND_NS, parse_interval, parse_timestamp, unit_ns};
+use crate::types::time::{DAY_NS, Interval, SECOND_NS, floor_to_unit, parse_interval, parse_timestamp, unit_ns};
 
 /// Aggregates of this floor, `mean` being `avg`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,8 +179,7 @@ fn nullif(args: Vec<Bound>) -> Result<Bound, SqlError> {
     let [value, other] = exactly::<2>("nullif", args)?;
     let data_type = value.data_type.clone();
     let equal = super::coerce::comparison(BinaryOp::Eq, value.clone(), other)?;
-    let null = crate::expr::constant::null(data_type.clone());
-    let expr = Expr::Case { branches: vec![(equal, null)], otherwise: Some(Box::new(value.expr)) };
+    let expr = Expr::Case { branches: vec![(equal, null(data_type.clone()))], otherwise: Some(Box::new(value.expr)) };
     Ok(Bound::new(expr, data_type))
 }
 
@@ -204,7 +203,7 @@ fn constant(bound: &Bound) -> Option<Scalar> {
 fn interval_operand(arg: &Bound) -> Result<Option<Interval>, String> {
     match constant(arg) {
         Some(Scalar::Str(text)) => parse_interval(&text, "second").map(Some),
-        Some(value) => Ok(interval_of(&value)),
+        Some(value) => Ok(value.interval()),
         None => Ok(None),
     }
 }

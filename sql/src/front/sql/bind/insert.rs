@@ -9,7 +9,7 @@ use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, TableSchema};
 use super::Binder;
 use crate::error::SqlError;
 use crate::expr::Scalar;
-use crate::expr::constant::cast;
+use crate::expr::cast::cast;
 use crate::front::sql::parse::fold;
 use crate::statement::{FieldValues, Insert, Statement};
 use crate::types::time::arrow_unit;

@@ -7,8 +7,7 @@ use sqlparser::ast;
 
 use crate::error::SqlError;
 use crate::expr::Scalar;
-use crate::expr::constant::{floor_to_unit, from_interval};
-use crate::types::time::{parse_interval, parse_timestamp};
+use crate::types::time::{floor_to_unit, parse_interval, parse_timestamp};
 
 /// The constant that `expr` writes down: a literal, a signed number, TIMESTAMP '…' or INTERVAL '…'. `None` for
 /// anything that has to be computed.
@@ -79,5 +78,5 @@ fn interval_literal(interval: &ast::Interval) -> Option<Result<Scalar, SqlError>
     };
     let unit = interval.leading_field.as_ref().map_or_else(|| "second".to_owned(), ToString::to_string);
     let parsed = parse_interval(&format!("{sign}{text}"), &unit);
-    Some(parsed.map(from_interval).map_err(|reason| SqlError::planning(format!("Arrow error: Parser error: {reason}"))))
+    Some(parsed.map(Scalar::from).map_err(|reason| SqlError::planning(format!("Arrow error: Parser error: {reason}"))))
 }

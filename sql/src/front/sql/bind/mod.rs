@@ -1,6 +1,6 @@
 //! Syntax to plan: names become tables and columns, types are settled, clauses become operators.
 //!
-//! [`bind`] turns one parsed statement into a [`Bound`] one. What this floor does not run is refused with 010005 at the
+//! [`bind`] turns one parsed statement into a [`BoundStatement`]. What this floor does not run is refused with 010005 at the
 //! place where it is met, never passed over.
 
 mod aggregate;
@@ -17,6 +17,7 @@ mod scope;
 mod select;
 mod show;
 
+pub(crate) use delete::deletion;
 pub use show::sql_name;
 
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use sqlparser::ast::{self, ObjectName, SetExpr, TableFactor, TableWithJoins};
 use tidewire_storage::schema::{Catalog, ColumnKind, TableSchema};
 
 use crate::error::SqlError;
-use crate::expr::constant::from_interval;
+use crate::expr::constant::as_constant;
+use crate::expr::fold::fold_constants;
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction, window_type};
 use crate::front::sql::parse::{Parsed, fold, position_of};
 use crate::plan::{Plan, ScanColumn, ScanNode};
@@ -38,26 +40,31 @@ use select::{Relation, schema_of};
 /// Schemas of the reference that hold tables about the server itself.
 const SYSTEM_SCHEMAS: [&str; 3] = ["information_schema", "usage_schema", "cluster_schema"];
 
-/// A bound statement: final, or a query yet to be optimized.
-pub(crate) enum Bound {
-    Statement(Statement),
+/// A bound statement.
+pub(crate) enum BoundStatement {
+    /// There is nothing to optimize.
+    Ready(Statement),
+    /// A query.
     Query(Plan),
+    /// EXPLAIN of a query.
     Explain { plan: Plan, analyze: bool, verbose: bool },
+    /// DELETE of these rows, which [`deletion`] turns into series and times once the plan is optimized.
+    Delete { rows: Plan },
 }
 
 /// Binds `parsed` against the catalog.
-pub(crate) fn bind(parsed: Parsed, catalog: &Catalog, session: &Session) -> Result<Bound, SqlError> {
+pub(crate) fn bind(parsed: Parsed, catalog: &Catalog, session: &Session) -> Result<BoundStatement, SqlError> {
     let binder = Binder { catalog, session };
     let statement = match parsed {
         Parsed::Empty => Statement::Empty,
-        Parsed::Query(query) => return Ok(Bound::Query(binder.top_query(&query)?)),
+        Parsed::Query(query) => return Ok(BoundStatement::Query(binder.top_query(&query)?)),
         Parsed::Explain { query, analyze, verbose } => {
-            return Ok(Bound::Explain { plan: binder.top_query(&query)?, analyze, verbose });
+            return Ok(BoundStatement::Explain { plan: binder.top_query(&query)?, analyze, verbose });
         }
-        Parsed::ShowDatabases => return Ok(Bound::Query(binder.show_databases())),
-        Parsed::ShowTables { database } => return binder.show_tables(database.as_ref()).map(Bound::Query),
-        Parsed::DescribeDatabase(name) => return binder.describe_database(&name).map(Bound::Query),
-        Parsed::DescribeTable(name) => return binder.describe_table(&name).map(Bound::Query),
+        Parsed::ShowDatabases => return Ok(BoundStatement::Query(binder.show_databases())),
+        Parsed::ShowTables { database } => return binder.show_tables(database.as_ref()).map(BoundStatement::Query),
+        Parsed::DescribeDatabase(name) => return binder.describe_database(&name).map(BoundStatement::Query),
+        Parsed::DescribeTable(name) => return binder.describe_table(&name).map(BoundStatement::Query),
         Parsed::CreateDatabase { name, if_not_exists, options } => {
             Statement::Define(ddl::create_database(&name, if_not_exists, options)?)
         }
@@ -71,10 +78,10 @@ pub(crate) fn bind(parsed: Parsed, catalog: &Catalog, session: &Session) -> Resu
         Parsed::AlterTable { name, alteration } => Statement::Define(binder.alter_table(&name, &alteration)?),
         Parsed::Insert { table, columns, source } => binder.insert(&table, &columns, &source)?,
         Parsed::Delete { table, alias, predicate } => {
-            Statement::Delete(binder.delete(&table, alias.as_ref(), predicate.as_deref())?)
+            return binder.delete(&table, alias.as_ref(), predicate.as_deref());
         }
     };
-    Ok(Bound::Statement(statement))
+    Ok(BoundStatement::Ready(statement))
 }
 
 /// What names are looked up in.
@@ -101,7 +108,7 @@ impl Binder<'_> {
                 continue;
             };
             let start = coerce::convert(coerce::Bound::new(start, column.data_type.clone()), &nanoseconds)?;
-            let width = from_interval(Interval { nanoseconds: width, ..Interval::default() });
+            let width = Scalar::from(Interval { nanoseconds: width, ..Interval::default() });
             let end = Expr::binary(start.clone(), BinaryOp::Plus, Expr::Literal(width));
             exprs.push(Expr::Call { function: ScalarFunction::Window, args: vec![start, end] });
             types.push(window_type(&nanoseconds));
@@ -268,8 +275,8 @@ impl Binder<'_> {
             clause,
             depth: 0,
         };
-        let folded = crate::optimize::fold_constants(binder.bind(expr)?.expr);
-        match crate::expr::constant::as_constant(&folded) {
+        let folded = fold_constants(binder.bind(expr)?.expr);
+        match as_constant(&folded) {
             Some(value) => Ok(value.clone()),
             None => Err(SqlError::not_implemented(format!("the expression {expr} in {clause}"))),
         }

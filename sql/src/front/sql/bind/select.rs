@@ -20,9 +20,9 @@ use super::scope::{Scope, ScopeColumn};
 use super::{Binder, literal};
 use crate::error::SqlError;
 use crate::expr::constant::as_constant;
+use crate::expr::fold::fold_constants;
 use crate::expr::{Expr, Scalar};
 use crate::front::sql::parse::fold;
-use crate::optimize::fold_constants;
 use crate::plan::{Plan, SortKey};
 
 /// A bound query: its plan, and what its columns are called and mean.
