@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use tidewire_storage::schema::{Catalog, Codec, ColumnId, ColumnKind, DatabaseOptions, TableSchema};
+use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, TableSchema};
 
 use crate::deletion::Deletion;
 use crate::plan::Plan;
