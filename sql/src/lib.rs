@@ -18,7 +18,7 @@ mod prepare;
 pub mod statement;
 pub mod types;
 
-pub use deletion::Deletion;
+pub use deletion::{Deletion, SeriesFilter, TagCondition, TagMatch};
 pub use error::{Position, SqlError};
 pub use fragment::cut;
 pub use front::influxql;

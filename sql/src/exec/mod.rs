@@ -8,6 +8,7 @@ mod accumulate;
 pub(crate) mod aggregate;
 mod branch;
 pub mod context;
+mod deletion;
 pub mod error;
 pub(crate) mod eval;
 mod feed;
@@ -27,9 +28,9 @@ mod sort;
 pub(crate) mod testing;
 
 pub use context::{QueryContext, QueryMemory, Reservation};
+pub use deletion::selected_series;
 pub use error::ExecError;
 pub use final_run::FinalRun;
 pub use fragment_run::FragmentRun;
 pub use operator::{Flow, batch_bytes};
 pub use reader::ShardReader;
-pub(crate) use series::wanted_series;

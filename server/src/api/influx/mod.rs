@@ -1,6 +1,7 @@
 //! InfluxDB's routes: `/write`, `/query`, `/ping`.
 
 mod cardinality;
+mod sql_error;
 mod statements;
 
 use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail};
@@ -8,6 +9,7 @@ use tidewire_protocol::http::{Head, Method, Query, ResponseHead};
 use tidewire_protocol::line::Dialect;
 use tidewire_sql::influxql;
 
+use self::sql_error::parse_words;
 use super::Router;
 use super::fault::{self, Failure};
 use crate::ingest::write::{Precision, WriteRequest, Written, write_lines};
@@ -129,8 +131,8 @@ pub(super) async fn query(router: &Router, request: Request<'_>, reply: &mut Rep
         None => parameter(&url, "db")?.unwrap_or_default(),
     };
     let pretty = parameter(&url, "pretty")?.as_deref() == Some("true");
-    let statements =
-        influxql::parse(text.trim()).map_err(|error| fault::influx(400, &format!("error parsing query: {error}")))?;
+    let statements = influxql::parse(text.trim())
+        .map_err(|error| fault::influx(400, &format!("error parsing query: {}", parse_words(&error))))?;
     let mut body = Vec::new();
     let mut writer = QueryWriter::new(Options { pretty, epoch: None });
     for (id, statement) in statements.iter().enumerate() {

@@ -6,6 +6,7 @@ use tidewire_sql::influxql::{Delete, Statement, format_duration};
 use tidewire_storage::schema::Database;
 
 use super::cardinality;
+use super::sql_error::delete_words;
 use crate::api::Router;
 use crate::catalog::{SchemaChange, SchemaError};
 use crate::query::delete::delete;
@@ -92,12 +93,12 @@ fn show_policies(router: &Router, name: &str, writer: &mut QueryWriter, body: &m
 async fn delete_rows(router: &Router, database: &str, statement: &Delete) -> Result<(), String> {
     let catalog = router.hub.catalog();
     let found = catalog.databases.get(database).ok_or_else(|| no_database(database))?;
-    statement.check()?;
+    statement.check().map_err(|error| delete_words(&error))?;
     let now_ns = now_ns();
     let mut deletions = Vec::new();
     for table in found.all_tables() {
         if statement.names(&table.name) {
-            deletions.push(statement.bind(table, now_ns)?);
+            deletions.push(statement.bind(table, now_ns).map_err(|error| delete_words(&error))?);
         }
     }
     for deletion in deletions {

@@ -1,5 +1,7 @@
 //! Durations as InfluxQL writes them (`90m`, `1h30m`) and as InfluxDB prints them (`1h30m0s`).
 
+use super::error::DurationError;
+
 /// Units by their letters, in nanoseconds.
 const UNITS: [(&str, i64); 10] = [
     ("ns", 1),
@@ -14,12 +16,12 @@ const UNITS: [(&str, i64); 10] = [
     ("w", 604_800_000_000_000),
 ];
 
-/// Reads whole numbers with units; the error is InfluxDB's reason.
-pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
+/// Reads whole numbers with units.
+pub(super) fn parse_duration(text: &str) -> Result<i64, DurationError> {
     let mut total: i64 = 0;
     let mut rest = text;
     if rest.is_empty() {
-        return Err("invalid duration".to_owned());
+        return Err(DurationError::Invalid);
     }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -28,12 +30,10 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
         let (unit, after) = after.split_at(letters);
         let unit_ns = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, ns)| *ns);
         let (Some(unit_ns), false) = (unit_ns, number.is_empty()) else {
-            return Err("invalid duration".to_owned());
+            return Err(DurationError::Invalid);
         };
         let part = number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit_ns));
-        total = part
-            .and_then(|ns| total.checked_add(ns))
-            .ok_or_else(|| format!("overflowed duration {text}: choose a smaller duration or INF"))?;
+        total = part.and_then(|ns| total.checked_add(ns)).ok_or_else(|| DurationError::Overflow(text.to_owned()))?;
         rest = after;
     }
     Ok(total)
@@ -88,9 +88,8 @@ mod tests {
     #[test]
     fn what_is_no_duration_is_told() {
         for text in ["", "1", "h", "1x", "1h2", "1.5h"] {
-            assert_eq!(parse_duration(text).unwrap_err(), "invalid duration", "{text}");
+            assert_eq!(parse_duration(text), Err(DurationError::Invalid), "{text}");
         }
-        let refusal = parse_duration("15251w").unwrap_err();
-        assert_eq!(refusal, "overflowed duration 15251w: choose a smaller duration or INF");
+        assert_eq!(parse_duration("15251w"), Err(DurationError::Overflow("15251w".to_owned())));
     }
 }

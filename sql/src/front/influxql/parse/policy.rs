@@ -1,15 +1,16 @@
 //! Statements about databases and retention policies.
 
-use super::duration::parse_duration;
-use super::lexer::Kind;
-use super::parser::{ParseError, Parser};
-use super::statement::Statement;
+use crate::front::influxql::cursor::{Cursor, refused};
+use crate::front::influxql::duration::parse_duration;
+use crate::front::influxql::error::{ParseError, ParseErrorKind};
+use crate::front::influxql::lexer::Kind;
+use crate::front::influxql::statement::Statement;
 use crate::statement::PolicyOptions;
 
 /// Name of the policy of a database that was made without naming one.
 const FIRST_POLICY: &str = "autogen";
 
-impl Parser<'_> {
+impl Cursor<'_> {
     /// What follows CREATE DATABASE.
     pub(super) fn create_database(&mut self) -> Result<Statement, ParseError> {
         let name = self.identifier()?;
@@ -66,8 +67,8 @@ impl Parser<'_> {
         loop {
             let token = self.peek().clone();
             let twice = |given: bool| {
-                let message = format!("found duplicate {} option", token.shown());
-                if given { Err(Self::invalid(message, &token)) } else { Ok(()) }
+                let duplicate = || refused(ParseErrorKind::DuplicateOption(token.shown()), &token);
+                if given { Err(duplicate()) } else { Ok(()) }
             };
             if self.accept("DURATION") {
                 twice(options.duration_ns.is_some())?;
@@ -114,7 +115,7 @@ impl Parser<'_> {
         if !text.contains(char::is_alphabetic) {
             return Err(self.unexpected("duration"));
         }
-        let ns = parse_duration(text).map_err(|reason| Self::invalid(reason, &token))?;
+        let ns = parse_duration(text).map_err(|error| refused(error, &token))?;
         self.skip();
         Ok(ns)
     }
@@ -124,7 +125,7 @@ impl Parser<'_> {
         self.expect("DURATION")?;
         let token = self.peek().clone();
         if token.is("INF") {
-            return Err(Self::invalid("invalid duration INF for shard duration", &token));
+            return Err(refused(ParseErrorKind::InfiniteShardDuration, &token));
         }
         self.duration()
     }
@@ -143,8 +144,8 @@ impl Parser<'_> {
                 Ok(copies)
             }
             _ => {
-                let message = format!("invalid value {text}: must be 1 <= n <= {COPIES_MAX}");
-                Err(Self::invalid(message, &token))
+                let kind = ParseErrorKind::Replication { text: text.clone(), copies_max: COPIES_MAX };
+                Err(refused(kind, &token))
             }
         }
     }
@@ -152,8 +153,8 @@ impl Parser<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
     use super::*;
+    use crate::front::influxql::parse;
 
     const HOUR_NS: i64 = 3_600_000_000_000;
 
@@ -184,41 +185,5 @@ mod tests {
             parse("SHOW RETENTION POLICIES ON d").unwrap(),
             [Statement::ShowPolicies { database: Some("d".into()) }]
         );
-    }
-
-    #[test]
-    fn what_is_missing_or_wrong_is_told_with_its_place() {
-        for (text, expected) in [
-            ("SHOW RETENTION", "found EOF, expected POLICIES at line 1, char 16"),
-            ("CREATE RETENTION POLICY p ON d", "found EOF, expected DURATION at line 1, char 32"),
-            (
-                "CREATE RETENTION POLICY p ON d DURATION 1h REPLICATION 3.14",
-                "found 3.14, expected integer at line 1, char 56",
-            ),
-            (
-                "CREATE RETENTION POLICY p ON d DURATION 1h REPLICATION 0",
-                "invalid value 0: must be 1 <= n <= 2147483647 at line 1, char 56",
-            ),
-            (
-                "ALTER RETENTION POLICY p ON d",
-                "found EOF, expected DURATION, REPLICATION, SHARD, DEFAULT at line 1, char 31",
-            ),
-            (
-                "ALTER RETENTION POLICY p ON d DURATION 1h DURATION 2h",
-                "found duplicate DURATION option at line 1, char 43",
-            ),
-            (
-                "ALTER RETENTION POLICY p ON d DURATION 15251w",
-                "overflowed duration 15251w: choose a smaller duration or INF at line 1, char 40",
-            ),
-            (
-                "ALTER RETENTION POLICY p ON d SHARD DURATION INF",
-                "invalid duration INF for shard duration at line 1, char 46",
-            ),
-            ("CREATE DATABASE \"d\" WITH", "found EOF, expected DURATION, NAME, REPLICATION, SHARD at line 1, char 26"),
-            ("DROP RETENTION POLICY p", "found EOF, expected ON at line 1, char 25"),
-        ] {
-            assert_eq!(parse(text).unwrap_err().to_string(), expected, "{text}");
-        }
     }
 }
