@@ -19,7 +19,7 @@ pub mod statement;
 pub mod types;
 
 pub use deletion::{Deletion, SeriesFilter, TagCondition, TagMatch};
-pub use error::{Position, SqlError};
+pub use error::{Position, SqlError, SqlErrorKind};
 pub use fragment::cut;
 pub use front::influxql;
 pub use front::sql::bind::sql_name;

@@ -3,14 +3,16 @@
 use arrow_schema::DataType;
 
 use super::scalar::Scalar;
+use crate::types::error::ConversionError;
 use crate::types::time::{floor_to_unit, parse_interval, parse_timestamp, unit_ns};
 
-/// Converts a constant as the executor's CAST would. `Ok(None)`: left to the executor. The error is arrow's text.
-pub(crate) fn cast(value: &Scalar, to: &DataType) -> Result<Option<Scalar>, String> {
+/// Converts a constant as the executor's CAST would. `Ok(None)`: left to the executor.
+pub(crate) fn cast(value: &Scalar, to: &DataType) -> Result<Option<Scalar>, ConversionError> {
     if *value == Scalar::Null || value.data_type() == *to {
         return Ok(Some(value.clone()));
     }
-    let too_large = |shown: &dyn std::fmt::Display| Err(format!("Cast error: Can't cast value {shown} to type {to}"));
+    let too_large =
+        |value: &dyn std::fmt::Display| Err(ConversionError::OutOfRange { value: value.to_string(), to: to.clone() });
     Ok(match (value, to) {
         (Scalar::Str(text), _) => return cast_text(text, to),
         (Scalar::Bool(value), DataType::Int64) => Some(Scalar::Int(i64::from(*value))),
@@ -68,8 +70,8 @@ pub(crate) fn cast(value: &Scalar, to: &DataType) -> Result<Option<Scalar>, Stri
     })
 }
 
-fn cast_text(text: &str, to: &DataType) -> Result<Option<Scalar>, String> {
-    let no_value = || format!("Cast error: Cannot cast string '{text}' to value of {to} type");
+fn cast_text(text: &str, to: &DataType) -> Result<Option<Scalar>, ConversionError> {
+    let no_value = || ConversionError::Text { text: text.to_owned(), to: to.clone() };
     Ok(Some(match to {
         DataType::Int64 => Scalar::Int(text.trim().parse().map_err(|_| no_value())?),
         DataType::UInt64 => Scalar::UInt(text.trim().parse().map_err(|_| no_value())?),
@@ -80,8 +82,9 @@ fn cast_text(text: &str, to: &DataType) -> Result<Option<Scalar>, String> {
             _ => return Err(no_value()),
         }),
         DataType::Timestamp(unit, None) => {
+            let out_of_range = || ConversionError::TimeOutOfRange { text: text.to_owned(), literal: false };
             let ns = parse_timestamp(text)?;
-            Scalar::Time(floor_to_unit(ns, *unit).ok_or_else(|| format!("Cast error: {text} is out of range"))?, *unit)
+            Scalar::Time(floor_to_unit(ns, *unit).ok_or_else(out_of_range)?, *unit)
         }
         DataType::Interval(_) => Scalar::from(parse_interval(text, "second")?),
         _ => return Ok(None),
@@ -100,7 +103,7 @@ mod tests {
         assert_eq!(cast(&text("12"), &DataType::Int64), Ok(Some(Scalar::Int(12))));
         assert_eq!(
             cast(&text("abc"), &DataType::Int64),
-            Err("Cast error: Cannot cast string 'abc' to value of Int64 type".to_owned())
+            Err(ConversionError::Text { text: "abc".to_owned(), to: DataType::Int64 })
         );
         assert_eq!(cast(&text("yes"), &DataType::Boolean), Ok(Some(Scalar::Bool(true))));
         assert_eq!(

@@ -1,4 +1,5 @@
 //! Types that SQL has and Rust has not: times, intervals, durations, and the calendar they are counted on.
 
 pub(crate) mod calendar;
+pub mod error;
 pub mod time;

@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 
 use arrow_schema::TimeUnit;
 
+use super::error::{DurationError, IntervalError, TimestampError, TimestampPart};
+
 /// Nanoseconds of a second.
 pub const SECOND_NS: i64 = 1_000_000_000;
 /// Nanoseconds of a day; UTC as Unix counts it has no leap seconds.
@@ -126,24 +128,24 @@ pub fn add_interval(time: i64, unit: TimeUnit, interval: Interval) -> Option<i64
 }
 
 /// Reads RFC 3339 and its looser kin: `YYYY-MM-DD`, then optionally `T` or blank, `HH:MM[:SS[.f]]` and a zone (`Z`,
-/// `±HH[[:]MM]`, `UTC`); without zone it is UTC. Digits beyond nanoseconds are dropped. The error is the reason.
-pub fn parse_timestamp(text: &str) -> Result<i128, String> {
-    let fail = |reason: &str| format!("Parser error: Error parsing timestamp from '{text}': {reason}");
+/// `±HH[[:]MM]`, `UTC`); without zone it is UTC. Digits beyond nanoseconds are dropped.
+pub fn parse_timestamp(text: &str) -> Result<i128, TimestampError> {
+    let fail = |part| TimestampError { text: text.to_owned(), part };
     let trimmed = text.trim();
     if trimmed.len() < 10 {
-        return Err(fail("timestamp must contain at least 10 characters"));
+        return Err(fail(TimestampPart::Length));
     }
     let mut cursor = Cursor { rest: trimmed.as_bytes() };
-    let days = cursor.date().ok_or_else(|| fail("error parsing date"))?;
+    let days = cursor.date().ok_or_else(|| fail(TimestampPart::Date))?;
     let midnight = i128::from(days) * i128::from(DAY_NS);
     if cursor.rest.is_empty() {
         return Ok(midnight);
     }
     if !cursor.eat(b'T') && !cursor.eat(b't') && !cursor.eat(b' ') {
-        return Err(fail("invalid timestamp separator"));
+        return Err(fail(TimestampPart::Separator));
     }
-    let of_day = cursor.time_of_day().ok_or_else(|| fail("error parsing time"))?;
-    let offset = cursor.zone().ok_or_else(|| fail("error parsing timezone"))?;
+    let of_day = cursor.time_of_day().ok_or_else(|| fail(TimestampPart::Clock))?;
+    let offset = cursor.zone().ok_or_else(|| fail(TimestampPart::Zone))?;
     Ok(midnight + i128::from(of_day) - i128::from(offset) * i128::from(SECOND_NS))
 }
 
@@ -294,10 +296,10 @@ fn interval_unit(name: &str) -> Option<IntervalUnit> {
 }
 
 /// Reads the text of an INTERVAL literal: numbers with units in any order (`1 hour 30 minutes`, `1.5 days`, `-10m`),
-/// and clock time (`01:30:00`). A number without unit counts `default_unit`s. The error is the reason.
-pub fn parse_interval(text: &str, default_unit: &str) -> Result<Interval, String> {
-    let invalid = || format!("Invalid input syntax for type interval: {text:?}");
-    let overflow = || format!("Interval {text:?} is out of range");
+/// and clock time (`01:30:00`). A number without unit counts `default_unit`s.
+pub fn parse_interval(text: &str, default_unit: &str) -> Result<Interval, IntervalError> {
+    let invalid = || IntervalError::Invalid(text.to_owned());
+    let overflow = || IntervalError::OutOfRange(text.to_owned());
     let mut total = Interval::default();
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -403,9 +405,8 @@ const DURATION_UNITS: [(&str, &str, i64); 9] = [
 ];
 
 /// Reads a duration of a database option: `INF` (`None`), numbers with units (`10d`, `1h30m`, `1year`), or a bare number
-/// of days. One that is longer than nanoseconds can count is the longest that they can. The error is the reason.
-pub fn parse_duration(text: &str) -> Result<Option<i64>, String> {
-    let invalid = || format!("{text} is not a valid duration or duration overflow");
+/// of days. One that is longer than nanoseconds can count is the longest that they can.
+pub fn parse_duration(text: &str) -> Result<Option<i64>, DurationError> {
     let trimmed = text.trim();
     if trimmed.eq_ignore_ascii_case("inf") {
         return Ok(None);
@@ -413,12 +414,12 @@ pub fn parse_duration(text: &str) -> Result<Option<i64>, String> {
     let mut total: i128 = 0;
     let mut rest = trimmed;
     if rest.is_empty() {
-        return Err(invalid());
+        return Err(DurationError);
     }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         let (number, after) = rest.split_at(digits);
-        let number: i64 = number.parse().map_err(|_| invalid())?;
+        let number: i64 = number.parse().map_err(|_| DurationError)?;
         let letters = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
         let (name, after) = after.split_at(letters);
         // `M` is a month and `m` a minute: the only unit whose case tells.
@@ -436,7 +437,7 @@ pub fn parse_duration(text: &str) -> Result<Option<i64>, String> {
                 "ms" | "msec" => 1_000_000,
                 "us" | "usec" => 1_000,
                 "ns" | "nsec" => 1,
-                _ => return Err(invalid()),
+                _ => return Err(DurationError),
             },
         };
         // No product of an i64 with a unit comes near the bound.
@@ -445,7 +446,7 @@ pub fn parse_duration(text: &str) -> Result<Option<i64>, String> {
     }
     // The reference counts seconds in 64 bits.
     if total / i128::from(SECOND_NS) > i128::from(u64::MAX) {
-        return Err(invalid());
+        return Err(DurationError);
     }
     Ok(Some(i64::try_from(total).unwrap_or(i64::MAX)))
 }
@@ -493,19 +494,18 @@ mod tests {
 
     #[test]
     fn bad_timestamps_say_why() {
-        for (text, reason) in [
-            ("garbage", "timestamp must contain at least 10 characters"),
-            ("2022-13-01", "error parsing date"),
-            ("2022-02-29", "error parsing date"),
-            ("not a date!", "error parsing date"),
-            ("2022-11-03x06:20:11", "invalid timestamp separator"),
-            ("2022-11-03T25:20:11", "error parsing time"),
-            ("2022-11-03T06:20:11.", "error parsing time"),
-            ("2022-11-03T06:20:11 Mars", "error parsing timezone"),
-            ("2022-11-03T06:20:11é", "error parsing timezone"),
+        for (text, part) in [
+            ("garbage", TimestampPart::Length),
+            ("2022-13-01", TimestampPart::Date),
+            ("2022-02-29", TimestampPart::Date),
+            ("not a date!", TimestampPart::Date),
+            ("2022-11-03x06:20:11", TimestampPart::Separator),
+            ("2022-11-03T25:20:11", TimestampPart::Clock),
+            ("2022-11-03T06:20:11.", TimestampPart::Clock),
+            ("2022-11-03T06:20:11 Mars", TimestampPart::Zone),
+            ("2022-11-03T06:20:11é", TimestampPart::Zone),
         ] {
-            let expected = format!("Parser error: Error parsing timestamp from '{text}': {reason}");
-            assert_eq!(parse_timestamp(text), Err(expected));
+            assert_eq!(parse_timestamp(text), Err(TimestampError { text: text.to_owned(), part }));
         }
     }
 
@@ -570,10 +570,10 @@ mod tests {
         assert_eq!(parse_duration("INF"), Ok(None));
         assert_eq!(parse_duration("7"), Ok(Some(7 * DAY_NS)));
         assert_eq!(parse_duration("1h30m"), Ok(Some(5_400 * SECOND_NS)));
-        assert_eq!(parse_duration("5x"), Err("5x is not a valid duration or duration overflow".to_owned()));
+        assert_eq!(parse_duration("5x"), Err(DurationError));
         assert_eq!(parse_duration("1000000d"), Ok(Some(i64::MAX)), "more years than nanoseconds can count");
         for text in ["18446744073709551615d", "9223372036854775807d"] {
-            assert_eq!(parse_duration(text), Err(format!("{text} is not a valid duration or duration overflow")));
+            assert_eq!(parse_duration(text), Err(DurationError));
         }
         assert_eq!(format_duration(None), "INF");
         assert_eq!(format_duration(Some(365 * DAY_NS + DAY_NS / 4)), "1year");

@@ -1,5 +1,8 @@
 //! CnosDB's routes: `/api/v1/write`, `/api/v1/sql`, `/api/v1/ping`.
 
+mod functions;
+mod sql_error;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -94,7 +97,10 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
     };
     let catalog = hub.catalog();
     let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)
-        .map_err(|e| fault::cnos(422, e.code, &e.message))?;
+        .map_err(|error| {
+            let (code, message) = sql_error::words(&error);
+            fault::cnos(422, code, &message)
+        })?;
     let out = Out { format, encoding, chunked };
     match statement {
         Statement::Empty => {

@@ -111,7 +111,9 @@ struct Times {
 
 impl Times {
     fn new(from: Option<&str>, to: Option<&str>) -> Result<Self, String> {
-        let parse = |text: Option<&str>| text.map(|text| text.parse().or_else(|_| parse_timestamp(text))).transpose();
+        let parse = |text: Option<&str>| {
+            text.map(|text| text.parse().or_else(|_| parse_timestamp(text).map_err(|error| error.to_string()))).transpose()
+        };
         let times = Self { from_ns: parse(from)?, to_ns: parse(to)? };
         match times {
             Self { from_ns: Some(from), to_ns: Some(to) } if from >= to => Err("--from is not before --to".to_owned()),

@@ -6,7 +6,7 @@ use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
 use super::coerce::{Bound, boolean, no_window};
 use super::expr::ExprBinder;
 use super::function::{Aggregate, arguments, wrong_arguments};
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::constant::as_constant;
 use crate::expr::fold::fold_constants;
 use crate::expr::{AggregateCall, AggregateFunction, Expr, Scalar};
@@ -19,7 +19,7 @@ impl ExprBinder<'_> {
         function: &ast::Function,
     ) -> Result<Bound, SqlError> {
         let Some(calls) = self.calls.take() else {
-            return Err(SqlError::planning(format!("Aggregate function '{name}' is not allowed in {}", self.clause)));
+            return Err(SqlErrorKind::AggregateMisplaced { name: name.to_owned(), clause: self.clause }.into());
         };
         // With `calls` taken, an aggregate inside the arguments is an error. Names in there are the input's: the alias
         // in `sum(i) AS i … HAVING sum(i) > 1` stands for the aggregate itself.
@@ -63,7 +63,7 @@ impl ExprBinder<'_> {
             if matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] | []));
         if aggregate == Aggregate::Count && is_star {
             if distinct {
-                return Err(SqlError::not_implemented("COUNT(DISTINCT *)"));
+                return Err(SqlError::unsupported("COUNT(DISTINCT *)"));
             }
             return Ok(match filter {
                 Some(_) => {
@@ -90,8 +90,8 @@ impl ExprBinder<'_> {
             return Err(wrong_arguments(name, &[]));
         };
         let unsupported = |data_type: &DataType| {
-            let title = super::function::heading_name(name);
-            SqlError::planning(format!("The function {title} does not support inputs of type {data_type}."))
+            let heading = super::function::heading_name(name).to_owned();
+            SqlError::new(SqlErrorKind::AggregateArgument { heading, data_type: data_type.clone() })
         };
         match aggregate {
             Aggregate::Count => {

@@ -13,7 +13,7 @@
 
 use arrow_schema::{DataType, TimeUnit};
 
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::cast::cast;
 use crate::expr::constant::{as_constant, null};
 use crate::expr::fold::fold_constants;
@@ -56,7 +56,7 @@ pub(crate) fn convert(bound: Bound, to: &DataType) -> Result<Expr, SqlError> {
             Ok(Some(Scalar::Null)) => return Ok(null(to.clone())),
             Ok(Some(value)) => return Ok(Expr::Literal(value)),
             Ok(None) => {}
-            Err(reason) => return Err(SqlError::constant(reason)),
+            Err(error) => return Err(SqlErrorKind::Constant(error).into()),
         }
     }
     Ok(Expr::Cast { expr: Box::new(bound.expr), to: to.clone() })
@@ -90,7 +90,7 @@ pub(crate) fn comparison(op: BinaryOp, left: Bound, right: Bound) -> Result<Expr
         (Timestamp(unit, _), Utf8) => {
             let unit = *unit;
             if let Some(Scalar::Str(text)) = right.constant() {
-                let ns = parse_timestamp(&text).map_err(SqlError::constant)?;
+                let ns = parse_timestamp(&text).map_err(|error| SqlErrorKind::Constant(error.into()))?;
                 return Ok(time_comparison(op, left.expr, unit, ns));
             }
         }
@@ -111,12 +111,8 @@ pub(crate) fn comparison(op: BinaryOp, left: Bound, right: Bound) -> Result<Expr
         }
         _ => {}
     }
-    let target = comparable(&left, &right).ok_or_else(|| {
-        SqlError::planning(format!(
-            "Cannot infer common argument type for comparison operation {} {} {}",
-            left.data_type, op, right.data_type
-        ))
-    })?;
+    let target = comparable(&left, &right)
+        .ok_or_else(|| SqlError::new(SqlErrorKind::Comparison(left.data_type.clone(), op, right.data_type.clone())))?;
     Ok(Expr::binary(convert(left, &target)?, op, convert(right, &target)?))
 }
 
@@ -258,14 +254,14 @@ pub(crate) fn arithmetic(op: BinaryOp, left: Bound, right: Bound) -> Result<Boun
         (Null, other) | (other, Null) if is_number(other) => other.clone(),
         (Null, Null) => Int64,
         (a, b) => {
-            return Err(SqlError::planning(format!("Cannot coerce arithmetic expression {a} {op} {b} to valid types")));
+            return Err(SqlErrorKind::Arithmetic(a.clone(), op, b.clone()).into());
         }
     };
     Ok(Bound::new(Expr::binary(convert(left, &target)?, op, convert(right, &target)?), target))
 }
 
 /// The one type of values that stand for each other (branches of CASE, arguments of COALESCE), and the values in it.
-pub(crate) fn unify(values: Vec<Bound>, what: &str) -> Result<(Vec<Expr>, DataType), SqlError> {
+pub(crate) fn unify(values: Vec<Bound>, what: &'static str) -> Result<(Vec<Expr>, DataType), SqlError> {
     use DataType::{Float64, Int64, Null, Timestamp, UInt64, Utf8};
     let mut target = Null;
     for value in &values {
@@ -285,7 +281,7 @@ pub(crate) fn unify(values: Vec<Bound>, what: &str) -> Result<(Vec<Expr>, DataTy
             (Utf8, b) if is_number(b) => Utf8,
             (a, Utf8) if is_number(&a) => Utf8,
             (a, b) => {
-                return Err(SqlError::planning(format!("{what}: types {a} and {b} have no common type")));
+                return Err(SqlErrorKind::Branches { of: what, types: [a, b.clone()] }.into());
             }
         };
     }
@@ -294,19 +290,19 @@ pub(crate) fn unify(values: Vec<Bound>, what: &str) -> Result<(Vec<Expr>, DataTy
     Ok((exprs, target))
 }
 
-/// A BOOLEAN operand; `what` is the clause or operator that wants it.
-pub(crate) fn boolean(bound: Bound, what: &str) -> Result<Expr, SqlError> {
+/// A BOOLEAN operand; `place` is the clause or operator that wants it.
+pub(crate) fn boolean(bound: Bound, place: &'static str) -> Result<Expr, SqlError> {
     match bound.data_type {
         DataType::Boolean => Ok(bound.expr),
         DataType::Null => Ok(null(DataType::Boolean)),
-        other => Err(SqlError::planning(format!("{what} needs BOOLEAN, not {other}"))),
+        found => Err(SqlErrorKind::NotBoolean { place, found }.into()),
     }
 }
 
 /// Refuses a window where a plain value must stand.
 pub(crate) fn no_window(bound: &Bound) -> Result<(), SqlError> {
     if bound.window_ns.is_some() {
-        return Err(SqlError::planning("a time_window is a struct here; name its start or its end"));
+        return Err(SqlErrorKind::WindowAsValue.into());
     }
     Ok(())
 }

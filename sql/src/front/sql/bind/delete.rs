@@ -11,7 +11,7 @@ use super::scope::{Qualifier, Scope};
 use super::select::Relation;
 use super::{Binder, BoundStatement};
 use crate::deletion::{Deletion, SeriesFilter};
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::conjunction::split;
 use crate::expr::constant::as_constant;
 use crate::expr::{BinaryOp, Expr, Scalar};
@@ -30,7 +30,7 @@ impl Binder<'_> {
         let ready = |deletion| Ok(BoundStatement::Ready(Statement::Delete(deletion)));
         let Relation { plan, mut columns } = self.scan(table)?;
         let Plan::Scan(mut scan) = plan else {
-            return Err(SqlError::not_implemented("DELETE from what is no table"));
+            return Err(SqlError::unsupported("DELETE from what is no table"));
         };
         // Rows that are too old to be seen may still be there; what is deleted is not to come back with a longer TTL.
         scan.time_min = i64::MIN;
@@ -88,8 +88,7 @@ fn check_columns(predicate: &Expr, scan: &ScanNode) -> Result<(), SqlError> {
     let mut reads_field = false;
     predicate.for_each_column(&mut |at| reads_field |= matches!(scan.columns.get(at), Some(ScanColumn::Field(..))));
     if reads_field {
-        let what = "Filtering on the field column on the tskv table in delete statement";
-        return Err(SqlError::not_implemented(what));
+        return Err(SqlErrorKind::DeleteByField.into());
     }
     Ok(())
 }
@@ -128,6 +127,6 @@ fn words_of(conjunct: &Expr) -> String {
     }
 }
 
-fn not_exact(what: impl std::fmt::Display) -> SqlError {
-    SqlError::new("010001", format!("Datafusion: This feature is not implemented: {what} in delete statement"))
+fn not_exact(what: impl Into<String>) -> SqlError {
+    SqlErrorKind::DeleteNotExact(what.into()).into()
 }

@@ -9,7 +9,7 @@ use super::coerce::{Bound, arithmetic, boolean, comparable, comparison, convert,
 use super::function::{aggregate_named, arguments, part_of_time, scalar_call};
 use super::literal;
 use super::scope::Scope;
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::conjunction::balanced;
 use crate::expr::constant::{as_constant, null};
 use crate::expr::fold::fold_constants;
@@ -85,7 +85,7 @@ impl ExprBinder<'_> {
     fn deeper<T>(&mut self, levels: usize, bind: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
         self.depth += levels;
         let result = if self.depth > DEPTH_MAX {
-            Err(SqlError::parser(format!("the expression is nested too deeply (at most {DEPTH_MAX} levels)")))
+            Err(SqlErrorKind::ExpressionTooDeep { levels_max: DEPTH_MAX }.into())
         } else {
             bind(self)
         };
@@ -143,12 +143,12 @@ impl ExprBinder<'_> {
             }
             ast::Expr::Function(function) => self.function(function),
             ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => {
-                Err(SqlError::not_implemented("subqueries in expressions"))
+                Err(SqlError::unsupported("subqueries in expressions"))
             }
             ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) => {
-                Err(SqlError::not_implemented("GROUPING SETS, CUBE and ROLLUP"))
+                Err(SqlError::unsupported("GROUPING SETS, CUBE and ROLLUP"))
             }
-            other => Err(SqlError::not_implemented(format!("the expression {other}"))),
+            other => Err(SqlError::unsupported(format!("the expression {other}"))),
         }
     }
 
@@ -180,10 +180,7 @@ impl ExprBinder<'_> {
             return scalar_call(name, Vec::new(), self.session);
         }
         let error = self.scope.no_field(&parts);
-        Err(match idents.first().and_then(position_of) {
-            Some(position) => error.at(position),
-            None => error,
-        })
+        Err(error.at(idents.first().and_then(position_of)))
     }
 
     fn column(&self, at: usize) -> Bound {
@@ -205,14 +202,14 @@ impl ExprBinder<'_> {
 
     fn field_access(&mut self, root: &ast::Expr, chain: &[ast::AccessExpr]) -> Result<Bound, SqlError> {
         let [access] = chain else {
-            return Err(SqlError::not_implemented("access into nested values"));
+            return Err(SqlError::unsupported("access into nested values"));
         };
         let member = match access {
             ast::AccessExpr::Dot(ast::Expr::Identifier(ident)) => fold(ident),
             ast::AccessExpr::Subscript(ast::Subscript::Index { index: ast::Expr::Value(value) }) => {
                 value.value.clone().into_string().unwrap_or_default()
             }
-            other => return Err(SqlError::not_implemented(format!("the access {other}"))),
+            other => return Err(SqlError::unsupported(format!("the access {other}"))),
         };
         let root = self.bind(root)?;
         member_of(root, &member)
@@ -220,7 +217,7 @@ impl ExprBinder<'_> {
 
     fn binary(&mut self, left: &ast::Expr, op: &BinaryOperator, right: &ast::Expr) -> Result<Bound, SqlError> {
         let known =
-            |op: &BinaryOperator| operator(op).ok_or_else(|| SqlError::not_implemented(format!("the operator {op}")));
+            |op: &BinaryOperator| operator(op).ok_or_else(|| SqlError::unsupported(format!("the operator {op}")));
         let bound_op = known(op)?;
         // Walk down the left spine, which may be long, without recursion.
         let mut spine = vec![(bound_op, right)];
@@ -269,11 +266,9 @@ impl ExprBinder<'_> {
                 DataType::UInt64 => {
                     Ok(Bound::new(Expr::Negative(Box::new(convert(operand, &DataType::Int64)?)), DataType::Int64))
                 }
-                other => {
-                    Err(SqlError::planning(format!("Negation only supports numeric and interval types, not {other}")))
-                }
+                other => Err(SqlErrorKind::Negation(other).into()),
             },
-            other => Err(SqlError::not_implemented(format!("the operator {other}"))),
+            other => Err(SqlError::unsupported(format!("the operator {other}"))),
         }
     }
 
@@ -294,7 +289,7 @@ impl ExprBinder<'_> {
             ast::Expr::IsNotFalse(e) => known(self, e, true)?,
             ast::Expr::IsUnknown(e) => Expr::IsNull(Box::new(boolean(self.bind(e)?, "IS UNKNOWN")?)),
             ast::Expr::IsNotUnknown(e) => Expr::IsNotNull(Box::new(boolean(self.bind(e)?, "IS UNKNOWN")?)),
-            other => return Err(SqlError::not_implemented(format!("the expression {other}"))),
+            other => return Err(SqlError::unsupported(format!("the expression {other}"))),
         };
         Ok(truth(expr))
     }
@@ -351,18 +346,18 @@ impl ExprBinder<'_> {
         Ok(truth(if negated { Expr::Not(Box::new(any)) } else { any }))
     }
 
-    /// Both operands, which must be text or null; `refusal` words it otherwise, from their types.
+    /// Both operands, which must be text or null; `refusal` is the error otherwise, from their types.
     fn bind_texts(
         &mut self,
         left: &ast::Expr,
         right: &ast::Expr,
-        refusal: impl Fn(&DataType, &DataType) -> String,
+        refusal: fn(DataType, DataType) -> SqlErrorKind,
     ) -> Result<(Bound, Bound), SqlError> {
         let (left, right) = (self.bind(left)?, self.bind(right)?);
         let is_text = |bound: &Bound| matches!(bound.data_type, DataType::Utf8 | DataType::Null);
         match is_text(&left) && is_text(&right) {
             true => Ok((left, right)),
-            false => Err(SqlError::planning(refusal(&left.data_type, &right.data_type))),
+            false => Err(refusal(left.data_type, right.data_type).into()),
         }
     }
 
@@ -373,9 +368,7 @@ impl ExprBinder<'_> {
         negated: bool,
         case_insensitive: bool,
     ) -> Result<Bound, SqlError> {
-        let (expr, pattern) = self.bind_texts(expr, pattern, |left, right| {
-            format!("There isn't a common type to coerce {left} and {right} in LIKE expression")
-        })?;
+        let (expr, pattern) = self.bind_texts(expr, pattern, SqlErrorKind::Like)?;
         let text = |bound| convert(bound, &DataType::Utf8).map(Box::new);
         Ok(truth(Expr::Like { expr: text(expr)?, pattern: text(pattern)?, negated, case_insensitive }))
     }
@@ -387,18 +380,16 @@ impl ExprBinder<'_> {
         negated: bool,
         case_insensitive: bool,
     ) -> Result<Bound, SqlError> {
-        let (bound, pattern_bound) = self.bind_texts(expr, pattern, |left, right| {
-            format!("Cannot infer common argument type for regex operation {left} and {right}")
-        })?;
+        let (bound, pattern_bound) = self.bind_texts(expr, pattern, SqlErrorKind::Matches)?;
         let text = match as_constant(&fold_constants(pattern_bound.expr)) {
             Some(Scalar::Str(text)) => text.clone(),
             Some(Scalar::Null) => return Ok(truth(null(DataType::Boolean))),
             _ => {
-                return Err(SqlError::not_implemented(format!("a regular expression that is not constant: {pattern}")));
+                return Err(SqlError::unsupported(format!("a regular expression that is not constant: {pattern}")));
             }
         };
         let pattern = Pattern::new(&text, case_insensitive)
-            .map_err(|reason| SqlError::planning(format!("the regular expression {text:?} is not valid: {reason}")))?;
+            .map_err(|reason| SqlErrorKind::Pattern { text: text.to_string(), reason })?;
         let expr = Box::new(convert(bound, &DataType::Utf8)?);
         Ok(truth(Expr::Matches { expr, pattern: Arc::new(pattern), negated }))
     }
@@ -432,7 +423,7 @@ impl ExprBinder<'_> {
 
     fn cast(&mut self, kind: &ast::CastKind, expr: &ast::Expr, to: &ast::DataType) -> Result<Bound, SqlError> {
         if !matches!(kind, ast::CastKind::Cast | ast::CastKind::DoubleColon) {
-            return Err(SqlError::not_implemented("TRY_CAST"));
+            return Err(SqlError::unsupported("TRY_CAST"));
         }
         let bound = self.bind(expr)?;
         no_window(&bound)?;
@@ -447,27 +438,27 @@ impl ExprBinder<'_> {
             _ => true,
         };
         if !fits {
-            return Err(SqlError::planning(format!("Unsupported CAST from {} to {to}", bound.data_type)));
+            return Err(SqlErrorKind::Cast { from: bound.data_type, to }.into());
         }
         Ok(Bound::new(convert(bound, &to)?, to))
     }
 
     fn function(&mut self, function: &ast::Function) -> Result<Bound, SqlError> {
         if function.over.is_some() {
-            return Err(SqlError::not_implemented("window functions"));
+            return Err(SqlError::unsupported("window functions"));
         }
         if !function.within_group.is_empty() || function.null_treatment.is_some() {
-            return Err(SqlError::not_implemented("WITHIN GROUP and IGNORE NULLS"));
+            return Err(SqlError::unsupported("WITHIN GROUP and IGNORE NULLS"));
         }
         if !matches!(function.parameters, FunctionArguments::None) {
-            return Err(SqlError::not_implemented(format!("parameters of {}", function.name)));
+            return Err(SqlError::unsupported(format!("parameters of {}", function.name)));
         }
         let name = function.name.to_string().to_ascii_lowercase();
         if let Some(aggregate) = aggregate_named(&name) {
             return self.aggregate(aggregate, &name, function);
         }
         if function.filter.is_some() {
-            return Err(SqlError::planning(format!("FILTER on {name}, which is no aggregate")));
+            return Err(SqlErrorKind::FilterOfScalar(name).into());
         }
         let args = arguments(function)?.into_iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>()?;
         scalar_call(&name, args, self.session)
@@ -497,7 +488,7 @@ fn combine(op: BinaryOp, left: Bound, right: Bound) -> Result<Bound, SqlError> {
 /// `start` or `end` of a window, in nanoseconds as the reference has them.
 pub(super) fn member_of(bound: Bound, member: &str) -> Result<Bound, SqlError> {
     let Some(width) = bound.window_ns else {
-        return Err(SqlError::planning(format!("The expression has no member {member}: it is {}", bound.data_type)));
+        return Err(SqlErrorKind::NoMember { member: member.to_owned(), data_type: bound.data_type }.into());
     };
     let data_type = DataType::Timestamp(TimeUnit::Nanosecond, None);
     let start = convert(Bound::new(bound.expr, bound.data_type), &data_type)?;
@@ -507,7 +498,7 @@ pub(super) fn member_of(bound: Bound, member: &str) -> Result<Bound, SqlError> {
             let width = Expr::Literal(Scalar::Interval { months: 0, days: 0, nanoseconds: width });
             Ok(Bound::new(Expr::binary(start, BinaryOp::Plus, width), data_type))
         }
-        other => Err(SqlError::planning(format!("A time window has a start and an end, but no {other}"))),
+        other => Err(SqlErrorKind::WindowMember(other.to_owned()).into()),
     }
 }
 
@@ -524,6 +515,6 @@ fn cast_target(written: &ast::DataType) -> Result<DataType, SqlError> {
         ast::DataType::Timestamp(_, ast::TimezoneInfo::None | ast::TimezoneInfo::WithoutTimeZone) => {
             DataType::Timestamp(TimeUnit::Nanosecond, None)
         }
-        other => return Err(SqlError::not_implemented(format!("CAST to {other}"))),
+        other => return Err(SqlError::unsupported(format!("CAST to {other}"))),
     })
 }

@@ -26,7 +26,7 @@ use arrow_schema::{DataType, Schema, TimeUnit};
 use sqlparser::ast::{self, ObjectName, SetExpr, TableFactor, TableWithJoins};
 use tidewire_storage::schema::{Catalog, ColumnKind, TableSchema};
 
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::constant::as_constant;
 use crate::expr::fold::fold_constants;
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction, window_type};
@@ -128,15 +128,15 @@ impl Binder<'_> {
             (!query.pipe_operators.is_empty(), "pipe operators"),
         ];
         if let Some((_, what)) = unusual.iter().find(|(present, _)| *present) {
-            return Err(SqlError::not_implemented(what));
+            return Err(SqlError::unsupported(what));
         }
         match query.body.as_ref() {
             SetExpr::Select(select) => self.select(select, query.order_by.as_ref(), query.limit_clause.as_ref()),
             SetExpr::Query(inner) if query.order_by.is_none() && query.limit_clause.is_none() => self.query(inner),
-            SetExpr::Query(_) => Err(SqlError::not_implemented("ORDER BY and LIMIT after a query in brackets")),
-            SetExpr::SetOperation { op, .. } => Err(SqlError::not_implemented(op)),
-            SetExpr::Values(_) => Err(SqlError::not_implemented("VALUES outside INSERT")),
-            _ => Err(SqlError::not_implemented("TABLE as a query")),
+            SetExpr::Query(_) => Err(SqlError::unsupported("ORDER BY and LIMIT after a query in brackets")),
+            SetExpr::SetOperation { op, .. } => Err(SqlError::unsupported(op)),
+            SetExpr::Values(_) => Err(SqlError::unsupported("VALUES outside INSERT")),
+            _ => Err(SqlError::unsupported("TABLE as a query")),
         }
     }
 
@@ -148,7 +148,7 @@ impl Binder<'_> {
                 Ok(Relation { plan, columns: Vec::new() })
             }
             [TableWithJoins { relation, joins }] if joins.is_empty() => self.table_factor(relation),
-            _ => Err(SqlError::not_implemented("joins")),
+            _ => Err(SqlError::unsupported("joins")),
         }
     }
 
@@ -167,12 +167,12 @@ impl Binder<'_> {
                 ..
             } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => self.scan(name)?,
             TableFactor::Derived { lateral: false, subquery, sample: None, .. } => self.query(subquery)?,
-            _ => return Err(SqlError::not_implemented("this kind of table in FROM")),
+            _ => return Err(SqlError::unsupported("this kind of table in FROM")),
         };
         if let TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } = factor
         {
             if !alias.columns.is_empty() {
-                return Err(SqlError::not_implemented("aliases of columns in FROM"));
+                return Err(SqlError::unsupported("aliases of columns in FROM"));
             }
             let qualifier = Qualifier { database: None, table: fold(&alias.name) };
             for column in &mut relation.columns {
@@ -194,9 +194,7 @@ impl Binder<'_> {
                 let qualifier = Qualifier { database: Some(database.clone()), table: table.clone() };
                 Ok((database.clone(), table.clone(), qualifier))
             }
-            _ => Err(SqlError::planning(format!(
-                "Database object names must have at most two parts, but found: '{name}'"
-            ))),
+            _ => Err(SqlErrorKind::TableNameTooLong(name.to_string()).into()),
         }
     }
 
@@ -210,14 +208,11 @@ impl Binder<'_> {
             return Ok((stored.name.clone(), schema.clone(), qualifier));
         }
         if stored.is_none() && SYSTEM_SCHEMAS.contains(&database.as_str()) {
-            return Err(SqlError::not_implemented(format!("the system table {database}.{table}")));
+            return Err(SqlError::unsupported(format!("the system table {database}.{table}")));
         }
-        let error = SqlError::table_not_found(&format!("{}.{database}.{table}", self.session.tenant));
+        let error = SqlError::new(SqlErrorKind::TableNotFound { tenant: self.session.tenant.clone(), database, table });
         let position = name.0.first().and_then(ast::ObjectNamePart::as_ident).and_then(position_of);
-        Err(match position {
-            Some(position) => error.at(position),
-            None => error,
-        })
+        Err(error.at(position))
     }
 
     /// All rows and columns of a table: time, then its columns in display order.
@@ -278,7 +273,7 @@ impl Binder<'_> {
         let folded = fold_constants(binder.bind(expr)?.expr);
         match as_constant(&folded) {
             Some(value) => Ok(value.clone()),
-            None => Err(SqlError::not_implemented(format!("the expression {expr} in {clause}"))),
+            None => Err(SqlError::unsupported(format!("the expression {expr} in {clause}"))),
         }
     }
 }

@@ -17,7 +17,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, Tokenizer};
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions};
 
-use crate::error::{Position, SqlError};
+use crate::error::{Position, SqlError, SqlErrorKind};
 use crate::statement::DatabaseChange;
 pub(crate) use dialect::CnosDialect;
 
@@ -74,7 +74,7 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, SqlError> {
     let dialect = CnosDialect;
     let tokens = Tokenizer::new(&dialect, text)
         .tokenize_with_location()
-        .map_err(|e| at_location(SqlError::parser(&e), e.location))?;
+        .map_err(|e| SqlError::new(SqlErrorKind::Lexical(e.to_string())).at(position_at(e.location)))?;
     depth::check(&tokens)?;
     let parser = Parser::new(&dialect).with_recursion_limit(RECURSION_MAX).with_tokens_with_locations(tokens);
     let mut reader = Reader { parser };
@@ -93,9 +93,7 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, SqlError> {
     match statements.len() {
         0 => Ok(Parsed::Empty),
         1 => Ok(statements.remove(0)),
-        count => {
-            Err(SqlError::new("010013", format!("Multi-statement not allow, found num:{count}, sql:{}", text.trim())))
-        }
+        count => Err(SqlErrorKind::ManyStatements { count, text: text.trim().to_owned() }.into()),
     }
 }
 
@@ -113,29 +111,17 @@ fn position_at(location: sqlparser::tokenizer::Location) -> Option<Position> {
     (location.line > 0).then_some(Position { line: location.line, column: location.column })
 }
 
-fn at_location(error: SqlError, location: sqlparser::tokenizer::Location) -> SqlError {
-    match position_at(location) {
-        Some(position) => error.at(position),
-        None => error,
-    }
-}
-
-/// sqlparser's error in the reference's words (it had no colon after `Expected`), with the position it prints.
+/// sqlparser's error, with the position that it prints.
 fn parser_error(error: &ParserError) -> SqlError {
     let text = match error {
         ParserError::TokenizerError(text) | ParserError::ParserError(text) => text,
         ParserError::RecursionLimitExceeded => return depth::too_deep(),
     };
-    let words = text.replacen("Expected: ", "Expected ", 1);
     let position = text.rsplit_once(" at Line: ").and_then(|(_, place)| {
         let (line, column) = place.split_once(", Column: ")?;
         Some(Position { line: line.parse().ok()?, column: column.parse().ok()? })
     });
-    let error = SqlError::parser(words);
-    match position {
-        Some(position) => error.at(position),
-        None => error,
-    }
+    SqlError::new(SqlErrorKind::Syntax(text.clone())).at(position)
 }
 
 /// sqlparser's cursor over the tokens.
@@ -146,10 +132,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn expected(&self, what: &str) -> SqlError {
         let found = self.parser.peek_token_ref();
-        at_location(
-            SqlError::parser(format!("Expected {what}, found: {}{}", found.token, found.span.start)),
-            found.span.start,
-        )
+        let kind = SqlErrorKind::Expected { what: what.to_owned(), found: found.token.to_string() };
+        SqlError::new(kind).at(position_at(found.span.start))
     }
 
     /// Consumes the next word if it is `word`, in any case.
@@ -215,13 +199,13 @@ impl Reader<'_> {
                 let analyze = self.word("ANALYZE");
                 let verbose = self.word("VERBOSE");
                 if !self.starts_query() {
-                    return Err(SqlError::not_implemented("EXPLAIN of a statement that is no query"));
+                    return Err(SqlError::unsupported("EXPLAIN of a statement that is no query"));
                 }
                 Ok(Parsed::Explain { query: self.query()?, analyze, verbose })
             }
             // The reference's own statements, which sqlparser would misread.
             "CHECKSUM" | "COMPACT" | "COPY" | "GRANT" | "KILL" | "MOVE" | "RECOVER" | "REPLICA" | "REVOKE"
-            | "UPDATE" => Err(SqlError::not_implemented(first)),
+            | "UPDATE" => Err(SqlError::unsupported(first)),
             _ => self.foreign(),
         }
     }
@@ -233,7 +217,7 @@ impl Reader<'_> {
             ast::Statement::StartTransaction { .. } => "START TRANSACTION".to_owned(),
             other => other.to_string(),
         };
-        Err(SqlError::not_implemented(what))
+        Err(SqlError::unsupported(what))
     }
 
     fn describe(&mut self) -> Result<Parsed, SqlError> {
@@ -258,7 +242,7 @@ impl Reader<'_> {
             let what = self.parser.peek_token_ref().token.to_string().to_ascii_uppercase();
             match what.as_str() {
                 "SERIES" | "TAG" | "QUERIES" | "STREAMS" | "REPLICAS" => {
-                    Err(SqlError::not_implemented(format!("SHOW {what}")))
+                    Err(SqlError::unsupported(format!("SHOW {what}")))
                 }
                 _ => Err(self.expected("DATABASES or TABLES")),
             }
