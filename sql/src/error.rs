@@ -211,7 +211,7 @@ pub enum SqlErrorKind {
     /// An argument that the aggregate does not take.
     AggregateArgument {
         /// The aggregate, as its heading has it.
-        heading: String,
+        heading: &'static str,
         /// Type of the argument.
         data_type: DataType,
     },

@@ -7,7 +7,8 @@ use crate::front::sql::bind::{BoundStatement, bind, deletion};
 use crate::front::sql::parse::parse;
 use crate::optimize::optimize;
 use crate::plan::Plan;
-use crate::statement::{PlanStep, Query, Session, Statement};
+use crate::session::Session;
+use crate::statement::{PlanStep, Query, Statement};
 
 /// Parses, binds and optimizes the one SQL statement in `text`.
 pub fn prepare(text: &str, catalog: &Catalog, session: &Session) -> Result<Statement, SqlError> {

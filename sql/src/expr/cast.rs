@@ -4,7 +4,9 @@ use arrow_schema::DataType;
 
 use super::scalar::Scalar;
 use crate::types::error::ConversionError;
-use crate::types::time::{floor_to_unit, parse_interval, parse_timestamp, unit_ns};
+use crate::types::interval::parse_interval;
+use crate::types::timestamp::parse_timestamp;
+use crate::types::unit::{floor_to_unit, unit_ns};
 
 /// Converts a constant as the executor's CAST would. `Ok(None)`: left to the executor.
 pub(crate) fn cast(value: &Scalar, to: &DataType) -> Result<Option<Scalar>, ConversionError> {

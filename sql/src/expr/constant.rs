@@ -9,11 +9,11 @@ use std::cmp::Ordering;
 use arrow_schema::{DataType, Schema};
 
 use super::cast::cast;
-use super::function::ScalarFunction;
 use super::operator::BinaryOp;
 use super::scalar::Scalar;
 use super::tree::Expr;
-use crate::types::time::{add_interval, unit_ns};
+use crate::types::interval::add_interval;
+use crate::types::unit::unit_ns;
 
 /// The null of a type.
 pub(crate) fn null(data_type: DataType) -> Expr {
@@ -72,7 +72,15 @@ pub(crate) fn evaluate(expr: &Expr) -> Option<Expr> {
         },
         Expr::InList { expr, list, negated } => in_list(as_constant(expr)?, list, *negated)?,
         Expr::Case { branches, otherwise } => return case(branches, otherwise.as_deref(), data_type()),
-        Expr::Call { function, args } => call(*function, args)?,
+        Expr::Coalesce(operands) => {
+            let values: Option<Vec<_>> = operands.iter().map(as_constant).collect();
+            values?.into_iter().find(|value| **value != Scalar::Null).unwrap_or(&Scalar::Null).clone()
+        }
+        Expr::Call { function, args } => {
+            let fold = function.fold?;
+            let values: Option<Vec<_>> = args.iter().map(as_constant).collect();
+            fold(&values?)?
+        }
     };
     Some(match value {
         Scalar::Null => null(data_type()),
@@ -206,29 +214,6 @@ fn case(branches: &[(Expr, Expr)], otherwise: Option<&Expr>, data_type: DataType
         }
     }
     Some(otherwise.cloned().unwrap_or_else(|| null(data_type)))
-}
-
-fn call(function: ScalarFunction, args: &[Expr]) -> Option<Scalar> {
-    match (function, args) {
-        (ScalarFunction::DateBin, [width, time, origin]) => {
-            let width = as_constant(width)?.interval()?.fixed_ns()?;
-            match (as_constant(time)?, as_constant(origin)?) {
-                (Scalar::Null, _) => Some(Scalar::Null),
-                (Scalar::Time(time, unit), Scalar::Time(origin, _)) => {
-                    let width = i128::from((width / unit_ns(*unit)).max(1));
-                    let since = i128::from(*time) - i128::from(*origin);
-                    let start = since.div_euclid(width) * width + i128::from(*origin);
-                    Some(Scalar::Time(i64::try_from(start).ok()?, *unit))
-                }
-                _ => None,
-            }
-        }
-        (ScalarFunction::Coalesce, args) => {
-            let values: Option<Vec<_>> = args.iter().map(as_constant).collect();
-            Some(values?.into_iter().find(|v| **v != Scalar::Null).unwrap_or(&Scalar::Null).clone())
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]

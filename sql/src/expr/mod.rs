@@ -1,21 +1,29 @@
 //! Bound scalar expressions: names are resolved to column positions, types are settled, functions are known.
 //!
-//! [`tree`] is the expression, over [`scalar`]s, [`operator`]s, [`pattern`]s and [`function`]s. [`constant`] decides what
-//! has no column, [`cast`] converts constants, [`fold`] rewrites an expression by what is constant in it. A predicate is
-//! also a list of conjuncts ([`conjunction`]) and, over time alone, an exact set of times ([`time_set`]).
+//! [`tree`] is the expression, over [`scalar`]s, [`operator`]s, [`pattern`]s and [`function`]s; [`aggregate`] is the call
+//! of an aggregate, whose states an [`accumulator`] holds. While a statement is bound, an expression goes with its type
+//! ([`typed`]) and operands are brought to one type ([`coerce`]). [`constant`] decides what has no column, [`cast`] converts
+//! constants, [`fold`] rewrites an expression by what is constant in it. A predicate is also a list of conjuncts
+//! ([`conjunction`]) and, over time alone, an exact set of times ([`time_set`]).
 
+pub(crate) mod accumulator;
+pub(crate) mod aggregate;
 pub(crate) mod cast;
+pub(crate) mod coerce;
 pub(crate) mod conjunction;
 pub(crate) mod constant;
 pub(crate) mod fold;
-mod function;
-mod operator;
+pub(crate) mod function;
+pub(crate) mod operator;
 pub mod pattern;
 mod scalar;
 pub(crate) mod time_set;
-mod tree;
+pub(crate) mod tree;
+mod typed;
 
-pub use function::{AggregateCall, AggregateFunction, DATE_PARTS, ScalarFunction, window_type};
+pub use aggregate::{AggregateCall, AggregateFunction};
+pub use function::ScalarFunction;
 pub use operator::BinaryOp;
 pub use scalar::Scalar;
 pub use tree::Expr;
+pub(crate) use typed::Typed;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 
-use crate::types::time::Interval;
+use crate::types::interval::Interval;
 
 /// A constant.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Schema, TimeUnit};
 
-use super::function::ScalarFunction;
+use super::function::{Kernel, ScalarFunction};
 use super::operator::BinaryOp;
 use super::pattern::Pattern;
 use super::scalar::Scalar;
+use crate::types::tiling::Tiling;
 
 /// A bound expression over the columns of its input.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,10 +79,13 @@ pub enum Expr {
         /// Target.
         to: DataType,
     },
+    /// The first of these that is not null; all of one type, at least one. An operand is computed for the rows that
+    /// reach it.
+    Coalesce(Vec<Expr>),
     /// Function call.
     Call {
         /// Which.
-        function: ScalarFunction,
+        function: &'static ScalarFunction,
         /// Arguments.
         args: Vec<Expr>,
     },
@@ -106,15 +110,14 @@ impl Expr {
             | Self::Matches { .. }
             | Self::InList { .. } => DataType::Boolean,
             Self::Negative(operand) => operand.data_type(input),
-            Self::Case { branches, otherwise } => branches
-                .iter()
-                .map(|(_, value)| value)
-                .chain(otherwise.as_deref())
-                .map(|value| value.data_type(input))
-                .find(|t| *t != DataType::Null)
-                .unwrap_or(DataType::Null),
+            Self::Case { branches, otherwise } => {
+                first_type(branches.iter().map(|(_, value)| value).chain(otherwise.as_deref()), input)
+            }
             Self::Cast { to, .. } => to.clone(),
-            Self::Call { function, args } => function.data_type(args, input),
+            Self::Coalesce(operands) => first_type(operands.iter(), input),
+            Self::Call { function, args } => {
+                function.data_type(|at| args.get(at).map_or(DataType::Null, |arg| arg.data_type(input)))
+            }
         }
     }
 
@@ -132,6 +135,7 @@ impl Expr {
             Self::Case { branches, otherwise } => {
                 branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()
             }
+            Self::Coalesce(operands) => operands.iter().collect(),
             Self::Call { args, .. } => args.iter().collect(),
         }
     }
@@ -163,6 +167,7 @@ impl Expr {
                 let branches = branches.into_iter().map(|(when, then)| (change(when), change(then))).collect();
                 Self::Case { branches, otherwise: otherwise.map(|e| Box::new(change(*e))) }
             }
+            Self::Coalesce(operands) => Self::Coalesce(operands.into_iter().map(change).collect()),
             Self::Call { function, args } => Self::Call { function, args: args.into_iter().map(change).collect() },
         }
     }
@@ -191,4 +196,23 @@ impl Expr {
         self.for_each_column(&mut |_| constant = false);
         constant
     }
+
+    /// The tiling of time whose bucket begins this expression gives, for times in `unit`, and the time; `None` for other
+    /// expressions, and for parameters that make no tiling of that unit.
+    pub(crate) fn tiling(&self, unit: TimeUnit) -> Option<(Tiling, &Self)> {
+        let Self::Call { function, args } = self else { return None };
+        let (tiling, Kernel::Parameters(column, _)) = (function.tiling?, function.kernel) else { return None };
+        Some((tiling(&parameters(args, column)?, unit)?, args.get(column)?))
+    }
+}
+
+/// Type of values of which some may be typeless nulls.
+fn first_type<'a>(values: impl Iterator<Item = &'a Expr>, input: &Schema) -> DataType {
+    values.map(|value| value.data_type(input)).find(|t| *t != DataType::Null).unwrap_or(DataType::Null)
+}
+
+/// The arguments other than that at `column`, which are literals.
+pub(crate) fn parameters(args: &[Expr], column: usize) -> Option<Vec<&Scalar>> {
+    let others = args.iter().enumerate().filter(|(at, _)| *at != column);
+    others.map(|(_, arg)| if let Expr::Literal(value) = arg { Some(value) } else { None }).collect()
 }

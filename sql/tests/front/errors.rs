@@ -18,7 +18,7 @@ fn errors_say_what_they_are_about() {
         ("select * from m, cpu", Kind::Unsupported(text("joins"))),
         ("select nosuchfn(1)", Kind::FunctionUnknown(text("nosuchfn"))),
         ("select abs('a')", Kind::Arguments { name: text("abs"), types: vec![DataType::Utf8] }),
-        ("select sum(t) from m", Kind::AggregateArgument { heading: "SUM".to_owned(), data_type: DataType::Utf8 }),
+        ("select sum(t) from m", Kind::AggregateArgument { heading: "SUM", data_type: DataType::Utf8 }),
         ("select i from m where sum(i) > 1", Kind::AggregateMisplaced { name: text("sum"), clause: "WHERE" }),
         ("select * from m where i", Kind::NotBoolean { place: "WHERE", found: DataType::Int64 }),
         (

@@ -14,7 +14,8 @@ use tidewire_protocol::line::Dialect;
 use tidewire_sql::cut;
 use tidewire_sql::exec::{ExecError, QueryContext};
 use tidewire_sql::explain::{RunMetrics, explain};
-use tidewire_sql::statement::{PlanStep, Session, Statement};
+use tidewire_sql::session::Session;
+use tidewire_sql::statement::{PlanStep, Statement};
 
 use super::Router;
 use super::fault::{self, Failure};
@@ -96,11 +97,10 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
         now_ns: now_ns(),
     };
     let catalog = hub.catalog();
-    let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)
-        .map_err(|error| {
-            let (code, message) = sql_error::words(&error);
-            fault::cnos(422, code, &message)
-        })?;
+    let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session).map_err(|error| {
+        let (code, message) = sql_error::words(&error);
+        fault::cnos(422, code, &message)
+    })?;
     let out = Out { format, encoding, chunked };
     match statement {
         Statement::Empty => {

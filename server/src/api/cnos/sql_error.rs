@@ -47,9 +47,7 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::Duration(text) => parser(format!("{text} is not a valid duration or duration overflow")),
         SqlErrorKind::PartitionTooShort(text) => parser(format!("vnode_duration {text} is less than a minute")),
         SqlErrorKind::PartitionInfinite => parser("vnode_duration must be finite"),
-        SqlErrorKind::Precision(text) => {
-            parser(format!("{text} is not a valid precision, use like 'ms', 'us', 'ns'"))
-        }
+        SqlErrorKind::Precision(text) => parser(format!("{text} is not a valid precision, use like 'ms', 'us', 'ns'")),
         SqlErrorKind::CodecUnknown(name) => parser(format!("{name} is not a valid codec")),
         SqlErrorKind::CodecUnsuited { codec, data_type } => {
             semantic("010042", format!("Unsupported encoding type {codec} for {data_type}"))
@@ -90,9 +88,9 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
             planning(format!("A time window has a start and an end, but no {member}"))
         }
         SqlErrorKind::NotBoolean { place, found } => planning(format!("{place} needs BOOLEAN, not {found}")),
-        SqlErrorKind::Comparison(left, op, right) => planning(format!(
-            "Cannot infer common argument type for comparison operation {left} {op} {right}"
-        )),
+        SqlErrorKind::Comparison(left, op, right) => {
+            planning(format!("Cannot infer common argument type for comparison operation {left} {op} {right}"))
+        }
         SqlErrorKind::Arithmetic(left, op, right) => {
             planning(format!("Cannot coerce arithmetic expression {left} {op} {right} to valid types"))
         }
@@ -126,10 +124,7 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         },
         SqlErrorKind::Arguments { name, types } => {
             let types: Vec<_> = types.iter().map(ToString::to_string).collect();
-            planning(format!(
-                "No function matches the given name and argument types '{name}({})'",
-                types.join(", ")
-            ))
+            planning(format!("No function matches the given name and argument types '{name}({})'", types.join(", ")))
         }
         SqlErrorKind::AggregateArgument { heading, data_type } => {
             planning(format!("The function {heading} does not support inputs of type {data_type}."))
@@ -138,10 +133,9 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
             planning(format!("Aggregate function '{name}' is not allowed in {clause}"))
         }
         SqlErrorKind::FilterOfScalar(name) => planning(format!("FILTER on {name}, which is no aggregate")),
-        SqlErrorKind::PartNotConstant { function } => planning(format!(
-            "First argument of `{}` must be non-null scalar Utf8",
-            function.to_ascii_uppercase()
-        )),
+        SqlErrorKind::PartNotConstant { function } => {
+            planning(format!("First argument of `{}` must be non-null scalar Utf8", function.to_ascii_uppercase()))
+        }
         SqlErrorKind::GranularityUnknown(part) => planning(format!("Unsupported date_trunc granularity: {part}")),
         SqlErrorKind::PartUnknown(part) => planning(format!("Date part '{part}' not supported")),
         SqlErrorKind::BucketWidth { function } => {

@@ -11,7 +11,7 @@ use tidewire_storage::schema::{ColumnKind, TableSchema};
 use super::error::{DeleteError, OperandKind};
 use super::statement::{Condition, Delete, Operand};
 use crate::deletion::{Deletion, SeriesFilter, TagCondition, TagMatch};
-use crate::types::time::parse_timestamp;
+use crate::types::timestamp::parse_timestamp;
 
 /// What a condition says of the rows of one table.
 #[derive(Debug, Clone)]

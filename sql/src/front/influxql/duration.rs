@@ -1,6 +1,7 @@
 //! Durations as InfluxQL writes them (`90m`, `1h30m`) and as InfluxDB prints them (`1h30m0s`).
 
 use super::error::DurationError;
+use crate::types::unit::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
 
 /// Units by their letters, in nanoseconds.
 const UNITS: [(&str, i64); 10] = [
@@ -9,11 +10,11 @@ const UNITS: [(&str, i64); 10] = [
     ("us", 1_000),
     ("µ", 1_000),
     ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-    ("m", 60_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("d", 86_400_000_000_000),
-    ("w", 604_800_000_000_000),
+    ("s", SECOND_NS),
+    ("m", MINUTE_NS),
+    ("h", HOUR_NS),
+    ("d", DAY_NS),
+    ("w", 7 * DAY_NS),
 ];
 
 /// Reads whole numbers with units.
@@ -41,7 +42,6 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, DurationError> {
 
 /// Prints a duration as Go does: `168h0m0s`, `1m30s`, `0s`; below a second in the unit that fits.
 pub fn format_duration(duration_ns: i64) -> String {
-    const SECOND_NS: i64 = 1_000_000_000;
     let decimal = |unit_ns: i64, ns: i64| {
         let (whole, part) = (ns / unit_ns, ns % unit_ns);
         let width = unit_ns.ilog10() as usize;
@@ -54,7 +54,7 @@ pub fn format_duration(duration_ns: i64) -> String {
         ns if ns < 1_000_000 => format!("{}µs", decimal(1_000, ns)),
         ns if ns < SECOND_NS => format!("{}ms", decimal(1_000_000, ns)),
         ns => {
-            let (minutes, seconds) = (ns / (60 * SECOND_NS), decimal(SECOND_NS, ns % (60 * SECOND_NS)));
+            let (minutes, seconds) = (ns / MINUTE_NS, decimal(SECOND_NS, ns % MINUTE_NS));
             match (minutes / 60, minutes % 60) {
                 (0, 0) => format!("{seconds}s"),
                 (0, minutes) => format!("{minutes}m{seconds}s"),

@@ -6,12 +6,12 @@
 
 use sqlparser::ast::{self, Ident, ObjectName};
 
-use super::coerce::boolean;
 use super::scope::{Qualifier, Scope};
 use super::select::Relation;
 use super::{Binder, BoundStatement};
 use crate::deletion::{Deletion, SeriesFilter};
 use crate::error::{SqlError, SqlErrorKind};
+use crate::expr::coerce::boolean;
 use crate::expr::conjunction::split;
 use crate::expr::constant::as_constant;
 use crate::expr::{BinaryOp, Expr, Scalar};

@@ -13,7 +13,7 @@ use crate::expr::cast::cast;
 use crate::front::sql::parse::fold;
 use crate::statement::{FieldValues, Insert, Statement};
 use crate::types::error::ConversionError;
-use crate::types::time::arrow_unit;
+use crate::types::unit::arrow_unit;
 
 /// Where the cells of one column of VALUES go.
 enum Target {

@@ -8,7 +8,9 @@ use sqlparser::ast;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::Scalar;
 use crate::types::error::ConversionError;
-use crate::types::time::{floor_to_unit, parse_interval, parse_timestamp};
+use crate::types::interval::parse_interval;
+use crate::types::timestamp::parse_timestamp;
+use crate::types::unit::floor_to_unit;
 
 /// The constant that `expr` writes down: a literal, a signed number, TIMESTAMP '…' or INTERVAL '…'. `None` for
 /// anything that has to be computed.

@@ -3,13 +3,12 @@
 //! [`bind`] turns one parsed statement into a [`BoundStatement`]. What this floor does not run is refused with 010005 at the
 //! place where it is met, never passed over.
 
-mod aggregate;
+mod arguments;
+mod call;
 mod codec;
-mod coerce;
 mod ddl;
 mod delete;
 mod expr;
-mod function;
 mod heading;
 mod insert;
 mod literal;
@@ -22,18 +21,18 @@ pub use show::sql_name;
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Schema, TimeUnit};
+use arrow_schema::{DataType, Schema};
 use sqlparser::ast::{self, ObjectName, SetExpr, TableFactor, TableWithJoins};
 use tidewire_storage::schema::{Catalog, ColumnKind, TableSchema};
 
 use crate::error::{SqlError, SqlErrorKind};
-use crate::expr::constant::as_constant;
-use crate::expr::fold::fold_constants;
-use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction, window_type};
+use crate::expr::{Expr, Scalar, Typed};
 use crate::front::sql::parse::{Parsed, fold, position_of};
+use crate::function::bucket::window;
 use crate::plan::{Plan, ScanColumn, ScanNode};
-use crate::statement::{Session, Statement};
-use crate::types::time::{Interval, arrow_unit};
+use crate::session::Session;
+use crate::statement::Statement;
+use crate::types::unit::arrow_unit;
 use scope::{Qualifier, Scope, ScopeColumn};
 use select::{Relation, schema_of};
 
@@ -97,7 +96,6 @@ impl Binder<'_> {
         if columns.iter().all(|column| column.window_ns.is_none()) {
             return Ok(plan);
         }
-        let nanoseconds = DataType::Timestamp(TimeUnit::Nanosecond, None);
         let mut exprs = Vec::with_capacity(columns.len());
         let mut types = Vec::with_capacity(columns.len());
         for (at, column) in columns.iter().enumerate() {
@@ -107,11 +105,9 @@ impl Binder<'_> {
                 types.push(column.data_type.clone());
                 continue;
             };
-            let start = coerce::convert(coerce::Bound::new(start, column.data_type.clone()), &nanoseconds)?;
-            let width = Scalar::from(Interval { nanoseconds: width, ..Interval::default() });
-            let end = Expr::binary(start.clone(), BinaryOp::Plus, Expr::Literal(width));
-            exprs.push(Expr::Call { function: ScalarFunction::Window, args: vec![start, end] });
-            types.push(window_type(&nanoseconds));
+            let Typed { expr, data_type, .. } = window(Typed::new(start, column.data_type.clone()), width)?;
+            exprs.push(expr);
+            types.push(data_type);
         }
         let schema = schema_of(columns.iter().map(|column| column.name.as_str()).zip(&types));
         Ok(Plan::Project { input: Box::new(plan), exprs, schema })
@@ -270,9 +266,8 @@ impl Binder<'_> {
             clause,
             depth: 0,
         };
-        let folded = fold_constants(binder.bind(expr)?.expr);
-        match as_constant(&folded) {
-            Some(value) => Ok(value.clone()),
+        match binder.bind(expr)?.constant() {
+            Some(value) => Ok(value),
             None => Err(SqlError::unsupported(format!("the expression {expr} in {clause}"))),
         }
     }

@@ -13,15 +13,13 @@ use std::sync::Arc;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use sqlparser::ast::{self, GroupByExpr, LimitClause, OrderByKind, SelectItem, SelectItemQualifiedWildcardKind};
 
-use super::coerce::{Bound, boolean};
 use super::expr::{Calls, ExprBinder};
 use super::heading::heading;
 use super::scope::{Scope, ScopeColumn};
 use super::{Binder, literal};
 use crate::error::{SqlError, SqlErrorKind};
-use crate::expr::constant::as_constant;
-use crate::expr::fold::fold_constants;
-use crate::expr::{Expr, Scalar};
+use crate::expr::coerce::boolean;
+use crate::expr::{Expr, Scalar, Typed};
 use crate::front::sql::parse::fold;
 use crate::plan::{Plan, SortKey};
 
@@ -33,7 +31,7 @@ pub(super) struct Relation {
 
 /// An output column.
 struct Output {
-    bound: Bound,
+    bound: Typed,
     name: String,
     /// The expression in words, without its alias.
     words: String,
@@ -57,7 +55,7 @@ struct Bindings {
 
 enum SortBy {
     Output(usize),
-    Hidden(Bound),
+    Hidden(Typed),
 }
 
 struct SortKeySource {
@@ -244,8 +242,8 @@ impl Binder<'_> {
         let constant = |expr: &ast::Expr, clause: &'static str| -> Result<Option<i64>, SqlError> {
             let unexpected = || SqlError::new(SqlErrorKind::LimitExpression { clause });
             let bound = self.binder(&scope, clause).bind(expr).map_err(|_| unexpected())?;
-            match as_constant(&fold_constants(bound.expr)) {
-                Some(Scalar::Int(value)) => Ok(Some(*value)),
+            match bound.constant() {
+                Some(Scalar::Int(value)) => Ok(Some(value)),
                 Some(Scalar::Null) => Ok(None),
                 _ => Err(unexpected()),
             }
@@ -301,7 +299,7 @@ fn ordinal(expr: &ast::Expr) -> Option<usize> {
     }
 }
 
-fn is_column(bound: &Bound) -> bool {
+fn is_column(bound: &Typed) -> bool {
     matches!(bound.expr, Expr::Column(_))
 }
 
@@ -468,7 +466,7 @@ fn finish(
     let Bindings { outputs, sort, .. } = bindings;
     let width = outputs.len();
     let mut names: Vec<String> = outputs.iter().map(|output| output.name.clone()).collect();
-    let mut columns: Vec<Bound> = outputs.into_iter().map(|output| output.bound).collect();
+    let mut columns: Vec<Typed> = outputs.into_iter().map(|output| output.bound).collect();
     let mut keys = Vec::with_capacity(sort.len());
     for key in sort {
         let at = match key.by {

@@ -9,7 +9,7 @@ use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::Scalar;
 use crate::front::sql::parse::fold;
 use crate::plan::Plan;
-use crate::types::time::format_duration;
+use crate::types::duration::format_duration;
 
 fn table<const N: usize>(names: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Plan {
     let text = arrow_schema::DataType::Utf8;

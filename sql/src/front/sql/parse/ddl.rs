@@ -5,8 +5,8 @@ use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, TimeUnit}
 
 use super::{ColumnDefinition, ColumnType, Parsed, Reader, parser_error};
 use crate::error::{SqlError, SqlErrorKind};
+use crate::types::duration::parse_duration;
 use crate::types::error::DurationError;
-use crate::types::time::parse_duration;
 
 /// Object types of the reference that this server does not have yet.
 const OBJECTS_LATER: [&str; 7] = ["EXTERNAL", "UNBOUNDED", "STREAM", "TENANT", "USER", "ROLE", "FUNCTION"];
@@ -77,7 +77,7 @@ impl Reader<'_> {
                 let (text, duration) = duration(self.text_value()?)?;
                 // A partition is some whole number of every unit of time, and long enough not to flood the disk with
                 // one segment a write.
-                const PARTITION_NS_MIN: i64 = 60 * crate::types::time::SECOND_NS;
+                const PARTITION_NS_MIN: i64 = crate::types::unit::MINUTE_NS;
                 options.partition_ns = match duration {
                     Some(ns) if ns >= PARTITION_NS_MIN => ns - ns % PARTITION_NS_MIN,
                     Some(_) => return Err(SqlErrorKind::PartitionTooShort(text).into()),

@@ -10,8 +10,28 @@ use tidewire_storage::scan::ColumnSummary;
 use tidewire_storage::segment::Statistics;
 
 use super::kernel::{Lane, each_present_run};
-use super::{Accumulator, LaneKind, Slices, lane_array, lane_of, no_summary};
+use super::lane::{LaneKind, lane_array, lane_of, no_summary};
 use crate::exec::error::{ExecError, Result};
+use crate::expr::AggregateFunction;
+use crate::expr::accumulator::{Accumulator, Slices};
+use crate::expr::aggregate::Needs;
+use crate::function::definition::{Aggregate, Documentation, Gives, Takes};
+
+pub(super) static ENTRY: Aggregate = Aggregate::of_value(
+    Documentation::new("avg", "avg([DISTINCT] x)", "Mean of the values that are not null, DOUBLE.")
+        .aliases(&["mean"])
+        .heading("AVG"),
+    Takes::Numbers,
+    Gives::Double,
+    true,
+    AggregateFunction {
+        name: "avg",
+        accumulator: |_| Ok(Box::new(Average::default())),
+        state_columns: 2,
+        needs: Needs::Numbers,
+        end: None,
+    },
+);
 
 /// Sums as DOUBLE, and counts.
 #[derive(Default)]
@@ -80,10 +100,6 @@ impl Accumulator for Average {
             self.counts[slot] += column.count as i64;
         }
         Ok(())
-    }
-
-    fn state_columns(&self) -> usize {
-        2
     }
 
     fn states(&mut self) -> Result<Vec<ArrayRef>> {

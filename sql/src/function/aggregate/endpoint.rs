@@ -5,15 +5,71 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
+use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
 use arrow_schema::DataType;
-use tidewire_storage::scan::ColumnSummary;
 
 use super::kernel::Lane;
+use super::lane::{LaneKind, lane_array, lane_of};
 use super::seen::{Seen, column};
-use super::{Accumulator, Slice, Slices, lane_array, no_summary};
+use crate::error::SqlError;
 use crate::exec::error::Result;
+use crate::expr::accumulator::{Accumulator, Slice, Slices};
+use crate::expr::aggregate::{Needs, SeriesEnd};
+use crate::expr::{AggregateCall, AggregateFunction, Typed};
+use crate::function::definition::{Aggregate, Arguments, Documentation, wrong_arguments};
+
+pub(super) static FIRST_ENTRY: Aggregate = Aggregate::own(
+    Documentation::new("first", "first(time, x)", "The value at the least time where `x` is not null."),
+    false,
+    |name, arguments| bind(&FIRST, name, arguments),
+);
+
+pub(super) static LAST_ENTRY: Aggregate = Aggregate::own(
+    Documentation::new("last", "last(time, x)", "The value at the greatest time where `x` is not null."),
+    false,
+    |name, arguments| bind(&LAST, name, arguments),
+);
+
+static FIRST: AggregateFunction = AggregateFunction {
+    name: "first",
+    accumulator: |result| accumulator(false, result),
+    state_columns: 2,
+    needs: Needs::Rows,
+    end: Some(SeriesEnd::First),
+};
+
+static LAST: AggregateFunction = AggregateFunction {
+    name: "last",
+    accumulator: |result| accumulator(true, result),
+    state_columns: 2,
+    needs: Needs::Rows,
+    end: Some(SeriesEnd::Last),
+};
+
+fn bind(
+    function: &'static AggregateFunction,
+    name: &str,
+    mut arguments: Arguments,
+) -> std::result::Result<AggregateCall, SqlError> {
+    let Ok([time, value]) = <[Typed; 2]>::try_from(std::mem::take(&mut arguments.args)) else {
+        return Err(wrong_arguments(name, &[]));
+    };
+    if !matches!(time.data_type, DataType::Timestamp(..)) || arguments.distinct {
+        return Err(wrong_arguments(name, &[time, value]));
+    }
+    let args = vec![time.expr, arguments.only_if(value.expr)];
+    Ok(AggregateCall { function, args, distinct: false, data_type: value.data_type })
+}
+
+fn accumulator(newest: bool, result: &DataType) -> Result<Box<dyn Accumulator>> {
+    Ok(match lane_of(result)?.0 {
+        LaneKind::Int => Box::new(Endpoint::<Int64Type>::new(newest, result.clone())),
+        LaneKind::UInt => Box::new(Endpoint::<UInt64Type>::new(newest, result.clone())),
+        LaneKind::Float => Box::new(Endpoint::<Float64Type>::new(newest, result.clone())),
+        LaneKind::Text => Box::new(TextEndpoint::new(newest)),
+    })
+}
 
 /// The rows of a slice to offer: all that have a time and a value, or, where times ascend, the one at the end.
 fn candidates<'a>(
@@ -80,14 +136,6 @@ impl<T: Lane> Accumulator for Endpoint<T> {
         self.update(states, slices)
     }
 
-    fn summary(&mut self, _slot: usize, _rows: u64, _column: Option<&ColumnSummary>) -> Result<()> {
-        Err(no_summary())
-    }
-
-    fn state_columns(&self) -> usize {
-        2
-    }
-
     fn states(&mut self) -> Result<Vec<ArrayRef>> {
         let times: ArrayRef = Arc::new(Int64Array::from(std::mem::take(&mut self.times)));
         Ok(vec![times, column::<T>(&mut self.values, &mut self.seen, &T::DATA_TYPE)?])
@@ -147,14 +195,6 @@ impl Accumulator for TextEndpoint {
 
     fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
         self.update(states, slices)
-    }
-
-    fn summary(&mut self, _slot: usize, _rows: u64, _column: Option<&ColumnSummary>) -> Result<()> {
-        Err(no_summary())
-    }
-
-    fn state_columns(&self) -> usize {
-        2
     }
 
     fn states(&mut self) -> Result<Vec<ArrayRef>> {

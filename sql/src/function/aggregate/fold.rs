@@ -1,15 +1,80 @@
 //! `sum(x)`, `min(x)` and `max(x)` of numbers: one value a slot, into which runs of values are folded.
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use tidewire_storage::scan::ColumnSummary;
 use tidewire_storage::segment::Summary;
 
 use super::kernel::{Lane, each_present_run};
+use super::lane::{LaneKind, lane_array, lane_of, no_summary};
 use super::seen::{Seen, column};
-use super::{Accumulator, Slices, lane_array, no_summary};
-use crate::exec::error::Result;
+use super::text_extreme::TextExtreme;
+use crate::exec::error::{ExecError, Result};
+use crate::expr::AggregateFunction;
+use crate::expr::accumulator::{Accumulator, Slices};
+use crate::expr::aggregate::{Needs, SeriesEnd};
+use crate::function::definition::{Aggregate, Documentation, Gives, Takes};
+
+pub(super) static SUM: Aggregate = Aggregate::of_value(
+    Documentation::new(
+        "sum",
+        "sum([DISTINCT] x)",
+        "Sum of the values that are not null, of their type; integers wrap.",
+    )
+    .heading("SUM"),
+    Takes::Numbers,
+    Gives::Value,
+    true,
+    AggregateFunction { name: "sum", accumulator: sum, state_columns: 1, needs: Needs::Numbers, end: None },
+);
+
+pub(super) static MIN: Aggregate = Aggregate::of_value(
+    Documentation::new("min", "min(x)", "Least value that is not null: a number, a text or a time.").heading("MIN"),
+    Takes::Ordered,
+    Gives::Value,
+    false,
+    AggregateFunction {
+        name: "min",
+        accumulator: |result| extreme(false, result),
+        state_columns: 1,
+        needs: Needs::Numbers,
+        end: Some(SeriesEnd::First),
+    },
+);
+
+pub(super) static MAX: Aggregate = Aggregate::of_value(
+    Documentation::new("max", "max(x)", "Greatest value that is not null: a number, a text or a time.").heading("MAX"),
+    Takes::Ordered,
+    Gives::Value,
+    false,
+    AggregateFunction {
+        name: "max",
+        accumulator: |result| extreme(true, result),
+        state_columns: 1,
+        needs: Needs::Numbers,
+        end: Some(SeriesEnd::Last),
+    },
+);
+
+fn sum(result: &DataType) -> Result<Box<dyn Accumulator>> {
+    Ok(match lane_of(result)?.0 {
+        LaneKind::Int => Box::new(Fold::<Int64Type, _>::new(Sum, result.clone())),
+        LaneKind::UInt => Box::new(Fold::<UInt64Type, _>::new(Sum, result.clone())),
+        LaneKind::Float => Box::new(Fold::<Float64Type, _>::new(Sum, result.clone())),
+        LaneKind::Text => return Err(ExecError::NotImplemented("sum of text".into())),
+    })
+}
+
+fn extreme(greatest: bool, result: &DataType) -> Result<Box<dyn Accumulator>> {
+    Ok(match lane_of(result)?.0 {
+        LaneKind::Int => Box::new(Fold::<Int64Type, _>::new(Extreme { greatest }, result.clone())),
+        LaneKind::UInt => Box::new(Fold::<UInt64Type, _>::new(Extreme { greatest }, result.clone())),
+        LaneKind::Float => Box::new(Fold::<Float64Type, _>::new(Extreme { greatest }, result.clone())),
+        LaneKind::Text => Box::new(TextExtreme::new(greatest)),
+    })
+}
 
 /// How values become one.
 pub(super) trait Reduction {
@@ -113,10 +178,6 @@ impl<T: Lane, R: Reduction> Accumulator for Fold<T, R> {
             self.take(slot, value);
         }
         Ok(())
-    }
-
-    fn state_columns(&self) -> usize {
-        1
     }
 
     fn states(&mut self) -> Result<Vec<ArrayRef>> {

@@ -8,7 +8,7 @@ use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
 use crate::exec::error::Result;
-use crate::exec::eval::cast_to;
+use crate::types::array::cast_to;
 
 /// One flag a slot.
 #[derive(Debug, Default)]

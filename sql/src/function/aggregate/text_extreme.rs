@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::DataType;
-use tidewire_storage::scan::ColumnSummary;
 
-use super::{Accumulator, Slices, lane_array, no_summary};
+use super::lane::lane_array;
 use crate::exec::error::Result;
+use crate::expr::accumulator::{Accumulator, Slices};
 
 /// Least or greatest text, by bytes.
 pub(super) struct TextExtreme {
@@ -47,14 +47,6 @@ impl Accumulator for TextExtreme {
 
     fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
         self.update(states, slices)
-    }
-
-    fn summary(&mut self, _slot: usize, _rows: u64, _column: Option<&ColumnSummary>) -> Result<()> {
-        Err(no_summary())
-    }
-
-    fn state_columns(&self) -> usize {
-        1
     }
 
     fn states(&mut self) -> Result<Vec<ArrayRef>> {

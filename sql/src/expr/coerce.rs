@@ -13,45 +13,25 @@
 
 use arrow_schema::{DataType, TimeUnit};
 
+use super::cast::cast;
+use super::constant::null;
+use super::operator::BinaryOp;
+use super::scalar::Scalar;
+use super::tree::Expr;
+use super::typed::Typed;
 use crate::error::{SqlError, SqlErrorKind};
-use crate::expr::cast::cast;
-use crate::expr::constant::{as_constant, null};
-use crate::expr::fold::fold_constants;
-use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::types::time::{parse_timestamp, unit_ns};
-
-/// An expression with its type; with `window_ns`, the start of a window of that width, which stands for a struct.
-#[derive(Debug, Clone)]
-pub(crate) struct Bound {
-    pub(crate) expr: Expr,
-    pub(crate) data_type: DataType,
-    pub(crate) window_ns: Option<i64>,
-}
-
-impl Bound {
-    pub(crate) fn new(expr: Expr, data_type: DataType) -> Self {
-        Self { expr, data_type, window_ns: None }
-    }
-
-    pub(crate) fn literal(value: Scalar) -> Self {
-        let data_type = value.data_type();
-        Self::new(Expr::Literal(value), data_type)
-    }
-
-    fn constant(&self) -> Option<Scalar> {
-        as_constant(&fold_constants(self.expr.clone())).cloned()
-    }
-}
+use crate::types::timestamp::parse_timestamp;
+use crate::types::unit::unit_ns;
 
 /// The wider integers' common ground: every BIGINT and BIGINT UNSIGNED is a decimal of 20 digits.
 const ALL_INTEGERS: DataType = DataType::Decimal128(20, 0);
 
-/// `bound` converted to `to`; a constant is converted here and now.
-pub(crate) fn convert(bound: Bound, to: &DataType) -> Result<Expr, SqlError> {
-    if bound.data_type == *to {
-        return Ok(bound.expr);
+/// `typed` converted to `to`; a constant is converted here and now.
+pub(crate) fn convert(typed: Typed, to: &DataType) -> Result<Expr, SqlError> {
+    if typed.data_type == *to {
+        return Ok(typed.expr);
     }
-    if let Some(value) = bound.constant() {
+    if let Some(value) = typed.constant() {
         match cast(&value, to) {
             Ok(Some(Scalar::Null)) => return Ok(null(to.clone())),
             Ok(Some(value)) => return Ok(Expr::Literal(value)),
@@ -59,7 +39,7 @@ pub(crate) fn convert(bound: Bound, to: &DataType) -> Result<Expr, SqlError> {
             Err(error) => return Err(SqlErrorKind::Constant(error).into()),
         }
     }
-    Ok(Expr::Cast { expr: Box::new(bound.expr), to: to.clone() })
+    Ok(Expr::Cast { expr: Box::new(typed.expr), to: to.clone() })
 }
 
 fn is_number(data_type: &DataType) -> bool {
@@ -67,12 +47,12 @@ fn is_number(data_type: &DataType) -> bool {
 }
 
 /// Whether the operand is an integer literal that BIGINT UNSIGNED holds.
-fn fits_unsigned(bound: &Bound) -> bool {
-    matches!(bound.constant(), Some(Scalar::Int(value)) if value >= 0)
+fn fits_unsigned(typed: &Typed) -> bool {
+    matches!(typed.constant(), Some(Scalar::Int(value)) if value >= 0)
 }
 
 /// `left op right` for the six comparisons.
-pub(crate) fn comparison(op: BinaryOp, left: Bound, right: Bound) -> Result<Expr, SqlError> {
+pub(crate) fn comparison(op: BinaryOp, left: Typed, right: Typed) -> Result<Expr, SqlError> {
     use DataType::{Float64, Int64, Null, Timestamp, UInt64, Utf8};
     no_window(&left)?;
     no_window(&right)?;
@@ -117,7 +97,7 @@ pub(crate) fn comparison(op: BinaryOp, left: Bound, right: Bound) -> Result<Expr
 }
 
 /// The type in which two operands are compared.
-pub(crate) fn comparable(left: &Bound, right: &Bound) -> Option<DataType> {
+pub(crate) fn comparable(left: &Typed, right: &Typed) -> Option<DataType> {
     use DataType::{Boolean, Float64, Int64, Interval, Null, Timestamp, UInt64, Utf8};
     Some(match (&left.data_type, &right.data_type) {
         (a, b) if a == b => a.clone(),
@@ -135,7 +115,7 @@ pub(crate) fn comparable(left: &Bound, right: &Bound) -> Option<DataType> {
 }
 
 /// Type for comparing `other` with `text`: a literal follows the other side, a DOUBLE where it has a fraction.
-fn with_text(other: &DataType, text: &Bound) -> DataType {
+fn with_text(other: &DataType, text: &Typed) -> DataType {
     match text.constant() {
         Some(value @ Scalar::Str(_)) => {
             let fails = cast(&value, other).is_err();
@@ -162,7 +142,7 @@ fn time_comparison(op: BinaryOp, time: Expr, unit: TimeUnit, ns: i128) -> Expr {
 
 /// An integer operand against a constant of another number type, without converting every row: `i > 90.5` is `i > 90`.
 /// `None` where the constant is no such number.
-fn integer_comparison(op: BinaryOp, left: &Bound, right: &Bound) -> Option<Expr> {
+fn integer_comparison(op: BinaryOp, left: &Typed, right: &Typed) -> Option<Expr> {
     let (floor, exact) = match right.constant()? {
         #[expect(clippy::cast_possible_truncation, reason = "the bound keeps it within i128")]
         // Beyond 2^64 every integer is on one side, and the constant stays a double.
@@ -227,7 +207,7 @@ impl Bounded {
 }
 
 /// `left op right` for `+ - * / %`.
-pub(crate) fn arithmetic(op: BinaryOp, left: Bound, right: Bound) -> Result<Bound, SqlError> {
+pub(crate) fn arithmetic(op: BinaryOp, left: Typed, right: Typed) -> Result<Typed, SqlError> {
     use DataType::{Float64, Int64, Interval, Null, Timestamp, UInt64};
     no_window(&left)?;
     no_window(&right)?;
@@ -235,16 +215,16 @@ pub(crate) fn arithmetic(op: BinaryOp, left: Bound, right: Bound) -> Result<Boun
     let target = match (&left.data_type, &right.data_type) {
         (Timestamp(..), Interval(_)) if additive => {
             let data_type = left.data_type.clone();
-            return Ok(Bound::new(Expr::binary(left.expr, op, right.expr), data_type));
+            return Ok(Typed::new(Expr::binary(left.expr, op, right.expr), data_type));
         }
         (Interval(_), Timestamp(..)) if op == BinaryOp::Plus => {
             let data_type = right.data_type.clone();
-            return Ok(Bound::new(Expr::binary(right.expr, op, left.expr), data_type));
+            return Ok(Typed::new(Expr::binary(right.expr, op, left.expr), data_type));
         }
         (Timestamp(a, _), Timestamp(b, _)) if op == BinaryOp::Minus => {
             let common = Timestamp(finer(*a, *b), None);
             let expr = Expr::binary(convert(left, &common)?, op, convert(right, &common)?);
-            return Ok(Bound::new(expr, Interval(arrow_schema::IntervalUnit::MonthDayNano)));
+            return Ok(Typed::new(expr, Interval(arrow_schema::IntervalUnit::MonthDayNano)));
         }
         (Interval(_), Interval(_)) if additive => left.data_type.clone(),
         (Float64, b) if is_number(b) => Float64,
@@ -257,11 +237,11 @@ pub(crate) fn arithmetic(op: BinaryOp, left: Bound, right: Bound) -> Result<Boun
             return Err(SqlErrorKind::Arithmetic(a.clone(), op, b.clone()).into());
         }
     };
-    Ok(Bound::new(Expr::binary(convert(left, &target)?, op, convert(right, &target)?), target))
+    Ok(Typed::new(Expr::binary(convert(left, &target)?, op, convert(right, &target)?), target))
 }
 
 /// The one type of values that stand for each other (branches of CASE, arguments of COALESCE), and the values in it.
-pub(crate) fn unify(values: Vec<Bound>, what: &'static str) -> Result<(Vec<Expr>, DataType), SqlError> {
+pub(crate) fn unify(values: Vec<Typed>, what: &'static str) -> Result<(Vec<Expr>, DataType), SqlError> {
     use DataType::{Float64, Int64, Null, Timestamp, UInt64, Utf8};
     let mut target = Null;
     for value in &values {
@@ -291,17 +271,17 @@ pub(crate) fn unify(values: Vec<Bound>, what: &'static str) -> Result<(Vec<Expr>
 }
 
 /// A BOOLEAN operand; `place` is the clause or operator that wants it.
-pub(crate) fn boolean(bound: Bound, place: &'static str) -> Result<Expr, SqlError> {
-    match bound.data_type {
-        DataType::Boolean => Ok(bound.expr),
+pub(crate) fn boolean(typed: Typed, place: &'static str) -> Result<Expr, SqlError> {
+    match typed.data_type {
+        DataType::Boolean => Ok(typed.expr),
         DataType::Null => Ok(null(DataType::Boolean)),
         found => Err(SqlErrorKind::NotBoolean { place, found }.into()),
     }
 }
 
 /// Refuses a window where a plain value must stand.
-pub(crate) fn no_window(bound: &Bound) -> Result<(), SqlError> {
-    if bound.window_ns.is_some() {
+pub(crate) fn no_window(typed: &Typed) -> Result<(), SqlError> {
+    if typed.window_ns.is_some() {
         return Err(SqlErrorKind::WindowAsValue.into());
     }
     Ok(())

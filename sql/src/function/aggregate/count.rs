@@ -8,9 +8,64 @@ use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_schema::DataType;
 use tidewire_storage::scan::ColumnSummary;
 
-use super::{Accumulator, Slices, lane_array};
+use super::lane::lane_array;
+use crate::error::SqlError;
 use crate::exec::error::Result;
-use crate::exec::eval::cast_to;
+use crate::expr::accumulator::{Accumulator, Slices};
+use crate::expr::aggregate::Needs;
+use crate::expr::{AggregateCall, AggregateFunction, Expr, Scalar};
+use crate::function::definition::{Aggregate, Arguments, Documentation, wrong_arguments};
+use crate::types::array::cast_to;
+
+pub(super) static ENTRY: Aggregate = Aggregate::own(
+    Documentation::new(
+        "count",
+        "count(* | [DISTINCT] x)",
+        "Number of rows, or of those where `x` is not null, BIGINT.",
+    )
+    .heading("COUNT"),
+    true,
+    bind,
+);
+
+/// Rows. No argument.
+pub(crate) static COUNT_ROWS: AggregateFunction = AggregateFunction {
+    name: "count",
+    accumulator: |result| Ok(Box::new(Count::new(result.clone()))),
+    state_columns: 1,
+    needs: Needs::RowCount,
+    end: None,
+};
+
+/// Rows where the argument is not null.
+pub(crate) static COUNT: AggregateFunction = AggregateFunction {
+    name: "count",
+    accumulator: |result| Ok(Box::new(Count::new(result.clone()))),
+    state_columns: 1,
+    needs: Needs::ValueCount,
+    end: None,
+};
+
+fn bind(name: &str, mut arguments: Arguments) -> std::result::Result<AggregateCall, SqlError> {
+    let call = |function, args| AggregateCall { function, args, distinct: false, data_type: DataType::Int64 };
+    if arguments.star {
+        return match (arguments.distinct, &arguments.filter) {
+            (true, _) => Err(SqlError::unsupported("COUNT(DISTINCT *)")),
+            (false, Some(_)) => Ok(call(&COUNT, vec![arguments.only_if(Expr::Literal(Scalar::Int(1)))])),
+            (false, None) => Ok(call(&COUNT_ROWS, Vec::new())),
+        };
+    }
+    let Some(arg) = arguments.args.pop().filter(|_| arguments.args.is_empty()) else {
+        return Err(wrong_arguments(name, &[]));
+    };
+    // A constant that is not null is there in every row.
+    let plain = !arguments.distinct && arguments.filter.is_none();
+    if plain && arg.constant().is_some_and(|value| value != Scalar::Null) {
+        return Ok(call(&COUNT_ROWS, Vec::new()));
+    }
+    let counted = call(&COUNT, vec![arguments.only_if(arg.expr)]);
+    Ok(AggregateCall { distinct: arguments.distinct, ..counted })
+}
 
 /// Rows, or rows where the argument is not null.
 pub(super) struct Count {
@@ -60,10 +115,6 @@ impl Accumulator for Count {
     fn summary(&mut self, slot: usize, rows: u64, column: Option<&ColumnSummary>) -> Result<()> {
         self.counts[slot] += column.map_or(rows, |column| column.count) as i64;
         Ok(())
-    }
-
-    fn state_columns(&self) -> usize {
-        1
     }
 
     fn states(&mut self) -> Result<Vec<ArrayRef>> {

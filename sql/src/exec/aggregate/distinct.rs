@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
-use tidewire_storage::scan::ColumnSummary;
 
-use super::{Accumulator, Slice, Slices, no_summary};
 use crate::exec::aggregate::group_table::GroupTable;
 use crate::exec::error::{ExecError, Result};
+use crate::expr::accumulator::{Accumulator, Slice, Slices};
 
 /// Feeds each value once a slot to the accumulator within.
 pub(crate) struct Distinct {
@@ -54,14 +53,6 @@ impl Accumulator for Distinct {
 
     fn merge(&mut self, _states: &[ArrayRef], _slices: Slices<'_>) -> Result<()> {
         Err(ExecError::Internal("a distinct aggregate has no state to merge".into()))
-    }
-
-    fn summary(&mut self, _slot: usize, _rows: u64, _column: Option<&ColumnSummary>) -> Result<()> {
-        Err(no_summary())
-    }
-
-    fn state_columns(&self) -> usize {
-        0
     }
 
     fn states(&mut self) -> Result<Vec<ArrayRef>> {
