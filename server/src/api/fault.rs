@@ -7,6 +7,7 @@ use tidewire_protocol::encode::influx::write_error;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
+use super::cnos::sql_error::execution_words;
 use crate::catalog::SchemaError;
 use crate::ingest::write::WriteError;
 use crate::net::BodyError;
@@ -136,7 +137,8 @@ pub fn exec(error: &ExecError) -> Failure {
         ExecError::Timeout { .. } | ExecError::Storage(_) | ExecError::Internal(_) => 500,
         _ => 422,
     };
-    cnos(status, error.code(), &error.to_string())
+    let (code, message) = execution_words(error);
+    cnos(status, code, &message)
 }
 
 /// The status of a refused schema change on CnosDB's routes.

@@ -14,6 +14,7 @@ use tidewire_protocol::encode::{EncodeError, Encoder, Format};
 use tidewire_protocol::http::{ContentEncoder, Encoding};
 use tidewire_sql::exec::ExecError;
 
+use crate::api::cnos::sql_error::execution_words;
 use crate::api::fault::{self, Failure};
 use crate::net::Reply;
 use crate::query::run::RowsOut;
@@ -125,7 +126,7 @@ impl<'r> RowsReply<'r> {
                 return Err(fault::exec(&error));
             }
             if self.asked_for_chunks {
-                let text = format!("Fetch result: {error}");
+                let text = format!("Fetch result: {}", execution_words(&error).1);
                 // CnosDB's own spacing.
                 self.pending =
                     format!("{{\"error_code\": \"040007\", \"error_message\": {}}}", json!(text)).into_bytes();

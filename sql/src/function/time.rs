@@ -136,7 +136,7 @@ fn parts(part: &str, times: &dyn Array) -> ExecResult<ArrayRef> {
         "microsecond" => Box::new(move |t| of_minute(t) / second * 1e6),
         "nanosecond" => Box::new(move |t| of_minute(t) / second * 1e9),
         "epoch" => Box::new(move |t| t as f64 / second),
-        other => return Err(ExecError::Execution(format!("Date part '{other}' not supported"))),
+        other => return Err(ExecError::Internal(format!("no part {other} of a time"))),
     };
     let parts: ScalarBuffer<f64> = values.iter().map(|&t| kernel(t)).collect();
     Ok(Arc::new(Float64Array::new(parts, nulls)))

@@ -1,7 +1,7 @@
 //! CnosDB's routes: `/api/v1/write`, `/api/v1/sql`, `/api/v1/ping`.
 
 mod functions;
-mod sql_error;
+pub(super) mod sql_error;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,7 +1,8 @@
-//! CnosDB's words and codes for what is wrong with a statement of SQL, which are those of DataFusion 27 where that found
-//! it. Clients match both.
+//! CnosDB's words and codes for what is wrong with a statement of SQL, and for what can stop a query. They are those of
+//! DataFusion 27 where that finds it. Clients match both.
 
 use tidewire_sql::error::{Position, SqlError, SqlErrorKind, WindowError};
+use tidewire_sql::exec::ExecError;
 use tidewire_sql::types::error::{ConversionError, IntervalError, TimestampError, TimestampPart};
 
 use super::functions::{Unknown, unknown};
@@ -177,6 +178,20 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::InsertNoField => ("050034", "Fields can't be empty".to_owned()),
         SqlErrorKind::InsertExpired => ("030034", "Operation not support: create expired bucket".to_owned()),
         SqlErrorKind::InsertValue(error) => ("010002", format!("Arrow: {}", conversion(error))),
+    }
+}
+
+/// Code and text of a query that failed while it ran.
+pub(crate) fn execution_words(error: &ExecError) -> (&'static str, String) {
+    match error {
+        ExecError::Arrow(error) => ("010001", format!("Arrow error: {error}")),
+        ExecError::Memory { .. } | ExecError::ServerMemory { .. } => {
+            ("010001", format!("Resources exhausted: {error}"))
+        }
+        ExecError::Storage(_) | ExecError::Timeout { .. } | ExecError::Cancelled => ("010001", error.to_string()),
+        ExecError::Execution(reason) => ("010001", format!("Execution error: {reason}")),
+        ExecError::NotImplemented(what) => unsupported(what),
+        ExecError::Internal(reason) => ("010001", format!("Internal error: {reason}")),
     }
 }
 

@@ -3,7 +3,7 @@
 use sqlparser::ast::{Ident, ObjectName};
 use tidewire_storage::schema::{Codec, ColumnKind, FieldType};
 
-use super::Binder;
+use super::binder::Binder;
 use super::show::sql_name;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::front::sql::parse::fold;

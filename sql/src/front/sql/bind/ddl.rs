@@ -3,8 +3,8 @@
 use sqlparser::ast::{Ident, ObjectName};
 use tidewire_storage::schema::{Codec, ColumnKind, DatabaseOptions};
 
+use super::binder::{Binder, SYSTEM_SCHEMAS};
 use super::codec::{codec_of, unsupported};
-use super::{Binder, SYSTEM_SCHEMAS};
 use crate::error::{SqlError, SqlErrorKind};
 use crate::front::sql::parse::{ColumnDefinition, ColumnType, TableAlteration, fold};
 use crate::statement::{DatabaseChange, Definition, TableChange};

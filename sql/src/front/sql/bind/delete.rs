@@ -6,9 +6,10 @@
 
 use sqlparser::ast::{self, Ident, ObjectName};
 
+use super::binder::Binder;
+use super::relation::Relation;
 use super::scope::{Qualifier, Scope};
-use super::select::Relation;
-use super::{Binder, BoundStatement};
+use super::statement::BoundStatement;
 use crate::deletion::{Deletion, SeriesFilter};
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::boolean;

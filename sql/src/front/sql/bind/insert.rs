@@ -6,7 +6,7 @@ use arrow_schema::DataType;
 use sqlparser::ast::{self, Ident, ObjectName, SetExpr};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, TableSchema};
 
-use super::Binder;
+use super::binder::Binder;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::Scalar;
 use crate::expr::cast::cast;

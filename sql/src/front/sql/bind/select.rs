@@ -8,26 +8,20 @@
 //! then moved over the groups: a part equal to a group key becomes that key, a call its result, and a column that is
 //! left over is an error.
 
-use std::sync::Arc;
-
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::DataType;
 use sqlparser::ast::{self, GroupByExpr, LimitClause, OrderByKind, SelectItem, SelectItemQualifiedWildcardKind};
 
+use super::binder::Binder;
 use super::expr::{Calls, ExprBinder};
 use super::heading::heading;
+use super::literal;
+use super::relation::{Relation, schema_of};
 use super::scope::{Scope, ScopeColumn};
-use super::{Binder, literal};
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::boolean;
 use crate::expr::{Expr, Scalar, Typed};
 use crate::front::sql::parse::fold;
 use crate::plan::{Plan, SortKey};
-
-/// A bound query: its plan, and what its columns are called and mean.
-pub(super) struct Relation {
-    pub(super) plan: Plan,
-    pub(super) columns: Vec<ScopeColumn>,
-}
 
 /// An output column.
 struct Output {
@@ -62,11 +56,6 @@ struct SortKeySource {
     by: SortBy,
     descending: bool,
     nulls_first: bool,
-}
-
-/// Names and types as a plan's schema; every column may be null.
-pub(super) fn schema_of<'a>(columns: impl Iterator<Item = (&'a str, &'a DataType)>) -> SchemaRef {
-    Arc::new(Schema::new(columns.map(|(name, t)| Field::new(name, t.clone(), true)).collect::<Vec<_>>()))
 }
 
 impl Binder<'_> {

@@ -3,8 +3,8 @@
 use sqlparser::ast::{Ident, ObjectName};
 use tidewire_storage::schema::{Codec, ColumnKind, Database, DatabaseOptions, FieldType, TimeUnit};
 
-use super::Binder;
-use super::select::schema_of;
+use super::binder::Binder;
+use super::relation::schema_of;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::Scalar;
 use crate::front::sql::parse::fold;

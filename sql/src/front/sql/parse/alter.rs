@@ -2,7 +2,8 @@
 
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions};
 
-use super::{ColumnDefinition, ColumnType, Parsed, Reader, TableAlteration};
+use super::parsed::{ColumnDefinition, ColumnType, Parsed, TableAlteration};
+use super::reader::Reader;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::statement::DatabaseChange;
 

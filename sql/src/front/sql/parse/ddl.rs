@@ -3,7 +3,8 @@
 use sqlparser::tokenizer::Token;
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, TimeUnit};
 
-use super::{ColumnDefinition, ColumnType, Parsed, Reader, parser_error};
+use super::parsed::{ColumnDefinition, ColumnType, Parsed};
+use super::reader::{Reader, parser_error};
 use crate::error::{SqlError, SqlErrorKind};
 use crate::types::duration::parse_duration;
 use crate::types::error::DurationError;

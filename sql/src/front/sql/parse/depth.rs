@@ -14,13 +14,16 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use crate::error::{SqlError, SqlErrorKind};
 
+/// Nested expressions and subqueries that sqlparser may descend into; each level costs it several stack frames.
+pub(super) const RECURSION_MAX: usize = 64;
+
 /// Levels a tree may have. A level costs the deepest recursion over it (dropping, binding) a few hundred bytes of
 /// stack; executor threads have 2 MiB. 1,000 terms of `a = 1 OR …` fit.
 const DEPTH_MAX: usize = 2_048;
 
 /// The error for a statement over the limit.
 pub(super) fn too_deep() -> SqlError {
-    SqlErrorKind::TooDeep { brackets_max: super::RECURSION_MAX, operators_max: DEPTH_MAX }.into()
+    SqlErrorKind::TooDeep { brackets_max: RECURSION_MAX, operators_max: DEPTH_MAX }.into()
 }
 
 /// Refuses tokens that could make too deep a tree.
