@@ -26,8 +26,8 @@ pub struct PlanStep {
     pub plan: String,
 }
 
-/// A statement, bound against one snapshot of the catalog. Existence of the target of a change is checked by whoever
-/// makes the change, against the catalog of that moment; system names are refused here.
+/// A statement, bound against one snapshot of the catalog. Existence of the target of a change is checked
+/// when the change is made, against the catalog of that moment; system names are refused here.
 #[derive(Debug, Clone)]
 pub enum Statement {
     /// Blank text, comments or lone semicolons.
@@ -125,7 +125,7 @@ pub enum Definition {
     EnsureDatabase {
         /// Name.
         name: String,
-        /// WITH …: the first policy, if not `autogen` for ever.
+        /// WITH …: the first policy, if not `autogen` without end.
         policy: Option<(String, PolicyOptions)>,
     },
     /// CREATE RETENTION POLICY. One that is as asked for is no error.
@@ -165,7 +165,7 @@ pub enum Definition {
 /// What ALTER DATABASE changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatabaseChange {
-    /// TTL: how long the default policy keeps rows, in nanoseconds; `None` for ever.
+    /// TTL: how long the default policy keeps rows, in nanoseconds; `None` without end.
     Ttl(Option<i64>),
     /// VNODE_DURATION: length of a time partition of tables made from now on, in nanoseconds.
     PartitionLength(i64),
@@ -195,7 +195,7 @@ pub enum TableChange {
 /// What InfluxQL says of a retention policy; `None` where it says nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyOptions {
-    /// DURATION in nanoseconds; 0 for ever.
+    /// DURATION in nanoseconds; 0 for no end.
     pub duration_ns: Option<i64>,
     /// REPLICATION.
     pub replication: Option<u32>,

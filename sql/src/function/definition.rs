@@ -238,7 +238,7 @@ pub(super) fn call(function: &'static ScalarFunction, args: Vec<Typed>) -> Typed
     Typed::new(Expr::Call { function, args }, data_type)
 }
 
-/// Exactly so many arguments.
+/// Exactly `N` arguments.
 pub(super) fn exactly<const N: usize>(name: &str, args: Vec<Typed>) -> Result<[Typed; N], SqlError> {
     <[Typed; N]>::try_from(args).map_err(|args| wrong_arguments(name, &args))
 }

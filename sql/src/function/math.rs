@@ -42,8 +42,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Documentation::new(
             "round",
             "round(x[, digits])",
-            "`x` with so many digits after the point, halves away from zero, DOUBLE; negative digits round left of the \
-             point.",
+            "`x` rounded to digits after the point (0 without), halves away from zero, DOUBLE; negative digits round \
+             left of the point.",
         ),
         bind_round,
     ),

@@ -5,7 +5,6 @@ use arrow_schema::TimeUnit;
 use super::definition::{Documentation, Function, wrong_arguments};
 use crate::error::SqlError;
 use crate::expr::{Scalar, Typed};
-use crate::session::Session;
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::own(

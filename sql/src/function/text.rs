@@ -27,8 +27,9 @@ pub(super) static FUNCTIONS: &[Function] = &[
         |args| text_map(args, str::to_uppercase),
     ),
     Function::columns(
-        Documentation::new("character_length", "character_length(text)", "Number of characters, BIGINT.")
-            .aliases(&["length", "char_length"]),
+        Documentation::new("length", "length(text)", "Number of characters, BIGINT.")
+            .aliases(&["char_length", "character_length"])
+            .heading("character_length"),
         &[Text],
         Returns::BigInt,
         length,

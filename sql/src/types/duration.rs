@@ -25,7 +25,7 @@ const DURATION_UNITS: [(&str, &str, i64); 9] = [
 
 /// Reads a duration of a database option: `INF` (`None`), numbers with units (`10d`, `1h30m`, `1year`), or a bare number
 /// of days. One that is longer than nanoseconds can count is the longest that they can.
-pub fn parse_duration(text: &str) -> Result<Option<i64>, DurationError> {
+pub(crate) fn parse_duration(text: &str) -> Result<Option<i64>, DurationError> {
     let trimmed = text.trim();
     if trimmed.eq_ignore_ascii_case("inf") {
         return Ok(None);
@@ -71,7 +71,7 @@ pub fn parse_duration(text: &str) -> Result<Option<i64>, DurationError> {
 }
 
 /// Prints a duration of a database option: `INF`, `1year`, `10days 2h`.
-pub fn format_duration(duration_ns: Option<i64>) -> String {
+pub(crate) fn format_duration(duration_ns: Option<i64>) -> String {
     let Some(mut rest) = duration_ns else {
         return "INF".to_owned();
     };

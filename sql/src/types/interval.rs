@@ -8,18 +8,18 @@ use super::unit::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, unit_ns};
 
 /// An INTERVAL: calendar months, calendar days and nanoseconds, which do not convert into each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Interval {
+pub(crate) struct Interval {
     /// Months.
-    pub months: i32,
+    pub(crate) months: i32,
     /// Days.
-    pub days: i32,
+    pub(crate) days: i32,
     /// Nanoseconds.
-    pub nanoseconds: i64,
+    pub(crate) nanoseconds: i64,
 }
 
 impl Interval {
     /// Length in nanoseconds, days taken as 24 hours; `None` where it has months or overflows.
-    pub fn fixed_ns(self) -> Option<i64> {
+    pub(crate) fn fixed_ns(self) -> Option<i64> {
         if self.months != 0 {
             return None;
         }
@@ -27,7 +27,7 @@ impl Interval {
     }
 
     /// The opposite interval; `None` on overflow.
-    pub fn negated(self) -> Option<Self> {
+    pub(crate) fn negated(self) -> Option<Self> {
         Some(Self {
             months: self.months.checked_neg()?,
             days: self.days.checked_neg()?,
@@ -36,7 +36,7 @@ impl Interval {
     }
 
     /// The sum, part by part; `None` on overflow.
-    pub fn plus(self, other: Self) -> Option<Self> {
+    pub(crate) fn plus(self, other: Self) -> Option<Self> {
         Some(Self {
             months: self.months.checked_add(other.months)?,
             days: self.days.checked_add(other.days)?,
@@ -47,7 +47,7 @@ impl Interval {
 
 /// `time` (in `unit`) plus `interval`: months first, the day cut to the month's length, then days and nanoseconds.
 /// Fractions of the unit are cut towards the past. `None` where the result does not fit.
-pub fn add_interval(time: i64, unit: TimeUnit, interval: Interval) -> Option<i64> {
+pub(crate) fn add_interval(time: i64, unit: TimeUnit, interval: Interval) -> Option<i64> {
     let unit = i128::from(unit_ns(unit));
     let mut ns = i128::from(time) * unit;
     if interval.months != 0 {
@@ -93,7 +93,7 @@ fn interval_unit(name: &str) -> Option<IntervalUnit> {
 
 /// Reads the text of an INTERVAL literal: numbers with units in any order (`1 hour 30 minutes`, `1.5 days`, `-10m`),
 /// and clock time (`01:30:00`). A number without unit counts `default_unit`s.
-pub fn parse_interval(text: &str, default_unit: &str) -> Result<Interval, IntervalError> {
+pub(crate) fn parse_interval(text: &str, default_unit: &str) -> Result<Interval, IntervalError> {
     let invalid = || IntervalError::Invalid(text.to_owned());
     let overflow = || IntervalError::OutOfRange(text.to_owned());
     let mut total = Interval::default();
@@ -187,7 +187,7 @@ fn clock_ns(text: &str) -> Option<i64> {
 }
 
 /// Prints an interval as `0 years 1 mons 2 days 3 hours 0 mins 0.000000000 secs`.
-pub fn format_interval(interval: Interval) -> String {
+pub(crate) fn format_interval(interval: Interval) -> String {
     let Interval { months, days, nanoseconds } = interval;
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let ns = nanoseconds.unsigned_abs();

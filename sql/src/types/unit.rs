@@ -3,16 +3,16 @@
 use arrow_schema::TimeUnit;
 
 /// Nanoseconds of a second.
-pub const SECOND_NS: i64 = 1_000_000_000;
+pub(crate) const SECOND_NS: i64 = 1_000_000_000;
 /// Nanoseconds of a minute.
-pub const MINUTE_NS: i64 = 60 * SECOND_NS;
+pub(crate) const MINUTE_NS: i64 = 60 * SECOND_NS;
 /// Nanoseconds of an hour.
-pub const HOUR_NS: i64 = 60 * MINUTE_NS;
+pub(crate) const HOUR_NS: i64 = 60 * MINUTE_NS;
 /// Nanoseconds of a day; UTC as Unix counts it has no leap seconds.
-pub const DAY_NS: i64 = 24 * HOUR_NS;
+pub(crate) const DAY_NS: i64 = 24 * HOUR_NS;
 
 /// Nanoseconds in one `unit`.
-pub const fn unit_ns(unit: TimeUnit) -> i64 {
+pub(crate) const fn unit_ns(unit: TimeUnit) -> i64 {
     match unit {
         TimeUnit::Second => SECOND_NS,
         TimeUnit::Millisecond => 1_000_000,
@@ -27,7 +27,7 @@ pub(crate) fn floor_to_unit(ns: i128, unit: TimeUnit) -> Option<i64> {
 }
 
 /// A table's unit of time in arrow's words.
-pub const fn arrow_unit(unit: tidewire_storage::schema::TimeUnit) -> TimeUnit {
+pub(crate) const fn arrow_unit(unit: tidewire_storage::schema::TimeUnit) -> TimeUnit {
     match unit {
         tidewire_storage::schema::TimeUnit::Millisecond => TimeUnit::Millisecond,
         tidewire_storage::schema::TimeUnit::Microsecond => TimeUnit::Microsecond,

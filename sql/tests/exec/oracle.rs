@@ -383,7 +383,7 @@ fn call(function: &ScalarFunction, args: &[Expr], row: &[Cell]) -> Cell {
         ("power", [Cell::Int(a), Cell::Int(b)]) => Cell::Int(a.pow(*b as u32)),
         ("lower", [Cell::Str(s)]) => Cell::Str(s.to_lowercase()),
         ("upper", [Cell::Str(s)]) => Cell::Str(s.to_uppercase()),
-        ("character_length", [Cell::Str(s)]) => Cell::Int(s.chars().count() as i64),
+        ("length", [Cell::Str(s)]) => Cell::Int(s.chars().count() as i64),
         (function, values) => panic!("{function} of {values:?}"),
     }
 }

@@ -1,28 +1,34 @@
 //! docs/sql.md lists the functions that there are, as they describe themselves.
 
-use std::fmt::Write as _;
-
 use tidewire_sql::function::{Documentation, aggregates, scalars};
 
-/// The table that the page must hold.
-fn table() -> String {
-    let mut text = "| Function | Other names | What it gives |\n|---|---|---|\n".to_owned();
-    let mut rows = |kind: &str, functions: &mut dyn Iterator<Item = &Documentation>| {
-        let _ = writeln!(text, "| **{kind}** | | |");
-        for Documentation { aliases, usage, text: description, .. } in functions {
-            let usage = usage.replace('|', "\\|");
-            let _ = writeln!(text, "| `{usage}` | {} | {description} |", aliases.join(", "));
+/// Columns of the page's lines.
+const COLUMNS_MAX: usize = 120;
+
+/// An item of a list, wrapped.
+fn item(Documentation { aliases, usage, text, .. }: &Documentation) -> String {
+    let also: String = aliases.iter().map(|alias| format!(", `{alias}`")).collect();
+    let mut lines = vec![format!("- `{usage}`{also}:")];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= COLUMNS_MAX => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("  {word}")),
         }
-    };
-    rows("Scalars", &mut scalars().map(|function| &function.documentation));
-    rows("Aggregates", &mut aggregates().map(|aggregate| &aggregate.documentation));
-    text
+    }
+    lines.join("\n") + "\n"
 }
 
 #[test]
 fn the_page_lists_the_functions_that_there_are() {
     let page = include_str!("../../../docs/sql.md");
-    let (_, rest) = page.split_once("<!-- functions -->\n").unwrap_or_default();
-    let (listed, _) = rest.split_once("<!-- /functions -->").unwrap_or_default();
-    assert!(listed == table(), "docs/sql.md must list between its marks:\n{}", table());
+    let scalars: String = scalars().map(|function| item(&function.documentation)).collect();
+    let aggregates: String = aggregates().map(|aggregate| item(&aggregate.documentation)).collect();
+    for (mark, expected) in [("scalars", scalars), ("aggregates", aggregates)] {
+        let (_, rest) = page.split_once(&format!("<!-- {mark} -->\n")).unwrap_or_default();
+        let (listed, _) = rest.split_once("<!-- end -->").unwrap_or_default();
+        assert!(listed == expected, "docs/sql.md must list after <!-- {mark} -->:\n{expected}<!-- end -->");
+    }
 }

@@ -3,7 +3,7 @@
 use crate::deletion::TagMatch;
 use crate::statement::PolicyOptions;
 
-/// A statement of this floor.
+/// A statement that is known here.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Statement {
     /// `CREATE DATABASE name [WITH …]`

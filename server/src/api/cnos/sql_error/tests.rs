@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow_schema::ArrowError;
+use tidewire_sql::exec::ExecError;
 use tidewire_sql::{Session, prepare};
 use tidewire_storage::schema::{
     Catalog, ColumnId, ColumnKind, ColumnSchema, Database, DatabaseOptions, FieldType, TableId, TableSchema, TimeUnit,
 };
 
-use super::words;
+use super::{execution_words, words};
 
 fn database(name: &str, options: &DatabaseOptions, tables: &[(u32, &str, &[(&str, ColumnKind)])]) -> Arc<Database> {
     let tables = tables.iter().map(|(id, name, columns)| {
@@ -206,7 +208,7 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "010058",
         "Invalid TimeWindow parameter : months and years are not supported",
     ),
-    // Not on this floor.
+    // Not supported.
     ("select * from m, cpu", "010005", "This feature is not implemented: joins"),
     ("select * from m a join cpu b on a.t = b.hostname", "010005", "This feature is not implemented: joins"),
     ("with q as (select 1) select * from q", "010005", "This feature is not implemented: WITH"),
@@ -335,5 +337,30 @@ fn errors_have_code_and_words() {
     for (text, code, message) in ERRORS {
         let error = prepare(text, &catalog(), &session()).expect_err(text);
         assert_eq!(words(&error), (*code, (*message).to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn what_stops_a_query_has_code_and_words() {
+    for (error, code, message) in [
+        (ArrowError::DivideByZero.into(), "010001", "Arrow error: Divide by zero error"),
+        (
+            ExecError::Memory { limit_bytes: 7 },
+            "010001",
+            "Resources exhausted: the query needs more than its limit of 7 bytes of memory",
+        ),
+        (
+            ExecError::ServerMemory { used_bytes: 5, limit_bytes: 7 },
+            "010001",
+            "Resources exhausted: the queries that run hold 5 of 7 bytes of memory and this one needs more; \
+             try again later",
+        ),
+        (ExecError::Timeout { limit_ms: 3 }, "010001", "the query ran longer than its limit of 3 ms"),
+        (ExecError::Cancelled, "010001", "the query was cancelled"),
+        (ExecError::Execution("x".to_owned()), "010001", "Execution error: x"),
+        (ExecError::NotImplemented("x".to_owned()), "010005", "This feature is not implemented: x"),
+        (ExecError::Internal("x".to_owned()), "010001", "Internal error: x"),
+    ] {
+        assert_eq!(execution_words(&error), (code, message.to_owned()));
     }
 }

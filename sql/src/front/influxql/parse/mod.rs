@@ -1,4 +1,4 @@
-//! Statements from tokens: [`statement`] tells them apart, the others read what follows.
+//! Statements from tokens: [`statement`] recognises them, the others read what follows.
 
 mod cardinality;
 mod condition;

@@ -5,7 +5,7 @@ use crate::front::influxql::error::ParseError;
 use crate::front::influxql::lexer::{Kind, Token, tokens};
 use crate::front::influxql::statement::Statement;
 
-/// First words of statements that InfluxQL has and this floor has not.
+/// First words of statements that InfluxQL has and this server does not.
 const LATER: [&str; 6] = ["SELECT", "EXPLAIN", "GRANT", "REVOKE", "SET", "KILL"];
 
 /// Reads all statements of `text`; none for blanks, comments and lone semicolons.

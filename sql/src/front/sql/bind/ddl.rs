@@ -80,7 +80,7 @@ impl Binder<'_> {
         Ok(Definition::CreateTable { database, name, if_not_exists, columns: all, codecs })
     }
 
-    /// The column lists are checked by whoever makes the change, against the table of that moment.
+    /// The column lists are checked when the change is made, against the table of that moment.
     pub(super) fn alter_table(&self, name: &ObjectName, alteration: &TableAlteration) -> Result<Definition, SqlError> {
         let (database, table) = self.target(name)?;
         let change = match alteration {

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, TimeUnit};
-use sqlparser::ast::{self, BinaryOperator, FunctionArguments, UnaryOperator};
+use sqlparser::ast::{self, BinaryOperator, UnaryOperator};
 
 use super::literal;
 use super::scope::Scope;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::{arithmetic, boolean, comparable, comparison, convert, no_window, unify};
 use crate::expr::conjunction::balanced;
-use crate::expr::constant::{as_constant, null};
-use crate::expr::fold::fold_constants;
+use crate::expr::constant::null;
 use crate::expr::pattern::Pattern;
 use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar, Typed};
 use crate::front::sql::parse::{fold, position_of};

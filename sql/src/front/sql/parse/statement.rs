@@ -1,4 +1,4 @@
-//! Statements told apart, and those read that have no file of their own.
+//! Which statement a text is; those without a file of their own are read here.
 
 use sqlparser::ast;
 use sqlparser::keywords::Keyword;
