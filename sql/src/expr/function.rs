@@ -19,10 +19,16 @@ pub struct ScalarFunction {
     pub(crate) kernel: Kernel,
     pub(crate) fails: Fails,
     /// The value for constants, where it is what the kernel would give; `None` where that is to decide.
-    pub(crate) fold: Option<fn(&[&Scalar]) -> Option<Scalar>>,
+    pub(crate) fold: Option<Fold>,
     /// The tiling of time whose bucket begins the function gives, for times in a unit; its parameters are the kernel's.
-    pub(crate) tiling: Option<fn(&[&Scalar], TimeUnit) -> Option<Tiling>>,
+    pub(crate) tiling: Option<TilingOf>,
 }
+
+/// The value of a function of constants.
+pub(crate) type Fold = fn(&[&Scalar]) -> Option<Scalar>;
+
+/// The tiling that parameters make for times in a unit.
+pub(crate) type TilingOf = fn(&[&Scalar], TimeUnit) -> Option<Tiling>;
 
 /// Type of a function's result.
 #[derive(Debug, Clone, Copy)]

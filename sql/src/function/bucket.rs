@@ -13,7 +13,7 @@ use super::time::time_operand;
 use crate::error::{SqlError, SqlErrorKind, WindowError};
 use crate::exec::error::{ExecError, Result as ExecResult};
 use crate::expr::coerce::convert;
-use crate::expr::function::{Fails, Kernel, Returns};
+use crate::expr::function::{Fails, Kernel, Returns, TilingOf};
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction, Typed};
 use crate::session::Session;
 use crate::types::error::IntervalError;
@@ -102,11 +102,7 @@ fn calendar_tiling(parameters: &[&Scalar], unit: TimeUnit) -> Option<Tiling> {
     Some(Tiling::Months { count, units_per_day: DAY_NS / unit_ns(unit) })
 }
 
-fn bins(
-    tiling: fn(&[&Scalar], TimeUnit) -> Option<Tiling>,
-    parameters: &[&Scalar],
-    times: &ArrayRef,
-) -> ExecResult<ArrayRef> {
+fn bins(tiling: TilingOf, parameters: &[&Scalar], times: &ArrayRef) -> ExecResult<ArrayRef> {
     let DataType::Timestamp(unit, _) = times.data_type() else {
         return Err(ExecError::Internal(format!("buckets of {}", times.data_type())));
     };

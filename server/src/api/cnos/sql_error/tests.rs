@@ -12,7 +12,10 @@ use tidewire_storage::schema::{
 
 use super::{execution_words, words};
 
-fn database(name: &str, options: &DatabaseOptions, tables: &[(u32, &str, &[(&str, ColumnKind)])]) -> Arc<Database> {
+/// Id, name and columns of a table.
+type Table<'a> = (u32, &'a str, &'a [(&'a str, ColumnKind)]);
+
+fn database(name: &str, options: &DatabaseOptions, tables: &[Table<'_>]) -> Arc<Database> {
     let tables = tables.iter().map(|(id, name, columns)| {
         let columns: Vec<_> = columns
             .iter()
