@@ -182,7 +182,7 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
 }
 
 /// Code and text of a query that failed while it ran.
-pub(crate) fn execution_words(error: &ExecError) -> (&'static str, String) {
+pub(super) fn execution_words(error: &ExecError) -> (&'static str, String) {
     match error {
         ExecError::Arrow(error) => ("010001", format!("Arrow error: {error}")),
         ExecError::Memory { .. } | ExecError::ServerMemory { .. } => {
