@@ -5,6 +5,7 @@ use tidewire_protocol::encode::influx::write_error;
 use tidewire_storage::Error;
 
 use super::catalog_error;
+use super::sql_error::{delete_words, parse_words};
 use crate::api::fault::{Fault, FaultReply, allow};
 use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
@@ -46,7 +47,8 @@ pub fn message(fault: &Fault) -> String {
         Fault::DatabaseUnnamed => "database name required".to_owned(),
         Fault::DatabaseUnknown(name) => format!("database not found: {name}"),
         Fault::StatementMissing => "missing required parameter \"q\"".to_owned(),
-        Fault::Influxql(error) => format!("error parsing query: {error}"),
+        Fault::Influxql(error) => format!("error parsing query: {}", parse_words(error)),
+        Fault::Unfit(error) => delete_words(error),
         Fault::Catalog(refusal) | Fault::DropTable(refusal) => catalog_error::message(refusal),
         Fault::Write(error) => write_message(error),
         Fault::Partial(written) => partial_message(written),

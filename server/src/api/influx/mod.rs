@@ -5,7 +5,7 @@
 //!   query.rs         /query; statements.rs carries its statements out, cardinality.rs those that count
 //!   ping.rs          /ping
 //!   headers.rs       what every reply bears, and the reply to OPTIONS
-//!   error.rs         faults in InfluxDB's words; catalog_error.rs those of the catalog
+//!   error.rs         faults in InfluxDB's words; catalog_error.rs those of the catalog, sql_error.rs those of statements
 //! ```
 
 mod cardinality;
@@ -14,6 +14,7 @@ pub mod error;
 mod headers;
 mod ping;
 mod query;
+mod sql_error;
 mod statements;
 mod write;
 
