@@ -91,7 +91,7 @@ impl App for Tidewire {
             // Tables are made when every shard has a folder that is there to stay.
             let opened = match store.exists() && !folder.exists() {
                 true => Err(Error::corrupt(&folder, 0, "the folder is missing")),
-                false => open_shard(disk.clone(), folder, number as u32, &config, &catalog, &registry).await,
+                false => open_shard(disk.clone(), folder, (number, shard_count), &config, &catalog, &registry).await,
             };
             match opened {
                 Ok(shard) => {
@@ -171,7 +171,7 @@ fn check_catalog(store: &CatalogStore, data_dir: &DataDir) -> Result<(), String>
 async fn open_shard(
     disk: CoreDisk,
     folder: PathBuf,
-    number: u32,
+    (number, shards): (usize, usize),
     config: &config::Config,
     catalog: &Catalog,
     registry: &Registry,
@@ -196,13 +196,14 @@ async fn open_shard(
             cold_after: Duration::from_secs(config.compaction.cold_after_s),
             ..CompactionConfig::default()
         },
-        ..ShardConfig::new(number)
+        open_segments_max: ring::host::open_segments_max(ring::host::open_files(), shards),
+        ..ShardConfig::new(number as u32)
     };
     let started = Instant::now();
     let (shard, recovery) = Shard::open(disk, &folder, shard_config, &live).await?;
     let time = started.elapsed();
     log::info!("shard {number}: {recovery:?} in {time:?}");
-    report_recovery(number, &recovery, time, registry);
+    report_recovery(number as u32, &recovery, time, registry);
     Ok(shard)
 }
 

@@ -68,11 +68,13 @@ pub fn cnos_write(error: &WriteError) -> Failure {
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
         | WriteError::SeriesRefused { .. } => cnos(429, "050033", &message),
-        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => {
-            cnos(413, "050033", &message)
-        }
+        WriteError::TooLarge { .. }
+        | WriteError::TooManyPartitions { .. }
+        | WriteError::Storage(Error::RecordTooLarge { .. }) => cnos(413, "050033", &message),
         // Other owners may have taken their part: not the 429 that promises that nothing was written.
-        WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => cnos(503, "050033", &message),
+        WriteError::Storage(Error::Overloaded { .. } | Error::Crowded { .. } | Error::Closed) => {
+            cnos(503, "050033", &message)
+        }
         WriteError::Storage(Error::SetAside { .. }) => cnos(503, "050014", &message),
         // CnosDB has no status of its own for it; its error for what storage could not apply.
         WriteError::Storage(error) if error.is_no_space() => cnos(422, "050014", &message),
@@ -86,14 +88,18 @@ pub fn influx_write(error: &WriteError) -> Failure {
     match error {
         WriteError::DatabaseNotFound(_) => influx(404, &message),
         WriteError::Body(body) => influx_body(body),
-        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => influx(413, &message),
+        WriteError::TooLarge { .. }
+        | WriteError::TooManyPartitions { .. }
+        | WriteError::Storage(Error::RecordTooLarge { .. }) => influx(413, &message),
         WriteError::PolicyNotFound(_) | WriteError::Catalog(SchemaError::PolicyNotFound(_)) => influx(500, &message),
         WriteError::Syntax { .. } | WriteError::Schema(_) | WriteError::Expired => influx(400, &message),
         WriteError::TableChanged => influx(503, &message),
         WriteError::Catalog(SchemaError::DatabaseNotFound(name)) => {
             influx(404, &format!("database not found: {name:?}"))
         }
-        WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::SetAside { .. }) => influx(503, &message),
+        WriteError::Storage(
+            Error::Overloaded { .. } | Error::Crowded { .. } | Error::Closed | Error::SetAside { .. },
+        ) => influx(503, &message),
         WriteError::Storage(error) if error.is_no_space() => influx(507, &message),
         WriteError::Catalog(SchemaError::NotSaved(_)) | WriteError::Storage(_) => influx(500, &message),
         WriteError::Catalog(_) => influx(400, &format!("partial write: {message} dropped=0")),

@@ -143,6 +143,14 @@ pub enum WriteError {
         /// The bound.
         bytes_max: u64,
     },
+    /// Rows of a table that lie in more time partitions than one request may bring.
+    #[error("rows of {table} lie in more than {partitions_max} time partitions; send them in several requests")]
+    TooManyPartitions {
+        /// The table.
+        table: Arc<str>,
+        /// The bound.
+        partitions_max: usize,
+    },
     /// A shard could not make its rows durable.
     #[error(transparent)]
     Storage(tidewire_storage::Error),

@@ -369,7 +369,7 @@ impl<'a> Builder<'a> {
     async fn make_room(&self) -> std::result::Result<(), String> {
         futures_lite::future::yield_now().await;
         for (number, shard) in self.shards.iter().enumerate() {
-            if shard.memtable_bytes() >= self.flush_bytes {
+            if shard.memtable_bytes() >= self.flush_bytes || shard.wants_flush() {
                 shard.flush().await.map_err(|error| format!("new shard {number}: {error}"))?;
             }
         }
