@@ -71,7 +71,7 @@ pub struct Plan {
 
 impl Plan {
     /// Locks the data folder `root` and looks whether it can be spread over `shards` shards, with the old folder kept
-    /// as `keep`; `None` when it has so many.
+    /// as `keep`; `None` when it has that many already.
     pub fn new(root: &Path, shards: usize, keep: Option<&Path>) -> std::result::Result<Option<Self>, String> {
         if !root.join("FORMAT").is_file() {
             return Err(format!("{} is no data folder: it has no FORMAT", root.display()));
@@ -295,8 +295,6 @@ impl<'a> Builder<'a> {
                     .await
                     .map_err(|reason| format!("table {}: {reason}", table.name))?;
             }
-            let horizon = having.iter().map(|shard| shard.horizon(table.id)).min().flatten();
-            self.expire(&table, horizon).await.map_err(|error| format!("table {}: {error}", table.name))?;
             tallies.insert(table.id, tally);
         }
         for (number, shard) in self.shards.iter().enumerate() {
@@ -372,16 +370,6 @@ impl<'a> Builder<'a> {
             if shard.memtable_bytes() >= self.flush_bytes || shard.wants_flush() {
                 shard.flush().await.map_err(|error| format!("new shard {number}: {error}"))?;
             }
-        }
-        Ok(())
-    }
-
-    /// Rows that come late for what has expired must not come back in any shard, also one without rows of the table.
-    async fn expire(&self, table: &TableSchema, horizon: Option<i64>) -> Result<()> {
-        let Some(horizon) = horizon else { return Ok(()) };
-        for shard in &self.shards {
-            shard.append(&batches::empty(table.id), table)?;
-            shard.expire(table.id, horizon).await?;
         }
         Ok(())
     }

@@ -71,7 +71,17 @@ impl Reader<'_> {
 
     pub(super) fn database_option(&mut self, name: &str, options: &mut DatabaseOptions) -> Result<(), SqlError> {
         match name {
-            "TTL" => options.ttl_ns = parse_duration(&self.text_value()?).map_err(SqlError::parser)?,
+            "TTL" => {
+                /// Rows would be gone before anybody could read them.
+                const TTL_NS_MIN: i64 = 60 * crate::types::time::SECOND_NS;
+                let text = self.text_value()?;
+                options.ttl_ns = match parse_duration(&text).map_err(SqlError::parser)? {
+                    Some(ns) if ns < TTL_NS_MIN => {
+                        return Err(SqlError::parser(format!("ttl {text} is less than a minute (INF keeps all rows)")));
+                    }
+                    ttl_ns => ttl_ns,
+                };
+            }
             "VNODE_DURATION" => {
                 let text = self.text_value()?;
                 let duration = parse_duration(&text).map_err(SqlError::parser)?;
