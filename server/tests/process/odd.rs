@@ -127,9 +127,9 @@ fn rows_on_more_days_than_one_request_may_bring_are_refused_and_fewer_are_taken(
         assert_eq!(response.status(), 413, "{}", response.text());
         assert!(response.text().contains("rows of m lie in more than 4096 time partitions"), "{}", response.text());
     }
-    assert_eq!(server.sql("daily", "SELECT count(v) FROM m").text(), "count(m.v)\n0\n", "nothing of it was written");
+    assert_eq!(server.sql("daily", "SELECT count(v) FROM m").text(), "COUNT(m.v)\n0\n", "nothing of it was written");
     assert_eq!(server.request("POST", "/write?db=daily", &[], body(4096).as_bytes()).status(), 204);
-    assert_eq!(server.sql("daily", "SELECT count(v) FROM m").text(), "count(m.v)\n4096\n");
+    assert_eq!(server.sql("daily", "SELECT count(v) FROM m").text(), "COUNT(m.v)\n4096\n");
 }
 
 #[test]
