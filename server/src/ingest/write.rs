@@ -63,6 +63,8 @@ pub struct WriteRequest<'a> {
     pub dialect: Dialect,
     /// Unit of the timestamps.
     pub precision: Precision,
+    /// The request's present: the time of lines without one, and what the age of rows is counted from.
+    pub now_ns: i64,
 }
 
 /// What became of a request whose good rows are durable.
@@ -109,7 +111,7 @@ pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut
     let Some(policy) = database.policy(name) else {
         return Err(WriteError::PolicyNotFound(name.to_owned()));
     };
-    let now_ns = crate::runtime::clock::now_ns();
+    let now_ns = request.now_ns;
     let mut writing = Writing {
         core,
         request,
