@@ -22,6 +22,8 @@ pub mod inspect;
 mod manifest;
 pub mod memtable;
 pub mod names;
+mod open_files;
+mod partition;
 pub mod recovery;
 pub mod run;
 pub mod salvage;
@@ -32,6 +34,7 @@ pub mod series;
 mod signal;
 #[cfg(test)]
 mod testing;
+mod together;
 mod tombstone;
 pub mod wal;
 
