@@ -67,7 +67,8 @@ impl Opening<'_> {
                 }
             }
         }
-        show_offline(numbers.iter().map(|number| *number as u32), offline, self.registry);
+        let is_offline = |number: &usize| (*number as u32, offline.check(*number as u32).is_err());
+        show_offline(numbers.iter().map(is_offline), self.registry);
         Ok(open)
     }
 
