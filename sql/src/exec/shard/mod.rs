@@ -8,5 +8,5 @@ mod series;
 mod source;
 
 pub use deletion::selected_series;
-pub use reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
+pub use reader::{ChunkSource, NO_TAG, ShardReader, ShardSnapshot, TagIndex};
 pub use run::FragmentRun;

@@ -73,7 +73,7 @@ impl<R: ShardReader> FragmentRun<R> {
         let State::Unopened { fragment, reader, context } = unopened else { return Ok(()) };
         context.check()?;
         let Some(mut source) = ShardSource::open(Arc::clone(&fragment), reader, context)? else { return Ok(()) };
-        let Some(span) = source.span() else { return Ok(()) };
+        let span = source.span();
         match &fragment.shape {
             Shape::Rows { exprs, schema, limit } => {
                 source.begin(span)?;
