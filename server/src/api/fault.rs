@@ -57,11 +57,12 @@ pub fn cnos_write(error: &WriteError) -> Failure {
     let message = error.to_string();
     match error {
         WriteError::DatabaseNotFound(name) => cnos(422, "030017", &format!("Database not found: {name:?}")),
-        WriteError::Expired => cnos(422, "030034", &message),
         WriteError::PolicyNotFound(_) => cnos(422, "050014", &message),
         WriteError::Body(body) => cnos_body(body),
-        WriteError::Syntax { code, message } => cnos(422, code, message),
-        WriteError::Schema(_) => cnos(422, "050014", &message),
+        WriteError::BadRow(row) => {
+            let (code, words) = super::cnos::line_error::words(row);
+            cnos(422, code, &words)
+        }
         WriteError::TableChanged => cnos(503, "050014", &message),
         WriteError::Catalog(refusal) => cnos(catalog_status(refusal), refusal.code(), &message),
         WriteError::Overloaded { .. }
@@ -86,7 +87,7 @@ pub fn influx_write(error: &WriteError) -> Failure {
         WriteError::Body(body) => influx_body(body),
         WriteError::TooLarge { .. } => influx(413, &message),
         WriteError::PolicyNotFound(_) | WriteError::Catalog(SchemaError::PolicyNotFound(_)) => influx(500, &message),
-        WriteError::Syntax { .. } | WriteError::Schema(_) | WriteError::Expired => influx(400, &message),
+        WriteError::BadRow(row) => influx(400, &super::influx::line_error::reason(row)),
         WriteError::TableChanged => influx(503, &message),
         WriteError::Catalog(SchemaError::DatabaseNotFound(name)) => {
             influx(404, &format!("database not found: {name:?}"))

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use tidewire_protocol::line::Dialect;
 use tidewire_sql::exec::{ExecError, FragmentRun, QueryContext, batch_bytes};
 use tidewire_sql::explain::ShardMetrics as RunShard;
 use tidewire_sql::fragment::Fragment;
@@ -369,8 +370,8 @@ impl Hub {
 
     /// The caches of a database's retention policy for lines of one dialect, made new when they have outgrown their
     /// bound.
-    pub fn database_cache(&self, database: &str, policy: &str, influx: bool) -> SharedCache {
-        self.caches.get(database, policy, influx)
+    pub fn database_cache(&self, database: &str, policy: &str, dialect: Dialect) -> SharedCache {
+        self.caches.get(database, policy, dialect)
     }
 
     /// The caches of all databases.

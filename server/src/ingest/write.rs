@@ -14,7 +14,8 @@ use tidewire_storage::schema::TimeUnit;
 
 use super::cache::DatabaseCache;
 use super::commit::{ShardRows, commit};
-use super::sink::{Collected, Refused, RequestSink};
+use super::fault::{BadRow, BadRowLog};
+use super::sink::{Collected, Refused, RequestSink, RowRules};
 use crate::admission::BuildShare;
 use crate::catalog::SchemaError;
 use crate::core::hub::Hub;
@@ -59,8 +60,10 @@ pub struct WriteRequest<'a> {
     pub database: &'a str,
     /// Its retention policy; `None` for the default one.
     pub policy: Option<&'a str>,
-    /// Whose rules and words.
+    /// Whose rules the lines follow.
     pub dialect: Dialect,
+    /// What becomes of rows that cannot be taken as they are.
+    pub rules: RowRules,
     /// Unit of the timestamps.
     pub precision: Precision,
 }
@@ -70,16 +73,8 @@ pub struct WriteRequest<'a> {
 pub struct Written {
     /// Rows that are durable.
     pub rows: u64,
-    /// Lines that did not parse (InfluxDB keeps the others), in its words, bounded in number.
-    pub unparsed: Vec<String>,
-    /// Lines that did not parse.
-    pub unparsed_lines: u64,
-    /// Rows that did not fit the schema.
-    pub dropped: u64,
-    /// Why the first of them did not.
-    pub dropped_reason: Option<String>,
-    /// Number of its line, from 1; `None` for a row that was dropped for its age.
-    pub dropped_line: Option<u64>,
+    /// Rows that are not, where the others were kept.
+    pub bad_rows: BadRowLog,
 }
 
 /// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are
@@ -92,23 +87,12 @@ pub enum WriteError {
     /// No such retention policy.
     #[error("retention policy not found: {0}")]
     PolicyNotFound(String),
-    /// CnosDB: a line is older than rows are kept.
-    #[error("Operation not support: create expired bucket")]
-    Expired,
+    /// A row is bad, and the door keeps no others then.
+    #[error("{0}")]
+    BadRow(Box<BadRow>),
     /// The body could not be received.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// CnosDB: the first bad line, in its words.
-    #[error("{message}")]
-    Syntax {
-        /// CnosDB's code.
-        code: &'static str,
-        /// CnosDB's words.
-        message: String,
-    },
-    /// CnosDB: the first line that does not fit the schema.
-    #[error("{0}")]
-    Schema(String),
     /// A table was dropped or changed meanwhile; sent again it will pass.
     #[error("a table changed while it was being written; send the request again")]
     TableChanged,
@@ -182,7 +166,7 @@ pub async fn write_lines(hub: &Rc<Hub>, request: WriteRequest<'_>, body: &mut Bo
         policy: policy.name.clone(),
         time_min: policy.time_min(now_ns, database.precision),
         rule: time_rule(request.precision, database.precision, now_ns),
-        cache: hub.database_cache(request.database, &policy.name, request.dialect == Dialect::Influx),
+        cache: hub.database_cache(request.database, &policy.name, request.dialect),
         collected: Collected::new(hub.recycled_batches()),
         body: BodyState::default(),
         share: hub.building.share(),
@@ -220,10 +204,8 @@ impl Writing<'_> {
             consumed += progress.consumed;
             if let Some(refused) = self.collected.refusal.take() {
                 return Err(match refused {
-                    Refused::Syntax { code, message } => WriteError::Syntax { code, message },
-                    Refused::Schema(text) => WriteError::Schema(text),
+                    Refused::BadRow(row) => WriteError::BadRow(Box::new(row)),
                     Refused::TableChanged => WriteError::TableChanged,
-                    Refused::Expired => WriteError::Expired,
                 });
             }
             match progress.state {
@@ -239,8 +221,8 @@ impl Writing<'_> {
                     SchemaError::DatabaseNotFound(_) | SchemaError::PolicyNotFound(_) | SchemaError::NotSaved(_) => {
                         return Err(refusal.into());
                     }
-                    // The line's fault: the parser meets it again and gets this answer, the others go on.
-                    fault => self.collected.line_refusal = Some(fault),
+                    // The row's fault: the parser meets it again and gets this answer, the others go on.
+                    fault => self.collected.row_refusal = Some(fault),
                 }
             }
         }
@@ -257,7 +239,7 @@ impl Writing<'_> {
             database: self.request.database,
             policy: &self.policy,
             time_min: self.time_min,
-            dialect: self.request.dialect,
+            rules: self.request.rules,
             shards: self.hub.shard_count(),
         };
         // Requests of one database take turns on its parser.
@@ -270,14 +252,8 @@ impl Writing<'_> {
 
     /// Takes credits, sends the rows, waits until all are durable.
     async fn commit(mut self) -> Result<Written, WriteError> {
-        let written = Written {
-            rows: self.collected.rows() as u64,
-            unparsed: std::mem::take(&mut self.collected.unparsed),
-            unparsed_lines: self.collected.unparsed_lines,
-            dropped: self.collected.dropped,
-            dropped_reason: self.collected.dropped_reason.take(),
-            dropped_line: self.collected.dropped_line,
-        };
+        let written =
+            Written { rows: self.collected.rows() as u64, bad_rows: std::mem::take(&mut self.collected.bad_rows) };
         let (batches, unused) = self.collected.finish(self.hub.shard_count());
         self.hub.recycle(unused);
         let mut slots = Vec::with_capacity(batches.len());
@@ -289,9 +265,7 @@ impl Writing<'_> {
         let new_series = commit(self.hub, rows).await?;
         let mut cache = self.cache.borrow_mut();
         for (slots, ids) in slots.into_iter().zip(new_series) {
-            for (slot, id) in slots.into_iter().zip(ids) {
-                cache.slots.learn(slot, id);
-            }
+            cache.slots.learn(slots.into_iter().zip(ids));
         }
         cache.count();
         Ok(written)

@@ -1,5 +1,7 @@
 //! CnosDB's routes: `/api/v1/write`, `/api/v1/sql`, `/api/v1/ping`.
 
+pub(super) mod line_error;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,7 @@ use arrow_schema::{DataType, Field, Schema};
 use tidewire_protocol::encode::Format;
 use tidewire_protocol::http::{Encoding, Head, Query, negotiate};
 use tidewire_protocol::line::Dialect;
+use tidewire_protocol::row::BadRows;
 use tidewire_sql::cut;
 use tidewire_sql::exec::{ExecError, QueryContext};
 use tidewire_sql::explain::{RunMetrics, explain};
@@ -21,6 +24,7 @@ use crate::catalog::SchemaChange;
 use crate::catalog::change::DEFAULT_DATABASE;
 use crate::core::hub::RefusedWork;
 use crate::ingest::insert::insert;
+use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::memory::Level;
 use crate::net::{Reply, Request};
@@ -52,7 +56,13 @@ pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Rep
         _ => Precision::Nanosecond,
     };
     request.body.limit(hub.config.http.body_bytes_max_write).map_err(|e| fault::cnos_body(&e))?;
-    let lines = WriteRequest { database: &database, policy: None, dialect: Dialect::Cnos, precision };
+    let lines = WriteRequest {
+        database: &database,
+        policy: None,
+        dialect: Dialect::Cnos,
+        rules: RowRules { bad_rows: BadRows::RefuseAll, time_field: TimeField::Refused },
+        precision,
+    };
     let written = write_lines(hub, lines, request.body).await.map_err(|e| fault::cnos_write(&e))?;
     router.rows_written.add(written.rows);
     reply.send(200, |head| head, b"");

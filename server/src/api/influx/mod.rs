@@ -1,16 +1,19 @@
 //! InfluxDB's routes: `/write`, `/query`, `/ping`.
 
 mod cardinality;
+pub(super) mod line_error;
 mod statements;
 
 use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail};
 use tidewire_protocol::http::{Head, Method, Query, ResponseHead};
 use tidewire_protocol::line::Dialect;
+use tidewire_protocol::row::BadRows;
 use tidewire_sql::influxql;
 
 use super::Router;
 use super::fault::{self, Failure};
-use crate::ingest::write::{Precision, WriteRequest, Written, write_lines};
+use crate::ingest::sink::{RowRules, TimeField};
+use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::net::{Reply, Request};
 
 /// The version whose API this is; clients switch features by it.
@@ -61,32 +64,22 @@ pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Rep
     }
     let policy = parameter(&query, "rp")?.filter(|name| !name.is_empty());
     request.body.limit(hub.config.http.body_bytes_max_write).map_err(|e| fault::influx_body(&e))?;
-    let lines = WriteRequest { database: &database, policy: policy.as_deref(), dialect: Dialect::Influx, precision };
+    let lines = WriteRequest {
+        database: &database,
+        policy: policy.as_deref(),
+        dialect: Dialect::Influx,
+        rules: RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::LeftOut },
+        precision,
+    };
     let written = write_lines(hub, lines, request.body).await.map_err(|e| fault::influx_write(&e))?;
     router.rows_written.add(written.rows);
-    match refused_lines(&written) {
-        Some(text) => Err(fault::influx_line(400, &text, written.dropped_line)),
+    match line_error::message(&written) {
+        Some(text) => Err(fault::influx_line(400, &text, line_error::line(&written))),
         None => {
             reply.send(204, |head| version_headers(head).content_type("application/json"), b"");
             Ok(())
         }
     }
-}
-
-/// What to tell a client some of whose lines were not written.
-fn refused_lines(written: &Written) -> Option<String> {
-    if let Some(reason) = &written.dropped_reason {
-        return Some(format!("partial write: {reason} dropped={}", written.dropped));
-    }
-    if written.unparsed_lines == 0 {
-        return None;
-    }
-    let mut text = written.unparsed.join("\n");
-    let untold = written.unparsed_lines - written.unparsed.len() as u64;
-    if untold > 0 {
-        text.push_str(&format!("\n{untold} more lines"));
-    }
-    Some(if written.rows == 0 { text } else { format!("partial write: {text} dropped=0") })
 }
 
 pub(super) fn ping(request: &Request<'_>, reply: &mut Reply) -> Result<(), Failure> {
@@ -155,26 +148,6 @@ pub(super) async fn query(router: &Router, request: Request<'_>, reply: &mut Rep
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn refused_lines_are_told_in_influxdbs_words() {
-        let written = Written { rows: 2, ..Written::default() };
-        assert_eq!(refused_lines(&written), None);
-        let some = Written {
-            rows: 1,
-            unparsed: vec!["unable to parse 'x': missing fields".to_owned()],
-            unparsed_lines: 1,
-            ..Written::default()
-        };
-        assert_eq!(
-            refused_lines(&some).as_deref(),
-            Some("partial write: unable to parse 'x': missing fields dropped=0")
-        );
-        let none = Written { rows: 0, unparsed_lines: 3, ..some.clone() };
-        assert_eq!(refused_lines(&none).as_deref(), Some("unable to parse 'x': missing fields\n2 more lines"));
-        let both = Written { dropped: 4, dropped_reason: Some("conflict".to_owned()), ..some };
-        assert_eq!(refused_lines(&both).as_deref(), Some("partial write: conflict dropped=4"));
-    }
 
     #[test]
     fn an_error_header_is_one_bounded_line() {
