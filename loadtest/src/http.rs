@@ -56,7 +56,17 @@ impl Target {
     /// Appends the head of a POST of `body_bytes` bytes to `out`.
     pub(crate) fn post_head(&self, path: &str, accept: Option<&str>, body_bytes: usize, out: &mut Vec<u8>) {
         self.head("POST", path, accept, out);
-        out.extend_from_slice(format!("Content-Length: {body_bytes}\r\n\r\n").as_bytes());
+        end_of_post(body_bytes, out);
+    }
+
+    /// A POST with an Accept and an Accept-Encoding header. Replies are given to the caller as they were compressed.
+    pub(crate) fn compressed(&self, path: &str, accept: &str, encoding: &str, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + body.len());
+        self.head("POST", path, Some(accept), &mut out);
+        out.extend_from_slice(format!("Accept-Encoding: {encoding}\r\n").as_bytes());
+        end_of_post(body.len(), &mut out);
+        out.extend_from_slice(body);
+        out
     }
 
     /// A whole request: POST when there is a body, GET otherwise.
@@ -82,6 +92,11 @@ impl Target {
             out.extend_from_slice(format!("Accept: {accept}\r\n").as_bytes());
         }
     }
+}
+
+/// The last header of a POST, and the end of its head.
+fn end_of_post(body_bytes: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("Content-Length: {body_bytes}\r\n\r\n").as_bytes());
 }
 
 /// What the server answered.
@@ -302,7 +317,7 @@ pub(crate) fn call(target: &Target, path: &str, accept: Option<&str>, body: Opti
 /// The runtime of one client thread.
 ///
 /// Completions wait until the thread enters the kernel by itself. Without that, each reply interrupts the client's
-/// processor, at the cost of whoever sent it: the server that is being measured.
+/// processor, at the cost of the sender: the server that is being measured.
 pub(crate) fn runtime() -> io::Result<monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>> {
     let mut ring = io_uring::IoUring::builder();
     ring.setup_coop_taskrun();

@@ -4,7 +4,7 @@
 //! servers. The others start a server of their own (`own`), read its metrics (`metrics`) and judge what they promise
 //! (`promise`): `verify` kills it and counts what it kept, `soak` runs everything at once, `highcard` loads a million
 //! series, `recovery` restarts it, `compaction` (`merging`) writes while it merges, `scale` asks at two sizes, `full`
-//! fills its disk.
+//! fills its disk, `stall` writes beside heavy statements.
 //!
 //! They share `workload` (seeded rows), `deck` (requests encoded in advance), `http` (the client), `csv` (answers),
 //! `pace` (open loop), `tally` (latencies), `process` (what a server costs), `child` (starting and ending servers),
@@ -30,6 +30,7 @@ mod query;
 mod recovery;
 mod scale;
 mod soak;
+mod stall;
 mod tally;
 #[cfg(test)]
 mod testing;
@@ -71,6 +72,8 @@ enum Command {
     Scale(scale::ScaleArgs),
     /// Fill a small disk and prove that the server lives, and goes on when there is space.
     Full(full::FullArgs),
+    /// Measure how long a one-row write waits for a heavy query.
+    Stall(stall::StallArgs),
 }
 
 fn main() -> ExitCode {
@@ -97,5 +100,6 @@ fn run(command: Command) -> error::Result<()> {
         Command::Compaction(args) => merging::command(&args),
         Command::Scale(args) => scale::command(&args),
         Command::Full(args) => full::command(&args),
+        Command::Stall(args) => stall::command(&args),
     }
 }

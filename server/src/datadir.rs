@@ -201,7 +201,7 @@ impl DataDir {
         Ok(())
     }
 
-    /// Writes `FORMAT`: from then on `root` is a data folder of so many shards.
+    /// Writes `FORMAT`: from then on `root` is a data folder of that many shards.
     pub fn write_format(root: &Path, shards: usize) -> Result<(), DataDirError> {
         let path = root.join(FORMAT);
         let new = root.join("FORMAT.new");

@@ -9,10 +9,10 @@ use roaring::RoaringBitmap;
 use tidewire_storage::engine::SeriesSelection;
 use tidewire_storage::schema::{ColumnId, TableSchema};
 
-use crate::exec::reader::{ShardReader, TagIndex};
-use crate::exec::{ExecError, wanted_series};
+use crate::exec::ExecError;
+use crate::exec::shard::{ShardReader, TagIndex, wanted_series};
 use crate::expr::Expr;
-use crate::influxql::TagCondition;
+use crate::front::influxql::TagCondition;
 
 /// Rows of one table to delete.
 #[derive(Debug, Clone)]

@@ -4,24 +4,22 @@
 //! Only the scan waits; every operator is synchronous over arrow batches. Memory, time and cancellation are accounted
 //! per query. No sockets and no catalog changes happen here: statements that change something are returned as data.
 
-mod bind;
 pub mod deletion;
 pub mod error;
 pub mod exec;
 pub mod explain;
 pub mod expr;
-pub mod fragment;
+mod front;
 mod function;
-pub mod influxql;
 mod optimize;
-mod parse;
-pub mod pattern;
 pub mod plan;
+pub mod stage;
 pub mod statement;
-pub mod time;
+pub mod types;
 
-pub use bind::sql_name;
 pub use deletion::Deletion;
 pub use error::{Position, SqlError};
-pub use fragment::cut;
+pub use front::influxql;
+pub use front::sql::bind::sql_name;
+pub use stage::cut;
 pub use statement::{DatabaseChange, Definition, PolicyOptions, Query, Session, Statement, TableChange, prepare};

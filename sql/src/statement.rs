@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use tidewire_storage::schema::{Catalog, Codec, ColumnId, ColumnKind, DatabaseOptions, TableSchema};
 
-use crate::bind::{self, Bound};
 use crate::deletion::Deletion;
 use crate::error::SqlError;
+use crate::front::sql::bind::{self, Bound};
+use crate::front::sql::parse;
 use crate::optimize::optimize;
-use crate::parse;
 use crate::plan::Plan;
 
 /// Who asks, and in what setting. `now_ns` makes `now()` one value for the whole statement.

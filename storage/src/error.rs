@@ -71,6 +71,14 @@ pub enum Error {
         /// What kept it from opening: file and offset, and what does not hold there.
         reason: String,
     },
+    /// A row, or the key of a series, takes more than a log file: nothing of its batch was taken.
+    #[error("{bytes} bytes of one row or series do not fit into a log file of {bytes_max} bytes")]
+    RecordTooLarge {
+        /// What it takes in the log.
+        bytes: u64,
+        /// Size of a log file.
+        bytes_max: u64,
+    },
     /// A batch does not fit what the shard knows.
     #[error("{0}")]
     Rejected(String),

@@ -22,6 +22,7 @@ pub mod inspect;
 mod manifest;
 pub mod memtable;
 pub mod recovery;
+pub mod run;
 pub mod salvage;
 pub mod scan;
 pub mod schema;

@@ -6,7 +6,7 @@
 //!
 //! A copy lies beside it, written after the manifest and before anything is done that relies on it. Where the manifest
 //! cannot be read, the copy takes its place: it is the same, or it lacks the one edit in which a crash came between the
-//! two, and nobody has been told of that one.
+//! two, and that one has not been acknowledged.
 //!
 //! ```text
 //! MANIFEST, MANIFEST.copy = magic, version, shard, length, crc32c of the archive | rkyv archive | zeros up to 4 KiB
@@ -252,7 +252,7 @@ impl Manifest {
                 Ok(Some(manifest))
             }
             Err(error) if error.is_damage() && is_there(COPY) => {
-                // Where it is no better, the manifest's own damage is the one to tell.
+                // Where it is no better, the manifest's own damage is the one to report.
                 let Ok(manifest) = read(disk, &copy, shard).await else { return Err(error) };
                 log::error!("shard {shard}: {error}; its copy takes its place");
                 write_whole(disk, &path, &manifest.bytes(shard)?).await?;

@@ -18,9 +18,8 @@ use rkyv::util::AlignedVec;
 use crate::cache::Cache;
 use crate::disk::Disk;
 use crate::disk::whole::{TEMPORARY_SUFFIX, read_whole, write_whole};
-use crate::engine::quarantine::Unreadable;
-use crate::engine::space::RESERVE;
-use crate::engine::{Folders, TableState};
+use crate::engine::folders::{Folders, RESERVE};
+use crate::engine::state::{TableState, Unreadable};
 use crate::error::{Error, Result};
 use crate::manifest::{COPY, Edit, MANIFEST, Manifest, TombstoneEntry};
 use crate::memtable::{Memtable, NewRows};
@@ -322,7 +321,7 @@ async fn read_series<D: Disk>(disk: &D, path: &Path, length: u64, shard: u32) ->
         Err(error) if error.is_damage() || matches!(error, Error::Incompatible { .. }) => error,
         done => return done,
     };
-    // Where it is no better, the file's own damage is the one to tell.
+    // Where it is no better, the file's own damage is the one to report.
     let Ok(bytes) = read(&copy_of(path)).await else { return Err(error) };
     log::error!("shard {shard}: {error}; its copy takes its place");
     if let Err(error) = write_whole(disk, path, content(&bytes, length)).await {
@@ -398,7 +397,10 @@ impl<D: Disk> Replay<D> {
             NewRows { series: &rows.series, time: &rows.time, columns: &rows.columns, rows: 0..rows.series.len() };
         self.active.check(rows.table, &new).map_err(|error| error.to_string())?;
         self.active.append(rows.table, &new);
-        table.series.show(rows.first_series, &rows.series);
+        match rows.series.is_empty() {
+            true => table.series.hide_new(rows.first_series),
+            false => table.series.show(&rows.series),
+        }
         self.rows += rows.series.len() as u64;
         Ok(())
     }

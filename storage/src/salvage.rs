@@ -1,9 +1,9 @@
-//! Getting a shard to open again that damage keeps closed, at a price that is told before.
+//! Getting a shard to open again that damage keeps closed, at a price that is named before it is paid.
 //!
 //! 1. What has a copy ([`manifest`](crate::manifest), [`series`](crate::series::file)) is mended by any start, and costs
 //!    nothing.
 //! 2. A damaged log is ended where the damage begins: see [`cut`](crate::wal::cut). Lost are the records after it, and
-//!    which those are is told, as far as they can be read.
+//!    which those are is listed, as far as they can be read.
 //! 3. A manifest or a series file that is damaged together with its copy cannot be made from anything else here. It is
 //!    told, for a copy from a backup to be put in place; nothing is changed.
 //!
@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::cache::Cache;
 use crate::disk::Disk;
-use crate::engine::Folders;
+use crate::engine::folders::Folders;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::wal::Lsn;

@@ -51,9 +51,9 @@ impl FieldType {
 }
 
 /// The coding that `CODEC(…)` asks for a field's blocks, by CnosDB's names. What blocks become by it:
-/// [`Wish`](crate::codec::Wish). Without one, samples decide block by block.
+/// [`CodecPreference`](crate::codec::CodecPreference). Without one, samples decide block by block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names are the reference's, and their meaning is told where they are mapped")]
+#[expect(missing_docs, reason = "the names are the reference's, and their meaning is documented where they are mapped")]
 pub enum Codec {
     Null,
     Delta,
@@ -184,7 +184,7 @@ impl TableSchema {
 pub struct DatabaseOptions {
     /// Unit of its timestamps.
     pub precision: TimeUnit,
-    /// Age after which data may go, in nanoseconds; `None` keeps for ever.
+    /// Age after which data may go, in nanoseconds; `None` keeps everything.
     pub ttl_ns: Option<i64>,
     /// Length of a time partition, in nanoseconds.
     pub partition_ns: i64,
@@ -205,7 +205,7 @@ impl Default for DatabaseOptions {
 pub struct RetentionPolicy {
     /// Name as written.
     pub name: Arc<str>,
-    /// Age after which rows are not seen any more and may go, in nanoseconds; `None` keeps for ever.
+    /// Age after which rows are not seen any more and may go, in nanoseconds; `None` keeps everything.
     pub ttl_ns: Option<i64>,
     /// Length of a time partition of tables made from now on, in nanoseconds.
     pub partition_ns: i64,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::batch::{Strings, Values};
-use crate::scan::Run;
+use crate::run::Run;
 use crate::schema::{ColumnId, FieldType, SeriesId};
 use crate::segment::{Gathered, SortedTable};
 

@@ -1,7 +1,7 @@
 //! Deletes: rows of some series and times that were written before the delete are gone.
 //!
 //! A tombstone takes its place in the order of the log ([`Lsn`]): rows logged before it are dead if it covers them, rows
-//! logged after it live. Where it still matters is told by the LSN in
+//! logged after it live. Where it still matters follows from the LSN in
 //! [`SegmentMeta`](crate::segment::SegmentMeta): a segment's rows are all as old as that, and every delete up to it has
 //! been applied to them.
 
@@ -78,7 +78,7 @@ impl Tombstone {
     }
 }
 
-/// Whether cutting `runs` needs the times of their rows.
+/// Whether [`remove_deleted`] needs the times of their rows.
 pub(crate) fn needs_times(deletes: &[Rc<Tombstone>], runs: &[IndexRun]) -> bool {
     let partly = |run: &IndexRun, delete: &Tombstone| {
         delete.time_min <= run.time_max
@@ -91,7 +91,7 @@ pub(crate) fn needs_times(deletes: &[Rc<Tombstone>], runs: &[IndexRun]) -> bool 
 
 /// Leaves of `runs` what is not deleted: a run becomes none, one, or several pieces. `times` are those of the group,
 /// needed where [`needs_times`] says so.
-pub(crate) fn cut(deletes: &[Rc<Tombstone>], runs: &mut Vec<IndexRun>, times: Option<&[i64]>) {
+pub(crate) fn remove_deleted(deletes: &[Rc<Tombstone>], runs: &mut Vec<IndexRun>, times: Option<&[i64]>) {
     let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return };
     let series = (first.series.0, last.series.0);
     let time_min = runs.iter().map(|run| run.time_min).min().unwrap_or(i64::MIN);
@@ -170,7 +170,7 @@ mod tests {
                     .filter(|(series, time)| !deletes.iter().any(|delete| delete.covers(*series, *time)))
                     .collect();
                 let known = (needs_times(&deletes, &runs) || random.bool()).then_some(times.as_slice());
-                cut(&deletes, &mut runs, known);
+                remove_deleted(&deletes, &mut runs, known);
                 let mut found = Vec::new();
                 for run in &runs {
                     let rows = &times[run.start as usize..(run.start + run.len) as usize];

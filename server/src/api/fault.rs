@@ -69,7 +69,9 @@ pub fn cnos_write(error: &WriteError) -> Failure {
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
         | WriteError::SeriesRefused { .. } => cnos(429, "050033", &message),
-        WriteError::TooLarge { .. } => cnos(413, "050033", &message),
+        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => {
+            cnos(413, "050033", &message)
+        }
         // Other owners may have taken their part: not the 429 that promises that nothing was written.
         WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => cnos(503, "050033", &message),
         WriteError::Storage(Error::SetAside { .. }) => cnos(503, "050014", &message),
@@ -85,7 +87,7 @@ pub fn influx_write(error: &WriteError) -> Failure {
     match error {
         WriteError::DatabaseNotFound(_) => influx(404, &message),
         WriteError::Body(body) => influx_body(body),
-        WriteError::TooLarge { .. } => influx(413, &message),
+        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => influx(413, &message),
         WriteError::PolicyNotFound(_) | WriteError::Catalog(SchemaError::PolicyNotFound(_)) => influx(500, &message),
         WriteError::BadRow(row) => influx(400, &super::influx::line_error::reason(row)),
         WriteError::TableChanged => influx(503, &message),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tidewire_protocol::line::Dialect;
 use tidewire_sql::exec::{ExecError, FragmentRun, QueryContext, batch_bytes};
 use tidewire_sql::explain::ShardMetrics as RunShard;
-use tidewire_sql::fragment::Fragment;
+use tidewire_sql::stage::Fragment;
 use tidewire_storage::Error;
 use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::engine::Shard;

@@ -9,7 +9,7 @@ use arrow_array::RecordBatch;
 use tidewire_sql::Deletion;
 use tidewire_sql::exec::{ExecError, QueryContext, Reservation};
 use tidewire_sql::explain::ShardMetrics;
-use tidewire_sql::fragment::Fragment;
+use tidewire_sql::stage::Fragment;
 use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesSketch;

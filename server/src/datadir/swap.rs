@@ -279,7 +279,7 @@ mod tests {
                     steps[..done].iter().try_for_each(Step::run).unwrap();
 
                     let decided = is_under_way(&root);
-                    assert_eq!(DataDir::look(&root).is_err(), decided, "a reader is told to wait");
+                    assert_eq!(DataDir::look(&root).is_err(), decided, "a reader has to wait");
                     let opened = DataDir::open(&root, 0, 1).unwrap();
                     assert_eq!(opened.shards(), to, "{from} to {to} after {done} steps");
                     assert_eq!(whose(&root), vec!["new"; to], "{from} to {to} after {done} steps");

@@ -1,7 +1,7 @@
 //! Who holds how much: each core counts its own parts, and tells the sum to the others.
 //!
 //! A core's parts are plain cells. Their sum goes to a counter of the core, on a cache line of its own, at each tick and
-//! whenever it has changed by [`STEP_BYTES`]; whoever tells adds up all cores and sets the level that everyone reads.
+//! whenever it has changed by [`STEP_BYTES`]; the reporting core adds up all cores and sets the level that everyone reads.
 //! So on the data path a core reads one line that seldom changes
 //! (`docs/decisions/0002-admission-counters-are-shared.md` has the style). Queries count in an account of their own,
 //! which all cores share: [`QueryMemory`].
@@ -16,7 +16,7 @@ use tidewire_sql::exec::QueryMemory;
 use super::Budget;
 use super::pressure::{Level, level, over, resident_bytes_max};
 
-/// A change that is told at once: small beside every bound, large beside what a request of a few lines moves.
+/// A change that is reported at once: small beside every bound, large beside what a request of a few lines moves.
 const STEP_BYTES: u64 = 1 << 20;
 
 /// What memory is held for.

@@ -1,7 +1,7 @@
 //! Credits of one link: how many calls may be open over it.
 //!
 //! Local to the core that owns the link. Waiters are served in the order they came, so a call that wants many credits
-//! is not overtaken for ever by those that want one.
+//! is not overtaken without end by those that want one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -5,7 +5,7 @@
 //!
 //! **Sending never waits and never fails.** Room is guaranteed beforehand by credits ([`credit`]), by this rule:
 //!
-//! 1. Whoever wants an answer from core `b` first takes a [`Permit`] of `n` credits for the link to `b`. It covers one
+//! 1. A task that wants an answer from core `b` first takes a [`Permit`] of `n` credits for the link to `b`. It covers one
 //!    request, its cancellation, and `n` answers on their way back at once.
 //! 2. Answers beyond the first `n` are sent only against a grant, sent by the asking side for each answer it has taken.
 //! 3. So in the queue from `a` to `b` there are at most, per credit that `a` holds for `b`: a request, a cancellation

@@ -94,11 +94,11 @@ pub struct Chunk<'b> {
 enum Mode {
     /// No bound was set yet, and nothing was read.
     Fresh { length: BodyLength, encoding: Result<Encoding, UnknownEncoding> },
-    /// In place: so many bytes of the body are not consumed, in the buffer or still to come.
+    /// In place: this many bytes of the body are not consumed, in the buffer or still to come.
     InPlace { left: u64 },
     /// Through `staged`.
     Staged(Staging),
-    /// An error was told; the connection closes.
+    /// An error was reported; the connection closes.
     Failed,
 }
 
@@ -236,7 +236,7 @@ impl Body {
     }
 
     /// Waits until the client has closed its side or the connection broke. What the client sends meanwhile (the next
-    /// request) is kept; once the buffer is full of it, this waits for ever.
+    /// request) is kept; once the buffer is full of it, this never resolves.
     ///
     /// A client may close its sending side and still want the reply, and nothing tells the two apart. Handlers whose
     /// work is worth saving (queries) take it as leaving; others should not ask.

@@ -23,7 +23,7 @@ use super::reply::Reply;
 use super::{Request, Service};
 use crate::ring::socket::Socket;
 
-/// Replies to pipelined requests are sent when so much has come together.
+/// Replies to pipelined requests are sent once they add up to this.
 const BACKLOG_BYTES_MAX: usize = 64 << 10;
 
 /// Bounds of reading over what a refused client still sends.
@@ -39,7 +39,7 @@ enum Next {
     Request,
     /// It is closed at once: the client has closed, or broke off.
     Close,
-    /// The client was told why it is closed.
+    /// The client has been sent the reason.
     Linger,
 }
 

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use tidewire_sql::exec::reader::{ChunkSource, ShardReader};
+use tidewire_sql::exec::shard::{ChunkSource, ShardReader};
 use tidewire_storage::Result;
 use tidewire_storage::scan::{Scan, ScanItem, ScanMode, ScanRequest};
 use tidewire_storage::schema::TableId;

@@ -16,7 +16,7 @@ use arrow_array::RecordBatch;
 use tidewire_sql::Query;
 use tidewire_sql::exec::{ExecError, FinalRun, Flow, QueryContext};
 use tidewire_sql::explain::ShardMetrics;
-use tidewire_sql::fragment::{Fragment, cut};
+use tidewire_sql::stage::{Fragment, cut};
 
 use crate::core::hub::Hub;
 use crate::core::message::{Answer, Message, Request};

@@ -1,4 +1,4 @@
-//! Damaged files under a running server and at its start: what fails, what is told, and what goes on.
+//! Damaged files under a running server and at its start: what fails, what is reported, and what keeps working.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -94,7 +94,7 @@ fn a_broken_block_fails_the_queries_that_need_it_and_no_others() {
     assert_eq!(server.sql("public", "SELECT v FROM other").text(), "v\n1\n");
     assert_eq!(server.request("POST", "/write?db=public", &[], b"m,host=a v=1000i 1000").status(), 204);
     assert_eq!(server.sql("public", "SELECT count(v) AS n FROM m").text(), "n\n501\n");
-    // Whoever puts the right byte back needs no restart.
+    // Putting the right byte back needs no restart.
     flip(segment, offset);
     let mended = server.sql("public", "SELECT text FROM m");
     assert_eq!((mended.status(), mended.text().lines().count()), (200, 1 + 501));

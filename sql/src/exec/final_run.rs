@@ -8,16 +8,14 @@ use arrow_schema::SchemaRef;
 use arrow_select::concat::concat;
 
 use super::aggregate::Aggregate;
+use super::batch::BatchMaker;
 use super::context::QueryContext;
 use super::error::{ExecError, Result};
 use super::eval::{cast_to, scalar_array};
-use super::filter::Filter;
-use super::limit::Limit;
-use super::operator::{BatchMaker, Chain, Flow, Operator};
-use super::project::Project;
-use super::sort::Sort;
+use super::operator::{Chain, Filter, Flow, Limit, Operator, Project};
+use super::sink::Sort;
 use crate::expr::{Expr, Scalar};
-use crate::fragment::{FinalStage, Step};
+use crate::stage::{FinalStage, Step};
 
 /// Runs a final stage. Synchronous; rows that no later input can change can be taken at once with [`Self::ready`].
 pub struct FinalRun {

@@ -1,35 +1,24 @@
 //! Vectorised execution: what a shard runs over its scan ([`FragmentRun`]) and what joins the parts ([`FinalRun`]).
 //!
-//! Only the scan waits. Everything else is synchronous over arrow batches: expressions (`eval`), the push operators
-//! (`filter`, `project`, `aggregate`, `sort`, `limit`, one a file, chained in `operator`), and the fused aggregate over
-//! series runs and time buckets (`fused`). All of them account their memory in the [`QueryContext`].
+//! Only the scan waits. Everything else is synchronous over arrow batches: expressions (`eval`), operators by kind, one a
+//! file (`operator`, `aggregate`, `sink`), and what runs on a shard (`shard`), the fused aggregate over series runs and
+//! time buckets among it. All of them account their memory in the [`QueryContext`].
 
-mod accumulate;
 pub(crate) mod aggregate;
-mod branch;
+mod batch;
 pub mod context;
 pub mod error;
 pub(crate) mod eval;
-mod feed;
-mod filter;
 mod final_run;
-mod fragment_run;
-mod fused;
-mod group_table;
-mod in_list;
-mod limit;
 mod operator;
-mod project;
-pub mod reader;
-mod series;
-mod sort;
+pub mod shard;
+mod sink;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use batch::batch_bytes;
 pub use context::{QueryContext, QueryMemory, Reservation};
 pub use error::ExecError;
 pub use final_run::FinalRun;
-pub use fragment_run::FragmentRun;
-pub use operator::{Flow, batch_bytes};
-pub use reader::ShardReader;
-pub(crate) use series::wanted_series;
+pub use operator::Flow;
+pub use shard::{FragmentRun, ShardReader};

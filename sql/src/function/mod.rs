@@ -2,7 +2,6 @@
 //!
 //! A kernel takes arrays and gives an array of the same length; where its arguments must be constant it says so.
 
-pub(crate) mod calendar;
 pub(crate) mod math;
 pub(crate) mod text;
 pub(crate) mod time;

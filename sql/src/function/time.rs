@@ -17,9 +17,9 @@ use arrow_array::{
 use arrow_buffer::{IntervalMonthDayNano, NullBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
 
-use super::calendar::{date_of, day_of_year, first_day_of_month, iso_week, month_of, weekday};
 use crate::exec::error::{ExecError, Result};
 use crate::expr::{Expr, Scalar, ScalarFunction};
+use crate::types::calendar::{date_of, day_of_year, first_day_of_month, iso_week, month_of, weekday};
 
 const NANOSECONDS_PER_DAY: i64 = 86_400_000_000_000;
 

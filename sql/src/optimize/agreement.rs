@@ -17,9 +17,9 @@ use tidewire_storage::schema::{
 
 use super::optimize;
 use crate::Session;
-use crate::bind::{self, Bound};
 use crate::exec::{ExecError, FinalRun, QueryContext};
 use crate::expr::{BinaryOp, Expr, Scalar};
+use crate::front::sql::bind::{self, Bound};
 use crate::optimize::{fold_constants, map_inputs};
 use crate::plan::{Plan, ScanColumn, ScanNode};
 
@@ -231,7 +231,7 @@ fn query(rng: &mut fastrand::Rng) -> String {
 
 fn bound(text: &str) -> Option<Plan> {
     let session = Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 5 };
-    match bind::bind(crate::parse::parse(text).ok()?, &catalog(), &session) {
+    match bind::bind(crate::front::sql::parse::parse(text).ok()?, &catalog(), &session) {
         Ok(Bound::Query(plan)) => Some(plan),
         _ => None,
     }

@@ -6,8 +6,8 @@
 
 use arrow_schema::DataType;
 
+use crate::expr::constant::{as_constant, evaluate, null};
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::optimize::constant::{as_constant, evaluate, null};
 use crate::optimize::{map_exprs, map_inputs};
 use crate::plan::Plan;
 

@@ -1,8 +1,8 @@
 //! Rule: `x = 1 OR x = 2 OR x IN (3, 4)` is `x IN (1, 2, 3, 4)`, and `x IN (1)` is `x = 1`: one lookup instead of a
 //! tree of comparisons.
 
+use crate::expr::conjunction::{balanced, split_by};
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::optimize::conjunction::{balanced, split_by};
 use crate::optimize::map_exprs;
 use crate::plan::Plan;
 

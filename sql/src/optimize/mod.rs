@@ -2,8 +2,6 @@
 
 #[cfg(test)]
 mod agreement;
-pub(crate) mod conjunction;
-pub(crate) mod constant;
 mod distinct;
 mod fetch;
 mod fold;

@@ -6,8 +6,8 @@
 
 use arrow_schema::{DataType, Schema};
 
+use crate::expr::conjunction::{join, split};
 use crate::expr::{BinaryOp, Expr, ScalarFunction};
-use crate::optimize::conjunction::{join, split};
 use crate::optimize::merge_projects::substitute;
 use crate::plan::Plan;
 

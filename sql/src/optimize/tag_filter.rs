@@ -3,7 +3,7 @@
 use tidewire_storage::schema::ColumnId;
 
 use crate::expr::Expr;
-use crate::optimize::conjunction::{join, split};
+use crate::expr::conjunction::{join, split};
 use crate::optimize::map_inputs;
 use crate::plan::{Plan, ScanColumn, ScanNode};
 

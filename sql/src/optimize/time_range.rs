@@ -3,12 +3,12 @@
 //! A comparison of time with a constant is decided by the range and goes. Of an OR, and of buckets of time, the range
 //! takes the hull, and the conjunct stays. A predicate that nothing satisfies leaves the empty range.
 
+use crate::expr::conjunction::{join, split};
+use crate::expr::constant::{as_constant, interval_of};
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction};
-use crate::optimize::conjunction::{join, split};
-use crate::optimize::constant::{as_constant, interval_of};
 use crate::optimize::map_inputs;
 use crate::plan::{Plan, ScanColumn, ScanNode};
-use crate::time::unit_ns;
+use crate::types::time::unit_ns;
 
 pub(super) fn rule(plan: Plan) -> Plan {
     match map_inputs(plan, &mut rule) {

@@ -6,7 +6,7 @@ use arrow_schema::{DataType, Schema};
 
 use super::{Plan, ScanColumn, ScanNode, SortKey};
 use crate::expr::{AggregateCall, AggregateFunction, BinaryOp, Expr, Scalar, ScalarFunction};
-use crate::time::{Interval, format_interval, format_timestamp};
+use crate::types::time::{Interval, format_interval, format_timestamp};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,7 +81,7 @@ fn write_scan(scan: &ScanNode, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if scan.is_empty() {
         return write!(f, ", nothing");
     }
-    let unit = crate::time::arrow_unit(scan.table.time_unit);
+    let unit = crate::types::time::arrow_unit(scan.table.time_unit);
     if scan.time_min != i64::MIN {
         write!(f, ", time>={}", format_timestamp(scan.time_min, unit))?;
     }
@@ -295,7 +295,7 @@ impl fmt::Display for Scalar {
             Self::Str(text) => write!(f, "'{}'", text.replace('\'', "''")),
             Self::Time(value, unit) => f.write_str(&format_timestamp(*value, *unit)),
             Self::Interval { months: 0, days: 0, nanoseconds } if *nanoseconds > 0 => {
-                f.write_str(&crate::time::format_duration(Some(*nanoseconds)))
+                f.write_str(&crate::types::time::format_duration(Some(*nanoseconds)))
             }
             Self::Interval { months, days, nanoseconds } => {
                 let interval = Interval { months: *months, days: *days, nanoseconds: *nanoseconds };

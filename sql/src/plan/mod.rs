@@ -1,5 +1,5 @@
 //! The logical plan: a tree of relational operators over bound expressions. Both front ends bind to it, every rule
-//! rewrites it, and `fragment` cuts it.
+//! rewrites it, and `stage` cuts it.
 //!
 //! A node's output columns are its [`Plan::schema`]: arrow types, where a tag is `Utf8` whatever its form in memory.
 

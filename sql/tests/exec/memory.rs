@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
 use roaring::RoaringBitmap;
-use tidewire_sql::exec::reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
+use tidewire_sql::exec::shard::{ChunkSource, NO_TAG, ShardReader, TagIndex};
 use tidewire_storage::Result;
 use tidewire_storage::scan::{Run, ScanChunk, ScanItem, ScanMode, ScanRequest};
 use tidewire_storage::schema::{ColumnId, FieldType, SeriesId, TableId};

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use super::integer::{self, Scratch};
 use super::text::{self, Text};
-use super::{Cursor, Damaged, Decoded, Effort, Transform, Wish, bitmap, float};
+use super::{CodecPreference, Cursor, Damaged, Decoded, Effort, Transform, bitmap, float};
 use crate::batch::{Strings, Values};
 use crate::schema::FieldType;
 
@@ -27,7 +27,7 @@ pub(super) const NOTHING: u8 = 4;
 #[derive(Debug, Default)]
 pub struct Encoder {
     effort: Effort,
-    wish: Wish,
+    preference: CodecPreference,
     integers: Scratch,
     floats: float::Search,
     words: Vec<u64>,
@@ -37,14 +37,14 @@ impl Encoder {
     /// An encoder that takes its time, or not.
     pub fn new(effort: Effort) -> Self {
         let mut encoder = Self { effort, ..Self::default() };
-        encoder.set_wish(Wish::default());
+        encoder.set_preference(CodecPreference::default());
         encoder
     }
 
     /// What is asked of the blocks that follow.
-    pub fn set_wish(&mut self, wish: Wish) {
-        self.wish = wish;
-        let effort = wish.effort.unwrap_or(self.effort);
+    pub fn set_preference(&mut self, preference: CodecPreference) {
+        self.preference = preference;
+        let effort = preference.effort.unwrap_or(self.effort);
         self.floats.effort = effort;
         self.integers.effort = effort;
     }
@@ -68,7 +68,7 @@ impl Encoder {
     pub fn encode(&mut self, values: &Values, validity: Option<&[u64]>, out: &mut Vec<u8>) {
         // Lengths and codes of strings are packed as samples say, whatever is asked for.
         if !matches!(values, Values::String(_)) {
-            self.integers.transform = self.wish.transform;
+            self.integers.transform = self.preference.transform;
         }
         self.encode_block(values, validity, out);
         self.integers.transform = Transform::Sampled;
@@ -103,7 +103,7 @@ impl Encoder {
                 words.extend(v.chunks(64).map(|bytes| {
                     bytes.iter().enumerate().fold(0, |word, (i, byte)| word | u64::from(*byte != 0) << i)
                 }));
-                return match self.wish.transform {
+                return match self.preference.transform {
                     Transform::Bits | Transform::Stored => bitmap::encode_words(words, rows, out),
                     _ => bitmap::encode(words, rows, out),
                 };
@@ -117,7 +117,7 @@ impl Encoder {
                         &kept
                     }
                 };
-                return match self.wish.transform {
+                return match self.preference.transform {
                     Transform::Stored => text::encode_stored(strings, &mut self.integers, out),
                     _ => text::encode(strings, self.floats.effort, &mut self.integers, out),
                 };

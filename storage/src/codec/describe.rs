@@ -123,19 +123,19 @@ fn strings(cursor: &mut Cursor<'_>) -> Decoded<String> {
 #[cfg(test)]
 mod tests {
     use super::super::column::Encoder;
-    use super::super::{Effort, Wish};
+    use super::super::{CodecPreference, Effort};
     use super::*;
     use crate::batch::{Strings, Values};
     use crate::schema::Codec;
 
     fn told(values: &Values, validity: Option<&[u64]>) -> String {
-        told_with(Wish::default(), values, validity)
+        told_with(CodecPreference::default(), values, validity)
     }
 
-    fn told_with(wish: Wish, values: &Values, validity: Option<&[u64]>) -> String {
+    fn told_with(preference: CodecPreference, values: &Values, validity: Option<&[u64]>) -> String {
         let mut block = Vec::new();
         let mut encoder = Encoder::new(Effort::Fast);
-        encoder.set_wish(wish);
+        encoder.set_preference(preference);
         encoder.encode(values, validity, &mut block);
         let whole = codings(&block, values.len()).to_string();
         for length in 0..block.len() {

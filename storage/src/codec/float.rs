@@ -25,7 +25,8 @@
 
 use std::ops::Range;
 
-use super::integer::{Scratch, decode_vectors, encode_vector, skip_vector};
+use super::integer::{Scratch, encode_vector, skip_vector};
+use super::vectors::{decode_vectors, pick_vectors};
 use super::{Cursor, Damaged, Decoded, Effort, Transform, VECTOR, integer};
 
 /// Powers of ten that are exact as f64 reach 10^22; products beyond 10^18 leave i64.
@@ -230,7 +231,7 @@ pub(crate) fn decode(cursor: &mut Cursor<'_>, total: usize, wanted: Range<usize>
 /// Appends the values at the ascending `rows` of a block of `total` floats to `out`, as bits.
 pub(crate) fn pick(cursor: &mut Cursor<'_>, total: usize, rows: &[u32], out: &mut Vec<u64>) -> Decoded<()> {
     let mut buffer = [0; VECTOR];
-    integer::pick_vectors(total, rows, |length, start, here| {
+    pick_vectors(total, rows, |length, start, here| {
         let [e, f, ..] = cursor.array::<4>()?;
         let exceptions = cursor.u32()? as usize;
         if exceptions > length || e != BITS && (usize::from(e) > EXPONENT_MAX || f > e) {

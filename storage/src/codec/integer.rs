@@ -22,12 +22,10 @@
 
 use std::ops::Range;
 
-use super::pack::{pack, packed_bytes, unpack, unpack_one};
+use super::pack::{bits, pack, packed_bytes, unpack, unpack_one};
 use super::runs::{self, Runs};
+use super::vectors::{HEADER_BYTES, VectorBuffer, decode_vectors, pick_vectors};
 use super::{Cursor, Damaged, Decoded, Effort, Transform, VECTOR};
-
-/// Bytes before the packed words.
-pub(super) const HEADER_BYTES: usize = 24;
 
 /// How one vector's words are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +44,7 @@ pub struct Fit {
 
 /// How one vector is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Choice {
+pub struct Packing {
     /// How often differences are taken.
     pub order: u8,
     /// How what remains is packed.
@@ -62,12 +60,7 @@ pub struct Scratch {
     pub(crate) transform: Transform,
     first_order: Vec<u64>,
     second_order: Vec<u64>,
-    runs: runs::Found,
-}
-
-/// Bits that `value` needs.
-pub(super) fn bits(value: u64) -> u32 {
-    64 - value.leading_zeros()
+    runs: runs::RunLengths,
 }
 
 fn zigzag(value: u64) -> u64 {
@@ -155,24 +148,24 @@ fn pays(effort: Effort, bytes: usize, plain: usize) -> bool {
 }
 
 /// Decides how to store `words`; leaves what is to be packed in `scratch` when the order is not 0.
-pub fn choose(words: &[u64], scratch: &mut Scratch) -> Choice {
+pub fn choose(words: &[u64], scratch: &mut Scratch) -> Packing {
     match scratch.transform {
         Transform::Stored => {
             let bytes = vector_bytes(words.len(), 64, 0, 0);
-            return Choice { order: 0, fit: Fit { base: 0, width: 64, exceptions: 0, exception_bytes: 0, bytes } };
+            return Packing { order: 0, fit: Fit { base: 0, width: 64, exceptions: 0, exception_bytes: 0, bytes } };
         }
         Transform::Differences => {
             differences(words, &mut scratch.first_order);
-            return Choice { order: 1, fit: fit(&scratch.first_order) };
+            return Packing { order: 1, fit: fit(&scratch.first_order) };
         }
         Transform::SecondDifferences => {
             differences(words, &mut scratch.first_order);
             differences(&scratch.first_order, &mut scratch.second_order);
-            return Choice { order: 2, fit: fit(&scratch.second_order) };
+            return Packing { order: 2, fit: fit(&scratch.second_order) };
         }
         Transform::Sampled | Transform::FloatBits | Transform::Bits => {}
     }
-    let plain = Choice { order: 0, fit: fit(words) };
+    let plain = Packing { order: 0, fit: fit(words) };
     if words.len() < 4 || plain.fit.width == 0 && plain.fit.exceptions == 0 {
         return plain;
     }
@@ -180,23 +173,23 @@ pub fn choose(words: &[u64], scratch: &mut Scratch) -> Choice {
     match scratch.runs.look(words) {
         // As for cold data: runs decode as fast.
         Some(bytes) if pays(Effort::Hard, bytes, packed.fit.bytes) => {
-            Choice { order: runs::ORDER, fit: Fit { base: 0, width: 0, exceptions: 0, exception_bytes: 0, bytes } }
+            Packing { order: runs::ORDER, fit: Fit { base: 0, width: 0, exceptions: 0, exception_bytes: 0, bytes } }
         }
         _ => packed,
     }
 }
 
 /// The best of the words themselves, which would be packed as `plain`, and their differences.
-fn choose_packed(words: &[u64], plain: Choice, scratch: &mut Scratch) -> Choice {
+fn choose_packed(words: &[u64], plain: Packing, scratch: &mut Scratch) -> Packing {
     differences(words, &mut scratch.first_order);
-    let first_order = Choice { order: 1, fit: fit(&scratch.first_order) };
+    let first_order = Packing { order: 1, fit: fit(&scratch.first_order) };
     let best = if pays(scratch.effort, first_order.fit.bytes, plain.fit.bytes) { first_order } else { plain };
     if first_order.fit.width < 4 {
         // Second differences of small first differences are wider than they: noise, not a trend.
         return best;
     }
     differences(&scratch.first_order, &mut scratch.second_order);
-    let second_order = Choice { order: 2, fit: fit(&scratch.second_order) };
+    let second_order = Packing { order: 2, fit: fit(&scratch.second_order) };
     if pays(scratch.effort, second_order.fit.bytes, best.fit.bytes) { second_order } else { best }
 }
 
@@ -323,9 +316,6 @@ impl<'a> Vector<'a> {
     }
 }
 
-/// Memory for one decoded vector.
-pub(crate) type VectorBuffer = [u64; VECTOR];
-
 impl Vector<'_> {
     /// Appends the words at `rows`, ascending places in the vector, of which `buffer` has the length.
     fn pick(&self, rows: impl Iterator<Item = usize>, buffer: &mut [u64], out: &mut Vec<u64>) -> Decoded<()> {
@@ -374,27 +364,6 @@ pub(crate) fn pick_vector(
     }
 }
 
-/// Drives a vector picker over a block of `total` values for the ascending `rows`. `vector` gets the vector's length
-/// and its wanted rows, which can be none, as places in the block, with the place of the vector's first.
-pub(crate) fn pick_vectors(
-    total: usize,
-    rows: &[u32],
-    mut vector: impl FnMut(usize, usize, &[u32]) -> Decoded<()>,
-) -> Decoded<()> {
-    let (mut start, mut rest) = (0, rows);
-    while !rest.is_empty() {
-        let length = VECTOR.min(total - start);
-        if length == 0 {
-            return Err(Damaged("rows wanted past the end of a block"));
-        }
-        let (here, later) = rest.split_at(rest.partition_point(|row| (*row as usize) < start + length));
-        vector(length, start, here)?;
-        start += length;
-        rest = later;
-    }
-    Ok(())
-}
-
 /// Appends the words at the ascending `rows` of a block of `total` to `out`.
 pub(crate) fn pick(cursor: &mut Cursor<'_>, total: usize, rows: &[u32], out: &mut Vec<u64>) -> Decoded<()> {
     let mut buffer = [0; VECTOR];
@@ -426,62 +395,12 @@ pub(crate) fn skip_vector(cursor: &mut Cursor<'_>, values: usize) -> Decoded<()>
     Stored::read(cursor, values).map(|_| ())
 }
 
-/// The vectors of a block of `total` values that hold the values `wanted`: calls `each` with a cursor and the length
-/// of every vector in turn, and whether it is wanted.
-pub(crate) fn for_vectors(
-    total: usize,
-    wanted: &Range<usize>,
-    mut each: impl FnMut(usize, bool) -> Decoded<()>,
-) -> Decoded<()> {
-    let mut start = 0;
-    while start < wanted.end {
-        let length = VECTOR.min(total - start);
-        each(length, start + length > wanted.start)?;
-        start += length;
-    }
-    Ok(())
-}
-
 /// Appends the values `wanted` of a block of `total` words to `out`; other vectors are not decoded.
 pub(crate) fn decode(cursor: &mut Cursor<'_>, total: usize, wanted: Range<usize>, out: &mut Vec<u64>) -> Decoded<()> {
     decode_vectors(total, wanted, out, |slice| match slice {
         Some(out) => decode_vector(cursor, out),
         None => skip_vector(cursor, VECTOR),
     })
-}
-
-/// Drives a vector decoder over a block and leaves exactly `wanted` appended to `out`. `vector` gets the slice to
-/// fill, or `None` for a whole vector to skip.
-pub(crate) fn decode_vectors(
-    total: usize,
-    wanted: Range<usize>,
-    out: &mut Vec<u64>,
-    mut vector: impl FnMut(Option<&mut [u64]>) -> Decoded<()>,
-) -> Decoded<()> {
-    if wanted.end > total || wanted.start > wanted.end {
-        return Err(Damaged("values wanted past the end of a block"));
-    }
-    if wanted.is_empty() {
-        return Ok(());
-    }
-    let first = wanted.start / VECTOR * VECTOR;
-    let kept = out.len();
-    let decoded = wanted.end.next_multiple_of(VECTOR).min(total) - first;
-    out.resize(kept + decoded, 0);
-    let mut filled = kept;
-    for_vectors(total, &wanted, |length, hit| {
-        if !hit {
-            return vector(None);
-        }
-        filled += length;
-        vector(Some(&mut out[filled - length..filled]))
-    })?;
-    let skip = wanted.start - first;
-    if skip > 0 {
-        out.copy_within(kept + skip.., kept);
-    }
-    out.truncate(kept + wanted.len());
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@
 //! independently, so that a few rows of a block cost a few vectors. From the bottom up:
 //!
 //! * [`pack`]: bit-packing, the vectorised kernel (the crate's only unsafe code besides buffers);
+//! * [`vectors`]: which vectors of a block hold the values that are wanted;
 //! * [`integer`]: frame of reference, delta or delta of delta with patched exceptions, over wrapping 64-bit words;
 //! * [`runs`]: words that seldom change;
 //! * [`float`]: decimals as scaled integers (ALP), anything else as the integer of its bits;
 //! * [`bitmap`]: booleans and validity; [`text`]: strings, by dictionary or plain, zstd where it pays;
-//! * [`column`]: one field's block: validity, then values; [`describe`] tells how one is coded.
+//! * [`column`]: one field's block: validity, then values; [`describe`] says how one is coded.
 //!
 //! Deciding is apart from doing: `fit` and `choose` functions return a choice that encoders carry out. A decoder
 //! believes nothing: every length is checked against the bytes at hand before anything of that length is made, and
@@ -24,9 +25,7 @@ pub mod integer;
 pub mod pack;
 mod runs;
 pub mod text;
-
-#[cfg(test)]
-mod tests;
+mod vectors;
 
 /// How much time an encoder may take.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -58,14 +57,14 @@ pub enum Transform {
 
 /// What a column's owner asks of its blocks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wish {
+pub struct CodecPreference {
     /// How values are prepared.
     pub transform: Transform,
     /// How much time their encoder takes; `None` for what suits the age of the data.
     pub effort: Option<Effort>,
 }
 
-impl From<Codec> for Wish {
+impl From<Codec> for CodecPreference {
     /// What a codec's name stands for here. Packing by frame of reference, with exceptions, follows in each case.
     fn from(codec: Codec) -> Self {
         let (transform, effort) = match codec {
@@ -140,3 +139,6 @@ pub(crate) fn pad(out: &mut Vec<u8>, start: usize) {
     let length = (out.len() - start).next_multiple_of(8);
     out.resize(start + length, 0);
 }
+
+#[cfg(test)]
+mod tests;

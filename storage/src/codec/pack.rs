@@ -39,6 +39,11 @@ const fn mask(width: u32) -> u64 {
     if width >= 64 { u64::MAX } else { (1 << width) - 1 }
 }
 
+/// Bits that `value` needs.
+pub(super) fn bits(value: u64) -> u32 {
+    64 - value.leading_zeros()
+}
+
 /// Appends `value - base` (wrapping) for every value, cut to `width` bits.
 pub fn pack(values: &[u64], base: u64, width: u32, out: &mut Vec<u8>) {
     debug_assert!(width <= 64, "a word has 64 bits");

@@ -9,8 +9,8 @@
 //! Differences of width 0 with an exception for each change do the same at three bytes or more a change; this takes
 //! the bits of a word and of a length.
 
-use super::integer::{HEADER_BYTES, bits};
-use super::pack::{pack, packed_bytes, unpack};
+use super::pack::{bits, pack, packed_bytes, unpack};
+use super::vectors::HEADER_BYTES;
 use super::{Cursor, Damaged, Decoded, VECTOR};
 
 /// Marks a vector of runs where others have the order of their differences.
@@ -26,7 +26,7 @@ const STRETCH: usize = 16;
 
 /// The runs of a vector.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct RunLengths {
     words: Vec<u64>,
     lengths: Vec<u64>,
     base: u64,
@@ -34,7 +34,7 @@ pub(super) struct Found {
     length_width: u32,
 }
 
-impl Found {
+impl RunLengths {
     /// The bytes that `words` take as runs; `None` where they change too often to be looked at any closer.
     pub(super) fn look(&mut self, words: &[u64]) -> Option<usize> {
         let changes = |words: &[u64]| -> usize { words.windows(2).map(|pair| usize::from(pair[0] != pair[1])).sum() };
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn encoded(words: &[u64]) -> Option<Vec<u8>> {
-        let (mut found, mut bytes) = (Found::default(), Vec::new());
+        let (mut found, mut bytes) = (RunLengths::default(), Vec::new());
         let size = found.look(words)?;
         found.encode(&mut bytes);
         assert_eq!(bytes.len(), size, "looking promised this size");

@@ -24,9 +24,10 @@ const CODECS: [Codec; 11] = [
     Codec::BitPack,
 ];
 
-/// The wishes that a column of type `kind` can have, the default among them.
-fn wishes(kind: FieldType) -> impl Iterator<Item = Wish> {
-    std::iter::once(Wish::default()).chain(CODECS.into_iter().filter(move |codec| codec.suits(kind)).map(Wish::from))
+/// The preferences that a column of type `kind` can have, the default among them.
+fn preferences(kind: FieldType) -> impl Iterator<Item = CodecPreference> {
+    std::iter::once(CodecPreference::default())
+        .chain(CODECS.into_iter().filter(move |codec| codec.suits(kind)).map(CodecPreference::from))
 }
 
 /// Values in one of the shapes that fields take: constant, slow, trending, noisy, wild.
@@ -112,11 +113,16 @@ fn rows_of((column, _): &Nullable, rows: usize) -> usize {
 }
 
 /// A block of `rows` values, and what was put in.
-fn block(rng: &mut fastrand::Rng, kind: FieldType, rows: usize, wish: Wish) -> (Vec<u8>, Values, Option<Vec<u64>>) {
+fn block(
+    rng: &mut fastrand::Rng,
+    kind: FieldType,
+    rows: usize,
+    preference: CodecPreference,
+) -> (Vec<u8>, Values, Option<Vec<u64>>) {
     let values = random_values(rng, kind, rows);
     let validity = random_validity(rng, rows);
     let mut encoder = Encoder::new(if rng.bool() { Effort::Fast } else { Effort::Hard });
-    encoder.set_wish(wish);
+    encoder.set_preference(preference);
     let mut bytes = Vec::new();
     encoder.encode(&values, validity.as_deref(), &mut bytes);
     assert!(bytes.len().is_multiple_of(8), "blocks end on words");
@@ -128,10 +134,10 @@ fn whatever_is_asked_for_comes_back() {
     for seed in seeds() {
         let mut rng = fastrand::Rng::with_seed(seed);
         for kind in KINDS {
-            for wish in wishes(kind) {
+            for preference in preferences(kind) {
                 for rows in [1, 2, 3, 255, 256, 1024, 1025, rng.usize(1..5000)] {
-                    let (bytes, values, validity) = block(&mut rng, kind, rows, wish);
-                    let context = || format!("seed {seed} {kind:?} {wish:?} {rows} rows");
+                    let (bytes, values, validity) = block(&mut rng, kind, rows, preference);
+                    let context = || format!("seed {seed} {kind:?} {preference:?} {rows} rows");
                     let from = rng.usize(0..rows);
                     let to = rng.usize(from..=rows);
                     for wanted in [0..rows, from..to] {
@@ -183,10 +189,10 @@ fn mutated_blocks_are_errors_or_other_values() {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut refused = 0;
         for kind in KINDS {
-            for wish in wishes(kind) {
+            for preference in preferences(kind) {
                 for _ in 0..12 {
                     let rows = [1, 100, 1024, 3000][rng.usize(0..4)];
-                    let (bytes, ..) = block(&mut rng, kind, rows, wish);
+                    let (bytes, ..) = block(&mut rng, kind, rows, preference);
                     for _ in 0..20 {
                         let mut hurt = bytes.clone();
                         for _ in 0..rng.usize(1..4) {
@@ -253,7 +259,7 @@ fn what_is_asked_for_is_done() {
     let sizes = |values: &Values, codecs: &[Codec]| -> Vec<usize> {
         let size = |codec: &Codec| {
             let mut encoder = Encoder::default();
-            encoder.set_wish((*codec).into());
+            encoder.set_preference((*codec).into());
             let mut bytes = Vec::new();
             encoder.encode(values, None, &mut bytes);
             bytes.len()

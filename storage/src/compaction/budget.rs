@@ -1,6 +1,6 @@
 //! How fast merges go: a token bucket, and the gate that a merge passes block by block.
 //!
-//! There is no clock in here: whoever has one says what time it is.
+//! There is no clock in here: the caller says what time it is.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of so many bytes a second; of any number if 0.
+    /// A budget of `bytes_per_s`; unlimited if 0.
     pub fn new(bytes_per_s: u64) -> Self {
         Self { bytes_per_s, bytes: Self::burst(bytes_per_s), now: None }
     }
@@ -49,7 +49,7 @@ impl Budget {
     }
 }
 
-/// What a merge under way is told, and tells.
+/// What goes between a merge under way and those who pace it.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     budget: RefCell<Budget>,

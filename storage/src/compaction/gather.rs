@@ -15,7 +15,7 @@ use crate::codec::bitmap;
 use crate::codec::column::{Column, Nullable, is_valid};
 use crate::disk::Disk;
 use crate::error::Result;
-use crate::scan::Run;
+use crate::run::Run;
 use crate::schema::{ColumnId, FieldType};
 use crate::segment::{Band, BandGroup, GROUP_ROWS_MAX, Gathered, Segment, layout};
 
@@ -39,14 +39,14 @@ pub(super) struct Reads<'a> {
     /// Through which all inputs are read.
     pub(super) cache: Rc<Cache>,
     pub(super) pace: &'a Pace,
-    /// Bytes told so far.
-    pub(super) told: Cell<u64>,
+    /// Bytes reported so far.
+    pub(super) reported: Cell<u64>,
 }
 
 impl Reads<'_> {
     pub(super) async fn settle(&self) -> Result<()> {
         let read = self.cache.stats().read_bytes;
-        self.pace.read(read - self.told.replace(read)).await
+        self.pace.read(read - self.reported.replace(read)).await
     }
 }
 

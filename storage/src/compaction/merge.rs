@@ -75,7 +75,7 @@ pub(crate) async fn merge<D: Disk>(
         planner: Planner::new(disk, &inputs),
         plan: Plan::default(),
         target,
-        reads: Reads { cache, pace, told: Cell::new(0) },
+        reads: Reads { cache, pace, reported: Cell::new(0) },
         done: Vec::new(),
     };
     let mut open = None;

@@ -10,11 +10,11 @@ use std::rc::Rc;
 use super::Input;
 use crate::disk::Disk;
 use crate::error::Result;
-use crate::scan::Run;
+use crate::run::Run;
 use crate::schema::SeriesId;
 use crate::segment::Segment;
 use crate::segment::index::IndexRun;
-use crate::tombstone::{Deletes, cut};
+use crate::tombstone::{Deletes, remove_deleted};
 
 /// A place in the sources.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,7 @@ impl<D: Disk> Source<D> {
             }
             let mut runs = self.segment.index(number).await?;
             let times = self.segment.times(number, &runs).await?;
-            cut(&self.deletes, &mut runs, Some(&times));
+            remove_deleted(&self.deletes, &mut runs, Some(&times));
             if let Some(first) = runs.first() {
                 let row = first.start;
                 self.open = Some(Open { number: number as u32, runs, times, run: 0, row });

@@ -1,6 +1,6 @@
 //! A disk that is as slow as a test wants: writes spend a budget of bytes, and wait when it is spent.
 //!
-//! There is no clock in here. Whoever holds the [`Throttle`] grants bytes, at whatever pace it keeps (a timer of the
+//! There is no clock in here. The holder of the [`Throttle`] grants bytes, at a pace of its own (a timer of the
 //! server's executor, or step by step in a test), and can park syncs until it lets them go. Reads, and whatever changes
 //! names only, pass.
 

@@ -1,20 +1,22 @@
 //! Taking a batch: check it, give its series ids, log it, insert it.
+//!
+//! All of it happens without waiting. What cannot be logged is taken back: ids and records that it had already got.
 
 use std::ops::Range;
 
-use super::{Appended, Shard, State, TableState};
+use super::state::{State, TableState};
+use super::{Appended, Shard};
 use crate::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::memtable::{Memtable, NewRows};
 use crate::schema::{ColumnKind, SeriesId, TableId, TableSchema};
 use crate::series::{SeriesIndex, check_key};
-use crate::wal::{Lsn, RECORD_ROWS_MAX, RowsRef};
+use crate::wal::{RECORD_ROWS_MAX, RowsRef};
 
 impl<D: Disk> Shard<D> {
-    /// Gives the batch's new keys their series ids, queues its log record, and inserts its rows. The batch's memory
-    /// stays the caller's. A batch that is refused leaves nothing behind, with one exception: of a batch larger than a
-    /// quarter of a log file, rows before one that does not fit into a log file may stay.
+    /// Gives the batch's new keys their series ids, queues its log records, and inserts its rows. The batch's memory
+    /// stays the caller's. A batch that is refused leaves nothing behind, neither here nor in the log.
     pub fn append(&self, batch: &WriteBatch, table: &TableSchema) -> Result<Appended> {
         self.wal.check_open()?;
         self.check_space()?;
@@ -29,19 +31,36 @@ impl<D: Disk> Shard<D> {
         }
 
         let State { tables, active, .. } = &mut *state;
-        let known = tables.entry(table.id).or_insert_with(|| TableState::new(table.partition_length));
         active.check(table.id, &rows_of(batch, &batch.series, 0..batch.rows()))?;
-        let new_series = insert_series(batch, &mut known.series)?;
-        let resolved = resolve(batch, &new_series);
-        let series = resolved.as_deref().unwrap_or(&batch.series);
-
-        let mut lsn = self.wal.appended();
-        for rows in self.pieces(batch) {
-            let first_series = known.series_logged;
-            lsn = self.log(table.id, known, batch, series, rows.clone())?;
-            known.series.show(first_series, &series[rows.clone()]);
+        let is_new = !tables.contains_key(&table.id);
+        let known = tables.entry(table.id).or_insert_with(|| TableState::new(table.partition_length));
+        let (series_before, queue_before) = (known.series.len(), self.wal.mark());
+        let logged = insert_series(batch, &mut known.series).and_then(|new_series| {
+            let series = resolve(batch, &new_series);
+            let records = self.log(table.id, known, batch, series.as_deref().unwrap_or(&batch.series))?;
+            Ok((new_series, series, records))
+        });
+        let (new_series, series, records) = match logged {
+            Ok(logged) => logged,
+            Err(error) => {
+                self.wal.rollback(&queue_before);
+                known.series.truncate(series_before);
+                known.series_logged = series_before as u32;
+                if is_new {
+                    tables.remove(&table.id);
+                }
+                return Err(error);
+            }
+        };
+        let series = series.as_deref().unwrap_or(&batch.series);
+        for Logged { first_series, rows } in records {
+            match rows.is_empty() {
+                true => known.series.hide_new(first_series),
+                false => known.series.show(&series[rows.clone()]),
+            }
             active.append(table.id, &rows_of(batch, series, rows));
         }
+        let lsn = self.wal.appended();
         let due = active.bytes() >= self.config.flush_at();
         drop(state);
         self.count(|counts| {
@@ -69,43 +88,99 @@ impl<D: Disk> Shard<D> {
         Ok(())
     }
 
-    /// Ranges of rows that make one log record each: nearly always all of them in one.
-    fn pieces(&self, batch: &WriteBatch) -> impl Iterator<Item = Range<usize>> + use<D> {
-        let rows = batch.rows();
-        let piece_bytes = self.config.wal_file_bytes / 4;
-        let by_bytes = (batch.bytes() as u64).div_ceil(piece_bytes) as usize;
-        let count = by_bytes.max(rows.div_ceil(RECORD_ROWS_MAX)).clamp(1, rows.max(1));
-        let piece = rows.div_ceil(count).max(1);
-        (0..rows).step_by(piece).map(move |start| start..(start + piece).min(rows))
-    }
-
-    /// Logs rows together with the keys of all series that no record has yet: those of this batch, and of one that
-    /// was refused after it had got its ids.
+    /// Queues the records of a batch: nearly always one, with all its rows and the keys of the series that they make.
+    ///
+    /// 1. Rows and keys go into records of about a quarter of a log file at most, so that a change of files wastes little.
+    /// 2. Keys come no later than the first row of theirs, in the order of their ids; where they are many, in records of
+    ///    their own before it.
+    /// 3. Rows that take more than a file together, since some are far larger than others, are halved until they fit.
     fn log(
         &self,
         table: TableId,
         known: &mut TableState<D>,
         batch: &WriteBatch,
         series: &[u32],
+    ) -> Result<Vec<Logged>> {
+        let piece_bytes = self.config.wal_file_bytes / 4;
+        let rows = batch.rows();
+        let row_bytes = batch.bytes() - batch.new_series.bytes.len();
+        let count = ((row_bytes as u64).div_ceil(piece_bytes) as usize).max(rows.div_ceil(RECORD_ROWS_MAX)).max(1);
+        let piece = rows.div_ceil(count).max(1);
+        let mut left: Vec<Range<usize>> = (0..rows).step_by(piece).map(|at| at..(at + piece).min(rows)).rev().collect();
+        if rows == 0 && known.series.len() as u32 > known.series_logged {
+            left.push(0..0);
+        }
+        let mut logged = Vec::with_capacity(left.len());
+        while let Some(rows) = left.pop() {
+            // The last record has all keys that are left, such as no row has named.
+            let end = match left.is_empty() {
+                true => known.series.len() as u32,
+                false => series[rows.clone()].iter().max().map_or(0, |last| last + 1).max(known.series_logged),
+            };
+            while let Some(keys_end) = first_keys(known, end, piece_bytes) {
+                logged.push(self.log_record(table, known, batch, series, 0..0, keys_end)?);
+            }
+            match self.log_record(table, known, batch, series, rows.clone(), end) {
+                Ok(record) => logged.push(record),
+                Err(Error::RecordTooLarge { .. }) if rows.len() > 1 => {
+                    let middle = rows.start + rows.len() / 2;
+                    left.extend([middle..rows.end, rows.start..middle]);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(logged)
+    }
+
+    /// Queues one record, with the keys of the series up to `keys_end` that have none yet.
+    fn log_record(
+        &self,
+        table: TableId,
+        known: &mut TableState<D>,
+        batch: &WriteBatch,
+        series: &[u32],
         rows: Range<usize>,
-    ) -> Result<Lsn> {
+        keys_end: u32,
+    ) -> Result<Logged> {
         let first_series = known.series_logged;
-        let (keys, key_lengths) = known.series.keys_from(first_series);
-        let key_lengths: Vec<u32> = key_lengths.collect();
-        let lsn = self.wal.append(&RowsRef {
+        let (keys, lengths) = known.series.keys_from(first_series);
+        let key_lengths: Vec<u32> = lengths.take((keys_end - first_series) as usize).collect();
+        let keys = &keys[..key_lengths.iter().map(|length| *length as usize).sum()];
+        let columns = if rows.is_empty() { &[][..] } else { &batch.columns };
+        self.wal.append(&RowsRef {
             table,
             partition_length: known.partition_length,
             series,
             time: &batch.time,
-            columns: &batch.columns,
-            rows,
+            columns,
+            rows: rows.clone(),
             first_series,
             key_lengths: &key_lengths,
             keys,
         })?;
-        known.series_logged = known.series.len() as u32;
-        Ok(lsn)
+        known.series_logged = keys_end;
+        Ok(Logged { first_series, rows })
     }
+}
+
+/// What a record that was queued has: the keys of series from `first_series` on, and rows of the batch.
+struct Logged {
+    first_series: u32,
+    rows: Range<usize>,
+}
+
+/// Where the first keys end that go into a record of their own; `None` where those up to `end` are few enough to go with
+/// their rows.
+fn first_keys<D: Disk>(known: &TableState<D>, end: u32, bytes_max: u64) -> Option<u32> {
+    let (mut bytes, mut at) = (0, known.series_logged);
+    for length in known.series.keys_from(at).1.take((end - at) as usize) {
+        bytes += u64::from(length) + 4;
+        if bytes > bytes_max {
+            return Some(at.max(known.series_logged + 1));
+        }
+        at += 1;
+    }
+    None
 }
 
 fn rows_of<'a>(batch: &'a WriteBatch, series: &'a [u32], rows: Range<usize>) -> NewRows<'a> {

@@ -1,6 +1,6 @@
 //! What the catalog says of a table's columns: which are dropped, and the codecs that are asked for.
 //!
-//! The catalog keeps it, not the shard: its owner tells it at the start and when it changes. Codecs hold for blocks
+//! The catalog keeps it, not the shard: its owner passes it on at the start and when it changes. Codecs hold for blocks
 //! written from then on, by flushes and by merges; blocks that are there are read as they are, whatever is asked for,
 //! since each says itself how it is coded. Merges leave out dropped columns. Their ids are never given again, so that a
 //! catalog that is known late, or again, takes nothing away that a later one has.

@@ -16,7 +16,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{Shard, TableState};
+use super::Shard;
+use super::state::TableState;
 use crate::compaction::picker::{self, Choice, SegmentInfo};
 use crate::compaction::{Input, MergeTarget, merge};
 use crate::disk::Disk;
@@ -306,7 +307,7 @@ fn even_share(bytes: u64, bytes_max: u64) -> u64 {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock {
     now: Duration,
-    /// The first time that was told: what was not touched since then may be as old as that.
+    /// The first time given: what was not touched since then may be as old as that.
     since: Duration,
     /// When all partitions were last looked at for its sake.
     looked: Duration,

@@ -16,7 +16,8 @@ use std::rc::Rc;
 
 use roaring::RoaringBitmap;
 
-use super::{Shard, State, TableState};
+use super::Shard;
+use super::state::{State, TableState};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, Manifest, TombstoneEntry};

@@ -17,6 +17,7 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::compact::Clock;
+use super::state::Frozen;
 use crate::codec::Effort;
 use crate::disk::Disk;
 use crate::disk::whole::write_whole;
@@ -25,40 +26,10 @@ use crate::manifest::{Edit, Manifest, Prepared, SegmentEntry, SeriesFileEntry, T
 use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
 use crate::schema::TableId;
 use crate::segment::{Segment, Target, write_table};
-use crate::series::Hidden;
 use crate::series::file::{SeriesCounts, SeriesWriter, copy_of};
 use crate::series::tiers::{FileSize, first_to_rewrite};
 use crate::tombstone::Tombstone;
-use crate::wal::{Lsn, bitmap_bytes};
-
-/// A memtable that takes no more rows.
-#[derive(Debug)]
-pub(super) struct Frozen {
-    pub(super) memtable: Memtable,
-    /// The last record whose rows are in it.
-    lsn: Lsn,
-    /// Series of each table, of which all but the stored ones are to be stored with it.
-    series: BTreeMap<TableId, u32>,
-    /// Series of each table that were hidden after that record; tables with none are left out.
-    hidden: BTreeMap<TableId, Hidden>,
-    /// It was frozen because it was full, so that the next one will need as much memory.
-    full: bool,
-}
-
-impl Frozen {
-    pub(super) fn lsn(&self) -> Lsn {
-        self.lsn
-    }
-
-    /// The hidden series of a table as the manifest has them.
-    fn hidden_bytes(&self, table: TableId) -> Result<Vec<u8>> {
-        let Some(hidden) = self.hidden.get(&table) else { return Ok(Vec::new()) };
-        let mut hidden = hidden.to_bitmap();
-        // They are neighbours more often than not, and a stretch takes a few bytes.
-        hidden.optimize();
-        bitmap_bytes(&hidden).map_err(Error::Rejected)
-    }
-}
+use crate::wal::Lsn;
 
 /// Files written for a frozen memtable.
 struct Written<D: Disk> {
@@ -279,7 +250,7 @@ impl<D: Disk> Shard<D> {
         }
         if !writer.counts().is_empty() {
             write_whole(&self.disk, &path, writer.bytes()).await?;
-            // Without its keys no row can be told whose it is, and keys are few beside rows: they are worth two files.
+            // Without its keys nobody could say whose a row is, and keys are few beside rows: they are worth two files.
             write_whole(&self.disk, &copy_of(&path), writer.bytes()).await?;
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let entry = SeriesFileEntry { file, bytes: writer.bytes().len() as u64 };

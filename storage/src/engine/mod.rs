@@ -3,123 +3,61 @@
 //! Guarantees:
 //!
 //! 1. [`Shard::append`] takes a batch whole, makes it visible to scans and queues its log record; when
-//!    [`Shard::durable`] returns for its LSN, the batch survives a crash (see [`WalSync`] for which).
+//!    [`Shard::durable`] returns for its LSN, the batch survives a crash (see [`WalSync`](crate::wal::WalSync) for which).
 //! 2. [`Shard::scan`] sees every batch appended before it and none after, each (series, time) once, with the newest
 //!    value of each field.
 //! 3. [`Shard::delete`] is taken in the order of the log, like a batch: see [`delete`].
 //! 4. A failure of the log ends appends and deletes until [`Shard::heal`] has succeeded, and nothing else: scans and
 //!    flushes go on.
-//! 5. Without space on the disk appends and deletes are refused ([`Error::is_no_space`]), scans go on, and a reserve
+//! 5. Without space on the disk appends and deletes are refused ([`is_no_space`](crate::Error::is_no_space)), scans go on, and a reserve
 //!    ([`space`]) lets flushes, drops and expiry be done; writes are taken again by themselves when there is space.
 //!
 //! How: rows live in the active memtable until it is large, then in the frozen one while [`flush`] writes it into
 //! segments, then in those, which the manifest names in one edit together with the LSN up to which the log is not
 //! needed any more. At a start [`recovery`](crate::recovery) loads what the manifest names and replays the log after
 //! that LSN. [`compact`] merges segments. Nothing is spawned and nothing sleeps: the caller polls [`Shard::run_wal`],
-//! [`Shard::run_flush`] and [`Shard::run_compaction`], which end after [`Shard::close`], and tells the time by
-//! [`Shard::tick`].
+//! [`Shard::run_flush`] and [`Shard::run_compaction`], which end after [`Shard::close`], and says what time it is
+//! by [`Shard::tick`].
 
 mod append;
 mod columns;
 mod compact;
+mod config;
 mod delete;
 mod expire;
 mod flush;
-pub(crate) mod quarantine;
+pub(crate) mod folders;
+mod quarantine;
 mod snapshot;
-pub(crate) mod space;
+mod space;
+pub(crate) mod state;
+mod stats;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 use crate::batch::NewSeries;
-use crate::cache::{Cache, CacheStats};
-use crate::compaction::{CompactionConfig, Pace};
-use crate::disk::{DISK_ALIGN, Disk};
-use crate::error::{Error, Result};
-use crate::manifest::{Manifest, TableEntry};
+use crate::cache::Cache;
+use crate::compaction::Pace;
+use crate::disk::Disk;
+use crate::error::Result;
 use crate::memtable::Memtable;
 use crate::schema::{SeriesId, TableId};
-use crate::segment::{Segment, SegmentMeta};
 use crate::series::SeriesIndex;
-use crate::series::file::SeriesCounts;
 use crate::signal::Signal;
-use crate::tombstone::Tombstone;
-use crate::wal::{Lsn, Wal, WalConfig, WalSync};
+use crate::wal::{Lsn, Wal, WalConfig};
 use columns::Columns;
 use compact::Clock;
+pub use config::ShardConfig;
 pub use delete::SeriesSelection;
-use flush::Frozen;
+use folders::Folders;
 pub use quarantine::Quarantined;
-use quarantine::Unreadable;
 use space::Reserve;
-
-/// How a shard is kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardConfig {
-    /// Number of the shard in its data directory; its files carry it.
-    pub shard: u32,
-    /// When a write is acknowledged.
-    pub wal_sync: WalSync,
-    /// Size of a log file. A batch that does not fit into a quarter of one is logged in pieces.
-    pub wal_file_bytes: u64,
-    /// Log records waiting to be written; beyond, appends are refused.
-    pub wal_pending_bytes_max: u64,
-    /// Rows in memory that make a flush due.
-    pub flush_bytes: u64,
-    /// Rows in memory, flushing ones included; beyond, appends are refused. The caller is expected to hold writes back
-    /// before that, by [`Shard::memory`].
-    pub memtable_bytes_max: u64,
-    /// Blocks of segments kept in memory.
-    pub cache_bytes_max: u64,
-    /// Space kept for flushes, small merges, drops and expiry, for when the disk is full otherwise; 0 for none.
-    pub reserve_bytes: u64,
-    /// When and how fast segments are merged.
-    pub compaction: CompactionConfig,
-}
-
-impl ShardConfig {
-    /// Defaults for shard number `shard`.
-    pub fn new(shard: u32) -> Self {
-        const MIB: u64 = 1 << 20;
-        Self {
-            shard,
-            wal_sync: WalSync::Always,
-            // A devops row takes some 15 bytes: a million rows a file, and a change of files each second at most.
-            wal_file_bytes: 16 * MIB,
-            wal_pending_bytes_max: 32 * MIB,
-            // 700,000 devops rows: blocks of segments are full, and sorting them takes some 40 ms.
-            flush_bytes: 64 * MIB,
-            memtable_bytes_max: 192 * MIB,
-            cache_bytes_max: 128 * MIB,
-            // A flush packs its 64 MiB of rows into some 5 to 15.
-            reserve_bytes: 16 * MIB,
-            compaction: CompactionConfig::default(),
-        }
-    }
-
-    /// Rows in memory that make a flush due. Never more than are taken: else a full memtable would wait for a flush that
-    /// waits for more rows.
-    fn flush_at(&self) -> u64 {
-        self.flush_bytes.min(self.memtable_bytes_max)
-    }
-
-    fn check(&self) -> Result<()> {
-        /// Room for a header and for commits that are worth a change of files.
-        const WAL_FILE_BYTES_MIN: u64 = 64 << 10;
-        let blocks = self.wal_file_bytes.is_multiple_of(DISK_ALIGN as u64);
-        if !blocks || !(WAL_FILE_BYTES_MIN..=u64::from(u32::MAX)).contains(&self.wal_file_bytes) {
-            return Err(Error::Rejected(format!(
-                "a log file of {} bytes: wanted is a multiple of {DISK_ALIGN} from {WAL_FILE_BYTES_MIN} to 4 GiB",
-                self.wal_file_bytes
-            )));
-        }
-        Ok(())
-    }
-}
+use state::{State, TableState};
+use stats::Counts;
+pub use stats::{ShardMemory, ShardStats};
 
 /// What [`Shard::append`] has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,111 +66,6 @@ pub struct Appended {
     pub lsn: Lsn,
     /// The ids of the batch's new keys, by ordinal.
     pub new_series: Vec<SeriesId>,
-}
-
-/// Memory that a shard holds, in bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ShardMemory {
-    /// Rows that take appends.
-    pub active: u64,
-    /// Rows on their way into segments.
-    pub flushing: u64,
-    /// Their order.
-    pub sorting: u64,
-    /// Reserved for rows to come, and not used now.
-    pub idle: u64,
-    /// Log records not yet written.
-    pub wal_pending: u64,
-    /// Blocks of segments.
-    pub cache: u64,
-    /// Series and their tags.
-    pub index: u64,
-    /// Footers of open segments.
-    pub segments: u64,
-}
-
-impl ShardMemory {
-    /// What a write adds to, and a flush takes away: the measure against `memtable_bytes_max`.
-    pub fn memtable(&self) -> u64 {
-        self.active + self.flushing
-    }
-
-    /// All of it.
-    pub fn total(&self) -> u64 {
-        let Self { active, flushing, sorting, idle, wal_pending, cache, index, segments } = *self;
-        active + flushing + sorting + idle + wal_pending + cache + index + segments
-    }
-}
-
-/// Counts since the shard was opened, and what it holds now.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct ShardStats {
-    /// Rows appended.
-    pub rows_appended: u64,
-    /// Batches appended.
-    pub batches_appended: u64,
-    /// Last log record queued.
-    pub lsn: Lsn,
-    /// Bytes written to the log, padding included.
-    pub wal_bytes: u64,
-    /// Writes to the log.
-    pub wal_commits: u64,
-    /// Syncs of the log.
-    pub wal_syncs: u64,
-    /// Log files.
-    pub wal_files: u64,
-    /// Whether the log has failed, so that appends are refused.
-    pub wal_failed: bool,
-    /// Whether appends are refused for want of space.
-    pub no_space: bool,
-    /// Rows in memory.
-    pub memtable_rows: u64,
-    /// Flushes done.
-    pub flushes: u64,
-    /// Flushes that failed; their rows stay in memory.
-    pub flush_failures: u64,
-    /// Rows written to segments.
-    pub rows_flushed: u64,
-    /// Deletes taken.
-    pub deletes: u64,
-    /// Deletes that merges have not yet applied to every segment.
-    pub tombstones: u64,
-    /// Segments removed because they were too old.
-    pub segments_expired: u64,
-    /// Merges of segments done.
-    pub merges: u64,
-    /// Merges that failed; they changed nothing.
-    pub merge_failures: u64,
-    /// Rows read by merges.
-    pub rows_merged: u64,
-    /// Whether a merge is under way.
-    pub merging: bool,
-    /// Bytes read by merges.
-    pub merge_read_bytes: u64,
-    /// Bytes written by merges.
-    pub merge_written_bytes: u64,
-    /// Bytes that the merges due now have to read.
-    pub merge_debt_bytes: u64,
-    /// Segments that turned out to be damaged, and are not merged; see [`Shard::quarantined`].
-    pub segments_quarantined: u64,
-    /// Damaged blocks of segments, footers among them.
-    pub corrupt_blocks: u64,
-    /// Live segments.
-    pub segments: u64,
-    /// Their bytes.
-    pub segment_bytes: u64,
-    /// Their rows; one that was written again counts twice.
-    pub segment_rows: u64,
-    /// Series of all tables, those not counted that are hidden.
-    pub series: u64,
-    /// Series all of whose rows were deleted; see [`SeriesIndex::live`].
-    pub series_hidden: u64,
-    /// Tables with rows or series.
-    pub tables: u64,
-    /// Blocks kept in memory.
-    pub cache: CacheStats,
-    /// Memory held.
-    pub memory: ShardMemory,
 }
 
 /// One shard. Behind an `Rc`; its methods take `&self`.
@@ -267,109 +100,6 @@ pub struct Shard<D: Disk> {
     clock: Cell<Option<Clock>>,
     /// An edit ended, a flush became due, or the shard is closing.
     changed: Signal,
-}
-
-/// Where a shard's files are.
-#[derive(Debug, Clone)]
-pub(crate) struct Folders {
-    pub(crate) root: PathBuf,
-    pub(crate) wal: PathBuf,
-    pub(crate) segments: PathBuf,
-    pub(crate) series: PathBuf,
-}
-
-/// All that changes and is looked at without waiting.
-pub(crate) struct State<D: Disk> {
-    pub(crate) tables: BTreeMap<TableId, TableState<D>>,
-    /// Tables dropped since the start: what still comes for them is refused.
-    dropped: BTreeSet<TableId>,
-    pub(crate) active: Memtable,
-    frozen: Option<Rc<Frozen>>,
-    /// Empty, with memory for the next active one.
-    idle: Option<Memtable>,
-    pub(crate) manifest: Manifest,
-    /// What is in each of the manifest's series files.
-    series_files: Vec<SeriesCounts>,
-    /// The number that the next file gets.
-    next_file: u64,
-    /// Files that are not wanted: to be removed when a manifest is on the disk that does not name them.
-    unnamed: Vec<PathBuf>,
-}
-
-/// What is known of a table.
-pub(crate) struct TableState<D: Disk> {
-    pub(crate) partition_length: i64,
-    /// Rows before this time do not exist.
-    pub(crate) horizon: i64,
-    pub(crate) series: SeriesIndex,
-    /// Series that are in series files.
-    pub(crate) series_stored: u32,
-    /// Series that are in series files or log records.
-    pub(crate) series_logged: u32,
-    /// Deletes that are not yet applied to every segment, in the order of the log.
-    pub(crate) tombstones: Vec<Rc<Tombstone>>,
-    /// By first time, the oldest segment first.
-    pub(crate) partitions: BTreeMap<i64, Vec<Rc<Segment<D>>>>,
-    /// Segments that cannot be opened, by the same times.
-    pub(crate) unreadable: BTreeMap<i64, Vec<Unreadable>>,
-    /// When partitions were last flushed to; those that are missing were not since the start.
-    changed: BTreeMap<i64, Duration>,
-}
-
-#[derive(Debug, Clone, Copy, Default)]
-struct Counts {
-    rows: u64,
-    batches: u64,
-    flushes: u64,
-    flush_failures: u64,
-    rows_flushed: u64,
-    deletes: u64,
-    segments_expired: u64,
-    merges: u64,
-    merge_failures: u64,
-    rows_merged: u64,
-}
-
-impl Folders {
-    pub(crate) fn new(root: &Path) -> Self {
-        Self {
-            root: root.to_owned(),
-            wal: root.join("wal"),
-            segments: root.join("segments"),
-            series: root.join("series"),
-        }
-    }
-}
-
-impl<D: Disk> TableState<D> {
-    pub(crate) fn new(partition_length: i64) -> Self {
-        Self {
-            partition_length: partition_length.max(1),
-            horizon: i64::MIN,
-            series: SeriesIndex::default(),
-            series_stored: 0,
-            series_logged: 0,
-            tombstones: Vec::new(),
-            partitions: BTreeMap::new(),
-            unreadable: BTreeMap::new(),
-            changed: BTreeMap::new(),
-        }
-    }
-
-    fn entry(&self, id: TableId) -> TableEntry {
-        // What is hidden is said by flushes alone.
-        TableEntry { table: id.0, partition_length: self.partition_length, horizon: self.horizon, hidden: Vec::new() }
-    }
-
-    pub(crate) fn segments(&self) -> impl Iterator<Item = &Rc<Segment<D>>> {
-        self.partitions.values().flatten()
-    }
-
-    /// Of all segments in the manifest, also of those that cannot be opened.
-    fn metas(&self) -> impl Iterator<Item = &SegmentMeta> {
-        let unreadable = self.unreadable.values().flatten().map(|segment| &segment.meta);
-        self.segments().map(|segment| segment.meta()).chain(unreadable)
-    }
 }
 
 impl<D: Disk> Shard<D> {
@@ -601,13 +331,6 @@ impl<D: Disk> Shard<D> {
         let mut counts = self.counts.get();
         change(&mut counts);
         self.counts.set(counts);
-    }
-}
-
-impl<D: Disk> State<D> {
-    /// Those with rows, the oldest first.
-    fn memtables(&self) -> impl Iterator<Item = &Memtable> {
-        self.frozen.iter().map(|frozen| &frozen.memtable).chain([&self.active])
     }
 }
 

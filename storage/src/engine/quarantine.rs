@@ -10,21 +10,12 @@
 
 use std::path::PathBuf;
 
-use super::{Shard, TableState};
+use super::Shard;
+use super::state::{TableState, Unreadable};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::scan::ScanRequest;
 use crate::schema::TableId;
-use crate::segment::SegmentMeta;
-
-/// A segment that cannot be opened.
-#[derive(Debug, Clone)]
-pub(crate) struct Unreadable {
-    pub(crate) meta: SegmentMeta,
-    pub(crate) path: PathBuf,
-    pub(crate) offset: u64,
-    pub(crate) reason: String,
-}
 
 /// A damaged segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,19 +28,6 @@ pub struct Quarantined {
     pub damage: Vec<(u64, String)>,
     /// Nothing of it can be read.
     pub whole: bool,
-}
-
-impl Unreadable {
-    /// What is to be kept of a segment that could not be opened; the error where that is no reason to go on.
-    pub(crate) fn of(path: PathBuf, meta: SegmentMeta, error: Error) -> Result<Self> {
-        match error {
-            Error::Corrupt { offset, reason, .. } => Ok(Self { meta, path, offset, reason }),
-            error if error.is_not_found() => {
-                Ok(Self { meta, path, offset: 0, reason: "the file is missing".to_owned() })
-            }
-            error => Err(error),
-        }
-    }
 }
 
 impl<D: Disk> TableState<D> {

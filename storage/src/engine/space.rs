@@ -9,11 +9,9 @@
 use std::cell::Cell;
 
 use super::Shard;
+use super::folders::RESERVE;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
-
-/// Name of the file in the shard's folder.
-pub(crate) const RESERVE: &str = "RESERVE";
 
 /// Whether the space is there.
 #[derive(Debug, Default)]
@@ -24,7 +22,7 @@ pub(super) struct Reserve {
 }
 
 impl<D: Disk> Shard<D> {
-    /// Reserves the space at a start. That there is none is no reason not to read.
+    /// Reserves the space at a start. Having none must not prevent reads.
     pub(super) async fn open_reserve(&self) -> Result<()> {
         match self.make_reserve().await {
             Err(error) if error.is_no_space() => {

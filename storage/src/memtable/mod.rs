@@ -39,12 +39,12 @@ pub struct TableRows {
     columns: Vec<Column>,
     time_min: i64,
     time_max: i64,
-    cuts: Vec<Cut>,
+    deletes: Vec<RowsDeleted>,
 }
 
 /// A delete, and how many rows had come before it.
 #[derive(Debug)]
-struct Cut {
+struct RowsDeleted {
     rows: u32,
     delete: Rc<Tombstone>,
 }
@@ -102,7 +102,7 @@ impl Memtable {
         let Some(rows) = self.tables.get_mut(&table) else { return };
         let (min, max) = rows.time_bounds();
         if delete.time_min <= max && min <= delete.time_max {
-            rows.cuts.push(Cut { rows: rows.rows() as u32, delete: delete.clone() });
+            rows.deletes.push(RowsDeleted { rows: rows.rows() as u32, delete: delete.clone() });
         }
     }
 
@@ -149,7 +149,7 @@ impl TableRows {
             columns: Vec::new(),
             time_min: i64::MAX,
             time_max: i64::MIN,
-            cuts: Vec::new(),
+            deletes: Vec::new(),
         }
     }
 
@@ -158,12 +158,12 @@ impl TableRows {
         self.time.clear();
         self.columns.iter_mut().for_each(Column::clear);
         (self.time_min, self.time_max) = (i64::MAX, i64::MIN);
-        self.cuts.clear();
+        self.deletes.clear();
     }
 
     /// Leaves of `rows` those that are not deleted, by deletes that came here or by `later` ones.
     pub(crate) fn retain_live(&self, rows: &mut Vec<u32>, later: &[Rc<Tombstone>]) {
-        let own = self.cuts.iter().map(|cut| (cut.rows, &cut.delete));
+        let own = self.deletes.iter().map(|own| (own.rows, &own.delete));
         for (before, delete) in own.chain(later.iter().map(|delete| (u32::MAX, delete))) {
             let (min, max) = self.time_bounds();
             if delete.time_min <= max && min <= delete.time_max {

@@ -2,12 +2,12 @@
 //!
 //! Series ids are dense, so rows are first dealt to their series by counting (linear, two passes, nothing compared);
 //! within a series they mostly came in the order of time and need a look only. Where the series spread far wider than
-//! there are rows, comparing is cheaper than counting. The work is cut into steps, so that whoever sorts a large
+//! there are rows, comparing is cheaper than counting. The work is cut into steps, so that a task that sorts a large
 //! memtable can let others run between.
 
 use std::ops::Range;
 
-use crate::scan::Run;
+use crate::run::Run;
 use crate::schema::SeriesId;
 
 /// Rows of one [`Sorter::step`]: some hundred microseconds of work.

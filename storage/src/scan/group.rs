@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::schema::{ColumnId, FieldType, SeriesId};
 use crate::segment::index::IndexRun;
 use crate::segment::{Segment, Statistics};
-use crate::tombstone::{Deletes, cut, needs_times};
+use crate::tombstone::{Deletes, needs_times, remove_deleted};
 
 /// Where a group's rows are.
 pub(super) enum Origin<D: Disk> {
@@ -74,11 +74,11 @@ impl<D: Disk> Group<D> {
         }
         let mut times = None;
         if !deletes.is_empty() {
-            // Pieces of a run cannot be told their times by what is stored of the run.
+            // The times of a run's pieces do not follow from what is stored of the run.
             if needs_times(deletes, &runs) {
                 times = Some(segment.times(number, &runs).await?);
             }
-            cut(deletes, &mut runs, times.as_deref());
+            remove_deleted(deletes, &mut runs, times.as_deref());
         }
         let bytes = (runs.len() * size_of::<IndexRun>() + times.as_ref().map_or(0, Vec::len) * 8) as u64;
         let mut group = Self::new(Origin::Segment { segment, number }, runs, rows, bytes);
@@ -322,7 +322,7 @@ impl<D: Disk> Group<D> {
         Ok(Some(ScanItem::Rows(ScanChunk { runs, time, columns })))
     }
 
-    /// Times of the free rows, where each is alone and the index tells its time: the last rows of series.
+    /// Times of the free rows, where each is alone and the index has its time: the last rows of series.
     fn times_of_single_rows(&self) -> Option<Vec<i64>> {
         if self.times.is_some() {
             return None;
@@ -433,7 +433,7 @@ fn fullness_of<D: Disk>(context: &Context<'_, D>, segment: &Segment<D>, number: 
     fullness(context.request.columns.iter().map(nulls), rows)
 }
 
-/// Of `rows` rows with so many nulls in each column.
+/// Of `rows` rows with `nulls` nulls in each column.
 fn fullness(nulls: impl Iterator<Item = usize>, rows: usize) -> Fullness {
     let mut fullness = Fullness::Full;
     for nulls in nulls {
@@ -502,7 +502,7 @@ pub(super) fn summary<D: Disk>(
 ) -> Option<GroupSummary> {
     let info = segment.group(number);
     let series = (info.series_min == info.series_max).then_some(SeriesId(info.series_min));
-    let one_bucket = |bucket: &super::Bucket| bucket.number(info.time_min) == bucket.number(info.time_max);
+    let one_bucket = |bucket: &super::TimeBuckets| bucket.number(info.time_min) == bucket.number(info.time_max);
     if !context.request.prune.is_empty() || rule.one_series && series.is_none() || !rule.bucket.iter().all(one_bucket) {
         return None;
     }

@@ -8,7 +8,7 @@
 //! side by side by series. Where the stretches of time that sources hold of one series overlap, the rows in the overlap
 //! ([`zones`]) are merged one by one ([`merge`]); all other rows leave group by group as they were decoded
 //! ([`group`]). Rows that a delete covers are cut out of a source's runs as soon as its index is read. A caller that
-//! needs less than rows says so by a [`ScanMode`]; how little is read for first and last rows is told in [`ends`].
+//! needs less than rows says so by a [`ScanMode`]; [`ends`] says how little is read for first and last rows.
 
 mod ends;
 mod group;
@@ -17,9 +17,6 @@ mod mode;
 mod partition;
 mod values;
 mod zones;
-
-#[cfg(test)]
-pub(crate) mod tests;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -35,8 +32,9 @@ use crate::schema::{ColumnId, FieldType, SeriesId, TableId};
 use crate::segment::Segment;
 use crate::tombstone::Deletes;
 
+pub use crate::run::Run;
 use ends::Ends;
-pub use mode::{Bucket, ColumnSummary, GroupSummary, ScanItem, ScanMode, SummaryRule};
+pub use mode::{ColumnSummary, GroupSummary, ScanItem, ScanMode, SummaryRule, TimeBuckets};
 use partition::Partition;
 
 /// A scan of one table.
@@ -66,17 +64,6 @@ pub struct PruneRange {
     pub min: f64,
     /// Greatest value of use.
     pub max: f64,
-}
-
-/// Consecutive rows of a chunk that belong to one series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Run {
-    /// The series.
-    pub series: SeriesId,
-    /// First row in the chunk.
-    pub start: u32,
-    /// Rows, at least 1.
-    pub len: u32,
 }
 
 /// Decoded rows, typically 1,024 to 8,192 of them.
@@ -265,3 +252,6 @@ impl<D> Context<'_, D> {
         if held > self.limit { Err(Error::ScanMemory { limit_bytes: self.limit }) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

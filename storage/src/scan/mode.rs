@@ -27,7 +27,7 @@ pub struct SummaryRule {
     /// The caller groups by series (or tags): only summaries of a single series help.
     pub one_series: bool,
     /// The caller groups by time: only summaries within one bucket help.
-    pub bucket: Option<Bucket>,
+    pub bucket: Option<TimeBuckets>,
     /// For each requested column whether its statistics are needed; else the count of values is enough. Missing
     /// elements mean true.
     pub values: Vec<bool>,
@@ -35,14 +35,14 @@ pub struct SummaryRule {
 
 /// Division of time into buckets `[origin + k * width, origin + (k + 1) * width)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bucket {
+pub struct TimeBuckets {
     /// Start of some bucket.
     pub origin: i64,
     /// Width, at least 1.
     pub width: i64,
 }
 
-impl Bucket {
+impl TimeBuckets {
     /// Number of the bucket that holds `time`.
     pub fn number(&self, time: i64) -> i64 {
         let distance = i128::from(time) - i128::from(self.origin);
@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn buckets_count_down_before_their_origin() {
-        let bucket = Bucket { origin: 100, width: 60 };
+        let bucket = TimeBuckets { origin: 100, width: 60 };
         assert_eq!([99, 100, 159, 160, 40, 39].map(|t| bucket.number(t)), [-1, 0, 0, 1, -1, -2]);
-        assert_eq!(Bucket { origin: i64::MAX, width: 1 << 40 }.number(i64::MIN), -(1 << 24));
+        assert_eq!(TimeBuckets { origin: i64::MAX, width: 1 << 40 }.number(i64::MIN), -(1 << 24));
     }
 }

@@ -218,14 +218,14 @@ const SEARCH_STEPS: u64 = 16;
 
 /// One segment or sorted chunk.
 struct Source<D: Disk> {
-    feed: Feed<D>,
+    origin: Origin<D>,
     /// Groups read and not finished; the walk stands in the first.
     open: VecDeque<Group<D>>,
     /// Next run of the first open group.
     run: usize,
 }
 
-enum Feed<D: Disk> {
+enum Origin<D: Disk> {
     Segment { segment: Rc<Segment<D>>, deletes: Deletes, groups: VecDeque<usize> },
     Memory { chunk: ScanChunk, groups: VecDeque<Range<usize>>, run: usize },
 }
@@ -266,26 +266,26 @@ impl<D: Disk> Source<D> {
             }
             _ => (0..segment.groups()).filter(wanted).collect(),
         };
-        Self { feed: Feed::Segment { segment, deletes, groups }, open: VecDeque::new(), run: 0 }
+        Self { origin: Origin::Segment { segment, deletes, groups }, open: VecDeque::new(), run: 0 }
     }
 
     fn of_memory(chunk: ScanChunk) -> Self {
         let groups = layout::groups(&chunk.runs).into();
-        Self { feed: Feed::Memory { chunk, groups, run: 0 }, open: VecDeque::new(), run: 0 }
+        Self { origin: Origin::Memory { chunk, groups, run: 0 }, open: VecDeque::new(), run: 0 }
     }
 
     fn is_empty(&self) -> bool {
-        match &self.feed {
-            Feed::Segment { groups, .. } => groups.is_empty(),
-            Feed::Memory { groups, .. } => groups.is_empty(),
+        match &self.origin {
+            Origin::Segment { groups, .. } => groups.is_empty(),
+            Origin::Memory { groups, .. } => groups.is_empty(),
         }
     }
 
     /// Times that all its rows lie between.
     fn time_bounds(&self) -> (i64, i64) {
-        match &self.feed {
-            Feed::Segment { segment, .. } => (segment.meta().time_min, segment.meta().time_max),
-            Feed::Memory { chunk, .. } => {
+        match &self.origin {
+            Origin::Segment { segment, .. } => (segment.meta().time_min, segment.meta().time_max),
+            Origin::Memory { chunk, .. } => {
                 chunk.time.iter().fold((i64::MAX, i64::MIN), |(min, max), time| (min.min(*time), max.max(*time)))
             }
         }
@@ -294,13 +294,13 @@ impl<D: Disk> Source<D> {
     /// Leaves the groups that may hold an end of a series that is not known yet, and learns from them. `more` says that
     /// other groups are to be judged by what is learnt here.
     async fn keep_ends(&mut self, context: &Context<'_, D>, ends: &mut Ends, more: bool) -> Result<()> {
-        match &mut self.feed {
-            Feed::Memory { chunk, .. } => {
+        match &mut self.origin {
+            Origin::Memory { chunk, .. } => {
                 if more {
                     learn_from_memory(context, chunk, ends);
                 }
             }
-            Feed::Segment { segment, deletes, groups } => {
+            Origin::Segment { segment, deletes, groups } => {
                 let mut kept = VecDeque::new();
                 while let Some(number) = if ends.towards_first() { groups.pop_front() } else { groups.pop_back() } {
                     // Where no other group is judged, only footers are looked at.
@@ -318,12 +318,12 @@ impl<D: Disk> Source<D> {
     /// The next group that has a run asked for, by series.
     async fn next_group(&mut self, context: &Context<'_, D>) -> Result<Option<Group<D>>> {
         loop {
-            let group = match &mut self.feed {
-                Feed::Segment { segment, deletes, groups } => {
+            let group = match &mut self.origin {
+                Origin::Segment { segment, deletes, groups } => {
                     let Some(number) = groups.pop_front() else { return Ok(None) };
                     Group::of_segment(context, Rc::clone(segment), number, deletes).await?
                 }
-                Feed::Memory { chunk, groups, run } => {
+                Origin::Memory { chunk, groups, run } => {
                     let Some(rows) = groups.pop_front() else { return Ok(None) };
                     let ends_before = |run: &super::Run| ((run.start + run.len) as usize) <= rows.start;
                     while chunk.runs.get(*run).is_some_and(ends_before) {
@@ -340,7 +340,8 @@ impl<D: Disk> Source<D> {
 
     /// The next group or its summary, with all rows that are asked for released.
     async fn next_alone(&mut self, context: &Context<'_, D>) -> Result<Alone<D>> {
-        if let (ScanMode::Summaries(rule), Feed::Segment { segment, deletes, groups }) = (context.mode, &mut self.feed)
+        if let (ScanMode::Summaries(rule), Origin::Segment { segment, deletes, groups }) =
+            (context.mode, &mut self.origin)
             && let Some(number) = groups.front().copied()
         {
             let info = segment.group(number);

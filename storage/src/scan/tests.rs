@@ -339,7 +339,7 @@ fn summaries_say_what_rows_would() {
             request.columns = COLUMNS[..2].to_vec();
             let rule = SummaryRule {
                 one_series: rng.bool(),
-                bucket: rng.bool().then_some(Bucket { origin: 7, width: 5000 }),
+                bucket: rng.bool().then_some(TimeBuckets { origin: 7, width: 5000 }),
                 values: Vec::new(),
             };
             let partition = PartitionSources { segments, memory: Vec::new() };

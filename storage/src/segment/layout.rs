@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::scan::Run;
+use crate::run::Run;
 
 /// Most rows of a group. One field of a group, decoded, is 32 KiB: ten of them and their packed form stay in a
 /// second-level cache.

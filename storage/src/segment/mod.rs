@@ -12,7 +12,7 @@
 //!
 //! 1. Rows are cut into groups of at most [`GROUP_ROWS_MAX`], [`layout`] decides where: between series where it can,
 //!    so that long series have groups of their own.
-//! 2. A group's index block tells its runs: series, rows, first and last time, and whether the times between are
+//! 2. A group's index block lists its runs: series, rows, first and last time, and whether the times between are
 //!    evenly spaced, in which case the time block is empty ([`index`]).
 //! 3. Each field has one block a group ([`codec::column`](crate::codec::column)), and its blocks of one band lie side
 //!    by side, so that reading one field of all series reads long stretches of the file. A flush writes one band.
@@ -33,7 +33,7 @@ mod writer;
 use std::ops::Range;
 
 use crate::batch::Values;
-use crate::scan::Run;
+use crate::run::Run;
 use crate::schema::{ColumnId, FieldType};
 
 pub use layout::GROUP_ROWS_MAX;

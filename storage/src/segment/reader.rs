@@ -344,7 +344,7 @@ impl<D: Disk> Drop for Segment<D> {
     }
 }
 
-/// A group as the footer tells it.
+/// A group as the footer describes it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GroupInfo {
     pub(crate) rows: usize,

@@ -156,7 +156,7 @@ impl<D: Disk> Segment<D> {
     }
 
     /// Reads every block: checks its checksum, decodes it, and compares it with what the footer and `expected` say. Each
-    /// damage goes to `damage`, and the rest is read all the same; `read` is told of bytes that have been read.
+    /// damage goes to `damage`, and the rest is read all the same; `read` is called with the number of bytes that have been read.
     pub async fn verify(
         &self,
         disk: &D,
@@ -165,12 +165,12 @@ impl<D: Disk> Segment<D> {
         read: &mut dyn FnMut(u64),
     ) -> Result<()> {
         self.verify_frame(expected, damage).await?;
-        let mut told = HEADER_BYTES as u64;
+        let mut reported = HEADER_BYTES as u64;
         for group in 0..self.groups() {
             report(self.verify_rows(group, expected).await, damage)?;
             let group = &self.footer().groups[group];
             let bytes = u64::from(group.index.length) + u64::from(group.times.length);
-            told += bytes;
+            reported += bytes;
             read(bytes);
             disk.yield_if_needed().await;
         }
@@ -179,13 +179,13 @@ impl<D: Disk> Segment<D> {
             for group in 0..self.groups() {
                 report(self.verify_block(field, group, kind).await, damage)?;
                 let bytes = u64::from(self.footer().columns[field].blocks[group].place.length);
-                told += bytes;
+                reported += bytes;
                 read(bytes);
                 disk.yield_if_needed().await;
             }
         }
         // The footer was read when the segment was opened.
-        read(self.meta().bytes.saturating_sub(told - HEADER_BYTES as u64));
+        read(self.meta().bytes.saturating_sub(reported - HEADER_BYTES as u64));
         Ok(())
     }
 
@@ -314,7 +314,7 @@ fn gathered(decoded: Nullable, kind: FieldType, rows: usize) -> Result<Gathered,
     Ok(Gathered { values, validity })
 }
 
-/// Damage is told, and the work goes on; any other failure ends it.
+/// Damage is reported, and the work goes on; any other failure ends it.
 fn report(done: Result<()>, damage: &mut dyn FnMut(Error)) -> Result<()> {
     match done {
         Err(error @ Error::Corrupt { .. }) => {

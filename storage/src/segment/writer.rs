@@ -15,11 +15,11 @@ use super::{Gathered, Segment, SegmentMeta, SortedTable, Statistics, layout};
 use crate::batch::Values;
 use crate::codec::column::Encoder;
 use crate::codec::float::Hints;
-use crate::codec::{Effort, Wish, bitmap, text};
+use crate::codec::{CodecPreference, Effort, bitmap, text};
 use crate::disk::whole::TEMPORARY_SUFFIX;
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
-use crate::scan::Run;
+use crate::run::Run;
 use crate::schema::{Codec, ColumnId, FieldType, TableId};
 
 /// Writes `input` to a new file `path`, durable when it returns. `input` has at least one row.
@@ -126,7 +126,7 @@ struct Lane {
     /// Its position among the columns of the bands.
     column: usize,
     kind: FieldType,
-    wish: Wish,
+    preference: CodecPreference,
     /// What its blocks have taught.
     hints: Hints,
 }
@@ -152,8 +152,8 @@ impl<D: Disk> SegmentWriter<D> {
         let lane = |column: usize| {
             let (id, kind) = columns[column];
             let codec = codecs.iter().find(|(known, codec)| *known == id && codec.suits(kind));
-            let wish = codec.map_or_else(Wish::default, |(_, codec)| Wish::from(*codec));
-            Lane { column, kind, wish, hints: Hints::default() }
+            let preference = codec.map_or_else(CodecPreference::default, |(_, codec)| CodecPreference::from(*codec));
+            Lane { column, kind, preference, hints: Hints::default() }
         };
         Ok(Self {
             disk: disk.clone(),
@@ -219,10 +219,10 @@ impl<D: Disk> SegmentWriter<D> {
 
     /// Writes the blocks of a band of the `number`-th column of the footer.
     async fn write_column(&mut self, number: usize, groups: &[BandGroup<D>], band: &mut impl Band<D>) -> Result<()> {
-        let Lane { column, kind, wish, hints } = self.columns[number];
+        let Lane { column, kind, preference, hints } = self.columns[number];
         let id = self.footer.columns[number].id;
         self.encoder.set_hints(hints);
-        self.encoder.set_wish(wish);
+        self.encoder.set_preference(preference);
         let mut gathered = Gathered { values: Values::new(kind), validity: None };
         for BandGroup { rows, copied } in groups {
             let field =
@@ -246,7 +246,7 @@ impl<D: Disk> SegmentWriter<D> {
             self.disk.yield_if_needed().await;
         }
         self.columns[number].hints = self.encoder.hints();
-        self.encoder.set_wish(Wish::default());
+        self.encoder.set_preference(CodecPreference::default());
         Ok(())
     }
 

@@ -54,6 +54,18 @@ impl Arena {
         (number, true)
     }
 
+    /// Forgets the strings from number `len` on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        for number in len..self.ends.len() {
+            let hash = short_hash(self.get(number as u32));
+            if let Ok(entry) = self.table.find_entry(spread(hash), |entry| entry.1 == number as u32) {
+                entry.remove();
+            }
+        }
+        self.ends.truncate(len);
+        self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
+    }
+
     /// The hash of `wanted`, with the part of the table that it leads to on its way into the cache: where several strings
     /// are looked at before the first of them is inserted, their misses overlap.
     #[inline]

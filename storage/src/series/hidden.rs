@@ -66,11 +66,6 @@ impl Hidden {
             self.count -= 1;
         }
     }
-
-    /// The end of the ids that may be in it.
-    fn end(&self) -> u32 {
-        self.words.len() as u32 * 64
-    }
 }
 
 impl SeriesIndex {
@@ -103,19 +98,21 @@ impl SeriesIndex {
         }
     }
 
-    /// A record with rows of `series` came, and with the keys of the series from `first_new` on, of which none is hidden
-    /// now. Where nothing is, as nearly always, this is one test.
+    /// A record came with keys alone: their series, those from `first_new` on, have no rows yet.
+    pub(crate) fn hide_new(&mut self, first_new: u32) {
+        (first_new..self.len() as u32).for_each(|id| self.hidden.insert(id));
+    }
+
+    /// A record with rows of `series` came. Where nothing is hidden, as nearly always, this is one test.
     #[inline]
-    pub(crate) fn show(&mut self, first_new: u32, series: &[u32]) {
+    pub(crate) fn show(&mut self, series: &[u32]) {
         if !self.hidden.is_empty() {
-            self.show_each(first_new, series);
+            self.show_each(series);
         }
     }
 
     #[inline(never)]
-    fn show_each(&mut self, first_new: u32, series: &[u32]) {
-        // Nearly nothing: a new series is hidden only if it came with a batch that was refused, before the delete.
-        (first_new..self.hidden.end()).for_each(|id| self.hidden.remove(id));
+    fn show_each(&mut self, series: &[u32]) {
         series.iter().for_each(|id| self.hidden.remove(*id));
         if self.hidden.is_empty() {
             self.hidden = Hidden::default();
@@ -179,8 +176,12 @@ mod tests {
                         let end = known + new;
                         let rows: Vec<u32> = (0..random.u32(0..40)).map(|_| random.u32(0..end.max(1))).collect();
                         let rows = if end == 0 { &[][..] } else { &rows };
-                        index.show(known, rows);
-                        live.extend((known..end).chain(rows.iter().copied()));
+                        if rows.is_empty() && random.bool() {
+                            index.hide_new(known);
+                        } else {
+                            index.show(rows);
+                            live.extend((known..end).chain(rows.iter().copied()));
+                        }
                     }
                 }
                 assert_eq!(index.live().map(|id| id.0).collect::<BTreeSet<_>>(), live, "seed {seed}");

@@ -168,6 +168,13 @@ impl SeriesIndex {
         (SeriesId(series), new)
     }
 
+    /// Forgets the series from `len` on, which no row has named yet.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.keys.truncate(len);
+        self.tags.iter_mut().for_each(|tag| tag.truncate(len));
+        self.tags.retain(|tag| tag.values.len() > 0);
+    }
+
     /// Gives back what growing has taken in advance.
     pub(crate) fn shrink(&mut self) {
         self.keys.shrink();
@@ -226,6 +233,26 @@ impl SeriesIndex {
 }
 
 impl TagColumn {
+    fn truncate(&mut self, len: usize) {
+        for series in (len..self.codes.len()).rev() {
+            let code = self.codes[series];
+            let is_left = match self.postings.get_mut(code as usize) {
+                None => true,
+                Some(Postings::One(_)) => false,
+                Some(Postings::Many(all)) => {
+                    all.remove(series as u32);
+                    !all.is_empty()
+                }
+            };
+            if !is_left {
+                // Codes are given in the order of the series that bring them: it is the last one.
+                self.postings.truncate(code as usize);
+                self.values.truncate(code as usize);
+            }
+        }
+        self.codes.truncate(len);
+    }
+
     fn push(&mut self, series: u32, value: &[u8]) {
         let (code, new) = self.values.insert(value);
         self.codes.resize(series as usize, NO_TAG);
@@ -331,6 +358,11 @@ mod tests {
                 assert_eq!((id.0 as usize, new), (known.unwrap_or(model.len()), known.is_none()));
                 if new {
                     model.push(tags);
+                }
+                if random.u8(0..100) == 0 {
+                    let len = random.usize(model.len().saturating_sub(20)..=model.len());
+                    index.truncate(len);
+                    model.truncate(len);
                 }
             }
             assert_eq!(index.len(), model.len());

@@ -12,8 +12,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Lsn;
+use super::folder::{Found, list};
 use super::frame::{FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FrameHeader};
-use super::reader::{Found, Record, Window, good_frame, list, read_records};
+use super::reader::{Record, Window, good_frame, read_records};
 use crate::disk::whole::{read_whole, write_whole};
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::Result;

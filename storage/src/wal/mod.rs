@@ -12,13 +12,15 @@
 //!    on a new file that has proved itself, when all records are in segments.
 //! 4. Without space for a new file the log refuses records, keeps those that it has, and goes on when there is space.
 //!
-//! How: [`record`] archives a batch's rows with narrowed columns ([`pack`]), [`delete`] a delete; [`writer`] joins records to a frame per
-//! commit and writes it into the active of a few preallocated files; [`reader`] replays them, [`observe`] only looks at
-//! them, [`cut`] ends a damaged log; [`frame`] describes the bytes. Files are filled with zeros once and then recycled, so that on the hot path no write changes the size or the
+//! How: [`record`] archives a batch's rows with narrowed columns ([`pack`]), [`delete`] a delete; [`writer`] joins
+//! records to a frame per commit and writes it into the active of a few preallocated files; [`reader`] replays them,
+//! [`observe`] only looks at them, [`cut`] ends a damaged log; [`folder`] says what lies where, [`frame`] what the bytes
+//! mean. Files are filled with zeros once and then recycled, so that on the hot path no write changes the size or the
 //! extents of a file and a sync has no journal to wait for.
 
 pub(crate) mod cut;
 mod delete;
+mod folder;
 mod frame;
 mod observe;
 mod pack;
@@ -29,11 +31,12 @@ mod writer;
 pub use cut::LogCut;
 pub use delete::Delete;
 pub(crate) use delete::{bitmap_bytes, bitmap_of};
+pub use folder::{Full, Named, Recovered};
 pub use observe::{CopiedLog, LogFile, LogFrame, LogSummary, copy_log, read_log};
 pub use pack::RECORD_ROWS_MAX;
-pub use reader::{Record, Recovered, recover};
+pub use reader::{Record, recover};
 pub use record::{Rows, RowsRef};
-pub use writer::{Full, Named, Wal, WalConfig, WalStats};
+pub use writer::{Mark, Wal, WalConfig, WalStats};
 
 /// Log sequence number: position of a record in a shard's log, from 1 on. 0 stands before all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

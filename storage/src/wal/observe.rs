@@ -3,19 +3,20 @@
 //! 1. Files are listed and ordered as at a start. A file that goes away meanwhile held nothing that is wanted, or the
 //!    manifest has moved on, which is for the caller to see: it reads the manifest before and after.
 //! 2. Frames are read as long as they are whole, of their file's generation, and in sequence. The end is where no whole
-//!    frame follows: a frame that is being written has told nobody yet.
+//!    frame follows: a frame that is being written has not been acknowledged yet.
 //! 3. Where a later frame says that the missing one was durable, that one came while the end was looked for, and is read
 //!    now; if it still cannot be, it is damaged.
 //!
 //! So what is read is a beginning of the log that holds every record that was durable before the reading began. A file
-//! that came into use between the first and the last look at the folder can leave a gap, which is told as damage: only
-//! what is told again and again is damage on a live server.
+//! that came into use between the first and the last look at the folder can leave a gap, which is reported as damage: on
+//! a live server only what is reported again and again is damage.
 
 use std::path::{Path, PathBuf};
 
 use super::Lsn;
+use super::folder::{Found, list};
 use super::frame::{FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, WAL_VERSION};
-use super::reader::{Found, Record, Window, check_headerless, check_tail, list, read_records, sure_frame};
+use super::reader::{Record, Window, check_headerless, check_tail, read_records, sure_frame};
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
 

@@ -14,30 +14,28 @@
 //!
 //! What the reader cannot tell from a torn commit is damage to the very last one.
 //!
-//! 4. What is read may be in a cache only, and stay there for ever: where a sync has failed, the system may call pages
-//!    clean that never reached the disk, and a later sync says nothing of them. So the frames of the last file that no
+//! 4. What is read may be in a cache only and never leave it: after a failed sync the system may call pages clean that
+//!    never reached the disk, and a later sync does not report them. So the frames of the last file that no
 //!    later frame testifies to be durable are written again as they are, and synced, before anything builds on them.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind::UnexpectedEof;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use rkyv::util::AlignedVec;
 
 use super::Lsn;
 use super::delete::Delete;
+use super::folder::{Found, Full, Named, Recovered, check_read, list, read_block};
 use super::frame::{
-    FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, RECORD_ALIGN, RECORD_DELETE, RECORD_ROWS,
-    WAL_VERSION, aligned, split_record,
+    FILE_HEADER_BYTES, FRAME_HEADER_BYTES, FileHeader, FrameHeader, RECORD_ALIGN, RECORD_DELETE, RECORD_ROWS, aligned,
+    split_record,
 };
 use super::record::Rows;
-use super::writer::{Full, Named, file_slot};
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
 
 /// Times that a frame is read before it counts as none: a wrong bit in a transfer is seldom, three in a row are no
-/// accident, and the last frame of a log costs so many reads at each start.
+/// accident, and the last frame of a log costs this many reads at each start.
 const READS_MAX: usize = 3;
 /// What one record says.
 #[derive(Debug)]
@@ -46,33 +44,6 @@ pub enum Record {
     Rows(Rows),
     /// Rows went.
     Delete(Delete),
-}
-
-/// What a log held and where it goes on.
-pub struct Recovered<D: Disk> {
-    /// Files with records that are still wanted, oldest first.
-    pub live: Vec<Full<D>>,
-    /// Files whose records are not wanted any more.
-    pub free: Vec<Named<D>>,
-    /// The LSN that the next record gets.
-    pub next_lsn: Lsn,
-    /// Greatest generation of a file's header.
-    pub generation_max: u64,
-    /// Greatest number in a file's name.
-    pub slot_max: u64,
-    /// Records handed out.
-    pub records: u64,
-    /// Bytes of whole frames that were read.
-    pub bytes: u64,
-    /// Where a commit was cut short by the crash, if it left a trace.
-    pub torn: Option<(PathBuf, u64)>,
-}
-
-/// A log file with a good header.
-pub(super) struct Found<D: Disk> {
-    pub(super) named: Named<D>,
-    pub(super) length: u64,
-    pub(super) header: FileHeader,
 }
 
 /// Reads the log of `shard` in `folder`, which must exist, and hands every record after `flushed` to `take`, in order.
@@ -143,63 +114,6 @@ async fn rewrite<D: Disk>(disk: &D, file: &Found<D>, offsets: &[u64]) -> Result<
         }
     }
     file.named.file.sync().await
-}
-
-/// Files with a header, files without, and the greatest slot in use. Where they are only read, one that has gone since
-/// the folder was listed is passed over: somebody else works on them.
-pub(super) async fn list<D: Disk>(
-    disk: &D,
-    folder: &Path,
-    shard: u32,
-    mode: OpenMode,
-) -> Result<(Vec<Found<D>>, Vec<Named<D>>, u64)> {
-    let (mut files, mut free, mut slot_max) = (Vec::new(), Vec::new(), 0);
-    for name in disk.list(folder).await? {
-        let Some(slot) = file_slot(&name) else {
-            log::warn!("{} is no log file and is left alone", folder.join(&name).display());
-            continue;
-        };
-        slot_max = slot_max.max(slot);
-        let path = folder.join(&name);
-        let file = match disk.open(&path, mode).await {
-            Err(error) if mode == OpenMode::Read && error.is_not_found() => continue,
-            opened => opened?,
-        };
-        let length = file.length().await?;
-        let header = match length {
-            0 => None,
-            _ => FileHeader::read(read_block(&file, &path, length, 0).await?.as_ref()),
-        };
-        let named = Named { file: Rc::new(file), path };
-        match header {
-            None => free.push(named),
-            Some(header) if header.version != WAL_VERSION => {
-                let reason = format!("log format {}, this build reads {WAL_VERSION}", header.version);
-                return Err(Error::Incompatible { path: named.path, reason });
-            }
-            Some(header) if header.shard != shard => {
-                let reason = format!("log of shard {}, found in the folder of shard {shard}", header.shard);
-                return Err(Error::Incompatible { path: named.path, reason });
-            }
-            Some(header) => files.push(Found { named, length, header }),
-        }
-    }
-    Ok((files, free, slot_max))
-}
-
-/// The block at `offset` of a file of `length` bytes. Fewer bytes than there are must not pass for none.
-async fn read_block<F: DiskFile>(file: &F, path: &Path, length: u64, offset: u64) -> Result<F::ReadBuffer> {
-    let block = file.read(offset, DISK_ALIGN).await?;
-    check_read(path, offset, block.as_ref().len(), (length - offset).min(DISK_ALIGN as u64))?;
-    Ok(block)
-}
-
-/// An error where a read at `offset` gave less than the bytes that are there.
-fn check_read(path: &Path, offset: u64, given: usize, there: u64) -> Result<()> {
-    match given as u64 >= there {
-        true => Ok(()),
-        false => Err(Error::io(format!("read {there} bytes at offset {offset} of"), path, UnexpectedEof.into())),
-    }
 }
 
 /// A header is synced before the first frame is written, so a file with a frame of the next generation has lost its

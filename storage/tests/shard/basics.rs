@@ -95,6 +95,10 @@ fn rows_flow_through_memory_log_files_and_segments_without_end() {
     assert_eq!((recovery.rows, recovery.series, shard.stats().segment_rows), (0, 100, 20_000));
 }
 
+fn column(id: ColumnId, values: Values) -> BatchColumn {
+    BatchColumn { id, values, validity: None }
+}
+
 #[test]
 fn a_batch_that_does_not_fit_is_refused_and_leaves_nothing() {
     let (folder, schema) = (Folder::new("refused"), table(1));
@@ -108,7 +112,6 @@ fn a_batch_that_does_not_fit_is_refused_and_leaves_nothing() {
             other => panic!("not refused: {other:?}"),
         }
     };
-    let column = |id, values| BatchColumn { id, values, validity: None };
     type Change<'a> = &'a dyn Fn(&mut WriteBatch);
     let cases: [(&str, Change<'_>); 12] = [
         ("came for table table1", &|b| b.table = None),
@@ -140,18 +143,79 @@ fn a_batch_that_does_not_fit_is_refused_and_leaves_nothing() {
     // Larger than a log file: one row that cannot be cut into pieces.
     let mut large = good.clone();
     large.columns.push(column(TEXT, strings(["x".repeat(70_000).as_str()])));
-    assert!(matches!(shard.append(&large, &schema), Err(Error::Rejected(_))));
-    // Its series has got an id, and the next record carries the key.
+    assert!(matches!(shard.append(&large, &schema), Err(Error::RecordTooLarge { bytes_max: 65_536, .. })));
+    // Nor is its series there, or its table.
+    assert!(shard.series(schema.id).is_none() && shard.lsn() == Lsn(0));
     drive(&shard, async {
-        let mut next = good.clone();
-        next.new_series = Default::default();
-        next.series = vec![0];
-        let lsn = shard.append(&next, &schema).unwrap().lsn;
+        let lsn = shard.append(&good, &schema).unwrap().lsn;
+        assert_eq!(lsn, Lsn(1));
         shard.durable(lsn).await.unwrap();
     });
     let copy = Folder::copy("refused-copy", &folder.0);
     let (shard, _) = block_on(open(PlainDisk, &copy.0, small_config())).unwrap();
     assert_eq!(block_on(int_rows(&shard, schema.id)), [(1, 1, 1)]);
+}
+
+/// What is refused in its last piece takes the pieces before with it, and their series; later writes do not notice.
+#[test]
+fn a_batch_that_is_refused_late_leaves_nothing() {
+    let (folder, table) = (Folder::new("refused-late"), table(1));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    drive(&shard, async {
+        let first = shard.append(&int_batch(&table, &[(1, 1, 1)]), &table).unwrap();
+        let mut large = int_batch(&table, &(0..20_000).map(|i| (i % 50, i.into(), 0)).collect::<Vec<_>>());
+        let text = |row: usize| if row == 19_999 { "x".repeat(70_000) } else { String::new() };
+        let texts: Vec<String> = (0..20_000).map(text).collect();
+        large.columns.push(column(TEXT, strings(texts.iter().map(String::as_str))));
+        let before = shard.stats();
+        assert!(matches!(shard.append(&large, &table), Err(Error::RecordTooLarge { .. })));
+        let after = shard.stats();
+        assert_eq!((after.lsn, after.series, after.memtable_rows), (first.lsn, 1, 1));
+        assert_eq!(after.memory.wal_pending, before.memory.wal_pending);
+        let next = shard.append(&int_batch(&table, &[(1, 2, 2), (2, 2, 2)]), &table).unwrap();
+        assert_eq!((next.lsn, next.new_series.len()), (Lsn(first.lsn.0 + 1), 2));
+        shard.durable(next.lsn).await.unwrap();
+    });
+    let copy = Folder::copy("refused-late-copy", &folder.0);
+    let (shard, recovery) = block_on(open(PlainDisk, &copy.0, small_config())).unwrap();
+    assert_eq!((recovery.records, recovery.series), (2, 2));
+    assert_eq!(block_on(int_rows(&shard, table.id)), [(1, 1, 1), (1, 2, 2), (2, 2, 2)]);
+}
+
+/// Keys that take several log files, and rows of which some are a thousand times as large as others.
+#[test]
+fn keys_and_rows_of_any_sizes_are_logged_in_records_that_fit() {
+    let (folder, table) = (Folder::new("uneven"), table(1));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    let mut batch = WriteBatch { table: Some(table.id), ..WriteBatch::default() };
+    let hosts: Vec<String> = (0..60).map(|host| format!("{host:05000}")).collect();
+    for host in hosts.iter().rev() {
+        batch.new_series.push([(HOST, host.as_bytes())]);
+    }
+    let mut texts = Vec::new();
+    for row in 0..240_u32 {
+        // The last key comes first.
+        batch.series.push(NEW_SERIES_BIT | (59 - row % 60));
+        batch.time.push(row.into());
+        texts.push("y".repeat(if row % 60 < 3 { 20_000 } else { 1 }));
+    }
+    batch.columns.push(column(TEXT, strings(texts.iter().map(String::as_str))));
+    drive(&shard, async {
+        let appended = shard.append(&batch, &table).unwrap();
+        assert!(appended.lsn > Lsn(10), "{appended:?}");
+        assert_eq!(shard.stats().series, 60);
+        shard.durable(appended.lsn).await.unwrap();
+    });
+    let copy = Folder::copy("uneven-copy", &folder.0);
+    let (shard, recovery) = block_on(open(PlainDisk, &copy.0, small_config())).unwrap();
+    assert_eq!((recovery.rows, recovery.series), (240, 60));
+    let index = shard.series(table.id).unwrap();
+    assert!(
+        index
+            .live()
+            .map(|id| index.key(id).map(|(_, host)| host.to_owned()).collect::<String>())
+            .eq(hosts.iter().rev().cloned())
+    );
 }
 
 #[test]

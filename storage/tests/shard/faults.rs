@@ -154,7 +154,7 @@ fn a_log_of_another_shard_or_version_is_refused() {
     let other = ShardConfig { shard: 4, ..small_config() };
     let error = block_on(open(PlainDisk, &folder.0, other.clone())).map(|_| ()).unwrap_err();
     assert!(error.to_string().contains("manifest of shard 3"), "{error}");
-    // A log that came without its manifest tells it too.
+    // A log that came without its manifest is refused as well.
     for manifest in ["MANIFEST", "MANIFEST.copy"] {
         std::fs::remove_file(folder.0.join(manifest)).unwrap();
     }

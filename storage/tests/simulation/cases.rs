@@ -100,7 +100,7 @@ pub(crate) async fn times(shard: &Shard<SimDisk>, table: &TableSchema) -> Result
 pub(crate) fn with_log<T>(shard: &Shard<SimDisk>, body: impl Future<Output = T>) -> T {
     let mut tasks = SimTasks::new(1);
     tasks.spawn(async {
-        // What failed is told to those who wait.
+        // Those who wait get the failure.
         let _ = shard.run_wal().await;
     });
     match tasks.run(body, 1_000_000) {
@@ -193,7 +193,7 @@ fn a_log_task_that_begins_while_the_shard_closes_leaves_the_commit_alone() {
 }
 
 /// The series of a table whose drop failed are left out of the next series file, so the manifest that names this file
-/// must not name the table: a start that is told of the table by an old catalog would miss them.
+/// must not name the table: a start that an old catalog names the table to would miss them.
 #[test]
 fn a_drop_whose_edit_failed_is_made_up_for_by_the_next_flush() {
     let (disk, dropped, kept) = (disk(1), table(1), table(2));

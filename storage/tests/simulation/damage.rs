@@ -1,4 +1,4 @@
-//! Flipped bits in every kind of file: what is told, and what can be read all the same.
+//! Flipped bits in every kind of file: what is reported, and what can be read all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ fn a_damaged_segment_fails_only_the_scans_that_need_it() {
             Err(Error::Corrupt { path, offset: at, .. }) => {
                 assert_eq!((&path, &listed, corrupt), (&segments[0], &vec![path.clone()], 1), "offset {offset}");
                 // A block ends before the next begins; the trailer stands for itself.
-                assert!(at <= offset || corrupt == 1, "offset {offset} is told as {at}");
+                assert!(at <= offset || corrupt == 1, "offset {offset} is reported as {at}");
                 let disk = filled();
                 disk.flip_bit(&segments[0], offset, 3);
                 match block_on(open(&disk)).unwrap().quarantined().first() {

@@ -32,6 +32,14 @@ const COLUMNS_MAX: usize = 12;
 
 const KINDS: [FieldType; 5] = [FieldType::Int, FieldType::UInt, FieldType::Float, FieldType::Bool, FieldType::String];
 
+/// What new series are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    Short,
+    /// A thousand bytes each, so that the keys of a batch fill log files.
+    Long,
+}
+
 /// How the clients of a shard write, in all its lives. Few hosts in few times write over their own rows all the while, so
 /// that what is newer matters; large batches fill log files between two flushes; new hosts make files of series.
 #[derive(Debug, Clone)]
@@ -128,7 +136,7 @@ pub(crate) fn batch(
     table: &TableSchema,
     shard: &Shard<SimDisk>,
     habit: &Habit,
-    rows_max: usize,
+    (rows_max, names): (usize, Names),
 ) -> (WriteBatch, Vec<(Key, Row)>) {
     let count = random.usize(0..=rows_max);
     let mut batch = WriteBatch { table: Some(table.id), ..WriteBatch::default() };
@@ -136,7 +144,10 @@ pub(crate) fn batch(
     let in_order = random.bool();
     let mut clock = habit.time(random);
     for _ in 0..count {
-        let host = habit.host(random);
+        let host = match names {
+            Names::Short => habit.host(random),
+            Names::Long => format!("{:x<1000}", format!("long{}-", random.u8(0..100))),
+        };
         let zone = (random.u8(0..3) == 0).then(|| format!("z{}", random.u32(0..3)));
         clock += random.i64(0..5);
         let time = match (in_order, random.u16(..)) {
@@ -172,6 +183,29 @@ pub(crate) fn batch(
         random.shuffle(&mut batch.columns);
     }
     (batch, rows)
+}
+
+/// Makes a row or a series of a batch larger than a log file of `bytes`: that must be refused, and leave nothing.
+pub(crate) fn make_too_large(random: &mut Rng, table: &TableSchema, batch: &mut WriteBatch, bytes: usize) {
+    let text = "t".repeat(bytes);
+    let is_text = |(_, kind): &(ColumnId, FieldType)| *kind == FieldType::String;
+    let rows = batch.rows();
+    match fields(table).into_iter().find(is_text) {
+        Some((id, _)) if rows > 0 && random.bool() => {
+            let at = random.usize(0..rows);
+            let (mut ends, mut end) = (Vec::with_capacity(rows), 0);
+            for row in 0..rows {
+                end += if row == at { bytes as u32 } else { 0 };
+                ends.push(end);
+            }
+            batch.columns.retain(|column| column.id != id);
+            let values = Values::String(Strings { ends, bytes: text.into_bytes() });
+            batch.columns.push(BatchColumn { id, values, validity: None });
+        }
+        _ => {
+            batch.new_series.push([(HOST, text.as_bytes())]);
+        }
+    }
 }
 
 /// The series of a row: by its id where the shard knows it, or by its key.

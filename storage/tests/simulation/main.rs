@@ -5,7 +5,7 @@
 //!
 //! 1. Every acknowledged batch is there with its last values; so is what an earlier recovery has shown.
 //! 2. The rows are those of the map after some record of the log, not older than the last acknowledged one: a batch
-//!    that nobody was told about is there whole or not at all, and never without the ones before it. Only a batch
+//!    that was not acknowledged is there whole or not at all, and never without the ones before it. Only a batch
 //!    larger than a quarter of a log file may be there in part: its first rows, in pieces.
 //! 3. The series that count (no delete over all times has emptied them since their last row) are those of the map.
 //! 4. Files that nothing names are gone.
@@ -35,7 +35,7 @@ const SEEDS: std::ops::Range<u64> = 100..108;
 /// Seeds of the long run, where `TIDEWIRE_SEEDS` does not say how many.
 const SOAK_SEEDS: u64 = 10_000;
 
-/// The long run ends when so many have failed: there is enough to look at.
+/// The long run ends after this many failures: there is enough to look at.
 const FAILURES_MAX: usize = 20;
 
 /// Seeds that failed once. A change of what clients do gives them another history; the faults of storage that they have
@@ -70,7 +70,7 @@ fn shards_are_maps_that_survive() {
 /// Runs every seed of the long run, on all processors, and names all that fail.
 #[test]
 #[ignore = "runs for minutes: cargo test -p tidewire-storage --release -- --ignored soak"]
-#[expect(clippy::print_stdout, reason = "whoever runs it wants to see how far it is")]
+#[expect(clippy::print_stdout, reason = "a long run shows how far it is")]
 fn soak() {
     if let Some(seed) = variable("TIDEWIRE_SEED") {
         println!("{:?}", check(seed));

@@ -24,6 +24,7 @@ use crate::work::Home;
 pub(crate) struct Tally {
     pub(crate) batches: u64,
     pub(crate) large_batches: u64,
+    pub(crate) too_large: u64,
     pub(crate) acknowledged: u64,
     pub(crate) refused: u64,
     pub(crate) flushes: u64,
@@ -50,10 +51,11 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn numbers(&mut self) -> [&mut u64; 25] {
+    fn numbers(&mut self) -> [&mut u64; 26] {
         [
             &mut self.batches,
             &mut self.large_batches,
+            &mut self.too_large,
             &mut self.acknowledged,
             &mut self.refused,
             &mut self.flushes,

@@ -14,7 +14,7 @@ use tidewire_storage::schema::{TableId, TableSchema};
 use tidewire_storage::wal::{Lsn, WalSync};
 use tidewire_storage::{Error, Result};
 
-use crate::data;
+use crate::data::{self, Names};
 use crate::model::{Change, History, same};
 use crate::run::Tally;
 
@@ -31,7 +31,7 @@ pub(crate) struct Home {
     /// The catalog of the next start is older than the last life, as one that was put back is.
     pub(crate) catalog_is_old: Cell<bool>,
     pub(crate) history: RefCell<History>,
-    /// What the shard is told; it need not begin at the same time in each life.
+    /// The time that the shard is given; it need not begin at the same time in each life.
     pub(crate) clock: Cell<Duration>,
 }
 
@@ -79,6 +79,8 @@ enum Operation {
     Append,
     /// Writes a batch that takes several log records.
     AppendLarge,
+    /// Writes a batch that no log file takes.
+    AppendTooLarge,
     AddColumn,
     Flush,
     SyncLog,
@@ -94,9 +96,10 @@ enum Operation {
 }
 
 /// How often each comes.
-const WEIGHTS: [(Operation, u32); 12] = [
+const WEIGHTS: [(Operation, u32); 13] = [
     (Operation::Append, 60),
     (Operation::AppendLarge, 1),
+    (Operation::AppendTooLarge, 1),
     (Operation::AddColumn, 4),
     (Operation::Flush, 4),
     (Operation::SyncLog, 4),
@@ -119,7 +122,7 @@ pub(crate) struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Does so many operations.
+    /// Does `operations` operations, one after the other.
     pub(crate) async fn work(&mut self, operations: usize) {
         for _ in 0..operations {
             if let Err(error) = self.one().await {
@@ -147,13 +150,17 @@ impl Client<'_> {
         });
         match chosen.map_or(Operation::Append, |(operation, _)| *operation) {
             Operation::Append => {
-                self.append(self.home.habit.rows_max).await?;
+                self.append(self.home.habit.rows_max, Names::Short).await?;
                 match self.home.habit.grows && self.random.bool() {
                     true => self.flush().await,
                     false => Ok(()),
                 }
             }
-            Operation::AppendLarge => self.append(4000).await,
+            Operation::AppendLarge => match self.random.bool() {
+                true => self.append(4000, Names::Short).await,
+                false => self.append(200, Names::Long).await,
+            },
+            Operation::AppendTooLarge => self.append_too_large(),
             Operation::AddColumn => {
                 let table = self.random.usize(0..self.home.tables.borrow().len());
                 data::add_column(&mut self.random, &mut self.home.tables.borrow_mut()[table]);
@@ -196,7 +203,7 @@ impl Client<'_> {
     /// Whatever went wrong is over: writes are taken again, without anybody doing more than trying.
     pub(crate) async fn resume(&mut self) {
         for _ in 0..100 {
-            match self.append(10).await {
+            match self.append(10, Names::Short).await {
                 Ok(()) => return,
                 Err(error) => self.expected.check(&error),
             }
@@ -213,9 +220,9 @@ impl Client<'_> {
         tables[self.random.usize(0..tables.len())].clone()
     }
 
-    async fn append(&mut self, rows_max: usize) -> Result<()> {
+    async fn append(&mut self, rows_max: usize, names: Names) -> Result<()> {
         let table = self.table();
-        let (batch, rows) = data::batch(&mut self.random, &table, self.shard, &self.home.habit, rows_max);
+        let (batch, rows) = data::batch(&mut self.random, &table, self.shard, &self.home.habit, (rows_max, names));
         let before = self.shard.lsn();
         let appended = self.shard.append(&batch, &table)?;
         self.count(|tally| {
@@ -226,6 +233,23 @@ impl Client<'_> {
         if self.random.u8(0..4) > 0 {
             self.durable(appended.lsn).await?;
         }
+        Ok(())
+    }
+
+    /// Nothing of it may stay, nor come back.
+    fn append_too_large(&mut self) -> Result<()> {
+        let table = self.table();
+        let names = if self.random.bool() { Names::Short } else { Names::Long };
+        let (mut batch, _) = data::batch(&mut self.random, &table, self.shard, &self.home.habit, (100, names));
+        data::make_too_large(&mut self.random, &table, &mut batch, self.home.config.wal_file_bytes as usize);
+        let before = self.shard.lsn();
+        match self.shard.append(&batch, &table) {
+            Err(Error::RecordTooLarge { .. }) => self.count(|tally| tally.too_large += 1),
+            Err(error) => return Err(error),
+            Ok(appended) => panic!("a log of small files took a large record: {appended:?}"),
+        }
+        assert_eq!(self.shard.lsn(), before);
+        self.check_live(table.id);
         Ok(())
     }
 

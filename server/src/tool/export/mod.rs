@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use tidewire_sql::time::parse_timestamp;
+use tidewire_sql::types::time::parse_timestamp;
 use tidewire_storage::schema::{Database, TableSchema, TimeUnit};
 
 use super::folder;

@@ -64,7 +64,7 @@ impl SimDisk {
         Self { world: Rc::new(RefCell::new(World::new(seed))) }
     }
 
-    /// Operations wait up to so many polls.
+    /// Most polls that an operation waits.
     pub fn set_delays(&self, polls_max: u32) {
         self.world.borrow_mut().delays_max = polls_max;
     }
@@ -86,7 +86,7 @@ impl SimDisk {
         world.rates = FaultRates::default();
     }
 
-    /// The moment that [`SimDisk::moment_has_come`] tells of from now on; `None` for none.
+    /// The moment that [`SimDisk::moment_has_come`] reports from now on; `None` for none.
     pub fn set_moment(&self, moment: Option<Moment>) {
         let mut world = self.world.borrow_mut();
         world.moment = moment;

@@ -1,18 +1,19 @@
 //! A log that cannot go on, and how it goes on again.
 //!
-//! 1. Where there is no space for a file, the log stalls: appends and waiters are told so, what is queued waits. Each
+//! 1. Where there is no space for a file, the log stalls: appends and waiters get an error, what is queued waits. Each
 //!    refused append lets the second loop try anew, and so does a `release`; then the log goes on where it was.
 //! 2. After any other failure the log takes nothing until [`Wal::heal`] has shown on a new file that writes last.
 
 use super::Wal;
-use super::files::{Files, Named};
+use super::files::Files;
 use crate::disk::{Disk, DiskFile, IO_BYTES_MAX};
 use crate::error::{Error, Result};
 use crate::wal::Lsn;
+use crate::wal::folder::Named;
 use crate::wal::frame::{FRAME_HEADER_BYTES, FileHeader};
 
 impl<D: Disk> Wal<D> {
-    /// Nothing more is committed, and nobody is told that something is durable.
+    /// Nothing more is committed or acknowledged.
     pub(super) fn fail(&self, reason: String) {
         log::error!("shard {} takes no writes any more: {reason}", self.config.shard);
         *self.failed.borrow_mut() = Some(reason);
@@ -24,7 +25,7 @@ impl<D: Disk> Wal<D> {
         self.work.notify();
     }
 
-    /// Tells everybody that there is no space, and waits until there may be some. The error comes back when the log is
+    /// Fails waiters for want of space, and waits until there may be some. The error comes back when the log is
     /// closed instead.
     pub(super) async fn stall(&self, error: Error) -> Result<()> {
         log::warn!("shard {} takes no writes for want of space: {error}", self.config.shard);

@@ -6,13 +6,14 @@
 //! 3. `release` hands back files whose records are all in segments; one is kept as a spare, others are removed.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use super::{Wal, on_drop};
 use crate::disk::{Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::Result;
 use crate::wal::Lsn;
+use crate::wal::folder::{Full, Named, file_name};
 use crate::wal::frame::{FILE_HEADER_BYTES, FileHeader, WAL_VERSION};
 
 /// Spares kept; more than one would be disk space for nothing, since one is prepared while one is filled.
@@ -27,36 +28,12 @@ pub(super) struct Files<D: Disk> {
     pub(super) next_slot: u64,
 }
 
-/// An open file and its name.
-pub struct Named<D: Disk> {
-    /// The file.
-    pub file: Rc<D::File>,
-    /// Its name.
-    pub path: PathBuf,
-}
-
 /// The file that takes frames.
 pub(super) struct Active<D: Disk> {
     pub(super) named: Named<D>,
     pub(super) generation: u64,
     /// Where the next frame goes.
     pub(super) end: u64,
-}
-
-/// A file that takes no more frames.
-pub struct Full<D: Disk> {
-    /// The file.
-    pub named: Named<D>,
-    /// Its length.
-    pub length: u64,
-    /// Its last record.
-    pub last_lsn: Lsn,
-}
-
-impl<D: Disk> Clone for Named<D> {
-    fn clone(&self) -> Self {
-        Self { file: self.file.clone(), path: self.path.clone() }
-    }
 }
 
 impl<D: Disk> Wal<D> {
@@ -228,15 +205,4 @@ impl<D: Disk> Wal<D> {
         self.ask_for_space();
         Ok(())
     }
-}
-
-/// Name of the file in slot `slot`. Slots are never used again, so that a removed file's name stands for nothing else.
-fn file_name(slot: u64) -> String {
-    format!("{slot:08}.wal")
-}
-
-/// The slot of a file name that [`file_name`] made.
-pub(in crate::wal) fn file_slot(name: &str) -> Option<u64> {
-    let slot = name.strip_suffix(".wal")?.parse().ok()?;
-    (file_name(slot) == name).then_some(slot)
 }

@@ -14,14 +14,13 @@ mod queue;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
-use super::reader::Recovered;
+use super::folder::Recovered;
 use super::{Lsn, WalSync};
 use crate::disk::{Disk, DiskFile};
 use crate::error::Result;
 use crate::signal::Signal;
-pub(super) use files::file_slot;
 use files::{Files, SPARES_MAX};
-pub use files::{Full, Named};
+pub use queue::Mark;
 use queue::Queue;
 
 /// How a log is kept.

@@ -36,6 +36,27 @@ pub(super) struct Frame {
 }
 
 impl<D: Disk> Wal<D> {
+    /// Where the queue ends now, for [`Wal::rollback`].
+    pub fn mark(&self) -> Mark {
+        let queue = self.queue.borrow();
+        let last = queue.frames.back().map_or((0, 0), |frame| (frame.bytes.len(), frame.count));
+        Mark { appended: self.appended.get(), frames: queue.frames.len(), last, bytes: queue.bytes }
+    }
+
+    /// Takes back every record queued since `mark`: for one that is of several and cannot be queued. Nothing may have been
+    /// awaited in between, so that none of them has gone to a file.
+    pub fn rollback(&self, mark: &Mark) {
+        let mut queue = self.queue.borrow_mut();
+        debug_assert!(queue.frames.len() >= mark.frames, "BUG: a frame was committed behind a mark");
+        queue.frames.truncate(mark.frames);
+        if let Some(frame) = queue.frames.back_mut() {
+            frame.bytes.truncate(mark.last.0);
+            frame.count = mark.last.1;
+        }
+        queue.bytes = mark.bytes;
+        self.appended.set(mark.appended);
+    }
+
     /// Queues a record of rows and gives its LSN. Nothing is queued on an error.
     pub fn append(&self, rows: &RowsRef<'_>) -> Result<Lsn> {
         self.queue(RECORD_ROWS, |encoder, out| encoder.encode(rows, out))
@@ -69,12 +90,10 @@ impl<D: Disk> Wal<D> {
             if frame.count > 0 {
                 frames.push_back(frame);
             }
-            return Err(Error::Rejected(encoded.err().unwrap_or_else(|| {
-                format!(
-                    "{record_bytes} bytes of a record do not fit into a log file of {} bytes",
-                    self.config.file_bytes
-                )
-            })));
+            return Err(match encoded {
+                Err(reason) => Error::Rejected(reason),
+                Ok(()) => Error::RecordTooLarge { bytes: record_bytes as u64, bytes_max: self.config.file_bytes },
+            });
         }
         finish_record(&mut frame.bytes, start, kind, lsn);
         if frame.bytes.len() > self.frame_bytes_max() {
@@ -108,6 +127,16 @@ impl<D: Disk> Wal<D> {
     fn frame_bytes_max(&self) -> usize {
         (self.config.file_bytes as usize).saturating_sub(FILE_HEADER_BYTES)
     }
+}
+
+/// An end of the queue.
+#[derive(Debug)]
+pub struct Mark {
+    appended: Lsn,
+    frames: usize,
+    /// Length and records of the last frame.
+    last: (usize, u32),
+    bytes: usize,
 }
 
 impl Frame {

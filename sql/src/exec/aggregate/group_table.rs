@@ -1,0 +1,427 @@
+//! Rows to group numbers: the hash table under GROUP BY, DISTINCT and the merge of partial states.
+//!
+//! Guarantee: rows with equal keys (null equals null, NaN equals NaN, -0 equals 0) get the same number; numbers are
+//! given densely in order of first appearance.
+//!
+//! 1. Each key column becomes one u64 a row: numbers their bits, text the code of an [`Interner`]. A dictionary is
+//!    interned once a distinct value, not once a row.
+//! 2. The u64s of a row, followed by one bit a column for null, are the key: hashed and compared as whole words.
+//! 3. Groups keep their words; key columns are rebuilt from them, text as a dictionary over the interner's values.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, IntervalMonthDayNanoType, UInt32Type, UInt64Type};
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, Float64Array, Int64Array, IntervalMonthDayNanoArray, PrimitiveArray, StringArray,
+    UInt64Array, new_null_array,
+};
+use arrow_buffer::{BooleanBuffer, IntervalMonthDayNano, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{DataType, IntervalUnit};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use crate::exec::error::{ExecError, Result};
+use crate::exec::eval::cast_to;
+
+/// How a key column is held.
+#[derive(Debug)]
+enum Key {
+    /// Nothing but nulls so far.
+    Null,
+    /// Signed numbers and times of this type.
+    Int(DataType),
+    /// Unsigned numbers and booleans of this type.
+    UInt(DataType),
+    /// Floats of this type, by bits.
+    Float(DataType),
+    /// Text, by code.
+    Text(Interner),
+    /// Intervals, by code of their 16 bytes.
+    Interval(Interner),
+}
+
+/// Numbers groups of rows.
+#[derive(Debug)]
+pub(crate) struct GroupTable {
+    columns: Vec<Key>,
+    /// Words of each group's key, one group after the other.
+    words: Vec<u64>,
+    index: HashTable<u32>,
+    len: usize,
+    seed: u64,
+    /// Words of the rows at hand, kept for its memory.
+    scratch: Vec<u64>,
+}
+
+impl Default for GroupTable {
+    fn default() -> Self {
+        // A seed of its own for each table: keys are data, and must not be able to collide by design.
+        let seed = std::hash::RandomState::new().hash_one(0u8) | 1;
+        Self { columns: Vec::new(), words: Vec::new(), index: HashTable::new(), len: 0, seed, scratch: Vec::new() }
+    }
+}
+
+impl GroupTable {
+    /// Number of groups.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Memory held.
+    pub(crate) fn bytes(&self) -> usize {
+        let interned: usize = self
+            .columns
+            .iter()
+            .map(|key| match key {
+                Key::Text(interner) | Key::Interval(interner) => interner.heap_bytes(),
+                _ => 0,
+            })
+            .sum();
+        (self.words.capacity() + self.scratch.capacity()) * size_of::<u64>()
+            + self.index.capacity() * (size_of::<u32>() + 1)
+            + interned
+    }
+
+    /// Puts the group number of each of `rows` rows into `groups`.
+    pub(crate) fn groups(&mut self, keys: &[ArrayRef], rows: usize, groups: &mut Vec<u32>) -> Result<()> {
+        groups.clear();
+        if keys.is_empty() {
+            self.len = self.len.max(usize::from(rows > 0));
+            groups.resize(rows, 0);
+            return Ok(());
+        }
+        while self.columns.len() < keys.len() {
+            self.columns.push(Key::Null);
+        }
+        let width = width_of(keys.len());
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        scratch.resize(rows * width, 0);
+        for (at, (key, array)) in self.columns.iter_mut().zip(keys).enumerate() {
+            key.write(array, at, keys.len(), &mut scratch)?;
+        }
+        groups.reserve(rows);
+        for row in scratch.chunks_exact(width) {
+            groups.push(self.group_of(row));
+        }
+        self.scratch = scratch;
+        Ok(())
+    }
+
+    fn group_of(&mut self, row: &[u64]) -> u32 {
+        let (words, seed, width) = (&self.words, self.seed, row.len());
+        let of_group = |group: u32| &words[group as usize * width..(group as usize + 1) * width];
+        let entry =
+            self.index.entry(hash_words(seed, row), |&g| of_group(g) == row, |&g| hash_words(seed, of_group(g)));
+        match entry {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                let group = self.len as u32;
+                entry.insert(group);
+                self.words.extend_from_slice(row);
+                self.len += 1;
+                group
+            }
+        }
+    }
+
+    /// The key columns of all groups, in group order.
+    pub(crate) fn key_columns(&self) -> Result<Vec<ArrayRef>> {
+        let width = width_of(self.columns.len());
+        self.columns
+            .iter()
+            .enumerate()
+            .map(|(at, key)| {
+                let (mask_word, mask_bit) = mask_of(at, self.columns.len());
+                let rows = || self.words.chunks_exact(width);
+                let values: ScalarBuffer<u64> = rows().map(|row| row[at]).collect();
+                let present: BooleanBuffer = rows().map(|row| row[mask_word] & mask_bit == 0).collect();
+                let nulls = (present.count_set_bits() < self.len).then(|| NullBuffer::new(present));
+                key.read(values, nulls)
+            })
+            .collect()
+    }
+}
+
+/// Words of a key of `columns` columns.
+fn width_of(columns: usize) -> usize {
+    columns + columns.div_ceil(64)
+}
+
+/// Word and bit that say that column `at` is null.
+fn mask_of(at: usize, columns: usize) -> (usize, u64) {
+    (columns + at / 64, 1 << (at % 64))
+}
+
+/// Folds a 64 by 64 bit product, which spreads every bit of both over the result.
+#[inline]
+fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product as u64) ^ (product >> 64) as u64
+}
+
+#[inline]
+fn hash_words(seed: u64, words: &[u64]) -> u64 {
+    // Odd constant with evenly spread bits (the golden ratio), so that a zero word still moves the hash.
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    words.iter().fold(seed, |hash, &word| fold(hash ^ word, SPREAD).wrapping_add(seed))
+}
+
+impl Key {
+    /// The way to hold values of `data_type`.
+    fn of(data_type: &DataType) -> Result<Self> {
+        Ok(match data_type {
+            DataType::Null => Self::Null,
+            DataType::Int8
+            | DataType::Int16
+            | DataType::Int32
+            | DataType::Int64
+            | DataType::Timestamp(..)
+            | DataType::Duration(_) => Self::Int(data_type.clone()),
+            DataType::Boolean | DataType::UInt8 | DataType::UInt16 | DataType::UInt32 | DataType::UInt64 => {
+                Self::UInt(data_type.clone())
+            }
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => Self::Float(data_type.clone()),
+            DataType::Utf8 => Self::Text(Interner::default()),
+            DataType::Dictionary(_, value) if **value == DataType::Utf8 => Self::Text(Interner::default()),
+            DataType::Interval(IntervalUnit::MonthDayNano) => Self::Interval(Interner::default()),
+            other => return Err(ExecError::NotImplemented(format!("GROUP BY or DISTINCT over {other}"))),
+        })
+    }
+
+    /// Writes the column's word and null bit of each row.
+    fn write(&mut self, array: &ArrayRef, at: usize, columns: usize, words: &mut [u64]) -> Result<()> {
+        if matches!(self, Self::Null) {
+            *self = Self::of(array.data_type())?;
+        }
+        let width = width_of(columns);
+        let (mask_word, mask_bit) = mask_of(at, columns);
+        if let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0) {
+            for (row, present) in words.chunks_exact_mut(width).zip(nulls.iter()) {
+                row[mask_word] |= if present { 0 } else { mask_bit };
+            }
+        }
+        let mut put = |values: &mut dyn Iterator<Item = u64>| {
+            for (row, value) in words.chunks_exact_mut(width).zip(values) {
+                // What lies under a null is arbitrary and must not tell nulls apart.
+                row[at] = if row[mask_word] & mask_bit == 0 { value } else { 0 };
+            }
+        };
+        match self {
+            _ if *array.data_type() == DataType::Null => {}
+            Self::Null => {}
+            Self::Int(_) => {
+                let values = cast_to(array, &DataType::Int64)?;
+                put(&mut values.as_primitive::<Int64Type>().values().iter().map(|&v| v as u64));
+            }
+            Self::UInt(_) => {
+                let values = cast_to(array, &DataType::UInt64)?;
+                put(&mut values.as_primitive::<UInt64Type>().values().iter().copied());
+            }
+            Self::Float(_) => {
+                let values = cast_to(array, &DataType::Float64)?;
+                put(&mut values.as_primitive::<Float64Type>().values().iter().map(|&v| float_word(v)));
+            }
+            Self::Text(interner) => match array.as_any_dictionary_opt() {
+                Some(dictionary) => {
+                    let values = cast_to(dictionary.values(), &DataType::Utf8)?;
+                    let values = values.as_string::<i32>();
+                    // Codes are found when a row first uses the value: most of a large dictionary may be unused.
+                    let mut codes = vec![u64::MAX; values.len()];
+                    let keys = cast_to(&dictionary.keys().slice(0, array.len()), &DataType::UInt32)?;
+                    put(&mut keys.as_primitive::<UInt32Type>().iter().map(|key| {
+                        let Some(key) = key.map(|k| k as usize).filter(|&k| k < codes.len()) else { return 0 };
+                        if codes[key] == u64::MAX {
+                            codes[key] = u64::from(interner.code(values.value(key).as_bytes()));
+                        }
+                        codes[key]
+                    }));
+                }
+                None => {
+                    let values = array.as_string::<i32>();
+                    put(&mut values.iter().map(|v| u64::from(interner.code(v.unwrap_or_default().as_bytes()))));
+                }
+            },
+            Self::Interval(interner) => {
+                let values = array.as_primitive::<IntervalMonthDayNanoType>();
+                put(&mut values.values().iter().map(|v| {
+                    let mut bytes = [0u8; 16];
+                    bytes[..4].copy_from_slice(&v.months.to_le_bytes());
+                    bytes[4..8].copy_from_slice(&v.days.to_le_bytes());
+                    bytes[8..].copy_from_slice(&v.nanoseconds.to_le_bytes());
+                    u64::from(interner.code(&bytes))
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    /// The column of these words.
+    fn read(&self, values: ScalarBuffer<u64>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
+        let rows = values.len();
+        Ok(match self {
+            Self::Null => new_null_array(&DataType::Null, rows),
+            Self::Int(to) => {
+                let ints: ScalarBuffer<i64> = values.iter().map(|&v| v as i64).collect();
+                cast_to(&(Arc::new(Int64Array::new(ints, nulls)) as ArrayRef), to)?
+            }
+            Self::UInt(to) => cast_to(&(Arc::new(UInt64Array::new(values, nulls)) as ArrayRef), to)?,
+            Self::Float(to) => {
+                let floats: ScalarBuffer<f64> = values.iter().map(|&v| f64::from_bits(v)).collect();
+                cast_to(&(Arc::new(Float64Array::new(floats, nulls)) as ArrayRef), to)?
+            }
+            Self::Text(interner) => {
+                let codes: ScalarBuffer<u32> = values.iter().map(|&v| v as u32).collect();
+                let keys = PrimitiveArray::<UInt32Type>::new(codes, nulls);
+                Arc::new(DictionaryArray::try_new(keys, interner.texts()?)?)
+            }
+            Self::Interval(interner) => {
+                let intervals: ScalarBuffer<IntervalMonthDayNano> =
+                    values.iter().map(|&v| interval_of(interner.value(v as u32))).collect();
+                Arc::new(IntervalMonthDayNanoArray::new(intervals, nulls))
+            }
+        })
+    }
+}
+
+/// Equal words for equal floats: one zero, one NaN.
+fn float_word(value: f64) -> u64 {
+    if value == 0.0 {
+        0
+    } else if value.is_nan() {
+        f64::NAN.to_bits()
+    } else {
+        value.to_bits()
+    }
+}
+
+fn interval_of(bytes: &[u8]) -> IntervalMonthDayNano {
+    let word = |from: usize| {
+        let mut word = [0u8; 8];
+        let end = bytes.len().min(from + 8);
+        word[..end.saturating_sub(from)].copy_from_slice(&bytes[from.min(end)..end]);
+        u64::from_le_bytes(word)
+    };
+    let months_days = word(0);
+    IntervalMonthDayNano::new(months_days as i32, (months_days >> 32) as i32, word(8) as i64)
+}
+
+/// Byte strings to dense codes.
+#[derive(Debug, Default)]
+pub(crate) struct Interner {
+    index: HashTable<u32>,
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+    hasher: std::hash::RandomState,
+}
+
+impl Interner {
+    /// The code of `value`; a new one at its first appearance.
+    pub(crate) fn code(&mut self, value: &[u8]) -> u32 {
+        let hash = |v: &[u8]| self.hasher.hash_one(v);
+        let (ends, bytes) = (&self.ends, &self.bytes);
+        let entry = self.index.entry(hash(value), |&c| held(ends, bytes, c) == value, |&c| hash(held(ends, bytes, c)));
+        match entry {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                let code = self.ends.len() as u32;
+                entry.insert(code);
+                self.bytes.extend_from_slice(value);
+                self.ends.push(self.bytes.len());
+                code
+            }
+        }
+    }
+
+    fn value(&self, code: u32) -> &[u8] {
+        held(&self.ends, &self.bytes, code)
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.bytes.capacity()
+            + self.ends.capacity() * size_of::<usize>()
+            + self.index.capacity() * (size_of::<u32>() + 1)
+    }
+
+    /// All values, by code.
+    fn texts(&self) -> Result<ArrayRef> {
+        let lengths = (0..self.ends.len()).map(|code| self.value(code as u32).len());
+        // The offsets of a string array are i32; `from_lengths` would panic beyond.
+        if self.bytes.len() > i32::MAX as usize {
+            return Err(ExecError::Execution("more than 2 GiB of distinct text in one column of keys".into()));
+        }
+        let offsets = OffsetBuffer::from_lengths(lengths);
+        Ok(Arc::new(StringArray::try_new(offsets, self.bytes.clone().into(), None)?))
+    }
+}
+
+/// The bytes of `code`.
+fn held<'a>(ends: &[usize], bytes: &'a [u8], code: u32) -> &'a [u8] {
+    let code = code as usize;
+    let start = if code == 0 { 0 } else { ends[code - 1] };
+    &bytes[start..ends[code]]
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::BooleanArray;
+
+    use super::*;
+
+    fn numbers(table: &mut GroupTable, keys: &[ArrayRef]) -> Vec<u32> {
+        let mut groups = Vec::new();
+        table.groups(keys, keys[0].len(), &mut groups).unwrap();
+        groups
+    }
+
+    #[test]
+    fn equal_keys_share_a_number_across_forms_of_text() {
+        let mut table = GroupTable::default();
+        let plain: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some("b"), None, Some("a"), Some("")]));
+        assert_eq!(numbers(&mut table, &[plain]), [0, 1, 2, 0, 3]);
+        let coded: DictionaryArray<UInt32Type> = [Some("c"), None, Some("b"), Some("")].into_iter().collect();
+        assert_eq!(numbers(&mut table, &[Arc::new(coded)]), [4, 2, 1, 3]);
+        let keys = table.key_columns().unwrap();
+        let keys = cast_to(&keys[0], &DataType::Utf8).unwrap();
+        assert_eq!(
+            keys.as_string::<i32>().iter().collect::<Vec<_>>(),
+            [Some("a"), Some("b"), None, Some(""), Some("c")]
+        );
+    }
+
+    #[test]
+    fn floats_group_by_value() {
+        let mut table = GroupTable::default();
+        let floats: ArrayRef = Arc::new(Float64Array::from(vec![0.0, -0.0, f64::NAN, -f64::NAN, 1.5]));
+        let flags: ArrayRef = Arc::new(BooleanArray::from(vec![true, true, true, true, true]));
+        assert_eq!(numbers(&mut table, &[floats, flags]), [0, 0, 1, 1, 2]);
+        let keys = table.key_columns().unwrap();
+        assert_eq!((keys[0].data_type(), keys[1].data_type()), (&DataType::Float64, &DataType::Boolean));
+    }
+
+    #[test]
+    fn a_hundred_columns_keep_their_nulls_apart() {
+        let mut table = GroupTable::default();
+        let columns: Vec<ArrayRef> = (0..100)
+            .map(|c| {
+                Arc::new(Int64Array::from(vec![(c != 3).then_some(0), (c != 99).then_some(0), Some(0)])) as ArrayRef
+            })
+            .collect();
+        assert_eq!(numbers(&mut table, &columns), [0, 1, 2]);
+        assert_eq!(numbers(&mut table, &columns), [0, 1, 2]);
+        let keys = table.key_columns().unwrap();
+        assert_eq!((keys[3].null_count(), keys[99].null_count(), keys[50].null_count()), (1, 1, 0));
+    }
+
+    #[test]
+    fn intervals_survive() {
+        let mut table = GroupTable::default();
+        let interval = IntervalMonthDayNano::new(-1, 2, -3);
+        let keys: ArrayRef = Arc::new(IntervalMonthDayNanoArray::from(vec![Some(interval), None, Some(interval)]));
+        assert_eq!(numbers(&mut table, &[keys]), [0, 1, 0]);
+        let read = table.key_columns().unwrap();
+        assert_eq!(read[0].as_primitive::<IntervalMonthDayNanoType>().value(0), interval);
+    }
+}

@@ -1,0 +1,84 @@
+//! The batches that flow between operators. Columns carry the plan's names. Their types are the plan's, except that
+//! text may be a dictionary at any point.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+
+use super::error::Result;
+use super::eval::cast_to;
+
+/// Makes batches under the names and types of a plan's schema.
+#[derive(Debug)]
+pub(crate) struct BatchMaker {
+    declared: SchemaRef,
+    /// The schema of the last batch: mostly that of the next.
+    last: SchemaRef,
+}
+
+impl BatchMaker {
+    /// Batches as `declared`.
+    pub(crate) fn new(declared: SchemaRef) -> Self {
+        Self { last: Arc::clone(&declared), declared }
+    }
+
+    /// The schema of a batch of `columns`: nullable wherever there is a null, whatever was declared.
+    fn schema_of(&self, columns: &[ArrayRef]) -> SchemaRef {
+        let fields = self.declared.fields().iter().zip(columns);
+        let fields: Vec<Field> = fields.map(|(f, c)| Field::new(f.name(), c.data_type().clone(), true)).collect();
+        Arc::new(Schema::new(fields))
+    }
+
+    /// A batch of columns, converted to the declared types where they differ (a dictionary of text is text).
+    pub(crate) fn make(&mut self, mut columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+        for (column, field) in columns.iter_mut().zip(self.declared.fields()) {
+            if !is_form_of(column.data_type(), field.data_type()) {
+                *column = cast_to(column, field.data_type())?;
+            }
+        }
+        let mut fields = self.last.fields().iter().zip(&columns);
+        if !fields.all(|(f, c)| f.data_type() == c.data_type() && f.is_nullable()) {
+            self.last = self.schema_of(&columns);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.last), columns, &options)?)
+    }
+}
+
+/// Whether a column of type `found` may stand for `declared`.
+fn is_form_of(found: &DataType, declared: &DataType) -> bool {
+    match found {
+        DataType::Dictionary(_, value) => found == declared || **value == *declared,
+        _ => found == declared,
+    }
+}
+
+/// Memory of a batch's own rows. The values of a dictionary are left out: they are shared by all batches of a scan or a
+/// table of groups, which accounts for them.
+pub fn batch_bytes(batch: &RecordBatch) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|column| match column.as_any_dictionary_opt() {
+            Some(dictionary) => dictionary.keys().len() * size_of::<u32>(),
+            // Slices of one large array count for their own part of it.
+            None => column.to_data().get_slice_memory_size().unwrap_or_else(|_| column.get_array_memory_size()),
+        })
+        .sum()
+}
+
+/// Rows of an output batch: large enough that per-batch work vanishes, small enough to stream.
+pub(crate) const OUTPUT_ROWS: usize = 8_192;
+
+/// Puts a large batch out in parts of [`OUTPUT_ROWS`] that share its memory.
+pub(crate) fn put_out(batch: &RecordBatch, out: &mut Vec<RecordBatch>) {
+    let rows = batch.num_rows();
+    let mut start = 0;
+    while start < rows {
+        let length = OUTPUT_ROWS.min(rows - start);
+        out.push(batch.slice(start, length));
+        start += length;
+    }
+}

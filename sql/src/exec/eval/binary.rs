@@ -1,0 +1,108 @@
+//! Operators over two columns or constants.
+
+use std::sync::Arc;
+
+use arrow_arith::boolean::{and_kleene, or_kleene};
+use arrow_arith::numeric;
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray, new_null_array};
+use arrow_ord::cmp;
+use arrow_schema::DataType;
+use arrow_select::filter::prep_null_mask_filter;
+use arrow_string::concat_elements::concat_elements_utf8;
+
+use super::value::{Value, cast_to};
+use crate::exec::error::{ExecError, Result};
+use crate::expr::BinaryOp;
+use crate::function::time::difference;
+
+/// Evaluates an operator over two columns or constants.
+pub(super) fn binary(op: BinaryOp, left: Value, right: Value, rows: usize) -> Result<Value> {
+    let (left, right) = same_type(op, left, right)?;
+    let compared = |array: BooleanArray| -> Result<ArrayRef> { Ok(Arc::new(array)) };
+    let array = match op {
+        BinaryOp::Eq => compared(cmp::eq(&left, &right)?),
+        BinaryOp::NotEq => compared(cmp::neq(&left, &right)?),
+        BinaryOp::Lt => compared(cmp::lt(&left, &right)?),
+        BinaryOp::LtEq => compared(cmp::lt_eq(&left, &right)?),
+        BinaryOp::Gt => compared(cmp::gt(&left, &right)?),
+        BinaryOp::GtEq => compared(cmp::gt_eq(&left, &right)?),
+        BinaryOp::Plus => Ok(numeric::add(&left, &right)?),
+        BinaryOp::Minus if is_time(&left) && is_time(&right) => {
+            let rows = rows_of(&left, &right, rows);
+            difference(&left.clone().into_array(rows)?, &right.clone().into_array(rows)?)
+        }
+        BinaryOp::Minus => Ok(numeric::sub(&left, &right)?),
+        BinaryOp::Multiply => Ok(numeric::mul(&left, &right)?),
+        BinaryOp::Divide => Ok(numeric::div(&left, &right)?),
+        BinaryOp::Modulo => Ok(numeric::rem(&left, &right)?),
+        BinaryOp::And | BinaryOp::Or | BinaryOp::Concat => {
+            let rows = rows_of(&left, &right, rows);
+            let (a, b) = (left.clone().into_array(rows)?, right.clone().into_array(rows)?);
+            match op {
+                BinaryOp::And => compared(and_kleene(&boolean(&a)?, &boolean(&b)?)?),
+                BinaryOp::Or => compared(or_kleene(&boolean(&a)?, &boolean(&b)?)?),
+                _ => {
+                    let (a, b) = (cast_to(&a, &DataType::Utf8)?, cast_to(&b, &DataType::Utf8)?);
+                    Ok(Arc::new(concat_elements_utf8(a.as_string::<i32>(), b.as_string::<i32>())?) as ArrayRef)
+                }
+            }
+        }
+    }?;
+    Ok(left.joined(&right, array))
+}
+
+fn is_time(value: &Value) -> bool {
+    matches!(value.array().data_type(), DataType::Timestamp(..))
+}
+
+/// Gives a typeless null the type of the other operand. The binder has cast everything else.
+fn same_type(op: BinaryOp, left: Value, right: Value) -> Result<(Value, Value)> {
+    if matches!(op, BinaryOp::And | BinaryOp::Or | BinaryOp::Concat) {
+        return Ok((left, right));
+    }
+    let untyped = |value: &Value| *value.array().data_type() == DataType::Null;
+    let like = |null: Value, other: &Value| {
+        let to = match other.array().data_type() {
+            DataType::Dictionary(_, value) => value.as_ref().clone(),
+            DataType::Null => DataType::Int64,
+            other => other.clone(),
+        };
+        null.map(|array| Ok(new_null_array(&to, array.len())))
+    };
+    match (untyped(&left), untyped(&right)) {
+        (true, _) => {
+            let left = like(left, &right)?;
+            let right = if untyped(&right) { like(right, &left)? } else { right };
+            Ok((left, right))
+        }
+        (false, true) => {
+            let right = like(right, &left)?;
+            Ok((left, right))
+        }
+        (false, false) => Ok((left, right)),
+    }
+}
+
+/// A BOOLEAN column; typeless nulls become null BOOLEANs.
+pub(super) fn boolean(array: &ArrayRef) -> Result<BooleanArray> {
+    match array.as_boolean_opt() {
+        Some(values) => Ok(values.clone()),
+        None if *array.data_type() == DataType::Null => Ok(BooleanArray::new_null(array.len())),
+        None => Err(ExecError::Internal(format!("expected BOOLEAN, found {}", array.data_type()))),
+    }
+}
+
+/// The rows for which a condition is true, without nulls.
+pub(super) fn mask(condition: &ArrayRef) -> Result<BooleanArray> {
+    let condition = boolean(condition)?;
+    Ok(if condition.null_count() > 0 { prep_null_mask_filter(&condition) } else { condition })
+}
+
+/// Rows to expand two operands to: one where both are constant.
+pub(super) fn rows_of(left: &Value, right: &Value, rows: usize) -> usize {
+    match (left, right) {
+        (Value::Constant(_), Value::Constant(_)) => 1,
+        _ => rows,
+    }
+}

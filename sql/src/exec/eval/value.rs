@@ -1,0 +1,114 @@
+//! What expressions are evaluated over and what they come to: columns, and constants that stand for columns.
+
+use std::sync::Arc;
+
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Datum, Float64Array, Int64Array, IntervalMonthDayNanoArray, NullArray, StringArray,
+    UInt32Array, UInt64Array, new_null_array,
+};
+use arrow_buffer::IntervalMonthDayNano;
+use arrow_cast::{CastOptions, cast_with_options};
+use arrow_schema::DataType;
+use arrow_select::take::take;
+
+use crate::exec::error::Result;
+use crate::expr::{Expr, Scalar};
+use crate::function::text::plain;
+use crate::function::time::time_array;
+
+/// Columns to evaluate over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Input<'a> {
+    /// All of `rows` rows, except those that no expression reads, which may be of any length.
+    pub(crate) columns: &'a [ArrayRef],
+    /// Rows; counts where there is no column.
+    pub(crate) rows: usize,
+}
+
+/// A column, or one value that stands for a column.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    /// One value a row.
+    Array(ArrayRef),
+    /// An array of length one that stands for every row.
+    Constant(ArrayRef),
+}
+
+impl Datum for Value {
+    fn get(&self) -> (&dyn Array, bool) {
+        match self {
+            Self::Array(array) => (array, false),
+            Self::Constant(array) => (array, true),
+        }
+    }
+}
+
+impl Value {
+    /// The values, whatever their number.
+    pub(crate) fn array(&self) -> &ArrayRef {
+        match self {
+            Self::Array(array) | Self::Constant(array) => array,
+        }
+    }
+
+    /// One value for each of `rows` rows.
+    pub(crate) fn into_array(self, rows: usize) -> Result<ArrayRef> {
+        match self {
+            Self::Array(array) => Ok(array),
+            Self::Constant(array) if rows == 1 => Ok(array),
+            Self::Constant(array) if array.is_null(0) => Ok(new_null_array(array.data_type(), rows)),
+            Self::Constant(array) => Ok(take(&array, &UInt32Array::from_value(0, rows), None)?),
+        }
+    }
+
+    /// Applies a kernel that works value by value, keeping what is constant constant.
+    pub(super) fn map(self, kernel: impl FnOnce(&ArrayRef) -> Result<ArrayRef>) -> Result<Self> {
+        Ok(match self {
+            Self::Array(array) => Self::Array(kernel(&array)?),
+            Self::Constant(array) => Self::Constant(kernel(&array)?),
+        })
+    }
+
+    /// The result of a kernel over `self` and `other`: constant when both are.
+    pub(super) fn joined(&self, other: &Self, array: ArrayRef) -> Self {
+        match (self, other) {
+            (Self::Constant(_), Self::Constant(_)) => Self::Constant(array),
+            _ => Self::Array(array),
+        }
+    }
+}
+
+/// A constant as an array of length one.
+pub(crate) fn scalar_array(scalar: &Scalar) -> ArrayRef {
+    match scalar {
+        Scalar::Null => Arc::new(NullArray::new(1)),
+        Scalar::Bool(value) => Arc::new(BooleanArray::from(vec![*value])),
+        Scalar::Int(value) => Arc::new(Int64Array::from_value(*value, 1)),
+        Scalar::UInt(value) => Arc::new(UInt64Array::from_value(*value, 1)),
+        Scalar::Float(value) => Arc::new(Float64Array::from_value(*value, 1)),
+        Scalar::Str(value) => Arc::new(StringArray::from(vec![&**value])),
+        Scalar::Time(value, unit) => time_array(vec![*value].into(), None, *unit),
+        Scalar::Interval { months, days, nanoseconds } => {
+            Arc::new(IntervalMonthDayNanoArray::from_value(IntervalMonthDayNano::new(*months, *days, *nanoseconds), 1))
+        }
+    }
+}
+
+/// Converts, failing on what does not convert. Dictionaries convert once a distinct value.
+pub(crate) fn cast_to(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    const STRICT: CastOptions<'static> =
+        CastOptions { safe: false, format_options: arrow_cast::display::FormatOptions::new() };
+    if array.data_type() == to {
+        return Ok(Arc::clone(array));
+    }
+    match (array.data_type(), to) {
+        (DataType::Dictionary(_, value), _) if **value == *to => plain(array),
+        // Values that no row uses must not make the query fail, so a dictionary is expanded first.
+        (DataType::Dictionary(..), _) => Ok(cast_with_options(&plain(array)?, to, &STRICT)?),
+        _ => Ok(cast_with_options(array, to, &STRICT)?),
+    }
+}
+
+/// How an expression within another is evaluated: handed down, so that what decides which rows of it are wanted needs
+/// to know no more of it.
+pub(super) type Evaluate = fn(&Expr, Input<'_>) -> Result<Value>;

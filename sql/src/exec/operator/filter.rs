@@ -1,0 +1,38 @@
+//! WHERE and HAVING: rows for which the condition is true.
+
+use arrow_array::RecordBatch;
+use arrow_select::filter::filter_record_batch;
+
+use super::chain::{Flow, Operator};
+use crate::exec::error::Result;
+use crate::exec::eval::{Input, evaluate_condition};
+use crate::expr::Expr;
+
+/// Keeps rows for which a condition is true.
+pub(crate) struct Filter {
+    predicate: Expr,
+}
+
+impl Filter {
+    /// A filter by `predicate` over the input's columns.
+    pub(crate) fn new(predicate: Expr) -> Self {
+        Self { predicate }
+    }
+}
+
+impl Operator for Filter {
+    fn push(&mut self, batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<Flow> {
+        let input = Input { columns: batch.columns(), rows: batch.num_rows() };
+        let kept = evaluate_condition(&self.predicate, input)?;
+        match kept.true_count() {
+            0 => {}
+            count if count == batch.num_rows() => out.push(batch),
+            _ => out.push(filter_record_batch(&batch, &kept)?),
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn finish(&mut self, _out: &mut Vec<RecordBatch>) -> Result<()> {
+        Ok(())
+    }
+}

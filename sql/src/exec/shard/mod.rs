@@ -1,0 +1,11 @@
+//! A fragment at work on one shard: what it asks of the shard, the rows it reads, and what it makes of them.
+
+mod fused;
+mod reader;
+mod run;
+mod series;
+mod source;
+
+pub use reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
+pub use run::FragmentRun;
+pub(crate) use series::wanted_series;

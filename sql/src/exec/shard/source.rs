@@ -1,0 +1,303 @@
+//! The rows of a fragment: a scan of the wanted series over one span of time after the other, each chunk cut down to
+//! the rows that pass the filter, and its columns as arrays on demand.
+
+use std::sync::Arc;
+
+use arrow_array::types::UInt32Type;
+use arrow_array::{ArrayRef, BooleanArray, DictionaryArray, NullArray, PrimitiveArray, StringArray, new_null_array};
+use arrow_buffer::{NullBufferBuilder, ScalarBuffer};
+use arrow_schema::{DataType, TimeUnit};
+use arrow_select::filter::FilterBuilder;
+use hashbrown::HashMap;
+use roaring::RoaringBitmap;
+use tidewire_storage::scan::{Run, ScanChunk, ScanItem, ScanRequest};
+use tidewire_storage::schema::ColumnId;
+
+use super::reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
+use super::series::wanted_series;
+use crate::exec::context::{QueryContext, Reservation};
+use crate::exec::error::{ExecError, Result};
+use crate::exec::eval::{Input, evaluate_mask};
+use crate::function::time::time_array;
+use crate::plan::ScanColumn;
+use crate::stage::{Fragment, table_unit};
+
+/// Hashing for small integer keys that come from ids the shard itself gave out.
+pub(crate) type IdState = rapidhash::fast::RandomState;
+
+/// Rows of one fragment on one shard.
+pub(crate) struct ShardSource<R: ShardReader> {
+    pub(crate) fragment: Arc<Fragment>,
+    pub(crate) reader: R,
+    pub(crate) context: QueryContext,
+    /// Series wanted; `None` for all.
+    pub(crate) wanted: Option<RoaringBitmap>,
+    chunks: Option<R::Chunks>,
+    /// What the scan holds.
+    held: Reservation,
+    /// For each scan column that is a field, where it stands in a chunk.
+    field_at: Vec<Option<usize>>,
+    /// Scan columns that the filter reads.
+    filter_reads: Vec<bool>,
+    dictionaries: Vec<Option<TagDictionary>>,
+    unit: TimeUnit,
+}
+
+/// The values of a tag that a fragment can meet, as one array shared by all its batches.
+struct TagDictionary {
+    values: ArrayRef,
+    /// Position of each code in `values`; `None` where a code is its own position.
+    positions: Option<HashMap<u32, u32, IdState>>,
+}
+
+/// A scan that finds no memory fails as any part of its query does.
+fn scan_error(error: tidewire_storage::Error, context: &QueryContext) -> ExecError {
+    match error {
+        tidewire_storage::Error::ScanMemory { .. } => context.out_of_memory(),
+        error => error.into(),
+    }
+}
+
+impl<R: ShardReader> ShardSource<R> {
+    /// Decides the series. `None` when the shard can have no row.
+    pub(crate) fn open(fragment: Arc<Fragment>, reader: R, context: QueryContext) -> Result<Option<Self>> {
+        let wanted = reader.with_index(fragment.table.id, |index| match (index, &fragment.tag_filter) {
+            (None, _) => Ok(Some(RoaringBitmap::new())),
+            (Some(_), None) => Ok(None),
+            (Some(index), Some(filter)) => wanted_series(index, filter, &fragment.tag_columns).map(Some),
+        })?;
+        if wanted.as_ref().is_some_and(RoaringBitmap::is_empty) || fragment.time_min > fragment.time_max {
+            return Ok(None);
+        }
+        let mut fields = 0;
+        let field_at = fragment
+            .columns
+            .iter()
+            .map(|column| {
+                matches!(column, ScanColumn::Field(..)).then(|| {
+                    fields += 1;
+                    fields - 1
+                })
+            })
+            .collect();
+        let filter_reads = reads(fragment.filter.iter(), fragment.columns.len());
+        let dictionaries = fragment.columns.iter().map(|_| None).collect();
+        let unit = table_unit(&fragment.table);
+        let held = context.reservation();
+        Ok(Some(Self {
+            fragment,
+            reader,
+            context,
+            wanted,
+            chunks: None,
+            held,
+            field_at,
+            filter_reads,
+            dictionaries,
+            unit,
+        }))
+    }
+
+    /// First and last time that a row can have; `None` without rows.
+    pub(crate) fn span(&self) -> Option<(i64, i64)> {
+        let (first, last) = self.reader.time_bounds(self.fragment.table.id)?;
+        let span = (first.max(self.fragment.time_min), last.min(self.fragment.time_max));
+        (span.0 <= span.1).then_some(span)
+    }
+
+    /// Begins to read the rows of `span`.
+    pub(crate) fn begin(&mut self, span: (i64, i64)) -> Result<()> {
+        let columns = self
+            .fragment
+            .columns
+            .iter()
+            .filter_map(|column| if let ScanColumn::Field(id, kind) = column { Some((*id, *kind)) } else { None })
+            .collect();
+        let request = ScanRequest {
+            table: self.fragment.table.id,
+            time_min: span.0,
+            time_max: span.1,
+            series: self.wanted.clone(),
+            columns,
+            prune: self.fragment.prune.clone(),
+        };
+        let scan = self.reader.scan(request, self.fragment.mode.clone(), self.context.memory_left());
+        let chunks = scan.map_err(|error| scan_error(error, &self.context))?;
+        self.held.resize(usize::try_from(chunks.memory_bytes()).unwrap_or(usize::MAX))?;
+        self.chunks = Some(chunks);
+        Ok(())
+    }
+
+    /// The next chunk of rows that pass the filter, never empty; `None` at the end of the span. For fragments whose mode
+    /// yields rows alone.
+    pub(crate) async fn next(&mut self) -> Result<Option<ScanChunk>> {
+        match self.next_item().await? {
+            Some(ScanItem::Rows(chunk)) => Ok(Some(chunk)),
+            Some(ScanItem::Summary(_)) => Err(ExecError::Internal("a summary where rows were asked for".into())),
+            None => Ok(None),
+        }
+    }
+
+    /// The next rows that pass the filter, never empty, or a summary, of which no filter takes anything away.
+    pub(crate) async fn next_item(&mut self) -> Result<Option<ScanItem>> {
+        loop {
+            self.context.check()?;
+            let Some(chunks) = &mut self.chunks else { return Ok(None) };
+            let item = chunks.next().await.map_err(|error| scan_error(error, &self.context))?;
+            self.held.resize(usize::try_from(chunks.memory_bytes()).unwrap_or(usize::MAX))?;
+            match item {
+                Some(ScanItem::Rows(chunk)) => {
+                    if let Some(kept) = self.filtered(chunk)? {
+                        return Ok(Some(ScanItem::Rows(kept)));
+                    }
+                }
+                Some(summary) => return Ok(Some(summary)),
+                None => {
+                    self.chunks = None;
+                    self.held.resize(0)?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// The rows of `chunk` that pass the filter; `None` when there are none.
+    fn filtered(&mut self, chunk: ScanChunk) -> Result<Option<ScanChunk>> {
+        if chunk.rows() == 0 {
+            return Ok(None);
+        }
+        let fragment = Arc::clone(&self.fragment);
+        let Some(filter) = &fragment.filter else { return Ok(Some(chunk)) };
+        let needed = std::mem::take(&mut self.filter_reads);
+        let columns = self.columns(&chunk, &needed);
+        self.filter_reads = needed;
+        let mask = evaluate_mask(filter, Input { columns: &columns?, rows: chunk.rows() })?;
+        match mask.true_count() {
+            0 => Ok(None),
+            count if count == chunk.rows() => Ok(Some(chunk)),
+            count => Ok(Some(compact(&chunk, &mask, count)?)),
+        }
+    }
+
+    /// The scan columns of a chunk that are `needed`, as arrays; the others as empty ones.
+    pub(crate) fn columns(&mut self, chunk: &ScanChunk, needed: &[bool]) -> Result<Vec<ArrayRef>> {
+        let fragment = Arc::clone(&self.fragment);
+        fragment
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(at, column)| match column {
+                _ if !needed[at] => Ok(Arc::new(NullArray::new(0)) as ArrayRef),
+                ScanColumn::Time => Ok(time_array(chunk.time.clone(), None, self.unit)),
+                ScanColumn::Tag(id) => self.tag(at, *id, chunk),
+                ScanColumn::Field(_, kind) => {
+                    let array = self.field_at[at].and_then(|at| chunk.columns.get(at));
+                    let array =
+                        array.ok_or_else(|| ExecError::Internal("a chunk lacks a column that was asked for".into()))?;
+                    // Typeless nulls stand for a column that no row has.
+                    match array.data_type() {
+                        DataType::Null => Ok(new_null_array(&kind.data_type(), chunk.rows())),
+                        _ => Ok(Arc::clone(array)),
+                    }
+                }
+            })
+            .collect()
+    }
+
+    /// A tag column of a chunk: one key a row, over the fragment's shared values.
+    fn tag(&mut self, at: usize, column: ColumnId, chunk: &ScanChunk) -> Result<ArrayRef> {
+        let Self { fragment, reader, wanted, dictionaries, .. } = self;
+        reader.with_index(fragment.table.id, |index| {
+            let index = index.ok_or_else(|| ExecError::Internal("rows of a table without series".into()))?;
+            let dictionary = dictionaries[at].get_or_insert_with(|| TagDictionary::new(index, column, wanted.as_ref()));
+            let codes = index.codes(column);
+            let mut keys = Vec::with_capacity(chunk.rows());
+            let mut nulls = NullBufferBuilder::new(chunk.rows());
+            for run in &chunk.runs {
+                let code = codes.get(run.series.0 as usize).copied().unwrap_or(NO_TAG);
+                let len = run.len as usize;
+                match dictionary.position(code) {
+                    Some(position) => {
+                        keys.resize(keys.len() + len, position);
+                        nulls.append_n_non_nulls(len);
+                    }
+                    None => {
+                        keys.resize(keys.len() + len, 0);
+                        nulls.append_n_nulls(len);
+                    }
+                }
+            }
+            let keys = PrimitiveArray::<UInt32Type>::new(ScalarBuffer::from(keys), nulls.finish());
+            Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(&dictionary.values))?) as ArrayRef)
+        })
+    }
+}
+
+impl TagDictionary {
+    /// The values that the wanted series have. For few of many series only theirs, else all of the tag's.
+    fn new<I: TagIndex>(index: &I, column: ColumnId, wanted: Option<&RoaringBitmap>) -> Self {
+        let count = index.value_count(column);
+        match wanted {
+            Some(wanted) if wanted.len() < u64::from(count) => {
+                let codes = index.codes(column);
+                let mut positions = HashMap::with_hasher(IdState::default());
+                let mut values = Vec::new();
+                for series in wanted {
+                    let code = codes.get(series as usize).copied().unwrap_or(NO_TAG);
+                    if code != NO_TAG {
+                        positions.entry(code).or_insert_with(|| {
+                            values.push(index.value(column, code));
+                            values.len() as u32 - 1
+                        });
+                    }
+                }
+                Self { values: Arc::new(StringArray::from(values)), positions: Some(positions) }
+            }
+            _ => {
+                let values: StringArray = (0..count).map(|code| Some(index.value(column, code))).collect();
+                Self { values: Arc::new(values), positions: None }
+            }
+        }
+    }
+
+    fn position(&self, code: u32) -> Option<u32> {
+        match &self.positions {
+            // A code beyond the values came after the scan began, so no row of it can have it.
+            None => (code < self.values.len() as u32).then_some(code),
+            Some(positions) => positions.get(&code).copied(),
+        }
+    }
+}
+
+/// Which of `count` columns the expressions read.
+pub(crate) fn reads<'a>(exprs: impl Iterator<Item = &'a crate::expr::Expr>, count: usize) -> Vec<bool> {
+    let mut needed = vec![false; count];
+    for expr in exprs {
+        expr.for_each_column(&mut |at| {
+            if let Some(flag) = needed.get_mut(at) {
+                *flag = true;
+            }
+        });
+    }
+    needed
+}
+
+/// The `count` rows of a chunk whose bit in `mask` is set.
+fn compact(chunk: &ScanChunk, mask: &BooleanArray, count: usize) -> Result<ScanChunk> {
+    let selected = mask.values();
+    let mut runs = Vec::with_capacity(chunk.runs.len().min(count));
+    let mut start = 0;
+    for run in &chunk.runs {
+        let len = selected.slice(run.start as usize, run.len as usize).count_set_bits() as u32;
+        if len > 0 {
+            runs.push(Run { series: run.series, start, len });
+            start += len;
+        }
+    }
+    let predicate = FilterBuilder::new(mask).optimize().build();
+    let time = PrimitiveArray::<arrow_array::types::Int64Type>::new(chunk.time.clone(), None);
+    let time = arrow_array::Int64Array::from(arrow_array::Array::to_data(&predicate.filter(&time)?));
+    let columns =
+        chunk.columns.iter().map(|column| Ok(predicate.filter(column)?)).collect::<Result<Vec<ArrayRef>>>()?;
+    Ok(ScanChunk { runs, time: time.values().clone(), columns })
+}

@@ -1,0 +1,401 @@
+//! Expressions without columns, decided before anything runs.
+//!
+//! [`evaluate`] knows only what it can do exactly as the executor's kernels would; whatever else (overflow, division by
+//! zero, NaN and signed zero, where orders differ, float to text) stays as it is, and the executor decides or fails.
+//! A null keeps its type as `CAST(NULL AS type)`.
+
+use std::cmp::Ordering;
+
+use arrow_schema::{DataType, Schema, TimeUnit};
+
+use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction};
+use crate::types::time::{Interval, add_interval, parse_interval, parse_timestamp, unit_ns};
+
+/// The null of a type.
+pub(crate) fn null(data_type: DataType) -> Expr {
+    match data_type {
+        DataType::Null => Expr::Literal(Scalar::Null),
+        to => Expr::Cast { expr: Box::new(Expr::Literal(Scalar::Null)), to },
+    }
+}
+
+/// The value of a literal or typed null.
+pub(crate) fn as_constant(expr: &Expr) -> Option<&Scalar> {
+    match expr {
+        Expr::Literal(value) => Some(value),
+        Expr::Cast { expr, .. } => match expr.as_ref() {
+            Expr::Literal(Scalar::Null) => Some(&Scalar::Null),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The value of an expression whose operands are constants, as a literal or typed null; `None` where it is not to be
+/// decided here.
+pub(crate) fn evaluate(expr: &Expr) -> Option<Expr> {
+    let data_type = || expr.data_type(&Schema::empty());
+    let value = match expr {
+        Expr::Column(_) | Expr::Literal(_) => return None,
+        Expr::Cast { expr, to } => {
+            if as_constant(expr)? == &Scalar::Null {
+                return match expr.as_ref() {
+                    Expr::Literal(Scalar::Null) => None,
+                    _ => Some(null(to.clone())),
+                };
+            }
+            cast(as_constant(expr)?, to).ok()??
+        }
+        Expr::Binary { op, left, right } => binary(*op, as_constant(left)?, as_constant(right)?)?,
+        Expr::Not(operand) => match as_constant(operand)? {
+            Scalar::Bool(value) => Scalar::Bool(!value),
+            Scalar::Null => Scalar::Null,
+            _ => return None,
+        },
+        Expr::Negative(operand) => match as_constant(operand)? {
+            Scalar::Int(value) => Scalar::Int(value.checked_neg()?),
+            Scalar::Float(value) => Scalar::Float(-value),
+            Scalar::Null => Scalar::Null,
+            value => from_interval(interval_of(value)?.negated()?),
+        },
+        Expr::IsNull(operand) => Scalar::Bool(*as_constant(operand)? == Scalar::Null),
+        Expr::IsNotNull(operand) => Scalar::Bool(*as_constant(operand)? != Scalar::Null),
+        Expr::Like { .. } => return None,
+        Expr::Matches { expr, pattern, negated } => match as_constant(expr)? {
+            Scalar::Str(text) => Scalar::Bool(pattern.is_match(text) != *negated),
+            Scalar::Null => Scalar::Null,
+            _ => return None,
+        },
+        Expr::InList { expr, list, negated } => in_list(as_constant(expr)?, list, *negated)?,
+        Expr::Case { branches, otherwise } => return case(branches, otherwise.as_deref(), data_type()),
+        Expr::Call { function, args } => call(*function, args)?,
+    };
+    Some(match value {
+        Scalar::Null => null(data_type()),
+        value => Expr::Literal(value),
+    })
+}
+
+/// The interval that a constant is.
+pub(crate) fn interval_of(value: &Scalar) -> Option<Interval> {
+    match *value {
+        Scalar::Interval { months, days, nanoseconds } => Some(Interval { months, days, nanoseconds }),
+        _ => None,
+    }
+}
+
+/// An interval as a constant.
+pub(crate) fn from_interval(Interval { months, days, nanoseconds }: Interval) -> Scalar {
+    Scalar::Interval { months, days, nanoseconds }
+}
+
+fn binary(op: BinaryOp, left: &Scalar, right: &Scalar) -> Option<Scalar> {
+    match op {
+        BinaryOp::And | BinaryOp::Or => return logic(op, left, right),
+        _ if *left == Scalar::Null || *right == Scalar::Null => return Some(Scalar::Null),
+        BinaryOp::Concat => match (left, right) {
+            (Scalar::Str(left), Scalar::Str(right)) => return Some(Scalar::Str(format!("{left}{right}").into())),
+            _ => return None,
+        },
+        BinaryOp::Plus | BinaryOp::Minus | BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => {
+            return arithmetic(op, left, right);
+        }
+        _ => {}
+    }
+    let order = compare(left, right)?;
+    Some(Scalar::Bool(match op {
+        BinaryOp::Eq => order == Ordering::Equal,
+        BinaryOp::NotEq => order != Ordering::Equal,
+        BinaryOp::Lt => order == Ordering::Less,
+        BinaryOp::LtEq => order != Ordering::Greater,
+        BinaryOp::Gt => order == Ordering::Greater,
+        BinaryOp::GtEq => order != Ordering::Less,
+        _ => return None,
+    }))
+}
+
+/// Three-valued AND and OR of constants.
+fn logic(op: BinaryOp, left: &Scalar, right: &Scalar) -> Option<Scalar> {
+    let truth = |value: &Scalar| match value {
+        Scalar::Bool(value) => Some(Some(*value)),
+        Scalar::Null => Some(None),
+        _ => None,
+    };
+    let decisive = op == BinaryOp::Or;
+    let (left, right) = (truth(left)?, truth(right)?);
+    Some(if left == Some(decisive) || right == Some(decisive) {
+        Scalar::Bool(decisive)
+    } else if left.is_none() || right.is_none() {
+        Scalar::Null
+    } else {
+        Scalar::Bool(!decisive)
+    })
+}
+
+/// Order of two constants of one type; `None` where kernels may see it otherwise.
+fn compare(left: &Scalar, right: &Scalar) -> Option<Ordering> {
+    match (left, right) {
+        (Scalar::Bool(left), Scalar::Bool(right)) => Some(left.cmp(right)),
+        (Scalar::Int(left), Scalar::Int(right)) => Some(left.cmp(right)),
+        (Scalar::UInt(left), Scalar::UInt(right)) => Some(left.cmp(right)),
+        (Scalar::Float(left), Scalar::Float(right)) if *left != 0.0 || *right != 0.0 => left.partial_cmp(right),
+        (Scalar::Str(left), Scalar::Str(right)) => Some(left.cmp(right)),
+        (Scalar::Time(left, unit), Scalar::Time(right, other)) => {
+            let ns = |value: i64, unit| i128::from(value) * i128::from(unit_ns(unit));
+            Some(ns(*left, *unit).cmp(&ns(*right, *other)))
+        }
+        _ => None,
+    }
+}
+
+fn arithmetic(op: BinaryOp, left: &Scalar, right: &Scalar) -> Option<Scalar> {
+    Some(match (left, right) {
+        (Scalar::Int(a), Scalar::Int(b)) => Scalar::Int(match op {
+            BinaryOp::Plus => a.checked_add(*b)?,
+            BinaryOp::Minus => a.checked_sub(*b)?,
+            BinaryOp::Multiply => a.checked_mul(*b)?,
+            BinaryOp::Divide => a.checked_div(*b)?,
+            _ => a.checked_rem(*b)?,
+        }),
+        (Scalar::UInt(a), Scalar::UInt(b)) => Scalar::UInt(match op {
+            BinaryOp::Plus => a.checked_add(*b)?,
+            BinaryOp::Minus => a.checked_sub(*b)?,
+            BinaryOp::Multiply => a.checked_mul(*b)?,
+            BinaryOp::Divide => a.checked_div(*b)?,
+            _ => a.checked_rem(*b)?,
+        }),
+        (Scalar::Float(a), Scalar::Float(b)) => Scalar::Float(match op {
+            BinaryOp::Plus => a + b,
+            BinaryOp::Minus => a - b,
+            BinaryOp::Multiply => a * b,
+            BinaryOp::Divide if *b != 0.0 => a / b,
+            BinaryOp::Modulo if *b != 0.0 => a % b,
+            _ => return None,
+        }),
+        (Scalar::Time(time, unit), interval @ Scalar::Interval { .. }) => {
+            let interval = interval_of(interval)?;
+            let interval = if op == BinaryOp::Minus { interval.negated()? } else { interval };
+            Scalar::Time(add_interval(*time, *unit, interval)?, *unit)
+        }
+        (interval @ Scalar::Interval { .. }, Scalar::Time(time, unit)) if op == BinaryOp::Plus => {
+            Scalar::Time(add_interval(*time, *unit, interval_of(interval)?)?, *unit)
+        }
+        (left @ Scalar::Interval { .. }, right @ Scalar::Interval { .. }) => {
+            let right = interval_of(right)?;
+            let right = if op == BinaryOp::Minus { right.negated()? } else { right };
+            from_interval(interval_of(left)?.plus(right)?)
+        }
+        _ => return None,
+    })
+}
+
+fn in_list(value: &Scalar, list: &[Expr], negated: bool) -> Option<Scalar> {
+    if *value == Scalar::Null {
+        return Some(Scalar::Null);
+    }
+    let mut unknown = false;
+    for item in list {
+        match as_constant(item)? {
+            Scalar::Null => unknown = true,
+            item => {
+                if compare(value, item)? == Ordering::Equal {
+                    return Some(Scalar::Bool(!negated));
+                }
+            }
+        }
+    }
+    Some(if unknown { Scalar::Null } else { Scalar::Bool(negated) })
+}
+
+/// The branch that a CASE with constant conditions takes.
+fn case(branches: &[(Expr, Expr)], otherwise: Option<&Expr>, data_type: DataType) -> Option<Expr> {
+    for (condition, value) in branches {
+        if *as_constant(condition)? == Scalar::Bool(true) {
+            return Some(value.clone());
+        }
+    }
+    Some(otherwise.cloned().unwrap_or_else(|| null(data_type)))
+}
+
+fn call(function: ScalarFunction, args: &[Expr]) -> Option<Scalar> {
+    match (function, args) {
+        (ScalarFunction::DateBin, [width, time, origin]) => {
+            let width = interval_of(as_constant(width)?)?.fixed_ns()?;
+            match (as_constant(time)?, as_constant(origin)?) {
+                (Scalar::Null, _) => Some(Scalar::Null),
+                (Scalar::Time(time, unit), Scalar::Time(origin, _)) => {
+                    let width = i128::from((width / unit_ns(*unit)).max(1));
+                    let since = i128::from(*time) - i128::from(*origin);
+                    let start = since.div_euclid(width) * width + i128::from(*origin);
+                    Some(Scalar::Time(i64::try_from(start).ok()?, *unit))
+                }
+                _ => None,
+            }
+        }
+        (ScalarFunction::Coalesce, args) => {
+            let values: Option<Vec<_>> = args.iter().map(as_constant).collect();
+            Some(values?.into_iter().find(|v| **v != Scalar::Null).unwrap_or(&Scalar::Null).clone())
+        }
+        _ => None,
+    }
+}
+
+/// Converts a constant as the executor's CAST would. `Ok(None)`: left to the executor. The error is arrow's text.
+pub(crate) fn cast(value: &Scalar, to: &DataType) -> Result<Option<Scalar>, String> {
+    if *value == Scalar::Null || value.data_type() == *to {
+        return Ok(Some(value.clone()));
+    }
+    let too_large = |shown: &dyn std::fmt::Display| Err(format!("Cast error: Can't cast value {shown} to type {to}"));
+    Ok(match (value, to) {
+        (Scalar::Str(text), _) => return cast_text(text, to),
+        (Scalar::Bool(value), DataType::Int64) => Some(Scalar::Int(i64::from(*value))),
+        (Scalar::Bool(value), DataType::UInt64) => Some(Scalar::UInt(u64::from(*value))),
+        (Scalar::Bool(value), DataType::Float64) => Some(Scalar::Float(if *value { 1.0 } else { 0.0 })),
+        (Scalar::Bool(value), DataType::Utf8) => Some(Scalar::Str(value.to_string().into())),
+        (Scalar::Int(value), DataType::Boolean) => Some(Scalar::Bool(*value != 0)),
+        (Scalar::Int(value), DataType::UInt64) => match u64::try_from(*value) {
+            Ok(value) => Some(Scalar::UInt(value)),
+            Err(_) => return too_large(value),
+        },
+        #[expect(clippy::cast_precision_loss, reason = "rounding to the nearest double is what the cast means")]
+        (Scalar::Int(value), DataType::Float64) => Some(Scalar::Float(*value as f64)),
+        (Scalar::Int(value), DataType::Utf8) => Some(Scalar::Str(value.to_string().into())),
+        (Scalar::Int(value), DataType::Timestamp(unit, None)) => Some(Scalar::Time(*value, *unit)),
+        (Scalar::UInt(value), DataType::Int64) => match i64::try_from(*value) {
+            Ok(value) => Some(Scalar::Int(value)),
+            Err(_) => return too_large(value),
+        },
+        #[expect(clippy::cast_precision_loss, reason = "rounding to the nearest double is what the cast means")]
+        (Scalar::UInt(value), DataType::Float64) => Some(Scalar::Float(*value as f64)),
+        (Scalar::UInt(value), DataType::Utf8) => Some(Scalar::Str(value.to_string().into())),
+        (Scalar::Float(value), DataType::Int64) => {
+            // 2^63 is a double; every double below it fits.
+            #[expect(clippy::cast_possible_truncation, reason = "in range, the fraction is cut off as CAST does")]
+            if *value >= -9_223_372_036_854_775_808.0 && *value < 9_223_372_036_854_775_808.0 {
+                Some(Scalar::Int(*value as i64))
+            } else {
+                return too_large(value);
+            }
+        }
+        (Scalar::Float(value), DataType::UInt64) =>
+        {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "in range, the fraction is cut off as CAST does"
+            )]
+            if *value > -1.0 && *value < 18_446_744_073_709_551_616.0 {
+                Some(Scalar::UInt(*value as u64))
+            } else {
+                return too_large(value);
+            }
+        }
+        (Scalar::Time(value, _), DataType::Int64) => Some(Scalar::Int(*value)),
+        (Scalar::Time(value, from), DataType::Timestamp(to, None)) => {
+            let ns = i128::from(*value) * i128::from(unit_ns(*from));
+            let unit = i128::from(unit_ns(*to));
+            match i64::try_from(ns / unit) {
+                Ok(exact) if ns % unit == 0 => Some(Scalar::Time(exact, *to)),
+                _ => None,
+            }
+        }
+        _ => None,
+    })
+}
+
+fn cast_text(text: &str, to: &DataType) -> Result<Option<Scalar>, String> {
+    let no_value = || format!("Cast error: Cannot cast string '{text}' to value of {to} type");
+    Ok(Some(match to {
+        DataType::Int64 => Scalar::Int(text.trim().parse().map_err(|_| no_value())?),
+        DataType::UInt64 => Scalar::UInt(text.trim().parse().map_err(|_| no_value())?),
+        DataType::Float64 => Scalar::Float(text.trim().parse().map_err(|_| no_value())?),
+        DataType::Boolean => Scalar::Bool(match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "t" | "yes" | "y" | "on" | "1" => true,
+            "false" | "f" | "no" | "n" | "off" | "0" => false,
+            _ => return Err(no_value()),
+        }),
+        DataType::Timestamp(unit, None) => {
+            let ns = parse_timestamp(text)?;
+            Scalar::Time(floor_to_unit(ns, *unit).ok_or_else(|| format!("Cast error: {text} is out of range"))?, *unit)
+        }
+        DataType::Interval(_) => from_interval(parse_interval(text, "second")?),
+        _ => return Ok(None),
+    }))
+}
+
+/// Nanoseconds in whole units, cut towards the past; `None` out of range.
+pub(crate) fn floor_to_unit(ns: i128, unit: TimeUnit) -> Option<i64> {
+    i64::try_from(ns.div_euclid(i128::from(unit_ns(unit)))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn int(value: i64) -> Expr {
+        Expr::Literal(Scalar::Int(value))
+    }
+
+    fn evaluated(left: Expr, op: BinaryOp, right: Expr) -> Option<Expr> {
+        evaluate(&Expr::binary(left, op, right))
+    }
+
+    #[test]
+    fn arithmetic_stops_before_what_kernels_refuse() {
+        assert_eq!(evaluated(int(7), BinaryOp::Divide, int(2)), Some(int(3)));
+        assert_eq!(evaluated(int(-7), BinaryOp::Modulo, int(2)), Some(int(-1)));
+        assert_eq!(evaluated(int(7), BinaryOp::Divide, int(0)), None);
+        assert_eq!(evaluated(int(i64::MAX), BinaryOp::Plus, int(1)), None);
+    }
+
+    #[test]
+    fn nulls_keep_their_type() {
+        let null_int = || null(DataType::Int64);
+        assert_eq!(evaluated(null_int(), BinaryOp::Plus, int(1)), Some(null_int()));
+        assert_eq!(evaluated(null_int(), BinaryOp::Lt, int(1)), Some(null(DataType::Boolean)));
+        assert_eq!(evaluate(&Expr::IsNull(Box::new(null_int()))), Some(Expr::Literal(Scalar::Bool(true))));
+        assert_eq!(evaluate(&null_int()), None);
+    }
+
+    #[test]
+    fn logic_has_three_values() {
+        let truth = |value: Option<bool>| match value {
+            Some(value) => Expr::Literal(Scalar::Bool(value)),
+            None => null(DataType::Boolean),
+        };
+        for (left, right, and, or) in [
+            (Some(true), None, None, Some(true)),
+            (Some(false), None, Some(false), None),
+            (None, None, None, None),
+            (Some(true), Some(false), Some(false), Some(true)),
+        ] {
+            assert_eq!(evaluated(truth(left), BinaryOp::And, truth(right)), Some(truth(and)));
+            assert_eq!(evaluated(truth(right), BinaryOp::Or, truth(left)), Some(truth(or)));
+        }
+    }
+
+    #[test]
+    fn text_is_cast() {
+        let text = |text: &str| Scalar::Str(text.into());
+        assert_eq!(cast(&text("12"), &DataType::Int64), Ok(Some(Scalar::Int(12))));
+        assert_eq!(
+            cast(&text("abc"), &DataType::Int64),
+            Err("Cast error: Cannot cast string 'abc' to value of Int64 type".to_owned())
+        );
+        assert_eq!(cast(&text("yes"), &DataType::Boolean), Ok(Some(Scalar::Bool(true))));
+        assert_eq!(
+            cast(&text("1970-01-01 00:00:01.9999"), &DataType::Timestamp(TimeUnit::Millisecond, None)),
+            Ok(Some(Scalar::Time(1_999, TimeUnit::Millisecond)))
+        );
+    }
+
+    #[test]
+    fn numbers_are_cast_where_they_fit() {
+        assert_eq!(cast(&Scalar::Float(1.7), &DataType::Int64), Ok(Some(Scalar::Int(1))));
+        assert_eq!(cast(&Scalar::Float(-0.5), &DataType::UInt64), Ok(Some(Scalar::UInt(0))));
+        assert!(cast(&Scalar::Float(f64::NAN), &DataType::Int64).is_err());
+        assert!(cast(&Scalar::Float(1e19), &DataType::Int64).is_err());
+        assert!(cast(&Scalar::Int(-1), &DataType::UInt64).is_err());
+        assert_eq!(cast(&Scalar::Float(0.1), &DataType::Utf8), Ok(None));
+    }
+}

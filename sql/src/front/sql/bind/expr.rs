@@ -1,0 +1,529 @@
+//! Syntax to bound expressions: names become positions, operands get one type, aggregates are set aside.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, TimeUnit};
+use sqlparser::ast::{self, BinaryOperator, FunctionArguments, UnaryOperator};
+
+use super::coerce::{Bound, arithmetic, boolean, comparable, comparison, convert, no_window, unify};
+use super::function::{aggregate_named, arguments, part_of_time, scalar_call};
+use super::literal;
+use super::scope::Scope;
+use crate::error::SqlError;
+use crate::expr::conjunction::balanced;
+use crate::expr::constant::{as_constant, null};
+use crate::expr::pattern::Pattern;
+use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar, ScalarFunction};
+use crate::front::sql::parse::{fold, position_of};
+use crate::optimize::fold_constants;
+use crate::statement::Session;
+
+/// Levels of a bound expression. Every pass recurses over it, the executor too; chains of AND and OR do not count, they
+/// are built as balanced trees.
+const DEPTH_MAX: usize = 128;
+
+/// Aggregates met so far. While binding, call `i` is column `width + i` of the scope.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    pub(super) width: usize,
+    pub(super) calls: Vec<AggregateCall>,
+    pub(super) headings: Vec<String>,
+}
+
+/// Binds expressions over one scope.
+pub(super) struct ExprBinder<'a> {
+    pub(super) session: &'a Session,
+    pub(super) scope: &'a Scope,
+    /// Names of output columns with what they stand for, for names that no input column has.
+    pub(super) aliases: &'a [(String, ast::Expr)],
+    /// Aliases come before input columns (HAVING, ORDER BY).
+    pub(super) aliases_first: bool,
+    /// Where aggregates go; `None` where they are not allowed.
+    pub(super) calls: Option<&'a mut Calls>,
+    /// Where we are, for messages.
+    pub(super) clause: &'static str,
+    pub(super) depth: usize,
+}
+
+fn operator(op: &BinaryOperator) -> Option<BinaryOp> {
+    Some(match op {
+        BinaryOperator::Eq => BinaryOp::Eq,
+        BinaryOperator::NotEq => BinaryOp::NotEq,
+        BinaryOperator::Lt => BinaryOp::Lt,
+        BinaryOperator::LtEq => BinaryOp::LtEq,
+        BinaryOperator::Gt => BinaryOp::Gt,
+        BinaryOperator::GtEq => BinaryOp::GtEq,
+        BinaryOperator::And => BinaryOp::And,
+        BinaryOperator::Or => BinaryOp::Or,
+        BinaryOperator::Plus => BinaryOp::Plus,
+        BinaryOperator::Minus => BinaryOp::Minus,
+        BinaryOperator::Multiply => BinaryOp::Multiply,
+        BinaryOperator::Divide => BinaryOp::Divide,
+        BinaryOperator::Modulo => BinaryOp::Modulo,
+        BinaryOperator::StringConcat => BinaryOp::Concat,
+        _ => return None,
+    })
+}
+
+/// Whether an operator that takes a regular expression is negated, and whether it ignores case.
+fn regex_operator(op: &BinaryOperator) -> Option<(bool, bool)> {
+    Some(match op {
+        BinaryOperator::PGRegexMatch => (false, false),
+        BinaryOperator::PGRegexNotMatch => (true, false),
+        BinaryOperator::PGRegexIMatch => (false, true),
+        BinaryOperator::PGRegexNotIMatch => (true, true),
+        _ => return None,
+    })
+}
+
+impl ExprBinder<'_> {
+    /// Binds `expr`.
+    pub(super) fn bind(&mut self, expr: &ast::Expr) -> Result<Bound, SqlError> {
+        self.deeper(1, |binder| binder.dispatch(expr))
+    }
+
+    fn deeper<T>(&mut self, levels: usize, bind: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
+        self.depth += levels;
+        let result = if self.depth > DEPTH_MAX {
+            Err(SqlError::parser(format!("the expression is nested too deeply (at most {DEPTH_MAX} levels)")))
+        } else {
+            bind(self)
+        };
+        self.depth -= levels;
+        result
+    }
+
+    fn dispatch(&mut self, expr: &ast::Expr) -> Result<Bound, SqlError> {
+        if let Some(value) = literal::constant(expr) {
+            return value.map(Bound::literal);
+        }
+        match expr {
+            ast::Expr::Identifier(ident) => self.name(std::slice::from_ref(ident)),
+            ast::Expr::CompoundIdentifier(idents) => self.name(idents),
+            ast::Expr::CompoundFieldAccess { root, access_chain } => self.field_access(root, access_chain),
+            ast::Expr::Nested(inner) => self.bind(inner),
+            ast::Expr::BinaryOp { left, op, right } => match regex_operator(op) {
+                Some((negated, case_insensitive)) => self.matches(left, right, negated, case_insensitive),
+                None => self.binary(left, op, right),
+            },
+            ast::Expr::UnaryOp { op, expr } => self.unary(*op, expr),
+            ast::Expr::IsNull(_)
+            | ast::Expr::IsNotNull(_)
+            | ast::Expr::IsTrue(_)
+            | ast::Expr::IsNotTrue(_)
+            | ast::Expr::IsFalse(_)
+            | ast::Expr::IsNotFalse(_)
+            | ast::Expr::IsUnknown(_)
+            | ast::Expr::IsNotUnknown(_) => self.is_what(expr),
+            ast::Expr::IsDistinctFrom(a, b) => self.not_distinct(a, b).map(|e| truth(Expr::Not(Box::new(e)))),
+            ast::Expr::IsNotDistinctFrom(a, b) => self.not_distinct(a, b).map(truth),
+            ast::Expr::Between { expr, negated, low, high } => self.between(expr, low, high, *negated),
+            ast::Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated),
+            ast::Expr::Like { negated, any: false, expr, pattern, escape_char: None } => {
+                self.like(expr, pattern, *negated, false)
+            }
+            ast::Expr::ILike { negated, any: false, expr, pattern, escape_char: None } => {
+                self.like(expr, pattern, *negated, true)
+            }
+            ast::Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref())
+            }
+            ast::Expr::Cast { kind, expr, data_type, format: None } => self.cast(kind, expr, data_type),
+            ast::Expr::Extract { field, expr, .. } => {
+                let time = self.bind(expr)?;
+                part_of_time(&field.to_string(), time)
+            }
+            ast::Expr::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
+                let arg = self.bind(expr)?;
+                scalar_call("ceil", vec![arg], self.session)
+            }
+            ast::Expr::Floor { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
+                let arg = self.bind(expr)?;
+                scalar_call("floor", vec![arg], self.session)
+            }
+            ast::Expr::Function(function) => self.function(function),
+            ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => {
+                Err(SqlError::not_implemented("subqueries in expressions"))
+            }
+            ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) => {
+                Err(SqlError::not_implemented("GROUPING SETS, CUBE and ROLLUP"))
+            }
+            other => Err(SqlError::not_implemented(format!("the expression {other}"))),
+        }
+    }
+
+    fn name(&mut self, idents: &[ast::Ident]) -> Result<Bound, SqlError> {
+        let parts: Vec<String> = idents.iter().map(fold).collect();
+        if self.aliases_first
+            && let Some(bound) = self.alias(&parts)
+        {
+            return bound;
+        }
+        if let Some(at) = self.scope.find(&parts)? {
+            return Ok(self.column(at));
+        }
+        if let Some(bound) = self.alias(&parts) {
+            return bound;
+        }
+        // `window.start`, `table.window.start`
+        if let [rest @ .., member] = parts.as_slice()
+            && let Some(at) = self.scope.find(rest)?
+        {
+            return member_of(self.column(at), member);
+        }
+        // A variable or function without brackets, as the standard has it.
+        if let [name] = parts.as_slice()
+            && matches!(name.as_str(), "current_user" | "current_timestamp")
+            && idents.iter().all(|ident| ident.quote_style.is_none())
+        {
+            let name = if name == "current_timestamp" { "now" } else { name };
+            return scalar_call(name, Vec::new(), self.session);
+        }
+        let error = self.scope.no_field(&parts);
+        Err(match idents.first().and_then(position_of) {
+            Some(position) => error.at(position),
+            None => error,
+        })
+    }
+
+    fn column(&self, at: usize) -> Bound {
+        let column = &self.scope.columns[at];
+        Bound { expr: Expr::Column(at), data_type: column.data_type.clone(), window_ns: column.window_ns }
+    }
+
+    /// What the alias stands for. Inside it, names are those of the input.
+    fn alias(&mut self, parts: &[String]) -> Option<Result<Bound, SqlError>> {
+        let [name] = parts else {
+            return None;
+        };
+        let (_, expr) = self.aliases.iter().find(|(alias, _)| alias == name)?;
+        let aliases = std::mem::take(&mut self.aliases);
+        let bound = self.bind(expr);
+        self.aliases = aliases;
+        Some(bound)
+    }
+
+    fn field_access(&mut self, root: &ast::Expr, chain: &[ast::AccessExpr]) -> Result<Bound, SqlError> {
+        let [access] = chain else {
+            return Err(SqlError::not_implemented("access into nested values"));
+        };
+        let member = match access {
+            ast::AccessExpr::Dot(ast::Expr::Identifier(ident)) => fold(ident),
+            ast::AccessExpr::Subscript(ast::Subscript::Index { index: ast::Expr::Value(value) }) => {
+                value.value.clone().into_string().unwrap_or_default()
+            }
+            other => return Err(SqlError::not_implemented(format!("the access {other}"))),
+        };
+        let root = self.bind(root)?;
+        member_of(root, &member)
+    }
+
+    fn binary(&mut self, left: &ast::Expr, op: &BinaryOperator, right: &ast::Expr) -> Result<Bound, SqlError> {
+        let known =
+            |op: &BinaryOperator| operator(op).ok_or_else(|| SqlError::not_implemented(format!("the operator {op}")));
+        let bound_op = known(op)?;
+        // Walk down the left spine, which may be long, without recursion.
+        let mut spine = vec![(bound_op, right)];
+        let mut leftmost = left;
+        let logical = matches!(bound_op, BinaryOp::And | BinaryOp::Or);
+        while let ast::Expr::BinaryOp { left, op, right } = leftmost {
+            if regex_operator(op).is_some() {
+                break;
+            }
+            let op = known(op)?;
+            let same_kind = if logical { op == bound_op } else { !matches!(op, BinaryOp::And | BinaryOp::Or) };
+            if !same_kind {
+                break;
+            }
+            spine.push((op, right.as_ref()));
+            leftmost = left;
+        }
+        if logical {
+            let what = if bound_op == BinaryOp::And { "AND" } else { "OR" };
+            let mut operands = vec![boolean(self.bind(leftmost)?, what)?];
+            for (_, operand) in spine.iter().rev() {
+                operands.push(boolean(self.bind(operand)?, what)?);
+            }
+            return Ok(truth(balanced(bound_op, operands).unwrap_or_else(|| null(DataType::Boolean))));
+        }
+        self.deeper(spine.len() - 1, |binder| {
+            let mut bound = binder.bind(leftmost)?;
+            for (op, operand) in spine.iter().rev() {
+                let operand = binder.bind(operand)?;
+                bound = combine(*op, bound, operand)?;
+            }
+            Ok(bound)
+        })
+    }
+
+    fn unary(&mut self, op: UnaryOperator, expr: &ast::Expr) -> Result<Bound, SqlError> {
+        let operand = self.bind(expr)?;
+        no_window(&operand)?;
+        match op {
+            UnaryOperator::Not => Ok(truth(Expr::Not(Box::new(boolean(operand, "NOT")?)))),
+            UnaryOperator::Plus => Ok(operand),
+            UnaryOperator::Minus => match operand.data_type {
+                DataType::Int64 | DataType::Float64 | DataType::Interval(_) => {
+                    Ok(Bound::new(Expr::Negative(Box::new(operand.expr)), operand.data_type))
+                }
+                DataType::UInt64 => {
+                    Ok(Bound::new(Expr::Negative(Box::new(convert(operand, &DataType::Int64)?)), DataType::Int64))
+                }
+                other => {
+                    Err(SqlError::planning(format!("Negation only supports numeric and interval types, not {other}")))
+                }
+            },
+            other => Err(SqlError::not_implemented(format!("the operator {other}"))),
+        }
+    }
+
+    fn is_what(&mut self, expr: &ast::Expr) -> Result<Bound, SqlError> {
+        // Null counts as the opposite of what is asked for.
+        let known = |binder: &mut Self, operand: &ast::Expr, if_null: bool| -> Result<Expr, SqlError> {
+            let operand = boolean(binder.bind(operand)?, "IS TRUE")?;
+            let args = vec![operand, Expr::Literal(Scalar::Bool(if_null))];
+            Ok(Expr::Call { function: ScalarFunction::Coalesce, args })
+        };
+        let not = |expr: Expr| Expr::Not(Box::new(expr));
+        let expr = match expr {
+            ast::Expr::IsNull(e) => Expr::IsNull(Box::new(self.bind(e)?.expr)),
+            ast::Expr::IsNotNull(e) => Expr::IsNotNull(Box::new(self.bind(e)?.expr)),
+            ast::Expr::IsTrue(e) => known(self, e, false)?,
+            ast::Expr::IsNotTrue(e) => not(known(self, e, false)?),
+            ast::Expr::IsFalse(e) => not(known(self, e, true)?),
+            ast::Expr::IsNotFalse(e) => known(self, e, true)?,
+            ast::Expr::IsUnknown(e) => Expr::IsNull(Box::new(boolean(self.bind(e)?, "IS UNKNOWN")?)),
+            ast::Expr::IsNotUnknown(e) => Expr::IsNotNull(Box::new(boolean(self.bind(e)?, "IS UNKNOWN")?)),
+            other => return Err(SqlError::not_implemented(format!("the expression {other}"))),
+        };
+        Ok(truth(expr))
+    }
+
+    /// `a IS NOT DISTINCT FROM b`: equal, or both null. Where `a = b` is null, one of them is.
+    fn not_distinct(&mut self, a: &ast::Expr, b: &ast::Expr) -> Result<Expr, SqlError> {
+        let (a, b) = (self.bind(a)?, self.bind(b)?);
+        let is_null = |bound: &Bound| Expr::IsNull(Box::new(bound.expr.clone()));
+        let both_null = Expr::binary(is_null(&a), BinaryOp::And, is_null(&b));
+        let args = vec![comparison(BinaryOp::Eq, a, b)?, both_null];
+        Ok(Expr::Call { function: ScalarFunction::Coalesce, args })
+    }
+
+    fn between(
+        &mut self,
+        expr: &ast::Expr,
+        low: &ast::Expr,
+        high: &ast::Expr,
+        negated: bool,
+    ) -> Result<Bound, SqlError> {
+        let expr = self.bind(expr)?;
+        let (low, high) = (self.bind(low)?, self.bind(high)?);
+        let above = comparison(BinaryOp::GtEq, expr.clone(), low)?;
+        let below = comparison(BinaryOp::LtEq, expr, high)?;
+        let within = Expr::binary(above, BinaryOp::And, below);
+        Ok(truth(if negated { Expr::Not(Box::new(within)) } else { within }))
+    }
+
+    fn in_list(&mut self, expr: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Bound, SqlError> {
+        let expr = self.bind(expr)?;
+        no_window(&expr)?;
+        let list = list.iter().map(|item| self.bind(item)).collect::<Result<Vec<_>, _>>()?;
+        // One type for all: that of the comparison with the element that asks for the widest.
+        let mut wide = Bound::new(expr.expr.clone(), expr.data_type.clone());
+        let mut uniform = !matches!(expr.data_type, DataType::Timestamp(..));
+        for item in &list {
+            match comparable(&wide, item) {
+                Some(data_type) if data_type == wide.data_type => {}
+                Some(data_type) if wide.data_type == DataType::Int64 && data_type == DataType::Float64 => {
+                    wide.data_type = data_type;
+                }
+                _ => uniform = false,
+            }
+        }
+        if uniform {
+            let target = wide.data_type;
+            let list = list.into_iter().map(|item| convert(item, &target)).collect::<Result<Vec<_>, _>>()?;
+            let expr = Box::new(convert(expr, &target)?);
+            return Ok(truth(Expr::InList { expr, list, negated }));
+        }
+        let equal =
+            list.into_iter().map(|item| comparison(BinaryOp::Eq, expr.clone(), item)).collect::<Result<Vec<_>, _>>()?;
+        let any = balanced(BinaryOp::Or, equal).unwrap_or(Expr::Literal(Scalar::Bool(false)));
+        Ok(truth(if negated { Expr::Not(Box::new(any)) } else { any }))
+    }
+
+    /// Both operands, which must be text or null; `refusal` words it otherwise, from their types.
+    fn bind_texts(
+        &mut self,
+        left: &ast::Expr,
+        right: &ast::Expr,
+        refusal: impl Fn(&DataType, &DataType) -> String,
+    ) -> Result<(Bound, Bound), SqlError> {
+        let (left, right) = (self.bind(left)?, self.bind(right)?);
+        let is_text = |bound: &Bound| matches!(bound.data_type, DataType::Utf8 | DataType::Null);
+        match is_text(&left) && is_text(&right) {
+            true => Ok((left, right)),
+            false => Err(SqlError::planning(refusal(&left.data_type, &right.data_type))),
+        }
+    }
+
+    fn like(
+        &mut self,
+        expr: &ast::Expr,
+        pattern: &ast::Expr,
+        negated: bool,
+        case_insensitive: bool,
+    ) -> Result<Bound, SqlError> {
+        let (expr, pattern) = self.bind_texts(expr, pattern, |left, right| {
+            format!("There isn't a common type to coerce {left} and {right} in LIKE expression")
+        })?;
+        let text = |bound| convert(bound, &DataType::Utf8).map(Box::new);
+        Ok(truth(Expr::Like { expr: text(expr)?, pattern: text(pattern)?, negated, case_insensitive }))
+    }
+
+    fn matches(
+        &mut self,
+        expr: &ast::Expr,
+        pattern: &ast::Expr,
+        negated: bool,
+        case_insensitive: bool,
+    ) -> Result<Bound, SqlError> {
+        let (bound, pattern_bound) = self.bind_texts(expr, pattern, |left, right| {
+            format!("Cannot infer common argument type for regex operation {left} and {right}")
+        })?;
+        let text = match as_constant(&fold_constants(pattern_bound.expr)) {
+            Some(Scalar::Str(text)) => text.clone(),
+            Some(Scalar::Null) => return Ok(truth(null(DataType::Boolean))),
+            _ => {
+                return Err(SqlError::not_implemented(format!("a regular expression that is not constant: {pattern}")));
+            }
+        };
+        let pattern = Pattern::new(&text, case_insensitive)
+            .map_err(|reason| SqlError::planning(format!("the regular expression {text:?} is not valid: {reason}")))?;
+        let expr = Box::new(convert(bound, &DataType::Utf8)?);
+        Ok(truth(Expr::Matches { expr, pattern: Arc::new(pattern), negated }))
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&ast::Expr>,
+        conditions: &[ast::CaseWhen],
+        otherwise: Option<&ast::Expr>,
+    ) -> Result<Bound, SqlError> {
+        let operand = operand.map(|operand| self.bind(operand)).transpose()?;
+        let mut tests = Vec::with_capacity(conditions.len());
+        let mut values = Vec::with_capacity(conditions.len() + 1);
+        for ast::CaseWhen { condition, result } in conditions {
+            let condition = self.bind(condition)?;
+            tests.push(match &operand {
+                Some(operand) => comparison(BinaryOp::Eq, operand.clone(), condition)?,
+                None => boolean(condition, "WHEN")?,
+            });
+            values.push(self.bind(result)?);
+        }
+        let has_otherwise = otherwise.is_some();
+        if let Some(otherwise) = otherwise {
+            values.push(self.bind(otherwise)?);
+        }
+        let (mut values, data_type) = unify(values, "CASE")?;
+        let otherwise = if has_otherwise { values.pop().map(Box::new) } else { None };
+        let branches = tests.into_iter().zip(values).collect();
+        Ok(Bound::new(Expr::Case { branches, otherwise }, data_type))
+    }
+
+    fn cast(&mut self, kind: &ast::CastKind, expr: &ast::Expr, to: &ast::DataType) -> Result<Bound, SqlError> {
+        if !matches!(kind, ast::CastKind::Cast | ast::CastKind::DoubleColon) {
+            return Err(SqlError::not_implemented("TRY_CAST"));
+        }
+        let bound = self.bind(expr)?;
+        no_window(&bound)?;
+        let to = cast_target(to)?;
+        let fits = match (&bound.data_type, &to) {
+            (from, to) if from == to => true,
+            (DataType::Null | DataType::Utf8, _) | (_, DataType::Utf8) => true,
+            (DataType::Timestamp(..), DataType::Int64 | DataType::Timestamp(..)) => true,
+            (DataType::Int64, DataType::Timestamp(..)) => true,
+            (DataType::Timestamp(..) | DataType::Interval(_), _)
+            | (_, DataType::Timestamp(..) | DataType::Interval(_)) => false,
+            _ => true,
+        };
+        if !fits {
+            return Err(SqlError::planning(format!("Unsupported CAST from {} to {to}", bound.data_type)));
+        }
+        Ok(Bound::new(convert(bound, &to)?, to))
+    }
+
+    fn function(&mut self, function: &ast::Function) -> Result<Bound, SqlError> {
+        if function.over.is_some() {
+            return Err(SqlError::not_implemented("window functions"));
+        }
+        if !function.within_group.is_empty() || function.null_treatment.is_some() {
+            return Err(SqlError::not_implemented("WITHIN GROUP and IGNORE NULLS"));
+        }
+        if !matches!(function.parameters, FunctionArguments::None) {
+            return Err(SqlError::not_implemented(format!("parameters of {}", function.name)));
+        }
+        let name = function.name.to_string().to_ascii_lowercase();
+        if let Some(aggregate) = aggregate_named(&name) {
+            return self.aggregate(aggregate, &name, function);
+        }
+        if function.filter.is_some() {
+            return Err(SqlError::planning(format!("FILTER on {name}, which is no aggregate")));
+        }
+        let args = arguments(function)?.into_iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>()?;
+        scalar_call(&name, args, self.session)
+    }
+}
+
+fn truth(expr: Expr) -> Bound {
+    Bound::new(expr, DataType::Boolean)
+}
+
+/// One operator that is neither AND nor OR.
+fn combine(op: BinaryOp, left: Bound, right: Bound) -> Result<Bound, SqlError> {
+    match op {
+        BinaryOp::Plus | BinaryOp::Minus | BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => {
+            arithmetic(op, left, right)
+        }
+        BinaryOp::Concat => {
+            no_window(&left)?;
+            no_window(&right)?;
+            let expr = Expr::binary(convert(left, &DataType::Utf8)?, op, convert(right, &DataType::Utf8)?);
+            Ok(Bound::new(expr, DataType::Utf8))
+        }
+        _ => comparison(op, left, right).map(truth),
+    }
+}
+
+/// `start` or `end` of a window, in nanoseconds as the reference has them.
+pub(super) fn member_of(bound: Bound, member: &str) -> Result<Bound, SqlError> {
+    let Some(width) = bound.window_ns else {
+        return Err(SqlError::planning(format!("The expression has no member {member}: it is {}", bound.data_type)));
+    };
+    let data_type = DataType::Timestamp(TimeUnit::Nanosecond, None);
+    let start = convert(Bound::new(bound.expr, bound.data_type), &data_type)?;
+    match member {
+        "start" => Ok(Bound::new(start, data_type)),
+        "end" => {
+            let width = Expr::Literal(Scalar::Interval { months: 0, days: 0, nanoseconds: width });
+            Ok(Bound::new(Expr::binary(start, BinaryOp::Plus, width), data_type))
+        }
+        other => Err(SqlError::planning(format!("A time window has a start and an end, but no {other}"))),
+    }
+}
+
+/// The type that CAST names.
+fn cast_target(written: &ast::DataType) -> Result<DataType, SqlError> {
+    Ok(match written {
+        ast::DataType::BigInt(_) | ast::DataType::Int8(_) | ast::DataType::Int64 => DataType::Int64,
+        ast::DataType::BigIntUnsigned(_) => DataType::UInt64,
+        ast::DataType::Double(_) | ast::DataType::DoublePrecision | ast::DataType::Float8 => DataType::Float64,
+        ast::DataType::Boolean | ast::DataType::Bool => DataType::Boolean,
+        ast::DataType::String(_) | ast::DataType::Text | ast::DataType::Varchar(None) | ast::DataType::Char(None) => {
+            DataType::Utf8
+        }
+        ast::DataType::Timestamp(_, ast::TimezoneInfo::None | ast::TimezoneInfo::WithoutTimeZone) => {
+            DataType::Timestamp(TimeUnit::Nanosecond, None)
+        }
+        other => return Err(SqlError::not_implemented(format!("CAST to {other}"))),
+    })
+}

@@ -1,0 +1,163 @@
+//! INSERT … VALUES: every cell becomes a constant of its column's type.
+
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+use sqlparser::ast::{self, Ident, ObjectName, SetExpr};
+use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, TableSchema};
+
+use super::Binder;
+use crate::error::SqlError;
+use crate::expr::Scalar;
+use crate::expr::constant::cast;
+use crate::front::sql::parse::fold;
+use crate::statement::{FieldValues, Insert, Statement};
+use crate::types::time::arrow_unit;
+
+/// Where the cells of one column of VALUES go.
+enum Target {
+    Time(Vec<i64>),
+    Tag(ColumnId, Vec<Option<Arc<str>>>),
+    Field(ColumnId, FieldType, FieldValues),
+}
+
+impl Binder<'_> {
+    pub(super) fn insert(
+        &self,
+        table: &ObjectName,
+        columns: &[Ident],
+        source: &ast::Query,
+    ) -> Result<Statement, SqlError> {
+        let (database, table, _) = self.table(table)?;
+        let SetExpr::Values(values) = source.body.as_ref() else {
+            return Err(SqlError::not_implemented("INSERT of a query"));
+        };
+        if source.order_by.is_some() || source.limit_clause.is_some() || source.with.is_some() {
+            return Err(SqlError::not_implemented("INSERT of a query"));
+        }
+        let count = values.rows.len();
+        let mut targets = targets(&table, columns, count)?;
+        for row in &values.rows {
+            let cells = &row.content;
+            if cells.len() != targets.len() {
+                return Err(SqlError::semantic("010045", "Insert columns and Source columns not match"));
+            }
+            let mut has_field = false;
+            for (cell, target) in cells.iter().zip(&mut targets) {
+                let value = self.constant(cell, "VALUES")?;
+                let is_null = value == Scalar::Null;
+                put(&table, target, &value)?;
+                has_field |= !is_null && matches!(target, Target::Field(..));
+            }
+            if !has_field {
+                return Err(SqlError::new("050034", "Fields can't be empty"));
+            }
+        }
+        let mut insert =
+            Insert { database: database.to_string(), table, time: Vec::new(), tags: Vec::new(), fields: Vec::new() };
+        for target in targets {
+            match target {
+                Target::Time(times) => insert.time = times,
+                Target::Tag(id, values) => insert.tags.push((id, values)),
+                Target::Field(id, _, values) => insert.fields.push((id, values)),
+            }
+        }
+        // Without time, every row is at the epoch, as the reference has it.
+        insert.time.resize(count, 0);
+        let policy = self.catalog.databases.get(&database).and_then(|database| database.main_policy());
+        let time_min = policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, insert.table.time_unit));
+        if insert.time.iter().any(|time| *time < time_min) {
+            // As the reference refuses them: older than the database keeps.
+            return Err(SqlError::new("030034", "Operation not support: create expired bucket"));
+        }
+        Ok(Statement::Insert(insert))
+    }
+}
+
+/// The columns that VALUES fills: those named, or all in display order.
+fn targets(table: &TableSchema, columns: &[Ident], count: usize) -> Result<Vec<Target>, SqlError> {
+    let of_column = |name: &str| -> Option<Target> {
+        // Names are matched exactly, then without case: `TIME` is time.
+        let column =
+            table.column(name).or_else(|| table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)));
+        match column {
+            Some(column) => Some(match column.kind {
+                ColumnKind::Tag => Target::Tag(column.id, Vec::with_capacity(count)),
+                ColumnKind::Field(field) => Target::Field(column.id, field, empty(field, count)),
+            }),
+            None if name.eq_ignore_ascii_case("time") => Some(Target::Time(Vec::with_capacity(count))),
+            None => None,
+        }
+    };
+    let all = || std::iter::once("time").chain(table.columns.iter().map(|column| &*column.name));
+    if columns.is_empty() {
+        return Ok(all().filter_map(of_column).collect());
+    }
+    let mut seen = std::collections::HashSet::new();
+    let named = columns.iter().map(|ident| {
+        let name = fold(ident);
+        if !seen.insert(name.clone()) {
+            return Err(SqlError::schema(format!("Schema contains duplicate unqualified field name {name}")));
+        }
+        of_column(&name).ok_or_else(|| {
+            let expected: Vec<_> = all().collect();
+            let expected = expected.join(",");
+            SqlError::semantic(
+                "010044",
+                format!("Insert column '{name}' does not exist in target table, expect {expected}"),
+            )
+        })
+    });
+    named.collect()
+}
+
+fn empty(field: FieldType, count: usize) -> FieldValues {
+    match field {
+        FieldType::Int => FieldValues::Int(Vec::with_capacity(count)),
+        FieldType::UInt => FieldValues::UInt(Vec::with_capacity(count)),
+        FieldType::Float => FieldValues::Float(Vec::with_capacity(count)),
+        FieldType::Bool => FieldValues::Bool(Vec::with_capacity(count)),
+        FieldType::String => FieldValues::String(Vec::with_capacity(count)),
+    }
+}
+
+/// Appends one cell.
+fn put(table: &TableSchema, target: &mut Target, value: &Scalar) -> Result<(), SqlError> {
+    let convert = |to: DataType| -> Result<Scalar, SqlError> {
+        match cast(value, &to) {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => {
+                let from = value.data_type();
+                Err(SqlError::arrow(format!("Cast error: Casting from {from} to {to} not supported")))
+            }
+            Err(reason) => Err(SqlError::arrow(reason)),
+        }
+    };
+    let wrong = || SqlError::arrow("Cast error: a constant did not take its column's type");
+    match target {
+        Target::Time(times) => match convert(DataType::Timestamp(arrow_unit(table.time_unit), None))? {
+            Scalar::Time(time, _) => times.push(time),
+            Scalar::Null => times.push(0),
+            _ => return Err(wrong()),
+        },
+        Target::Tag(_, values) => match convert(DataType::Utf8)? {
+            Scalar::Str(text) => values.push(Some(text)),
+            Scalar::Null => values.push(None),
+            _ => return Err(wrong()),
+        },
+        Target::Field(_, field, values) => match (values, convert(field.data_type())?) {
+            (FieldValues::Int(values), Scalar::Int(value)) => values.push(Some(value)),
+            (FieldValues::Int(values), Scalar::Null) => values.push(None),
+            (FieldValues::UInt(values), Scalar::UInt(value)) => values.push(Some(value)),
+            (FieldValues::UInt(values), Scalar::Null) => values.push(None),
+            (FieldValues::Float(values), Scalar::Float(value)) => values.push(Some(value)),
+            (FieldValues::Float(values), Scalar::Null) => values.push(None),
+            (FieldValues::Bool(values), Scalar::Bool(value)) => values.push(Some(value)),
+            (FieldValues::Bool(values), Scalar::Null) => values.push(None),
+            (FieldValues::String(values), Scalar::Str(text)) => values.push(Some(text)),
+            (FieldValues::String(values), Scalar::Null) => values.push(None),
+            _ => return Err(wrong()),
+        },
+    }
+    Ok(())
+}

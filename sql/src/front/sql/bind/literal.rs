@@ -1,0 +1,83 @@
+//! Constants as they stand in the text.
+
+use std::sync::Arc;
+
+use arrow_schema::TimeUnit;
+use sqlparser::ast;
+
+use crate::error::SqlError;
+use crate::expr::Scalar;
+use crate::expr::constant::{floor_to_unit, from_interval};
+use crate::types::time::{parse_interval, parse_timestamp};
+
+/// The constant that `expr` writes down: a literal, a signed number, TIMESTAMP '…' or INTERVAL '…'. `None` for
+/// anything that has to be computed.
+pub(super) fn constant(expr: &ast::Expr) -> Option<Result<Scalar, SqlError>> {
+    match expr {
+        ast::Expr::Value(value) => Some(plain(&value.value)),
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => match expr.as_ref() {
+            ast::Expr::Value(value) => match &value.value {
+                ast::Value::Number(digits, _) => Some(number(&format!("-{digits}"))),
+                _ => None,
+            },
+            _ => None,
+        },
+        ast::Expr::TypedString(ast::TypedString { data_type: ast::DataType::Timestamp(..), value, .. }) => {
+            let text = value.value.clone().into_string().unwrap_or_default();
+            Some(timestamp(&text))
+        }
+        ast::Expr::Interval(interval) => interval_literal(interval),
+        _ => None,
+    }
+}
+
+fn plain(value: &ast::Value) -> Result<Scalar, SqlError> {
+    match value {
+        ast::Value::Number(digits, _) => number(digits),
+        ast::Value::SingleQuotedString(text) => Ok(Scalar::Str(Arc::from(text.as_str()))),
+        ast::Value::Boolean(value) => Ok(Scalar::Bool(*value)),
+        ast::Value::Null => Ok(Scalar::Null),
+        other => Err(SqlError::not_implemented(format!("the literal {other}"))),
+    }
+}
+
+/// BIGINT where it fits, then BIGINT UNSIGNED, then DOUBLE.
+fn number(digits: &str) -> Result<Scalar, SqlError> {
+    if let Ok(value) = digits.parse() {
+        return Ok(Scalar::Int(value));
+    }
+    if let Ok(value) = digits.parse() {
+        return Ok(Scalar::UInt(value));
+    }
+    digits.parse().map(Scalar::Float).map_err(|_| SqlError::parser(format!("Could not parse '{digits}' as a number")))
+}
+
+/// Text as a nanosecond timestamp.
+fn timestamp(text: &str) -> Result<Scalar, SqlError> {
+    let ns = parse_timestamp(text).map_err(SqlError::constant)?;
+    match floor_to_unit(ns, TimeUnit::Nanosecond) {
+        Some(value) => Ok(Scalar::Time(value, TimeUnit::Nanosecond)),
+        None => Err(SqlError::constant(format!("Cast error: {text} is out of the range of nanoseconds"))),
+    }
+}
+
+fn interval_literal(interval: &ast::Interval) -> Option<Result<Scalar, SqlError>> {
+    if interval.last_field.is_some() || interval.leading_precision.is_some() {
+        return Some(Err(SqlError::not_implemented("INTERVAL with a range of units")));
+    }
+    let (sign, value) = match interval.value.as_ref() {
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => ("-", expr.as_ref()),
+        value => ("", value),
+    };
+    let ast::Expr::Value(value) = value else {
+        return Some(Err(SqlError::not_implemented("INTERVAL of an expression")));
+    };
+    let text = match &value.value {
+        ast::Value::Number(digits, _) => digits.clone(),
+        ast::Value::SingleQuotedString(text) => text.clone(),
+        _ => return Some(Err(SqlError::planning("INTERVAL needs text or a number"))),
+    };
+    let unit = interval.leading_field.as_ref().map_or_else(|| "second".to_owned(), ToString::to_string);
+    let parsed = parse_interval(&format!("{sign}{text}"), &unit);
+    Some(parsed.map(from_interval).map_err(|reason| SqlError::planning(format!("Arrow error: Parser error: {reason}"))))
+}

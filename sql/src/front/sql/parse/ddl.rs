@@ -1,0 +1,191 @@
+//! CREATE and DROP of databases and tables.
+
+use sqlparser::tokenizer::Token;
+use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, TimeUnit};
+
+use super::{ColumnDefinition, ColumnType, Parsed, Reader, parser_error};
+use crate::error::SqlError;
+use crate::types::time::parse_duration;
+
+/// Object types of the reference that this server does not have yet.
+const OBJECTS_LATER: [&str; 7] = ["EXTERNAL", "UNBOUNDED", "STREAM", "TENANT", "USER", "ROLE", "FUNCTION"];
+
+impl Reader<'_> {
+    pub(super) fn create(&mut self) -> Result<Parsed, SqlError> {
+        self.parser.next_token();
+        if self.word("DATABASE") {
+            self.create_database()
+        } else if self.word("TABLE") {
+            self.create_table()
+        } else {
+            Err(self.no_such_object("CREATE"))
+        }
+    }
+
+    pub(super) fn drop(&mut self) -> Result<Parsed, SqlError> {
+        self.parser.next_token();
+        if self.word("DATABASE") {
+            let if_exists = self.words(&["IF", "EXISTS"]);
+            let name = self.identifier()?;
+            if self.word("AFTER") {
+                return Err(SqlError::not_implemented("DROP DATABASE … AFTER"));
+            }
+            Ok(Parsed::DropDatabase { name, if_exists })
+        } else if self.word("TABLE") {
+            let if_exists = self.words(&["IF", "EXISTS"]);
+            Ok(Parsed::DropTable { name: self.object_name()?, if_exists })
+        } else {
+            Err(self.no_such_object("DROP"))
+        }
+    }
+
+    fn no_such_object(&self, verb: &str) -> SqlError {
+        let found = self.parser.peek_token_ref().token.to_string().to_ascii_uppercase();
+        if OBJECTS_LATER.contains(&found.as_str()) {
+            SqlError::not_implemented(format!("{verb} {found}"))
+        } else {
+            self.expected(&format!("an object type after {verb}"))
+        }
+    }
+
+    fn create_database(&mut self) -> Result<Parsed, SqlError> {
+        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+        let name = self.identifier()?;
+        let mut options = DatabaseOptions::default();
+        if self.word("WITH") {
+            let mut count = 0;
+            while let Token::Word(word) = &self.parser.peek_token_ref().token {
+                let option = word.value.to_ascii_uppercase();
+                self.parser.next_token();
+                let _ = self.parser.consume_token(&Token::Eq);
+                self.database_option(&option, &mut options)?;
+                let _ = self.parser.consume_token(&Token::Comma);
+                count += 1;
+            }
+            if count == 0 {
+                return Err(self.expected("a database option"));
+            }
+        }
+        Ok(Parsed::CreateDatabase { name, if_not_exists, options })
+    }
+
+    pub(super) fn database_option(&mut self, name: &str, options: &mut DatabaseOptions) -> Result<(), SqlError> {
+        match name {
+            "TTL" => options.ttl_ns = parse_duration(&self.text_value()?).map_err(SqlError::parser)?,
+            "VNODE_DURATION" => {
+                let text = self.text_value()?;
+                let duration = parse_duration(&text).map_err(SqlError::parser)?;
+                // A partition is some whole number of every unit of time, and long enough not to flood the disk with
+                // one segment a write.
+                const PARTITION_NS_MIN: i64 = 60 * crate::types::time::SECOND_NS;
+                options.partition_ns = match duration {
+                    Some(ns) if ns >= PARTITION_NS_MIN => ns - ns % PARTITION_NS_MIN,
+                    Some(_) => return Err(SqlError::parser(format!("vnode_duration {text} is less than a minute"))),
+                    None => return Err(SqlError::parser("vnode_duration must be finite")),
+                };
+            }
+            "PRECISION" => {
+                let text = self.text_value()?;
+                options.precision = match text.to_ascii_lowercase().as_str() {
+                    "ms" => TimeUnit::Millisecond,
+                    "us" => TimeUnit::Microsecond,
+                    "ns" => TimeUnit::Nanosecond,
+                    _ => {
+                        let reason = format!("{text} is not a valid precision, use like 'ms', 'us', 'ns'");
+                        return Err(SqlError::parser(reason));
+                    }
+                };
+            }
+            // One node keeps one copy, and its shards are its cores: the numbers are checked and then of no effect.
+            "SHARD" | "REPLICA" => {
+                let count: u64 = self.text_value()?.parse().map_err(|_| self.expected("a number"))?;
+                if count == 0 {
+                    let reason = format!("{} number should be greater than 0", name.to_ascii_lowercase());
+                    return Err(SqlError::parser(reason));
+                }
+            }
+            // Tuning of the reference's storage, which has no counterpart here.
+            "MAX_MEMCACHE_SIZE" | "MEMCACHE_PARTITIONS" | "WAL_MAX_FILE_SIZE" | "WAL_SYNC" | "MAX_CACHE_READERS" => {
+                self.text_value()?;
+            }
+            "STRICT_WRITE" => {
+                if !self.text_value()?.eq_ignore_ascii_case("false") {
+                    return Err(SqlError::not_implemented("STRICT_WRITE"));
+                }
+            }
+            _ => {
+                return Err(SqlError::parser(format!(
+                    "Expected a database option (TTL, SHARD, VNODE_DURATION, REPLICA, PRECISION, …), found: {name}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A value given as text, number or bare word.
+    fn text_value(&mut self) -> Result<String, SqlError> {
+        let value = match &self.parser.peek_token_ref().token {
+            Token::SingleQuotedString(text) | Token::Number(text, _) => text.clone(),
+            Token::Word(word) => word.value.clone(),
+            _ => return Err(self.expected("a value")),
+        };
+        self.parser.next_token();
+        Ok(value)
+    }
+
+    fn create_table(&mut self) -> Result<Parsed, SqlError> {
+        let if_not_exists = self.words(&["IF", "NOT", "EXISTS"]);
+        let name = self.object_name()?;
+        self.token(&Token::LParen)?;
+        let mut columns = Vec::new();
+        let mut tags = Vec::new();
+        loop {
+            let tags_follow = !columns.is_empty() && self.parser.peek_nth_token_ref(1).token == Token::LParen;
+            if tags_follow && self.word("TAGS") {
+                tags = self.identifier_list()?;
+                break;
+            }
+            columns.push(self.column_definition()?);
+            if !self.parser.consume_token(&Token::Comma) {
+                break;
+            }
+        }
+        self.token(&Token::RParen)?;
+        Ok(Parsed::CreateTable { name, if_not_exists, columns, tags })
+    }
+
+    pub(super) fn column_definition(&mut self) -> Result<ColumnDefinition, SqlError> {
+        let name = self.identifier()?;
+        let kind = self.column_type()?;
+        let codec = self.codec()?;
+        Ok(ColumnDefinition { name, kind, codec })
+    }
+
+    fn column_type(&mut self) -> Result<ColumnType, SqlError> {
+        if !matches!(self.parser.peek_token_ref().token, Token::Word(_)) {
+            return Err(self.expected("a data type name"));
+        }
+        let field = |field| Ok(ColumnType::Stored(ColumnKind::Field(field)));
+        if self.word("BIGINT") {
+            return field(if self.word("UNSIGNED") { FieldType::UInt } else { FieldType::Int });
+        }
+        if self.word("DOUBLE") {
+            let _ = self.word("PRECISION");
+            return field(FieldType::Float);
+        }
+        if self.word("BOOLEAN") {
+            return field(FieldType::Bool);
+        }
+        if self.word("STRING") {
+            return field(FieldType::String);
+        }
+        if self.word("TIMESTAMP") {
+            return Ok(ColumnType::Timestamp);
+        }
+        if self.word("GEOMETRY") {
+            return Err(SqlError::not_implemented("GEOMETRY columns"));
+        }
+        let other = self.parser.parse_data_type().map_err(|e| parser_error(&e))?;
+        Ok(ColumnType::Other(other.to_string()))
+    }
+}

@@ -1,0 +1,113 @@
+//! A cut plan as text, for EXPLAIN: the final stage from the last step to the first, then what every shard runs.
+
+use std::fmt;
+
+use arrow_schema::{Field, Schema};
+use tidewire_storage::scan::ScanMode;
+
+use super::{Distributed, Fragment, Shape, Step, TimeOrder, table_unit};
+use crate::expr::{AggregateCall, Expr};
+use crate::plan::{ScanColumn, show};
+
+impl fmt::Display for Distributed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut indent = 0;
+        for step in self.final_stage.steps.iter().rev() {
+            if indent > 0 {
+                write!(f, "\n{:width$}", "", width = indent * 2)?;
+            }
+            write!(f, "{step}")?;
+            indent += 1;
+        }
+        let pad = if indent > 0 { format!("\n{:width$}", "", width = indent * 2) } else { String::new() };
+        match &self.fragment {
+            None => write!(f, "{pad}ConstantRows"),
+            Some(fragment) => write!(f, "{pad}EveryShard: {fragment}"),
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Filter(_) => write!(f, "Filter"),
+            Self::Project { schema, .. } => write!(f, "Project: {} columns", schema.fields().len()),
+            Self::Merge { keys, calls, .. } => write!(f, "MergeAggregate: keys={keys}, calls={}", calls.len()),
+            Self::Aggregate { keys, calls, .. } => write!(f, "Aggregate: keys={}, calls={}", keys.len(), calls.len()),
+            Self::Sort { fetch: Some(fetch), .. } => write!(f, "Sort: fetch={fetch}"),
+            Self::Sort { .. } => write!(f, "Sort"),
+            Self::Limit { skip, fetch: Some(fetch) } => write!(f, "Limit: skip={skip}, fetch={fetch}"),
+            Self::Limit { skip, fetch: None } => write!(f, "Limit: skip={skip}"),
+            Self::Distinct { .. } => write!(f, "Distinct"),
+        }
+    }
+}
+
+impl fmt::Display for Fragment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let schema = self.scan_schema();
+        let list =
+            |exprs: &[Expr]| exprs.iter().map(|expr| show(expr, &schema).to_string()).collect::<Vec<_>>().join(", ");
+        match &self.shape {
+            Shape::Rows { limit: None, .. } => write!(f, "Rows")?,
+            Shape::Rows { limit: Some(limit), .. } => write!(f, "Rows: limit={limit}")?,
+            Shape::TopRows { fetch, by_time, .. } => {
+                write!(f, "TopRows: fetch={fetch}")?;
+                if let Some(order) = by_time {
+                    write!(f, ", {order}")?;
+                }
+            }
+            Shape::Aggregate { keys, calls, fused, top } => {
+                let calls: Vec<String> = calls.iter().map(|call| call_text(call, &list(&call.args))).collect();
+                let name = if fused.is_some() { "AggregateBySeriesAndTime" } else { "AggregateByHash" };
+                write!(f, "{name}: keys=[{}], calls=[{}]", list(keys), calls.join(", "))?;
+                if let Some((order, groups)) = top {
+                    write!(f, ", top={groups}, {order}")?;
+                }
+            }
+        }
+        let mode = match self.mode {
+            ScanMode::Rows => "rows",
+            ScanMode::Summaries(_) => "statistics where they are enough",
+            ScanMode::FirstRow => "first rows of series",
+            ScanMode::LastRow => "last rows of series",
+        };
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        write!(f, ", scan={}, columns=[{}], reads={mode}", self.table.name, names.join(", "))?;
+        if !self.prune.is_empty() {
+            write!(f, ", pruned by {} value ranges", self.prune.len())?;
+        }
+        if let Some(filter) = &self.filter {
+            write!(f, ", filter={}", show(filter, &schema))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for TimeOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NewestFirst => "newest first",
+            Self::OldestFirst => "oldest first",
+        })
+    }
+}
+
+fn call_text(call: &AggregateCall, args: &str) -> String {
+    format!("{:?}({args})", call.function)
+}
+
+impl Fragment {
+    /// Names and types of the scan's columns.
+    fn scan_schema(&self) -> Schema {
+        let name = |id| self.table.column_by_id(id).map_or_else(String::new, |column| column.name.to_string());
+        let fields = self.columns.iter().map(|column| match column {
+            ScanColumn::Time => {
+                Field::new("time", arrow_schema::DataType::Timestamp(table_unit(&self.table), None), false)
+            }
+            ScanColumn::Tag(id) => Field::new(name(*id), arrow_schema::DataType::Utf8, true),
+            ScanColumn::Field(id, kind) => Field::new(name(*id), kind.data_type(), true),
+        });
+        Schema::new(fields.collect::<Vec<_>>())
+    }
+}

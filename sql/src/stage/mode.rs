@@ -1,0 +1,80 @@
+//! What a fragment without a row filter lets the scan leave out: rows whose statistics are enough, or all but the first
+//! or last row of a series.
+
+use tidewire_storage::scan::{ScanMode, SummaryRule, TimeBuckets};
+use tidewire_storage::schema::FieldType;
+
+use super::{FusedKey, FusedKeys, Shape};
+use crate::expr::{AggregateCall, AggregateFunction as F, Expr};
+use crate::function::time::Bucket;
+use crate::plan::ScanColumn;
+
+/// The mode of a scan of `columns` for `shape`.
+pub(super) fn of(shape: &Shape, columns: &[ScanColumn]) -> ScanMode {
+    let Shape::Aggregate { calls, fused: Some(keys), .. } = shape else { return ScanMode::Rows };
+    if calls.is_empty() {
+        // Only which series there are.
+        return if keys.bucket.is_none() { ScanMode::FirstRow } else { ScanMode::Rows };
+    }
+    endpoints(calls, keys, columns).or_else(|| summaries(calls, keys, columns)).unwrap_or_default()
+}
+
+/// All calls want the same end of each series, and nothing divides a series.
+fn endpoints(calls: &[AggregateCall], keys: &FusedKeys, columns: &[ScanColumn]) -> Option<ScanMode> {
+    if keys.bucket.is_some() {
+        return None;
+    }
+    let is_time = |expr: &Expr| matches!(expr, Expr::Column(at) if columns.get(*at) == Some(&ScanColumn::Time));
+    let all = |endpoint: F, extreme: F| {
+        calls.iter().all(|call| match call.args.as_slice() {
+            // Of a value computed from several columns, the last one that is not null may be in neither column's
+            // last row.
+            [time, Expr::Column(_)] => call.function == endpoint && is_time(time),
+            [time] => call.function == extreme && is_time(time),
+            _ => false,
+        })
+    };
+    if all(F::Last, F::Max) {
+        Some(ScanMode::LastRow)
+    } else if all(F::First, F::Min) {
+        Some(ScanMode::FirstRow)
+    } else {
+        None
+    }
+}
+
+/// All calls can be answered from counts, sums and extremes of fields.
+fn summaries(calls: &[AggregateCall], keys: &FusedKeys, columns: &[ScanColumn]) -> Option<ScanMode> {
+    let bucket = match keys.bucket {
+        None => None,
+        Some(Bucket::Fixed { width, origin }) => Some(TimeBuckets { origin, width }),
+        Some(Bucket::Months { .. }) => return None,
+    };
+    let mut values = vec![false; columns.iter().filter(|c| matches!(c, ScanColumn::Field(..))).count()];
+    for call in calls {
+        match (call.function, call.args.as_slice()) {
+            (F::CountRows, _) => {}
+            (F::Count, [arg]) => {
+                field_at(arg, columns)?;
+            }
+            (F::Sum | F::Min | F::Max | F::Avg, [arg]) => {
+                let (at, kind) = field_at(arg, columns)?;
+                if matches!(kind, FieldType::Bool | FieldType::String) {
+                    return None;
+                }
+                values[at] = true;
+            }
+            _ => return None,
+        }
+    }
+    let one_series = keys.keys.iter().any(|key| matches!(key, FusedKey::Tag(_)));
+    Some(ScanMode::Summaries(SummaryRule { one_series, bucket, values }))
+}
+
+/// Where a field stands among the fields that the scan yields, and its type.
+pub(crate) fn field_at(expr: &Expr, columns: &[ScanColumn]) -> Option<(usize, FieldType)> {
+    let Expr::Column(at) = expr else { return None };
+    let ScanColumn::Field(_, kind) = columns.get(*at)? else { return None };
+    let before = columns[..*at].iter().filter(|c| matches!(c, ScanColumn::Field(..))).count();
+    Some((before, *kind))
+}

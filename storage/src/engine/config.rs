@@ -1,0 +1,70 @@
+//! How a shard is kept: bounds and sizes, with what they were chosen for.
+
+use crate::compaction::CompactionConfig;
+use crate::disk::DISK_ALIGN;
+use crate::error::{Error, Result};
+use crate::wal::WalSync;
+
+/// How a shard is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardConfig {
+    /// Number of the shard in its data directory; its files carry it.
+    pub shard: u32,
+    /// When a write is acknowledged.
+    pub wal_sync: WalSync,
+    /// Size of a log file. A batch that does not fit into a quarter of one is logged in pieces.
+    pub wal_file_bytes: u64,
+    /// Log records waiting to be written; beyond, appends are refused.
+    pub wal_pending_bytes_max: u64,
+    /// Rows in memory that make a flush due.
+    pub flush_bytes: u64,
+    /// Rows in memory, flushing ones included; beyond, appends are refused. The caller is expected to hold writes back
+    /// before that, by [`Shard::memory`].
+    pub memtable_bytes_max: u64,
+    /// Blocks of segments kept in memory.
+    pub cache_bytes_max: u64,
+    /// Space kept for flushes, small merges, drops and expiry, for when the disk is full otherwise; 0 for none.
+    pub reserve_bytes: u64,
+    /// When and how fast segments are merged.
+    pub compaction: CompactionConfig,
+}
+
+impl ShardConfig {
+    /// Defaults for shard number `shard`.
+    pub fn new(shard: u32) -> Self {
+        const MIB: u64 = 1 << 20;
+        Self {
+            shard,
+            wal_sync: WalSync::Always,
+            // A devops row takes some 15 bytes: a million rows a file, and a change of files each second at most.
+            wal_file_bytes: 16 * MIB,
+            wal_pending_bytes_max: 32 * MIB,
+            // 700,000 devops rows: blocks of segments are full, and sorting them takes some 40 ms.
+            flush_bytes: 64 * MIB,
+            memtable_bytes_max: 192 * MIB,
+            cache_bytes_max: 128 * MIB,
+            // A flush packs its 64 MiB of rows into some 5 to 15.
+            reserve_bytes: 16 * MIB,
+            compaction: CompactionConfig::default(),
+        }
+    }
+
+    /// Rows in memory that make a flush due. Never more than are taken: else a full memtable would wait for a flush that
+    /// waits for more rows.
+    pub(super) fn flush_at(&self) -> u64 {
+        self.flush_bytes.min(self.memtable_bytes_max)
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        /// Room for a header and for commits that are worth a change of files.
+        const WAL_FILE_BYTES_MIN: u64 = 64 << 10;
+        let blocks = self.wal_file_bytes.is_multiple_of(DISK_ALIGN as u64);
+        if !blocks || !(WAL_FILE_BYTES_MIN..=u64::from(u32::MAX)).contains(&self.wal_file_bytes) {
+            return Err(Error::Rejected(format!(
+                "a log file of {} bytes: wanted is a multiple of {DISK_ALIGN} from {WAL_FILE_BYTES_MIN} to 4 GiB",
+                self.wal_file_bytes
+            )));
+        }
+        Ok(())
+    }
+}

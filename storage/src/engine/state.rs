@@ -1,0 +1,147 @@
+//! What a shard knows while it is open: its tables, its rows in memory, its manifest.
+//!
+//! Data with the questions that can be answered from it alone. It changes without waiting in between, in the modules
+//! that say when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::disk::Disk;
+use crate::error::{Error, Result};
+use crate::manifest::{Manifest, TableEntry};
+use crate::memtable::Memtable;
+use crate::schema::TableId;
+use crate::segment::{Segment, SegmentMeta};
+use crate::series::file::SeriesCounts;
+use crate::series::{Hidden, SeriesIndex};
+use crate::tombstone::Tombstone;
+use crate::wal::{Lsn, bitmap_bytes};
+
+/// All that changes and is looked at without waiting.
+pub(crate) struct State<D: Disk> {
+    pub(crate) tables: BTreeMap<TableId, TableState<D>>,
+    /// Tables dropped since the start: what still comes for them is refused.
+    pub(super) dropped: BTreeSet<TableId>,
+    pub(crate) active: Memtable,
+    pub(super) frozen: Option<Rc<Frozen>>,
+    /// Empty, with memory for the next active one.
+    pub(super) idle: Option<Memtable>,
+    pub(crate) manifest: Manifest,
+    /// What is in each of the manifest's series files.
+    pub(super) series_files: Vec<SeriesCounts>,
+    /// The number that the next file gets.
+    pub(super) next_file: u64,
+    /// Files that are not wanted: to be removed when a manifest is on the disk that does not name them.
+    pub(super) unnamed: Vec<PathBuf>,
+}
+
+/// What is known of a table.
+pub(crate) struct TableState<D: Disk> {
+    pub(crate) partition_length: i64,
+    /// Rows before this time do not exist.
+    pub(crate) horizon: i64,
+    pub(crate) series: SeriesIndex,
+    /// Series that are in series files.
+    pub(crate) series_stored: u32,
+    /// Series that are in series files or log records.
+    pub(crate) series_logged: u32,
+    /// Deletes that are not yet applied to every segment, in the order of the log.
+    pub(crate) tombstones: Vec<Rc<Tombstone>>,
+    /// By first time, the oldest segment first.
+    pub(crate) partitions: BTreeMap<i64, Vec<Rc<Segment<D>>>>,
+    /// Segments that cannot be opened, by the same times.
+    pub(crate) unreadable: BTreeMap<i64, Vec<Unreadable>>,
+    /// When partitions were last flushed to; those that are missing were not since the start.
+    pub(super) changed: BTreeMap<i64, Duration>,
+}
+
+impl<D: Disk> TableState<D> {
+    pub(crate) fn new(partition_length: i64) -> Self {
+        Self {
+            partition_length: partition_length.max(1),
+            horizon: i64::MIN,
+            series: SeriesIndex::default(),
+            series_stored: 0,
+            series_logged: 0,
+            tombstones: Vec::new(),
+            partitions: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            changed: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn entry(&self, id: TableId) -> TableEntry {
+        // What is hidden is said by flushes alone.
+        TableEntry { table: id.0, partition_length: self.partition_length, horizon: self.horizon, hidden: Vec::new() }
+    }
+
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &Rc<Segment<D>>> {
+        self.partitions.values().flatten()
+    }
+
+    /// Of all segments in the manifest, also of those that cannot be opened.
+    pub(super) fn metas(&self) -> impl Iterator<Item = &SegmentMeta> {
+        let unreadable = self.unreadable.values().flatten().map(|segment| &segment.meta);
+        self.segments().map(|segment| segment.meta()).chain(unreadable)
+    }
+}
+
+impl<D: Disk> State<D> {
+    /// Those with rows, the oldest first.
+    pub(super) fn memtables(&self) -> impl Iterator<Item = &Memtable> {
+        self.frozen.iter().map(|frozen| &frozen.memtable).chain([&self.active])
+    }
+}
+
+/// A memtable that takes no more rows.
+#[derive(Debug)]
+pub(super) struct Frozen {
+    pub(super) memtable: Memtable,
+    /// The last record whose rows are in it.
+    pub(super) lsn: Lsn,
+    /// Series of each table, of which all but the stored ones are to be stored with it.
+    pub(super) series: BTreeMap<TableId, u32>,
+    /// Series of each table that were hidden after that record; tables with none are left out.
+    pub(super) hidden: BTreeMap<TableId, Hidden>,
+    /// It was frozen because it was full, so that the next one will need as much memory.
+    pub(super) full: bool,
+}
+
+impl Frozen {
+    pub(super) fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// The hidden series of a table as the manifest has them.
+    pub(super) fn hidden_bytes(&self, table: TableId) -> Result<Vec<u8>> {
+        let Some(hidden) = self.hidden.get(&table) else { return Ok(Vec::new()) };
+        let mut hidden = hidden.to_bitmap();
+        // They are neighbours more often than not, and a stretch takes a few bytes.
+        hidden.optimize();
+        bitmap_bytes(&hidden).map_err(Error::Rejected)
+    }
+}
+
+/// A segment that cannot be opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Unreadable {
+    pub(crate) meta: SegmentMeta,
+    pub(crate) path: PathBuf,
+    pub(crate) offset: u64,
+    pub(crate) reason: String,
+}
+
+impl Unreadable {
+    /// What is to be kept of a segment that could not be opened; the error where that is no reason to go on.
+    pub(crate) fn of(path: PathBuf, meta: SegmentMeta, error: Error) -> Result<Self> {
+        match error {
+            Error::Corrupt { offset, reason, .. } => Ok(Self { meta, path, offset, reason }),
+            error if error.is_not_found() => {
+                Ok(Self { meta, path, offset: 0, reason: "the file is missing".to_owned() })
+            }
+            error => Err(error),
+        }
+    }
+}
