@@ -81,7 +81,7 @@ impl RowSink for Recorder {
             FieldKind::UInt => format!("{name}={}u", value.uint()),
             FieldKind::Float => format!("{name}={:?}", value.float()),
             FieldKind::Bool => format!("{name}={}", value.bool()),
-            FieldKind::String => format!("{name}={:?}", std::str::from_utf8(value.string(text)).expect("UTF-8")),
+            FieldKind::String => format!("{name}={:?}", String::from_utf8_lossy(value.string(text))),
         });
         let fields: Vec<String> = fields.collect();
         self.rows.push(format!("{} {} {time}", self.series[series.0 as usize], fields.join(",")));
@@ -147,7 +147,7 @@ impl PointDoor {
         };
         self.values.clear();
         self.values.push(RawValue::from_float(point.value));
-        self.values.push_string(point.note).expect("a short note");
+        self.values.push_string(point.note).unwrap_or_else(|error| panic!("{error}"));
         sink.row(series, layout, point.time, self.values.values(), self.values.text()).map_err(Halt::Refuse)
     }
 }

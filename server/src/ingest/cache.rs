@@ -166,7 +166,7 @@ impl Slots {
         self.series.push(SeriesEntry { place: table * shards + owner_shard, id: UNKNOWN, shape });
         match columns {
             Some(columns) => {
-                self.pending.push_key(slot, columns.iter().map(|(id, place)| (*id, values[*place as usize])))
+                self.pending.push_key(slot, columns.iter().map(|(id, place)| (*id, values[*place as usize])));
             }
             None => self.pending.push_values(slot, values),
         }

@@ -173,7 +173,7 @@ mod tests {
         (0..slots).for_each(|slot| push(&mut keys, slot));
         let held = keys.bytes.len();
         // Every fourth is left.
-        let has_id = |slot: u32| slot % 4 != 0;
+        let has_id = |slot: u32| !slot.is_multiple_of(4);
         keys.learned((0..slots).filter(|slot| has_id(*slot)).count(), has_id);
         assert!(keys.bytes.len() < held / 3);
         for slot in 0..slots {
