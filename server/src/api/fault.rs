@@ -7,8 +7,10 @@ use tidewire_protocol::encode::influx::write_error;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
-use crate::catalog::SchemaError;
-use crate::ingest::write::WriteError;
+use super::cnos::catalog_error;
+use super::influx::catalog_error as influx_error;
+use crate::catalog::CatalogError;
+use crate::ingest::error::WriteError;
 use crate::net::BodyError;
 
 /// A reply that says what went wrong.
@@ -64,7 +66,7 @@ pub fn cnos_write(error: &WriteError) -> Failure {
             cnos(422, code, &words)
         }
         WriteError::TableChanged => cnos(503, "050014", &message),
-        WriteError::Catalog(refusal) => cnos(catalog_status(refusal), refusal.code(), &message),
+        WriteError::Catalog(refusal) => cnos_refusal(refusal, &catalog_error::message(refusal)),
         WriteError::Overloaded { .. }
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
@@ -74,7 +76,7 @@ pub fn cnos_write(error: &WriteError) -> Failure {
         }
         // Other owners may have taken their part: not the 429 that promises that nothing was written.
         WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => cnos(503, "050033", &message),
-        WriteError::Storage(Error::SetAside { .. }) => cnos(503, "050014", &message),
+        WriteError::Storage(Error::ShardOffline { .. }) => cnos(503, "050014", &message),
         // CnosDB has no status of its own for it; its error for what storage could not apply.
         WriteError::Storage(error) if error.is_no_space() => cnos(422, "050014", &message),
         WriteError::Storage(_) => cnos(500, "050014", &message),
@@ -88,16 +90,15 @@ pub fn influx_write(error: &WriteError) -> Failure {
         WriteError::DatabaseNotFound(_) => influx(404, &message),
         WriteError::Body(body) => influx_body(body),
         WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => influx(413, &message),
-        WriteError::PolicyNotFound(_) | WriteError::Catalog(SchemaError::PolicyNotFound(_)) => influx(500, &message),
+        WriteError::PolicyNotFound(_) => influx(500, &message),
+        WriteError::Catalog(refusal) => influx_refusal(refusal),
         WriteError::BadRow(row) => influx(400, &super::influx::line_error::reason(row)),
         WriteError::TableChanged => influx(503, &message),
-        WriteError::Catalog(SchemaError::DatabaseNotFound(name)) => {
-            influx(404, &format!("database not found: {name:?}"))
+        WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::ShardOffline { .. }) => {
+            influx(503, &message)
         }
-        WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::SetAside { .. }) => influx(503, &message),
         WriteError::Storage(error) if error.is_no_space() => influx(507, &message),
-        WriteError::Catalog(SchemaError::NotSaved(_)) | WriteError::Storage(_) => influx(500, &message),
-        WriteError::Catalog(_) => influx(400, &format!("partial write: {message} dropped=0")),
+        WriteError::Storage(_) => influx(500, &message),
         WriteError::Overloaded { .. }
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
@@ -115,9 +116,19 @@ pub fn influx_body(error: &BodyError) -> Failure {
     influx(error.status(), &error.to_string())
 }
 
-/// A refused schema change on CnosDB's routes.
-pub fn cnos_schema(refusal: &SchemaError) -> Failure {
-    cnos(catalog_status(refusal), refusal.code(), &refusal.to_string())
+/// A refused schema change on CnosDB's routes, in `words`.
+pub fn cnos_refusal(refusal: &CatalogError, words: &str) -> Failure {
+    cnos(catalog_error::status(refusal), catalog_error::code(refusal), words)
+}
+
+/// A write that needs what the catalog refuses, on InfluxDB's routes.
+fn influx_refusal(refusal: &CatalogError) -> Failure {
+    let message = influx_error::message(refusal);
+    match refusal {
+        CatalogError::DatabaseNotFound(name) => influx(404, &format!("database not found: {name:?}")),
+        CatalogError::PolicyNotFound(_) | CatalogError::NotSaved(_) => influx(500, &message),
+        _ => influx(400, &format!("partial write: {message} dropped=0")),
+    }
 }
 
 /// A deletion that failed, on CnosDB's routes: what storage refuses is told as for a write.
@@ -131,21 +142,13 @@ pub fn cnos_delete(error: ExecError) -> Failure {
 /// A query that failed while it ran.
 pub fn exec(error: &ExecError) -> Failure {
     let status = match error {
-        ExecError::Storage(Error::SetAside { .. }) => 503,
+        ExecError::Storage(Error::ShardOffline { .. }) => 503,
         // The query may fit when others have ended.
         ExecError::ServerMemory { .. } => 429,
         ExecError::Timeout { .. } | ExecError::Storage(_) | ExecError::Internal(_) => 500,
         _ => 422,
     };
     cnos(status, error.code(), &error.to_string())
-}
-
-/// The status of a refused schema change on CnosDB's routes.
-fn catalog_status(refusal: &SchemaError) -> u16 {
-    match refusal {
-        SchemaError::NotSaved(_) => 500,
-        _ => 422,
-    }
 }
 
 #[cfg(test)]

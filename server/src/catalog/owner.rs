@@ -1,6 +1,6 @@
 //! The one place where the catalog changes: a queue of changes on the owning core.
 //!
-//! 1. [`MetaOwner::change`] queues a change and waits for its outcome.
+//! 1. [`CatalogOwner::change`] queues a change and waits for its outcome.
 //! 2. One task takes everything queued, applies it in order to the newest catalog, saves the result once, publishes it
 //!    (the `publish` hook sends it to the other cores and drops the data of dropped tables), and answers all.
 //! 3. If saving fails, none of those changes happened and each waiter is told.
@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use tidewire_storage::schema::{Catalog, TableId};
 
-use super::change::{SchemaChange, apply};
-use super::refusal::SchemaError;
-use crate::ring::oneshot::{Giver, pair};
+use super::apply::apply;
+use super::change::SchemaChange;
+use super::error::CatalogError;
+use crate::ring::oneshot::{Sender, oneshot};
 
 /// A catalog that has become durable.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ pub struct Published {
 }
 
 /// What the owner needs of the core it lives on.
-pub trait MetaHost {
+pub trait CatalogHost {
     /// Saves the catalog durably, away from the executor.
     fn save(&self, catalog: Arc<Catalog>) -> impl Future<Output = Result<(), String>>;
     /// Makes the catalog visible on every core and drops the data of dropped tables; returns when all have done so.
@@ -36,17 +37,17 @@ pub trait MetaHost {
 }
 
 /// The outcome of a change: the catalog that holds it.
-pub type Outcome = Result<Arc<Catalog>, SchemaError>;
+pub type Outcome = Result<Arc<Catalog>, CatalogError>;
 
 /// Owner of the catalog.
 #[derive(Debug)]
-pub struct MetaOwner {
+pub struct CatalogOwner {
     current: RefCell<Arc<Catalog>>,
-    queue: RefCell<Vec<(SchemaChange, Giver<Outcome>)>>,
+    queue: RefCell<Vec<(SchemaChange, Sender<Outcome>)>>,
     running: Cell<bool>,
 }
 
-impl MetaOwner {
+impl CatalogOwner {
     /// An owner that starts from the loaded catalog.
     pub fn new(catalog: Arc<Catalog>) -> Self {
         Self { current: RefCell::new(catalog), queue: RefCell::default(), running: Cell::new(false) }
@@ -60,13 +61,13 @@ impl MetaOwner {
     /// Queues `change`; resolves when it is durable and visible, or refused. The caller must see to it that
     /// [`Self::run`] is called (spawned) afterwards, on this core.
     pub fn change(&self, change: SchemaChange) -> impl Future<Output = Outcome> + use<> {
-        let (giver, waiter) = pair();
-        self.queue.borrow_mut().push((change, giver));
-        async move { waiter.await.unwrap_or_else(|| Err(SchemaError::NotSaved("the server is stopping".to_owned()))) }
+        let (sender, receiver) = oneshot();
+        self.queue.borrow_mut().push((change, sender));
+        async move { receiver.await.unwrap_or_else(|| Err(CatalogError::NotSaved("the server is stopping".to_owned()))) }
     }
 
     /// Works off the queue; returns at once when another call is at it.
-    pub async fn run<H: MetaHost>(self: Rc<Self>, host: H) {
+    pub async fn run<H: CatalogHost>(self: Rc<Self>, host: H) {
         if self.running.replace(true) {
             return;
         }
@@ -80,12 +81,12 @@ impl MetaOwner {
         self.running.set(false);
     }
 
-    async fn work_off<H: MetaHost>(&self, changes: Vec<(SchemaChange, Giver<Outcome>)>, host: &H) {
+    async fn work_off<H: CatalogHost>(&self, changes: Vec<(SchemaChange, Sender<Outcome>)>, host: &H) {
         let before = self.current();
         let mut newest = before.clone();
         let (mut dropped, mut narrowed) = (Vec::new(), Vec::new());
         let mut outcomes = Vec::with_capacity(changes.len());
-        for (change, giver) in changes {
+        for (change, sender) in changes {
             match apply(&newest, &change) {
                 Ok(applied) => {
                     if let Some(catalog) = applied.catalog {
@@ -93,9 +94,9 @@ impl MetaOwner {
                     }
                     dropped.extend(applied.dropped);
                     narrowed.extend(applied.narrowed);
-                    outcomes.push((giver, Ok(())));
+                    outcomes.push((sender, Ok(())));
                 }
-                Err(refusal) => outcomes.push((giver, Err(refusal))),
+                Err(refusal) => outcomes.push((sender, Err(refusal))),
             }
         }
         let mut saved = Ok(());
@@ -106,10 +107,10 @@ impl MetaOwner {
                 host.publish(Published { catalog: newest.clone(), dropped, narrowed }).await;
             }
         }
-        for (giver, outcome) in outcomes {
-            giver.give(match (&saved, outcome) {
+        for (sender, outcome) in outcomes {
+            sender.send(match (&saved, outcome) {
                 (_, Err(refusal)) => Err(refusal),
-                (Err(reason), Ok(())) => Err(SchemaError::NotSaved(reason.clone())),
+                (Err(reason), Ok(())) => Err(CatalogError::NotSaved(reason.clone())),
                 (Ok(()), Ok(())) => Ok(newest.clone()),
             });
         }
@@ -119,7 +120,7 @@ impl MetaOwner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::change::initial;
+    use crate::catalog::initial::initial;
     use futures_lite::future::{block_on, zip};
     use tidewire_sql::Definition;
     use tidewire_storage::schema::DatabaseOptions;
@@ -129,7 +130,7 @@ mod tests {
         saves: Rc<Cell<u32>>,
     }
 
-    impl MetaHost for Host {
+    impl CatalogHost for Host {
         async fn save(&self, _: Arc<Catalog>) -> Result<(), String> {
             self.saves.set(self.saves.get() + 1);
             futures_lite::future::yield_now().await;
@@ -149,23 +150,23 @@ mod tests {
 
     #[test]
     fn changes_queued_together_are_saved_once_and_answered_one_by_one() {
-        let owner = Rc::new(MetaOwner::new(Arc::new(initial())));
+        let owner = Rc::new(CatalogOwner::new(Arc::new(initial())));
         let saves = Rc::new(Cell::new(0));
         let (a, b, again) = (owner.change(create("a")), owner.change(create("b")), owner.change(create("a")));
         let host = Host { fails: false, saves: saves.clone() };
         let (((a, b), again), ()) = block_on(zip(zip(zip(a, b), again), owner.clone().run(host)));
         assert!(a.unwrap().databases.contains_key("b"), "both are in the catalog that was saved");
         assert!(b.is_ok());
-        assert_eq!(again.unwrap_err(), SchemaError::DatabaseExists("a".to_owned()));
+        assert_eq!(again.unwrap_err(), CatalogError::DatabaseExists("a".to_owned()));
         assert_eq!(saves.get(), 1);
     }
 
     #[test]
     fn a_catalog_that_cannot_be_saved_does_not_change() {
-        let owner = Rc::new(MetaOwner::new(Arc::new(initial())));
+        let owner = Rc::new(CatalogOwner::new(Arc::new(initial())));
         let host = Host { fails: true, saves: Rc::default() };
         let (outcome, ()) = block_on(zip(owner.change(create("a")), owner.clone().run(host)));
-        assert_eq!(outcome.unwrap_err(), SchemaError::NotSaved("disk full".to_owned()));
+        assert_eq!(outcome.unwrap_err(), CatalogError::NotSaved("disk full".to_owned()));
         assert!(!owner.current().databases.contains_key("a"));
     }
 }

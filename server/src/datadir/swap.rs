@@ -5,7 +5,7 @@
 //!    leaves the old folder; what was built is removed at the next start.
 //! 2. The file `RESHARD` is put in place: the decision. From now on the new shards count.
 //! 3. Shard by shard, the old folder goes to `reshard.old/` and the new one takes its name; then `FORMAT` says the new
-//!    number. Each of these renames can be told to be done by what is where, so that [`settle`], which every start
+//!    number. What is where says which of these renames are done, so that [`settle`], which every start
 //!    calls, goes on where a crash has stopped.
 //! 4. Where the old shards are to be kept, `reshard.old/` becomes a data folder and takes the name asked for. `RESHARD`
 //!    is removed, then what is left over.
@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{DataDir, DataDirError, SHARDS_MAX, failed, shard_folder};
-use crate::catalog::store::META_FOLDER;
+use crate::catalog::store::CATALOG_FOLDER;
 
 /// Where new shards are built.
 const NEW: &str = "reshard.new";
@@ -86,7 +86,8 @@ pub fn is_under_way(root: &Path) -> bool {
     root.join(JOURNAL).exists()
 }
 
-/// Finishes a change that is decided, and removes what is left of one that is not. To be called under the folder's lock.
+/// Finishes a change that is decided, and removes what is left of one that is not. To be called under the folder's
+/// lock.
 pub fn settle(root: &Path) -> Result<(), DataDirError> {
     let steps = steps(root)?;
     if steps.is_empty() {
@@ -145,7 +146,7 @@ fn exchange(root: &Path, swap: &Swap, steps: &mut Vec<Step>) {
     }
     steps.push(Step::Format(root.to_owned(), swap.to));
     if let Some(keep) = swap.keep.as_ref().filter(|_| !kept) {
-        steps.push(Step::Copy(root.join(META_FOLDER), old.join(META_FOLDER)));
+        steps.push(Step::Copy(root.join(CATALOG_FOLDER), old.join(CATALOG_FOLDER)));
         steps.push(Step::Format(old.clone(), swap.from));
         steps.push(Step::Rename(old, keep.clone()));
         steps.extend(keep.parent().map(|parent| Step::Sync(parent.to_owned())));
@@ -234,7 +235,7 @@ mod tests {
         let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let root = parent.join(format!("tidewire-swap-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(root.join(META_FOLDER)).unwrap();
+        fs::create_dir_all(root.join(CATALOG_FOLDER)).unwrap();
         fs::write(root.join("meta/catalog.json"), "{}").unwrap();
         DataDir::write_format(&root, from).unwrap();
         let new = new_folder(&root).unwrap();

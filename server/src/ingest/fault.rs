@@ -5,7 +5,7 @@ use tidewire_protocol::line::{LineError, LineReason};
 use tidewire_protocol::row::Position;
 use tidewire_storage::schema::ColumnKind;
 
-use crate::catalog::SchemaError;
+use crate::catalog::CatalogError;
 
 /// Bad rows of a request that are kept to tell of; the rest are counted. Rows that are no rows and rows that do not fit
 /// are two kinds, and of each kind so many are kept.
@@ -42,7 +42,7 @@ pub enum RowFault {
     },
     /// The catalog refused the table or a column.
     #[error(transparent)]
-    Catalog(SchemaError),
+    Catalog(CatalogError),
     /// Older than rows are kept.
     #[error("the row is older than rows are kept")]
     Expired,

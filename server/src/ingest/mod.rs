@@ -14,6 +14,7 @@ pub mod batch;
 pub mod cache;
 pub mod caches;
 pub mod commit;
+pub mod error;
 pub mod fault;
 pub mod insert;
 pub mod owner;

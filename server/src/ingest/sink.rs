@@ -12,7 +12,7 @@ use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
 use super::batch::{FinishedBatch, TableRows};
 use super::cache::{Layout, Slots};
 use super::fault::{BadRow, BadRowLog, LineFault, RowFault};
-use crate::catalog::{SchemaChange, SchemaError};
+use crate::catalog::{CatalogError, SchemaChange};
 
 /// What a request has collected so far. Lives across the parser's pauses.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Collected {
     /// The change the catalog needs before rows can go on.
     pub wanted: Option<SchemaChange>,
     /// Why the catalog refused what the row at which the door paused needs.
-    pub row_refusal: Option<SchemaError>,
+    pub row_refusal: Option<CatalogError>,
     /// Set when the request as a whole is refused.
     pub refusal: Option<Refused>,
     recycled: Vec<WriteBatch>,
@@ -138,7 +138,7 @@ impl RequestSink<'_> {
     fn refused(&mut self) -> Result<(), Halt<RowFault>> {
         match self.collected.row_refusal.take() {
             None => Ok(()),
-            Some(SchemaError::ColumnConflict { table, column, wanted, found }) => {
+            Some(CatalogError::ColumnConflict { table, column, wanted, found }) => {
                 Err(conflict(&table, &column, wanted, found))
             }
             Some(other) => Err(Halt::Refuse(RowFault::Catalog(other))),

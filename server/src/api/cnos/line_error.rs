@@ -2,7 +2,7 @@
 
 use tidewire_protocol::line::{LINE_BYTES_MAX, LineReason};
 
-use crate::catalog::refusal::{conflict_text, kind_name};
+use super::catalog_error::{self, conflict, kind_name};
 use crate::ingest::fault::{BadRow, FAULT_BYTES_KEPT_MAX, LineFault, RowFault};
 
 /// Bytes of the words about a line, for they may quote much of it.
@@ -18,12 +18,12 @@ pub(in crate::api) fn words(row: &BadRow) -> (&'static str, String) {
             (code, text)
         }
         RowFault::ColumnConflict { table, column, wanted, found } => {
-            at_line(format!("{} in table '{table}'", conflict_text(column, *wanted, *found)))
+            at_line(format!("{} in table '{table}'", conflict(column, *wanted, *found)))
         }
         RowFault::ReservedTime { kind, .. } => {
             at_line(format!("line to batch error: Expected i64 type as time column, found {}", kind_name(*kind)))
         }
-        RowFault::Catalog(refusal) => at_line(refusal.to_string()),
+        RowFault::Catalog(refusal) => at_line(catalog_error::message(refusal)),
         RowFault::Expired => ("030034", "Operation not support: create expired bucket".to_owned()),
     }
 }

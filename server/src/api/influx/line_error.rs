@@ -3,6 +3,7 @@
 use tidewire_protocol::line::{LINE_BYTES_MAX, LineReason};
 use tidewire_storage::schema::{ColumnKind, FieldType};
 
+use super::catalog_error;
 use crate::ingest::fault::{BadRow, FAULT_BYTES_KEPT_MAX, FAULTS_KEPT_MAX, LineFault, RowFault};
 use crate::ingest::write::Written;
 
@@ -69,7 +70,7 @@ pub(in crate::api) fn reason(row: &BadRow) -> String {
         RowFault::ReservedTime { table, kind: ColumnKind::Field(_) } => {
             format!("invalid field name: input field \"time\" on measurement \"{table}\" is invalid")
         }
-        RowFault::Catalog(refusal) => refusal.to_string(),
+        RowFault::Catalog(refusal) => catalog_error::message(refusal),
         RowFault::Expired => "points beyond retention policy".to_owned(),
     }
 }

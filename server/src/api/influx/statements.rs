@@ -5,9 +5,9 @@ use tidewire_sql::Definition;
 use tidewire_sql::influxql::{Delete, Statement, format_duration};
 use tidewire_storage::schema::Database;
 
-use super::cardinality;
+use super::{cardinality, catalog_error};
 use crate::api::Router;
-use crate::catalog::{SchemaChange, SchemaError};
+use crate::catalog::SchemaChange;
 use crate::query::delete::delete;
 use crate::runtime::clock::now_ns;
 
@@ -44,11 +44,8 @@ pub(super) async fn run(
             Definition::DropMeasurement { database: database.to_owned(), name: name.clone() }
         }
     };
-    let changed = router.hub.change(SchemaChange::Define(definition)).await;
-    changed.map(drop).map_err(|refusal| match refusal {
-        SchemaError::DatabaseNotFound(name) => no_database(&name),
-        other => other.to_string(),
-    })
+    let changed = router.core.peers.change(SchemaChange::Define(definition)).await;
+    changed.map(drop).map_err(|refusal| catalog_error::message(&refusal))
 }
 
 fn no_database(name: &str) -> String {
@@ -56,7 +53,7 @@ fn no_database(name: &str) -> String {
 }
 
 fn show_databases(router: &Router, writer: &mut QueryWriter, body: &mut Vec<u8>) -> Result<(), String> {
-    let catalog = router.hub.catalog();
+    let catalog = router.core.catalog();
     writer.series(body, "databases", &[], &["name"]);
     for name in catalog.databases.keys() {
         writer.row(body, [Value::Text(name)]).map_err(|error| error.to_string())?;
@@ -69,7 +66,7 @@ fn show_policies(router: &Router, name: &str, writer: &mut QueryWriter, body: &m
     if name.is_empty() {
         return Err("database name required".to_owned());
     }
-    let catalog = router.hub.catalog();
+    let catalog = router.core.catalog();
     let database: &Database = catalog.databases.get(name).ok_or_else(|| no_database(name))?;
     writer.series(body, "", &[], &["name", "duration", "shardGroupDuration", "replicaN", "default"]);
     for policy in &database.policies {
@@ -90,7 +87,7 @@ fn show_policies(router: &Router, name: &str, writer: &mut QueryWriter, body: &m
 /// Deletes from the measurements that are meant, in all retention policies. They are all bound before the first is
 /// touched, so that a condition that one of them refuses deletes nothing.
 async fn delete_rows(router: &Router, database: &str, statement: &Delete) -> Result<(), String> {
-    let catalog = router.hub.catalog();
+    let catalog = router.core.catalog();
     let found = catalog.databases.get(database).ok_or_else(|| no_database(database))?;
     statement.check()?;
     let now_ns = now_ns();
@@ -101,7 +98,7 @@ async fn delete_rows(router: &Router, database: &str, statement: &Delete) -> Res
         }
     }
     for deletion in deletions {
-        delete(&router.hub, deletion).await.map_err(|error| error.to_string())?;
+        delete(&router.core, deletion).await.map_err(|error| error.to_string())?;
     }
     Ok(())
 }
