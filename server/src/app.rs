@@ -4,6 +4,8 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tidewire_protocol::http::Head;
+
 use crate::admission::{Admission, Bounds};
 use crate::api::Router;
 use crate::catalog::store::{CATALOG_FOLDER, CatalogStore};
@@ -41,8 +43,8 @@ impl Service for Tidewire {
         self.router.call(request, reply).await;
     }
 
-    fn refuse(&self, path: &str, status: u16, reason: &str, reply: &mut Reply) {
-        self.router.refuse(path, status, reason, reply);
+    fn refuse(&self, head: Option<&Head<'_>>, status: u16, reason: &str, reply: &mut Reply) {
+        self.router.refuse(head, status, reason, reply);
     }
 }
 

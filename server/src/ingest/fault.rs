@@ -103,6 +103,11 @@ pub struct BadRowLog {
 }
 
 impl BadRowLog {
+    /// Whether all rows were good.
+    pub fn is_empty(&self) -> bool {
+        self.unparsed == 0 && self.dropped == 0
+    }
+
     /// Notes a line that is no row.
     pub fn unparsed(&mut self, error: &LineError<'_>) {
         self.unparsed += 1;

@@ -66,6 +66,8 @@ pub struct WriteRequest<'a> {
     pub rules: RowRules,
     /// Unit of the timestamps.
     pub precision: Precision,
+    /// The request's present: the time of lines without one, and what the age of rows is counted from.
+    pub now_ns: i64,
 }
 
 /// What became of a request whose good rows are durable.
@@ -104,7 +106,7 @@ pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut
     let Some(policy) = database.policy(name) else {
         return Err(WriteError::PolicyNotFound(name.to_owned()));
     };
-    let now_ns = crate::runtime::clock::now_ns();
+    let now_ns = request.now_ns;
     let mut writing = Writing {
         core,
         request,

@@ -75,7 +75,7 @@ fn every_reply_is_as_it_was() {
     let variables = [("TIDEWIRE_HTTP_BODY_BYTES_MAX_WRITE", "64KiB"), ("TIDEWIRE_HTTP_BODY_BYTES_MAX_SQL", "32KiB")];
     let server = Server::start_in(&folder, true, &variables);
     let (mut said, mut asked) = (String::new(), None::<Asked<'_>>);
-    let mut settle = |said: &mut String, asked: &mut Option<Asked<'_>>| {
+    let settle = |said: &mut String, asked: &mut Option<Asked<'_>>| {
         if let Some(asked) = asked.take() {
             said.push_str(&answer(&server, &asked));
         }

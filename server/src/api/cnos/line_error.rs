@@ -9,7 +9,7 @@ use crate::ingest::fault::{BadRow, FAULT_BYTES_KEPT_MAX, LineFault, RowFault};
 const WORDS_BYTES_MAX: usize = FAULT_BYTES_KEPT_MAX;
 
 /// The `error_code` and the `error_message`.
-pub(in crate::api) fn words(row: &BadRow) -> (&'static str, String) {
+pub(super) fn words(row: &BadRow) -> (&'static str, String) {
     let at_line = |text: String| ("050014", format!("{text} at line {}", row.position.number()));
     match &row.fault {
         RowFault::Line(fault) => {

@@ -17,14 +17,11 @@ const BYTES_TOLD_MAX: usize = 256 << 10;
 // Whatever is told must have been kept.
 const _: () = assert!(LINES_TOLD_MAX <= FAULTS_KEPT_MAX && BYTES_TOLD_MAX <= FAULT_BYTES_KEPT_MAX);
 
-/// What to tell a client some of whose rows were not written; `None` when all were.
-pub(in crate::api) fn message(written: &Written) -> Option<String> {
+/// What to tell a client some of whose rows were not written.
+pub(super) fn message(written: &Written) -> String {
     let rows = &written.bad_rows;
     if let Some(row) = rows.first_dropped() {
-        return Some(format!("partial write: {} dropped={}", reason(row), rows.dropped));
-    }
-    if rows.unparsed == 0 {
-        return None;
+        return format!("partial write: {} dropped={}", reason(row), rows.dropped);
     }
     let mut told: Vec<String> = Vec::new();
     let mut room = BYTES_TOLD_MAX;
@@ -42,17 +39,17 @@ pub(in crate::api) fn message(written: &Written) -> Option<String> {
     if untold > 0 {
         text.push_str(&format!("\n{untold} more lines"));
     }
-    Some(if written.rows == 0 { text } else { format!("partial write: {text} dropped=0") })
+    if written.rows == 0 { text } else { format!("partial write: {text} dropped=0") }
 }
 
 /// The line of the body that the message is about, where it is about one.
-pub(in crate::api) fn line(written: &Written) -> Option<u64> {
+pub(super) fn line(written: &Written) -> Option<u64> {
     let row = written.bad_rows.first_dropped()?;
     (row.fault != RowFault::Expired).then(|| row.position.number())
 }
 
 /// What is wrong with a row.
-pub(in crate::api) fn reason(row: &BadRow) -> String {
+pub(super) fn reason(row: &BadRow) -> String {
     match &row.fault {
         RowFault::Line(fault) => line_reason(fault),
         RowFault::ColumnConflict { table, column, wanted: wanted @ ColumnKind::Field(_), found } => format!(
@@ -242,16 +239,16 @@ mod tests {
 
     #[test]
     fn a_message_tells_of_rows_that_do_not_fit_before_those_that_are_none() {
-        assert_eq!(message(&written(2, &[], 0)), None);
+        assert!(written(2, &[], 0).bad_rows.is_empty());
         let some = written(1, &["x"], 0);
         let expected = "partial write: unable to parse 'x': missing fields dropped=0";
-        assert_eq!((message(&some).as_deref(), line(&some)), (Some(expected), None));
+        assert_eq!((message(&some).as_str(), line(&some)), (expected, None));
         let none = written(0, &["x"], 0);
-        assert_eq!(message(&none).as_deref(), Some("unable to parse 'x': missing fields"));
+        assert_eq!(message(&none), "unable to parse 'x': missing fields");
         // No line is named for a row's age.
         let mut both = written(1, &["x"], 4);
         let expected = "partial write: points beyond retention policy dropped=4";
-        assert_eq!((message(&both).as_deref(), line(&both)), (Some(expected), None));
+        assert_eq!((message(&both).as_str(), line(&both)), (expected, None));
         both.bad_rows = BadRowLog::default();
         both.bad_rows.dropped(BadRow {
             position: Position::Line(9),
@@ -264,7 +261,7 @@ mod tests {
     fn many_lines_and_long_ones_are_counted_and_cut() {
         let many = written(0, &["x"; 250], 0);
         let one = "unable to parse 'x': missing fields\n";
-        assert_eq!(message(&many), Some(format!("{}150 more lines", one.repeat(100))));
+        assert_eq!(message(&many), format!("{}150 more lines", one.repeat(100)));
         // The words of lines that together pass the bound, cut where it is, in the middle of a character or not.
         for len in [BYTES_TOLD_MAX / 3, BYTES_TOLD_MAX / 3 + 1, BYTES_TOLD_MAX / 4, BYTES_TOLD_MAX] {
             for first in ["", "x"] {
@@ -279,7 +276,7 @@ mod tests {
                 }
                 let untold = 5 - expected.len();
                 let rest = if untold > 0 { format!("\n{untold} more lines") } else { String::new() };
-                let told = message(&written(0, &[text.as_str(); 5], 0)).unwrap();
+                let told = message(&written(0, &[text.as_str(); 5], 0));
                 assert!(told == format!("{}{rest}", expected.join("\n")), "{len} {first}");
             }
         }
