@@ -9,7 +9,7 @@ use tidewire_protocol::encode::influx::UnsupportedValue;
 use tidewire_protocol::http::{BadQuery, Method};
 use tidewire_sql::SqlError;
 use tidewire_sql::exec::ExecError;
-use tidewire_sql::influxql::ParseError;
+use tidewire_sql::influxql::{DeleteError, ParseError};
 
 use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
@@ -81,8 +81,8 @@ pub enum Fault {
     #[error(transparent)]
     Influxql(#[from] ParseError),
     /// A statement asks for what its table does not let it.
-    #[error("{0}")]
-    Unfit(String),
+    #[error("a statement that cannot be carried out: {0:?}")]
+    Unfit(DeleteError),
     /// No such database.
     #[error("there is no database {0:?}")]
     DatabaseUnknown(String),

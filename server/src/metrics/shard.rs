@@ -35,7 +35,7 @@ const COUNTERS: [Shown; 17] = [
 ];
 
 /// What is held at the moment.
-const GAUGES: [Shown; 20] = [
+const GAUGES: [Shown; 22] = [
     ("tidewire_wal_files", "Files of the log.", |s| s.wal_files),
     ("tidewire_wal_failed", "1 when the log has failed and the shard refuses writes.", |s| u64::from(s.wal_failed)),
     ("tidewire_wal_pending_bytes", "Log records not yet written.", |s| s.memory.wal_pending),
@@ -51,6 +51,8 @@ const GAUGES: [Shown; 20] = [
         s.corrupt_blocks
     }),
     ("tidewire_segments", "Live segments.", |s| s.segments),
+    ("tidewire_segments_open", "Segments whose file is open.", |s| s.segments_open),
+    ("tidewire_memtable_partitions", "Time partitions that rows in memory lie in.", |s| s.memtable_partitions),
     ("tidewire_segment_bytes", "Bytes of live segments.", |s| s.segment_bytes),
     ("tidewire_segment_rows", "Rows of live segments.", |s| s.segment_rows),
     ("tidewire_series", "Series of all tables, without hidden ones.", |s| s.series),

@@ -25,11 +25,6 @@ pub(super) struct Piece {
     pub(super) rows: Range<usize>,
 }
 
-/// A batch of no rows.
-pub(super) fn empty(table: TableId) -> WriteBatch {
-    BatchBuilder::new(table, WriteBatch::default()).finish()
-}
-
 /// The rows `pieces` of a chunk of `fields`, and the series whose keys travel with them, by ordinal.
 pub(super) fn gather(
     table: TableId,

@@ -11,11 +11,12 @@ use super::aggregate::Aggregate;
 use super::batch::BatchMaker;
 use super::context::QueryContext;
 use super::error::{ExecError, Result};
-use super::eval::{cast_to, scalar_array};
+use super::eval::scalar_array;
 use super::operator::{Chain, Filter, Flow, Limit, Operator, Project};
 use super::sink::Sort;
 use crate::expr::{Expr, Scalar};
 use crate::stage::{FinalStage, Step};
+use crate::types::array::cast_to;
 
 /// Runs a final stage. Synchronous; rows that no later input can change can be taken at once with [`Self::ready`].
 pub struct FinalRun {

@@ -21,4 +21,4 @@ pub use context::{QueryContext, QueryMemory, Reservation};
 pub use error::ExecError;
 pub use final_run::FinalRun;
 pub use operator::Flow;
-pub use shard::{FragmentRun, ShardReader};
+pub use shard::{FragmentRun, ShardReader, selected_series};

@@ -15,15 +15,16 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{SchemaRef, TimeUnit};
+use arrow_schema::SchemaRef;
 use tidewire_storage::scan::{PruneRange, ScanMode};
 use tidewire_storage::schema::{ColumnId, TableSchema};
 
 use super::{FusedKey, FusedKeys, fold, keys, mode, prune};
 use crate::exec::ExecError;
-use crate::exec::aggregate::is_distinct;
-use crate::expr::{AggregateCall, AggregateFunction, Expr, Scalar};
+use crate::expr::{AggregateCall, Expr, Scalar};
+use crate::function::aggregate::{COUNT, COUNT_ROWS};
 use crate::plan::{Plan, ScanColumn, ScanNode, SortKey};
+use crate::types::unit::arrow_unit;
 
 /// A plan in two parts.
 #[derive(Debug, Clone)]
@@ -260,7 +261,7 @@ fn aggregate_shape(
     let mut distinct_columns = Vec::new();
     for call in calls {
         let args: Vec<Expr> = call.args.iter().map(|e| fold::substitute(e, exprs)).collect::<Option<_>>()?;
-        if let (true, Some(value)) = (is_distinct(call), args.first()) {
+        if let (true, Some(value)) = (call.distinct, args.first()) {
             // The values travel as a group key; one column serves all calls over the same values.
             let known = keys.iter().skip(group.len()).position(|key| key == value).map(|at| at + group.len());
             distinct_columns.push(Some(known.unwrap_or(keys.len())));
@@ -272,7 +273,7 @@ fn aggregate_shape(
             partial_calls.push(AggregateCall { args, distinct: false, ..call.clone() });
         }
     }
-    let fused = keys::fuse(&keys, &scan.columns, table_unit(&scan.table));
+    let fused = keys::fuse(&keys, &scan.columns, arrow_unit(scan.table.time_unit));
     let top = fused.as_ref().and_then(|fused| top_buckets(fused, group.len(), above));
     steps.push(Step::Merge {
         keys: group.len(),
@@ -344,10 +345,10 @@ fn refine(scan: &ScanNode, filter: Option<Expr>, mut shape: Shape) -> Fragment {
     if let Shape::Aggregate { calls, .. } = &mut shape {
         for call in calls {
             // A constant that is not null is there in every row.
-            let counts_rows = call.function == AggregateFunction::Count
+            let counts_rows = call.function == &COUNT
                 && matches!(call.args.first(), Some(Expr::Literal(scalar)) if *scalar != Scalar::Null);
             if counts_rows {
-                call.function = AggregateFunction::CountRows;
+                call.function = &COUNT_ROWS;
                 call.args.clear();
             }
         }
@@ -382,15 +383,5 @@ impl Shape {
             Self::Aggregate { keys, calls, .. } => (keys, calls),
         };
         exprs.iter_mut().chain(calls.iter_mut().flat_map(|call| &mut call.args))
-    }
-}
-
-/// Arrow's name of a table's time unit.
-pub(crate) fn table_unit(table: &TableSchema) -> TimeUnit {
-    use tidewire_storage::schema::TimeUnit as Unit;
-    match table.time_unit {
-        Unit::Millisecond => TimeUnit::Millisecond,
-        Unit::Microsecond => TimeUnit::Microsecond,
-        Unit::Nanosecond => TimeUnit::Nanosecond,
     }
 }

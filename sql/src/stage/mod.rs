@@ -8,6 +8,6 @@ mod mode;
 mod prune;
 
 pub use cut::{Distributed, FinalStage, Fragment, cut};
-pub(crate) use cut::{Shape, Step, TimeOrder, table_unit};
+pub(crate) use cut::{Shape, Step, TimeOrder};
 pub(crate) use keys::{BucketKey, FusedKey, FusedKeys};
 pub(crate) use mode::field_at;

@@ -6,4 +6,4 @@ mod builder;
 mod write_batch;
 
 pub use builder::{BatchBuilder, FieldCell};
-pub use write_batch::{BatchColumn, NEW_SERIES_BIT, NewSeries, Strings, Values, WriteBatch, push_tag};
+pub use write_batch::{BatchColumn, NEW_SERIES_BIT, NewSeries, PARTITIONS_MAX, Strings, Values, WriteBatch, push_tag};

@@ -5,6 +5,7 @@ use serde_json::json;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
+use super::sql_error::{execution_words, words};
 use super::{catalog_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
 use crate::catalog::CatalogError;
@@ -54,7 +55,10 @@ pub fn reply(fault: &Fault) -> FaultReply {
         | Fault::DatabaseUnnamed
         | Fault::StatementMissing => json_reply(400, BAD_REQUEST, &fault.to_string()),
         Fault::Body(error) => json_reply(error.status(), BAD_BODY, &error.to_string()),
-        Fault::Statement(error) => json_reply(422, error.code, &error.message),
+        Fault::Statement(error) => {
+            let (code, message) = words(error);
+            json_reply(422, code, &message)
+        }
         Fault::Influxql(_) | Fault::Unfit(_) => json_reply(422, "010009", &fault.to_string()),
         Fault::DatabaseUnknown(name) => json_reply(422, "030017", &format!("Database not found: {name:?}")),
         Fault::Catalog(refusal) => catalog(refusal, &catalog_error::message(refusal)),
@@ -75,7 +79,7 @@ pub fn reply(fault: &Fault) -> FaultReply {
 
 /// What stands behind rows that are sent already when the query fails after them. The spacing is CnosDB's.
 pub fn behind_rows(error: &ExecError) -> Vec<u8> {
-    let message = json!(format!("Fetch result: {error}"));
+    let message = json!(format!("Fetch result: {}", execution_words(error).1));
     format!("{{\"error_code\": \"{FETCH}\", \"error_message\": {message}}}").into_bytes()
 }
 
@@ -104,7 +108,7 @@ fn write(error: &WriteError) -> FaultReply {
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
         | WriteError::SeriesRefused { .. } => json_reply(429, MEMORY, &message),
-        WriteError::TooLarge { .. } => json_reply(413, MEMORY, &message),
+        WriteError::TooLarge { .. } | WriteError::TooManyPartitions { .. } => json_reply(413, MEMORY, &message),
         WriteError::Storage(error) => storage(error),
     }
 }
@@ -114,7 +118,7 @@ fn storage(error: &Error) -> FaultReply {
     let (status, code) = match error {
         Error::RecordTooLarge { .. } => (413, MEMORY),
         // Other owners may have taken their part: not the 429 that promises that nothing was written.
-        Error::Overloaded { .. } | Error::Closed => (503, MEMORY),
+        Error::Overloaded { .. } | Error::Crowded { .. } | Error::Closed => (503, MEMORY),
         Error::ShardOffline { .. } => (503, APPLY),
         // CnosDB has no status of its own for it; its error for what storage could not apply.
         error if error.is_no_space() => (422, APPLY),
@@ -136,7 +140,8 @@ fn query(error: &ExecError) -> FaultReply {
         ExecError::Timeout { .. } | ExecError::Storage(_) | ExecError::Internal(_) => 500,
         _ => 422,
     };
-    json_reply(status, error.code(), &error.to_string())
+    let (code, message) = execution_words(error);
+    json_reply(status, code, &message)
 }
 
 #[cfg(test)]

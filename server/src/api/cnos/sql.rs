@@ -8,8 +8,8 @@ use arrow_schema::{DataType, Field, Schema};
 use tidewire_protocol::encode::Format;
 use tidewire_sql::exec::{ExecError, QueryContext};
 use tidewire_sql::explain::{RunMetrics, explain};
-use tidewire_sql::statement::{PlanStep, Session, Statement};
-use tidewire_sql::{Definition, cut};
+use tidewire_sql::statement::{PlanStep, Statement};
+use tidewire_sql::{Definition, Session, cut};
 
 use super::{accept, error};
 use crate::admission::QueryPlace;

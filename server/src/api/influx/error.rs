@@ -4,6 +4,7 @@
 use tidewire_protocol::encode::influx::write_error;
 use tidewire_storage::Error;
 
+use super::sql_error::{delete_words, parse_words};
 use super::{catalog_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
 use crate::catalog::CatalogError;
@@ -45,7 +46,8 @@ pub fn message(fault: &Fault) -> String {
         Fault::DatabaseUnnamed => "database name required".to_owned(),
         Fault::DatabaseUnknown(name) => format!("database not found: {name}"),
         Fault::StatementMissing => "missing required parameter \"q\"".to_owned(),
-        Fault::Influxql(error) => format!("error parsing query: {error}"),
+        Fault::Influxql(error) => format!("error parsing query: {}", parse_words(error)),
+        Fault::Unfit(error) => delete_words(error),
         Fault::Catalog(refusal) | Fault::DropTable(refusal) => catalog_error::message(refusal),
         Fault::Write(error) => write_message(error),
         Fault::Partial(written) => line_error::message(written),
@@ -76,12 +78,16 @@ fn write_status(error: &WriteError) -> u16 {
     match error {
         WriteError::DatabaseNotFound(_) => 404,
         WriteError::Body(body) => body.status(),
-        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => 413,
+        WriteError::TooLarge { .. }
+        | WriteError::TooManyPartitions { .. }
+        | WriteError::Storage(Error::RecordTooLarge { .. }) => 413,
         WriteError::PolicyNotFound(_) | WriteError::Catalog(CatalogError::PolicyNotFound(_)) => 500,
         WriteError::BadRow(_) => 400,
         WriteError::TableChanged => 503,
         WriteError::Catalog(CatalogError::DatabaseNotFound(_)) => 404,
-        WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::ShardOffline { .. }) => 503,
+        WriteError::Storage(
+            Error::Overloaded { .. } | Error::Crowded { .. } | Error::Closed | Error::ShardOffline { .. },
+        ) => 503,
         WriteError::Storage(error) if error.is_no_space() => 507,
         WriteError::Catalog(CatalogError::NotSaved(_)) | WriteError::Storage(_) => 500,
         WriteError::Catalog(_) => 400,

@@ -5,7 +5,8 @@
 //!   query.rs         /query; statements.rs carries its statements out, cardinality.rs those that count
 //!   ping.rs          /ping
 //!   headers.rs       what every reply bears, and the reply to OPTIONS
-//!   error.rs         faults in InfluxDB's words; catalog_error.rs those of the catalog, line_error.rs those of rows
+//!   error.rs         faults in InfluxDB's words; catalog_error.rs those of the catalog, line_error.rs those of rows,
+//!                    sql_error.rs those of statements
 //! ```
 
 mod cardinality;
@@ -15,6 +16,7 @@ mod headers;
 mod line_error;
 mod ping;
 mod query;
+mod sql_error;
 mod statements;
 mod write;
 

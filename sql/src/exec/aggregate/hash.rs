@@ -3,24 +3,27 @@
 //! A partial batch is: the group keys, then the states of the calls in order. A DISTINCT call has no state: its
 //! argument is one more group key of the partial batch, and the final role feeds it from there.
 
+use std::ops::Range;
+
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
 
-use super::accumulate::{Accumulator, Distinct, Slice, Slices, accumulator};
+use super::distinct::Distinct;
 use super::group_table::GroupTable;
 use crate::exec::batch::{BatchMaker, put_out};
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_array};
 use crate::exec::operator::{Flow, Operator};
-use crate::expr::{AggregateCall, AggregateFunction, Expr};
+use crate::expr::accumulator::{Accumulator, Slice, Slices};
+use crate::expr::{AggregateCall, Expr};
 
 /// Where a call's input stands in the input batch.
 enum Intake {
     /// Arguments to compute from rows.
     Rows(Vec<Expr>),
-    /// States to merge, from this column on.
-    States(usize),
+    /// States to merge, in these columns.
+    States(Range<usize>),
 }
 
 /// Groups rows.
@@ -37,13 +40,7 @@ pub(crate) struct Aggregate {
 
 /// The accumulator of a call.
 pub(crate) fn accumulator_of(call: &AggregateCall) -> Result<Box<dyn Accumulator>> {
-    accumulator(call.function, &call.data_type)
-}
-
-/// Whether DISTINCT changes the call's answer.
-pub(crate) fn is_distinct(call: &AggregateCall) -> bool {
-    use AggregateFunction as F;
-    call.distinct && matches!(call.function, F::Count | F::Sum | F::Avg)
+    (call.function.accumulator)(&call.data_type)
 }
 
 impl Aggregate {
@@ -58,7 +55,7 @@ impl Aggregate {
             .iter()
             .map(|call| {
                 let mut inner = accumulator_of(call)?;
-                if is_distinct(call) {
+                if call.distinct {
                     inner = Box::new(Distinct::new(inner));
                 }
                 Ok((Intake::Rows(call.args.clone()), inner))
@@ -97,8 +94,8 @@ impl Aggregate {
                 }
                 None => {
                     let from = next;
-                    next += inner.state_columns();
-                    (Intake::States(from), inner)
+                    next += call.function.state_columns;
+                    (Intake::States(from..next), inner)
                 }
             });
         }
@@ -157,10 +154,10 @@ impl Aggregate {
                     let args = args.iter().map(|arg| evaluate_array(arg, input)).collect::<Result<Vec<_>>>()?;
                     accumulator.update(&args, slices)?;
                 }
-                Intake::States(from) => {
+                Intake::States(columns) => {
                     let states = input
                         .columns
-                        .get(*from..*from + accumulator.state_columns())
+                        .get(columns.clone())
                         .ok_or_else(|| ExecError::Internal("a partial batch lacks states".into()))?;
                     accumulator.merge(states, slices)?;
                 }

@@ -23,8 +23,8 @@ use crate::exec::eval::{Input, evaluate_array};
 use crate::exec::operator::Operator;
 use crate::exec::sink::Sort;
 use crate::expr::{AggregateCall, Expr};
-use crate::function::time::Bucket;
 use crate::stage::{Fragment, FusedKeys, Shape, TimeOrder};
+use crate::types::tiling::Tiling;
 
 /// Batches below this many rows are joined with their successors before they are sent.
 const SENT_ROWS_MIN: usize = 1_024;
@@ -230,7 +230,7 @@ async fn top_rows<R: ShardReader>(
     let spans = match by_time {
         Some(order) => {
             let width = first_width(span, source.fragment.table.partition_length);
-            Spans::by_time(span, Bucket::fixed(width, 0), 1, *order)
+            Spans::by_time(span, Tiling::fixed(width, 0), 1, *order)
         }
         None => Spans::whole(span),
     };
@@ -261,7 +261,7 @@ fn first_width(span: (i64, i64), partition_length: i64) -> i64 {
 struct Spans {
     rest: Option<(i64, i64)>,
     /// Spans begin and end with these buckets, except at the ends of the whole; `None` for all at once.
-    bucket: Option<Bucket>,
+    bucket: Option<Tiling>,
     /// Buckets in the next span.
     buckets: i64,
     order: TimeOrder,
@@ -272,7 +272,7 @@ impl Spans {
         Self { rest: Some(span), bucket: None, buckets: 1, order: TimeOrder::OldestFirst }
     }
 
-    fn by_time(span: (i64, i64), bucket: Bucket, buckets: i64, order: TimeOrder) -> Self {
+    fn by_time(span: (i64, i64), bucket: Tiling, buckets: i64, order: TimeOrder) -> Self {
         Self { rest: Some(span), bucket: Some(bucket), buckets: buckets.max(1), order }
     }
 }
@@ -313,13 +313,13 @@ mod tests {
         assert_eq!(first_width((0, 3650 * DAY), DAY), DAY / PARTITION_SPANS);
         assert_eq!([first_width((i64::MIN, i64::MAX), 1), first_width((5, 5), DAY)], [1, 1]);
         // Ten years are then covered in few steps.
-        let bucket = Bucket::fixed(first_width((0, 3650 * DAY), DAY), 0);
+        let bucket = Tiling::fixed(first_width((0, 3650 * DAY), DAY), 0);
         assert!(Spans::by_time((0, 3650 * DAY), bucket, 1, TimeOrder::NewestFirst).count() < 12);
     }
 
     #[test]
     fn spans_tile_the_whole_and_respect_buckets() {
-        let bucket = Bucket::fixed(10, 0);
+        let bucket = Tiling::fixed(10, 0);
         let newest: Vec<_> = Spans::by_time((-7, 123), bucket.clone(), 2, TimeOrder::NewestFirst).collect();
         assert_eq!(newest, [(110, 123), (30, 109), (-7, 29)]);
         let oldest: Vec<_> = Spans::by_time((-7, 123), bucket, 2, TimeOrder::OldestFirst).collect();
@@ -327,7 +327,7 @@ mod tests {
         let all: Vec<_> = Spans::whole((i64::MIN, i64::MAX)).collect();
         assert_eq!(all, [(i64::MIN, i64::MAX)]);
         let wide: Vec<_> =
-            Spans::by_time((i64::MIN, i64::MAX), Bucket::fixed(1 << 62, 0), 9, TimeOrder::NewestFirst).collect();
+            Spans::by_time((i64::MIN, i64::MAX), Tiling::fixed(1 << 62, 0), 9, TimeOrder::NewestFirst).collect();
         assert_eq!(wide, [(i64::MIN, i64::MAX)]);
     }
 }
