@@ -146,9 +146,9 @@ fn a_table_that_lacks_is_waited_for_and_its_first_series_keeps_its_key() {
     let mut early = sink(&mut slots, &mut collected, &before, BadRows::RefuseAll, 1);
     let series = early.series(SeriesRef { table: "spans", tags: &tags }).unwrap();
     assert_eq!(early.layout(series, &FIELDS), Err(Halt::Pause));
-    let Some(SchemaChange::EnsureColumns { table, columns, .. }) = collected.wanted.take() else { panic!() };
-    let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!((table.as_str(), names.as_slice()), ("spans", &["duration", "host", "name", "service"][..]));
+    let Some(SchemaChange::Ensure { tables, .. }) = collected.wanted.take() else { panic!() };
+    let names: Vec<&str> = tables["spans"].iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((tables.len(), names.as_slice()), (1, &["duration", "host", "name", "service"][..]));
 
     let after = catalog(&[("spans", &SPANS)]);
     let mut late = sink(&mut slots, &mut collected, &after, BadRows::RefuseAll, 1);
