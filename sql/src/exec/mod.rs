@@ -7,7 +7,6 @@
 pub(crate) mod aggregate;
 mod batch;
 pub mod context;
-pub mod error;
 pub(crate) mod eval;
 mod final_run;
 mod operator;
@@ -16,9 +15,10 @@ mod sink;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use crate::error::ExecError;
+pub(crate) use crate::error::execution as error;
 pub use batch::batch_bytes;
 pub use context::{QueryContext, QueryMemory, Reservation};
-pub use error::ExecError;
 pub use final_run::FinalRun;
 pub use operator::Flow;
 pub use shard::{FragmentRun, ShardReader, selected_series};

@@ -71,7 +71,7 @@ pub enum Expr {
         otherwise: Option<Box<Expr>>,
     },
     /// Conversion; text that does not convert and a number that does not fit are errors of the query, a fraction is
-    /// cut off. Number to time counts in the target's unit. Targets: the types of a [`Scalar`], and Decimal128(20, 0)
+    /// dropped. Number to time counts in the target's unit. Targets: the types of a [`Scalar`], and Decimal128(20, 0)
     /// where BIGINT is compared with BIGINT UNSIGNED.
     Cast {
         /// Operand.

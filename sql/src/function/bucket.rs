@@ -10,8 +10,8 @@ use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
 use super::definition::{Documentation, Function, call, exactly, wrong_arguments};
 use super::time::time_operand;
+use crate::error::execution::{ExecError, Result as ExecResult};
 use crate::error::{SqlError, SqlErrorKind, WindowError};
-use crate::exec::error::{ExecError, Result as ExecResult};
 use crate::expr::coerce::convert;
 use crate::expr::function::{Fails, Kernel, Returns, TilingOf};
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction, Typed};

@@ -7,8 +7,8 @@ use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, TimeUnit};
 
 use super::definition::{Documentation, Function, call, exactly, wrong_arguments};
+use crate::error::execution::{ExecError, Result as ExecResult};
 use crate::error::{SqlError, SqlErrorKind};
-use crate::exec::error::{ExecError, Result as ExecResult};
 use crate::expr::coerce::convert;
 use crate::expr::function::{Kernel, Returns};
 use crate::expr::{Expr, Scalar, ScalarFunction, Typed};
