@@ -19,6 +19,7 @@ use crate::core::shards::Shards;
 use crate::core::state::{CoreParts, CoreState};
 use crate::core::upkeep::{expire, flush, log, memory, merge, tick};
 use crate::mesh::Inbox;
+use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
 use crate::ring::Queue;
 use crate::runtime::disk_rate::limit_rate;
@@ -106,7 +107,7 @@ impl App for Tidewire {
         let core = CoreState::new(parts, &registry);
         let responder = Responder::new(core.clone(), shards.clone(), store, registry.clone());
         queues.spawn(Queue::Ingest, receive(responder, inbox)).detach();
-        spawn_upkeep(&core, &shards);
+        spawn_upkeep(&core, &shards, &registry);
         Ok(Rc::new(Self { shards, router: Router::new(core, &registry) }))
     }
 
@@ -130,7 +131,7 @@ async fn receive(responder: Rc<Responder>, mut inbox: Inbox<Message>) {
 }
 
 /// Starts what the core does without being asked.
-fn spawn_upkeep(core: &Rc<CoreState>, shards: &Rc<Shards>) {
+fn spawn_upkeep(core: &Rc<CoreState>, shards: &Rc<Shards>, registry: &Rc<Registry>) {
     let (queues, config) = (core.queues, &core.config);
     for (number, shard) in shards.iter() {
         queues.spawn(Queue::Ingest, log::write(number, shard.clone())).detach();
@@ -138,7 +139,7 @@ fn spawn_upkeep(core: &Rc<CoreState>, shards: &Rc<Shards>) {
         queues.spawn(Queue::Compaction, merge::merge(number, shard.clone())).detach();
     }
     queues.spawn(Queue::Maintenance, tick::tick(shards.clone(), queues)).detach();
-    queues.spawn(Queue::Maintenance, expire::expire(core.clone(), shards.clone())).detach();
+    queues.spawn(Queue::Maintenance, expire::expire(core.clone(), shards.clone(), registry.clone())).detach();
     queues.spawn(Queue::Maintenance, flush::flush_idle(shards.clone(), config.memtable.flush_idle_s)).detach();
     if config.wal.sync == WalSync::Interval {
         let interval = Duration::from_millis(config.wal.interval_ms);

@@ -21,6 +21,8 @@ pub mod error;
 pub mod inspect;
 mod manifest;
 pub mod memtable;
+mod open_files;
+mod partition;
 pub mod recovery;
 pub mod run;
 pub mod salvage;
@@ -31,6 +33,7 @@ pub mod series;
 mod signal;
 #[cfg(test)]
 mod testing;
+mod together;
 mod tombstone;
 pub mod wal;
 

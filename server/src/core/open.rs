@@ -19,6 +19,7 @@ use crate::config::{self, Config};
 use crate::datadir::DataDir;
 use crate::metrics::registry::Registry;
 use crate::metrics::shard::{report_recovery, show_offline};
+use crate::ring::host;
 use crate::runtime::disk_rate::CoreDisk;
 
 /// What shards are opened with.
@@ -65,14 +66,17 @@ impl Opening<'_> {
                 }
             }
         }
-        show_offline(numbers.iter().map(|number| *number as u32), offline, self.registry);
+        let is_offline = |number: &usize| (*number as u32, offline.check(*number as u32).is_err());
+        show_offline(numbers.iter().map(is_offline), self.registry);
         Ok(open)
     }
 
     async fn open_shard(&self, folder: PathBuf, number: u32) -> Result<Rc<CoreShard>, Error> {
         let live = |table: TableId| self.catalog.databases.values().any(|d| d.all_tables().any(|t| t.id == table));
         let started = Instant::now();
-        let opened = Shard::open(self.disk.clone(), &folder, shard_config(self.config, number), &live).await;
+        let opened =
+            Shard::open(self.disk.clone(), &folder, shard_config(self.config, number, self.data_dir.shards()), &live)
+                .await;
         let (shard, recovery) = opened?;
         let time = started.elapsed();
         log::info!("shard {number}: {recovery:?} in {time:?}");
@@ -81,7 +85,7 @@ impl Opening<'_> {
     }
 }
 
-fn shard_config(config: &Config, number: u32) -> ShardConfig {
+fn shard_config(config: &Config, number: u32, shards: usize) -> ShardConfig {
     ShardConfig {
         wal_sync: match config.wal.sync {
             config::WalSync::Always => WalSync::Always,
@@ -101,6 +105,7 @@ fn shard_config(config: &Config, number: u32) -> ShardConfig {
             cold_after: Duration::from_secs(config.compaction.cold_after_s),
             ..CompactionConfig::default()
         },
+        open_segments_max: host::open_segments_max(host::open_files(), shards),
         ..ShardConfig::new(number)
     }
 }

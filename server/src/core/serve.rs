@@ -11,7 +11,7 @@ use tidewire_storage::schema::{Catalog, TableSchema};
 
 use super::fragments::Fragments;
 use super::message::{
-    Append, Appended, Asker, ChangeCatalog, CountUnknownSeries, Delete, FragmentAnswer, Handler, Message, Request,
+    AnyQuestion, Append, Appended, Asker, ChangeCatalog, CountUnknownSeries, Delete, FragmentAnswer, Handler, Message,
     RunFragment, UseCatalog,
 };
 use super::peers::CATALOG_CORE;
@@ -52,27 +52,29 @@ impl Responder {
         self.core.queues.spawn(queue, future).detach();
     }
 
-    fn work(self: &Rc<Self>, request: Request) {
+    fn work(self: &Rc<Self>, question: AnyQuestion) {
         let peers = &self.core.peers;
-        match request {
-            Request::Append(asker, rows) => self.append(asker, rows),
-            Request::RunFragment(asker, question) => self.run_fragment(asker, question),
-            Request::Delete(asker, question) => self.delete(asker, question),
-            Request::ChangeCatalog(asker, ChangeCatalog(change)) => self.change_catalog(asker, change),
-            Request::UseCatalog(asker, UseCatalog(published)) => {
+        match question {
+            AnyQuestion::Append(asker, rows) => self.append(asker, rows),
+            AnyQuestion::RunFragment(asker, question) => self.run_fragment(asker, question),
+            AnyQuestion::Delete(asker, question) => self.delete(asker, question),
+            AnyQuestion::ChangeCatalog(asker, ChangeCatalog(change)) => self.change_catalog(asker, change),
+            AnyQuestion::UseCatalog(asker, UseCatalog(published)) => {
                 let responder = self.clone();
                 self.spawn(Queue::Ingest, async move {
                     responder.use_catalog(&published).await;
                     responder.core.peers.answer(asker, ());
                 });
             }
-            Request::CountUnknownSeries(asker, CountUnknownSeries { shard, table, keys }) => {
+            AnyQuestion::CountUnknownSeries(asker, CountUnknownSeries { shard, table, keys }) => {
                 // A shard that is offline takes no rows either way.
                 let count = self.shards.get(shard).map_or(0, |open| open.unknown_series(table, &keys));
                 peers.answer(asker, count);
             }
-            Request::CountSeries(asker, question) => peers.answer(asker, cardinality::count(&self.shards, &question)),
-            Request::ReadMetrics(asker, _) => peers.answer(asker, self.snapshot()),
+            AnyQuestion::CountSeries(asker, question) => {
+                peers.answer(asker, cardinality::count(&self.shards, &question));
+            }
+            AnyQuestion::ReadMetrics(asker, _) => peers.answer(asker, self.snapshot()),
         }
     }
 
@@ -150,7 +152,7 @@ impl Responder {
 impl Handler for Responder {
     fn handle(self: Rc<Self>, message: Message) {
         match message {
-            Message::Request(request) => self.work(request),
+            Message::Question(question) => self.work(question),
             Message::Answer { answer, is_last } => self.core.peers.deliver(answer, is_last),
             Message::Grant(fragment) => self.fragments.grant(fragment),
             Message::Cancel(fragment) => self.fragments.cancel(fragment),

@@ -1,4 +1,4 @@
-//! Running a bound query over all shards: fragments go out, partials come in under credits, the final stage joins
+//! FragmentCalls a bound query over all shards: fragments go out, partials come in under credits, the final stage joins
 //! them and rows flow on to the reply.
 //!
 //! 1. The query is cut once; every shard gets the same fragment.
@@ -30,12 +30,12 @@ pub trait RowsOut {
 /// The wait for a shard's credits, and the call that it ends with.
 type Starting<'a> = Pin<Box<dyn Future<Output = Call<FragmentAnswer>> + 'a>>;
 
-/// A fragment on its way over all shards; cancelled when dropped.
+/// The calls of a fragment that runs over all shards; cancelled when dropped.
 ///
 /// Shards are asked one after the other as credits allow, while answers of those asked before are taken: a query that
 /// waits for credits does not keep those it has from coming back, so queries cannot wait for each other in a ring,
 /// however many shards a core has.
-struct Running<'a> {
+struct FragmentCalls<'a> {
     peers: &'a Peers,
     fragment: &'a Arc<Fragment>,
     context: QueryContext,
@@ -47,12 +47,11 @@ struct Running<'a> {
     next: usize,
 }
 
-impl<'a> Running<'a> {
+impl<'a> FragmentCalls<'a> {
     fn new(peers: &'a Peers, fragment: &'a Arc<Fragment>, context: &QueryContext) -> Self {
-        let mut running =
-            Self { peers, fragment, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
-        running.starting = running.ask(0);
-        running
+        let mut calls = Self { peers, fragment, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
+        calls.starting = calls.ask(0);
+        calls
     }
 
     /// Begins to ask `shard`, if there is one of this number.
@@ -107,7 +106,7 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for FragmentCalls<'_> {
     fn drop(&mut self) {
         for (shard, call) in self.calls.iter().enumerate() {
             if let Some(call) = call
@@ -131,8 +130,8 @@ pub async fn run<O: RowsOut>(
     let mut last = FinalRun::new(&distributed.final_stage, context.clone())?;
     let mut shards = Vec::new();
     if let Some(fragment) = &distributed.fragment {
-        let mut running = Running::new(peers, fragment, &context);
-        while let Some((shard, answer)) = running.next().await {
+        let mut calls = FragmentCalls::new(peers, fragment, &context);
+        while let Some((shard, answer)) = calls.next().await {
             match answer {
                 FragmentAnswer::Partial { batch, held } => {
                     // What the final stage keeps of it, it counts itself.
@@ -144,7 +143,7 @@ pub async fn run<O: RowsOut>(
                     if flow == Flow::Enough {
                         break;
                     }
-                    running.grant(shard);
+                    calls.grant(shard);
                 }
                 FragmentAnswer::Done(outcome) => shards.push(outcome?),
             }

@@ -48,19 +48,38 @@ impl<D: Disk> Shard<D> {
         self.wal.check_open()?;
         // A record takes space like one of rows, and gives none back before a merge has applied it.
         self.check_space()?;
-        let mut state = self.state.borrow_mut();
-        let State { tables, active, frozen, .. } = &mut *state;
         let series = match series {
             SeriesSelection::All => None,
             SeriesSelection::Of(series) => Some(series.clone()),
         };
         let nothing = time_min > time_max || series.as_ref().is_some_and(RoaringBitmap::is_empty);
-        let held_bytes = tables.values().flat_map(|table| &table.tombstones).map(|t| t.bytes()).sum();
-        let Some(known) = tables.get_mut(&table).filter(|_| !nothing) else { return Ok(self.wal.appended()) };
+        let held_bytes = {
+            let state = self.state.borrow();
+            if nothing || !state.tables.contains_key(&table) {
+                return Ok(self.wal.appended());
+            }
+            state.tables.values().flat_map(|table| &table.tombstones).map(|t| t.bytes()).sum()
+        };
         if held_bytes > TOMBSTONE_BYTES_MAX {
             let (shard, limit_bytes) = (self.config.shard, TOMBSTONE_BYTES_MAX);
             return Err(Error::Overloaded { shard, held_bytes, limit_bytes });
         }
+        let lsn = self.delete_logged(table, series, time_min, time_max)?;
+        self.count(|counts| counts.deletes += 1);
+        Ok(lsn)
+    }
+
+    /// Logs a delete, and makes it.
+    pub(super) fn delete_logged(
+        &self,
+        table: TableId,
+        series: Option<RoaringBitmap>,
+        time_min: i64,
+        time_max: i64,
+    ) -> Result<Lsn> {
+        let mut state = self.state.borrow_mut();
+        let State { tables, active, frozen, .. } = &mut *state;
+        let Some(known) = tables.get_mut(&table) else { return Ok(self.wal.appended()) };
         let delete = Delete { table, time_min, time_max, series };
         let lsn = self.wal.append_delete(&delete)?;
         let tombstone = Rc::new(Tombstone { lsn, time_min, time_max, series: delete.series });
@@ -72,8 +91,6 @@ impl<D: Disk> Shard<D> {
         if flushing || known.touched_by(&tombstone) {
             known.tombstones.push(tombstone);
         }
-        drop(state);
-        self.count(|counts| counts.deletes += 1);
         Ok(lsn)
     }
 
@@ -83,9 +100,9 @@ impl<D: Disk> Shard<D> {
         let _edit = self.edit().await;
         let (manifest, files) = {
             let mut state = self.state.borrow_mut();
-            state.dropped.insert(table);
             state.active.remove(table);
-            state.tables.remove(&table);
+            let segments = state.tables.remove(&table).map(|known| known.partitions).unwrap_or_default();
+            state.dropped.entry(table).or_default().extend(segments.into_values().flatten());
             self.columns.borrow_mut().remove(&table);
             // As the manifest has them: an earlier try may have failed after the table was forgotten.
             let files: Vec<PathBuf> = self.segments_named(&state.manifest, &[table]).collect();
@@ -94,10 +111,13 @@ impl<D: Disk> Shard<D> {
         };
         let store = async || manifest.store(&self.disk, &self.folders.root, self.config.shard).await;
         self.with_reserve(0, store).await?;
-        self.state.borrow_mut().manifest = manifest;
+        let gone = {
+            let mut state = self.state.borrow_mut();
+            state.manifest = manifest;
+            state.take_dropped()
+        };
         self.sweep().await;
-        // Scans that are under way hold the files open.
-        self.discard(files.into_iter()).await;
+        self.remove_segments(gone, 0, files.into_iter()).await;
         Ok(())
     }
 
@@ -113,6 +133,14 @@ impl<D: Disk> Shard<D> {
 }
 
 impl<D: Disk> State<D> {
+    /// The segments of dropped tables that the manifest does not name any more.
+    pub(super) fn take_dropped(&mut self) -> Vec<Rc<Segment<D>>> {
+        let Self { dropped, manifest, .. } = self;
+        let is_named = |table: TableId| manifest.tables.iter().any(|entry| entry.table == table.0);
+        let gone = dropped.iter_mut().filter(|(table, segments)| !segments.is_empty() && !is_named(**table));
+        gone.flat_map(|(_, segments)| std::mem::take(segments)).collect()
+    }
+
     /// Forgets tombstones that no rows are left for: after segments were replaced or removed.
     pub(super) fn prune_tombstones(&mut self) {
         let frozen = self.frozen.as_ref();
