@@ -1,8 +1,8 @@
 //! Vectorised execution: what a shard runs over its scan ([`FragmentRun`]) and what joins the parts ([`FinalRun`]).
 //!
-//! Only the scan waits. Everything else is synchronous over arrow batches: expressions (`eval`), operators by kind, one a
-//! file (`operator`, `aggregate`, `sink`), and what runs on a shard (`shard`), the fused aggregate over series runs and
-//! time buckets among it. All of them account their memory in the [`QueryContext`].
+//! Only the scan waits. Everything else is synchronous over arrow batches: expressions (`eval`), operators by kind, one
+//! a file (`operator`, `aggregate`, `sink`), and what runs on a shard (`shard`), the fused aggregate over series runs
+//! and time buckets among it. All of them account their memory in the [`QueryContext`].
 
 pub(crate) mod aggregate;
 mod batch;

@@ -197,8 +197,8 @@ impl Expr {
         constant
     }
 
-    /// The tiling of time whose bucket begins this expression gives, for times in `unit`, and the time; `None` for other
-    /// expressions, and for parameters that make no tiling of that unit.
+    /// The tiling of time whose bucket begins this expression gives, for times in `unit`, and the time; `None` for
+    /// other expressions, and for parameters that make no tiling of that unit.
     pub(crate) fn tiling(&self, unit: TimeUnit) -> Option<(Tiling, &Self)> {
         let Self::Call { function, args } = self else { return None };
         let (tiling, Kernel::Parameters(column, _)) = (function.tiling?, function.kernel) else { return None };

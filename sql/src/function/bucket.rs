@@ -52,8 +52,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// Start of the time bucket: `[Literal Interval { months: 0, days: 0, nanoseconds > 0 }, time, Literal Time(origin, unit
-/// of time)]`, in the unit of `time`. The width is a whole number of the unit of `time`.
+/// Start of the time bucket: `[Literal Interval { months: 0, days: 0, nanoseconds > 0 }, time, Literal Time(origin,
+/// unit of time)]`, in the unit of `time`. The width is a whole number of the unit of `time`.
 static DATE_BIN: ScalarFunction = ScalarFunction {
     name: "date_bin",
     returns: Returns::Argument(1),

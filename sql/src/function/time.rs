@@ -50,8 +50,8 @@ static DATE_PART: ScalarFunction = ScalarFunction::new(
 );
 
 /// Parts of a time, as [`DATE_PART`] is called with them. `dow` counts from Sunday = 0, `second`, `millisecond`,
-/// `microsecond` and `nanosecond` are the seconds of the minute with their fraction in that unit, `epoch` is seconds with
-/// fraction since 1970.
+/// `microsecond` and `nanosecond` are the seconds of the minute with their fraction in that unit, `epoch` is seconds
+/// with fraction since 1970.
 const DATE_PARTS: [&str; 14] = [
     "year",
     "quarter",
