@@ -167,7 +167,7 @@ pub struct ChangeCatalog(pub SchemaChange);
 
 /// A new catalog to use, data of dropped tables to drop. The answer: both is done.
 #[derive(Debug, Clone)]
-pub struct UseCatalog(pub Published);
+pub struct UseCatalog(pub Arc<Published>);
 
 /// Asks how many keys belong to no series of a shard yet.
 #[derive(Debug)]
