@@ -119,7 +119,11 @@ mod tests {
     fn ids_are_exchanged_for_those_of_the_catalog() {
         let from = table(1, &[(0, "a", ColumnKind::Tag), (1, "b", ColumnKind::Tag), (2, "v", INT)]);
         let mut same = batch();
-        assert!(settle(&mut same, &from, &table(7, &[(0, "a", ColumnKind::Tag), (1, "b", ColumnKind::Tag), (2, "v", INT)])));
+        assert!(settle(
+            &mut same,
+            &from,
+            &table(7, &[(0, "a", ColumnKind::Tag), (1, "b", ColumnKind::Tag), (2, "v", INT)])
+        ));
         assert_eq!(same, WriteBatch { table: Some(TableId(7)), ..batch() });
         let mut moved = batch();
         let to = table(8, &[(0, "v", INT), (3, "b", ColumnKind::Tag), (5, "a", ColumnKind::Tag)]);
