@@ -72,13 +72,11 @@ pub fn batch_bytes(batch: &RecordBatch) -> usize {
 /// Rows of an output batch: large enough that per-batch work vanishes, small enough to stream.
 pub(crate) const OUTPUT_ROWS: usize = 8_192;
 
-/// Puts a large batch out in parts of [`OUTPUT_ROWS`] that share its memory.
-pub(crate) fn put_out(batch: &RecordBatch, out: &mut Vec<RecordBatch>) {
+/// A large batch in parts of [`OUTPUT_ROWS`] that share its memory.
+pub(crate) fn slices(batch: RecordBatch) -> impl Iterator<Item = RecordBatch> {
     let rows = batch.num_rows();
-    let mut start = 0;
-    while start < rows {
-        let length = OUTPUT_ROWS.min(rows - start);
-        out.push(batch.slice(start, length));
-        start += length;
-    }
+    (0..rows).step_by(OUTPUT_ROWS).map(move |start| match rows <= OUTPUT_ROWS {
+        true => batch.clone(),
+        false => batch.slice(start, OUTPUT_ROWS.min(rows - start)),
+    })
 }

@@ -6,12 +6,11 @@
 use crate::expr::conjunction::{join, split};
 use crate::expr::constant::{as_constant, interval_of};
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction};
-use crate::optimize::map_inputs;
 use crate::plan::{Plan, ScanColumn, ScanNode};
 use crate::types::time::unit_ns;
 
 pub(super) fn rule(plan: Plan) -> Plan {
-    match map_inputs(plan, &mut rule) {
+    match plan.map_inputs(&mut rule) {
         Plan::Scan(scan) => Plan::Scan(narrow(scan)),
         other => other,
     }

@@ -5,4 +5,4 @@ mod group_table;
 mod hash;
 
 pub(crate) use accumulate::{Accumulator, Slice, Slices};
-pub(crate) use hash::{Aggregate, accumulator_of, is_distinct, partial_batch};
+pub(crate) use hash::{Aggregate, accumulator_of, partial_batch};

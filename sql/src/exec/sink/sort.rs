@@ -9,11 +9,11 @@ use arrow_schema::SortOptions;
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 
-use crate::exec::batch::{OUTPUT_ROWS, batch_bytes, put_out};
+use crate::exec::batch::{OUTPUT_ROWS, batch_bytes, slices};
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::Result;
 use crate::exec::eval::{Input, evaluate_array};
-use crate::exec::operator::{Flow, Operator};
+use super::finishing::{Left, Sink};
 use crate::plan::SortKey;
 
 /// Sorts its input.
@@ -24,12 +24,13 @@ pub(crate) struct Sort {
     held_rows: usize,
     memory: Reservation,
     bytes: usize,
+    has_ended: bool,
 }
 
 impl Sort {
     /// Sorts by `keys` over the input's columns; with `fetch`, only so many first rows are wanted.
     pub(crate) fn new(keys: Vec<SortKey>, fetch: Option<usize>, context: &QueryContext) -> Self {
-        Self { keys, fetch, held: Vec::new(), held_rows: 0, memory: context.reservation(), bytes: 0 }
+        Self { keys, fetch, held: Vec::new(), held_rows: 0, memory: context.reservation(), bytes: 0, has_ended: false }
     }
 
     /// Everything held, as one batch in order.
@@ -59,10 +60,10 @@ impl Sort {
     }
 }
 
-impl Operator for Sort {
-    fn push(&mut self, batch: RecordBatch, _out: &mut Vec<RecordBatch>) -> Result<Flow> {
+impl Sink for Sort {
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
-            return Ok(Flow::Continue);
+            return Ok(());
         }
         self.held_rows += batch.num_rows();
         self.bytes += batch_bytes(&batch);
@@ -77,15 +78,23 @@ impl Operator for Sort {
             self.memory.resize(self.bytes)?;
             self.held.push(best);
         }
-        Ok(Flow::Continue)
+        Ok(())
     }
 
-    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+    fn end(&mut self) -> Result<()> {
+        self.has_ended = true;
+        Ok(())
+    }
+
+    fn step(&mut self, out: &mut Vec<RecordBatch>) -> Result<Left> {
+        if !self.has_ended {
+            return Ok(Left::Nothing);
+        }
         // The sorted copy lives beside what was held.
         self.memory.resize(self.bytes.saturating_mul(2))?;
         if let Some(sorted) = self.sorted()? {
-            put_out(&sorted, out);
+            out.extend(slices(sorted));
         }
-        Ok(())
+        Ok(Left::Nothing)
     }
 }
