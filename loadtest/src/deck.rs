@@ -40,7 +40,7 @@ pub(crate) struct DeckSize {
     pub(crate) batch: u64,
     /// Memory for encoded requests.
     pub(crate) bytes_max: u64,
-    /// The deck holds at least this many requests if the run has so many: one for each connection and one to come.
+    /// The deck holds at least this many requests if the run has that many: one for each connection and one to come.
     pub(crate) requests_min: u64,
 }
 

@@ -317,7 +317,7 @@ pub(crate) fn call(target: &Target, path: &str, accept: Option<&str>, body: Opti
 /// The runtime of one client thread.
 ///
 /// Completions wait until the thread enters the kernel by itself. Without that, each reply interrupts the client's
-/// processor, at the cost of whoever sent it: the server that is being measured.
+/// processor, at the cost of the sender: the server that is being measured.
 pub(crate) fn runtime() -> io::Result<monoio::Runtime<monoio::time::TimeDriver<monoio::IoUringDriver>>> {
     let mut ring = io_uring::IoUring::builder();
     ring.setup_coop_taskrun();

@@ -5,8 +5,8 @@
 //! is sent, or from none: so a refused request has written nothing, and memory is bounded by the sum of the bounds
 //! whatever the load. The counters are shared by all cores; they are the only thing of the data path that is, and each
 //! is touched once a request, not once a row. Rows that pass from a grant into a memtable are counted there before the
-//! grant ends, and whoever sees the grant's end sees them there (release and acquire on `granted`); checked with loom
-//! (`server/loom`).
+//! grant ends, and a core that sees the grant's end sees them there (release and acquire on `granted`); checked with
+//! loom (`server/loom`).
 //!
 //! A second, per-core bound covers rows that are parsed but not yet granted: see [`BuildBudget`].
 
@@ -39,7 +39,7 @@ pub struct Admission {
 /// What one shard may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
-    /// Rows granted and not yet durable. A request that is alone may pass it, so that none is refused for ever.
+    /// Rows granted and not yet durable. A request that is alone may pass it, so that none is always refused.
     pub granted_bytes_max: u64,
     /// Granted rows and memtables together.
     pub held_bytes_max: u64,
@@ -184,7 +184,7 @@ impl BuildBudget {
 
 impl BuildShare {
     /// Sets what the request holds. `false`: the core's budget does not allow it, and the share stays as it was. A
-    /// request that is alone may always go on, so that one large request is not refused for ever.
+    /// request that is alone may always go on, so that one large request is not always refused.
     pub fn set(&mut self, bytes: u64) -> bool {
         let others = self.budget.used.get() - self.held;
         if others > 0 && others + bytes > self.budget.bytes_max {

@@ -130,7 +130,7 @@ pub struct RepairArguments {
     /// The shard
     #[arg(long, value_name = "N")]
     pub shard: usize,
-    /// Do it; what is lost is told, and kept in files that end in .damaged
+    /// Do it; what is lost is reported, and kept in files that end in .damaged
     #[arg(long)]
     pub accept_loss: bool,
 }

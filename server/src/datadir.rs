@@ -143,8 +143,8 @@ impl DataDir {
     }
 
     /// Looks into a folder that no server uses, or a backup, without changing anything in it: the number of its shards,
-    /// and a guard that keeps servers out for as long as it lives. A folder without a `LOCK` was never served, and needs
-    /// none.
+    /// and a guard that keeps servers out for as long as it lives. A folder without a `LOCK` was never served, and
+    /// needs none.
     pub fn look(root: &Path) -> Result<(usize, Option<File>), DataDirError> {
         let path = root.join("LOCK");
         let lock = match File::open(&path) {
@@ -201,7 +201,7 @@ impl DataDir {
         Ok(())
     }
 
-    /// Writes `FORMAT`: from then on `root` is a data folder of so many shards.
+    /// Writes `FORMAT`: from then on `root` is a data folder of `shards` shards.
     pub fn write_format(root: &Path, shards: usize) -> Result<(), DataDirError> {
         let path = root.join(FORMAT);
         let new = root.join("FORMAT.new");
@@ -256,7 +256,7 @@ struct Holder {
     pid: u32,
     /// Name of the host, for people.
     host: String,
-    /// What tells machines apart: the id that systemd and others give each installation, or the host's name.
+    /// What sets machines apart: the id that systemd and others give each installation, or the host's name.
     machine: String,
 }
 
@@ -280,7 +280,7 @@ impl Holder {
     }
 }
 
-/// Whether a file system of this kind (as `statfs` tells it, linux/magic.h) may be mounted on several machines at once.
+/// Whether a file system of this kind (as in `statfs`, linux/magic.h) may be mounted on several machines at once.
 fn is_shared_between_machines(kind: rustix::fs::FsWord) -> bool {
     const NFS: rustix::fs::FsWord = 0x6969;
     const SMB2: rustix::fs::FsWord = 0xFE53_4D42;
@@ -345,8 +345,8 @@ mod tests {
             fs::write(folder.0.join("LOCK"), text).unwrap();
             DataDir::open(&folder.0, 0, 1).unwrap();
         }
-        let told = DataDirError::HeldElsewhere(PathBuf::from("/d"), "other".to_owned()).to_string();
-        assert!(told.contains("server on other") && told.ends_with("then remove /d/LOCK"), "{told}");
+        let reason = DataDirError::HeldElsewhere(PathBuf::from("/d"), "other".to_owned()).to_string();
+        assert!(reason.contains("server on other") && reason.ends_with("then remove /d/LOCK"), "{reason}");
     }
 
     #[test]

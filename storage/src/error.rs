@@ -63,9 +63,9 @@ pub enum Error {
         /// The bound.
         limit_bytes: u64,
     },
-    /// The shard is set aside, since what it holds is damaged: it takes nothing and gives nothing until it is mended.
-    #[error("shard {shard} is set aside: {reason}")]
-    SetAside {
+    /// The shard is offline, since what it holds is damaged: it takes nothing and gives nothing until it is mended.
+    #[error("shard {shard} is offline: {reason}")]
+    ShardOffline {
         /// Shard number.
         shard: u32,
         /// What kept it from opening: file and offset, and what does not hold there.

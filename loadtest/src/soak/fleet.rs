@@ -23,10 +23,10 @@ pub(super) const VERSION_TICKS: u64 = 17;
 /// A value goes up and down once in this many ticks.
 const WAVE: u64 = 200;
 const HELD_ONE_IN: u32 = 16;
-/// A batch that is held back comes after at most so many others.
+/// A batch that is held back comes after at most this many others.
 const HELD_BATCHES: u64 = 300;
 const REWRITTEN_ONE_IN: u32 = 32;
-/// A batch may be written again while it is among so many newest.
+/// A batch may be written again while it is among this many newest ones.
 const RECENT_BATCHES: usize = 200;
 
 /// The value of a field.

@@ -173,7 +173,7 @@ pub(crate) fn command(args: &SoakArgs) -> Result<()> {
         Ok::<_, Error>((minutes, points, aftermath))
     })?;
     let ended = Work::read(&target)?;
-    // Merges are done in the run; how much was left is told, not judged.
+    // Merges are done in the run; how much was left is reported, not judged.
     if let Err(error) = server.rest(REST_MAX) {
         eprintln!("loadtest: {error}");
     }

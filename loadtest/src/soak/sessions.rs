@@ -25,7 +25,7 @@ pub(super) const DATABASE: &str = "soak_sessions";
 const SERIES: u64 = 200;
 /// Rows of a series in a cycle.
 const ROWS: u64 = 20;
-/// Rows older than so many cycles are deleted.
+/// Rows older than this many cycles are deleted.
 const KEPT_CYCLES: u64 = 5;
 /// The table is dropped once in this many cycles.
 const TABLE_CYCLES: u64 = 20;

@@ -35,12 +35,13 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    /// Starts to ask; `None` asks nothing.
-    pub(super) fn start(target: &Target, request: Option<Vec<u8>>) -> Result<Self> {
+    /// Starts to ask, for `time` at most; `None` asks nothing.
+    pub(super) fn start(target: &Target, request: Option<Vec<u8>>, time: Duration) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (seen, target) = (Arc::clone(&stop), target.clone());
+        let end = End { moment: Instant::now() + time, stop: Arc::clone(&stop) };
+        let target = target.clone();
         let start = |request| {
-            let work = move || ask(&target, request, &seen);
+            let work = move || ask(&target, request, &end);
             thread::Builder::new().name("beside".to_owned()).spawn(work).context(|| "start a thread")
         };
         let thread = request.map(start).transpose()?;
@@ -57,18 +58,30 @@ impl Beside {
     }
 }
 
-fn ask(target: &Target, request: Vec<u8>, stop: &AtomicBool) -> Result<Runs> {
+/// When to stop asking.
+struct End {
+    moment: Instant,
+    stop: Arc<AtomicBool>,
+}
+
+impl End {
+    fn has_come(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || Instant::now() >= self.moment
+    }
+}
+
+fn ask(target: &Target, request: Vec<u8>, end: &End) -> Result<Runs> {
     let mut runtime = http::runtime().context(|| "start the io_uring runtime")?;
     runtime.block_on(async {
         let (mut runs, mut request) = (Runs::default(), request);
         let mut connection = Connection::open(target.address).await.context(|| "connect for a statement")?;
-        while !stop.load(Ordering::Relaxed) {
+        while !end.has_come() {
             let begun = Instant::now();
             let (reply, sent) = connection.exchange(request).await;
             request = sent;
             match reply {
                 Ok(reply) if reply.is_success() => {
-                    if !stop.load(Ordering::Relaxed) {
+                    if !end.has_come() {
                         runs.answered += 1;
                         runs.longest_us = runs.longest_us.max(begun.elapsed().as_secs_f64() * 1e6);
                         runs.reply_bytes += reply.body.len() as u64;

@@ -72,12 +72,12 @@ fn a_statement_is_asked_until_the_end_and_no_more_after_a_failure() {
     let request = mock.target.compressed("/q", "text/csv", "gzip", b"SELECT");
     let head = String::from_utf8(request.clone()).unwrap();
     assert!(head.contains("\r\nAccept-Encoding: gzip\r\nContent-Length: 6\r\n\r\nSELECT"), "{head}");
-    let beside = Beside::start(&mock.target, Some(request)).unwrap();
+    let beside = Beside::start(&mock.target, Some(request), Duration::from_secs(600)).unwrap();
     while mock.asked().len() < 5 {
         thread::sleep(Duration::from_millis(1));
     }
     let runs = beside.end().unwrap();
     assert_eq!((runs.answered, runs.throttled, runs.reply_bytes), (3, 1, 9));
     assert_eq!(runs.failure.as_deref(), Some("500 no"));
-    assert_eq!(Beside::start(&mock.target, None).unwrap().end().unwrap(), Runs::default());
+    assert_eq!(Beside::start(&mock.target, None, Duration::ZERO).unwrap().end().unwrap(), Runs::default());
 }

@@ -3,7 +3,7 @@
 //! Every row is a function of (seed, connection, number of the row), so nothing but batch boundaries is remembered.
 //! A batch is in one of these states:
 //!
-//! - `Acknowledged`: the reply came; all its rows must be there for ever.
+//! - `Acknowledged`: the reply came; all its rows must stay there.
 //! - `InFlight`: the server was killed before the reply came; any part of it may be there.
 //! - `Settled`: it was in flight, and a check after the restart found this much of it; that much must stay.
 //! - `Deleting`: the server was killed before the reply to its delete came; any part of it may be gone.

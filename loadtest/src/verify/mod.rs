@@ -49,7 +49,7 @@ const RECOVERY_KILL_MS_MAX: u64 = 300;
 /// One round in this many is killed again while it recovers.
 const RECOVERY_KILL_ONE_IN: u32 = 4;
 
-/// A run of so many kills must have met flushes and merges.
+/// A run of at least this many kills must have met flushes and merges.
 const KILLS_MANY: u32 = 10;
 /// Small, so that a round of a second flushes and reuses log files several times.
 const FLUSH_BYTES: &str = "2MiB";

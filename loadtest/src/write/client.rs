@@ -142,7 +142,7 @@ fn watch(job: &Job, shared: &Shared, handles: &[thread::JoinHandle<()>]) -> Memo
 }
 
 /// One client thread: its connections run as tasks of one ring. Both barriers are passed whatever happens, or the
-/// other threads would wait for ever.
+/// other threads would wait forever.
 fn client(shared: &Arc<Shared>, barrier: &Barrier, connections: u32, core: Option<usize>) -> Result<(Tally, Tally)> {
     let ready = prepare(shared.address, connections, core);
     let Ok((mut runtime, open)) = ready else {

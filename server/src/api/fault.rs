@@ -8,7 +8,7 @@ use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
 use crate::catalog::SchemaError;
-use crate::ingest::write::WriteError;
+use crate::ingest::error::WriteError;
 use crate::net::BodyError;
 
 /// A reply that says what went wrong.
@@ -73,7 +73,7 @@ pub fn cnos_write(error: &WriteError) -> Failure {
         }
         // Other owners may have taken their part: not the 429 that promises that nothing was written.
         WriteError::Storage(Error::Overloaded { .. } | Error::Closed) => cnos(503, "050033", &message),
-        WriteError::Storage(Error::SetAside { .. }) => cnos(503, "050014", &message),
+        WriteError::Storage(Error::ShardOffline { .. }) => cnos(503, "050014", &message),
         // CnosDB has no status of its own for it; its error for what storage could not apply.
         WriteError::Storage(error) if error.is_no_space() => cnos(422, "050014", &message),
         WriteError::Storage(_) => cnos(500, "050014", &message),
@@ -93,7 +93,9 @@ pub fn influx_write(error: &WriteError) -> Failure {
         WriteError::Catalog(SchemaError::DatabaseNotFound(name)) => {
             influx(404, &format!("database not found: {name:?}"))
         }
-        WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::SetAside { .. }) => influx(503, &message),
+        WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::ShardOffline { .. }) => {
+            influx(503, &message)
+        }
         WriteError::Storage(error) if error.is_no_space() => influx(507, &message),
         WriteError::Catalog(SchemaError::NotSaved(_)) | WriteError::Storage(_) => influx(500, &message),
         WriteError::Catalog(_) => influx(400, &format!("partial write: {message} dropped=0")),
@@ -130,7 +132,7 @@ pub fn cnos_delete(error: ExecError) -> Failure {
 /// A query that failed while it ran.
 pub fn exec(error: &ExecError) -> Failure {
     let status = match error {
-        ExecError::Storage(Error::SetAside { .. }) => 503,
+        ExecError::Storage(Error::ShardOffline { .. }) => 503,
         // The query may fit when others have ended.
         ExecError::ServerMemory { .. } => 429,
         ExecError::Timeout { .. } | ExecError::Storage(_) | ExecError::Internal(_) => 500,

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use tidewire_protocol::http::Method;
 
-use crate::core::hub::Hub;
+use crate::core::state::CoreState;
 use crate::metrics::registry::{Counter, Histogram, Registry, Unit};
 use crate::net::{Reply, Request, Service};
 use fault::Failure;
@@ -58,7 +58,7 @@ struct RouteMetrics {
 
 /// One core's handler of requests.
 pub struct Router {
-    hub: Rc<Hub>,
+    core: Rc<CoreState>,
     metrics: Vec<RouteMetrics>,
     rows_written: Rc<Counter>,
     rows_read: Rc<Counter>,
@@ -66,7 +66,7 @@ pub struct Router {
 
 impl Router {
     /// A handler that counts in `registry`.
-    pub fn new(hub: Rc<Hub>, registry: &Registry) -> Self {
+    pub fn new(core: Rc<CoreState>, registry: &Registry) -> Self {
         let metrics = ROUTES
             .iter()
             .map(|(path, ..)| RouteMetrics {
@@ -88,7 +88,7 @@ impl Router {
             })
             .collect();
         Self {
-            hub,
+            core,
             metrics,
             rows_written: registry.counter("tidewire_rows_written_total", "Rows acknowledged.", &[]),
             rows_read: registry.counter("tidewire_rows_read_total", "Rows sent in replies.", &[]),
@@ -113,7 +113,7 @@ impl Service for Router {
             (Route::InfluxQuery, Method::Get | Method::Post) => influx::query(self, request, reply).await,
             (Route::InfluxWrite | Route::InfluxQuery, Method::Options) => influx::options(&request, reply),
             (Route::InfluxPing, Method::Get | Method::Head) => influx::ping(&request, reply),
-            (Route::Metrics, Method::Get | Method::Head) => metrics::send(&self.hub, reply).await,
+            (Route::Metrics, Method::Get | Method::Head) => metrics::send(&self.core, reply).await,
             _ => {
                 method_not_allowed(route, allow, reply);
                 Ok(())
@@ -171,7 +171,7 @@ impl Router {
         if reply.is_begun() {
             return;
         }
-        let retry_after = failure.retry.then(|| self.hub.config.admission.retry_after_s.to_string());
+        let retry_after = failure.retry.then(|| self.core.config.admission.retry_after_s.to_string());
         reply.send(
             failure.status,
             |mut head| {

@@ -14,7 +14,7 @@ use tidewire_storage::schema::{Catalog, TableId};
 
 use super::change::{SchemaChange, apply};
 use super::refusal::SchemaError;
-use crate::ring::oneshot::{Giver, pair};
+use crate::ring::oneshot::{Sender, oneshot};
 
 /// A catalog that has become durable.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub type Outcome = Result<Arc<Catalog>, SchemaError>;
 #[derive(Debug)]
 pub struct MetaOwner {
     current: RefCell<Arc<Catalog>>,
-    queue: RefCell<Vec<(SchemaChange, Giver<Outcome>)>>,
+    queue: RefCell<Vec<(SchemaChange, Sender<Outcome>)>>,
     running: Cell<bool>,
 }
 
@@ -60,9 +60,9 @@ impl MetaOwner {
     /// Queues `change`; resolves when it is durable and visible, or refused. The caller must see to it that
     /// [`Self::run`] is called (spawned) afterwards, on this core.
     pub fn change(&self, change: SchemaChange) -> impl Future<Output = Outcome> + use<> {
-        let (giver, waiter) = pair();
-        self.queue.borrow_mut().push((change, giver));
-        async move { waiter.await.unwrap_or_else(|| Err(SchemaError::NotSaved("the server is stopping".to_owned()))) }
+        let (sender, receiver) = oneshot();
+        self.queue.borrow_mut().push((change, sender));
+        async move { receiver.await.unwrap_or_else(|| Err(SchemaError::NotSaved("the server is stopping".to_owned()))) }
     }
 
     /// Works off the queue; returns at once when another call is at it.
@@ -80,12 +80,12 @@ impl MetaOwner {
         self.running.set(false);
     }
 
-    async fn work_off<H: MetaHost>(&self, changes: Vec<(SchemaChange, Giver<Outcome>)>, host: &H) {
+    async fn work_off<H: MetaHost>(&self, changes: Vec<(SchemaChange, Sender<Outcome>)>, host: &H) {
         let before = self.current();
         let mut newest = before.clone();
         let (mut dropped, mut narrowed) = (Vec::new(), Vec::new());
         let mut outcomes = Vec::with_capacity(changes.len());
-        for (change, giver) in changes {
+        for (change, sender) in changes {
             match apply(&newest, &change) {
                 Ok(applied) => {
                     if let Some(catalog) = applied.catalog {
@@ -93,9 +93,9 @@ impl MetaOwner {
                     }
                     dropped.extend(applied.dropped);
                     narrowed.extend(applied.narrowed);
-                    outcomes.push((giver, Ok(())));
+                    outcomes.push((sender, Ok(())));
                 }
-                Err(refusal) => outcomes.push((giver, Err(refusal))),
+                Err(refusal) => outcomes.push((sender, Err(refusal))),
             }
         }
         let mut saved = Ok(());
@@ -106,8 +106,8 @@ impl MetaOwner {
                 host.publish(Published { catalog: newest.clone(), dropped, narrowed }).await;
             }
         }
-        for (giver, outcome) in outcomes {
-            giver.give(match (&saved, outcome) {
+        for (sender, outcome) in outcomes {
+            sender.send(match (&saved, outcome) {
                 (_, Err(refusal)) => Err(refusal),
                 (Err(reason), Ok(())) => Err(SchemaError::NotSaved(reason.clone())),
                 (Ok(()), Ok(())) => Ok(newest.clone()),

@@ -357,7 +357,7 @@ pub(super) fn example(config: &mut Config) -> String {
     text
 }
 
-/// The unit that the end of a key's name tells.
+/// The unit that the end of a key's name stands for.
 fn unit_of(name: &str) -> &'static str {
     match name.rsplit('_').next() {
         Some("ms") => " milliseconds",

@@ -1,4 +1,4 @@
-//! What the server is told: defaults, `tuning.toml`, the config file, `TIDEWIRE_*` variables, flags; later ones win.
+//! The configuration: defaults, `tuning.toml`, the config file, `TIDEWIRE_*` variables, flags; later ones win.
 //!
 //! One table ([`keys`]) names every key with its unit, bound and meaning. The file reader, the variables,
 //! `tidewire.example.toml` and the error texts all come from it, so they cannot disagree. A key that is not in the

@@ -1,135 +1,274 @@
 //! Everything that crosses cores: a closed set of messages, moved by value.
 //!
-//! Work is a [`Request`] under a call; what comes back is an [`Answer`] to that call. Rows travel as a whole batch and
-//! come home with the answer, so that their memory is used again by the core that made it.
+//! A core asks a [`Question`] under a call and gets what that question is answered with: a question and its answer are
+//! one typed pair, a line of `questions!` below. The table of open calls is chosen by the question's type, as is what
+//! is put into it, so an answer of another kind cannot be written down:
+//!
+//! ```text
+//!   asking core                                       answering core
+//!   Peers::ask(question) ── Request(Asker, question) ──► Handler
+//!   Call of its answer   ◄── Answer(call, answer) ────── Peers::answer(Asker, answer)
+//! ```
+//!
+//! Rows travel as a whole batch and come home with the answer, so that their memory is used again by the core that made
+//! it.
 
+use std::marker::PhantomData;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use tidewire_sql::Deletion;
 use tidewire_sql::exec::{ExecError, QueryContext, Reservation};
 use tidewire_sql::explain::ShardMetrics;
-use tidewire_sql::stage::Fragment;
+use tidewire_sql::stage::{ShardStage, StageId};
 use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesSketch;
 
 use crate::catalog::owner::Outcome;
 use crate::catalog::{Published, SchemaChange};
-use crate::mesh::CallId;
+use crate::mesh::{CallId, Calls};
 use crate::metrics::registry::Snapshot;
+
+/// Partials a shard may send before the first is used: enough to keep its core busy while the reply is written, few
+/// enough that a wide result waits in the scan and not in memory.
+pub const PARTIALS_AHEAD_MAX: u32 = 4;
 
 /// A message from one core to another.
 #[derive(Debug)]
 pub enum Message {
     /// Work for the receiver.
-    Request {
-        /// The sender's call.
-        id: CallId,
-        /// The work.
-        request: Request,
-    },
+    Request(Request),
     /// An answer to a call of the receiver.
     Answer {
-        /// The call.
-        id: CallId,
-        /// The answer.
+        /// The call and the answer.
         answer: Answer,
         /// Nothing more comes for this call.
-        last: bool,
+        is_last: bool,
     },
-    /// The sender has taken an answer of its call: one more may be sent.
-    Grant {
-        /// The sender's call.
-        id: CallId,
-    },
-    /// The sender takes no more answers; the receiver ends the work with a last answer.
-    Cancel {
-        /// The sender's call.
-        id: CallId,
-    },
+    /// The asker has taken a partial of its fragment: one more may be sent.
+    Grant(FragmentId),
+    /// The asker takes no more partials; the receiver ends the fragment with a last answer.
+    Cancel(FragmentId),
 }
 
-/// Work for another core.
+/// Works on the messages that arrive at a core.
+pub trait Handler {
+    /// Works on a message. Never waits: what takes time is spawned.
+    fn handle(self: Rc<Self>, message: Message);
+}
+
+/// What one core asks another, with the type of its answer.
+pub trait Question: Sized {
+    /// What comes back.
+    type Answer;
+    /// Answers that may be on their way before the first is taken.
+    const ANSWERS_AHEAD_MAX: u32;
+
+    /// The open calls that wait for such answers.
+    fn calls(open: &OpenCalls) -> &Rc<Calls<Self::Answer>>;
+    /// The question as it travels.
+    fn request(self, asker: Asker<Self>) -> Request;
+    /// An answer as it travels.
+    fn answer(call: CallId, answer: Self::Answer) -> Answer;
+}
+
+/// Who waits for the answer to a question: a core and its open call. A question comes with one, and answering it for
+/// good uses it up.
 #[derive(Debug)]
-pub enum Request {
-    /// Rows for a shard. One answer: [`Answer::Appended`].
-    Append {
-        /// The shard.
-        shard: u32,
-        /// The rows.
-        batch: Box<WriteBatch>,
-        /// Their table.
-        table: Arc<TableSchema>,
-    },
-    /// A fragment to run over a shard. Answers: [`Answer::Partial`], then [`Answer::FragmentDone`].
-    RunFragment {
-        /// The shard.
-        shard: u32,
-        /// What to run.
-        fragment: Arc<Fragment>,
-        /// Bounds of the query.
-        context: QueryContext,
-    },
-    /// Rows of a shard to delete. One answer: [`Answer::Deleted`].
-    Delete {
-        /// The shard.
-        shard: u32,
-        /// Which.
-        deletion: Arc<Deletion>,
-    },
-    /// A schema change, for the core that owns the catalog. One answer: [`Answer::Changed`].
-    Change(SchemaChange),
-    /// A new catalog to use, data of dropped tables to drop. One answer: [`Answer::Published`].
-    Publish(Published),
-    /// Asks which keys belong to no series yet. One answer: [`Answer::UnknownSeries`].
-    CheckSeries {
-        /// The shard.
-        shard: u32,
-        /// The table.
-        table: TableId,
-        /// The keys.
-        keys: NewSeries,
-    },
-    /// Asks for the number of series of tables in the receiver's shards. One answer: [`Answer::Cardinality`].
-    Cardinality(Arc<[TableId]>),
-    /// Asks for the receiver's metrics. One answer: [`Answer::Metrics`].
-    Metrics,
+pub struct Asker<Q> {
+    core: usize,
+    call: CallId,
+    question: PhantomData<fn() -> Q>,
 }
 
-/// What comes back.
+impl<Q: Question> Asker<Q> {
+    /// An open call of `core` for an answer to `Q`.
+    pub(super) fn new(core: usize, call: CallId) -> Self {
+        Self { core, call, question: PhantomData }
+    }
+
+    /// The core that asks.
+    pub(super) fn core(&self) -> usize {
+        self.core
+    }
+
+    /// Its call.
+    pub(super) fn call(&self) -> CallId {
+        self.call
+    }
+}
+
+/// Names a running fragment: the core that asks for it, and its call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FragmentId {
+    pub(super) core: usize,
+    pub(super) call: CallId,
+}
+
+/// Rows for a shard.
 #[derive(Debug)]
-pub enum Answer {
-    /// The rows are durable, or refused.
-    Appended(Appended),
-    /// The rows are gone for good, or not all of them.
-    Deleted(Result<(), ExecError>),
-    /// Rows or partial states of a running fragment.
-    Partial {
-        /// The rows or states.
-        batch: RecordBatch,
-        /// Their memory, until the asker has taken them.
-        held: Reservation,
-    },
-    /// The fragment has ended; what it did, if it went well.
-    FragmentDone(Result<ShardMetrics, ExecError>),
-    /// The change is durable and visible, or refused.
-    Changed(Outcome),
-    /// The catalog is in use and the data is dropped.
-    Published,
-    /// How many keys belong to no series yet.
-    UnknownSeries(usize),
-    /// For each table its series, and a sketch of all of them.
-    Cardinality(Vec<u64>, Box<SeriesSketch>),
-    /// Counters and gauges of the core and its shards.
-    Metrics(Box<Snapshot>),
+pub struct Append {
+    /// The shard.
+    pub shard: u32,
+    /// The rows.
+    pub batch: Box<WriteBatch>,
+    /// Their table.
+    pub table: Arc<TableSchema>,
 }
 
-/// The answer to [`Request::Append`].
+/// The answer to [`Append`]: the rows are durable, or refused.
 #[derive(Debug)]
 pub struct Appended {
     /// The batch, come home.
     pub batch: Box<WriteBatch>,
     /// Ids of its new series by ordinal.
     pub outcome: Result<Vec<SeriesId>, tidewire_storage::Error>,
+}
+
+/// The part of a query that a shard runs.
+#[derive(Debug)]
+pub struct RunFragment {
+    /// The shard.
+    pub shard: u32,
+    /// What to run, one stage after the other over one snapshot.
+    pub stages: Arc<[ShardStage]>,
+    /// Bounds of the query.
+    pub context: QueryContext,
+}
+
+/// The answers to [`RunFragment`].
+#[derive(Debug)]
+pub enum FragmentAnswer {
+    /// Rows or partial states.
+    Partial {
+        /// The stage that yielded them.
+        stage: StageId,
+        /// The rows or states.
+        batch: RecordBatch,
+        /// Their memory, until the asker has taken them.
+        held: Reservation,
+    },
+    /// The fragment has ended; what it did, if it went well. Nothing comes after it.
+    Done(Result<ShardMetrics, ExecError>),
+}
+
+/// Rows of a shard to delete. The answer: they are gone for good, or not all of them.
+#[derive(Debug)]
+pub struct Delete {
+    /// The shard.
+    pub shard: u32,
+    /// Which.
+    pub deletion: Arc<Deletion>,
+}
+
+/// A change of the catalog, for the core that owns it. The answer: it is durable and visible, or refused.
+#[derive(Debug)]
+pub struct ChangeCatalog(pub SchemaChange);
+
+/// A new catalog to use, data of dropped tables to drop. The answer: both is done.
+#[derive(Debug, Clone)]
+pub struct UseCatalog(pub Published);
+
+/// Asks how many keys belong to no series of a shard yet.
+#[derive(Debug)]
+pub struct CountUnknownSeries {
+    /// The shard.
+    pub shard: u32,
+    /// The table.
+    pub table: TableId,
+    /// The keys.
+    pub keys: NewSeries,
+}
+
+/// Asks for the number of series of tables in the receiver's shards.
+#[derive(Debug, Clone)]
+pub struct CountSeries {
+    /// The tables.
+    pub tables: Arc<[TableId]>,
+}
+
+/// The answer to [`CountSeries`].
+#[derive(Debug)]
+pub struct SeriesCounts {
+    /// For each table its series.
+    pub by_table: Vec<u64>,
+    /// A sketch of all of them.
+    pub sketch: Box<SeriesSketch>,
+}
+
+/// Asks for the counters and gauges of the receiver and its shards.
+#[derive(Debug, Clone)]
+pub struct ReadMetrics;
+
+/// The pairs: question, answer, answers that may be on their way before the first is taken, and the name of the table
+/// of open calls.
+macro_rules! questions {
+    ($($question:ident => $answer:ty, $answers_ahead_max:expr, $calls:ident;)+) => {
+        /// A question as it travels.
+        #[derive(Debug)]
+        #[expect(missing_docs, reason = "each is what its type says")]
+        pub enum Request {
+            $($question(Asker<$question>, $question),)+
+        }
+
+        /// An answer as it travels, by the question it belongs to.
+        #[derive(Debug)]
+        #[expect(missing_docs, reason = "each is what its question's type says")]
+        pub enum Answer {
+            $($question(CallId, $answer),)+
+        }
+
+        /// The open calls of a core, by what they ask.
+        #[derive(Debug)]
+        pub struct OpenCalls {
+            $($calls: Rc<Calls<$answer>>,)+
+        }
+
+        impl OpenCalls {
+            /// No open calls.
+            pub(super) fn new() -> Self {
+                Self { $($calls: Calls::new(),)+ }
+            }
+
+            /// Hands an answer to the call it is for; `is_last` closes the call.
+            pub(super) fn deliver(&self, answer: Answer, is_last: bool) {
+                match answer {
+                    $(Answer::$question(call, answer) => {
+                        self.$calls.deliver(call, answer, is_last);
+                    })+
+                }
+            }
+        }
+
+        $(impl Question for $question {
+            type Answer = $answer;
+            const ANSWERS_AHEAD_MAX: u32 = $answers_ahead_max;
+
+            fn calls(open: &OpenCalls) -> &Rc<Calls<$answer>> {
+                &open.$calls
+            }
+
+            fn request(self, asker: Asker<Self>) -> Request {
+                Request::$question(asker, self)
+            }
+
+            fn answer(call: CallId, answer: $answer) -> Answer {
+                Answer::$question(call, answer)
+            }
+        })+
+    };
+}
+
+questions! {
+    Append => Appended, 1, appends;
+    // One more than partials, for the fragment's end.
+    RunFragment => FragmentAnswer, PARTIALS_AHEAD_MAX + 1, fragments;
+    Delete => Result<(), ExecError>, 1, deletes;
+    ChangeCatalog => Outcome, 1, changes;
+    UseCatalog => (), 1, catalogs;
+    CountUnknownSeries => usize, 1, unknown_series;
+    CountSeries => SeriesCounts, 1, series;
+    ReadMetrics => Snapshot, 1, metrics;
 }

@@ -1,7 +1,7 @@
-//! Shards that are set aside: damage keeps them from opening, and the server runs without them.
+//! Offline shards: damage keeps them from opening, and the server runs without them.
 //!
 //! 1. Each core puts its damaged shards in while it starts. Connections are accepted when all cores have started, so
-//!    that whoever asks sees all of them.
+//!    every request sees all of them.
 //! 2. A request with rows for one of them is refused before any of its rows is sent anywhere; a query that needs one
 //!    fails. Neither ever does with what the other shards have.
 //! 3. Where no shard is left, there is nothing to serve, and the start fails.
@@ -10,21 +10,21 @@ use std::sync::OnceLock;
 
 use tidewire_storage::Error;
 
-/// Why shards are set aside, by their numbers.
+/// Why shards are offline, by their numbers.
 #[derive(Debug)]
-pub struct SetAside {
+pub struct OfflineShards {
     reasons: Vec<OnceLock<String>>,
 }
 
-impl SetAside {
+impl OfflineShards {
     /// None of `shards` is.
     pub fn new(shards: usize) -> Self {
         Self { reasons: (0..shards).map(|_| OnceLock::new()).collect() }
     }
 
-    /// Sets `shard` aside. False when none is left that is well.
+    /// Takes `shard` offline. False when none is left that is well.
     #[must_use]
-    pub fn put(&self, shard: u32, reason: String) -> bool {
+    pub fn add(&self, shard: u32, reason: String) -> bool {
         if let Some(slot) = self.reasons.get(shard as usize) {
             // The first reason stays.
             let _ = slot.set(reason);
@@ -32,12 +32,17 @@ impl SetAside {
         self.reasons.iter().any(|reason| reason.get().is_none())
     }
 
-    /// An error when `shard` is set aside.
+    /// An error when `shard` is offline.
     pub fn check(&self, shard: u32) -> Result<(), Error> {
         match self.reasons.get(shard as usize).and_then(OnceLock::get) {
-            Some(reason) => Err(Error::SetAside { shard, reason: reason.clone() }),
+            Some(reason) => Err(Error::ShardOffline { shard, reason: reason.clone() }),
             None => Ok(()),
         }
+    }
+
+    /// An error when any shard is offline.
+    pub fn check_all(&self) -> Result<(), Error> {
+        (0..self.reasons.len() as u32).try_for_each(|shard| self.check(shard))
     }
 }
 
@@ -46,13 +51,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_that_is_set_aside_is_told_with_its_reason_and_the_last_one_ends_the_start() {
-        let set_aside = SetAside::new(2);
-        assert!(set_aside.check(0).is_ok() && set_aside.check(1).is_ok());
-        assert!(set_aside.put(1, "x is damaged at offset 7: y".to_owned()));
-        assert!(set_aside.check(0).is_ok());
-        let told = set_aside.check(1).unwrap_err().to_string();
-        assert_eq!(told, "shard 1 is set aside: x is damaged at offset 7: y");
-        assert!(!set_aside.put(0, "z".to_owned()));
+    fn an_offline_shard_is_reported_with_its_reason_and_the_last_one_ends_the_start() {
+        let offline = OfflineShards::new(2);
+        assert!(offline.check(0).is_ok() && offline.check(1).is_ok() && offline.check_all().is_ok());
+        assert!(offline.add(1, "x is damaged at offset 7: y".to_owned()));
+        assert!(offline.check(0).is_ok());
+        let error = offline.check(1).unwrap_err().to_string();
+        assert_eq!(error, "shard 1 is offline: x is damaged at offset 7: y");
+        assert_eq!(offline.check_all().unwrap_err().to_string(), error);
+        assert!(!offline.add(0, "z".to_owned()));
     }
 }

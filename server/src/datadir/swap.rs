@@ -5,7 +5,7 @@
 //!    leaves the old folder; what was built is removed at the next start.
 //! 2. The file `RESHARD` is put in place: the decision. From now on the new shards count.
 //! 3. Shard by shard, the old folder goes to `reshard.old/` and the new one takes its name; then `FORMAT` says the new
-//!    number. Each of these renames can be told to be done by what is where, so that [`settle`], which every start
+//!    number. What is where says which of these renames are done, so that [`settle`], which every start
 //!    calls, goes on where a crash has stopped.
 //! 4. Where the old shards are to be kept, `reshard.old/` becomes a data folder and takes the name asked for. `RESHARD`
 //!    is removed, then what is left over.
@@ -86,7 +86,8 @@ pub fn is_under_way(root: &Path) -> bool {
     root.join(JOURNAL).exists()
 }
 
-/// Finishes a change that is decided, and removes what is left of one that is not. To be called under the folder's lock.
+/// Finishes a change that is decided, and removes what is left of one that is not. To be called under the folder's
+/// lock.
 pub fn settle(root: &Path) -> Result<(), DataDirError> {
     let steps = steps(root)?;
     if steps.is_empty() {
@@ -279,7 +280,7 @@ mod tests {
                     steps[..done].iter().try_for_each(Step::run).unwrap();
 
                     let decided = is_under_way(&root);
-                    assert_eq!(DataDir::look(&root).is_err(), decided, "a reader is told to wait");
+                    assert_eq!(DataDir::look(&root).is_err(), decided, "a reader has to wait");
                     let opened = DataDir::open(&root, 0, 1).unwrap();
                     assert_eq!(opened.shards(), to, "{from} to {to} after {done} steps");
                     assert_eq!(whose(&root), vec!["new"; to], "{from} to {to} after {done} steps");

@@ -68,6 +68,11 @@ impl DatabaseCaches {
         cache
     }
 
+    /// Forgets the caches of a database: what they know may no longer hold.
+    pub fn forget(&self, database: &str) {
+        self.retain(|name| name != database);
+    }
+
     /// Forgets what `is_wanted` does not want to keep, by the database's name.
     pub fn retain(&self, is_wanted: impl Fn(&str) -> bool) {
         self.by_name.borrow_mut().retain(|(name, ..), _| is_wanted(name));

@@ -1,15 +1,17 @@
 //! The last step of every write: credits from all owner shards, rows to all of them, durable in all of them.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_storage::batch::WriteBatch;
 use tidewire_storage::schema::{SeriesId, TableSchema};
 
-use super::write::WriteError;
+use super::error::WriteError;
 use crate::admission::Refusal;
-use crate::core::hub::{Hub, RefusedWork};
+use crate::core::message::{Append, CountUnknownSeries};
+use crate::core::state::CoreState;
+use crate::memory::Level;
+use crate::memory::pressure::RefusedWork;
 
 /// Rows bound for one shard.
 #[derive(Debug)]
@@ -22,21 +24,32 @@ pub struct ShardRows {
     pub table: Arc<TableSchema>,
 }
 
-/// Writes all of `rows` or, when a shard has no credit or is set aside, none of them. Returns for each element the ids of its new
-/// series. The batches' memory is recycled.
-pub async fn commit(hub: &Rc<Hub>, rows: Vec<ShardRows>) -> Result<Vec<Vec<SeriesId>>, WriteError> {
-    if let Some(error) = rows.iter().find_map(|rows| hub.set_aside.check(rows.shard).err()) {
-        hub.recycle(rows.into_iter().map(|r| r.batch));
+/// An error when memory is so short that no write is taken.
+pub fn check_memory(core: &CoreState) -> Result<(), WriteError> {
+    match core.memory.shared().shortage(Level::Full) {
+        None => Ok(()),
+        Some(shortage) => {
+            core.count_refused(RefusedWork::Writes);
+            Err(WriteError::ShortOfMemory(shortage))
+        }
+    }
+}
+
+/// Writes all of `rows` or, when a shard has no credit or is offline, none of them. Returns for each element the ids of
+/// its new series. The batches' memory is recycled.
+pub async fn commit(core: &CoreState, rows: Vec<ShardRows>) -> Result<Vec<Vec<SeriesId>>, WriteError> {
+    if let Some(error) = rows.iter().find_map(|rows| core.offline.check(rows.shard).err()) {
+        core.recycled.put(rows.into_iter().map(|r| r.batch));
         return Err(WriteError::Storage(error));
     }
-    if let Err(refused) = check_series(hub, &rows).await {
-        hub.recycle(rows.into_iter().map(|r| r.batch));
+    if let Err(refused) = check_series(core, &rows).await {
+        core.recycled.put(rows.into_iter().map(|r| r.batch));
         return Err(refused);
     }
-    let grant = match hub.admission.take(wanted(&rows)) {
+    let grant = match core.admission.take(wanted(&rows)) {
         Ok(grant) => grant,
         Err(refusal) => {
-            hub.recycle(rows.into_iter().map(|r| r.batch));
+            core.recycled.put(rows.into_iter().map(|r| r.batch));
             return Err(match refusal {
                 Refusal::Overloaded { shard } => WriteError::Overloaded { shard },
                 Refusal::TooLarge { bytes, bytes_max } => WriteError::TooLarge { bytes, bytes_max },
@@ -45,17 +58,18 @@ pub async fn commit(hub: &Rc<Hub>, rows: Vec<ShardRows>) -> Result<Vec<Vec<Serie
     };
     let mut calls = Vec::with_capacity(rows.len());
     for ShardRows { shard, batch, table } in rows {
-        calls.push(hub.send_rows(shard, Box::new(batch), table).await);
+        let question = Append { shard, batch: Box::new(batch), table };
+        calls.push(core.peers.ask(core.peers.core_of(shard), question).await);
     }
     let mut new_series = Vec::with_capacity(calls.len());
     let mut failure = None;
     for call in calls {
-        let appended = hub.appended(call).await;
+        let appended = call.answer().await;
         match appended.outcome {
             Ok(ids) => new_series.push(ids),
             Err(error) => failure = Some(error),
         }
-        hub.recycle([*appended.batch]);
+        core.recycled.put([*appended.batch]);
     }
     drop(grant);
     match failure {
@@ -66,16 +80,18 @@ pub async fn commit(hub: &Rc<Hub>, rows: Vec<ShardRows>) -> Result<Vec<Vec<Serie
 
 /// Where no memory is left for more series, asks the owners whether those of `rows` are new, before any row is sent: so
 /// rows of known series are written, and a request with others writes nothing.
-async fn check_series(hub: &Rc<Hub>, rows: &[ShardRows]) -> Result<(), WriteError> {
-    let Some(shortage) = hub.memory.shared().refuses_series() else { return Ok(()) };
+async fn check_series(core: &CoreState, rows: &[ShardRows]) -> Result<(), WriteError> {
+    let Some(shortage) = core.memory.shared().refuses_series() else { return Ok(()) };
     let mut count = 0;
     for part in rows.iter().filter(|part| !part.batch.new_series.is_empty()) {
-        count += hub.unknown_series(part.shard, part.table.id, part.batch.new_series.clone()).await;
+        let (shard, table) = (part.shard, part.table.id);
+        let question = CountUnknownSeries { shard, table, keys: part.batch.new_series.clone() };
+        count += core.peers.ask(core.peers.core_of(shard), question).await.answer().await;
     }
     if count == 0 {
         return Ok(());
     }
-    hub.count_refused(RefusedWork::Series);
+    core.count_refused(RefusedWork::Series);
     Err(WriteError::SeriesRefused { count, shortage })
 }
 

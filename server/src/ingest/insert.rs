@@ -1,6 +1,5 @@
 //! `INSERT … VALUES`: bound rows to batches.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use std::collections::HashMap;
@@ -8,16 +7,16 @@ use tidewire_sql::statement::{FieldValues, Insert};
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Strings, Values, WriteBatch};
 use tidewire_storage::schema::ColumnId;
 
-use super::commit::{ShardRows, commit};
+use super::commit::{ShardRows, check_memory, commit};
+use super::error::WriteError;
 use super::owner;
-use super::write::WriteError;
-use crate::core::hub::Hub;
+use crate::core::state::CoreState;
 
 /// Writes the rows of a bound INSERT; returns their number.
-pub async fn insert(hub: &Rc<Hub>, insert: &Insert) -> Result<u64, WriteError> {
-    hub.check_memory()?;
+pub async fn insert(core: &CoreState, insert: &Insert) -> Result<u64, WriteError> {
+    check_memory(core)?;
     let rows = insert.time.len() as u64;
-    commit(hub, split(insert, hub.shard_count())).await?;
+    commit(core, split(insert, core.peers.shard_count())).await?;
     Ok(rows)
 }
 

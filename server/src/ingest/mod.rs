@@ -13,6 +13,7 @@ pub mod batch;
 pub mod cache;
 pub mod caches;
 pub mod commit;
+pub mod error;
 pub mod insert;
 pub mod owner;
 pub mod sink;

@@ -13,14 +13,14 @@ use tidewire_protocol::line::{BodyState, Dialect, Progress, State, TimeRule};
 use tidewire_storage::schema::TimeUnit;
 
 use super::cache::DatabaseCache;
-use super::commit::{ShardRows, commit};
+use super::commit::{ShardRows, check_memory, commit};
+use super::error::WriteError;
 use super::sink::{Collected, Refused, RequestSink};
 use crate::admission::BuildShare;
 use crate::catalog::SchemaError;
-use crate::core::hub::Hub;
+use crate::core::state::CoreState;
 use crate::memory::Part;
-use crate::memory::account::Shortage;
-use crate::net::{Body, BodyError};
+use crate::net::Body;
 
 /// Unit of the timestamps of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,75 +82,9 @@ pub struct Written {
     pub dropped_line: Option<u64>,
 }
 
-/// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are
-/// not acknowledged, except where a shard is set aside.)
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// No such database.
-    #[error("database not found: {0:?}")]
-    DatabaseNotFound(String),
-    /// No such retention policy.
-    #[error("retention policy not found: {0}")]
-    PolicyNotFound(String),
-    /// CnosDB: a line is older than rows are kept.
-    #[error("Operation not support: create expired bucket")]
-    Expired,
-    /// The body could not be received.
-    #[error(transparent)]
-    Body(#[from] BodyError),
-    /// CnosDB: the first bad line, in its words.
-    #[error("{message}")]
-    Syntax {
-        /// CnosDB's code.
-        code: &'static str,
-        /// CnosDB's words.
-        message: String,
-    },
-    /// CnosDB: the first line that does not fit the schema.
-    #[error("{0}")]
-    Schema(String),
-    /// A table was dropped or changed meanwhile; sent again it will pass.
-    #[error("a table changed while it was being written; send the request again")]
-    TableChanged,
-    /// The catalog refused a table or column.
-    #[error(transparent)]
-    Catalog(#[from] SchemaError),
-    /// No credits now.
-    #[error("shard {shard} holds as many rows as it may; try again later")]
-    Overloaded {
-        /// The first shard without credit.
-        shard: u32,
-    },
-    /// This core parses as much as it may.
-    #[error("too many rows are being received; try again later")]
-    TooMuchInFlight,
-    /// The server is short of memory.
-    #[error("{0}; try again later")]
-    ShortOfMemory(Shortage),
-    /// Series that are not known yet, when no memory is left for more.
-    #[error("{count} of the request's series are new and are not taken, others are: {shortage}")]
-    SeriesRefused {
-        /// How many.
-        count: usize,
-        /// Why.
-        shortage: Shortage,
-    },
-    /// Larger than a shard's bound, or than that of all shards together.
-    #[error("the request holds {bytes} bytes of rows or more, and {bytes_max} is what its shards can hold")]
-    TooLarge {
-        /// Bytes for one shard, or so far for all.
-        bytes: u64,
-        /// The bound.
-        bytes_max: u64,
-    },
-    /// A shard could not make its rows durable.
-    #[error(transparent)]
-    Storage(tidewire_storage::Error),
-}
-
 /// The state of a request between pieces of its body.
 struct Writing<'a> {
-    hub: &'a Rc<Hub>,
+    core: &'a CoreState,
     request: WriteRequest<'a>,
     /// The retention policy.
     policy: Arc<str>,
@@ -165,9 +99,9 @@ struct Writing<'a> {
 }
 
 /// Reads, parses and writes a request.
-pub async fn write_lines(hub: &Rc<Hub>, request: WriteRequest<'_>, body: &mut Body) -> Result<Written, WriteError> {
-    hub.check_memory()?;
-    let catalog = hub.catalog();
+pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut Body) -> Result<Written, WriteError> {
+    check_memory(core)?;
+    let catalog = core.catalog();
     let Some(database) = catalog.databases.get(request.database) else {
         return Err(WriteError::DatabaseNotFound(request.database.to_owned()));
     };
@@ -177,31 +111,31 @@ pub async fn write_lines(hub: &Rc<Hub>, request: WriteRequest<'_>, body: &mut Bo
     };
     let now_ns = crate::runtime::clock::now_ns();
     let mut writing = Writing {
-        hub,
+        core,
         request,
         policy: policy.name.clone(),
         time_min: policy.time_min(now_ns, database.precision),
         rule: time_rule(request.precision, database.precision, now_ns),
-        cache: hub.database_cache(request.database, &policy.name, request.dialect == Dialect::Influx),
-        collected: Collected::new(hub.recycled_batches()),
+        cache: core.caches.get(request.database, &policy.name, request.dialect == Dialect::Influx),
+        collected: Collected::new(core.recycled.take(core.peers.shard_count() as usize)),
         body: BodyState::default(),
-        share: hub.building.share(),
+        share: core.building.share(),
     };
     while let Some(piece) = body.chunk().await? {
         let consumed = writing.parse(piece.bytes, piece.is_last).await?;
         let left = piece.bytes.len() - consumed;
         body.keep(left);
         let bytes = (writing.collected.bytes() + left) as u64;
-        let bytes_max = hub.row_bytes_max();
+        let bytes_max = core.row_bytes_max();
         if bytes > bytes_max {
             return Err(WriteError::TooLarge { bytes, bytes_max });
         }
         let may_go_on = writing.share.set(bytes);
-        hub.memory.set(Part::Requests, hub.building.used());
+        core.memory.set(Part::Requests, core.building.used());
         if !may_go_on {
             return Err(WriteError::TooMuchInFlight);
         }
-        hub.check_memory()?;
+        check_memory(core)?;
     }
     writing.commit().await
 }
@@ -231,10 +165,10 @@ impl Writing<'_> {
                 State::Paused => {}
             }
             if let Some(change) = self.collected.wanted.take()
-                && let Err(refusal) = self.hub.change(change).await
+                && let Err(refusal) = self.core.peers.change(change).await
             {
                 // The caches may hold a series whose tags never became columns.
-                self.hub.forget_cache(self.request.database);
+                self.core.caches.forget(self.request.database);
                 match refusal {
                     SchemaError::DatabaseNotFound(_) | SchemaError::PolicyNotFound(_) | SchemaError::NotSaved(_) => {
                         return Err(refusal.into());
@@ -247,7 +181,7 @@ impl Writing<'_> {
     }
 
     fn parse_some(&mut self, text: &[u8], last: bool) -> Progress {
-        let catalog = self.hub.catalog();
+        let catalog = self.core.catalog();
         let mut cache = self.cache.borrow_mut();
         let DatabaseCache { parser, slots, .. } = &mut *cache;
         let mut sink = RequestSink {
@@ -258,7 +192,7 @@ impl Writing<'_> {
             policy: &self.policy,
             time_min: self.time_min,
             dialect: self.request.dialect,
-            shards: self.hub.shard_count(),
+            shards: self.core.peers.shard_count(),
         };
         // Requests of one database take turns on its parser.
         parser.swap_body(&mut self.body);
@@ -278,15 +212,15 @@ impl Writing<'_> {
             dropped_reason: self.collected.dropped_reason.take(),
             dropped_line: self.collected.dropped_line,
         };
-        let (batches, unused) = self.collected.finish(self.hub.shard_count());
-        self.hub.recycle(unused);
+        let (batches, unused) = self.collected.finish(self.core.peers.shard_count());
+        self.core.recycled.put(unused);
         let mut slots = Vec::with_capacity(batches.len());
         let mut rows = Vec::with_capacity(batches.len());
         for (shard, finished) in batches {
             slots.push(finished.slots);
             rows.push(ShardRows { shard, batch: finished.batch, table: finished.table });
         }
-        let new_series = commit(self.hub, rows).await?;
+        let new_series = commit(self.core, rows).await?;
         let mut cache = self.cache.borrow_mut();
         for (slots, ids) in slots.into_iter().zip(new_series) {
             for (slot, id) in slots.into_iter().zip(ids) {

@@ -1,8 +1,8 @@
-//! Who holds how much: each core counts its own parts, and tells the sum to the others.
+//! Who holds how much: each core counts its own parts, and reports the sum to the others.
 //!
-//! A core's parts are plain cells. Their sum goes to a counter of the core, on a cache line of its own, at each tick and
-//! whenever it has changed by [`STEP_BYTES`]; whoever tells adds up all cores and sets the level that everyone reads.
-//! So on the data path a core reads one line that seldom changes
+//! A core's parts are plain cells. Their sum goes to a counter of the core, on a cache line of its own, at each tick
+//! and whenever it has changed by [`STEP_BYTES`]; the core that reports adds up all cores and sets the level that
+//! everyone reads. So on the data path a core reads one line that seldom changes
 //! (`docs/decisions/0002-admission-counters-are-shared.md` has the style). Queries count in an account of their own,
 //! which all cores share: [`QueryMemory`].
 
@@ -16,7 +16,7 @@ use tidewire_sql::exec::QueryMemory;
 use super::Budget;
 use super::pressure::{Level, level, over, resident_bytes_max};
 
-/// A change that is told at once: small beside every bound, large beside what a request of a few lines moves.
+/// A change that is reported at once: small beside every bound, large beside what a request of a few lines moves.
 const STEP_BYTES: u64 = 1 << 20;
 
 /// What memory is held for.
@@ -57,10 +57,10 @@ impl Part {
     ];
 }
 
-/// What one core has told.
+/// What one core has reported.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Told {
+struct Reported {
     total: AtomicU64,
     /// Series and segments, which cannot be shed.
     series: AtomicU64,
@@ -71,7 +71,7 @@ struct Told {
 pub struct Memory {
     budget: Budget,
     resident_bytes_max: u64,
-    cores: Vec<Told>,
+    cores: Vec<Reported>,
     queries: Arc<QueryMemory>,
     resident: AtomicU64,
     level: AtomicU8,
@@ -84,7 +84,7 @@ impl Memory {
         Arc::new(Self {
             budget,
             resident_bytes_max: resident_bytes_max(budget.bytes_max, machine),
-            cores: (0..cores).map(|_| Told::default()).collect(),
+            cores: (0..cores).map(|_| Reported::default()).collect(),
             queries: QueryMemory::new(budget.queries_bytes_max),
             resident: AtomicU64::new(0),
             level: AtomicU8::new(0),
@@ -104,7 +104,7 @@ impl Memory {
 
     /// Bytes that are counted, of all cores and queries.
     pub fn used(&self) -> u64 {
-        let cores: u64 = self.cores.iter().map(|told| told.total.load(Ordering::Relaxed)).sum();
+        let cores: u64 = self.cores.iter().map(|core| core.total.load(Ordering::Relaxed)).sum();
         cores + self.queries.used()
     }
 
@@ -122,7 +122,7 @@ impl Memory {
     /// Why no series may be added now; `None` when some may.
     pub fn refuses_series(&self) -> Option<Shortage> {
         if self.are_series_full.load(Ordering::Relaxed) != 0 {
-            let used = self.cores.iter().map(|told| told.series.load(Ordering::Relaxed)).sum();
+            let used = self.cores.iter().map(|core| core.series.load(Ordering::Relaxed)).sum();
             return Some(Shortage::Series { used, bytes_max: self.budget.series_bytes_max });
         }
         self.shortage(Level::Sparing)
@@ -151,10 +151,10 @@ impl Memory {
         self.decide();
     }
 
-    fn tell(&self, core: usize, total: u64, series: u64) {
-        let told = &self.cores[core];
-        told.total.store(total, Ordering::Relaxed);
-        told.series.store(series, Ordering::Relaxed);
+    fn report(&self, core: usize, total: u64, series: u64) {
+        let reported = &self.cores[core];
+        reported.total.store(total, Ordering::Relaxed);
+        reported.series.store(series, Ordering::Relaxed);
         self.decide();
     }
 
@@ -163,7 +163,7 @@ impl Memory {
         let (resident, resident_bytes_max) = self.resident();
         let in_ram = level(resident, resident_bytes_max);
         let now = counted.max(in_ram);
-        let series: u64 = self.cores.iter().map(|told| told.series.load(Ordering::Relaxed)).sum();
+        let series: u64 = self.cores.iter().map(|core| core.series.load(Ordering::Relaxed)).sum();
         set(&self.level, now as u8);
         set(&self.are_series_full, u8::from(series > self.budget.series_bytes_max));
         self.queries.set_closed(now >= Level::Sparing);
@@ -216,13 +216,13 @@ pub struct CoreMemory {
     shared: Arc<Memory>,
     parts: [Cell<u64>; Part::ALL.len()],
     total: Cell<u64>,
-    told: Cell<u64>,
+    reported: Cell<u64>,
 }
 
 impl CoreMemory {
     /// Nothing, for core number `core`.
     pub fn new(core: usize, shared: Arc<Memory>) -> Rc<Self> {
-        Rc::new(Self { core, shared, parts: Default::default(), total: Cell::default(), told: Cell::default() })
+        Rc::new(Self { core, shared, parts: Default::default(), total: Cell::default(), reported: Cell::default() })
     }
 
     /// The memory of all cores.
@@ -242,8 +242,8 @@ impl CoreMemory {
             return;
         }
         self.total.set(self.total.get() - before + bytes);
-        if self.total.get().abs_diff(self.told.get()) >= STEP_BYTES {
-            self.tell();
+        if self.total.get().abs_diff(self.reported.get()) >= STEP_BYTES {
+            self.report();
         }
     }
 
@@ -254,10 +254,10 @@ impl CoreMemory {
         }
     }
 
-    /// Tells the others.
-    pub fn tell(&self) {
-        self.told.set(self.total.get());
-        self.shared.tell(self.core, self.total.get(), self.get(Part::Series) + self.get(Part::Segments));
+    /// Reports the sum to the others.
+    pub fn report(&self) {
+        self.reported.set(self.total.get());
+        self.shared.report(self.core, self.total.get(), self.get(Part::Series) + self.get(Part::Segments));
     }
 }
 
@@ -280,11 +280,11 @@ mod tests {
         two.set(Part::Requests, 3 * MIB);
         two.change(Part::Connections, 0, 100);
         assert_eq!(memory.used(), 8 * MIB);
-        two.tell();
+        two.report();
         assert_eq!(memory.used(), 8 * MIB + 100);
         two.change(Part::Connections, 100, 0);
         one.set(Part::Memtables, 0);
-        two.tell();
+        two.report();
         assert_eq!(memory.used(), 3 * MIB);
         assert!(Part::ALL.iter().enumerate().all(|(at, (part, _))| *part as usize == at));
     }

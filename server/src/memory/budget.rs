@@ -1,8 +1,8 @@
 //! The bound divided.
 //!
 //! What is bounded part by part (rows, block caches, connections) gets a share of the bound up to a size beyond which
-//! more does not help. The rest goes to what grows with the data and the questions: series, queries, parser caches. Keys
-//! that the operator has set are taken as they are; then the rest is less, and where too little is left the
+//! more does not help. The rest goes to what grows with the data and the questions: series, queries, parser caches.
+//! Keys that the operator has set are taken as they are; then the rest is less, and where too little is left the
 //! configuration is refused with the sum and the keys that make it.
 //!
 //! ```text
@@ -23,7 +23,7 @@ const MIB: u64 = 1 << 20;
 /// kernel's sockets and page cache, and other processes.
 const SHARE_PERCENT: u64 = 60;
 
-/// The bound where the machine does not tell what it has.
+/// The bound where the machine does not say what it has.
 const BYTES_MAX_UNTOLD: u64 = 1 << 30;
 
 /// Of the bound for rows in all their places: what writes need most.
@@ -307,9 +307,9 @@ mod tests {
     #[test]
     fn what_cannot_fit_is_refused_with_its_keys_and_sum() {
         let set = Keys { cache_bytes_max: 600 * MIB, ..Keys::default() };
-        let told = divide(GIB, 2, 2, set).unwrap_err();
+        let reason = divide(GIB, 2, 2, set).unwrap_err();
         for part in ["`memory.bytes_max` is 1024 MiB", "2 shards on 2 cores", "1200 MiB of block caches", "600 MiB"] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(reason.contains(part), "{part}: {reason}");
         }
         assert!(divide(16 * MIB, 1, 1, Keys::default()).is_err());
         assert!(divide(1 << 46, 1024, 64, Keys { memtable_bytes_max: u64::MAX, ..Keys::default() }).is_err());
@@ -328,7 +328,7 @@ mod tests {
         settle(&mut Config::default(), None, 2, 2).unwrap();
         let mut config = Config::default();
         config.memory.bytes_max = 2 * GIB;
-        let told = settle(&mut config, Some(GIB), 2, 2).unwrap_err();
-        assert!(told.contains("`memory.bytes_max`") && told.contains("1024 MiB"), "{told}");
+        let reason = settle(&mut config, Some(GIB), 2, 2).unwrap_err();
+        assert!(reason.contains("`memory.bytes_max`") && reason.contains("1024 MiB"), "{reason}");
     }
 }

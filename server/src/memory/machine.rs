@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// The least of what the machine has and of what the control groups of this process allow; `None` where `/proc` does
-/// not tell even the first.
+/// not even say the first.
 pub fn memory_bytes() -> Option<u64> {
     memory_bytes_below(Path::new("/"))
 }
@@ -24,7 +24,7 @@ fn mem_total(meminfo: &str) -> Option<u64> {
     kibibytes.checked_mul(1 << 10)
 }
 
-/// The limits of a group, told by a line `id:controllers:path`, and of all groups above it. The second version has no
+/// The limits of a group, given by a line `id:controllers:path`, and of all groups above it. The second version has no
 /// controllers in the line, and one tree for all.
 fn group_limits(tree: &Path, line: &str) -> Vec<u64> {
     let mut parts = line.splitn(3, ':').skip(1);
@@ -42,7 +42,7 @@ fn group_limits(tree: &Path, line: &str) -> Vec<u64> {
     folders.filter_map(|folder| fs::read_to_string(folder.join(file)).ok()?.trim().parse().ok()).collect()
 }
 
-/// Memory of this process that is in RAM; `None` where `/proc` does not tell.
+/// Memory of this process that is in RAM; `None` where `/proc` does not say.
 pub fn resident_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
@@ -53,7 +53,7 @@ pub fn resident_bytes() -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn told(name: &str, files: &[(&str, &str)]) -> Option<u64> {
+    fn allowed(name: &str, files: &[(&str, &str)]) -> Option<u64> {
         let root = std::env::temp_dir().join(format!("tidewire-machine-{name}-{}", std::process::id()));
         for (path, text) in files {
             let path = root.join(path);
@@ -69,11 +69,11 @@ mod tests {
 
     #[test]
     fn a_machine_without_groups_has_what_it_has() {
-        assert_eq!(told("none", &[]), None);
-        assert_eq!(told("plain", &[MEMINFO]), Some(4 << 20));
-        assert_eq!(told("odd", &[("proc/meminfo", "MemTotal: many kB\n")]), None);
+        assert_eq!(allowed("none", &[]), None);
+        assert_eq!(allowed("plain", &[MEMINFO]), Some(4 << 20));
+        assert_eq!(allowed("odd", &[("proc/meminfo", "MemTotal: many kB\n")]), None);
         let unlimited = ("sys/fs/cgroup/memory.max", "max\n");
-        assert_eq!(told("max", &[MEMINFO, ("proc/self/cgroup", "0::/\n"), unlimited]), Some(4 << 20));
+        assert_eq!(allowed("max", &[MEMINFO, ("proc/self/cgroup", "0::/\n"), unlimited]), Some(4 << 20));
     }
 
     #[test]
@@ -81,14 +81,14 @@ mod tests {
         let own = ("proc/self/cgroup", "0::/a/b\n");
         let above = ("sys/fs/cgroup/a/memory.max", "1048576\n");
         let below = ("sys/fs/cgroup/a/b/memory.max", "2097152\n");
-        assert_eq!(told("v2", &[MEMINFO, own, above, below]), Some(1 << 20));
+        assert_eq!(allowed("v2", &[MEMINFO, own, above, below]), Some(1 << 20));
         let own = ("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/x/y\n0::/\n");
         let unlimited = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
         let limit = ("sys/fs/cgroup/memory/x/y/memory.limit_in_bytes", "3145728\n");
-        assert_eq!(told("v1", &[MEMINFO, own, unlimited, limit]), Some(3 << 20));
+        assert_eq!(allowed("v1", &[MEMINFO, own, unlimited, limit]), Some(3 << 20));
         // The host's path, of which the container sees the root alone.
         let root = ("sys/fs/cgroup/memory/memory.limit_in_bytes", "2048\n");
-        assert_eq!(told("container", &[MEMINFO, own, root]), Some(2048));
+        assert_eq!(allowed("container", &[MEMINFO, own, root]), Some(2048));
     }
 
     #[test]

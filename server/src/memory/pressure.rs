@@ -19,6 +19,17 @@ impl Level {
     pub const ALL: [Self; 4] = [Self::Calm, Self::Shed, Self::Sparing, Self::Full];
 }
 
+/// Work that is refused when memory is short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusedWork {
+    /// Queries, before they begin.
+    Queries,
+    /// Writes that bring new series.
+    Series,
+    /// All writes.
+    Writes,
+}
+
 /// Memory is shed above this share of the bound, in percent: what is shed comes back in one or two ticks, in which a
 /// core parses some 10 MiB.
 const SHED_PERCENT: u64 = 80;
@@ -53,9 +64,9 @@ pub fn over(used: u64, bytes_max: u64) -> u64 {
     used.saturating_sub(bytes_max / 100 * SHED_PERCENT)
 }
 
-/// The next bound of a block cache whose bound is `now`, that holds `held` bytes and may hold `bytes_max` in calm times.
-/// When the server is `over` by some bytes, the cache loses them, but keeps a sixteenth; when it is not, the bound comes
-/// back step by step.
+/// The next bound of a block cache whose bound is `now`, that holds `held` bytes and may hold `bytes_max` in calm
+/// times. When the server is `over` by some bytes, the cache loses them, but keeps a sixteenth; when it is not, the
+/// bound comes back step by step.
 pub fn cache_bytes_max(now: u64, held: u64, bytes_max: u64, over: u64) -> u64 {
     let floor = bytes_max / 16;
     match over {

@@ -16,7 +16,7 @@ use super::credit::Permit;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CallId {
     index: u32,
-    /// Tells this call from earlier ones in the same place.
+    /// Sets this call apart from earlier ones in the same place.
     generation: u32,
 }
 
@@ -130,6 +130,14 @@ impl<R> Call<R> {
             }
         })
         .await
+    }
+
+    /// The answer to a call that has one.
+    pub async fn answer(mut self) -> R {
+        match self.next().await {
+            Some(answer) => answer,
+            None => unreachable!("invariant: a call ends with an answer, and this one's was not taken before"),
+        }
     }
 
     /// Whether the last answer has come (it may still wait to be taken). A call dropped before should be cancelled

@@ -1,7 +1,7 @@
 //! Credits of one link: how many calls may be open over it.
 //!
-//! Local to the core that owns the link. Waiters are served in the order they came, so a call that wants many credits
-//! is not overtaken for ever by those that want one.
+//! Local to the core that owns the link. Claims are served in the order they came, so those that want one credit do not
+//! starve a call that wants many.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,11 +13,12 @@ use std::task::{Poll, Waker};
 pub struct Credits {
     free: Cell<u32>,
     total: u32,
-    waiters: RefCell<VecDeque<Rc<Waiter>>>,
+    claims: RefCell<VecDeque<Rc<Claim>>>,
 }
 
+/// What a call that waits wants.
 #[derive(Debug)]
-struct Waiter {
+struct Claim {
     wanted: u32,
     granted: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -33,7 +34,7 @@ pub struct Permit {
 impl Credits {
     /// A link with `total` credits.
     pub fn new(total: u32) -> Rc<Self> {
-        Rc::new(Self { free: Cell::new(total), total, waiters: RefCell::default() })
+        Rc::new(Self { free: Cell::new(total), total, claims: RefCell::default() })
     }
 
     /// Credits not taken.
@@ -44,7 +45,7 @@ impl Credits {
     /// Takes `count` credits if they are free and nobody waits before. More than the link has in all are cut to that.
     pub fn try_take(self: &Rc<Self>, count: u32) -> Option<Permit> {
         let count = count.clamp(1, self.total);
-        if !self.waiters.borrow().is_empty() || self.free.get() < count {
+        if !self.claims.borrow().is_empty() || self.free.get() < count {
             return None;
         }
         self.free.set(self.free.get() - count);
@@ -57,32 +58,32 @@ impl Credits {
             return permit;
         }
         let wanted = count.clamp(1, self.total);
-        let waiter = Rc::new(Waiter { wanted, granted: Cell::new(false), waker: RefCell::default() });
-        self.waiters.borrow_mut().push_back(Rc::clone(&waiter));
-        let turn = Turn { credits: self, waiter };
+        let claim = Rc::new(Claim { wanted, granted: Cell::new(false), waker: RefCell::default() });
+        self.claims.borrow_mut().push_back(Rc::clone(&claim));
+        let turn = Turn { credits: self, claim };
         std::future::poll_fn(|context| {
-            if turn.waiter.granted.get() {
+            if turn.claim.granted.get() {
                 return Poll::Ready(());
             }
-            *turn.waiter.waker.borrow_mut() = Some(context.waker().clone());
+            *turn.claim.waker.borrow_mut() = Some(context.waker().clone());
             Poll::Pending
         })
         .await;
-        // The grant passes from the waiter to the permit.
-        turn.waiter.granted.set(false);
+        // The credits pass from the claim to the permit.
+        turn.claim.granted.set(false);
         Permit { credits: Rc::clone(self), count: wanted }
     }
 
     fn give_back(&self, count: u32) {
         self.free.set(self.free.get() + count);
         loop {
-            let mut waiters = self.waiters.borrow_mut();
-            let Some(first) = waiters.front().filter(|first| first.wanted <= self.free.get()) else { return };
+            let mut claims = self.claims.borrow_mut();
+            let Some(first) = claims.front().filter(|first| first.wanted <= self.free.get()) else { return };
             self.free.set(self.free.get() - first.wanted);
             first.granted.set(true);
             let waker = first.waker.borrow_mut().take();
-            waiters.pop_front();
-            drop(waiters);
+            claims.pop_front();
+            drop(claims);
             if let Some(waker) = waker {
                 waker.wake();
             }
@@ -93,16 +94,16 @@ impl Credits {
 /// A place in the line; left cleanly when the wait is cancelled.
 struct Turn<'c> {
     credits: &'c Rc<Credits>,
-    waiter: Rc<Waiter>,
+    claim: Rc<Claim>,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if self.waiter.granted.get() {
-            self.credits.give_back(self.waiter.wanted);
+        if self.claim.granted.get() {
+            self.credits.give_back(self.claim.wanted);
         } else {
-            self.credits.waiters.borrow_mut().retain(|other| !Rc::ptr_eq(other, &self.waiter));
-            // Those behind a big wish may now fit.
+            self.credits.claims.borrow_mut().retain(|other| !Rc::ptr_eq(other, &self.claim));
+            // Those behind a large claim may now fit.
             self.credits.give_back(0);
         }
     }

@@ -5,8 +5,8 @@
 //!
 //! **Sending never waits and never fails.** Room is guaranteed beforehand by credits ([`credit`]), by this rule:
 //!
-//! 1. Whoever wants an answer from core `b` first takes a [`Permit`] of `n` credits for the link to `b`. It covers one
-//!    request, its cancellation, and `n` answers on their way back at once.
+//! 1. A task that wants an answer from core `b` first takes a [`Permit`] of `n` credits for the link to `b`. It covers
+//!    one request, its cancellation, and `n` answers on their way back at once.
 //! 2. Answers beyond the first `n` are sent only against a grant, sent by the asking side for each answer it has taken.
 //! 3. So in the queue from `a` to `b` there are at most, per credit that `a` holds for `b`: a request, a cancellation
 //!    and a grant; and per credit that `b` holds for `a`: an answer. That is 4 messages per credit, and
@@ -34,7 +34,8 @@ pub use call::{Call, CallId, Calls};
 pub use credit::{Credits, Permit};
 use queue::{Consumer, Producer, queue};
 
-use crate::ring::event::{Listener, Waiter};
+use crate::ring::event::Listener;
+use crate::ring::waiter::Waiter;
 
 /// Slots in a link for each credit (rule 3 above).
 pub const MESSAGES_PER_CREDIT: usize = 4;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::core::hub::RefusedWork;
+use crate::memory::pressure::RefusedWork;
 use crate::memory::{CoreMemory, Part};
 use crate::metrics::registry::{Counter, Gauge, Registry};
 

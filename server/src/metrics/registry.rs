@@ -5,7 +5,7 @@
 //! 3. [`write_text`] prints them together; each sample bears the label `core`, beside its own.
 //!
 //! Histograms have buckets that grow by the same four steps in every doubling (log-linear), so any value from 1 to
-//! 2^40 is told within 25 % with 160 cells, and finding the bucket is a count of leading zeros. The text shows one
+//! 2^40 is known within 25 % with 160 cells, and finding the bucket is a count of leading zeros. The text shows one
 //! bucket per doubling, always the same ones, as rates over them need.
 
 use std::cell::{Cell, RefCell};
@@ -119,7 +119,7 @@ impl Histogram {
         self.counts.iter().map(Cell::get).sum()
     }
 
-    /// The bound below which the share `q` (0 to 1) of the values lies, told to within a bucket.
+    /// The bound below which the share `q` (0 to 1) of the values lies, exact to a bucket.
     pub fn quantile(&self, q: f64) -> u64 {
         let rank = (q.clamp(0.0, 1.0) * self.count() as f64).ceil().max(1.0) as u64;
         let mut seen = 0;
@@ -361,8 +361,8 @@ mod tests {
         let histogram = Histogram::default();
         (1..=1000).for_each(|value| histogram.record(value));
         for (q, exact) in [(0.5, 500), (0.99, 990), (1.0, 1000)] {
-            let told = histogram.quantile(q);
-            assert!(told >= exact && told <= exact * 5 / 4 + 1, "{q}: {told}");
+            let found = histogram.quantile(q);
+            assert!(found >= exact && found <= exact * 5 / 4 + 1, "{q}: {found}");
         }
         assert_eq!(Histogram::default().quantile(0.5), 0);
     }

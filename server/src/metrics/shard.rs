@@ -1,4 +1,4 @@
-//! The metrics of one shard, filled from its statistics when somebody asks.
+//! The metrics of one shard, filled from its statistics when they are read.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tidewire_storage::engine::ShardStats;
 use tidewire_storage::recovery::Recovery;
 
 use crate::admission::Admission;
-use crate::core::offline::SetAside;
+use crate::core::offline::OfflineShards;
 use crate::metrics::registry::{Counter, Gauge, Registry, Unit};
 
 /// What is shown of a shard: name, help, and where the value comes from.
@@ -60,12 +60,12 @@ const GAUGES: [Shown; 20] = [
     ("tidewire_cache_bytes", "Blocks of segments kept in memory.", |s| s.cache.bytes),
 ];
 
-/// Shows which of a core's shards are set aside; that does not change while the server runs.
-pub(crate) fn show_set_aside(shards: impl Iterator<Item = u32>, set_aside: &SetAside, registry: &Registry) {
+/// Shows which of a core's shards are offline; that does not change while the server runs.
+pub(crate) fn show_offline(shards: impl Iterator<Item = u32>, offline: &OfflineShards, registry: &Registry) {
     for shard in shards {
         let help = "1 when damage keeps the shard from opening, and the server runs without it.";
-        let gauge = registry.gauge("tidewire_shard_failed", help, &[("shard", &shard.to_string())]);
-        gauge.set(i64::from(set_aside.check(shard).is_err()));
+        let gauge = registry.gauge("tidewire_shard_offline", help, &[("shard", &shard.to_string())]);
+        gauge.set(i64::from(offline.check(shard).is_err()));
     }
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn report_recovery(shard: u32, recovery: &Recovery, time: Duration, r
     show("tidewire_recovery_records", "Log records replayed at the start.", recovery.records);
     show("tidewire_recovery_rows", "Rows replayed from the log at the start.", recovery.rows);
     show("tidewire_recovery_log_bytes", "Bytes of the log read at the start.", recovery.log_bytes);
-    // One sample: a histogram is what tells fractions of a second.
+    // One sample: a histogram has fractions of a second.
     let help = "Time to open the shard, replay of its log included.";
     let duration =
         registry.histogram("tidewire_recovery_duration_seconds", help, &[("shard", &label)], Unit::Nanoseconds);

@@ -37,9 +37,9 @@ const DISCARD_BYTES_MAX: u64 = 256 << 10;
 /// Bound of a body whose handler sets none.
 const LIMIT_DEFAULT: u64 = 1 << 20;
 
-/// What both halves of a connection know.
+/// What the body and the reply of a connection know of each other.
 #[derive(Debug, Default)]
-pub(super) struct Shared {
+pub(super) struct ConnectionState {
     /// The body cannot be read over cheaply, so the connection must close after the reply.
     pub(super) is_body_open: Cell<bool>,
 }
@@ -94,11 +94,11 @@ pub struct Chunk<'b> {
 enum Mode {
     /// No bound was set yet, and nothing was read.
     Fresh { length: BodyLength, encoding: Result<Encoding, UnknownEncoding> },
-    /// In place: so many bytes of the body are not consumed, in the buffer or still to come.
+    /// In place: this many bytes of the body are not consumed, in the buffer or still to come.
     InPlace { left: u64 },
     /// Through `staged`.
     Staged(Staging),
-    /// An error was told; the connection closes.
+    /// An error was reported; the connection closes.
     Failed,
 }
 
@@ -120,7 +120,7 @@ struct Staging {
 pub struct Body {
     socket: Rc<Socket>,
     core: Rc<NetCore>,
-    shared: Rc<Shared>,
+    connection: Rc<ConnectionState>,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -138,11 +138,11 @@ pub struct Body {
 }
 
 impl Body {
-    pub(super) fn new(socket: Rc<Socket>, core: Rc<NetCore>, shared: Rc<Shared>) -> Self {
+    pub(super) fn new(socket: Rc<Socket>, core: Rc<NetCore>, connection: Rc<ConnectionState>) -> Self {
         let mut body = Self {
             socket,
             core,
-            shared,
+            connection,
             buffer: vec![0; BUFFER_BYTES_SMALL],
             start: 0,
             end: 0,
@@ -236,7 +236,7 @@ impl Body {
     }
 
     /// Waits until the client has closed its side or the connection broke. What the client sends meanwhile (the next
-    /// request) is kept; once the buffer is full of it, this waits for ever.
+    /// request) is kept; once the buffer is full of it, this never resolves.
     ///
     /// A client may close its sending side and still want the reply, and nothing tells the two apart. Handlers whose
     /// work is worth saving (queries) take it as leaving; others should not ask.
@@ -266,7 +266,7 @@ impl Body {
             let is_last = available as u64 == left;
             if available > kept || (is_last && available == kept) {
                 if is_last {
-                    self.shared.is_body_open.set(false);
+                    self.connection.is_body_open.set(false);
                 }
                 if available == kept {
                     // Kept to the very end: the handler was told that this was the last piece.
@@ -303,7 +303,7 @@ impl Body {
             let Mode::Staged(staging) = &self.mode else { return Ok(None) };
             let (is_complete, is_dry) = (staging.is_complete, staging.is_dry() && self.start == self.end);
             if is_complete {
-                self.shared.is_body_open.set(false);
+                self.connection.is_body_open.set(false);
             }
             let fresh = self.staged.len() - kept;
             if fresh > 0 && (is_complete || is_dry || fresh >= STEP_BYTES_MAX) {
@@ -345,7 +345,7 @@ impl Body {
     fn fail(&mut self, error: BodyError) -> BodyError {
         self.mode = Mode::Failed;
         (self.lent, self.kept) = (0, 0);
-        self.shared.is_body_open.set(true);
+        self.connection.is_body_open.set(true);
         error
     }
 
@@ -398,7 +398,7 @@ impl Body {
         self.count();
         self.expects_continue = head.expect_continue && !is_empty;
         let is_short = matches!(head.body, BodyLength::Length(length) if length <= DISCARD_BYTES_MAX);
-        self.shared.is_body_open.set(!is_empty && (!is_short || self.expects_continue));
+        self.connection.is_body_open.set(!is_empty && (!is_short || self.expects_continue));
         self.mode = if is_empty {
             Mode::InPlace { left: 0 }
         } else {
@@ -409,7 +409,7 @@ impl Body {
 
     /// Reads over what the handler left. False if the connection cannot be used again.
     pub(super) async fn finish(&mut self) -> bool {
-        if self.shared.is_body_open.get() {
+        if self.connection.is_body_open.get() {
             return false;
         }
         if let Mode::Fresh { encoding, .. } = &mut self.mode {

@@ -17,13 +17,13 @@ use futures_lite::future::poll_once;
 use memchr::memmem;
 use tidewire_protocol::http::{HeadError, parse_head};
 
-use super::body::{Body, Shared};
+use super::body::{Body, ConnectionState};
 use super::core::NetCore;
 use super::reply::Reply;
 use super::{Request, Service};
 use crate::ring::socket::Socket;
 
-/// Replies to pipelined requests are sent when so much has come together.
+/// Replies to pipelined requests are sent once they add up to this.
 const BACKLOG_BYTES_MAX: usize = 64 << 10;
 
 /// Bounds of reading over what a refused client still sends.
@@ -39,17 +39,17 @@ enum Next {
     Request,
     /// It is closed at once: the client has closed, or broke off.
     Close,
-    /// The client was told why it is closed.
+    /// The client has been sent the reason.
     Linger,
 }
 
 /// Serves one connection to its end.
 pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service: Rc<S>) {
     let socket = Rc::new(socket);
-    let shared = Rc::new(Shared::default());
+    let state = Rc::new(ConnectionState::default());
     let mut connection = Connection {
-        body: Body::new(Rc::clone(&socket), Rc::clone(&core), Rc::clone(&shared)),
-        reply: Reply::new(Rc::clone(&socket), Rc::clone(&core), shared),
+        body: Body::new(Rc::clone(&socket), Rc::clone(&core), Rc::clone(&state)),
+        reply: Reply::new(Rc::clone(&socket), Rc::clone(&core), state),
         socket,
         core,
         service,
@@ -106,7 +106,7 @@ impl<S: Service> Connection<S> {
         self.core.stats.requests.increment();
         self.body.begin(&head);
         self.reply.begin(Some(&head));
-        if self.core.drain.is_requested() {
+        if self.core.shutdown.is_requested() {
             self.core.stats.refused.increment();
             self.service.refuse(head.path, 503, "the server is stopping", &mut self.reply);
             return self.close_after_reply().await;

@@ -12,7 +12,7 @@ use crate::config;
 use crate::memory::{CoreMemory, Level, Part};
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::ring::deadline::Deadlines;
-use crate::runtime::shutdown::Drain;
+use crate::runtime::shutdown::Shutdown;
 
 /// Size of the buffers that bodies are received in: large enough that a system call is cheap beside the parsing of
 /// what it brought, small enough that a piece stays in the L2 cache until it is parsed and copied into columns.
@@ -100,7 +100,7 @@ impl NetStats {
 #[derive(Debug)]
 pub struct NetCore {
     pub(super) options: NetOptions,
-    pub(super) drain: Drain,
+    pub(super) shutdown: Shutdown,
     pub(super) deadlines: Rc<Deadlines>,
     pub(super) stats: NetStats,
     /// Connections handed to this core and not yet closed; the acceptor counts up, the core counts down.
@@ -118,7 +118,7 @@ impl NetCore {
     /// For the core whose load the acceptor counts in `load`.
     pub fn new(
         options: NetOptions,
-        drain: Drain,
+        shutdown: Shutdown,
         load: Arc<AtomicUsize>,
         memory: Rc<CoreMemory>,
         registry: &Registry,
@@ -128,7 +128,7 @@ impl NetCore {
         Rc::new(Self {
             deadlines: Deadlines::new(options.tick()),
             options,
-            drain,
+            shutdown,
             stats: NetStats::new(registry),
             load,
             in_flight: Cell::new(0),

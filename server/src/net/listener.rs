@@ -25,10 +25,10 @@ const ARRIVALS_MAX: usize = 1024;
 /// Connections the kernel keeps while the acceptor is away. The kernel cuts it to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
-/// A failure to accept that lasts is told so often.
+/// How often a persistent failure to accept is logged.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-/// What a connection beyond the bound is told.
+/// The answer to a connection beyond the bound.
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
@@ -81,7 +81,7 @@ impl Arrivals {
         Arc::clone(&self.failures)
     }
 
-    /// Calls `take` with every socket that arrives, for ever, on the executor of the calling thread.
+    /// Calls `take` with every socket that arrives, without end, on the executor of the calling thread.
     pub(super) async fn take_all(self, mut take: impl FnMut(OwnedFd)) {
         let waiter = self.listener.listen();
         loop {

@@ -8,7 +8,7 @@
 //!   reply.rs       the reply, sent whole in one write or streamed
 //! ```
 //!
-//! What a handler may rely on is told at [`Service`].
+//! What a handler may rely on is documented at [`Service`].
 
 mod body;
 mod connection;
@@ -57,7 +57,7 @@ pub trait Service: 'static {
     }
 }
 
-/// Serves the connections that arrive on this core, for ever.
+/// Serves the connections that arrive on this core, until it ends.
 pub async fn serve_core<S: Service>(core: Rc<NetCore>, arrivals: Arrivals, queues: Queues, service: Rc<S>) {
     let serve = |socket| {
         core.stats().connections.add(1);

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use tidewire_protocol::http::{self, Framing, Head, Method, ResponseHead, Version};
 
-use super::body::Shared;
+use super::body::ConnectionState;
 use super::core::NetCore;
 use crate::memory::Part;
 use crate::ring::socket::Socket;
@@ -37,7 +37,7 @@ enum State {
 pub struct Reply {
     socket: Rc<Socket>,
     core: Rc<NetCore>,
-    shared: Rc<Shared>,
+    connection: Rc<ConnectionState>,
     out: Vec<u8>,
     state: State,
     status: u16,
@@ -49,11 +49,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(super) fn new(socket: Rc<Socket>, core: Rc<NetCore>, shared: Rc<Shared>) -> Self {
+    pub(super) fn new(socket: Rc<Socket>, core: Rc<NetCore>, connection: Rc<ConnectionState>) -> Self {
         Self {
             socket,
             core,
-            shared,
+            connection,
             out: Vec::new(),
             state: State::Unsent,
             status: 0,
@@ -170,7 +170,7 @@ impl Reply {
     fn head(&mut self, status: u16, headers: impl FnOnce(ResponseHead<'_>) -> ResponseHead<'_>, framing: Framing) {
         assert!(self.state == State::Unsent, "invariant: one reply for each request");
         self.status = status;
-        if self.shared.is_body_open.get() || self.core.drain.is_requested() {
+        if self.connection.is_body_open.get() || self.core.shutdown.is_requested() {
             self.keeps_alive = false;
         }
         let head = self.core.date(ResponseHead::new(&mut self.out, status));

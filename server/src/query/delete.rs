@@ -2,7 +2,7 @@
 //!
 //! Each shard decides by its own index which of its series are meant and takes one delete for each range of time, all
 //! without waiting in between, so no write comes in the middle. When a shard fails, others may have deleted their part:
-//! the statement fails and can be sent again, since what is gone stays gone. Where a shard is set aside, nothing is
+//! the statement fails and can be sent again, since what is gone stays gone. Where a shard is offline, nothing is
 //! deleted anywhere.
 
 use std::rc::Rc;
@@ -11,29 +11,26 @@ use std::sync::Arc;
 use tidewire_sql::Deletion;
 use tidewire_sql::exec::ExecError;
 
-use crate::core::hub::{CoreShard, Hub};
-use crate::core::message::{Answer, Request};
+use crate::core::message::Delete;
+use crate::core::shards::CoreShard;
+use crate::core::state::CoreState;
 
 /// Deletes from every shard.
-pub async fn delete(hub: &Rc<Hub>, deletion: Deletion) -> Result<(), ExecError> {
+pub async fn delete(core: &CoreState, deletion: Deletion) -> Result<(), ExecError> {
     if deletion.times.is_empty() {
         return Ok(());
     }
-    for shard in 0..hub.shard_count() {
-        hub.set_aside.check(shard)?;
-    }
+    core.offline.check_all()?;
     let deletion = Arc::new(deletion);
+    let peers = &core.peers;
     let mut calls = Vec::new();
-    for shard in 0..hub.shard_count() {
-        let request = Request::Delete { shard, deletion: deletion.clone() };
-        calls.push(hub.call(hub.core_of(shard), 1, request).await);
+    for shard in 0..peers.shard_count() {
+        let question = Delete { shard, deletion: deletion.clone() };
+        calls.push(peers.ask(peers.core_of(shard), question).await);
     }
     let mut outcome = Ok(());
-    for mut call in calls {
-        match call.next().await {
-            Some(Answer::Deleted(deleted)) => outcome = outcome.and(deleted),
-            other => unreachable!("BUG: {other:?} is no answer to a deletion"),
-        }
+    for call in calls {
+        outcome = outcome.and(call.answer().await);
     }
     outcome
 }

@@ -1,4 +1,4 @@
-//! A shard as a query sees it, counting what its scan yields: for EXPLAIN ANALYZE.
+//! A metered shard: a shard as a query sees it that counts what its scan yields, for EXPLAIN ANALYZE.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -9,13 +9,13 @@ use tidewire_storage::scan::{Scan, ScanItem, ScanMode, ScanRequest};
 use tidewire_storage::schema::TableId;
 use tidewire_storage::series::SeriesIndex;
 
-use crate::core::hub::CoreShard;
+use crate::core::shards::CoreShard;
 use crate::runtime::disk_rate::CoreDisk;
 
 /// What a scan has yielded.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Counts {
-    /// Rows, those told only by their summary included.
+    /// Rows, those that only a summary stands for included.
     pub(crate) rows: u64,
     /// Chunks and summaries.
     pub(crate) chunks: u64,
@@ -23,18 +23,18 @@ pub(crate) struct Counts {
 
 /// A shard that counts.
 #[derive(Clone)]
-pub(crate) struct CountedShard {
+pub(crate) struct MeteredShard {
     shard: Rc<CoreShard>,
     counts: Rc<Cell<Counts>>,
 }
 
 /// A scan that counts.
-pub(crate) struct CountedScan {
+pub(crate) struct MeteredScan {
     scan: Scan<CoreDisk>,
     counts: Rc<Cell<Counts>>,
 }
 
-impl CountedShard {
+impl MeteredShard {
     /// A view of `shard`, and where its counts are found.
     pub(crate) fn new(shard: Rc<CoreShard>) -> (Self, Rc<Cell<Counts>>) {
         let counts = Rc::<Cell<Counts>>::default();
@@ -42,17 +42,17 @@ impl CountedShard {
     }
 }
 
-impl ShardReader for CountedShard {
+impl ShardReader for MeteredShard {
     type Index = SeriesIndex;
-    type Chunks = CountedScan;
+    type Chunks = MeteredScan;
 
     fn with_index<R>(&self, table: TableId, read: impl FnOnce(Option<&SeriesIndex>) -> R) -> R {
         self.shard.with_index(table, read)
     }
 
-    fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<CountedScan> {
+    fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<MeteredScan> {
         let scan = ShardReader::scan(&self.shard, request, mode, memory_bytes_max)?;
-        Ok(CountedScan { scan, counts: self.counts.clone() })
+        Ok(MeteredScan { scan, counts: self.counts.clone() })
     }
 
     fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
@@ -64,7 +64,7 @@ impl ShardReader for CountedShard {
     }
 }
 
-impl ChunkSource for CountedScan {
+impl ChunkSource for MeteredScan {
     async fn next(&mut self) -> Result<Option<ScanItem>> {
         let item = ChunkSource::next(&mut self.scan).await?;
         if let Some(item) = &item {

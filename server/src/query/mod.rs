@@ -1,6 +1,6 @@
 //! Queries and deletes over all shards: from a plan to rows.
 
-pub(crate) mod cardinality;
+pub mod cardinality;
 pub mod delete;
 pub(crate) mod metered;
 pub mod run;

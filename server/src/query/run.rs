@@ -1,30 +1,27 @@
-//! Running a bound query over all shards: fragments go out, partials come in under credits, the final stage joins
+//! Running a bound query over all shards: fragments go out, partials come in under credits, the stages of this core join
 //! them and rows flow on to the reply.
 //!
-//! 1. The query is cut once; every shard gets the same fragment.
-//! 2. Each shard may be [`PARTIALS_AHEAD_MAX`] batches ahead of what the final stage has taken, so a slow client slows
-//!    the scan and memory stays bounded.
-//! 3. An error, a final stage that has seen enough, or a client that went away cancels the fragments that still run.
+//! 1. The query is cut into stages once; every shard gets the same ones.
+//! 2. Each shard may be [`PARTIALS_AHEAD_MAX`](crate::core::message::PARTIALS_AHEAD_MAX) batches ahead of what this core
+//!    has worked off, so a slow client slows the scan and memory stays bounded.
+//! 3. Between two steps of this core's stages other tasks may run.
+//! 4. An error, stages that have seen enough, or a client that went away cancels the fragments that still run.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use arrow_array::RecordBatch;
 use tidewire_sql::Query;
-use tidewire_sql::exec::{ExecError, FinalRun, Flow, QueryContext};
+use tidewire_sql::exec::{CoreRun, ExecError, Progress, QueryContext};
 use tidewire_sql::explain::ShardMetrics;
-use tidewire_sql::stage::{Fragment, cut};
+use tidewire_sql::stage::{ShardStage, cut};
 
-use crate::core::hub::Hub;
-use crate::core::message::{Answer, Message, Request};
+use crate::core::message::{FragmentAnswer, RunFragment};
+use crate::core::peers::Peers;
 use crate::mesh::Call;
-
-/// Partials a shard may send before the first is used: enough to keep its core busy while the reply is written, few
-/// enough that a wide result waits in the scan and not in memory.
-pub const PARTIALS_AHEAD_MAX: u32 = 4;
+use crate::ring::executor::yield_if_needed;
 
 /// Takes the rows of a query as they come.
 pub trait RowsOut {
@@ -33,19 +30,20 @@ pub trait RowsOut {
 }
 
 /// The wait for a shard's credits, and the call that it ends with.
-type Starting<'a> = Pin<Box<dyn Future<Output = Call<Answer>> + 'a>>;
+type Starting<'a> = Pin<Box<dyn Future<Output = Call<FragmentAnswer>> + 'a>>;
 
-/// A fragment on its way over all shards; cancelled when dropped.
+/// The shards' part of a query on its way over all shards; cancelled when dropped.
 ///
 /// Shards are asked one after the other as credits allow, while answers of those asked before are taken: a query that
 /// waits for credits does not keep those it has from coming back, so queries cannot wait for each other in a ring,
 /// however many shards a core has.
 struct Running<'a> {
-    hub: &'a Rc<Hub>,
-    fragment: &'a Arc<Fragment>,
+    peers: &'a Peers,
+    /// None: no shard is asked.
+    stages: Arc<[ShardStage]>,
     context: QueryContext,
     /// One a shard asked so far, in order; `None` once it has ended and its credits are back.
-    calls: Vec<Option<Call<Answer>>>,
+    calls: Vec<Option<Call<FragmentAnswer>>>,
     /// The next shard's; `None` when all were asked.
     starting: Option<Starting<'a>>,
     /// Where to look next, so that no shard is favoured.
@@ -53,29 +51,29 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn new(hub: &'a Rc<Hub>, fragment: &'a Arc<Fragment>, context: &QueryContext) -> Self {
-        let mut running = Self { hub, fragment, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
+    fn new(peers: &'a Peers, stages: Arc<[ShardStage]>, context: &QueryContext) -> Self {
+        let mut running =
+            Self { peers, stages, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
         running.starting = running.ask(0);
         running
     }
 
     /// Begins to ask `shard`, if there is one of this number.
     fn ask(&self, shard: u32) -> Option<Starting<'a>> {
-        let hub = self.hub;
-        if shard >= hub.shard_count() {
+        let peers = self.peers;
+        if self.stages.is_empty() || shard >= peers.shard_count() {
             return None;
         }
-        let request = Request::RunFragment { shard, fragment: self.fragment.clone(), context: self.context.clone() };
-        // One credit more than partials, for the fragment's end.
-        Some(Box::pin(hub.call(hub.core_of(shard), PARTIALS_AHEAD_MAX + 1, request)))
+        let question = RunFragment { shard, stages: self.stages.clone(), context: self.context.clone() };
+        Some(Box::pin(peers.ask(peers.core_of(shard), question)))
     }
 
     /// The next answer of any shard and the shard's number; `None` when all have ended.
-    async fn next(&mut self) -> Option<(u32, Answer)> {
+    async fn next(&mut self) -> Option<(u32, FragmentAnswer)> {
         poll_fn(|context| self.poll_next(context)).await
     }
 
-    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<(u32, Answer)>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<(u32, FragmentAnswer)>> {
         while let Some(starting) = &mut self.starting {
             let Poll::Ready(call) = starting.as_mut().poll(context) else { break };
             self.calls.push(Some(call));
@@ -89,7 +87,7 @@ impl<'a> Running<'a> {
             let polled = pin!(call.next()).poll(context);
             match polled {
                 Poll::Ready(Some(answer)) => {
-                    if matches!(answer, Answer::FragmentDone(_)) {
+                    if matches!(answer, FragmentAnswer::Done(_)) {
                         self.calls[shard] = None;
                     }
                     self.next = shard + 1;
@@ -107,7 +105,7 @@ impl<'a> Running<'a> {
         if let Some(call) = &self.calls[shard as usize]
             && !call.is_complete()
         {
-            self.hub.post(self.hub.core_of(shard), Message::Grant { id: call.id() });
+            self.peers.grant(self.peers.core_of(shard), call);
         }
     }
 }
@@ -119,7 +117,7 @@ impl Drop for Running<'_> {
                 && !call.is_complete()
             {
                 self.context.cancel();
-                self.hub.post(self.hub.core_of(shard as u32), Message::Cancel { id: call.id() });
+                self.peers.cancel(self.peers.core_of(shard as u32), call);
             }
         }
     }
@@ -127,37 +125,37 @@ impl Drop for Running<'_> {
 
 /// Runs `query` and hands its rows to `out`. Returns what the shards did that ran to their end.
 pub async fn run<O: RowsOut>(
-    hub: &Rc<Hub>,
+    peers: &Peers,
     query: &Query,
     context: QueryContext,
     out: &mut O,
 ) -> Result<Vec<ShardMetrics>, ExecError> {
-    let distributed = cut(&query.plan)?;
-    let mut last = FinalRun::new(&distributed.final_stage, context.clone())?;
+    let graph = cut(&query.plan);
+    let mut core = CoreRun::new(&graph, context.clone())?;
+    let mut running = Running::new(peers, graph.on_shards(), &context);
     let mut shards = Vec::new();
-    if let Some(fragment) = &distributed.fragment {
-        let mut running = Running::new(hub, fragment, &context);
-        while let Some((shard, answer)) = running.next().await {
-            match answer {
-                Answer::Partial { batch, held } => {
-                    // What the final stage keeps of it, it counts itself.
-                    drop(held);
-                    let flow = last.push(batch)?;
-                    while let Some(rows) = last.ready() {
-                        out.rows(&rows).await?;
-                    }
-                    if flow == Flow::Enough {
-                        break;
-                    }
+    // The shard whose partial is being worked off.
+    let mut taken = None;
+    loop {
+        match core.step()? {
+            Progress::Rows(rows) => out.rows(&rows).await?,
+            Progress::Working => yield_if_needed().await,
+            Progress::Waiting => {
+                if let Some(shard) = taken.take() {
                     running.grant(shard);
                 }
-                Answer::FragmentDone(outcome) => shards.push(outcome?),
-                other => unreachable!("BUG: {other:?} is no answer to a fragment"),
+                match running.next().await {
+                    Some((shard, FragmentAnswer::Partial { stage, batch, held })) => {
+                        // What the stages keep of it, they count themselves.
+                        drop(held);
+                        core.push(stage, batch);
+                        taken = Some(shard);
+                    }
+                    Some((_, FragmentAnswer::Done(outcome))) => shards.push(outcome?),
+                    None => core.end(),
+                }
             }
+            Progress::Done => return Ok(shards),
         }
     }
-    for rows in last.finish()? {
-        out.rows(&rows).await?;
-    }
-    Ok(shards)
 }

@@ -58,7 +58,7 @@ impl Arena {
     pub(super) fn new(length: usize, reactor: &Rc<Reactor>) -> Rc<Self> {
         let pages = length / DISK_ALIGN;
         let block = (pages > 0).then(|| Block::new(pages * DISK_ALIGN, true));
-        // SAFETY: the arena keeps the memory and lets go of the reactor first; whoever else holds the reactor is a
+        // SAFETY: the arena keeps the memory and lets go of the reactor first; every other holder of the reactor is a
         // part of the core, which drops its arena last or, after a panic, never.
         let block = block.filter(|block| unsafe { reactor.register(block.start.as_ptr(), block.layout.size()) });
         let pages = RefCell::new(vec![false; if block.is_some() { pages } else { 0 }]);

@@ -1,24 +1,14 @@
 //! Calls that block, on a thread beside the core.
 //!
-//! Each core has one helper thread, started with its first call, so calls of one core run one after another. They are
-//! rare: names of files, folders, the catalog.
+//! Each core has one [`helper`](super::helper) thread, so calls of one core run one after another. They are rare: names
+//! of files, folders, the catalog.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use super::executor::current;
-
-type Call = Box<dyn FnOnce() + Send>;
-
-/// The helper thread of one core.
-pub(super) struct Helper {
-    name: String,
-    calls: RefCell<Option<Sender<Call>>>,
-}
+use super::current::current;
 
 /// Where a call leaves its result.
 struct Outcome<T> {
@@ -28,34 +18,10 @@ struct Outcome<T> {
     waker: Option<Waker>,
 }
 
-impl Helper {
-    /// For the core of that name.
-    pub(super) fn new(core: &str) -> Self {
-        Self { name: format!("{core}-helper"), calls: RefCell::default() }
-    }
-
-    /// Hands over a call. The thread ends when the helper is dropped and the calls are done.
-    fn send(&self, call: Call) -> io::Result<()> {
-        let mut calls = self.calls.borrow_mut();
-        let sender = match calls.take() {
-            Some(sender) => sender,
-            None => {
-                let (sender, receiver) = channel::<Call>();
-                let work = move || receiver.into_iter().for_each(|call| call());
-                std::thread::Builder::new().name(self.name.clone()).spawn(work)?;
-                sender
-            }
-        };
-        let sent = sender.send(call).map_err(|_| io::Error::other("the helper thread has ended"));
-        *calls = sent.is_ok().then_some(sender);
-        sent
-    }
-}
-
 /// The helper's end of an outcome: whatever becomes of the call, the task that waits is woken.
-struct Tell<T>(Arc<Mutex<Outcome<T>>>);
+struct EndGuard<T>(Arc<Mutex<Outcome<T>>>);
 
-impl<T> Drop for Tell<T> {
+impl<T> Drop for EndGuard<T> {
     fn drop(&mut self) {
         let waker = {
             let mut outcome = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,10 +37,10 @@ impl<T> Drop for Tell<T> {
 /// Runs a blocking call on the core's helper thread.
 pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     let outcome = Arc::new(Mutex::new(Outcome { value: None, is_over: false, waker: None }));
-    let tell = Tell(Arc::clone(&outcome));
+    let end = EndGuard(Arc::clone(&outcome));
     let run = move || {
         let value = call();
-        tell.0.lock().unwrap_or_else(PoisonError::into_inner).value = Some(value);
+        end.0.lock().unwrap_or_else(PoisonError::into_inner).value = Some(value);
     };
     current().helper.send(Box::new(run))?;
     poll_fn(|context| {

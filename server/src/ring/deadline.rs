@@ -53,7 +53,7 @@ impl Deadlines {
         Deadline { deadlines: Rc::clone(self), index }
     }
 
-    /// Drives the clock for ever.
+    /// Drives the clock; never ends.
     pub async fn run(self: Rc<Self>) {
         loop {
             super::executor::sleep(self.tick).await;

@@ -1,9 +1,9 @@
 //! Files on the ring: [`RingDisk`] is the disk of a running shard.
 //!
-//! Writes and reads go past the page cache (O_DIRECT) where the file system can, else through it; what a folder got
-//! is asked once per device with a probe file and told by [`RingDisk::report`]. Names (open, rename, remove, list, make
-//! a folder, sync a folder) and lengths are blocking calls on the core's helper thread: rare, and io_uring would hand
-//! them to a thread of its own too.
+//! Writes and reads go past the page cache (O_DIRECT) where the file system can, else through it; what a folder got is
+//! asked once per device with a probe file and reported by [`RingDisk::report`]. Names (open, rename, remove, list,
+//! make a folder, sync a folder) and lengths are blocking calls on the core's helper thread: rare, and io_uring would
+//! hand them to a thread of its own too.
 #![expect(unsafe_code, reason = "hands buffers and descriptors to the kernel")]
 
 use std::cell::RefCell;
@@ -24,7 +24,8 @@ use tidewire_storage::{Error, Result};
 
 use super::arena::RingBuffer;
 use super::blocking::blocking;
-use super::executor::{current, yield_if_needed};
+use super::current::current;
+use super::executor::yield_if_needed;
 use super::reactor::Op;
 
 /// What `statfs` says of tmpfs (linux/magic.h).
@@ -98,10 +99,10 @@ fn probe_file(path: &Path) -> io::Result<Access> {
     if rustix::fs::fstatfs(&file)?.f_type == TMPFS_MAGIC {
         return Ok(Access::Buffered);
     }
-    // Kernels before 6.1 do not tell; what we align to anyway is true of every device.
-    let told = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)?;
-    let has_told = StatxFlags::from_bits_retain(told.stx_mask).contains(StatxFlags::DIOALIGN);
-    Ok(match (has_told, told.stx_dio_offset_align) {
+    // Kernels before 6.1 do not say; what we align to anyway is true of every device.
+    let found = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN)?;
+    let is_known = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::DIOALIGN);
+    Ok(match (is_known, found.stx_dio_offset_align) {
         (true, 0) => Access::Buffered,
         (true, alignment) => Access::Direct { alignment_bytes: u64::from(alignment) },
         (false, _) => Access::Direct { alignment_bytes: DISK_ALIGN as u64 },
@@ -178,7 +179,7 @@ impl Disk for RingDisk {
 }
 
 impl RingDisk {
-    /// [`Self::report`] for an open: a missing folder is told as the open of `path` that it spoils.
+    /// [`Self::report`] for an open: a missing folder is reported as the failed open of `path`.
     async fn report_for(&self, folder: &Path, path: &Path, mode: OpenMode) -> Result<Access> {
         match fs::metadata(folder) {
             Ok(_) => self.report(folder).await,
@@ -305,7 +306,7 @@ impl DiskFile for RingFile {
                 break;
             }
         }
-        // SAFETY: the kernel has written so many bytes, and was asked for no more than the buffer holds.
+        // SAFETY: the kernel has written this many bytes, and was asked for no more than the buffer holds.
         unsafe { buffer.set_filled(filled) };
         Ok(buffer)
     }

@@ -120,10 +120,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_few_open_files_are_told() {
+    fn too_few_open_files_are_refused() {
         assert!(check_open_files(None, 64).is_ok() && check_open_files(Some(96), 2).is_ok());
-        let told = check_open_files(Some(95), 2).unwrap_err();
-        assert!(told.contains("limit of open files is 95") && told.contains("need 96"), "{told}");
+        let reason = check_open_files(Some(95), 2).unwrap_err();
+        assert!(reason.contains("limit of open files is 95") && reason.contains("need 96"), "{reason}");
     }
 
     #[test]

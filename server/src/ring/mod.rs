@@ -1,39 +1,48 @@
 //! The runtime of a core, on io_uring.
 //!
-//! Guarantees: a core runs its tasks on its own pinned thread in queues with shares ([`executor`], [`queue`]),
+//! Guarantees: a core runs its tasks on its own pinned thread in queues with shares ([`executor`], [`queues`]),
 //! and sleeps only in its ring ([`reactor`]); files obey the contract of `storage::disk` ([`disk`]); sockets are read
 //! and written without a timer, a lock or an allocation per request ([`socket`], [`deadline`]); tasks can be woken from
-//! any thread ([`wake`]), and other cores signal by an eventfd ([`event`]); what the host gave (memory to lock, files,
-//! registered memory) is known and reported ([`host`]). Why it is our own, see `docs/decisions/0004`.
+//! any thread ([`wake`]), and other cores signal by an eventfd ([`event`], [`waiter`]); what the host gave (memory to
+//! lock, files, registered memory) is known and reported ([`host`]). Why it is our own, see `docs/decisions/0004`.
 //!
 //! ```text
 //!   executor   queues -> slice -> reactor.turn(): submit, reap, fire timers -> queues ...     one system call a turn
-//!     wake       wakers: a push to the queue, or from elsewhere a push to the core's inbox and an eventfd
+//!     current    what a thread is while it is a core: its tasks, its reactor, its helper
+//!     run_queues which task runs next
+//!     wake       wakers: a push to the run queue, or from elsewhere a push to the core's inbox and an eventfd
 //!     task       what `spawn` returns: await, cancel, detach
 //!   reactor    operations (files), sources (sockets and eventfds that stay armed), timers
 //!   arena      aligned memory, registered with the ring
-//!   blocking   a helper thread for calls that block
+//!   blocking   calls that block, on a helper thread
 //! ```
 
 mod arena;
 mod blocking;
+mod current;
 pub mod deadline;
 pub mod disk;
 pub mod event;
 pub mod executor;
+mod helper;
 pub mod host;
 pub(crate) mod oneshot;
 pub mod queue;
+pub mod queues;
 mod reactor;
+mod run_queues;
 pub mod socket;
 mod task;
 #[cfg(all(test, not(loom)))]
 mod tests;
+pub mod waiter;
 mod wake;
 
 pub use arena::RingBuffer;
 pub use blocking::blocking;
+pub use current::CoreOptions;
 pub use disk::RingDisk;
-pub use executor::{CoreHandle, CoreOptions, registered_bytes, sleep, start_core};
-pub use queue::{Queue, Queues};
+pub use executor::{CoreHandle, registered_bytes, sleep, start_core};
+pub use queue::Queue;
+pub use queues::Queues;
 pub use task::Task;

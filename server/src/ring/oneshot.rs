@@ -1,5 +1,4 @@
-//! A place for one value that another task of the same core will bring: the waiting half of a request that crosses
-//! cores, or that a batch of work answers together.
+//! A channel for one value between two tasks of one core.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -7,13 +6,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-/// The waiting half. Resolves to the value, or to `None` when every [`Giver`] went away without one.
+/// The end that waits. Resolves to the value, or to `None` when the [`Sender`] went away without one.
 #[derive(Debug)]
-pub(crate) struct Waiter<T>(Rc<RefCell<Cell<T>>>);
+pub(crate) struct Receiver<T>(Rc<RefCell<Cell<T>>>);
 
-/// The giving half.
+/// The end that sends.
 #[derive(Debug)]
-pub(crate) struct Giver<T>(Rc<RefCell<Cell<T>>>);
+pub(crate) struct Sender<T>(Rc<RefCell<Cell<T>>>);
 
 #[derive(Debug)]
 struct Cell<T> {
@@ -22,20 +21,20 @@ struct Cell<T> {
     waker: Option<Waker>,
 }
 
-/// A pair for one value.
-pub(crate) fn pair<T>() -> (Giver<T>, Waiter<T>) {
+/// Both ends of a new channel.
+pub(crate) fn oneshot<T>() -> (Sender<T>, Receiver<T>) {
     let cell = Rc::new(RefCell::new(Cell { value: None, closed: false, waker: None }));
-    (Giver(cell.clone()), Waiter(cell))
+    (Sender(cell.clone()), Receiver(cell))
 }
 
-impl<T> Giver<T> {
-    /// Hands over the value and wakes the waiter.
-    pub(crate) fn give(self, value: T) {
+impl<T> Sender<T> {
+    /// Sends the value and wakes the receiver.
+    pub(crate) fn send(self, value: T) {
         self.0.borrow_mut().value = Some(value);
     }
 }
 
-impl<T> Drop for Giver<T> {
+impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         let waker = {
             let mut cell = self.0.borrow_mut();
@@ -48,7 +47,7 @@ impl<T> Drop for Giver<T> {
     }
 }
 
-impl<T> Future for Waiter<T> {
+impl<T> Future for Receiver<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
@@ -70,19 +69,19 @@ mod tests {
     use futures_lite::future::{block_on, zip};
 
     #[test]
-    fn a_value_given_later_wakes_the_waiter() {
-        let (giver, waiter) = pair();
-        let (value, ()) = block_on(zip(waiter, async {
+    fn a_value_that_is_sent_later_wakes_the_receiver() {
+        let (sender, receiver) = oneshot();
+        let (value, ()) = block_on(zip(receiver, async {
             futures_lite::future::yield_now().await;
-            giver.give(7);
+            sender.send(7);
         }));
         assert_eq!(value, Some(7));
     }
 
     #[test]
-    fn a_giver_that_goes_away_ends_the_wait() {
-        let (giver, waiter) = pair::<u32>();
-        drop(giver);
-        assert_eq!(block_on(waiter), None);
+    fn a_sender_that_goes_away_ends_the_wait() {
+        let (sender, receiver) = oneshot::<u32>();
+        drop(sender);
+        assert_eq!(block_on(receiver), None);
     }
 }

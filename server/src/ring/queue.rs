@@ -1,12 +1,7 @@
-//! The task queues of a core.
+//! The kinds of work of a core, each in a task queue of its own.
 //!
 //! A queue is chosen in proportion to its shares whenever several have work, so that a long query cannot starve an ack
 //! and a flush cannot starve a query. A queue with work alone gets the whole core.
-
-use std::time::Duration;
-
-use super::executor;
-use super::task::Task;
 
 /// How many queues there are.
 pub(super) const QUEUES: usize = 4;
@@ -20,8 +15,8 @@ pub enum Queue {
     Query,
     /// Flushes to segments, retention, what looks after the clock.
     Maintenance,
-    /// Merges of segments. Beside flushes in one queue they would get one read for each slice of a flush, and fall behind
-    /// for good where flushes always have something to do.
+    /// Merges of segments. Beside flushes in one queue they would get one read for each slice of a flush, and fall
+    /// behind for good where flushes always have something to do.
     Compaction,
 }
 
@@ -32,9 +27,9 @@ impl Queue {
     /// Shares of the queue that has most.
     pub(super) const SHARES_MAX: u64 = 1000;
 
-    /// Shares at the start. Under full load from all, writes get about half of the core, queries a quarter. Flushes need
-    /// about a third of what the writes that feed them take; merges get more when they fall behind
-    /// ([`Queues::set_shares`]).
+    /// Shares at the start. Under full load from all, writes get about half of the core, queries a quarter. Flushes
+    /// need about a third of what the writes that feed them take; merges get more when they fall behind
+    /// ([`Queues::set_shares`](super::queues::Queues::set_shares)).
     pub(super) const fn shares(self) -> u64 {
         match self {
             Self::Ingest => Self::SHARES_MAX,
@@ -42,31 +37,5 @@ impl Queue {
             Self::Maintenance => 350,
             Self::Compaction => 200,
         }
-    }
-}
-
-/// The queues of the core that the calling thread is.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Queues(());
-
-impl Queues {
-    /// The queues of the running core.
-    pub fn new() -> Self {
-        Self(())
-    }
-
-    /// Starts a task on one of the queues. Dropping the task cancels it; `detach` lets it run on.
-    pub fn spawn<T: 'static>(&self, queue: Queue, future: impl Future<Output = T> + 'static) -> Task<T> {
-        executor::spawn(queue, future)
-    }
-
-    /// Gives a queue other shares from now on, of which writes have 1000; at least 1.
-    pub fn set_shares(&self, queue: Queue, shares: u64) {
-        executor::current().set_shares(queue, shares.max(1));
-    }
-
-    /// Time each queue has had the core, for the metrics.
-    pub fn runtime(&self, queue: Queue) -> Duration {
-        executor::current().runtime(queue)
     }
 }

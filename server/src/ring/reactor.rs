@@ -46,7 +46,7 @@ const END_EVENTS: PollFlags = PollFlags::RDHUP.union(PollFlags::HUP).union(PollF
 pub(super) struct Reactor {
     ring: RefCell<IoUring>,
     slots: RefCell<Slab<Slot>>,
-    /// Completions taken from the ring and not yet told, kept for its memory.
+    /// Completions taken from the ring and not yet handed on, kept for its memory.
     taken: RefCell<Vec<(u64, i32, u32)>>,
     timers: RefCell<Timers>,
 }
@@ -147,7 +147,7 @@ impl Reactor {
         poll_fn(|context| timer.poll(context)).await;
     }
 
-    /// Gives the kernel what was queued and wakes whoever waits for what has come back. Sleeps until there is
+    /// Gives the kernel what was queued and wakes what waits for completions that have come back. Sleeps until there is
     /// something, or the next timer is due, if `may_sleep`.
     pub(super) fn turn(&self, may_sleep: bool) -> io::Result<()> {
         let entered = if may_sleep { self.enter_and_wait() } else { self.enter() };
@@ -339,8 +339,8 @@ struct Readiness {
 impl Readiness {
     fn notice(&self, result: i32, is_more: bool) {
         let is_broken = u32::try_from(result).map_or(true, |events| events & u32::from(END_EVENTS.bits()) != 0);
-        // A poll that ended while its source is open ended because something is wrong with the descriptor; reading
-        // it tells what.
+        // A poll that ended while its source is open ended because something is wrong with the descriptor; a read
+        // says what.
         self.is_armed.set(is_more);
         self.is_ended.set(self.is_ended.get() || is_broken || !is_more);
         self.is_ready.set(true);

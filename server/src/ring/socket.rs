@@ -17,8 +17,9 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use super::current::current;
 use super::deadline::{Deadline, Deadlines};
-use super::executor::{current, yield_if_needed};
+use super::executor::yield_if_needed;
 use super::reactor::Source;
 
 /// A connection's socket with its deadline.
@@ -96,7 +97,7 @@ impl Socket {
         waited
     }
 
-    /// Tells the peer that nothing more comes.
+    /// Closes the sending side: the peer sees that nothing more comes.
     pub fn shutdown_write(&self) {
         // Fails only if the peer has gone already, which is what is wanted.
         let _ = rustix::net::shutdown(&self.source, rustix::net::Shutdown::Write);

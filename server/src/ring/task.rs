@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::executor::{self, BoxedFuture};
+use super::current::{BoxedFuture, cancel};
 use super::wake::Handle;
 
 /// A task on the core that spawned it. Resolves to what the task gives; dropping it cancels the task.
@@ -79,7 +79,7 @@ impl<T> Future for Task<T> {
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         if let Some(handle) = self.handle.take() {
-            executor::cancel(&handle);
+            cancel(&handle);
         }
     }
 }

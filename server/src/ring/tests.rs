@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::{or, poll_once, yield_now};
 
+use super::current::current;
 use super::deadline::Deadlines;
 use super::event::event;
-use super::executor::{current, yield_if_needed};
+use super::executor::yield_if_needed;
 use super::socket::Socket;
 use super::{CoreOptions, Queue, Queues, blocking, sleep, start_core};
 
@@ -92,18 +93,18 @@ fn a_cancelled_task_is_gone_at_once_and_its_place_is_used_again() {
 
 #[test]
 fn what_is_left_is_dropped_at_the_end_with_its_operations() {
-    let (told, hears) = mpsc::channel();
+    let (dropped, hears) = mpsc::channel();
     on_a_core(SLICE, async move || {
-        struct Tell(mpsc::Sender<()>);
-        impl Drop for Tell {
+        struct OnDrop(mpsc::Sender<()>);
+        impl Drop for OnDrop {
             fn drop(&mut self) {
                 self.0.send(()).unwrap();
             }
         }
         let (signal, listener) = event().unwrap();
-        let tell = Tell(told);
+        let on_drop = OnDrop(dropped);
         let waiting = async move {
-            let _tell = tell;
+            let _on_drop = on_drop;
             let waiter = listener.listen();
             loop {
                 waiter.wait().await;
@@ -223,7 +224,7 @@ fn busy_queues_share_the_core_by_their_shares() {
 }
 
 #[test]
-fn a_panic_on_the_core_is_told_to_who_waits_for_it() {
+fn a_panic_on_the_core_is_an_error_of_its_handle() {
     let options =
         CoreOptions { name: "panic-test".to_owned(), cpu: None, io_memory_bytes: 0, ring_depth: 8, preempt: SLICE };
     let core = start_core(options, || async {

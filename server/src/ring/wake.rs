@@ -1,32 +1,45 @@
 //! Wakers of a core's tasks, usable from any thread.
 //!
-//! A wake-up on the core pushes the task to its queue. One from another thread leaves it in the core's [`Remote`] and
-//! raises an eventfd that the core's ring watches: the raise comes after the push, and the core looks into the
+//! A wake-up on the core pushes the task to its run queue. One from another thread leaves it in the core's [`Remote`]
+//! and raises an eventfd that the core's ring watches: the raise comes after the push, and the core looks into the
 //! [`Remote`] after each wait, so none is lost.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Wake;
 
 use super::event::Signal;
-use super::executor;
 use super::queue::Queue;
+use super::run_queues::RunQueues;
+
+/// The tasks of a core that can run.
+pub(super) type ReadyTasks = RunQueues<Arc<Handle>>;
 
 thread_local! {
     /// Number of the core that this thread is; 0 is no core's.
     static HERE: Cell<u64> = const { Cell::new(0) };
+    /// Its tasks that can run.
+    static READY: RefCell<Option<Rc<ReadyTasks>>> = const { RefCell::new(None) };
 }
 
-/// Says which core this thread is.
-pub(super) fn set_here(core: u64) {
+/// Makes this thread the core of this number, whose tasks are woken into `ready`.
+pub(super) fn enter(core: u64, ready: Rc<ReadyTasks>) {
     HERE.set(core);
+    READY.set(Some(ready));
 }
 
-/// Names a task to those who wake it.
+/// This thread is no core any more.
+pub(super) fn leave() {
+    HERE.set(0);
+    READY.set(None);
+}
+
+/// Names a task to its wakers.
 pub(super) struct Handle {
     /// Number of the core.
-    pub(super) core: u64,
+    core: u64,
     /// Where the task waits for its turn.
     pub(super) queue: Queue,
     /// Where the core keeps it.
@@ -73,7 +86,7 @@ impl Handle {
 
     /// To be called before a poll: wake-ups from now on queue the task again.
     pub(super) fn begin(&self) {
-        // Whoever woke the task wrote what it is to see before that.
+        // What the waker wrote before it woke the task must be seen by the poll.
         self.is_queued.swap(false, Ordering::AcqRel);
     }
 }
@@ -84,7 +97,11 @@ impl Wake for Handle {
             return;
         }
         if HERE.get() == self.core {
-            executor::queue(self);
+            READY.with_borrow(|ready| {
+                if let Some(ready) = ready {
+                    ready.push(self.queue, self);
+                }
+            });
         } else {
             let remote = Arc::clone(&self.remote);
             remote.push(self);

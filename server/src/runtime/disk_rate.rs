@@ -1,4 +1,4 @@
-//! The pace of a core's writes to its disk: `disk.write_bytes_per_s_max`.
+//! The rate of a core's writes to its disk: `disk.write_bytes_per_s_max`.
 //!
 //! Guarantee: all shards of a core together, log and segments alike, write no more bytes in a second than the core's
 //! share of the bound, give or take one [`TICK`]. Without a bound nothing waits and no task runs.
@@ -21,8 +21,8 @@ pub type CoreDisk = ThrottledDisk<RingDisk>;
 /// that the task costs nothing.
 const TICK: Duration = Duration::from_millis(20);
 
-/// `disk` at the pace of one of `cores` cores; `bytes_per_s_max` is for all of them together, 0 for no bound.
-pub(crate) fn paced(disk: RingDisk, bytes_per_s_max: u64, cores: usize, queues: &Queues) -> CoreDisk {
+/// `disk` with the write rate of one of `cores` cores; `bytes_per_s_max` is for all of them together, 0 for no bound.
+pub(crate) fn limit_rate(disk: RingDisk, bytes_per_s_max: u64, cores: usize, queues: &Queues) -> CoreDisk {
     if bytes_per_s_max == 0 {
         return ThrottledDisk::new(disk, Throttle::new(u64::MAX));
     }

@@ -13,7 +13,7 @@ use crate::runtime::start::{App, Stopper, start};
 /// in order; a second one ends the process at once.
 pub fn launch<A: App>(
     config: Config,
-    shared: &Arc<A::Shared>,
+    shared: &Arc<A::ServerState>,
     serving: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), String> {
     // Before anything else, so that no signal of the start is missed.

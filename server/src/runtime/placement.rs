@@ -3,13 +3,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The wish: `all`, a count, or a list of processor numbers such as `0,2-3`.
+/// The processors asked for: `all`, a count, or a list of their numbers such as `0,2-3`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Cores {
     /// Every processor this process may run on.
     #[default]
     All,
-    /// The first so many of them.
+    /// As many, from the first on.
     Count(usize),
     /// Exactly these.
     List(Vec<usize>),
@@ -79,9 +79,9 @@ pub fn available() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
 }
 
-/// Chooses the processors for the wish out of those `available`.
-pub fn place(wish: &Cores, available: &[usize]) -> Result<Vec<usize>, String> {
-    let chosen = match wish {
+/// Chooses the processors that are asked for out of those `available`.
+pub fn place(wanted: &Cores, available: &[usize]) -> Result<Vec<usize>, String> {
+    let chosen = match wanted {
         Cores::All => available.iter().copied().take(CORES_MAX).collect(),
         Cores::Count(count) if *count > available.len() => {
             return Err(format!("{count} cores are wanted but this process may run on {} only", available.len()));
@@ -112,15 +112,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wishes_read_and_print() {
-        for (text, wish) in [
+    fn cores_read_and_print() {
+        for (text, cores) in [
             ("all", Cores::All),
             ("2", Cores::Count(2)),
             ("0,2-4", Cores::List(vec![0, 2, 3, 4])),
             ("3,", Cores::List(vec![3])),
         ] {
-            assert_eq!(text.parse(), Ok(wish.clone()));
-            assert_eq!(wish.to_string().parse(), Ok(wish));
+            assert_eq!(text.parse(), Ok(cores.clone()));
+            assert_eq!(cores.to_string().parse(), Ok(cores));
         }
         for text in ["", "0", "two", "1,1", "4-2", "0-100000", ",", "-1", "257"] {
             assert!(text.parse::<Cores>().is_err(), "{text:?} must be refused");

@@ -1,4 +1,4 @@
-//! The wish to stop, told once and heard by every core.
+//! Shutdown: requested once, from any thread, and seen by every core.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -6,53 +6,53 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-/// Shared by all cores and the signal thread. Asking costs one load of a line that never changes until the end.
+/// Shared by all cores and the signal thread. A look at it costs one load of a line that never changes until the end.
 #[derive(Clone, Default)]
-pub struct Drain(Arc<Shared>);
+pub struct Shutdown(Arc<State>);
 
 #[derive(Default)]
-struct Shared {
+struct State {
     is_requested: AtomicBool,
-    /// Taken when a core starts to wait and when the wish is told; never on the data path.
+    /// Locked when a core starts to wait and when the shutdown is requested; never on the data path.
     waiting: Mutex<Vec<Waker>>,
 }
 
-impl Drain {
-    /// Nobody wants to stop yet.
+impl Shutdown {
+    /// Not requested yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Tells every core to finish what is in flight and end.
+    /// Has every core finish what is in flight and end.
     pub fn request(&self) {
         self.0.is_requested.store(true, Ordering::SeqCst);
         let waiting = std::mem::take(&mut *self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether the wish was told.
+    /// Whether it was requested.
     #[inline]
     pub fn is_requested(&self) -> bool {
         self.0.is_requested.load(Ordering::Relaxed)
     }
 
-    /// Waits for the wish.
+    /// Waits until it is requested.
     pub async fn requested(&self) {
         poll_fn(|context| {
             if self.is_requested() {
                 return Poll::Ready(());
             }
             self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(context.waker().clone());
-            // The wish may have been told between the look and the push.
+            // It may have been requested between the look and the push.
             if self.0.is_requested.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
 }
 
-impl fmt::Debug for Drain {
+impl fmt::Debug for Shutdown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Drain").field(&self.is_requested()).finish()
+        f.debug_tuple("Shutdown").field(&self.is_requested()).finish()
     }
 }
 
@@ -61,15 +61,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn heard_by_those_who_wait_and_those_who_come_later() {
-        let drain = Drain::new();
-        assert!(!drain.is_requested());
+    fn a_request_reaches_those_who_wait_and_those_who_come_later() {
+        let shutdown = Shutdown::new();
+        assert!(!shutdown.is_requested());
         let waiting = {
-            let drain = drain.clone();
-            std::thread::spawn(move || futures_lite::future::block_on(drain.requested()))
+            let shutdown = shutdown.clone();
+            std::thread::spawn(move || futures_lite::future::block_on(shutdown.requested()))
         };
-        drain.request();
+        shutdown.request();
         waiting.join().unwrap();
-        futures_lite::future::block_on(drain.requested());
+        futures_lite::future::block_on(shutdown.requested());
     }
 }

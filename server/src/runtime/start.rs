@@ -1,6 +1,6 @@
 //! One core's world, and how all of them start and end.
 //!
-//! Start, in this order, so that whatever can be refused is refused before anything is touched: limits, io_uring,
+//! Start, in this order, so that what can be refused is refused before anything is touched: limits, io_uring,
 //! processors, data folder (locked), addresses (bound, not yet accepting); then every core builds its [`App`] (opens
 //! its shards, replays their logs); only when all are ready are connections accepted.
 //!
@@ -27,10 +27,10 @@ use crate::ring::disk::Access;
 use crate::ring::host::{self, Limits};
 use crate::ring::{self, CoreHandle, CoreOptions, Queue, Queues, RingDisk};
 use crate::runtime::placement::{available, place, shards_of_core};
-use crate::runtime::shutdown::Drain;
+use crate::runtime::shutdown::Shutdown;
 
 /// How often an ending core looks whether requests are still in flight.
-const DRAIN_TICK: Duration = Duration::from_millis(2);
+const SHUTDOWN_TICK: Duration = Duration::from_millis(2);
 
 /// How long an ending core waits for its cut connections to close their sockets.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
@@ -62,22 +62,22 @@ pub struct CoreContext<M> {
     /// Counters of this core.
     pub registry: Rc<Registry>,
     /// Whether the server is ending.
-    pub drain: Drain,
+    pub shutdown: Shutdown,
 }
 
 /// What the server does with its cores: one value per core, built and dropped there.
 pub trait App: Service + Sized {
     /// What crosses between cores.
     type Message: Send + 'static;
-    /// What all cores are given alike.
-    type Shared: Send + Sync + 'static;
+    /// What all cores share, made before the first of them.
+    type ServerState: Send + Sync + 'static;
 
     /// Builds the app of one core, before any connection is accepted. The inbox must be emptied by one task that waits
     /// for no other core (see `mesh`); other cores may be building still.
     fn start(
         context: CoreContext<Self::Message>,
         inbox: Inbox<Self::Message>,
-        shared: Arc<Self::Shared>,
+        shared: Arc<Self::ServerState>,
     ) -> impl Future<Output = Result<Rc<Self>, String>>;
 
     /// Ends the app of one core, when nothing is in flight on it. Other cores may still send.
@@ -148,19 +148,19 @@ pub struct Server {
 /// Ends a server, from any thread.
 #[derive(Debug, Clone)]
 pub struct Stopper {
-    drain: Drain,
+    shutdown: Shutdown,
     accepting: StopAccepting,
 }
 
 impl Stopper {
     /// Begins the end. [`Server::wait`] returns when it is done.
     pub fn stop(&self) {
-        self.drain.request();
+        self.shutdown.request();
         self.accepting.stop();
     }
 }
 
-/// Tells that a core's thread has ended, also when it panicked.
+/// Reports that a core's thread has ended, also when it panicked.
 struct EndNotice {
     core: usize,
     ended: Sender<usize>,
@@ -174,7 +174,7 @@ impl Drop for EndNotice {
 }
 
 /// Starts a server. Returns when it serves, or says in one sentence why it does not.
-pub fn start<A: App>(mut config: Config, shared: &Arc<A::Shared>) -> Result<Server, String> {
+pub fn start<A: App>(mut config: Config, shared: &Arc<A::ServerState>) -> Result<Server, String> {
     let limits = host::raise_limits();
     host::check_io_uring()?;
     let cpus = place(&config.cores, &available()).map_err(|reason| format!("`cores`: {reason}"))?;
@@ -187,7 +187,7 @@ pub fn start<A: App>(mut config: Config, shared: &Arc<A::Shared>) -> Result<Serv
     let listeners = Listeners::bind(&config.listen).map_err(|error| error.to_string())?;
     let addresses = listeners.addresses();
 
-    let (config, data_dir, drain) = (Arc::new(config), Arc::new(data_dir), Drain::new());
+    let (config, data_dir, shutdown) = (Arc::new(config), Arc::new(data_dir), Shutdown::new());
     let io_memory_bytes = host::io_memory_bytes(limits.locked_bytes, cpus.len());
     let (to_start, ready) = mpsc::channel();
     let (to_end, ended) = mpsc::channel();
@@ -209,7 +209,7 @@ pub fn start<A: App>(mut config: Config, shared: &Arc<A::Shared>) -> Result<Serv
             config: Arc::clone(&config),
             data_dir: Arc::clone(&data_dir),
             memory: Arc::clone(&memory),
-            drain: drain.clone(),
+            shutdown: shutdown.clone(),
             shared: Arc::clone(shared),
             port,
             arrivals,
@@ -223,13 +223,13 @@ pub fn start<A: App>(mut config: Config, shared: &Arc<A::Shared>) -> Result<Serv
     let (mut access, mut registered_bytes) = (Access::Buffered, 0);
     for _ in 0..cores.len() {
         match ready.recv() {
-            Ok(told) => {
-                access = told.access;
-                registered_bytes += told.registered_bytes;
+            Ok(obtained) => {
+                access = obtained.access;
+                registered_bytes += obtained.registered_bytes;
             }
-            // A core ended before it was ready: the others are told to end, and the first reason is passed on.
+            // A core ended before it was ready: the others are ended too, and the first reason is passed on.
             Err(_) => {
-                drain.request();
+                shutdown.request();
                 let reasons: Vec<String> = cores
                     .into_iter()
                     .filter_map(|core| match core.join() {
@@ -257,7 +257,7 @@ pub fn start<A: App>(mut config: Config, shared: &Arc<A::Shared>) -> Result<Serv
         access,
         addresses,
     };
-    Ok(Server { report, cores, acceptor, stopper: Stopper { drain, accepting }, ended })
+    Ok(Server { report, cores, acceptor, stopper: Stopper { shutdown, accepting }, ended })
 }
 
 impl Server {
@@ -276,9 +276,9 @@ impl Server {
         self.stopper.clone()
     }
 
-    /// Waits for the end. If one core ends by itself, all are ended and the reason is told.
+    /// Waits for the end. If one core ends by itself, all are ended, and the reason is returned.
     pub fn wait(self) -> Result<(), String> {
-        // The first core to end either heard the wish or failed; both times the others must end too.
+        // The first core to end was either asked to or has failed; both times the others must end too.
         let _ = self.ended.recv();
         self.stopper.stop();
         let mut result = Ok(());
@@ -308,8 +308,8 @@ struct CoreSetup<A: App> {
     config: Arc<Config>,
     data_dir: Arc<DataDir>,
     memory: Arc<Memory>,
-    drain: Drain,
-    shared: Arc<A::Shared>,
+    shutdown: Shutdown,
+    shared: Arc<A::ServerState>,
     port: Port<A::Message>,
     arrivals: Arrivals,
     ready: Sender<Obtained>,
@@ -318,7 +318,7 @@ struct CoreSetup<A: App> {
 
 /// The life of one core.
 async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
-    let CoreSetup { core, cores, config, data_dir, memory, drain, shared, port, arrivals, ready, notice } = setup;
+    let CoreSetup { core, cores, config, data_dir, memory, shutdown, shared, port, arrivals, ready, notice } = setup;
     // The folder stays locked until the last core has ended.
     let _held = (notice, Arc::clone(&data_dir));
     let queues = Queues::new();
@@ -333,8 +333,8 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
     }
     let memory = CoreMemory::new(core, memory);
     let options = NetOptions::from(&config.http);
-    let net = NetCore::new(options, drain.clone(), arrivals.load(), memory.clone(), &registry);
-    let drain_time = Duration::from_secs(config.http.drain_timeout_s);
+    let net = NetCore::new(options, shutdown.clone(), arrivals.load(), memory.clone(), &registry);
+    let shutdown_time = Duration::from_secs(config.http.drain_timeout_s);
     let context = CoreContext {
         core,
         cores,
@@ -346,30 +346,30 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
         queues,
         mesh,
         registry,
-        drain: drain.clone(),
+        shutdown: shutdown.clone(),
     };
-    // A core may wait for another while it builds; if that one fails, the wish to end cuts the wait short.
+    // A core may wait for another while it builds; if that one fails, the shutdown cuts the wait short.
     let given_up = async {
-        drain.requested().await;
+        shutdown.requested().await;
         Err(GIVEN_UP.to_owned())
     };
     let app = match future::or(A::start(context, inbox, shared), given_up).await {
         Ok(app) => app,
         Err(reason) => {
-            drain.request();
+            shutdown.request();
             return Err(reason);
         }
     };
     let clock = queues.spawn(Queue::Ingest, net.deadlines().run());
     let serving = queues.spawn(Queue::Ingest, serve_core(Rc::clone(&net), arrivals, queues, Rc::clone(&app)));
-    // The starter has gone only if another core failed, and then the wish to end follows.
+    // The starter has gone only if another core failed, and then the shutdown follows.
     let _ = ready.send(Obtained { access, registered_bytes: ring::registered_bytes() });
     drop(ready);
 
-    drain.requested().await;
-    wait_until(drain_time, || net.in_flight() == 0).await;
+    shutdown.requested().await;
+    wait_until(shutdown_time, || net.in_flight() == 0).await;
     if net.in_flight() > 0 {
-        log::warn!("core {core}: {} requests are cut after {drain_time:?}", net.in_flight());
+        log::warn!("core {core}: {} requests are cut after {shutdown_time:?}", net.in_flight());
     }
     let closed = app.close().await;
     serving.cancel();
@@ -383,6 +383,6 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
 async fn wait_until(time: Duration, is_done: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_done() && start.elapsed() < time {
-        ring::sleep(DRAIN_TICK).await;
+        ring::sleep(SHUTDOWN_TICK).await;
     }
 }

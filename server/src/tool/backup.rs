@@ -46,7 +46,7 @@ use crate::cli::BackupArguments;
 use crate::datadir::{DataDir, shard_folder};
 
 /// Times that a shard is begun anew. A flush ends a try, and a try of an incremental backup takes about as long as
-/// copying the log; so many in a row that meet a flush are no accident.
+/// copying the log; this many in a row that meet a flush are no accident.
 const SHARD_TRIES: usize = 100;
 
 /// The file of a copied log.
@@ -97,7 +97,7 @@ pub fn run(arguments: &BackupArguments, out: &mut dyn Write) -> Result<(), Strin
     let began = now();
     let previous = generation::newest(dir)?;
     let newest = previous.as_ref().and_then(|(folder, _)| folder.file_name()?.to_str()?.parse().ok()).unwrap_or(0);
-    // A folder with a greater number was begun and not completed: it is gone on with.
+    // A folder with a greater number was begun and not completed: it is continued.
     let begun = numbers(dir)?.into_iter().find(|number| *number > newest);
     let number: u32 = begun.unwrap_or(newest + 1);
     let mut making = Making {
@@ -232,7 +232,7 @@ impl Making {
     /// Bytes of segments and series files of a shard, as they are now.
     fn planned(&self, shard: usize) -> u64 {
         let files = block_on(ShardFiles::open(&PlainDisk, &shard_folder(&self.data, shard), shard as u32));
-        // What cannot be read is told when it is its turn.
+        // What cannot be read is reported when its turn comes.
         files.map_or(0, |files| {
             let segments = files.segments().map(|segment| segment.meta.bytes).sum::<u64>();
             segments + files.series_files().map(|file| file.bytes).sum::<u64>()

@@ -71,7 +71,7 @@ pub struct Plan {
 
 impl Plan {
     /// Locks the data folder `root` and looks whether it can be spread over `shards` shards, with the old folder kept
-    /// as `keep`; `None` when it has so many.
+    /// as `keep`; `None` when it has that many already.
     pub fn new(root: &Path, shards: usize, keep: Option<&Path>) -> std::result::Result<Option<Self>, String> {
         if !root.join("FORMAT").is_file() {
             return Err(format!("{} is no data folder: it has no FORMAT", root.display()));

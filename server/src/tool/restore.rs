@@ -101,7 +101,7 @@ fn refuse_used(target: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Damage of a copy, told of what was copied.
+/// Damage of a copy, reported for what was copied.
 fn in_backup(damage: Damage, tree: &Tree, target: &Path) -> Damage {
     match damage.file.strip_prefix(target) {
         Ok(path) => Damage { file: tree.root.join(path), ..damage },

@@ -106,7 +106,7 @@ pub fn verify(tree: &Tree, shard: Option<usize>, table: Option<TableId>) -> Resu
 fn planned(tree: &Tree, shards: std::ops::Range<usize>) -> u64 {
     let mut bytes = 0;
     for shard in shards {
-        // What cannot be read is told later.
+        // What cannot be read is reported later.
         if let Ok(files) = block_on(ShardFiles::open(&PlainDisk, &tree.shard(shard), shard as u32)) {
             bytes += files.segments().map(|segment| segment.meta.bytes).sum::<u64>();
             bytes += files.series_files().map(|file| file.bytes).sum::<u64>();

@@ -32,7 +32,7 @@ pub(crate) struct Echo {
 
 impl App for Echo {
     type Message = ();
-    type Shared = Watch;
+    type ServerState = Watch;
 
     async fn start(context: CoreContext<()>, _inbox: Inbox<()>, shared: Arc<Watch>) -> Result<Rc<Self>, String> {
         Ok(Rc::new(Self { core: context.core, watch: shared, _queues: context.queues }))

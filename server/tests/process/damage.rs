@@ -1,4 +1,4 @@
-//! Damaged files under a running server and at its start: what fails, what is told, and what goes on.
+//! Damaged files under a running server and at its start: what fails, what is reported, and what keeps working.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -94,7 +94,7 @@ fn a_broken_block_fails_the_queries_that_need_it_and_no_others() {
     assert_eq!(server.sql("public", "SELECT v FROM other").text(), "v\n1\n");
     assert_eq!(server.request("POST", "/write?db=public", &[], b"m,host=a v=1000i 1000").status(), 204);
     assert_eq!(server.sql("public", "SELECT count(v) AS n FROM m").text(), "n\n501\n");
-    // Whoever puts the right byte back needs no restart.
+    // Putting the right byte back needs no restart.
     flip(segment, offset);
     let mended = server.sql("public", "SELECT text FROM m");
     assert_eq!((mended.status(), mended.text().lines().count()), (200, 1 + 501));
@@ -127,12 +127,12 @@ fn a_shard_that_damage_keeps_closed_does_not_keep_the_others_closed() {
     flip(&log, offset);
 
     let server = Server::start_in(&folder, false, &[]);
-    assert_eq!(metric(&server, "tidewire_shard_failed", 0), 0.0);
-    assert_eq!(metric(&server, "tidewire_shard_failed", 1), 1.0);
+    assert_eq!(metric(&server, "tidewire_shard_offline", 0), 0.0);
+    assert_eq!(metric(&server, "tidewire_shard_offline", 1), 1.0);
     let told = server.sql("public", "SELECT count(v) AS n FROM m");
     assert_eq!(told.status(), 503, "never the rows of the other shard alone: {}", told.text());
     let name = log.file_name().expect("a name").to_string_lossy().into_owned();
-    assert!(told.text().contains("shard 1 is set aside: "), "{}", told.text());
+    assert!(told.text().contains("shard 1 is offline: "), "{}", told.text());
     assert!(told.text().contains(&name) && told.text().contains(" is damaged at offset 4096"), "{}", told.text());
 
     // A request with rows for both is refused as a whole, on either route.
@@ -140,7 +140,7 @@ fn a_shard_that_damage_keeps_closed_does_not_keep_the_others_closed() {
     for route in ["/write?db=public", "/api/v1/write?db=public"] {
         let refused = server.request("POST", route, &[], lines.as_bytes());
         assert_eq!(refused.status(), 503, "{}", refused.text());
-        assert!(refused.text().contains("shard 1 is set aside"), "{}", refused.text());
+        assert!(refused.text().contains("shard 1 is offline"), "{}", refused.text());
     }
     // What belongs to the other is taken.
     let mut taken = 0;
@@ -158,7 +158,7 @@ fn a_shard_that_damage_keeps_closed_does_not_keep_the_others_closed() {
 
     flip(&log, offset);
     let server = Server::start_in(&folder, true, &[]);
-    assert_eq!(metric(&server, "tidewire_shard_failed", 1), 0.0);
+    assert_eq!(metric(&server, "tidewire_shard_offline", 1), 0.0);
     let all = server.sql("public", "SELECT count(v) AS n FROM m");
     assert_eq!(all.text(), format!("n\n{}\n", 300 + taken), "nothing of what was refused is there");
 }
@@ -181,7 +181,7 @@ fn a_start_fails_where_no_shard_is_left_or_the_catalog_is_gone() {
     let (shard, away) = (folder.join("shard-001"), folder.join("away"));
     std::fs::rename(&shard, &away).expect("the folder can be moved");
     let server = Server::start_in(&folder, false, &[("TIDEWIRE_MEMTABLE_FLUSH_IDLE_S", "1")]);
-    assert_eq!(metric(&server, "tidewire_shard_failed", 1), 1.0);
+    assert_eq!(metric(&server, "tidewire_shard_offline", 1), 1.0);
     let refused = server.sql("public", "SELECT count(v) AS n FROM m");
     assert!(refused.text().contains("the folder is missing"), "{}", refused.text());
     wait_for_flush(&server, 0);
@@ -232,7 +232,7 @@ fn a_repair_says_what_is_lost_and_does_it_only_when_that_is_accepted() {
         assert!(told.contains(part), "no {part:?} in {told}");
     }
     let server = Server::start_in(&folder, false, &[]);
-    assert_eq!(metric(&server, "tidewire_shard_failed", 1), 1.0);
+    assert_eq!(metric(&server, "tidewire_shard_offline", 1), 1.0);
     let (done, locked) = repair(&folder, &["--accept-loss"]);
     assert!(!done && locked.contains("is in use by another server"), "{locked}");
     server.terminate();

@@ -19,9 +19,9 @@ const ROWS: u64 = 400;
 /// Series with long tags fill the index in few rows.
 const TAG_BYTES: usize = 600;
 
-/// The load ends when so many requests were refused for their series.
+/// The load ends when this many requests were refused for their series.
 const REFUSED_MIN: u64 = 20;
-/// And when so many queries were refused, of those that want everything at once.
+/// And when this many queries were refused, of those that want everything at once.
 const QUERIES_REFUSED_MIN: u64 = 5;
 
 /// What the server lets itself have in RAM (`memory::pressure::resident_bytes_max`), and what comes between two looks at

@@ -108,7 +108,7 @@ fn a_conflict_names_its_line() {
         assert_eq!(error(&response), format!("partial write: {reason} dropped={dropped}"));
         assert_eq!(line_told(&response), Some(line));
     }
-    // No line is told where a row is refused for its age, and where none is refused.
+    // No line is named where a row is refused for its age, and where none is refused.
     server.sql("public", "CREATE DATABASE short WITH TTL '1d'");
     let response = server.request("POST", "/write?db=short", &[], b"m v=1 1");
     assert_eq!(error(&response), "partial write: points beyond retention policy dropped=1");

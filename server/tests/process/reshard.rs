@@ -285,7 +285,7 @@ fn a_stop_at_any_moment_leaves_one_of_both() {
         assert_eq!(tallies(&copy.0), before, "after {done} steps");
     }
 
-    // And the server itself goes on with it.
+    // And the server itself keeps working with it.
     let server = Server::start_in(&folder.0, false, &[]);
     let answer = server.sql("public", "SELECT count(v), sum(v) FROM cpu").text();
     assert_eq!(answer.lines().last(), Some("4,10"), "{answer}");

@@ -13,7 +13,7 @@ fn total(server: &Server) -> String {
 }
 
 #[test]
-fn rows_and_tables_survive_a_kill_and_a_drain() {
+fn rows_and_tables_survive_a_kill_and_a_shutdown() {
     let folder = fresh_folder();
     let server = Server::start_in(&folder, false, &[]);
     write(&server, 0, 1_000);

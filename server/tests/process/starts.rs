@@ -1,4 +1,4 @@
-//! Data folders that a server cannot use: each is told in one sentence, with a non-zero exit.
+//! Data folders that a server cannot use: each is reported in one sentence, with a non-zero exit.
 
 use std::fs;
 use std::path::Path;

@@ -200,7 +200,7 @@ fn a_second_backup_has_what_is_new_and_older_ones_go() {
     assert_eq!(first, second);
 
     write_segments(&data.0, 2_400..2_500);
-    // A backup that was cut short: it is gone on with, and what does not belong to it goes.
+    // A backup that was cut short: it is continued, and what does not belong to it goes.
     let begun = backup.0.join("00000003/shard-000/segments");
     std::fs::create_dir_all(&begun).expect("a folder");
     std::fs::write(begun.join("99999999.seg"), "half").expect("a file");
@@ -320,7 +320,7 @@ fn a_restored_folder_has_copies_after_its_first_start() {
     assert_eq!(with_copies(&target.0) + 2, kept_twice.len(), "all is mended");
     done(&tool(&["inspect", "--verify"], &[], &target.0));
 
-    // A copy that is damaged is told; without it, it is made anew.
+    // A copy that is damaged is reported; without it, it is made anew.
     let copies: Vec<PathBuf> = files_below(&data.0).into_iter().filter(is_copy).collect();
     assert!(copies.len() >= 4, "{copies:?}");
     for copy in &copies {

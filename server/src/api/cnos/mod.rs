@@ -19,10 +19,10 @@ use crate::admission::QueryPlace;
 use crate::api::reply::RowsReply;
 use crate::catalog::SchemaChange;
 use crate::catalog::change::DEFAULT_DATABASE;
-use crate::core::hub::RefusedWork;
 use crate::ingest::insert::insert;
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::memory::Level;
+use crate::memory::pressure::RefusedWork;
 use crate::net::{Reply, Request};
 use crate::query::delete::delete;
 use crate::query::run::{self, RowsOut};
@@ -44,16 +44,16 @@ fn database(head: &Head<'_>) -> Result<String, Failure> {
 }
 
 pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Reply) -> Result<(), Failure> {
-    let hub = &router.hub;
+    let core = &router.core;
     let database = database(request.head)?;
     let precision = match parameter(request.head, "precision")? {
         Some(text) if text.eq_ignore_ascii_case("ms") => Precision::Millisecond,
         Some(text) if text.eq_ignore_ascii_case("us") => Precision::Microsecond,
         _ => Precision::Nanosecond,
     };
-    request.body.limit(hub.config.http.body_bytes_max_write).map_err(|e| fault::cnos_body(&e))?;
+    request.body.limit(core.config.http.body_bytes_max_write).map_err(|e| fault::cnos_body(&e))?;
     let lines = WriteRequest { database: &database, policy: None, dialect: Dialect::Cnos, precision };
-    let written = write_lines(hub, lines, request.body).await.map_err(|e| fault::cnos_write(&e))?;
+    let written = write_lines(core, lines, request.body).await.map_err(|e| fault::cnos_write(&e))?;
     router.rows_written.add(written.rows);
     reply.send(200, |head| head, b"");
     Ok(())
@@ -66,7 +66,7 @@ pub(super) fn ping(reply: &mut Reply) -> Result<(), Failure> {
 }
 
 pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply) -> Result<(), Failure> {
-    let hub = &router.hub;
+    let core = &router.core;
     let head = request.head;
     let bad_header = |text: String| fault::cnos(400, "040005", &text);
     let format = Format::from_accept(head.header("accept").unwrap_or("")).map_err(bad_header)?;
@@ -84,7 +84,7 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
         Some(other) => return Err(fault::cnos(400, "040005", &format!("chunked is true or false, not {other:?}"))),
     };
     let database = database(head)?;
-    let bytes_max = hub.config.http.body_bytes_max_sql;
+    let bytes_max = core.config.http.body_bytes_max_sql;
     let text = request.body.read_all(bytes_max).await.map_err(|e| fault::cnos_body(&e))?;
     let session = Session {
         tenant: parameter(head, "tenant")?.unwrap_or_else(|| "cnosdb".to_owned()),
@@ -92,7 +92,7 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
         user: "root".to_owned(),
         now_ns: now_ns(),
     };
-    let catalog = hub.catalog();
+    let catalog = core.catalog();
     let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)
         .map_err(|e| fault::cnos(422, e.code, &e.message))?;
     let out = Out { format, encoding, chunked };
@@ -109,7 +109,8 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
                 Err(ExecError::Cancelled)
             };
             // A client that leaves ends its query: dropping it cancels what the shards run.
-            let outcome = futures_lite::future::or(run::run(hub, &query, context(router), &mut rows), gone).await;
+            let outcome =
+                futures_lite::future::or(run::run(&core.peers, &query, context(router), &mut rows), gone).await;
             router.rows_read.add(rows.rows);
             rows.end(outcome.map(drop)).await
         }
@@ -120,7 +121,7 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
             rows.end(outcome).await
         }
         Statement::Insert(rows) => {
-            let count = insert(hub, &rows).await.map_err(|e| fault::cnos_write(&e))?;
+            let count = insert(core, &rows).await.map_err(|e| fault::cnos_write(&e))?;
             router.rows_written.add(count);
             let schema = Arc::new(Schema::new(vec![Field::new("rows", DataType::UInt64, false)]));
             let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(UInt64Array::from(vec![count]))])
@@ -130,12 +131,15 @@ pub(super) async fn sql(router: &Router, request: Request<'_>, reply: &mut Reply
             rows.end(outcome).await
         }
         Statement::Delete(deletion) => {
-            delete(hub, deletion).await.map_err(fault::cnos_delete)?;
+            delete(core, deletion).await.map_err(fault::cnos_delete)?;
             send_nothing(reply, format);
             Ok(())
         }
         Statement::Define(definition) => {
-            hub.change(SchemaChange::Define(definition)).await.map_err(|refusal| fault::cnos_schema(&refusal))?;
+            core.peers
+                .change(SchemaChange::Define(definition))
+                .await
+                .map_err(|refusal| fault::cnos_schema(&refusal))?;
             send_nothing(reply, format);
             Ok(())
         }
@@ -156,19 +160,19 @@ impl Out {
 }
 
 fn query_place(router: &Router) -> Result<QueryPlace, Failure> {
-    let hub = &router.hub;
-    if let Some(shortage) = hub.memory.shared().shortage(Level::Sparing) {
-        hub.count_refused(RefusedWork::Queries);
+    let core = &router.core;
+    if let Some(shortage) = core.memory.shared().shortage(Level::Sparing) {
+        core.count_refused(RefusedWork::Queries);
         return Err(fault::cnos(429, "010012", &format!("no query is begun now: {shortage}; try again later")));
     }
-    let queries_max = hub.config.query.concurrent_max;
-    hub.admission
+    let queries_max = core.config.query.concurrent_max;
+    core.admission
         .query(queries_max)
         .ok_or_else(|| fault::cnos(429, "010012", &format!("{queries_max} queries run already; try again later")))
 }
 
 fn context(router: &Router) -> QueryContext {
-    let (query, memory) = (&router.hub.config.query, router.hub.memory.shared());
+    let (query, memory) = (&router.core.config.query, router.core.memory.shared());
     let timeout = (query.timeout_s > 0).then(|| Duration::from_secs(query.timeout_s));
     QueryContext::of_server(query.memory_bytes_max, timeout, memory.queries().clone())
 }
@@ -184,13 +188,14 @@ async fn explained(
     analyze: bool,
     steps: &[PlanStep],
 ) -> Result<RecordBatch, Failure> {
-    let physical = cut(&query.plan).map_err(|e| fault::exec(&e))?.to_string();
+    let physical = cut(&query.plan).to_string();
     let mut metrics = None;
     if analyze {
         let _place = query_place(router)?;
         let (context, started) = (context(router), Instant::now());
         let mut rows = CountRows::default();
-        let shards = run::run(&router.hub, query, context.clone(), &mut rows).await.map_err(|e| fault::exec(&e))?;
+        let shards =
+            run::run(&router.core.peers, query, context.clone(), &mut rows).await.map_err(|e| fault::exec(&e))?;
         metrics = Some(RunMetrics {
             elapsed: started.elapsed(),
             rows: rows.0,

@@ -8,6 +8,7 @@ use tidewire_sql::influxql::{Cardinality, Counted};
 use tidewire_storage::schema::{TableId, TableSchema};
 
 use crate::api::Router;
+use crate::query::cardinality::cardinality;
 
 /// Answers with the reply's series. `database` is the request's, for statements without ON.
 pub(super) async fn show(
@@ -21,7 +22,7 @@ pub(super) async fn show(
     if database.is_empty() {
         return Err("database name required".to_owned());
     }
-    let catalog = router.hub.catalog();
+    let catalog = router.core.catalog();
     let known = catalog.databases.get(database);
     let estimated = !wanted.exact && wanted.from.is_empty();
     // Estimates of a database that is not there are 0; the exact forms need one.
@@ -48,11 +49,11 @@ pub(super) async fn show(
     if wanted.of == Counted::Measurements {
         return table("", heading, names.iter().collect::<BTreeSet<_>>().len() as u64);
     }
-    let (counts, sketch) = router.hub.cardinality(ids.into()).await.map_err(|error| error.to_string())?;
+    let counts = cardinality(&router.core, ids.into()).await.map_err(|error| error.to_string())?;
     if estimated {
-        return table("", heading, sketch.estimate());
+        return table("", heading, counts.sketch.estimate());
     }
-    for (name, count) in names.iter().zip(counts).filter(|(_, count)| *count > 0) {
+    for (name, count) in names.iter().zip(counts.by_table).filter(|(_, count)| *count > 0) {
         table(name, heading, count)?;
     }
     Ok(())

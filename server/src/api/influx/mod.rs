@@ -41,7 +41,7 @@ fn parameter(query: &Query<'_>, name: &str) -> Result<Option<String>, Failure> {
 }
 
 pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Reply) -> Result<(), Failure> {
-    let hub = &router.hub;
+    let core = &router.core;
     let query = Query::new(request.head.query);
     let Some(database) = parameter(&query, "db")?.filter(|name| !name.is_empty()) else {
         return Err(fault::influx(400, "database is required"));
@@ -60,9 +60,9 @@ pub(super) async fn write(router: &Router, request: Request<'_>, reply: &mut Rep
         return Err(fault::influx(400, "invalid consistency level"));
     }
     let policy = parameter(&query, "rp")?.filter(|name| !name.is_empty());
-    request.body.limit(hub.config.http.body_bytes_max_write).map_err(|e| fault::influx_body(&e))?;
+    request.body.limit(core.config.http.body_bytes_max_write).map_err(|e| fault::influx_body(&e))?;
     let lines = WriteRequest { database: &database, policy: policy.as_deref(), dialect: Dialect::Influx, precision };
-    let written = write_lines(hub, lines, request.body).await.map_err(|e| fault::influx_write(&e))?;
+    let written = write_lines(core, lines, request.body).await.map_err(|e| fault::influx_write(&e))?;
     router.rows_written.add(written.rows);
     match refused_lines(&written) {
         Some(text) => Err(fault::influx_line(400, &text, written.dropped_line)),
@@ -111,7 +111,7 @@ pub(super) async fn query(router: &Router, request: Request<'_>, reply: &mut Rep
     let url = Query::new(head.query);
     let is_form = head.header("content-type").is_some_and(|t| t.starts_with("application/x-www-form-urlencoded"));
     let form = if head.method == Method::Post && is_form {
-        let bytes_max = router.hub.config.http.body_bytes_max_sql;
+        let bytes_max = router.core.config.http.body_bytes_max_sql;
         request.body.read_all(bytes_max).await.map_err(|e| fault::influx_body(&e))?
     } else {
         Vec::new()

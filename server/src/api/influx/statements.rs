@@ -44,7 +44,7 @@ pub(super) async fn run(
             Definition::DropMeasurement { database: database.to_owned(), name: name.clone() }
         }
     };
-    let changed = router.hub.change(SchemaChange::Define(definition)).await;
+    let changed = router.core.peers.change(SchemaChange::Define(definition)).await;
     changed.map(drop).map_err(|refusal| match refusal {
         SchemaError::DatabaseNotFound(name) => no_database(&name),
         other => other.to_string(),
@@ -56,7 +56,7 @@ fn no_database(name: &str) -> String {
 }
 
 fn show_databases(router: &Router, writer: &mut QueryWriter, body: &mut Vec<u8>) -> Result<(), String> {
-    let catalog = router.hub.catalog();
+    let catalog = router.core.catalog();
     writer.series(body, "databases", &[], &["name"]);
     for name in catalog.databases.keys() {
         writer.row(body, [Value::Text(name)]).map_err(|error| error.to_string())?;
@@ -69,7 +69,7 @@ fn show_policies(router: &Router, name: &str, writer: &mut QueryWriter, body: &m
     if name.is_empty() {
         return Err("database name required".to_owned());
     }
-    let catalog = router.hub.catalog();
+    let catalog = router.core.catalog();
     let database: &Database = catalog.databases.get(name).ok_or_else(|| no_database(name))?;
     writer.series(body, "", &[], &["name", "duration", "shardGroupDuration", "replicaN", "default"]);
     for policy in &database.policies {
@@ -90,7 +90,7 @@ fn show_policies(router: &Router, name: &str, writer: &mut QueryWriter, body: &m
 /// Deletes from the measurements that are meant, in all retention policies. They are all bound before the first is
 /// touched, so that a condition that one of them refuses deletes nothing.
 async fn delete_rows(router: &Router, database: &str, statement: &Delete) -> Result<(), String> {
-    let catalog = router.hub.catalog();
+    let catalog = router.core.catalog();
     let found = catalog.databases.get(database).ok_or_else(|| no_database(database))?;
     statement.check()?;
     let now_ns = now_ns();
@@ -101,7 +101,7 @@ async fn delete_rows(router: &Router, database: &str, statement: &Delete) -> Res
         }
     }
     for deletion in deletions {
-        delete(&router.hub, deletion).await.map_err(|error| error.to_string())?;
+        delete(&router.core, deletion).await.map_err(|error| error.to_string())?;
     }
     Ok(())
 }

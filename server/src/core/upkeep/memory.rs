@@ -1,12 +1,12 @@
 //! What a core does about memory, tick by tick: it counts what it holds, and sheds what it can do without.
 //!
-//! 1. The parts that change with each request are counted where they change; the others here, at each tick, or less often
-//!    where counting takes long (it looks at every table).
+//! 1. The parts that change with each request are counted where they change; the others here, at each tick, or less
+//!    often where counting takes long (it looks at every table).
 //! 2. From [`Level::Shed`] on: batches and memory kept for later are let go, idle parser caches are forgotten, block
 //!    caches shrink, and the core's largest memtable is flushed early, one at a time.
 //! 3. When memory is no longer short, block caches get their bound back step by step.
 //!
-//! What is refused at higher levels is refused where it comes in: `ingest::write`, `ingest::commit`, `route::cnos`, and
+//! What is refused at higher levels is refused where it comes in: `ingest::write`, `ingest::commit`, `api::cnos`, and
 //! the account of all queries.
 
 use std::cell::Cell;
@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::core::hub::Hub;
+use crate::core::shards::Shards;
+use crate::core::state::CoreState;
 use crate::memory::pressure::cache_bytes_max;
 use crate::memory::{Level, Part, machine};
 use crate::ring::{self, Queue};
@@ -25,23 +26,24 @@ const TICK: Duration = Duration::from_millis(20);
 /// Ticks between two looks at the process's memory in RAM, a call of the kernel that adds up all threads' counters.
 const TICKS_PER_LOOK: u32 = 2;
 
-/// Counting may take this share of a core, one in so many.
+/// Counting may take this share of a core, one part in as many.
 const COUNT_SHARE: u32 = 100;
 
 /// The core that looks at the process as a whole.
 const LOOKING_CORE: usize = 0;
 
-/// Keeps a core's memory, for ever.
-pub(crate) async fn keep_memory(hub: Rc<Hub>) {
-    let mut relief = Relief::default();
+/// Keeps a core within its memory.
+pub(crate) async fn keep_memory(core: Rc<CoreState>, shards: Rc<Shards>) {
+    let mut upkeep = MemoryUpkeep::new(core, shards);
     loop {
         ring::sleep(TICK).await;
-        relief.tick(&hub);
+        upkeep.tick();
     }
 }
 
-#[derive(Debug, Default)]
-struct Relief {
+struct MemoryUpkeep {
+    core: Rc<CoreState>,
+    shards: Rc<Shards>,
     ticks: u32,
     /// When what takes long is counted again.
     count_at: Option<Instant>,
@@ -51,37 +53,43 @@ struct Relief {
     is_flushing: Rc<Cell<bool>>,
 }
 
-impl Relief {
-    fn tick(&mut self, hub: &Rc<Hub>) {
+impl MemoryUpkeep {
+    fn new(core: Rc<CoreState>, shards: Rc<Shards>) -> Self {
+        Self { core, shards, ticks: 0, count_at: None, caches: BTreeMap::new(), is_flushing: Rc::default() }
+    }
+
+    fn tick(&mut self) {
         self.ticks = self.ticks.wrapping_add(1);
-        let memory = hub.memory.shared();
-        if hub.core == LOOKING_CORE
+        let core = self.core.clone();
+        let memory = core.memory.shared();
+        if core.number == LOOKING_CORE
             && self.ticks.is_multiple_of(TICKS_PER_LOOK)
             && let Some(bytes) = machine::resident_bytes()
         {
             memory.set_resident(bytes);
         }
-        self.count(hub);
+        self.count();
         let level = memory.level();
         let over = if level >= Level::Shed { memory.over() } else { 0 };
-        hub.caches().shrink(hub.memory.get(Part::ParserCaches).saturating_sub(over));
+        core.caches.shrink(core.memory.get(Part::ParserCaches).saturating_sub(over));
         if level >= Level::Shed {
-            hub.drop_recycled();
-            hub.shards().for_each(|(_, shard)| shard.release_idle_memory());
-            self.flush_largest(hub);
+            core.recycled.clear();
+            self.shards.iter().for_each(|(_, shard)| shard.release_idle_memory());
+            self.flush_largest();
         }
         if level >= Level::Shed || !self.caches.is_empty() {
-            self.bound_caches(hub, over);
+            self.bound_caches(over);
         }
     }
 
-    fn count(&mut self, hub: &Rc<Hub>) {
-        hub.memory.set(Part::Requests, hub.building.used());
-        hub.memory.set(Part::Batches, hub.recycled_bytes());
+    fn count(&mut self) {
+        let memory = &self.core.memory;
+        memory.set(Part::Requests, self.core.building.used());
+        memory.set(Part::Batches, self.core.recycled.bytes());
         let started = Instant::now();
         if self.count_at.is_none_or(|at| at <= started) {
             let mut all = tidewire_storage::engine::ShardMemory::default();
-            for (_, shard) in hub.shards() {
+            for (_, shard) in self.shards.iter() {
                 let held = shard.memory();
                 all.active += held.active;
                 all.flushing += held.flushing;
@@ -92,20 +100,20 @@ impl Relief {
                 all.index += held.index;
                 all.segments += held.segments;
             }
-            hub.memory.set(Part::Memtables, all.active + all.flushing + all.sorting + all.idle);
-            hub.memory.set(Part::Log, all.wal_pending);
-            hub.memory.set(Part::BlockCaches, all.cache);
-            hub.memory.set(Part::Series, all.index);
-            hub.memory.set(Part::Segments, all.segments);
+            memory.set(Part::Memtables, all.active + all.flushing + all.sorting + all.idle);
+            memory.set(Part::Log, all.wal_pending);
+            memory.set(Part::BlockCaches, all.cache);
+            memory.set(Part::Series, all.index);
+            memory.set(Part::Segments, all.segments);
             let ended = Instant::now();
             self.count_at = Some(ended + (ended - started) * COUNT_SHARE);
         }
-        hub.memory.tell();
+        memory.report();
     }
 
-    fn bound_caches(&mut self, hub: &Rc<Hub>, over: u64) {
-        let bytes_max = hub.config.cache.bytes_max;
-        for (number, shard) in hub.shards() {
+    fn bound_caches(&mut self, over: u64) {
+        let bytes_max = self.core.config.cache.bytes_max;
+        for (number, shard) in self.shards.iter() {
             let now = self.caches.get(&number).copied().unwrap_or(bytes_max);
             let next = cache_bytes_max(now, shard.cache_bytes(), bytes_max, over);
             shard.set_cache_bytes_max(next);
@@ -118,22 +126,21 @@ impl Relief {
     }
 
     /// Flushes the core's largest memtable, unless it is so small that its segments would cost more than it holds.
-    fn flush_largest(&self, hub: &Rc<Hub>) {
-        let bytes_min = hub.config.memtable.flush_bytes / 4;
-        let largest = hub.shards().max_by_key(|(_, shard)| shard.memtable_bytes());
+    fn flush_largest(&self) {
+        let bytes_min = self.core.config.memtable.flush_bytes / 4;
+        let largest = self.shards.iter().max_by_key(|(_, shard)| shard.memtable_bytes());
         let Some((number, shard)) = largest.filter(|(_, shard)| shard.memtable_bytes() >= bytes_min) else { return };
         if self.is_flushing.replace(true) {
             return;
         }
-        let (shard, hub, is_flushing) = (shard.clone(), hub.clone(), self.is_flushing.clone());
-        let queues = *hub.queues();
+        let (shard, shards, is_flushing) = (shard.clone(), self.shards.clone(), self.is_flushing.clone());
         let flush = async move {
             if let Err(error) = shard.flush().await {
                 log::error!("shard {number}: a memtable cannot be flushed to make room: {error}");
             }
-            hub.report_memory();
+            shards.report_memtables();
             is_flushing.set(false);
         };
-        queues.spawn(Queue::Maintenance, flush).detach();
+        self.core.queues.spawn(Queue::Maintenance, flush).detach();
     }
 }

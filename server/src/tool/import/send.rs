@@ -105,7 +105,7 @@ pub(super) fn with_senders(
                 }
             });
         }
-        // Only the senders hold the receiver: when all of them have stopped, the reading is told.
+        // Only the senders hold the receiver: when all of them have stopped, the reader sees it.
         drop(batches);
         let sender = Sender { queue, server };
         body(&sender)

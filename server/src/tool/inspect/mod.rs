@@ -22,7 +22,7 @@ pub fn run(arguments: &InspectArguments, out: &mut dyn Write) -> Result<(), Stri
     if let Some(shard) = arguments.shard.filter(|shard| *shard >= tree.shards) {
         return Err(format!("{} has shards 0 to {}, not {shard}", tree.root.display(), tree.shards - 1));
     }
-    // A catalog that cannot be read is told below; without it there are numbers in the place of names.
+    // A catalog that cannot be read is reported below; without it there are numbers in the place of names.
     let (catalog, catalog_error) = match tree.catalog() {
         Ok(catalog) => (catalog.unwrap_or_default(), None),
         Err(error) => (Catalog::default(), Some(error.to_string())),
@@ -44,7 +44,7 @@ pub fn run(arguments: &InspectArguments, out: &mut dyn Write) -> Result<(), Stri
         false => render::render(&report, &catalog),
     };
     match out.write_all(shown.as_bytes()).and_then(|()| out.flush()) {
-        // Whoever reads only the first page has seen enough.
+        // A reader who closes the pipe after the first page has seen enough.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(format!("cannot print: {error}")),
         _ => {}
     }

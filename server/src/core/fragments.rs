@@ -1,0 +1,130 @@
+//! Fragments of queries that run on this core, each for a core that asked for it.
+//!
+//! A fragment may send [`PARTIALS_AHEAD_MAX`] partials before the first is taken, and one more for each that is; when
+//! it has sent what it may, it waits, and its scan with it. It ends when its rows have, when it fails, or when its
+//! asker cancels it: each way with one last answer.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::Instant;
+
+use tidewire_sql::exec::{ExecError, QueryContext, ShardRun, batch_bytes};
+use tidewire_sql::explain::ShardMetrics;
+
+use super::message::{Asker, FragmentAnswer, FragmentId, PARTIALS_AHEAD_MAX, RunFragment};
+use super::peers::Peers;
+use super::shards::CoreShard;
+use crate::query::metered::MeteredShard;
+
+/// The fragments that run on one core.
+#[derive(Debug, Default)]
+pub(super) struct Fragments(RefCell<HashMap<FragmentId, Rc<Running>>>);
+
+/// A running fragment: what its asker has allowed it.
+#[derive(Debug)]
+struct Running {
+    /// Partials it may still send.
+    granted: Cell<u32>,
+    is_cancelled: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Running {
+    fn wake(&self) {
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Takes leave to send one partial, waiting for it; `false` when the asker wants no more.
+    async fn may_send(&self) -> bool {
+        std::future::poll_fn(|context| {
+            if self.is_cancelled.get() {
+                return Poll::Ready(false);
+            }
+            if self.granted.get() > 0 {
+                self.granted.set(self.granted.get() - 1);
+                return Poll::Ready(true);
+            }
+            *self.waker.borrow_mut() = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Fragments {
+    /// Lets a fragment send one more partial.
+    pub(super) fn grant(&self, id: FragmentId) {
+        if let Some(running) = self.0.borrow().get(&id) {
+            running.granted.set(running.granted.get() + 1);
+            running.wake();
+        }
+    }
+
+    /// Lets a fragment send nothing more.
+    pub(super) fn cancel(&self, id: FragmentId) {
+        if let Some(running) = self.0.borrow().get(&id) {
+            running.is_cancelled.set(true);
+            running.wake();
+        }
+    }
+
+    /// Begins a fragment, which may be granted partials and cancelled from now on. The future runs it over `shard` and
+    /// sends what it yields.
+    pub(super) fn begin(
+        self: &Rc<Self>,
+        peers: &Rc<Peers>,
+        asker: Asker<RunFragment>,
+        question: RunFragment,
+        shard: Rc<CoreShard>,
+    ) -> impl Future<Output = ()> + 'static {
+        let id = FragmentId { core: asker.core(), call: asker.call() };
+        let running = Rc::new(Running {
+            granted: Cell::new(PARTIALS_AHEAD_MAX),
+            is_cancelled: Cell::new(false),
+            waker: RefCell::default(),
+        });
+        self.0.borrow_mut().insert(id, running.clone());
+        let (fragments, peers) = (self.clone(), peers.clone());
+        async move {
+            let RunFragment { shard: number, stages, context } = question;
+            let started = Instant::now();
+            let (reader, counts) = MeteredShard::new(shard);
+            let run = ShardRun::new(stages, reader, context.clone());
+            let sent = send_partials(&peers, &asker, &running, run, &context).await;
+            let outcome = sent.map(|rows_sent| ShardMetrics {
+                shard: number,
+                rows_scanned: counts.get().rows,
+                chunks: counts.get().chunks,
+                rows_sent,
+                elapsed: started.elapsed(),
+            });
+            fragments.0.borrow_mut().remove(&id);
+            peers.answer(asker, FragmentAnswer::Done(outcome));
+        }
+    }
+}
+
+/// Sends what a fragment yields, as its asker grants; returns the number of rows.
+async fn send_partials(
+    peers: &Peers,
+    asker: &Asker<RunFragment>,
+    running: &Running,
+    mut run: ShardRun<MeteredShard>,
+    context: &QueryContext,
+) -> Result<u64, ExecError> {
+    let mut rows_sent = 0;
+    while let Some((stage, batch)) = run.next().await? {
+        let mut held = context.reservation();
+        held.resize(batch_bytes(&batch))?;
+        if !running.may_send().await {
+            break;
+        }
+        rows_sent += batch.num_rows() as u64;
+        peers.answer_in_part(asker, FragmentAnswer::Partial { stage, batch, held });
+    }
+    Ok(rows_sent)
+}

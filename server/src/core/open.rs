@@ -1,0 +1,125 @@
+//! Opening the shards of a core at the start: its data folder is as the catalog says, each shard is recovered, and one
+//! that is damaged goes offline while the others serve.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tidewire_storage::Error;
+use tidewire_storage::compaction::CompactionConfig;
+use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::schema::{Catalog, TableId};
+use tidewire_storage::wal::WalSync;
+
+use super::offline::OfflineShards;
+use super::shards::CoreShard;
+use crate::catalog::store::CatalogStore;
+use crate::config::{self, Config};
+use crate::datadir::DataDir;
+use crate::metrics::registry::Registry;
+use crate::metrics::shard::{report_recovery, show_offline};
+use crate::runtime::disk_rate::CoreDisk;
+
+/// What shards are opened with.
+pub(crate) struct Opening<'a> {
+    /// The core's disk.
+    pub(crate) disk: &'a CoreDisk,
+    /// Where the shards are.
+    pub(crate) data_dir: &'a DataDir,
+    /// Settings.
+    pub(crate) config: &'a Config,
+    /// Where the catalog is kept.
+    pub(crate) store: &'a CatalogStore,
+    /// The loaded catalog.
+    pub(crate) catalog: &'a Catalog,
+    /// Counters of this core.
+    pub(crate) registry: &'a Registry,
+}
+
+impl Opening<'_> {
+    /// Opens the shards of these numbers; those that damage keeps from opening go into `offline`.
+    pub(crate) async fn open(
+        &self,
+        numbers: &[usize],
+        offline: &OfflineShards,
+    ) -> Result<BTreeMap<u32, Rc<CoreShard>>, String> {
+        let mut open = BTreeMap::new();
+        for &number in numbers {
+            let folder = self.data_dir.shard_folder(number);
+            // Tables are made when every shard has a folder that is there to stay.
+            let opened = match self.store.exists() && !folder.exists() {
+                true => Err(Error::corrupt(&folder, 0, "the folder is missing")),
+                false => self.open_shard(folder, number as u32).await,
+            };
+            match opened {
+                Ok(shard) => {
+                    open.insert(number as u32, shard);
+                }
+                Err(error) => {
+                    let reason = format!("shard {number} cannot be opened: {error}");
+                    if !error.is_damage() || !offline.add(number as u32, error.to_string()) {
+                        return Err(reason);
+                    }
+                    log::error!("{reason}; the server runs without it: its rows are neither taken nor given");
+                }
+            }
+        }
+        show_offline(numbers.iter().map(|number| *number as u32), offline, self.registry);
+        Ok(open)
+    }
+
+    async fn open_shard(&self, folder: PathBuf, number: u32) -> Result<Rc<CoreShard>, Error> {
+        let live = |table: TableId| self.catalog.databases.values().any(|d| d.all_tables().any(|t| t.id == table));
+        let started = Instant::now();
+        let opened = Shard::open(self.disk.clone(), &folder, shard_config(self.config, number), &live).await;
+        let (shard, recovery) = opened?;
+        let time = started.elapsed();
+        log::info!("shard {number}: {recovery:?} in {time:?}");
+        report_recovery(number, &recovery, time, self.registry);
+        Ok(shard)
+    }
+}
+
+fn shard_config(config: &Config, number: u32) -> ShardConfig {
+    ShardConfig {
+        wal_sync: match config.wal.sync {
+            config::WalSync::Always => WalSync::Always,
+            config::WalSync::Interval => WalSync::Interval,
+            config::WalSync::Off => WalSync::Off,
+        },
+        wal_file_bytes: config.wal.file_bytes,
+        flush_bytes: config.memtable.flush_bytes,
+        // Admission comes first; this is the last bound behind it, with room for what it let through.
+        memtable_bytes_max: config.memtable.bytes_max + config.admission.bytes_max,
+        // The same for what waits for the log: a request that is alone may be as large as a memtable.
+        wal_pending_bytes_max: config.memtable.bytes_max + config.admission.bytes_max,
+        cache_bytes_max: config.cache.bytes_max,
+        compaction: CompactionConfig {
+            bytes_per_s: config.compaction.bytes_per_s_max,
+            segment_bytes_max: config.compaction.segment_bytes_max,
+            cold_after: Duration::from_secs(config.compaction.cold_after_s),
+            ..CompactionConfig::default()
+        },
+        ..ShardConfig::new(number)
+    }
+}
+
+/// An error when the catalog is missing and a shard has data: shards remove the data of tables that the catalog does
+/// not name, and an empty one names none.
+pub(crate) fn check_catalog(store: &CatalogStore, data_dir: &DataDir) -> Result<(), String> {
+    let has_data = |shard: &usize| {
+        let segments = std::fs::read_dir(data_dir.shard_folder(*shard).join("segments"));
+        segments.is_ok_and(|mut segments| segments.next().is_some())
+    };
+    match store.exists() {
+        true => Ok(()),
+        false => match (0..data_dir.shards()).find(has_data) {
+            Some(shard) => Err(format!(
+                "{} is missing, but shard {shard} has data; put a copy of it in place",
+                store.path().display()
+            )),
+            None => Ok(()),
+        },
+    }
+}

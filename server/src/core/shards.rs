@@ -1,0 +1,126 @@
+//! The shards of one core, and what is counted of them.
+//!
+//! What a shard's memtables and its index hold is counted where it grows, with the admission counters and the core's
+//! memory; both are set right at each tick of the upkeep.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tidewire_storage::Error;
+use tidewire_storage::batch::WriteBatch;
+use tidewire_storage::engine::{Appended, Shard};
+use tidewire_storage::schema::{Catalog, TableId, TableSchema};
+
+use super::offline::OfflineShards;
+use crate::admission::Admission;
+use crate::memory::{CoreMemory, Part};
+use crate::metrics::registry::Registry;
+use crate::metrics::shard::ShardMetrics;
+use crate::runtime::disk_rate::CoreDisk;
+
+/// Memory of a new series in the index until it is counted: a key of 150 bytes, and its tags' values and codes.
+const SERIES_BYTES: u64 = 512;
+
+/// A shard of this core.
+pub type CoreShard = Shard<CoreDisk>;
+
+/// The shards of one core.
+pub struct Shards {
+    open: BTreeMap<u32, Rc<CoreShard>>,
+    offline: Arc<OfflineShards>,
+    admission: Arc<Admission>,
+    memory: Rc<CoreMemory>,
+    metrics: Vec<ShardMetrics>,
+}
+
+impl Shards {
+    /// The shards `open`; those in `offline` are of all cores.
+    pub fn new(
+        open: BTreeMap<u32, Rc<CoreShard>>,
+        offline: Arc<OfflineShards>,
+        admission: Arc<Admission>,
+        memory: Rc<CoreMemory>,
+        registry: &Registry,
+    ) -> Self {
+        let metrics = open.keys().map(|shard| ShardMetrics::new(*shard, registry)).collect();
+        Self { open, offline, admission, memory, metrics }
+    }
+
+    /// The open shards by number.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Rc<CoreShard>)> {
+        self.open.iter().map(|(number, shard)| (*number, shard))
+    }
+
+    /// A shard of this core; an error when it is offline. Every core places shards alike, so a question never goes to
+    /// the wrong one.
+    pub(super) fn get(&self, shard: u32) -> Result<&Rc<CoreShard>, Error> {
+        self.offline.check(shard)?;
+        match self.open.get(&shard) {
+            Some(open) => Ok(open),
+            None => unreachable!("invariant: shard {shard} lives on another core"),
+        }
+    }
+
+    /// Appends rows to a shard, and counts what that takes. The rows are durable when [`Shard::durable`] says so.
+    pub(super) fn append(
+        &self,
+        shard: u32,
+        batch: &WriteBatch,
+        table: &TableSchema,
+    ) -> Result<(&Rc<CoreShard>, Appended), Error> {
+        let open = self.get(shard)?;
+        let before = open.memtable_bytes();
+        let appended = open.append(batch, table)?;
+        let after = open.memtable_bytes();
+        self.admission.set_memtable(shard, after);
+        self.memory.change(Part::Memtables, before.min(after), after);
+        // About right until the series are counted at the next tick.
+        self.memory.change(Part::Series, 0, appended.new_series.len() as u64 * SERIES_BYTES);
+        Ok((open, appended))
+    }
+
+    /// Reports the memtables to the admission counters.
+    pub(super) fn report_memtables(&self) {
+        for (number, shard) in &self.open {
+            self.admission.set_memtable(*number, shard.memtable_bytes());
+        }
+    }
+
+    /// Gives the shards the columns of the tables that have changed since `before`; of all, at the start.
+    pub(super) fn set_columns(&self, before: Option<&Catalog>, catalog: &Catalog) {
+        for (name, database) in &catalog.databases {
+            let known = before.and_then(|before| before.databases.get(name));
+            if known.is_some_and(|known| Arc::ptr_eq(known, database)) {
+                continue;
+            }
+            let was_there = |table: &Arc<TableSchema>| {
+                let mut policies = known.into_iter().flat_map(|known| &known.policies);
+                policies.any(|policy| policy.tables.get(&table.name).is_some_and(|known| Arc::ptr_eq(known, table)))
+            };
+            for table in database.all_tables().filter(|table| !was_there(table)) {
+                self.open.values().for_each(|shard| shard.set_columns(table));
+            }
+        }
+    }
+
+    /// Drops the data of tables that the catalog no longer names.
+    pub(super) async fn drop_tables(&self, tables: &[TableId]) {
+        for (number, shard) in &self.open {
+            for table in tables {
+                if let Err(error) = shard.drop_table(*table).await {
+                    // The catalog no longer names the table, so at the next start its files are removed.
+                    log::error!("shard {number}: cannot drop the data of table {}: {error}", table.0);
+                }
+            }
+        }
+        self.report_memtables();
+    }
+
+    /// Fills in the values of this moment.
+    pub(super) fn update_metrics(&self) {
+        for ((number, shard), metrics) in self.open.iter().zip(&self.metrics) {
+            metrics.update(*number, &shard.stats(), &self.admission);
+        }
+    }
+}

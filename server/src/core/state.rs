@@ -1,0 +1,114 @@
+//! What the requests of one core share: settings, bounds and memory, the newest catalog, what is kept from one request
+//! for the next, and the way to the other cores.
+//!
+//! A request works with this and with nothing else of its core: rows, queries and deletes reach shards, also those of
+//! this core, through [`Peers`].
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tidewire_storage::schema::Catalog;
+
+use super::offline::OfflineShards;
+use super::peers::Peers;
+use super::recycled::RecycledBatches;
+use crate::admission::{Admission, BuildBudget};
+use crate::config::Config;
+use crate::ingest::caches::DatabaseCaches;
+use crate::memory::CoreMemory;
+use crate::memory::pressure::RefusedWork;
+use crate::metrics::memory::MemoryMetrics;
+use crate::metrics::registry::Registry;
+use crate::ring::Queues;
+
+/// What a [`CoreState`] is made from.
+pub struct CoreParts {
+    /// This core's number.
+    pub number: usize,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// The loaded catalog.
+    pub catalog: Arc<Catalog>,
+    /// Credits of all shards.
+    pub admission: Arc<Admission>,
+    /// Shards that damage keeps closed, of all cores.
+    pub offline: Arc<OfflineShards>,
+    /// What this core holds, and the bound of all.
+    pub memory: Rc<CoreMemory>,
+    /// The task queues of this core.
+    pub queues: Queues,
+    /// The way to the other cores.
+    pub peers: Rc<Peers>,
+}
+
+/// What the requests of one core share.
+pub struct CoreState {
+    /// This core's number.
+    pub number: usize,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Credits of all shards.
+    pub admission: Arc<Admission>,
+    /// Shards that damage keeps closed, of all cores.
+    pub offline: Arc<OfflineShards>,
+    /// Rows parsed and not yet granted, on this core.
+    pub building: BuildBudget,
+    /// What this core holds, and the bound of all.
+    pub memory: Rc<CoreMemory>,
+    /// The parser caches of all databases.
+    pub caches: DatabaseCaches,
+    /// Batches kept for use again.
+    pub recycled: RecycledBatches,
+    /// The task queues of this core.
+    pub queues: Queues,
+    /// The way to all cores.
+    pub peers: Rc<Peers>,
+    catalog: RefCell<Arc<Catalog>>,
+    memory_metrics: MemoryMetrics,
+}
+
+impl CoreState {
+    /// The state of a core that counts in `registry`.
+    pub fn new(parts: CoreParts, registry: &Registry) -> Rc<Self> {
+        let CoreParts { number, config, catalog, admission, offline, memory, queues, peers } = parts;
+        Rc::new(Self {
+            number,
+            config,
+            admission,
+            offline,
+            building: BuildBudget::new(memory.shared().budget().parsing_bytes_max),
+            caches: DatabaseCaches::new(memory.clone()),
+            memory,
+            recycled: RecycledBatches::default(),
+            queues,
+            peers,
+            catalog: RefCell::new(catalog),
+            memory_metrics: MemoryMetrics::new(number, registry),
+        })
+    }
+
+    /// The newest catalog that this core has.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.borrow().clone()
+    }
+
+    pub(super) fn set_catalog(&self, catalog: Arc<Catalog>) {
+        *self.catalog.borrow_mut() = catalog;
+    }
+
+    /// The most rows, in bytes, that a request can have: what all its owners together can hold.
+    pub fn row_bytes_max(&self) -> u64 {
+        self.admission.bounds().held_bytes_max.saturating_mul(u64::from(self.peers.shard_count()))
+    }
+
+    /// Counts work that is refused because memory is short.
+    pub fn count_refused(&self, work: RefusedWork) {
+        self.memory_metrics.refused(work);
+    }
+
+    /// Fills in the values of this moment.
+    pub(super) fn update_metrics(&self) {
+        self.memory_metrics.update(&self.memory);
+    }
+}

@@ -1,0 +1,71 @@
+//! Why a request writes nothing.
+
+use crate::catalog::SchemaError;
+use crate::memory::account::Shortage;
+use crate::net::BodyError;
+
+/// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are
+/// not acknowledged, except where a shard is offline.)
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// No such database.
+    #[error("database not found: {0:?}")]
+    DatabaseNotFound(String),
+    /// No such retention policy.
+    #[error("retention policy not found: {0}")]
+    PolicyNotFound(String),
+    /// CnosDB: a line is older than rows are kept.
+    #[error("Operation not support: create expired bucket")]
+    Expired,
+    /// The body could not be received.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// CnosDB: the first bad line, in its words.
+    #[error("{message}")]
+    Syntax {
+        /// CnosDB's code.
+        code: &'static str,
+        /// CnosDB's words.
+        message: String,
+    },
+    /// CnosDB: the first line that does not fit the schema.
+    #[error("{0}")]
+    Schema(String),
+    /// A table was dropped or changed meanwhile; sent again it will pass.
+    #[error("a table changed while it was being written; send the request again")]
+    TableChanged,
+    /// The catalog refused a table or column.
+    #[error(transparent)]
+    Catalog(#[from] SchemaError),
+    /// No credits now.
+    #[error("shard {shard} holds as many rows as it may; try again later")]
+    Overloaded {
+        /// The first shard without credit.
+        shard: u32,
+    },
+    /// This core parses as much as it may.
+    #[error("too many rows are being received; try again later")]
+    TooMuchInFlight,
+    /// The server is short of memory.
+    #[error("{0}; try again later")]
+    ShortOfMemory(Shortage),
+    /// Series that are not known yet, when no memory is left for more.
+    #[error("{count} of the request's series are new and are not taken, others are: {shortage}")]
+    SeriesRefused {
+        /// How many.
+        count: usize,
+        /// Why.
+        shortage: Shortage,
+    },
+    /// Larger than a shard's bound, or than that of all shards together.
+    #[error("the request holds {bytes} bytes of rows or more, and {bytes_max} is what its shards can hold")]
+    TooLarge {
+        /// Bytes for one shard, or so far for all.
+        bytes: u64,
+        /// The bound.
+        bytes_max: u64,
+    },
+    /// A shard could not make its rows durable.
+    #[error(transparent)]
+    Storage(tidewire_storage::Error),
+}

@@ -1,0 +1,188 @@
+//! What a thread is while it is a core: its tasks, what they wait on, and memory and a helper for their calls.
+//!
+//! Files, sockets, timers and tasks find the core that they belong to by [`current`]. What runs the tasks is the
+//! [`executor`](super::executor).
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use super::arena::Arena;
+use super::event::event;
+use super::helper::Helper;
+use super::queue::Queue;
+use super::reactor::{Reactor, Source};
+use super::run_queues::RunQueues;
+use super::wake::{self, Handle, ReadyTasks, Remote};
+
+/// How a core is built.
+#[derive(Debug, Clone)]
+pub struct CoreOptions {
+    /// Name of the thread.
+    pub name: String,
+    /// Processor to pin to; `None` leaves the thread to the scheduler (tests).
+    pub cpu: Option<usize>,
+    /// Memory registered with the ring for transfers of files, see [`super::host::io_memory_bytes`].
+    pub io_memory_bytes: usize,
+    /// Entries of the ring.
+    pub ring_depth: usize,
+    /// Longest time one task queue keeps the core while another waits.
+    pub preempt: Duration,
+}
+
+pub(super) type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+}
+
+/// The core that the calling thread is.
+///
+/// # Panics
+///
+/// On a thread that is none: files, sockets, timers and tasks belong to a running core, and using them elsewhere is a
+/// mistake of ours.
+pub(super) fn current() -> Rc<Core> {
+    let core = CURRENT.with_borrow(Option::clone);
+    core.unwrap_or_else(|| unreachable!("invariant: this thread is a running core"))
+}
+
+/// Drops a task of the current core, if it has not ended.
+pub(super) fn cancel(handle: &Arc<Handle>) {
+    // Where the core has ended, so have its tasks.
+    if let Some(core) = CURRENT.with_borrow(Option::clone) {
+        drop(core.remove(handle));
+    }
+}
+
+/// What a thread is while it is a core.
+pub(super) struct Core {
+    id: u64,
+    /// Tasks woken from other threads.
+    pub(super) remote: Arc<Remote>,
+    /// Length of a slice.
+    pub(super) preempt: Duration,
+    /// What tasks wait for.
+    pub(super) reactor: Rc<Reactor>,
+    /// Ends the sleep when a task was woken from another thread.
+    _woken: Source,
+    /// Runs what blocks.
+    pub(super) helper: Helper,
+    /// Memory registered with the ring.
+    pub(super) arena: Rc<Arena>,
+    /// Tasks that can run.
+    pub(super) ready: Rc<ReadyTasks>,
+    tasks: RefCell<Slab<Slot>>,
+    slice_start: Cell<Instant>,
+}
+
+/// A task, where its core keeps it.
+pub(super) struct Slot {
+    handle: Arc<Handle>,
+    /// `None` while it is being polled.
+    future: Option<BoxedFuture>,
+}
+
+impl Core {
+    pub(super) fn new(options: &CoreOptions) -> io::Result<Rc<Self>> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+        let depth = u32::try_from(options.ring_depth).unwrap_or(u32::MAX);
+        let reactor = Rc::new(Reactor::new(depth)?);
+        let arena = Arena::new(options.io_memory_bytes, &reactor);
+        let (signal, listener) = event()?;
+        let woken = reactor.watch(listener.into());
+        Ok(Rc::new(Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            remote: Arc::new(Remote::new(signal)),
+            preempt: options.preempt,
+            reactor,
+            _woken: woken,
+            helper: Helper::new(&options.name),
+            arena,
+            ready: Rc::new(RunQueues::new()),
+            tasks: RefCell::default(),
+            slice_start: Cell::new(Instant::now()),
+        }))
+    }
+
+    /// Makes the calling thread this core, until [`leave`].
+    pub(super) fn enter(self: &Rc<Self>) {
+        wake::enter(self.id, Rc::clone(&self.ready));
+        CURRENT.set(Some(Rc::clone(self)));
+    }
+
+    /// Adds a task, which is queued for its first poll.
+    pub(super) fn add(&self, queue: Queue, future: BoxedFuture) -> Arc<Handle> {
+        let mut tasks = self.tasks.borrow_mut();
+        let entry = tasks.vacant_entry();
+        let handle = Handle::new(self.id, queue, entry.key(), Arc::clone(&self.remote));
+        entry.insert(Slot { handle: Arc::clone(&handle), future: Some(future) });
+        self.ready.push(queue, Arc::clone(&handle));
+        handle
+    }
+
+    /// Takes a task out; to be dropped by the caller, since dropping it may run anything.
+    pub(super) fn remove(&self, handle: &Arc<Handle>) -> Option<Slot> {
+        let mut tasks = self.tasks.borrow_mut();
+        let is_there = tasks.get(handle.slot).is_some_and(|slot| Arc::ptr_eq(&slot.handle, handle));
+        is_there.then(|| tasks.remove(handle.slot))
+    }
+
+    /// Polls a task, which goes when it has ended.
+    pub(super) fn poll(&self, handle: &Arc<Handle>) {
+        let taken = match self.tasks.borrow_mut().get_mut(handle.slot) {
+            Some(slot) if Arc::ptr_eq(&slot.handle, handle) => slot.future.take(),
+            // The task has ended, and another may be in its place.
+            _ => return,
+        };
+        let Some(mut future) = taken else { return };
+        handle.begin();
+        let waker = Waker::from(Arc::clone(handle));
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        if polled.is_pending() {
+            let mut tasks = self.tasks.borrow_mut();
+            // Where it is not there any more, it has cancelled itself.
+            if let Some(slot) = tasks.get_mut(handle.slot).filter(|slot| Arc::ptr_eq(&slot.handle, handle)) {
+                slot.future = Some(future);
+                return;
+            }
+        }
+        drop(self.remove(handle));
+    }
+
+    /// Drops every task.
+    pub(super) fn drop_tasks(&self) {
+        loop {
+            // Dropping one may drop or spawn others.
+            let first = self.tasks.borrow().iter().next().map(|(key, _)| key);
+            let Some(key) = first else { return };
+            let task = self.tasks.borrow_mut().remove(key);
+            drop(task);
+        }
+    }
+
+    /// Begins a slice.
+    pub(super) fn begin_slice(&self) -> Instant {
+        let start = Instant::now();
+        self.slice_start.set(start);
+        start
+    }
+
+    /// Whether the running slice has used its time.
+    pub(super) fn is_slice_over(&self) -> bool {
+        self.slice_start.get().elapsed() >= self.preempt
+    }
+}
+
+/// The calling thread is no core any more.
+pub(super) fn leave() {
+    CURRENT.set(None);
+    wake::leave();
+}

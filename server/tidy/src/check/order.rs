@@ -1,0 +1,72 @@
+//! The order of imports: between packages, and between the rooms of the server.
+
+use std::path::Path;
+
+use crate::import::{imports, is_within};
+use crate::module::Crate;
+use crate::workspace::Workspace;
+
+/// What each package may import of ours, in code and in its manifest. Tests and benches of a package may import more.
+const PACKAGES: [(&str, &[&str]); 9] = [
+    ("tidewire-protocol", &[]),
+    ("tidewire-storage", &[]),
+    ("tidewire-sql", &["tidewire-storage"]),
+    ("tidewire-server", &["tidewire-protocol", "tidewire-storage", "tidewire-sql"]),
+    ("tidewire-loom", &[]),
+    ("tidewire-tidy", &[]),
+    ("tidewire-benches", &["tidewire-protocol", "tidewire-storage", "tidewire-sql", "tidewire-server"]),
+    ("tidewire-loadtest", &[]),
+    ("tidewire-tuning", &[]),
+];
+
+/// The rooms of the server from the lowest up: a room imports rooms above it in this list, never one below. A room is
+/// the longest prefix that fits.
+const ROOMS: [&str; 0] = [];
+
+/// Imports against the order.
+pub fn order(workspace: &Workspace, crates: &[Crate]) -> Vec<String> {
+    let mut findings = packages(workspace);
+    for krate in crates.iter().filter(|krate| krate.root == Path::new("server/src/lib.rs")) {
+        findings.extend(rooms(workspace, krate));
+    }
+    findings
+}
+
+fn packages(workspace: &Workspace) -> Vec<String> {
+    let mut findings = Vec::new();
+    for package in &workspace.packages {
+        let Some((_, allowed)) = PACKAGES.iter().find(|(name, _)| *name == package.name) else {
+            findings.push(format!(
+                "{}: the order of packages does not name {}",
+                package.folder.display(),
+                package.name
+            ));
+            continue;
+        };
+        for dependency in package.dependencies.iter().filter(|name| !allowed.contains(&name.as_str())) {
+            findings.push(format!("{}: {} may not import {dependency}", package.folder.display(), package.name));
+        }
+    }
+    findings
+}
+
+fn rooms(workspace: &Workspace, krate: &Crate) -> Vec<String> {
+    let mut findings = Vec::new();
+    let rank = |module: &str| {
+        let fits = ROOMS.iter().enumerate().filter(|(_, room)| is_within(module, room));
+        fits.max_by_key(|(_, room)| room.len()).map(|(rank, _)| rank)
+    };
+    for (module, named) in imports(workspace, krate) {
+        if module.is_empty() {
+            continue;
+        }
+        let Some(own) = rank(&module) else {
+            findings.push(format!("server/src: the order of rooms does not name {module}"));
+            continue;
+        };
+        for target in named.iter().filter(|target| rank(target).is_some_and(|rank| rank > own)) {
+            findings.push(format!("server/src: {module} may not import {target}, which lies above it"));
+        }
+    }
+    findings
+}
