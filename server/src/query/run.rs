@@ -52,8 +52,7 @@ struct Running<'a> {
 
 impl<'a> Running<'a> {
     fn new(peers: &'a Peers, stages: Arc<[ShardStage]>, context: &QueryContext) -> Self {
-        let mut running =
-            Self { peers, stages, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
+        let mut running = Self { peers, stages, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
         running.starting = running.ask(0);
         running
     }

@@ -19,3 +19,4 @@ mod restart;
 mod seeds;
 mod starts;
 mod tools;
+mod unions;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 
 use super::aggregate::Aggregate;
-use super::batch::slices;
+use super::batch::{OneForm, slices};
 use super::constants::constant_batch;
 use super::context::QueryContext;
 use super::error::Result;
@@ -27,7 +27,7 @@ use crate::stage::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph,
 /// What one [`CoreRun::step`] came to.
 #[derive(Debug)]
 pub enum Progress {
-    /// Rows of the answer, at least one.
+    /// Rows of the answer, at least one. All of them have columns of the same types.
     Rows(RecordBatch),
     /// There is more to do: call again, and let others run before.
     Working,
@@ -42,6 +42,7 @@ pub struct CoreRun {
     stages: Vec<CoreState>,
     /// Rows of the answer that have not been taken.
     answer: VecDeque<RecordBatch>,
+    form: OneForm,
     context: QueryContext,
 }
 
@@ -102,7 +103,7 @@ impl CoreRun {
                 stages[read.index()].reader = Some(StageId::at(at));
             }
         }
-        Ok(Self { stages, answer: VecDeque::new(), context })
+        Ok(Self { stages, answer: VecDeque::new(), form: OneForm::default(), context })
     }
 
     /// Takes in a batch that a shard sent from one of its stages. To be followed by steps.
@@ -128,7 +129,7 @@ impl CoreRun {
     /// Works a while.
     pub fn step(&mut self) -> Result<Progress> {
         if let Some(rows) = self.answer.pop_front() {
-            return Ok(Progress::Rows(rows));
+            return self.form.of(rows).map(Progress::Rows);
         }
         let Some(last) = self.stages.len().checked_sub(1) else { return Ok(Progress::Done) };
         if self.stages[last].phase == Phase::Over {

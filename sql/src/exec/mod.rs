@@ -20,6 +20,6 @@ pub(crate) mod testing;
 
 pub use batch::batch_bytes;
 pub use context::{QueryContext, QueryMemory, Reservation};
-pub use error::ExecError;
 pub use core_run::{CoreRun, Progress};
+pub use error::ExecError;
 pub use shard::{ShardReader, ShardRun};

@@ -226,6 +226,16 @@ fn query(rng: &mut fastrand::Rng) -> String {
         2 => format!("select {x} as x, {y} as y from m where {filter} order by time limit {}", rng.usize(0..3) * 1_000),
         _ => format!("select {x} as x, {y} as y, time, t, u, i, n, f, b, s from m where {filter}"),
     };
+    let inner = match rng.usize(..4) {
+        // The queries of a union have two columns each.
+        0 => {
+            let (a, b) = (one(rng, VALUES), one(rng, VALUES));
+            let filter = truth(rng, OVER_TABLE, 1);
+            let union = format!("select x, y from ({inner}) union all select {a}, {b} from m where {filter}");
+            if rng.bool() { union } else { format!("{union} union all select x, y from ({inner}) where false") }
+        }
+        _ => inner,
+    };
     match rng.usize(..4) {
         0 => inner,
         1 => format!("select * from ({inner}) where {}", truth(rng, OVER_QUERY, 1)),

@@ -9,8 +9,8 @@ pub(super) fn rule(plan: Plan) -> Plan {
             for input in inputs {
                 match input {
                     Plan::Union { inputs, .. } => merged.extend(inputs),
-                    Plan::Values { rows, .. } if rows.is_empty() => {}
-                    other => merged.push(other),
+                    input if has_no_rows(&input) => {}
+                    input => merged.push(input),
                 }
             }
             if merged.is_empty() {
@@ -19,5 +19,14 @@ pub(super) fn rule(plan: Plan) -> Plan {
             Plan::Union { inputs: merged, schema }
         }
         other => other,
+    }
+}
+
+/// Whether a plan yields nothing whatever the data.
+fn has_no_rows(plan: &Plan) -> bool {
+    match plan {
+        Plan::Values { rows, .. } => rows.is_empty(),
+        Plan::Project { input, .. } | Plan::Filter { input, .. } => has_no_rows(input),
+        _ => false,
     }
 }

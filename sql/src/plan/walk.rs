@@ -31,9 +31,7 @@ impl Plan {
             Self::Sort { input, keys, fetch } => Self::Sort { input: boxed(input), keys, fetch },
             Self::Limit { input, skip, fetch } => Self::Limit { input: boxed(input), skip, fetch },
             Self::Distinct { input } => Self::Distinct { input: boxed(input) },
-            Self::Union { inputs, schema } => {
-                Self::Union { inputs: inputs.into_iter().map(change).collect(), schema }
-            }
+            Self::Union { inputs, schema } => Self::Union { inputs: inputs.into_iter().map(change).collect(), schema },
         }
     }
 

@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
+use super::fold;
 use super::fragment::{Shape, TimeOrder, refine};
 use super::graph::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
 use super::partial::Split;
-use super::fold;
 use crate::expr::Expr;
 use crate::plan::{Plan, ScanColumn, ScanNode, SortKey};
 
@@ -73,7 +73,8 @@ impl<'p> Open<'p> {
 
     /// Puts `change` of every scan in its place, if there is nothing but scans and it can be made to all of them.
     fn fold(&mut self, change: impl Fn(&OpenScan<'p>) -> Option<OpenScan<'p>>) -> bool {
-        let Some(changed) = self.scans_alone().and_then(|scans| scans.into_iter().map(change).collect::<Option<Vec<_>>>())
+        let Some(changed) =
+            self.scans_alone().and_then(|scans| scans.into_iter().map(change).collect::<Option<Vec<_>>>())
         else {
             return false;
         };
@@ -115,7 +116,9 @@ impl<'p> OpenScan<'p> {
     /// The best rows.
     fn top(&self, keys: &[SortKey], fetch: usize) -> Shape {
         let by_time = keys.first().and_then(|first| match fold::substitute(&first.expr, &self.exprs) {
-            Some(Expr::Column(at)) if self.scan.columns.get(at) == Some(&ScanColumn::Time) => Some(TimeOrder::of(first)),
+            Some(Expr::Column(at)) if self.scan.columns.get(at) == Some(&ScanColumn::Time) => {
+                Some(TimeOrder::of(first))
+            }
             _ => None,
         });
         let (exprs, schema) = (self.exprs.clone(), Arc::clone(&self.schema));
@@ -202,9 +205,9 @@ impl Cutter {
     /// so is the last of `path`.
     fn grouped<'p>(&mut self, mut open: Open<'p>, split: Split, path: &[&Plan], whole: SinkSpec) -> Open<'p> {
         let above = &path[..path.len().saturating_sub(1)];
-        let shapes: Option<Vec<Shape>> = open.scans_alone().and_then(|scans| {
-            scans.into_iter().map(|scan| split.shape(scan.scan, &scan.exprs, above)).collect()
-        });
+        let shapes: Option<Vec<Shape>> = open
+            .scans_alone()
+            .and_then(|scans| scans.into_iter().map(|scan| split.shape(scan.scan, &scan.exprs, above)).collect());
         let Some(shapes) = shapes else { return Open::of(self.closed(open, whole)) };
         let mut shapes = shapes.into_iter();
         // There is one for each scan.

@@ -60,7 +60,11 @@ pub(crate) fn rows_read(plan: &Plan, rows: &Rows) -> usize {
 }
 
 /// The answer over these shards.
-pub(crate) fn run_on<R: ShardReader + Clone>(plan: &Plan, shards: Vec<R>, seed: u64) -> Result<Vec<Vec<Cell>>, ExecError> {
+pub(crate) fn run_on<R: ShardReader + Clone>(
+    plan: &Plan,
+    shards: Vec<R>,
+    seed: u64,
+) -> Result<Vec<Vec<Cell>>, ExecError> {
     cells(&execute_on(plan, shards, seed, context(1 << 30))?, plan)
 }
 
@@ -99,6 +103,9 @@ fn execute_on<R: ShardReader + Clone>(
         match core.step()? {
             Progress::Rows(batch) => {
                 assert!(batch.num_rows() > 0, "an empty batch of the answer");
+                let types =
+                    |batch: &RecordBatch| batch.columns().iter().map(|c| c.data_type().clone()).collect::<Vec<_>>();
+                assert!(answer.first().is_none_or(|first| types(first) == types(&batch)), "types change");
                 answer.push(batch);
             }
             Progress::Working => {}

@@ -147,7 +147,24 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("select * from m, cpu", "010005", "This feature is not implemented: joins"),
     ("select * from m a join cpu b on a.t = b.hostname", "010005", "This feature is not implemented: joins"),
     ("with q as (select 1) select * from q", "010005", "This feature is not implemented: WITH"),
-    ("select 1 union all select 2", "010005", "This feature is not implemented: UNION"),
+    ("select 1 union select 2", "010005", "This feature is not implemented: UNION"),
+    ("select 1 union all select 2 except select 3", "010005", "This feature is not implemented: EXCEPT"),
+    (
+        "select t, i from m union all select i from m",
+        "010001",
+        "Datafusion: Error during planning: The queries of a UNION must have the same number of columns: the first has 2, \
+         number 2 has 1",
+    ),
+    (
+        "select t, i from m union all select t, b from m",
+        "010001",
+        "Datafusion: Error during planning: UNION ALL, column 2 (i): types Int64 and Boolean have no common type",
+    ),
+    (
+        "select i from m union all select i from m order by max(i)",
+        "010001",
+        "Datafusion: Error during planning: Aggregate functions are not allowed in the ORDER BY of a UNION",
+    ),
     ("select row_number() over (order by i) from m", "010005", "This feature is not implemented: window functions"),
     ("select median(i) from m", "010005", "This feature is not implemented: the function median"),
     ("select i from m where i in (select 1)", "010005", "This feature is not implemented: subqueries in expressions"),
@@ -283,6 +300,7 @@ fn errors_know_their_place() {
         ("select *\n  from nosuch", 2, 8),
         ("create table x(\n a bigint,, b bigint)", 2, 11),
         ("select 'é', 'abc", 1, 13),
+        ("select i from m union all\n select i, n from m", 2, 2),
     ] {
         let error = prepared(text).expect_err(text);
         assert_eq!(error.position, Some(Position { line, column }), "{text}: {error}");

@@ -282,7 +282,11 @@ fn query(rng: &mut fastrand::Rng) -> String {
     let call = calls[rng.usize(..calls.len())];
     let order = ["", " order by x desc", " order by 2, x", " order by y + 1 limit 3", " limit 5 offset 2"];
     let order = order[rng.usize(..order.len())];
-    match rng.usize(..4) {
+    match rng.usize(..5) {
+        4 => format!(
+            "select {key} as x, {number} as y from m where {filter} union all select {}, i from m{order}",
+            expression(rng, kind, 2)
+        ),
         0 => format!("select {key} as x, {number} as y, * from m where {filter}{order}"),
         1 => format!("select distinct {key} as x, {number} as y from m where {filter}"),
         2 => format!("select {key} as x, {call} as y from m where {filter} group by {key} having {call} is not null"),

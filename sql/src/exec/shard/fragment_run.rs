@@ -69,13 +69,13 @@ enum Gather {
 
 impl<R: ShardReader> FragmentRun<R> {
     /// Decides the series and takes a snapshot of the rows. `None` when there are none.
-    pub(super) fn open(fragment: Arc<Fragment>, reader: R, context: QueryContext) -> Result<Option<Self>> {
-        let Some(mut source) = ShardSource::open(Arc::clone(&fragment), reader, context)? else { return Ok(None) };
+    pub(super) fn open(fragment: &Arc<Fragment>, reader: R, context: QueryContext) -> Result<Option<Self>> {
+        let Some(mut source) = ShardSource::open(Arc::clone(fragment), reader, context)? else { return Ok(None) };
         let Some(span) = source.span() else { return Ok(None) };
         let (gather, mut spans) = match &fragment.shape {
             Shape::Rows { exprs, schema, limit } => {
                 source.begin(span)?;
-                let evaluator = Evaluator::new(&fragment, exprs.iter(), schema);
+                let evaluator = Evaluator::new(fragment, exprs.iter(), schema);
                 return Ok(Some(Self::Rows(Box::new(RowStream::new(source, evaluator, *limit)))));
             }
             Shape::Aggregate { keys, calls, fused: Some(fused), top } => {
@@ -103,7 +103,7 @@ impl<R: ShardReader> FragmentRun<R> {
                 (Gather::Hashed { aggregate, needed }, Spans::whole(span))
             }
             Shape::TopRows { exprs, schema, keys, fetch, by_time } => {
-                let evaluator = Evaluator::new(&fragment, exprs.iter(), schema);
+                let evaluator = Evaluator::new(fragment, exprs.iter(), schema);
                 let sort = Sort::new(keys.clone(), Some(*fetch), &source.context);
                 let (spans, wanted) = match by_time {
                     Some(order) => {

@@ -27,7 +27,11 @@ pub(super) struct Evaluator {
 }
 
 impl Evaluator {
-    pub(super) fn new<'a>(fragment: &Fragment, exprs: impl Iterator<Item = &'a Expr> + Clone, schema: &SchemaRef) -> Self {
+    pub(super) fn new<'a>(
+        fragment: &Fragment,
+        exprs: impl Iterator<Item = &'a Expr> + Clone,
+        schema: &SchemaRef,
+    ) -> Self {
         Self {
             needed: reads(exprs.clone(), fragment.columns.len()),
             exprs: exprs.cloned().collect(),
@@ -35,7 +39,11 @@ impl Evaluator {
         }
     }
 
-    pub(super) fn batch<R: ShardReader>(&mut self, source: &mut ShardSource<R>, chunk: &ScanChunk) -> Result<RecordBatch> {
+    pub(super) fn batch<R: ShardReader>(
+        &mut self,
+        source: &mut ShardSource<R>,
+        chunk: &ScanChunk,
+    ) -> Result<RecordBatch> {
         let columns = source.columns(chunk, &self.needed)?;
         let input = Input { columns: &columns, rows: chunk.rows() };
         let columns = self.exprs.iter().map(|expr| evaluate_array(expr, input)).collect::<Result<_>>()?;

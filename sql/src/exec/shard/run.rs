@@ -35,7 +35,7 @@ impl<R: ShardReader + Clone> ShardRun<R> {
         if let Some((stages, reader)) = self.unopened.take() {
             self.context.check()?;
             for ShardStage { stage, fragment } in stages.iter() {
-                let run = FragmentRun::open(Arc::clone(fragment), reader.clone(), self.context.clone())?;
+                let run = FragmentRun::open(fragment, reader.clone(), self.context.clone())?;
                 self.running.extend(run.map(|run| (*stage, run)));
             }
         }

@@ -3,17 +3,19 @@
 //! Rows are held as they come. With a bound on the rows wanted, whenever four times as many (and at least a chunk) have
 //! gathered, the best are picked and the rest forgotten, so a top-N holds O(N) rows and sorts O(log) times.
 
+use std::sync::Arc;
+
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ord::sort::{SortColumn, lexsort_to_indices};
-use arrow_schema::SortOptions;
+use arrow_schema::{DataType, Field, Schema, SortOptions};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 
-use crate::exec::batch::{OUTPUT_ROWS, batch_bytes, slices};
+use super::finishing::{Left, Sink};
+use crate::exec::batch::{BatchMaker, OUTPUT_ROWS, batch_bytes, slices};
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::Result;
-use crate::exec::eval::{Input, evaluate_array};
-use super::finishing::{Left, Sink};
+use crate::exec::eval::{Input, cast_to, evaluate_array};
 use crate::plan::SortKey;
 
 /// Sorts its input.
@@ -35,7 +37,7 @@ impl Sort {
 
     /// Everything held, as one batch in order.
     fn sorted(&mut self) -> Result<Option<RecordBatch>> {
-        let held = std::mem::take(&mut self.held);
+        let held = in_one_form(std::mem::take(&mut self.held))?;
         let Some(first) = held.first() else { return Ok(None) };
         let batch = match held.as_slice() {
             [one] => one.clone(),
@@ -97,4 +99,23 @@ impl Sink for Sort {
         }
         Ok(Left::Nothing)
     }
+}
+
+/// Batches whose text columns have the same form: a dictionary in all of them, or in none.
+fn in_one_form(batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
+    let Some(first) = batches.first() else { return Ok(batches) };
+    if batches.iter().all(|batch| batch.schema_ref() == first.schema_ref()) {
+        return Ok(batches);
+    }
+    let fields = first.schema_ref().fields().iter().map(|field| match field.data_type() {
+        DataType::Dictionary(_, value) => Arc::new(Field::new(field.name(), (**value).clone(), true)),
+        _ => Arc::clone(field),
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let plain = |batch: RecordBatch| {
+        let columns = batch.columns().iter().zip(schema.fields());
+        let columns = columns.map(|(column, field)| cast_to(column, field.data_type())).collect::<Result<_>>()?;
+        BatchMaker::new(Arc::clone(&schema)).make(columns, batch.num_rows())
+    };
+    batches.into_iter().map(plain).collect()
 }

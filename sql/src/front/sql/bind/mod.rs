@@ -16,6 +16,7 @@ mod literal;
 mod scope;
 mod select;
 mod show;
+mod union;
 
 pub use show::sql_name;
 
@@ -127,7 +128,7 @@ impl Binder<'_> {
             SetExpr::Select(select) => self.select(select, query.order_by.as_ref(), query.limit_clause.as_ref()),
             SetExpr::Query(inner) if query.order_by.is_none() && query.limit_clause.is_none() => self.query(inner),
             SetExpr::Query(_) => Err(SqlError::not_implemented("ORDER BY and LIMIT after a query in brackets")),
-            SetExpr::SetOperation { op, .. } => Err(SqlError::not_implemented(op)),
+            SetExpr::SetOperation { .. } => self.union(query),
             SetExpr::Values(_) => Err(SqlError::not_implemented("VALUES outside INSERT")),
             _ => Err(SqlError::not_implemented("TABLE as a query")),
         }

@@ -105,6 +105,31 @@ impl Binder<'_> {
         finish(input, bindings, distinct, skip, fetch)
     }
 
+    /// The rows of `relation` under an ORDER BY, OFFSET and LIMIT that see its columns alone.
+    pub(super) fn ordered(
+        &self,
+        relation: Relation,
+        order_by: Option<&ast::OrderBy>,
+        limit: Option<&LimitClause>,
+    ) -> Result<Relation, SqlError> {
+        let Relation { plan, columns } = relation;
+        let output = |(at, column): (usize, &ScopeColumn)| Output {
+            bound: Bound { window_ns: column.window_ns, ..Bound::new(Expr::Column(at), column.data_type.clone()) },
+            name: column.name.clone(),
+            words: column.name.clone(),
+            has_alias: false,
+        };
+        let outputs: Vec<Output> = columns.iter().enumerate().map(output).collect();
+        let scope = Scope { columns };
+        let mut calls = Calls { width: scope.columns.len(), ..Calls::default() };
+        let sort = self.order_by(order_by, &scope, &outputs, &[], &mut calls)?;
+        if !calls.calls.is_empty() {
+            return Err(SqlError::planning("Aggregate functions are not allowed in the ORDER BY of a UNION"));
+        }
+        let (skip, fetch) = self.limits(limit)?;
+        finish(plan, Bindings { outputs, group: Vec::new(), having: None, sort }, false, skip, fetch)
+    }
+
     pub(super) fn binder<'a>(&'a self, scope: &'a Scope, clause: &'static str) -> ExprBinder<'a> {
         ExprBinder { session: self.session, scope, aliases: &[], aliases_first: false, calls: None, clause, depth: 0 }
     }

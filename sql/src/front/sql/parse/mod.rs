@@ -109,7 +109,7 @@ pub(crate) fn position_of(ident: &Ident) -> Option<Position> {
     position_at(ident.span.start)
 }
 
-fn position_at(location: sqlparser::tokenizer::Location) -> Option<Position> {
+pub(crate) fn position_at(location: sqlparser::tokenizer::Location) -> Option<Position> {
     (location.line > 0).then_some(Position { line: location.line, column: location.column })
 }
 
