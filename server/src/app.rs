@@ -4,9 +4,11 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tidewire_protocol::http::Head;
+
 use crate::admission::{Admission, Bounds};
 use crate::api::Router;
-use crate::catalog::store::{CatalogStore, META_FOLDER};
+use crate::catalog::store::{CATALOG_FOLDER, CatalogStore};
 use crate::config::WalSync;
 use crate::core::message::{Handler, Message};
 use crate::core::offline::OfflineShards;
@@ -41,8 +43,8 @@ impl Service for Tidewire {
         self.router.call(request, reply).await;
     }
 
-    fn refuse(&self, path: &str, status: u16, reason: &str, reply: &mut Reply) {
-        self.router.refuse(path, status, reason, reply);
+    fn refuse(&self, head: Option<&Head<'_>>, status: u16, reason: &str, reply: &mut Reply) {
+        self.router.refuse(head, status, reason, reply);
     }
 }
 
@@ -68,7 +70,7 @@ impl App for Tidewire {
             registry,
             shutdown: _,
         } = context;
-        let store = CatalogStore::new(&data_dir.root().join(META_FOLDER)).map_err(|e| e.to_string())?;
+        let store = CatalogStore::new(&data_dir.root().join(CATALOG_FOLDER)).map_err(|e| e.to_string())?;
         check_catalog(&store, &data_dir)?;
         let catalog = Arc::new(store.load().map_err(|e| e.to_string())?);
         let shard_count = data_dir.shards();

@@ -5,14 +5,13 @@
 
 use std::sync::Arc;
 
-use roaring::RoaringBitmap;
-use tidewire_storage::engine::SeriesSelection;
+use regex::Regex;
 use tidewire_storage::schema::{ColumnId, TableSchema};
 
-use crate::exec::ExecError;
-use crate::exec::shard::{ShardReader, TagIndex, wanted_series};
 use crate::expr::Expr;
-use crate::front::influxql::TagCondition;
+
+/// Memory that a compiled pattern may take: a client's pattern must not fill the server's.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 /// Rows of one table to delete.
 #[derive(Debug, Clone)]
@@ -41,20 +40,55 @@ pub enum SeriesFilter {
     Tags(TagCondition),
 }
 
-impl SeriesFilter {
-    /// The series of a shard that are meant.
-    pub fn select<R: ShardReader>(&self, shard: &R, table: &TableSchema) -> Result<SeriesSelection, ExecError> {
-        if let Self::All = self {
-            return Ok(SeriesSelection::All);
+/// A condition over the tags of one table.
+#[derive(Debug, Clone)]
+pub enum TagCondition {
+    /// All hold.
+    All(Vec<TagCondition>),
+    /// One holds.
+    Any(Vec<TagCondition>),
+    /// The value of a tag matches, or does not.
+    Tag {
+        /// The tag; `None` for one that the table lacks.
+        column: Option<ColumnId>,
+        /// What the value is held against.
+        matches: TagMatch,
+        /// `!=` or `!~`.
+        negated: bool,
+    },
+}
+
+/// What the value of a tag, or the name of a measurement, is held against. Compiled once, and cheap to clone.
+#[derive(Debug, Clone)]
+pub enum TagMatch {
+    /// This text.
+    Text(String),
+    /// A pattern that is found in it.
+    Pattern(Regex),
+}
+
+impl PartialEq for TagMatch {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Text(one), Self::Text(other)) => one == other,
+            (Self::Pattern(one), Self::Pattern(other)) => one.as_str() == other.as_str(),
+            _ => false,
         }
-        shard.with_index(table.id, |index| {
-            let series = match (index, self) {
-                (None, _) => RoaringBitmap::new(),
-                (Some(index), Self::Predicate { filter, columns }) => wanted_series(index, filter, columns)?,
-                (Some(index), Self::Tags(condition)) => condition.series(index),
-                (Some(index), Self::All) => RoaringBitmap::from_iter(0..index.series_count()),
-            };
-            Ok(SeriesSelection::Of(series))
-        })
+    }
+}
+
+impl TagMatch {
+    /// A pattern; the error says why it is none.
+    pub fn pattern(text: &str) -> Result<Self, String> {
+        let built = regex::RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
+        built.map(Self::Pattern).map_err(|error| error.to_string())
+    }
+
+    /// Whether `value` matches.
+    pub fn is_match(&self, value: &str) -> bool {
+        match self {
+            Self::Text(text) => text == value,
+            Self::Pattern(pattern) => pattern.is_match(value),
+        }
     }
 }

@@ -1,8 +1,14 @@
-//! What can be wrong with a statement, in the codes and words CnosDB's clients know.
+//! What can be wrong with a statement of SQL: a kind with what it is about, and the place in the text.
 //!
-//! Every constructor stands for one family of codes; the text after the family's prefix is the caller's.
+//! Nothing here is worded for a client: the API that a client speaks has its own sentences and codes. `Display` is for
+//! logs and tests.
 
 use std::fmt;
+
+use arrow_schema::{DataType, TimeUnit};
+
+use crate::expr::BinaryOp;
+use crate::types::error::{ConversionError, IntervalError};
 
 /// A place in the statement's text, counted from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,80 +20,357 @@ pub struct Position {
 }
 
 /// A statement that cannot be run, for a reason its author can mend.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SqlError {
-    /// CnosDB's code, such as `010009`.
-    pub code: &'static str,
-    /// Text for the client, with its family's prefix.
-    pub message: String,
+    /// What is wrong.
+    pub kind: Box<SqlErrorKind>,
     /// Where in the text, when known.
     pub position: Option<Position>,
 }
 
+/// What is wrong with a statement.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SqlErrorKind {
+    /// The text does not fall into tokens; sqlparser's words.
+    Lexical(String),
+    /// The tokens are no statement; sqlparser's words.
+    Syntax(String),
+    /// A token that cannot stand there.
+    Expected {
+        /// What could stand there.
+        what: String,
+        /// The token.
+        found: String,
+    },
+    /// Brackets or operators deeper than the bounds.
+    TooDeep {
+        /// Brackets inside of each other.
+        brackets_max: usize,
+        /// Operators in a row.
+        operators_max: usize,
+    },
+    /// An expression of more levels than the bound.
+    ExpressionTooDeep {
+        /// The bound.
+        levels_max: usize,
+    },
+    /// More than one statement.
+    ManyStatements {
+        /// How many.
+        count: usize,
+        /// The text.
+        text: String,
+    },
+    /// A number that cannot be read.
+    Number(String),
+
+    /// What is well formed and not run here; the feature by name.
+    Unsupported(String),
+    /// DELETE by a condition on a field.
+    DeleteByField,
+    /// A condition of DELETE that has no exact form as series and times; its operator, where it has one.
+    DeleteNotExact(String),
+
+    /// An option of a database that cannot be changed.
+    OptionFixed,
+    /// No option of a database.
+    OptionUnknown(String),
+    /// An option that is a number above zero.
+    OptionZero(String),
+    /// No duration, or one that cannot be counted.
+    Duration(String),
+    /// A partition of less than a minute.
+    PartitionTooShort(String),
+    /// A partition without end.
+    PartitionInfinite,
+    /// No precision of time.
+    Precision(String),
+    /// No codec.
+    CodecUnknown(String),
+    /// A codec for a column whose type does not take it.
+    CodecUnsuited {
+        /// The codec, as written.
+        codec: String,
+        /// The column's type.
+        data_type: String,
+    },
+
+    /// No such database.
+    DatabaseNotFound(String),
+    /// The name of a database is taken.
+    DatabaseExists(String),
+    /// A database that is not dropped.
+    DatabaseKept(String),
+    /// No such table.
+    TableNotFound {
+        /// Tenant.
+        tenant: String,
+        /// Database.
+        database: String,
+        /// Name.
+        table: String,
+    },
+    /// A name of more than database and table.
+    TableNameTooLong(String),
+    /// A table has the column already, or the statement names it twice.
+    ColumnExists {
+        /// The column.
+        column: String,
+        /// The table, as the statement at hand names it.
+        table: String,
+    },
+    /// A table that lacks a column.
+    ColumnMissing {
+        /// The column.
+        column: String,
+        /// The table.
+        table: String,
+    },
+    /// A name that no column of the input has.
+    ColumnUnknown {
+        /// The name, quoted where it must be.
+        name: String,
+        /// The names that there are.
+        known: Vec<String>,
+    },
+    /// A name that several columns have.
+    ColumnAmbiguous(String),
+    /// A qualifier of `*` that no table has.
+    Qualifier(String),
+    /// `*` without FROM.
+    StarWithoutFrom,
+    /// Two output columns of one name.
+    OutputTwice {
+        /// Both in words.
+        words: [String; 2],
+        /// Their positions, from 0.
+        at: [usize; 2],
+    },
+
+    /// A struct of a window's start and end where a value must stand.
+    WindowAsValue,
+    /// A member of what has none.
+    NoMember {
+        /// The member.
+        member: String,
+        /// Type of the value.
+        data_type: DataType,
+    },
+    /// No member of a window.
+    WindowMember(String),
+    /// No BOOLEAN where one is wanted.
+    NotBoolean {
+        /// The clause or operator that wants it.
+        place: &'static str,
+        /// What is there.
+        found: DataType,
+    },
+    /// Types that a comparison does not bring together.
+    Comparison(DataType, BinaryOp, DataType),
+    /// Types that an operator of arithmetic does not bring together.
+    Arithmetic(DataType, BinaryOp, DataType),
+    /// Values that stand for each other and have no common type.
+    Branches {
+        /// What holds them.
+        of: &'static str,
+        /// The type so far, and the one that does not fit it.
+        types: [DataType; 2],
+    },
+    /// Minus of what has no sign.
+    Negation(DataType),
+    /// LIKE of other than text.
+    Like(DataType, DataType),
+    /// `~` of other than text.
+    Matches(DataType, DataType),
+    /// A CAST that converts nothing.
+    Cast {
+        /// From.
+        from: DataType,
+        /// To.
+        to: DataType,
+    },
+    /// A constant that cannot be converted.
+    Constant(ConversionError),
+    /// A pattern that is no regular expression.
+    Pattern {
+        /// The pattern.
+        text: String,
+        /// Why.
+        reason: String,
+    },
+
+    /// No function of this server; perhaps one of another.
+    FunctionUnknown(String),
+    /// Arguments that the function does not take.
+    Arguments {
+        /// The function, as written.
+        name: String,
+        /// Types of the arguments in question.
+        types: Vec<DataType>,
+    },
+    /// An argument that the aggregate does not take.
+    AggregateArgument {
+        /// The aggregate, as its heading has it.
+        heading: &'static str,
+        /// Type of the argument.
+        data_type: DataType,
+    },
+    /// Queries of a union with different numbers of columns.
+    UnionWidth {
+        /// Columns of the first.
+        first: usize,
+        /// The one that differs, from 1.
+        number: usize,
+        /// Its columns.
+        found: usize,
+    },
+    /// A column of a union whose queries have no common type for it.
+    UnionTypes {
+        /// The column.
+        column: String,
+        /// Its position, from 1.
+        number: usize,
+        /// The type so far, and the one that does not fit it.
+        types: [DataType; 2],
+    },
+    /// An aggregate where none may stand.
+    AggregateMisplaced {
+        /// The aggregate, as written.
+        name: String,
+        /// The clause.
+        clause: &'static str,
+    },
+    /// FILTER of what is no aggregate.
+    FilterOfScalar(String),
+    /// The part of a time, which must be a constant text.
+    PartNotConstant {
+        /// The function.
+        function: &'static str,
+    },
+    /// No part of a time that begins a bucket.
+    GranularityUnknown(String),
+    /// No part of a time.
+    PartUnknown(String),
+    /// A bucket without width.
+    BucketWidth {
+        /// The function.
+        function: &'static str,
+    },
+    /// A width that is no whole number of the time's unit.
+    BucketUnit {
+        /// The function.
+        function: &'static str,
+        /// The unit.
+        unit: TimeUnit,
+    },
+    /// An origin that the time's unit cannot count.
+    BucketOrigin {
+        /// The function.
+        function: &'static str,
+    },
+    /// An argument that is no interval.
+    IntervalArgument(IntervalError),
+    /// A literal that is no interval.
+    IntervalLiteral(IntervalError),
+    /// An interval's literal of neither text nor number.
+    IntervalValue,
+    /// Arguments of `time_window` that make none.
+    TimeWindow(WindowError),
+
+    /// A column neither grouped nor aggregated.
+    NotGrouped {
+        /// The column.
+        column: String,
+        /// What there is above the groups.
+        available: Vec<String>,
+    },
+    /// A position in GROUP BY that no output has.
+    GroupPosition(usize),
+    /// A position in ORDER BY that no output has.
+    SortPosition {
+        /// The position, from 1.
+        at: usize,
+        /// Outputs.
+        count: usize,
+    },
+    /// A hidden sort key under DISTINCT.
+    SortUnderDistinct,
+    /// LIMIT or OFFSET of what is no constant number.
+    LimitExpression {
+        /// Which.
+        clause: &'static str,
+    },
+    /// A negative LIMIT.
+    LimitNegative,
+    /// A negative OFFSET.
+    OffsetNegative(i64),
+
+    /// INSERT into a column that the table lacks.
+    InsertColumn {
+        /// The column.
+        column: String,
+        /// The table's columns.
+        known: Vec<String>,
+    },
+    /// INSERT names a column twice.
+    InsertColumnTwice(String),
+    /// A row of more or fewer values than columns.
+    InsertWidth,
+    /// A row without a field.
+    InsertNoField,
+    /// A row older than the database keeps.
+    InsertExpired,
+    /// A value of INSERT that cannot be converted.
+    InsertValue(ConversionError),
+}
+
+/// Why arguments make no time window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WindowError {
+    /// Too few or too many arguments.
+    Arguments,
+    /// A length that is no constant interval.
+    NotConstant,
+    /// A length that cannot be read.
+    Interval(IntervalError),
+    /// A length of months or years.
+    Calendar,
+    /// A length out of bounds.
+    Width,
+}
+
 impl SqlError {
-    /// An error of any family.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), position: None }
+    /// An error whose place is not known.
+    pub fn new(kind: SqlErrorKind) -> Self {
+        Self { kind: Box::new(kind), position: None }
     }
 
-    /// 010009: the text is no statement.
-    pub fn parser(message: impl fmt::Display) -> Self {
-        Self::new("010009", format!("sql parser error: {message}"))
-    }
-
-    /// 010005: a statement we know and do not run (yet).
-    pub fn not_implemented(what: impl fmt::Display) -> Self {
-        Self::new("010005", format!("This feature is not implemented: {what}"))
-    }
-
-    /// 010001: the statement's parts do not fit together.
-    pub fn planning(message: impl fmt::Display) -> Self {
-        Self::new("010001", format!("Datafusion: Error during planning: {message}"))
-    }
-
-    /// 010001: a name that no column has, or too many have.
-    pub fn schema(message: impl fmt::Display) -> Self {
-        Self::new("010001", format!("Datafusion: Schema error: {message}"))
-    }
-
-    /// 010001: a constant that cannot be converted, found while rewriting the plan.
-    pub fn constant(message: impl fmt::Display) -> Self {
-        Self::new(
-            "010001",
-            format!("Datafusion: Optimizer rule 'simplify_expressions' failed\ncaused by\nArrow error: {message}"),
-        )
-    }
-
-    /// 010002: a value of an INSERT that cannot be converted.
-    pub fn arrow(message: impl fmt::Display) -> Self {
-        Self::new("010002", format!("Arrow: {message}"))
-    }
-
-    /// One of 010003 and 010027 to 010046: a rule of the data model is broken.
-    pub fn semantic(code: &'static str, message: impl fmt::Display) -> Self {
-        Self::new(code, format!("Semantic error: {message}"))
-    }
-
-    /// 030017: no such database.
-    pub fn database_not_found(name: &str) -> Self {
-        Self::new("030017", format!("Database not found: {name:?}"))
-    }
-
-    /// 030018: the name is taken.
-    pub fn database_exists(name: &str) -> Self {
-        Self::new("030018", format!("Database {name:?} already exists"))
-    }
-
-    /// 030019: no such table; `name` as the statement at hand prints it.
-    pub fn table_not_found(name: &str) -> Self {
-        Self::new("030019", format!("Table not found: {name:?}"))
+    /// A feature that is not run here.
+    pub(crate) fn unsupported(feature: impl fmt::Display) -> Self {
+        Self::new(SqlErrorKind::Unsupported(feature.to_string()))
     }
 
     /// The same error with its place in the text.
     #[must_use]
-    pub fn at(mut self, position: Position) -> Self {
-        self.position = Some(position);
+    pub fn at(mut self, position: Option<Position>) -> Self {
+        self.position = position.or(self.position);
         self
     }
 }
+
+impl From<SqlErrorKind> for SqlError {
+    fn from(kind: SqlErrorKind) -> Self {
+        Self::new(kind)
+    }
+}
+
+impl fmt::Display for SqlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(Position { line, column }) = self.position {
+            write!(f, "line {line}, column {column}: ")?;
+        }
+        write!(f, "{:?}", self.kind)
+    }
+}
+
+impl std::error::Error for SqlError {}

@@ -3,27 +3,10 @@
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use tidewire_storage::schema::{Catalog, Codec, ColumnId, ColumnKind, DatabaseOptions, TableSchema};
+use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, TableSchema};
 
 use crate::deletion::Deletion;
-use crate::error::SqlError;
-use crate::front::sql::bind::{self, Bound};
-use crate::front::sql::parse;
-use crate::optimize::optimize;
 use crate::plan::Plan;
-
-/// Who asks, and in what setting. `now_ns` makes `now()` one value for the whole statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Session {
-    /// Tenant, for names in messages.
-    pub tenant: String,
-    /// Database of names without one.
-    pub database: String,
-    /// User.
-    pub user: String,
-    /// Time of the request, nanoseconds since the Unix epoch.
-    pub now_ns: i64,
-}
 
 /// A bound, optimized query.
 #[derive(Debug, Clone)]
@@ -43,8 +26,8 @@ pub struct PlanStep {
     pub plan: String,
 }
 
-/// A statement, bound against one snapshot of the catalog. Existence of the target of a change is checked by whoever
-/// makes the change, against the catalog of that moment; system names are refused here.
+/// A statement, bound against one snapshot of the catalog. Existence of the target of a change is checked
+/// when the change is made, against the catalog of that moment; system names are refused here.
 #[derive(Debug, Clone)]
 pub enum Statement {
     /// Blank text, comments or lone semicolons.
@@ -142,7 +125,7 @@ pub enum Definition {
     EnsureDatabase {
         /// Name.
         name: String,
-        /// WITH …: the first policy, if not `autogen` for ever.
+        /// WITH …: the first policy, if not `autogen` without end.
         policy: Option<(String, PolicyOptions)>,
     },
     /// CREATE RETENTION POLICY. One that is as asked for is no error.
@@ -182,7 +165,7 @@ pub enum Definition {
 /// What ALTER DATABASE changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatabaseChange {
-    /// TTL: how long the default policy keeps rows, in nanoseconds; `None` for ever.
+    /// TTL: how long the default policy keeps rows, in nanoseconds; `None` without end.
     Ttl(Option<i64>),
     /// VNODE_DURATION: length of a time partition of tables made from now on, in nanoseconds.
     PartitionLength(i64),
@@ -212,7 +195,7 @@ pub enum TableChange {
 /// What InfluxQL says of a retention policy; `None` where it says nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PolicyOptions {
-    /// DURATION in nanoseconds; 0 for ever.
+    /// DURATION in nanoseconds; 0 for no end.
     pub duration_ns: Option<i64>,
     /// REPLICATION.
     pub replication: Option<u32>,
@@ -250,25 +233,4 @@ pub enum FieldValues {
     Bool(Vec<Option<bool>>),
     /// STRING.
     String(Vec<Option<Arc<str>>>),
-}
-
-/// Parses, binds and optimizes the one statement in `text`.
-pub fn prepare(text: &str, catalog: &Catalog, session: &Session) -> Result<Statement, SqlError> {
-    let finish = |plan: Plan, steps: Option<&mut Vec<PlanStep>>| {
-        let plan = optimize(plan, steps);
-        let schema = plan.schema().clone();
-        Query { plan, schema }
-    };
-    match bind::bind(parse::parse(text)?, catalog, session)? {
-        Bound::Statement(statement) => Ok(statement),
-        Bound::Query(plan) => Ok(Statement::Query(finish(plan, None))),
-        Bound::Explain { plan, analyze, verbose } => {
-            let mut steps = Vec::new();
-            if verbose {
-                steps.push(PlanStep { name: "initial_logical_plan".to_owned(), plan: plan.to_string() });
-            }
-            let query = finish(plan, verbose.then_some(&mut steps));
-            Ok(Statement::Explain { query, analyze, verbose, steps })
-        }
-    }
 }

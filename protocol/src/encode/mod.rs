@@ -44,22 +44,11 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that an `Accept` header asks for; csv without one. The error is the reply's `error_message`.
-    ///
-    /// The family (`application/`, `text/`) is compared as it stands and the format in any case; lists and q-values
-    /// are refused, as CnosDB does.
-    pub fn from_accept(accept: &str) -> Result<Format, String> {
-        let accept = accept.trim_matches([' ', '\t']);
-        if matches!(accept, "" | "*/*" | "application/*") {
-            return Ok(Format::Csv);
-        }
-        let Some(name) = accept.strip_prefix("application/").or_else(|| accept.strip_prefix("text/")) else {
-            return Err(format!("Invalid header: Invalid header: accept type not support: {accept}"));
-        };
+    /// The format of a name, in any case.
+    pub fn from_name(name: &str) -> Option<Format> {
         [Format::Csv, Format::Tsv, Format::Json, Format::NdJson, Format::Table]
             .into_iter()
             .find(|format| format.name().eq_ignore_ascii_case(name))
-            .ok_or_else(|| format!("Invalid header: Invalid header: invalid variant: {name}"))
     }
 
     /// What the reply's `Content-Type` says.

@@ -60,6 +60,21 @@ pub enum Method {
     Other,
 }
 
+impl Method {
+    /// The method as it is spelled; empty for one that is none of ours.
+    pub fn token(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+            Method::Other => "",
+        }
+    }
+}
+
 /// Protocol version of the request. 1.2 and later minor versions read as 1.1, as RFC 9110 section 2.5 asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
@@ -102,7 +117,9 @@ enum Known {
     Accept,
     Expect,
     Connection,
+    RequestId,
     ContentType,
+    XRequestId,
     Authorization,
     ContentLength,
     AcceptEncoding,
@@ -110,7 +127,7 @@ enum Known {
     TransferEncoding,
 }
 
-const KNOWN_COUNT: usize = 10;
+const KNOWN_COUNT: usize = 12;
 const _: () = assert!(Known::TransferEncoding as usize + 1 == KNOWN_COUNT);
 
 impl Known {
@@ -123,7 +140,9 @@ impl Known {
             (6, b'a') => (Known::Accept, b"accept"),
             (6, b'e') => (Known::Expect, b"expect"),
             (10, b'c') => (Known::Connection, b"connection"),
+            (10, b'r') => (Known::RequestId, b"request-id"),
             (12, b'c') => (Known::ContentType, b"content-type"),
+            (12, b'x') => (Known::XRequestId, b"x-request-id"),
             (13, b'a') => (Known::Authorization, b"authorization"),
             (14, b'c') => (Known::ContentLength, b"content-length"),
             (15, b'a') => (Known::AcceptEncoding, b"accept-encoding"),

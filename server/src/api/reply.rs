@@ -2,70 +2,70 @@
 //!
 //! Rows are encoded as they come. Up to [`WHOLE_BYTES_MAX`] they are kept back, so that a small result has a
 //! Content-Length and an error that comes late still gets its own status. Beyond it, or at once with `chunked=true`,
-//! the reply streams; an error then ends the stream early: with the error's text, as CnosDB appends it, when streaming
-//! was asked for, and by breaking off otherwise, so that a client never takes a part for the whole.
+//! the reply streams; an error then ends the stream early: with what the API puts behind rows when streaming was asked
+//! for, and by breaking off otherwise, so that a client never takes a part for the whole.
 
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
-use serde_json::json;
 use tidewire_protocol::encode::{EncodeError, Encoder, Format};
-use tidewire_protocol::http::{ContentEncoder, Encoding};
+use tidewire_protocol::http::{ContentEncoder, Encoding, ResponseHead};
 use tidewire_sql::exec::ExecError;
 
-use crate::api::fault::{self, Failure};
+use crate::api::fault::Fault;
 use crate::net::Reply;
 use crate::query::run::RowsOut;
 
 /// Encoded bytes kept back before the reply starts to stream.
 const WHOLE_BYTES_MAX: usize = 1 << 20;
 
+/// How a client wants its rows.
+#[derive(Debug, Clone, Copy)]
+pub struct RowsForm {
+    /// The format.
+    pub format: Format,
+    /// The coding of the reply; `None` leaves out the header that names it.
+    pub encoding: Option<Encoding>,
+    /// Rows are sent as they come.
+    pub chunked: bool,
+    /// What the API puts behind the rows that are sent when an error comes after them.
+    pub behind_rows: fn(&ExecError) -> Vec<u8>,
+}
+
+impl RowsForm {
+    fn headers<'o>(&self, head: ResponseHead<'o>) -> ResponseHead<'o> {
+        let head = head.content_type(self.format.content_type());
+        match self.encoding {
+            Some(encoding) => head.header("Content-Encoding", encoding.token()),
+            None => head,
+        }
+    }
+}
+
 /// A query's reply under way.
 pub struct RowsReply<'r> {
     reply: &'r mut Reply,
+    form: RowsForm,
     /// Names and types as bound. In memory a text column may be a dictionary, which only the first batch tells.
     schema: SchemaRef,
     /// Made with the first batch, or at the end when none came.
     encoder: Option<Encoder>,
-    format: Format,
-    encoding: Option<Encoding>,
     compress: Option<ContentEncoder>,
     /// Encoded, not yet sent.
     pending: Vec<u8>,
-    asked_for_chunks: bool,
     /// Rows taken.
     pub rows: u64,
 }
 
 impl<'r> RowsReply<'r> {
     /// A reply of rows of `schema`. Fails where the format cannot show a column.
-    pub fn new(
-        reply: &'r mut Reply,
-        format: Format,
-        schema: SchemaRef,
-        encoding: Option<Encoding>,
-        chunked: bool,
-    ) -> Result<Self, Failure> {
+    pub fn new(reply: &'r mut Reply, form: RowsForm, schema: SchemaRef) -> Result<Self, Fault> {
         // Whether the format can show the columns is known before anything runs.
-        new_encoder(format, schema.clone(), chunked)
-            .map_err(|error| fault::cnos(422, "040007", &format!("Fetch result: {error}")))?;
-        let compress = encoding
-            .filter(|e| *e != Encoding::Identity)
-            .map(ContentEncoder::new)
-            .transpose()
-            .map_err(|error| fault::cnos(500, "040014", &format!("cannot compress the reply: {error}")))?;
-        Ok(Self {
-            reply,
-            schema,
-            encoder: None,
-            format,
-            encoding,
-            compress,
-            pending: Vec::new(),
-            asked_for_chunks: chunked,
-            rows: 0,
-        })
+        new_encoder(&form, schema.clone())?;
+        let encoding = form.encoding.filter(|encoding| *encoding != Encoding::Identity);
+        let compress = encoding.map(ContentEncoder::new).transpose().map_err(Fault::Compress)?;
+        Ok(Self { reply, form, schema, encoder: None, compress, pending: Vec::new(), rows: 0 })
     }
 
     /// The encoder, made for the columns of `first` if it is not there yet.
@@ -78,21 +78,15 @@ impl<'r> RowsReply<'r> {
                     Field::new(field.name(), data_type.clone(), true)
                 });
                 let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-                new_encoder(self.format, schema, self.asked_for_chunks).map_err(|error| encode_error(&error))?
+                new_encoder(&self.form, schema).map_err(|error| encode_error(&error))?
             }
         };
         Ok(self.encoder.insert(made))
     }
 
     fn begin_stream(&mut self) {
-        let (format, encoding) = (self.format, self.encoding);
-        self.reply.stream(200, |head| {
-            let head = head.content_type(format.content_type());
-            match encoding {
-                Some(encoding) => head.header("Content-Encoding", encoding.token()),
-                None => head,
-            }
-        });
+        let form = self.form;
+        self.reply.stream(200, |head| form.headers(head));
     }
 
     /// Compresses what is pending; a streamed part is made complete, so that the client can use it at once.
@@ -119,16 +113,13 @@ impl<'r> RowsReply<'r> {
     }
 
     /// Ends the reply after the last row, or after the error that stopped the query.
-    pub async fn end(mut self, outcome: Result<(), ExecError>) -> Result<(), Failure> {
+    pub async fn end(mut self, outcome: Result<(), ExecError>) -> Result<(), Fault> {
         if let Err(error) = outcome {
             if !self.reply.is_begun() {
-                return Err(fault::exec(&error));
+                return Err(error.into());
             }
-            if self.asked_for_chunks {
-                let text = format!("Fetch result: {error}");
-                // CnosDB's own spacing.
-                self.pending =
-                    format!("{{\"error_code\": \"040007\", \"error_message\": {}}}", json!(text)).into_bytes();
+            if self.form.chunked {
+                self.pending = (self.form.behind_rows)(&error);
                 if self.send_pending(true).await.is_ok() {
                     self.reply.finish();
                 }
@@ -136,9 +127,9 @@ impl<'r> RowsReply<'r> {
             return Ok(());
         }
         let mut pending = std::mem::take(&mut self.pending);
-        self.encoder(None).map_err(|error| fault::exec(&error))?.finish(&mut pending);
+        self.encoder(None)?.finish(&mut pending);
         self.pending = pending;
-        if self.reply.is_begun() || self.asked_for_chunks {
+        if self.reply.is_begun() || self.form.chunked {
             if !self.reply.is_begun() {
                 self.begin_stream();
             }
@@ -147,26 +138,16 @@ impl<'r> RowsReply<'r> {
             }
             return Ok(());
         }
-        self.pack(true).map_err(|error| fault::cnos(500, "040014", &format!("cannot compress the reply: {error}")))?;
-        let (format, encoding) = (self.format, self.encoding);
-        self.reply.send(
-            200,
-            |head| {
-                let head = head.content_type(format.content_type());
-                match encoding {
-                    Some(encoding) => head.header("Content-Encoding", encoding.token()),
-                    None => head,
-                }
-            },
-            &self.pending,
-        );
+        self.pack(true).map_err(Fault::Compress)?;
+        let form = self.form;
+        self.reply.send(200, |head| form.headers(head), &self.pending);
         Ok(())
     }
 }
 
-fn new_encoder(format: Format, schema: SchemaRef, chunked: bool) -> Result<Encoder, EncodeError> {
-    let encoder = Encoder::new(format, schema)?;
-    Ok(if chunked { encoder.array_per_batch() } else { encoder })
+fn new_encoder(form: &RowsForm, schema: SchemaRef) -> Result<Encoder, EncodeError> {
+    let encoder = Encoder::new(form.format, schema)?;
+    Ok(if form.chunked { encoder.array_per_batch() } else { encoder })
 }
 
 fn encode_error(error: &EncodeError) -> ExecError {
@@ -180,7 +161,7 @@ impl RowsOut for RowsReply<'_> {
         let encoded = self.encoder(Some(batch))?.batch(batch, &mut pending).map_err(|error| encode_error(&error));
         self.pending = pending;
         encoded?;
-        if self.reply.is_begun() || self.asked_for_chunks || self.pending.len() > WHOLE_BYTES_MAX {
+        if self.reply.is_begun() || self.form.chunked || self.pending.len() > WHOLE_BYTES_MAX {
             if !self.reply.is_begun() {
                 self.begin_stream();
             }

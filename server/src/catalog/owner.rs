@@ -1,6 +1,6 @@
 //! The one place where the catalog changes: a queue of changes on the owning core.
 //!
-//! 1. [`MetaOwner::change`] queues a change and waits for its outcome.
+//! 1. [`CatalogOwner::change`] queues a change and waits for its outcome.
 //! 2. One task takes everything queued, applies it in order to the newest catalog, saves the result once, publishes it
 //!    (the `publish` hook sends it to the other cores and drops the data of dropped tables), and answers all.
 //! 3. If saving fails, none of those changes happened and each waiter is told.
@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use tidewire_storage::schema::{Catalog, TableId};
 
-use super::change::{SchemaChange, apply};
-use super::refusal::SchemaError;
+use super::apply::apply;
+use super::change::SchemaChange;
+use super::error::CatalogError;
 use crate::ring::oneshot::{Sender, oneshot};
 
 /// A catalog that has become durable.
@@ -28,7 +29,7 @@ pub struct Published {
 }
 
 /// What the owner needs of the core it lives on.
-pub trait MetaHost {
+pub trait CatalogHost {
     /// Saves the catalog durably, away from the executor.
     fn save(&self, catalog: Arc<Catalog>) -> impl Future<Output = Result<(), String>>;
     /// Makes the catalog visible on every core and drops the data of dropped tables; returns when all have done so.
@@ -36,17 +37,17 @@ pub trait MetaHost {
 }
 
 /// The outcome of a change: the catalog that holds it.
-pub type Outcome = Result<Arc<Catalog>, SchemaError>;
+pub type Outcome = Result<Arc<Catalog>, CatalogError>;
 
 /// Owner of the catalog.
 #[derive(Debug)]
-pub struct MetaOwner {
+pub struct CatalogOwner {
     current: RefCell<Arc<Catalog>>,
     queue: RefCell<Vec<(SchemaChange, Sender<Outcome>)>>,
     running: Cell<bool>,
 }
 
-impl MetaOwner {
+impl CatalogOwner {
     /// An owner that starts from the loaded catalog.
     pub fn new(catalog: Arc<Catalog>) -> Self {
         Self { current: RefCell::new(catalog), queue: RefCell::default(), running: Cell::new(false) }
@@ -62,11 +63,11 @@ impl MetaOwner {
     pub fn change(&self, change: SchemaChange) -> impl Future<Output = Outcome> + use<> {
         let (sender, receiver) = oneshot();
         self.queue.borrow_mut().push((change, sender));
-        async move { receiver.await.unwrap_or_else(|| Err(SchemaError::NotSaved("the server is stopping".to_owned()))) }
+        async move { receiver.await.unwrap_or_else(|| Err(CatalogError::NotSaved("the server is stopping".to_owned()))) }
     }
 
     /// Works off the queue; returns at once when another call is at it.
-    pub async fn run<H: MetaHost>(self: Rc<Self>, host: H) {
+    pub async fn run<H: CatalogHost>(self: Rc<Self>, host: H) {
         if self.running.replace(true) {
             return;
         }
@@ -80,7 +81,7 @@ impl MetaOwner {
         self.running.set(false);
     }
 
-    async fn work_off<H: MetaHost>(&self, changes: Vec<(SchemaChange, Sender<Outcome>)>, host: &H) {
+    async fn work_off<H: CatalogHost>(&self, changes: Vec<(SchemaChange, Sender<Outcome>)>, host: &H) {
         let before = self.current();
         let mut newest = before.clone();
         let (mut dropped, mut narrowed) = (Vec::new(), Vec::new());
@@ -109,7 +110,7 @@ impl MetaOwner {
         for (sender, outcome) in outcomes {
             sender.send(match (&saved, outcome) {
                 (_, Err(refusal)) => Err(refusal),
-                (Err(reason), Ok(())) => Err(SchemaError::NotSaved(reason.clone())),
+                (Err(reason), Ok(())) => Err(CatalogError::NotSaved(reason.clone())),
                 (Ok(()), Ok(())) => Ok(newest.clone()),
             });
         }
@@ -119,7 +120,7 @@ impl MetaOwner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::change::initial;
+    use crate::catalog::initial::initial;
     use futures_lite::future::{block_on, zip};
     use tidewire_sql::Definition;
     use tidewire_storage::schema::DatabaseOptions;
@@ -129,7 +130,7 @@ mod tests {
         saves: Rc<Cell<u32>>,
     }
 
-    impl MetaHost for Host {
+    impl CatalogHost for Host {
         async fn save(&self, _: Arc<Catalog>) -> Result<(), String> {
             self.saves.set(self.saves.get() + 1);
             futures_lite::future::yield_now().await;
@@ -149,23 +150,23 @@ mod tests {
 
     #[test]
     fn changes_queued_together_are_saved_once_and_answered_one_by_one() {
-        let owner = Rc::new(MetaOwner::new(Arc::new(initial())));
+        let owner = Rc::new(CatalogOwner::new(Arc::new(initial())));
         let saves = Rc::new(Cell::new(0));
         let (a, b, again) = (owner.change(create("a")), owner.change(create("b")), owner.change(create("a")));
         let host = Host { fails: false, saves: saves.clone() };
         let (((a, b), again), ()) = block_on(zip(zip(zip(a, b), again), owner.clone().run(host)));
         assert!(a.unwrap().databases.contains_key("b"), "both are in the catalog that was saved");
         assert!(b.is_ok());
-        assert_eq!(again.unwrap_err(), SchemaError::DatabaseExists("a".to_owned()));
+        assert_eq!(again.unwrap_err(), CatalogError::DatabaseExists("a".to_owned()));
         assert_eq!(saves.get(), 1);
     }
 
     #[test]
     fn a_catalog_that_cannot_be_saved_does_not_change() {
-        let owner = Rc::new(MetaOwner::new(Arc::new(initial())));
+        let owner = Rc::new(CatalogOwner::new(Arc::new(initial())));
         let host = Host { fails: true, saves: Rc::default() };
         let (outcome, ()) = block_on(zip(owner.change(create("a")), owner.clone().run(host)));
-        assert_eq!(outcome.unwrap_err(), SchemaError::NotSaved("disk full".to_owned()));
+        assert_eq!(outcome.unwrap_err(), CatalogError::NotSaved("disk full".to_owned()));
         assert!(!owner.current().databases.contains_key("a"));
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use tidewire_sql::PolicyOptions;
 use tidewire_storage::schema::{Database, DatabaseOptions, RetentionPolicy, TableId};
 
-use super::change::check_name;
-use super::refusal::SchemaError;
+use super::error::CatalogError;
+use super::name::check_name;
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 const DAY_NS: i64 = 24 * HOUR_NS;
@@ -15,7 +15,7 @@ const DAY_NS: i64 = 24 * HOUR_NS;
 const DURATION_NS_MIN: i64 = HOUR_NS;
 
 /// A database as InfluxQL's CREATE DATABASE makes it: with one policy.
-pub(super) fn new_database(name: &str, policy: Option<&(String, PolicyOptions)>) -> Result<Database, SchemaError> {
+pub(super) fn new_database(name: &str, policy: Option<&(String, PolicyOptions)>) -> Result<Database, CatalogError> {
     check_name(name)?;
     let mut database = Database::new(name, &DatabaseOptions::default(), []);
     database.policies = vec![first_policy(policy)?];
@@ -24,18 +24,21 @@ pub(super) fn new_database(name: &str, policy: Option<&(String, PolicyOptions)>)
 }
 
 /// What CREATE DATABASE of a database that exists comes to: nothing, unless it asks for another default policy.
-pub(super) fn check_existing(database: &Database, policy: Option<&(String, PolicyOptions)>) -> Result<(), SchemaError> {
+pub(super) fn check_existing(
+    database: &Database,
+    policy: Option<&(String, PolicyOptions)>,
+) -> Result<(), CatalogError> {
     if policy.is_none() {
         return Ok(());
     }
     let wanted = first_policy(policy)?;
     match database.main_policy() {
         Some(found) if found.name == wanted.name && is_same(found, &wanted) => Ok(()),
-        _ => Err(SchemaError::PolicyConflict),
+        _ => Err(CatalogError::PolicyConflict),
     }
 }
 
-fn first_policy(policy: Option<&(String, PolicyOptions)>) -> Result<RetentionPolicy, SchemaError> {
+fn first_policy(policy: Option<&(String, PolicyOptions)>) -> Result<RetentionPolicy, CatalogError> {
     let forever = (RetentionPolicy::FIRST.to_owned(), PolicyOptions::default());
     let (name, options) = policy.unwrap_or(&forever);
     new_policy(name, options)
@@ -46,14 +49,14 @@ pub(super) fn create(
     database: &Database,
     name: &str,
     options: &PolicyOptions,
-) -> Result<Option<Database>, SchemaError> {
+) -> Result<Option<Database>, CatalogError> {
     let policy = new_policy(name, options)?;
     if let Some(found) = database.policy(name) {
         if !is_same(found, &policy) {
-            return Err(SchemaError::PolicyExists);
+            return Err(CatalogError::PolicyExists);
         }
         if options.make_default && database.default_policy != policy.name {
-            return Err(SchemaError::PolicyConflict);
+            return Err(CatalogError::PolicyConflict);
         }
         return Ok(None);
     }
@@ -66,10 +69,10 @@ pub(super) fn create(
 }
 
 /// ALTER RETENTION POLICY. Tables that exist keep the partitions they were made with.
-pub(super) fn alter(database: &Database, name: &str, options: &PolicyOptions) -> Result<Database, SchemaError> {
+pub(super) fn alter(database: &Database, name: &str, options: &PolicyOptions) -> Result<Database, CatalogError> {
     let mut changed = database.clone();
     let Some(policy) = changed.policies.iter_mut().find(|policy| &*policy.name == name) else {
-        return Err(SchemaError::PolicyNotFound(name.to_owned()));
+        return Err(CatalogError::PolicyNotFound(name.to_owned()));
     };
     if let Some(duration_ns) = options.duration_ns {
         policy.ttl_ns = Some(duration_ns).filter(|ns| *ns > 0);
@@ -93,7 +96,7 @@ pub(super) fn drop(database: &Database, name: &str) -> Option<(Database, Vec<Tab
     Some((changed, dropped))
 }
 
-fn new_policy(name: &str, options: &PolicyOptions) -> Result<RetentionPolicy, SchemaError> {
+fn new_policy(name: &str, options: &PolicyOptions) -> Result<RetentionPolicy, CatalogError> {
     check_name(name)?;
     let ttl_ns = options.duration_ns.filter(|ns| *ns > 0);
     let policy = RetentionPolicy {
@@ -107,10 +110,10 @@ fn new_policy(name: &str, options: &PolicyOptions) -> Result<RetentionPolicy, Sc
     Ok(policy)
 }
 
-fn check(policy: &RetentionPolicy) -> Result<(), SchemaError> {
+fn check(policy: &RetentionPolicy) -> Result<(), CatalogError> {
     match policy.ttl_ns {
-        Some(ns) if ns < DURATION_NS_MIN => Err(SchemaError::PolicyTooShort),
-        Some(ns) if ns < policy.partition_ns => Err(SchemaError::PolicyShorterThanShard),
+        Some(ns) if ns < DURATION_NS_MIN => Err(CatalogError::PolicyTooShort),
+        Some(ns) if ns < policy.partition_ns => Err(CatalogError::PolicyShorterThanPartition),
         _ => Ok(()),
     }
 }
@@ -161,8 +164,8 @@ mod tests {
         let short = PolicyOptions { shard_duration_ns: Some(1), ..options(2, None) };
         assert_eq!(new_policy("p", &short).unwrap().partition_ns, HOUR_NS);
         let seconds = PolicyOptions { duration_ns: Some(59 * 60_000_000_000), ..PolicyOptions::default() };
-        assert_eq!(new_policy("p", &seconds).unwrap_err(), SchemaError::PolicyTooShort);
-        assert_eq!(new_policy("p", &options(2, Some(3))).unwrap_err(), SchemaError::PolicyShorterThanShard);
+        assert_eq!(new_policy("p", &seconds).unwrap_err(), CatalogError::PolicyTooShort);
+        assert_eq!(new_policy("p", &options(2, Some(3))).unwrap_err(), CatalogError::PolicyShorterThanPartition);
     }
 
     #[test]
@@ -170,18 +173,18 @@ mod tests {
         let first = new_database("d", None).unwrap();
         let database = create(&first, "p", &options(2, None)).unwrap().unwrap();
         assert_eq!(create(&database, "p", &options(2, None)), Ok(None));
-        assert_eq!(create(&database, "p", &options(3, None)), Err(SchemaError::PolicyExists));
+        assert_eq!(create(&database, "p", &options(3, None)), Err(CatalogError::PolicyExists));
         let default = PolicyOptions { make_default: true, ..options(2, None) };
-        assert_eq!(create(&database, "p", &default), Err(SchemaError::PolicyConflict));
+        assert_eq!(create(&database, "p", &default), Err(CatalogError::PolicyConflict));
         assert_eq!(&*database.default_policy, "autogen");
         let altered = alter(&database, "p", &PolicyOptions { make_default: true, ..PolicyOptions::default() }).unwrap();
         assert_eq!((&*altered.default_policy, altered.policy("p")), ("p", database.policy("p")));
-        assert_eq!(alter(&database, "q", &default), Err(SchemaError::PolicyNotFound("q".into())));
+        assert_eq!(alter(&database, "q", &default), Err(CatalogError::PolicyNotFound("q".into())));
         assert!(drop(&database, "q").is_none());
         let (dropped, _) = drop(&altered, "p").unwrap();
         assert!(dropped.main_policy().is_none(), "the name dangles");
         let wanted = ("autogen".to_owned(), PolicyOptions::default());
         assert_eq!(check_existing(&first, Some(&wanted)), Ok(()));
-        assert_eq!(check_existing(&altered, Some(&wanted)), Err(SchemaError::PolicyConflict));
+        assert_eq!(check_existing(&altered, Some(&wanted)), Err(CatalogError::PolicyConflict));
     }
 }

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tidewire_storage::schema::Catalog;
 
-use super::change;
 use super::format1::Catalog1;
+use super::initial::initial;
 
 /// Name of the folder in the data folder.
-pub const META_FOLDER: &str = "meta";
+pub const CATALOG_FOLDER: &str = "meta";
 
 /// Name of the file in that folder.
-pub const CATALOG: &str = "catalog.json";
+pub const CATALOG_FILE: &str = "catalog.json";
 
 /// Version of the file's layout. Format 1, which [`format1`](super::format1) reads, knew no retention policies.
 const FORMAT: u32 = 2;
@@ -69,7 +69,7 @@ impl CatalogStore {
 
     /// The file.
     pub fn path(&self) -> PathBuf {
-        self.folder.join(CATALOG)
+        self.folder.join(CATALOG_FILE)
     }
 
     /// Whether a catalog was ever saved.
@@ -79,12 +79,12 @@ impl CatalogStore {
 
     /// The saved catalog, or the one of a new data directory.
     pub fn load(&self) -> Result<Catalog, StoreError> {
-        Ok(Self::read(&self.folder)?.unwrap_or_else(change::initial))
+        Ok(Self::read(&self.folder)?.unwrap_or_else(initial))
     }
 
     /// The catalog that is saved in `folder`, in which nothing is changed or made; `None` where there is none.
     pub fn read(folder: &Path) -> Result<Option<Catalog>, StoreError> {
-        let path = folder.join(CATALOG);
+        let path = folder.join(CATALOG_FILE);
         match std::fs::read(&path) {
             Ok(bytes) => Self::decode(&path, &bytes).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -136,7 +136,8 @@ fn io(operation: &'static str, path: &Path, source: std::io::Error) -> StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::change::{SchemaChange, apply};
+    use crate::catalog::apply::apply;
+    use crate::catalog::change::SchemaChange;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("tidewire-catalog-{name}-{}", std::process::id()));
@@ -149,7 +150,7 @@ mod tests {
         let folder = folder("round-trip");
         let store = CatalogStore::new(&folder).unwrap();
         let first = store.load().unwrap();
-        assert_eq!(first, change::initial());
+        assert_eq!(first, initial());
         let change = SchemaChange::EnsureColumns {
             database: "public".into(),
             policy: "autogen".into(),
@@ -195,7 +196,7 @@ mod tests {
     fn a_flipped_byte_is_damage_with_the_path() {
         let folder = folder("damage");
         let store = CatalogStore::new(&folder).unwrap();
-        store.save(&change::initial()).unwrap();
+        store.save(&initial()).unwrap();
         let path = store.path();
         let text = std::fs::read_to_string(&path).unwrap().replace("public", "publik");
         std::fs::write(&path, text).unwrap();

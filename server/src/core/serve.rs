@@ -17,9 +17,9 @@ use super::message::{
 use super::peers::CATALOG_CORE;
 use super::shards::Shards;
 use super::state::CoreState;
-use crate::catalog::owner::MetaHost;
+use crate::catalog::owner::CatalogHost;
 use crate::catalog::store::CatalogStore;
-use crate::catalog::{MetaOwner, Published, SchemaChange};
+use crate::catalog::{CatalogOwner, Published, SchemaChange};
 use crate::metrics::registry::{Registry, Snapshot};
 use crate::query::{cardinality, delete};
 use crate::ring::Queue;
@@ -30,7 +30,7 @@ pub struct Responder {
     shards: Rc<Shards>,
     fragments: Rc<Fragments>,
     /// On the core that owns the catalog.
-    catalog_owner: Option<Rc<MetaOwner>>,
+    catalog_owner: Option<Rc<CatalogOwner>>,
     store: CatalogStore,
     registry: Rc<Registry>,
 }
@@ -40,7 +40,7 @@ impl Responder {
     pub fn new(core: Rc<CoreState>, shards: Rc<Shards>, store: CatalogStore, registry: Rc<Registry>) -> Rc<Self> {
         let catalog = core.catalog();
         shards.set_columns(None, &catalog);
-        let catalog_owner = (core.number == CATALOG_CORE).then(|| Rc::new(MetaOwner::new(catalog)));
+        let catalog_owner = (core.number == CATALOG_CORE).then(|| Rc::new(CatalogOwner::new(catalog)));
         let peers = core.peers.clone();
         let responder = Rc::new(Self { core, shards, fragments: Rc::default(), catalog_owner, store, registry });
         let own: Weak<Self> = Rc::downgrade(&responder);
@@ -164,7 +164,7 @@ struct Host {
     store: CatalogStore,
 }
 
-impl MetaHost for Host {
+impl CatalogHost for Host {
     async fn save(&self, catalog: Arc<Catalog>) -> Result<(), String> {
         let store = self.store.clone();
         crate::ring::blocking(move || store.save(&catalog).map_err(std::io::Error::other))

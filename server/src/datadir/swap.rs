@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{DataDir, DataDirError, SHARDS_MAX, failed, shard_folder};
-use crate::catalog::store::META_FOLDER;
+use crate::catalog::store::CATALOG_FOLDER;
 
 /// Where new shards are built.
 const NEW: &str = "reshard.new";
@@ -146,7 +146,7 @@ fn exchange(root: &Path, swap: &Swap, steps: &mut Vec<Step>) {
     }
     steps.push(Step::Format(root.to_owned(), swap.to));
     if let Some(keep) = swap.keep.as_ref().filter(|_| !kept) {
-        steps.push(Step::Copy(root.join(META_FOLDER), old.join(META_FOLDER)));
+        steps.push(Step::Copy(root.join(CATALOG_FOLDER), old.join(CATALOG_FOLDER)));
         steps.push(Step::Format(old.clone(), swap.from));
         steps.push(Step::Rename(old, keep.clone()));
         steps.extend(keep.parent().map(|parent| Step::Sync(parent.to_owned())));
@@ -235,7 +235,7 @@ mod tests {
         let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let root = parent.join(format!("tidewire-swap-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&root);
-        fs::create_dir_all(root.join(META_FOLDER)).unwrap();
+        fs::create_dir_all(root.join(CATALOG_FOLDER)).unwrap();
         fs::write(root.join("meta/catalog.json"), "{}").unwrap();
         DataDir::write_format(&root, from).unwrap();
         let new = new_folder(&root).unwrap();

@@ -1,6 +1,6 @@
 //! Why a request writes nothing.
 
-use crate::catalog::SchemaError;
+use crate::catalog::CatalogError;
 use crate::memory::account::Shortage;
 use crate::net::BodyError;
 
@@ -36,7 +36,7 @@ pub enum WriteError {
     TableChanged,
     /// The catalog refused a table or column.
     #[error(transparent)]
-    Catalog(#[from] SchemaError),
+    Catalog(#[from] CatalogError),
     /// No credits now.
     #[error("shard {shard} holds as many rows as it may; try again later")]
     Overloaded {

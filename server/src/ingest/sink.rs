@@ -11,8 +11,9 @@ use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
 
 use super::batch::{BatchBuilder, FinishedBatch};
 use super::cache::{Layout, Slots, key_of};
-use crate::catalog::refusal::{conflict_text, kind_name};
-use crate::catalog::{SchemaChange, SchemaError};
+use crate::api::cnos::catalog_error::{self, conflict, kind_name};
+use crate::api::influx::catalog_error as influx_error;
+use crate::catalog::{CatalogError, SchemaChange};
 
 /// Lines whose refusal is told to an InfluxDB client word for word; the rest are counted. The reply stays small
 /// however many lines are bad.
@@ -39,7 +40,7 @@ pub struct Collected {
     /// The change the catalog needs before parsing can go on.
     pub wanted: Option<SchemaChange>,
     /// Why the catalog refused what the line at which the parser paused needs.
-    pub line_refusal: Option<SchemaError>,
+    pub line_refusal: Option<CatalogError>,
     /// Set when the request as a whole is refused.
     pub refusal: Option<Refused>,
     recycled: Vec<WriteBatch>,
@@ -150,7 +151,7 @@ fn influx_name(kind: ColumnKind) -> &'static str {
 impl RequestSink<'_> {
     fn conflict(&self, measurement: &str, column: &str, wanted: ColumnKind, found: ColumnKind) -> Halt {
         Halt::Reject(match (self.dialect, wanted) {
-            (Dialect::Cnos, _) => format!("{} in table '{measurement}'", conflict_text(column, wanted, found)),
+            (Dialect::Cnos, _) => format!("{} in table '{measurement}'", conflict(column, wanted, found)),
             (Dialect::Influx, ColumnKind::Field(_)) => format!(
                 "field type conflict: input field \"{column}\" on measurement \"{measurement}\" is type {}, already exists as type {}",
                 influx_name(wanted),
@@ -181,10 +182,13 @@ impl RequestSink<'_> {
     fn refused(&mut self) -> Result<(), Halt> {
         match self.collected.line_refusal.take() {
             None => Ok(()),
-            Some(SchemaError::ColumnConflict { table, column, wanted, found }) => {
+            Some(CatalogError::ColumnConflict { table, column, wanted, found }) => {
                 Err(self.conflict(&table, &column, wanted, found))
             }
-            Some(other) => Err(Halt::Reject(other.to_string())),
+            Some(other) => Err(Halt::Reject(match self.dialect {
+                Dialect::Cnos => catalog_error::message(&other),
+                Dialect::Influx => influx_error::message(&other),
+            })),
         }
     }
 

@@ -17,7 +17,7 @@ use super::commit::{ShardRows, check_memory, commit};
 use super::error::WriteError;
 use super::sink::{Collected, Refused, RequestSink};
 use crate::admission::BuildShare;
-use crate::catalog::SchemaError;
+use crate::catalog::CatalogError;
 use crate::core::state::CoreState;
 use crate::memory::Part;
 use crate::net::Body;
@@ -63,6 +63,8 @@ pub struct WriteRequest<'a> {
     pub dialect: Dialect,
     /// Unit of the timestamps.
     pub precision: Precision,
+    /// The request's present: the time of lines without one, and what the age of rows is counted from.
+    pub now_ns: i64,
 }
 
 /// What became of a request whose good rows are durable.
@@ -109,7 +111,7 @@ pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut
     let Some(policy) = database.policy(name) else {
         return Err(WriteError::PolicyNotFound(name.to_owned()));
     };
-    let now_ns = crate::runtime::clock::now_ns();
+    let now_ns = request.now_ns;
     let mut writing = Writing {
         core,
         request,
@@ -170,7 +172,7 @@ impl Writing<'_> {
                 // The caches may hold a series whose tags never became columns.
                 self.core.caches.forget(self.request.database);
                 match refusal {
-                    SchemaError::DatabaseNotFound(_) | SchemaError::PolicyNotFound(_) | SchemaError::NotSaved(_) => {
+                    CatalogError::DatabaseNotFound(_) | CatalogError::PolicyNotFound(_) | CatalogError::NotSaved(_) => {
                         return Err(refusal.into());
                     }
                     // The line's fault: the parser meets it again and gets this answer, the others go on.

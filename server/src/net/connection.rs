@@ -108,7 +108,7 @@ impl<S: Service> Connection<S> {
         self.reply.begin(Some(&head));
         if self.core.shutdown.is_requested() {
             self.core.stats.refused.increment();
-            self.service.refuse(head.path, 503, "the server is stopping", &mut self.reply);
+            self.service.refuse(Some(&head), 503, "the server is stopping", &mut self.reply);
             return self.close_after_reply().await;
         }
         let guard = self.core.enter();
@@ -139,7 +139,7 @@ impl<S: Service> Connection<S> {
         if !self.reply.is_begun() {
             log::error!("no reply to {} {}", head.method_text, head.path);
             self.reply.close();
-            self.service.refuse(head.path, 500, "the server has no answer", &mut self.reply);
+            self.service.refuse(Some(&head), 500, "the server has no answer", &mut self.reply);
         }
         if !self.reply.is_complete() {
             // Broken off in the middle: what is out is sent, the end is not, and the client sees that.
@@ -209,7 +209,7 @@ impl<S: Service> Connection<S> {
     async fn refuse(&mut self, status: u16, reason: &str) -> Next {
         self.core.stats.refused.increment();
         self.reply.begin(None);
-        self.service.refuse("", status, reason, &mut self.reply);
+        self.service.refuse(None, status, reason, &mut self.reply);
         self.close_after_reply().await
     }
 

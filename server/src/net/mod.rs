@@ -47,10 +47,10 @@ pub trait Service: 'static {
     /// Answers one request.
     fn call(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = ()>;
 
-    /// Answers a request that never reached [`Self::call`]: a bad head, a timeout, a server that is stopping.
-    /// `path` is empty where it is not known.
-    fn refuse(&self, path: &str, status: u16, reason: &str, reply: &mut Reply) {
-        let _ = path;
+    /// Answers a request that never reached [`Self::call`]: a bad head, a timeout, a server that is stopping. `head` is
+    /// there where it is known.
+    fn refuse(&self, head: Option<&Head<'_>>, status: u16, reason: &str, reply: &mut Reply) {
+        let _ = head;
         let mut body = String::from(reason);
         body.push('\n');
         reply.send(status, |head| head.content_type("text/plain; charset=utf-8"), body.as_bytes());

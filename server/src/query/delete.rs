@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_sql::Deletion;
-use tidewire_sql::exec::ExecError;
+use tidewire_sql::exec::{ExecError, selected_series};
 
 use crate::core::message::Delete;
 use crate::core::shards::CoreShard;
@@ -37,7 +37,7 @@ pub async fn delete(core: &CoreState, deletion: Deletion) -> Result<(), ExecErro
 
 /// Deletes from one shard of this core.
 pub(crate) async fn delete_from(shard: &Rc<CoreShard>, deletion: &Deletion) -> Result<(), ExecError> {
-    let series = deletion.series.select(shard, &deletion.table)?;
+    let series = selected_series(&deletion.series, shard, &deletion.table)?;
     let mut last = None;
     for (from, to) in &deletion.times {
         last = Some(shard.delete(deletion.table.id, &series, *from, *to)?);

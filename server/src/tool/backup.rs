@@ -41,7 +41,7 @@ use super::generation::{self, BACKUP, Backup, BackupFile, BackupLog, Covered, fo
 use super::progress::{Progress, Unit};
 use super::verify::file_checksum;
 use super::{folder, text};
-use crate::catalog::store::{CATALOG, CatalogStore, META_FOLDER};
+use crate::catalog::store::{CATALOG_FILE, CATALOG_FOLDER, CatalogStore};
 use crate::cli::BackupArguments;
 use crate::datadir::{DataDir, shard_folder};
 
@@ -175,7 +175,7 @@ fn refuse_strange(dir: &Path, data: &Path) -> Result<(), String> {
     let inside = real.strip_prefix(data).ok().map(|rest| rest.components().next());
     let is_ours = |name: &std::ffi::OsStr| {
         let name = name.to_string_lossy();
-        name == META_FOLDER || name.starts_with("shard-")
+        name == CATALOG_FOLDER || name.starts_with("shard-")
     };
     if inside.is_some_and(|first| first.is_none_or(|first| is_ours(first.as_os_str()))) {
         return Err(format!("{} is where the data itself is; a backup needs a folder of its own", dir.display()));
@@ -422,7 +422,7 @@ impl Making {
     }
 
     fn catalog(&mut self) -> Result<(), String> {
-        let path = Path::new(META_FOLDER).join(CATALOG);
+        let path = Path::new(CATALOG_FOLDER).join(CATALOG_FILE);
         let (source, target) = (self.data.join(&path), self.target.join(&path));
         let bytes = match fs::read(&source) {
             Ok(bytes) => bytes,
@@ -431,11 +431,11 @@ impl Making {
             Err(error) => return Err(format!("cannot read {}: {error}", source.display())),
         };
         CatalogStore::decode(&source, &bytes).map_err(|error| error.to_string())?;
-        make_folder(&self.target.join(META_FOLDER))?;
+        make_folder(&self.target.join(CATALOG_FOLDER))?;
         remove_if_there(&target)?;
         write_new(&target, &bytes)?;
         self.list(&path, bytes.len() as u64, crc32c::crc32c(&bytes), Covered::File);
-        sync_folder(&self.target.join(META_FOLDER))
+        sync_folder(&self.target.join(CATALOG_FOLDER))
     }
 
     /// Removes what tries before this one have left and that does not belong to the backup.

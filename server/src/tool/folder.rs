@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tidewire_storage::schema::Catalog;
 
 use super::generation::{self, Backup};
-use crate::catalog::store::{CATALOG, CatalogStore, META_FOLDER, StoreError};
+use crate::catalog::store::{CATALOG_FILE, CATALOG_FOLDER, CatalogStore, StoreError};
 use crate::cli::DataFolder;
 use crate::config;
 use crate::datadir::{DataDir, shard_folder};
@@ -58,11 +58,11 @@ impl Tree {
 
     /// The file of the catalog.
     pub fn catalog_path(&self) -> PathBuf {
-        self.root.join(META_FOLDER).join(CATALOG)
+        self.root.join(CATALOG_FOLDER).join(CATALOG_FILE)
     }
 
     /// The catalog; `None` where it was never saved.
     pub fn catalog(&self) -> Result<Option<Catalog>, StoreError> {
-        CatalogStore::read(&self.root.join(META_FOLDER))
+        CatalogStore::read(&self.root.join(CATALOG_FOLDER))
     }
 }

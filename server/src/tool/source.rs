@@ -14,8 +14,8 @@ use tidewire_storage::scan::{Scan, ScanRequest};
 use tidewire_storage::schema::{Catalog, ColumnId, ColumnKind, FieldType, TableId, TableSchema};
 
 use super::generation;
-use crate::catalog::change;
-use crate::catalog::store::{CatalogStore, META_FOLDER};
+use crate::catalog::initial::initial;
+use crate::catalog::store::{CATALOG_FOLDER, CatalogStore};
 use crate::datadir::{DataDir, shard_folder};
 
 /// What one scan may hold: groups of all segments that overlap in one partition. Far above what merged data needs.
@@ -68,8 +68,8 @@ impl Drop for Source {
 
 /// The catalog of a data folder, or of a new one where none was saved.
 pub fn load_catalog(root: &Path) -> Result<Arc<Catalog>, String> {
-    let saved = CatalogStore::read(&root.join(META_FOLDER)).map_err(|error| error.to_string())?;
-    Ok(Arc::new(saved.unwrap_or_else(change::initial)))
+    let saved = CatalogStore::read(&root.join(CATALOG_FOLDER)).map_err(|error| error.to_string())?;
+    Ok(Arc::new(saved.unwrap_or_else(initial)))
 }
 
 /// Opens the shards in a folder for reading.

@@ -57,7 +57,7 @@ pub fn time(time: i64, unit: TimeUnit) -> String {
                 TimeUnit::Microsecond => arrow_schema::TimeUnit::Microsecond,
                 TimeUnit::Nanosecond => arrow_schema::TimeUnit::Nanosecond,
             };
-            tidewire_sql::types::time::format_timestamp(time, unit)
+            tidewire_sql::types::timestamp::format_timestamp(time, unit)
         }
     }
 }

@@ -14,6 +14,7 @@ mod memory;
 mod metrics;
 mod odd;
 mod pressure;
+mod replies;
 mod reshard;
 mod restart;
 mod seeds;

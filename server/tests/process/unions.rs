@@ -97,5 +97,5 @@ fn columns_that_do_not_meet_are_an_error() {
     assert!(response.text().contains("the first has 2, number 2 has 1"), "{}", response.text());
     let response = server.sql("public", "SELECT v FROM cpu UNION ALL SELECT v > 1 FROM cpu");
     assert_eq!(response.status(), 422);
-    assert!(response.text().contains("UNION ALL, column 1 (v): types Int64 and Boolean"), "{}", response.text());
+    assert!(response.text().contains("UNION, column 1 (v): types Int64 and Boolean"), "{}", response.text());
 }

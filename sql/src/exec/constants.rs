@@ -6,8 +6,9 @@ use arrow_select::concat::concat;
 
 use super::batch::BatchMaker;
 use super::error::{ExecError, Result};
-use super::eval::{cast_to, scalar_array};
+use super::eval::scalar_array;
 use crate::expr::Scalar;
+use crate::types::array::cast_to;
 
 /// Rows of constants as a batch.
 pub(crate) fn constant_batch(rows: &[Vec<Scalar>], schema: SchemaRef) -> Result<RecordBatch> {

@@ -3,24 +3,24 @@
 
 use arrow_schema::ArrowError;
 
-/// An error of execution; [`ExecError::code`] is the number clients see.
+/// An error of execution. Clients read the words of the API that they speak; `Display` is for logs.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
     /// A kernel refused the data: division by zero, overflow, a cast that does not convert.
-    #[error("Arrow error: {0}")]
+    #[error("{0}")]
     Arrow(#[from] ArrowError),
     /// The shard could not read what was asked for.
     #[error("{0}")]
     Storage(#[from] tidewire_storage::Error),
     /// The query's operators hold more memory than it may use.
-    #[error("Resources exhausted: the query needs more than its limit of {limit_bytes} bytes of memory")]
+    #[error("the query needs more than its limit of {limit_bytes} bytes of memory")]
     Memory {
         /// The limit.
         limit_bytes: u64,
     },
     /// All queries together hold as much memory as they may, or the server is short of it.
     #[error(
-        "Resources exhausted: the queries that run hold {used_bytes} of {limit_bytes} bytes of memory and this one \
+        "the queries that run hold {used_bytes} of {limit_bytes} bytes of memory and this one \
          needs more; try again later"
     )]
     ServerMemory {
@@ -39,24 +39,14 @@ pub enum ExecError {
     #[error("the query was cancelled")]
     Cancelled,
     /// The values given do not make sense to a function.
-    #[error("Execution error: {0}")]
+    #[error("{0}")]
     Execution(String),
     /// A combination of types or arguments that the engine cannot compute.
-    #[error("This feature is not implemented: {0}")]
+    #[error("not supported: {0}")]
     NotImplemented(String),
     /// The plan contradicts itself: a fault of the binder or of the cut, never of the user.
-    #[error("Internal error: {0}")]
+    #[error("BUG: {0}")]
     Internal(String),
-}
-
-impl ExecError {
-    /// CnosDB's error code: 010005 for what is not implemented, 010001 for every other failure of execution.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NotImplemented(_) => "010005",
-            _ => "010001",
-        }
-    }
 }
 
 /// Result alias of execution.

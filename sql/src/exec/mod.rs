@@ -22,4 +22,4 @@ pub use batch::batch_bytes;
 pub use context::{QueryContext, QueryMemory, Reservation};
 pub use core_run::{CoreRun, Progress};
 pub use error::ExecError;
-pub use shard::{ShardReader, ShardRun};
+pub use shard::{ShardReader, ShardRun, selected_series};

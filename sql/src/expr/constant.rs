@@ -6,10 +6,14 @@
 
 use std::cmp::Ordering;
 
-use arrow_schema::{DataType, Schema, TimeUnit};
+use arrow_schema::{DataType, Schema};
 
-use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction};
-use crate::types::time::{Interval, add_interval, parse_interval, parse_timestamp, unit_ns};
+use super::cast::cast;
+use super::operator::BinaryOp;
+use super::scalar::Scalar;
+use super::tree::Expr;
+use crate::types::interval::add_interval;
+use crate::types::unit::unit_ns;
 
 /// The null of a type.
 pub(crate) fn null(data_type: DataType) -> Expr {
@@ -56,7 +60,7 @@ pub(crate) fn evaluate(expr: &Expr) -> Option<Expr> {
             Scalar::Int(value) => Scalar::Int(value.checked_neg()?),
             Scalar::Float(value) => Scalar::Float(-value),
             Scalar::Null => Scalar::Null,
-            value => from_interval(interval_of(value)?.negated()?),
+            value => Scalar::from(value.interval()?.negated()?),
         },
         Expr::IsNull(operand) => Scalar::Bool(*as_constant(operand)? == Scalar::Null),
         Expr::IsNotNull(operand) => Scalar::Bool(*as_constant(operand)? != Scalar::Null),
@@ -68,25 +72,20 @@ pub(crate) fn evaluate(expr: &Expr) -> Option<Expr> {
         },
         Expr::InList { expr, list, negated } => in_list(as_constant(expr)?, list, *negated)?,
         Expr::Case { branches, otherwise } => return case(branches, otherwise.as_deref(), data_type()),
-        Expr::Call { function, args } => call(*function, args)?,
+        Expr::Coalesce(operands) => {
+            let values: Option<Vec<_>> = operands.iter().map(as_constant).collect();
+            values?.into_iter().find(|value| **value != Scalar::Null).unwrap_or(&Scalar::Null).clone()
+        }
+        Expr::Call { function, args } => {
+            let fold = function.fold?;
+            let values: Option<Vec<_>> = args.iter().map(as_constant).collect();
+            fold(&values?)?
+        }
     };
     Some(match value {
         Scalar::Null => null(data_type()),
         value => Expr::Literal(value),
     })
-}
-
-/// The interval that a constant is.
-pub(crate) fn interval_of(value: &Scalar) -> Option<Interval> {
-    match *value {
-        Scalar::Interval { months, days, nanoseconds } => Some(Interval { months, days, nanoseconds }),
-        _ => None,
-    }
-}
-
-/// An interval as a constant.
-pub(crate) fn from_interval(Interval { months, days, nanoseconds }: Interval) -> Scalar {
-    Scalar::Interval { months, days, nanoseconds }
 }
 
 fn binary(op: BinaryOp, left: &Scalar, right: &Scalar) -> Option<Scalar> {
@@ -173,17 +172,17 @@ fn arithmetic(op: BinaryOp, left: &Scalar, right: &Scalar) -> Option<Scalar> {
             _ => return None,
         }),
         (Scalar::Time(time, unit), interval @ Scalar::Interval { .. }) => {
-            let interval = interval_of(interval)?;
+            let interval = interval.interval()?;
             let interval = if op == BinaryOp::Minus { interval.negated()? } else { interval };
             Scalar::Time(add_interval(*time, *unit, interval)?, *unit)
         }
         (interval @ Scalar::Interval { .. }, Scalar::Time(time, unit)) if op == BinaryOp::Plus => {
-            Scalar::Time(add_interval(*time, *unit, interval_of(interval)?)?, *unit)
+            Scalar::Time(add_interval(*time, *unit, interval.interval()?)?, *unit)
         }
         (left @ Scalar::Interval { .. }, right @ Scalar::Interval { .. }) => {
-            let right = interval_of(right)?;
+            let right = right.interval()?;
             let right = if op == BinaryOp::Minus { right.negated()? } else { right };
-            from_interval(interval_of(left)?.plus(right)?)
+            Scalar::from(left.interval()?.plus(right)?)
         }
         _ => return None,
     })
@@ -215,117 +214,6 @@ fn case(branches: &[(Expr, Expr)], otherwise: Option<&Expr>, data_type: DataType
         }
     }
     Some(otherwise.cloned().unwrap_or_else(|| null(data_type)))
-}
-
-fn call(function: ScalarFunction, args: &[Expr]) -> Option<Scalar> {
-    match (function, args) {
-        (ScalarFunction::DateBin, [width, time, origin]) => {
-            let width = interval_of(as_constant(width)?)?.fixed_ns()?;
-            match (as_constant(time)?, as_constant(origin)?) {
-                (Scalar::Null, _) => Some(Scalar::Null),
-                (Scalar::Time(time, unit), Scalar::Time(origin, _)) => {
-                    let width = i128::from((width / unit_ns(*unit)).max(1));
-                    let since = i128::from(*time) - i128::from(*origin);
-                    let start = since.div_euclid(width) * width + i128::from(*origin);
-                    Some(Scalar::Time(i64::try_from(start).ok()?, *unit))
-                }
-                _ => None,
-            }
-        }
-        (ScalarFunction::Coalesce, args) => {
-            let values: Option<Vec<_>> = args.iter().map(as_constant).collect();
-            Some(values?.into_iter().find(|v| **v != Scalar::Null).unwrap_or(&Scalar::Null).clone())
-        }
-        _ => None,
-    }
-}
-
-/// Converts a constant as the executor's CAST would. `Ok(None)`: left to the executor. The error is arrow's text.
-pub(crate) fn cast(value: &Scalar, to: &DataType) -> Result<Option<Scalar>, String> {
-    if *value == Scalar::Null || value.data_type() == *to {
-        return Ok(Some(value.clone()));
-    }
-    let too_large = |shown: &dyn std::fmt::Display| Err(format!("Cast error: Can't cast value {shown} to type {to}"));
-    Ok(match (value, to) {
-        (Scalar::Str(text), _) => return cast_text(text, to),
-        (Scalar::Bool(value), DataType::Int64) => Some(Scalar::Int(i64::from(*value))),
-        (Scalar::Bool(value), DataType::UInt64) => Some(Scalar::UInt(u64::from(*value))),
-        (Scalar::Bool(value), DataType::Float64) => Some(Scalar::Float(if *value { 1.0 } else { 0.0 })),
-        (Scalar::Bool(value), DataType::Utf8) => Some(Scalar::Str(value.to_string().into())),
-        (Scalar::Int(value), DataType::Boolean) => Some(Scalar::Bool(*value != 0)),
-        (Scalar::Int(value), DataType::UInt64) => match u64::try_from(*value) {
-            Ok(value) => Some(Scalar::UInt(value)),
-            Err(_) => return too_large(value),
-        },
-        #[expect(clippy::cast_precision_loss, reason = "rounding to the nearest double is what the cast means")]
-        (Scalar::Int(value), DataType::Float64) => Some(Scalar::Float(*value as f64)),
-        (Scalar::Int(value), DataType::Utf8) => Some(Scalar::Str(value.to_string().into())),
-        (Scalar::Int(value), DataType::Timestamp(unit, None)) => Some(Scalar::Time(*value, *unit)),
-        (Scalar::UInt(value), DataType::Int64) => match i64::try_from(*value) {
-            Ok(value) => Some(Scalar::Int(value)),
-            Err(_) => return too_large(value),
-        },
-        #[expect(clippy::cast_precision_loss, reason = "rounding to the nearest double is what the cast means")]
-        (Scalar::UInt(value), DataType::Float64) => Some(Scalar::Float(*value as f64)),
-        (Scalar::UInt(value), DataType::Utf8) => Some(Scalar::Str(value.to_string().into())),
-        (Scalar::Float(value), DataType::Int64) => {
-            // 2^63 is a double; every double below it fits.
-            #[expect(clippy::cast_possible_truncation, reason = "in range, the fraction is cut off as CAST does")]
-            if *value >= -9_223_372_036_854_775_808.0 && *value < 9_223_372_036_854_775_808.0 {
-                Some(Scalar::Int(*value as i64))
-            } else {
-                return too_large(value);
-            }
-        }
-        (Scalar::Float(value), DataType::UInt64) =>
-        {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "in range, the fraction is cut off as CAST does"
-            )]
-            if *value > -1.0 && *value < 18_446_744_073_709_551_616.0 {
-                Some(Scalar::UInt(*value as u64))
-            } else {
-                return too_large(value);
-            }
-        }
-        (Scalar::Time(value, _), DataType::Int64) => Some(Scalar::Int(*value)),
-        (Scalar::Time(value, from), DataType::Timestamp(to, None)) => {
-            let ns = i128::from(*value) * i128::from(unit_ns(*from));
-            let unit = i128::from(unit_ns(*to));
-            match i64::try_from(ns / unit) {
-                Ok(exact) if ns % unit == 0 => Some(Scalar::Time(exact, *to)),
-                _ => None,
-            }
-        }
-        _ => None,
-    })
-}
-
-fn cast_text(text: &str, to: &DataType) -> Result<Option<Scalar>, String> {
-    let no_value = || format!("Cast error: Cannot cast string '{text}' to value of {to} type");
-    Ok(Some(match to {
-        DataType::Int64 => Scalar::Int(text.trim().parse().map_err(|_| no_value())?),
-        DataType::UInt64 => Scalar::UInt(text.trim().parse().map_err(|_| no_value())?),
-        DataType::Float64 => Scalar::Float(text.trim().parse().map_err(|_| no_value())?),
-        DataType::Boolean => Scalar::Bool(match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "t" | "yes" | "y" | "on" | "1" => true,
-            "false" | "f" | "no" | "n" | "off" | "0" => false,
-            _ => return Err(no_value()),
-        }),
-        DataType::Timestamp(unit, None) => {
-            let ns = parse_timestamp(text)?;
-            Scalar::Time(floor_to_unit(ns, *unit).ok_or_else(|| format!("Cast error: {text} is out of range"))?, *unit)
-        }
-        DataType::Interval(_) => from_interval(parse_interval(text, "second")?),
-        _ => return Ok(None),
-    }))
-}
-
-/// Nanoseconds in whole units, cut towards the past; `None` out of range.
-pub(crate) fn floor_to_unit(ns: i128, unit: TimeUnit) -> Option<i64> {
-    i64::try_from(ns.div_euclid(i128::from(unit_ns(unit)))).ok()
 }
 
 #[cfg(test)]
@@ -372,30 +260,5 @@ mod tests {
             assert_eq!(evaluated(truth(left), BinaryOp::And, truth(right)), Some(truth(and)));
             assert_eq!(evaluated(truth(right), BinaryOp::Or, truth(left)), Some(truth(or)));
         }
-    }
-
-    #[test]
-    fn text_is_cast() {
-        let text = |text: &str| Scalar::Str(text.into());
-        assert_eq!(cast(&text("12"), &DataType::Int64), Ok(Some(Scalar::Int(12))));
-        assert_eq!(
-            cast(&text("abc"), &DataType::Int64),
-            Err("Cast error: Cannot cast string 'abc' to value of Int64 type".to_owned())
-        );
-        assert_eq!(cast(&text("yes"), &DataType::Boolean), Ok(Some(Scalar::Bool(true))));
-        assert_eq!(
-            cast(&text("1970-01-01 00:00:01.9999"), &DataType::Timestamp(TimeUnit::Millisecond, None)),
-            Ok(Some(Scalar::Time(1_999, TimeUnit::Millisecond)))
-        );
-    }
-
-    #[test]
-    fn numbers_are_cast_where_they_fit() {
-        assert_eq!(cast(&Scalar::Float(1.7), &DataType::Int64), Ok(Some(Scalar::Int(1))));
-        assert_eq!(cast(&Scalar::Float(-0.5), &DataType::UInt64), Ok(Some(Scalar::UInt(0))));
-        assert!(cast(&Scalar::Float(f64::NAN), &DataType::Int64).is_err());
-        assert!(cast(&Scalar::Float(1e19), &DataType::Int64).is_err());
-        assert!(cast(&Scalar::Int(-1), &DataType::UInt64).is_err());
-        assert_eq!(cast(&Scalar::Float(0.1), &DataType::Utf8), Ok(None));
     }
 }

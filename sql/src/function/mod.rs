@@ -1,7 +1,20 @@
-//! Scalar functions as kernels over whole columns: `time` (bins, parts, windows), `math`, `text`.
+//! The functions of SQL, as data: what stands here of a function is all that is said of it.
 //!
-//! A kernel takes arrays and gives an array of the same length; where its arguments must be constant it says so.
+//! A family of scalar functions is a file with its `FUNCTIONS`, each with names, heading, arguments and their conversion,
+//! kernel and documentation; an aggregate is a file of [`aggregate`] with its accumulator. To add a function, add its entry
+//! to a family. A [`definition`] turns a call into an expression when a statement is bound; the [`registry`] finds it by
+//! name. Kernels take columns and give a column of the same length.
 
-pub(crate) mod math;
-pub(crate) mod text;
+pub(crate) mod aggregate;
+pub(crate) mod bucket;
+mod conditional;
+mod definition;
+mod math;
+pub(crate) mod registry;
+mod session;
+mod text;
 pub(crate) mod time;
+
+pub(crate) use definition::Arguments;
+pub use definition::{Aggregate, Documentation, Function};
+pub use registry::{aggregates, scalars};

@@ -3,35 +3,42 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
+use arrow_array::{ArrayRef, Int64Array, StringArray};
 use arrow_cast::cast;
 use arrow_schema::DataType;
-use arrow_select::take::take;
 
+use super::definition::Parameter::Text;
+use super::definition::{Documentation, Function};
 use crate::exec::error::Result;
+use crate::expr::function::Returns;
+use crate::types::array::over_distinct;
 
-/// Applies `kernel` to the distinct values of a dictionary, or to all values of anything else.
-pub(crate) fn over_distinct(array: &ArrayRef, kernel: impl Fn(&ArrayRef) -> Result<ArrayRef>) -> Result<ArrayRef> {
-    match array.as_any_dictionary_opt() {
-        Some(dictionary) if dictionary.values().len() <= dictionary.len() => {
-            Ok(take(&kernel(dictionary.values())?, dictionary.keys(), None)?)
-        }
-        Some(_) => kernel(&plain(array)?),
-        None => kernel(array),
-    }
-}
-
-/// The column without dictionary.
-pub(crate) fn plain(array: &ArrayRef) -> Result<ArrayRef> {
-    match array.data_type() {
-        DataType::Dictionary(_, value) => Ok(cast(array, value)?),
-        _ => Ok(Arc::clone(array)),
-    }
-}
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::columns(
+        Documentation::new("lower", "lower(text)", "The text in lower case."),
+        &[Text],
+        Returns::Text,
+        |args| text_map(args, str::to_lowercase),
+    ),
+    Function::columns(
+        Documentation::new("upper", "upper(text)", "The text in upper case."),
+        &[Text],
+        Returns::Text,
+        |args| text_map(args, str::to_uppercase),
+    ),
+    Function::columns(
+        Documentation::new("length", "length(text)", "Number of characters, BIGINT.")
+            .aliases(&["char_length", "character_length"])
+            .heading("character_length"),
+        &[Text],
+        Returns::BigInt,
+        length,
+    ),
+];
 
 /// `f` of every text.
-pub(crate) fn text_map(array: &ArrayRef, f: impl Fn(&str) -> String) -> Result<ArrayRef> {
-    over_distinct(array, |values| {
+fn text_map(args: &[ArrayRef], f: impl Fn(&str) -> String) -> Result<ArrayRef> {
+    over_distinct(&args[0], |values| {
         let values = cast(values, &DataType::Utf8)?;
         let mapped: StringArray = values.as_string::<i32>().iter().map(|v| v.map(&f)).collect();
         Ok(Arc::new(mapped))
@@ -39,8 +46,8 @@ pub(crate) fn text_map(array: &ArrayRef, f: impl Fn(&str) -> String) -> Result<A
 }
 
 /// `length`, in characters.
-pub(crate) fn length(array: &ArrayRef) -> Result<ArrayRef> {
-    over_distinct(array, |values| {
+fn length(args: &[ArrayRef]) -> Result<ArrayRef> {
+    over_distinct(&args[0], |values| {
         let values = cast(values, &DataType::Utf8)?;
         let lengths: Int64Array =
             values.as_string::<i32>().iter().map(|v| v.map(|text| text.chars().count() as i64)).collect();

@@ -18,9 +18,9 @@ use tidewire_storage::schema::{
 use super::optimize;
 use crate::Session;
 use crate::exec::{CoreRun, ExecError, Progress, QueryContext};
+use crate::expr::fold::fold_constants;
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::front::sql::bind::{self, Bound};
-use crate::optimize::fold_constants;
+use crate::front::sql::bind::{BoundStatement, bind};
 use crate::plan::{Plan, ScanColumn, ScanNode};
 
 /// Names, kinds and the texts that random expressions read columns by.
@@ -249,8 +249,8 @@ fn query(rng: &mut fastrand::Rng) -> String {
 
 fn bound(text: &str) -> Option<Plan> {
     let session = Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 5 };
-    match bind::bind(crate::front::sql::parse::parse(text).ok()?, &catalog(), &session) {
-        Ok(Bound::Query(plan)) => Some(plan),
+    match bind(crate::front::sql::parse::parse(text).ok()?, &catalog(), &session) {
+        Ok(BoundStatement::Query(plan)) => Some(plan),
         _ => None,
     }
 }

@@ -12,11 +12,9 @@ mod prune_columns;
 mod push_filters;
 mod tag_filter;
 mod time_range;
-pub(crate) mod time_set;
 
 use crate::plan::Plan;
 use crate::statement::PlanStep;
-pub(crate) use fold::{fold_constants, swapped};
 
 /// A rule by name.
 type Rule = (&'static str, fn(Plan) -> Plan);

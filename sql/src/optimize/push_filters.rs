@@ -7,7 +7,8 @@
 use arrow_schema::{DataType, Schema};
 
 use crate::expr::conjunction::{join, split};
-use crate::expr::{BinaryOp, Expr, ScalarFunction};
+use crate::expr::function::Fails;
+use crate::expr::{BinaryOp, Expr};
 use crate::optimize::merge_projects::substitute;
 use crate::plan::Plan;
 
@@ -80,8 +81,11 @@ fn can_fail(expr: &Expr, input: &Schema) -> bool {
             op: BinaryOp::Plus | BinaryOp::Minus | BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo,
             ..
         }
-        | Expr::Negative(_)
-        | Expr::Call { function: ScalarFunction::Power, .. } => expr.data_type(input) != DataType::Float64,
+        | Expr::Negative(_) => expr.data_type(input) != DataType::Float64,
+        Expr::Call { function, .. } => match function.fails {
+            Fails::Never => false,
+            Fails::Integers => expr.data_type(input) != DataType::Float64,
+        },
         _ => false,
     };
     fails || expr.children().into_iter().any(|child| can_fail(child, input))

@@ -3,11 +3,13 @@
 //! A comparison of time with a constant is decided by the range and goes. Of an OR, and of buckets of time, the range
 //! takes the hull, and the conjunct stays. A predicate that nothing satisfies leaves the empty range.
 
+use arrow_schema::TimeUnit;
+
 use crate::expr::conjunction::{join, split};
-use crate::expr::constant::{as_constant, interval_of};
-use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction};
+use crate::expr::constant::as_constant;
+use crate::expr::{BinaryOp, Expr, Scalar};
 use crate::plan::{Plan, ScanColumn, ScanNode};
-use crate::types::time::unit_ns;
+use crate::types::tiling::Tiling;
 
 pub(super) fn rule(plan: Plan) -> Plan {
     match plan.map_inputs(&mut rule) {
@@ -77,11 +79,11 @@ fn range_of(predicate: &Expr, time: usize) -> Option<Range> {
             Some(Range { min: *times.iter().min()?, max: *times.iter().max()?, exact: false })
         }
         Expr::Binary { op, left, right } => {
-            let value = constant_time(right)?;
+            let Expr::Literal(Scalar::Time(value, unit)) = right.as_ref() else { return None };
             if **left == Expr::Column(time) {
-                return compared(*op, value);
+                return compared(*op, *value);
             }
-            bucket_range(*op, left, value, time)
+            bucket_range(*op, left, *value, *unit, time)
         }
         _ => None,
     }
@@ -107,26 +109,18 @@ fn compared(op: BinaryOp, value: i64) -> Option<Range> {
     }
 }
 
-/// `date_bin(width, time, origin) op value`: a time lies in `bucket..bucket + width`.
-fn bucket_range(op: BinaryOp, bucket: &Expr, value: i64, time: usize) -> Option<Range> {
-    let Expr::Call { function: ScalarFunction::DateBin, args } = bucket else {
-        return None;
-    };
-    let [width, of, Expr::Literal(Scalar::Time(_, unit))] = args.as_slice() else {
-        return None;
-    };
+/// `bucket(time) op value`: a time lies in `bucket..bucket + width`.
+fn bucket_range(op: BinaryOp, bucket: &Expr, value: i64, unit: TimeUnit, time: usize) -> Option<Range> {
+    let (Tiling::Fixed { width, .. }, of) = bucket.tiling(unit)? else { return None };
     if *of != Expr::Column(time) {
         return None;
     }
-    let width = interval_of(as_constant(width)?)?.fixed_ns()? / unit_ns(*unit);
     let Range { min, max, .. } = compared(op, value)?;
     Some(Range { min, max: max.saturating_add(width - 1), exact: false })
 }
 
 #[cfg(test)]
 mod tests {
-    use arrow_schema::TimeUnit;
-
     use super::*;
 
     fn time_is(op: BinaryOp, value: i64) -> Expr {

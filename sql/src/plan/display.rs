@@ -5,8 +5,9 @@ use std::fmt;
 use arrow_schema::{DataType, Schema};
 
 use super::{Plan, ScanColumn, ScanNode, SortKey};
-use crate::expr::{AggregateCall, AggregateFunction, BinaryOp, Expr, Scalar, ScalarFunction};
-use crate::types::time::{Interval, format_interval, format_timestamp};
+use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar};
+use crate::types::interval::{Interval, format_interval};
+use crate::types::timestamp::format_timestamp;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +71,7 @@ fn write_scan(scan: &ScanNode, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if scan.is_empty() {
         return write!(f, ", nothing");
     }
-    let unit = crate::types::time::arrow_unit(scan.table.time_unit);
+    let unit = crate::types::unit::arrow_unit(scan.table.time_unit);
     if scan.time_min != i64::MIN {
         write!(f, ", time>={}", format_timestamp(scan.time_min, unit))?;
     }
@@ -121,16 +122,10 @@ fn key_text(key: &SortKey, schema: &Schema) -> String {
 }
 
 fn call_text(call: &AggregateCall, schema: &Schema) -> String {
-    let name = match call.function {
-        AggregateFunction::CountRows => return "count(*)".to_owned(),
-        AggregateFunction::Count => "count",
-        AggregateFunction::Sum => "sum",
-        AggregateFunction::Min => "min",
-        AggregateFunction::Max => "max",
-        AggregateFunction::Avg => "avg",
-        AggregateFunction::First => "first",
-        AggregateFunction::Last => "last",
-    };
+    let name = call.function.name;
+    if call.args.is_empty() {
+        return format!("{name}(*)");
+    }
     let distinct = if call.distinct { "distinct " } else { "" };
     format!("{name}({distinct}{})", list(&call.args, schema))
 }
@@ -216,7 +211,8 @@ impl fmt::Display for Shown<'_> {
                 DataType::Timestamp(unit, _) => write!(f, "CAST({} AS Timestamp({unit:?}))", self.of(expr)),
                 other => write!(f, "CAST({} AS {other})", self.of(expr)),
             },
-            Expr::Call { function, args } => write!(f, "{}({})", function_name(*function), self.list(args)),
+            Expr::Coalesce(operands) => write!(f, "coalesce({})", self.list(operands)),
+            Expr::Call { function, args } => write!(f, "{}({})", function.name, self.list(args)),
         }
     }
 }
@@ -230,25 +226,6 @@ fn binds(op: BinaryOp) -> u8 {
         BinaryOp::Concat => 3,
         BinaryOp::Plus | BinaryOp::Minus => 4,
         BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => 5,
-    }
-}
-
-fn function_name(function: ScalarFunction) -> &'static str {
-    match function {
-        ScalarFunction::DateBin => "date_bin",
-        ScalarFunction::DateTrunc => "date_trunc",
-        ScalarFunction::Window => "window",
-        ScalarFunction::Abs => "abs",
-        ScalarFunction::Ceil => "ceil",
-        ScalarFunction::Floor => "floor",
-        ScalarFunction::Round => "round",
-        ScalarFunction::Sqrt => "sqrt",
-        ScalarFunction::Power => "power",
-        ScalarFunction::Lower => "lower",
-        ScalarFunction::Upper => "upper",
-        ScalarFunction::Length => "length",
-        ScalarFunction::Coalesce => "coalesce",
-        ScalarFunction::DatePart => "date_part",
     }
 }
 
@@ -284,7 +261,7 @@ impl fmt::Display for Scalar {
             Self::Str(text) => write!(f, "'{}'", text.replace('\'', "''")),
             Self::Time(value, unit) => f.write_str(&format_timestamp(*value, *unit)),
             Self::Interval { months: 0, days: 0, nanoseconds } if *nanoseconds > 0 => {
-                f.write_str(&crate::types::time::format_duration(Some(*nanoseconds)))
+                f.write_str(&crate::types::duration::format_duration(Some(*nanoseconds)))
             }
             Self::Interval { months, days, nanoseconds } => {
                 let interval = Interval { months: *months, days: *days, nanoseconds: *nanoseconds };

@@ -5,11 +5,10 @@ use std::fmt;
 use arrow_schema::{Field, Schema};
 use tidewire_storage::scan::ScanMode;
 
-use super::{
-    CoreStage, Fragment, OperatorSpec, Shape, SinkSpec, Source, Stage, StageGraph, StageId, TimeOrder, table_unit,
-};
+use super::{CoreStage, Fragment, OperatorSpec, Shape, SinkSpec, Source, Stage, StageGraph, StageId, TimeOrder};
 use crate::expr::{AggregateCall, Expr};
 use crate::plan::{ScanColumn, show};
+use crate::types::unit::arrow_unit;
 
 impl fmt::Display for StageGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,7 +146,7 @@ impl Fragment {
         let name = |id| self.table.column_by_id(id).map_or_else(String::new, |column| column.name.to_string());
         let fields = self.columns.iter().map(|column| match column {
             ScanColumn::Time => {
-                Field::new("time", arrow_schema::DataType::Timestamp(table_unit(&self.table), None), false)
+                Field::new("time", arrow_schema::DataType::Timestamp(arrow_unit(self.table.time_unit), None), false)
             }
             ScanColumn::Tag(id) => Field::new(name(*id), arrow_schema::DataType::Utf8, true),
             ScanColumn::Field(id, kind) => Field::new(name(*id), kind.data_type(), true),

@@ -7,12 +7,13 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{SchemaRef, TimeUnit};
+use arrow_schema::SchemaRef;
 use tidewire_storage::scan::{PruneRange, ScanMode};
 use tidewire_storage::schema::{ColumnId, TableSchema};
 
 use super::{FusedKeys, mode, prune};
-use crate::expr::{AggregateCall, AggregateFunction, Expr, Scalar};
+use crate::expr::{AggregateCall, Expr, Scalar};
+use crate::function::aggregate::{COUNT, COUNT_ROWS};
 use crate::plan::{ScanColumn, ScanNode, SortKey};
 
 /// What every shard runs over its own scan. Immutable; crosses cores by `Arc`.
@@ -106,10 +107,10 @@ pub(super) fn refine(scan: &ScanNode, filter: Option<Expr>, mut shape: Shape) ->
     if let Shape::Aggregate { calls, .. } = &mut shape {
         for call in calls {
             // A constant that is not null is there in every row.
-            let counts_rows = call.function == AggregateFunction::Count
+            let counts_rows = call.function == &COUNT
                 && matches!(call.args.first(), Some(Expr::Literal(scalar)) if *scalar != Scalar::Null);
             if counts_rows {
-                call.function = AggregateFunction::CountRows;
+                call.function = &COUNT_ROWS;
                 call.args.clear();
             }
         }
@@ -144,15 +145,5 @@ impl Shape {
             Self::Aggregate { keys, calls, .. } => (keys, calls),
         };
         exprs.iter_mut().chain(calls.iter_mut().flat_map(|call| &mut call.args))
-    }
-}
-
-/// Arrow's name of a table's time unit.
-pub(crate) fn table_unit(table: &TableSchema) -> TimeUnit {
-    use tidewire_storage::schema::TimeUnit as Unit;
-    match table.time_unit {
-        Unit::Millisecond => TimeUnit::Millisecond,
-        Unit::Microsecond => TimeUnit::Microsecond,
-        Unit::Nanosecond => TimeUnit::Nanosecond,
     }
 }

@@ -4,8 +4,9 @@ use arrow_schema::{DataType, TimeUnit};
 use tidewire_storage::schema::ColumnId;
 
 use crate::expr::Expr;
-use crate::function::time::{Bucket, bucket_of, nanoseconds};
 use crate::plan::ScanColumn;
+use crate::types::tiling::Tiling;
+use crate::types::unit::unit_ns;
 
 /// Keys of a fused aggregate.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub(crate) struct FusedKeys {
     /// One for each group key.
     pub(crate) keys: Vec<FusedKey>,
     /// The tiling of time, in the table's unit, that every bucket key shares.
-    pub(crate) bucket: Option<Bucket>,
+    pub(crate) bucket: Option<Tiling>,
 }
 
 /// One key.
@@ -54,14 +55,14 @@ pub(super) fn fuse(keys: &[Expr], columns: &[ScanColumn], table_unit: TimeUnit) 
     Some(fused)
 }
 
-fn bucket_key(key: &Expr, columns: &[ScanColumn], table_unit: TimeUnit) -> Option<(Bucket, BucketKey)> {
+fn bucket_key(key: &Expr, columns: &[ScanColumn], table_unit: TimeUnit) -> Option<(Tiling, BucketKey)> {
     let (bucket, time) = match key {
-        Expr::Call { function, args } => bucket_of(*function, args, table_unit)?,
+        Expr::Call { .. } => key.tiling(table_unit)?,
         // The time itself is a tiling by single units.
-        time => (Bucket::fixed(1, 0), time),
+        time => (Tiling::fixed(1, 0), time),
     };
     let unit = time_unit(time, columns, table_unit)?;
-    let (coarse, fine) = (nanoseconds(table_unit), nanoseconds(unit));
+    let (coarse, fine) = (unit_ns(table_unit), unit_ns(unit));
     (coarse >= fine).then_some((bucket, BucketKey { unit, factor: coarse / fine }))
 }
 

@@ -15,9 +15,8 @@ mod prune;
 
 pub use cut::cut;
 pub use fragment::Fragment;
-pub(crate) use fragment::{Shape, TimeOrder, table_unit};
+pub(crate) use fragment::{Shape, TimeOrder};
 pub(crate) use graph::{CoreStage, OperatorSpec, SinkSpec, Source, Stage};
 pub use graph::{ShardStage, StageGraph, StageId};
 pub(crate) use keys::{BucketKey, FusedKey, FusedKeys};
 pub(crate) use mode::field_at;
-pub(crate) use partial::is_distinct;

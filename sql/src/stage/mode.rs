@@ -5,9 +5,10 @@ use tidewire_storage::scan::{ScanMode, SummaryRule, TimeBuckets};
 use tidewire_storage::schema::FieldType;
 
 use super::{FusedKey, FusedKeys, Shape};
-use crate::expr::{AggregateCall, AggregateFunction as F, Expr};
-use crate::function::time::Bucket;
+use crate::expr::aggregate::{Needs, SeriesEnd};
+use crate::expr::{AggregateCall, Expr};
 use crate::plan::ScanColumn;
+use crate::types::tiling::Tiling;
 
 /// The mode of a scan of `columns` for `shape`.
 pub(super) fn of(shape: &Shape, columns: &[ScanColumn]) -> ScanMode {
@@ -25,18 +26,20 @@ fn endpoints(calls: &[AggregateCall], keys: &FusedKeys, columns: &[ScanColumn]) 
         return None;
     }
     let is_time = |expr: &Expr| matches!(expr, Expr::Column(at) if columns.get(*at) == Some(&ScanColumn::Time));
-    let all = |endpoint: F, extreme: F| {
-        calls.iter().all(|call| match call.args.as_slice() {
-            // Of a value computed from several columns, the last one that is not null may be in neither column's
-            // last row.
-            [time, Expr::Column(_)] => call.function == endpoint && is_time(time),
-            [time] => call.function == extreme && is_time(time),
-            _ => false,
+    let all = |end: SeriesEnd| {
+        calls.iter().all(|call| {
+            call.function.end == Some(end)
+                && match call.args.as_slice() {
+                    // Of a value computed from several columns, the last one that is not null may be in neither
+                    // column's last row.
+                    [time, Expr::Column(_)] | [time] => is_time(time),
+                    _ => false,
+                }
         })
     };
-    if all(F::Last, F::Max) {
+    if all(SeriesEnd::Last) {
         Some(ScanMode::LastRow)
-    } else if all(F::First, F::Min) {
+    } else if all(SeriesEnd::First) {
         Some(ScanMode::FirstRow)
     } else {
         None
@@ -47,17 +50,17 @@ fn endpoints(calls: &[AggregateCall], keys: &FusedKeys, columns: &[ScanColumn]) 
 fn summaries(calls: &[AggregateCall], keys: &FusedKeys, columns: &[ScanColumn]) -> Option<ScanMode> {
     let bucket = match keys.bucket {
         None => None,
-        Some(Bucket::Fixed { width, origin }) => Some(TimeBuckets { origin, width }),
-        Some(Bucket::Months { .. }) => return None,
+        Some(Tiling::Fixed { width, origin }) => Some(TimeBuckets { origin, width }),
+        Some(Tiling::Months { .. }) => return None,
     };
     let mut values = vec![false; columns.iter().filter(|c| matches!(c, ScanColumn::Field(..))).count()];
     for call in calls {
-        match (call.function, call.args.as_slice()) {
-            (F::CountRows, _) => {}
-            (F::Count, [arg]) => {
+        match (call.function.needs, call.args.as_slice()) {
+            (Needs::RowCount, _) => {}
+            (Needs::ValueCount, [arg]) => {
                 field_at(arg, columns)?;
             }
-            (F::Sum | F::Min | F::Max | F::Avg, [arg]) => {
+            (Needs::Numbers, [arg]) => {
                 let (at, kind) = field_at(arg, columns)?;
                 if matches!(kind, FieldType::Bool | FieldType::String) {
                     return None;

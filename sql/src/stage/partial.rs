@@ -7,17 +7,12 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
-use super::fragment::{Shape, TimeOrder, table_unit};
+use super::fragment::{Shape, TimeOrder};
 use super::graph::SinkSpec;
 use super::{FusedKey, FusedKeys, fold, keys};
-use crate::expr::{AggregateCall, AggregateFunction, Expr};
+use crate::expr::{AggregateCall, Expr};
 use crate::plan::{Plan, ScanNode};
-
-/// Whether DISTINCT changes the call's answer.
-pub(crate) fn is_distinct(call: &AggregateCall) -> bool {
-    use AggregateFunction as F;
-    call.distinct && matches!(call.function, F::Count | F::Sum | F::Avg)
-}
+use crate::types::unit::arrow_unit;
 
 /// How an aggregate is split: the same for all shards and for all inputs of a union.
 pub(super) struct Split {
@@ -37,7 +32,7 @@ impl Split {
         let mut partial_calls = Vec::new();
         let mut distinct_columns = Vec::new();
         for call in calls {
-            let Some(value) = call.args.first().filter(|_| is_distinct(call)) else {
+            let Some(value) = call.args.first().filter(|_| call.distinct) else {
                 distinct_columns.push(None);
                 partial_calls.push(AggregateCall { distinct: false, ..call.clone() });
                 continue;
@@ -69,7 +64,7 @@ impl Split {
             .iter()
             .map(|call| Some(AggregateCall { args: under(&call.args)?, ..call.clone() }))
             .collect::<Option<_>>()?;
-        let fused = keys::fuse(&keys, &scan.columns, table_unit(&scan.table));
+        let fused = keys::fuse(&keys, &scan.columns, arrow_unit(scan.table.time_unit));
         let width = self.group + self.merged_calls();
         let top = fused.as_ref().and_then(|fused| top_buckets(fused, self.group, width, above));
         Some(Shape::Aggregate { keys, calls, fused, top })

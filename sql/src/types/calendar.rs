@@ -2,6 +2,9 @@
 //!
 //! Years count from 1 March, so that the leap day is the last of its year and month lengths follow one linear rule:
 //! month m (0 = March) begins on day (153 m + 2) / 5 of its year.
+//!
+//! The one calendar of this crate. `protocol` prints times with one of its own: neither crate may import the other, and
+//! what both import has no need of it.
 
 /// Days in 400 Gregorian years.
 const CYCLE_DAYS: i64 = 146_097;
@@ -31,7 +34,7 @@ pub(crate) fn date_of(days: i64) -> Date {
     Date { year, month, day }
 }
 
-/// Days from 1970-01-01 to `date`.
+/// Days from 1970-01-01 to `date`, whose day may be any, and whose month may be the 13th.
 pub(crate) fn days_of(date: Date) -> i64 {
     let year = if date.month <= 2 { date.year - 1 } else { date.year };
     let cycle = year.div_euclid(400);
@@ -39,6 +42,11 @@ pub(crate) fn days_of(date: Date) -> i64 {
     let march_month = (date.month + 9) % 12;
     let of_year = (153 * march_month + 2) / 5 + date.day - 1;
     cycle * CYCLE_DAYS + year_of_cycle * 365 + year_of_cycle / 4 - year_of_cycle / 100 + of_year - EPOCH_DAYS
+}
+
+/// Days of a month.
+pub(crate) fn days_in_month(year: i64, month: i64) -> i64 {
+    days_of(Date { year, month: month + 1, day: 1 }) - days_of(Date { year, month, day: 1 })
 }
 
 /// Months since January 1970 of the month that holds day `days`.
@@ -91,5 +99,20 @@ mod tests {
             assert_eq!(iso_week(days), i64::from(date.iso_week_date().week()), "day {days}");
             assert_eq!(first_day_of_month(month_of(days)), days - ours.day + 1, "day {days}");
         }
+    }
+
+    #[test]
+    fn days_run_both_ways() {
+        assert_eq!(date_of(0), Date { year: 1970, month: 1, day: 1 });
+        for days in (-800_000..3_000_000).step_by(97) {
+            assert_eq!(days_of(date_of(days)), days);
+        }
+    }
+
+    #[test]
+    fn months_have_their_lengths() {
+        assert_eq!(days_in_month(2024, 2), 29);
+        assert_eq!(days_in_month(1900, 2), 28);
+        assert_eq!(days_in_month(2023, 12), 31);
     }
 }

@@ -1,4 +1,11 @@
-//! Types that SQL has and Rust has not: times, intervals, durations, and the calendar they are counted on.
+//! Types that SQL has and Rust has not: times, intervals and durations, as text and as columns, the calendar that they are
+//! counted on, and tilings of time.
 
+pub(crate) mod array;
 pub(crate) mod calendar;
-pub mod time;
+pub(crate) mod duration;
+pub mod error;
+pub(crate) mod interval;
+pub(crate) mod tiling;
+pub mod timestamp;
+pub(crate) mod unit;

@@ -313,7 +313,6 @@ fn data_errors_are_errors_of_the_query() {
     ] {
         let error = engine::run(&engine::bound(text).plan, &rows, 2, 1).unwrap_err();
         assert!(error.to_string().contains(part), "{text}: {error}");
-        assert_eq!(error.code(), "010001");
     }
     // A guarded branch never sees the rows that its guard keeps away.
     check("SELECT CASE WHEN i <> 0 THEN 10 / i END FROM m", &rows, 1);

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use arrow_schema::{DataType, TimeUnit};
-use tidewire_sql::expr::{AggregateCall, AggregateFunction, BinaryOp, Expr, Scalar, ScalarFunction};
+use tidewire_sql::expr::{AggregateCall, BinaryOp, Expr, Scalar, ScalarFunction};
 use tidewire_sql::plan::{Plan, ScanColumn, ScanNode};
 
 use crate::data::{Cell, FIELDS, NONE, Row, Rows, order};
@@ -117,10 +117,10 @@ fn aggregate(input: &Answer, group: &[Expr], calls: &[AggregateCall]) -> Answer 
 }
 
 fn one_call(call: &AggregateCall, rows: &Answer) -> Cell {
-    use AggregateFunction as F;
+    let function = call.function.name;
     let args = |row: &Vec<Cell>| call.args.iter().map(|arg| eval(arg, row)).collect::<Vec<_>>();
     let mut values: Vec<Vec<Cell>> = rows.iter().map(args).collect();
-    if call.function == F::CountRows {
+    if function == "count" && call.args.is_empty() {
         return Cell::Int(rows.len() as i64);
     }
     values.retain(|args| args.iter().all(|arg| !arg.is_null()));
@@ -133,18 +133,17 @@ fn one_call(call: &AggregateCall, rows: &Answer) -> Cell {
         }
         values = distinct;
     }
-    if call.function == F::Count {
+    if function == "count" {
         return Cell::Int(values.len() as i64);
     }
     if values.is_empty() {
         return Cell::Null;
     }
     let firsts = || values.iter().map(|args| args[0].clone());
-    match call.function {
-        F::CountRows | F::Count => Cell::Null,
-        F::Min => firsts().min_by(order).unwrap(),
-        F::Max => firsts().max_by(order).unwrap(),
-        F::Sum => firsts()
+    match function {
+        "min" => firsts().min_by(order).unwrap(),
+        "max" => firsts().max_by(order).unwrap(),
+        "sum" => firsts()
             .reduce(|a, b| match (a, b) {
                 (Cell::Int(a), Cell::Int(b)) => Cell::Int(a.wrapping_add(b)),
                 (Cell::UInt(a), Cell::UInt(b)) => Cell::UInt(a.wrapping_add(b)),
@@ -152,10 +151,11 @@ fn one_call(call: &AggregateCall, rows: &Answer) -> Cell {
                 (a, b) => panic!("sum of {a:?} and {b:?}"),
             })
             .unwrap(),
-        F::Avg => Cell::Float(firsts().map(|cell| float(&cell)).sum::<f64>() / values.len() as f64),
+        "avg" => Cell::Float(firsts().map(|cell| float(&cell)).sum::<f64>() / values.len() as f64),
         // At equal times the greater value.
-        F::First => values.iter().min_by(|a, b| order(&a[0], &b[0]).then(order(&b[1], &a[1]))).unwrap()[1].clone(),
-        F::Last => values.iter().max_by(|a, b| order(&a[0], &b[0]).then(order(&a[1], &b[1]))).unwrap()[1].clone(),
+        "first" => values.iter().min_by(|a, b| order(&a[0], &b[0]).then(order(&b[1], &a[1]))).unwrap()[1].clone(),
+        "last" => values.iter().max_by(|a, b| order(&a[0], &b[0]).then(order(&a[1], &b[1]))).unwrap()[1].clone(),
+        other => panic!("no aggregate {other}"),
     }
 }
 
@@ -231,7 +231,10 @@ fn eval(expr: &Expr, row: &[Cell]) -> Cell {
             otherwise.as_ref().map_or(Cell::Null, |value| eval(value, row))
         }
         Expr::Cast { expr, to } => convert(eval(expr, row), to),
-        Expr::Call { function, args } => call(*function, args, row),
+        Expr::Coalesce(operands) => {
+            operands.iter().map(|operand| eval(operand, row)).find(|cell| !cell.is_null()).unwrap_or(Cell::Null)
+        }
+        Expr::Call { function, args } => call(function, args, row),
     }
 }
 
@@ -339,20 +342,17 @@ fn convert(cell: Cell, to: &DataType) -> Cell {
     }
 }
 
-fn call(function: ScalarFunction, args: &[Expr], row: &[Cell]) -> Cell {
+fn call(function: &ScalarFunction, args: &[Expr], row: &[Cell]) -> Cell {
     let values: Vec<Cell> = args.iter().map(|arg| eval(arg, row)).collect();
-    if function == ScalarFunction::Coalesce {
-        return values.into_iter().find(|v| !v.is_null()).unwrap_or(Cell::Null);
-    }
     if values.iter().any(Cell::is_null) {
         return Cell::Null;
     }
-    match (function, values.as_slice()) {
-        (ScalarFunction::DateBin, [Cell::Interval(0, 0, width), Cell::Time(t, unit), Cell::Time(origin, _)]) => {
+    match (function.name, values.as_slice()) {
+        ("date_bin", [Cell::Interval(0, 0, width), Cell::Time(t, unit), Cell::Time(origin, _)]) => {
             let width = width / unit_ns(*unit);
             Cell::Time(origin + (t - origin).div_euclid(width) * width, *unit)
         }
-        (ScalarFunction::DateTrunc, [Cell::Str(part), Cell::Time(t, unit)]) => {
+        ("date_trunc", [Cell::Str(part), Cell::Time(t, unit)]) => {
             let date = civil(*t, *unit);
             let month = match part.as_str() {
                 "month" => date.month(),
@@ -362,7 +362,7 @@ fn call(function: ScalarFunction, args: &[Expr], row: &[Cell]) -> Cell {
             let first = jiff::civil::date(date.year(), month, 1);
             Cell::Time(days_since_epoch(first) * (DAY_NS / unit_ns(*unit)), *unit)
         }
-        (ScalarFunction::DatePart, [Cell::Str(part), Cell::Time(t, unit)]) => {
+        ("date_part", [Cell::Str(part), Cell::Time(t, unit)]) => {
             let date = civil(*t, *unit);
             let second = t.rem_euclid(DAY_NS / unit_ns(*unit)) / (1_000_000_000 / unit_ns(*unit));
             Cell::Float(match part.as_str() {
@@ -372,20 +372,20 @@ fn call(function: ScalarFunction, args: &[Expr], row: &[Cell]) -> Cell {
                 other => panic!("part {other}"),
             })
         }
-        (ScalarFunction::Abs, [Cell::Float(v)]) => Cell::Float(v.abs()),
-        (ScalarFunction::Ceil, [Cell::Float(v)]) => Cell::Float(v.ceil()),
-        (ScalarFunction::Floor, [Cell::Float(v)]) => Cell::Float(v.floor()),
-        (ScalarFunction::Sqrt, [Cell::Float(v)]) => Cell::Float(v.sqrt()),
-        (ScalarFunction::Round, [Cell::Float(v), Cell::Int(digits)]) => {
+        ("abs", [Cell::Float(v)]) => Cell::Float(v.abs()),
+        ("ceil", [Cell::Float(v)]) => Cell::Float(v.ceil()),
+        ("floor", [Cell::Float(v)]) => Cell::Float(v.floor()),
+        ("sqrt", [Cell::Float(v)]) => Cell::Float(v.sqrt()),
+        ("round", [Cell::Float(v), Cell::Int(digits)]) => {
             let scale = 10f64.powi(*digits as i32);
             Cell::Float((v * scale).round() / scale)
         }
-        (ScalarFunction::Power, [Cell::Float(a), Cell::Float(b)]) => Cell::Float(a.powf(*b)),
-        (ScalarFunction::Power, [Cell::Int(a), Cell::Int(b)]) => Cell::Int(a.pow(*b as u32)),
-        (ScalarFunction::Lower, [Cell::Str(s)]) => Cell::Str(s.to_lowercase()),
-        (ScalarFunction::Upper, [Cell::Str(s)]) => Cell::Str(s.to_uppercase()),
-        (ScalarFunction::Length, [Cell::Str(s)]) => Cell::Int(s.chars().count() as i64),
-        (function, values) => panic!("{function:?} of {values:?}"),
+        ("power", [Cell::Float(a), Cell::Float(b)]) => Cell::Float(a.powf(*b)),
+        ("power", [Cell::Int(a), Cell::Int(b)]) => Cell::Int(a.pow(*b as u32)),
+        ("lower", [Cell::Str(s)]) => Cell::Str(s.to_lowercase()),
+        ("upper", [Cell::Str(s)]) => Cell::Str(s.to_uppercase()),
+        ("length", [Cell::Str(s)]) => Cell::Int(s.chars().count() as i64),
+        (function, values) => panic!("{function} of {values:?}"),
     }
 }
 

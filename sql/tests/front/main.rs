@@ -4,6 +4,7 @@ mod catalog;
 mod changes;
 mod coercions;
 mod errors;
+mod functions;
 mod headings;
 mod hostile;
 mod plans;

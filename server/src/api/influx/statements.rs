@@ -6,27 +6,27 @@ use tidewire_sql::influxql::{Delete, Statement, format_duration};
 use tidewire_storage::schema::Database;
 
 use super::cardinality;
-use crate::api::Router;
-use crate::catalog::{SchemaChange, SchemaError};
+use crate::api::context::RequestContext;
+use crate::api::fault::Fault;
+use crate::catalog::SchemaChange;
 use crate::query::delete::delete;
-use crate::runtime::clock::now_ns;
 
-/// Runs a statement and writes its series. The error is the text that InfluxDB gives.
+/// Runs a statement and writes its series.
 pub(super) async fn run(
-    router: &Router,
+    context: &RequestContext<'_>,
     statement: &Statement,
     database: &str,
     writer: &mut QueryWriter,
     body: &mut Vec<u8>,
-) -> Result<(), String> {
+) -> Result<(), Fault> {
     let definition = match statement {
-        Statement::ShowDatabases => return show_databases(router, writer, body),
+        Statement::ShowDatabases => return show_databases(context, writer, body),
         Statement::ShowPolicies { database: named } => {
             let name = named.as_deref().unwrap_or(database);
-            return show_policies(router, name, writer, body);
+            return show_policies(context, name, writer, body);
         }
-        Statement::ShowCardinality(wanted) => return cardinality::show(router, wanted, database, writer, body).await,
-        Statement::Delete(statement) => return delete_rows(router, database, statement).await,
+        Statement::ShowCardinality(wanted) => return cardinality::show(context, wanted, database, writer, body).await,
+        Statement::Delete(statement) => return delete_rows(context, database, statement).await,
         Statement::CreateDatabase { name, policy } => {
             Definition::EnsureDatabase { name: name.clone(), policy: policy.clone() }
         }
@@ -44,33 +44,31 @@ pub(super) async fn run(
             Definition::DropMeasurement { database: database.to_owned(), name: name.clone() }
         }
     };
-    let changed = router.core.peers.change(SchemaChange::Define(definition)).await;
-    changed.map(drop).map_err(|refusal| match refusal {
-        SchemaError::DatabaseNotFound(name) => no_database(&name),
-        other => other.to_string(),
-    })
+    context.core.peers.change(SchemaChange::Define(definition)).await?;
+    Ok(())
 }
 
-fn no_database(name: &str) -> String {
-    format!("database not found: {name}")
-}
-
-fn show_databases(router: &Router, writer: &mut QueryWriter, body: &mut Vec<u8>) -> Result<(), String> {
-    let catalog = router.core.catalog();
+fn show_databases(context: &RequestContext<'_>, writer: &mut QueryWriter, body: &mut Vec<u8>) -> Result<(), Fault> {
+    let catalog = context.core.catalog();
     writer.series(body, "databases", &[], &["name"]);
     for name in catalog.databases.keys() {
-        writer.row(body, [Value::Text(name)]).map_err(|error| error.to_string())?;
+        writer.row(body, [Value::Text(name)])?;
     }
     writer.end_series(body, false);
     Ok(())
 }
 
-fn show_policies(router: &Router, name: &str, writer: &mut QueryWriter, body: &mut Vec<u8>) -> Result<(), String> {
+fn show_policies(
+    context: &RequestContext<'_>,
+    name: &str,
+    writer: &mut QueryWriter,
+    body: &mut Vec<u8>,
+) -> Result<(), Fault> {
     if name.is_empty() {
-        return Err("database name required".to_owned());
+        return Err(Fault::DatabaseUnnamed);
     }
-    let catalog = router.core.catalog();
-    let database: &Database = catalog.databases.get(name).ok_or_else(|| no_database(name))?;
+    let catalog = context.core.catalog();
+    let database: &Database = catalog.databases.get(name).ok_or_else(|| Fault::DatabaseUnknown(name.to_owned()))?;
     writer.series(body, "", &[], &["name", "duration", "shardGroupDuration", "replicaN", "default"]);
     for policy in &database.policies {
         let (duration, partition) = (format_duration(policy.ttl_ns.unwrap_or(0)), format_duration(policy.partition_ns));
@@ -81,7 +79,7 @@ fn show_policies(router: &Router, name: &str, writer: &mut QueryWriter, body: &m
             Value::Int(i64::from(policy.replication)),
             Value::Bool(policy.name == database.default_policy),
         ];
-        writer.row(body, row).map_err(|error| error.to_string())?;
+        writer.row(body, row)?;
     }
     writer.end_series(body, false);
     Ok(())
@@ -89,19 +87,18 @@ fn show_policies(router: &Router, name: &str, writer: &mut QueryWriter, body: &m
 
 /// Deletes from the measurements that are meant, in all retention policies. They are all bound before the first is
 /// touched, so that a condition that one of them refuses deletes nothing.
-async fn delete_rows(router: &Router, database: &str, statement: &Delete) -> Result<(), String> {
-    let catalog = router.core.catalog();
-    let found = catalog.databases.get(database).ok_or_else(|| no_database(database))?;
-    statement.check()?;
-    let now_ns = now_ns();
+async fn delete_rows(context: &RequestContext<'_>, database: &str, statement: &Delete) -> Result<(), Fault> {
+    let catalog = context.core.catalog();
+    let found = catalog.databases.get(database).ok_or_else(|| Fault::DatabaseUnknown(database.to_owned()))?;
+    statement.check().map_err(Fault::Unfit)?;
     let mut deletions = Vec::new();
     for table in found.all_tables() {
         if statement.names(&table.name) {
-            deletions.push(statement.bind(table, now_ns)?);
+            deletions.push(statement.bind(table, context.now_ns).map_err(Fault::Unfit)?);
         }
     }
     for deletion in deletions {
-        delete(&router.core, deletion).await.map_err(|error| error.to_string())?;
+        delete(context.core, deletion).await.map_err(Fault::Delete)?;
     }
     Ok(())
 }

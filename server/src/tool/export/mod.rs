@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
-use tidewire_sql::types::time::parse_timestamp;
+use tidewire_sql::types::timestamp::parse_timestamp;
 use tidewire_storage::schema::{Database, TableSchema, TimeUnit};
 
 use super::folder;
@@ -111,7 +111,10 @@ struct Times {
 
 impl Times {
     fn new(from: Option<&str>, to: Option<&str>) -> Result<Self, String> {
-        let parse = |text: Option<&str>| text.map(|text| text.parse().or_else(|_| parse_timestamp(text))).transpose();
+        let parse = |text: Option<&str>| {
+            text.map(|text| text.parse().or_else(|_| parse_timestamp(text).map_err(|error| error.to_string())))
+                .transpose()
+        };
         let times = Self { from_ns: parse(from)?, to_ns: parse(to)? };
         match times {
             Self { from_ns: Some(from), to_ns: Some(to) } if from >= to => Err("--from is not before --to".to_owned()),

@@ -23,7 +23,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::exec::error::{ExecError, Result};
-use crate::exec::eval::cast_to;
+use crate::types::array::cast_to;
 
 /// How a key column is held.
 #[derive(Debug)]

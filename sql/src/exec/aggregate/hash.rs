@@ -1,25 +1,27 @@
 //! GROUP BY by hash table, in all its roles: over rows or over the states that shards sent, giving states or answers.
 //! What a batch of states holds is said in [`crate::stage`].
 
+use std::ops::Range;
+
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
 
-use super::accumulate::{Accumulator, Distinct, Slice, Slices, accumulator};
+use super::distinct::Distinct;
 use super::group_table::GroupTable;
 use crate::exec::batch::{BatchMaker, OUTPUT_ROWS};
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_array};
 use crate::exec::sink::{Left, Sink};
+use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::{AggregateCall, Expr};
-use crate::stage::is_distinct;
 
 /// Where a call's input stands in the input batch.
 enum Intake {
     /// Arguments to compute from rows.
     Rows(Vec<Expr>),
-    /// States to merge, from this column on.
-    States(usize),
+    /// States to merge, in these columns.
+    States(Range<usize>),
 }
 
 /// Groups rows.
@@ -47,7 +49,7 @@ struct Ending {
 
 /// The accumulator of a call.
 pub(crate) fn accumulator_of(call: &AggregateCall) -> Result<Box<dyn Accumulator>> {
-    accumulator(call.function, &call.data_type)
+    (call.function.accumulator)(&call.data_type)
 }
 
 impl Aggregate {
@@ -62,7 +64,7 @@ impl Aggregate {
             .iter()
             .map(|call| {
                 let mut inner = accumulator_of(call)?;
-                if is_distinct(call) {
+                if call.distinct {
                     inner = Box::new(Distinct::new(inner));
                 }
                 Ok((Intake::Rows(call.args.clone()), inner))
@@ -101,8 +103,8 @@ impl Aggregate {
                 }
                 None => {
                     let from = next;
-                    next += inner.state_columns();
-                    (Intake::States(from), inner)
+                    next += call.function.state_columns;
+                    (Intake::States(from..next), inner)
                 }
             });
         }
@@ -162,10 +164,10 @@ impl Aggregate {
                     let args = args.iter().map(|arg| evaluate_array(arg, input)).collect::<Result<Vec<_>>>()?;
                     accumulator.update(&args, slices)?;
                 }
-                Intake::States(from) => {
+                Intake::States(columns) => {
                     let states = input
                         .columns
-                        .get(*from..*from + accumulator.state_columns())
+                        .get(columns.clone())
                         .ok_or_else(|| ExecError::Internal("a partial batch lacks states".into()))?;
                     accumulator.merge(states, slices)?;
                 }

@@ -11,10 +11,11 @@ use arrow_schema::DataType;
 use arrow_select::filter::prep_null_mask_filter;
 use arrow_string::concat_elements::concat_elements_utf8;
 
-use super::value::{Value, cast_to};
+use super::value::Value;
 use crate::exec::error::{ExecError, Result};
 use crate::expr::BinaryOp;
-use crate::function::time::difference;
+use crate::types::array::cast_to;
+use crate::types::array::difference;
 
 /// Evaluates an operator over two columns or constants.
 pub(super) fn binary(op: BinaryOp, left: Value, right: Value, rows: usize) -> Result<Value> {

@@ -10,9 +10,10 @@ use arrow_select::filter::filter;
 use arrow_select::interleave::interleave;
 
 use super::binary::mask;
-use super::value::{Evaluate, Input, Value, cast_to};
+use super::value::{Evaluate, Input, Value};
 use crate::exec::error::Result;
 use crate::expr::Expr;
+use crate::types::array::cast_to;
 
 /// Some of the rows of an input.
 struct Rows {

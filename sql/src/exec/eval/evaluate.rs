@@ -10,18 +10,18 @@ use std::sync::Arc;
 use arrow_arith::boolean::{is_not_null, is_null, not};
 use arrow_arith::numeric;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray, StructArray};
-use arrow_schema::{DataType, Field};
+use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_schema::DataType;
 use arrow_string::like;
 
-use super::binary::{binary, boolean, mask, rows_of};
-use super::value::{Input, Value, cast_to, scalar_array};
+use super::binary::{binary, boolean, mask};
+use super::value::{Input, Value, scalar_array};
 use super::{branch, in_list};
 use crate::exec::error::{ExecError, Result};
-use crate::expr::{Expr, Scalar, ScalarFunction};
-use crate::function::math;
-use crate::function::text::{length, over_distinct, plain, text_map};
-use crate::function::time::{bin, bucket_of, date_part};
+use crate::expr::function::Kernel;
+use crate::expr::tree::parameters;
+use crate::expr::{Expr, ScalarFunction};
+use crate::types::array::{cast_to, over_distinct, plain};
 
 /// Evaluates to a column of `input.rows` rows.
 pub(crate) fn evaluate_array(expr: &Expr, input: Input<'_>) -> Result<ArrayRef> {
@@ -79,7 +79,8 @@ pub(super) fn evaluate(expr: &Expr, input: Input<'_>) -> Result<Value> {
         Expr::InList { expr, list, negated } => in_list::in_list(evaluate, expr, list, *negated, input),
         Expr::Case { branches, otherwise } => branch::case(evaluate, branches, otherwise.as_deref(), input),
         Expr::Cast { expr, to } => evaluate(expr, input)?.map(|array| cast_to(array, to)),
-        Expr::Call { function, args } => call(*function, args, input),
+        Expr::Coalesce(operands) => branch::coalesce(evaluate, operands, input),
+        Expr::Call { function, args } => call(function, args, input),
     }
 }
 
@@ -99,49 +100,20 @@ fn negative(array: &ArrayRef) -> Result<ArrayRef> {
     }
 }
 
-fn call(function: ScalarFunction, args: &[Expr], input: Input<'_>) -> Result<Value> {
-    let arg = |at: usize| match args.get(at) {
-        Some(expr) => evaluate(expr, input),
-        None => Err(ExecError::Internal(format!("{function:?} has no argument {at}"))),
-    };
-    match function {
-        ScalarFunction::DateBin | ScalarFunction::DateTrunc => arg(1)?.map(|array| {
-            let DataType::Timestamp(unit, _) = array.data_type() else {
-                return Err(ExecError::Internal(format!("{function:?} of {}", array.data_type())));
-            };
-            match bucket_of(function, args, *unit) {
-                Some((bucket, _)) => bin(&bucket, array),
-                None => Err(ExecError::Internal(format!("{function:?} with other arguments than the binder's"))),
-            }
-        }),
-        ScalarFunction::Window => {
-            let (start, end) = (arg(0)?, arg(1)?);
-            let rows = rows_of(&start, &end, input.rows);
-            let members = [("start", &start), ("end", &end)].map(|(name, value)| {
-                let array = value.clone().into_array(rows)?;
-                Ok((Arc::new(Field::new(name, array.data_type().clone(), true)), array))
-            });
-            let members = members.into_iter().collect::<Result<Vec<_>>>()?;
-            Ok(start.joined(&end, Arc::new(StructArray::from(members))))
+fn call(function: &ScalarFunction, args: &[Expr], input: Input<'_>) -> Result<Value> {
+    match (function.kernel, args) {
+        (Kernel::Columns(kernel), [only]) => evaluate(only, input)?.map(|array| kernel(std::slice::from_ref(array))),
+        (Kernel::Columns(kernel), _) => {
+            let values = args.iter().map(|arg| evaluate(arg, input)).collect::<Result<Vec<_>>>()?;
+            let constant = values.iter().all(|value| matches!(value, Value::Constant(_)));
+            let rows = if constant { 1 } else { input.rows };
+            let columns = values.into_iter().map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
+            let column = kernel(&columns)?;
+            Ok(if constant { Value::Constant(column) } else { Value::Array(column) })
         }
-        ScalarFunction::DatePart => match args.first() {
-            Some(Expr::Literal(Scalar::Str(part))) => arg(1)?.map(|array| date_part(part, array)),
-            _ => Err(ExecError::Internal("DATE_PART without a constant part".into())),
+        (Kernel::Parameters(at, kernel), _) => match (parameters(args, at), args.get(at)) {
+            (Some(parameters), Some(arg)) => evaluate(arg, input)?.map(|array| kernel(&parameters, array)),
+            _ => Err(ExecError::Internal(format!("{function:?} with other arguments than the binder's"))),
         },
-        ScalarFunction::Abs => arg(0)?.map(|array| math::float_map(array, f64::abs)),
-        ScalarFunction::Ceil => arg(0)?.map(|array| math::float_map(array, f64::ceil)),
-        ScalarFunction::Floor => arg(0)?.map(|array| math::float_map(array, f64::floor)),
-        ScalarFunction::Sqrt => arg(0)?.map(|array| math::float_map(array, f64::sqrt)),
-        ScalarFunction::Round | ScalarFunction::Power => {
-            let (left, right) = (arg(0)?, arg(1)?);
-            let rows = rows_of(&left, &right, input.rows);
-            let (a, b) = (left.clone().into_array(rows)?, right.clone().into_array(rows)?);
-            let kernel = if function == ScalarFunction::Round { math::round } else { math::power };
-            Ok(left.joined(&right, kernel(&a, &b)?))
-        }
-        ScalarFunction::Lower => arg(0)?.map(|array| text_map(array, str::to_lowercase)),
-        ScalarFunction::Upper => arg(0)?.map(|array| text_map(array, str::to_uppercase)),
-        ScalarFunction::Length => arg(0)?.map(length),
-        ScalarFunction::Coalesce => branch::coalesce(evaluate, args, input),
     }
 }

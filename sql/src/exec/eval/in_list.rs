@@ -13,7 +13,7 @@ use super::binary::binary;
 use super::value::{Evaluate, Input, Value};
 use crate::exec::error::{ExecError, Result};
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::function::text::over_distinct;
+use crate::types::array::over_distinct;
 
 /// Above this many constants one probe of a set costs less than comparing with each.
 const COMPARED_MAX: usize = 8;

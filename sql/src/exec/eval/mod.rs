@@ -7,4 +7,4 @@ mod in_list;
 mod value;
 
 pub(crate) use evaluate::{evaluate_array, evaluate_condition, evaluate_mask};
-pub(crate) use value::{Input, cast_to, scalar_array};
+pub(crate) use value::{Input, scalar_array};

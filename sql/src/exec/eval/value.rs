@@ -7,14 +7,11 @@ use arrow_array::{
     UInt32Array, UInt64Array, new_null_array,
 };
 use arrow_buffer::IntervalMonthDayNano;
-use arrow_cast::{CastOptions, cast_with_options};
-use arrow_schema::DataType;
 use arrow_select::take::take;
 
 use crate::exec::error::Result;
 use crate::expr::{Expr, Scalar};
-use crate::function::text::plain;
-use crate::function::time::time_array;
+use crate::types::array::time_array;
 
 /// Columns to evaluate over.
 #[derive(Debug, Clone, Copy)]
@@ -91,21 +88,6 @@ pub(crate) fn scalar_array(scalar: &Scalar) -> ArrayRef {
         Scalar::Interval { months, days, nanoseconds } => {
             Arc::new(IntervalMonthDayNanoArray::from_value(IntervalMonthDayNano::new(*months, *days, *nanoseconds), 1))
         }
-    }
-}
-
-/// Converts, failing on what does not convert. Dictionaries convert once a distinct value.
-pub(crate) fn cast_to(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
-    const STRICT: CastOptions<'static> =
-        CastOptions { safe: false, format_options: arrow_cast::display::FormatOptions::new() };
-    if array.data_type() == to {
-        return Ok(Arc::clone(array));
-    }
-    match (array.data_type(), to) {
-        (DataType::Dictionary(_, value), _) if **value == *to => plain(array),
-        // Values that no row uses must not make the query fail, so a dictionary is expanded first.
-        (DataType::Dictionary(..), _) => Ok(cast_with_options(&plain(array)?, to, &STRICT)?),
-        _ => Ok(cast_with_options(array, to, &STRICT)?),
     }
 }
 

@@ -20,8 +20,8 @@ use crate::exec::context::QueryContext;
 use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::Input;
 use crate::exec::sink::{Left, Sink, Sort};
-use crate::function::time::Bucket;
 use crate::stage::{Fragment, Shape};
+use crate::types::tiling::Tiling;
 
 /// A fragment over one scan.
 pub(super) enum FragmentRun<R: ShardReader> {
@@ -108,7 +108,7 @@ impl<R: ShardReader> FragmentRun<R> {
                 let (spans, wanted) = match by_time {
                     Some(order) => {
                         let width = first_width(span, fragment.table.partition_length);
-                        (Spans::by_time(span, Bucket::fixed(width, 0), 1, *order), *fetch)
+                        (Spans::by_time(span, Tiling::fixed(width, 0), 1, *order), *fetch)
                     }
                     None => (Spans::whole(span), usize::MAX),
                 };

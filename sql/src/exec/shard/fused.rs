@@ -23,16 +23,18 @@ use tidewire_storage::schema::ColumnId;
 
 use super::reader::{NO_TAG, TagIndex};
 use super::source::IdState;
-use crate::exec::aggregate::{Accumulator, Slice, Slices, accumulator_of, partial_batch};
+use crate::exec::aggregate::{accumulator_of, partial_batch};
 use crate::exec::batch::slices;
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_array};
 use crate::exec::sink::Left;
+use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::{AggregateCall, Expr};
-use crate::function::time::{Bucket, time_array};
 use crate::plan::ScanColumn;
 use crate::stage::{BucketKey, FusedKey, FusedKeys, field_at};
+use crate::types::array::time_array;
+use crate::types::tiling::Tiling;
 
 /// Entries of a dense directory: 16 MiB, which a shard fills in a few milliseconds.
 const DENSE_ENTRIES_MAX: u64 = 4 << 20;
@@ -233,7 +235,7 @@ impl Fused {
         Ok(Arc::new(DictionaryArray::try_new(keys, Arc::new(values))?))
     }
 
-    fn bucket_column(&self, bucket: &Bucket, key: BucketKey) -> ArrayRef {
+    fn bucket_column(&self, bucket: &Tiling, key: BucketKey) -> ArrayRef {
         let starts = self.slots.iter().map(|&(_, index)| bucket.start(index).saturating_mul(key.factor));
         time_array(starts.collect(), None, key.unit)
     }
@@ -306,14 +308,14 @@ impl Directory {
 
 /// The bucket at hand; moving to the next one needs no division.
 struct Cursor<'a> {
-    bucket: &'a Bucket,
+    bucket: &'a Tiling,
     index: i64,
     first: i64,
     last: i64,
 }
 
 impl<'a> Cursor<'a> {
-    fn new(bucket: &'a Bucket) -> Self {
+    fn new(bucket: &'a Tiling) -> Self {
         Self { bucket, index: 0, first: i64::MAX, last: i64::MIN }
     }
 
@@ -322,7 +324,7 @@ impl<'a> Cursor<'a> {
         if self.first <= time && time <= self.last {
             return;
         }
-        if let Bucket::Fixed { width, .. } = *self.bucket
+        if let Tiling::Fixed { width, .. } = *self.bucket
             && let (Some(first), Some(last)) = (self.first.checked_add(width), self.last.checked_add(width))
             && self.first <= self.last
             && first <= time
@@ -375,7 +377,7 @@ mod tests {
 
     #[test]
     fn the_cursor_agrees_with_the_bucket() {
-        for bucket in [Bucket::fixed(10, 3), Bucket::fixed(1, 0), Bucket::fixed(i64::MAX, 5)] {
+        for bucket in [Tiling::fixed(10, 3), Tiling::fixed(1, 0), Tiling::fixed(i64::MAX, 5)] {
             let mut cursor = Cursor::new(&bucket);
             for time in [-50, -49, -48, -38, -37, 0, 3, 13, 22, 23, 24, 500, -1, i64::MAX, i64::MIN, i64::MIN + 9] {
                 cursor.seek(time);

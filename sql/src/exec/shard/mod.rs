@@ -1,5 +1,6 @@
 //! Stages at work on one shard: what they ask of the shard, the rows they read, and what they make of them.
 
+mod deletion;
 mod fragment_run;
 mod fused;
 mod reader;
@@ -9,6 +10,6 @@ mod series;
 mod source;
 mod spans;
 
+pub use deletion::selected_series;
 pub use reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
 pub use run::ShardRun;
-pub(crate) use series::wanted_series;

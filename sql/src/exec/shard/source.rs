@@ -18,9 +18,10 @@ use super::series::wanted_series;
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_mask};
-use crate::function::time::time_array;
 use crate::plan::ScanColumn;
-use crate::stage::{Fragment, table_unit};
+use crate::stage::Fragment;
+use crate::types::array::time_array;
+use crate::types::unit::arrow_unit;
 
 /// Hashing for small integer keys that come from ids the shard itself gave out.
 pub(crate) type IdState = rapidhash::fast::RandomState;
@@ -82,7 +83,7 @@ impl<R: ShardReader> ShardSource<R> {
             .collect();
         let filter_reads = reads(fragment.filter.iter(), fragment.columns.len());
         let dictionaries = fragment.columns.iter().map(|_| None).collect();
-        let unit = table_unit(&fragment.table);
+        let unit = arrow_unit(fragment.table.time_unit);
         let held = context.reservation();
         Ok(Some(Self {
             fragment,

@@ -1,8 +1,8 @@
 //! In which order of time a fragment reads its rows: all at once, or in spans from one end of the time line, each longer
 //! than the one before, so that the rest need not be read once there is enough.
 
-use crate::function::time::Bucket;
 use crate::stage::TimeOrder;
+use crate::types::tiling::Tiling;
 
 /// Into how many spans a query by time without buckets cuts the time at hand; it reads 1, then 4, 16, … of them.
 const TIME_SPANS: i64 = 256;
@@ -23,7 +23,7 @@ pub(super) fn first_width(span: (i64, i64), partition_length: i64) -> i64 {
 pub(super) struct Spans {
     rest: Option<(i64, i64)>,
     /// Spans begin and end with these buckets, except at the ends of the whole; `None` for all at once.
-    bucket: Option<Bucket>,
+    bucket: Option<Tiling>,
     /// Buckets in the next span.
     buckets: i64,
     order: TimeOrder,
@@ -34,7 +34,7 @@ impl Spans {
         Self { rest: Some(span), bucket: None, buckets: 1, order: TimeOrder::OldestFirst }
     }
 
-    pub(super) fn by_time(span: (i64, i64), bucket: Bucket, buckets: i64, order: TimeOrder) -> Self {
+    pub(super) fn by_time(span: (i64, i64), bucket: Tiling, buckets: i64, order: TimeOrder) -> Self {
         Self { rest: Some(span), bucket: Some(bucket), buckets: buckets.max(1), order }
     }
 }
@@ -75,13 +75,13 @@ mod tests {
         assert_eq!(first_width((0, 3650 * DAY), DAY), DAY / PARTITION_SPANS);
         assert_eq!([first_width((i64::MIN, i64::MAX), 1), first_width((5, 5), DAY)], [1, 1]);
         // Ten years are then covered in few steps.
-        let bucket = Bucket::fixed(first_width((0, 3650 * DAY), DAY), 0);
+        let bucket = Tiling::fixed(first_width((0, 3650 * DAY), DAY), 0);
         assert!(Spans::by_time((0, 3650 * DAY), bucket, 1, TimeOrder::NewestFirst).count() < 12);
     }
 
     #[test]
     fn spans_tile_the_whole_and_respect_buckets() {
-        let bucket = Bucket::fixed(10, 0);
+        let bucket = Tiling::fixed(10, 0);
         let newest: Vec<_> = Spans::by_time((-7, 123), bucket.clone(), 2, TimeOrder::NewestFirst).collect();
         assert_eq!(newest, [(110, 123), (30, 109), (-7, 29)]);
         let oldest: Vec<_> = Spans::by_time((-7, 123), bucket, 2, TimeOrder::OldestFirst).collect();
@@ -89,7 +89,7 @@ mod tests {
         let all: Vec<_> = Spans::whole((i64::MIN, i64::MAX)).collect();
         assert_eq!(all, [(i64::MIN, i64::MAX)]);
         let wide: Vec<_> =
-            Spans::by_time((i64::MIN, i64::MAX), Bucket::fixed(1 << 62, 0), 9, TimeOrder::NewestFirst).collect();
+            Spans::by_time((i64::MIN, i64::MAX), Tiling::fixed(1 << 62, 0), 9, TimeOrder::NewestFirst).collect();
         assert_eq!(wide, [(i64::MIN, i64::MAX)]);
     }
 }

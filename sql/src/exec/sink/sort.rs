@@ -15,8 +15,9 @@ use super::finishing::{Left, Sink};
 use crate::exec::batch::{BatchMaker, OUTPUT_ROWS, batch_bytes, slices};
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::Result;
-use crate::exec::eval::{Input, cast_to, evaluate_array};
+use crate::exec::eval::{Input, evaluate_array};
 use crate::plan::SortKey;
+use crate::types::array::cast_to;
 
 /// Sorts its input.
 pub(crate) struct Sort {

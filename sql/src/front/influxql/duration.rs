@@ -1,5 +1,8 @@
 //! Durations as InfluxQL writes them (`90m`, `1h30m`) and as InfluxDB prints them (`1h30m0s`).
 
+use super::error::DurationError;
+use crate::types::unit::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
+
 /// Units by their letters, in nanoseconds.
 const UNITS: [(&str, i64); 10] = [
     ("ns", 1),
@@ -7,19 +10,19 @@ const UNITS: [(&str, i64); 10] = [
     ("us", 1_000),
     ("µ", 1_000),
     ("ms", 1_000_000),
-    ("s", 1_000_000_000),
-    ("m", 60_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("d", 86_400_000_000_000),
-    ("w", 604_800_000_000_000),
+    ("s", SECOND_NS),
+    ("m", MINUTE_NS),
+    ("h", HOUR_NS),
+    ("d", DAY_NS),
+    ("w", 7 * DAY_NS),
 ];
 
-/// Reads whole numbers with units; the error is InfluxDB's reason.
-pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
+/// Reads whole numbers with units.
+pub(super) fn parse_duration(text: &str) -> Result<i64, DurationError> {
     let mut total: i64 = 0;
     let mut rest = text;
     if rest.is_empty() {
-        return Err("invalid duration".to_owned());
+        return Err(DurationError::Invalid);
     }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -28,12 +31,10 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
         let (unit, after) = after.split_at(letters);
         let unit_ns = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, ns)| *ns);
         let (Some(unit_ns), false) = (unit_ns, number.is_empty()) else {
-            return Err("invalid duration".to_owned());
+            return Err(DurationError::Invalid);
         };
         let part = number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit_ns));
-        total = part
-            .and_then(|ns| total.checked_add(ns))
-            .ok_or_else(|| format!("overflowed duration {text}: choose a smaller duration or INF"))?;
+        total = part.and_then(|ns| total.checked_add(ns)).ok_or_else(|| DurationError::Overflow(text.to_owned()))?;
         rest = after;
     }
     Ok(total)
@@ -41,7 +42,6 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, String> {
 
 /// Prints a duration as Go does: `168h0m0s`, `1m30s`, `0s`; below a second in the unit that fits.
 pub fn format_duration(duration_ns: i64) -> String {
-    const SECOND_NS: i64 = 1_000_000_000;
     let decimal = |unit_ns: i64, ns: i64| {
         let (whole, part) = (ns / unit_ns, ns % unit_ns);
         let width = unit_ns.ilog10() as usize;
@@ -54,7 +54,7 @@ pub fn format_duration(duration_ns: i64) -> String {
         ns if ns < 1_000_000 => format!("{}µs", decimal(1_000, ns)),
         ns if ns < SECOND_NS => format!("{}ms", decimal(1_000_000, ns)),
         ns => {
-            let (minutes, seconds) = (ns / (60 * SECOND_NS), decimal(SECOND_NS, ns % (60 * SECOND_NS)));
+            let (minutes, seconds) = (ns / MINUTE_NS, decimal(SECOND_NS, ns % MINUTE_NS));
             match (minutes / 60, minutes % 60) {
                 (0, 0) => format!("{seconds}s"),
                 (0, minutes) => format!("{minutes}m{seconds}s"),
@@ -88,9 +88,8 @@ mod tests {
     #[test]
     fn what_is_no_duration_is_told() {
         for text in ["", "1", "h", "1x", "1h2", "1.5h"] {
-            assert_eq!(parse_duration(text).unwrap_err(), "invalid duration", "{text}");
+            assert_eq!(parse_duration(text), Err(DurationError::Invalid), "{text}");
         }
-        let refusal = parse_duration("15251w").unwrap_err();
-        assert_eq!(refusal, "overflowed duration 15251w: choose a smaller duration or INF");
+        assert_eq!(parse_duration("15251w"), Err(DurationError::Overflow("15251w".to_owned())));
     }
 }

@@ -144,7 +144,7 @@ pub(super) fn is_keyword(word: &str) -> bool {
     KEYWORDS.binary_search(&upper.as_str()).is_ok()
 }
 
-/// Cuts `text` into tokens; comments (`-- …`, `/* … */`) and blanks are left out. The last token is [`Kind::End`].
+/// Splits `text` into tokens; comments (`-- …`, `/* … */`) and blanks are left out. The last token is [`Kind::End`].
 pub(super) fn tokens(text: &str) -> Vec<Token> {
     let mut scanner = Scanner { rest: text.chars().peekable(), line: 1, character: 1 };
     let mut tokens: Vec<Token> = Vec::new();

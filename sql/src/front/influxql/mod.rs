@@ -1,28 +1,22 @@
 //! InfluxQL front end: text to statements.
 //!
-//! This floor knows the statements that set up and clear databases: CREATE and DROP DATABASE, retention policies,
-//! DELETE, DROP SERIES, DROP MEASUREMENT, SHOW DATABASES, SHOW RETENTION POLICIES and the counts of
-//! [`cardinality`], several separated by `;`. Anything else is refused by name, never answered wrongly.
+//! Known are the statements that set up and clear databases: CREATE and DROP DATABASE, retention policies, DELETE, DROP
+//! SERIES, DROP MEASUREMENT, SHOW DATABASES, SHOW RETENTION POLICIES and the counts of SHOW … CARDINALITY, several
+//! separated by `;`. Anything else is refused by name, never answered wrongly.
 //!
-//! [`lexer`] cuts the text into tokens with their position; [`parser`] reads statements, those about policies in
-//! [`policy`], those that delete in [`delete`] with their WHERE in [`condition`]. Errors read as InfluxDB's do:
-//! `found X, expected Y at line L, char C`. What a condition means for one table is decided by [`condition`] when the
-//! table is known; which series have the tags, by [`TagCondition`] on a shard's index.
+//! [`lexer`] splits the text into tokens with their position, over which a [`cursor`] moves; [`parse`] reads a
+//! [`statement`]; [`bind`] says what a statement that deletes means for one table, once the table is known. An
+//! [`error`] names the token and its place.
 
-mod cardinality;
-mod condition;
-mod delete;
+mod bind;
+mod cursor;
 mod duration;
+mod error;
 mod lexer;
-mod parser;
-mod policy;
+mod parse;
 mod statement;
-mod tags;
 
-pub use cardinality::{Cardinality, Counted};
-pub use condition::Condition;
-pub use delete::Delete;
 pub use duration::format_duration;
-pub use parser::{ParseError, parse};
-pub use statement::Statement;
-pub use tags::{TagCondition, TagMatch};
+pub use error::{DeleteError, DurationError, OperandKind, ParseError, ParseErrorKind};
+pub use parse::parse;
+pub use statement::{Cardinality, Condition, Counted, Delete, Operand, Statement};

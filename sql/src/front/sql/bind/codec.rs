@@ -3,9 +3,9 @@
 use sqlparser::ast::{Ident, ObjectName};
 use tidewire_storage::schema::{Codec, ColumnKind, FieldType};
 
-use super::Binder;
+use super::binder::Binder;
 use super::show::sql_name;
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::front::sql::parse::fold;
 use crate::statement::Definition;
 
@@ -15,13 +15,13 @@ impl Binder<'_> {
         let (_, schema, _) = self.table(name)?;
         let column = fold(column);
         if column == "time" {
-            return Err(SqlError::not_implemented("a codec of time"));
+            return Err(SqlError::unsupported("a codec of time"));
         }
         let codec = match schema.column(&column).map(|column| column.kind) {
             Some(ColumnKind::Field(field)) => codec_of(codec, field)?,
             Some(ColumnKind::Tag) => return Err(unsupported(&codec.value, "TAG")),
             None => {
-                return Err(SqlError::semantic("010029", format!(" column {column} not exists in table {table}")));
+                return Err(SqlErrorKind::ColumnMissing { column, table }.into());
             }
         };
         Ok(Definition::SetCodec { database, table, column, codec })
@@ -29,7 +29,7 @@ impl Binder<'_> {
 }
 
 pub(super) fn unsupported(codec: &str, data_type: &str) -> SqlError {
-    SqlError::semantic("010042", format!("Unsupported encoding type {codec} for {data_type}"))
+    SqlErrorKind::CodecUnsuited { codec: codec.to_owned(), data_type: data_type.to_owned() }.into()
 }
 
 /// The codec that a name means for a field; `None` for the default.
@@ -38,6 +38,6 @@ pub(super) fn codec_of(name: &Ident, field: FieldType) -> Result<Option<Codec>, 
         Some(codec) if codec.suits(field) => Ok(Some(codec)),
         Some(codec) => Err(unsupported(codec.name(), sql_name(field))),
         None if name.value.eq_ignore_ascii_case("default") => Ok(None),
-        None => Err(SqlError::parser(format!("{} is not a valid codec", name.value))),
+        None => Err(SqlErrorKind::CodecUnknown(name.value.clone()).into()),
     }
 }

@@ -3,9 +3,9 @@
 use sqlparser::ast::{Ident, ObjectName};
 use tidewire_storage::schema::{Codec, ColumnKind, DatabaseOptions};
 
+use super::binder::{Binder, SYSTEM_SCHEMAS};
 use super::codec::{codec_of, unsupported};
-use super::{Binder, SYSTEM_SCHEMAS};
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::front::sql::parse::{ColumnDefinition, ColumnType, TableAlteration, fold};
 use crate::statement::{DatabaseChange, Definition, TableChange};
 
@@ -19,7 +19,7 @@ pub(super) fn create_database(
 ) -> Result<Definition, SqlError> {
     let name = fold(name);
     if SYSTEM_SCHEMAS.contains(&name.as_str()) {
-        return Err(SqlError::database_exists(&name));
+        return Err(SqlErrorKind::DatabaseExists(name).into());
     }
     Ok(Definition::CreateDatabase { name, if_not_exists, options })
 }
@@ -27,7 +27,7 @@ pub(super) fn create_database(
 pub(super) fn drop_database(name: &Ident, if_exists: bool) -> Result<Definition, SqlError> {
     let name = fold(name);
     if name == DEFAULT_DATABASE || SYSTEM_SCHEMAS.contains(&name.as_str()) {
-        return Err(SqlError::new("010065", format!("Database {name:?} forbid drop")));
+        return Err(SqlErrorKind::DatabaseKept(name).into());
     }
     Ok(Definition::DropDatabase { name, if_exists })
 }
@@ -41,7 +41,7 @@ impl Binder<'_> {
     pub(super) fn target(&self, name: &ObjectName) -> Result<(String, String), SqlError> {
         let (database, table, _) = self.table_name(name)?;
         if SYSTEM_SCHEMAS.contains(&database.as_str()) {
-            return Err(SqlError::not_implemented(format!("changing the system schema {database}")));
+            return Err(SqlError::unsupported(format!("changing the system schema {database}")));
         }
         Ok((database, table))
     }
@@ -61,7 +61,7 @@ impl Binder<'_> {
         let (database, name) = self.target(name)?;
         let twice = |column: &str| {
             let table = format!("{}.{database}.{name}", self.session.tenant);
-            SqlError::semantic("010028", format!(" column {column} already exists in table {table}"))
+            SqlError::new(SqlErrorKind::ColumnExists { column: column.to_owned(), table })
         };
         let mut all: Vec<(String, ColumnKind)> = tags.iter().map(|tag| (fold(tag), ColumnKind::Tag)).collect();
         let mut codecs = Vec::new();
@@ -80,12 +80,12 @@ impl Binder<'_> {
         Ok(Definition::CreateTable { database, name, if_not_exists, columns: all, codecs })
     }
 
-    /// The column lists are checked by whoever makes the change, against the table of that moment.
+    /// The column lists are checked when the change is made, against the table of that moment.
     pub(super) fn alter_table(&self, name: &ObjectName, alteration: &TableAlteration) -> Result<Definition, SqlError> {
         let (database, table) = self.target(name)?;
         let change = match alteration {
             TableAlteration::Add(ColumnDefinition { name, kind, codec }) => {
-                let time = || SqlError::semantic("010028", format!(" column time already exists in table {table}"));
+                let time = || SqlErrorKind::ColumnExists { column: "time".to_owned(), table: table.clone() }.into();
                 let (kind, codec) = checked_kind(kind, codec.as_ref(), time)?;
                 TableChange::AddColumn { name: fold(name), kind, codec }
             }

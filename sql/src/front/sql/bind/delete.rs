@@ -6,18 +6,20 @@
 
 use sqlparser::ast::{self, Ident, ObjectName};
 
-use super::Binder;
-use super::coerce::boolean;
+use super::binder::Binder;
+use super::relation::Relation;
 use super::scope::{Qualifier, Scope};
-use super::select::Relation;
+use super::statement::BoundStatement;
 use crate::deletion::{Deletion, SeriesFilter};
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
+use crate::expr::coerce::boolean;
 use crate::expr::conjunction::split;
 use crate::expr::constant::as_constant;
 use crate::expr::{BinaryOp, Expr, Scalar};
+use crate::expr::{fold::fold_constants, time_set};
 use crate::front::sql::parse::fold;
-use crate::optimize::{fold_constants, optimize, time_set};
 use crate::plan::{Plan, ScanColumn, ScanNode};
+use crate::statement::Statement;
 
 impl Binder<'_> {
     pub(super) fn delete(
@@ -25,16 +27,17 @@ impl Binder<'_> {
         table: &ObjectName,
         alias: Option<&Ident>,
         predicate: Option<&ast::Expr>,
-    ) -> Result<Deletion, SqlError> {
+    ) -> Result<BoundStatement, SqlError> {
+        let ready = |deletion| Ok(BoundStatement::Ready(Statement::Delete(deletion)));
         let Relation { plan, mut columns } = self.scan(table)?;
         let Plan::Scan(mut scan) = plan else {
-            return Err(SqlError::not_implemented("DELETE from what is no table"));
+            return Err(SqlError::unsupported("DELETE from what is no table"));
         };
         // Rows that are too old to be seen may still be there; what is deleted is not to come back with a longer TTL.
         scan.time_min = i64::MIN;
         let table = scan.table.clone();
         let Some(predicate) = predicate else {
-            return Ok(Deletion { table, series: SeriesFilter::All, times: vec![(i64::MIN, i64::MAX)] });
+            return ready(Deletion { table, series: SeriesFilter::All, times: vec![(i64::MIN, i64::MAX)] });
         };
         if let Some(alias) = alias {
             let qualifier = Qualifier { database: None, table: fold(alias) };
@@ -51,17 +54,17 @@ impl Binder<'_> {
                 Some(_) => Vec::new(),
                 None => return Err(not_exact(words_of(&predicate))),
             };
-            return Ok(Deletion { table, series: SeriesFilter::All, times });
+            return ready(Deletion { table, series: SeriesFilter::All, times });
         }
-        match optimize(Plan::Filter { input: Box::new(Plan::Scan(scan)), predicate }, None) {
-            Plan::Scan(scan) => deletion(scan),
-            _ => Err(not_exact("this predicate")),
-        }
+        Ok(BoundStatement::Delete { rows: Plan::Filter { input: Box::new(Plan::Scan(scan)), predicate } })
     }
 }
 
-/// What a rewritten scan selects.
-fn deletion(scan: ScanNode) -> Result<Deletion, SqlError> {
+/// What the optimized plan of the rows to delete selects.
+pub(crate) fn deletion(rows: Plan) -> Result<Deletion, SqlError> {
+    let Plan::Scan(scan) = rows else {
+        return Err(not_exact("this predicate"));
+    };
     let range = (scan.time_min, scan.time_max);
     let mut times = if range.0 <= range.1 { vec![range] } else { Vec::new() };
     let time = scan.columns.iter().position(|column| *column == ScanColumn::Time);
@@ -86,8 +89,7 @@ fn check_columns(predicate: &Expr, scan: &ScanNode) -> Result<(), SqlError> {
     let mut reads_field = false;
     predicate.for_each_column(&mut |at| reads_field |= matches!(scan.columns.get(at), Some(ScanColumn::Field(..))));
     if reads_field {
-        let what = "Filtering on the field column on the tskv table in delete statement";
-        return Err(SqlError::not_implemented(what));
+        return Err(SqlErrorKind::DeleteByField.into());
     }
     Ok(())
 }
@@ -126,6 +128,6 @@ fn words_of(conjunct: &Expr) -> String {
     }
 }
 
-fn not_exact(what: impl std::fmt::Display) -> SqlError {
-    SqlError::new("010001", format!("Datafusion: This feature is not implemented: {what} in delete statement"))
+fn not_exact(what: impl Into<String>) -> SqlError {
+    SqlErrorKind::DeleteNotExact(what.into()).into()
 }

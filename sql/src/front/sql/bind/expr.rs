@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use arrow_schema::{DataType, TimeUnit};
-use sqlparser::ast::{self, BinaryOperator, FunctionArguments, UnaryOperator};
+use sqlparser::ast::{self, BinaryOperator, UnaryOperator};
 
-use super::coerce::{Bound, arithmetic, boolean, comparable, comparison, convert, no_window, unify};
-use super::function::{aggregate_named, arguments, part_of_time, scalar_call};
 use super::literal;
 use super::scope::Scope;
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
+use crate::expr::coerce::{arithmetic, boolean, comparable, comparison, convert, no_window, unify};
 use crate::expr::conjunction::balanced;
-use crate::expr::constant::{as_constant, null};
+use crate::expr::constant::null;
 use crate::expr::pattern::Pattern;
-use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar, ScalarFunction};
+use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar, Typed};
 use crate::front::sql::parse::{fold, position_of};
-use crate::optimize::fold_constants;
-use crate::statement::Session;
+use crate::function::bucket::window_member;
+use crate::function::time::part_of_time;
+use crate::session::Session;
 
 /// Levels of a bound expression. Every pass recurses over it, the executor too; chains of AND and OR do not count, they
 /// are built as balanced trees.
@@ -78,14 +78,14 @@ fn regex_operator(op: &BinaryOperator) -> Option<(bool, bool)> {
 
 impl ExprBinder<'_> {
     /// Binds `expr`.
-    pub(super) fn bind(&mut self, expr: &ast::Expr) -> Result<Bound, SqlError> {
+    pub(super) fn bind(&mut self, expr: &ast::Expr) -> Result<Typed, SqlError> {
         self.deeper(1, |binder| binder.dispatch(expr))
     }
 
     fn deeper<T>(&mut self, levels: usize, bind: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
         self.depth += levels;
         let result = if self.depth > DEPTH_MAX {
-            Err(SqlError::parser(format!("the expression is nested too deeply (at most {DEPTH_MAX} levels)")))
+            Err(SqlErrorKind::ExpressionTooDeep { levels_max: DEPTH_MAX }.into())
         } else {
             bind(self)
         };
@@ -93,9 +93,9 @@ impl ExprBinder<'_> {
         result
     }
 
-    fn dispatch(&mut self, expr: &ast::Expr) -> Result<Bound, SqlError> {
+    fn dispatch(&mut self, expr: &ast::Expr) -> Result<Typed, SqlError> {
         if let Some(value) = literal::constant(expr) {
-            return value.map(Bound::literal);
+            return value.map(Typed::literal);
         }
         match expr {
             ast::Expr::Identifier(ident) => self.name(std::slice::from_ref(ident)),
@@ -135,24 +135,24 @@ impl ExprBinder<'_> {
             }
             ast::Expr::Ceil { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
                 let arg = self.bind(expr)?;
-                scalar_call("ceil", vec![arg], self.session)
+                self.scalar("ceil", vec![arg])
             }
             ast::Expr::Floor { expr, field: ast::CeilFloorKind::DateTimeField(ast::DateTimeField::NoDateTime) } => {
                 let arg = self.bind(expr)?;
-                scalar_call("floor", vec![arg], self.session)
+                self.scalar("floor", vec![arg])
             }
             ast::Expr::Function(function) => self.function(function),
             ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => {
-                Err(SqlError::not_implemented("subqueries in expressions"))
+                Err(SqlError::unsupported("subqueries in expressions"))
             }
             ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) => {
-                Err(SqlError::not_implemented("GROUPING SETS, CUBE and ROLLUP"))
+                Err(SqlError::unsupported("GROUPING SETS, CUBE and ROLLUP"))
             }
-            other => Err(SqlError::not_implemented(format!("the expression {other}"))),
+            other => Err(SqlError::unsupported(format!("the expression {other}"))),
         }
     }
 
-    fn name(&mut self, idents: &[ast::Ident]) -> Result<Bound, SqlError> {
+    fn name(&mut self, idents: &[ast::Ident]) -> Result<Typed, SqlError> {
         let parts: Vec<String> = idents.iter().map(fold).collect();
         if self.aliases_first
             && let Some(bound) = self.alias(&parts)
@@ -169,7 +169,7 @@ impl ExprBinder<'_> {
         if let [rest @ .., member] = parts.as_slice()
             && let Some(at) = self.scope.find(rest)?
         {
-            return member_of(self.column(at), member);
+            return window_member(self.column(at), member);
         }
         // A variable or function without brackets, as the standard has it.
         if let [name] = parts.as_slice()
@@ -177,22 +177,19 @@ impl ExprBinder<'_> {
             && idents.iter().all(|ident| ident.quote_style.is_none())
         {
             let name = if name == "current_timestamp" { "now" } else { name };
-            return scalar_call(name, Vec::new(), self.session);
+            return self.scalar(name, Vec::new());
         }
         let error = self.scope.no_field(&parts);
-        Err(match idents.first().and_then(position_of) {
-            Some(position) => error.at(position),
-            None => error,
-        })
+        Err(error.at(idents.first().and_then(position_of)))
     }
 
-    fn column(&self, at: usize) -> Bound {
+    fn column(&self, at: usize) -> Typed {
         let column = &self.scope.columns[at];
-        Bound { expr: Expr::Column(at), data_type: column.data_type.clone(), window_ns: column.window_ns }
+        Typed { expr: Expr::Column(at), data_type: column.data_type.clone(), window_ns: column.window_ns }
     }
 
     /// What the alias stands for. Inside it, names are those of the input.
-    fn alias(&mut self, parts: &[String]) -> Option<Result<Bound, SqlError>> {
+    fn alias(&mut self, parts: &[String]) -> Option<Result<Typed, SqlError>> {
         let [name] = parts else {
             return None;
         };
@@ -203,24 +200,24 @@ impl ExprBinder<'_> {
         Some(bound)
     }
 
-    fn field_access(&mut self, root: &ast::Expr, chain: &[ast::AccessExpr]) -> Result<Bound, SqlError> {
+    fn field_access(&mut self, root: &ast::Expr, chain: &[ast::AccessExpr]) -> Result<Typed, SqlError> {
         let [access] = chain else {
-            return Err(SqlError::not_implemented("access into nested values"));
+            return Err(SqlError::unsupported("access into nested values"));
         };
         let member = match access {
             ast::AccessExpr::Dot(ast::Expr::Identifier(ident)) => fold(ident),
             ast::AccessExpr::Subscript(ast::Subscript::Index { index: ast::Expr::Value(value) }) => {
                 value.value.clone().into_string().unwrap_or_default()
             }
-            other => return Err(SqlError::not_implemented(format!("the access {other}"))),
+            other => return Err(SqlError::unsupported(format!("the access {other}"))),
         };
         let root = self.bind(root)?;
-        member_of(root, &member)
+        window_member(root, &member)
     }
 
-    fn binary(&mut self, left: &ast::Expr, op: &BinaryOperator, right: &ast::Expr) -> Result<Bound, SqlError> {
+    fn binary(&mut self, left: &ast::Expr, op: &BinaryOperator, right: &ast::Expr) -> Result<Typed, SqlError> {
         let known =
-            |op: &BinaryOperator| operator(op).ok_or_else(|| SqlError::not_implemented(format!("the operator {op}")));
+            |op: &BinaryOperator| operator(op).ok_or_else(|| SqlError::unsupported(format!("the operator {op}")));
         let bound_op = known(op)?;
         // Walk down the left spine, which may be long, without recursion.
         let mut spine = vec![(bound_op, right)];
@@ -256,7 +253,7 @@ impl ExprBinder<'_> {
         })
     }
 
-    fn unary(&mut self, op: UnaryOperator, expr: &ast::Expr) -> Result<Bound, SqlError> {
+    fn unary(&mut self, op: UnaryOperator, expr: &ast::Expr) -> Result<Typed, SqlError> {
         let operand = self.bind(expr)?;
         no_window(&operand)?;
         match op {
@@ -264,25 +261,22 @@ impl ExprBinder<'_> {
             UnaryOperator::Plus => Ok(operand),
             UnaryOperator::Minus => match operand.data_type {
                 DataType::Int64 | DataType::Float64 | DataType::Interval(_) => {
-                    Ok(Bound::new(Expr::Negative(Box::new(operand.expr)), operand.data_type))
+                    Ok(Typed::new(Expr::Negative(Box::new(operand.expr)), operand.data_type))
                 }
                 DataType::UInt64 => {
-                    Ok(Bound::new(Expr::Negative(Box::new(convert(operand, &DataType::Int64)?)), DataType::Int64))
+                    Ok(Typed::new(Expr::Negative(Box::new(convert(operand, &DataType::Int64)?)), DataType::Int64))
                 }
-                other => {
-                    Err(SqlError::planning(format!("Negation only supports numeric and interval types, not {other}")))
-                }
+                other => Err(SqlErrorKind::Negation(other).into()),
             },
-            other => Err(SqlError::not_implemented(format!("the operator {other}"))),
+            other => Err(SqlError::unsupported(format!("the operator {other}"))),
         }
     }
 
-    fn is_what(&mut self, expr: &ast::Expr) -> Result<Bound, SqlError> {
+    fn is_what(&mut self, expr: &ast::Expr) -> Result<Typed, SqlError> {
         // Null counts as the opposite of what is asked for.
         let known = |binder: &mut Self, operand: &ast::Expr, if_null: bool| -> Result<Expr, SqlError> {
             let operand = boolean(binder.bind(operand)?, "IS TRUE")?;
-            let args = vec![operand, Expr::Literal(Scalar::Bool(if_null))];
-            Ok(Expr::Call { function: ScalarFunction::Coalesce, args })
+            Ok(Expr::Coalesce(vec![operand, Expr::Literal(Scalar::Bool(if_null))]))
         };
         let not = |expr: Expr| Expr::Not(Box::new(expr));
         let expr = match expr {
@@ -294,7 +288,7 @@ impl ExprBinder<'_> {
             ast::Expr::IsNotFalse(e) => known(self, e, true)?,
             ast::Expr::IsUnknown(e) => Expr::IsNull(Box::new(boolean(self.bind(e)?, "IS UNKNOWN")?)),
             ast::Expr::IsNotUnknown(e) => Expr::IsNotNull(Box::new(boolean(self.bind(e)?, "IS UNKNOWN")?)),
-            other => return Err(SqlError::not_implemented(format!("the expression {other}"))),
+            other => return Err(SqlError::unsupported(format!("the expression {other}"))),
         };
         Ok(truth(expr))
     }
@@ -302,10 +296,9 @@ impl ExprBinder<'_> {
     /// `a IS NOT DISTINCT FROM b`: equal, or both null. Where `a = b` is null, one of them is.
     fn not_distinct(&mut self, a: &ast::Expr, b: &ast::Expr) -> Result<Expr, SqlError> {
         let (a, b) = (self.bind(a)?, self.bind(b)?);
-        let is_null = |bound: &Bound| Expr::IsNull(Box::new(bound.expr.clone()));
+        let is_null = |bound: &Typed| Expr::IsNull(Box::new(bound.expr.clone()));
         let both_null = Expr::binary(is_null(&a), BinaryOp::And, is_null(&b));
-        let args = vec![comparison(BinaryOp::Eq, a, b)?, both_null];
-        Ok(Expr::Call { function: ScalarFunction::Coalesce, args })
+        Ok(Expr::Coalesce(vec![comparison(BinaryOp::Eq, a, b)?, both_null]))
     }
 
     fn between(
@@ -314,7 +307,7 @@ impl ExprBinder<'_> {
         low: &ast::Expr,
         high: &ast::Expr,
         negated: bool,
-    ) -> Result<Bound, SqlError> {
+    ) -> Result<Typed, SqlError> {
         let expr = self.bind(expr)?;
         let (low, high) = (self.bind(low)?, self.bind(high)?);
         let above = comparison(BinaryOp::GtEq, expr.clone(), low)?;
@@ -323,12 +316,12 @@ impl ExprBinder<'_> {
         Ok(truth(if negated { Expr::Not(Box::new(within)) } else { within }))
     }
 
-    fn in_list(&mut self, expr: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Bound, SqlError> {
+    fn in_list(&mut self, expr: &ast::Expr, list: &[ast::Expr], negated: bool) -> Result<Typed, SqlError> {
         let expr = self.bind(expr)?;
         no_window(&expr)?;
         let list = list.iter().map(|item| self.bind(item)).collect::<Result<Vec<_>, _>>()?;
         // One type for all: that of the comparison with the element that asks for the widest.
-        let mut wide = Bound::new(expr.expr.clone(), expr.data_type.clone());
+        let mut wide = Typed::new(expr.expr.clone(), expr.data_type.clone());
         let mut uniform = !matches!(expr.data_type, DataType::Timestamp(..));
         for item in &list {
             match comparable(&wide, item) {
@@ -351,18 +344,18 @@ impl ExprBinder<'_> {
         Ok(truth(if negated { Expr::Not(Box::new(any)) } else { any }))
     }
 
-    /// Both operands, which must be text or null; `refusal` words it otherwise, from their types.
+    /// Both operands, which must be text or null; `refusal` is the error otherwise, from their types.
     fn bind_texts(
         &mut self,
         left: &ast::Expr,
         right: &ast::Expr,
-        refusal: impl Fn(&DataType, &DataType) -> String,
-    ) -> Result<(Bound, Bound), SqlError> {
+        refusal: fn(DataType, DataType) -> SqlErrorKind,
+    ) -> Result<(Typed, Typed), SqlError> {
         let (left, right) = (self.bind(left)?, self.bind(right)?);
-        let is_text = |bound: &Bound| matches!(bound.data_type, DataType::Utf8 | DataType::Null);
+        let is_text = |bound: &Typed| matches!(bound.data_type, DataType::Utf8 | DataType::Null);
         match is_text(&left) && is_text(&right) {
             true => Ok((left, right)),
-            false => Err(SqlError::planning(refusal(&left.data_type, &right.data_type))),
+            false => Err(refusal(left.data_type, right.data_type).into()),
         }
     }
 
@@ -372,10 +365,8 @@ impl ExprBinder<'_> {
         pattern: &ast::Expr,
         negated: bool,
         case_insensitive: bool,
-    ) -> Result<Bound, SqlError> {
-        let (expr, pattern) = self.bind_texts(expr, pattern, |left, right| {
-            format!("There isn't a common type to coerce {left} and {right} in LIKE expression")
-        })?;
+    ) -> Result<Typed, SqlError> {
+        let (expr, pattern) = self.bind_texts(expr, pattern, SqlErrorKind::Like)?;
         let text = |bound| convert(bound, &DataType::Utf8).map(Box::new);
         Ok(truth(Expr::Like { expr: text(expr)?, pattern: text(pattern)?, negated, case_insensitive }))
     }
@@ -386,19 +377,17 @@ impl ExprBinder<'_> {
         pattern: &ast::Expr,
         negated: bool,
         case_insensitive: bool,
-    ) -> Result<Bound, SqlError> {
-        let (bound, pattern_bound) = self.bind_texts(expr, pattern, |left, right| {
-            format!("Cannot infer common argument type for regex operation {left} and {right}")
-        })?;
-        let text = match as_constant(&fold_constants(pattern_bound.expr)) {
-            Some(Scalar::Str(text)) => text.clone(),
+    ) -> Result<Typed, SqlError> {
+        let (bound, pattern_bound) = self.bind_texts(expr, pattern, SqlErrorKind::Matches)?;
+        let text = match pattern_bound.constant() {
+            Some(Scalar::Str(text)) => text,
             Some(Scalar::Null) => return Ok(truth(null(DataType::Boolean))),
             _ => {
-                return Err(SqlError::not_implemented(format!("a regular expression that is not constant: {pattern}")));
+                return Err(SqlError::unsupported(format!("a regular expression that is not constant: {pattern}")));
             }
         };
         let pattern = Pattern::new(&text, case_insensitive)
-            .map_err(|reason| SqlError::planning(format!("the regular expression {text:?} is not valid: {reason}")))?;
+            .map_err(|reason| SqlErrorKind::Pattern { text: text.to_string(), reason })?;
         let expr = Box::new(convert(bound, &DataType::Utf8)?);
         Ok(truth(Expr::Matches { expr, pattern: Arc::new(pattern), negated }))
     }
@@ -408,7 +397,7 @@ impl ExprBinder<'_> {
         operand: Option<&ast::Expr>,
         conditions: &[ast::CaseWhen],
         otherwise: Option<&ast::Expr>,
-    ) -> Result<Bound, SqlError> {
+    ) -> Result<Typed, SqlError> {
         let operand = operand.map(|operand| self.bind(operand)).transpose()?;
         let mut tests = Vec::with_capacity(conditions.len());
         let mut values = Vec::with_capacity(conditions.len() + 1);
@@ -427,12 +416,12 @@ impl ExprBinder<'_> {
         let (mut values, data_type) = unify(values, "CASE")?;
         let otherwise = if has_otherwise { values.pop().map(Box::new) } else { None };
         let branches = tests.into_iter().zip(values).collect();
-        Ok(Bound::new(Expr::Case { branches, otherwise }, data_type))
+        Ok(Typed::new(Expr::Case { branches, otherwise }, data_type))
     }
 
-    fn cast(&mut self, kind: &ast::CastKind, expr: &ast::Expr, to: &ast::DataType) -> Result<Bound, SqlError> {
+    fn cast(&mut self, kind: &ast::CastKind, expr: &ast::Expr, to: &ast::DataType) -> Result<Typed, SqlError> {
         if !matches!(kind, ast::CastKind::Cast | ast::CastKind::DoubleColon) {
-            return Err(SqlError::not_implemented("TRY_CAST"));
+            return Err(SqlError::unsupported("TRY_CAST"));
         }
         let bound = self.bind(expr)?;
         no_window(&bound)?;
@@ -447,39 +436,18 @@ impl ExprBinder<'_> {
             _ => true,
         };
         if !fits {
-            return Err(SqlError::planning(format!("Unsupported CAST from {} to {to}", bound.data_type)));
+            return Err(SqlErrorKind::Cast { from: bound.data_type, to }.into());
         }
-        Ok(Bound::new(convert(bound, &to)?, to))
-    }
-
-    fn function(&mut self, function: &ast::Function) -> Result<Bound, SqlError> {
-        if function.over.is_some() {
-            return Err(SqlError::not_implemented("window functions"));
-        }
-        if !function.within_group.is_empty() || function.null_treatment.is_some() {
-            return Err(SqlError::not_implemented("WITHIN GROUP and IGNORE NULLS"));
-        }
-        if !matches!(function.parameters, FunctionArguments::None) {
-            return Err(SqlError::not_implemented(format!("parameters of {}", function.name)));
-        }
-        let name = function.name.to_string().to_ascii_lowercase();
-        if let Some(aggregate) = aggregate_named(&name) {
-            return self.aggregate(aggregate, &name, function);
-        }
-        if function.filter.is_some() {
-            return Err(SqlError::planning(format!("FILTER on {name}, which is no aggregate")));
-        }
-        let args = arguments(function)?.into_iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>()?;
-        scalar_call(&name, args, self.session)
+        Ok(Typed::new(convert(bound, &to)?, to))
     }
 }
 
-fn truth(expr: Expr) -> Bound {
-    Bound::new(expr, DataType::Boolean)
+fn truth(expr: Expr) -> Typed {
+    Typed::new(expr, DataType::Boolean)
 }
 
 /// One operator that is neither AND nor OR.
-fn combine(op: BinaryOp, left: Bound, right: Bound) -> Result<Bound, SqlError> {
+fn combine(op: BinaryOp, left: Typed, right: Typed) -> Result<Typed, SqlError> {
     match op {
         BinaryOp::Plus | BinaryOp::Minus | BinaryOp::Multiply | BinaryOp::Divide | BinaryOp::Modulo => {
             arithmetic(op, left, right)
@@ -488,26 +456,9 @@ fn combine(op: BinaryOp, left: Bound, right: Bound) -> Result<Bound, SqlError> {
             no_window(&left)?;
             no_window(&right)?;
             let expr = Expr::binary(convert(left, &DataType::Utf8)?, op, convert(right, &DataType::Utf8)?);
-            Ok(Bound::new(expr, DataType::Utf8))
+            Ok(Typed::new(expr, DataType::Utf8))
         }
         _ => comparison(op, left, right).map(truth),
-    }
-}
-
-/// `start` or `end` of a window, in nanoseconds as the reference has them.
-pub(super) fn member_of(bound: Bound, member: &str) -> Result<Bound, SqlError> {
-    let Some(width) = bound.window_ns else {
-        return Err(SqlError::planning(format!("The expression has no member {member}: it is {}", bound.data_type)));
-    };
-    let data_type = DataType::Timestamp(TimeUnit::Nanosecond, None);
-    let start = convert(Bound::new(bound.expr, bound.data_type), &data_type)?;
-    match member {
-        "start" => Ok(Bound::new(start, data_type)),
-        "end" => {
-            let width = Expr::Literal(Scalar::Interval { months: 0, days: 0, nanoseconds: width });
-            Ok(Bound::new(Expr::binary(start, BinaryOp::Plus, width), data_type))
-        }
-        other => Err(SqlError::planning(format!("A time window has a start and an end, but no {other}"))),
     }
 }
 
@@ -524,6 +475,6 @@ fn cast_target(written: &ast::DataType) -> Result<DataType, SqlError> {
         ast::DataType::Timestamp(_, ast::TimezoneInfo::None | ast::TimezoneInfo::WithoutTimeZone) => {
             DataType::Timestamp(TimeUnit::Nanosecond, None)
         }
-        other => return Err(SqlError::not_implemented(format!("CAST to {other}"))),
+        other => return Err(SqlError::unsupported(format!("CAST to {other}"))),
     })
 }

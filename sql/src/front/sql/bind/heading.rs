@@ -3,13 +3,14 @@
 //! They are made from the syntax, before any rewriting: literals show their type, columns their table, brackets and
 //! CASTs leave no trace, aggregates are in capitals.
 
-use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
+use sqlparser::ast;
 
-use super::function::{Aggregate, aggregate_named, arguments, heading_name};
+use super::arguments::{arguments, is_distinct, is_star};
 use super::literal;
 use super::scope::Scope;
 use crate::expr::Scalar;
 use crate::front::sql::parse::fold;
+use crate::function::registry::{Known, find};
 
 /// The heading of `expr` over `scope`.
 pub(crate) fn heading(expr: &ast::Expr, scope: &Scope) -> String {
@@ -137,24 +138,17 @@ fn column(parts: &[String], scope: &Scope) -> String {
 
 fn call(function: &ast::Function, scope: &Scope) -> String {
     let written = function.name.to_string().to_ascii_lowercase();
-    let args = match &function.args {
-        FunctionArguments::List(list) => list.args.as_slice(),
-        _ => &[],
-    };
-    let counts_rows = matches!(args, [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] | []);
-    let shown = if aggregate_named(&written) == Some(Aggregate::Count) && counts_rows {
+    let known = find(&written);
+    let takes_star = matches!(known, Some(Known::Aggregate(aggregate)) if aggregate.takes_star);
+    let shown = if takes_star && is_star(function) {
         "UInt8(1)".to_owned()
     } else {
         let shown: Vec<_> = arguments(function).unwrap_or_default().iter().map(|e| heading(e, scope)).collect();
         shown.join(",")
     };
-    let distinct = match &function.args {
-        FunctionArguments::List(list) if list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct) => {
-            "DISTINCT "
-        }
-        _ => "",
-    };
-    let mut text = format!("{}({distinct}{shown})", heading_name(&written));
+    let distinct = if is_distinct(function) { "DISTINCT " } else { "" };
+    let name = known.map_or(written.as_str(), |known| known.documentation().heading);
+    let mut text = format!("{name}({distinct}{shown})");
     if let Some(filter) = &function.filter {
         text.push_str(&format!(" FILTER (WHERE {})", heading(filter, scope)));
     }

@@ -6,13 +6,14 @@ use arrow_schema::DataType;
 use sqlparser::ast::{self, Ident, ObjectName, SetExpr};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, TableSchema};
 
-use super::Binder;
-use crate::error::SqlError;
+use super::binder::Binder;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::Scalar;
-use crate::expr::constant::cast;
+use crate::expr::cast::cast;
 use crate::front::sql::parse::fold;
 use crate::statement::{FieldValues, Insert, Statement};
-use crate::types::time::arrow_unit;
+use crate::types::error::ConversionError;
+use crate::types::unit::arrow_unit;
 
 /// Where the cells of one column of VALUES go.
 enum Target {
@@ -30,17 +31,17 @@ impl Binder<'_> {
     ) -> Result<Statement, SqlError> {
         let (database, table, _) = self.table(table)?;
         let SetExpr::Values(values) = source.body.as_ref() else {
-            return Err(SqlError::not_implemented("INSERT of a query"));
+            return Err(SqlError::unsupported("INSERT of a query"));
         };
         if source.order_by.is_some() || source.limit_clause.is_some() || source.with.is_some() {
-            return Err(SqlError::not_implemented("INSERT of a query"));
+            return Err(SqlError::unsupported("INSERT of a query"));
         }
         let count = values.rows.len();
         let mut targets = targets(&table, columns, count)?;
         for row in &values.rows {
             let cells = &row.content;
             if cells.len() != targets.len() {
-                return Err(SqlError::semantic("010045", "Insert columns and Source columns not match"));
+                return Err(SqlErrorKind::InsertWidth.into());
             }
             let mut has_field = false;
             for (cell, target) in cells.iter().zip(&mut targets) {
@@ -50,7 +51,7 @@ impl Binder<'_> {
                 has_field |= !is_null && matches!(target, Target::Field(..));
             }
             if !has_field {
-                return Err(SqlError::new("050034", "Fields can't be empty"));
+                return Err(SqlErrorKind::InsertNoField.into());
             }
         }
         let mut insert =
@@ -68,7 +69,7 @@ impl Binder<'_> {
         let time_min = policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, insert.table.time_unit));
         if insert.time.iter().any(|time| *time < time_min) {
             // As the reference refuses them: older than the database keeps.
-            return Err(SqlError::new("030034", "Operation not support: create expired bucket"));
+            return Err(SqlErrorKind::InsertExpired.into());
         }
         Ok(Statement::Insert(insert))
     }
@@ -97,15 +98,11 @@ fn targets(table: &TableSchema, columns: &[Ident], count: usize) -> Result<Vec<T
     let named = columns.iter().map(|ident| {
         let name = fold(ident);
         if !seen.insert(name.clone()) {
-            return Err(SqlError::schema(format!("Schema contains duplicate unqualified field name {name}")));
+            return Err(SqlErrorKind::InsertColumnTwice(name).into());
         }
         of_column(&name).ok_or_else(|| {
-            let expected: Vec<_> = all().collect();
-            let expected = expected.join(",");
-            SqlError::semantic(
-                "010044",
-                format!("Insert column '{name}' does not exist in target table, expect {expected}"),
-            )
+            let known = all().map(str::to_owned).collect();
+            SqlErrorKind::InsertColumn { column: name, known }.into()
         })
     });
     named.collect()
@@ -123,27 +120,26 @@ fn empty(field: FieldType, count: usize) -> FieldValues {
 
 /// Appends one cell.
 fn put(table: &TableSchema, target: &mut Target, value: &Scalar) -> Result<(), SqlError> {
+    let unsupported = |to: DataType| {
+        SqlError::new(SqlErrorKind::InsertValue(ConversionError::Unsupported { from: value.data_type(), to }))
+    };
     let convert = |to: DataType| -> Result<Scalar, SqlError> {
         match cast(value, &to) {
             Ok(Some(value)) => Ok(value),
-            Ok(None) => {
-                let from = value.data_type();
-                Err(SqlError::arrow(format!("Cast error: Casting from {from} to {to} not supported")))
-            }
-            Err(reason) => Err(SqlError::arrow(reason)),
+            Ok(None) => Err(unsupported(to)),
+            Err(error) => Err(SqlErrorKind::InsertValue(error).into()),
         }
     };
-    let wrong = || SqlError::arrow("Cast error: a constant did not take its column's type");
     match target {
         Target::Time(times) => match convert(DataType::Timestamp(arrow_unit(table.time_unit), None))? {
             Scalar::Time(time, _) => times.push(time),
             Scalar::Null => times.push(0),
-            _ => return Err(wrong()),
+            _ => return Err(unsupported(DataType::Timestamp(arrow_unit(table.time_unit), None))),
         },
         Target::Tag(_, values) => match convert(DataType::Utf8)? {
             Scalar::Str(text) => values.push(Some(text)),
             Scalar::Null => values.push(None),
-            _ => return Err(wrong()),
+            _ => return Err(unsupported(DataType::Utf8)),
         },
         Target::Field(_, field, values) => match (values, convert(field.data_type())?) {
             (FieldValues::Int(values), Scalar::Int(value)) => values.push(Some(value)),
@@ -156,7 +152,7 @@ fn put(table: &TableSchema, target: &mut Target, value: &Scalar) -> Result<(), S
             (FieldValues::Bool(values), Scalar::Null) => values.push(None),
             (FieldValues::String(values), Scalar::Str(text)) => values.push(Some(text)),
             (FieldValues::String(values), Scalar::Null) => values.push(None),
-            _ => return Err(wrong()),
+            _ => return Err(unsupported(field.data_type())),
         },
     }
     Ok(())

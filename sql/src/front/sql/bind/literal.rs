@@ -5,10 +5,12 @@ use std::sync::Arc;
 use arrow_schema::TimeUnit;
 use sqlparser::ast;
 
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::Scalar;
-use crate::expr::constant::{floor_to_unit, from_interval};
-use crate::types::time::{parse_interval, parse_timestamp};
+use crate::types::error::ConversionError;
+use crate::types::interval::parse_interval;
+use crate::types::timestamp::parse_timestamp;
+use crate::types::unit::floor_to_unit;
 
 /// The constant that `expr` writes down: a literal, a signed number, TIMESTAMP '…' or INTERVAL '…'. `None` for
 /// anything that has to be computed.
@@ -37,7 +39,7 @@ fn plain(value: &ast::Value) -> Result<Scalar, SqlError> {
         ast::Value::SingleQuotedString(text) => Ok(Scalar::Str(Arc::from(text.as_str()))),
         ast::Value::Boolean(value) => Ok(Scalar::Bool(*value)),
         ast::Value::Null => Ok(Scalar::Null),
-        other => Err(SqlError::not_implemented(format!("the literal {other}"))),
+        other => Err(SqlError::unsupported(format!("the literal {other}"))),
     }
 }
 
@@ -49,35 +51,38 @@ fn number(digits: &str) -> Result<Scalar, SqlError> {
     if let Ok(value) = digits.parse() {
         return Ok(Scalar::UInt(value));
     }
-    digits.parse().map(Scalar::Float).map_err(|_| SqlError::parser(format!("Could not parse '{digits}' as a number")))
+    digits.parse().map(Scalar::Float).map_err(|_| SqlErrorKind::Number(digits.to_owned()).into())
 }
 
 /// Text as a nanosecond timestamp.
 fn timestamp(text: &str) -> Result<Scalar, SqlError> {
-    let ns = parse_timestamp(text).map_err(SqlError::constant)?;
+    let ns = parse_timestamp(text).map_err(|error| SqlErrorKind::Constant(error.into()))?;
     match floor_to_unit(ns, TimeUnit::Nanosecond) {
         Some(value) => Ok(Scalar::Time(value, TimeUnit::Nanosecond)),
-        None => Err(SqlError::constant(format!("Cast error: {text} is out of the range of nanoseconds"))),
+        None => {
+            let error = ConversionError::TimeOutOfRange { text: text.to_owned(), literal: true };
+            Err(SqlErrorKind::Constant(error).into())
+        }
     }
 }
 
 fn interval_literal(interval: &ast::Interval) -> Option<Result<Scalar, SqlError>> {
     if interval.last_field.is_some() || interval.leading_precision.is_some() {
-        return Some(Err(SqlError::not_implemented("INTERVAL with a range of units")));
+        return Some(Err(SqlError::unsupported("INTERVAL with a range of units")));
     }
     let (sign, value) = match interval.value.as_ref() {
         ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => ("-", expr.as_ref()),
         value => ("", value),
     };
     let ast::Expr::Value(value) = value else {
-        return Some(Err(SqlError::not_implemented("INTERVAL of an expression")));
+        return Some(Err(SqlError::unsupported("INTERVAL of an expression")));
     };
     let text = match &value.value {
         ast::Value::Number(digits, _) => digits.clone(),
         ast::Value::SingleQuotedString(text) => text.clone(),
-        _ => return Some(Err(SqlError::planning("INTERVAL needs text or a number"))),
+        _ => return Some(Err(SqlErrorKind::IntervalValue.into())),
     };
     let unit = interval.leading_field.as_ref().map_or_else(|| "second".to_owned(), ToString::to_string);
     let parsed = parse_interval(&format!("{sign}{text}"), &unit);
-    Some(parsed.map(from_interval).map_err(|reason| SqlError::planning(format!("Arrow error: Parser error: {reason}"))))
+    Some(parsed.map(Scalar::from).map_err(|error| SqlErrorKind::IntervalLiteral(error).into()))
 }

@@ -2,7 +2,7 @@
 
 use arrow_schema::DataType;
 
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
 
 /// The table, as written, that a column can be qualified with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Scope {
         let mut found = (0..self.columns.len()).filter(|&at| self.columns[at].answers_to(parts));
         let first = found.next();
         if found.next().is_some() {
-            return Err(SqlError::schema(format!("Ambiguous reference to unqualified field {}", parts.join("."))));
+            return Err(SqlErrorKind::ColumnAmbiguous(parts.join(".")).into());
         }
         Ok(first)
     }
@@ -86,11 +86,7 @@ impl Scope {
     /// The error for a name that no column has.
     pub(crate) fn no_field(&self, parts: &[String]) -> SqlError {
         let name: Vec<_> = parts.iter().map(|part| quoted(part)).collect();
-        let mut message = format!("No field named {}.", name.join("."));
-        if !self.columns.is_empty() {
-            let valid: Vec<_> = self.columns.iter().map(ScopeColumn::quoted_name).collect();
-            message.push_str(&format!(" Valid fields are {}.", valid.join(", ")));
-        }
-        SqlError::schema(message)
+        let known = self.columns.iter().map(ScopeColumn::quoted_name).collect();
+        SqlErrorKind::ColumnUnknown { name: name.join("."), known }.into()
     }
 }

@@ -8,32 +8,24 @@
 //! then moved over the groups: a part equal to a group key becomes that key, a call its result, and a column that is
 //! left over is an error.
 
-use std::sync::Arc;
-
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_schema::DataType;
 use sqlparser::ast::{self, GroupByExpr, LimitClause, OrderByKind, SelectItem, SelectItemQualifiedWildcardKind};
 
-use super::coerce::{Bound, boolean};
+use super::binder::Binder;
 use super::expr::{Calls, ExprBinder};
 use super::heading::heading;
+use super::literal;
+use super::relation::{Relation, schema_of};
 use super::scope::{Scope, ScopeColumn};
-use super::{Binder, literal};
-use crate::error::SqlError;
-use crate::expr::constant::as_constant;
-use crate::expr::{Expr, Scalar};
+use crate::error::{SqlError, SqlErrorKind};
+use crate::expr::coerce::boolean;
+use crate::expr::{Expr, Scalar, Typed};
 use crate::front::sql::parse::fold;
-use crate::optimize::fold_constants;
 use crate::plan::{Plan, SortKey};
-
-/// A bound query: its plan, and what its columns are called and mean.
-pub(super) struct Relation {
-    pub(super) plan: Plan,
-    pub(super) columns: Vec<ScopeColumn>,
-}
 
 /// An output column.
 struct Output {
-    bound: Bound,
+    bound: Typed,
     name: String,
     /// The expression in words, without its alias.
     words: String,
@@ -57,18 +49,13 @@ struct Bindings {
 
 enum SortBy {
     Output(usize),
-    Hidden(Bound),
+    Hidden(Typed),
 }
 
 struct SortKeySource {
     by: SortBy,
     descending: bool,
     nulls_first: bool,
-}
-
-/// Names and types as a plan's schema; every column may be null.
-pub(super) fn schema_of<'a>(columns: impl Iterator<Item = (&'a str, &'a DataType)>) -> SchemaRef {
-    Arc::new(Schema::new(columns.map(|(name, t)| Field::new(name, t.clone(), true)).collect::<Vec<_>>()))
 }
 
 impl Binder<'_> {
@@ -99,7 +86,7 @@ impl Binder<'_> {
         let distinct = match &select.distinct {
             None | Some(ast::Distinct::All) => false,
             Some(ast::Distinct::Distinct) => true,
-            Some(ast::Distinct::On(_)) => return Err(SqlError::not_implemented("DISTINCT ON")),
+            Some(ast::Distinct::On(_)) => return Err(SqlError::unsupported("DISTINCT ON")),
         };
         let (skip, fetch) = self.limits(limit)?;
         finish(input, bindings, distinct, skip, fetch)
@@ -114,7 +101,7 @@ impl Binder<'_> {
     ) -> Result<Relation, SqlError> {
         let Relation { plan, columns } = relation;
         let output = |(at, column): (usize, &ScopeColumn)| Output {
-            bound: Bound { window_ns: column.window_ns, ..Bound::new(Expr::Column(at), column.data_type.clone()) },
+            bound: Typed { window_ns: column.window_ns, ..Typed::new(Expr::Column(at), column.data_type.clone()) },
             name: column.name.clone(),
             words: column.name.clone(),
             has_alias: false,
@@ -123,8 +110,8 @@ impl Binder<'_> {
         let scope = Scope { columns };
         let mut calls = Calls { width: scope.columns.len(), ..Calls::default() };
         let sort = self.order_by(order_by, &scope, &outputs, &[], &mut calls)?;
-        if !calls.calls.is_empty() {
-            return Err(SqlError::planning("Aggregate functions are not allowed in the ORDER BY of a UNION"));
+        if let Some(name) = calls.headings.pop() {
+            return Err(SqlErrorKind::AggregateMisplaced { name, clause: "the ORDER BY of a UNION" }.into());
         }
         let (skip, fetch) = self.limits(limit)?;
         finish(plan, Bindings { outputs, group: Vec::new(), having: None, sort }, false, skip, fetch)
@@ -192,18 +179,19 @@ impl Binder<'_> {
         items: &'e [(ast::Expr, Option<String>)],
     ) -> Result<Vec<&'e ast::Expr>, SqlError> {
         let GroupByExpr::Expressions(exprs, modifiers) = group_by else {
-            return Err(SqlError::not_implemented("GROUP BY ALL"));
+            return Err(SqlError::unsupported("GROUP BY ALL"));
         };
         if !modifiers.is_empty() {
-            return Err(SqlError::not_implemented("GROUP BY with modifiers"));
+            return Err(SqlError::unsupported("GROUP BY with modifiers"));
         }
-        let resolved =
-            exprs.iter().map(|expr| match ordinal(expr) {
-                Some(at) => at.checked_sub(1).and_then(|at| items.get(at)).map(|(expr, _)| expr).ok_or_else(|| {
-                    SqlError::planning(format!("Cannot find column with position {at} in SELECT clause."))
-                }),
-                None => Ok(expr),
-            });
+        let resolved = exprs.iter().map(|expr| match ordinal(expr) {
+            Some(at) => at
+                .checked_sub(1)
+                .and_then(|at| items.get(at))
+                .map(|(expr, _)| expr)
+                .ok_or_else(|| SqlError::new(SqlErrorKind::GroupPosition(at))),
+            None => Ok(expr),
+        });
         resolved.collect()
     }
 
@@ -219,26 +207,26 @@ impl Binder<'_> {
             return Ok(Vec::new());
         };
         let OrderByKind::Expressions(exprs) = &order_by.kind else {
-            return Err(SqlError::not_implemented("ORDER BY ALL"));
+            return Err(SqlError::unsupported("ORDER BY ALL"));
         };
         if order_by.interpolate.is_some() {
-            return Err(SqlError::not_implemented("INTERPOLATE"));
+            return Err(SqlError::unsupported("INTERPOLATE"));
         }
         let mut keys = Vec::with_capacity(exprs.len());
         for ast::OrderByExpr { expr, options, with_fill } in exprs {
             if with_fill.is_some() {
-                return Err(SqlError::not_implemented("WITH FILL"));
+                return Err(SqlError::unsupported("WITH FILL"));
             }
             let descending = match &options.sort {
                 None | Some(ast::OrderBySort::Asc) => false,
                 Some(ast::OrderBySort::Desc) => true,
-                Some(_) => return Err(SqlError::not_implemented("ORDER BY … USING")),
+                Some(_) => return Err(SqlError::unsupported("ORDER BY … USING")),
             };
             let by = if let Some(at) = ordinal(expr) {
                 let found = at.checked_sub(1).filter(|at| *at < outputs.len());
                 SortBy::Output(found.ok_or_else(|| {
                     let count = outputs.len();
-                    SqlError::planning(format!("Order by column out of bounds, specified: {at}, max: {count}"))
+                    SqlError::new(SqlErrorKind::SortPosition { at, count })
                 })?)
             } else if let Some(at) = output_named(expr, outputs) {
                 SortBy::Output(at)
@@ -259,34 +247,33 @@ impl Binder<'_> {
     /// OFFSET and LIMIT, which are constants.
     fn limits(&self, clause: Option<&LimitClause>) -> Result<(usize, Option<usize>), SqlError> {
         let Some(LimitClause::LimitOffset { limit, offset, limit_by }) = clause else {
-            return if clause.is_none() { Ok((0, None)) } else { Err(SqlError::not_implemented("LIMIT with a comma")) };
+            return if clause.is_none() { Ok((0, None)) } else { Err(SqlError::unsupported("LIMIT with a comma")) };
         };
         if !limit_by.is_empty() {
-            return Err(SqlError::not_implemented("LIMIT BY"));
+            return Err(SqlError::unsupported("LIMIT BY"));
         }
         let scope = Scope::default();
         let constant = |expr: &ast::Expr, clause: &'static str| -> Result<Option<i64>, SqlError> {
-            let unexpected = || SqlError::planning(format!("Unexpected expression in {clause} clause"));
+            let unexpected = || SqlError::new(SqlErrorKind::LimitExpression { clause });
             let bound = self.binder(&scope, clause).bind(expr).map_err(|_| unexpected())?;
-            match as_constant(&fold_constants(bound.expr)) {
-                Some(Scalar::Int(value)) => Ok(Some(*value)),
+            match bound.constant() {
+                Some(Scalar::Int(value)) => Ok(Some(value)),
                 Some(Scalar::Null) => Ok(None),
                 _ => Err(unexpected()),
             }
         };
         let skip = match offset {
             Some(offset) => match constant(&offset.value, "OFFSET")? {
-                Some(value) => usize::try_from(value)
-                    .map_err(|_| SqlError::planning(format!("OFFSET must be >=0, '{value}' was provided.")))?,
+                Some(value) => {
+                    usize::try_from(value).map_err(|_| SqlError::new(SqlErrorKind::OffsetNegative(value)))?
+                }
                 None => 0,
             },
             None => 0,
         };
         let fetch = match limit {
             Some(limit) => match constant(limit, "LIMIT")? {
-                Some(value) => {
-                    Some(usize::try_from(value).map_err(|_| SqlError::planning("LIMIT must not be negative"))?)
-                }
+                Some(value) => Some(usize::try_from(value).map_err(|_| SqlError::new(SqlErrorKind::LimitNegative))?),
                 None => None,
             },
             None => None,
@@ -313,7 +300,7 @@ fn refuse_unusual(select: &ast::Select) -> Result<(), SqlError> {
         (select.flavor != ast::SelectFlavor::Standard, "FROM before SELECT"),
     ];
     match unusual.iter().find(|(present, _)| *present) {
-        Some((_, what)) => Err(SqlError::not_implemented(what)),
+        Some((_, what)) => Err(SqlError::unsupported(what)),
         None => Ok(()),
     }
 }
@@ -326,7 +313,7 @@ fn ordinal(expr: &ast::Expr) -> Option<usize> {
     }
 }
 
-fn is_column(bound: &Bound) -> bool {
+fn is_column(bound: &Typed) -> bool {
     matches!(bound.expr, Expr::Column(_))
 }
 
@@ -362,7 +349,7 @@ fn expand(select: &ast::Select, scope: &Scope, has_from: bool) -> Result<Vec<(as
             SelectItem::Wildcard(options) => {
                 plain_wildcard(options)?;
                 if !has_from {
-                    return Err(SqlError::planning("SELECT * with no tables specified is not valid"));
+                    return Err(SqlErrorKind::StarWithoutFrom.into());
                 }
                 items.extend(scope.columns.iter().map(|column| (as_written(column), None)));
             }
@@ -380,10 +367,10 @@ fn expand(select: &ast::Select, scope: &Scope, has_from: bool) -> Result<Vec<(as
                 });
                 items.extend(matching.map(|column| (as_written(column), None)));
                 if items.len() == before {
-                    return Err(SqlError::planning(format!("Invalid qualifier {table}")));
+                    return Err(SqlErrorKind::Qualifier(table).into());
                 }
             }
-            other => return Err(SqlError::not_implemented(format!("the SELECT item {other}"))),
+            other => return Err(SqlError::unsupported(format!("the SELECT item {other}"))),
         }
     }
     Ok(items)
@@ -400,7 +387,7 @@ fn plain_wildcard(options: &ast::WildcardAdditionalOptions) -> Result<(), SqlErr
         ..
     } = options
     else {
-        return Err(SqlError::not_implemented("options of *"));
+        return Err(SqlError::unsupported("options of *"));
     };
     Ok(())
 }
@@ -411,12 +398,8 @@ fn unique_names(outputs: &[Output]) -> Result<(), SqlError> {
         // Columns of one name from two places are told apart by their qualifier.
         let key = if is_column(&output.bound) && !output.has_alias { &output.words } else { &output.name };
         if let Some(first) = seen.insert(key, at) {
-            return Err(SqlError::planning(format!(
-                "Projections require unique expression names but the expression \"{}\" at position {first} and \"{}\" \
-                 at position {at} have the same name. Consider aliasing (\"AS\") one of them.",
-                outputs[first].full_words(),
-                output.full_words()
-            )));
+            let words = [outputs[first].full_words(), output.full_words()];
+            return Err(SqlErrorKind::OutputTwice { words, at: [first, at] }.into());
         }
     }
     Ok(())
@@ -445,13 +428,9 @@ fn aggregate(input: Plan, bindings: &mut Bindings, calls: Calls, scope: &Scope) 
     );
     let over_groups = |expr: &Expr| {
         regroup(expr, &group, calls.width).map_err(|column| {
-            let available: Vec<&str> = group_names.iter().chain(&calls.headings).map(String::as_str).collect();
-            SqlError::planning(format!(
-                "Projection references non-aggregate values: Expression {} could not be resolved from available \
-                 columns: {}",
-                scope.columns.get(column).map(ScopeColumn::flat_name).unwrap_or_default(),
-                available.join(", ")
-            ))
+            let column = scope.columns.get(column).map(ScopeColumn::flat_name).unwrap_or_default();
+            let available = group_names.iter().chain(&calls.headings).cloned().collect();
+            SqlError::new(SqlErrorKind::NotGrouped { column, available })
         })
     };
     for output in &mut bindings.outputs {
@@ -501,13 +480,13 @@ fn finish(
     let Bindings { outputs, sort, .. } = bindings;
     let width = outputs.len();
     let mut names: Vec<String> = outputs.iter().map(|output| output.name.clone()).collect();
-    let mut columns: Vec<Bound> = outputs.into_iter().map(|output| output.bound).collect();
+    let mut columns: Vec<Typed> = outputs.into_iter().map(|output| output.bound).collect();
     let mut keys = Vec::with_capacity(sort.len());
     for key in sort {
         let at = match key.by {
             SortBy::Output(at) => at,
             SortBy::Hidden(_) if distinct => {
-                return Err(SqlError::planning("For SELECT DISTINCT, ORDER BY expressions must appear in select list"));
+                return Err(SqlErrorKind::SortUnderDistinct.into());
             }
             SortBy::Hidden(bound) => {
                 names.push(format!("sort key {}", keys.len() + 1));

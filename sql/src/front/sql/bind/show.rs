@@ -3,13 +3,13 @@
 use sqlparser::ast::{Ident, ObjectName};
 use tidewire_storage::schema::{Codec, ColumnKind, Database, DatabaseOptions, FieldType, TimeUnit};
 
-use super::Binder;
-use super::select::schema_of;
-use crate::error::SqlError;
+use super::binder::Binder;
+use super::relation::schema_of;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::Scalar;
 use crate::front::sql::parse::fold;
 use crate::plan::Plan;
-use crate::types::time::format_duration;
+use crate::types::duration::format_duration;
 
 fn table<const N: usize>(names: [&str; N], rows: impl Iterator<Item = [String; N]>) -> Plan {
     let text = arrow_schema::DataType::Utf8;
@@ -21,7 +21,11 @@ fn table<const N: usize>(names: [&str; N], rows: impl Iterator<Item = [String; N
 
 impl Binder<'_> {
     fn database(&self, name: &str) -> Result<&Database, SqlError> {
-        self.catalog.databases.get(name).map(AsRef::as_ref).ok_or_else(|| SqlError::database_not_found(name))
+        self.catalog
+            .databases
+            .get(name)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| SqlErrorKind::DatabaseNotFound(name.to_owned()).into())
     }
 
     pub(super) fn show_databases(&self) -> Plan {

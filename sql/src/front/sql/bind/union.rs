@@ -5,12 +5,12 @@
 
 use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier, Spanned};
 
-use super::Binder;
-use super::coerce::{Bound, unify};
+use super::binder::Binder;
+use super::relation::{Relation, schema_of};
 use super::scope::ScopeColumn;
-use super::select::{Relation, schema_of};
-use crate::error::SqlError;
-use crate::expr::Expr;
+use crate::error::{SqlError, SqlErrorKind};
+use crate::expr::coerce::unify;
+use crate::expr::{Expr, Typed};
 use crate::front::sql::parse::position_at;
 use crate::plan::Plan;
 
@@ -22,8 +22,8 @@ impl Binder<'_> {
             let input = match operand {
                 SetExpr::Select(select) => self.select(select, None, None)?,
                 SetExpr::Query(inner) => self.query(inner)?,
-                SetExpr::Values(_) => return Err(SqlError::not_implemented("VALUES outside INSERT")),
-                _ => return Err(SqlError::not_implemented("TABLE as a query")),
+                SetExpr::Values(_) => return Err(SqlError::unsupported("VALUES outside INSERT")),
+                _ => return Err(SqlError::unsupported("TABLE as a query")),
             };
             same_width(&inputs, &input, operand)?;
             inputs.push(input);
@@ -38,7 +38,7 @@ fn operands(body: &SetExpr) -> Result<Vec<&SetExpr>, SqlError> {
     let mut at = body;
     while let SetExpr::SetOperation { op, set_quantifier, left, right } = at {
         if *op != SetOperator::Union || *set_quantifier != SetQuantifier::All {
-            return Err(SqlError::not_implemented(op));
+            return Err(SqlError::unsupported(op));
         }
         operands.push(&**right);
         at = left;
@@ -50,16 +50,9 @@ fn operands(body: &SetExpr) -> Result<Vec<&SetExpr>, SqlError> {
 
 fn same_width(before: &[Relation], input: &Relation, operand: &SetExpr) -> Result<(), SqlError> {
     let Some(first) = before.first().filter(|first| first.columns.len() != input.columns.len()) else { return Ok(()) };
-    let error = SqlError::planning(format!(
-        "The queries of a UNION must have the same number of columns: the first has {}, number {} has {}",
-        first.columns.len(),
-        before.len() + 1,
-        input.columns.len()
-    ));
-    Err(match position_at(operand.span().start) {
-        Some(position) => error.at(position),
-        None => error,
-    })
+    let (first, number, found) = (first.columns.len(), before.len() + 1, input.columns.len());
+    let error = SqlError::new(SqlErrorKind::UnionWidth { first, number, found });
+    Err(error.at(position_at(operand.span().start)))
 }
 
 /// One relation of all `inputs`, which have the same number of columns.
@@ -68,11 +61,16 @@ fn joined(inputs: Vec<Relation>) -> Result<Relation, SqlError> {
     let mut types = Vec::with_capacity(names.len());
     let mut exprs: Vec<Vec<Expr>> = inputs.iter().map(|_| Vec::with_capacity(names.len())).collect();
     for (at, name) in names.iter().enumerate() {
-        let values = inputs.iter().map(|input| Bound {
+        let values = inputs.iter().map(|input| Typed {
             window_ns: input.columns[at].window_ns,
-            ..Bound::new(Expr::Column(at), input.columns[at].data_type.clone())
+            ..Typed::new(Expr::Column(at), input.columns[at].data_type.clone())
         });
-        let (values, data_type) = unify(values.collect(), &format!("UNION ALL, column {} ({name})", at + 1))?;
+        let (values, data_type) = unify(values.collect(), "UNION").map_err(|error| match *error.kind {
+            SqlErrorKind::Branches { types, .. } => {
+                SqlErrorKind::UnionTypes { column: name.clone(), number: at + 1, types }.into()
+            }
+            _ => error,
+        })?;
         exprs.iter_mut().zip(values).for_each(|(exprs, value)| exprs.push(value));
         types.push(data_type);
     }

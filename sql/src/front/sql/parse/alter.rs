@@ -2,8 +2,9 @@
 
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions};
 
-use super::{ColumnDefinition, ColumnType, Parsed, Reader, TableAlteration};
-use crate::error::SqlError;
+use super::parsed::{ColumnDefinition, ColumnType, Parsed, TableAlteration};
+use super::reader::Reader;
+use crate::error::{SqlError, SqlErrorKind};
 use crate::statement::DatabaseChange;
 
 /// Objects of the reference that are altered there and not here.
@@ -19,7 +20,7 @@ impl Reader<'_> {
         } else {
             let found = self.parser.peek_token_ref().token.to_string().to_ascii_uppercase();
             Err(if OBJECTS_LATER.contains(&found.as_str()) {
-                SqlError::not_implemented(format!("ALTER {found}"))
+                SqlError::unsupported(format!("ALTER {found}"))
             } else {
                 self.expected("an object type after ALTER")
             })
@@ -33,9 +34,7 @@ impl Reader<'_> {
         }
         let option = self.parser.peek_token_ref().token.to_string().to_ascii_uppercase();
         if !matches!(option.as_str(), "TTL" | "SHARD" | "VNODE_DURATION" | "REPLICA") {
-            return Err(SqlError::parser(
-                "database config is unmodifiable, only can modify database option: TTL, SHARD, VNODE_DURATION, REPLICA",
-            ));
+            return Err(SqlErrorKind::OptionFixed.into());
         }
         self.parser.next_token();
         let _ = self.parser.consume_token(&sqlparser::tokenizer::Token::Eq);
@@ -66,7 +65,7 @@ impl Reader<'_> {
         } else if self.word("ALTER") {
             return self.set_codec(name);
         } else if self.word("RENAME") {
-            return Err(SqlError::not_implemented("ALTER TABLE … RENAME COLUMN"));
+            return Err(SqlError::unsupported("ALTER TABLE … RENAME COLUMN"));
         } else {
             return Err(self.expected("ADD or ALTER or DROP or RENAME"));
         };

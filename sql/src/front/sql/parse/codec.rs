@@ -3,7 +3,8 @@
 use sqlparser::ast::{Ident, ObjectName};
 use sqlparser::tokenizer::Token;
 
-use super::{Parsed, Reader};
+use super::parsed::Parsed;
+use super::reader::Reader;
 use crate::error::SqlError;
 
 impl Reader<'_> {

@@ -3,9 +3,11 @@
 use sqlparser::tokenizer::Token;
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, TimeUnit};
 
-use super::{ColumnDefinition, ColumnType, Parsed, Reader, parser_error};
-use crate::error::SqlError;
-use crate::types::time::parse_duration;
+use super::parsed::{ColumnDefinition, ColumnType, Parsed};
+use super::reader::{Reader, parser_error};
+use crate::error::{SqlError, SqlErrorKind};
+use crate::types::duration::parse_duration;
+use crate::types::error::DurationError;
 
 /// Object types of the reference that this server does not have yet.
 const OBJECTS_LATER: [&str; 7] = ["EXTERNAL", "UNBOUNDED", "STREAM", "TENANT", "USER", "ROLE", "FUNCTION"];
@@ -28,7 +30,7 @@ impl Reader<'_> {
             let if_exists = self.words(&["IF", "EXISTS"]);
             let name = self.identifier()?;
             if self.word("AFTER") {
-                return Err(SqlError::not_implemented("DROP DATABASE … AFTER"));
+                return Err(SqlError::unsupported("DROP DATABASE … AFTER"));
             }
             Ok(Parsed::DropDatabase { name, if_exists })
         } else if self.word("TABLE") {
@@ -42,7 +44,7 @@ impl Reader<'_> {
     fn no_such_object(&self, verb: &str) -> SqlError {
         let found = self.parser.peek_token_ref().token.to_string().to_ascii_uppercase();
         if OBJECTS_LATER.contains(&found.as_str()) {
-            SqlError::not_implemented(format!("{verb} {found}"))
+            SqlError::unsupported(format!("{verb} {found}"))
         } else {
             self.expected(&format!("an object type after {verb}"))
         }
@@ -71,17 +73,16 @@ impl Reader<'_> {
 
     pub(super) fn database_option(&mut self, name: &str, options: &mut DatabaseOptions) -> Result<(), SqlError> {
         match name {
-            "TTL" => options.ttl_ns = parse_duration(&self.text_value()?).map_err(SqlError::parser)?,
+            "TTL" => options.ttl_ns = duration(self.text_value()?)?.1,
             "VNODE_DURATION" => {
-                let text = self.text_value()?;
-                let duration = parse_duration(&text).map_err(SqlError::parser)?;
+                let (text, duration) = duration(self.text_value()?)?;
                 // A partition is some whole number of every unit of time, and long enough not to flood the disk with
                 // one segment a write.
-                const PARTITION_NS_MIN: i64 = 60 * crate::types::time::SECOND_NS;
+                const PARTITION_NS_MIN: i64 = crate::types::unit::MINUTE_NS;
                 options.partition_ns = match duration {
                     Some(ns) if ns >= PARTITION_NS_MIN => ns - ns % PARTITION_NS_MIN,
-                    Some(_) => return Err(SqlError::parser(format!("vnode_duration {text} is less than a minute"))),
-                    None => return Err(SqlError::parser("vnode_duration must be finite")),
+                    Some(_) => return Err(SqlErrorKind::PartitionTooShort(text).into()),
+                    None => return Err(SqlErrorKind::PartitionInfinite.into()),
                 };
             }
             "PRECISION" => {
@@ -90,18 +91,14 @@ impl Reader<'_> {
                     "ms" => TimeUnit::Millisecond,
                     "us" => TimeUnit::Microsecond,
                     "ns" => TimeUnit::Nanosecond,
-                    _ => {
-                        let reason = format!("{text} is not a valid precision, use like 'ms', 'us', 'ns'");
-                        return Err(SqlError::parser(reason));
-                    }
+                    _ => return Err(SqlErrorKind::Precision(text).into()),
                 };
             }
             // One node keeps one copy, and its shards are its cores: the numbers are checked and then of no effect.
             "SHARD" | "REPLICA" => {
                 let count: u64 = self.text_value()?.parse().map_err(|_| self.expected("a number"))?;
                 if count == 0 {
-                    let reason = format!("{} number should be greater than 0", name.to_ascii_lowercase());
-                    return Err(SqlError::parser(reason));
+                    return Err(SqlErrorKind::OptionZero(name.to_ascii_lowercase()).into());
                 }
             }
             // Tuning of the reference's storage, which has no counterpart here.
@@ -110,14 +107,10 @@ impl Reader<'_> {
             }
             "STRICT_WRITE" => {
                 if !self.text_value()?.eq_ignore_ascii_case("false") {
-                    return Err(SqlError::not_implemented("STRICT_WRITE"));
+                    return Err(SqlError::unsupported("STRICT_WRITE"));
                 }
             }
-            _ => {
-                return Err(SqlError::parser(format!(
-                    "Expected a database option (TTL, SHARD, VNODE_DURATION, REPLICA, PRECISION, …), found: {name}"
-                )));
-            }
+            _ => return Err(SqlErrorKind::OptionUnknown(name.to_owned()).into()),
         }
         Ok(())
     }
@@ -183,9 +176,17 @@ impl Reader<'_> {
             return Ok(ColumnType::Timestamp);
         }
         if self.word("GEOMETRY") {
-            return Err(SqlError::not_implemented("GEOMETRY columns"));
+            return Err(SqlError::unsupported("GEOMETRY columns"));
         }
         let other = self.parser.parse_data_type().map_err(|e| parser_error(&e))?;
         Ok(ColumnType::Other(other.to_string()))
+    }
+}
+
+/// A duration with its text; `None` for one without end.
+fn duration(text: String) -> Result<(String, Option<i64>), SqlError> {
+    match parse_duration(&text) {
+        Ok(ns) => Ok((text, ns)),
+        Err(DurationError) => Err(SqlErrorKind::Duration(text).into()),
     }
 }

@@ -1,6 +1,7 @@
 //! DELETE FROM table [alias] [WHERE predicate].
 
-use super::{Parsed, Reader, parser_error};
+use super::parsed::Parsed;
+use super::reader::{Reader, parser_error};
 use crate::error::SqlError;
 
 impl Reader<'_> {

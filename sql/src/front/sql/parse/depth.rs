@@ -12,7 +12,10 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use crate::error::SqlError;
+use crate::error::{SqlError, SqlErrorKind};
+
+/// Nested expressions and subqueries that sqlparser may descend into; each level costs it several stack frames.
+pub(super) const RECURSION_MAX: usize = 64;
 
 /// Levels a tree may have. A level costs the deepest recursion over it (dropping, binding) a few hundred bytes of
 /// stack; executor threads have 2 MiB. 1,000 terms of `a = 1 OR …` fit.
@@ -20,11 +23,7 @@ const DEPTH_MAX: usize = 2_048;
 
 /// The error for a statement over the limit.
 pub(super) fn too_deep() -> SqlError {
-    SqlError::parser(format!(
-        "the statement is nested too deeply (at most {} levels of brackets and {DEPTH_MAX} operators in a row; \
-         IN (…) takes a list of any length)",
-        super::RECURSION_MAX
-    ))
+    SqlErrorKind::TooDeep { brackets_max: RECURSION_MAX, operators_max: DEPTH_MAX }.into()
 }
 
 /// Refuses tokens that could make too deep a tree.

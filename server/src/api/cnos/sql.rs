@@ -1,0 +1,155 @@
+//! `/api/v1/sql`: one SQL statement.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow_array::{RecordBatch, UInt64Array};
+use arrow_schema::{DataType, Field, Schema};
+use tidewire_protocol::encode::Format;
+use tidewire_sql::exec::{ExecError, QueryContext};
+use tidewire_sql::explain::{RunMetrics, explain};
+use tidewire_sql::statement::{PlanStep, Statement};
+use tidewire_sql::{Definition, Session, cut};
+
+use super::{accept, error};
+use crate::admission::QueryPlace;
+use crate::api::context::RequestContext;
+use crate::api::fault::Fault;
+use crate::api::reply::{RowsForm, RowsReply};
+use crate::catalog::SchemaChange;
+use crate::core::state::CoreState;
+use crate::ingest::insert::insert;
+use crate::memory::Level;
+use crate::memory::pressure::RefusedWork;
+use crate::net::{Reply, Request};
+use crate::query::delete::delete;
+use crate::query::run::{self, RowsOut};
+
+/// Runs the statement of the body.
+pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let core = context.core;
+    let form = RowsForm {
+        format: accept::format(request.head)?,
+        encoding: accept::encoding(request.head)?,
+        chunked: match context.parameter("chunked")?.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(other) => return Err(Fault::Chunked(other.to_owned())),
+        },
+        behind_rows: error::behind_rows,
+    };
+    let database = context.database()?.into_owned();
+    let text = request.body.read_all(context.body_bytes_max()).await?;
+    let session = Session {
+        tenant: context.tenant()?.into_owned(),
+        database,
+        user: context.principal.user().to_owned(),
+        now_ns: context.now_ns,
+    };
+    let catalog = core.catalog();
+    let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)?;
+    match statement {
+        Statement::Empty => {
+            send_nothing(reply, form.format);
+            Ok(())
+        }
+        Statement::Query(query) => {
+            let _place = query_place(core)?;
+            let mut rows = RowsReply::new(reply, form, query.schema.clone())?;
+            let gone = async {
+                request.body.peer_gone().await;
+                Err(ExecError::Cancelled)
+            };
+            // A client that leaves ends its query: dropping it cancels what the shards run.
+            let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds(core), &mut rows), gone).await;
+            context.rows.read.add(rows.rows);
+            rows.end(outcome.map(drop)).await
+        }
+        Statement::Explain { query, analyze, steps, .. } => {
+            let batch = explained(core, &query, analyze, &steps).await?;
+            send_batch(reply, form, &batch).await
+        }
+        Statement::Insert(rows) => {
+            let count = insert(core, &rows).await?;
+            context.rows.written.add(count);
+            let schema = Arc::new(Schema::new(vec![Field::new("rows", DataType::UInt64, false)]));
+            let batch = RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![count]))])?;
+            send_batch(reply, form, &batch).await
+        }
+        Statement::Delete(deletion) => {
+            delete(core, deletion).await.map_err(Fault::Delete)?;
+            send_nothing(reply, form.format);
+            Ok(())
+        }
+        Statement::Define(definition) => {
+            let fault = match definition {
+                Definition::DropTable { .. } => Fault::DropTable,
+                _ => Fault::Catalog,
+            };
+            core.peers.change(SchemaChange::Define(definition)).await.map_err(fault)?;
+            send_nothing(reply, form.format);
+            Ok(())
+        }
+    }
+}
+
+fn query_place(core: &CoreState) -> Result<QueryPlace, Fault> {
+    if let Some(shortage) = core.memory.shared().shortage(Level::Sparing) {
+        core.count_refused(RefusedWork::Queries);
+        return Err(Fault::QueryShortOfMemory(shortage));
+    }
+    let queries_max = core.config.query.concurrent_max;
+    core.admission.query(queries_max).ok_or(Fault::TooManyQueries { queries_max })
+}
+
+/// The bounds of a query.
+fn bounds(core: &CoreState) -> QueryContext {
+    let (query, memory) = (&core.config.query, core.memory.shared());
+    let timeout = (query.timeout_s > 0).then(|| Duration::from_secs(query.timeout_s));
+    QueryContext::of_server(query.memory_bytes_max, timeout, memory.queries().clone())
+}
+
+fn send_nothing(reply: &mut Reply, format: Format) {
+    reply.send(200, |head| head.content_type(format.content_type()), b"");
+}
+
+async fn send_batch(reply: &mut Reply, form: RowsForm, batch: &RecordBatch) -> Result<(), Fault> {
+    let mut rows = RowsReply::new(reply, form, batch.schema())?;
+    let outcome = rows.rows(batch).await;
+    rows.end(outcome).await
+}
+
+/// Answers EXPLAIN; ANALYZE runs the query and throws its rows away.
+async fn explained(
+    core: &CoreState,
+    query: &tidewire_sql::Query,
+    analyze: bool,
+    steps: &[PlanStep],
+) -> Result<RecordBatch, Fault> {
+    let physical = cut(&query.plan).to_string();
+    let mut metrics = None;
+    if analyze {
+        let _place = query_place(core)?;
+        let (bounds, started) = (bounds(core), Instant::now());
+        let mut rows = CountRows::default();
+        let shards = run::run(&core.peers, query, bounds.clone(), &mut rows).await?;
+        metrics = Some(RunMetrics {
+            elapsed: started.elapsed(),
+            rows: rows.0,
+            memory_bytes_max: bounds.memory_peak(),
+            shards,
+        });
+    }
+    Ok(explain(query, steps, Some(&physical), metrics.as_ref())?)
+}
+
+/// Counts the rows of a query that is only explained.
+#[derive(Default)]
+struct CountRows(u64);
+
+impl RowsOut for CountRows {
+    async fn rows(&mut self, batch: &RecordBatch) -> Result<(), ExecError> {
+        self.0 += batch.num_rows() as u64;
+        Ok(())
+    }
+}

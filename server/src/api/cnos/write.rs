@@ -1,0 +1,25 @@
+//! `/api/v1/write`: line protocol, all lines or none.
+
+use tidewire_protocol::line::Dialect;
+
+use crate::api::context::RequestContext;
+use crate::api::fault::Fault;
+use crate::ingest::write::{Precision, WriteRequest, write_lines};
+use crate::net::{Reply, Request};
+
+/// Writes the lines of the body.
+pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let database = context.database()?;
+    let precision = match context.parameter("precision")? {
+        Some(text) if text.eq_ignore_ascii_case("ms") => Precision::Millisecond,
+        Some(text) if text.eq_ignore_ascii_case("us") => Precision::Microsecond,
+        _ => Precision::Nanosecond,
+    };
+    request.body.limit(context.body_bytes_max())?;
+    let lines =
+        WriteRequest { database: &database, policy: None, dialect: Dialect::Cnos, precision, now_ns: context.now_ns };
+    let written = write_lines(context.core, lines, request.body).await?;
+    context.rows.written.add(written.rows);
+    reply.send(200, |head| head, b"");
+    Ok(())
+}

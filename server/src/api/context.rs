@@ -1,0 +1,91 @@
+//! What a handler knows of a request beside its head and body.
+
+use std::borrow::Cow;
+
+use tidewire_protocol::http::Query;
+
+use super::counters::RowCounters;
+use super::endpoint::{DatabaseParameter, Endpoint, Family};
+use super::fault::Fault;
+use super::request_id::RequestId;
+use super::routes::Segments;
+use crate::core::state::CoreState;
+
+/// The tenant of requests that name none.
+pub const DEFAULT_TENANT: &str = "cnosdb";
+
+/// Who a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Principal {
+    /// Anybody: the server asks for no credentials, and whatever a client brings is as good as the owner's.
+    Anybody,
+}
+
+impl Principal {
+    /// The name that the principal goes by in statements.
+    pub fn user(self) -> &'static str {
+        match self {
+            Self::Anybody => "root",
+        }
+    }
+}
+
+/// A request's context.
+pub struct RequestContext<'r> {
+    /// What the requests of this core share.
+    pub core: &'r CoreState,
+    /// Where rows are counted.
+    pub rows: &'r RowCounters,
+    /// The endpoint that was asked.
+    pub endpoint: &'static Endpoint,
+    /// What stands for the placeholders of its pattern.
+    pub segments: Segments<'r>,
+    /// What follows the path.
+    pub query: Query<'r>,
+    /// Who asks.
+    pub principal: Principal,
+    /// The request's id.
+    pub id: RequestId<'r>,
+    /// When its head had arrived: the present of everything that the request does.
+    pub now_ns: i64,
+}
+
+impl<'r> RequestContext<'r> {
+    /// A parameter of the URL.
+    pub fn parameter(&self, name: &'static str) -> Result<Option<Cow<'r, str>>, Fault> {
+        parameter(&self.query, name)
+    }
+
+    /// The database that the request is about; empty where the endpoint's requests may leave it open.
+    pub fn database(&self) -> Result<Cow<'r, str>, Fault> {
+        let default = match self.endpoint.database {
+            DatabaseParameter::None => return Ok(Cow::Borrowed("")),
+            DatabaseParameter::Default(name) => Ok(name),
+            DatabaseParameter::Required => Err(Fault::DatabaseMissing),
+            DatabaseParameter::Optional => Ok(""),
+        };
+        match self.parameter("db")?.filter(|name| !name.is_empty()) {
+            Some(name) => Ok(name),
+            None => default.map(Cow::Borrowed),
+        }
+    }
+
+    /// The tenant that the request is about.
+    pub fn tenant(&self) -> Result<Cow<'r, str>, Fault> {
+        let named = match self.endpoint.family {
+            Family::Cnos => self.parameter("tenant")?,
+            Family::Influx | Family::Operations => None,
+        };
+        Ok(named.unwrap_or(Cow::Borrowed(DEFAULT_TENANT)))
+    }
+
+    /// How many bytes the request's body may have.
+    pub fn body_bytes_max(&self) -> u64 {
+        self.endpoint.body.bytes_max(&self.core.config.http)
+    }
+}
+
+/// A parameter of a URL or of a form.
+pub fn parameter<'q>(query: &Query<'q>, name: &'static str) -> Result<Option<Cow<'q, str>>, Fault> {
+    query.get(name).map_err(|error| Fault::Parameter { name, error })
+}

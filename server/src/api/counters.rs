@@ -1,0 +1,65 @@
+//! What is counted of requests: by endpoint, and rows of all of them.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::endpoint::Endpoint;
+use crate::metrics::registry::{Counter, Histogram, Registry, Unit};
+
+/// Counters of one endpoint. Their label is its pattern, never a path as it came, so that clients cannot make new ones.
+#[derive(Debug)]
+pub struct EndpointCounters {
+    latency: Rc<Histogram>,
+    by_class: [Rc<Counter>; 5],
+    overloaded: Rc<Counter>,
+}
+
+impl EndpointCounters {
+    /// For `endpoint`, in `registry`.
+    pub fn new(endpoint: &Endpoint, registry: &Registry) -> Self {
+        let route = ("route", endpoint.pattern);
+        Self {
+            latency: registry.histogram(
+                "tidewire_request_duration_seconds",
+                "Time from a request's head to the end of its reply.",
+                &[route],
+                Unit::Nanoseconds,
+            ),
+            by_class: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| {
+                let labels = [route, ("status", class)];
+                registry.counter("tidewire_requests_total", "Requests answered, by class of status.", &labels)
+            }),
+            overloaded: registry.counter("tidewire_requests_overloaded_total", "Requests answered with 429.", &[route]),
+        }
+    }
+
+    /// Counts a request that was answered with `status`.
+    pub fn count(&self, status: u16, elapsed: Duration) {
+        self.latency.record(elapsed.as_nanos() as u64);
+        if let Some(counter) = self.by_class.get(usize::from(status / 100).wrapping_sub(1)) {
+            counter.increment();
+        }
+        if status == 429 {
+            self.overloaded.increment();
+        }
+    }
+}
+
+/// Rows that came in and went out, of all endpoints.
+#[derive(Debug)]
+pub struct RowCounters {
+    /// Rows acknowledged.
+    pub written: Rc<Counter>,
+    /// Rows sent in replies.
+    pub read: Rc<Counter>,
+}
+
+impl RowCounters {
+    /// In `registry`.
+    pub fn new(registry: &Registry) -> Self {
+        Self {
+            written: registry.counter("tidewire_rows_written_total", "Rows acknowledged.", &[]),
+            read: registry.counter("tidewire_rows_read_total", "Rows sent in replies.", &[]),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Faults in InfluxDB's words: `{"error":"…"}` with the text again in a header, and plain text where there is no
+//! endpoint.
+
+use tidewire_protocol::encode::influx::write_error;
+use tidewire_storage::Error;
+
+use super::catalog_error;
+use super::sql_error::{delete_words, parse_words};
+use crate::api::fault::{Fault, FaultReply, allow};
+use crate::catalog::CatalogError;
+use crate::ingest::error::WriteError;
+use crate::ingest::write::Written;
+
+/// Bytes of an error that go into a header.
+const ERROR_HEADER_BYTES_MAX: usize = 1024;
+
+/// The reply that says what went wrong.
+pub fn reply(fault: &Fault) -> FaultReply {
+    let plain = |status, text: &str, headers| FaultReply {
+        status,
+        headers,
+        content_type: Some("text/plain; charset=utf-8"),
+        body: text.as_bytes().to_vec(),
+    };
+    match fault {
+        Fault::PathUnknown => plain(404, "404 page not found\n", Vec::new()),
+        Fault::MethodUnknown { allowed } => plain(405, "Method Not Allowed\n", vec![allow(allowed)]),
+        _ => {
+            let message = message(fault);
+            let mut body = Vec::new();
+            write_error(&mut body, &message, line(fault), false);
+            FaultReply {
+                status: status(fault),
+                headers: vec![("X-Influxdb-Error", error_header(&message))],
+                content_type: Some("application/json"),
+                body,
+            }
+        }
+    }
+}
+
+/// The text of a fault, also for one statement of several.
+pub fn message(fault: &Fault) -> String {
+    match fault {
+        Fault::Consistency(_) => "invalid consistency level".to_owned(),
+        Fault::DatabaseMissing => "database is required".to_owned(),
+        Fault::DatabaseUnnamed => "database name required".to_owned(),
+        Fault::DatabaseUnknown(name) => format!("database not found: {name}"),
+        Fault::StatementMissing => "missing required parameter \"q\"".to_owned(),
+        Fault::Influxql(error) => format!("error parsing query: {}", parse_words(error)),
+        Fault::Unfit(error) => delete_words(error),
+        Fault::Catalog(refusal) | Fault::DropTable(refusal) => catalog_error::message(refusal),
+        Fault::Write(error) => write_message(error),
+        Fault::Partial(written) => partial_message(written),
+        other => other.to_string(),
+    }
+}
+
+fn status(fault: &Fault) -> u16 {
+    match fault {
+        Fault::Refused { status, .. } => *status,
+        Fault::Body(error) => error.status(),
+        Fault::Write(error) => write_status(error),
+        Fault::TooManyQueries { .. } | Fault::QueryShortOfMemory(_) => 429,
+        Fault::Query(_) | Fault::Delete(_) | Fault::Compress(_) | Fault::Rows(_) => 500,
+        _ => 400,
+    }
+}
+
+/// The line of the request's body that a fault is about. It is a member of its own, since clients match the text.
+fn line(fault: &Fault) -> Option<u64> {
+    match fault {
+        Fault::Partial(written) => written.dropped_line,
+        _ => None,
+    }
+}
+
+fn write_status(error: &WriteError) -> u16 {
+    match error {
+        WriteError::DatabaseNotFound(_) => 404,
+        WriteError::Body(body) => body.status(),
+        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => 413,
+        WriteError::PolicyNotFound(_) | WriteError::Catalog(CatalogError::PolicyNotFound(_)) => 500,
+        WriteError::Syntax { .. } | WriteError::Schema(_) | WriteError::Expired => 400,
+        WriteError::TableChanged => 503,
+        WriteError::Catalog(CatalogError::DatabaseNotFound(_)) => 404,
+        WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::ShardOffline { .. }) => 503,
+        WriteError::Storage(error) if error.is_no_space() => 507,
+        WriteError::Catalog(CatalogError::NotSaved(_)) | WriteError::Storage(_) => 500,
+        WriteError::Catalog(_) => 400,
+        WriteError::Overloaded { .. }
+        | WriteError::TooMuchInFlight
+        | WriteError::ShortOfMemory(_)
+        | WriteError::SeriesRefused { .. } => 429,
+    }
+}
+
+fn write_message(error: &WriteError) -> String {
+    match error {
+        WriteError::DatabaseNotFound(name) | WriteError::Catalog(CatalogError::DatabaseNotFound(name)) => {
+            format!("database not found: {name:?}")
+        }
+        WriteError::Catalog(refusal @ (CatalogError::PolicyNotFound(_) | CatalogError::NotSaved(_))) => {
+            catalog_error::message(refusal)
+        }
+        WriteError::Catalog(refusal) => format!("partial write: {} dropped=0", catalog_error::message(refusal)),
+        other => other.to_string(),
+    }
+}
+
+/// What to tell a client some of whose lines are not written.
+fn partial_message(written: &Written) -> String {
+    if let Some(reason) = &written.dropped_reason {
+        return format!("partial write: {reason} dropped={}", written.dropped);
+    }
+    let mut text = written.unparsed.join("\n");
+    let untold = written.unparsed_lines - written.unparsed.len() as u64;
+    if untold > 0 {
+        text.push_str(&format!("\n{untold} more lines"));
+    }
+    if written.rows == 0 { text } else { format!("partial write: {text} dropped=0") }
+}
+
+/// An error's text as a header: one line, bounded.
+fn error_header(text: &str) -> String {
+    text[..text.floor_char_boundary(ERROR_HEADER_BYTES_MAX)].replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::account::Shortage;
+
+    fn text(reply: &FaultReply) -> &str {
+        std::str::from_utf8(&reply.body).unwrap()
+    }
+
+    #[test]
+    fn bodies_are_escaped_as_go_does_and_headers_are_not() {
+        let error = WriteError::Schema("unable to parse 'a<b>&': missing fields".to_owned());
+        let told = reply(&Fault::Write(error));
+        assert_eq!(text(&told), "{\"error\":\"unable to parse 'a\\u003cb\\u003e\\u0026': missing fields\"}\n");
+        let header = "unable to parse 'a<b>&': missing fields".to_owned();
+        assert_eq!((told.status, &told.headers), (400, &vec![("X-Influxdb-Error", header)]));
+    }
+
+    #[test]
+    fn refused_lines_are_told_in_influxdbs_words() {
+        let some = Written {
+            rows: 1,
+            unparsed: vec!["unable to parse 'x': missing fields".to_owned()],
+            unparsed_lines: 1,
+            ..Written::default()
+        };
+        assert_eq!(partial_message(&some), "partial write: unable to parse 'x': missing fields dropped=0");
+        let none = Written { rows: 0, unparsed_lines: 3, ..some.clone() };
+        assert_eq!(partial_message(&none), "unable to parse 'x': missing fields\n2 more lines");
+        let both = Written { dropped: 4, dropped_reason: Some("conflict".to_owned()), dropped_line: Some(7), ..some };
+        assert_eq!(partial_message(&both), "partial write: conflict dropped=4");
+        let told = reply(&Fault::Partial(Box::new(both)));
+        assert_eq!(text(&told), "{\"error\":\"partial write: conflict dropped=4\",\"line\":7}\n");
+    }
+
+    #[test]
+    fn an_error_header_is_one_bounded_line() {
+        assert_eq!(error_header("a\nb"), "a b");
+        assert_eq!(error_header(&"é".repeat(1000)).len(), 1024);
+        assert_eq!(error_header(&format!("x{}", "é".repeat(1000))).len(), 1023);
+    }
+
+    #[test]
+    fn a_full_disk_is_507_and_a_failing_one_500() {
+        let full = Error::NoSpace { shard: 3, reason: "the reserve is used up".to_owned() };
+        let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let no_file = Error::Io { operation: "allocate".into(), path: "wal".into(), source };
+        for error in [full, no_file] {
+            let told = reply(&WriteError::Storage(error).into());
+            assert_eq!((told.status, told.is_for_now()), (507, false));
+            assert!(text(&told).starts_with(r#"{"error":"#), "{}", text(&told));
+        }
+        let failed = Error::LogFailed { shard: 3, reason: "a sync failed".to_owned() };
+        assert_eq!(reply(&WriteError::Storage(failed).into()).status, 500);
+    }
+
+    #[test]
+    fn what_passes_is_429_or_503_and_may_be_tried_again() {
+        let shortage = Shortage::Series { used: 2, bytes_max: 1 };
+        let cases = [
+            (WriteError::ShortOfMemory(shortage), 429, "memory.bytes_max"),
+            (WriteError::SeriesRefused { count: 3, shortage }, 429, "3 of the request's series are new"),
+            (WriteError::Overloaded { shard: 3 }, 429, "shard 3 holds as many rows as it may; try again later"),
+            (WriteError::TooMuchInFlight, 429, "too many rows are being received; try again later"),
+            (WriteError::TableChanged, 503, "a table changed while it was being written; send the request again"),
+            (WriteError::Storage(Error::Closed), 503, ""),
+        ];
+        for (error, status, words) in cases {
+            let told = reply(&error.into());
+            assert_eq!((told.status, told.is_for_now()), (status, true));
+            assert!(text(&told).contains(words), "{}", text(&told));
+        }
+        let row = WriteError::Storage(Error::RecordTooLarge { bytes: 2, bytes_max: 1 });
+        for error in [WriteError::TooLarge { bytes: 2, bytes_max: 1 }, row] {
+            let large = reply(&error.into());
+            assert_eq!((large.status, large.is_for_now()), (413, false));
+        }
+    }
+
+    #[test]
+    fn the_catalogs_refusals_of_a_write() {
+        let of = |refusal| reply(&WriteError::Catalog(refusal).into());
+        let gone = of(CatalogError::DatabaseNotFound("d".to_owned()));
+        assert_eq!((gone.status, text(&gone)), (404, "{\"error\":\"database not found: \\\"d\\\"\"}\n"));
+        let policy = of(CatalogError::PolicyNotFound("p".to_owned()));
+        assert_eq!((policy.status, text(&policy)), (500, "{\"error\":\"retention policy not found: p\"}\n"));
+        let unsaved = of(CatalogError::NotSaved("disk full".to_owned()));
+        assert_eq!((unsaved.status, text(&unsaved)), (500, "{\"error\":\"the catalog cannot be saved: disk full\"}\n"));
+        let full = of(CatalogError::TooManyColumns { table: "m".to_owned(), columns: 17_000 });
+        let words = "partial write: table m would have 17000 columns, the bound is 16384 dropped=0";
+        assert_eq!((full.status, text(&full)), (400, format!("{{\"error\":\"{words}\"}}\n").as_str()));
+    }
+
+    #[test]
+    fn a_request_that_is_refused_before_its_handler_says_why() {
+        let told = reply(&Fault::Refused { status: 503, reason: "the server is stopping".to_owned() });
+        assert_eq!((told.status, text(&told)), (503, "{\"error\":\"the server is stopping\"}\n"));
+        assert!(told.is_for_now());
+    }
+}

@@ -1,0 +1,43 @@
+//! `/write`: line protocol; good lines are written although others are bad.
+
+use tidewire_protocol::line::Dialect;
+
+use super::headers::send;
+use crate::api::context::RequestContext;
+use crate::api::fault::Fault;
+use crate::ingest::write::{Precision, WriteRequest, write_lines};
+use crate::net::{Reply, Request};
+
+/// Writes the lines of the body.
+pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let database = context.database()?;
+    let precision = match context.parameter("precision")?.as_deref() {
+        Some("u" | "us" | "µ") => Precision::Microsecond,
+        Some("ms") => Precision::Millisecond,
+        Some("s") => Precision::Second,
+        Some("m") => Precision::Minute,
+        Some("h") => Precision::Hour,
+        _ => Precision::Nanosecond,
+    };
+    if let Some(level) = context.parameter("consistency")?
+        && !matches!(&*level, "" | "any" | "one" | "quorum" | "all")
+    {
+        return Err(Fault::Consistency(level.into_owned()));
+    }
+    let policy = context.parameter("rp")?.filter(|name| !name.is_empty());
+    request.body.limit(context.body_bytes_max())?;
+    let lines = WriteRequest {
+        database: &database,
+        policy: policy.as_deref(),
+        dialect: Dialect::Influx,
+        precision,
+        now_ns: context.now_ns,
+    };
+    let written = write_lines(context.core, lines, request.body).await?;
+    context.rows.written.add(written.rows);
+    if written.dropped_reason.is_some() || written.unparsed_lines > 0 {
+        return Err(Fault::Partial(Box::new(written)));
+    }
+    send(context, 204, b"", reply);
+    Ok(())
+}

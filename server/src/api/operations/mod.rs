@@ -1,0 +1,6 @@
+//! What operators and their tools ask.
+
+pub mod error;
+mod metrics;
+
+pub use metrics::metrics;

@@ -1,0 +1,125 @@
+//! Why a change of the catalog is refused: what is wrong, as data. The words that clients of an API know, and its codes
+//! and statuses, are that API's (`api/*/catalog_error.rs`); what is printed here is for logs.
+
+use std::fmt;
+
+use tidewire_storage::schema::ColumnKind;
+
+use super::bounds::{NAME_BYTES_MAX, TABLE_COLUMNS_MAX};
+
+/// Why a change is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CatalogError {
+    /// No such database.
+    #[error("there is no database {0:?}")]
+    DatabaseNotFound(String),
+    /// The database that requests without `db` mean stays.
+    #[error("database {0:?} cannot be dropped")]
+    DatabaseProtected(String),
+    /// The name is taken.
+    #[error("database {0:?} exists")]
+    DatabaseExists(String),
+    /// No such table.
+    #[error("database {database:?} has no table {table:?}")]
+    TableNotFound {
+        /// Database.
+        database: String,
+        /// Table.
+        table: String,
+    },
+    /// The name is taken.
+    #[error("table {0:?} exists")]
+    TableExists(String),
+    /// The column is there with another type.
+    #[error("column {column:?} of table {table:?} is {found:?}, not {wanted:?}")]
+    ColumnConflict {
+        /// Table.
+        table: String,
+        /// Column.
+        column: String,
+        /// What the change brings.
+        wanted: ColumnKind,
+        /// What the table has.
+        found: ColumnKind,
+    },
+    /// ALTER TABLE adds a column that is there.
+    #[error("table {table:?} has a column {column:?}")]
+    ColumnExists {
+        /// Table.
+        table: String,
+        /// Column.
+        column: String,
+    },
+    /// ALTER TABLE drops a column that is not there, or sets the codec of a field that is not there as it was bound.
+    #[error("table {table:?} has no column {column:?}")]
+    ColumnNotFound {
+        /// Table.
+        table: String,
+        /// Column.
+        column: String,
+    },
+    /// A tag is part of what its series are.
+    #[error("tag {0:?} cannot be dropped")]
+    TagNotDroppable(String),
+    /// A table has a field at least.
+    #[error("the last field of a table cannot be dropped")]
+    LastField,
+    /// The time stays.
+    #[error("the time cannot be dropped")]
+    TimeNotDroppable,
+    /// No such retention policy.
+    #[error("there is no retention policy {0:?}")]
+    PolicyNotFound(String),
+    /// The name is taken by another one.
+    #[error("a different retention policy of that name exists")]
+    PolicyExists,
+    /// It is not the default, or not as it is asked for.
+    #[error("the existing retention policy is not the one that is asked for")]
+    PolicyConflict,
+    /// Rows would be kept for too short a time.
+    #[error("a retention policy cannot keep rows for less than an hour")]
+    PolicyTooShort,
+    /// Rows would be kept for less than a partition's length.
+    #[error("a retention policy cannot keep rows for less than the length of its partitions")]
+    PolicyShorterThanPartition,
+    /// A name that cannot be.
+    #[error("invalid name {name:?}: {fault}")]
+    BadName {
+        /// The name, or its beginning.
+        name: String,
+        /// What is wrong with it.
+        fault: NameFault,
+    },
+    /// The table is full.
+    #[error("table {table} would have {columns} columns, the bound is {TABLE_COLUMNS_MAX}")]
+    TooManyColumns {
+        /// Table.
+        table: String,
+        /// Columns it would have.
+        columns: usize,
+    },
+    /// The catalog could not be made durable; nothing changed.
+    #[error("the catalog cannot be saved: {0}")]
+    NotSaved(String),
+}
+
+/// What is wrong with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameFault {
+    /// It has no character.
+    Empty,
+    /// It is longer than [`NAME_BYTES_MAX`].
+    TooLong,
+    /// `time`, which a column cannot be called.
+    Time,
+}
+
+impl fmt::Display for NameFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("it is empty"),
+            Self::TooLong => write!(f, "it is longer than {NAME_BYTES_MAX} bytes"),
+            Self::Time => f.write_str("time is the name of the timestamp"),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Tables as pure values: made, given columns, given codecs.
+
+use tidewire_storage::schema::{
+    Catalog, Codec, ColumnId, ColumnKind, ColumnSchema, Database, RetentionPolicy, TableId, TableSchema,
+};
+
+use super::bounds::TABLE_COLUMNS_MAX;
+use super::error::{CatalogError, NameFault};
+use super::name::check_name;
+
+/// A table without columns, under the catalog's next id.
+pub(super) fn new_table(
+    next: &mut Catalog,
+    database: &Database,
+    policy: &RetentionPolicy,
+    name: &str,
+) -> Result<TableSchema, CatalogError> {
+    check_name(name)?;
+    let id = TableId(next.next_table);
+    next.next_table += 1;
+    let unit = database.precision;
+    Ok(TableSchema {
+        id,
+        name: name.into(),
+        columns: Vec::new(),
+        time_unit: unit,
+        partition_length: (policy.partition_ns / unit.nanoseconds()).max(1),
+        next_column: 0,
+    })
+}
+
+/// The table with more columns at its end.
+pub(super) fn with_columns(
+    mut table: TableSchema,
+    columns: &[(String, ColumnKind)],
+) -> Result<TableSchema, CatalogError> {
+    let total = table.columns.len() + columns.len();
+    if total > TABLE_COLUMNS_MAX || usize::from(table.next_column) + columns.len() > usize::from(u16::MAX) {
+        return Err(CatalogError::TooManyColumns { table: table.name.to_string(), columns: total });
+    }
+    for (name, kind) in columns {
+        check_name(name)?;
+        if name == "time" {
+            return Err(CatalogError::BadName { name: name.clone(), fault: NameFault::Time });
+        }
+        if let Some(found) = table.column(name) {
+            return Err(CatalogError::ColumnConflict {
+                table: table.name.to_string(),
+                column: name.clone(),
+                wanted: *kind,
+                found: found.kind,
+            });
+        }
+        table.columns.push(ColumnSchema {
+            id: ColumnId(table.next_column),
+            name: name.as_str().into(),
+            kind: *kind,
+            codec: None,
+        });
+        table.next_column += 1;
+    }
+    Ok(table)
+}
+
+/// Gives a field the codec, which suits it.
+pub(super) fn set_codec(table: &mut TableSchema, column: &str, codec: Option<Codec>) -> Result<(), CatalogError> {
+    let suits = |kind| matches!(kind, ColumnKind::Field(field) if codec.is_none_or(|codec| codec.suits(field)));
+    match table.columns.iter_mut().find(|known| &*known.name == column && suits(known.kind)) {
+        Some(found) => {
+            found.codec = codec;
+            Ok(())
+        }
+        // The statement was bound to a table that has changed since.
+        None => Err(CatalogError::ColumnNotFound { table: table.name.to_string(), column: column.to_owned() }),
+    }
+}

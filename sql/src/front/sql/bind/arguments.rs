@@ -1,0 +1,35 @@
+//! The arguments of a call, as they are written.
+
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
+
+use crate::error::SqlError;
+
+/// Whether each value counts once.
+pub(super) fn is_distinct(function: &ast::Function) -> bool {
+    matches!(&function.args, FunctionArguments::List(list)
+        if list.duplicate_treatment == Some(ast::DuplicateTreatment::Distinct))
+}
+
+/// Whether the arguments are `*`, or none.
+pub(super) fn is_star(function: &ast::Function) -> bool {
+    matches!(&function.args, FunctionArguments::List(list)
+        if matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] | []))
+}
+
+/// Plain positional arguments of a call.
+pub(super) fn arguments(function: &ast::Function) -> Result<Vec<&ast::Expr>, SqlError> {
+    let FunctionArguments::List(list) = &function.args else {
+        return match function.args {
+            FunctionArguments::None => Ok(Vec::new()),
+            _ => Err(SqlError::unsupported("subqueries as arguments")),
+        };
+    };
+    if !list.clauses.is_empty() {
+        return Err(SqlError::unsupported(format!("clauses in the arguments of {}", function.name)));
+    }
+    let plain = list.args.iter().map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Ok(expr),
+        _ => Err(SqlError::unsupported(format!("the argument {arg} of {}", function.name))),
+    });
+    plain.collect()
+}

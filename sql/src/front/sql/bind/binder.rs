@@ -1,0 +1,123 @@
+//! What names of tables are looked up in, and the rows of a table.
+
+use std::sync::Arc;
+
+use arrow_schema::DataType;
+use sqlparser::ast::{self, ObjectName};
+use tidewire_storage::schema::{Catalog, ColumnKind, TableSchema};
+
+use super::expr::ExprBinder;
+use super::literal;
+use super::relation::{Relation, schema_of};
+use super::scope::{Qualifier, Scope, ScopeColumn};
+use crate::error::{SqlError, SqlErrorKind};
+use crate::expr::Scalar;
+use crate::front::sql::parse::{fold, position_of};
+use crate::plan::{Plan, ScanColumn, ScanNode};
+use crate::session::Session;
+use crate::types::unit::arrow_unit;
+
+/// Schemas of the reference that hold tables about the server itself.
+pub(super) const SYSTEM_SCHEMAS: [&str; 3] = ["information_schema", "usage_schema", "cluster_schema"];
+
+/// What names are looked up in.
+pub(super) struct Binder<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) session: &'a Session,
+}
+
+impl Binder<'_> {
+    /// Database and name that a table's name means, and how it was qualified.
+    pub(super) fn table_name(&self, name: &ObjectName) -> Result<(String, String, Qualifier), SqlError> {
+        let parts: Vec<String> = name.0.iter().filter_map(ast::ObjectNamePart::as_ident).map(fold).collect();
+        match parts.as_slice() {
+            [table] if name.0.len() == 1 => {
+                let qualifier = Qualifier { database: None, table: table.clone() };
+                Ok((self.session.database.clone(), table.clone(), qualifier))
+            }
+            [database, table] if name.0.len() == 2 => {
+                let qualifier = Qualifier { database: Some(database.clone()), table: table.clone() };
+                Ok((database.clone(), table.clone(), qualifier))
+            }
+            _ => Err(SqlErrorKind::TableNameTooLong(name.to_string()).into()),
+        }
+    }
+
+    /// The table of that name, or the error that SELECT, INSERT and DESCRIBE give.
+    pub(super) fn table(&self, name: &ObjectName) -> Result<(Arc<str>, Arc<TableSchema>, Qualifier), SqlError> {
+        let (database, table, qualifier) = self.table_name(name)?;
+        let stored = self.catalog.databases.get(database.as_str());
+        if let Some(stored) = stored
+            && let Some(schema) = stored.table(&table)
+        {
+            return Ok((stored.name.clone(), schema.clone(), qualifier));
+        }
+        if stored.is_none() && SYSTEM_SCHEMAS.contains(&database.as_str()) {
+            return Err(SqlError::unsupported(format!("the system table {database}.{table}")));
+        }
+        let error = SqlError::new(SqlErrorKind::TableNotFound { tenant: self.session.tenant.clone(), database, table });
+        let position = name.0.first().and_then(ast::ObjectNamePart::as_ident).and_then(position_of);
+        Err(error.at(position))
+    }
+
+    /// All rows and columns of a table: time, then its columns in display order.
+    pub(super) fn scan(&self, name: &ObjectName) -> Result<Relation, SqlError> {
+        let (database, table, qualifier) = self.table(name)?;
+        let mut columns =
+            vec![(ScanColumn::Time, "time".to_owned(), DataType::Timestamp(arrow_unit(table.time_unit), None))];
+        for column in &table.columns {
+            let (scanned, data_type) = match column.kind {
+                ColumnKind::Tag => (ScanColumn::Tag(column.id), DataType::Utf8),
+                ColumnKind::Field(field) => (ScanColumn::Field(column.id, field), field.data_type()),
+            };
+            columns.push((scanned, column.name.to_string(), data_type));
+        }
+        let schema = schema_of(columns.iter().map(|(_, name, data_type)| (name.as_str(), data_type)));
+        let scanned = columns.iter().map(|(column, ..)| *column).collect();
+        let columns = columns
+            .into_iter()
+            .map(|(_, name, data_type)| ScopeColumn {
+                qualifier: Some(qualifier.clone()),
+                name,
+                data_type,
+                window_ns: None,
+            })
+            .collect();
+        // What is older than its database keeps it is not seen, also while it is still there.
+        let policy = self.catalog.databases.get(&database).and_then(|database| database.main_policy());
+        let time_min = policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, table.time_unit));
+        let plan = Plan::Scan(ScanNode {
+            database,
+            table,
+            columns: scanned,
+            time_min,
+            time_max: i64::MAX,
+            tag_filter: None,
+            tag_columns: Vec::new(),
+            filter: None,
+            schema,
+        });
+        Ok(Relation { plan, columns })
+    }
+
+    /// A constant that an expression without columns comes to.
+    pub(super) fn constant(&self, expr: &ast::Expr, clause: &'static str) -> Result<Scalar, SqlError> {
+        if let Some(value) = literal::constant(expr) {
+            return value;
+        }
+        let scope = Scope::default();
+        let mut binder = ExprBinder {
+            session: self.session,
+            scope: &scope,
+            aliases: &[],
+            aliases_first: false,
+            calls: None,
+            clause,
+            depth: 0,
+        };
+        match binder.bind(expr)?.constant() {
+            Some(value) => Ok(value),
+            None => Err(SqlError::unsupported(format!("the expression {expr} in {clause}"))),
+        }
+    }
+}

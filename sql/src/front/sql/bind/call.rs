@@ -1,0 +1,90 @@
+//! Calls of functions. An aggregate is bound over the input and set aside, so that what is around it sees a column.
+
+use sqlparser::ast::{self, FunctionArguments};
+
+use super::arguments::{arguments, is_distinct, is_star};
+use super::expr::ExprBinder;
+use super::heading::heading;
+use crate::error::{SqlError, SqlErrorKind};
+use crate::expr::coerce::boolean;
+use crate::expr::{AggregateCall, Expr, Typed};
+use crate::function::registry::{Known, find};
+use crate::function::{Aggregate, Arguments};
+
+impl ExprBinder<'_> {
+    /// A call as it is written.
+    pub(super) fn function(&mut self, function: &ast::Function) -> Result<Typed, SqlError> {
+        if function.over.is_some() {
+            return Err(SqlError::unsupported("window functions"));
+        }
+        if !function.within_group.is_empty() || function.null_treatment.is_some() {
+            return Err(SqlError::unsupported("WITHIN GROUP and IGNORE NULLS"));
+        }
+        if !matches!(function.parameters, FunctionArguments::None) {
+            return Err(SqlError::unsupported(format!("parameters of {}", function.name)));
+        }
+        let name = function.name.to_string().to_ascii_lowercase();
+        if let Some(Known::Aggregate(aggregate)) = find(&name) {
+            return self.aggregate(aggregate, &name, function);
+        }
+        if function.filter.is_some() {
+            return Err(SqlErrorKind::FilterOfScalar(name).into());
+        }
+        let args = arguments(function)?.into_iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>()?;
+        self.scalar(&name, args)
+    }
+
+    /// The call of the scalar function `name`, in lower case, on bound arguments.
+    pub(super) fn scalar(&self, name: &str, args: Vec<Typed>) -> Result<Typed, SqlError> {
+        match find(name) {
+            Some(Known::Scalar(function)) => function.bind(name, args, self.session),
+            _ => Err(SqlErrorKind::FunctionUnknown(name.to_owned()).into()),
+        }
+    }
+
+    fn aggregate(
+        &mut self,
+        aggregate: &'static Aggregate,
+        name: &str,
+        function: &ast::Function,
+    ) -> Result<Typed, SqlError> {
+        let Some(calls) = self.calls.take() else {
+            return Err(SqlErrorKind::AggregateMisplaced { name: name.to_owned(), clause: self.clause }.into());
+        };
+        // With `calls` taken, an aggregate inside the arguments is an error. Names in there are the input's: the alias
+        // in `sum(i) AS i … HAVING sum(i) > 1` stands for the aggregate itself.
+        let clause = std::mem::replace(&mut self.clause, "the arguments of an aggregate");
+        let aliases_first = std::mem::replace(&mut self.aliases_first, false);
+        let call = self.aggregate_call(aggregate, name, function);
+        self.clause = clause;
+        self.aliases_first = aliases_first;
+        let result = call.map(|call| {
+            let data_type = call.data_type.clone();
+            let at = calls.calls.iter().position(|known| *known == call).unwrap_or_else(|| {
+                calls.headings.push(heading(&ast::Expr::Function(function.clone()), self.scope));
+                calls.calls.push(call);
+                calls.calls.len() - 1
+            });
+            Typed::new(Expr::Column(calls.width + at), data_type)
+        });
+        self.calls = Some(calls);
+        result
+    }
+
+    fn aggregate_call(
+        &mut self,
+        aggregate: &'static Aggregate,
+        name: &str,
+        function: &ast::Function,
+    ) -> Result<AggregateCall, SqlError> {
+        let distinct = is_distinct(function);
+        let filter = match &function.filter {
+            Some(filter) => Some(boolean(self.bind(filter)?, "FILTER")?),
+            None => None,
+        };
+        let star = aggregate.takes_star && is_star(function);
+        let args = if star { Vec::new() } else { arguments(function)? };
+        let args = args.into_iter().map(|arg| self.bind(arg)).collect::<Result<_, _>>()?;
+        aggregate.bind(name, Arguments { star, args, distinct, filter })
+    }
+}

@@ -1,0 +1,105 @@
+//! A query: what it is made of, and the rows of FROM.
+
+use std::sync::Arc;
+
+use arrow_schema::Schema;
+use sqlparser::ast::{self, SetExpr, TableFactor, TableWithJoins};
+
+use super::binder::Binder;
+use super::relation::{Relation, schema_of};
+use super::scope::Qualifier;
+use crate::error::SqlError;
+use crate::expr::{Expr, Typed};
+use crate::front::sql::parse::fold;
+use crate::function::bucket::window;
+use crate::plan::Plan;
+
+impl Binder<'_> {
+    /// A query whose rows go to the client: windows become structs.
+    pub(super) fn top_query(&self, query: &ast::Query) -> Result<Plan, SqlError> {
+        let Relation { plan, columns } = self.query(query)?;
+        if columns.iter().all(|column| column.window_ns.is_none()) {
+            return Ok(plan);
+        }
+        let mut exprs = Vec::with_capacity(columns.len());
+        let mut types = Vec::with_capacity(columns.len());
+        for (at, column) in columns.iter().enumerate() {
+            let start = Expr::Column(at);
+            let Some(width) = column.window_ns else {
+                exprs.push(start);
+                types.push(column.data_type.clone());
+                continue;
+            };
+            let Typed { expr, data_type, .. } = window(Typed::new(start, column.data_type.clone()), width)?;
+            exprs.push(expr);
+            types.push(data_type);
+        }
+        let schema = schema_of(columns.iter().map(|column| column.name.as_str()).zip(&types));
+        Ok(Plan::Project { input: Box::new(plan), exprs, schema })
+    }
+
+    pub(super) fn query(&self, query: &ast::Query) -> Result<Relation, SqlError> {
+        let unusual = [
+            (query.with.is_some(), "WITH"),
+            (query.fetch.is_some(), "FETCH"),
+            (!query.locks.is_empty(), "locks"),
+            (query.for_clause.is_some(), "FOR"),
+            (query.settings.is_some(), "SETTINGS"),
+            (query.format_clause.is_some(), "FORMAT"),
+            (!query.pipe_operators.is_empty(), "pipe operators"),
+        ];
+        if let Some((_, what)) = unusual.iter().find(|(present, _)| *present) {
+            return Err(SqlError::unsupported(what));
+        }
+        match query.body.as_ref() {
+            SetExpr::Select(select) => self.select(select, query.order_by.as_ref(), query.limit_clause.as_ref()),
+            SetExpr::Query(inner) if query.order_by.is_none() && query.limit_clause.is_none() => self.query(inner),
+            SetExpr::Query(_) => Err(SqlError::unsupported("ORDER BY and LIMIT after a query in brackets")),
+            SetExpr::SetOperation { .. } => self.union(query),
+            SetExpr::Values(_) => Err(SqlError::unsupported("VALUES outside INSERT")),
+            _ => Err(SqlError::unsupported("TABLE as a query")),
+        }
+    }
+
+    /// The rows of FROM; without FROM, one row of no columns.
+    pub(super) fn from(&self, from: &[TableWithJoins]) -> Result<Relation, SqlError> {
+        match from {
+            [] => {
+                let plan = Plan::Values { rows: vec![Vec::new()], schema: Arc::new(Schema::empty()) };
+                Ok(Relation { plan, columns: Vec::new() })
+            }
+            [TableWithJoins { relation, joins }] if joins.is_empty() => self.table_factor(relation),
+            _ => Err(SqlError::unsupported("joins")),
+        }
+    }
+
+    pub(super) fn table_factor(&self, factor: &TableFactor) -> Result<Relation, SqlError> {
+        let mut relation = match factor {
+            TableFactor::Table {
+                name,
+                args: None,
+                with_hints,
+                version: None,
+                with_ordinality: false,
+                partitions,
+                json_path: None,
+                sample: None,
+                index_hints,
+                ..
+            } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => self.scan(name)?,
+            TableFactor::Derived { lateral: false, subquery, sample: None, .. } => self.query(subquery)?,
+            _ => return Err(SqlError::unsupported("this kind of table in FROM")),
+        };
+        if let TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } = factor
+        {
+            if !alias.columns.is_empty() {
+                return Err(SqlError::unsupported("aliases of columns in FROM"));
+            }
+            let qualifier = Qualifier { database: None, table: fold(&alias.name) };
+            for column in &mut relation.columns {
+                column.qualifier = Some(qualifier.clone());
+            }
+        }
+        Ok(relation)
+    }
+}

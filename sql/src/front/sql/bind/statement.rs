@@ -1,0 +1,55 @@
+//! One parsed statement to a [`BoundStatement`].
+
+use tidewire_storage::schema::Catalog;
+
+use super::binder::Binder;
+use super::ddl;
+use crate::error::SqlError;
+use crate::front::sql::parse::Parsed;
+use crate::plan::Plan;
+use crate::session::Session;
+use crate::statement::Statement;
+
+/// A bound statement.
+pub(crate) enum BoundStatement {
+    /// There is nothing to optimize.
+    Ready(Statement),
+    /// A query.
+    Query(Plan),
+    /// EXPLAIN of a query.
+    Explain { plan: Plan, analyze: bool, verbose: bool },
+    /// DELETE of these rows, which [`super::deletion`] turns into series and times once the plan is optimized.
+    Delete { rows: Plan },
+}
+
+/// Binds `parsed` against the catalog.
+pub(crate) fn bind(parsed: Parsed, catalog: &Catalog, session: &Session) -> Result<BoundStatement, SqlError> {
+    let binder = Binder { catalog, session };
+    let statement = match parsed {
+        Parsed::Empty => Statement::Empty,
+        Parsed::Query(query) => return Ok(BoundStatement::Query(binder.top_query(&query)?)),
+        Parsed::Explain { query, analyze, verbose } => {
+            return Ok(BoundStatement::Explain { plan: binder.top_query(&query)?, analyze, verbose });
+        }
+        Parsed::ShowDatabases => return Ok(BoundStatement::Query(binder.show_databases())),
+        Parsed::ShowTables { database } => return binder.show_tables(database.as_ref()).map(BoundStatement::Query),
+        Parsed::DescribeDatabase(name) => return binder.describe_database(&name).map(BoundStatement::Query),
+        Parsed::DescribeTable(name) => return binder.describe_table(&name).map(BoundStatement::Query),
+        Parsed::CreateDatabase { name, if_not_exists, options } => {
+            Statement::Define(ddl::create_database(&name, if_not_exists, options)?)
+        }
+        Parsed::DropDatabase { name, if_exists } => Statement::Define(ddl::drop_database(&name, if_exists)?),
+        Parsed::CreateTable { name, if_not_exists, columns, tags } => {
+            Statement::Define(binder.create_table(&name, if_not_exists, &columns, &tags)?)
+        }
+        Parsed::SetCodec { table, column, codec } => Statement::Define(binder.set_codec(&table, &column, &codec)?),
+        Parsed::DropTable { name, if_exists } => Statement::Define(binder.drop_table(&name, if_exists)?),
+        Parsed::AlterDatabase { name, change } => Statement::Define(ddl::alter_database(&name, change)),
+        Parsed::AlterTable { name, alteration } => Statement::Define(binder.alter_table(&name, &alteration)?),
+        Parsed::Insert { table, columns, source } => binder.insert(&table, &columns, &source)?,
+        Parsed::Delete { table, alias, predicate } => {
+            return binder.delete(&table, alias.as_ref(), predicate.as_deref());
+        }
+    };
+    Ok(BoundStatement::Ready(statement))
+}

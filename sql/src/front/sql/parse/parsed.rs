@@ -1,0 +1,51 @@
+//! A statement of SQL as it is written.
+
+use sqlparser::ast::{self, Ident, ObjectName};
+use tidewire_storage::schema::{ColumnKind, DatabaseOptions};
+
+use crate::statement::DatabaseChange;
+
+/// A statement as written, names not yet looked up.
+#[derive(Debug)]
+pub(crate) enum Parsed {
+    Empty,
+    Query(Box<ast::Query>),
+    Explain { query: Box<ast::Query>, analyze: bool, verbose: bool },
+    CreateDatabase { name: Ident, if_not_exists: bool, options: DatabaseOptions },
+    DropDatabase { name: Ident, if_exists: bool },
+    CreateTable { name: ObjectName, if_not_exists: bool, columns: Vec<ColumnDefinition>, tags: Vec<Ident> },
+    DropTable { name: ObjectName, if_exists: bool },
+    AlterDatabase { name: Ident, change: DatabaseChange },
+    AlterTable { name: ObjectName, alteration: TableAlteration },
+    SetCodec { table: ObjectName, column: Ident, codec: Ident },
+    Delete { table: ObjectName, alias: Option<Ident>, predicate: Option<Box<ast::Expr>> },
+    DescribeTable(ObjectName),
+    DescribeDatabase(Ident),
+    ShowDatabases,
+    ShowTables { database: Option<Ident> },
+    Insert { table: ObjectName, columns: Vec<Ident>, source: Box<ast::Query> },
+}
+
+/// What ALTER TABLE does.
+#[derive(Debug)]
+pub(crate) enum TableAlteration {
+    Add(ColumnDefinition),
+    Drop(Ident),
+}
+
+/// A column of CREATE TABLE.
+#[derive(Debug)]
+pub(crate) struct ColumnDefinition {
+    pub(crate) name: Ident,
+    pub(crate) kind: ColumnType,
+    /// CODEC(…), as written.
+    pub(crate) codec: Option<Ident>,
+}
+
+/// A column's type: one that can be stored, or the words of one that cannot.
+#[derive(Debug)]
+pub(crate) enum ColumnType {
+    Stored(ColumnKind),
+    Timestamp,
+    Other(String),
+}

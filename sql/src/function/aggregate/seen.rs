@@ -1,0 +1,52 @@
+//! Which slots have seen a value, and columns made of slots.
+
+use std::sync::Arc;
+
+use arrow_array::types::ArrowPrimitiveType;
+use arrow_array::{ArrayRef, PrimitiveArray};
+use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
+use arrow_schema::DataType;
+
+use crate::exec::error::Result;
+use crate::types::array::cast_to;
+
+/// One flag a slot.
+#[derive(Debug, Default)]
+pub(super) struct Seen(Vec<bool>);
+
+impl Seen {
+    pub(super) fn resize(&mut self, slots: usize) {
+        self.0.resize(slots, false);
+    }
+
+    #[inline]
+    pub(super) fn mark(&mut self, slot: usize) {
+        self.0[slot] = true;
+    }
+
+    #[inline]
+    pub(super) fn get(&self, slot: usize) -> bool {
+        self.0[slot]
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.capacity()
+    }
+
+    /// Slots without a value as nulls; `None` when all have one. Empty afterwards.
+    pub(super) fn take_nulls(&mut self) -> Option<NullBuffer> {
+        let seen = std::mem::take(&mut self.0);
+        (!seen.iter().all(|&s| s)).then(|| NullBuffer::new(BooleanBuffer::from(seen)))
+    }
+}
+
+/// A column of the values of all slots, null where none was seen, converted to `to`. Empties both.
+pub(super) fn column<T: ArrowPrimitiveType>(
+    values: &mut Vec<T::Native>,
+    seen: &mut Seen,
+    to: &DataType,
+) -> Result<ArrayRef> {
+    let values = ScalarBuffer::from(std::mem::take(values));
+    let array: ArrayRef = Arc::new(PrimitiveArray::<T>::new(values, seen.take_nulls()));
+    cast_to(&array, to)
+}
