@@ -137,7 +137,7 @@ impl fmt::Display for TimeOrder {
 }
 
 fn call_text(call: &AggregateCall, args: &str) -> String {
-    format!("{:?}({args})", call.function)
+    format!("{}({})", call.function.name, if call.args.is_empty() { "*" } else { args })
 }
 
 impl Fragment {
