@@ -31,7 +31,7 @@ fn append(memtable: &mut Memtable, batches: &[batches::Rows]) {
     for rows in batches {
         let new =
             NewRows { series: &rows.series, time: &rows.time, columns: &rows.columns, rows: 0..rows.series.len() };
-        memtable.append(TABLE, &new);
+        memtable.append(TABLE, i64::MAX, &new);
     }
 }
 

@@ -79,6 +79,8 @@ pub enum SqlErrorKind {
     OptionZero(String),
     /// No duration, or one that cannot be counted.
     Duration(String),
+    /// A time-to-live of less than a minute: rows would be gone before anybody could read them.
+    TtlTooShort(String),
     /// A partition of less than a minute.
     PartitionTooShort(String),
     /// A partition without end.

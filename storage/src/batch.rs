@@ -3,6 +3,7 @@
 //! A row names its series either by an id the shard gave out before, or by the ordinal of a key that travels in the
 //! same batch ([`NewSeries`]); the shard answers with the ids of those keys. Batches cross cores by move.
 
+use crate::partition::{Partitions, bounds_of};
 use crate::schema::{ColumnId, FieldType, TableId};
 
 /// Set in [`WriteBatch::series`] where the low bits are an ordinal into [`WriteBatch::new_series`], clear where they
@@ -154,7 +155,24 @@ impl Values {
     }
 }
 
+/// Most partitions that the rows of one request may lie in, of one table in one shard. Each becomes a file, written and
+/// synced by the next flush: more of them would keep a shard busy for longer than who sent them expects.
+pub const PARTITIONS_MAX: usize = 4096;
+
 impl WriteBatch {
+    /// Whether its rows lie in more than `most` partitions of `length`. Costs next to nothing where their times are close
+    /// together.
+    pub fn spans_more_partitions(&self, length: i64, most: usize) -> bool {
+        let (first, last) = bounds_of(&self.time);
+        let length = length.max(1);
+        if i128::from(last) - i128::from(first) < i128::from(length) * (most as i128 - 1) {
+            return false;
+        }
+        let mut partitions = Partitions::default();
+        partitions.add(&self.time, (first, last), length);
+        partitions.len() > most
+    }
+
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.series.len()
@@ -195,5 +213,23 @@ impl WriteBatch {
             })
             .sum();
         self.series.len() * 12 + columns + self.new_series.bytes.len() + self.new_series.ends.len() * 4
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_counted_only_where_times_are_far_apart() {
+        let batch = |time: Vec<i64>| WriteBatch { time, ..WriteBatch::default() };
+        assert!(!batch(Vec::new()).spans_more_partitions(10, 1));
+        assert!(!batch(vec![5, 1, 9]).spans_more_partitions(10, 1));
+        assert!(batch(vec![5, 10]).spans_more_partitions(10, 1));
+        assert!(batch((0..5).map(|day| day * 10).collect()).spans_more_partitions(10, 4));
+        assert!(!batch((0..5).map(|day| day * 10).collect()).spans_more_partitions(10, 5));
+        // Far apart, and yet few.
+        assert!(!batch(vec![i64::MIN, 0, i64::MAX]).spans_more_partitions(10, 3));
+        assert!(batch(vec![i64::MIN, 0, 11, i64::MAX]).spans_more_partitions(10, 3));
     }
 }

@@ -1,7 +1,8 @@
 //! Compressed stretches of segments in memory, shared by all scans of a shard.
 //!
-//! Guarantee: at most `bytes_max` bytes are kept, a bound that may be lowered and raised (what a scan still uses lives on with it). An entry is an [`Extent`]:
-//! neighbouring blocks of one column, at most about a hundred kilobytes, verified block by block when they were read.
+//! Guarantee: at most `bytes_max` bytes are kept, a bound that may be lowered and raised (what a scan still uses lives on
+//! with it). An entry is an [`Extent`]: neighbouring blocks of one column, at most about a hundred kilobytes, verified
+//! block by block when they were read.
 //!
 //! Beside them lie single rows of blocks as they were asked for last, decoded: the last rows of series, which whoever
 //! watches them asks for again and again.
@@ -13,6 +14,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use hashbrown::HashMap;
+
+use crate::open_files::OpenFiles;
+
+/// Open files of a reader that has no bound of its own: within the 1,024 descriptors that a shell gives a process.
+const OPEN_FILES_MAX: usize = 256;
 
 /// Names an extent: a segment (by [`Cache::segment_id`]), a column's position, and the extent within the column; or
 /// single rows of a group (see [`Segment::pick`](crate::segment::Segment::pick)).
@@ -47,6 +53,8 @@ pub struct CacheStats {
 /// A shard's cache.
 #[derive(Debug)]
 pub struct Cache {
+    /// Files of the segments whose blocks it has.
+    files: Rc<OpenFiles>,
     bytes_max: Cell<u64>,
     next_segment: Cell<u64>,
     inner: RefCell<Inner>,
@@ -68,9 +76,20 @@ struct Slot {
 }
 
 impl Cache {
-    /// A cache of at most `bytes_max` bytes.
+    /// A cache of at most `bytes_max` bytes, for a reader of some segments.
     pub fn new(bytes_max: u64) -> Rc<Self> {
-        Rc::new(Self { bytes_max: Cell::new(bytes_max), next_segment: Cell::new(0), inner: RefCell::default() })
+        Self::with_files(bytes_max, OPEN_FILES_MAX)
+    }
+
+    /// A cache of at most `bytes_max` bytes, whose segments have at most `open_files_max` files open.
+    pub(crate) fn with_files(bytes_max: u64, open_files_max: usize) -> Rc<Self> {
+        let files = OpenFiles::new(open_files_max);
+        Rc::new(Self { files, bytes_max: Cell::new(bytes_max), next_segment: Cell::new(0), inner: RefCell::default() })
+    }
+
+    /// Files of segments that are open.
+    pub(crate) fn files(&self) -> &Rc<OpenFiles> {
+        &self.files
     }
 
     /// Counts and size.

@@ -63,6 +63,16 @@ pub enum Error {
         /// The bound.
         limit_bytes: u64,
     },
+    /// Rows that wait for a flush lie in as many partitions as they may. The batch may be sent again later.
+    #[error("shard {shard} has rows of {partitions} partitions in memory, its bound is {partitions_max}")]
+    Crowded {
+        /// Shard number.
+        shard: u32,
+        /// Partitions of all tables.
+        partitions: usize,
+        /// The bound.
+        partitions_max: usize,
+    },
     /// The shard is offline, since what it holds is damaged: it takes nothing and gives nothing until it is mended.
     #[error("shard {shard} is offline: {reason}")]
     ShardOffline {
@@ -121,6 +131,13 @@ impl Error {
             }
             _ => false,
         }
+    }
+
+    /// Whether the process or the host has no descriptor left for another file.
+    pub(crate) fn is_too_many_files(&self) -> bool {
+        use rustix::io::Errno;
+        let none_left = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+        matches!(self, Self::Io { source, .. } if none_left.contains(&source.raw_os_error()))
     }
 
     /// Whether a file is not there.

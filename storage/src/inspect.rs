@@ -55,8 +55,6 @@ pub struct TableFacts {
     pub table: TableId,
     /// Length of a partition, in the table's unit of time.
     pub partition_length: i64,
-    /// Rows before this time do not exist; `i64::MIN` for none such.
-    pub horizon: i64,
 }
 
 /// A segment that the manifest names.
@@ -160,11 +158,10 @@ impl<D: Disk> ShardFiles<D> {
 
     /// Tables that have rows.
     pub fn tables(&self) -> impl Iterator<Item = TableFacts> {
-        self.manifest.tables.iter().map(|entry| TableFacts {
-            table: TableId(entry.table),
-            partition_length: entry.partition_length,
-            horizon: entry.horizon,
-        })
+        self.manifest
+            .tables
+            .iter()
+            .map(|entry| TableFacts { table: TableId(entry.table), partition_length: entry.partition_length })
     }
 
     /// Live segments; within a partition the oldest first.

@@ -21,6 +21,9 @@ pub mod error;
 pub mod inspect;
 mod manifest;
 pub mod memtable;
+pub mod names;
+mod open_files;
+mod partition;
 pub mod recovery;
 pub mod run;
 pub mod salvage;
@@ -31,6 +34,7 @@ pub mod series;
 mod signal;
 #[cfg(test)]
 mod testing;
+mod together;
 mod tombstone;
 pub mod wal;
 

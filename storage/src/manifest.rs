@@ -14,6 +14,7 @@
 
 mod v2;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rkyv::rancor::Error as RkyvError;
@@ -68,7 +69,8 @@ pub(crate) struct TableEntry {
     pub(crate) table: u32,
     /// Fixed when the shard first sees the table.
     pub(crate) partition_length: i64,
-    /// Rows before this time do not exist; it only moves on.
+    /// A time before which rows did not exist, as versions before wrote it. Nothing follows from it any more: a time that
+    /// was asked for by mistake must not take what is written later.
     pub(crate) horizon: i64,
     /// Series that were hidden after the record `flushed_lsn`, a bitmap as roaring writes it; empty for none.
     pub(crate) hidden: Vec<u8>,
@@ -139,6 +141,11 @@ pub(crate) struct Prepared {
 }
 
 impl TableEntry {
+    /// A table without hidden series.
+    pub(crate) fn new(table: TableId, partition_length: i64) -> Self {
+        Self { table: table.0, partition_length, horizon: i64::MIN, hidden: Vec::new() }
+    }
+
     /// Hides in the table's index, which has all series of the series files, what is hidden. The manifest came from
     /// `path`, which the error names where that cannot be.
     pub(crate) fn restore_hidden(&self, index: &mut SeriesIndex, path: &Path) -> Result<()> {
@@ -171,18 +178,15 @@ impl Manifest {
         next.next_file = next.next_file.max(edit.next_file);
         for table in edit.add_tables {
             match next.tables.iter_mut().find(|known| known.table == table.table) {
-                Some(known) => {
-                    known.horizon = known.horizon.max(table.horizon);
-                    if edit.flushed.is_some() {
-                        known.hidden = table.hidden;
-                    }
-                }
+                Some(known) if edit.flushed.is_some() => known.hidden = table.hidden,
+                Some(_) => {}
                 None if edit.flushed.is_some() => next.tables.push(table),
                 // Up to the flushed record there is no series of it.
                 None => next.tables.push(TableEntry { hidden: Vec::new(), ..table }),
             }
         }
-        let dropped = |table: u32| edit.drop_tables.contains(&TableId(table));
+        let drop_tables: HashSet<u32> = edit.drop_tables.iter().map(|table| table.0).collect();
+        let dropped = |table: u32| drop_tables.contains(&table);
         next.tables.retain(|entry| !dropped(entry.table));
         next.segments.retain(|entry| !dropped(entry.table));
         for added in edit.add_segments {
@@ -363,7 +367,7 @@ mod tests {
         let start = Manifest::default().apply(Edit {
             flushed: Some(Lsn(5)),
             next_file: 4,
-            add_tables: vec![TableEntry { table: 1, partition_length: 10, horizon: i64::MIN, hidden: Vec::new() }],
+            add_tables: vec![TableEntry::new(TableId(1), 10)],
             add_segments: vec![segment(1, 0, "a"), segment(1, 0, "b"), segment(1, 10, "c"), segment(1, 0, "d")],
             add_series_files: vec![SeriesFileEntry { file: "s".to_owned(), bytes: 10 }],
             ..Edit::default()
@@ -413,11 +417,10 @@ mod tests {
     }
 
     #[test]
-    fn dropped_tables_are_remembered_until_the_log_is_past_them_and_horizons_only_move_on() {
-        let entry = |horizon: i64| TableEntry { table: 1, partition_length: 10, horizon, hidden: Vec::new() };
-        let add = |horizon: i64| Edit { add_tables: vec![entry(horizon)], ..Edit::default() };
-        let start = Manifest::default().apply(add(i64::MIN)).apply(add(20)).apply(add(10));
-        assert_eq!(start.tables, [entry(20)]);
+    fn dropped_tables_are_remembered_until_the_log_is_past_them() {
+        let add = Edit { add_tables: vec![TableEntry::new(TableId(1), 10)], ..Edit::default() };
+        let start = Manifest::default().apply(add);
+        assert_eq!(start.tables.len(), 1);
         let drop = Edit { drop_tables: vec![TableId(1)], dropped_lsn: Lsn(4), ..Edit::default() };
         let dropped = start.apply(drop);
         assert_eq!((dropped.tables.len(), dropped.dropped.as_slice()), (0, &[DroppedEntry { table: 1, lsn: 4 }][..]));
@@ -428,13 +431,12 @@ mod tests {
 
     #[test]
     fn hidden_series_are_those_of_the_newest_flush() {
-        let entry =
-            |table: u32, hidden: u8| TableEntry { table, partition_length: 10, horizon: 5, hidden: vec![hidden] };
+        let entry = |table: u32, hidden: u8| TableEntry { hidden: vec![hidden], ..TableEntry::new(TableId(table), 10) };
         let flush = |lsn: u64, tables| Edit { flushed: Some(Lsn(lsn)), add_tables: tables, ..Edit::default() };
         let hidden = |manifest: &Manifest| manifest.tables.iter().map(|table| table.hidden.clone()).collect::<Vec<_>>();
         let start = Manifest::default().apply(flush(3, vec![entry(1, 1)]));
         assert_eq!(hidden(&start), [[1]]);
-        // An expiry knows what is hidden now, and rows after the flush are in the log.
+        // Who does not flush knows what is hidden now, and rows after the flush are in the log.
         let expired = start.apply(Edit { add_tables: vec![entry(1, 2), entry(2, 2)], ..Edit::default() });
         assert_eq!(hidden(&expired), [vec![1], vec![]]);
         let merged = expired.apply(Edit { remove_segments: vec!["a".to_owned()], ..Edit::default() });

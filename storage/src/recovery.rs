@@ -7,11 +7,8 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::poll_fn;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
 
 use rkyv::util::AlignedVec;
 
@@ -26,6 +23,7 @@ use crate::memtable::{Memtable, NewRows};
 use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
 use crate::series::file::{self, SeriesCounts, copy_of};
+use crate::together::together;
 use crate::tombstone::Tombstone;
 use crate::wal::{Delete, Lsn, Record, Recovered, Rows, bitmap_of, recover};
 
@@ -163,34 +161,6 @@ pub(crate) async fn load<D: Disk>(
     Ok(Loaded { tables, active, manifest, series_files, manifest_stored, wal, recovery })
 }
 
-/// Runs `tasks` side by side, at most `at_once` of them, and gives what they gave in their order.
-async fn together<T, F: Future<Output = T>>(tasks: impl Iterator<Item = F>, at_once: usize) -> Vec<T> {
-    let mut tasks = tasks.enumerate();
-    let mut running: Vec<(usize, Pin<Box<F>>)> = Vec::new();
-    let mut done: Vec<(usize, T)> = Vec::new();
-    poll_fn(|context| {
-        loop {
-            running.extend(tasks.by_ref().take(at_once - running.len()).map(|(number, task)| (number, Box::pin(task))));
-            let done_before = done.len();
-            running.retain_mut(|(number, task)| match task.as_mut().poll(context) {
-                Poll::Ready(value) => {
-                    done.push((*number, value));
-                    false
-                }
-                Poll::Pending => true,
-            });
-            // Those that take the places are to be polled too.
-            if done.len() == done_before {
-                break;
-            }
-        }
-        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, value)| value).collect()
-}
-
 /// Opens a segment; one that seems damaged is looked at again, since the transfer may be to blame.
 async fn open_segment<D: Disk>(disk: &D, path: &Path, meta: &SegmentMeta, cache: &Rc<Cache>) -> Result<Rc<Segment<D>>> {
     const TRIES: usize = 3;
@@ -291,7 +261,6 @@ async fn load_series<D: Disk>(
     let mut tables = BTreeMap::new();
     for entry in &manifest.tables {
         let mut table = TableState::new(entry.partition_length);
-        table.horizon = entry.horizon;
         table.series = indexes.remove(&TableId(entry.table)).unwrap_or_default();
         entry.restore_hidden(&mut table.series, &folders.root.join(MANIFEST))?;
         table.series_stored = table.series.len() as u32;
@@ -396,7 +365,7 @@ impl<D: Disk> Replay<D> {
         let new =
             NewRows { series: &rows.series, time: &rows.time, columns: &rows.columns, rows: 0..rows.series.len() };
         self.active.check(rows.table, &new).map_err(|error| error.to_string())?;
-        self.active.append(rows.table, &new);
+        self.active.append(rows.table, table.partition_length, &new);
         match rows.series.is_empty() {
             true => table.series.hide_new(rows.first_series),
             false => table.series.show(&rows.series),
@@ -428,7 +397,7 @@ mod tests {
         ] {
             let (disk, root) = (SimDisk::new(1), Path::new("/shard"));
             block_on(disk.create_dir(root)).unwrap();
-            let tables = vec![TableEntry { table: 7, partition_length: 10, horizon: i64::MIN, hidden }];
+            let tables = vec![TableEntry { hidden, ..TableEntry::new(TableId(7), 10) }];
             let manifest = Manifest { tables, ..Manifest::default() };
             block_on(manifest.store(&disk, root, 0)).unwrap();
             let opened = block_on(Shard::open(disk.clone(), root, ShardConfig::new(0), &|_| true)).map(drop);

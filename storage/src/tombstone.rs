@@ -30,12 +30,6 @@ pub(crate) struct Tombstone {
 pub(crate) type Deletes = Rc<[Rc<Tombstone>]>;
 
 impl Tombstone {
-    /// What hides every row before `time`.
-    pub(crate) fn before(time: i64) -> Option<Self> {
-        let time_max = time.checked_sub(1)?;
-        Some(Self { lsn: Lsn(u64::MAX), time_min: i64::MIN, time_max, series: None })
-    }
-
     /// Whether nothing that came before it is left of its series.
     pub(crate) fn empties(&self) -> bool {
         (self.time_min, self.time_max) == (i64::MIN, i64::MAX)

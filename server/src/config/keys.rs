@@ -158,6 +158,13 @@ const KEYS: &[Key] = &[
         "seconds",
         "A time partition that was not written to for so long becomes one segment, packed harder."
     ),
+    number!(
+        "retention.clock_settle_s",
+        retention.clock_settle_s,
+        0..=86_400,
+        "seconds",
+        "Nothing expires before the clock has been consistent for so long, at the start and after each jump."
+    ),
     derived!(
         "admission.bytes_max",
         admission.bytes_max,

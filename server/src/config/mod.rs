@@ -30,6 +30,7 @@ pub struct Config {
     pub memtable: Memtable,
     pub cache: Cache,
     pub compaction: Compaction,
+    pub retention: Retention,
     pub admission: Admission,
     pub http: Http,
     pub query: Query,
@@ -89,6 +90,13 @@ pub struct Compaction {
     pub bytes_per_s_max: u64,
     pub segment_bytes_max: u64,
     pub cold_after_s: u64,
+}
+
+/// Keys under `retention`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// For how long the clock must have been consistent before anything expires by it.
+    pub clock_settle_s: u64,
 }
 
 /// Keys under `admission`, per shard.
@@ -161,6 +169,7 @@ impl Default for Config {
             memtable: Memtable { flush_bytes: 0, bytes_max: 0, flush_idle_s: 5 },
             cache: Cache { bytes_max: 0 },
             compaction: Compaction { bytes_per_s_max: 200 << 20, segment_bytes_max: 1 << 30, cold_after_s: 3600 },
+            retention: Retention { clock_settle_s: 600 },
             admission: Admission { bytes_max: 0, retry_after_s: 1 },
             http: Http {
                 head_bytes_max: 16 << 10,

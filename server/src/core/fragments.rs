@@ -128,3 +128,54 @@ async fn send_partials(
     }
     Ok(rows_sent)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::{block_on, poll_once};
+
+    use super::*;
+    use crate::mesh::{Calls, Credits};
+
+    fn running(fragments: &Fragments, id: FragmentId, granted: u32) -> Rc<Running> {
+        let running =
+            Rc::new(Running { granted: Cell::new(granted), is_cancelled: Cell::new(false), waker: RefCell::default() });
+        fragments.0.borrow_mut().insert(id, running.clone());
+        running
+    }
+
+    #[test]
+    fn a_fragment_sends_what_it_is_granted_and_nothing_once_cancelled() {
+        let calls = Calls::<()>::new();
+        let call = calls.open(Credits::new(1).try_take(1).unwrap());
+        let (id, other) = (FragmentId { core: 1, call: call.id() }, FragmentId { core: 2, call: call.id() });
+        let fragments = Fragments::default();
+        let running = running(&fragments, id, 1);
+        block_on(async {
+            assert!(running.may_send().await);
+            assert_eq!(poll_once(running.may_send()).await, None);
+            fragments.grant(other);
+            assert_eq!(poll_once(running.may_send()).await, None, "the grant was another fragment's");
+            fragments.grant(id);
+            assert!(running.may_send().await);
+            fragments.grant(id);
+            fragments.cancel(id);
+            assert!(!running.may_send().await);
+        });
+    }
+
+    #[test]
+    fn a_grant_and_a_cancellation_wake_a_fragment_that_waits() {
+        let calls = Calls::<()>::new();
+        let call = calls.open(Credits::new(1).try_take(1).unwrap());
+        let id = FragmentId { core: 0, call: call.id() };
+        let fragments = Fragments::default();
+        let running = running(&fragments, id, 0);
+        let waits = async { (running.may_send().await, running.may_send().await) };
+        let acts = async {
+            fragments.grant(id);
+            futures_lite::future::yield_now().await;
+            fragments.cancel(id);
+        };
+        assert_eq!(block_on(futures_lite::future::zip(waits, acts)).0, (true, false));
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidewire_storage::batch::WriteBatch;
+use tidewire_storage::batch::{PARTITIONS_MAX, WriteBatch};
 use tidewire_storage::schema::{SeriesId, TableSchema};
 
 use super::error::WriteError;
@@ -42,6 +42,10 @@ pub async fn commit(core: &CoreState, rows: Vec<ShardRows>) -> Result<Vec<Vec<Se
         core.recycled.put(rows.into_iter().map(|r| r.batch));
         return Err(WriteError::Storage(error));
     }
+    if let Some(refused) = rows.iter().find_map(too_many_partitions) {
+        core.recycled.put(rows.into_iter().map(|r| r.batch));
+        return Err(refused);
+    }
     if let Err(refused) = check_series(core, &rows).await {
         core.recycled.put(rows.into_iter().map(|r| r.batch));
         return Err(refused);
@@ -76,6 +80,14 @@ pub async fn commit(core: &CoreState, rows: Vec<ShardRows>) -> Result<Vec<Vec<Se
         None => Ok(new_series),
         Some(error) => Err(WriteError::Storage(error)),
     }
+}
+
+/// Each partition becomes a file of its own, so that their number is bounded as bytes are.
+fn too_many_partitions(rows: &ShardRows) -> Option<WriteError> {
+    let ShardRows { batch, table, .. } = rows;
+    batch
+        .spans_more_partitions(table.partition_length, PARTITIONS_MAX)
+        .then(|| WriteError::TooManyPartitions { table: table.name.clone(), partitions_max: PARTITIONS_MAX })
 }
 
 /// Where no memory is left for more series, asks the owners whether those of `rows` are new, before any row is sent: so

@@ -1,5 +1,7 @@
 //! Why a request writes nothing.
 
+use std::sync::Arc;
+
 use crate::catalog::CatalogError;
 use crate::memory::account::Shortage;
 use crate::net::BodyError;
@@ -64,6 +66,14 @@ pub enum WriteError {
         bytes: u64,
         /// The bound.
         bytes_max: u64,
+    },
+    /// Rows of a table that lie in more time partitions than one request may bring.
+    #[error("rows of {table} lie in more than {partitions_max} time partitions; send them in several requests")]
+    TooManyPartitions {
+        /// The table.
+        table: Arc<str>,
+        /// The bound.
+        partitions_max: usize,
     },
     /// A shard could not make its rows durable.
     #[error(transparent)]

@@ -207,11 +207,10 @@ impl RequestSink<'_> {
     }
 
     fn want(&mut self, table: &str, columns: Vec<(String, ColumnKind)>) -> Halt {
-        self.collected.wanted = Some(SchemaChange::EnsureColumns {
+        self.collected.wanted = Some(SchemaChange::Ensure {
             database: self.database.to_owned(),
             policy: self.policy.to_owned(),
-            table: table.to_owned(),
-            columns,
+            tables: [(table.to_owned(), columns)].into(),
         });
         Halt::Pause
     }

@@ -32,12 +32,12 @@ pub trait RowsOut {
 /// The wait for a shard's credits, and the call that it ends with.
 type Starting<'a> = Pin<Box<dyn Future<Output = Call<FragmentAnswer>> + 'a>>;
 
-/// The shards' part of a query on its way over all shards; cancelled when dropped.
+/// The calls of the fragments that run over all shards; cancelled when dropped.
 ///
 /// Shards are asked one after the other as credits allow, while answers of those asked before are taken: a query that
 /// waits for credits does not keep those it has from coming back, so queries cannot wait for each other in a ring,
 /// however many shards a core has.
-struct Running<'a> {
+struct FragmentCalls<'a> {
     peers: &'a Peers,
     /// None: no shard is asked.
     stages: Arc<[ShardStage]>,
@@ -50,11 +50,11 @@ struct Running<'a> {
     next: usize,
 }
 
-impl<'a> Running<'a> {
+impl<'a> FragmentCalls<'a> {
     fn new(peers: &'a Peers, stages: Arc<[ShardStage]>, context: &QueryContext) -> Self {
-        let mut running = Self { peers, stages, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
-        running.starting = running.ask(0);
-        running
+        let mut calls = Self { peers, stages, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
+        calls.starting = calls.ask(0);
+        calls
     }
 
     /// Begins to ask `shard`, if there is one of this number.
@@ -109,7 +109,7 @@ impl<'a> Running<'a> {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for FragmentCalls<'_> {
     fn drop(&mut self) {
         for (shard, call) in self.calls.iter().enumerate() {
             if let Some(call) = call
@@ -131,7 +131,7 @@ pub async fn run<O: RowsOut>(
 ) -> Result<Vec<ShardMetrics>, ExecError> {
     let graph = cut(&query.plan);
     let mut core = CoreRun::new(&graph, context.clone())?;
-    let mut running = Running::new(peers, graph.on_shards(), &context);
+    let mut calls = FragmentCalls::new(peers, graph.on_shards(), &context);
     let mut shards = Vec::new();
     // The shard whose partial is being worked off.
     let mut taken = None;
@@ -141,9 +141,9 @@ pub async fn run<O: RowsOut>(
             Progress::Working => yield_if_needed().await,
             Progress::Waiting => {
                 if let Some(shard) = taken.take() {
-                    running.grant(shard);
+                    calls.grant(shard);
                 }
-                match running.next().await {
+                match calls.next().await {
                     Some((shard, FragmentAnswer::Partial { stage, batch, held })) => {
                         // What the stages keep of it, they count themselves.
                         drop(held);

@@ -6,7 +6,7 @@ use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Open files asked for: one descriptor per connection, a handful per segment file.
+/// Open files asked for: one descriptor per connection, and one for each segment that is read.
 const OPEN_FILES_WANTED: u64 = 1 << 20;
 
 /// Locked memory asked for where the hard limit allows it.
@@ -58,11 +58,24 @@ pub fn check_open_files(open_files: Option<u64>, cores: usize) -> Result<(), Str
     let needed = FILES_MIN + FILES_PER_CORE * cores as u64;
     match open_files {
         Some(limit) if limit < needed => Err(format!(
-            "the limit of open files is {limit} and {cores} cores need {needed} at least, each connection and each \
-             segment one more (ulimit -n, LimitNOFILE)"
+            "the limit of open files is {limit} and {cores} cores need {needed} at least, each connection one \
+             more (ulimit -n, LimitNOFILE)"
         )),
         _ => Ok(()),
     }
+}
+
+/// Segment files that each of `shards` may have open: half of what the process may open is left for connections.
+pub fn open_segments_max(open_files: Option<u64>, shards: usize) -> usize {
+    /// A scan has that many at hand.
+    const SEGMENTS_MIN: u64 = 8;
+    let all = open_files.unwrap_or(OPEN_FILES_WANTED).min(OPEN_FILES_WANTED) / 2;
+    (all / shards.max(1) as u64).max(SEGMENTS_MIN) as usize
+}
+
+/// What this process may open now.
+pub fn open_files() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
 /// Registered memory of one core such that all cores together stay within three quarters of what may be locked; 0
@@ -124,6 +137,12 @@ mod tests {
         assert!(check_open_files(None, 64).is_ok() && check_open_files(Some(96), 2).is_ok());
         let reason = check_open_files(Some(95), 2).unwrap_err();
         assert!(reason.contains("limit of open files is 95") && reason.contains("need 96"), "{reason}");
+    }
+
+    #[test]
+    fn segments_leave_half_of_the_descriptors_to_others() {
+        assert_eq!(open_segments_max(Some(20_000), 2), 5000);
+        assert_eq!([open_segments_max(None, 4), open_segments_max(Some(96), 16)], [1 << 17, 8]);
     }
 
     #[test]

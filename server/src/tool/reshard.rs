@@ -295,8 +295,6 @@ impl<'a> Builder<'a> {
                     .await
                     .map_err(|reason| format!("table {}: {reason}", table.name))?;
             }
-            let horizon = having.iter().map(|shard| shard.horizon(table.id)).min().flatten();
-            self.expire(&table, horizon).await.map_err(|error| format!("table {}: {error}", table.name))?;
             tallies.insert(table.id, tally);
         }
         for (number, shard) in self.shards.iter().enumerate() {
@@ -369,19 +367,9 @@ impl<'a> Builder<'a> {
     async fn make_room(&self) -> std::result::Result<(), String> {
         futures_lite::future::yield_now().await;
         for (number, shard) in self.shards.iter().enumerate() {
-            if shard.memtable_bytes() >= self.flush_bytes {
+            if shard.memtable_bytes() >= self.flush_bytes || shard.wants_flush() {
                 shard.flush().await.map_err(|error| format!("new shard {number}: {error}"))?;
             }
-        }
-        Ok(())
-    }
-
-    /// Rows that come late for what has expired must not come back in any shard, also one without rows of the table.
-    async fn expire(&self, table: &TableSchema, horizon: Option<i64>) -> Result<()> {
-        let Some(horizon) = horizon else { return Ok(()) };
-        for shard in &self.shards {
-            shard.append(&batches::empty(table.id), table)?;
-            shard.expire(table.id, horizon).await?;
         }
         Ok(())
     }

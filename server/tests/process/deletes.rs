@@ -327,6 +327,14 @@ fn columns_come_and_go() {
         ("ALTER DATABASE nosuch SET TTL '1d'", "030017 Database not found: \"nosuch\""),
         ("DROP TABLE nosuch", "030019 Table not found: \"nosuch\""),
         (
+            "ALTER DATABASE public SET TTL '0'",
+            "010009 sql parser error: ttl 0 is less than a minute (INF keeps all rows)",
+        ),
+        (
+            "CREATE DATABASE short WITH TTL '59s'",
+            "010009 sql parser error: ttl 59s is less than a minute (INF keeps all rows)",
+        ),
+        (
             "ALTER DATABASE public SET PRECISION 'ms'",
             "010009 sql parser error: database config is unmodifiable, only can modify database option: TTL, SHARD, VNODE_DURATION, REPLICA",
         ),

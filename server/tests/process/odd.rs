@@ -116,6 +116,23 @@ fn a_conflict_names_its_line() {
 }
 
 #[test]
+fn rows_on_more_days_than_one_request_may_bring_are_refused_and_fewer_are_taken() {
+    let server = Server::start();
+    server.sql("public", "CREATE DATABASE daily WITH VNODE_DURATION '1d'");
+    let body = |days: i64| -> String {
+        (0..days).map(|day| format!("m,t=a v={day} {}\n", day * 86_400_000_000_000)).collect()
+    };
+    for target in ["/write?db=daily", "/api/v1/write?db=daily"] {
+        let response = server.request("POST", target, &[], body(4097).as_bytes());
+        assert_eq!(response.status(), 413, "{}", response.text());
+        assert!(response.text().contains("rows of m lie in more than 4096 time partitions"), "{}", response.text());
+    }
+    assert_eq!(server.sql("daily", "SELECT count(v) FROM m").text(), "COUNT(m.v)\n0\n", "nothing of it was written");
+    assert_eq!(server.request("POST", "/write?db=daily", &[], body(4096).as_bytes()).status(), 204);
+    assert_eq!(server.sql("daily", "SELECT count(v) FROM m").text(), "COUNT(m.v)\n4096\n");
+}
+
+#[test]
 fn a_series_that_is_known_gets_a_column_in_the_middle_of_a_request() {
     let server = Server::start();
     // Often enough for both cores to know the series and the layout.

@@ -29,14 +29,34 @@ impl Source {
     /// The code without items under `#[cfg(test)]` and its like: what a release is made of.
     pub fn code_without_tests(&self) -> String {
         let (mut kept, mut rest) = (String::with_capacity(self.code.len()), self.code.as_str());
-        while let Some(start) = test_attribute(rest) {
-            let end = item_end(rest, start);
+        while let Some((start, end)) = test_item(rest) {
             kept.push_str(&rest[..start]);
             kept.extend(rest[start..end].chars().filter(|c| *c == '\n'));
             rest = &rest[end..];
         }
         kept + rest
     }
+
+    /// The string literals of what a release is made of.
+    pub fn strings_without_tests(&self) -> impl Iterator<Item = &Piece> {
+        let (mut at, mut line, mut tests) = (0, 1, Vec::new());
+        while let Some((start, end)) = test_item(&self.code[at..]) {
+            let first = line + newlines(&self.code[at..at + start]);
+            line = first + newlines(&self.code[at + start..at + end]);
+            tests.push(first..=line);
+            at += end;
+        }
+        self.strings.iter().filter(move |piece| !tests.iter().any(|lines| lines.contains(&piece.line)))
+    }
+}
+
+fn newlines(text: &str) -> usize {
+    text.matches('\n').count()
+}
+
+/// Where the first item under an attribute that asks for tests begins and ends.
+fn test_item(code: &str) -> Option<(usize, usize)> {
+    test_attribute(code).map(|start| (start, item_end(code, start)))
 }
 
 /// Where the first attribute stands that names `test` in a `cfg`.
@@ -222,5 +242,8 @@ mod tests {
         let code = source.code_without_tests();
         assert_eq!(code.split_whitespace().collect::<Vec<_>>().join(" "), "use a; #[cfg(not(test))] use b;");
         assert_eq!(code.lines().count(), source.code.lines().count());
+        let source = Source::new("f(\"a\");\n#[cfg(test)]\nmod tests {\n    g(\"b\");\n}\nh(\"c\");\n");
+        let kept: Vec<&str> = source.strings_without_tests().map(|piece| piece.text.as_str()).collect();
+        assert_eq!(kept, ["a", "c"]);
     }
 }

@@ -3,7 +3,6 @@
 //! Random queries over one table run through the executor on rows made up here. A scan becomes the rows as constants
 //! under what the scan was told to do (time range, tag filter, filter, columns), so no storage is needed.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -49,7 +48,7 @@ fn catalog() -> Catalog {
         next_column: 7,
     });
     let database = Database::new("public", &DatabaseOptions::default(), [table]);
-    let databases = BTreeMap::from([(database.name.clone(), Arc::new(database))]);
+    let databases = [(database.name.clone(), Arc::new(database))].into_iter().collect();
     Catalog { version: 1, databases, next_table: 2 }
 }
 

@@ -155,6 +155,7 @@ impl<D: Disk> Merger<'_, D> {
                 partition_start: self.target.partition_start,
                 effort: self.target.effort,
                 codecs: self.target.codecs,
+                sync_folder: true,
             };
             let writer = SegmentWriter::create(self.disk, &target, &self.columns).await?;
             *open = Some((path, writer));

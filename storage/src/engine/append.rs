@@ -26,7 +26,7 @@ impl<D: Disk> Shard<D> {
         check_columns(batch, table)?;
         let mut state = self.state.borrow_mut();
         self.check_room(&state)?;
-        if state.dropped.contains(&table.id) {
+        if state.dropped.contains_key(&table.id) {
             return Err(Error::Rejected(format!("table {} was dropped", table.name)));
         }
 
@@ -58,10 +58,10 @@ impl<D: Disk> Shard<D> {
                 true => known.series.hide_new(first_series),
                 false => known.series.show(&series[rows.clone()]),
             }
-            active.append(table.id, &rows_of(batch, series, rows));
+            active.append(table.id, known.partition_length, &rows_of(batch, series, rows));
         }
         let lsn = self.wal.appended();
-        let due = active.bytes() >= self.config.flush_at();
+        let due = self.is_flush_due(active);
         drop(state);
         self.count(|counts| {
             counts.rows += batch.rows() as u64;
@@ -80,6 +80,11 @@ impl<D: Disk> Shard<D> {
         if rows >= self.config.memtable_bytes_max {
             let limit_bytes = self.config.memtable_bytes_max;
             return Err(Error::Overloaded { shard, held_bytes: rows, limit_bytes });
+        }
+        let partitions = state.memtables().map(Memtable::partitions).sum();
+        if partitions >= self.config.memtable_partitions_max {
+            let partitions_max = self.config.memtable_partitions_max;
+            return Err(Error::Crowded { shard, partitions, partitions_max });
         }
         if pending >= self.config.wal_pending_bytes_max {
             let limit_bytes = self.config.wal_pending_bytes_max;

@@ -5,7 +5,7 @@
 //!    go on meanwhile. A flush only adds newer segments; a drop or an expiry may take inputs away, and then the output
 //!    is thrown away.
 //! 3. With the right to change the manifest, one edit puts the new files in the place of the old ones.
-//! 4. Scans that hold the old segments read on; the files are removed, and their space comes back with the last reader.
+//! 4. Scans that hold the old segments read on; their files are removed when the last reader has gone.
 //!
 //! A merge applies the deletes up to the flushed LSN, not later ones: those up to there are in the manifest, so that the
 //! output cannot outlive a delete that was lost with an unsynced log. Columns that the catalog has dropped are left out;
@@ -39,8 +39,15 @@ impl<D: Disk> Shard<D> {
     /// The task that compacts: polled until [`Shard::close`]. After an error it may be polled anew, with a pause that is
     /// the caller's to choose; nothing was changed. A damaged segment is no error: it is left alone from then on.
     pub async fn run_compaction(&self) -> Result<()> {
-        while let Some(job) = self.changed.until(|| self.next_job()).await {
-            self.carry_out(job).await?;
+        let next = || match self.has_unread() && !self.closing.get() {
+            true => Some(Some(None)),
+            false => self.next_job().map(|job| job.map(Some)),
+        };
+        while let Some(work) = self.changed.until(next).await {
+            match work {
+                Some(job) => self.carry_out(job).await?,
+                None => self.remove_unread().await,
+            }
         }
         Ok(())
     }
@@ -55,7 +62,10 @@ impl<D: Disk> Shard<D> {
             };
             match self.changed.until(idle).await {
                 Some(job) => self.carry_out(job).await?,
-                None => return Ok(()),
+                None => {
+                    self.remove_unread().await;
+                    return Ok(());
+                }
             }
         }
     }
@@ -239,6 +249,7 @@ impl<D: Disk> Shard<D> {
             self.state.borrow_mut().unnamed.extend(output_paths());
             return Err(error);
         }
+        let mut gone = Vec::new();
         {
             let mut state = self.state.borrow_mut();
             state.manifest = manifest;
@@ -246,7 +257,7 @@ impl<D: Disk> Shard<D> {
                 && let Some(range) = place(table, job)
                 && let Some(segments) = table.partitions.get_mut(&job.partition_start)
             {
-                segments.splice(range, outputs);
+                gone.extend(segments.splice(range, outputs));
                 if segments.is_empty() {
                     table.partitions.remove(&job.partition_start);
                 }
@@ -254,8 +265,42 @@ impl<D: Disk> Shard<D> {
             state.prune_tombstones();
         }
         self.sweep().await;
-        self.discard(job.inputs.iter().map(|segment| segment.path().to_owned())).await;
+        let paths = job.inputs.iter().map(|segment| segment.path().to_owned());
+        // The job has them too, and ends with this.
+        self.remove_segments(gone, 1, paths).await;
         Ok(())
+    }
+
+    /// The segments `gone` are in no manifest any more, and the caller has each of them `held` times more; `files` are
+    /// theirs and others. Removes the files, but those of segments that somebody still reads: these go when the last
+    /// reader has gone.
+    pub(super) async fn remove_segments(
+        &self,
+        gone: Vec<Rc<Segment<D>>>,
+        held: usize,
+        files: impl Iterator<Item = PathBuf>,
+    ) {
+        let in_use: Vec<_> = gone.into_iter().filter(|segment| Rc::strong_count(segment) > 1 + held).collect();
+        let is_in_use = |path: &PathBuf| in_use.iter().any(|segment| segment.path() == path);
+        let free: Vec<PathBuf> = files.filter(|path| !is_in_use(path)).collect();
+        self.state.borrow_mut().condemned.extend(in_use);
+        self.discard(free.into_iter()).await;
+    }
+
+    /// Whether the last reader of a segment has gone that no manifest names.
+    fn has_unread(&self) -> bool {
+        self.state.borrow().condemned.iter().any(|segment| Rc::strong_count(segment) == 1)
+    }
+
+    /// Removes the files of such segments.
+    pub(super) async fn remove_unread(&self) {
+        let unread: Vec<_> = {
+            let mut state = self.state.borrow_mut();
+            state.condemned.extract_if(.., |segment| Rc::strong_count(segment) == 1).collect()
+        };
+        let paths: Vec<PathBuf> = unread.iter().map(|segment| segment.path().to_owned()).collect();
+        drop(unread);
+        self.discard(paths.into_iter()).await;
     }
 
     /// Removes files that no manifest names that can be on the disk. One that cannot be removed is tried again after the

@@ -18,6 +18,12 @@ pub struct ShardConfig {
     pub wal_pending_bytes_max: u64,
     /// Rows in memory that make a flush due.
     pub flush_bytes: u64,
+    /// Partitions of rows in memory, of all tables, that make a flush due: each becomes a file.
+    pub flush_partitions: usize,
+    /// Partitions of rows in memory, flushing ones included; beyond, appends are refused.
+    pub memtable_partitions_max: usize,
+    /// Files of segments that are open at a time, those not counted that are being read.
+    pub open_segments_max: usize,
     /// Rows in memory, flushing ones included; beyond, appends are refused. The caller is expected to hold writes back
     /// before that, by [`Shard::memory`].
     pub memtable_bytes_max: u64,
@@ -41,6 +47,11 @@ impl ShardConfig {
             wal_pending_bytes_max: 32 * MIB,
             // 700,000 devops rows: blocks of segments are full, and sorting them takes some 40 ms.
             flush_bytes: 64 * MIB,
+            // A file and its sync take one to five milliseconds: a flush of as many seconds as are lost with them.
+            flush_partitions: 8192,
+            memtable_partitions_max: 65_536,
+            // Half of what a process may have that has no more than a shell gives it.
+            open_segments_max: 512,
             memtable_bytes_max: 192 * MIB,
             cache_bytes_max: 128 * MIB,
             // A flush packs its 64 MiB of rows into some 5 to 15.

@@ -11,6 +11,7 @@
 //!
 //! One over all times hides its series as well: see [`live`](crate::series::SeriesIndex::live).
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -48,19 +49,38 @@ impl<D: Disk> Shard<D> {
         self.wal.check_open()?;
         // A record takes space like one of rows, and gives none back before a merge has applied it.
         self.check_space()?;
-        let mut state = self.state.borrow_mut();
-        let State { tables, active, frozen, .. } = &mut *state;
         let series = match series {
             SeriesSelection::All => None,
             SeriesSelection::Of(series) => Some(series.clone()),
         };
         let nothing = time_min > time_max || series.as_ref().is_some_and(RoaringBitmap::is_empty);
-        let held_bytes = tables.values().flat_map(|table| &table.tombstones).map(|t| t.bytes()).sum();
-        let Some(known) = tables.get_mut(&table).filter(|_| !nothing) else { return Ok(self.wal.appended()) };
+        let held_bytes = {
+            let state = self.state.borrow();
+            if nothing || !state.tables.contains_key(&table) {
+                return Ok(self.wal.appended());
+            }
+            state.tables.values().flat_map(|table| &table.tombstones).map(|t| t.bytes()).sum()
+        };
         if held_bytes > TOMBSTONE_BYTES_MAX {
             let (shard, limit_bytes) = (self.config.shard, TOMBSTONE_BYTES_MAX);
             return Err(Error::Overloaded { shard, held_bytes, limit_bytes });
         }
+        let lsn = self.delete_logged(table, series, time_min, time_max)?;
+        self.count(|counts| counts.deletes += 1);
+        Ok(lsn)
+    }
+
+    /// Logs a delete, and makes it.
+    pub(super) fn delete_logged(
+        &self,
+        table: TableId,
+        series: Option<RoaringBitmap>,
+        time_min: i64,
+        time_max: i64,
+    ) -> Result<Lsn> {
+        let mut state = self.state.borrow_mut();
+        let State { tables, active, frozen, .. } = &mut *state;
+        let Some(known) = tables.get_mut(&table) else { return Ok(self.wal.appended()) };
         let delete = Delete { table, time_min, time_max, series };
         let lsn = self.wal.append_delete(&delete)?;
         let tombstone = Rc::new(Tombstone { lsn, time_min, time_max, series: delete.series });
@@ -72,32 +92,41 @@ impl<D: Disk> Shard<D> {
         if flushing || known.touched_by(&tombstone) {
             known.tombstones.push(tombstone);
         }
-        drop(state);
-        self.count(|counts| counts.deletes += 1);
         Ok(lsn)
     }
 
-    /// Forgets a table: its rows, its series, its files. Its id is never used again. After an error it may be tried
-    /// again; the table is gone from memory all the same.
+    /// Forgets a table: see [`Shard::drop_tables`].
     pub async fn drop_table(&self, table: TableId) -> Result<()> {
+        self.drop_tables(&[table]).await
+    }
+
+    /// Forgets tables: their rows, their series, their files. Their ids are never used again. It is one edit of the
+    /// manifest, however many they are. After an error it may be tried again; the tables are gone from memory all the
+    /// same.
+    pub async fn drop_tables(&self, tables: &[TableId]) -> Result<()> {
         let _edit = self.edit().await;
         let (manifest, files) = {
             let mut state = self.state.borrow_mut();
-            state.dropped.insert(table);
-            state.active.remove(table);
-            state.tables.remove(&table);
-            self.columns.borrow_mut().remove(&table);
-            // As the manifest has them: an earlier try may have failed after the table was forgotten.
-            let files: Vec<PathBuf> = self.segments_named(&state.manifest, &[table]).collect();
-            let edit = Edit { drop_tables: vec![table], dropped_lsn: self.wal.appended(), ..Edit::default() };
+            for table in tables {
+                state.active.remove(*table);
+                let segments = state.tables.remove(table).map(|known| known.partitions).unwrap_or_default();
+                state.dropped.entry(*table).or_default().extend(segments.into_values().flatten());
+                self.columns.borrow_mut().remove(table);
+            }
+            // As the manifest has them: an earlier try may have failed after the tables were forgotten.
+            let files: Vec<PathBuf> = self.segments_named(&state.manifest, tables).collect();
+            let edit = Edit { drop_tables: tables.to_vec(), dropped_lsn: self.wal.appended(), ..Edit::default() };
             (state.manifest.apply(edit), files)
         };
         let store = async || manifest.store(&self.disk, &self.folders.root, self.config.shard).await;
         self.with_reserve(0, store).await?;
-        self.state.borrow_mut().manifest = manifest;
+        let gone = {
+            let mut state = self.state.borrow_mut();
+            state.manifest = manifest;
+            state.take_dropped()
+        };
         self.sweep().await;
-        // Scans that are under way hold the files open.
-        self.discard(files.into_iter()).await;
+        self.remove_segments(gone, 0, files.into_iter()).await;
         Ok(())
     }
 
@@ -105,14 +134,23 @@ impl<D: Disk> Shard<D> {
     pub(super) fn segments_named<'a>(
         &'a self,
         manifest: &'a Manifest,
-        tables: &'a [TableId],
-    ) -> impl Iterator<Item = PathBuf> + 'a {
-        let named = manifest.segments.iter().filter(|entry| tables.contains(&TableId(entry.table)));
+        tables: &[TableId],
+    ) -> impl Iterator<Item = PathBuf> + use<'a, D> {
+        let tables: HashSet<TableId> = tables.iter().copied().collect();
+        let named = manifest.segments.iter().filter(move |entry| tables.contains(&TableId(entry.table)));
         named.map(|entry| self.folders.segments.join(&entry.meta.file))
     }
 }
 
 impl<D: Disk> State<D> {
+    /// The segments of dropped tables that the manifest does not name any more.
+    pub(super) fn take_dropped(&mut self) -> Vec<Rc<Segment<D>>> {
+        let Self { dropped, manifest, .. } = self;
+        let is_named = |table: TableId| manifest.tables.iter().any(|entry| entry.table == table.0);
+        let gone = dropped.iter_mut().filter(|(table, segments)| !segments.is_empty() && !is_named(**table));
+        gone.flat_map(|(_, segments)| std::mem::take(segments)).collect()
+    }
+
     /// Forgets tombstones that no rows are left for: after segments were replaced or removed.
     pub(super) fn prune_tombstones(&mut self) {
         let frozen = self.frozen.as_ref();

@@ -1,69 +1,77 @@
 //! Retention: partitions that are too old go as a whole.
 //!
-//! What goes is told by a time that only moves on, the table's *horizon*: always the start of a partition, kept in the
-//! manifest. Rows before it do not exist: scans begin at it, a flush leaves such rows out, whether they came late or
-//! back from the log, and their segments were removed with the edit that moved it. Within the partition that a
-//! retention time lies in, rows stay until all of it is too old; whoever must not see them asks for later times.
+//! What is too old is the caller's to say, each time anew: nothing is remembered of it. So a row is either there, or was
+//! there when a partition of its time expired; rows that come later for the same time are kept like any others, and a
+//! time that was asked for by mistake takes nothing of what is written afterwards.
+//!
+//! Segments go with an edit of the manifest. Rows in memory are deleted like by [`Shard::delete`], with a record in the
+//! log, since they would come back from there. Within the partition that a retention time lies in, rows stay until all of
+//! it is too old; a reader that must not see them asks for later times.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 
 use super::Shard;
 use crate::disk::Disk;
 use crate::error::Result;
-use crate::manifest::{Edit, SegmentEntry, TableEntry};
-use crate::memtable::partition_of;
+use crate::manifest::{Edit, SegmentEntry};
+use crate::partition::partition_of;
 use crate::schema::TableId;
+use crate::wal::Lsn;
+
+/// What [`Shard::expire`] has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expired {
+    /// Segments removed.
+    pub segments: u64,
+    /// Rows of later records have stayed; `None` where the log took no record, so that rows in memory have stayed too.
+    pub lsn: Option<Lsn>,
+}
 
 impl<D: Disk> Shard<D> {
-    /// Drops the partitions of a table that end at or before `time`, now and for ever: rows in them are gone when this
-    /// returns, and such as come later are taken and not kept. Gives the number of segments removed. Cheap to be
-    /// called often: it waits and writes only when a partition has become too old.
-    pub async fn expire(&self, table: TableId, time: i64) -> Result<u64> {
-        if self.horizon_after(table, time).is_none() {
-            return Ok(0);
+    /// Drops the partitions of a table that end at or before `time`: rows that were appended before are gone when this
+    /// returns. Cheap to be called often: it waits and writes only where there are such rows. Where the log takes no
+    /// record, for want of space or after a failure, segments go all the same and rows in memory at a later call.
+    pub async fn expire(&self, table: TableId, time: i64) -> Result<Expired> {
+        let nothing = || Expired { segments: 0, lsn: Some(self.wal.appended()) };
+        if self.start_after(table, time).is_none() {
+            return Ok(nothing());
         }
         let _edit = self.edit().await;
         // A drop may have come first.
-        let Some((horizon, entry)) = self.horizon_after(table, time) else { return Ok(0) };
+        let Some(start) = self.start_after(table, time) else { return Ok(nothing()) };
+        let lsn = self.expire_in_memory(table, start);
         let (manifest, files) = {
             let state = self.state.borrow();
             // As the manifest has them: those that cannot be opened go too.
-            let old = |entry: &&SegmentEntry| entry.table == table.0 && entry.partition_start < horizon;
+            let old = |entry: &&SegmentEntry| entry.table == table.0 && entry.partition_start < start;
             let old = state.manifest.segments.iter().filter(old);
             let files: Vec<String> = old.map(|entry| entry.meta.file.clone()).collect();
-            let edit = Edit {
-                next_file: state.next_file,
-                add_tables: vec![entry],
-                remove_segments: files.clone(),
-                ..Edit::default()
-            };
+            let edit = Edit { next_file: state.next_file, remove_segments: files.clone(), ..Edit::default() };
             (state.manifest.apply(edit), files)
         };
+        if files.is_empty() {
+            return Ok(Expired { segments: 0, lsn });
+        }
         let store = async || manifest.store(&self.disk, &self.folders.root, self.config.shard).await;
         self.with_reserve(0, store).await?;
-        {
+        let gone: Vec<_> = {
             let mut state = self.state.borrow_mut();
             state.manifest = manifest;
+            let mut gone = BTreeMap::new();
             if let Some(known) = state.tables.get_mut(&table) {
-                known.horizon = horizon;
-                known.partitions = known.partitions.split_off(&horizon);
-                known.unreadable = known.unreadable.split_off(&horizon);
-                known.changed = known.changed.split_off(&horizon);
+                let later = known.partitions.split_off(&start);
+                gone = std::mem::replace(&mut known.partitions, later);
+                known.unreadable = known.unreadable.split_off(&start);
+                known.changed = known.changed.split_off(&start);
             }
             state.prune_tombstones();
-        }
+            gone.into_values().flatten().collect()
+        };
         self.count(|counts| counts.segments_expired += files.len() as u64);
         self.sweep().await;
-        let paths: Vec<PathBuf> = files.iter().map(|file| self.folders.segments.join(file)).collect();
-        self.discard(paths.into_iter()).await;
-        Ok(files.len() as u64)
-    }
-
-    /// Rows of a table before this time do not exist: the start of the partition up to which it has expired. `None` when
-    /// nothing of it has, or the shard does not know the table.
-    pub fn horizon(&self, table: TableId) -> Option<i64> {
-        let state = self.state.borrow();
-        state.tables.get(&table).map(|known| known.horizon).filter(|horizon| *horizon > i64::MIN)
+        let paths = files.iter().map(|file| self.folders.segments.join(file));
+        self.remove_segments(gone, 0, paths).await;
+        Ok(Expired { segments: files.len() as u64, lsn })
     }
 
     /// Length of a time partition of a table, as it was when the shard first saw the table.
@@ -71,12 +79,43 @@ impl<D: Disk> Shard<D> {
         self.state.borrow().tables.get(&table).map(|known| known.partition_length)
     }
 
-    /// The horizon that `time` asks for, and the table's entry with it, if that moves it.
-    fn horizon_after(&self, table: TableId, time: i64) -> Option<(i64, TableEntry)> {
+    /// The start of the partition that `time` lies in, where there is anything before it.
+    fn start_after(&self, table: TableId, time: i64) -> Option<i64> {
         let state = self.state.borrow();
         let known = state.tables.get(&table)?;
-        let horizon = partition_of(time, known.partition_length);
-        let entry = TableEntry { horizon, ..known.entry(table) };
-        (horizon > known.horizon).then_some((horizon, entry))
+        let start = partition_of(time, known.partition_length);
+        let is_before = |first: Option<(&i64, _)>| first.is_some_and(|(first, ())| *first < start);
+        let in_segments = is_before(known.partitions.first_key_value().map(|(first, _)| (first, ())))
+            || is_before(known.unreadable.first_key_value().map(|(first, _)| (first, ())));
+        (in_segments || self.has_in_memory(table, start)).then_some(start)
+    }
+
+    /// Whether rows in memory are before `start` and not deleted.
+    fn has_in_memory(&self, table: TableId, start: i64) -> bool {
+        let state = self.state.borrow();
+        let Some(known) = state.tables.get(&table) else { return false };
+        let flushing = state.frozen.iter().map(|frozen| (&frozen.memtable, known.deletes_after(frozen.lsn())));
+        let mut memtables = flushing.chain([(&state.active, &[][..])]);
+        memtables.any(|(memtable, later)| {
+            let Some(rows) = memtable.table(table).filter(|rows| rows.time_bounds().0 < start) else { return false };
+            let mut old: Vec<u32> = (0..rows.rows() as u32).filter(|row| rows.time()[*row as usize] < start).collect();
+            rows.retain_live(&mut old, later);
+            !old.is_empty()
+        })
+    }
+
+    /// Deletes rows in memory before `start`. `None` where the log takes no record of it.
+    fn expire_in_memory(&self, table: TableId, start: i64) -> Option<Lsn> {
+        if !self.has_in_memory(table, start) {
+            return Some(self.wal.appended());
+        }
+        let time_max = start.checked_sub(1)?;
+        match self.delete_logged(table, None, i64::MIN, time_max) {
+            Ok(lsn) => Some(lsn),
+            Err(error) => {
+                log::warn!("shard {}: rows in memory do not expire yet: {error}", self.config.shard);
+                None
+            }
+        }
     }
 }

@@ -7,10 +7,11 @@
 //! 3. One edit of the manifest makes all of it live and says that the log is not needed up to that LSN.
 //! 4. Scans switch from the frozen memtable to the segments, and log files are used again.
 //!
-//! A flush that fails before the edit leaves everything as it was, and is tried again as a whole. The frozen rows stay
-//! visible all the time.
+//! The frozen rows stay visible all the time. A flush that fails goes on where it was when it is tried again: segments
+//! that are whole are kept, so that one with many partitions gets to its end on a disk that fails now and then. How many
+//! there can be is bounded by `flush_partitions`, beyond which a memtable is frozen however small it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -22,17 +23,27 @@ use crate::codec::Effort;
 use crate::disk::Disk;
 use crate::disk::whole::write_whole;
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, Manifest, Prepared, SegmentEntry, SeriesFileEntry, TableEntry};
+use crate::manifest::{Edit, Manifest, SegmentEntry, SeriesFileEntry, TableEntry};
 use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
 use crate::schema::TableId;
 use crate::segment::{Segment, Target, write_table};
 use crate::series::file::{SeriesCounts, SeriesWriter, copy_of};
 use crate::series::tiers::{FileSize, first_to_rewrite};
-use crate::tombstone::Tombstone;
+use crate::together::together;
 use crate::wal::Lsn;
 
+/// Segments after which what is done so far is made to last.
+const ROUND_SEGMENTS: usize = 256;
+
+/// Segments that are written side by side where they are many, and so small: a disk syncs as many at once. Each has a
+/// buffer of a mebibyte.
+const SEGMENTS_AT_ONCE: usize = 8;
+
+/// From so many on they are.
+const SMALL_ROUND_SEGMENTS: usize = 16;
+
 /// Files written for a frozen memtable.
-struct Written<D: Disk> {
+pub(super) struct Written<D: Disk> {
     segments: Vec<(SegmentEntry, Rc<Segment<D>>)>,
     series: Option<(SeriesFileEntry, SeriesCounts)>,
     /// The last series files of the manifest, whose live series are in the new one.
@@ -74,8 +85,13 @@ impl<D: Disk> Shard<D> {
             return Some(false);
         }
         let state = self.state.borrow();
-        let due = state.active.bytes() >= self.config.flush_at() || state.frozen.is_some();
+        let due = self.is_flush_due(&state.active) || state.frozen.is_some();
         (due && !self.editing.get()).then_some(true)
+    }
+
+    /// Whether rows in memory are so many, or in so many partitions, that they are to be flushed.
+    pub(super) fn is_flush_due(&self, active: &Memtable) -> bool {
+        active.bytes() >= self.config.flush_at() || active.partitions() >= self.config.flush_partitions
     }
 
     async fn flush_once(&self) -> Result<()> {
@@ -83,6 +99,9 @@ impl<D: Disk> Shard<D> {
         let Some(frozen) = self.freeze() else { return Ok(()) };
         let done = self.with_reserve(0, async || self.flush_frozen(&frozen).await).await;
         self.sorting.set(0);
+        if done.as_ref().is_err_and(Error::is_too_many_files) {
+            self.cache.files().make_room();
+        }
         let rows = frozen.memtable.rows();
         self.count(|counts| match done {
             Ok(()) => {
@@ -128,26 +147,16 @@ impl<D: Disk> Shard<D> {
             manifest.store(&self.disk, &self.folders.root, self.config.shard).await?;
             self.manifest_stored.set(true);
         }
-        let mut written = Written::default();
-        if let Err(error) = self.write_files(frozen, &mut written).await {
-            // No manifest names them.
-            self.discard(self.paths_of(&written).into_iter()).await;
-            return Err(error);
-        }
-
-        let (manifest, prepared, old_files) = match self.prepared(frozen, &written).await {
-            Ok(prepared) => prepared,
+        let mut written = self.written.take();
+        let done = self.write_and_place(frozen, &mut written).await;
+        let (manifest, old_files) = match done {
+            Ok(done) => done,
             Err(error) => {
-                self.discard(self.paths_of(&written).into_iter()).await;
+                *self.written.borrow_mut() = written;
                 return Err(error);
             }
         };
-        if let Err(error) = prepared.place(&self.disk).await {
-            // Which manifest is on the disk is open, until another one is stored.
-            self.state.borrow_mut().unnamed.extend(self.paths_of(&written));
-            return Err(error);
-        }
-        {
+        let gone = {
             let mut state = self.state.borrow_mut();
             state.manifest = manifest;
             let kept = state.series_files.len() - written.series_replaced.len();
@@ -167,23 +176,41 @@ impl<D: Disk> Shard<D> {
                 }
             }
             state.prune_tombstones();
-        }
+            state.take_dropped()
+        };
         self.unsettled.set(true);
         self.sweep().await;
-        self.discard(old_files.into_iter()).await;
+        self.remove_segments(gone, 0, old_files.into_iter()).await;
         self.wal.release(frozen.lsn).await
     }
 
-    /// The manifest with what was written, ready to be put in its place, and the files that it names no more.
-    async fn prepared(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Manifest, Prepared, Vec<PathBuf>)> {
-        let (manifest, old_files) = self.edited(frozen, written)?;
-        let prepared = manifest.prepare(&self.disk, &self.folders.root, self.config.shard).await?;
-        Ok((manifest, prepared, old_files))
-    }
-
-    fn paths_of(&self, written: &Written<D>) -> Vec<PathBuf> {
-        let segments = written.segments.iter().map(|(_, segment)| segment.path().to_owned());
-        segments.chain(written.series.iter().flat_map(|(entry, _)| self.series_paths(entry))).collect()
+    /// Everything up to the edit: gives the manifest that is now on the disk, and the files that it names no more.
+    async fn write_and_place(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<(Manifest, Vec<PathBuf>)> {
+        self.write_segments(frozen, written).await?;
+        self.write_series(frozen, written).await?;
+        let prepared = async {
+            let (manifest, old_files) = self.edited(frozen, written)?;
+            let prepared = manifest.prepare(&self.disk, &self.folders.root, self.config.shard).await?;
+            Ok((manifest, prepared, old_files))
+        };
+        match prepared.await {
+            Ok((manifest, prepared, old_files)) => match prepared.place(&self.disk).await {
+                Ok(()) => Ok((manifest, old_files)),
+                Err(error) => {
+                    // Which manifest is on the disk is open, until another one is stored. The segments will be in that.
+                    let series = written.series.take();
+                    let paths = series.iter().flat_map(|(entry, _)| self.series_paths(entry));
+                    self.state.borrow_mut().unnamed.extend(paths);
+                    Err(error)
+                }
+            },
+            Err(error) => {
+                // No manifest names it.
+                let series = written.series.take();
+                self.discard(series.iter().flat_map(|(entry, _)| self.series_paths(entry))).await;
+                Err(error)
+            }
+        }
     }
 
     /// A series file and its copy.
@@ -193,33 +220,78 @@ impl<D: Disk> Shard<D> {
         [path, copy]
     }
 
-    async fn write_files(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<()> {
+    /// Writes a segment for each partition that has none yet.
+    async fn write_segments(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<()> {
+        // Tables may have been dropped since the last try.
+        let is_known = |table: u32| self.state.borrow().tables.contains_key(&TableId(table));
+        let (kept, gone) = written.segments.drain(..).partition(|(entry, _)| is_known(entry.table));
+        written.segments = kept;
+        let gone: Vec<(SegmentEntry, Rc<Segment<D>>)> = gone;
+        self.discard(gone.iter().map(|(_, segment)| segment.path().to_owned())).await;
         for (table, rows) in frozen.memtable.tables() {
-            let (length, expired) = match self.state.borrow().tables.get(&table) {
-                Some(known) => (known.partition_length, Tombstone::before(known.horizon)),
-                None => continue,
-            };
-            let codecs = self.columns(table).codecs;
-            let expired: Vec<_> = expired.into_iter().map(Rc::new).collect();
-            let order = self.order(rows, &expired).await;
-            for (start, order) in split_partitions(order, length) {
-                let path = self.next_path("seg");
-                let input = PartitionRows::new(rows, order);
-                let target =
-                    Target { path: &path, table, partition_start: start, effort: Effort::Fast, codecs: &codecs };
-                let mut meta = write_table(&self.disk, &target, &input).await?;
-                meta.lsn = frozen.lsn.0;
-                let segment = Segment::open(&self.disk, &path, &meta, self.cache.clone()).await?;
-                written.segments.push((SegmentEntry { table: table.0, partition_start: start, meta }, segment));
+            let length = self.state.borrow().tables.get(&table).map(|known| known.partition_length);
+            let Some(length) = length else { continue };
+            let done: BTreeSet<i64> = written
+                .segments
+                .iter()
+                .filter(|(entry, _)| entry.table == table.0)
+                .map(|(e, _)| e.partition_start)
+                .collect();
+            let order = self.order(rows).await;
+            let mut parts =
+                split_partitions(order, length).into_iter().filter(|(start, _)| !done.contains(start)).peekable();
+            while parts.peek().is_some() {
+                let round: Vec<_> = parts.by_ref().take(ROUND_SEGMENTS).collect();
+                self.write_round(frozen, (table, rows), round, written).await?;
             }
         }
-        self.write_series(frozen, written).await
+        Ok(())
+    }
+
+    /// Writes some segments of a table, a few at a time where they are many, and makes their names durable at once.
+    async fn write_round(
+        &self,
+        frozen: &Frozen,
+        (table, rows): (TableId, &TableRows),
+        parts: Vec<(i64, Order)>,
+        written: &mut Written<D>,
+    ) -> Result<()> {
+        let codecs = &self.columns(table).codecs;
+        let at_once = if parts.len() < SMALL_ROUND_SEGMENTS { 1 } else { SEGMENTS_AT_ONCE };
+        let tasks = parts.into_iter().map(|(start, order)| async move {
+            let path = self.next_path("seg");
+            let input = PartitionRows::new(rows, order);
+            let target =
+                Target { path: &path, table, partition_start: start, effort: Effort::Fast, codecs, sync_folder: false };
+            let mut meta = write_table(&self.disk, &target, &input).await?;
+            meta.lsn = frozen.lsn.0;
+            match Segment::open(&self.disk, &path, &meta, self.cache.clone()).await {
+                Ok(segment) => Ok((SegmentEntry { table: table.0, partition_start: start, meta }, segment)),
+                Err(error) => {
+                    self.discard(std::iter::once(path)).await;
+                    Err(error)
+                }
+            }
+        });
+        let (mut whole, mut failed) = (Vec::new(), None);
+        for segment in together(tasks, at_once).await {
+            match segment {
+                Ok(segment) => whole.push(segment),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        if let Err(error) = self.disk.sync_dir(&self.folders.segments).await {
+            self.discard(whole.iter().map(|(_, segment)| segment.path().to_owned())).await;
+            return Err(error);
+        }
+        written.segments.extend(whole);
+        failed.map_or(Ok(()), Err)
     }
 
     /// The rows that are not deleted, by (series, time).
-    async fn order(&self, rows: &TableRows, expired: &[Rc<Tombstone>]) -> Order {
+    async fn order(&self, rows: &TableRows) -> Order {
         let mut live = (0..rows.rows() as u32).collect();
-        rows.retain_live(&mut live, expired);
+        rows.retain_live(&mut live, &[]);
         let mut sorter = Sorter::new(rows.series(), rows.time(), live);
         loop {
             let done = sorter.step();
@@ -234,6 +306,7 @@ impl<D: Disk> Shard<D> {
 
     /// Writes the keys of series that are in no series file, and of the files that are to become one with theirs.
     async fn write_series(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<()> {
+        written.series = None;
         let path = self.next_path("keys");
         let mut writer = SeriesWriter::new(self.config.shard);
         let (kept, series) = self.series_to_write(frozen);
@@ -251,7 +324,10 @@ impl<D: Disk> Shard<D> {
         if !writer.counts().is_empty() {
             write_whole(&self.disk, &path, writer.bytes()).await?;
             // Without its keys nobody could say whose a row is, and keys are few beside rows: they are worth two files.
-            write_whole(&self.disk, &copy_of(&path), writer.bytes()).await?;
+            if let Err(error) = write_whole(&self.disk, &copy_of(&path), writer.bytes()).await {
+                self.discard([path].into_iter()).await;
+                return Err(error);
+            }
             let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
             let entry = SeriesFileEntry { file, bytes: writer.bytes().len() as u64 };
             written.series = Some((entry, writer.counts().clone()));
@@ -288,7 +364,7 @@ impl<D: Disk> Shard<D> {
         let tables = tables.map(|(id, entry)| Ok(TableEntry { hidden: frozen.hidden_bytes(id)?, ..entry }));
         // A drop whose edit failed is in memory alone: what is written now has none of its series any more.
         let named = state.manifest.tables.iter().map(|entry| TableId(entry.table));
-        let drop_tables: Vec<_> = named.filter(|table| state.dropped.contains(table)).collect();
+        let drop_tables: Vec<_> = named.filter(|table| state.dropped.contains_key(table)).collect();
         let series = written.series_replaced.iter().flat_map(|entry| self.series_paths(entry));
         let old = series.chain(self.segments_named(&state.manifest, &drop_tables)).collect();
         let edit = Edit {

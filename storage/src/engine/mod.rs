@@ -52,6 +52,8 @@ use columns::Columns;
 use compact::Clock;
 pub use config::ShardConfig;
 pub use delete::SeriesSelection;
+pub use expire::Expired;
+use flush::Written;
 use folders::Folders;
 pub use quarantine::Quarantined;
 use space::Reserve;
@@ -85,6 +87,8 @@ pub struct Shard<D: Disk> {
     /// Segments or the time have changed since there was nothing to merge.
     unsettled: Cell<bool>,
     /// Bytes of merges that are due.
+    /// Files of the frozen memtable that are written: a flush that failed goes on from there.
+    written: RefCell<Written<D>>,
     debt_bytes: Cell<u64>,
     reserve: Reserve,
     /// The task of the log has ended.
@@ -113,7 +117,7 @@ impl<D: Disk> Shard<D> {
     ) -> Result<(Rc<Self>, crate::recovery::Recovery)> {
         config.check()?;
         let folders = Folders::new(folder);
-        let cache = Cache::new(config.cache_bytes_max);
+        let cache = Cache::with_files(config.cache_bytes_max, config.open_segments_max);
         let loaded = crate::recovery::load(&disk, &folders, config.shard, &cache, is_live).await?;
         let crate::recovery::Loaded { tables, active, manifest, series_files, manifest_stored, wal, recovery } = loaded;
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
@@ -128,7 +132,7 @@ impl<D: Disk> Shard<D> {
             cache,
             state: RefCell::new(State {
                 tables,
-                dropped: BTreeSet::new(),
+                dropped: BTreeMap::new(),
                 active,
                 frozen: None,
                 idle: None,
@@ -136,6 +140,7 @@ impl<D: Disk> Shard<D> {
                 series_files,
                 next_file,
                 unnamed: Vec::new(),
+                condemned: Vec::new(),
             }),
             editing: Cell::default(),
             closing: Cell::default(),
@@ -143,6 +148,7 @@ impl<D: Disk> Shard<D> {
             pace,
             compacting: Cell::default(),
             unsettled: Cell::new(true),
+            written: RefCell::default(),
             debt_bytes: Cell::default(),
             reserve: Reserve::default(),
             log_ended: Cell::default(),
@@ -200,6 +206,7 @@ impl<D: Disk> Shard<D> {
         self.changed.notify();
         self.changed.until(|| (!self.compacting.get()).then_some(())).await;
         let _edit = self.edit().await;
+        self.remove_unread().await;
         self.wal.close().await
     }
 
@@ -219,8 +226,7 @@ impl<D: Disk> Shard<D> {
         let known = state.tables.get(&table)?;
         let segments = known.metas().map(|meta| (meta.time_min, meta.time_max));
         let memory = state.memtables().filter_map(|memtable| Some(memtable.table(table)?.time_bounds()));
-        let bounds = segments.chain(memory).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))?;
-        (bounds.1 >= known.horizon).then_some((bounds.0.max(known.horizon), bounds.1))
+        segments.chain(memory).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
     }
 
     /// The last record appended. Where it has not moved for a while and [`Shard::has_unflushed`] says so, an idle
@@ -240,6 +246,11 @@ impl<D: Disk> Shard<D> {
     /// Bytes of rows in memory, the measure against `memtable_bytes_max`; cheap enough to be asked after each append.
     pub fn memtable_bytes(&self) -> u64 {
         self.state.borrow().memtables().map(Memtable::bytes).sum()
+    }
+
+    /// Whether the rows in memory are enough for a flush; a caller that runs none of the tasks flushes then.
+    pub fn wants_flush(&self) -> bool {
+        self.is_flush_due(&self.state.borrow().active)
     }
 
     /// Memory held now.
@@ -316,6 +327,8 @@ impl<D: Disk> Shard<D> {
             segments_quarantined: quarantined.len() as u64,
             corrupt_blocks: quarantined.iter().map(|segment| segment.damage.len() as u64).sum(),
             segments: segments().count() as u64,
+            segments_open: self.cache.files().count() as u64,
+            memtable_partitions: state.memtables().map(|memtable| memtable.partitions() as u64).sum(),
             segment_bytes: segments().map(|meta| meta.bytes).sum(),
             segment_rows: segments().map(|meta| meta.rows).sum(),
             series: state.tables.values().map(|table| table.series.live_len() as u64).sum(),

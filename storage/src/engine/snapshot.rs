@@ -10,7 +10,8 @@ use roaring::RoaringBitmap;
 use super::Shard;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::memtable::{Sorter, TableRows, chunk, partition_of, split_partitions};
+use crate::memtable::{Sorter, TableRows, chunk, split_partitions};
+use crate::partition::partition_of;
 use crate::scan::{PartitionSources, Scan, ScanRequest, SegmentSource};
 use crate::segment::{Segment, SegmentMeta};
 use crate::wal::Lsn;
@@ -18,11 +19,10 @@ use crate::wal::Lsn;
 impl<D: Disk> Shard<D> {
     /// A scan of what was appended before. `memory_bytes_max` bounds what it holds. It is refused where it may need
     /// rows of a segment that cannot be read at all.
-    pub fn scan(&self, mut request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
+    pub fn scan(&self, request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
         let state = self.state.borrow();
         let mut partitions: BTreeMap<i64, PartitionSources<D>> = BTreeMap::new();
         if let Some(table) = state.tables.get(&request.table) {
-            request.time_min = request.time_min.max(table.horizon);
             let from = partition_of(request.time_min, table.partition_length);
             table.check_readable(from, &request)?;
             for (start, segments) in table.partitions.range(from..=request.time_max.max(from)) {

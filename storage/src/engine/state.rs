@@ -3,7 +3,7 @@
 //! Data with the questions that can be answered from it alone. It changes without waiting in between, in the modules
 //! that say when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,8 +22,9 @@ use crate::wal::{Lsn, bitmap_bytes};
 /// All that changes and is looked at without waiting.
 pub(crate) struct State<D: Disk> {
     pub(crate) tables: BTreeMap<TableId, TableState<D>>,
-    /// Tables dropped since the start: what still comes for them is refused.
-    pub(super) dropped: BTreeSet<TableId>,
+    /// Tables dropped since the start: what still comes for them is refused. With the segments of those whose drop has
+    /// not come to the manifest yet.
+    pub(super) dropped: BTreeMap<TableId, Vec<Rc<Segment<D>>>>,
     pub(crate) active: Memtable,
     pub(super) frozen: Option<Rc<Frozen>>,
     /// Empty, with memory for the next active one.
@@ -33,6 +34,8 @@ pub(crate) struct State<D: Disk> {
     pub(super) series_files: Vec<SeriesCounts>,
     /// The number that the next file gets.
     pub(super) next_file: u64,
+    /// Segments that no manifest names and somebody still reads: their files are removed after that.
+    pub(super) condemned: Vec<Rc<Segment<D>>>,
     /// Files that are not wanted: to be removed when a manifest is on the disk that does not name them.
     pub(super) unnamed: Vec<PathBuf>,
 }
@@ -40,8 +43,6 @@ pub(crate) struct State<D: Disk> {
 /// What is known of a table.
 pub(crate) struct TableState<D: Disk> {
     pub(crate) partition_length: i64,
-    /// Rows before this time do not exist.
-    pub(crate) horizon: i64,
     pub(crate) series: SeriesIndex,
     /// Series that are in series files.
     pub(crate) series_stored: u32,
@@ -61,7 +62,6 @@ impl<D: Disk> TableState<D> {
     pub(crate) fn new(partition_length: i64) -> Self {
         Self {
             partition_length: partition_length.max(1),
-            horizon: i64::MIN,
             series: SeriesIndex::default(),
             series_stored: 0,
             series_logged: 0,
@@ -74,7 +74,7 @@ impl<D: Disk> TableState<D> {
 
     pub(super) fn entry(&self, id: TableId) -> TableEntry {
         // What is hidden is said by flushes alone.
-        TableEntry { table: id.0, partition_length: self.partition_length, horizon: self.horizon, hidden: Vec::new() }
+        TableEntry::new(id, self.partition_length)
     }
 
     pub(crate) fn segments(&self) -> impl Iterator<Item = &Rc<Segment<D>>> {

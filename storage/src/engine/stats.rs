@@ -92,6 +92,10 @@ pub struct ShardStats {
     pub corrupt_blocks: u64,
     /// Live segments.
     pub segments: u64,
+    /// Those whose file is open.
+    pub segments_open: u64,
+    /// Partitions, of all tables, that rows in memory lie in.
+    pub memtable_partitions: u64,
     /// Their bytes.
     pub segment_bytes: u64,
     /// Their rows; one that was written again counts twice.

@@ -14,13 +14,14 @@ use std::rc::Rc;
 
 use crate::batch::BatchColumn;
 use crate::error::{Error, Result};
+use crate::partition::{Partitions, bounds_of};
 use crate::schema::{ColumnId, FieldType, TableId};
 use crate::tombstone::Tombstone;
 use column::Column;
 
 pub use sort::{Merge, Order, Sorter};
 pub use view::PartitionRows;
-pub(crate) use view::{chunk, partition_of, split_partitions};
+pub(crate) use view::{chunk, split_partitions};
 
 /// Rows of all tables since the last flush.
 #[derive(Debug, Default)]
@@ -29,6 +30,8 @@ pub struct Memtable {
     rows: u64,
     bytes: u64,
     reserved: u64,
+    /// Of all tables.
+    partitions: usize,
 }
 
 /// Rows of one table.
@@ -39,6 +42,7 @@ pub struct TableRows {
     columns: Vec<Column>,
     time_min: i64,
     time_max: i64,
+    partitions: Partitions,
     deletes: Vec<RowsDeleted>,
 }
 
@@ -68,7 +72,7 @@ impl Memtable {
         let mut tables = used.tables;
         tables.values_mut().for_each(TableRows::clear);
         let reserved = tables.values().map(TableRows::reserved).sum();
-        Self { tables, rows: 0, bytes: 0, reserved }
+        Self { tables, rows: 0, bytes: 0, reserved, partitions: 0 }
     }
 
     /// An error when columns of `new` have another type than here; what is checked can be appended.
@@ -87,11 +91,11 @@ impl Memtable {
         Ok(())
     }
 
-    /// Appends rows that [`Memtable::check`] has let pass.
-    pub fn append(&mut self, table: TableId, new: &NewRows<'_>) {
+    /// Appends rows that [`Memtable::check`] has let pass, to a table with partitions of `length`.
+    pub fn append(&mut self, table: TableId, length: i64, new: &NewRows<'_>) {
         let rows = self.tables.entry(table).or_insert_with(TableRows::new);
         let (bytes, reserved) = (rows.bytes(), rows.reserved());
-        rows.append(new);
+        self.partitions += rows.append(new, length);
         self.bytes += rows.bytes() - bytes;
         self.reserved += rows.reserved().saturating_sub(reserved);
         self.rows += new.rows.len() as u64;
@@ -120,6 +124,7 @@ impl Memtable {
     pub fn remove(&mut self, table: TableId) {
         if let Some(rows) = self.tables.remove(&table) {
             self.rows -= rows.rows() as u64;
+            self.partitions -= rows.partitions.len();
             self.bytes -= rows.bytes();
             self.reserved = self.reserved.saturating_sub(rows.reserved());
         }
@@ -128,6 +133,11 @@ impl Memtable {
     /// Rows held.
     pub fn rows(&self) -> u64 {
         self.rows
+    }
+
+    /// Partitions that the rows lie in, of all tables: each becomes a segment.
+    pub fn partitions(&self) -> usize {
+        self.partitions
     }
 
     /// Bytes that the rows take, the measure of when to flush.
@@ -149,6 +159,7 @@ impl TableRows {
             columns: Vec::new(),
             time_min: i64::MAX,
             time_max: i64::MIN,
+            partitions: Partitions::default(),
             deletes: Vec::new(),
         }
     }
@@ -158,6 +169,7 @@ impl TableRows {
         self.time.clear();
         self.columns.iter_mut().for_each(Column::clear);
         (self.time_min, self.time_max) = (i64::MAX, i64::MIN);
+        self.partitions = Partitions::default();
         self.deletes.clear();
     }
 
@@ -174,12 +186,14 @@ impl TableRows {
         }
     }
 
-    fn append(&mut self, new: &NewRows<'_>) {
+    /// Appends rows, and says how many partitions have come with them.
+    fn append(&mut self, new: &NewRows<'_>, length: i64) -> usize {
         let start = self.rows();
         let time = &new.time[new.rows.clone()];
         self.series.extend_from_slice(&new.series[new.rows.clone()]);
         self.time.extend_from_slice(time);
-        let (min, max) = time.iter().fold((i64::MAX, i64::MIN), |(min, max), &t| (min.min(t), max.max(t)));
+        let (min, max) = bounds_of(time);
+        let partitions = self.partitions.add(time, (min, max), length);
         (self.time_min, self.time_max) = (self.time_min.min(min), self.time_max.max(max));
         for (position, column) in new.columns.iter().enumerate() {
             // Batches of a table mostly have the same columns in the same order.
@@ -192,6 +206,7 @@ impl TableRows {
             };
             self.columns[at].append(start, &column.values, column.validity.as_deref(), new.rows.clone());
         }
+        partitions
     }
 
     /// Number of rows.

@@ -12,14 +12,10 @@ use super::column::{Column, string_at};
 use super::{Order, TableRows};
 use crate::batch::{Strings, Values};
 use crate::error::{Error, Result};
+use crate::partition::partition_of;
 use crate::scan::{Run, ScanChunk};
 use crate::schema::{ColumnId, FieldType};
 use crate::segment::{Gathered, SortedTable};
-
-/// First time of the partition that `time` lies in.
-pub(crate) fn partition_of(time: i64, length: i64) -> i64 {
-    time.saturating_sub(time.rem_euclid(length))
-}
 
 /// Cuts ordered rows into partitions of `length`, by first time.
 pub(crate) fn split_partitions(order: Order, length: i64) -> BTreeMap<i64, Order> {

@@ -13,8 +13,9 @@ use super::{SegmentMeta, Statistics};
 use crate::cache::{Cache, Extent};
 use crate::codec::Damaged;
 use crate::codec::column::{self, Column, Nullable};
-use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
+use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX};
 use crate::error::{Error, Result};
+use crate::open_files::PooledFile;
 use crate::schema::{ColumnId, FieldType};
 
 /// Neighbouring blocks of a column are read and cached together up to this size: a read this long costs about twice
@@ -37,7 +38,7 @@ const PICKED: u32 = 1 << 31;
 
 /// An open segment. Its footer stays in memory, its blocks come and go through the cache.
 pub struct Segment<D: Disk> {
-    file: Rc<D::File>,
+    file: Rc<PooledFile<D>>,
     path: PathBuf,
     footer: Rc<Footer>,
     /// For each lane, the first group of each extent.
@@ -71,7 +72,8 @@ impl<D: Disk> Segment<D> {
         if !VERSIONS.contains(&meta.version) {
             return Err(incompatible(path, meta.version));
         }
-        let file = Rc::new(disk.open(path, OpenMode::Read).await?);
+        let pooled = PooledFile::new(disk, path, cache.files());
+        let file = pooled.get().await?;
         let length = file.length().await?;
         if length != meta.bytes {
             let reason = format!("it has {length} bytes where the manifest says {}", meta.bytes);
@@ -100,7 +102,7 @@ impl<D: Disk> Segment<D> {
         let field_bytes = footer.columns.iter().map(format::Column::bytes).collect();
         let (id, footer) = (cache.segment_id(), Rc::new(footer));
         Ok(Rc::new(Self {
-            file,
+            file: pooled,
             path: path.to_owned(),
             footer,
             extents,
@@ -171,7 +173,7 @@ impl<D: Disk> Segment<D> {
 
     /// The first `length` bytes of the file.
     pub(super) async fn front(&self, length: u64) -> Result<Vec<u8>> {
-        read_range::<D>(&self.file, &self.path, 0, length).await
+        read_range::<D>(&*self.file.get().await?, &self.path, 0, length).await
     }
 
     pub(crate) fn groups(&self) -> usize {
@@ -325,7 +327,8 @@ impl<D: Disk> Segment<D> {
         };
         let last = place(past - 1);
         let offset = place(first).offset;
-        let bytes = read_range::<D>(&self.file, &self.path, offset, last.offset + u64::from(last.length)).await?;
+        let file = self.file.get().await?;
+        let bytes = read_range::<D>(&file, &self.path, offset, last.offset + u64::from(last.length)).await?;
         let damaged = (first..past)
             .filter(|group| {
                 let place = place(*group);

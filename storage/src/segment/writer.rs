@@ -30,7 +30,7 @@ pub async fn write_segment<D: Disk>(
     partition_start: i64,
     input: &impl SortedTable,
 ) -> Result<SegmentMeta> {
-    let target = Target { path, table, partition_start, effort: Effort::Fast, codecs: &[] };
+    let target = Target { path, table, partition_start, effort: Effort::Fast, codecs: &[], sync_folder: true };
     write_table(disk, &target, input).await
 }
 
@@ -102,6 +102,8 @@ pub(crate) struct Target<'a> {
     pub(crate) effort: Effort,
     /// Codecs asked for; columns that are not named have none.
     pub(crate) codecs: &'a [(ColumnId, Codec)],
+    /// Its name is made durable with it. Else that is the caller's to do, once for many.
+    pub(crate) sync_folder: bool,
 }
 
 /// A segment in the making.
@@ -113,6 +115,7 @@ pub(crate) struct SegmentWriter<D: Disk> {
     temporary: PathBuf,
     output: Output<D>,
     effort: Effort,
+    sync_folder: bool,
     footer: Footer,
     /// Of each of the footer's columns.
     columns: Vec<Lane>,
@@ -134,7 +137,7 @@ struct Lane {
 impl<D: Disk> SegmentWriter<D> {
     /// Begins a file. `columns` are those of all bands.
     pub(crate) async fn create(disk: &D, target: &Target<'_>, columns: &[(ColumnId, FieldType)]) -> Result<Self> {
-        let Target { path, table, partition_start, effort, codecs } = *target;
+        let Target { path, table, partition_start, effort, codecs, sync_folder } = *target;
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(TEMPORARY_SUFFIX);
         let temporary = PathBuf::from(temporary);
@@ -162,6 +165,7 @@ impl<D: Disk> SegmentWriter<D> {
             temporary,
             output,
             effort,
+            sync_folder,
             footer: Footer { table: table.0, partition_start, rows: 0, groups: Vec::new(), columns: described },
             columns: order.into_iter().map(lane).collect(),
             encoder: Encoder::new(effort),
@@ -250,14 +254,16 @@ impl<D: Disk> SegmentWriter<D> {
         Ok(())
     }
 
-    /// Completes the file, which has at least one row, and makes it durable under its name.
+    /// Completes the file, which has at least one row, and makes it durable under its name (the name too, if that is
+    /// wanted).
     pub(crate) async fn finish(self) -> Result<SegmentMeta> {
-        let Self { disk, path, file, temporary, output, effort, footer, .. } = self;
+        let Self { disk, path, file, temporary, output, effort, sync_folder, footer, .. } = self;
         let done = async {
             let bytes = output.finish(&footer).await?;
             disk.rename(&temporary, &path).await?;
             match path.parent() {
-                Some(folder) => disk.sync_dir(folder).await?,
+                Some(folder) if sync_folder => disk.sync_dir(folder).await?,
+                Some(_) => {}
                 None => return Err(Error::Rejected(format!("{} lies in no folder", path.display()))),
             }
             Ok(bytes)

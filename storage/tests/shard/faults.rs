@@ -226,7 +226,9 @@ fn a_flush_that_fails_loses_nothing_and_is_done_the_next_time() {
             disk.set(None);
             shard.flush().await.unwrap();
             assert_eq!(int_rows(&shard, table.id).await, [(1, 1, 7), (2, 2, 2)]);
-            assert_eq!((shard.stats().flushes, shard.stats().flush_failures, shard.has_unflushed()), (2, 1, false));
+            // The task of the shard may have tried as well.
+            assert_eq!((shard.stats().flushes, shard.has_unflushed()), (2, false), "{suffix}");
+            assert!((1..=2).contains(&shard.stats().flush_failures), "{suffix}");
         });
     }
 }

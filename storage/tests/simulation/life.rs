@@ -144,7 +144,7 @@ impl Run<'_> {
 
     /// Failures of the disk from now on.
     fn trouble(&self, random: &mut Rng) -> Expected<'static> {
-        match random.u8(0..5) {
+        match random.u8(0..6) {
             0 => {
                 let free = [0, 40 << 10, 200 << 10, 600 << 10][random.usize(0..4)];
                 self.disk.set_capacity(Some(self.disk.used_bytes() + free));
@@ -178,6 +178,10 @@ impl Run<'_> {
                 });
             }
             3 => {
+                let most = self.disk.open_files() + random.u64(0..8);
+                self.disk.set_open_files_max(Some(most));
+            }
+            4 => {
                 self.disk.set_rates(FaultRates { short_read: 100, ..FaultRates::default() });
                 return Expected { flipped_bits: true, io_errors: true, ..Expected::default() };
             }
@@ -193,18 +197,20 @@ impl Run<'_> {
     pub(crate) fn check(&self, shards: &Shards, random: &mut Rng) {
         let all = async {
             for (shard, home) in shards.iter().zip(&self.homes) {
-                let expiring = home.history.borrow().expiring();
-                if !expiring.is_empty() {
+                let lsn = shard.lsn();
+                // Those that were under way, and those whose record is lost: all rows that are left are older.
+                let undone = home.history.borrow_mut().undone_expiries(lsn);
+                if !undone.is_empty() {
                     self.disk.set_capacity(None);
                 }
-                for (table, horizon) in expiring {
+                for (table, horizon) in undone {
                     if shard.series(TableId(table)).is_none() {
-                        // Nothing of it has survived, and of a table that a shard does not know it keeps no horizon.
+                        // Nothing of it has survived.
                         home.history.borrow_mut().forget_expiry(table, horizon);
                         continue;
                     }
-                    shard.expire(TableId(table), horizon).await.unwrap();
-                    home.history.borrow_mut().end_expiry(table, horizon);
+                    let expired = shard.expire(TableId(table), horizon).await.unwrap();
+                    home.history.borrow_mut().end_expiry(table, horizon, expired.lsn.unwrap());
                 }
                 for (&table, _) in home.dropped.borrow().iter().filter(|(_, is_gone)| **is_gone) {
                     assert!(shard.series(table).is_none(), "a dropped table is back: {table:?}");
@@ -217,7 +223,7 @@ impl Run<'_> {
                     found.append(&mut data::rows(shard, scan).await.unwrap());
                     live.append(&mut data::live(shard, table.id));
                 }
-                home.history.borrow_mut().recovered(shard.lsn(), found, live);
+                home.history.borrow_mut().recovered(lsn, found, live);
                 let in_segments = |path: &&std::path::PathBuf| path.starts_with(home.folder.join("segments"));
                 let files = self.disk.paths().iter().filter(in_segments).count() as u64;
                 assert_eq!(files, shard.stats().segments, "files in the folder of segments, and live segments");

@@ -24,6 +24,7 @@ mod data;
 mod golden;
 mod life;
 mod model;
+mod partitions;
 mod rot;
 mod run;
 mod work;

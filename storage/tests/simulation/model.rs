@@ -115,10 +115,10 @@ pub(crate) struct History {
     /// The series that count after the last acknowledged change, and now.
     live_base: Live,
     live_current: Live,
-    /// By table, the time before which nothing is kept.
-    horizons: BTreeMap<u32, i64>,
-    /// Those that were asked for, where the answer is not known.
+    /// Expiries whose end is not known: tables, and the time before which rows may be gone.
     expiring: Vec<(u32, i64)>,
+    /// Those that are over, with the record that deleted rows in memory, until that is acknowledged.
+    expired: Vec<(u32, i64, Lsn)>,
 }
 
 impl History {
@@ -133,12 +133,9 @@ impl History {
     }
 
     /// A change was made and logged in the records after `before` up to `last`.
-    pub(crate) fn push(&mut self, before: Lsn, last: Lsn, mut change: Change) {
+    pub(crate) fn push(&mut self, before: Lsn, last: Lsn, change: Change) {
         let live = LiveChange::of(&change);
         live.apply(&mut self.live_current);
-        if let Change::Rows(rows) = &mut change {
-            rows.retain(|(key, _)| self.horizons.get(&key.0).is_none_or(|horizon| key.2 >= *horizon));
-        }
         change.apply(&mut self.current);
         self.entries.push(Entry { before, last, change, live });
     }
@@ -146,6 +143,15 @@ impl History {
     /// Everything up to `lsn` must survive from now on.
     pub(crate) fn acknowledge(&mut self, lsn: Lsn) {
         self.acknowledged = self.acknowledged.max(lsn);
+        self.expired.retain(|(_, _, record)| *record > self.acknowledged);
+        self.settle();
+    }
+
+    /// Changes that are acknowledged become the base, but not while it is open which of them an expiry has met.
+    fn settle(&mut self) {
+        if !self.expiring.is_empty() {
+            return;
+        }
         let settled = self.entries.partition_point(|entry| entry.last <= self.acknowledged);
         for entry in self.entries.drain(..settled) {
             entry.change.apply(&mut self.base);
@@ -156,7 +162,8 @@ impl History {
     /// A table is gone, whatever becomes of the log.
     pub(crate) fn forget_table(&mut self, table: u32) {
         self.expiring.retain(|(expiring, _)| *expiring != table);
-        self.forget(|key| key.0 == table);
+        self.expired.retain(|(expired, _, _)| *expired != table);
+        self.forget(Lsn(u64::MAX), |key| key.0 == table);
         self.live_base.retain(|(of, _)| *of != table);
         self.live_current.retain(|(of, _)| *of != table);
         for entry in &mut self.entries {
@@ -171,14 +178,23 @@ impl History {
         self.expiring.push((table, horizon));
     }
 
-    /// They are gone, whatever becomes of the log.
-    pub(crate) fn end_expiry(&mut self, table: u32, horizon: i64) {
+    /// Those of records up to `lsn` are gone. Others were written meanwhile, and stay.
+    pub(crate) fn end_expiry(&mut self, table: u32, horizon: i64, lsn: Lsn) {
         if let Some(at) = self.expiring.iter().position(|expiring| *expiring == (table, horizon)) {
             self.expiring.swap_remove(at);
-            let known = self.horizons.entry(table).or_insert(horizon);
-            *known = horizon.max(*known);
-            self.forget(|key| key.0 == table && key.2 < horizon);
+            if lsn > self.acknowledged {
+                self.expired.push((table, horizon, lsn));
+            }
+            self.forget(lsn, |key| key.0 == table && key.2 < horizon);
+            self.settle();
         }
+    }
+
+    /// Expiries that a death cut short, or whose record a recovery at `lsn` has lost: they are to be done again.
+    pub(crate) fn undone_expiries(&mut self, lsn: Lsn) -> Vec<(u32, i64)> {
+        let undone = self.expired.extract_if(.., |(_, _, record)| *record > lsn);
+        self.expiring.extend(undone.map(|(table, horizon, _)| (table, horizon)));
+        self.expiring.clone()
     }
 
     /// They were never there.
@@ -196,13 +212,17 @@ impl History {
         rows.retain(|key, _| !self.expiring.iter().any(|(table, horizon)| key.0 == *table && key.2 < *horizon));
     }
 
-    fn forget(&mut self, gone: impl Fn(&Key) -> bool) {
+    /// Takes away for good what changes up to `last` have written.
+    fn forget(&mut self, last: Lsn, gone: impl Fn(&Key) -> bool) {
         self.base.retain(|key, _| !gone(key));
-        self.current.retain(|key, _| !gone(key));
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut().filter(|entry| entry.last <= last) {
             if let Change::Rows(rows) = &mut entry.change {
                 rows.retain(|(key, _)| !gone(key));
             }
+        }
+        self.current = self.base.clone();
+        for entry in &self.entries {
+            entry.change.apply(&mut self.current);
         }
     }
 
@@ -242,6 +262,7 @@ impl History {
         self.live_current = live.clone();
         self.live_base = live;
         self.acknowledged = lsn;
+        self.expired.retain(|(_, _, record)| *record > lsn);
         self.current = found.clone();
         self.base = found;
     }

@@ -42,6 +42,7 @@ pub(crate) struct Tally {
     pub(crate) lost_writes: u64,
     pub(crate) lost_names: u64,
     pub(crate) io_errors: u64,
+    pub(crate) too_many_files: u64,
     pub(crate) flipped_bits: u64,
     pub(crate) no_space: u64,
     pub(crate) healed: u64,
@@ -51,7 +52,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn numbers(&mut self) -> [&mut u64; 26] {
+    fn numbers(&mut self) -> [&mut u64; 27] {
         [
             &mut self.batches,
             &mut self.large_batches,
@@ -73,6 +74,7 @@ impl Tally {
             &mut self.lost_writes,
             &mut self.lost_names,
             &mut self.io_errors,
+            &mut self.too_many_files,
             &mut self.flipped_bits,
             &mut self.no_space,
             &mut self.healed,
@@ -94,6 +96,7 @@ impl Tally {
         self.lost_writes += counts.lost_writes;
         self.lost_names += counts.lost_names;
         self.io_errors += counts.io_errors;
+        self.too_many_files += counts.too_many_files;
         self.flipped_bits += counts.flipped_bits;
         self.no_space += counts.no_space;
         self.short_reads += counts.short_reads;
@@ -148,6 +151,9 @@ fn home(random: &mut Rng, number: u32) -> Home {
         wal_file_bytes: [64 << 10, 128 << 10][random.usize(0..2)],
         flush_bytes: [2 << 10, 16 << 10, 64 << 10, 256 << 10][random.usize(0..4)],
         memtable_bytes_max: [32 << 10, 1 << 20][random.usize(0..2)],
+        flush_partitions: [3, 8192, 8192][random.usize(0..3)],
+        memtable_partitions_max: [40, 65_536, 65_536][random.usize(0..3)],
+        open_segments_max: [1, 4, 512][random.usize(0..3)],
         cache_bytes_max: [0, 1 << 20][random.usize(0..2)],
         reserve_bytes: [0, 64 << 10, 256 << 10][random.usize(0..3)],
         compaction: CompactionConfig {

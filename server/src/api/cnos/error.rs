@@ -107,7 +107,7 @@ fn write(error: &WriteError) -> FaultReply {
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
         | WriteError::SeriesRefused { .. } => json_reply(429, MEMORY, &message),
-        WriteError::TooLarge { .. } => json_reply(413, MEMORY, &message),
+        WriteError::TooLarge { .. } | WriteError::TooManyPartitions { .. } => json_reply(413, MEMORY, &message),
         WriteError::Storage(error) => storage(error),
     }
 }
@@ -117,7 +117,7 @@ fn storage(error: &Error) -> FaultReply {
     let (status, code) = match error {
         Error::RecordTooLarge { .. } => (413, MEMORY),
         // Other owners may have taken their part: not the 429 that promises that nothing was written.
-        Error::Overloaded { .. } | Error::Closed => (503, MEMORY),
+        Error::Overloaded { .. } | Error::Crowded { .. } | Error::Closed => (503, MEMORY),
         Error::ShardOffline { .. } => (503, APPLY),
         // CnosDB has no status of its own for it; its error for what storage could not apply.
         error if error.is_no_space() => (422, APPLY),

@@ -46,6 +46,7 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         )),
         SqlErrorKind::OptionZero(name) => parser(format!("{name} number should be greater than 0")),
         SqlErrorKind::Duration(text) => parser(format!("{text} is not a valid duration or duration overflow")),
+        SqlErrorKind::TtlTooShort(text) => parser(format!("ttl {text} is less than a minute (INF keeps all rows)")),
         SqlErrorKind::PartitionTooShort(text) => parser(format!("vnode_duration {text} is less than a minute")),
         SqlErrorKind::PartitionInfinite => parser("vnode_duration must be finite"),
         SqlErrorKind::Precision(text) => parser(format!("{text} is not a valid precision, use like 'ms', 'us', 'ns'")),

@@ -79,12 +79,16 @@ fn write_status(error: &WriteError) -> u16 {
     match error {
         WriteError::DatabaseNotFound(_) => 404,
         WriteError::Body(body) => body.status(),
-        WriteError::TooLarge { .. } | WriteError::Storage(Error::RecordTooLarge { .. }) => 413,
+        WriteError::TooLarge { .. }
+        | WriteError::TooManyPartitions { .. }
+        | WriteError::Storage(Error::RecordTooLarge { .. }) => 413,
         WriteError::PolicyNotFound(_) | WriteError::Catalog(CatalogError::PolicyNotFound(_)) => 500,
         WriteError::Syntax { .. } | WriteError::Schema(_) | WriteError::Expired => 400,
         WriteError::TableChanged => 503,
         WriteError::Catalog(CatalogError::DatabaseNotFound(_)) => 404,
-        WriteError::Storage(Error::Overloaded { .. } | Error::Closed | Error::ShardOffline { .. }) => 503,
+        WriteError::Storage(
+            Error::Overloaded { .. } | Error::Crowded { .. } | Error::Closed | Error::ShardOffline { .. },
+        ) => 503,
         WriteError::Storage(error) if error.is_no_space() => 507,
         WriteError::Catalog(CatalogError::NotSaved(_)) | WriteError::Storage(_) => 500,
         WriteError::Catalog(_) => 400,

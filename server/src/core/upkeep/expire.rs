@@ -1,29 +1,61 @@
 //! Expiry: whole partitions go when they are older than their retention policy keeps them.
+//!
+//! What is too old follows from the policies as they are now and from the clock; nothing of it is remembered. A clock that
+//! is new or has jumped deletes nothing before it has been consistent for `retention.clock_settle_s`
+//! ([`ClockWatch`]).
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::core::shards::Shards;
 use crate::core::state::CoreState;
+use crate::metrics::registry::Registry;
 use crate::ring;
-use crate::runtime::clock::now_ns;
+use crate::runtime::clock::{ClockState, ClockWatch, now_ns};
 
 /// How often a core looks. Partitions are hours long at least.
 const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Drops what is older than its retention policy keeps it.
-pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>) {
+pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, registry: Rc<Registry>) {
+    let settle = Duration::from_secs(core.config.retention.clock_settle_s);
+    let jumps = registry.counter("tidewire_clock_jumps_total", "Jumps of the host's clock that a core has seen.", &[]);
+    let settled = registry.gauge(
+        "tidewire_clock_settled",
+        "Cores that take the host's clock for settled, so that rows expire.",
+        &[],
+    );
+    let (started, mut watch) = (Instant::now(), ClockWatch::new(settle));
+    watch.look(now_ns(), started.elapsed());
     loop {
         ring::sleep(INTERVAL).await;
-        let (catalog, now_ns) = (core.catalog(), now_ns());
-        let policies = catalog.databases.values().flat_map(|database| &database.policies);
-        for policy in policies.filter(|policy| policy.ttl_ns.is_some()) {
-            for table in policy.tables.values() {
-                let oldest = policy.time_min(now_ns, table.time_unit);
-                for (number, shard) in shards.iter() {
-                    if let Err(error) = shard.expire(table.id, oldest).await {
-                        log::error!("shard {number}: table {} cannot lose its old partitions: {error}", table.name);
-                    }
+        let now_ns = now_ns();
+        let state = watch.look(now_ns, started.elapsed());
+        settled.set(i64::from(state == ClockState::Settled));
+        if let ClockState::Jumped { by_ns } = state {
+            jumps.add(1);
+            if core.number == 0 {
+                let by_s = by_ns as f64 / 1e9;
+                log::warn!(
+                    "the clock has jumped by {by_s:.3} s: nothing expires before it has kept still for {settle:?}"
+                );
+            }
+        }
+        if state == ClockState::Settled {
+            drop_expired(&core, &shards, now_ns).await;
+        }
+    }
+}
+
+async fn drop_expired(core: &CoreState, shards: &Shards, now_ns: i64) {
+    let catalog = core.catalog();
+    let policies = catalog.databases.values().flat_map(|database| &database.policies);
+    for policy in policies.filter(|policy| policy.ttl_ns.is_some()) {
+        for table in policy.tables.values() {
+            let oldest = policy.time_min(now_ns, table.time_unit);
+            for (number, shard) in shards.iter() {
+                if let Err(error) = shard.expire(table.id, oldest).await {
+                    log::error!("shard {number}: table {} cannot lose its old partitions: {error}", table.name);
                 }
             }
         }

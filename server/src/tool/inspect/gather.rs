@@ -215,7 +215,6 @@ impl Look<'_> {
                 series: counts.live,
                 series_hidden: counts.hidden,
                 partition_length: facts.partition_length,
-                horizon: (facts.horizon != i64::MIN).then_some(facts.horizon),
                 totals,
                 partitions: partitions.into_values().collect(),
             });

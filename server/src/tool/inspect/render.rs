@@ -175,10 +175,7 @@ fn render_partitions(found: &TableReport, unit: TimeUnit, rows: &mut Vec<Vec<Str
     let sums = |totals: &Totals| {
         [count(totals.segments), count(totals.rows), bytes(totals.bytes), bytes_per_value(totals.bytes, totals.values)]
     };
-    let mut about = series(found.series, found.series_hidden);
-    if let Some(horizon) = found.horizon {
-        about.push_str(&format!(", none before {}", time(horizon, unit)));
-    }
+    let about = series(found.series, found.series_hidden);
     let mut line = vec![named(found.name.as_deref(), found.table), about, String::new(), String::new()];
     line.extend(sums(&found.totals));
     rows.push(line);

@@ -106,8 +106,6 @@ pub(super) struct TableReport {
     pub(super) series: u64,
     pub(super) series_hidden: u64,
     pub(super) partition_length: i64,
-    /// Rows before this time do not exist.
-    pub(super) horizon: Option<i64>,
     pub(super) totals: Totals,
     pub(super) partitions: Vec<PartitionReport>,
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::source::Source;
 use crate::workspace::Workspace;
 
 const KEYS_FILE: &str = "server/src/config/keys.rs";
@@ -53,7 +54,7 @@ pub fn metrics(workspace: &Workspace) -> Result<Vec<String>, String> {
     let server = Path::new("server/src");
     let sources = workspace.sources.iter().filter(|(path, _)| path.starts_with(server)).map(|(_, (_, source))| source);
     let known: BTreeSet<&str> = sources
-        .flat_map(|source| &source.strings)
+        .flat_map(Source::strings_without_tests)
         .map(|piece| piece.text.as_str())
         .filter(|text| is_metric(text))
         .collect();

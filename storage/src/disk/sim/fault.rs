@@ -120,6 +120,8 @@ pub struct SimCounts {
     pub io_errors: u64,
     /// Operations that failed with ENOSPC.
     pub no_space: u64,
+    /// Files that were not opened, since as many were open as may be.
+    pub too_many_files: u64,
     /// Reads with a wrong bit.
     pub flipped_bits: u64,
     /// Reads that gave fewer bytes than there are.

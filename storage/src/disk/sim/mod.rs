@@ -83,6 +83,7 @@ impl SimDisk {
     pub fn heal(&self) {
         let mut world = self.world.borrow_mut();
         world.faults.clear();
+        world.open_files_max = None;
         world.rates = FaultRates::default();
     }
 
@@ -96,6 +97,16 @@ impl SimDisk {
     /// Whether the moment that was set last has come.
     pub fn moment_has_come(&self) -> bool {
         self.world.borrow().moment_has_come
+    }
+
+    /// At most as many files may be open at a time, until [`SimDisk::heal`]; `None` for any number.
+    pub fn set_open_files_max(&self, count: Option<u64>) {
+        self.world.borrow_mut().open_files_max = count;
+    }
+
+    /// Files that are open.
+    pub fn open_files(&self) -> u64 {
+        self.world.borrow().open_files()
     }
 
     /// Bytes of space there are; `None` for no bound.

@@ -27,6 +27,8 @@ pub(super) struct World {
     pub(super) moment: Option<Moment>,
     pub(super) moment_has_come: bool,
     pub(super) capacity_blocks: Option<u64>,
+    /// Files that may be open at a time; `None` for any number.
+    pub(super) open_files_max: Option<u64>,
     inodes: BTreeMap<u64, Inode>,
     next_inode: u64,
     folders: BTreeMap<PathBuf, Folder>,
@@ -57,6 +59,7 @@ impl World {
             moment: None,
             moment_has_come: false,
             capacity_blocks: None,
+            open_files_max: None,
             inodes: BTreeMap::new(),
             next_inode: 1,
             folders: BTreeMap::new(),
@@ -143,6 +146,10 @@ impl World {
         };
         self.check(operation, what, path)?;
         let (folder, name) = split(path).map_err(|errno| Error::io(what, path, os_error(errno)))?;
+        if self.open_files_max.is_some_and(|most| self.open_files() >= most) {
+            self.counts.too_many_files += 1;
+            return Err(Error::io(what, path, os_error(Errno::MFILE)));
+        }
         let sequence = self.tick();
         let Some(folder) = self.folders.get_mut(&folder) else {
             return Err(Error::io(what, path, os_error(Errno::NOENT)));
@@ -163,6 +170,11 @@ impl World {
             inode.handles += 1;
         }
         Ok(number)
+    }
+
+    /// Open handles of all files.
+    pub(super) fn open_files(&self) -> u64 {
+        self.inodes.values().map(|inode| u64::from(inode.handles)).sum()
     }
 
     pub(super) fn closed(&mut self, number: u64) {

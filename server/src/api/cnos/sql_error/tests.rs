@@ -1,6 +1,5 @@
 //! What the user gets to read: code and message, as the reference has them where it has.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_schema::ArrowError;
@@ -52,7 +51,7 @@ fn catalog() -> Catalog {
     let millis = DatabaseOptions { precision: TimeUnit::Millisecond, ..DatabaseOptions::default() };
     let ten_days = DatabaseOptions { ttl_ns: Some(864_000_000_000_000), ..millis.clone() };
     let public = [(1, "m", all_types), (2, "cpu", cpu), (3, "Foo", upper)];
-    let databases: BTreeMap<_, _> = [
+    let databases = [
         database("public", &DatabaseOptions::default(), &public),
         database("slow", &millis, &[(4, "p", pair)]),
         database("kept", &ten_days, &[(5, "p", pair)]),

@@ -73,7 +73,13 @@ impl Reader<'_> {
 
     pub(super) fn database_option(&mut self, name: &str, options: &mut DatabaseOptions) -> Result<(), SqlError> {
         match name {
-            "TTL" => options.ttl_ns = duration(self.text_value()?)?.1,
+            "TTL" => {
+                let (text, ttl_ns) = duration(self.text_value()?)?;
+                if ttl_ns.is_some_and(|ns| ns < crate::types::unit::MINUTE_NS) {
+                    return Err(SqlErrorKind::TtlTooShort(text).into());
+                }
+                options.ttl_ns = ttl_ns;
+            }
             "VNODE_DURATION" => {
                 let (text, duration) = duration(self.text_value()?)?;
                 // A partition is some whole number of every unit of time, and long enough not to flood the disk with
