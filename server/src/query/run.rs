@@ -1,8 +1,9 @@
-//! Running a bound query over all shards: fragments go out, partials come in under credits, the stages of this core join
-//! them and rows flow on to the reply.
+//! Running a bound query over all shards: fragments go out, partials come in under credits, the stages of this core
+//! join them and rows flow on to the reply.
 //!
 //! 1. The query is cut into stages once; every shard gets the same ones.
-//! 2. Each shard may be [`PARTIALS_AHEAD_MAX`](crate::core::message::PARTIALS_AHEAD_MAX) batches ahead of what this core
+//! 2. Each shard may be [`PARTIALS_AHEAD_MAX`](crate::core::message::PARTIALS_AHEAD_MAX) batches ahead of what this
+//!    core
 //!    has worked off, so a slow client slows the scan and memory stays bounded.
 //! 3. Between two steps of this core's stages other tasks may run.
 //! 4. An error, stages that have seen enough, or a client that went away cancels the fragments that still run.

@@ -1,16 +1,15 @@
 //! Vectorised execution of stages: those of a shard ([`ShardRun`]) and those of the core that asks ([`CoreRun`]).
 //!
-//! Only the scan waits. Everything else is synchronous over arrow batches: expressions (`eval`), operators by kind, one a
-//! file (`operator` those that stream; `sink` and `aggregate` those that end with all rows), and what runs on a shard
-//! (`shard`), the fused aggregate over series runs and time buckets among it. What can take long is done in steps, with a
-//! point between two where others may run. All account their memory in the [`QueryContext`].
+//! Only the scan waits. Everything else is synchronous over arrow batches: expressions (`eval`), operators by kind, one
+//! a file (`operator` those that stream; `sink` and `aggregate` those that end with all rows), and what runs on a shard
+//! (`shard`), the fused aggregate over series runs and time buckets among it. What can take long is done in steps, with
+//! a point between two where others may run. All account their memory in the [`QueryContext`].
 
 pub(crate) mod aggregate;
 mod batch;
 mod constants;
 pub mod context;
 mod core_run;
-pub mod error;
 pub(crate) mod eval;
 mod operator;
 pub mod shard;
@@ -18,8 +17,9 @@ mod sink;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use crate::error::ExecError;
+pub(crate) use crate::error::execution as error;
 pub use batch::batch_bytes;
 pub use context::{QueryContext, QueryMemory, Reservation};
 pub use core_run::{CoreRun, Progress};
-pub use error::ExecError;
 pub use shard::{ShardReader, ShardRun, selected_series};

@@ -1,8 +1,9 @@
 //! Rule: filters move down to the scan.
 //!
 //! Conjuncts are carried down one by one: through a projection with its expressions in place of columns, through order,
-//! DISTINCT and into every input of a union as they are, through a grouping where they read keys alone. LIMIT stops them, since it chooses rows; and
-//! a lower filter stops a conjunct that can fail, since it may keep away the very rows that make it fail.
+//! DISTINCT and into every input of a union as they are, through a grouping where they read keys alone. LIMIT stops
+//! them, since it chooses rows; and a lower filter stops a conjunct that can fail, since it may keep away the very rows
+//! that make it fail.
 
 use arrow_schema::{DataType, Schema};
 

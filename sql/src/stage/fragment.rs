@@ -1,9 +1,9 @@
 //! What one shard runs: a scan, a filter, and the one thing that is made of the rows ([`Shape`]).
 //!
-//! A fragment is refined when it is made: only the scan columns that are read remain, conditions on numeric fields become
-//! value ranges for the scan, aggregates that need no rows let it send statistics instead, keys that are tags and time
-//! buckets are marked for the fused aggregate, and an order by time with a bound is marked, so that the shard reads the
-//! newest (or oldest) rows first and stops early.
+//! A fragment is refined when it is made: only the scan columns that are read remain, conditions on numeric fields
+//! become value ranges for the scan, aggregates that need no rows let it send statistics instead, keys that are tags
+//! and time buckets are marked for the fused aggregate, and an order by time with a bound is marked, so that the shard
+//! reads the newest (or oldest) rows first and stops early.
 
 use std::sync::Arc;
 
@@ -80,8 +80,8 @@ impl TimeOrder {
     }
 }
 
-/// The fragment that reads `scan`, keeps rows for which `filter` is true and makes `shape` of them. Drops the scan columns
-/// that nothing reads and derives what the scan can use.
+/// The fragment that reads `scan`, keeps rows for which `filter` is true and makes `shape` of them. Drops the scan
+/// columns that nothing reads and derives what the scan can use.
 pub(super) fn refine(scan: &ScanNode, filter: Option<Expr>, mut shape: Shape) -> Fragment {
     let mut used = vec![false; scan.columns.len()];
     {

@@ -4,11 +4,11 @@
 //! sources ─► operators ─► sink ─► the one stage that reads it, or the client
 //! ```
 //!
-//! A stage has sources (a scan on every shard, constant rows, or what earlier stages put out), operators that work batch
-//! by batch, and one sink, which passes rows on as they come or puts out the first when it has seen the last. A stage
-//! over a scan runs on every shard, and what its runs put out is gathered on the core that asks; all other stages run
-//! there. Descriptions only, immutable and without state: [`crate::exec::ShardRun`] and [`crate::exec::CoreRun`] carry
-//! them out.
+//! A stage has sources (a scan on every shard, constant rows, or what earlier stages put out), operators that work
+//! batch by batch, and one sink, which passes rows on as they come or puts out the first when it has seen the last. A
+//! stage over a scan runs on every shard, and what its runs put out is gathered on the core that asks; all other stages
+//! run there. Descriptions only, immutable and without state: [`crate::exec::ShardRun`] and [`crate::exec::CoreRun`]
+//! carry them out.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Aggregates in two steps: states that every shard makes of its own rows, and the merge of them.
 //!
-//! A partial batch is: the group keys, then the states of the calls in order. A DISTINCT call has no state: its argument is
-//! one more group key of the partial batch, and the merge takes its values from there.
+//! A partial batch is: the group keys, then the states of the calls in order. A DISTINCT call has no state: its
+//! argument is one more group key of the partial batch, and the merge takes its values from there.
 
 use std::sync::Arc;
 

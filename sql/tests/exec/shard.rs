@@ -114,7 +114,8 @@ fn real_shards_answer_as_the_oracle() {
             let folder =
                 Folder(std::env::temp_dir().join(format!("tidewire-sql-{}-{seed}-{parts}", std::process::id())));
             let rows = Rows::random(seed, 1_500);
-            // The second half of the writes repeats some rows of the first with the same values: a merge must drop them.
+            // The second half of the writes repeats some rows of the first with the same values: a merge must drop
+            // them.
             let again: Vec<Row> = rows.rows.iter().step_by(7).cloned().collect();
             let written: Vec<&Row> = rows.rows.iter().chain(&again).collect();
             let shards: Vec<_> = (0..2)

@@ -1,5 +1,5 @@
-//! Operators that stream: what comes out of a batch is settled when the batch has gone in, and nothing waits for the end.
-//! One a file.
+//! Operators that stream: what comes out of a batch is settled when the batch has gone in, and nothing waits for the
+//! end. One a file.
 
 mod filter;
 mod limit;

@@ -1,5 +1,5 @@
-//! The rows of a fragment as batches, and a stream of them: each chunk of the scan becomes a batch, or a part of one where
-//! the filter leaves little.
+//! The rows of a fragment as batches, and a stream of them: each chunk of the scan becomes a batch, or a part of one
+//! where the filter leaves little.
 
 use std::sync::Arc;
 

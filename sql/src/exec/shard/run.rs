@@ -1,7 +1,7 @@
 //! The stages of one shard, at work.
 //!
-//! All scans are opened before the first of them is read, so that all stages see the same rows; then one stage runs after
-//! the other.
+//! All scans are opened before the first of them is read, so that all stages see the same rows; then one stage runs
+//! after the other.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ impl<R: ShardReader + Clone> ShardRun<R> {
         Self { unopened: Some((stages, reader)), context, running: VecDeque::new() }
     }
 
-    /// The next batch to send to the core that asks, rows or partial states, never empty; and of which stage it is. `None`
-    /// at the end.
+    /// The next batch to send to the core that asks, rows or partial states, never empty; and of which stage it is.
+    /// `None` at the end.
     ///
     /// Lets other tasks of the core run, between chunks of a scan and between the steps of what takes long.
     pub async fn next(&mut self) -> Result<Option<(StageId, RecordBatch)>> {

@@ -1,5 +1,5 @@
-//! In which order of time a fragment reads its rows: all at once, or in spans from one end of the time line, each longer
-//! than the one before, so that the rest need not be read once there is enough.
+//! In which order of time a fragment reads its rows: all at once, or in spans from one end of the time line, each
+//! longer than the one before, so that the rest need not be read once there is enough.
 
 use crate::stage::TimeOrder;
 use crate::types::tiling::Tiling;

@@ -1,7 +1,8 @@
 //! One SELECT with its ORDER BY and LIMIT to a plan.
 //!
 //! ```text
-//! FROM → WHERE → (aggregate → HAVING) → project [+ hidden sort keys] → DISTINCT → ORDER BY → OFFSET/LIMIT → drop hidden
+//! FROM → WHERE → (aggregate → HAVING) → project [+ hidden sort keys] → DISTINCT → ORDER BY → OFFSET/LIMIT → drop
+//! hidden
 //! ```
 //!
 //! Names and aggregates of every clause are bound over the input first. In an aggregate query the bound expressions are
@@ -395,7 +396,7 @@ fn plain_wildcard(options: &ast::WildcardAdditionalOptions) -> Result<(), SqlErr
 fn unique_names(outputs: &[Output]) -> Result<(), SqlError> {
     let mut seen = std::collections::HashMap::new();
     for (at, output) in outputs.iter().enumerate() {
-        // Columns of one name from two places are told apart by their qualifier.
+        // Columns of one name from two places differ in their qualifier.
         let key = if is_column(&output.bound) && !output.has_alias { &output.words } else { &output.name };
         if let Some(first) = seen.insert(key, at) {
             let words = [outputs[first].full_words(), output.full_words()];

@@ -1,7 +1,7 @@
 //! `query UNION ALL query …`: the rows of all, under the names of the first.
 //!
-//! Columns meet by position. Each gets the one type that stands for all of its values; ORDER BY and LIMIT after the last
-//! query are those of the union.
+//! Columns meet by position. Each gets the one type that stands for all of its values; ORDER BY and LIMIT after the
+//! last query are those of the union.
 
 use sqlparser::ast::{self, SetExpr, SetOperator, SetQuantifier, Spanned};
 
