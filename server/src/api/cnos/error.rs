@@ -5,8 +5,8 @@ use serde_json::json;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
-use super::catalog_error;
 use super::sql_error::{execution_words, words};
+use super::{catalog_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
 use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
@@ -96,11 +96,12 @@ fn write(error: &WriteError) -> FaultReply {
     let message = error.to_string();
     match error {
         WriteError::DatabaseNotFound(name) => json_reply(422, "030017", &format!("Database not found: {name:?}")),
-        WriteError::Expired => json_reply(422, "030034", &message),
         WriteError::PolicyNotFound(_) => json_reply(422, APPLY, &message),
         WriteError::Body(body) => json_reply(body.status(), BAD_BODY, &message),
-        WriteError::Syntax { code, message } => json_reply(422, code, message),
-        WriteError::Schema(_) => json_reply(422, APPLY, &message),
+        WriteError::BadRow(row) => {
+            let (code, words) = line_error::words(row);
+            json_reply(422, code, &words)
+        }
         WriteError::TableChanged => json_reply(503, APPLY, &message),
         WriteError::Catalog(refusal) => catalog(refusal, &catalog_error::message(refusal)),
         WriteError::Overloaded { .. }
