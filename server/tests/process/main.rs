@@ -21,3 +21,4 @@ mod schema;
 mod seeds;
 mod starts;
 mod tools;
+mod unions;
