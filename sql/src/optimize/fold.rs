@@ -1,5 +1,5 @@
-//! Rule: every expression is folded ([`crate::expr::fold`]). A filter that is always true goes, one that never is leaves
-//! no rows.
+//! Rule: every expression is folded ([`crate::expr::fold`]). A filter that is always true goes, one that never is
+//! leaves no rows.
 
 use crate::expr::Scalar;
 use crate::expr::constant::as_constant;

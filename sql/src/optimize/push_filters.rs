@@ -1,8 +1,8 @@
 //! Rule: filters move down to the scan.
 //!
 //! Conjuncts are carried down one by one: through a projection with its expressions in place of columns, through order
-//! and DISTINCT as they are, through a grouping where they read keys alone. LIMIT stops them, since it chooses rows; and
-//! a lower filter stops a conjunct that can fail, since it may keep away the very rows that make it fail.
+//! and DISTINCT as they are, through a grouping where they read keys alone. LIMIT stops them, since it chooses rows;
+//! and a lower filter stops a conjunct that can fail, since it may keep away the very rows that make it fail.
 
 use arrow_schema::{DataType, Schema};
 

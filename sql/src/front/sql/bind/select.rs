@@ -370,7 +370,7 @@ fn plain_wildcard(options: &ast::WildcardAdditionalOptions) -> Result<(), SqlErr
 fn unique_names(outputs: &[Output]) -> Result<(), SqlError> {
     let mut seen = std::collections::HashMap::new();
     for (at, output) in outputs.iter().enumerate() {
-        // Columns of one name from two places are told apart by their qualifier.
+        // Columns of one name from two places differ in their qualifier.
         let key = if is_column(&output.bound) && !output.has_alias { &output.words } else { &output.name };
         if let Some(first) = seen.insert(key, at) {
             let words = [outputs[first].full_words(), output.full_words()];
