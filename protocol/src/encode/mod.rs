@@ -22,6 +22,7 @@ mod json;
 mod number;
 mod sink;
 mod table;
+mod text;
 mod time;
 
 use arrow_array::RecordBatch;

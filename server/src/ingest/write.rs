@@ -15,7 +15,8 @@ use tidewire_storage::schema::TimeUnit;
 use super::cache::DatabaseCache;
 use super::commit::{ShardRows, check_memory, commit};
 use super::error::WriteError;
-use super::sink::{Collected, Refused, RequestSink};
+use super::fault::BadRowLog;
+use super::sink::{Collected, Refused, RequestSink, RowRules};
 use crate::admission::BuildShare;
 use crate::catalog::CatalogError;
 use crate::core::state::CoreState;
@@ -59,8 +60,10 @@ pub struct WriteRequest<'a> {
     pub database: &'a str,
     /// Its retention policy; `None` for the default one.
     pub policy: Option<&'a str>,
-    /// Whose rules and words.
+    /// Whose rules the lines follow.
     pub dialect: Dialect,
+    /// What becomes of rows that cannot be taken as they are.
+    pub rules: RowRules,
     /// Unit of the timestamps.
     pub precision: Precision,
     /// The request's present: the time of lines without one, and what the age of rows is counted from.
@@ -72,16 +75,8 @@ pub struct WriteRequest<'a> {
 pub struct Written {
     /// Rows that are durable.
     pub rows: u64,
-    /// Lines that did not parse (InfluxDB keeps the others), in its words, bounded in number.
-    pub unparsed: Vec<String>,
-    /// Lines that did not parse.
-    pub unparsed_lines: u64,
-    /// Rows that did not fit the schema.
-    pub dropped: u64,
-    /// Why the first of them did not.
-    pub dropped_reason: Option<String>,
-    /// Number of its line, from 1; `None` for a row that was dropped for its age.
-    pub dropped_line: Option<u64>,
+    /// Rows that are not, where the others were kept.
+    pub bad_rows: BadRowLog,
 }
 
 /// The state of a request between pieces of its body.
@@ -118,7 +113,7 @@ pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut
         policy: policy.name.clone(),
         time_min: policy.time_min(now_ns, database.precision),
         rule: time_rule(request.precision, database.precision, now_ns),
-        cache: core.caches.get(request.database, &policy.name, request.dialect == Dialect::Influx),
+        cache: core.caches.get(request.database, &policy.name, request.dialect),
         collected: Collected::new(core.recycled.take(core.peers.shard_count() as usize)),
         body: BodyState::default(),
         share: core.building.share(),
@@ -156,10 +151,8 @@ impl Writing<'_> {
             consumed += progress.consumed;
             if let Some(refused) = self.collected.refusal.take() {
                 return Err(match refused {
-                    Refused::Syntax { code, message } => WriteError::Syntax { code, message },
-                    Refused::Schema(text) => WriteError::Schema(text),
+                    Refused::BadRow(row) => WriteError::BadRow(Box::new(row)),
                     Refused::TableChanged => WriteError::TableChanged,
-                    Refused::Expired => WriteError::Expired,
                 });
             }
             match progress.state {
@@ -175,8 +168,8 @@ impl Writing<'_> {
                     CatalogError::DatabaseNotFound(_) | CatalogError::PolicyNotFound(_) | CatalogError::NotSaved(_) => {
                         return Err(refusal.into());
                     }
-                    // The line's fault: the parser meets it again and gets this answer, the others go on.
-                    fault => self.collected.line_refusal = Some(fault),
+                    // The row's fault: the parser meets it again and gets this answer, the others go on.
+                    fault => self.collected.row_refusal = Some(fault),
                 }
             }
         }
@@ -193,7 +186,7 @@ impl Writing<'_> {
             database: self.request.database,
             policy: &self.policy,
             time_min: self.time_min,
-            dialect: self.request.dialect,
+            rules: self.request.rules,
             shards: self.core.peers.shard_count(),
         };
         // Requests of one database take turns on its parser.
@@ -206,14 +199,8 @@ impl Writing<'_> {
 
     /// Takes credits, sends the rows, waits until all are durable.
     async fn commit(mut self) -> Result<Written, WriteError> {
-        let written = Written {
-            rows: self.collected.rows() as u64,
-            unparsed: std::mem::take(&mut self.collected.unparsed),
-            unparsed_lines: self.collected.unparsed_lines,
-            dropped: self.collected.dropped,
-            dropped_reason: self.collected.dropped_reason.take(),
-            dropped_line: self.collected.dropped_line,
-        };
+        let written =
+            Written { rows: self.collected.rows() as u64, bad_rows: std::mem::take(&mut self.collected.bad_rows) };
         let (batches, unused) = self.collected.finish(self.core.peers.shard_count());
         self.core.recycled.put(unused);
         let mut slots = Vec::with_capacity(batches.len());
@@ -225,9 +212,7 @@ impl Writing<'_> {
         let new_series = commit(self.core, rows).await?;
         let mut cache = self.cache.borrow_mut();
         for (slots, ids) in slots.into_iter().zip(new_series) {
-            for (slot, id) in slots.into_iter().zip(ids) {
-                cache.slots.learn(slot, id);
-            }
+            cache.slots.learn(slots.into_iter().zip(ids));
         }
         cache.count();
         Ok(written)

@@ -8,7 +8,7 @@ use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
 use super::sql_error::{execution_words, words};
-use super::{catalog_error, encode_error};
+use super::{catalog_error, encode_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
 use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
@@ -121,11 +121,12 @@ fn write(error: &WriteError) -> FaultReply {
     let message = error.to_string();
     match error {
         WriteError::DatabaseNotFound(name) => json_reply(422, "030017", &format!("Database not found: {name:?}")),
-        WriteError::Expired => json_reply(422, "030034", &message),
         WriteError::PolicyNotFound(_) => json_reply(422, APPLY, &message),
         WriteError::Body(error) => body(error),
-        WriteError::Syntax { code, message } => json_reply(422, code, message),
-        WriteError::Schema(_) => json_reply(422, APPLY, &message),
+        WriteError::BadRow(row) => {
+            let (code, words) = line_error::words(row);
+            json_reply(422, code, &words)
+        }
         WriteError::TableChanged => json_reply(503, APPLY, &message),
         WriteError::Catalog(refusal) => catalog(refusal, &catalog_error::message(refusal)),
         WriteError::Overloaded { .. }
