@@ -22,6 +22,7 @@ pub(crate) struct Counts {
 }
 
 /// A shard that counts.
+#[derive(Clone)]
 pub(crate) struct MeteredShard {
     shard: Rc<CoreShard>,
     counts: Rc<Cell<Counts>>,
@@ -56,6 +57,10 @@ impl ShardReader for MeteredShard {
 
     fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
         ShardReader::time_bounds(&self.shard, table)
+    }
+
+    async fn yield_if_needed(&self) {
+        ShardReader::yield_if_needed(&self.shard).await;
     }
 }
 

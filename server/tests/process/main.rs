@@ -20,3 +20,4 @@ mod restart;
 mod seeds;
 mod starts;
 mod tools;
+mod unions;

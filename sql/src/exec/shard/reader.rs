@@ -52,6 +52,8 @@ pub trait ShardReader {
     fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<Self::Chunks>;
     /// Times that all rows of a table lie between, inclusive, perhaps wider than they do; `None` without rows.
     fn time_bounds(&self, table: TableId) -> Option<(i64, i64)>;
+    /// Lets other tasks of the core run, if they have waited long enough. For between the steps of what takes long.
+    fn yield_if_needed(&self) -> impl Future<Output = ()>;
 }
 
 impl TagIndex for SeriesIndex {
@@ -106,5 +108,9 @@ impl<D: Disk> ShardReader for Rc<Shard<D>> {
 
     fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
         Shard::time_bounds(self, table)
+    }
+
+    async fn yield_if_needed(&self) {
+        Shard::yield_if_needed(self).await;
     }
 }
