@@ -47,6 +47,7 @@ const ROOMS: [&str; 33] = [
     "core::shards",
     "core::recycled",
     "ingest::owner",
+    "ingest::pending",
     "ingest::cache",
     "ingest::caches",
     "core::state",
