@@ -8,12 +8,14 @@ use tidewire_protocol::http::Head;
 
 use crate::admission::{Admission, Bounds};
 use crate::api::Router;
-use crate::catalog::store::{CATALOG_FOLDER, CatalogStore};
+use crate::catalog::handover::{Found, Handover};
+use crate::catalog::log::CatalogLog;
+use crate::catalog::read::CATALOG_FOLDER;
 use crate::config::WalSync;
 use crate::core::message::{Handler, Message};
 use crate::core::offline::OfflineShards;
 use crate::core::open::{Opening, check_catalog};
-use crate::core::peers::Peers;
+use crate::core::peers::{CATALOG_CORE, Peers};
 use crate::core::serve::Responder;
 use crate::core::shards::Shards;
 use crate::core::state::{CoreParts, CoreState};
@@ -31,6 +33,7 @@ use crate::runtime::start::{App, CoreContext};
 pub struct ServerState {
     admission: OnceLock<Arc<Admission>>,
     offline: OnceLock<Arc<OfflineShards>>,
+    catalog: Handover,
 }
 
 /// One core of the server.
@@ -71,9 +74,18 @@ impl App for Tidewire {
             registry,
             shutdown: _,
         } = context;
-        let store = CatalogStore::new(&data_dir.root().join(CATALOG_FOLDER)).map_err(|e| e.to_string())?;
-        check_catalog(&store, &data_dir)?;
-        let catalog = Arc::new(store.load().map_err(|e| e.to_string())?);
+        let (catalog_log, found) = match number {
+            CATALOG_CORE => {
+                let folder = data_dir.root().join(CATALOG_FOLDER);
+                let opened = CatalogLog::open(disk.clone(), &folder).await;
+                let (log, catalog) = opened.map_err(|error| error.to_string())?;
+                let found = Found { catalog: Arc::new(catalog), is_saved: log.was_saved() };
+                shared.catalog.give(found.clone());
+                (Some(log), found)
+            }
+            _ => (None, shared.catalog.take().await),
+        };
+        check_catalog(&found, &data_dir)?;
         let shard_count = data_dir.shards();
         let admission = shared.admission.get_or_init(|| {
             let bounds =
@@ -83,21 +95,15 @@ impl App for Tidewire {
         let offline = shared.offline.get_or_init(|| Arc::new(OfflineShards::new(shard_count)));
         // Before any shard opens: what recovery writes counts too.
         let disk = limit_rate(disk, config.disk.write_bytes_per_s_max, cores, &queues);
-        let opening = Opening {
-            disk: &disk,
-            data_dir: &data_dir,
-            config: &config,
-            store: &store,
-            catalog: &catalog,
-            registry: &registry,
-        };
+        let opening =
+            Opening { disk: &disk, data_dir: &data_dir, config: &config, catalog: &found, registry: &registry };
         let open = opening.open(&shards, offline).await?;
         let placement = (0..shard_count).map(|shard| core_of_shard(shard, cores)).collect();
         let shards = Rc::new(Shards::new(open, offline.clone(), admission.clone(), memory.clone(), &registry));
         let parts = CoreParts {
             number,
             config,
-            catalog,
+            catalog: found.catalog,
             admission: admission.clone(),
             offline: offline.clone(),
             memory,
@@ -105,7 +111,7 @@ impl App for Tidewire {
             peers: Rc::new(Peers::new(number, placement, mesh)),
         };
         let core = CoreState::new(parts, &registry);
-        let responder = Responder::new(core.clone(), shards.clone(), store, registry.clone());
+        let responder = Responder::new(core.clone(), shards.clone(), catalog_log, registry.clone());
         queues.spawn(Queue::Ingest, receive(responder, inbox)).detach();
         spawn_upkeep(&core, &shards, &registry);
         Ok(Rc::new(Self { shards, router: Router::new(core, &registry) }))

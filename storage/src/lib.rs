@@ -21,6 +21,7 @@ pub mod error;
 pub mod inspect;
 mod manifest;
 pub mod memtable;
+pub mod names;
 mod open_files;
 mod partition;
 pub mod recovery;

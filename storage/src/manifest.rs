@@ -14,6 +14,7 @@
 
 mod v2;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use rkyv::rancor::Error as RkyvError;
@@ -184,7 +185,8 @@ impl Manifest {
                 None => next.tables.push(TableEntry { hidden: Vec::new(), ..table }),
             }
         }
-        let dropped = |table: u32| edit.drop_tables.contains(&TableId(table));
+        let drop_tables: HashSet<u32> = edit.drop_tables.iter().map(|table| table.0).collect();
+        let dropped = |table: u32| drop_tables.contains(&table);
         next.tables.retain(|entry| !dropped(entry.table));
         next.segments.retain(|entry| !dropped(entry.table));
         for added in edit.add_segments {

@@ -4,11 +4,12 @@
 //! snapshot. Ids ([`TableId`], [`ColumnId`]) are given once and never used again, so that a batch, a log record or a
 //! segment that names an id can outlive a DROP without ever meaning something else.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
+
+use crate::names::NameMap;
 
 /// Identity of a table over the life of a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -173,6 +174,11 @@ impl TableSchema {
         self.columns.iter().find(|c| &*c.name == name)
     }
 
+    /// Whether anything is to be known of its columns beside their names and kinds: a codec, or that some are gone.
+    pub fn says_of_columns(&self) -> bool {
+        usize::from(self.next_column) != self.columns.len() || self.columns.iter().any(|column| column.codec.is_some())
+    }
+
     /// The column with identity `id`.
     pub fn column_by_id(&self, id: ColumnId) -> Option<&ColumnSchema> {
         self.columns.iter().find(|c| c.id == id)
@@ -212,7 +218,7 @@ pub struct RetentionPolicy {
     /// Copies that were asked for. One node keeps one; the number is kept for who asks.
     pub replication: u32,
     /// Tables by name.
-    pub tables: BTreeMap<Arc<str>, Arc<TableSchema>>,
+    pub tables: NameMap<Arc<TableSchema>>,
 }
 
 impl RetentionPolicy {
@@ -302,7 +308,7 @@ pub struct Catalog {
     /// Counts changes; a higher version is newer.
     pub version: u64,
     /// Databases by name.
-    pub databases: BTreeMap<Arc<str>, Arc<Database>>,
+    pub databases: NameMap<Arc<Database>>,
     /// The id the next created table gets.
     pub next_table: u32,
 }
@@ -330,7 +336,7 @@ mod tests {
             ttl_ns,
             partition_ns: 1,
             replication: 1,
-            tables: BTreeMap::new(),
+            tables: NameMap::new(),
         };
         let now_ns = 10_000_000_001;
         assert_eq!(policy(None).time_min(now_ns, TimeUnit::Nanosecond), i64::MIN);

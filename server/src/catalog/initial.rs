@@ -1,6 +1,5 @@
 //! The catalog of a new data directory.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewire_storage::schema::{Catalog, Database, DatabaseOptions};
@@ -10,9 +9,6 @@ pub const DEFAULT_DATABASE: &str = "public";
 
 /// The catalog of a new data directory.
 pub fn initial() -> Catalog {
-    let mut catalog = Catalog { version: 1, databases: BTreeMap::new(), next_table: 1 };
-    catalog
-        .databases
-        .insert(DEFAULT_DATABASE.into(), Arc::new(Database::new(DEFAULT_DATABASE, &DatabaseOptions::default(), [])));
-    catalog
+    let public = Database::new(DEFAULT_DATABASE, &DatabaseOptions::default(), []);
+    Catalog { version: 1, databases: [(DEFAULT_DATABASE, Arc::new(public))].into_iter().collect(), next_table: 1 }
 }

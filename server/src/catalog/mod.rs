@@ -1,26 +1,40 @@
-//! The catalog of databases and tables: one core owns it, persists it and hands immutable snapshots to the others.
+//! The catalog of databases and tables: one core owns it, makes its changes durable and hands immutable snapshots to
+//! the others.
 //!
-//! Guarantee: a change is durable before anybody sees it, changes are applied in one order, and an id once given to a
-//! table or column never means anything else.
+//! Guarantee: a change is durable before anybody sees it, done whole or not at all, and costs what it changes, not what
+//! the catalog holds; changes are applied in one order; an id once given to a table or column never means anything
+//! else; nothing is shown that the next start might lack.
 //!
-//! How: [`apply`] decides purely (old catalog + change → new catalog or refusal), [`store::CatalogStore`] keeps the
-//! newest catalog in one file that is replaced atomically, [`owner::CatalogOwner`] queues changes, persists those that
-//! arrived together with one write, and publishes. A refusal ([`CatalogError`]) says what is wrong; each API has its
-//! own words for it.
+//! How: [`decide`] decides purely (catalog + change → edits or refusal), [`edit`] makes the next catalog of edits,
+//! [`owner::CatalogOwner`] queues changes, appends the edits of those that arrived together to the log in one write,
+//! and publishes. [`log`] writes files of [`frame`]s through the shards' disk trait, [`read`] reads them, also for
+//! tools; [`document`] reads what earlier builds wrote. [`fence`] hides what a failed save leaves open. A refusal
+//! ([`CatalogError`]) says what is wrong; each API has its own words for it.
 
 mod alter;
-mod apply;
 pub mod bounds;
 pub mod change;
+mod decide;
+mod document;
+pub mod edit;
 pub mod error;
-mod format1;
+mod fence;
+mod frame;
+pub mod handover;
 pub mod initial;
+pub mod log;
 mod name;
 pub mod owner;
 mod policy;
-pub mod store;
+mod preview;
+pub mod read;
+#[cfg(test)]
+mod simulation;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use change::SchemaChange;
 pub use error::CatalogError;
 pub use owner::{CatalogOwner, Published};
+pub use preview::preview;

@@ -1,9 +1,8 @@
 //! Retention policies: InfluxDB's rules for making and changing them, as pure functions over one database.
 
-use std::collections::BTreeMap;
-
 use tidewire_sql::PolicyOptions;
-use tidewire_storage::schema::{Database, DatabaseOptions, RetentionPolicy, TableId};
+use tidewire_storage::names::NameMap;
+use tidewire_storage::schema::{Database, DatabaseOptions, RetentionPolicy};
 
 use super::error::CatalogError;
 use super::name::check_name;
@@ -88,12 +87,12 @@ pub(super) fn alter(database: &Database, name: &str, options: &PolicyOptions) ->
     Ok(changed)
 }
 
-/// DROP RETENTION POLICY, and the tables that go with it; `None` where there is none of that name.
-pub(super) fn drop(database: &Database, name: &str) -> Option<(Database, Vec<TableId>)> {
-    let dropped = database.policy(name)?.tables.values().map(|table| table.id).collect();
+/// DROP RETENTION POLICY, and its tables go with it; `None` where there is none of that name.
+pub(super) fn drop(database: &Database, name: &str) -> Option<Database> {
+    database.policy(name)?;
     let mut changed = database.clone();
     changed.policies.retain(|policy| &*policy.name != name);
-    Some((changed, dropped))
+    Some(changed)
 }
 
 fn new_policy(name: &str, options: &PolicyOptions) -> Result<RetentionPolicy, CatalogError> {
@@ -104,7 +103,7 @@ fn new_policy(name: &str, options: &PolicyOptions) -> Result<RetentionPolicy, Ca
         ttl_ns,
         partition_ns: partition_length(ttl_ns, options.shard_duration_ns.unwrap_or(0)),
         replication: options.replication.unwrap_or(1),
-        tables: BTreeMap::new(),
+        tables: NameMap::new(),
     };
     check(&policy)?;
     Ok(policy)
@@ -181,7 +180,7 @@ mod tests {
         assert_eq!((&*altered.default_policy, altered.policy("p")), ("p", database.policy("p")));
         assert_eq!(alter(&database, "q", &default), Err(CatalogError::PolicyNotFound("q".into())));
         assert!(drop(&database, "q").is_none());
-        let (dropped, _) = drop(&altered, "p").unwrap();
+        let dropped = drop(&altered, "p").unwrap();
         assert!(dropped.main_policy().is_none(), "the name dangles");
         let wanted = ("autogen".to_owned(), PolicyOptions::default());
         assert_eq!(check_existing(&first, Some(&wanted)), Ok(()));

@@ -8,16 +8,26 @@ use super::bounds::TABLE_COLUMNS_MAX;
 use super::error::{CatalogError, NameFault};
 use super::name::check_name;
 
-/// A table without columns, under the catalog's next id.
+/// Ids for tables that are made.
+pub(super) struct TableIds(u32);
+
+impl TableIds {
+    /// Those that `catalog` has not given.
+    pub(super) fn after(catalog: &Catalog) -> Self {
+        Self(catalog.next_table)
+    }
+}
+
+/// A table without columns, under the next id.
 pub(super) fn new_table(
-    next: &mut Catalog,
+    ids: &mut TableIds,
     database: &Database,
     policy: &RetentionPolicy,
     name: &str,
 ) -> Result<TableSchema, CatalogError> {
     check_name(name)?;
-    let id = TableId(next.next_table);
-    next.next_table += 1;
+    let id = TableId(ids.0);
+    ids.0 += 1;
     let unit = database.precision;
     Ok(TableSchema {
         id,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use tidewire_sql::exec::{ExecError, FragmentRun, QueryContext, batch_bytes};
+use tidewire_sql::exec::{ExecError, QueryContext, ShardRun, batch_bytes};
 use tidewire_sql::explain::ShardMetrics;
 
 use super::message::{Asker, FragmentAnswer, FragmentId, PARTIALS_AHEAD_MAX, RunFragment};
@@ -90,10 +90,10 @@ impl Fragments {
         self.0.borrow_mut().insert(id, running.clone());
         let (fragments, peers) = (self.clone(), peers.clone());
         async move {
-            let RunFragment { shard: number, fragment, context } = question;
+            let RunFragment { shard: number, stages, context } = question;
             let started = Instant::now();
             let (reader, counts) = MeteredShard::new(shard);
-            let run = FragmentRun::new(fragment, reader, context.clone());
+            let run = ShardRun::new(stages, reader, context.clone());
             let sent = send_partials(&peers, &asker, &running, run, &context).await;
             let outcome = sent.map(|rows_sent| ShardMetrics {
                 shard: number,
@@ -113,18 +113,69 @@ async fn send_partials(
     peers: &Peers,
     asker: &Asker<RunFragment>,
     running: &Running,
-    mut run: FragmentRun<MeteredShard>,
+    mut run: ShardRun<MeteredShard>,
     context: &QueryContext,
 ) -> Result<u64, ExecError> {
     let mut rows_sent = 0;
-    while let Some(batch) = run.next().await? {
+    while let Some((stage, batch)) = run.next().await? {
         let mut held = context.reservation();
         held.resize(batch_bytes(&batch))?;
         if !running.may_send().await {
             break;
         }
         rows_sent += batch.num_rows() as u64;
-        peers.answer_in_part(asker, FragmentAnswer::Partial { batch, held });
+        peers.answer_in_part(asker, FragmentAnswer::Partial { stage, batch, held });
     }
     Ok(rows_sent)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::{block_on, poll_once};
+
+    use super::*;
+    use crate::mesh::{Calls, Credits};
+
+    fn running(fragments: &Fragments, id: FragmentId, granted: u32) -> Rc<Running> {
+        let running =
+            Rc::new(Running { granted: Cell::new(granted), is_cancelled: Cell::new(false), waker: RefCell::default() });
+        fragments.0.borrow_mut().insert(id, running.clone());
+        running
+    }
+
+    #[test]
+    fn a_fragment_sends_what_it_is_granted_and_nothing_once_cancelled() {
+        let calls = Calls::<()>::new();
+        let call = calls.open(Credits::new(1).try_take(1).unwrap());
+        let (id, other) = (FragmentId { core: 1, call: call.id() }, FragmentId { core: 2, call: call.id() });
+        let fragments = Fragments::default();
+        let running = running(&fragments, id, 1);
+        block_on(async {
+            assert!(running.may_send().await);
+            assert_eq!(poll_once(running.may_send()).await, None);
+            fragments.grant(other);
+            assert_eq!(poll_once(running.may_send()).await, None, "the grant was another fragment's");
+            fragments.grant(id);
+            assert!(running.may_send().await);
+            fragments.grant(id);
+            fragments.cancel(id);
+            assert!(!running.may_send().await);
+        });
+    }
+
+    #[test]
+    fn a_grant_and_a_cancellation_wake_a_fragment_that_waits() {
+        let calls = Calls::<()>::new();
+        let call = calls.open(Credits::new(1).try_take(1).unwrap());
+        let id = FragmentId { core: 0, call: call.id() };
+        let fragments = Fragments::default();
+        let running = running(&fragments, id, 0);
+        let waits = async { (running.may_send().await, running.may_send().await) };
+        let acts = async {
+            fragments.grant(id);
+            futures_lite::future::yield_now().await;
+            fragments.cancel(id);
+        };
+        assert_eq!(block_on(futures_lite::future::zip(waits, acts)).0, (true, false));
+    }
 }

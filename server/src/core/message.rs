@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!   asking core                                       answering core
-//!   Peers::ask(question) ── Request(Asker, question) ──► Handler
+//!   Peers::ask(question) ── Question(Asker, question) ─► Handler
 //!   Call of its answer   ◄── Answer(call, answer) ────── Peers::answer(Asker, answer)
 //! ```
 //!
@@ -21,7 +21,7 @@ use arrow_array::RecordBatch;
 use tidewire_sql::Deletion;
 use tidewire_sql::exec::{ExecError, QueryContext, Reservation};
 use tidewire_sql::explain::ShardMetrics;
-use tidewire_sql::stage::Fragment;
+use tidewire_sql::stage::{ShardStage, StageId};
 use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesSketch;
@@ -39,11 +39,11 @@ pub const PARTIALS_AHEAD_MAX: u32 = 4;
 #[derive(Debug)]
 pub enum Message {
     /// Work for the receiver.
-    Request(Request),
+    Question(AnyQuestion),
     /// An answer to a call of the receiver.
     Answer {
         /// The call and the answer.
-        answer: Answer,
+        answer: AnyAnswer,
         /// Nothing more comes for this call.
         is_last: bool,
     },
@@ -69,9 +69,9 @@ pub trait Question: Sized {
     /// The open calls that wait for such answers.
     fn calls(open: &OpenCalls) -> &Rc<Calls<Self::Answer>>;
     /// The question as it travels.
-    fn request(self, asker: Asker<Self>) -> Request;
+    fn any(self, asker: Asker<Self>) -> AnyQuestion;
     /// An answer as it travels.
-    fn answer(call: CallId, answer: Self::Answer) -> Answer;
+    fn any_answer(call: CallId, answer: Self::Answer) -> AnyAnswer;
 }
 
 /// Who waits for the answer to a question: a core and its open call. A question comes with one, and answering it for
@@ -127,13 +127,13 @@ pub struct Appended {
     pub outcome: Result<Vec<SeriesId>, tidewire_storage::Error>,
 }
 
-/// A fragment to run over a shard.
+/// The part of a query that a shard runs.
 #[derive(Debug)]
 pub struct RunFragment {
     /// The shard.
     pub shard: u32,
-    /// What to run.
-    pub fragment: Arc<Fragment>,
+    /// What to run, one stage after the other over one snapshot.
+    pub stages: Arc<[ShardStage]>,
     /// Bounds of the query.
     pub context: QueryContext,
 }
@@ -143,6 +143,8 @@ pub struct RunFragment {
 pub enum FragmentAnswer {
     /// Rows or partial states.
     Partial {
+        /// The stage that yielded them.
+        stage: StageId,
         /// The rows or states.
         batch: RecordBatch,
         /// Their memory, until the asker has taken them.
@@ -167,7 +169,7 @@ pub struct ChangeCatalog(pub SchemaChange);
 
 /// A new catalog to use, data of dropped tables to drop. The answer: both is done.
 #[derive(Debug, Clone)]
-pub struct UseCatalog(pub Published);
+pub struct UseCatalog(pub Arc<Published>);
 
 /// Asks how many keys belong to no series of a shard yet.
 #[derive(Debug)]
@@ -189,7 +191,7 @@ pub struct CountSeries {
 
 /// The answer to [`CountSeries`].
 #[derive(Debug)]
-pub struct SeriesCounts {
+pub struct SeriesTotals {
     /// For each table its series.
     pub by_table: Vec<u64>,
     /// A sketch of all of them.
@@ -207,14 +209,14 @@ macro_rules! questions {
         /// A question as it travels.
         #[derive(Debug)]
         #[expect(missing_docs, reason = "each is what its type says")]
-        pub enum Request {
+        pub enum AnyQuestion {
             $($question(Asker<$question>, $question),)+
         }
 
         /// An answer as it travels, by the question it belongs to.
         #[derive(Debug)]
         #[expect(missing_docs, reason = "each is what its question's type says")]
-        pub enum Answer {
+        pub enum AnyAnswer {
             $($question(CallId, $answer),)+
         }
 
@@ -231,9 +233,9 @@ macro_rules! questions {
             }
 
             /// Hands an answer to the call it is for; `is_last` closes the call.
-            pub(super) fn deliver(&self, answer: Answer, is_last: bool) {
+            pub(super) fn deliver(&self, answer: AnyAnswer, is_last: bool) {
                 match answer {
-                    $(Answer::$question(call, answer) => {
+                    $(AnyAnswer::$question(call, answer) => {
                         self.$calls.deliver(call, answer, is_last);
                     })+
                 }
@@ -248,12 +250,12 @@ macro_rules! questions {
                 &open.$calls
             }
 
-            fn request(self, asker: Asker<Self>) -> Request {
-                Request::$question(asker, self)
+            fn any(self, asker: Asker<Self>) -> AnyQuestion {
+                AnyQuestion::$question(asker, self)
             }
 
-            fn answer(call: CallId, answer: $answer) -> Answer {
-                Answer::$question(call, answer)
+            fn any_answer(call: CallId, answer: $answer) -> AnyAnswer {
+                AnyAnswer::$question(call, answer)
             }
         })+
     };
@@ -267,6 +269,6 @@ questions! {
     ChangeCatalog => Outcome, 1, changes;
     UseCatalog => (), 1, catalogs;
     CountUnknownSeries => usize, 1, unknown_series;
-    CountSeries => SeriesCounts, 1, series;
+    CountSeries => SeriesTotals, 1, series;
     ReadMetrics => Snapshot, 1, metrics;
 }

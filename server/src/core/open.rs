@@ -1,7 +1,7 @@
 //! Opening the shards of a core at the start: its data folder is as the catalog says, each shard is recovered, and one
 //! that is damaged goes offline while the others serve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use tidewire_storage::Error;
 use tidewire_storage::compaction::CompactionConfig;
 use tidewire_storage::engine::{Shard, ShardConfig};
-use tidewire_storage::schema::{Catalog, TableId};
+use tidewire_storage::schema::TableId;
 use tidewire_storage::wal::WalSync;
 
 use super::offline::OfflineShards;
 use super::shards::CoreShard;
-use crate::catalog::store::CatalogStore;
+use crate::catalog::handover::Found;
+use crate::catalog::read::CATALOG_FOLDER;
 use crate::config::{self, Config};
 use crate::datadir::DataDir;
 use crate::metrics::registry::Registry;
@@ -30,10 +31,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) data_dir: &'a DataDir,
     /// Settings.
     pub(crate) config: &'a Config,
-    /// Where the catalog is kept.
-    pub(crate) store: &'a CatalogStore,
-    /// The loaded catalog.
-    pub(crate) catalog: &'a Catalog,
+    /// The catalog.
+    pub(crate) catalog: &'a Found,
     /// Counters of this core.
     pub(crate) registry: &'a Registry,
 }
@@ -45,13 +44,15 @@ impl Opening<'_> {
         numbers: &[usize],
         offline: &OfflineShards,
     ) -> Result<BTreeMap<u32, Rc<CoreShard>>, String> {
+        let tables = self.catalog.catalog.databases.values().flat_map(|database| database.all_tables());
+        let live: HashSet<TableId> = tables.map(|table| table.id).collect();
         let mut open = BTreeMap::new();
         for &number in numbers {
             let folder = self.data_dir.shard_folder(number);
             // Tables are made when every shard has a folder that is there to stay.
-            let opened = match self.store.exists() && !folder.exists() {
+            let opened = match self.catalog.is_saved && !folder.exists() {
                 true => Err(Error::corrupt(&folder, 0, "the folder is missing")),
-                false => self.open_shard(folder, number as u32).await,
+                false => self.open_shard(folder, number as u32, &live).await,
             };
             match opened {
                 Ok(shard) => {
@@ -66,12 +67,13 @@ impl Opening<'_> {
                 }
             }
         }
-        show_offline(numbers.iter().map(|number| *number as u32), offline, self.registry);
+        let is_offline = |number: &usize| (*number as u32, offline.check(*number as u32).is_err());
+        show_offline(numbers.iter().map(is_offline), self.registry);
         Ok(open)
     }
 
-    async fn open_shard(&self, folder: PathBuf, number: u32) -> Result<Rc<CoreShard>, Error> {
-        let live = |table: TableId| self.catalog.databases.values().any(|d| d.all_tables().any(|t| t.id == table));
+    async fn open_shard(&self, folder: PathBuf, number: u32, live: &HashSet<TableId>) -> Result<Rc<CoreShard>, Error> {
+        let live = |table: TableId| live.contains(&table);
         let started = Instant::now();
         let opened =
             Shard::open(self.disk.clone(), &folder, shard_config(self.config, number, self.data_dir.shards()), &live)
@@ -111,17 +113,17 @@ fn shard_config(config: &Config, number: u32, shards: usize) -> ShardConfig {
 
 /// An error when the catalog is missing and a shard has data: shards remove the data of tables that the catalog does
 /// not name, and an empty one names none.
-pub(crate) fn check_catalog(store: &CatalogStore, data_dir: &DataDir) -> Result<(), String> {
+pub(crate) fn check_catalog(found: &Found, data_dir: &DataDir) -> Result<(), String> {
     let has_data = |shard: &usize| {
         let segments = std::fs::read_dir(data_dir.shard_folder(*shard).join("segments"));
         segments.is_ok_and(|mut segments| segments.next().is_some())
     };
-    match store.exists() {
+    match found.is_saved {
         true => Ok(()),
         false => match (0..data_dir.shards()).find(has_data) {
             Some(shard) => Err(format!(
-                "{} is missing, but shard {shard} has data; put a copy of it in place",
-                store.path().display()
+                "there is no catalog in {}, but shard {shard} has data; put a copy of it in place",
+                data_dir.root().join(CATALOG_FOLDER).display()
             )),
             None => Ok(()),
         },

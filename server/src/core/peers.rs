@@ -7,7 +7,9 @@
 use std::cell::OnceCell;
 use std::rc::{Rc, Weak};
 
-use super::message::{Answer, Asker, ChangeCatalog, FragmentAnswer, FragmentId, Handler, Message, OpenCalls, Question};
+use super::message::{
+    AnyAnswer, Asker, ChangeCatalog, FragmentAnswer, FragmentId, Handler, Message, OpenCalls, Question,
+};
 use crate::catalog::SchemaChange;
 use crate::catalog::owner::Outcome;
 use crate::mesh::{Call, Credits, Mesh};
@@ -70,7 +72,7 @@ impl Peers {
     pub async fn ask<Q: Question>(&self, core: usize, question: Q) -> Call<Q::Answer> {
         let credits = if core == self.core { &self.own_credits } else { self.mesh.credits(core) };
         let call = Q::calls(&self.calls).open(credits.take(Q::ANSWERS_AHEAD_MAX).await);
-        self.send(core, Message::Request(question.request(Asker::new(self.core, call.id()))));
+        self.send(core, Message::Question(question.any(Asker::new(self.core, call.id()))));
         call
     }
 
@@ -105,20 +107,20 @@ impl Peers {
     /// Answers a question for good.
     #[expect(clippy::needless_pass_by_value, reason = "a question is answered once: that uses its asker up")]
     pub(super) fn answer<Q: Question>(&self, asker: Asker<Q>, answer: Q::Answer) {
-        self.send_answer(asker.core(), Q::answer(asker.call(), answer), true);
+        self.send_answer(asker.core(), Q::any_answer(asker.call(), answer), true);
     }
 
     /// Answers a question, with more to come.
     pub(super) fn answer_in_part<Q: Question>(&self, asker: &Asker<Q>, answer: Q::Answer) {
-        self.send_answer(asker.core(), Q::answer(asker.call(), answer), false);
+        self.send_answer(asker.core(), Q::any_answer(asker.call(), answer), false);
     }
 
     /// Hands an answer that has arrived to the task that waits for it.
-    pub(super) fn deliver(&self, answer: Answer, is_last: bool) {
+    pub(super) fn deliver(&self, answer: AnyAnswer, is_last: bool) {
         self.calls.deliver(answer, is_last);
     }
 
-    fn send_answer(&self, core: usize, answer: Answer, is_last: bool) {
+    fn send_answer(&self, core: usize, answer: AnyAnswer, is_last: bool) {
         if core == self.core {
             self.deliver(answer, is_last);
         } else {
@@ -133,5 +135,106 @@ impl Peers {
             // Where there is none, the core has ended, and its tasks with it.
             handler.handle(message);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::{poll_once, yield_now, zip};
+    use tidewire_storage::batch::NewSeries;
+    use tidewire_storage::schema::{ColumnId, TableId};
+
+    use super::super::message::{AnyQuestion, CountUnknownSeries, ReadMetrics};
+    use super::*;
+    use crate::mesh::{Inbox, wire};
+    use crate::metrics::registry::Registry;
+    use crate::ring::testing::on_a_core;
+
+    /// Answers with the number of keys that it is asked about, and the table's number before them.
+    struct Counting(Rc<Peers>);
+
+    impl Handler for Counting {
+        fn handle(self: Rc<Self>, message: Message) {
+            match message {
+                Message::Question(AnyQuestion::CountUnknownSeries(asker, question)) => {
+                    self.0.answer(asker, question.table.0 as usize * 10 + question.keys.len());
+                }
+                Message::Question(AnyQuestion::ReadMetrics(asker, _)) => {
+                    self.0.answer(asker, Registry::new().snapshot());
+                }
+                Message::Answer { answer, is_last } => self.0.deliver(answer, is_last),
+                other => panic!("nobody sends {other:?}"),
+            }
+        }
+    }
+
+    type Core = (Rc<Peers>, Rc<Counting>, Inbox<Message>);
+
+    /// As many cores on this thread, each with one shard.
+    fn cores(count: usize) -> Vec<Core> {
+        let ports = wire(count).unwrap().into_iter().enumerate();
+        let core = |(core, port): (usize, crate::mesh::Port<Message>)| {
+            let (mesh, inbox) = port.open();
+            let peers = Rc::new(Peers::new(core, (0..count).collect(), mesh));
+            let handler = Rc::new(Counting(peers.clone()));
+            peers.set_own_handler(Rc::downgrade(&handler) as Weak<dyn Handler>);
+            (peers, handler, inbox)
+        };
+        ports.map(core).collect()
+    }
+
+    fn question(table: u32, keys: u32) -> CountUnknownSeries {
+        let mut series = NewSeries::default();
+        for key in 0..keys {
+            series.push([(ColumnId(0), &key.to_le_bytes()[..])]);
+        }
+        CountUnknownSeries { shard: 0, table: TableId(table), keys: series }
+    }
+
+    /// Empties all inboxes until `asked` is answered.
+    async fn serve<T>(cores: &mut [Core], asked: impl Future<Output = T>) -> T {
+        let mut asked = std::pin::pin!(asked);
+        loop {
+            if let Some(answer) = poll_once(asked.as_mut()).await {
+                return answer;
+            }
+            for (_, handler, inbox) in cores.iter_mut() {
+                while let Some((_, message)) = inbox.try_next() {
+                    handler.clone().handle(message);
+                }
+            }
+            yield_now().await;
+        }
+    }
+
+    #[test]
+    fn a_question_to_the_own_core_is_answered_at_once() {
+        on_a_core(async || {
+            let cores = cores(1);
+            let call = poll_once(cores[0].0.ask(0, question(4, 2))).await.unwrap();
+            assert_eq!(poll_once(call.answer()).await, Some(42));
+        });
+    }
+
+    #[test]
+    fn questions_to_other_cores_are_answered_each_by_its_own_kind() {
+        on_a_core(async || {
+            let mut cores = cores(3);
+            let peers = cores[1].0.clone();
+            let metrics = peers.ask_all(ReadMetrics);
+            let count = async { peers.ask(2, question(1, 3)).await.answer().await };
+            let (metrics, count) = serve(&mut cores, zip(metrics, count)).await;
+            assert_eq!((metrics.len(), count), (3, 13));
+        });
+    }
+
+    #[test]
+    fn a_core_that_has_ended_takes_no_questions() {
+        on_a_core(async || {
+            let (peers, handler, _inbox) = cores(1).remove(0);
+            drop(handler);
+            let call = poll_once(peers.ask(0, question(4, 2))).await.unwrap();
+            assert_eq!(poll_once(call.answer()).await, None);
+        });
     }
 }

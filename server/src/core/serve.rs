@@ -2,27 +2,26 @@
 //!
 //! [`Responder`] is the core's [`Handler`]. It answers at once what takes no time, and spawns what does: rows that wait
 //! for the log, fragments, deletes, changes of the catalog. On the core that owns the catalog it also works for the
-//! catalog's owner: it saves what has changed and hands it to every core.
+//! catalog's owner: it hands what has changed to every core.
 
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-
-use tidewire_storage::schema::{Catalog, TableSchema};
+use std::time::Duration;
 
 use super::fragments::Fragments;
 use super::message::{
-    Append, Appended, Asker, ChangeCatalog, CountUnknownSeries, Delete, FragmentAnswer, Handler, Message, Request,
+    AnyQuestion, Append, Appended, Asker, ChangeCatalog, CountUnknownSeries, Delete, FragmentAnswer, Handler, Message,
     RunFragment, UseCatalog,
 };
 use super::peers::CATALOG_CORE;
 use super::shards::Shards;
 use super::state::CoreState;
+use crate::catalog::log::CatalogLog;
 use crate::catalog::owner::CatalogHost;
-use crate::catalog::store::CatalogStore;
 use crate::catalog::{CatalogOwner, Published, SchemaChange};
 use crate::metrics::registry::{Registry, Snapshot};
 use crate::query::{cardinality, delete};
-use crate::ring::Queue;
+use crate::ring::{self, Queue, RingDisk};
 
 /// Answers what one core is asked.
 pub struct Responder {
@@ -30,19 +29,25 @@ pub struct Responder {
     shards: Rc<Shards>,
     fragments: Rc<Fragments>,
     /// On the core that owns the catalog.
-    catalog_owner: Option<Rc<CatalogOwner>>,
-    store: CatalogStore,
+    catalog_owner: Option<Rc<CatalogOwner<RingDisk>>>,
     registry: Rc<Registry>,
 }
 
 impl Responder {
-    /// The answers of a core with these shards; its peers know of them from now on. The catalog is kept in `store`.
-    pub fn new(core: Rc<CoreState>, shards: Rc<Shards>, store: CatalogStore, registry: Rc<Registry>) -> Rc<Self> {
+    /// The answers of a core with these shards; its peers know of them from now on. The core that owns the catalog has
+    /// its log.
+    pub fn new(
+        core: Rc<CoreState>,
+        shards: Rc<Shards>,
+        log: Option<CatalogLog<RingDisk>>,
+        registry: Rc<Registry>,
+    ) -> Rc<Self> {
         let catalog = core.catalog();
-        shards.set_columns(None, &catalog);
-        let catalog_owner = (core.number == CATALOG_CORE).then(|| Rc::new(CatalogOwner::new(catalog)));
+        let tables = catalog.databases.values().flat_map(|database| database.all_tables());
+        shards.set_columns(tables.filter(|table| table.says_of_columns()));
+        let catalog_owner = log.map(|log| Rc::new(CatalogOwner::new(catalog, log)));
         let peers = core.peers.clone();
-        let responder = Rc::new(Self { core, shards, fragments: Rc::default(), catalog_owner, store, registry });
+        let responder = Rc::new(Self { core, shards, fragments: Rc::default(), catalog_owner, registry });
         let own: Weak<Self> = Rc::downgrade(&responder);
         peers.set_own_handler(own);
         responder
@@ -52,27 +57,29 @@ impl Responder {
         self.core.queues.spawn(queue, future).detach();
     }
 
-    fn work(self: &Rc<Self>, request: Request) {
+    fn work(self: &Rc<Self>, question: AnyQuestion) {
         let peers = &self.core.peers;
-        match request {
-            Request::Append(asker, rows) => self.append(asker, rows),
-            Request::RunFragment(asker, question) => self.run_fragment(asker, question),
-            Request::Delete(asker, question) => self.delete(asker, question),
-            Request::ChangeCatalog(asker, ChangeCatalog(change)) => self.change_catalog(asker, change),
-            Request::UseCatalog(asker, UseCatalog(published)) => {
+        match question {
+            AnyQuestion::Append(asker, rows) => self.append(asker, rows),
+            AnyQuestion::RunFragment(asker, question) => self.run_fragment(asker, question),
+            AnyQuestion::Delete(asker, question) => self.delete(asker, question),
+            AnyQuestion::ChangeCatalog(asker, ChangeCatalog(change)) => self.change_catalog(asker, change),
+            AnyQuestion::UseCatalog(asker, UseCatalog(published)) => {
                 let responder = self.clone();
                 self.spawn(Queue::Ingest, async move {
                     responder.use_catalog(&published).await;
                     responder.core.peers.answer(asker, ());
                 });
             }
-            Request::CountUnknownSeries(asker, CountUnknownSeries { shard, table, keys }) => {
+            AnyQuestion::CountUnknownSeries(asker, CountUnknownSeries { shard, table, keys }) => {
                 // A shard that is offline takes no rows either way.
                 let count = self.shards.get(shard).map_or(0, |open| open.unknown_series(table, &keys));
                 peers.answer(asker, count);
             }
-            Request::CountSeries(asker, question) => peers.answer(asker, cardinality::count(&self.shards, &question)),
-            Request::ReadMetrics(asker, _) => peers.answer(asker, self.snapshot()),
+            AnyQuestion::CountSeries(asker, question) => {
+                peers.answer(asker, cardinality::count(&self.shards, &question));
+            }
+            AnyQuestion::ReadMetrics(asker, _) => peers.answer(asker, self.snapshot()),
         }
     }
 
@@ -115,29 +122,24 @@ impl Responder {
             unreachable!("invariant: core {CATALOG_CORE} owns the catalog, not core {}", self.core.number)
         };
         let outcome = owner.change(change);
-        let host = Host { core: self.core.clone(), store: self.store.clone() };
-        self.spawn(Queue::Ingest, owner.clone().run(host));
+        self.spawn(Queue::Ingest, owner.clone().run(Host(self.core.clone())));
         let peers = self.core.peers.clone();
         self.spawn(Queue::Ingest, async move { peers.answer(asker, outcome.await) });
     }
 
     /// Takes a new catalog into use: columns first, so that no row comes with one that its shard does not know.
     async fn use_catalog(&self, published: &Published) {
-        let before = self.core.catalog();
-        if published.catalog.version > before.version {
-            self.shards.set_columns(Some(&before), &published.catalog);
+        let effects = &published.effects;
+        if published.catalog.version > self.core.catalog().version {
+            self.shards.set_columns(&effects.changed);
             self.core.set_catalog(published.catalog.clone());
         }
-        if published.dropped.is_empty() && published.narrowed.is_empty() {
-            return;
+        if !effects.stale.is_empty() {
+            self.core.caches.retain(|name| !effects.stale.contains(name));
         }
-        self.core.caches.retain(|name| {
-            let is_stale = |table: &Arc<TableSchema>| {
-                published.dropped.contains(&table.id) || published.narrowed.contains(&table.id)
-            };
-            before.databases.get(name).is_none_or(|database| !database.all_tables().any(is_stale))
-        });
-        self.shards.drop_tables(&published.dropped).await;
+        if !effects.dropped.is_empty() {
+            self.shards.drop_tables(&effects.dropped).await;
+        }
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -150,7 +152,7 @@ impl Responder {
 impl Handler for Responder {
     fn handle(self: Rc<Self>, message: Message) {
         match message {
-            Message::Request(request) => self.work(request),
+            Message::Question(question) => self.work(question),
             Message::Answer { answer, is_last } => self.core.peers.deliver(answer, is_last),
             Message::Grant(fragment) => self.fragments.grant(fragment),
             Message::Cancel(fragment) => self.fragments.cancel(fragment),
@@ -159,20 +161,14 @@ impl Handler for Responder {
 }
 
 /// The owning core, as the catalog's owner sees it.
-struct Host {
-    core: Rc<CoreState>,
-    store: CatalogStore,
-}
+struct Host(Rc<CoreState>);
 
 impl CatalogHost for Host {
-    async fn save(&self, catalog: Arc<Catalog>) -> Result<(), String> {
-        let store = self.store.clone();
-        crate::ring::blocking(move || store.save(&catalog).map_err(std::io::Error::other))
-            .await
-            .map_err(|error| error.to_string())
+    async fn publish(&self, published: Arc<Published>) {
+        self.0.peers.ask_all(UseCatalog(published)).await;
     }
 
-    async fn publish(&self, published: Published) {
-        self.core.peers.ask_all(UseCatalog(published)).await;
+    async fn pause(&self, time: Duration) {
+        ring::sleep(time).await;
     }
 }

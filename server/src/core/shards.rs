@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tidewire_storage::Error;
 use tidewire_storage::batch::WriteBatch;
 use tidewire_storage::engine::{Appended, Shard};
-use tidewire_storage::schema::{Catalog, TableId, TableSchema};
+use tidewire_storage::schema::{TableId, TableSchema};
 
 use super::offline::OfflineShards;
 use crate::admission::Admission;
@@ -87,31 +87,19 @@ impl Shards {
         }
     }
 
-    /// Gives the shards the columns of the tables that have changed since `before`; of all, at the start.
-    pub(super) fn set_columns(&self, before: Option<&Catalog>, catalog: &Catalog) {
-        for (name, database) in &catalog.databases {
-            let known = before.and_then(|before| before.databases.get(name));
-            if known.is_some_and(|known| Arc::ptr_eq(known, database)) {
-                continue;
-            }
-            let was_there = |table: &Arc<TableSchema>| {
-                let mut policies = known.into_iter().flat_map(|known| &known.policies);
-                policies.any(|policy| policy.tables.get(&table.name).is_some_and(|known| Arc::ptr_eq(known, table)))
-            };
-            for table in database.all_tables().filter(|table| !was_there(table)) {
-                self.open.values().for_each(|shard| shard.set_columns(table));
-            }
+    /// Gives the shards the columns of tables.
+    pub(super) fn set_columns<'t>(&self, tables: impl IntoIterator<Item = &'t Arc<TableSchema>>) {
+        for table in tables {
+            self.open.values().for_each(|shard| shard.set_columns(table));
         }
     }
 
     /// Drops the data of tables that the catalog no longer names.
     pub(super) async fn drop_tables(&self, tables: &[TableId]) {
         for (number, shard) in &self.open {
-            for table in tables {
-                if let Err(error) = shard.drop_table(*table).await {
-                    // The catalog no longer names the table, so at the next start its files are removed.
-                    log::error!("shard {number}: cannot drop the data of table {}: {error}", table.0);
-                }
+            if let Err(error) = shard.drop_tables(tables).await {
+                // The catalog no longer names them, so at the next start their files are removed.
+                log::error!("shard {number}: cannot drop the data of {} tables: {error}", tables.len());
             }
         }
         self.report_memtables();

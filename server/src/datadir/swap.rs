@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{DataDir, DataDirError, SHARDS_MAX, failed, shard_folder};
-use crate::catalog::store::CATALOG_FOLDER;
+use crate::catalog::read::CATALOG_FOLDER;
 
 /// Where new shards are built.
 const NEW: &str = "reshard.new";

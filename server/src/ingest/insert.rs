@@ -1,10 +1,10 @@
 //! `INSERT … VALUES`: bound rows to batches.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use std::collections::HashMap;
 use tidewire_sql::statement::{FieldValues, Insert};
-use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Strings, Values, WriteBatch};
+use tidewire_storage::batch::{BatchBuilder, NEW_SERIES_BIT, WriteBatch};
 use tidewire_storage::schema::ColumnId;
 
 use super::commit::{ShardRows, check_memory, commit};
@@ -49,7 +49,7 @@ fn owner(insert: &Insert, row: usize, shards: u32) -> u32 {
 }
 
 fn batch(insert: &Insert, rows: &[usize]) -> WriteBatch {
-    let mut batch = WriteBatch { table: Some(insert.table.id), ..WriteBatch::default() };
+    let mut builder = BatchBuilder::new(insert.table.id, WriteBatch::default());
     let mut ordinals: HashMap<Vec<(ColumnId, Arc<str>)>, u32> = HashMap::new();
     for &row in rows {
         let mut tags: Vec<(ColumnId, Arc<str>)> =
@@ -58,69 +58,29 @@ fn batch(insert: &Insert, rows: &[usize]) -> WriteBatch {
         let ordinal = match ordinals.get(&tags) {
             Some(ordinal) => *ordinal,
             None => {
-                let ordinal = batch.new_series.push(tags.iter().map(|(id, value)| (*id, value.as_bytes())));
+                let ordinal = builder.new_series_of(tags.iter().map(|(id, value)| (*id, value.as_bytes())));
                 ordinals.insert(tags, ordinal);
                 ordinal
             }
         };
-        batch.series.push(NEW_SERIES_BIT | ordinal);
-        batch.time.push(insert.time[row]);
+        builder.push_series(NEW_SERIES_BIT | ordinal, &insert.time[row..=row]);
     }
     for (id, values) in &insert.fields {
-        let (values, present) = column(values, rows);
-        if present.iter().any(|p| *p) {
-            let validity = (!present.iter().all(|p| *p)).then(|| bits(&present));
-            batch.columns.push(BatchColumn { id: *id, values, validity });
+        match values {
+            FieldValues::Int(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row])),
+            FieldValues::UInt(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row])),
+            FieldValues::Float(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row])),
+            FieldValues::Bool(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row])),
+            FieldValues::String(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row].as_deref())),
         }
     }
-    batch
-}
-
-/// The values of `rows`, with placeholders where there is none, and which are present.
-fn column(values: &FieldValues, rows: &[usize]) -> (Values, Vec<bool>) {
-    fn take<T: Copy + Default>(values: &[Option<T>], rows: &[usize]) -> (Vec<T>, Vec<bool>) {
-        rows.iter().map(|&row| (values[row].unwrap_or_default(), values[row].is_some())).unzip()
-    }
-    match values {
-        FieldValues::Int(v) => {
-            let (values, present) = take(v, rows);
-            (Values::Int(values), present)
-        }
-        FieldValues::UInt(v) => {
-            let (values, present) = take(v, rows);
-            (Values::UInt(values), present)
-        }
-        FieldValues::Float(v) => {
-            let (values, present) = take(v, rows);
-            (Values::Float(values), present)
-        }
-        FieldValues::Bool(v) => {
-            let (values, present) = take(v, rows);
-            (Values::Bool(values.into_iter().map(u8::from).collect()), present)
-        }
-        FieldValues::String(v) => {
-            let mut strings = Strings::default();
-            let mut present = Vec::with_capacity(rows.len());
-            for &row in rows {
-                strings.bytes.extend_from_slice(v[row].as_deref().unwrap_or("").as_bytes());
-                strings.ends.push(strings.bytes.len() as u32);
-                present.push(v[row].is_some());
-            }
-            (Values::String(strings), present)
-        }
-    }
-}
-
-fn bits(present: &[bool]) -> Vec<u64> {
-    present
-        .chunks(64)
-        .map(|chunk| chunk.iter().enumerate().fold(0, |word, (bit, set)| word | u64::from(*set) << bit))
-        .collect()
+    builder.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidewire_storage::batch::Values;
     use tidewire_storage::schema::{ColumnKind, ColumnSchema, FieldType, TableId, TableSchema, TimeUnit};
 
     fn sample() -> Insert {

@@ -216,22 +216,9 @@ impl<M> fmt::Debug for Inbox<M> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::time::Duration;
 
     use super::*;
-    use crate::ring::{CoreOptions, start_core};
-
-    #[expect(clippy::expect_used, reason = "a test stops at the first surprise")]
-    fn on_a_core(test: impl AsyncFnOnce() + Send + 'static) {
-        let options = CoreOptions {
-            name: "mesh-test".to_owned(),
-            cpu: None,
-            io_memory_bytes: 64 << 10,
-            ring_depth: 64,
-            preempt: Duration::from_millis(1),
-        };
-        start_core(options, move || async move { test().await }).expect("a core starts").join().expect("and ends");
-    }
+    use crate::ring::testing::on_a_core;
 
     #[test]
     fn every_pair_is_wired_once() {

@@ -7,7 +7,6 @@ use tidewire_storage::engine::ShardStats;
 use tidewire_storage::recovery::Recovery;
 
 use crate::admission::Admission;
-use crate::core::offline::OfflineShards;
 use crate::metrics::registry::{Counter, Gauge, Registry, Unit};
 
 /// What is shown of a shard: name, help, and where the value comes from.
@@ -65,12 +64,12 @@ const GAUGES: [Shown; 23] = [
     ("tidewire_cache_bytes", "Blocks of segments kept in memory.", |s| s.cache.bytes),
 ];
 
-/// Shows which of a core's shards are offline; that does not change while the server runs.
-pub(crate) fn show_offline(shards: impl Iterator<Item = u32>, offline: &OfflineShards, registry: &Registry) {
-    for shard in shards {
+/// Shows of each of a core's shards whether it is offline; that does not change while the server runs.
+pub(crate) fn show_offline(shards: impl Iterator<Item = (u32, bool)>, registry: &Registry) {
+    for (shard, is_offline) in shards {
         let help = "1 when damage keeps the shard from opening, and the server runs without it.";
         let gauge = registry.gauge("tidewire_shard_offline", help, &[("shard", &shard.to_string())]);
-        gauge.set(i64::from(offline.check(shard).is_err()));
+        gauge.set(i64::from(is_offline));
     }
 }
 

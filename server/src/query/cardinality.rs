@@ -9,15 +9,15 @@ use tidewire_storage::Error;
 use tidewire_storage::schema::TableId;
 use tidewire_storage::series::SeriesSketch;
 
-use crate::core::message::{CountSeries, SeriesCounts};
+use crate::core::message::{CountSeries, SeriesTotals};
 use crate::core::shards::Shards;
 use crate::core::state::CoreState;
 
 /// The series of each of `tables` in all shards, and a sketch of all of them. An error when a shard is offline, for
 /// then nobody knows.
-pub async fn cardinality(core: &CoreState, tables: Arc<[TableId]>) -> Result<SeriesCounts, Error> {
+pub async fn cardinality(core: &CoreState, tables: Arc<[TableId]>) -> Result<SeriesTotals, Error> {
     core.offline.check_all()?;
-    let mut all = none(&tables);
+    let mut all = zero(&tables);
     for of_core in core.peers.ask_all(CountSeries { tables }).await {
         all.by_table.iter_mut().zip(of_core.by_table).for_each(|(count, more)| *count += more);
         all.sketch.merge(&of_core.sketch);
@@ -26,8 +26,8 @@ pub async fn cardinality(core: &CoreState, tables: Arc<[TableId]>) -> Result<Ser
 }
 
 /// The series of tables in the shards of this core.
-pub(crate) fn count(shards: &Shards, CountSeries { tables }: &CountSeries) -> SeriesCounts {
-    let mut counts = none(tables);
+pub(crate) fn count(shards: &Shards, CountSeries { tables }: &CountSeries) -> SeriesTotals {
+    let mut counts = zero(tables);
     for (_, shard) in shards.iter() {
         for (count, &table) in counts.by_table.iter_mut().zip(&**tables) {
             if let Some(series) = shard.series(table) {
@@ -39,6 +39,6 @@ pub(crate) fn count(shards: &Shards, CountSeries { tables }: &CountSeries) -> Se
     counts
 }
 
-fn none(tables: &[TableId]) -> SeriesCounts {
-    SeriesCounts { by_table: vec![0; tables.len()], sketch: Box::<SeriesSketch>::default() }
+fn zero(tables: &[TableId]) -> SeriesTotals {
+    SeriesTotals { by_table: vec![0; tables.len()], sketch: Box::<SeriesSketch>::default() }
 }

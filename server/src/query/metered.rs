@@ -23,6 +23,7 @@ pub(crate) struct Counts {
 }
 
 /// A shard that counts.
+#[derive(Clone)]
 pub(crate) struct MeteredShard {
     shard: Rc<CoreShard>,
     counts: Rc<Cell<Counts>>,
@@ -59,6 +60,10 @@ impl ShardReader for MeteredShard {
     fn snapshot(&self, table: TableId, time_min: i64, time_max: i64) -> Option<MeteredSnapshot> {
         let snapshot = ShardReader::snapshot(&self.shard, table, time_min, time_max)?;
         Some(MeteredSnapshot { snapshot, counts: self.counts.clone() })
+    }
+
+    async fn yield_if_needed(&self) {
+        ShardReader::yield_if_needed(&self.shard).await;
     }
 }
 

@@ -11,22 +11,22 @@ use std::task::{Poll, Waker};
 use super::current::current;
 
 /// Where a call leaves its result.
-struct Outcome<T> {
+struct CallResult<T> {
     value: Option<T>,
     /// The call has ended, with a value or in a panic.
     is_over: bool,
     waker: Option<Waker>,
 }
 
-/// The helper's end of an outcome: whatever becomes of the call, the task that waits is woken.
-struct EndGuard<T>(Arc<Mutex<Outcome<T>>>);
+/// The helper's end of a result: whatever becomes of the call, the task that waits is woken.
+struct EndGuard<T>(Arc<Mutex<CallResult<T>>>);
 
 impl<T> Drop for EndGuard<T> {
     fn drop(&mut self) {
         let waker = {
-            let mut outcome = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            outcome.is_over = true;
-            outcome.waker.take()
+            let mut result = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            result.is_over = true;
+            result.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -36,20 +36,20 @@ impl<T> Drop for EndGuard<T> {
 
 /// Runs a blocking call on the core's helper thread.
 pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    let outcome = Arc::new(Mutex::new(Outcome { value: None, is_over: false, waker: None }));
-    let end = EndGuard(Arc::clone(&outcome));
+    let result = Arc::new(Mutex::new(CallResult { value: None, is_over: false, waker: None }));
+    let end = EndGuard(Arc::clone(&result));
     let run = move || {
         let value = call();
         end.0.lock().unwrap_or_else(PoisonError::into_inner).value = Some(value);
     };
     current().helper.send(Box::new(run))?;
     poll_fn(|context| {
-        let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome.value.take() {
+        let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
+        match result.value.take() {
             Some(value) => Poll::Ready(value),
-            None if outcome.is_over => Poll::Ready(Err(io::Error::other("a call on the helper thread panicked"))),
+            None if result.is_over => Poll::Ready(Err(io::Error::other("a call on the helper thread panicked"))),
             None => {
-                outcome.waker = Some(context.waker().clone());
+                result.waker = Some(context.waker().clone());
                 Poll::Pending
             }
         }

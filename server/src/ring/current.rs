@@ -79,12 +79,12 @@ pub(super) struct Core {
     pub(super) arena: Rc<Arena>,
     /// Tasks that can run.
     pub(super) ready: Rc<ReadyTasks>,
-    tasks: RefCell<Slab<Slot>>,
+    tasks: RefCell<Slab<TaskSlot>>,
     slice_start: Cell<Instant>,
 }
 
 /// A task, where its core keeps it.
-pub(super) struct Slot {
+pub(super) struct TaskSlot {
     handle: Arc<Handle>,
     /// `None` while it is being polled.
     future: Option<BoxedFuture>,
@@ -123,13 +123,13 @@ impl Core {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
         let handle = Handle::new(self.id, queue, entry.key(), Arc::clone(&self.remote));
-        entry.insert(Slot { handle: Arc::clone(&handle), future: Some(future) });
+        entry.insert(TaskSlot { handle: Arc::clone(&handle), future: Some(future) });
         self.ready.push(queue, Arc::clone(&handle));
         handle
     }
 
     /// Takes a task out; to be dropped by the caller, since dropping it may run anything.
-    pub(super) fn remove(&self, handle: &Arc<Handle>) -> Option<Slot> {
+    pub(super) fn remove(&self, handle: &Arc<Handle>) -> Option<TaskSlot> {
         let mut tasks = self.tasks.borrow_mut();
         let is_there = tasks.get(handle.slot).is_some_and(|slot| Arc::ptr_eq(&slot.handle, handle));
         is_there.then(|| tasks.remove(handle.slot))

@@ -19,12 +19,12 @@ pub struct Deadlines {
     tick: Duration,
     is_over: Cell<bool>,
     now_ms: Cell<u64>,
-    slots: RefCell<Vec<Slot>>,
+    slots: RefCell<Vec<DeadlineSlot>>,
     free: RefCell<Vec<usize>>,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct DeadlineSlot {
     due_ms: u64,
     waker: Option<Waker>,
 }
@@ -46,10 +46,10 @@ impl Deadlines {
     pub fn slot(self: &Rc<Self>) -> Deadline {
         let mut slots = self.slots.borrow_mut();
         let index = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            slots.push(Slot { due_ms: NEVER, waker: None });
+            slots.push(DeadlineSlot { due_ms: NEVER, waker: None });
             slots.len() - 1
         });
-        slots[index] = Slot { due_ms: NEVER, waker: None };
+        slots[index] = DeadlineSlot { due_ms: NEVER, waker: None };
         Deadline { deadlines: Rc::clone(self), index }
     }
 
@@ -113,7 +113,7 @@ impl Deadline {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.deadlines.slots.borrow_mut()[self.index] = Slot { due_ms: NEVER, waker: None };
+        self.deadlines.slots.borrow_mut()[self.index] = DeadlineSlot { due_ms: NEVER, waker: None };
         self.deadlines.free.borrow_mut().push(self.index);
     }
 }

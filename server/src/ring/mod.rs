@@ -34,6 +34,8 @@ mod run_queues;
 pub mod socket;
 mod task;
 #[cfg(all(test, not(loom)))]
+pub(crate) mod testing;
+#[cfg(all(test, not(loom)))]
 mod tests;
 pub mod waiter;
 mod wake;

@@ -17,13 +17,8 @@ use super::deadline::Deadlines;
 use super::event::event;
 use super::executor::yield_if_needed;
 use super::socket::Socket;
+use super::testing::on_a_core_in_slices;
 use super::{CoreOptions, Queue, Queues, blocking, sleep, start_core};
-
-fn on_a_core<T: Send + 'static>(preempt: Duration, test: impl AsyncFnOnce() -> T + Send + 'static) -> T {
-    let options =
-        CoreOptions { name: "ring-test".to_owned(), cpu: None, io_memory_bytes: 64 << 10, ring_depth: 8, preempt };
-    start_core(options, move || async move { test().await }).unwrap().join().unwrap()
-}
 
 const SLICE: Duration = Duration::from_millis(1);
 
@@ -38,7 +33,7 @@ impl Drop for Flag {
 
 #[test]
 fn tasks_end_in_any_order_and_give_their_values() {
-    let sum = on_a_core(SLICE, async || {
+    let sum = on_a_core_in_slices(SLICE, async || {
         let tasks: Vec<_> = (0..1000_u64)
             .map(|number| {
                 Queues::new().spawn(Queue::ALL[number as usize % 3], async move {
@@ -60,7 +55,7 @@ fn tasks_end_in_any_order_and_give_their_values() {
 
 #[test]
 fn a_cancelled_task_is_gone_at_once_and_its_place_is_used_again() {
-    on_a_core(SLICE, async || {
+    on_a_core_in_slices(SLICE, async || {
         let is_dropped = Rc::new(Cell::new(false));
         let flag = Flag(Rc::clone(&is_dropped));
         let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
@@ -94,7 +89,7 @@ fn a_cancelled_task_is_gone_at_once_and_its_place_is_used_again() {
 #[test]
 fn what_is_left_is_dropped_at_the_end_with_its_operations() {
     let (dropped, hears) = mpsc::channel();
-    on_a_core(SLICE, async move || {
+    on_a_core_in_slices(SLICE, async move || {
         struct OnDrop(mpsc::Sender<()>);
         impl Drop for OnDrop {
             fn drop(&mut self) {
@@ -120,7 +115,7 @@ fn what_is_left_is_dropped_at_the_end_with_its_operations() {
 
 #[test]
 fn a_sleeping_core_is_woken_from_other_threads_every_time() {
-    on_a_core(SLICE, async || {
+    on_a_core_in_slices(SLICE, async || {
         for round in 0..2000_u32 {
             assert_eq!(blocking(move || Ok(round)).await.unwrap(), round);
         }
@@ -133,7 +128,7 @@ fn a_sleeping_core_is_woken_from_other_threads_every_time() {
 
 #[test]
 fn events_raised_before_and_while_waiting_are_heard() {
-    on_a_core(SLICE, async || {
+    on_a_core_in_slices(SLICE, async || {
         let (signal, listener) = event().unwrap();
         let waiter = listener.listen();
         // The first wait may end without a signal.
@@ -155,7 +150,7 @@ fn events_raised_before_and_while_waiting_are_heard() {
 
 #[test]
 fn timers_fire_in_order_and_never_early() {
-    on_a_core(SLICE, async || {
+    on_a_core_in_slices(SLICE, async || {
         let order = Rc::new(RefCell::new(Vec::new()));
         let start = Instant::now();
         let tasks: Vec<_> = [30_u64, 10, 20, 10]
@@ -180,7 +175,7 @@ fn timers_fire_in_order_and_never_early() {
 
 #[test]
 fn a_task_that_works_on_lets_others_in_when_its_slice_is_over() {
-    on_a_core(Duration::ZERO, async || {
+    on_a_core_in_slices(Duration::ZERO, async || {
         let is_done = Rc::new(Cell::new(false));
         let seen = Rc::clone(&is_done);
         Queues::new().spawn(Queue::Maintenance, async move { seen.set(true) }).detach();
@@ -188,7 +183,7 @@ fn a_task_that_works_on_lets_others_in_when_its_slice_is_over() {
             yield_if_needed().await;
         }
     });
-    on_a_core(Duration::from_secs(1000), async || {
+    on_a_core_in_slices(Duration::from_secs(1000), async || {
         // The slice lasts, so nobody else runs and the call returns at once.
         let other = Rc::new(Cell::new(false));
         let seen = Rc::clone(&other);
@@ -200,7 +195,7 @@ fn a_task_that_works_on_lets_others_in_when_its_slice_is_over() {
 
 #[test]
 fn busy_queues_share_the_core_by_their_shares() {
-    let (ingest, maintenance) = on_a_core(Duration::from_micros(100), async || {
+    let (ingest, maintenance) = on_a_core_in_slices(Duration::from_micros(100), async || {
         let is_over = Rc::new(Cell::new(false));
         for queue in Queue::ALL {
             let is_over = Rc::clone(&is_over);
@@ -211,16 +206,21 @@ fn busy_queues_share_the_core_by_their_shares() {
             };
             Queues::new().spawn(queue, work).detach();
         }
-        let queues = Queues::new();
-        while queues.runtime(Queue::Ingest) < Duration::from_millis(60) {
+        // A slice that the machine has cut off takes longer to make up for than the others; in the end the accounts agree
+        // (`run_queues` has the proportions exactly).
+        let runtimes = || (Queues::new().runtime(Queue::Ingest), Queues::new().runtime(Queue::Maintenance));
+        let has_settled = || {
+            let (ingest, maintenance) = runtimes();
+            ingest >= Duration::from_millis(60) && ingest > maintenance * 2
+        };
+        while !has_settled() && runtimes().0 < Duration::from_secs(10) {
             yield_now().await;
         }
         is_over.set(true);
-        (queues.runtime(Queue::Ingest), queues.runtime(Queue::Maintenance))
+        runtimes()
     });
-    // Slices are of unequal length on a loaded machine, but accounts are settled by the time really had.
-    let ratio = ingest.as_secs_f64() / maintenance.as_secs_f64();
-    assert!(maintenance > Duration::ZERO && ratio > 1.0, "ingest {ingest:?}, maintenance {maintenance:?}");
+    let is_shared = !maintenance.is_zero() && ingest > maintenance * 2;
+    assert!(is_shared, "ingest {ingest:?}, maintenance {maintenance:?}");
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_panic_on_the_core_is_an_error_of_its_handle() {
 
 #[test]
 fn more_operations_than_the_ring_has_entries_all_end() {
-    on_a_core(SLICE, async || {
+    on_a_core_in_slices(SLICE, async || {
         let reads: Vec<_> = (0..200)
             .map(|_| {
                 Queues::new().spawn(Queue::Ingest, async {
@@ -273,7 +273,7 @@ fn a_socket_carries_more_than_fits_into_it_and_sees_the_end() {
         client.read_to_end(&mut rest).unwrap();
         rest
     });
-    on_a_core(SLICE, async move || {
+    on_a_core_in_slices(SLICE, async move || {
         let deadlines = Deadlines::new(Duration::from_millis(10));
         let clock = Queues::new().spawn(Queue::Ingest, Rc::clone(&deadlines).run());
         let socket = Socket::adopt(server.into(), &deadlines);
@@ -297,7 +297,7 @@ fn a_socket_carries_more_than_fits_into_it_and_sees_the_end() {
 #[test]
 fn a_deadline_ends_a_read_that_waits() {
     let (client, server) = sockets();
-    on_a_core(SLICE, async move || {
+    on_a_core_in_slices(SLICE, async move || {
         let deadlines = Deadlines::new(Duration::from_millis(5));
         let clock = Queues::new().spawn(Queue::Ingest, Rc::clone(&deadlines).run());
         let socket = Socket::adopt(server.into(), &deadlines);
@@ -317,7 +317,7 @@ fn data_that_comes_with_the_end_is_read_before_it() {
             client.write_all(b"abc").unwrap();
             client.write_all(b"def").unwrap();
         });
-        on_a_core(SLICE, async move || {
+        on_a_core_in_slices(SLICE, async move || {
             let deadlines = Deadlines::new(Duration::from_secs(10));
             let socket = Socket::adopt(server.into(), &deadlines);
             let (mut all, mut buffer) = (Vec::new(), [0; 64]);

@@ -41,13 +41,16 @@ use super::generation::{self, BACKUP, Backup, BackupFile, BackupLog, Covered, fo
 use super::progress::{Progress, Unit};
 use super::verify::file_checksum;
 use super::{folder, text};
-use crate::catalog::store::{CATALOG_FILE, CATALOG_FOLDER, CatalogStore};
+use crate::catalog::read::CATALOG_FOLDER;
 use crate::cli::BackupArguments;
 use crate::datadir::{DataDir, shard_folder};
 
 /// Times that a shard is begun anew. A flush ends a try, and a try of an incremental backup takes about as long as
 /// copying the log; this many in a row that meet a flush are no accident.
 const SHARD_TRIES: usize = 100;
+
+/// Times that the catalog is looked for when its file has given way to the next one.
+const CATALOG_TRIES: usize = 10;
 
 /// The file of a copied log.
 const LOG_FILE: &str = "00000001.wal";
@@ -422,20 +425,29 @@ impl Making {
     }
 
     fn catalog(&mut self) -> Result<(), String> {
-        let path = Path::new(CATALOG_FOLDER).join(CATALOG_FILE);
-        let (source, target) = (self.data.join(&path), self.target.join(&path));
-        let bytes = match fs::read(&source) {
-            Ok(bytes) => bytes,
-            // A server that has not got so far yet.
-            Err(error) if error.kind() == ErrorKind::NotFound => return remove_if_there(&target),
-            Err(error) => return Err(format!("cannot read {}: {error}", source.display())),
-        };
-        CatalogStore::decode(&source, &bytes).map_err(|error| error.to_string())?;
-        make_folder(&self.target.join(CATALOG_FOLDER))?;
-        remove_if_there(&target)?;
-        write_new(&target, &bytes)?;
-        self.list(&path, bytes.len() as u64, crc32c::crc32c(&bytes), Covered::File);
-        sync_folder(&self.target.join(CATALOG_FOLDER))
+        for _ in 0..CATALOG_TRIES {
+            // A server that has not got so far yet has none.
+            let Some(saved) = folder::saved_catalog(&self.data).map_err(|error| error.to_string())? else {
+                return Ok(());
+            };
+            let mut bytes = match fs::read(&saved.path) {
+                Ok(bytes) => bytes,
+                // The server has begun the next one.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(format!("cannot read {}: {error}", saved.path.display())),
+            };
+            // What is behind is space, or a change that is not whole.
+            bytes.truncate(usize::try_from(saved.bytes).unwrap_or(usize::MAX));
+            let Some(name) = saved.path.file_name() else { continue };
+            let path = Path::new(CATALOG_FOLDER).join(name);
+            let target = self.target.join(&path);
+            make_folder(&self.target.join(CATALOG_FOLDER))?;
+            remove_if_there(&target)?;
+            write_new(&target, &bytes)?;
+            self.list(&path, bytes.len() as u64, crc32c::crc32c(&bytes), Covered::File);
+            return sync_folder(&self.target.join(CATALOG_FOLDER));
+        }
+        Err(format!("the catalog went on during each of {CATALOG_TRIES} tries to copy it; try again later"))
     }
 
     /// Removes what tries before this one have left and that does not belong to the backup.

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use tidewire_storage::schema::Catalog;
+use futures_lite::future::block_on;
+use tidewire_storage::Error;
+use tidewire_storage::disk::readonly::ReadOnlyDisk;
 
 use super::generation::{self, Backup};
-use crate::catalog::store::{CATALOG_FILE, CATALOG_FOLDER, CatalogStore, StoreError};
+use crate::catalog::read::{self, CATALOG_FOLDER, Saved};
 use crate::cli::DataFolder;
 use crate::config;
 use crate::datadir::{DataDir, shard_folder};
@@ -56,13 +58,13 @@ impl Tree {
         shard_folder(&self.root, shard)
     }
 
-    /// The file of the catalog.
-    pub fn catalog_path(&self) -> PathBuf {
-        self.root.join(CATALOG_FOLDER).join(CATALOG_FILE)
-    }
-
     /// The catalog; `None` where it was never saved.
-    pub fn catalog(&self) -> Result<Option<Catalog>, StoreError> {
-        CatalogStore::read(&self.root.join(CATALOG_FOLDER))
+    pub fn catalog(&self) -> Result<Option<Saved>, Error> {
+        saved_catalog(&self.root)
     }
+}
+
+/// The catalog of a data folder or a backup; `None` where it was never saved.
+pub fn saved_catalog(root: &Path) -> Result<Option<Saved>, Error> {
+    block_on(read::read(&ReadOnlyDisk, &root.join(CATALOG_FOLDER)))
 }

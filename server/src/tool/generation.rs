@@ -3,7 +3,7 @@
 //! ```text
 //! DIR/LOCK                held by the one who writes
 //! DIR/00000007/BACKUP     this file: written last, so that a backup without one is not complete
-//!             /meta/catalog.json
+//!             /meta/catalog-00000001.log
 //!             /shard-000/MANIFEST, segments/, series/, wal/00000001.wal
 //! ```
 //!

@@ -13,7 +13,6 @@ use tidewire_storage::schema::{Catalog, TableId};
 use tidewire_storage::wal::LogCut;
 
 use super::folder;
-use crate::catalog::store::{CATALOG_FOLDER, CatalogStore};
 use crate::cli::RepairArguments;
 use crate::datadir::DataDir;
 
@@ -34,7 +33,7 @@ pub fn run(arguments: &RepairArguments, say: &mut dyn FnMut(&str)) -> Result<(),
         return Err(format!("{} is missing; put a copy of it in place", folder.display()));
     }
     // Names only; the shard may be mended without them.
-    let catalog = CatalogStore::read(&data_dir.root().join(CATALOG_FOLDER)).ok().flatten().unwrap_or_default();
+    let catalog = folder::saved_catalog(data_dir.root()).ok().flatten().map(|saved| saved.catalog).unwrap_or_default();
     let disk = PlainDisk;
     let done = block_on(salvage(&disk, &folder, u32::try_from(shard).unwrap_or(u32::MAX), arguments.accept_loss));
     let found = done.map_err(|error| format!("shard {shard} cannot be looked at: {error}"))?;

@@ -3,6 +3,7 @@
 //! Every shard is opened at once, each log replayed into memory, as in the server; deletes, retention and dropped tables
 //! are applied. Rows then come in the order of tables, shards, partitions, series and time.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
@@ -13,9 +14,9 @@ use tidewire_storage::engine::{Shard, ShardConfig};
 use tidewire_storage::scan::{Scan, ScanRequest};
 use tidewire_storage::schema::{Catalog, ColumnId, ColumnKind, FieldType, TableId, TableSchema};
 
+use super::folder::saved_catalog;
 use super::generation;
 use crate::catalog::initial::initial;
-use crate::catalog::store::{CATALOG_FOLDER, CatalogStore};
 use crate::datadir::{DataDir, shard_folder};
 
 /// What one scan may hold: groups of all segments that overlap in one partition. Far above what merged data needs.
@@ -68,13 +69,14 @@ impl Drop for Source {
 
 /// The catalog of a data folder, or of a new one where none was saved.
 pub fn load_catalog(root: &Path) -> Result<Arc<Catalog>, String> {
-    let saved = CatalogStore::read(&root.join(CATALOG_FOLDER)).map_err(|error| error.to_string())?;
-    Ok(Arc::new(saved.unwrap_or_else(initial)))
+    let saved = saved_catalog(root).map_err(|error| error.to_string())?;
+    Ok(Arc::new(saved.map_or_else(initial, |saved| saved.catalog)))
 }
 
 /// Opens the shards in a folder for reading.
 pub async fn open_shards(root: &Path, shards: usize, catalog: &Catalog) -> Result<Vec<Rc<ReadShard>>, String> {
-    let live = |table: TableId| tables(catalog).any(|known| known.id == table);
+    let ids: HashSet<TableId> = tables(catalog).map(|table| table.id).collect();
+    let live = |table: TableId| ids.contains(&table);
     let mut opened = Vec::with_capacity(shards);
     for number in 0..shards {
         let config =

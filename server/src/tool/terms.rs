@@ -95,6 +95,7 @@ impl Declared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidewire_storage::names::NameMap;
     use tidewire_storage::schema::DatabaseOptions;
 
     #[test]
@@ -107,7 +108,7 @@ mod tests {
             ttl_ns: None,
             partition_ns: 168 * 60 * MINUTE_NS,
             replication: 3,
-            tables: BTreeMap::new(),
+            tables: NameMap::new(),
         });
         let said = statements(&database);
         assert_eq!(

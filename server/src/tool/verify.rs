@@ -23,7 +23,7 @@ use tidewire_storage::wal::{Lsn, Record};
 use super::folder::Tree;
 use super::generation::{Backup, Covered, hex};
 use super::progress::{Progress, Unit};
-use crate::catalog::store::StoreError;
+use crate::catalog::read::CATALOG_FOLDER;
 
 /// Times that a log is read before what does not hold is called damage: each time anew with the newest manifest.
 const LOG_TRIES: usize = 20;
@@ -137,12 +137,15 @@ impl Check<'_> {
     }
 
     fn catalog(&mut self, tree: &Tree) {
-        let file = tree.catalog_path();
         match tree.catalog() {
             Ok(None) => {}
             Ok(Some(_)) => self.checked.files += 1,
-            Err(StoreError::Damaged { path, reason }) => self.note(Damage { file: path, offset: 0, reason }),
-            Err(error) => self.note(Damage { file, offset: 0, reason: error.to_string() }),
+            Err(error) => {
+                let file = tree.root.join(CATALOG_FOLDER);
+                let damage = |error: String| Damage { file, offset: 0, reason: error };
+                let damage = Damage::of(error).unwrap_or_else(damage);
+                self.note(damage);
+            }
         }
     }
 

@@ -190,10 +190,10 @@ fn a_start_fails_where_no_shard_is_left_or_the_catalog_is_gone() {
     std::fs::rename(&away, &shard).expect("the folder can be moved back");
 
     // Without a catalog every table would count as dropped.
-    let (catalog, away) = (folder.join("meta/catalog.json"), folder.join("meta/away"));
+    let (catalog, away) = (folder.join("meta/catalog-00000001.log"), folder.join("meta/away"));
     std::fs::rename(&catalog, &away).expect("the catalog can be moved");
     let told = failing_start(&folder);
-    assert!(told.contains("catalog.json is missing, but shard 0 has data"), "{told}");
+    assert!(told.contains("there is no catalog in ") && told.contains("/meta, but shard 0 has data"), "{told}");
     std::fs::rename(&away, &catalog).expect("the catalog can be moved back");
     let server = Server::start_in(&folder, true, &[]);
     assert_eq!(server.sql("public", "SELECT count(v) AS n FROM m").text(), "n\n300\n");

@@ -252,7 +252,7 @@ fn damage_of_each_kind_of_file_is_found_told_and_not_restored() {
         (kind("seg").clone(), segment_bytes - 30),
         (kind("keys").clone(), 40),
         (data.0.join("shard-000/MANIFEST"), 40),
-        (data.0.join("meta/catalog.json"), 60),
+        (data.0.join("meta/catalog-00000001.log"), 60),
     ];
     for (target, from) in targets {
         let bytes = std::fs::read(&target).expect("a file");
@@ -269,7 +269,8 @@ fn damage_of_each_kind_of_file_is_found_told_and_not_restored() {
         let own = std::fs::read(&stored).expect("a file");
         std::fs::remove_file(&stored).expect("a file");
         std::fs::write(&stored, &own).expect("a file");
-        if own == bytes {
+        // A copy of the catalog leaves out the space behind it.
+        if own == bytes || own.len() < bytes.len() {
             flip(&stored, from);
         }
         let fresh = Folder::new();

@@ -137,6 +137,10 @@ impl ShardReader for MemoryShard {
         self.given.snapshots.set(self.given.snapshots.get() + 1);
         (table != NONE).then(|| self.clone())
     }
+
+    async fn yield_if_needed(&self) {
+        futures_lite::future::yield_now().await;
+    }
 }
 
 impl ShardSnapshot for MemoryShard {

@@ -1,6 +1,5 @@
 //! A catalog with a table of every column type, the devops table, a database in milliseconds, and one with a TTL.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewire_sql::Session;
@@ -59,7 +58,7 @@ pub(crate) fn catalog() -> Catalog {
     let kept = DatabaseOptions { ttl_ns: Some(864_000_000_000_000), ..millis.clone() };
     let slow = database("slow", &millis, vec![table(4, "p", ms, &[("k", Tag), ("v", Field(FieldType::Int))])]);
     let kept = database("kept", &kept, vec![table(5, "p", ms, &[("k", Tag), ("v", Field(FieldType::Int))])]);
-    let databases: BTreeMap<_, _> = [public, slow, kept].into_iter().map(|d| (d.name.clone(), d)).collect();
+    let databases = [public, slow, kept].into_iter().map(|d| (d.name.clone(), d)).collect();
     Catalog { version: 1, databases, next_table: 6 }
 }
 

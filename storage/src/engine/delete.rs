@@ -11,6 +11,7 @@
 //!
 //! One over all times hides its series as well: see [`live`](crate::series::SeriesIndex::live).
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -94,19 +95,27 @@ impl<D: Disk> Shard<D> {
         Ok(lsn)
     }
 
-    /// Forgets a table: its rows, its series, its files. Its id is never used again. After an error it may be tried
-    /// again; the table is gone from memory all the same.
+    /// Forgets a table: see [`Shard::drop_tables`].
     pub async fn drop_table(&self, table: TableId) -> Result<()> {
+        self.drop_tables(&[table]).await
+    }
+
+    /// Forgets tables: their rows, their series, their files. Their ids are never used again. It is one edit of the
+    /// manifest, however many they are. After an error it may be tried again; the tables are gone from memory all the
+    /// same.
+    pub async fn drop_tables(&self, tables: &[TableId]) -> Result<()> {
         let _edit = self.edit().await;
         let (manifest, files) = {
             let mut state = self.state.borrow_mut();
-            state.active.remove(table);
-            let segments = state.tables.remove(&table).map(|known| known.partitions).unwrap_or_default();
-            state.dropped.entry(table).or_default().extend(segments.into_values().flatten());
-            self.columns.borrow_mut().remove(&table);
-            // As the manifest has them: an earlier try may have failed after the table was forgotten.
-            let files: Vec<PathBuf> = self.segments_named(&state.manifest, &[table]).collect();
-            let edit = Edit { drop_tables: vec![table], dropped_lsn: self.wal.appended(), ..Edit::default() };
+            for table in tables {
+                state.active.remove(*table);
+                let segments = state.tables.remove(table).map(|known| known.partitions).unwrap_or_default();
+                state.dropped.entry(*table).or_default().extend(segments.into_values().flatten());
+                self.columns.borrow_mut().remove(table);
+            }
+            // As the manifest has them: an earlier try may have failed after the tables were forgotten.
+            let files: Vec<PathBuf> = self.segments_named(&state.manifest, tables).collect();
+            let edit = Edit { drop_tables: tables.to_vec(), dropped_lsn: self.wal.appended(), ..Edit::default() };
             (state.manifest.apply(edit), files)
         };
         let store = async || manifest.store(&self.disk, &self.folders.root, self.config.shard).await;
@@ -125,9 +134,10 @@ impl<D: Disk> Shard<D> {
     pub(super) fn segments_named<'a>(
         &'a self,
         manifest: &'a Manifest,
-        tables: &'a [TableId],
-    ) -> impl Iterator<Item = PathBuf> + 'a {
-        let named = manifest.segments.iter().filter(|entry| tables.contains(&TableId(entry.table)));
+        tables: &[TableId],
+    ) -> impl Iterator<Item = PathBuf> + use<'a, D> {
+        let tables: HashSet<TableId> = tables.iter().copied().collect();
+        let named = manifest.segments.iter().filter(move |entry| tables.contains(&TableId(entry.table)));
         named.map(|entry| self.folders.segments.join(&entry.meta.file))
     }
 }

@@ -219,6 +219,11 @@ impl<D: Disk> Shard<D> {
         Ref::filter_map(self.state.borrow(), |state| state.tables.get(&table).map(|table| &table.series)).ok()
     }
 
+    /// Lets other tasks of the core run, if they have waited long enough.
+    pub async fn yield_if_needed(&self) {
+        self.disk.yield_if_needed().await;
+    }
+
     /// Least and greatest time that rows of a table may have; `None` when it has none here.
     pub fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
         let state = self.state.borrow();

@@ -1,8 +1,8 @@
 //! Upkeep: what a core does without being asked.
 //!
 //! [`log`] writes and heals the log of a shard, [`flush`] its memtables, [`merge`] its segments, each until the shard
-//! is closed. By the clock, [`tick`] reports and sets shares, [`expire`] drops what is too old, [`memory`] sheds what is kept
-//! when memory is short. [`pauses`] spaces tries of what has failed.
+//! is closed. By the clock, [`tick`] reports and sets shares, [`expire`] drops what is too old, [`memory`] sheds what
+//! is kept when memory is short. [`pauses`] spaces tries of what has failed.
 
 pub(crate) mod expire;
 pub(crate) mod flush;

@@ -24,7 +24,7 @@ pub fn run(arguments: &InspectArguments, out: &mut dyn Write) -> Result<(), Stri
     }
     // A catalog that cannot be read is reported below; without it there are numbers in the place of names.
     let (catalog, catalog_error) = match tree.catalog() {
-        Ok(catalog) => (catalog.unwrap_or_default(), None),
+        Ok(saved) => (saved.map(|saved| saved.catalog).unwrap_or_default(), None),
         Err(error) => (Catalog::default(), Some(error.to_string())),
     };
     let table = arguments.table.as_deref().map(|name| find_table(&catalog, name)).transpose()?;

@@ -50,6 +50,8 @@ pub trait ShardReader {
     fn with_index<R>(&self, table: TableId, read: impl FnOnce(Option<&Self::Index>) -> R) -> R;
     /// The rows of a table between two times as they are now; `None` where the shard has none.
     fn snapshot(&self, table: TableId, time_min: i64, time_max: i64) -> Option<Self::Snapshot>;
+    /// Lets other tasks of the core run, if they have waited long enough. For between the steps of what takes long.
+    fn yield_if_needed(&self) -> impl Future<Output = ()>;
 }
 
 /// Rows of a table of one shard: later writes do not show. It may hold memory, and is dropped with its last scan made.
@@ -109,6 +111,10 @@ impl<D: Disk> ShardReader for Rc<Shard<D>> {
 
     fn snapshot(&self, table: TableId, time_min: i64, time_max: i64) -> Option<Snapshot<D>> {
         Shard::snapshot(self, table, time_min, time_max)
+    }
+
+    async fn yield_if_needed(&self) {
+        Shard::yield_if_needed(self).await;
     }
 }
 

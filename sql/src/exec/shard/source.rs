@@ -150,8 +150,8 @@ impl<R: ShardReader> ShardSource<R> {
         Ok(())
     }
 
-    /// The next chunk of rows that pass the filter, never empty; `None` at the end of the span. For fragments whose mode
-    /// yields rows alone.
+    /// The next chunk of rows that pass the filter, never empty; `None` at the end of the span. For fragments whose
+    /// mode yields rows alone.
     pub(crate) async fn next(&mut self) -> Result<Option<ScanChunk>> {
         match self.next_item().await? {
             Some(ScanItem::Rows(chunk)) => Ok(Some(chunk)),

@@ -1,0 +1,389 @@
+//! The pure function that decides what a change comes to: the catalog and a change → edits, or a refusal. No edits mean
+//! that nothing has to change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidewire_sql::{DatabaseChange, Definition};
+use tidewire_storage::schema::{Catalog, ColumnKind, Database, RetentionPolicy, TableSchema};
+
+use super::change::SchemaChange;
+use super::edit::{DatabaseTerms, Edit};
+use super::error::CatalogError;
+use super::initial::DEFAULT_DATABASE;
+use super::name::check_name;
+use super::table::{TableIds, new_table, set_codec, with_columns};
+use super::{alter, policy};
+
+/// Edits, or why there are none.
+type Decided = Result<Vec<Edit>, CatalogError>;
+
+/// What `change` does to `catalog`.
+pub(super) fn decide(catalog: &Catalog, change: &SchemaChange) -> Decided {
+    match change {
+        SchemaChange::Define(definition) => define(catalog, definition),
+        SchemaChange::Ensure { database, policy, tables } => ensure(catalog, database, policy, tables),
+    }
+}
+
+fn define(catalog: &Catalog, definition: &Definition) -> Decided {
+    match definition {
+        Definition::CreateDatabase { name, if_not_exists, options } => {
+            if catalog.databases.contains_key(name) {
+                return nothing_if(*if_not_exists, || CatalogError::DatabaseExists(name.clone()));
+            }
+            check_name(name)?;
+            Ok(vec![put(&Database::new(name, options, []))])
+        }
+        Definition::DropDatabase { name, .. } if name == DEFAULT_DATABASE => {
+            Err(CatalogError::DatabaseProtected(name.clone()))
+        }
+        Definition::DropDatabase { name, if_exists } => match catalog.databases.get(name) {
+            Some(database) => Ok(vec![Edit::DropDatabase { name: database.name.clone() }]),
+            None => nothing_if(*if_exists, || CatalogError::DatabaseNotFound(name.clone())),
+        },
+        Definition::CreateTable { database, name, if_not_exists, columns, codecs } => {
+            let existing = find_database(catalog, database)?;
+            if existing.table(name).is_some() {
+                return nothing_if(*if_not_exists, || CatalogError::TableExists(name.clone()));
+            }
+            let policy = find_policy(existing, &existing.default_policy)?;
+            let table = new_table(&mut TableIds::after(catalog), existing, policy, name)?;
+            let mut table = with_columns(table, columns)?;
+            for (column, codec) in codecs {
+                set_codec(&mut table, column, Some(*codec))?;
+            }
+            Ok(vec![put_table(existing, table)])
+        }
+        Definition::SetCodec { database, table, column, codec } => {
+            let (existing, found) = find_table(catalog, database, table)?;
+            let mut changed = TableSchema::clone(found);
+            set_codec(&mut changed, column, *codec)?;
+            if changed == **found { Ok(Vec::new()) } else { Ok(vec![put_table(existing, changed)]) }
+        }
+        Definition::DropTable { database, name, if_exists } => match find_table(catalog, database, name) {
+            Ok((existing, table)) => Ok(vec![drop_table(existing, &existing.default_policy, table)]),
+            Err(refusal) => nothing_if(*if_exists, || refusal),
+        },
+        Definition::AlterDatabase { name, change } => alter_database(catalog, name, *change),
+        Definition::AlterTable { database, name, change } => {
+            let (existing, table) = find_table(catalog, database, name)?;
+            Ok(vec![put_table(existing, alter::alter(table, change)?)])
+        }
+        Definition::EnsureDatabase { .. }
+        | Definition::CreatePolicy { .. }
+        | Definition::AlterPolicy { .. }
+        | Definition::DropPolicy { .. }
+        | Definition::DropMeasurement { .. } => define_influx(catalog, definition),
+    }
+}
+
+/// What InfluxQL defines.
+fn define_influx(catalog: &Catalog, definition: &Definition) -> Decided {
+    match definition {
+        Definition::EnsureDatabase { name, policy } => match catalog.databases.get(name) {
+            Some(existing) => policy::check_existing(existing, policy.as_ref()).map(|()| Vec::new()),
+            None => Ok(vec![put(&policy::new_database(name, policy.as_ref())?)]),
+        },
+        Definition::CreatePolicy { database, name, options } => {
+            let changed = policy::create(find_database(catalog, database)?, name, options)?;
+            Ok(changed.iter().map(put).collect())
+        }
+        Definition::AlterPolicy { database, name, options } => {
+            Ok(vec![put(&policy::alter(find_database(catalog, database)?, name, options)?)])
+        }
+        Definition::DropPolicy { database, name } => {
+            let existing = catalog.databases.get(database);
+            Ok(existing.and_then(|existing| policy::drop(existing, name)).iter().map(put).collect())
+        }
+        Definition::DropMeasurement { database, name } => {
+            let existing = find_database(catalog, database)?;
+            let drop = |policy: &RetentionPolicy| Some(drop_table(existing, &policy.name, policy.tables.get(name)?));
+            Ok(existing.policies.iter().filter_map(drop).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// The reference's TTL and partition length are those of the default policy.
+fn alter_database(catalog: &Catalog, name: &str, change: DatabaseChange) -> Decided {
+    let mut changed = Database::clone(find_database(catalog, name)?);
+    let default = changed.default_policy.clone();
+    find_policy(&changed, &default)?;
+    for policy in changed.policies.iter_mut().filter(|policy| policy.name == default) {
+        match change {
+            DatabaseChange::Ttl(ttl_ns) => policy.ttl_ns = ttl_ns,
+            DatabaseChange::PartitionLength(partition_ns) => policy.partition_ns = partition_ns,
+            DatabaseChange::Nothing => return Ok(Vec::new()),
+        }
+    }
+    Ok(vec![put(&changed)])
+}
+
+/// What a write needs: all of it or nothing.
+fn ensure(
+    catalog: &Catalog,
+    database: &str,
+    policy: &str,
+    tables: &BTreeMap<String, Vec<(String, ColumnKind)>>,
+) -> Decided {
+    let database = find_database(catalog, database)?;
+    let policy = find_policy(database, policy)?;
+    let mut ids = TableIds::after(catalog);
+    let mut edits = Vec::new();
+    for (name, columns) in tables {
+        let found = policy.tables.get(name);
+        let mut missing = missing(found, name, columns)?;
+        if missing.is_empty() && found.is_some() {
+            continue;
+        }
+        missing.sort_by(|(a, a_kind), (b, b_kind)| {
+            let tag_first = |kind: &ColumnKind| !matches!(kind, ColumnKind::Tag);
+            (tag_first(a_kind), a).cmp(&(tag_first(b_kind), b))
+        });
+        let (database_name, policy_name) = (database.name.clone(), policy.name.clone());
+        edits.push(match found {
+            None => {
+                let table = with_columns(new_table(&mut ids, database, policy, name)?, &missing)?;
+                Edit::Table { database: database_name, policy: policy_name, table: Arc::new(table) }
+            }
+            Some(found) => {
+                let mut columns = with_columns(TableSchema::clone(found), &missing)?.columns;
+                let columns = columns.split_off(found.columns.len());
+                Edit::Columns { database: database_name, policy: policy_name, table: found.name.clone(), columns }
+            }
+        });
+    }
+    Ok(edits)
+}
+
+/// Columns that a table lacks, which may not exist.
+fn missing(
+    found: Option<&Arc<TableSchema>>,
+    table: &str,
+    columns: &[(String, ColumnKind)],
+) -> Result<Vec<(String, ColumnKind)>, CatalogError> {
+    let mut missing = Vec::new();
+    for (name, kind) in columns {
+        match found.and_then(|table| table.column(name)) {
+            None => missing.push((name.clone(), *kind)),
+            Some(column) if column.kind == *kind => {}
+            Some(column) => {
+                return Err(CatalogError::ColumnConflict {
+                    table: table.to_owned(),
+                    column: name.clone(),
+                    wanted: *kind,
+                    found: column.kind,
+                });
+            }
+        }
+    }
+    Ok(missing)
+}
+
+fn nothing_if(is_fine: bool, refusal: impl FnOnce() -> CatalogError) -> Decided {
+    if is_fine { Ok(Vec::new()) } else { Err(refusal()) }
+}
+
+fn find_database<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Arc<Database>, CatalogError> {
+    catalog.databases.get(name).ok_or_else(|| CatalogError::DatabaseNotFound(name.to_owned()))
+}
+
+fn find_policy<'a>(database: &'a Database, name: &str) -> Result<&'a RetentionPolicy, CatalogError> {
+    database.policy(name).ok_or_else(|| CatalogError::PolicyNotFound(name.to_owned()))
+}
+
+/// A table of the default policy, and its database.
+fn find_table<'a>(
+    catalog: &'a Catalog,
+    database: &str,
+    name: &str,
+) -> Result<(&'a Database, &'a Arc<TableSchema>), CatalogError> {
+    let existing = find_database(catalog, database)?;
+    let missing = || CatalogError::TableNotFound { database: database.to_owned(), table: name.to_owned() };
+    Ok((existing, existing.table(name).ok_or_else(missing)?))
+}
+
+fn put(database: &Database) -> Edit {
+    Edit::Database(DatabaseTerms::of(database))
+}
+
+/// Puts a table into the default policy.
+fn put_table(database: &Database, table: TableSchema) -> Edit {
+    let (database, policy) = (database.name.clone(), database.default_policy.clone());
+    Edit::Table { database, policy, table: Arc::new(table) }
+}
+
+fn drop_table(database: &Database, policy: &Arc<str>, table: &TableSchema) -> Edit {
+    Edit::DropTable { database: database.name.clone(), policy: policy.clone(), table: table.name.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewire_storage::schema::{Codec, DatabaseOptions, FieldType};
+
+    use super::*;
+    use crate::catalog::edit::{Effects, replay, snapshot};
+    use crate::catalog::initial::initial;
+
+    const INT: ColumnKind = ColumnKind::Field(FieldType::Int);
+    const FLOAT: ColumnKind = ColumnKind::Field(FieldType::Float);
+
+    fn ensure(columns: &[(&str, ColumnKind)]) -> SchemaChange {
+        let columns = columns.iter().map(|(n, k)| ((*n).to_owned(), *k)).collect();
+        let tables = [("cpu".to_owned(), columns)].into();
+        SchemaChange::Ensure { database: "public".into(), policy: "autogen".into(), tables }
+    }
+
+    /// The catalog after a change and what else it does; `None` when nothing has to change.
+    fn apply(catalog: &Catalog, change: &SchemaChange) -> Result<Option<(Catalog, Effects)>, CatalogError> {
+        let edits = decide(catalog, change)?;
+        let mut next = Catalog { version: catalog.version + 1, ..catalog.clone() };
+        let mut effects = Effects::default();
+        edits.iter().for_each(|edit| replay(&mut next, edit, &mut effects).unwrap());
+        // As a file has it.
+        let json = serde_json::to_string(&snapshot(&next).collect::<Vec<_>>()).unwrap();
+        let mut read = Catalog { version: next.version, ..Catalog::default() };
+        for edit in serde_json::from_str::<Vec<Edit>>(&json).unwrap() {
+            replay(&mut read, &edit, &mut Effects::default()).unwrap();
+        }
+        assert_eq!(read, next);
+        Ok((!edits.is_empty()).then_some((next, effects)))
+    }
+
+    fn names(catalog: &Catalog) -> Vec<String> {
+        let table = catalog.table("public", "cpu").unwrap();
+        table.columns.iter().map(|c| format!("{}:{}", c.name, c.id.0)).collect()
+    }
+
+    #[test]
+    fn a_write_makes_the_table_with_tags_then_fields_by_name() {
+        let change = ensure(&[("z", INT), ("host", ColumnKind::Tag), ("a", FLOAT), ("dc", ColumnKind::Tag)]);
+        let catalog = apply(&initial(), &change).unwrap().unwrap().0;
+        assert_eq!(names(&catalog), ["dc:0", "host:1", "a:2", "z:3"]);
+        assert!(apply(&catalog, &change).unwrap().is_none(), "nothing is left to do");
+    }
+
+    #[test]
+    fn later_columns_stand_at_the_end_and_a_conflict_names_both_types() {
+        let catalog = apply(&initial(), &ensure(&[("v", INT)])).unwrap().unwrap().0;
+        let catalog = apply(&catalog, &ensure(&[("v", INT), ("host", ColumnKind::Tag)])).unwrap().unwrap().0;
+        assert_eq!(names(&catalog), ["v:0", "host:1"]);
+        let refusal = apply(&catalog, &ensure(&[("v", FLOAT)])).unwrap_err();
+        let (table, column) = ("cpu".to_owned(), "v".to_owned());
+        assert_eq!(refusal, CatalogError::ColumnConflict { table, column, wanted: FLOAT, found: INT });
+    }
+
+    #[test]
+    fn a_table_made_again_gets_another_id() {
+        let drop = SchemaChange::Define(Definition::DropTable {
+            database: "public".into(),
+            name: "cpu".into(),
+            if_exists: false,
+        });
+        let first = apply(&initial(), &ensure(&[("v", INT)])).unwrap().unwrap().0;
+        let id = first.table("public", "cpu").unwrap().id;
+        let (dropped, effects) = apply(&first, &drop).unwrap().unwrap();
+        assert_eq!((effects.dropped, effects.stale), (vec![id], ["public".into()].into()));
+        assert!(matches!(apply(&dropped, &drop), Err(CatalogError::TableNotFound { .. })));
+        let again = apply(&dropped, &ensure(&[("v", INT)])).unwrap().unwrap().0;
+        assert_ne!(again.table("public", "cpu").unwrap().id, id);
+    }
+
+    #[test]
+    fn what_a_body_needs_is_made_at_once_or_not_at_all() {
+        let wanted = |tables: &[(&str, &[(&str, ColumnKind)])]| {
+            let columns = |columns: &[(&str, ColumnKind)]| columns.iter().map(|(n, k)| ((*n).to_owned(), *k)).collect();
+            let tables = tables.iter().map(|(name, wanted)| ((*name).to_owned(), columns(wanted))).collect();
+            SchemaChange::Ensure { database: "public".into(), policy: "autogen".into(), tables }
+        };
+        let first = apply(&initial(), &wanted(&[("a", &[("v", INT)]), ("b", &[("v", INT)])])).unwrap().unwrap().0;
+        let ids = |catalog: &Catalog| ["a", "b", "c"].map(|name| catalog.table("public", name).map(|table| table.id.0));
+        assert_eq!(ids(&first), [Some(1), Some(2), None]);
+        let more = wanted(&[("a", &[("w", INT)]), ("b", &[("v", INT)]), ("c", &[("v", FLOAT)])]);
+        let (second, effects) = apply(&first, &more).unwrap().unwrap();
+        assert_eq!((ids(&second), effects.changed.len()), ([Some(1), Some(2), Some(3)], 2));
+        assert!(effects.stale.is_empty() && effects.dropped.is_empty());
+        let conflict = wanted(&[("d", &[("v", INT)]), ("c", &[("v", INT)])]);
+        assert!(matches!(decide(&second, &conflict), Err(CatalogError::ColumnConflict { .. })));
+    }
+
+    #[test]
+    fn policies_go_with_their_tables() {
+        let options = tidewire_sql::PolicyOptions::default();
+        let create = Definition::CreatePolicy { database: "public".into(), name: "p".into(), options };
+        let catalog = apply(&initial(), &SchemaChange::Define(create)).unwrap().unwrap().0;
+        let tables = [("m".to_owned(), vec![("v".to_owned(), INT)])].into();
+        let ensure = SchemaChange::Ensure { database: "public".into(), policy: "p".into(), tables };
+        let catalog = apply(&catalog, &ensure).unwrap().unwrap().0;
+        let id = catalog.table_of("public", "p", "m").unwrap().id;
+        let drop = Definition::DropPolicy { database: "public".into(), name: "p".into() };
+        let (gone, effects) = apply(&catalog, &SchemaChange::Define(drop.clone())).unwrap().unwrap();
+        assert!(gone.databases["public"].policy("p").is_none());
+        assert_eq!((effects.dropped, effects.stale), (vec![id], ["public".into()].into()));
+        assert!(apply(&gone, &SchemaChange::Define(drop)).unwrap().is_none());
+        assert_eq!(gone.next_table, 2, "ids do not come back");
+    }
+
+    #[test]
+    fn databases_come_and_go() {
+        let create = |if_not_exists| {
+            SchemaChange::Define(Definition::CreateDatabase {
+                name: "d".into(),
+                if_not_exists,
+                options: DatabaseOptions::default(),
+            })
+        };
+        let catalog = apply(&initial(), &create(false)).unwrap().unwrap().0;
+        assert_eq!(apply(&catalog, &create(false)).unwrap_err(), CatalogError::DatabaseExists("d".into()));
+        assert!(apply(&catalog, &create(true)).unwrap().is_none());
+        let drop = |if_exists| SchemaChange::Define(Definition::DropDatabase { name: "d".into(), if_exists });
+        let default = SchemaChange::Define(Definition::DropDatabase { name: DEFAULT_DATABASE.into(), if_exists: true });
+        assert_eq!(apply(&catalog, &default).unwrap_err(), CatalogError::DatabaseProtected("public".into()));
+        let gone = apply(&catalog, &drop(false)).unwrap().unwrap().0;
+        assert_eq!(apply(&gone, &drop(false)).unwrap_err(), CatalogError::DatabaseNotFound("d".into()));
+        assert!(apply(&gone, &drop(true)).unwrap().is_none());
+    }
+
+    #[test]
+    fn time_and_empty_names_are_refused() {
+        assert!(matches!(apply(&initial(), &ensure(&[("time", INT)])), Err(CatalogError::BadName { .. })));
+        assert!(matches!(apply(&initial(), &ensure(&[("", INT)])), Err(CatalogError::BadName { .. })));
+    }
+
+    #[test]
+    fn codecs_are_kept_and_changed() {
+        let create = Definition::CreateTable {
+            database: "public".into(),
+            name: "cpu".into(),
+            if_not_exists: false,
+            columns: vec![("host".into(), ColumnKind::Tag), ("v".into(), INT), ("f".into(), FLOAT)],
+            codecs: vec![("v".into(), Codec::Delta)],
+        };
+        let catalog = apply(&initial(), &SchemaChange::Define(create)).unwrap().unwrap().0;
+        let codec = |catalog: &Catalog, name: &str| catalog.table("public", "cpu").unwrap().column(name).unwrap().codec;
+        assert_eq!((codec(&catalog, "v"), codec(&catalog, "f")), (Some(Codec::Delta), None));
+        let set = |catalog: &Catalog, column: &str, codec: Option<Codec>| {
+            let (database, table) = ("public".into(), "cpu".into());
+            apply(
+                catalog,
+                &SchemaChange::Define(Definition::SetCodec { database, table, column: column.into(), codec }),
+            )
+        };
+        let changed = set(&catalog, "f", Some(Codec::Gorilla)).unwrap().unwrap().0;
+        assert_eq!(codec(&changed, "f"), Some(Codec::Gorilla));
+        assert!(set(&changed, "f", Some(Codec::Gorilla)).unwrap().is_none(), "nothing is left to do");
+        let back = set(&changed, "v", None).unwrap().unwrap().0;
+        assert_eq!((codec(&back, "v"), back.version), (None, changed.version + 1));
+        for (column, codec) in [("f", Codec::Delta), ("host", Codec::Zstd), ("nosuch", Codec::Null)] {
+            let missing = CatalogError::ColumnNotFound { table: "cpu".into(), column: column.into() };
+            assert_eq!(set(&catalog, column, Some(codec)).unwrap_err(), missing);
+        }
+        // The document of a server that knew no codecs: the same text without them.
+        let json = serde_json::to_string(&changed).unwrap();
+        assert_eq!(serde_json::from_str::<Catalog>(&json).unwrap(), changed);
+        let old = json.replace(",\"codec\":\"Delta\"", "").replace(",\"codec\":\"Gorilla\"", "");
+        assert!(!old.contains("codec"), "{old}");
+        assert_eq!(codec(&serde_json::from_str(&old).unwrap(), "f"), None);
+    }
+}

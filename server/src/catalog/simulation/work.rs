@@ -1,0 +1,90 @@
+//! Random changes.
+
+use fastrand::Rng;
+use tidewire_sql::{DatabaseChange, Definition, PolicyOptions, TableChange};
+use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType};
+
+use crate::catalog::change::SchemaChange;
+
+const HOUR_NS: i64 = 3_600_000_000_000;
+
+fn database(random: &mut Rng) -> String {
+    ["public", "d0", "d1"][random.usize(0..3)].to_owned()
+}
+
+fn policy(random: &mut Rng) -> String {
+    ["autogen", "autogen", "p0", "p1"][random.usize(0..4)].to_owned()
+}
+
+fn table(random: &mut Rng) -> String {
+    format!("t{}", random.u8(0..5))
+}
+
+fn column(random: &mut Rng) -> (String, ColumnKind) {
+    let number = random.u8(0..8);
+    let kind = match number {
+        0 | 1 => ColumnKind::Tag,
+        _ if random.u8(0..30) == 0 => ColumnKind::Field(FieldType::Bool),
+        _ => ColumnKind::Field(FieldType::Int),
+    };
+    (format!("c{number}"), kind)
+}
+
+fn columns(random: &mut Rng) -> Vec<(String, ColumnKind)> {
+    let mut columns: Vec<_> = (0..random.usize(1..5)).map(|_| column(random)).collect();
+    columns.push(("c7".to_owned(), ColumnKind::Field(FieldType::Int)));
+    columns.sort_by(|(one, _), (other, _)| one.cmp(other));
+    columns.dedup_by(|(one, _), (other, _)| one == other);
+    columns
+}
+
+/// A change that somebody wants.
+pub(super) fn change(random: &mut Rng) -> SchemaChange {
+    let (database, name) = (database(random), table(random));
+    let options = PolicyOptions {
+        duration_ns: random.bool().then(|| random.i64(1..50) * HOUR_NS),
+        replication: Some(1),
+        make_default: random.u8(0..4) == 0,
+        ..PolicyOptions::default()
+    };
+    SchemaChange::Define(match random.u8(0..30) {
+        0 => Definition::CreateDatabase { name: database, if_not_exists: random.bool(), options: options_of(random) },
+        1 => Definition::EnsureDatabase { name: database, policy: None },
+        2 => Definition::DropDatabase { name: database, if_exists: random.bool() },
+        3 | 4 => Definition::CreatePolicy { database, name: policy(random), options },
+        5 => Definition::AlterPolicy { database, name: policy(random), options },
+        6 => Definition::DropPolicy { database, name: policy(random) },
+        7 => Definition::DropMeasurement { database, name },
+        8..=10 => Definition::DropTable { database, name, if_exists: random.bool() },
+        11 => {
+            let (if_not_exists, columns) = (random.bool(), columns(random));
+            Definition::CreateTable { database, name, if_not_exists, columns, codecs: Vec::new() }
+        }
+        12 => {
+            let ttl_ns = random.bool().then(|| random.i64(1..50) * HOUR_NS);
+            Definition::AlterDatabase { name: database, change: DatabaseChange::Ttl(ttl_ns) }
+        }
+        13 => {
+            let (name_of, kind) = column(random);
+            let change = TableChange::AddColumn { name: name_of, kind, codec: None };
+            Definition::AlterTable { database, name, change }
+        }
+        14..=16 => {
+            let change = TableChange::DropColumn { name: column(random).0 };
+            Definition::AlterTable { database, name, change }
+        }
+        _ => {
+            let most = if random.u8(0..12) == 0 { 60 } else { 4 };
+            let tables = (0..random.usize(1..most)).map(|number| match most {
+                60 => (format!("many{number}"), columns(random)),
+                _ => (table(random), columns(random)),
+            });
+            let tables = tables.collect();
+            return SchemaChange::Ensure { database, policy: policy(random), tables };
+        }
+    })
+}
+
+fn options_of(random: &mut Rng) -> DatabaseOptions {
+    DatabaseOptions { ttl_ns: random.bool().then_some(90 * HOUR_NS), ..DatabaseOptions::default() }
+}
