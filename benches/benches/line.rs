@@ -1,14 +1,13 @@
 //! Line protocol on one core: ours into a sink that only counts and into one that appends to columns, against the
 //! crate `influxdb-line-protocol` on the same text. Every run must give the same rows and the same checksum.
 
+use std::convert::Infallible;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tidewire_benches::lines::{self, Shape};
-use tidewire_protocol::line::{
-    Dialect, FieldKind, Flow, Halt, LayoutSlot, LineError, LineParser, RawValue, RowSink, SeriesSlot, SeriesText,
-    TimeRule,
-};
+use tidewire_protocol::line::{Dialect, LineError, LineParser, LineSink, TimeRule};
+use tidewire_protocol::row::{FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowSink, SeriesRef, SeriesSlot};
 
 /// Series in the text, as in TSBS runs of this size, and lines of each: 7 MB, more than the caches near the core.
 const HOSTS: usize = 4_000;
@@ -36,12 +35,12 @@ struct Slots {
 }
 
 impl Slots {
-    fn series(&mut self) -> Result<SeriesSlot, Halt> {
+    fn series(&mut self) -> Result<SeriesSlot, Halt<Infallible>> {
         self.series += 1;
         Ok(SeriesSlot(self.series - 1))
     }
 
-    fn layout(&mut self, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
+    fn layout(&mut self, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt<Infallible>> {
         self.layouts.push(fields.iter().map(|field| field.1).collect());
         Ok(LayoutSlot(self.layouts.len() as u32 - 1))
     }
@@ -54,24 +53,40 @@ struct Counting {
 }
 
 impl RowSink for Counting {
-    fn series(&mut self, _: &SeriesText<'_>) -> Result<SeriesSlot, Halt> {
+    type Refusal = Infallible;
+
+    fn series(&mut self, _: SeriesRef<'_>) -> Result<SeriesSlot, Halt<Infallible>> {
         self.slots.series()
     }
 
-    fn layout(&mut self, _: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
+    fn layout(&mut self, _: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt<Infallible>> {
         self.slots.layout(fields)
     }
 
-    fn row(&mut self, _: SeriesSlot, layout: LayoutSlot, time: i64, values: &[RawValue], text: &[u8]) {
+    fn row(
+        &mut self,
+        _: SeriesSlot,
+        layout: LayoutSlot,
+        time: i64,
+        values: &[RawValue],
+        text: &[u8],
+    ) -> Result<(), Infallible> {
         self.answer.rows += 1;
         self.answer.add(time.cast_unsigned());
         for (kind, value) in self.slots.layouts[layout.0 as usize].iter().zip(values) {
-            let string = || value.bytes(text).len() as u64;
+            let string = || value.string(text).len() as u64;
             self.answer.add(if *kind == FieldKind::String { string() } else { value.0 });
         }
+        Ok(())
     }
 
-    fn reject(&mut self, error: &LineError<'_>) -> Flow {
+    fn refuse(&mut self, _: Position, refusal: Infallible) -> Next {
+        match refusal {}
+    }
+}
+
+impl LineSink for Counting {
+    fn fault(&mut self, error: &LineError<'_>) -> Next {
         panic!("{error}");
     }
 }
@@ -103,31 +118,47 @@ impl Columns {
 }
 
 impl RowSink for Columns {
-    fn series(&mut self, _: &SeriesText<'_>) -> Result<SeriesSlot, Halt> {
+    type Refusal = Infallible;
+
+    fn series(&mut self, _: SeriesRef<'_>) -> Result<SeriesSlot, Halt<Infallible>> {
         self.slots.series()
     }
 
-    fn layout(&mut self, _: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
+    fn layout(&mut self, _: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt<Infallible>> {
         self.columns.resize(fields.len(), Vec::new());
         self.slots.layout(fields)
     }
 
-    fn row(&mut self, series: SeriesSlot, layout: LayoutSlot, time: i64, values: &[RawValue], text: &[u8]) {
+    fn row(
+        &mut self,
+        series: SeriesSlot,
+        layout: LayoutSlot,
+        time: i64,
+        values: &[RawValue],
+        text: &[u8],
+    ) -> Result<(), Infallible> {
         self.series.push(series.0);
         self.times.push(time);
         let kinds = &self.slots.layouts[layout.0 as usize];
         for ((column, value), kind) in self.columns.iter_mut().zip(values).zip(kinds) {
             if *kind == FieldKind::String {
-                let bytes = value.bytes(text);
-                self.strings.extend_from_slice(&bytes);
+                let bytes = value.string(text);
+                self.strings.extend_from_slice(bytes);
                 column.push(bytes.len() as u64);
             } else {
                 column.push(value.0);
             }
         }
+        Ok(())
     }
 
-    fn reject(&mut self, error: &LineError<'_>) -> Flow {
+    fn refuse(&mut self, _: Position, refusal: Infallible) -> Next {
+        match refusal {}
+    }
+}
+
+impl LineSink for Columns {
+    fn fault(&mut self, error: &LineError<'_>) -> Next {
         panic!("{error}");
     }
 }

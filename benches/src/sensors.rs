@@ -4,8 +4,9 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use tidewire_protocol::line::{Dialect, State, TimeRule};
+use tidewire_protocol::row::BadRows;
 use tidewire_server::ingest::cache::DatabaseCache;
-use tidewire_server::ingest::sink::{Collected, RequestSink};
+use tidewire_server::ingest::sink::{Collected, RequestSink, RowRules, TimeField};
 use tidewire_server::memory::budget::{Keys, divide};
 use tidewire_server::memory::{CoreMemory, Memory};
 use tidewire_storage::batch::WriteBatch;
@@ -95,13 +96,13 @@ pub fn parse(cache: &mut DatabaseCache, catalog: &Catalog, text: &str, recycled:
         database: DATABASE,
         policy: RetentionPolicy::FIRST,
         time_min: i64::MIN,
-        dialect: Dialect::Influx,
+        rules: RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::LeftOut },
         shards: 1,
     };
     parser.begin();
     let progress = parser.parse(text.as_bytes(), true, &TimeRule::identity(0), &mut sink);
     assert_eq!(progress.state, State::Done);
-    assert_eq!((collected.unparsed_lines, collected.dropped), (0, 0));
+    assert_eq!((collected.bad_rows.unparsed, collected.bad_rows.dropped), (0, 0));
     let (batches, _) = collected.finish(1);
     batches.into_iter().next().map(|(_, finished)| finished.batch).unwrap_or_default()
 }

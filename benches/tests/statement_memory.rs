@@ -34,7 +34,6 @@ fn what_is_reserved_for_a_statement_is_enough_and_not_much_more() {
     for (name, text) in texts {
         let taken = measure(|| drop(prepare(&text, &catalog, &session))).bytes_max;
         let reserved = bytes_to_prepare(text.as_bytes());
-        println!("{name}: {} bytes of text take {taken}, {reserved} are reserved", text.len());
         assert!(taken <= reserved, "{name}: {taken} bytes, {reserved} reserved");
         assert!(taken * 4 >= reserved, "{name}: {taken} bytes, {reserved} reserved");
     }
@@ -51,7 +50,6 @@ fn what_is_reserved_for_a_form_is_enough() {
     for (name, text) in texts {
         let taken = measure(|| drop(influxql::parse(&text))).bytes_max;
         let reserved = text.len() as u64 * FORM_BYTES;
-        println!("{name}: {} bytes of text take {taken}, {reserved} are reserved", text.len());
         assert!(taken <= reserved, "{name}: {taken} bytes, {reserved} reserved");
     }
 }

@@ -8,9 +8,9 @@ use arrow_schema::Schema;
 
 use super::EncodeError;
 use super::column::{Cells, Column, Family};
-use super::display::find;
 use super::number::{write_csv_f64, write_i64, write_u64};
 use super::sink::Sink;
+use super::text::{find, write_bool};
 
 #[derive(Debug)]
 pub(super) struct Separated {
@@ -93,11 +93,6 @@ fn write_cell(column: &mut Column, row: usize, separator: u8, sink: &mut Sink<'_
         // Nested types were refused by `Column::new`.
         Cells::Null | Cells::List { .. } | Cells::Struct(_) => {}
     }
-}
-
-#[inline(always)]
-pub(super) fn write_bool(value: bool, sink: &mut Sink<'_>) {
-    if value { sink.block(b"true", 4) } else { sink.block(b"false", 5) }
 }
 
 fn write_text(text: &str, separator: u8, sink: &mut Sink<'_>) {

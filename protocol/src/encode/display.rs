@@ -1,9 +1,9 @@
-//! Cells as a person reads them: the text of a table's cells, and helpers that the other formats share.
+//! Cells as a person reads them: the text of a table's cells.
 
 use super::column::{Cells, Column, Times};
-use super::csv::write_bool;
 use super::number::{write_csv_f64, write_i64, write_u64};
 use super::sink::Sink;
+use super::text::write_bool;
 
 /// Writes a cell; nothing for null. Lists are `[1, , 2]`, structs `{start: …, end: …}`.
 pub(super) fn write(column: &mut Column, row: usize, sink: &mut Sink<'_>) {
@@ -55,13 +55,4 @@ pub(super) fn write_bad_time(times: &Times, row: usize, sink: &mut Sink<'_>) {
     let text =
         format!("ERROR: Cast error: Failed to convert {} to temporal for {}", times.values[row], times.data_type);
     sink.bytes(text.as_bytes());
-}
-
-/// Index of the first special byte. Sixteen bytes are asked at once, which compiles to vector compares.
-#[inline]
-pub(super) fn find(bytes: &[u8], special: impl Fn(u8) -> bool) -> Option<usize> {
-    let (chunks, _) = bytes.as_chunks::<16>();
-    let clean = chunks.iter().take_while(|chunk| !chunk.iter().fold(false, |any, &byte| any | special(byte))).count();
-    let start = clean * 16;
-    bytes.get(start..)?.iter().position(|&byte| special(byte)).map(|at| start + at)
 }

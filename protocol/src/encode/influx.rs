@@ -217,7 +217,7 @@ impl QueryWriter {
             self.member(&mut sink);
             match value {
                 Value::Null => sink.bytes(b"null"),
-                Value::Bool(value) => super::csv::write_bool(value, &mut sink),
+                Value::Bool(value) => super::text::write_bool(value, &mut sink),
                 Value::Int(value) => write_i64(&mut sink, value),
                 Value::UInt(value) => write_u64(&mut sink, value),
                 Value::Float(value) if value.is_finite() => write_go_f64(&mut sink, value),

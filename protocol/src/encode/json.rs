@@ -10,10 +10,10 @@ use arrow_schema::Schema;
 
 use super::EncodeError;
 use super::column::{Cells, Column, Family};
-use super::csv::write_bool;
-use super::display::{find, write_bad_time};
+use super::display::write_bad_time;
 use super::number::{write_i64, write_json_f64, write_u64};
 use super::sink::{Padded, Sink};
+use super::text::{find, write_bool};
 
 #[derive(Debug)]
 pub(super) struct Objects {

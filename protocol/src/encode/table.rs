@@ -1,7 +1,7 @@
 //! A table drawn with `+`, `-` and `|`, columns as wide as their widest cell, without a line end after the last border.
 //!
-//! Widths are known only at the end, so the texts of all cells are kept until then, and written in parts. Widths count terminal columns (a
-//! CJK character takes two); a cell with line ends takes as many lines as it has.
+//! Widths are known only at the end, so the texts of all cells are kept until then, and written in parts. Widths count
+//! terminal columns (a CJK character takes two); a cell with line ends takes as many lines as it has.
 
 use std::borrow::Cow;
 

@@ -185,14 +185,3 @@ fn hex_digit(byte: u8) -> Option<u8> {
         _ => None,
     }
 }
-
-/// A decimal number of digits only: no sign, no blank, no overflow.
-pub(super) fn parse_decimal(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0u64, |number, &byte| {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(u64::from(digit)) }
-    })
-}

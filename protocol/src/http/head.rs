@@ -14,8 +14,8 @@
 //!
 //! A line that is not complete ends the parse with `Ok(None)`, or with 414/431 when the bound of the head is reached.
 
-use super::body::parse_decimal;
-use super::scan::{find_below, is_token, line_end};
+use super::error::{HeadError, refuse};
+use super::scan::{find_below, is_token, line_end, parse_decimal};
 use super::target::{is_authority, split_target};
 
 /// Empty lines tolerated before the request line; a client that sends more is not speaking HTTP.
@@ -93,21 +93,6 @@ pub enum BodyLength {
     Length(u64),
     /// Transfer-Encoding: chunked
     Chunked,
-}
-
-/// A head that is refused. The reply carries `status`, and the connection closes after it, since where the next
-/// request would begin is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{status}: {reason}")]
-pub struct HeadError {
-    /// 400, 413, 414, 417, 431, 501 or 505.
-    pub status: u16,
-    /// What was wrong, for the reply and the log.
-    pub reason: &'static str,
-}
-
-pub(super) const fn refuse<T>(status: u16, reason: &'static str) -> Result<T, HeadError> {
-    Err(HeadError { status, reason })
 }
 
 /// Headers that the server looks at in most requests; the parser remembers where the first line of each stands.

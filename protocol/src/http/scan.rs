@@ -1,6 +1,6 @@
-//! Scans over the bytes of a head: token characters, the end of a line, the first byte that may not stand there.
+//! Scans over the bytes of a head: token characters, numbers, the end of a line, the first byte that may not stand there.
 
-use super::head::{HeadError, refuse};
+use super::error::{HeadError, refuse};
 
 /// Bytes of an RFC 9110 token.
 const TOKEN: [bool; 256] = {
@@ -70,4 +70,15 @@ pub(super) fn line_end(bytes: &[u8], from: usize) -> Result<Option<usize>, HeadE
             Some(_) => return refuse(400, "control character in the head"),
         }
     }
+}
+
+/// A decimal number of digits only: no sign, no blank, no overflow.
+pub(super) fn parse_decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |number, &byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { number.checked_mul(10)?.checked_add(u64::from(digit)) }
+    })
 }

@@ -1,6 +1,6 @@
 //! The request target: what of it is host, path and query (RFC 9112 section 3.2).
 
-use super::head::{HeadError, refuse};
+use super::error::{HeadError, refuse};
 
 /// A target taken apart.
 pub(super) struct Target<'b> {

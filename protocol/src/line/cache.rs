@@ -13,11 +13,11 @@ use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 use std::hash::{BuildHasher, RandomState};
 
-use super::error::KEY_BYTES_MAX;
 use super::key::FieldKey;
+use super::rule::KEY_BYTES_MAX;
 use super::scalar::ParsedField;
 use super::shape::Shape;
-use super::{FieldKind, LayoutSlot, SeriesSlot};
+use crate::row::{FieldKind, LayoutSlot, SeriesSlot};
 
 /// No entry.
 pub(super) const NONE: u32 = u32::MAX;
@@ -86,7 +86,7 @@ pub(super) struct Layout {
     hash: u64,
 }
 
-/// Neither series nor fields with longer keys are expected: [`super::error::KEY_BYTES_MAX`] must hold for any series
+/// Neither series nor fields with longer keys are expected: [`KEY_BYTES_MAX`] must hold for any series
 /// with any field, and the scalar parser checks it.
 pub(super) const KEY_BYTES_EXPECTABLE: usize = KEY_BYTES_MAX / 2 - 8;
 
@@ -278,7 +278,7 @@ impl Cache {
     /// Siblings of the table's shape are expected to have this layout, where the series before says nothing.
     pub(super) fn expect_layout(&mut self, table: u32, layout: u32) {
         if let Some(Some(shape)) = self.shapes.get_mut(table as usize) {
-            shape.layout = layout;
+            shape.layout = Some(layout);
         }
     }
 

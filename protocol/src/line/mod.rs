@@ -1,6 +1,6 @@
 //! Line protocol: text in, rows out, at memory-scan speed.
 //!
-//! What it guarantees: [`LineParser`] gives its [`RowSink`] exactly the calls that the plain parser [`scalar`] would
+//! What it guarantees: [`LineParser`] gives its [`LineSink`] exactly the calls that the plain parser [`scalar`] would
 //! give, except that it asks for a series or a layout once and not for every line. Whatever the text, nothing panics,
 //! nothing is read outside it, and no line costs more than time linear in its length.
 //!
@@ -14,17 +14,21 @@
 //! 3. *New series.* They are expected to differ from the last one of their table in the values of their tags alone.
 //! 4. *The rest.* A line that fits no guess goes to the scalar parser, whose answer feeds the caches.
 //!
-//! `sink.rs` is the boundary to tables, `error.rs` the wording of faults, `split.rs` finds line ends, `lines.rs` for
-//! others too, `scalar/` is the specification, `cache.rs` and `shape.rs` hold what is predicted and `parser.rs`
-//! predicts.
+//! The rows go out through the neutral interface of [`crate::row`]; `sink.rs` is what lines ask beyond it, `error.rs` what
+//! is wrong with a line, `rule.rs` what a line may be. `split.rs` finds line ends, `lines.rs` for others too, `scalar/` is
+//! the specification, `cache.rs` and `shape.rs` hold what is predicted, `parser.rs` predicts, `value.rs` reads what is
+//! expected and `escape.rs` takes the escapes out of strings.
 
 mod cache;
 mod decimal;
 mod error;
+mod escape;
 mod key;
 mod lines;
 mod number;
 mod parser;
+mod progress;
+mod rule;
 pub mod scalar;
 mod shape;
 mod sink;
@@ -35,12 +39,7 @@ mod value;
 
 pub use error::{LineError, LineReason};
 pub use lines::{TextLine, next_line};
-pub use parser::{BodyState, LineParser, Progress, State};
-pub use sink::{
-    Dialect, FieldKind, Flow, Halt, LINE_BYTES_MAX, LayoutSlot, RawValue, RowSink, SeriesSlot, SeriesText, TimeRule,
-};
-
-/// The series of a line that a parser of `dialect` has given out as the text of a row; `None` for other texts.
-pub fn series_of(dialect: Dialect, line: &[u8]) -> Option<SeriesText<'_>> {
-    scalar::series_text(dialect, line)
-}
+pub use parser::{BodyState, LineParser};
+pub use progress::{Progress, State};
+pub use rule::{Dialect, LINE_BYTES_MAX, TimeRule};
+pub use sink::LineSink;

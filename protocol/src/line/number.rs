@@ -1,7 +1,7 @@
 //! Numbers and timestamps, by the book: every byte is looked at, the standard library converts.
 
 use super::error::LineReason;
-use super::{Dialect, FieldKind, TimeRule};
+use crate::row::FieldKind;
 
 /// `-` and digits, at least one of these.
 fn is_integer(text: &[u8]) -> bool {
@@ -108,13 +108,4 @@ pub(super) fn influx_timestamp(text: &[u8]) -> Result<i64, LineReason> {
 /// A timestamp as it stands, before scaling.
 pub(super) fn cnos_timestamp(text: &[u8]) -> Option<i64> {
     if is_integer(text) { parse(text) } else { None }
-}
-
-impl TimeRule {
-    /// A timestamp in the table's unit. InfluxDB reserves the two least and the greatest nanosecond.
-    pub(super) fn scale(&self, dialect: Dialect, time: i64) -> Option<i64> {
-        let product = time.checked_mul(self.multiply)?;
-        let reserved = dialect == Dialect::Influx && (product < i64::MIN + 2 || product == i64::MAX);
-        if reserved { None } else { product.checked_div(self.divide) }
-    }
 }

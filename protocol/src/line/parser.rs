@@ -7,11 +7,12 @@
 
 use super::cache::{Cache, Hashed, KEY_BYTES_EXPECTABLE, Layout, NONE};
 use super::error::{Fault, LineReason};
-use super::scalar::{ParsedLine, Stop, parse_line};
+use super::scalar::{self, ParsedLine, Stop, parse_line};
 use super::shape::{Shape, TAGS_MAX};
 use super::split::{Piece, Split, next_piece};
 use super::value::{Place, VALUE_OFFSET_MAX, WINDOW_BYTES, time};
-use super::{Dialect, FieldKind, Flow, LINE_BYTES_MAX, LineError, RawValue, RowSink, SeriesText, TimeRule};
+use super::{Dialect, LINE_BYTES_MAX, LineSink, Progress, State, TimeRule, escape};
+use crate::row::{FieldKind, Next, Position, RawValue, SeriesRef};
 
 /// Default bound of a parser's caches. A series of 200 bytes takes about 250, so this is some 130,000 series; a server
 /// that expects more says so, since a bound below the number of live series makes every line a miss.
@@ -19,32 +20,6 @@ const CACHE_BYTES_MAX: usize = 64 << 20;
 
 /// Longest last line that is worth its copying.
 const LAST_LINE_BYTES_MAX: usize = 16 << 10;
-
-/// How a call of [`LineParser::parse`] ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the text that are done with; the next call's text begins behind them.
-    pub consumed: usize,
-    /// Lines done with, blank ones and comments included. A newline in a string starts no line.
-    pub lines: u64,
-    /// Rows given out.
-    pub rows: u64,
-    /// Why it ended.
-    pub state: State,
-}
-
-/// Why a call of [`LineParser::parse`] ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// The text is used up.
-    Done,
-    /// What is left is the start of a line.
-    NeedMore,
-    /// The sink asked for a pause; what is left begins with the line it asked at.
-    Paused,
-    /// The sink stopped at a refused line, which is consumed.
-    Stopped,
-}
 
 /// Parses the bodies of one database in one dialect. Its caches live long: they hold the sink's slots, so the sink
 /// must keep these valid until [`LineParser::forget`].
@@ -56,6 +31,8 @@ pub struct LineParser {
     previous: u32,
     body: BodyState,
     values: Vec<RawValue>,
+    /// Room for the strings of a line that has escapes.
+    strings: Vec<u8>,
     /// Room for the last line of a text.
     last_line: Vec<u8>,
 }
@@ -86,6 +63,7 @@ impl LineParser {
             previous: NONE,
             body: BodyState::default(),
             values: Vec::new(),
+            strings: Vec::new(),
             last_line: Vec::new(),
         }
     }
@@ -119,7 +97,7 @@ impl LineParser {
 
     /// Parses the complete lines of `text`, which goes on where the last call's consumed bytes ended. `last` says that
     /// no text follows, so the final line may lack its newline.
-    pub fn parse<S: RowSink>(&mut self, text: &[u8], last: bool, rule: &TimeRule, sink: &mut S) -> Progress {
+    pub fn parse<S: LineSink>(&mut self, text: &[u8], last: bool, rule: &TimeRule, sink: &mut S) -> Progress {
         let mut progress = Progress { consumed: 0, lines: 0, rows: 0, state: State::Done };
         if self.body.comment {
             self.skip_comment(text, last, &mut progress);
@@ -127,7 +105,12 @@ impl LineParser {
         loop {
             if self.body.split.is_fresh() {
                 self.expected_lines(text, rule, sink, &mut progress);
-                self.expected_last_line(text, last, rule, sink, &mut progress);
+                if progress.state != State::Stopped {
+                    self.expected_last_line(text, last, rule, sink, &mut progress);
+                }
+                if progress.state == State::Stopped {
+                    break;
+                }
             }
             match next_piece(self.dialect, text, progress.consumed, last, &mut self.body.split) {
                 Piece::End => {
@@ -145,25 +128,24 @@ impl LineParser {
                 Piece::Nothing { next } => progress.consumed = next,
                 Piece::Line { start, end, next, terminated } => {
                     let line = &text[start..end];
-                    match self.odd_line(line, terminated, rule, sink) {
-                        Ok(()) => progress.rows += 1,
+                    let number = self.body.lines + progress.lines + 1;
+                    let then = match self.odd_line(line, terminated, rule, sink) {
+                        Ok(()) => {
+                            progress.rows += 1;
+                            Next::Continue
+                        }
                         Err(Stop::Pause) => {
                             progress.consumed = start;
                             progress.state = State::Paused;
                             break;
                         }
+                        Err(Stop::Refused(refusal)) => sink.refuse(Position::Line(number), refusal),
                         Err(Stop::Fault(fault)) => {
-                            let error = LineError {
-                                line: self.body.lines + progress.lines + 1,
-                                offset: self.body.offset + start as u64,
-                                text: line,
-                                column: fault.at + 1,
-                                reason: fault.reason,
-                            };
-                            if sink.reject(&error) == Flow::Stop {
-                                progress.state = State::Stopped;
-                            }
+                            sink.fault(&fault.in_body(number, self.body.offset + start as u64, line))
                         }
+                    };
+                    if then == Next::Stop {
+                        progress.state = State::Stopped;
                     }
                     progress.consumed = next;
                 }
@@ -185,8 +167,8 @@ impl LineParser {
         progress.lines = u64::from(!self.body.comment);
     }
 
-    /// Takes lines from `progress.consumed` on while they are as expected.
-    fn expected_lines<S: RowSink>(&mut self, text: &[u8], rule: &TimeRule, sink: &mut S, progress: &mut Progress) {
+    /// Takes lines from `progress.consumed` on while they are as expected and the sink does not stop.
+    fn expected_lines<S: LineSink>(&mut self, text: &[u8], rule: &TimeRule, sink: &mut S, progress: &mut Progress) {
         let mut at = progress.consumed;
         while let Some(rest) = text.get(at..) {
             let next = match self.expected_series(rest) {
@@ -194,17 +176,26 @@ impl LineParser {
                 Ahead::New(key) => self.sibling_line(text, at, key, rule, sink),
                 Ahead::Odd => None,
             };
-            let Some(next) = next else { break };
+            let Some((next, taken)) = next else { break };
             at = next;
-            progress.rows += 1;
             progress.lines += 1;
+            match taken {
+                Ok(()) => progress.rows += 1,
+                Err(refusal) => {
+                    if sink.refuse(Position::Line(self.body.lines + progress.lines), refusal) == Next::Stop {
+                        progress.state = State::Stopped;
+                        break;
+                    }
+                }
+            }
         }
         progress.consumed = at;
     }
 
-    /// The line at `at` of a series that is known, if it is as expected; gives where the next one begins.
+    /// The line at `at` of a series that is known, if it is as expected; gives where the next one begins, and whether
+    /// the sink took the row.
     #[inline(always)]
-    fn known_line<S: RowSink>(
+    fn known_line<S: LineSink>(
         &mut self,
         text: &[u8],
         at: usize,
@@ -212,31 +203,33 @@ impl LineParser {
         series: u32,
         rule: &TimeRule,
         sink: &mut S,
-    ) -> Option<usize> {
+    ) -> Taken<S::Refusal> {
         let entry = self.cache.use_series(series)?;
         let (slot, expected) = (entry.slot, entry.layout);
         let line = read_line(self.dialect, &self.cache, text, at, key_len, expected, rule, &mut self.values)?;
         let layout = self.cache.layouts.get(line.layout as usize)?;
-        sink.row(slot, layout.slot, line.time, self.values.get(..layout.fields.len())?, text.get(at..line.end)?);
+        let values = self.values.get_mut(..layout.fields.len())?;
+        let row_text = row_text(text.get(at..line.end)?, &line, layout, values, &mut self.strings);
+        let taken = sink.row(slot, layout.slot, line.time, values, row_text);
         if line.layout != expected
             && let Some(entry) = self.cache.use_series(series)
         {
             entry.layout = line.layout;
         }
         self.previous = series;
-        Some(line.next)
+        Some((line.next, taken))
     }
 
     /// The line at `at` of a series that is new, if it differs from one that is known in the values of its tags only.
     #[inline(never)]
-    fn sibling_line<S: RowSink>(
+    fn sibling_line<S: LineSink>(
         &mut self,
         text: &[u8],
         at: usize,
         key: Hashed<'_>,
         rule: &TimeRule,
         sink: &mut S,
-    ) -> Option<usize> {
+    ) -> Taken<S::Refusal> {
         let raw = key.key.get(..key.key.len().checked_sub(1)?)?;
         if key.key.len() > KEY_BYTES_EXPECTABLE {
             return None;
@@ -251,7 +244,7 @@ impl LineParser {
             Some(found) => found,
             None => {
                 let shape = self.cache.shape_by_name(raw)?;
-                (shape, shape.read(raw, &mut values)?, shape.layout)
+                (shape, shape.read(raw, &mut values)?, shape.layout?)
             }
         };
         let (like, table) = (shape.like, shape.table);
@@ -260,16 +253,16 @@ impl LineParser {
         if layout.table != table {
             return None;
         }
-        let row_values = self.values.get(..layout.fields.len())?;
-        let row_text = text.get(at..line.end)?;
+        let row_values = self.values.get_mut(..layout.fields.len())?;
+        let row_text = row_text(text.get(at..line.end)?, &line, layout, row_values, &mut self.strings);
         let slot = sink.sibling(like, values.get(..count)?)?;
-        sink.row(slot, layout.slot, line.time, row_values, row_text);
+        let taken = sink.row(slot, layout.slot, line.time, row_values, row_text);
         let series = self.cache.add_series(key, table, slot);
         self.follow(series.unwrap_or(NONE));
         if let Some(entry) = series.and_then(|series| self.cache.use_series(series)) {
             entry.layout = line.layout;
         }
-        Some(line.next)
+        Some((line.next, taken))
     }
 
     /// The series that `rest` begins with.
@@ -305,7 +298,7 @@ impl LineParser {
     }
 
     /// [`Self::expected_lines`] for a last line, which has too little text behind it.
-    fn expected_last_line<S: RowSink>(
+    fn expected_last_line<S: LineSink>(
         &mut self,
         text: &[u8],
         last: bool,
@@ -339,13 +332,13 @@ impl LineParser {
     }
 
     /// A line that was not predicted.
-    fn odd_line<S: RowSink>(
+    fn odd_line<S: LineSink>(
         &mut self,
         line: &[u8],
         terminated: bool,
         rule: &TimeRule,
         sink: &mut S,
-    ) -> Result<(), Stop> {
+    ) -> Result<(), Stop<S::Refusal>> {
         let parsed = parse_line(self.dialect, line, terminated, rule).map_err(Stop::Fault)?;
         let ParsedLine { series_end, measurement, tags, fields, repeated, time } = parsed;
         // The scalar parser stopped at a space there.
@@ -357,13 +350,12 @@ impl LineParser {
         let (mut index, slot, table) = match found {
             Some((index, series)) => (Some(index), series.slot, series.table),
             None => {
-                let text = SeriesText { raw: &line[..series_end], measurement, tags };
-                let slot = sink.series(&text)?;
-                let (table, forgotten) = self.cache.add_table(&text.measurement);
+                let slot = sink.series(SeriesRef { table: &measurement, tags: &scalar::tags_ref(&tags) })?;
+                let (table, forgotten) = self.cache.add_table(&measurement);
                 if forgotten {
                     self.previous = NONE;
                 }
-                if let Some(shape) = Shape::of(text.raw, &text.tags, slot, table) {
+                if let Some(shape) = Shape::of(&line[..series_end], &tags, slot, table) {
                     self.cache.set_shape(table, shape);
                 }
                 (self.cache.add_series(key, table, slot), slot, table)
@@ -372,11 +364,7 @@ impl LineParser {
         let known = self.cache.find_layout(table, &fields, repeated);
         let layout_slot = match known {
             Some(layout) => self.cache.layouts[layout as usize].slot,
-            None => {
-                let names: Vec<(&str, FieldKind)> =
-                    fields.iter().map(|field| (field.name.as_ref(), field.kind)).collect();
-                sink.layout(slot, &names)?
-            }
+            None => sink.layout(slot, &scalar::names(&fields))?,
         };
         let layout = known.or_else(|| {
             let added = self.cache.add_layout(table, &fields, repeated, layout_slot);
@@ -385,11 +373,10 @@ impl LineParser {
             }
             added
         });
-        self.values.clear();
-        self.values.extend(fields.iter().map(|field| field.value));
-        sink.row(slot, layout_slot, time, &self.values, line);
+        let text = scalar::values_of(&fields, line, &mut self.values, &mut self.strings);
+        let taken = sink.row(slot, layout_slot, time, &self.values, text);
         self.learn(index, layout);
-        Ok(())
+        taken.map_err(Stop::Refused)
     }
 
     /// Notes what this line had, for the next time one like it is expected.
@@ -411,6 +398,9 @@ impl LineParser {
     }
 }
 
+/// Where the next line begins and whether the sink took this one's row; `None` when the line is not as expected.
+type Taken<R> = Option<(usize, Result<(), R>)>;
+
 /// What the next line begins with.
 enum Ahead<'t> {
     /// A known series and the length of its key, with the space behind it.
@@ -424,6 +414,8 @@ enum Ahead<'t> {
 /// What stands behind a key.
 struct LineRest {
     layout: u32,
+    /// A string among the values has escapes.
+    is_escaped: bool,
     time: i64,
     /// Where the line ends.
     end: usize,
@@ -447,7 +439,7 @@ fn read_line(
 ) -> Option<LineRest> {
     let start = at + key_len;
     let layout = cache.layouts.get(expected as usize)?;
-    let (found, end) = match read_fields(dialect, layout, text, at, start, values) {
+    let (found, (end, is_escaped)) = match read_fields(dialect, layout, text, at, start, values) {
         Some(end) => (expected, end),
         None => {
             let index = layout.alternative;
@@ -464,7 +456,22 @@ fn read_line(
         Some(b'\r') if dialect == Dialect::Cnos && text.get(end + 1) == Some(&b'\n') => end + 2,
         _ => return None,
     };
-    (end - at <= LINE_BYTES_MAX).then_some(LineRest { layout: found, time, end, next })
+    (end - at <= LINE_BYTES_MAX).then_some(LineRest { layout: found, is_escaped, time, end, next })
+}
+
+/// What the strings among the values of a line, `text`, are places in from now on.
+#[inline(always)]
+fn row_text<'t>(
+    text: &'t [u8],
+    line: &LineRest,
+    layout: &Layout,
+    values: &mut [RawValue],
+    strings: &'t mut Vec<u8>,
+) -> &'t [u8] {
+    match line.is_escaped {
+        true => escape::unescape(layout.fields.iter().map(|field| field.kind), values, text, strings),
+        false => text,
+    }
 }
 
 /// The space that ends measurement and tags, if it stands on this line.
@@ -488,7 +495,7 @@ fn key_end(dialect: Dialect, line: &[u8]) -> Option<usize> {
 }
 
 /// Reads the fields of a line that starts at `line`, which must be those of `layout`, into the first of `values`.
-/// Gives where they end.
+/// Gives where they end and whether a string among them has escapes.
 #[inline(always)]
 fn read_fields(
     dialect: Dialect,
@@ -497,7 +504,7 @@ fn read_fields(
     line: usize,
     start: usize,
     values: &mut Vec<RawValue>,
-) -> Option<usize> {
+) -> Option<(usize, bool)> {
     if !layout.expectable {
         return None;
     }
@@ -506,6 +513,7 @@ fn read_fields(
     }
     let mut at = start;
     let mut separator = b',';
+    let mut strings = 0;
     for (field, value) in layout.fields.iter().zip(values.iter_mut()) {
         if separator != b',' {
             return None;
@@ -525,10 +533,13 @@ fn read_fields(
             Place { text, line, window, start: at + len, offset: 0 }
         };
         let (bits, end) = place.read(dialect, field.kind)?;
+        if field.kind == FieldKind::String {
+            strings |= bits;
+        }
         *value = RawValue(bits);
         separator = *text.get(end)?;
         at = end + 1;
     }
     // What stands here, a space or the end of the line, is for the caller to judge; a comma announces another field.
-    (separator != b',').then_some(at - 1)
+    (separator != b',').then_some((at - 1, escape::is_escaped(strings)))
 }

@@ -7,8 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::SeriesSlot;
-use super::cache::NONE;
+use crate::row::SeriesSlot;
 
 /// Tags of a series with a shape: the values found lie on the stack.
 pub(super) const TAGS_MAX: usize = 32;
@@ -46,8 +45,8 @@ pub(super) struct Shape {
     pub(super) like: SeriesSlot,
     /// Its table.
     pub(super) table: u32,
-    /// The layout its line had, or [`NONE`].
-    pub(super) layout: u32,
+    /// The layout that the last line of one had, if it is known.
+    pub(super) layout: Option<u32>,
 }
 
 impl Shape {
@@ -68,7 +67,7 @@ impl Shape {
             pieces.push(Box::from(piece));
             at = equals + 1 + plain_bytes(rest);
         }
-        let shape = Self { pieces: pieces.into(), order: order.into(), like, table, layout: NONE };
+        let shape = Self { pieces: pieces.into(), order: order.into(), like, table, layout: None };
         // The reading that siblings get must give what the scalar parser gave.
         let mut values = [&[][..]; TAGS_MAX];
         let count = shape.read(raw, &mut values)?;

@@ -3,8 +3,9 @@
 //! is for the caller to check.
 
 use super::decimal;
-use super::{Dialect, FieldKind, LINE_BYTES_MAX, RawValue, TimeRule, number};
+use super::{Dialect, LINE_BYTES_MAX, TimeRule, escape, number};
 use crate::bytescan::digits::{self, Word};
+use crate::row::FieldKind;
 
 /// Bytes of text that are looked at together: a key and the start of its value.
 pub(super) const WINDOW_BYTES: usize = 64;
@@ -28,7 +29,7 @@ pub(super) struct Place<'t> {
 /// A float64's sign.
 const SIGN: u64 = 1 << 63;
 
-/// The bits of a [`RawValue`] and where in the text the value ends.
+/// The bits of a value and where in the text the value ends.
 pub(super) type Found = Option<(u64, usize)>;
 
 impl Place<'_> {
@@ -171,7 +172,7 @@ impl Place<'_> {
         if offset + close > LINE_BYTES_MAX {
             return None;
         }
-        Some((RawValue::string(offset, close, escaped).0, start + close + 1))
+        Some((escape::string(offset, close, escaped).0, start + close + 1))
     }
 }
 

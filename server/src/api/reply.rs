@@ -5,8 +5,8 @@
 //! the reply streams; an error then ends the stream early: with what the API puts behind rows when streaming was asked
 //! for, and by breaking off otherwise, so that a client never takes a part for the whole.
 //!
-//! A batch can be megabytes of text. It is encoded in parts ([`next_part`]), and compressed in parts; between two of them
-//! the core is given to others when they are due.
+//! A batch can be megabytes of text. It is encoded in parts ([`next_part`]), and compressed in parts; between two of
+//! them the core is given to others when they are due.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ pub struct RowsForm {
     /// Rows are sent as they come.
     pub chunked: bool,
     /// What the API puts behind the rows that are sent when an error comes after them.
-    pub behind_rows: fn(&ExecError) -> Vec<u8>,
+    pub behind_rows: fn(&Fault) -> Vec<u8>,
 }
 
 impl RowsForm {
@@ -65,6 +65,8 @@ pub struct RowsReply<'r> {
     /// Made with the first batch, or at the end when none came.
     encoder: Option<Encoder>,
     compress: Option<ContentEncoder>,
+    /// Why a batch could not be encoded, which ended the query.
+    unwritten: Option<EncodeError>,
     /// Encoded, not yet sent.
     pending: Vec<u8>,
     /// Rows that are encoded at one time.
@@ -80,12 +82,21 @@ impl<'r> RowsReply<'r> {
         new_encoder(&form, schema.clone())?;
         let encoding = form.encoding.filter(|encoding| *encoding != Encoding::Identity);
         let compress = encoding.map(ContentEncoder::new).transpose().map_err(Fault::Compress)?;
-        let pending = Vec::new();
-        Ok(Self { reply, form, schema, encoder: None, compress, pending, part_rows: FIRST_PART_ROWS, rows: 0 })
+        Ok(Self {
+            reply,
+            form,
+            schema,
+            encoder: None,
+            compress,
+            unwritten: None,
+            pending: Vec::new(),
+            part_rows: FIRST_PART_ROWS,
+            rows: 0,
+        })
     }
 
     /// The encoder, made for the columns of `first` if it is not there yet.
-    fn encoder(&mut self, first: Option<&RecordBatch>) -> Result<&mut Encoder, ExecError> {
+    fn encoder(&mut self, first: Option<&RecordBatch>) -> Result<&mut Encoder, EncodeError> {
         let made = match self.encoder.take() {
             Some(encoder) => encoder,
             None => {
@@ -94,7 +105,7 @@ impl<'r> RowsReply<'r> {
                     Field::new(field.name(), data_type.clone(), true)
                 });
                 let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-                new_encoder(&self.form, schema).map_err(|error| encode_error(&error))?
+                new_encoder(&self.form, schema)?
             }
         };
         Ok(self.encoder.insert(made))
@@ -143,11 +154,15 @@ impl<'r> RowsReply<'r> {
     /// Ends the reply after the last row, or after the error that stopped the query.
     pub async fn end(mut self, outcome: Result<(), ExecError>) -> Result<(), Fault> {
         if let Err(error) = outcome {
+            let fault = match self.unwritten.take() {
+                Some(unwritten) => Fault::Unwritten(unwritten),
+                None => Fault::Query(error),
+            };
             if !self.reply.is_begun() {
-                return Err(error.into());
+                return Err(fault);
             }
             if self.form.chunked {
-                self.pending = (self.form.behind_rows)(&error);
+                self.pending = (self.form.behind_rows)(&fault);
                 if self.send_pending(true).await.is_ok() {
                     self.reply.finish();
                 }
@@ -156,7 +171,7 @@ impl<'r> RowsReply<'r> {
         }
         loop {
             let mut pending = std::mem::take(&mut self.pending);
-            let is_more = self.encoder(None)?.finish_part(&mut pending);
+            let is_more = self.encoder(None).map_err(Fault::Unwritten)?.finish_part(&mut pending);
             self.pending = pending;
             if !is_more {
                 break;
@@ -187,11 +202,7 @@ fn new_encoder(form: &RowsForm, schema: SchemaRef) -> Result<Encoder, EncodeErro
     Ok(if form.chunked { encoder.array_per_batch() } else { encoder })
 }
 
-fn encode_error(error: &EncodeError) -> ExecError {
-    ExecError::Execution(format!("cannot write the result: {error}"))
-}
-
-/// Rows of the next part, after `rows` gave so many bytes of text.
+/// Rows of the next part, after `rows` gave this many bytes of text.
 fn next_part(rows: usize, bytes: usize) -> usize {
     (rows * PART_BYTES / bytes.max(1)).clamp(1, rows.saturating_mul(4).max(1))
 }
@@ -205,12 +216,17 @@ impl RowsOut for RowsReply<'_> {
             let is_last = start + rows == batch.num_rows();
             let mut pending = std::mem::take(&mut self.pending);
             let before = pending.len();
-            let encoded = self.encoder(Some(batch))?.part(&batch.slice(start, rows), is_last, &mut pending);
+            let part = batch.slice(start, rows);
+            let encoded = self.encoder(Some(batch)).and_then(|encoder| encoder.part(&part, is_last, &mut pending));
             if rows > 0 {
                 self.part_rows = next_part(rows, pending.len() - before);
             }
             self.pending = pending;
-            encoded.map_err(|error| encode_error(&error))?;
+            if let Err(error) = encoded {
+                // The query ends; `end` tells what it ended of.
+                self.unwritten = Some(error);
+                return Err(ExecError::Cancelled);
+            }
             yield_if_needed().await;
             if is_last {
                 break;

@@ -1,7 +1,7 @@
 //! From a path to its endpoint, without an allocation.
 //!
-//! 1. Paths without placeholders are found by a binary search over their lengths and bytes; that is all that a write
-//!    pays.
+//! 1. Paths without placeholders are found among those of their length, of which there are few; that is all that a
+//!    write pays.
 //! 2. Patterns are tried one after the other, segment by segment. They stand in an order in which a literal segment
 //!    comes before a placeholder, so the first that fits is the one whose leftmost segments are literal: `/a/b/{x}`
 //!    before `/a/{y}/c` before `/{z}/b/c`.
@@ -36,20 +36,27 @@ impl<'p> Segments<'p> {
 #[derive(Debug)]
 pub struct Routes {
     endpoints: &'static [Endpoint],
-    /// Indexes of endpoints without placeholders, by length and text of their paths.
-    literals: Vec<usize>,
+    /// Indexes of endpoints without placeholders, by the length of their paths.
+    literals: Vec<Vec<usize>>,
     /// Indexes of the others, those with earlier literal segments first.
     patterns: Vec<usize>,
 }
 
 impl Routes {
-    /// Of a table in which no path is told twice.
+    /// Of a table that has each path once.
     pub fn new(endpoints: &'static [Endpoint]) -> Self {
-        let (mut literals, mut patterns): (Vec<usize>, Vec<usize>) =
-            (0..endpoints.len()).partition(|index| !endpoints[*index].pattern.contains('{'));
-        literals.sort_by(|a, b| by_length(endpoints[*a].pattern, endpoints[*b].pattern));
-        patterns.sort_by(|a, b| by_literals(endpoints[*a].pattern, endpoints[*b].pattern));
-        for order in [&literals, &patterns] {
+        let (mut literals, mut patterns) = (Vec::new(), Vec::new());
+        for (index, Endpoint { pattern, .. }) in endpoints.iter().enumerate() {
+            if pattern.contains('{') {
+                patterns.push(index);
+                continue;
+            }
+            let length = pattern.len();
+            literals.resize_with(literals.len().max(length + 1), Vec::new);
+            literals[length].push(index);
+        }
+        for order in literals.iter_mut().chain([&mut patterns]) {
+            order.sort_by(|a, b| by_literals(endpoints[*a].pattern, endpoints[*b].pattern));
             for pair in order.windows(2) {
                 let (one, other) = (endpoints[pair[0]].pattern, endpoints[pair[1]].pattern);
                 assert!(by_literals(one, other) != Ordering::Equal, "invariant: one endpoint a path: {one}, {other}");
@@ -66,8 +73,9 @@ impl Routes {
     /// The index of the endpoint of `path`, and what stands for its placeholders.
     pub fn find<'p>(&self, path: &'p str) -> Option<(usize, Segments<'p>)> {
         let pattern = |index: &usize| self.endpoints[*index].pattern;
-        if let Ok(at) = self.literals.binary_search_by(|index| by_length(pattern(index), path)) {
-            return Some((self.literals[at], Segments::default()));
+        let of_length = self.literals.get(path.len()).map_or(&[][..], Vec::as_slice);
+        if let Some(index) = of_length.iter().find(|index| pattern(index) == path) {
+            return Some((*index, Segments::default()));
         }
         self.patterns.iter().find_map(|index| Some((*index, fit(pattern(index), path)?)))
     }
@@ -76,10 +84,6 @@ impl Routes {
 /// The name of a segment that is a placeholder.
 fn placeholder(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
-}
-
-fn by_length(a: &str, b: &str) -> Ordering {
-    a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
 }
 
 /// Literal segments by their text and before placeholders, which are all the same.
@@ -177,8 +181,15 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "one endpoint a path: /{a}/b, /{c}/b")]
-    fn two_endpoints_of_one_path_are_a_mistake() {
+    fn two_patterns_of_the_same_paths_are_a_mistake() {
         static TWICE: [Endpoint; 2] = [endpoint("/{a}/b"), endpoint("/{c}/b")];
+        Routes::new(&TWICE);
+    }
+
+    #[test]
+    #[should_panic(expected = "one endpoint a path: /a, /a")]
+    fn two_endpoints_of_one_path_are_a_mistake() {
+        static TWICE: [Endpoint; 3] = [endpoint("/a"), endpoint("/b"), endpoint("/a")];
         Routes::new(&TWICE);
     }
 }

@@ -151,6 +151,8 @@ mod tests {
             let is_once = |method: &Method| methods.iter().filter(|other| *other == method).count() == 1;
             assert!(methods.iter().all(is_once), "{pattern}: {methods:?}");
             assert!(!methods.contains(&Head) || methods.contains(&Get), "{pattern}: {methods:?}");
+            // The router answers OPTIONS for one family.
+            assert!(!methods.contains(&Options) || endpoint.family == Family::Influx, "{pattern}: {methods:?}");
             // Who writes or runs statements sends a body and says where; who only asks does neither.
             let reads_body = matches!(endpoint.privilege, Privilege::Write | Privilege::Statements);
             assert_eq!(endpoint.body != BodyLimit::Unread, reads_body, "{pattern}");

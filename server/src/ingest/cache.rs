@@ -6,9 +6,8 @@
 //! replaced, and requests that are under way finish on the old one. The parser sheds what it has not used for long by
 //! itself; a series that it then meets again gets a new slot.
 //!
-//! A series costs twelve bytes here and no heap object, known or new: what its tags are is asked for once, for the row
-//! that it was met with ([`Staged`]). Where another row of it comes before its owner has told the id, the tags are read
-//! from that row's text.
+//! A series costs twelve bytes here and no heap object, known or new. What its tags are is asked for once, when it is met;
+//! its key is kept until its owner has told the id (`pending.rs`).
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,6 +18,7 @@ use tidewire_storage::batch::{NEW_SERIES_BIT, push_tag};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, SeriesId, TableSchema};
 
 use super::owner;
+use super::pending::{PendingKey, PendingKeys};
 use crate::memory::{CoreMemory, Part};
 
 /// A series without an id, and without an ordinal in any batch.
@@ -47,8 +47,8 @@ pub struct Slots {
     shapes_by_names: HashMap<(u32, Names), u32>,
     /// Memory of the shapes, roughly.
     shape_bytes: usize,
-    staged: Staged,
-    /// Room for what is hashed.
+    pending: PendingKeys,
+    /// Room for what is hashed, and for a key that is put together.
     text: Vec<u8>,
     /// Tables in the order they were met.
     pub tables: Vec<TableEntry>,
@@ -81,13 +81,6 @@ struct Shape {
     columns: Option<Box<[(ColumnId, u32)]>>,
 }
 
-/// The key of the series that was met last, as a batch has it, until the row that it was met with.
-#[derive(Debug, Default)]
-struct Staged {
-    slot: Option<u32>,
-    key: Vec<u8>,
-}
-
 /// A table the core has met.
 #[derive(Debug)]
 pub struct TableEntry {
@@ -116,7 +109,8 @@ impl DatabaseCache {
 
     /// Memory held, roughly.
     pub fn bytes(&self) -> usize {
-        self.parser.cache_bytes() + self.slots.series.capacity() * size_of::<SeriesEntry>() + self.slots.shape_bytes
+        let Slots { series, shape_bytes, pending, .. } = &self.slots;
+        self.parser.cache_bytes() + series.capacity() * size_of::<SeriesEntry>() + shape_bytes + pending.reserved()
     }
 
     /// Counts what is held now.
@@ -170,13 +164,11 @@ impl Slots {
         let tags = names.iter().map(|name| name.as_bytes()).zip(values.iter().copied());
         let owner_shard = owner::owner_in(&self.tables[*table as usize].name, tags, shards, &mut self.text);
         self.series.push(SeriesEntry { place: table * shards + owner_shard, id: UNKNOWN, shape });
-        self.staged.slot = None;
-        if let Some(columns) = columns {
-            self.staged.key.clear();
-            for (column, place) in columns {
-                push_tag(&mut self.staged.key, *column, values[*place as usize]);
+        match columns {
+            Some(columns) => {
+                self.pending.push_key(slot, columns.iter().map(|(id, place)| (*id, values[*place as usize])));
             }
-            self.staged.slot = Some(slot);
+            None => self.pending.push_values(slot, values),
         }
         slot
     }
@@ -224,9 +216,14 @@ impl Slots {
         self.shapes[self.series[slot as usize].shape as usize].names.iter().map(|name| &**name)
     }
 
-    /// Learns a series' id from its owner.
-    pub fn learn(&mut self, slot: u32, id: SeriesId) {
-        self.series[slot as usize].id = id.0;
+    /// Learns the ids that owners gave to series.
+    pub fn learn(&mut self, ids: impl Iterator<Item = (u32, SeriesId)>) {
+        let mut learned = 0;
+        for (slot, id) in ids {
+            let known = std::mem::replace(&mut self.series[slot as usize].id, id.0);
+            learned += usize::from(known & NEW_SERIES_BIT != 0);
+        }
+        self.pending.learned(learned, |slot| self.series[slot as usize].id & NEW_SERIES_BIT == 0);
     }
 
     /// Notes the ordinal of a series without an id in the batch that met it last.
@@ -234,21 +231,24 @@ impl Slots {
         self.series[slot as usize].id = NEW_SERIES_BIT | ordinal;
     }
 
-    /// The key of the series in `slot`, if that is the one that was met last.
-    pub fn staged_key(&self, slot: u32) -> Option<&[u8]> {
-        (self.staged.slot == Some(slot)).then_some(&*self.staged.key)
+    /// The key of a series without an id, as a batch has it, with the newest schema of its table; `None` when that lacks
+    /// one of its tags.
+    pub fn new_key(&mut self, slot: u32) -> Option<(&[u8], &Arc<TableSchema>)> {
+        let Shape { table, names, columns } = &mut self.shapes[self.series[slot as usize].shape as usize];
+        let schema = self.tables[*table as usize].schema.as_ref()?;
+        let values: Vec<&[u8]> = match self.pending.get(slot)? {
+            PendingKey::Complete(key) => return Some((key, schema)),
+            PendingKey::Values(values) => values.collect(),
+        };
+        if columns.is_none() {
+            *columns = tag_columns(names.iter().map(|name| &**name), schema);
+        }
+        self.text.clear();
+        for (column, place) in columns.as_deref()? {
+            push_tag(&mut self.text, *column, values.get(*place as usize)?);
+        }
+        Some((&self.text, schema))
     }
-}
-
-/// A series key from tags: their columns in `schema`, sorted; `None` when `schema` lacks one of them.
-pub fn key_of<'a>(tags: impl Iterator<Item = (&'a str, &'a str)> + Clone, schema: &TableSchema) -> Option<Vec<u8>> {
-    let columns = tag_columns(tags.clone().map(|(name, _)| name), schema)?;
-    let values: Vec<&str> = tags.map(|(_, value)| value).collect();
-    let mut key = Vec::new();
-    for (column, place) in columns {
-        push_tag(&mut key, column, values[place as usize].as_bytes());
-    }
-    Some(key)
 }
 
 /// The tag columns of these names with the place of each, sorted by column; `None` when `schema` lacks one of them.

@@ -20,8 +20,8 @@ const DATABASE_BYTES_MAX: u64 = 512 << 20;
 /// Caches of one database, shared by the requests under way.
 pub type SharedCache = Rc<RefCell<DatabaseCache>>;
 
-/// A database's name, a retention policy's, and whether the lines are of InfluxDB's dialect.
-type Key = (String, String, bool);
+/// A database's name, a retention policy's, and whose rules the lines follow.
+type Key = (String, String, Dialect);
 
 /// See the module.
 #[derive(Debug)]
@@ -47,11 +47,11 @@ impl DatabaseCaches {
     }
 
     /// The cache of a database's retention policy for lines of one dialect.
-    pub fn get(&self, database: &str, policy: &str, influx: bool) -> SharedCache {
+    pub fn get(&self, database: &str, policy: &str, dialect: Dialect) -> SharedCache {
         let used = self.uses.get() + 1;
         self.uses.set(used);
         let mut by_name = self.by_name.borrow_mut();
-        let key = (database.to_owned(), policy.to_owned(), influx);
+        let key = (database.to_owned(), policy.to_owned(), dialect);
         let database_bytes_max = self.bytes_max.min(DATABASE_BYTES_MAX);
         if let Some(entry) = by_name.get_mut(&key) {
             let fits = entry.cache.try_borrow().is_ok_and(|cache| cache.bytes() as u64 <= database_bytes_max);
@@ -60,17 +60,17 @@ impl DatabaseCaches {
                 return entry.cache.clone();
             }
         }
-        let dialect = if influx { Dialect::Influx } else { Dialect::Cnos };
-        // Most of it for the keys: what stands for them is a few words each.
-        let parser_bytes_max = usize::try_from(database_bytes_max / 4 * 3).unwrap_or(usize::MAX);
-        let cache = Rc::new(RefCell::new(DatabaseCache::new(dialect, parser_bytes_max, self.memory.clone())));
+        let cache = self.own(dialect);
         by_name.insert(key, Entry { cache: cache.clone(), used });
         cache
     }
 
-    /// Forgets the caches of a database: what they know may no longer hold.
-    pub fn forget(&self, database: &str) {
-        self.retain(|name| name != database);
+    /// A cache that no other request will see.
+    pub fn own(&self, dialect: Dialect) -> SharedCache {
+        // Most of it for the keys: what stands for them is a few words each.
+        let database_bytes_max = self.bytes_max.min(DATABASE_BYTES_MAX);
+        let parser_bytes_max = usize::try_from(database_bytes_max / 4 * 3).unwrap_or(usize::MAX);
+        Rc::new(RefCell::new(DatabaseCache::new(dialect, parser_bytes_max, self.memory.clone())))
     }
 
     /// Forgets what `is_wanted` does not want to keep, by the database's name.
@@ -91,7 +91,7 @@ impl DatabaseCaches {
             .filter(|(_, entry)| Rc::strong_count(&entry.cache) == 1)
             .map(|(key, entry)| (entry.used, key.clone()))
             .collect();
-        idle.sort_unstable();
+        idle.sort_unstable_by_key(|(used, _)| *used);
         for (_, key) in idle {
             if self.memory.get(Part::ParserCaches) <= bytes_max {
                 return;
@@ -126,13 +126,13 @@ mod tests {
     #[test]
     fn the_one_used_longest_ago_goes_first_and_one_in_use_stays() {
         let caches = caches();
-        ["a", "b", "c"].iter().for_each(|name| fill(&caches.get(name, "", false), MIB));
-        let in_use = caches.get("a", "", false);
-        drop(caches.get("b", "", false));
+        ["a", "b", "c"].iter().for_each(|name| fill(&caches.get(name, "", Dialect::Cnos), MIB));
+        let in_use = caches.get("a", "", Dialect::Cnos);
+        drop(caches.get("b", "", Dialect::Cnos));
         let held = caches.memory.get(Part::ParserCaches);
         assert!(held > 3 * MIB, "{held}");
         caches.shrink(held - 1);
-        assert!(!caches.by_name.borrow().contains_key(&("c".to_owned(), String::new(), false)));
+        assert!(!caches.by_name.borrow().contains_key(&("c".to_owned(), String::new(), Dialect::Cnos)));
         assert_eq!(caches.by_name.borrow().len(), 2);
         caches.shrink(0);
         assert_eq!(caches.by_name.borrow().len(), 1);
@@ -144,12 +144,12 @@ mod tests {
     #[test]
     fn one_that_has_outgrown_the_bound_is_made_anew_and_what_uses_it_goes_on() {
         let caches = caches();
-        let old = caches.get("a", "", true);
+        let old = caches.get("a", "", Dialect::Influx);
         fill(&old, caches.bytes_max + 1);
-        let new = caches.get("a", "", true);
+        let new = caches.get("a", "", Dialect::Influx);
         assert!(!Rc::ptr_eq(&old, &new));
-        assert!(Rc::ptr_eq(&new, &caches.get("a", "", true)));
-        assert!(!Rc::ptr_eq(&new, &caches.get("a", "", false)));
+        assert!(Rc::ptr_eq(&new, &caches.get("a", "", Dialect::Influx)));
+        assert!(!Rc::ptr_eq(&new, &caches.get("a", "", Dialect::Cnos)));
         drop(old);
         assert!(caches.memory.get(Part::ParserCaches) < MIB);
     }

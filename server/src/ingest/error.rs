@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::fault::BadRow;
 use crate::catalog::CatalogError;
 use crate::memory::account::Shortage;
 use crate::net::BodyError;
@@ -16,23 +17,12 @@ pub enum WriteError {
     /// No such retention policy.
     #[error("retention policy not found: {0}")]
     PolicyNotFound(String),
-    /// CnosDB: a line is older than rows are kept.
-    #[error("Operation not support: create expired bucket")]
-    Expired,
+    /// A row is bad, and the door keeps no others then.
+    #[error("{0}")]
+    BadRow(Box<BadRow>),
     /// The body could not be received.
     #[error(transparent)]
     Body(#[from] BodyError),
-    /// CnosDB: the first bad line, in its words.
-    #[error("{message}")]
-    Syntax {
-        /// CnosDB's code.
-        code: &'static str,
-        /// CnosDB's words.
-        message: String,
-    },
-    /// CnosDB: the first line that does not fit the schema.
-    #[error("{0}")]
-    Schema(String),
     /// A table was dropped or changed meanwhile; sent again it will pass.
     #[error("a table changed while it was being written; send the request again")]
     TableChanged,

@@ -1,41 +1,43 @@
 //! `INSERT … VALUES`: bound rows to batches.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use std::collections::HashMap;
 use tidewire_sql::statement::{FieldValues, Insert};
-use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Strings, Values, WriteBatch};
+use tidewire_storage::batch::{BatchBuilder, NEW_SERIES_BIT, WriteBatch};
 use tidewire_storage::schema::ColumnId;
 
 use super::commit::{ShardRows, check_memory, commit};
 use super::error::WriteError;
 use super::owner;
 use crate::core::state::CoreState;
+use crate::ring::yield_if_needed;
 
 /// Writes the rows of a bound INSERT; returns their number.
 pub async fn insert(core: &CoreState, insert: &Insert) -> Result<u64, WriteError> {
     check_memory(core)?;
     let rows = insert.time.len() as u64;
-    commit(core, split(insert, core.peers.shard_count())).await?;
+    commit(core, split(insert, core.peers.shard_count(), yield_if_needed).await).await?;
     Ok(rows)
 }
 
-/// The rows by owner shard.
-fn split(insert: &Insert, shards: u32) -> Vec<ShardRows> {
+/// Rows between two looks at whether others are due: a hundred microseconds or two.
+const LOOK_ROWS: usize = 256;
+
+/// The rows by owner shard. Others run at each `pause`.
+async fn split(insert: &Insert, shards: u32, pause: impl AsyncFn()) -> Vec<ShardRows> {
     let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); shards as usize];
     for row in 0..insert.time.len() {
         rows_of[owner(insert, row, shards) as usize].push(row);
+        if row % LOOK_ROWS == 0 {
+            pause().await;
+        }
     }
-    rows_of
-        .into_iter()
-        .enumerate()
-        .filter(|(_, rows)| !rows.is_empty())
-        .map(|(shard, rows)| ShardRows {
-            shard: shard as u32,
-            batch: batch(insert, &rows),
-            table: insert.table.clone(),
-        })
-        .collect()
+    let mut parts = Vec::new();
+    for (shard, rows) in (0..).zip(rows_of).filter(|(_, rows)| !rows.is_empty()) {
+        parts.push(ShardRows { shard, batch: batch(insert, &rows, &pause).await, table: insert.table.clone() });
+    }
+    parts
 }
 
 fn owner(insert: &Insert, row: usize, shards: u32) -> u32 {
@@ -48,79 +50,43 @@ fn owner(insert: &Insert, row: usize, shards: u32) -> u32 {
     owner::owner(&insert.table.name, tags, shards)
 }
 
-fn batch(insert: &Insert, rows: &[usize]) -> WriteBatch {
-    let mut batch = WriteBatch { table: Some(insert.table.id), ..WriteBatch::default() };
+async fn batch(insert: &Insert, rows: &[usize], pause: &impl AsyncFn()) -> WriteBatch {
+    let mut builder = BatchBuilder::new(insert.table.id, WriteBatch::default());
     let mut ordinals: HashMap<Vec<(ColumnId, Arc<str>)>, u32> = HashMap::new();
-    for &row in rows {
+    for (at, &row) in rows.iter().enumerate() {
+        if at % LOOK_ROWS == 0 {
+            pause().await;
+        }
         let mut tags: Vec<(ColumnId, Arc<str>)> =
             insert.tags.iter().filter_map(|(id, values)| Some((*id, values[row].clone()?))).collect();
         tags.sort_unstable_by_key(|(id, _)| *id);
         let ordinal = match ordinals.get(&tags) {
             Some(ordinal) => *ordinal,
             None => {
-                let ordinal = batch.new_series.push(tags.iter().map(|(id, value)| (*id, value.as_bytes())));
+                let ordinal = builder.new_series_of(tags.iter().map(|(id, value)| (*id, value.as_bytes())));
                 ordinals.insert(tags, ordinal);
                 ordinal
             }
         };
-        batch.series.push(NEW_SERIES_BIT | ordinal);
-        batch.time.push(insert.time[row]);
+        builder.push_series(NEW_SERIES_BIT | ordinal, &insert.time[row..=row]);
     }
     for (id, values) in &insert.fields {
-        let (values, present) = column(values, rows);
-        if present.iter().any(|p| *p) {
-            let validity = (!present.iter().all(|p| *p)).then(|| bits(&present));
-            batch.columns.push(BatchColumn { id: *id, values, validity });
+        pause().await;
+        match values {
+            FieldValues::Int(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row])),
+            FieldValues::UInt(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row])),
+            FieldValues::Float(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row])),
+            FieldValues::Bool(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row])),
+            FieldValues::String(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row].as_deref())),
         }
     }
-    batch
-}
-
-/// The values of `rows`, with placeholders where there is none, and which are present.
-fn column(values: &FieldValues, rows: &[usize]) -> (Values, Vec<bool>) {
-    fn take<T: Copy + Default>(values: &[Option<T>], rows: &[usize]) -> (Vec<T>, Vec<bool>) {
-        rows.iter().map(|&row| (values[row].unwrap_or_default(), values[row].is_some())).unzip()
-    }
-    match values {
-        FieldValues::Int(v) => {
-            let (values, present) = take(v, rows);
-            (Values::Int(values), present)
-        }
-        FieldValues::UInt(v) => {
-            let (values, present) = take(v, rows);
-            (Values::UInt(values), present)
-        }
-        FieldValues::Float(v) => {
-            let (values, present) = take(v, rows);
-            (Values::Float(values), present)
-        }
-        FieldValues::Bool(v) => {
-            let (values, present) = take(v, rows);
-            (Values::Bool(values.into_iter().map(u8::from).collect()), present)
-        }
-        FieldValues::String(v) => {
-            let mut strings = Strings::default();
-            let mut present = Vec::with_capacity(rows.len());
-            for &row in rows {
-                strings.bytes.extend_from_slice(v[row].as_deref().unwrap_or("").as_bytes());
-                strings.ends.push(strings.bytes.len() as u32);
-                present.push(v[row].is_some());
-            }
-            (Values::String(strings), present)
-        }
-    }
-}
-
-fn bits(present: &[bool]) -> Vec<u64> {
-    present
-        .chunks(64)
-        .map(|chunk| chunk.iter().enumerate().fold(0, |word, (bit, set)| word | u64::from(*set) << bit))
-        .collect()
+    builder.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tidewire_storage::batch::Values;
     use tidewire_storage::schema::{ColumnKind, ColumnSchema, FieldType, TableId, TableSchema, TimeUnit};
 
     fn sample() -> Insert {
@@ -149,9 +115,13 @@ mod tests {
         }
     }
 
+    fn at_once(insert: &Insert, shards: u32) -> Vec<ShardRows> {
+        futures_lite::future::block_on(split(insert, shards, async || ()))
+    }
+
     #[test]
     fn one_shard_takes_all_rows_and_each_series_key_travels_once() {
-        let rows = split(&sample(), 1);
+        let rows = at_once(&sample(), 1);
         assert_eq!(rows.len(), 1);
         let batch = &rows[0].batch;
         assert_eq!(batch.series, [NEW_SERIES_BIT, NEW_SERIES_BIT | 1, NEW_SERIES_BIT]);
@@ -166,7 +136,7 @@ mod tests {
     #[test]
     fn rows_go_where_line_protocol_would_put_them() {
         for shards in [2, 3, 7] {
-            for part in split(&sample(), shards) {
+            for part in at_once(&sample(), shards) {
                 for time in part.batch.time {
                     let expected = if time == 2 {
                         owner::owner("t", [], shards)

@@ -1,67 +1,66 @@
-//! Where the parser's rows go: one batch per (owner shard, table), and the questions the parser asks on the way.
+//! Where the rows of every door go: one batch per (owner shard, table), and the questions that doors ask on the way.
 
 use std::sync::Arc;
 
-use tidewire_protocol::line::{
-    Dialect, FieldKind, Flow, Halt, LayoutSlot, LineError, LineReason, RawValue, RowSink, SeriesSlot, SeriesText,
-    series_of,
+use tidewire_protocol::line::{LineError, LineSink};
+use tidewire_protocol::row::{
+    BadRows, FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowSink, SeriesRef, SeriesSlot,
 };
 use tidewire_storage::batch::{NEW_SERIES_BIT, WriteBatch};
 use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
 
-use super::batch::{BatchBuilder, FinishedBatch};
-use super::cache::{Layout, Slots, key_of};
-use crate::api::cnos::catalog_error::{self, conflict, kind_name};
-use crate::api::influx::catalog_error as influx_error;
+use super::batch::{FinishedBatch, TableRows};
+use super::cache::{Layout, Slots};
+use super::fault::{BadRow, BadRowLog, LineFault, RowFault};
 use crate::catalog::{CatalogError, SchemaChange};
-
-/// Lines whose refusal is told to an InfluxDB client word for word; the rest are counted. The reply stays small
-/// however many lines are bad.
-const REFUSALS_TOLD_MAX: usize = 100;
-
-/// Bytes of them, for lines may be as long as a body. A line that ends beyond is cut, and told of as the last.
-const REFUSALS_TOLD_BYTES_MAX: usize = 256 << 10;
 
 /// What a request has collected so far. Lives across the parser's pauses.
 #[derive(Debug)]
 pub struct Collected {
     /// Builders by table index × shards + owner; grown as tables are met.
-    builders: Vec<Option<BatchBuilder>>,
-    /// Lines that did not parse, in their system's words.
-    pub unparsed: Vec<String>,
-    /// Lines that did not parse.
-    pub unparsed_lines: u64,
-    /// Lines that parsed and do not fit the schema.
-    pub dropped: u64,
-    /// Why the first of them does not fit.
-    pub dropped_reason: Option<String>,
-    /// Number of its line in the body, from 1; `None` where it was a row's age.
-    pub dropped_line: Option<u64>,
-    /// The change the catalog needs before parsing can go on.
+    builders: Vec<Option<TableRows>>,
+    /// Rows that were not taken, where the others are.
+    pub bad_rows: BadRowLog,
+    /// The change the catalog needs before rows can go on.
     pub wanted: Option<SchemaChange>,
-    /// Why the catalog refused what the line at which the parser paused needs.
-    pub line_refusal: Option<CatalogError>,
+    /// Why the catalog refused what the row at which the door paused needs.
+    pub row_refusal: Option<CatalogError>,
     /// Set when the request as a whole is refused.
     pub refusal: Option<Refused>,
+    /// The slots are those of all requests of the database: they must not come to know what is not durable.
+    pub shares_slots: bool,
+    /// Rows of slots that were given up for others, with their owner shards.
+    parted: Vec<(u32, FinishedBatch)>,
+    parted_bytes: usize,
+    parted_rows: usize,
     recycled: Vec<WriteBatch>,
 }
 
-/// Why a whole request is refused (CnosDB refuses a request for one bad line).
+/// Why a whole request is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refused {
-    /// A line is not line protocol.
-    Syntax {
-        /// CnosDB's code.
-        code: &'static str,
-        /// CnosDB's words.
-        message: String,
-    },
-    /// A line does not fit the schema.
-    Schema(String),
+    /// One of its rows is bad, and the door keeps no others then.
+    BadRow(BadRow),
     /// The table changed under the request; sent again it will pass.
     TableChanged,
-    /// A line is older than rows are kept.
-    Expired,
+}
+
+/// What a door decides about rows that cannot be taken as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowRules {
+    /// What a bad row means for the others.
+    pub bad_rows: BadRows,
+    /// What becomes of a field with the name of the timestamp.
+    pub time_field: TimeField,
+}
+
+/// What becomes of a field called `time`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeField {
+    /// Its row is bad.
+    Refused,
+    /// It is left out where the row has other fields; else the row is bad.
+    LeftOut,
 }
 
 impl Collected {
@@ -69,44 +68,57 @@ impl Collected {
     pub fn new(recycled: Vec<WriteBatch>) -> Self {
         Self {
             builders: Vec::new(),
-            unparsed: Vec::new(),
-            unparsed_lines: 0,
-            dropped: 0,
-            dropped_reason: None,
-            dropped_line: None,
+            bad_rows: BadRowLog::default(),
             wanted: None,
-            line_refusal: None,
+            row_refusal: None,
             refusal: None,
+            shares_slots: false,
+            parted: Vec::new(),
+            parted_bytes: 0,
+            parted_rows: 0,
             recycled,
         }
     }
 
     /// Memory held by the rows.
     pub fn bytes(&self) -> usize {
-        self.builders.iter().flatten().map(BatchBuilder::bytes).sum()
+        self.parted_bytes + self.builders.iter().flatten().map(TableRows::bytes).sum::<usize>()
     }
 
     /// Rows collected.
     pub fn rows(&self) -> usize {
-        self.builders.iter().flatten().map(BatchBuilder::rows).sum()
+        self.parted_rows + self.builders.iter().flatten().map(TableRows::rows).sum::<usize>()
     }
 
-    /// The batches with their owner shards, and the memory that was not needed.
+    /// From now on rows come with other slots, which nobody else has.
+    pub fn part(&mut self, shards: u32) {
+        (self.parted_bytes, self.parted_rows) = (self.bytes(), self.rows());
+        self.parted.extend(finish(std::mem::take(&mut self.builders), shards));
+        self.shares_slots = false;
+    }
+
+    /// How many of the batches have slots that were given up.
+    pub fn parted(&self) -> usize {
+        self.parted.len()
+    }
+
+    /// The batches with their owner shards, those of slots that were given up first, and the memory that was not
+    /// needed.
     pub fn finish(self, shards: u32) -> (Vec<(u32, FinishedBatch)>, Vec<WriteBatch>) {
-        let batches = self
-            .builders
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, builder)| {
-                let builder = builder.filter(|b| b.rows() > 0)?;
-                Some((index as u32 % shards, builder.finish()))
-            })
-            .collect();
+        let mut batches = self.parted;
+        batches.extend(finish(self.builders, shards));
         (batches, self.recycled)
     }
 }
 
-/// The sink of one request for the length of one `parse` call.
+fn finish(builders: Vec<Option<TableRows>>, shards: u32) -> impl Iterator<Item = (u32, FinishedBatch)> {
+    builders.into_iter().enumerate().filter_map(move |(index, builder)| {
+        let builder = builder.filter(|builder| builder.rows() > 0)?;
+        Some((index as u32 % shards, builder.finish()))
+    })
+}
+
+/// The sink of one request, for as long as it needs not wait.
 pub struct RequestSink<'a> {
     /// The core's caches for this database.
     pub slots: &'a mut Slots,
@@ -120,8 +132,8 @@ pub struct RequestSink<'a> {
     pub policy: &'a str,
     /// Rows before this time are too old to be kept.
     pub time_min: i64,
-    /// Whose rules and words.
-    pub dialect: Dialect,
+    /// What the door decides.
+    pub rules: RowRules,
     /// Number of shards.
     pub shards: u32,
 }
@@ -136,77 +148,39 @@ fn field_type(kind: FieldKind) -> FieldType {
     }
 }
 
-/// InfluxDB's names of field types.
-fn influx_name(kind: ColumnKind) -> &'static str {
-    match kind {
-        ColumnKind::Tag => "tag",
-        ColumnKind::Field(FieldType::Int) => "integer",
-        ColumnKind::Field(FieldType::UInt) => "unsigned",
-        ColumnKind::Field(FieldType::Float) => "float",
-        ColumnKind::Field(FieldType::Bool) => "boolean",
-        ColumnKind::Field(FieldType::String) => "string",
-    }
+fn conflict(table: &str, column: &str, wanted: ColumnKind, found: ColumnKind) -> Halt<RowFault> {
+    Halt::Refuse(RowFault::ColumnConflict { table: table.to_owned(), column: column.to_owned(), wanted, found })
+}
+
+fn reserved_time(table: &str, kind: ColumnKind) -> Halt<RowFault> {
+    Halt::Refuse(RowFault::ReservedTime { table: table.to_owned(), kind })
 }
 
 impl RequestSink<'_> {
-    fn conflict(&self, measurement: &str, column: &str, wanted: ColumnKind, found: ColumnKind) -> Halt {
-        Halt::Reject(match (self.dialect, wanted) {
-            (Dialect::Cnos, _) => format!("{} in table '{measurement}'", conflict(column, wanted, found)),
-            (Dialect::Influx, ColumnKind::Field(_)) => format!(
-                "field type conflict: input field \"{column}\" on measurement \"{measurement}\" is type {}, already exists as type {}",
-                influx_name(wanted),
-                influx_name(found)
-            ),
-            (Dialect::Influx, ColumnKind::Tag) => format!(
-                "invalid tag key: input tag \"{column}\" on measurement \"{measurement}\" already exists as a field of type {}",
-                influx_name(found)
-            ),
-        })
-    }
-
-    fn reserved_time(&self, measurement: &str, kind: ColumnKind) -> Halt {
-        Halt::Reject(match (self.dialect, kind) {
-            (Dialect::Cnos, _) => {
-                format!("line to batch error: Expected i64 type as time column, found {}", kind_name(kind))
-            }
-            (Dialect::Influx, ColumnKind::Tag) => {
-                format!("invalid tag key: input tag \"time\" on measurement \"{measurement}\" is invalid")
-            }
-            (Dialect::Influx, ColumnKind::Field(_)) => {
-                format!("invalid field name: input field \"time\" on measurement \"{measurement}\" is invalid")
-            }
-        })
-    }
-
-    /// The refusal of the line that is being asked about, if the catalog has refused it.
-    fn refused(&mut self) -> Result<(), Halt> {
-        match self.collected.line_refusal.take() {
+    /// The refusal of the row that is being asked about, if the catalog has refused it.
+    fn refused(&mut self) -> Result<(), Halt<RowFault>> {
+        match self.collected.row_refusal.take() {
             None => Ok(()),
             Some(CatalogError::ColumnConflict { table, column, wanted, found }) => {
-                Err(self.conflict(&table, &column, wanted, found))
+                Err(conflict(&table, &column, wanted, found))
             }
-            Some(other) => Err(Halt::Reject(match self.dialect {
-                Dialect::Cnos => catalog_error::message(&other),
-                Dialect::Influx => influx_error::message(&other),
-            })),
+            Some(other) => Err(Halt::Refuse(RowFault::Catalog(other))),
         }
     }
 
-    /// InfluxDB drops a row that is too old and takes the others, CnosDB refuses the request.
-    #[cold]
-    fn refuse_expired(&mut self) {
-        match self.dialect {
-            Dialect::Cnos => {
-                self.collected.refusal.get_or_insert(Refused::Expired);
-            }
-            Dialect::Influx => {
-                self.collected.dropped += 1;
-                self.collected.dropped_reason.get_or_insert_with(|| "points beyond retention policy".to_owned());
-            }
+    /// Refuses the request for one of its rows.
+    fn refuse_all(&mut self, row: BadRow) -> Next {
+        let refusal = &mut self.collected.refusal;
+        if row.fault == RowFault::Expired {
+            // Ages count when all rows have been read: what else is wrong with one of them comes first.
+            refusal.get_or_insert(Refused::BadRow(row));
+            return Next::Continue;
         }
+        *refusal = Some(Refused::BadRow(row));
+        Next::Stop
     }
 
-    fn want(&mut self, table: &str, columns: Vec<(String, ColumnKind)>) -> Halt {
+    fn want(&mut self, table: &str, columns: Vec<(String, ColumnKind)>) -> Halt<RowFault> {
         self.collected.wanted = Some(SchemaChange::Ensure {
             database: self.database.to_owned(),
             policy: self.policy.to_owned(),
@@ -225,40 +199,37 @@ impl RequestSink<'_> {
 }
 
 impl RowSink for RequestSink<'_> {
-    fn series(&mut self, series: &SeriesText<'_>) -> Result<SeriesSlot, Halt> {
+    type Refusal = RowFault;
+
+    fn series(&mut self, series: SeriesRef<'_>) -> Result<SeriesSlot, Halt<RowFault>> {
         self.refused()?;
-        let measurement: &str = &series.measurement;
-        let table = self.slots.table_index(measurement);
+        let table = self.slots.table_index(series.table);
         self.refresh(table);
-        if series.tags.iter().any(|(name, _)| name == "time") {
-            return Err(self.reserved_time(measurement, ColumnKind::Tag));
+        if series.tags.iter().any(|(name, _)| *name == "time") {
+            return Err(reserved_time(series.table, ColumnKind::Tag));
+        }
+        let schema = self.slots.tables[table as usize].schema.clone();
+        if schema.is_none() && self.collected.shares_slots {
+            return Err(self.want(series.table, Vec::new()));
         }
         // The table itself is made by `layout`, which knows the fields too.
-        if let Some(schema) = self.slots.tables[table as usize].schema.clone() {
+        if let Some(schema) = schema {
             let mut missing = Vec::new();
-            for (name, _) in &series.tags {
+            for (name, _) in series.tags {
                 match schema.column(name) {
-                    None => missing.push((name.to_string(), ColumnKind::Tag)),
+                    None => missing.push(((*name).to_owned(), ColumnKind::Tag)),
                     Some(column) if column.kind == ColumnKind::Tag => {}
-                    Some(column) => return Err(self.conflict(measurement, name, ColumnKind::Tag, column.kind)),
+                    Some(column) => return Err(conflict(series.table, name, ColumnKind::Tag, column.kind)),
                 }
             }
             if !missing.is_empty() {
-                return Err(self.want(measurement, missing));
+                return Err(self.want(series.table, missing));
             }
         }
-        let tags = || series.tags.iter().map(|(name, value)| (&**name, &**value));
-        Ok(SeriesSlot(self.slots.add_series(table, self.shards, tags())))
+        Ok(SeriesSlot(self.slots.add_series(table, self.shards, series.tags.iter().copied())))
     }
 
-    fn sibling(&mut self, like: SeriesSlot, values: &[&[u8]]) -> Option<SeriesSlot> {
-        if self.collected.line_refusal.is_some() {
-            return None;
-        }
-        self.slots.add_sibling(like.0, self.shards, values).map(SeriesSlot)
-    }
-
-    fn layout(&mut self, series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
+    fn layout(&mut self, series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt<RowFault>> {
         self.refused()?;
         let table = self.slots.table_of(series.0);
         self.refresh(table);
@@ -270,26 +241,25 @@ impl RowSink for RequestSink<'_> {
         for (field, kind) in fields {
             let wanted = ColumnKind::Field(field_type(*kind));
             if *field == "time" {
-                // InfluxDB leaves a field called time out when the line has others.
-                if self.dialect == Dialect::Influx && fields.len() > 1 {
+                if self.rules.time_field == TimeField::LeftOut && fields.len() > 1 {
                     columns.push(None);
                     continue;
                 }
-                return Err(self.reserved_time(&name, wanted));
+                return Err(reserved_time(&name, wanted));
             }
             match schema.as_ref().and_then(|s| s.column(field)) {
                 None => missing.push(((*field).to_owned(), wanted)),
                 Some(column) if column.kind == wanted => columns.push(Some((column.id, field_type(*kind)))),
-                Some(column) => return Err(self.conflict(&name, field, wanted, column.kind)),
+                Some(column) => return Err(conflict(&name, field, wanted, column.kind)),
             }
         }
         if schema.is_none() || !missing.is_empty() {
             if schema.is_none() {
                 missing.extend(self.slots.tag_names(series.0).map(|tag| (tag.to_owned(), ColumnKind::Tag)));
-                // One name as tag and field of the line that makes the table.
+                // One name as tag and field of the row that makes the table.
                 missing.sort_by(|(a, _), (b, _)| a.cmp(b));
                 if let Some(pair) = missing.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-                    return Err(self.conflict(&name, &pair[0].0, ColumnKind::Tag, pair[0].1));
+                    return Err(conflict(&name, &pair[0].0, ColumnKind::Tag, pair[0].1));
                 }
             }
             return Err(self.want(&name, missing));
@@ -300,17 +270,24 @@ impl RowSink for RequestSink<'_> {
     }
 
     #[inline]
-    fn row(&mut self, series: SeriesSlot, layout: LayoutSlot, time: i64, values: &[RawValue], text: &[u8]) {
+    fn row(
+        &mut self,
+        series: SeriesSlot,
+        layout: LayoutSlot,
+        time: i64,
+        values: &[RawValue],
+        text: &[u8],
+    ) -> Result<(), RowFault> {
         if time < self.time_min {
-            return self.refuse_expired();
+            return Err(RowFault::Expired);
         }
-        let Self { slots, collected, dialect, .. } = self;
+        let Self { slots, collected, .. } = self;
         let entry = slots.series(series.0);
         let index = entry.place as usize;
         if collected.builders.get(index).is_none_or(Option::is_none) {
             open_builder(collected, slots, index, layout);
         }
-        let Some(Some(builder)) = collected.builders.get_mut(index) else { return };
+        let Some(Some(builder)) = collected.builders.get_mut(index) else { return Ok(()) };
         if !builder.has_layout(layout.0) {
             // It may have columns that the table got while the request was read.
             refresh_table(builder, slots, layout);
@@ -318,55 +295,51 @@ impl RowSink for RequestSink<'_> {
         let known = entry.id & NEW_SERIES_BIT == 0 || builder.has_ordinal(entry.id & !NEW_SERIES_BIT, series.0);
         let id = match known {
             true => entry.id,
-            false => match new_series(builder, slots, series.0, *dialect, text) {
+            false => match new_series(builder, slots, series.0) {
                 Some(ordinal) => NEW_SERIES_BIT | ordinal,
                 None => {
                     collected.refusal.get_or_insert(Refused::TableChanged);
-                    return;
+                    return Ok(());
                 }
             },
         };
         let fields = &slots.layouts[layout.0 as usize].fields;
         builder.push(id, time, layout.0, fields, values, text);
+        Ok(())
     }
 
-    fn reject(&mut self, error: &LineError<'_>) -> Flow {
-        let collected = &mut *self.collected;
-        match (self.dialect, &error.reason) {
-            (Dialect::Cnos, LineReason::Refused(reason)) => {
-                collected.refusal = Some(Refused::Schema(format!("{reason} at line {}", error.line)));
-                Flow::Stop
+    fn refuse(&mut self, position: Position, fault: RowFault) -> Next {
+        let row = BadRow { position, fault };
+        match self.rules.bad_rows {
+            BadRows::KeepOthers => {
+                self.collected.bad_rows.dropped(row);
+                Next::Continue
             }
-            (Dialect::Cnos, _) => {
-                let (code, message) = error.cnos();
-                collected.refusal = Some(Refused::Syntax { code, message: cut(message, REFUSALS_TOLD_BYTES_MAX) });
-                Flow::Stop
-            }
-            (Dialect::Influx, LineReason::Refused(reason)) => {
-                collected.dropped += 1;
-                if collected.dropped_reason.is_none() {
-                    collected.dropped_reason = Some(reason.clone());
-                    collected.dropped_line = Some(error.line);
-                }
-                Flow::Continue
-            }
-            (Dialect::Influx, _) => {
-                collected.unparsed_lines += 1;
-                let told_bytes: usize = collected.unparsed.iter().map(String::len).sum();
-                let room = REFUSALS_TOLD_BYTES_MAX.saturating_sub(told_bytes);
-                if collected.unparsed.len() < REFUSALS_TOLD_MAX && room > 0 {
-                    collected.unparsed.push(cut(error.influx(), room));
-                }
-                Flow::Continue
-            }
+            BadRows::RefuseAll => self.refuse_all(row),
         }
     }
 }
 
-/// At most `bytes_max` bytes of `text`, whole characters of it.
-fn cut(mut text: String, bytes_max: usize) -> String {
-    text.truncate(text.floor_char_boundary(bytes_max));
-    text
+impl LineSink for RequestSink<'_> {
+    fn sibling(&mut self, like: SeriesSlot, values: &[&[u8]]) -> Option<SeriesSlot> {
+        if self.collected.row_refusal.is_some() {
+            return None;
+        }
+        self.slots.add_sibling(like.0, self.shards, values).map(SeriesSlot)
+    }
+
+    fn fault(&mut self, error: &LineError<'_>) -> Next {
+        match self.rules.bad_rows {
+            BadRows::KeepOthers => {
+                self.collected.bad_rows.unparsed(error);
+                Next::Continue
+            }
+            BadRows::RefuseAll => {
+                let fault = RowFault::Line(LineFault::of(error));
+                self.refuse_all(BadRow { position: Position::Line(error.line), fault })
+            }
+        }
+    }
 }
 
 #[cold]
@@ -378,31 +351,24 @@ fn open_builder(collected: &mut Collected, slots: &Slots, index: usize, layout: 
     let schema = slots.tables[table as usize].schema.clone();
     assert!(schema.is_some(), "BUG: a row of a table that the catalog lacks");
     let recycled = collected.recycled.pop().unwrap_or_default();
-    collected.builders[index] = schema.map(|schema| BatchBuilder::new(Arc::clone(&schema), recycled));
+    collected.builders[index] = schema.map(|schema| TableRows::new(Arc::clone(&schema), recycled));
 }
 
 /// Gives the batch the newest schema of its table.
 #[cold]
-fn refresh_table(builder: &mut BatchBuilder, slots: &Slots, layout: LayoutSlot) {
+fn refresh_table(builder: &mut TableRows, slots: &Slots, layout: LayoutSlot) {
     let table = slots.layouts[layout.0 as usize].table;
     if let Some(schema) = &slots.tables[table as usize].schema {
         builder.table = schema.clone();
     }
 }
 
-/// The ordinal in the batch of a series without an id, whose row `line` is; `None` when the table lacks one of its tags,
-/// because a request that met the series first was refused before the tag became a column.
+/// The ordinal in the batch of a series without an id; `None` when the table lacks one of its tags, because a request
+/// that met the series first was refused before the tag became a column.
 #[inline(never)]
-fn new_series(builder: &mut BatchBuilder, slots: &mut Slots, slot: u32, dialect: Dialect, line: &[u8]) -> Option<u32> {
-    let schema = slots.tables[slots.table_of(slot) as usize].schema.as_ref()?;
-    let ordinal = match slots.staged_key(slot) {
-        Some(key) => builder.new_series(slot, key, schema),
-        None => {
-            let text = series_of(dialect, line)?;
-            let tags = text.tags.iter().map(|(name, value)| (&**name, &**value));
-            builder.new_series(slot, &key_of(tags, schema)?, schema)
-        }
-    };
+fn new_series(builder: &mut TableRows, slots: &mut Slots, slot: u32) -> Option<u32> {
+    let (key, schema) = slots.new_key(slot)?;
+    let ordinal = builder.new_series(slot, key, schema);
     slots.set_ordinal(slot, ordinal);
     Some(ordinal)
 }

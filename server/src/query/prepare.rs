@@ -86,6 +86,12 @@ pub async fn read<T: Send + 'static>(
     .await?
 }
 
+/// Drops what is so large that even this takes long.
+pub async fn discard<T: Send + 'static>(value: T) {
+    // Where there is no thread it is dropped here.
+    let _ = calculate(move || drop(value)).await;
+}
+
 /// Runs `work` on the thread for calculations.
 async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PrepareError> {
     calculate(work).await.map_err(|error| ExecError::Internal(format!("a statement was not read: {error}")).into())

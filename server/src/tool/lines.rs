@@ -5,10 +5,11 @@
 //! one escape, and neither has a way to write every name. So a series or field whose name or value holds anything odd
 //! is parsed back, and [`Readers`] says who would read what was written.
 
+use std::convert::Infallible;
+
 use tidewire_protocol::line::scalar::Parser;
-use tidewire_protocol::line::{
-    Dialect, FieldKind, Flow, Halt, LayoutSlot, LineError, RawValue, RowSink, SeriesSlot, SeriesText, TimeRule,
-};
+use tidewire_protocol::line::{Dialect, LineError, LineSink, TimeRule};
+use tidewire_protocol::row::{FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowSink, SeriesRef, SeriesSlot};
 
 /// Which dialects read a text as what it was written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,26 +73,40 @@ struct Back<'a> {
 }
 
 impl RowSink for Back<'_> {
-    fn series(&mut self, series: &SeriesText<'_>) -> Result<SeriesSlot, Halt> {
-        self.same &= series.measurement == self.table
-            && series.tags.len() == self.tags.len()
-            && series.tags.iter().zip(self.tags).all(|(read, written)| read.0 == written.0 && read.1 == written.1);
+    type Refusal = Infallible;
+
+    fn series(&mut self, series: SeriesRef<'_>) -> Result<SeriesSlot, Halt<Infallible>> {
+        self.same &= series.table == self.table && series.tags == self.tags;
         Ok(SeriesSlot(0))
     }
 
-    fn layout(&mut self, _series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
+    fn layout(&mut self, _: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt<Infallible>> {
         self.same &= fields == [(self.field, FieldKind::Int)];
         Ok(LayoutSlot(0))
     }
 
-    fn row(&mut self, _: SeriesSlot, _: LayoutSlot, time: i64, values: &[RawValue], _: &[u8]) {
+    fn row(
+        &mut self,
+        _: SeriesSlot,
+        _: LayoutSlot,
+        time: i64,
+        values: &[RawValue],
+        _: &[u8],
+    ) -> Result<(), Infallible> {
         self.rows += 1;
         self.same &= time == 0 && matches!(values, [value] if value.int() == 1);
+        Ok(())
     }
 
-    fn reject(&mut self, _error: &LineError<'_>) -> Flow {
+    fn refuse(&mut self, _: Position, refusal: Infallible) -> Next {
+        match refusal {}
+    }
+}
+
+impl LineSink for Back<'_> {
+    fn fault(&mut self, _: &LineError<'_>) -> Next {
         self.same = false;
-        Flow::Stop
+        Next::Stop
     }
 }
 
@@ -194,33 +209,49 @@ mod tests {
     }
 
     impl RowSink for Seen {
-        fn series(&mut self, series: &SeriesText<'_>) -> Result<SeriesSlot, Halt> {
-            self.table = series.measurement.clone().into_owned();
-            self.tags = series.tags.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        type Refusal = Infallible;
+
+        fn series(&mut self, series: SeriesRef<'_>) -> Result<SeriesSlot, Halt<Infallible>> {
+            self.table = series.table.to_owned();
+            self.tags = series.tags.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             Ok(SeriesSlot(0))
         }
 
-        fn layout(&mut self, _: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt> {
+        fn layout(&mut self, _: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt<Infallible>> {
             self.names = fields.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
             Ok(LayoutSlot(0))
         }
 
-        fn row(&mut self, _: SeriesSlot, _: LayoutSlot, time: i64, values: &[RawValue], text: &[u8]) {
+        fn row(
+            &mut self,
+            _: SeriesSlot,
+            _: LayoutSlot,
+            time: i64,
+            values: &[RawValue],
+            text: &[u8],
+        ) -> Result<(), Infallible> {
             let kinds = self.names.iter().map(|(_, kind)| *kind);
             let shown = kinds.zip(values).map(|(kind, value)| match kind {
                 FieldKind::Int => value.int().to_string(),
                 FieldKind::UInt => value.uint().to_string(),
                 FieldKind::Float => format!("{:x}", value.float().to_bits()),
                 FieldKind::Bool => value.bool().to_string(),
-                FieldKind::String => value.text(text).into_owned(),
+                FieldKind::String => String::from_utf8_lossy(value.string(text)).into_owned(),
             });
             self.values = shown.collect();
             (self.time, self.rows) = (time, self.rows + 1);
+            Ok(())
         }
 
-        fn reject(&mut self, error: &LineError<'_>) -> Flow {
-            self.refused = Some(error.reason.to_string());
-            Flow::Stop
+        fn refuse(&mut self, _: Position, refusal: Infallible) -> Next {
+            match refusal {}
+        }
+    }
+
+    impl LineSink for Seen {
+        fn fault(&mut self, error: &LineError<'_>) -> Next {
+            self.refused = Some(format!("{:?}", error.reason));
+            Next::Stop
         }
     }
 

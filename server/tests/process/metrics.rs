@@ -1,6 +1,8 @@
 //! `/metrics` is Prometheus text, by the rules that `promtool check metrics` and Prometheus' own parser hold to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidewire_server::api::table::ENDPOINTS;
 
 use crate::common::{Server, fresh_folder};
 
@@ -262,4 +264,27 @@ fn a_start_tells_what_it_has_replayed() {
     let shards = families["tidewire_recovery_rows"].samples.len();
     let seconds: Vec<f64> = durations.samples.iter().filter(|s| s.name.ends_with("_sum")).map(|s| s.value).collect();
     assert!(seconds.len() == shards && seconds.iter().all(|s| *s > 0.0), "{seconds:?}");
+}
+
+#[test]
+fn the_labels_of_requests_are_the_endpoints_whatever_clients_ask_for() {
+    let server = Server::start();
+    for path in ["/nothing", "/write/x", "/api/v1/\"quoted\"", "/metrics/", "/{index}/_bulk"] {
+        assert_eq!(server.request("GET", path, &[], b"").status(), 404, "{path}");
+    }
+    assert_eq!(server.request("DELETE", "/ping?x=/y", &[], b"").status(), 405);
+    let families = scrape(&server);
+    let endpoints: BTreeSet<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.pattern).collect();
+    for name in ["tidewire_requests_total", "tidewire_request_duration_seconds", "tidewire_requests_overloaded_total"] {
+        let labels = families[name].samples.iter().flat_map(|sample| &sample.labels);
+        let routes: BTreeSet<&str> =
+            labels.filter(|(name, _)| name == "route").map(|(_, path)| path.as_str()).collect();
+        assert_eq!(routes, endpoints, "{name}");
+    }
+    let is_refused = |sample: &&Sample| {
+        let has = |name: &str, value: &str| sample.labels.iter().any(|(n, v)| n == name && v == value);
+        has("route", "/ping") && has("status", "4xx")
+    };
+    let refused = families["tidewire_requests_total"].samples.iter().filter(is_refused);
+    assert_eq!(refused.map(|sample| sample.value).sum::<f64>(), 1.0);
 }

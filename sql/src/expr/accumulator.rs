@@ -8,7 +8,7 @@
 use arrow_array::ArrayRef;
 use tidewire_storage::scan::ColumnSummary;
 
-use crate::exec::error::{ExecError, Result};
+use crate::error::execution::{ExecError, Result};
 
 /// Consecutive rows `start..end` of a chunk that belong to group `slot`; never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 
 use super::accumulator::Accumulator;
 use super::tree::Expr;
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 
 /// An aggregate function as it runs. There is one of each, so that two are equal if they are the same.
 pub struct AggregateFunction {

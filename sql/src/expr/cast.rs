@@ -39,7 +39,7 @@ pub(crate) fn cast(value: &Scalar, to: &DataType) -> Result<Option<Scalar>, Conv
         (Scalar::UInt(value), DataType::Utf8) => Some(Scalar::Str(value.to_string().into())),
         (Scalar::Float(value), DataType::Int64) => {
             // 2^63 is a double; every double below it fits.
-            #[expect(clippy::cast_possible_truncation, reason = "in range, the fraction is cut off as CAST does")]
+            #[expect(clippy::cast_possible_truncation, reason = "in range, the fraction is dropped as CAST does")]
             if *value >= -9_223_372_036_854_775_808.0 && *value < 9_223_372_036_854_775_808.0 {
                 Some(Scalar::Int(*value as i64))
             } else {
@@ -51,7 +51,7 @@ pub(crate) fn cast(value: &Scalar, to: &DataType) -> Result<Option<Scalar>, Conv
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
-                reason = "in range, the fraction is cut off as CAST does"
+                reason = "in range, the fraction is dropped as CAST does"
             )]
             if *value > -1.0 && *value < 18_446_744_073_709_551_616.0 {
                 Some(Scalar::UInt(*value as u64))

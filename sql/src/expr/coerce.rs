@@ -169,7 +169,7 @@ fn integer_comparison(op: BinaryOp, left: &Typed, right: &Typed) -> Option<Expr>
     }
 }
 
-/// A constant, cut to a whole number, against operands in `least..=greatest`.
+/// A constant, rounded down to a whole number, against operands in `least..=greatest`.
 struct Bounded {
     least: i128,
     greatest: i128,
@@ -177,7 +177,7 @@ struct Bounded {
 }
 
 impl Bounded {
-    /// `operand op constant`, where `exact` tells that nothing was cut off the constant. What is true (or false) for all
+    /// `operand op constant`, where `exact` says that the constant was whole. What is true (or false) for all
     /// operands is still null for a null.
     fn compare(self, op: BinaryOp, operand: Expr, exact: bool, literal: impl Fn(i128) -> Scalar) -> Expr {
         let Self { least, greatest, floor } = self;

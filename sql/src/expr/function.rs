@@ -8,7 +8,7 @@ use arrow_array::ArrayRef;
 use arrow_schema::{DataType, TimeUnit};
 
 use super::scalar::Scalar;
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::types::tiling::Tiling;
 
 /// A scalar function as it runs. There is one of each, so that two are equal if they are the same.

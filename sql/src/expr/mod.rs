@@ -1,10 +1,10 @@
 //! Bound scalar expressions: names are resolved to column positions, types are settled, functions are known.
 //!
-//! [`tree`] is the expression, over [`scalar`]s, [`operator`]s, [`pattern`]s and [`function`]s; [`aggregate`] is the call
-//! of an aggregate, whose states an [`accumulator`] holds. While a statement is bound, an expression goes with its type
-//! ([`typed`]) and operands are brought to one type ([`coerce`]). [`constant`] decides what has no column, [`cast`] converts
-//! constants, [`fold`] rewrites an expression by what is constant in it. A predicate is also a list of conjuncts
-//! ([`conjunction`]) and, over time alone, an exact set of times ([`time_set`]).
+//! [`tree`] is the expression, over [`scalar`]s, [`operator`]s, [`pattern`]s and [`function`]s; [`aggregate`] is the
+//! call of an aggregate, whose states an [`accumulator`] holds. While a statement is bound, an expression goes with its
+//! type ([`typed`]) and operands are brought to one type ([`coerce`]). [`constant`] decides what has no column,
+//! [`cast`] converts constants, [`fold`] rewrites an expression by what is constant in it. A predicate is also a list
+//! of conjuncts ([`conjunction`]) and, over time alone, an exact set of times ([`time_set`]).
 
 pub(crate) mod accumulator;
 pub(crate) mod aggregate;

@@ -71,7 +71,7 @@ pub enum Expr {
         otherwise: Option<Box<Expr>>,
     },
     /// Conversion; text that does not convert and a number that does not fit are errors of the query, a fraction is
-    /// cut off. Number to time counts in the target's unit. Targets: the types of a [`Scalar`], and Decimal128(20, 0)
+    /// dropped. Number to time counts in the target's unit. Targets: the types of a [`Scalar`], and Decimal128(20, 0)
     /// where BIGINT is compared with BIGINT UNSIGNED.
     Cast {
         /// Operand.
@@ -197,8 +197,8 @@ impl Expr {
         constant
     }
 
-    /// The tiling of time whose bucket begins this expression gives, for times in `unit`, and the time; `None` for other
-    /// expressions, and for parameters that make no tiling of that unit.
+    /// The tiling of time whose bucket begins this expression gives, for times in `unit`, and the time; `None` for
+    /// other expressions, and for parameters that make no tiling of that unit.
     pub(crate) fn tiling(&self, unit: TimeUnit) -> Option<(Tiling, &Self)> {
         let Self::Call { function, args } = self else { return None };
         let (tiling, Kernel::Parameters(column, _)) = (function.tiling?, function.kernel) else { return None };

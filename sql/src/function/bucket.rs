@@ -10,8 +10,8 @@ use arrow_schema::{DataType, Field, Fields, TimeUnit};
 
 use super::definition::{Documentation, Function, call, exactly, wrong_arguments};
 use super::time::time_operand;
+use crate::error::execution::{ExecError, Result as ExecResult};
 use crate::error::{SqlError, SqlErrorKind, WindowError};
-use crate::exec::error::{ExecError, Result as ExecResult};
 use crate::expr::coerce::convert;
 use crate::expr::function::{Fails, Kernel, Returns, TilingOf};
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction, Typed};
@@ -52,8 +52,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-/// Start of the time bucket: `[Literal Interval { months: 0, days: 0, nanoseconds > 0 }, time, Literal Time(origin, unit
-/// of time)]`, in the unit of `time`. The width is a whole number of the unit of `time`.
+/// Start of the time bucket: `[Literal Interval { months: 0, days: 0, nanoseconds > 0 }, time, Literal Time(origin,
+/// unit of time)]`, in the unit of `time`. The width is a whole number of the unit of `time`.
 static DATE_BIN: ScalarFunction = ScalarFunction {
     name: "date_bin",
     returns: Returns::Argument(1),

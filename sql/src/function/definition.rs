@@ -3,8 +3,8 @@
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;
 
+use crate::error::execution::Result as ExecResult;
 use crate::error::{SqlError, SqlErrorKind};
-use crate::exec::error::Result as ExecResult;
 use crate::expr::coerce::{convert, no_window};
 use crate::expr::function::{Kernel, Returns};
 use crate::expr::{AggregateCall, AggregateFunction, Expr, ScalarFunction, Typed};

@@ -12,7 +12,7 @@ use arrow_schema::{ArrowError, DataType};
 use super::definition::Parameter::Double;
 use super::definition::{Documentation, Function, call, wrong_arguments};
 use crate::error::SqlError;
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::expr::function::{Fails, Kernel, Returns};
 use crate::expr::{Scalar, ScalarFunction, Typed};
 

@@ -1,9 +1,9 @@
 //! The functions of SQL, as data: what stands here of a function is all that is said of it.
 //!
-//! A family of scalar functions is a file with its `FUNCTIONS`, each with names, heading, arguments and their conversion,
-//! kernel and documentation; an aggregate is a file of [`aggregate`] with its accumulator. To add a function, add its entry
-//! to a family. A [`definition`] turns a call into an expression when a statement is bound; the [`registry`] finds it by
-//! name. Kernels take columns and give a column of the same length.
+//! A family of scalar functions is a file with its `FUNCTIONS`, each with names, heading, arguments and their
+//! conversion, kernel and documentation; an aggregate is a file of [`aggregate`] with its accumulator. To add a
+//! function, add its entry to a family. A [`definition`] turns a call into an expression when a statement is bound; the
+//! [`registry`] finds it by name. Kernels take columns and give a column of the same length.
 
 pub(crate) mod aggregate;
 pub(crate) mod bucket;

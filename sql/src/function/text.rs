@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 
 use super::definition::Parameter::Text;
 use super::definition::{Documentation, Function};
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::expr::function::Returns;
 use crate::types::array::over_distinct;
 

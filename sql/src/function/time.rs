@@ -7,8 +7,8 @@ use arrow_buffer::ScalarBuffer;
 use arrow_schema::{DataType, TimeUnit};
 
 use super::definition::{Documentation, Function, call, exactly, wrong_arguments};
+use crate::error::execution::{ExecError, Result as ExecResult};
 use crate::error::{SqlError, SqlErrorKind};
-use crate::exec::error::{ExecError, Result as ExecResult};
 use crate::expr::coerce::convert;
 use crate::expr::function::{Kernel, Returns};
 use crate::expr::{Expr, Scalar, ScalarFunction, Typed};
@@ -50,8 +50,8 @@ static DATE_PART: ScalarFunction = ScalarFunction::new(
 );
 
 /// Parts of a time, as [`DATE_PART`] is called with them. `dow` counts from Sunday = 0, `second`, `millisecond`,
-/// `microsecond` and `nanosecond` are the seconds of the minute with their fraction in that unit, `epoch` is seconds with
-/// fraction since 1970.
+/// `microsecond` and `nanosecond` are the seconds of the minute with their fraction in that unit, `epoch` is seconds
+/// with fraction since 1970.
 const DATE_PARTS: [&str; 14] = [
     "year",
     "quarter",

@@ -16,7 +16,7 @@ use arrow_schema::{ArrowError, DataType, TimeUnit};
 use arrow_select::take::take;
 
 use super::unit::{DAY_NS, unit_ns};
-use crate::exec::error::{ExecError, Result};
+use crate::error::execution::{ExecError, Result};
 
 /// Applies `kernel` to the distinct values of a dictionary, or to all values of anything else.
 pub(crate) fn over_distinct(array: &ArrayRef, kernel: impl Fn(&ArrayRef) -> Result<ArrayRef>) -> Result<ArrayRef> {

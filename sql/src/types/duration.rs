@@ -23,8 +23,8 @@ const DURATION_UNITS: [(&str, &str, i64); 9] = [
     ("ns", "ns", 1),
 ];
 
-/// Reads a duration of a database option: `INF` (`None`), numbers with units (`10d`, `1h30m`, `1year`), or a bare number
-/// of days. One that is longer than nanoseconds can count is the longest that they can.
+/// Reads a duration of a database option: `INF` (`None`), numbers with units (`10d`, `1h30m`, `1year`), or a bare
+/// number of days. One that is longer than nanoseconds can count is the longest that they can.
 pub(crate) fn parse_duration(text: &str) -> Result<Option<i64>, DurationError> {
     let trimmed = text.trim();
     if trimmed.eq_ignore_ascii_case("inf") {

@@ -45,8 +45,8 @@ impl Interval {
     }
 }
 
-/// `time` (in `unit`) plus `interval`: months first, the day cut to the month's length, then days and nanoseconds.
-/// Fractions of the unit are cut towards the past. `None` where the result does not fit.
+/// `time` (in `unit`) plus `interval`: months first, the day at most the last of the month, then days and nanoseconds.
+/// Fractions of the unit are rounded towards the past. `None` where the result does not fit.
 pub(crate) fn add_interval(time: i64, unit: TimeUnit, interval: Interval) -> Option<i64> {
     let unit = i128::from(unit_ns(unit));
     let mut ns = i128::from(time) * unit;

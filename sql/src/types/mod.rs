@@ -1,5 +1,5 @@
-//! Types that SQL has and Rust has not: times, intervals and durations, as text and as columns, the calendar that they are
-//! counted on, and tilings of time.
+//! Types that SQL has and Rust has not: times, intervals and durations, as text and as columns, the calendar that they
+//! are counted on, and tilings of time.
 
 pub(crate) mod array;
 pub(crate) mod calendar;

@@ -8,7 +8,7 @@ use arrow_buffer::ScalarBuffer;
 
 use super::array::{time_array, time_parts};
 use super::calendar::{first_day_of_month, month_of};
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 
 /// A tiling of the time line, in one unit.
 #[derive(Debug, Clone, PartialEq, Eq)]

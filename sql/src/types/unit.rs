@@ -21,7 +21,7 @@ pub(crate) const fn unit_ns(unit: TimeUnit) -> i64 {
     }
 }
 
-/// Nanoseconds in whole units, cut towards the past; `None` out of range.
+/// Nanoseconds in whole units, rounded towards the past; `None` out of range.
 pub(crate) fn floor_to_unit(ns: i128, unit: TimeUnit) -> Option<i64> {
     i64::try_from(ns.div_euclid(i128::from(unit_ns(unit)))).ok()
 }

@@ -12,7 +12,8 @@ use std::borrow::Cow;
 use super::{ParsedField, ParsedLine, fold_repeated, unescape};
 use crate::line::error::{Fault, LineReason};
 use crate::line::split::is_blank;
-use crate::line::{Dialect, FieldKind, RawValue, TimeRule, number};
+use crate::line::{Dialect, TimeRule, escape, number};
+use crate::row::{FieldKind, RawValue};
 
 const IN_MEASUREMENT: &[u8] = b", \\\"'";
 const IN_NAME: &[u8] = b", =\\\"'";
@@ -142,7 +143,7 @@ fn value(bytes: &[u8], start: usize) -> Result<(FieldKind, RawValue, usize), Fau
             if !matches!(bytes.get(end), None | Some(b',' | b' ')) {
                 return Err(invalid(token_from(end - start)));
             }
-            Ok((FieldKind::String, RawValue::string(start + 1, close - start - 1, has_escapes), end))
+            Ok((FieldKind::String, escape::string(start + 1, close - start - 1, has_escapes), end))
         }
         Some(first) => {
             let token = token_from(0);

@@ -10,9 +10,11 @@
 use std::borrow::Cow;
 
 use super::{ParsedField, ParsedLine, unescape};
-use crate::line::error::{Fault, KEY_BYTES_MAX, LineReason};
+use crate::line::error::{Fault, LineReason};
+use crate::line::rule::KEY_BYTES_MAX;
 use crate::line::split::is_blank;
-use crate::line::{Dialect, FieldKind, RawValue, TimeRule, number};
+use crate::line::{Dialect, TimeRule, escape, number};
+use crate::row::{FieldKind, RawValue};
 
 /// What InfluxDB puts between a series and a field key when it measures the two: `#!~#`.
 const FIELD_SEPARATOR_BYTES: usize = 4;
@@ -27,14 +29,14 @@ pub(super) struct Series<'t> {
 pub(super) fn parse<'t>(line: &'t str, rule: &TimeRule) -> Result<ParsedLine<'t>, Fault> {
     let series = series(line)?;
     if series.end > KEY_BYTES_MAX {
-        return Err(Fault::new(0, LineReason::KeyTooLong(series.end)));
+        return Err(Fault::new(0, key_too_long(series.end)));
     }
     let start = skip_blanks(line, series.end);
     let (mut fields, end) = fields(line, start)?;
     for field in &fields {
         let bytes = series.end + FIELD_SEPARATOR_BYTES + field.raw.len();
         if bytes > KEY_BYTES_MAX {
-            return Err(Fault::new(0, LineReason::KeyTooLong(bytes)));
+            return Err(Fault::new(0, key_too_long(bytes)));
         }
     }
     let repeated = keep_last(&mut fields);
@@ -47,6 +49,10 @@ pub(super) fn parse<'t>(line: &'t str, rule: &TimeRule) -> Result<ParsedLine<'t>
         repeated,
         time,
     })
+}
+
+fn key_too_long(bytes: usize) -> LineReason {
+    LineReason::KeyTooLong { bytes, bytes_max: KEY_BYTES_MAX }
 }
 
 fn skip_blanks(line: &str, at: usize) -> usize {
@@ -176,7 +182,7 @@ fn string(bytes: &[u8], start: usize) -> Result<(FieldKind, RawValue, usize), Fa
     }
     match close {
         Some(close) if !quoted => {
-            Ok((FieldKind::String, RawValue::string(start + 1, close - start - 1, has_escapes), at))
+            Ok((FieldKind::String, escape::string(start + 1, close - start - 1, has_escapes), at))
         }
         _ => Err(Fault::new(start, LineReason::UnbalancedQuotes)),
     }

@@ -10,9 +10,9 @@ mod influx;
 use std::borrow::Cow;
 
 use super::error::{Fault, LineReason};
-use super::sink::LINE_BYTES_MAX;
 use super::split::{Piece, Split, next_piece};
-use super::{Dialect, FieldKind, Flow, Halt, LineError, Progress, RawValue, RowSink, SeriesText, State, TimeRule};
+use super::{Dialect, LINE_BYTES_MAX, LineSink, Progress, State, TimeRule, escape};
+use crate::row::{FieldKind, Halt, Next, Position, RawValue, SeriesRef};
 
 /// One field of a line.
 #[derive(Debug)]
@@ -54,16 +54,6 @@ pub(super) fn parse_line<'t>(
         Dialect::Influx => influx::parse(line, rule),
         Dialect::Cnos => cnos::parse(line, terminated, rule),
     }
-}
-
-/// The series that a line, which this parser takes, is of.
-pub(super) fn series_text(dialect: Dialect, line: &[u8]) -> Option<SeriesText<'_>> {
-    let text = std::str::from_utf8(line).ok()?;
-    let (end, measurement, tags) = match dialect {
-        Dialect::Influx => influx::series(text).ok().map(|series| (series.end, series.measurement, series.tags)),
-        Dialect::Cnos => cnos::series(text).ok(),
-    }?;
-    Some(SeriesText { raw: line.get(..end)?, measurement, tags })
 }
 
 /// `text` without the backslashes before bytes of `set`.
@@ -130,7 +120,7 @@ impl Parser {
     }
 
     /// As [`super::LineParser::parse`].
-    pub fn parse<S: RowSink>(&mut self, text: &[u8], last: bool, rule: &TimeRule, sink: &mut S) -> Progress {
+    pub fn parse<S: LineSink>(&mut self, text: &[u8], last: bool, rule: &TimeRule, sink: &mut S) -> Progress {
         let mut progress = Progress { consumed: 0, lines: 0, rows: 0, state: State::Done };
         if self.comment {
             match memchr::memchr(b'\n', text) {
@@ -158,32 +148,26 @@ impl Parser {
                 }
                 Piece::Line { start, end, next, terminated } => {
                     let line = &text[start..end];
-                    let place = (self.lines + progress.lines + 1, self.offset + start as u64);
-                    match self.line(line, terminated, rule, sink) {
-                        Ok(()) => progress.rows += 1,
+                    let number = self.lines + progress.lines + 1;
+                    let then = match self.line(line, terminated, rule, sink) {
+                        Ok(()) => {
+                            progress.rows += 1;
+                            Next::Continue
+                        }
                         Err(Stop::Pause) => {
                             progress.consumed = start;
                             progress.state = State::Paused;
                             break;
                         }
-                        Err(Stop::Fault(fault)) => {
-                            let error = LineError {
-                                line: place.0,
-                                offset: place.1,
-                                text: line,
-                                column: fault.at + 1,
-                                reason: fault.reason,
-                            };
-                            if sink.reject(&error) == Flow::Stop {
-                                progress.consumed = next;
-                                progress.lines += 1;
-                                progress.state = State::Stopped;
-                                break;
-                            }
-                        }
-                    }
+                        Err(Stop::Refused(refusal)) => sink.refuse(Position::Line(number), refusal),
+                        Err(Stop::Fault(fault)) => sink.fault(&fault.in_body(number, self.offset + start as u64, line)),
+                    };
                     progress.consumed = next;
                     progress.lines += 1;
+                    if then == Next::Stop {
+                        progress.state = State::Stopped;
+                        break;
+                    }
                 }
             }
         }
@@ -192,31 +176,63 @@ impl Parser {
         progress
     }
 
-    fn line<S: RowSink>(&self, line: &[u8], terminated: bool, rule: &TimeRule, sink: &mut S) -> Result<(), Stop> {
+    fn line<S: LineSink>(
+        &self,
+        line: &[u8],
+        terminated: bool,
+        rule: &TimeRule,
+        sink: &mut S,
+    ) -> Result<(), Stop<S::Refusal>> {
         let parsed = parse_line(self.dialect, line, terminated, rule).map_err(Stop::Fault)?;
-        let text = SeriesText { raw: &line[..parsed.series_end], measurement: parsed.measurement, tags: parsed.tags };
-        let series = sink.series(&text)?;
-        let fields: Vec<(&str, FieldKind)> =
-            parsed.fields.iter().map(|field| (field.name.as_ref(), field.kind)).collect();
-        let layout = sink.layout(series, &fields)?;
-        let values: Vec<RawValue> = parsed.fields.iter().map(|field| field.value).collect();
-        sink.row(series, layout, parsed.time, &values, line);
-        Ok(())
+        let tags = tags_ref(&parsed.tags);
+        let series = sink.series(SeriesRef { table: &parsed.measurement, tags: &tags })?;
+        let layout = sink.layout(series, &names(&parsed.fields))?;
+        let mut values = Vec::new();
+        let mut strings = Vec::new();
+        let text = values_of(&parsed.fields, line, &mut values, &mut strings);
+        sink.row(series, layout, parsed.time, &values, text).map_err(Stop::Refused)
+    }
+}
+
+/// Names and types of fields, as a sink is asked for their layout.
+pub(super) fn names<'f>(fields: &'f [ParsedField<'_>]) -> Vec<(&'f str, FieldKind)> {
+    fields.iter().map(|field| (field.name.as_ref(), field.kind)).collect()
+}
+
+/// Tags as a sink is asked for their series.
+pub(super) fn tags_ref<'t>(tags: &'t [(Cow<'_, str>, Cow<'_, str>)]) -> Vec<(&'t str, &'t str)> {
+    tags.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect()
+}
+
+/// The values of a line's fields, and the text that the strings among them are places in.
+pub(super) fn values_of<'t>(
+    fields: &[ParsedField<'_>],
+    line: &'t [u8],
+    values: &mut Vec<RawValue>,
+    strings: &'t mut Vec<u8>,
+) -> &'t [u8] {
+    values.clear();
+    values.extend(fields.iter().map(|field| field.value));
+    let is_escaped = |field: &ParsedField<'_>| field.kind == FieldKind::String && escape::is_escaped(field.value.0);
+    match fields.iter().any(is_escaped) {
+        true => escape::unescape(fields.iter().map(|field| field.kind), values, line, strings),
+        false => line,
     }
 }
 
 /// Why a line gave no row.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum Stop<R> {
     Pause,
     Fault(Fault),
+    Refused(R),
 }
 
-impl From<Halt> for Stop {
-    fn from(halt: Halt) -> Self {
+impl<R> From<Halt<R>> for Stop<R> {
+    fn from(halt: Halt<R>) -> Self {
         match halt {
             Halt::Pause => Self::Pause,
-            Halt::Reject(reason) => Self::Fault(Fault::new(0, LineReason::Refused(reason))),
+            Halt::Refuse(refusal) => Self::Refused(refusal),
         }
     }
 }

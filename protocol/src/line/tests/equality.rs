@@ -4,6 +4,7 @@
 use super::recorder::{Event, Recorder};
 use super::{fast_events, scalar_events};
 use crate::line::{Dialect, LineParser, State, TimeRule, scalar};
+use crate::row::Position;
 
 const DIALECTS: [Dialect; 2] = [Dialect::Influx, Dialect::Cnos];
 const RULES: [TimeRule; 3] = [
@@ -327,11 +328,13 @@ fn a_refusing_sink_and_a_stop() {
         let errors: Vec<_> = std::mem::take(&mut sink.events)
             .into_iter()
             .filter_map(|event| match event {
-                Event::Error { line, influx, .. } => Some((line, influx)),
+                Event::Error { line, reason, .. } => Some((Position::Line(line), format!("{reason:?}"))),
+                Event::Refused { position, reason } => Some((position, reason)),
                 Event::Row { .. } => None,
             })
             .collect();
-        assert_eq!(errors, [(2, "no table bad".to_owned()), (4, "unable to parse 'x': missing fields".to_owned())]);
+        let expected = [(2, "no table bad"), (4, "MissingFields")];
+        assert_eq!(errors, expected.map(|(line, text)| (Position::Line(line), text.to_owned())));
     }
     sink.stop = true;
     parser.begin();
@@ -341,6 +344,49 @@ fn a_refusing_sink_and_a_stop() {
     assert_eq!((progress.consumed, progress.lines, progress.rows, progress.state), (10, 2, 1, State::Stopped));
     let Some(Event::Error { line, offset, .. }) = sink.events.last() else { panic!("{:?}", sink.events) };
     assert_eq!((*line, *offset), (4, 26));
+}
+
+/// A row that the sink refuses when it gets it, in each of the ways that rows come: predicted, of a new series, odd, and
+/// the last of a text.
+#[test]
+fn a_row_that_is_refused_is_named_by_its_line() {
+    let text = b"# c\nm,t=a f=1 1\nm,t=b f=1 9\nm,t=a f=1 9\n\nm,t=a f=\"\" 9\nm,t=a f=1 2\nm,t=c f=1 9";
+    let expected: Vec<_> = [3, 4, 6, 8].map(Position::Line).to_vec();
+    let refused = |sink: &mut Recorder| -> Vec<Position> {
+        let refused = |event| match event {
+            Event::Refused { position, reason } => {
+                assert_eq!(reason, "not at 9");
+                Some(position)
+            }
+            _ => None,
+        };
+        std::mem::take(&mut sink.events).into_iter().filter_map(refused).collect()
+    };
+    for dialect in DIALECTS {
+        let mut sink = Recorder::default();
+        sink.refused_time = Some(9);
+        let progress = scalar::Parser::new(dialect).parse(text, true, &RULES[0], &mut sink);
+        assert_eq!((progress.rows, refused(&mut sink)), (2, expected.clone()));
+        let mut parser = LineParser::new(dialect);
+        for _ in 0..3 {
+            parser.begin();
+            let progress = parser.parse(text, true, &RULES[0], &mut sink);
+            assert_eq!((progress.lines, progress.rows, progress.state), (8, 2, State::Done));
+            assert_eq!(refused(&mut sink), expected);
+        }
+        // The sink that stops is asked again from the line behind the refused one.
+        sink.stop = true;
+        for _ in 0..3 {
+            parser.begin();
+            let (mut at, mut rows) = (0, 0);
+            for _ in 0..4 {
+                let progress = parser.parse(&text[at..], true, &RULES[0], &mut sink);
+                assert_eq!(progress.state, State::Stopped);
+                (at, rows) = (at + progress.consumed, rows + progress.rows);
+            }
+            assert_eq!((at, rows, refused(&mut sink)), (text.len(), 2, expected.clone()));
+        }
+    }
 }
 
 #[test]

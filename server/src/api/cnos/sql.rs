@@ -26,7 +26,7 @@ use crate::memory::Level;
 use crate::memory::pressure::RefusedWork;
 use crate::net::{Body, Reply, Request};
 use crate::query::delete::delete;
-use crate::query::prepare::{Prepared, prepare};
+use crate::query::prepare::{Prepared, discard, prepare};
 use crate::query::run::{self, RowsOut};
 use crate::ring::{Queue, within};
 
@@ -68,7 +68,7 @@ async fn run_statement(
 ) -> Result<(), Fault> {
     let core = context.core;
     // What the statement holds is counted for as long as it is there.
-    let Prepared { statement, held: _held } = prepare(core, text, session).await?;
+    let Prepared { statement, held } = prepare(core, text, session).await?;
     match statement {
         Statement::Empty => {
             send_nothing(reply, form.format);
@@ -92,6 +92,10 @@ async fn run_statement(
         }
         Statement::Insert(rows) => {
             let count = insert(core, &rows).await?;
+            if held.is_some() {
+                // A hundred thousand strings.
+                discard(rows).await;
+            }
             context.rows.written.add(count);
             let schema = Arc::new(Schema::new(vec![Field::new("rows", DataType::UInt64, false)]));
             let batch = RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![count]))])?;
@@ -147,7 +151,7 @@ async fn explained(
     analyze: bool,
     steps: &[PlanStep],
 ) -> Result<RecordBatch, Fault> {
-    let physical = cut(&query.plan)?.to_string();
+    let physical = cut(&query.plan).to_string();
     let mut metrics = None;
     if analyze {
         let _place = query_place(core)?;

@@ -1,9 +1,11 @@
 //! `/api/v1/write`: line protocol, all lines or none.
 
 use tidewire_protocol::line::Dialect;
+use tidewire_protocol::row::BadRows;
 
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::net::{Reply, Request};
 
@@ -16,8 +18,14 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
         _ => Precision::Nanosecond,
     };
     request.body.limit(context.body_bytes_max())?;
-    let lines =
-        WriteRequest { database: &database, policy: None, dialect: Dialect::Cnos, precision, now_ns: context.now_ns };
+    let lines = WriteRequest {
+        database: &database,
+        policy: None,
+        dialect: Dialect::Cnos,
+        rules: RowRules { bad_rows: BadRows::RefuseAll, time_field: TimeField::Refused },
+        precision,
+        now_ns: context.now_ns,
+    };
     let written = write_lines(context.core, lines, request.body).await?;
     context.rows.written.add(written.rows);
     reply.send(200, |head| head, b"");

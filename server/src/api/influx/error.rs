@@ -2,14 +2,16 @@
 //! endpoint.
 
 use tidewire_protocol::encode::influx::write_error;
+use tidewire_protocol::http::UnknownEncoding;
+use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
-use super::catalog_error;
 use super::sql_error::{delete_words, parse_words};
+use super::{catalog_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
 use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
-use crate::ingest::write::Written;
+use crate::net::BodyError;
 
 /// Bytes of an error that go into a header.
 const ERROR_HEADER_BYTES_MAX: usize = 1024;
@@ -50,8 +52,9 @@ pub fn message(fault: &Fault) -> String {
         Fault::Influxql(error) => format!("error parsing query: {}", parse_words(error)),
         Fault::Unfit(error) => delete_words(error),
         Fault::Catalog(refusal) | Fault::DropTable(refusal) => catalog_error::message(refusal),
+        Fault::Body(error) => body_message(error),
         Fault::Write(error) => write_message(error),
-        Fault::Partial(written) => partial_message(written),
+        Fault::Partial(written) => line_error::message(written),
         other => other.to_string(),
     }
 }
@@ -62,6 +65,7 @@ fn status(fault: &Fault) -> u16 {
         Fault::Body(error) => error.status(),
         Fault::Write(error) => write_status(error),
         Fault::TooManyQueries { .. } | Fault::QueryShortOfMemory(_) => 429,
+        Fault::Query(ExecError::ServerMemory { .. }) => 429,
         Fault::Query(_) | Fault::Delete(_) | Fault::Compress(_) | Fault::Rows(_) => 500,
         _ => 400,
     }
@@ -70,7 +74,7 @@ fn status(fault: &Fault) -> u16 {
 /// The line of the request's body that a fault is about. It is a member of its own, since clients match the text.
 fn line(fault: &Fault) -> Option<u64> {
     match fault {
-        Fault::Partial(written) => written.dropped_line,
+        Fault::Partial(written) => line_error::line(written),
         _ => None,
     }
 }
@@ -83,7 +87,7 @@ fn write_status(error: &WriteError) -> u16 {
         | WriteError::TooManyPartitions { .. }
         | WriteError::Storage(Error::RecordTooLarge { .. }) => 413,
         WriteError::PolicyNotFound(_) | WriteError::Catalog(CatalogError::PolicyNotFound(_)) => 500,
-        WriteError::Syntax { .. } | WriteError::Schema(_) | WriteError::Expired => 400,
+        WriteError::BadRow(_) => 400,
         WriteError::TableChanged => 503,
         WriteError::Catalog(CatalogError::DatabaseNotFound(_)) => 404,
         WriteError::Storage(
@@ -99,8 +103,16 @@ fn write_status(error: &WriteError) -> u16 {
     }
 }
 
+fn body_message(error: &BodyError) -> String {
+    match error {
+        BodyError::UnknownEncoding(UnknownEncoding { token }) => format!("content encoding not support: {token}"),
+        other => other.to_string(),
+    }
+}
+
 fn write_message(error: &WriteError) -> String {
     match error {
+        WriteError::Body(error) => body_message(error),
         WriteError::DatabaseNotFound(name) | WriteError::Catalog(CatalogError::DatabaseNotFound(name)) => {
             format!("database not found: {name:?}")
         }
@@ -108,21 +120,9 @@ fn write_message(error: &WriteError) -> String {
             catalog_error::message(refusal)
         }
         WriteError::Catalog(refusal) => format!("partial write: {} dropped=0", catalog_error::message(refusal)),
+        WriteError::BadRow(row) => line_error::reason(row),
         other => other.to_string(),
     }
-}
-
-/// What to tell a client some of whose lines are not written.
-fn partial_message(written: &Written) -> String {
-    if let Some(reason) = &written.dropped_reason {
-        return format!("partial write: {reason} dropped={}", written.dropped);
-    }
-    let mut text = written.unparsed.join("\n");
-    let untold = written.unparsed_lines - written.unparsed.len() as u64;
-    if untold > 0 {
-        text.push_str(&format!("\n{untold} more lines"));
-    }
-    if written.rows == 0 { text } else { format!("partial write: {text} dropped=0") }
 }
 
 /// An error's text as a header: one line, bounded.
@@ -132,7 +132,14 @@ fn error_header(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tidewire_protocol::line::Dialect;
+    use tidewire_protocol::row::Position;
+    use tidewire_storage::schema::ColumnKind;
+
     use super::*;
+    use crate::ingest::fault::{BadRow, RowFault};
+    use crate::ingest::testing::first_bad_line;
+    use crate::ingest::write::Written;
     use crate::memory::account::Shortage;
 
     fn text(reply: &FaultReply) -> &str {
@@ -141,28 +148,24 @@ mod tests {
 
     #[test]
     fn bodies_are_escaped_as_go_does_and_headers_are_not() {
-        let error = WriteError::Schema("unable to parse 'a<b>&': missing fields".to_owned());
-        let told = reply(&Fault::Write(error));
+        let row = first_bad_line(Dialect::Influx, b"a<b>&");
+        let told = reply(&Fault::Write(WriteError::BadRow(Box::new(row))));
         assert_eq!(text(&told), "{\"error\":\"unable to parse 'a\\u003cb\\u003e\\u0026': missing fields\"}\n");
         let header = "unable to parse 'a<b>&': missing fields".to_owned();
         assert_eq!((told.status, &told.headers), (400, &vec![("X-Influxdb-Error", header)]));
     }
 
     #[test]
-    fn refused_lines_are_told_in_influxdbs_words() {
-        let some = Written {
-            rows: 1,
-            unparsed: vec!["unable to parse 'x': missing fields".to_owned()],
-            unparsed_lines: 1,
-            ..Written::default()
-        };
-        assert_eq!(partial_message(&some), "partial write: unable to parse 'x': missing fields dropped=0");
-        let none = Written { rows: 0, unparsed_lines: 3, ..some.clone() };
-        assert_eq!(partial_message(&none), "unable to parse 'x': missing fields\n2 more lines");
-        let both = Written { dropped: 4, dropped_reason: Some("conflict".to_owned()), dropped_line: Some(7), ..some };
-        assert_eq!(partial_message(&both), "partial write: conflict dropped=4");
-        let told = reply(&Fault::Partial(Box::new(both)));
-        assert_eq!(text(&told), "{\"error\":\"partial write: conflict dropped=4\",\"line\":7}\n");
+    fn rows_that_do_not_fit_are_told_with_the_line_of_the_first() {
+        let mut written = Written::default();
+        for line in [7, 9] {
+            let fault = RowFault::ReservedTime { table: "m".to_owned(), kind: ColumnKind::Tag };
+            written.bad_rows.dropped(BadRow { position: Position::Line(line), fault });
+        }
+        let told = reply(&Fault::Partial(Box::new(written)));
+        let words =
+            "partial write: invalid tag key: input tag \\\"time\\\" on measurement \\\"m\\\" is invalid dropped=2";
+        assert_eq!(text(&told), format!("{{\"error\":\"{words}\",\"line\":7}}\n"));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! `/write`: line protocol; good lines are written although others are bad.
 
 use tidewire_protocol::line::Dialect;
+use tidewire_protocol::row::BadRows;
 
 use super::headers::send;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::net::{Reply, Request};
 
@@ -30,12 +32,13 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
         database: &database,
         policy: policy.as_deref(),
         dialect: Dialect::Influx,
+        rules: RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::LeftOut },
         precision,
         now_ns: context.now_ns,
     };
     let written = write_lines(context.core, lines, request.body).await?;
     context.rows.written.add(written.rows);
-    if written.dropped_reason.is_some() || written.unparsed_lines > 0 {
+    if !written.bad_rows.is_empty() {
         return Err(Fault::Partial(Box::new(written)));
     }
     send(context, 204, b"", reply);

@@ -1,7 +1,7 @@
 //! Expiry: whole partitions go when they are older than their retention policy keeps them.
 //!
-//! What is too old follows from the policies as they are now and from the clock; nothing of it is remembered. A clock that
-//! is new or has jumped deletes nothing before it has been consistent for `retention.clock_settle_s`
+//! What is too old follows from the policies as they are now and from the clock; nothing of it is remembered. A clock
+//! that is new or has jumped deletes nothing before it has been consistent for `retention.clock_settle_s`
 //! ([`ClockWatch`]).
 
 use std::rc::Rc;

@@ -1,8 +1,8 @@
 //! Which series a query wants: the tag filter decided on the index, before any row is read.
 //!
-//! AND and OR combine sets of series. A term over one tag is decided once for each distinct value, and for "tag absent";
-//! comparing a tag with constants (`=`, IN) asks the index for just those values. A term over several tags is decided
-//! for each series that is still possible.
+//! AND and OR combine sets of series. A term over one tag is decided once for each distinct value, and for "tag
+//! absent"; comparing a tag with constants (`=`, IN) asks the index for just those values. A term over several tags is
+//! decided for each series that is still possible.
 
 use std::sync::Arc;
 

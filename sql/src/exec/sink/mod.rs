@@ -1,5 +1,8 @@
-//! Operators that need all rows before they put out the first.
+//! Operators that put out their first row when they have seen the last: [`Sink`]. One a file; those that group are in
+//! [`crate::exec::aggregate`].
 
+mod finishing;
 mod sort;
 
+pub(crate) use finishing::{Left, Sink};
 pub(crate) use sort::Sort;

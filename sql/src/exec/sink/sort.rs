@@ -3,18 +3,21 @@
 //! Rows are held as they come. With a bound on the rows wanted, whenever four times as many (and at least a chunk) have
 //! gathered, the best are picked and the rest forgotten, so a top-N holds O(N) rows and sorts O(log) times.
 
+use std::sync::Arc;
+
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_ord::sort::{SortColumn, lexsort_to_indices};
-use arrow_schema::SortOptions;
+use arrow_schema::{DataType, Field, Schema, SortOptions};
 use arrow_select::concat::concat_batches;
 use arrow_select::take::take_record_batch;
 
-use crate::exec::batch::{OUTPUT_ROWS, batch_bytes, put_out};
+use super::finishing::{Left, Sink};
+use crate::exec::batch::{BatchMaker, OUTPUT_ROWS, batch_bytes, slices};
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::Result;
 use crate::exec::eval::{Input, evaluate_array};
-use crate::exec::operator::{Flow, Operator};
 use crate::plan::SortKey;
+use crate::types::array::cast_to;
 
 /// Sorts its input.
 pub(crate) struct Sort {
@@ -24,17 +27,18 @@ pub(crate) struct Sort {
     held_rows: usize,
     memory: Reservation,
     bytes: usize,
+    has_ended: bool,
 }
 
 impl Sort {
     /// Sorts by `keys` over the input's columns; with `fetch`, only so many first rows are wanted.
     pub(crate) fn new(keys: Vec<SortKey>, fetch: Option<usize>, context: &QueryContext) -> Self {
-        Self { keys, fetch, held: Vec::new(), held_rows: 0, memory: context.reservation(), bytes: 0 }
+        Self { keys, fetch, held: Vec::new(), held_rows: 0, memory: context.reservation(), bytes: 0, has_ended: false }
     }
 
     /// Everything held, as one batch in order.
     fn sorted(&mut self) -> Result<Option<RecordBatch>> {
-        let held = std::mem::take(&mut self.held);
+        let held = in_one_form(std::mem::take(&mut self.held))?;
         let Some(first) = held.first() else { return Ok(None) };
         let batch = match held.as_slice() {
             [one] => one.clone(),
@@ -59,10 +63,10 @@ impl Sort {
     }
 }
 
-impl Operator for Sort {
-    fn push(&mut self, batch: RecordBatch, _out: &mut Vec<RecordBatch>) -> Result<Flow> {
+impl Sink for Sort {
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
         if batch.num_rows() == 0 {
-            return Ok(Flow::Continue);
+            return Ok(());
         }
         self.held_rows += batch.num_rows();
         self.bytes += batch_bytes(&batch);
@@ -77,15 +81,42 @@ impl Operator for Sort {
             self.memory.resize(self.bytes)?;
             self.held.push(best);
         }
-        Ok(Flow::Continue)
+        Ok(())
     }
 
-    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+    fn end(&mut self) -> Result<()> {
+        self.has_ended = true;
+        Ok(())
+    }
+
+    fn step(&mut self, out: &mut Vec<RecordBatch>) -> Result<Left> {
+        if !self.has_ended {
+            return Ok(Left::Nothing);
+        }
         // The sorted copy lives beside what was held.
         self.memory.resize(self.bytes.saturating_mul(2))?;
         if let Some(sorted) = self.sorted()? {
-            put_out(&sorted, out);
+            out.extend(slices(sorted));
         }
-        Ok(())
+        Ok(Left::Nothing)
     }
+}
+
+/// Batches whose text columns have the same form: a dictionary in all of them, or in none.
+fn in_one_form(batches: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
+    let Some(first) = batches.first() else { return Ok(batches) };
+    if batches.iter().all(|batch| batch.schema_ref() == first.schema_ref()) {
+        return Ok(batches);
+    }
+    let fields = first.schema_ref().fields().iter().map(|field| match field.data_type() {
+        DataType::Dictionary(_, value) => Arc::new(Field::new(field.name(), (**value).clone(), true)),
+        _ => Arc::clone(field),
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let plain = |batch: RecordBatch| {
+        let columns = batch.columns().iter().zip(schema.fields());
+        let columns = columns.map(|(column, field)| cast_to(column, field.data_type())).collect::<Result<_>>()?;
+        BatchMaker::new(Arc::clone(&schema)).make(columns, batch.num_rows())
+    };
+    batches.into_iter().map(plain).collect()
 }

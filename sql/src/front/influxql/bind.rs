@@ -122,7 +122,7 @@ impl Operand {
     fn nanoseconds(&self, now_ns: i64) -> Result<i128, DeleteError> {
         match self {
             Self::Integer(ns) | Self::Duration(ns) => Ok(i128::from(*ns)),
-            // InfluxDB cuts the fraction off.
+            // InfluxDB drops the fraction.
             Self::Number(ns) => Ok(*ns as i128),
             Self::Now => Ok(i128::from(now_ns)),
             Self::Text(text) => time_of_text(text).ok_or_else(|| {

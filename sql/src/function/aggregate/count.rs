@@ -10,7 +10,7 @@ use tidewire_storage::scan::ColumnSummary;
 
 use super::lane::lane_array;
 use crate::error::SqlError;
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::expr::accumulator::{Accumulator, Slices};
 use crate::expr::aggregate::Needs;
 use crate::expr::{AggregateCall, AggregateFunction, Expr, Scalar};

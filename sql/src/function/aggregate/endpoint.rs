@@ -13,7 +13,7 @@ use super::kernel::Lane;
 use super::lane::{LaneKind, lane_array, lane_of};
 use super::seen::{Seen, column};
 use crate::error::SqlError;
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::aggregate::{Needs, SeriesEnd};
 use crate::expr::{AggregateCall, AggregateFunction, Typed};

@@ -11,7 +11,7 @@ use super::kernel::{Lane, each_present_run};
 use super::lane::{LaneKind, lane_array, lane_of, no_summary};
 use super::seen::{Seen, column};
 use super::text_extreme::TextExtreme;
-use crate::exec::error::{ExecError, Result};
+use crate::error::execution::{ExecError, Result};
 use crate::expr::AggregateFunction;
 use crate::expr::accumulator::{Accumulator, Slices};
 use crate::expr::aggregate::{Needs, SeriesEnd};

@@ -4,7 +4,7 @@
 use arrow_array::ArrayRef;
 use arrow_schema::DataType;
 
-use crate::exec::error::{ExecError, Result};
+use crate::error::execution::{ExecError, Result};
 use crate::types::array::cast_to;
 
 /// The lane that values of a type are held in.

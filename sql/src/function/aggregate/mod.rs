@@ -1,8 +1,8 @@
 //! Aggregates: an entry and its accumulator a file.
 //!
-//! Nulls are skipped; an aggregate of nothing is null (count: 0). `sum` of integers wraps around, as DataFusion's does: the
-//! answer is the same however rows are spread over shards. `avg` of integers adds exactly within a slice. NaN is the
-//! greatest float. `first` and `last` at equal times take the greater value, as InfluxDB does.
+//! Nulls are skipped; an aggregate of nothing is null (count: 0). `sum` of integers wraps around, as DataFusion's does:
+//! the answer is the same however rows are spread over shards. `avg` of integers adds exactly within a slice. NaN is
+//! the greatest float. `first` and `last` at equal times take the greater value, as InfluxDB does.
 
 mod average;
 mod count;

@@ -7,7 +7,7 @@ use arrow_array::{ArrayRef, PrimitiveArray};
 use arrow_buffer::{BooleanBuffer, NullBuffer, ScalarBuffer};
 use arrow_schema::DataType;
 
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::types::array::cast_to;
 
 /// One flag a slot.

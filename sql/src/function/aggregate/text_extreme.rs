@@ -7,7 +7,7 @@ use arrow_array::{Array, ArrayRef, StringArray};
 use arrow_schema::DataType;
 
 use super::lane::lane_array;
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::expr::accumulator::{Accumulator, Slices};
 
 /// Least or greatest text, by bytes.

@@ -25,7 +25,8 @@ impl Cursor<'_> {
         Ok(Statement::Delete(Delete { series, sources, condition }))
     }
 
-    /// One measurement. What is deleted is deleted from all retention policies, so neither they nor databases are named.
+    /// One measurement. What is deleted is deleted from all retention policies, so neither they nor databases are
+    /// named.
     fn source(&mut self, first: &Token) -> Result<TagMatch, ParseError> {
         let token = self.peek().clone();
         if let Kind::Regex(pattern) = &token.kind {

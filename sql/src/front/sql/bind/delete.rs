@@ -1,7 +1,7 @@
 //! DELETE: a predicate over tags and time becomes series and ranges of time, or is refused.
 //!
 //! The predicate is bound and rewritten as that of a SELECT: comparisons of time become the scan's range, conjuncts
-//! over tags alone its tag filter. What is left must be about time alone and is then cut into ranges. A condition on a
+//! over tags alone its tag filter. What is left must be about time alone and then becomes ranges. A condition on a
 //! field, or one that mixes tags and time other than by AND, has no exact form here, and the reference refuses it too.
 
 use sqlparser::ast::{self, Ident, ObjectName};

@@ -50,4 +50,4 @@ pub enum ExecError {
 }
 
 /// Result alias of execution.
-pub type Result<T, E = ExecError> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = ExecError> = std::result::Result<T, E>;

@@ -1,4 +1,4 @@
-//! The columnar write batch: rows of one table bound for one shard, as the ingest room builds them.
+//! The columnar write batch: rows of one table bound for one shard.
 //!
 //! A row names its series either by an id the shard gave out before, or by the ordinal of a key that travels in the
 //! same batch ([`NewSeries`]); the shard answers with the ids of those keys. Batches cross cores by move.
@@ -59,6 +59,15 @@ pub struct Strings {
     pub ends: Vec<u32>,
     /// UTF-8.
     pub bytes: Vec<u8>,
+}
+
+impl Strings {
+    /// Appends a row's string.
+    #[inline]
+    pub fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len() as u32);
+    }
 }
 
 /// Keys of new series, laid end to end. One key is its tags sorted by column id, each as

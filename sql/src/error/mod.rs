@@ -1,0 +1,7 @@
+//! What can go wrong: with a statement before it runs ([`statement`]), and with a query that does ([`execution`]).
+
+pub(crate) mod execution;
+mod statement;
+
+pub use execution::ExecError;
+pub use statement::{Position, SqlError, SqlErrorKind, WindowError};
