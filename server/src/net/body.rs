@@ -273,7 +273,7 @@ impl Body {
                     self.connection.is_body_open.set(false);
                 }
                 if available == kept {
-                    // Kept to the very end: the handler was told that this was the last piece.
+                    // Kept to the very end: the handler knew that this was the last piece.
                     self.start += kept;
                     self.mode = Mode::InPlace { left: 0 };
                     return Ok(None);

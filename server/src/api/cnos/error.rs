@@ -202,7 +202,7 @@ mod tests {
         }
         let failed = || Error::LogFailed { shard: 3, reason: "a sync failed".to_owned() };
         assert_eq!(reply(&WriteError::Storage(failed()).into()).status, 500);
-        // A deletion that storage refuses is told as a write is, one that fails otherwise as a query.
+        // A deletion that storage refuses is answered as a write is, one that fails otherwise as a query.
         let deletion = |error| reply(&Fault::Delete(error));
         assert_eq!(deletion(ExecError::Storage(full())), told(422, "050014", &full().to_string()));
         assert_eq!(deletion(ExecError::Storage(failed())), told(500, "050014", &failed().to_string()));
