@@ -49,6 +49,7 @@ pub(crate) fn run_within(plan: &Plan, rows: &Rows, context: QueryContext) -> Res
 pub(crate) fn chunks_read(plan: &Plan, rows: &Rows) -> usize {
     let given = Rc::new(Given::default());
     execute(plan, rows, 1, 1, context(1 << 30), &given).unwrap();
+    assert_eq!(given.snapshots.get(), 1, "one moment, however many spans are read");
     given.chunks.get()
 }
 
@@ -56,6 +57,7 @@ pub(crate) fn chunks_read(plan: &Plan, rows: &Rows) -> usize {
 pub(crate) fn rows_read(plan: &Plan, rows: &Rows) -> usize {
     let given = Rc::new(Given::default());
     execute(plan, rows, 1, 1, context(1 << 30), &given).unwrap();
+    assert_eq!(given.snapshots.get(), 1, "one moment, however many spans are read");
     given.rows.get()
 }
 
