@@ -31,7 +31,7 @@ pub(crate) struct Sort {
 }
 
 impl Sort {
-    /// Sorts by `keys` over the input's columns; with `fetch`, only so many first rows are wanted.
+    /// Sorts by `keys` over the input's columns; with `fetch`, only that many first rows are wanted.
     pub(crate) fn new(keys: Vec<SortKey>, fetch: Option<usize>, context: &QueryContext) -> Self {
         Self { keys, fetch, held: Vec::new(), held_rows: 0, memory: context.reservation(), bytes: 0, has_ended: false }
     }
