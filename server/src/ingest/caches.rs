@@ -60,16 +60,17 @@ impl DatabaseCaches {
                 return entry.cache.clone();
             }
         }
-        // Most of it for the keys: what stands for them is a few words each.
-        let parser_bytes_max = usize::try_from(database_bytes_max / 4 * 3).unwrap_or(usize::MAX);
-        let cache = Rc::new(RefCell::new(DatabaseCache::new(dialect, parser_bytes_max, self.memory.clone())));
+        let cache = self.own(dialect);
         by_name.insert(key, Entry { cache: cache.clone(), used });
         cache
     }
 
-    /// Forgets the caches of a database: what they know may no longer hold.
-    pub fn forget(&self, database: &str) {
-        self.retain(|name| name != database);
+    /// A cache that no other request will see.
+    pub fn own(&self, dialect: Dialect) -> SharedCache {
+        // Most of it for the keys: what stands for them is a few words each.
+        let database_bytes_max = self.bytes_max.min(DATABASE_BYTES_MAX);
+        let parser_bytes_max = usize::try_from(database_bytes_max / 4 * 3).unwrap_or(usize::MAX);
+        Rc::new(RefCell::new(DatabaseCache::new(dialect, parser_bytes_max, self.memory.clone())))
     }
 
     /// Forgets what `is_wanted` does not want to keep, by the database's name.

@@ -59,6 +59,13 @@ pub(crate) fn rows_read(plan: &Plan, rows: &Rows) -> usize {
     given.rows.get()
 }
 
+/// Snapshots that one shard gives for a query.
+pub(crate) fn snapshots_taken(plan: &Plan, rows: &Rows) -> usize {
+    let given = Rc::new(Given::default());
+    execute(plan, rows, 1, 1, context(1 << 30), &given).unwrap();
+    given.snapshots.get()
+}
+
 /// The answer over these shards.
 pub(crate) fn run_on<R: ShardReader + Clone>(
     plan: &Plan,

@@ -99,7 +99,7 @@ impl<D: Disk> Shard<D> {
         memtables.any(|(memtable, later)| {
             let Some(rows) = memtable.table(table).filter(|rows| rows.time_bounds().0 < start) else { return false };
             let mut old: Vec<u32> = (0..rows.rows() as u32).filter(|row| rows.time()[*row as usize] < start).collect();
-            rows.retain_live(&mut old, later);
+            rows.retain_live(&mut old, rows.deletes(), later);
             !old.is_empty()
         })
     }

@@ -110,8 +110,11 @@ impl<D: Disk> Shard<D> {
             }
             Err(_) => counts.flush_failures += 1,
         });
+        if done.is_ok() {
+            self.retire(&frozen);
+        }
         if done.is_ok() && frozen.full {
-            // Scans copy what they need, so that nobody else holds it.
+            // Scans copy what they need, so that nobody else holds it but for a snapshot.
             if let Ok(frozen) = Rc::try_unwrap(frozen) {
                 self.state.borrow_mut().idle = Some(Memtable::reuse(frozen.memtable));
             }
@@ -135,7 +138,9 @@ impl<D: Disk> Shard<D> {
         let series = state.tables.iter().map(|(id, table)| (*id, table.series.len() as u32)).collect();
         let hidden = state.tables.iter().map(|(id, table)| (*id, table.series.hidden()));
         let hidden = hidden.filter(|(_, hidden)| !hidden.is_empty()).map(|(id, hidden)| (id, hidden.clone())).collect();
-        let frozen = Rc::new(Frozen { memtable, lsn, series, hidden, full });
+        let pin = std::mem::take(&mut state.pin);
+        let frozen = Rc::new(Frozen { memtable, generation: state.generation, pin, lsn, series, hidden, full });
+        state.generation += 1;
         state.frozen = Some(frozen.clone());
         Some(frozen)
     }
@@ -291,7 +296,7 @@ impl<D: Disk> Shard<D> {
     /// The rows that are not deleted, by (series, time).
     async fn order(&self, rows: &TableRows) -> Order {
         let mut live = (0..rows.rows() as u32).collect();
-        rows.retain_live(&mut live, &[]);
+        rows.retain_live(&mut live, rows.deletes(), &[]);
         let mut sorter = Sorter::new(rows.series(), rows.time(), live);
         loop {
             let done = sorter.step();

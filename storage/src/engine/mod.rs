@@ -34,7 +34,7 @@ pub(crate) mod state;
 mod stats;
 
 use std::cell::{Cell, Ref, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -56,6 +56,7 @@ pub use expire::Expired;
 use flush::Written;
 use folders::Folders;
 pub use quarantine::Quarantined;
+pub use snapshot::Snapshot;
 use space::Reserve;
 use state::{State, TableState};
 use stats::Counts;
@@ -134,6 +135,9 @@ impl<D: Disk> Shard<D> {
                 tables,
                 dropped: BTreeMap::new(),
                 active,
+                generation: 0,
+                pin: Rc::default(),
+                retired: VecDeque::new(),
                 frozen: None,
                 idle: None,
                 manifest,
@@ -224,9 +228,7 @@ impl<D: Disk> Shard<D> {
     pub fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
         let state = self.state.borrow();
         let known = state.tables.get(&table)?;
-        let segments = known.metas().map(|meta| (meta.time_min, meta.time_max));
-        let memory = state.memtables().filter_map(|memtable| Some(memtable.table(table)?.time_bounds()));
-        segments.chain(memory).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+        known.bounds(table, state.memtables())
     }
 
     /// The last record appended. Where it has not moved for a while and [`Shard::has_unflushed`] says so, an idle
@@ -259,6 +261,7 @@ impl<D: Disk> Shard<D> {
         ShardMemory {
             active: state.active.bytes(),
             flushing: state.frozen.as_ref().map_or(0, |frozen| frozen.memtable.bytes()),
+            retired: state.retired_bytes(),
             sorting: self.sorting.get() as u64,
             idle: state
                 .memtables()

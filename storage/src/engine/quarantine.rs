@@ -11,10 +11,7 @@
 use std::path::PathBuf;
 
 use super::Shard;
-use super::state::{TableState, Unreadable};
 use crate::disk::Disk;
-use crate::error::{Error, Result};
-use crate::scan::ScanRequest;
 use crate::schema::TableId;
 
 /// A damaged segment.
@@ -28,18 +25,6 @@ pub struct Quarantined {
     pub damage: Vec<(u64, String)>,
     /// Nothing of it can be read.
     pub whole: bool,
-}
-
-impl<D: Disk> TableState<D> {
-    /// An error where rows of a segment that cannot be read may be asked for.
-    pub(super) fn check_readable(&self, from: i64, request: &ScanRequest) -> Result<()> {
-        let partitions = self.unreadable.range(from..=request.time_max.max(from));
-        let mut segments = partitions.flat_map(|(_, segments)| segments);
-        match segments.find(|segment| super::snapshot::is_wanted(&segment.meta, request)) {
-            Some(Unreadable { path, offset, reason, .. }) => Err(Error::corrupt(path, *offset, reason.clone())),
-            None => Ok(()),
-        }
-    }
 }
 
 impl<D: Disk> Shard<D> {

@@ -27,6 +27,7 @@ mod model;
 mod partitions;
 mod rot;
 mod run;
+mod snapshots;
 mod work;
 mod world;
 

@@ -29,6 +29,7 @@ pub(crate) struct Tally {
     pub(crate) refused: u64,
     pub(crate) flushes: u64,
     pub(crate) scans: u64,
+    pub(crate) span_scans: u64,
     pub(crate) deletes: u64,
     pub(crate) expiries: u64,
     pub(crate) merges: u64,
@@ -52,7 +53,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn numbers(&mut self) -> [&mut u64; 27] {
+    fn numbers(&mut self) -> [&mut u64; 28] {
         [
             &mut self.batches,
             &mut self.large_batches,
@@ -61,6 +62,7 @@ impl Tally {
             &mut self.refused,
             &mut self.flushes,
             &mut self.scans,
+            &mut self.span_scans,
             &mut self.deletes,
             &mut self.expiries,
             &mut self.merges,

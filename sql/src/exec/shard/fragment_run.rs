@@ -71,7 +71,7 @@ impl<R: ShardReader> FragmentRun<R> {
     /// Decides the series and takes a snapshot of the rows. `None` when there are none.
     pub(super) fn open(fragment: &Arc<Fragment>, reader: R, context: QueryContext) -> Result<Option<Self>> {
         let Some(mut source) = ShardSource::open(Arc::clone(fragment), reader, context)? else { return Ok(None) };
-        let Some(span) = source.span() else { return Ok(None) };
+        let span = source.span();
         let (gather, mut spans) = match &fragment.shape {
             Shape::Rows { exprs, schema, limit } => {
                 source.begin(span)?;

@@ -11,5 +11,5 @@ mod source;
 mod spans;
 
 pub use deletion::selected_series;
-pub use reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
+pub use reader::{ChunkSource, NO_TAG, ShardReader, ShardSnapshot, TagIndex};
 pub use run::ShardRun;
