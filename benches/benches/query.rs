@@ -19,7 +19,7 @@ use arrow_schema::DataType;
 use criterion::{Criterion, criterion_group, criterion_main};
 use futures_lite::future::{block_on, or};
 use tidewire_benches::devops::{FIELDS, TAGS};
-use tidewire_sql::exec::{FinalRun, FragmentRun, QueryContext};
+use tidewire_sql::exec::{CoreRun, Progress, QueryContext, ShardRun};
 use tidewire_sql::{Session, Statement, cut, prepare};
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, NewSeries, Values, WriteBatch};
 use tidewire_storage::disk::plain::PlainDisk;
@@ -159,22 +159,32 @@ fn batch(data: &Data, hosts: &[usize], times: std::ops::Range<usize>) -> WriteBa
 fn run(text: &str, catalog: &Catalog, shards: &[Rc<Shard<PlainDisk>>]) -> Vec<RecordBatch> {
     let session = Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 0 };
     let Ok(Statement::Query(query)) = prepare(text, catalog, &session) else { panic!("{text} is no query") };
-    let distributed = cut(&query.plan).unwrap();
+    let graph = cut(&query.plan);
     let context = QueryContext::new(1 << 30, None);
-    let mut merge = FinalRun::new(&distributed.final_stage, context.clone()).unwrap();
+    let mut core = CoreRun::new(&graph, context.clone()).unwrap();
+    let stages = graph.on_shards();
     let mut answer = Vec::new();
     for shard in shards {
-        let fragment = Arc::clone(distributed.fragment.as_ref().unwrap());
-        let mut fragment = FragmentRun::new(fragment, Rc::clone(shard), context.clone());
-        while let Some(batch) = block_on(fragment.next()).unwrap() {
-            merge.push(batch).unwrap();
-            while let Some(batch) = merge.ready() {
-                answer.push(batch);
-            }
+        let mut run = ShardRun::new(Arc::clone(&stages), Rc::clone(shard), context.clone());
+        while let Some((stage, batch)) = block_on(run.next()).unwrap() {
+            core.push(stage, batch);
+            work(&mut core, &mut answer);
         }
     }
-    answer.extend(merge.finish().unwrap());
+    core.end();
+    work(&mut core, &mut answer);
     answer
+}
+
+/// Works off what was pushed.
+fn work(core: &mut CoreRun, answer: &mut Vec<RecordBatch>) {
+    loop {
+        match core.step().unwrap() {
+            Progress::Rows(batch) => answer.push(batch),
+            Progress::Working => {}
+            Progress::Waiting | Progress::Done => return,
+        }
+    }
 }
 
 /// Rows, and the sum of all numbers in them.

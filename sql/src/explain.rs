@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `initial_logical_plan`, `logical_plan after RULE` | VERBOSE | the plan at that step |
 //! | `logical_plan` | always | the optimized plan |
-//! | `physical_plan` | the caller has one | what shards and the final stage run |
+//! | `physical_plan` | the caller has one | what the shards run, and the core that asks |
 //! | `Plan with Metrics` | ANALYZE | what the run did, shard by shard |
 
 use std::fmt::Write as _;
@@ -25,13 +25,13 @@ pub struct ShardMetrics {
     pub rows_scanned: u64,
     /// Chunks that its scan yielded.
     pub chunks: u64,
-    /// Rows or groups that it sent to the final stage.
+    /// Rows or groups that it sent to the core that asks.
     pub rows_sent: u64,
     /// Time on its core, waiting included.
     pub elapsed: Duration,
 }
 
-/// What a run of a query did; filled in by whoever ran it.
+/// What a run of a query did; filled in by its caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunMetrics {
     /// From the start of the fragments to the last row.

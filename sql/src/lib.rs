@@ -1,5 +1,5 @@
 //! Text in, rows out: SQL (and later InfluxQL) is parsed, bound to one logical plan, rewritten by rules, cut once into
-//! a fragment that every shard runs over its own scan and a final stage that joins what they send back.
+//! stages: fragments that every shard runs over its own scans, and stages of the asking core that join what they send.
 //!
 //! Only the scan waits; every operator is synchronous over arrow batches. Memory, time and cancellation are accounted
 //! per query. No sockets and no catalog changes happen here: statements that change something are returned as data.

@@ -78,19 +78,19 @@ impl Format {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
     /// A column type that JSON has no spelling for.
-    #[error("Json error: data type {0} not supported in nested map for json writer")]
+    #[error("JSON has no form for {0}")]
     JsonType(DataType),
     /// A list or struct in csv or tsv.
-    #[error("Csv error: Nested type {0} is not supported in CSV")]
+    #[error("CSV has no form for the nested type {0}")]
     CsvNested(DataType),
     /// Binary in csv or tsv.
-    #[error("Csv error: {0} data cannot be written to CSV")]
+    #[error("CSV has no form for {0}")]
     CsvType(DataType),
     /// A type that no format knows.
-    #[error("data type {0} not supported by the result writers")]
+    #[error("no format has a form for {0}")]
     Type(DataType),
     /// A timestamp that is no date of the calendar.
-    #[error("Csv error: Error formatting column {column}: Failed to convert {time} to temporal for {data_type}")]
+    #[error("{time} in column {column} is no date, as a {data_type}")]
     Time {
         /// The column's name.
         column: String,

@@ -21,7 +21,7 @@ pub enum Encoding {
 
 /// A content coding that the server does not know, or several on top of each other; 415.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("content encoding not support: {token}")]
+#[error("there is no content encoding {token:?}")]
 pub struct UnknownEncoding {
     /// What the client said.
     pub token: String,

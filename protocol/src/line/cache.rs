@@ -6,8 +6,8 @@
 //! that it grows without a look at any key. Layouts are found by table and raw field text.
 //!
 //! When the series would pass their bound, the segment that has not been used for longest is emptied (CLOCK over
-//! segments). What still points into it predicts wrongly, which a comparison of bytes tells, as it tells any other wrong
-//! prediction. Layouts are few; when they would pass theirs, everything is forgotten and refills from the sink.
+//! segments). What still points into it predicts wrongly, which a comparison of bytes tells, as it tells any other
+//! wrong prediction. Layouts are few; when they would pass theirs, everything is forgotten and refills from the sink.
 
 use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
@@ -22,7 +22,7 @@ use crate::row::{FieldKind, LayoutSlot, SeriesSlot};
 /// No entry.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Segments of the series: what is shed at a time is one part in so many. An index of a series has its segment in the
+/// Segments of the series: what is shed at a time is one part in this many. An index of a series has its segment in the
 /// high bits, its place there in the low ones.
 const SEGMENTS: usize = 16;
 const PLACE_BITS: u32 = 24;

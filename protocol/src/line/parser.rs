@@ -1,9 +1,10 @@
 //! The parser that predicts; see the map in `mod.rs`.
 //!
 //! A call goes through its text in two gaits. [`LineParser::expected_lines`] takes lines for as long as each is what
-//! its series and layout make expected, a new series being expected to be a sibling of the last one (`shape.rs`); at the
-//! first that is not, one line goes to the scalar parser and the caches learn from it. The readers of the first gait look ahead by whole words and never past the end of their text, so the
-//! last line of a text is copied to a place with room behind it: a request of one row takes the fast way too.
+//! its series and layout make expected, a new series being expected to be a sibling of the last one (`shape.rs`); at
+//! the first that is not, one line goes to the scalar parser and the caches learn from it. The readers of the first
+//! gait look ahead by whole words and never past the end of their text, so the last line of a text is copied to a place
+//! with room behind it: a request of one row takes the fast way too.
 
 use super::cache::{Cache, Hashed, KEY_BYTES_EXPECTABLE, Layout, NONE};
 use super::error::{Fault, LineReason};

@@ -296,7 +296,7 @@ fn content_encoding_headers() {
     for value in ["foo", "gzip, gzip", "gzip, foo", "gzip;q=1"] {
         let error = ContentDecoder::new(value, 1).unwrap_err();
         assert_eq!(error, UnknownEncoding { token: value.to_owned() });
-        assert_eq!(error.to_string(), format!("content encoding not support: {value}"));
+        assert_eq!(error.to_string(), format!("there is no content encoding {value:?}"));
     }
     let of = |headers: &str| {
         let request = format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\n");

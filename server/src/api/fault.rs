@@ -118,6 +118,9 @@ pub enum Fault {
     /// The format cannot show a column.
     #[error(transparent)]
     Unshown(#[from] EncodeError),
+    /// The format cannot show what the query came to.
+    #[error("cannot write the result: {0}")]
+    Unwritten(EncodeError),
     /// The format cannot show a value.
     #[error(transparent)]
     UnshownValue(#[from] UnsupportedValue),

@@ -30,7 +30,7 @@ pub struct RowsForm {
     /// Rows are sent as they come.
     pub chunked: bool,
     /// What the API puts behind the rows that are sent when an error comes after them.
-    pub behind_rows: fn(&ExecError) -> Vec<u8>,
+    pub behind_rows: fn(&Fault) -> Vec<u8>,
 }
 
 impl RowsForm {
@@ -52,6 +52,8 @@ pub struct RowsReply<'r> {
     /// Made with the first batch, or at the end when none came.
     encoder: Option<Encoder>,
     compress: Option<ContentEncoder>,
+    /// Why a batch could not be encoded, which ended the query.
+    unwritten: Option<EncodeError>,
     /// Encoded, not yet sent.
     pending: Vec<u8>,
     /// Rows taken.
@@ -65,11 +67,11 @@ impl<'r> RowsReply<'r> {
         new_encoder(&form, schema.clone())?;
         let encoding = form.encoding.filter(|encoding| *encoding != Encoding::Identity);
         let compress = encoding.map(ContentEncoder::new).transpose().map_err(Fault::Compress)?;
-        Ok(Self { reply, form, schema, encoder: None, compress, pending: Vec::new(), rows: 0 })
+        Ok(Self { reply, form, schema, encoder: None, compress, unwritten: None, pending: Vec::new(), rows: 0 })
     }
 
     /// The encoder, made for the columns of `first` if it is not there yet.
-    fn encoder(&mut self, first: Option<&RecordBatch>) -> Result<&mut Encoder, ExecError> {
+    fn encoder(&mut self, first: Option<&RecordBatch>) -> Result<&mut Encoder, EncodeError> {
         let made = match self.encoder.take() {
             Some(encoder) => encoder,
             None => {
@@ -78,7 +80,7 @@ impl<'r> RowsReply<'r> {
                     Field::new(field.name(), data_type.clone(), true)
                 });
                 let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-                new_encoder(&self.form, schema).map_err(|error| encode_error(&error))?
+                new_encoder(&self.form, schema)?
             }
         };
         Ok(self.encoder.insert(made))
@@ -115,11 +117,15 @@ impl<'r> RowsReply<'r> {
     /// Ends the reply after the last row, or after the error that stopped the query.
     pub async fn end(mut self, outcome: Result<(), ExecError>) -> Result<(), Fault> {
         if let Err(error) = outcome {
+            let fault = match self.unwritten.take() {
+                Some(unwritten) => Fault::Unwritten(unwritten),
+                None => Fault::Query(error),
+            };
             if !self.reply.is_begun() {
-                return Err(error.into());
+                return Err(fault);
             }
             if self.form.chunked {
-                self.pending = (self.form.behind_rows)(&error);
+                self.pending = (self.form.behind_rows)(&fault);
                 if self.send_pending(true).await.is_ok() {
                     self.reply.finish();
                 }
@@ -127,7 +133,7 @@ impl<'r> RowsReply<'r> {
             return Ok(());
         }
         let mut pending = std::mem::take(&mut self.pending);
-        self.encoder(None)?.finish(&mut pending);
+        self.encoder(None).map_err(Fault::Unwritten)?.finish(&mut pending);
         self.pending = pending;
         if self.reply.is_begun() || self.form.chunked {
             if !self.reply.is_begun() {
@@ -150,17 +156,17 @@ fn new_encoder(form: &RowsForm, schema: SchemaRef) -> Result<Encoder, EncodeErro
     Ok(if form.chunked { encoder.array_per_batch() } else { encoder })
 }
 
-fn encode_error(error: &EncodeError) -> ExecError {
-    ExecError::Execution(format!("cannot write the result: {error}"))
-}
-
 impl RowsOut for RowsReply<'_> {
     async fn rows(&mut self, batch: &RecordBatch) -> Result<(), ExecError> {
         self.rows += batch.num_rows() as u64;
         let mut pending = std::mem::take(&mut self.pending);
-        let encoded = self.encoder(Some(batch))?.batch(batch, &mut pending).map_err(|error| encode_error(&error));
+        let encoded = self.encoder(Some(batch)).and_then(|encoder| encoder.batch(batch, &mut pending));
         self.pending = pending;
-        encoded?;
+        if let Err(error) = encoded {
+            // The query ends; `end` tells what it ended of.
+            self.unwritten = Some(error);
+            return Err(ExecError::Cancelled);
+        }
         if self.reply.is_begun() || self.form.chunked || self.pending.len() > WHOLE_BYTES_MAX {
             if !self.reply.is_begun() {
                 self.begin_stream();

@@ -1,7 +1,7 @@
 //! From a path to its endpoint, without an allocation.
 //!
-//! 1. Paths without placeholders are found among those of their length, of which there are few; that is all that a write
-//!    pays.
+//! 1. Paths without placeholders are found among those of their length, of which there are few; that is all that a
+//!    write pays.
 //! 2. Patterns are tried one after the other, segment by segment. They stand in an order in which a literal segment
 //!    comes before a placeholder, so the first that fits is the one whose leftmost segments are literal: `/a/b/{x}`
 //!    before `/a/{y}/c` before `/{z}/b/c`.
@@ -43,7 +43,7 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Of a table in which no path is told twice.
+    /// Of a table that has each path once.
     pub fn new(endpoints: &'static [Endpoint]) -> Self {
         let (mut literals, mut patterns) = (Vec::new(), Vec::new());
         for (index, Endpoint { pattern, .. }) in endpoints.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The catalog as builds before this one kept it: one JSON document with a format number and a checksum, formats 1 and 2.
+//! The catalog as builds before this one kept it: one JSON document with a format number, 1 or 2, and a checksum.
 //!
 //! It is read where there is nothing newer, and goes with the first change.
 

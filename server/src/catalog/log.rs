@@ -4,24 +4,24 @@
 //!
 //! 1. [`CatalogLog::append`] returns `Ok` when the edits are durable, all of them. After a crash at any moment all of a
 //!    call's edits are there or none.
-//! 2. After an error they are not there, and will not be, unless the log [is in doubt](CatalogLog::is_in_doubt): then it
-//!    is open what a start would find, and nothing is appended until [`CatalogLog::settle`] has made sure.
+//! 2. After an error they are not there, and will not be, unless the log [is in doubt](CatalogLog::is_in_doubt): then
+//!    it is open what a start would find, and nothing is appended until [`CatalogLog::settle`] has made sure.
 //! 3. Damage to what was acknowledged is an error that names file and offset ([`read`](super::read)).
 //! 4. What a start reads is at most twice what the catalog holds, or [`ROTATE_BYTES_MIN`] more.
 //!
 //! How:
 //!
 //! 1. A commit is one frame at the end of the file, written and synced. One is under way at a time.
-//! 2. Where that fails, the place is filled with zeros, or cut off, and synced: what is durable then is no frame. A sync
-//!    that failed is not repeated; this one is about other bytes. Where that fails too, a new file begins, with the
-//!    catalog as it was before.
+//! 2. Where that fails, the place is filled with zeros, or cut off, and synced: what is durable then is no frame. A
+//!    sync that failed is not repeated; this one is about other bytes. Where that fails too, a new file begins, with
+//!    the catalog as it was before.
 //! 3. When commits have made the file larger than its snapshot, a new file begins: a snapshot is written under another
 //!    name, synced, renamed, and the folder synced. Files before the newest do not count, and are removed.
 //! 4. When a commit is durable, a seal that says so may follow it ([`CatalogLog::seal`]): without a sync, since nobody
 //!    waits for it, and the next commit's sync covers it.
 //! 5. Space behind the end is reserved, so that a full disk can still have databases dropped.
-//! 6. At a start the last commit is written again, as it is, and synced, unless a seal follows it: what was read may be
-//!    in a cache alone.
+//! 6. At a start the last commit is written again, as it is, unless a seal follows it, and zeros where the next one
+//!    would have been: what was read, or was not there any more, may be so in a cache alone.
 //!
 //! Nothing is written before the first change: until then there is no file, or the document of an earlier build.
 
@@ -40,8 +40,8 @@ use super::read::{Saved, TEMPORARY_SUFFIX, Tail, file_name, generation_of, is_no
 /// Bytes of commits in a file at least before a new one begins: a few hundred changes made one by one.
 const ROTATE_BYTES_MIN: u64 = 4 << 20;
 
-/// Bytes of JSON in a frame of a snapshot, about: what a start parses at a time, and what is written between two chances
-/// for others to run.
+/// Bytes of JSON in a frame of a snapshot, about: what a start parses at a time, and what is written between two
+/// chances for others to run.
 const SNAPSHOT_FRAME_BYTES: usize = 256 << 10;
 
 /// Bytes of space that are reserved behind the end, at most and at least: changes that a full disk still takes.
@@ -142,12 +142,11 @@ impl<D: Disk> CatalogLog<D> {
         if tail.is_torn {
             file.truncate(tail.end).await?;
         }
-        if let Some((offset, frame)) = &tail.unsealed {
-            self.write(&file, *offset, frame).await?;
+        if let Some((offset, frames)) = &tail.unsealed {
+            self.write(&file, *offset, frames).await?;
         }
-        if tail.is_torn || tail.unsealed.is_some() {
-            file.sync().await?;
-        }
+        // A seal and a commit.
+        void(&self.disk, &file, tail.end, 2 * BLOCK_BYTES).await?;
         self.next_generation = tail.generation + 1;
         self.file = Some(LogFile {
             file,
@@ -233,8 +232,13 @@ impl<D: Disk> CatalogLog<D> {
         if self.doubt == Doubt::Frame
             && let Some(file) = &mut self.file
         {
-            match void(&self.disk, file).await {
+            // The seal, if there is one, was not durable either: a failed sync may have let go of it. Behind it is the
+            // commit.
+            let bytes = file.end - file.durable_end + BLOCK_BYTES;
+            match void(&self.disk, &file.file, file.durable_end, bytes).await {
                 Ok(()) => {
+                    file.end = file.durable_end;
+                    file.reserved_end = file.durable_end;
                     self.doubt = Doubt::None;
                     return Ok(());
                 }
@@ -380,18 +384,14 @@ impl<D: Disk> CatalogLog<D> {
     }
 }
 
-/// Makes sure that no frame follows the last durable one.
-async fn void<D: Disk>(disk: &D, file: &mut LogFile<D::File>) -> Result<()> {
-    // The seal, if there is one, was not durable either: a failed sync may have let go of it. Behind it is the commit.
-    let zeros = usize::try_from(file.end - file.durable_end + BLOCK_BYTES).unwrap_or(0);
-    if file.file.write(file.durable_end, disk.buffer(zeros)).await.is_err() {
+/// Makes sure that no frame begins in these bytes at the end of a file, and that what was written before is durable.
+async fn void<D: Disk>(disk: &D, file: &D::File, offset: u64, bytes: u64) -> Result<()> {
+    let zeros = disk.buffer(usize::try_from(bytes).unwrap_or(0));
+    if file.write(offset, zeros).await.is_err() {
         // There may be no space for them.
-        file.file.truncate(file.durable_end).await?;
-        file.reserved_end = file.durable_end;
+        file.truncate(offset).await?;
     }
-    file.file.sync().await?;
-    file.end = file.durable_end;
-    Ok(())
+    file.sync().await
 }
 
 fn frame(place: Place, kind: Kind, edits: &[Edit]) -> Result<Vec<u8>> {

@@ -4,7 +4,7 @@
 //! 2. One task takes everything queued, decides in order what each change comes to, makes all of it durable at once,
 //!    publishes the catalog with it (the `publish` hook sends it to the other cores and drops the data of dropped
 //!    tables), and answers all.
-//! 3. If saving fails, none of those changes happened and each waiter is told so.
+//! 3. If saving fails, none of those changes happened, and each waiter gets that answer.
 //! 4. If it is open whether they happened ([`CatalogLog::is_in_doubt`]), changes are refused until that is settled, and
 //!    what only one of the two catalogs has is hidden meanwhile ([`fence`](super::fence)): nothing is acknowledged that
 //!    the next start could lack. When it is settled, what was hidden is back.

@@ -69,7 +69,7 @@ pub(super) struct Tail {
     pub(super) snapshot_end: u64,
     /// Behind the last whole frame.
     pub(super) end: u64,
-    /// The last commit and its offset, if no later frame testifies that it is durable.
+    /// The last commit, with the seal before it, and their offset, if no later frame testifies that they are durable.
     pub(super) unsealed: Option<(u64, Vec<u8>)>,
     /// Something follows that is no whole frame.
     pub(super) is_torn: bool,
@@ -154,7 +154,7 @@ impl<F: DiskFile> Reading<'_, F> {
 
     async fn frames(&mut self) -> Result<Tail> {
         let mut offset = BLOCK_BYTES;
-        let mut unsealed = None;
+        let (mut seal, mut unsealed) = (None, None);
         let is_torn = loop {
             let in_snapshot = offset < self.snapshot_end;
             let last = self.catalog.version;
@@ -176,7 +176,15 @@ impl<F: DiskFile> Reading<'_, F> {
                 take(&mut self.catalog, payload, self.path, offset)?;
                 self.catalog.version = header.sequence;
             }
-            unsealed = (header.kind == Kind::Commit).then(|| (offset, frame.to_vec()));
+            // A commit is durable together with the seal before it.
+            (seal, unsealed) = match header.kind {
+                Kind::Snapshot => (None, None),
+                Kind::Seal => (Some((offset, frame.to_vec())), None),
+                Kind::Commit => {
+                    let (from, before) = seal.take().unwrap_or_else(|| (offset, Vec::new()));
+                    (None, Some((from, [&*before, frame].concat())))
+                }
+            };
             offset += header.frame_bytes();
         };
         let (generation, snapshot_end) = (self.generation, self.snapshot_end);

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Instant;
 
-use tidewire_sql::exec::{ExecError, FragmentRun, QueryContext, batch_bytes};
+use tidewire_sql::exec::{ExecError, QueryContext, ShardRun, batch_bytes};
 use tidewire_sql::explain::ShardMetrics;
 
 use super::message::{Asker, FragmentAnswer, FragmentId, PARTIALS_AHEAD_MAX, RunFragment};
@@ -90,10 +90,10 @@ impl Fragments {
         self.0.borrow_mut().insert(id, running.clone());
         let (fragments, peers) = (self.clone(), peers.clone());
         async move {
-            let RunFragment { shard: number, fragment, context } = question;
+            let RunFragment { shard: number, stages, context } = question;
             let started = Instant::now();
             let (reader, counts) = MeteredShard::new(shard);
-            let run = FragmentRun::new(fragment, reader, context.clone());
+            let run = ShardRun::new(stages, reader, context.clone());
             let sent = send_partials(&peers, &asker, &running, run, &context).await;
             let outcome = sent.map(|rows_sent| ShardMetrics {
                 shard: number,
@@ -113,18 +113,18 @@ async fn send_partials(
     peers: &Peers,
     asker: &Asker<RunFragment>,
     running: &Running,
-    mut run: FragmentRun<MeteredShard>,
+    mut run: ShardRun<MeteredShard>,
     context: &QueryContext,
 ) -> Result<u64, ExecError> {
     let mut rows_sent = 0;
-    while let Some(batch) = run.next().await? {
+    while let Some((stage, batch)) = run.next().await? {
         let mut held = context.reservation();
         held.resize(batch_bytes(&batch))?;
         if !running.may_send().await {
             break;
         }
         rows_sent += batch.num_rows() as u64;
-        peers.answer_in_part(asker, FragmentAnswer::Partial { batch, held });
+        peers.answer_in_part(asker, FragmentAnswer::Partial { stage, batch, held });
     }
     Ok(rows_sent)
 }

@@ -21,7 +21,7 @@ use arrow_array::RecordBatch;
 use tidewire_sql::Deletion;
 use tidewire_sql::exec::{ExecError, QueryContext, Reservation};
 use tidewire_sql::explain::ShardMetrics;
-use tidewire_sql::stage::Fragment;
+use tidewire_sql::stage::{ShardStage, StageId};
 use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesSketch;
@@ -127,13 +127,13 @@ pub struct Appended {
     pub outcome: Result<Vec<SeriesId>, tidewire_storage::Error>,
 }
 
-/// A fragment to run over a shard.
+/// The part of a query that a shard runs.
 #[derive(Debug)]
 pub struct RunFragment {
     /// The shard.
     pub shard: u32,
-    /// What to run.
-    pub fragment: Arc<Fragment>,
+    /// What to run, one stage after the other over one snapshot.
+    pub stages: Arc<[ShardStage]>,
     /// Bounds of the query.
     pub context: QueryContext,
 }
@@ -143,6 +143,8 @@ pub struct RunFragment {
 pub enum FragmentAnswer {
     /// Rows or partial states.
     Partial {
+        /// The stage that yielded them.
+        stage: StageId,
         /// The rows or states.
         batch: RecordBatch,
         /// Their memory, until the asker has taken them.

@@ -7,7 +7,7 @@ use tidewire_storage::batch::{PARTITIONS_MAX, WriteBatch};
 use tidewire_storage::schema::{SeriesId, TableSchema};
 
 use super::error::WriteError;
-use crate::admission::Refusal;
+use crate::admission::{Grant, Refusal};
 use crate::core::message::{Append, CountUnknownSeries};
 use crate::core::state::CoreState;
 use crate::memory::Level;
@@ -35,31 +35,47 @@ pub fn check_memory(core: &CoreState) -> Result<(), WriteError> {
     }
 }
 
+/// Rows that their shards have credit for.
+pub struct Admitted {
+    /// The rows.
+    pub rows: Vec<ShardRows>,
+    grant: Grant,
+}
+
 /// Writes all of `rows` or, when a shard has no credit or is offline, none of them. Returns for each element the ids of
 /// its new series. The batches' memory is recycled.
 pub async fn commit(core: &CoreState, rows: Vec<ShardRows>) -> Result<Vec<Vec<SeriesId>>, WriteError> {
+    send(core, admit(core, rows).await?).await
+}
+
+/// Takes credits for all of `rows`, or for none where one of them cannot be written now.
+pub async fn admit(core: &CoreState, rows: Vec<ShardRows>) -> Result<Admitted, WriteError> {
+    match may_write(core, &rows).await {
+        Ok(grant) => Ok(Admitted { rows, grant }),
+        Err(refused) => {
+            core.recycled.put(rows.into_iter().map(|r| r.batch));
+            Err(refused)
+        }
+    }
+}
+
+async fn may_write(core: &CoreState, rows: &[ShardRows]) -> Result<Grant, WriteError> {
     if let Some(error) = rows.iter().find_map(|rows| core.offline.check(rows.shard).err()) {
-        core.recycled.put(rows.into_iter().map(|r| r.batch));
         return Err(WriteError::Storage(error));
     }
     if let Some(refused) = rows.iter().find_map(too_many_partitions) {
-        core.recycled.put(rows.into_iter().map(|r| r.batch));
         return Err(refused);
     }
-    if let Err(refused) = check_series(core, &rows).await {
-        core.recycled.put(rows.into_iter().map(|r| r.batch));
-        return Err(refused);
-    }
-    let grant = match core.admission.take(wanted(&rows)) {
-        Ok(grant) => grant,
-        Err(refusal) => {
-            core.recycled.put(rows.into_iter().map(|r| r.batch));
-            return Err(match refusal {
-                Refusal::Overloaded { shard } => WriteError::Overloaded { shard },
-                Refusal::TooLarge { bytes, bytes_max } => WriteError::TooLarge { bytes, bytes_max },
-            });
-        }
-    };
+    check_series(core, rows).await?;
+    core.admission.take(wanted(rows)).map_err(|refusal| match refusal {
+        Refusal::Overloaded { shard } => WriteError::Overloaded { shard },
+        Refusal::TooLarge { bytes, bytes_max } => WriteError::TooLarge { bytes, bytes_max },
+    })
+}
+
+/// Writes what is admitted.
+pub async fn send(core: &CoreState, admitted: Admitted) -> Result<Vec<Vec<SeriesId>>, WriteError> {
+    let Admitted { rows, grant } = admitted;
     let mut calls = Vec::with_capacity(rows.len());
     for ShardRows { shard, batch, table } in rows {
         let question = Append { shard, batch: Box::new(batch), table };

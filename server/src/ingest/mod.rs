@@ -5,10 +5,12 @@
 //! catalog.
 //!
 //! How: [`cache::DatabaseCache`] holds, per core and database, the parser with its caches and what each cached series,
-//! table and layout stands for. [`sink::RequestSink`] receives rows and appends them to one batch per (owner shard, table),
-//! [`batch::TableRows`]. When a row needs a table or column that the catalog lacks, its door pauses, the request waits for
-//! the catalog's owner, and reading goes on at that row. What is wrong with a row is a [`fault::RowFault`]; whether the
-//! others are written all the same is the door's choice ([`sink::RowRules`]).
+//! table and layout stands for. [`sink::RequestSink`] receives rows and appends them to one batch per (owner shard,
+//! table), [`batch::TableRows`]. When a row needs a table or column that the catalog lacks, its door pauses, and
+//! reading goes on at that row with a catalog and caches of the request's own (`provisional`); what rows need is made
+//! durable with one change when all are read and admitted, so that a request that fails leaves nothing behind. What is
+//! wrong with a row is a [`fault::RowFault`]; whether the others are written all the same is the door's choice
+//! ([`sink::RowRules`]).
 
 pub mod batch;
 pub mod cache;
@@ -19,6 +21,7 @@ pub mod fault;
 pub mod insert;
 pub mod owner;
 mod pending;
+mod provisional;
 pub mod sink;
 #[cfg(test)]
 pub mod testing;

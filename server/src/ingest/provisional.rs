@@ -2,9 +2,9 @@
 //!
 //! A request that brings some is parsed whole before anything is made of it: it sees a catalog of its own
 //! ([`preview`](crate::catalog::preview)), in which what it lacks has ids that nobody else knows. When its body is read
-//! and its rows are admitted, all that its rows need is made with one durable change ([`needs`]), and the ids in its batches
-//! are exchanged for those that the catalog gave ([`settle`]). So a request that is refused, or breaks off, leaves nothing
-//! behind.
+//! and its rows are admitted, all that its rows need is made with one durable change ([`needs`]), and the ids in its
+//! batches are exchanged for those that the catalog gave ([`settle`]). So a request that is refused, or breaks off,
+//! leaves nothing behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,7 +119,11 @@ mod tests {
     fn ids_are_exchanged_for_those_of_the_catalog() {
         let from = table(1, &[(0, "a", ColumnKind::Tag), (1, "b", ColumnKind::Tag), (2, "v", INT)]);
         let mut same = batch();
-        assert!(settle(&mut same, &from, &table(7, &[(0, "a", ColumnKind::Tag), (1, "b", ColumnKind::Tag), (2, "v", INT)])));
+        assert!(settle(
+            &mut same,
+            &from,
+            &table(7, &[(0, "a", ColumnKind::Tag), (1, "b", ColumnKind::Tag), (2, "v", INT)])
+        ));
         assert_eq!(same, WriteBatch { table: Some(TableId(7)), ..batch() });
         let mut moved = batch();
         let to = table(8, &[(0, "v", INT), (3, "b", ColumnKind::Tag), (5, "a", ColumnKind::Tag)]);

@@ -27,6 +27,12 @@ pub struct Collected {
     pub row_refusal: Option<CatalogError>,
     /// Set when the request as a whole is refused.
     pub refusal: Option<Refused>,
+    /// The slots are those of all requests of the database: they must not come to know what is not durable.
+    pub shares_slots: bool,
+    /// Rows of slots that were given up for others, with their owner shards.
+    parted: Vec<(u32, FinishedBatch)>,
+    parted_bytes: usize,
+    parted_rows: usize,
     recycled: Vec<WriteBatch>,
 }
 
@@ -66,33 +72,50 @@ impl Collected {
             wanted: None,
             row_refusal: None,
             refusal: None,
+            shares_slots: false,
+            parted: Vec::new(),
+            parted_bytes: 0,
+            parted_rows: 0,
             recycled,
         }
     }
 
     /// Memory held by the rows.
     pub fn bytes(&self) -> usize {
-        self.builders.iter().flatten().map(TableRows::bytes).sum()
+        self.parted_bytes + self.builders.iter().flatten().map(TableRows::bytes).sum::<usize>()
     }
 
     /// Rows collected.
     pub fn rows(&self) -> usize {
-        self.builders.iter().flatten().map(TableRows::rows).sum()
+        self.parted_rows + self.builders.iter().flatten().map(TableRows::rows).sum::<usize>()
     }
 
-    /// The batches with their owner shards, and the memory that was not needed.
+    /// From now on rows come with other slots, which nobody else has.
+    pub fn part(&mut self, shards: u32) {
+        (self.parted_bytes, self.parted_rows) = (self.bytes(), self.rows());
+        self.parted.extend(finish(std::mem::take(&mut self.builders), shards));
+        self.shares_slots = false;
+    }
+
+    /// How many of the batches have slots that were given up.
+    pub fn parted(&self) -> usize {
+        self.parted.len()
+    }
+
+    /// The batches with their owner shards, those of slots that were given up first, and the memory that was not
+    /// needed.
     pub fn finish(self, shards: u32) -> (Vec<(u32, FinishedBatch)>, Vec<WriteBatch>) {
-        let batches = self
-            .builders
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, builder)| {
-                let builder = builder.filter(|b| b.rows() > 0)?;
-                Some((index as u32 % shards, builder.finish()))
-            })
-            .collect();
+        let mut batches = self.parted;
+        batches.extend(finish(self.builders, shards));
         (batches, self.recycled)
     }
+}
+
+fn finish(builders: Vec<Option<TableRows>>, shards: u32) -> impl Iterator<Item = (u32, FinishedBatch)> {
+    builders.into_iter().enumerate().filter_map(move |(index, builder)| {
+        let builder = builder.filter(|builder| builder.rows() > 0)?;
+        Some((index as u32 % shards, builder.finish()))
+    })
 }
 
 /// The sink of one request, for as long as it needs not wait.
@@ -185,8 +208,12 @@ impl RowSink for RequestSink<'_> {
         if series.tags.iter().any(|(name, _)| *name == "time") {
             return Err(reserved_time(series.table, ColumnKind::Tag));
         }
+        let schema = self.slots.tables[table as usize].schema.clone();
+        if schema.is_none() && self.collected.shares_slots {
+            return Err(self.want(series.table, Vec::new()));
+        }
         // The table itself is made by `layout`, which knows the fields too.
-        if let Some(schema) = self.slots.tables[table as usize].schema.clone() {
+        if let Some(schema) = schema {
             let mut missing = Vec::new();
             for (name, _) in series.tags {
                 match schema.column(name) {

@@ -1,24 +1,26 @@
 //! A write request from its body to its acknowledgement.
 //!
 //! 1. Body pieces are parsed as they arrive; a line cut by a piece's end is kept and completed by the next.
-//! 2. Where the catalog lacks a table or column, parsing waits for the catalog's owner and goes on at that line.
-//! 3. When the whole body is parsed, credits are taken from all owner shards, then rows go to all of them.
-//! 4. When every shard has made its rows durable the request is acknowledged.
+//! 2. Where the catalog lacks a table or column, parsing goes on at that line with a catalog and with caches of the
+//!    request's own, in which what it lacks is there (`provisional`).
+//! 3. When the whole body is parsed, credits are taken from all owner shards.
+//! 4. What the rows need of the catalog is made, with one change.
+//! 5. Rows go to all shards. When every one has made its rows durable the request is acknowledged.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_protocol::line::{BodyState, Dialect, Progress, State, TimeRule};
-use tidewire_storage::schema::TimeUnit;
+use tidewire_storage::schema::{Catalog, TimeUnit};
 
 use super::cache::DatabaseCache;
-use super::commit::{ShardRows, check_memory, commit};
+use super::caches::SharedCache;
+use super::commit::{ShardRows, admit, check_memory, send};
 use super::error::WriteError;
 use super::fault::BadRowLog;
+use super::provisional::{Needs, needs, settle};
 use super::sink::{Collected, Refused, RequestSink, RowRules};
 use crate::admission::BuildShare;
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, SchemaChange, preview};
 use crate::core::state::CoreState;
 use crate::memory::Part;
 use crate::net::Body;
@@ -88,11 +90,20 @@ struct Writing<'a> {
     /// Rows before this time are too old to be kept.
     time_min: i64,
     rule: TimeRule,
-    cache: Rc<RefCell<DatabaseCache>>,
+    /// What all requests of the database use.
+    cache: SharedCache,
+    /// What this one goes on with since it has met what the catalog lacks.
+    own: Option<Own>,
     collected: Collected,
     /// How far the parser has come.
     body: BodyState,
     share: BuildShare,
+}
+
+/// A catalog with what a request brings, and the caches that know of it.
+struct Own {
+    catalog: Catalog,
+    cache: SharedCache,
 }
 
 /// Reads, parses and writes a request.
@@ -107,6 +118,8 @@ pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut
         return Err(WriteError::PolicyNotFound(name.to_owned()));
     };
     let now_ns = request.now_ns;
+    let mut collected = Collected::new(core.recycled.take(core.peers.shard_count() as usize));
+    collected.shares_slots = true;
     let mut writing = Writing {
         core,
         request,
@@ -114,12 +127,13 @@ pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut
         time_min: policy.time_min(now_ns, database.precision),
         rule: time_rule(request.precision, database.precision, now_ns),
         cache: core.caches.get(request.database, &policy.name, request.dialect),
-        collected: Collected::new(core.recycled.take(core.peers.shard_count() as usize)),
+        own: None,
+        collected,
         body: BodyState::default(),
         share: core.building.share(),
     };
     while let Some(piece) = body.chunk().await? {
-        let consumed = writing.parse(piece.bytes, piece.is_last).await?;
+        let consumed = writing.parse(piece.bytes, piece.is_last)?;
         let left = piece.bytes.len() - consumed;
         body.keep(left);
         let bytes = (writing.collected.bytes() + left) as u64;
@@ -143,8 +157,8 @@ fn time_rule(precision: Precision, unit: TimeUnit, now_ns: i64) -> TimeRule {
 }
 
 impl Writing<'_> {
-    /// Parses complete lines of `text`, waiting for the catalog where it must; returns the bytes consumed.
-    async fn parse(&mut self, text: &[u8], last: bool) -> Result<usize, WriteError> {
+    /// Parses complete lines of `text`; returns the bytes consumed.
+    fn parse(&mut self, text: &[u8], last: bool) -> Result<usize, WriteError> {
         let mut consumed = 0;
         loop {
             let progress = self.parse_some(&text[consumed..], last);
@@ -159,30 +173,39 @@ impl Writing<'_> {
                 State::Done | State::NeedMore | State::Stopped => return Ok(consumed),
                 State::Paused => {}
             }
-            if let Some(change) = self.collected.wanted.take()
-                && let Err(refusal) = self.core.peers.change(change).await
-            {
-                // The caches may hold a series whose tags never became columns.
-                self.core.caches.forget(self.request.database);
-                match refusal {
-                    CatalogError::DatabaseNotFound(_) | CatalogError::PolicyNotFound(_) | CatalogError::NotSaved(_) => {
+            let wanted = self.collected.wanted.take();
+            match (&mut self.own, wanted) {
+                // The same row is met again, and then it says all that it needs.
+                (None, _) => {
+                    let (catalog, cache) = (self.core.catalog(), self.core.caches.own(self.request.dialect));
+                    self.own = Some(Own { catalog: Catalog::clone(&catalog), cache });
+                    self.collected.part(self.core.peers.shard_count());
+                }
+                (Some(own), Some(wanted)) => match preview(&own.catalog, &wanted) {
+                    Ok(catalog) => own.catalog = catalog,
+                    Err(refusal @ (CatalogError::DatabaseNotFound(_) | CatalogError::PolicyNotFound(_))) => {
                         return Err(refusal.into());
                     }
                     // The row's fault: the parser meets it again and gets this answer, the others go on.
-                    fault => self.collected.row_refusal = Some(fault),
-                }
+                    Err(fault) => self.collected.row_refusal = Some(fault),
+                },
+                (Some(_), None) => {}
             }
         }
     }
 
     fn parse_some(&mut self, text: &[u8], last: bool) -> Progress {
-        let catalog = self.core.catalog();
-        let mut cache = self.cache.borrow_mut();
+        let newest = self.core.catalog();
+        let (catalog, cache) = match &self.own {
+            None => (&*newest, &self.cache),
+            Some(own) => (&own.catalog, &own.cache),
+        };
+        let mut cache = cache.borrow_mut();
         let DatabaseCache { parser, slots, .. } = &mut *cache;
         let mut sink = RequestSink {
             slots,
             collected: &mut self.collected,
-            catalog: &catalog,
+            catalog,
             database: self.request.database,
             policy: &self.policy,
             time_min: self.time_min,
@@ -197,11 +220,14 @@ impl Writing<'_> {
         progress
     }
 
-    /// Takes credits, sends the rows, waits until all are durable.
+    /// Takes credits, makes what the rows need of the catalog, sends them, waits until all are durable.
     async fn commit(mut self) -> Result<Written, WriteError> {
         let written =
             Written { rows: self.collected.rows() as u64, bad_rows: std::mem::take(&mut self.collected.bad_rows) };
+        let parted = self.collected.parted();
         let (batches, unused) = self.collected.finish(self.core.peers.shard_count());
+        // Slots of an own cache have learnt nothing that others could use.
+        let shared = if self.own.is_some() { parted } else { batches.len() };
         self.core.recycled.put(unused);
         let mut slots = Vec::with_capacity(batches.len());
         let mut rows = Vec::with_capacity(batches.len());
@@ -209,12 +235,45 @@ impl Writing<'_> {
             slots.push(finished.slots);
             rows.push(ShardRows { shard, batch: finished.batch, table: finished.table });
         }
-        let new_series = commit(self.core, rows).await?;
+        let mut admitted = admit(self.core, rows).await?;
+        make_durable(self.core, self.request.database, &self.policy, &mut admitted.rows[shared..]).await?;
+        let new_series = send(self.core, admitted).await?;
         let mut cache = self.cache.borrow_mut();
-        for (slots, ids) in slots.into_iter().zip(new_series) {
+        for (slots, ids) in slots.into_iter().zip(new_series).take(shared) {
             cache.slots.learn(slots.into_iter().zip(ids));
         }
         cache.count();
         Ok(written)
     }
+}
+
+/// Makes the tables and columns of rows that were made with an own catalog, all with one change, and exchanges the ids.
+async fn make_durable(
+    core: &CoreState,
+    database: &str,
+    policy: &str,
+    rows: &mut [ShardRows],
+) -> Result<(), WriteError> {
+    let mut tables = Needs::new();
+    rows.iter().for_each(|part| needs(&part.batch, &part.table, &mut tables));
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let change = SchemaChange::Ensure { database: database.to_owned(), policy: policy.to_owned(), tables };
+    let catalog = match core.peers.change(change).await {
+        Ok(catalog) => catalog,
+        // Somebody else was faster, with another type: which row it is about is known when they are parsed anew.
+        Err(CatalogError::ColumnConflict { .. } | CatalogError::TooManyColumns { .. }) => {
+            return Err(WriteError::TableChanged);
+        }
+        Err(refusal) => return Err(refusal.into()),
+    };
+    for part in rows {
+        let table = catalog.table_of(database, policy, &part.table.name).ok_or(WriteError::TableChanged)?;
+        if !settle(&mut part.batch, &part.table, table) {
+            return Err(WriteError::TableChanged);
+        }
+        part.table = table.clone();
+    }
+    Ok(())
 }

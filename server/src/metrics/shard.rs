@@ -34,13 +34,16 @@ const COUNTERS: [Shown; 17] = [
 ];
 
 /// What is held at the moment.
-const GAUGES: [Shown; 22] = [
+const GAUGES: [Shown; 23] = [
     ("tidewire_wal_files", "Files of the log.", |s| s.wal_files),
     ("tidewire_wal_failed", "1 when the log has failed and the shard refuses writes.", |s| u64::from(s.wal_failed)),
     ("tidewire_wal_pending_bytes", "Log records not yet written.", |s| s.memory.wal_pending),
     ("tidewire_memtable_rows", "Rows in memory.", |s| s.memtable_rows),
     ("tidewire_memtable_active_bytes", "Memory of rows that take appends.", |s| s.memory.active),
     ("tidewire_memtable_flushing_bytes", "Memory of rows on their way into segments.", |s| s.memory.flushing),
+    ("tidewire_memtable_retired_bytes", "Rows that are in segments, kept for queries that began before.", |s| {
+        s.memory.retired
+    }),
     ("tidewire_memtable_idle_bytes", "Memory reserved for rows to come.", |s| s.memory.idle),
     ("tidewire_merging", "1 while segments are merged.", |s| u64::from(s.merging)),
     ("tidewire_merge_debt_bytes", "Bytes that the merges due now have to read.", |s| s.merge_debt_bytes),

@@ -55,6 +55,9 @@ pub enum BodyError {
         /// What was wrong.
         reason: String,
     },
+    /// Nobody here can decompress it: 415.
+    #[error(transparent)]
+    UnknownEncoding(UnknownEncoding),
     /// The client has gone; nobody will read an answer.
     #[error("connection broke in the request body: {0}")]
     Gone(io::Error),
@@ -65,6 +68,7 @@ impl BodyError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Refused { status, .. } => *status,
+            Self::UnknownEncoding(_) => 415,
             Self::Gone(_) => 400,
         }
     }
@@ -174,7 +178,7 @@ impl Body {
             (Ok(framer), Ok(_)) => framer,
             (Err(error), _) => return Err(self.fail(error.into())),
             (_, Err(error)) => {
-                let error = BodyError::refused(415, error.to_string());
+                let error = BodyError::UnknownEncoding(error.clone());
                 return Err(self.fail(error));
             }
         };
@@ -269,7 +273,7 @@ impl Body {
                     self.connection.is_body_open.set(false);
                 }
                 if available == kept {
-                    // Kept to the very end: the handler was told that this was the last piece.
+                    // Kept to the very end: the handler knew that this was the last piece.
                     self.start += kept;
                     self.mode = Mode::InPlace { left: 0 };
                     return Ok(None);

@@ -30,7 +30,7 @@ const BACKLOG_BYTES_MAX: usize = 64 << 10;
 const LINGER_BYTES_MAX: usize = 1 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
-/// A head that is not complete is looked at for mistakes each time it grew by so much, not each time a byte arrives.
+/// A head that is not complete is checked for mistakes each time it grew by this much, not each time a byte arrives.
 const RECHECK_BYTES: usize = 1 << 10;
 
 /// How a connection goes on.

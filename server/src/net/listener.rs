@@ -76,7 +76,7 @@ impl Arrivals {
         Arc::clone(&self.load)
     }
 
-    /// How often the acceptor could not accept, told on every core alike.
+    /// How often the acceptor could not accept; every core reports the same number.
     pub fn accept_failures(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.failures)
     }
@@ -152,7 +152,7 @@ pub fn start_acceptor(
 struct Accepting {
     /// The core that was served last.
     last: usize,
-    /// When a failure was last told: connections that wait are tried again and again.
+    /// When a failure was last logged: connections that wait are tried again and again.
     told: Option<Instant>,
 }
 

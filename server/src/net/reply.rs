@@ -152,7 +152,7 @@ impl Reply {
         self.count();
     }
 
-    /// Whether a head was sent, so that no other status can be told any more.
+    /// Whether a head was sent, so that no other status can be sent any more.
     pub fn is_begun(&self) -> bool {
         self.state != State::Unsent
     }
@@ -199,7 +199,7 @@ impl Reply {
         self.state == State::Complete
     }
 
-    /// Whether the client was told that the connection stays open.
+    /// Whether the reply says that the connection stays open.
     pub(super) fn keeps_alive(&self) -> bool {
         self.keeps_alive
     }

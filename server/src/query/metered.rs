@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use tidewire_sql::exec::shard::{ChunkSource, ShardReader};
+use tidewire_sql::exec::shard::{ChunkSource, ShardReader, ShardSnapshot};
 use tidewire_storage::Result;
+use tidewire_storage::engine::Snapshot;
 use tidewire_storage::scan::{Scan, ScanItem, ScanMode, ScanRequest};
 use tidewire_storage::schema::TableId;
 use tidewire_storage::series::SeriesIndex;
@@ -22,8 +23,15 @@ pub(crate) struct Counts {
 }
 
 /// A shard that counts.
+#[derive(Clone)]
 pub(crate) struct MeteredShard {
     shard: Rc<CoreShard>,
+    counts: Rc<Cell<Counts>>,
+}
+
+/// A snapshot whose scans count.
+pub(crate) struct MeteredSnapshot {
+    snapshot: Snapshot<CoreDisk>,
     counts: Rc<Cell<Counts>>,
 }
 
@@ -43,19 +51,32 @@ impl MeteredShard {
 
 impl ShardReader for MeteredShard {
     type Index = SeriesIndex;
-    type Chunks = MeteredScan;
+    type Snapshot = MeteredSnapshot;
 
     fn with_index<R>(&self, table: TableId, read: impl FnOnce(Option<&SeriesIndex>) -> R) -> R {
         self.shard.with_index(table, read)
     }
 
+    fn snapshot(&self, table: TableId, time_min: i64, time_max: i64) -> Option<MeteredSnapshot> {
+        let snapshot = ShardReader::snapshot(&self.shard, table, time_min, time_max)?;
+        Some(MeteredSnapshot { snapshot, counts: self.counts.clone() })
+    }
+
+    async fn yield_if_needed(&self) {
+        ShardReader::yield_if_needed(&self.shard).await;
+    }
+}
+
+impl ShardSnapshot for MeteredSnapshot {
+    type Chunks = MeteredScan;
+
     fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<MeteredScan> {
-        let scan = ShardReader::scan(&self.shard, request, mode, memory_bytes_max)?;
+        let scan = ShardSnapshot::scan(&self.snapshot, request, mode, memory_bytes_max)?;
         Ok(MeteredScan { scan, counts: self.counts.clone() })
     }
 
-    fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
-        ShardReader::time_bounds(&self.shard, table)
+    fn time_bounds(&self) -> Option<(i64, i64)> {
+        self.snapshot.time_bounds()
     }
 }
 

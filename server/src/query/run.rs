@@ -1,10 +1,12 @@
-//! FragmentCalls a bound query over all shards: fragments go out, partials come in under credits, the final stage joins
-//! them and rows flow on to the reply.
+//! Running a bound query over all shards: fragments go out, partials come in under credits, the stages of this core
+//! join them and rows flow on to the reply.
 //!
-//! 1. The query is cut once; every shard gets the same fragment.
-//! 2. Each shard may be [`PARTIALS_AHEAD_MAX`](crate::core::message::PARTIALS_AHEAD_MAX) batches ahead of what the
-//!    final stage has taken, so a slow client slows the scan and memory stays bounded.
-//! 3. An error, a final stage that has seen enough, or a client that went away cancels the fragments that still run.
+//! 1. The query is cut into stages once; every shard gets the same ones.
+//! 2. Each shard may be [`PARTIALS_AHEAD_MAX`](crate::core::message::PARTIALS_AHEAD_MAX) batches ahead of what this
+//!    core
+//!    has worked off, so a slow client slows the scan and memory stays bounded.
+//! 3. Between two steps of this core's stages other tasks may run.
+//! 4. An error, stages that have seen enough, or a client that went away cancels the fragments that still run.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -13,13 +15,14 @@ use std::task::{Context, Poll};
 
 use arrow_array::RecordBatch;
 use tidewire_sql::Query;
-use tidewire_sql::exec::{ExecError, FinalRun, Flow, QueryContext};
+use tidewire_sql::exec::{CoreRun, ExecError, Progress, QueryContext};
 use tidewire_sql::explain::ShardMetrics;
-use tidewire_sql::stage::{Fragment, cut};
+use tidewire_sql::stage::{ShardStage, cut};
 
 use crate::core::message::{FragmentAnswer, RunFragment};
 use crate::core::peers::Peers;
 use crate::mesh::Call;
+use crate::ring::executor::yield_if_needed;
 
 /// Takes the rows of a query as they come.
 pub trait RowsOut {
@@ -30,14 +33,15 @@ pub trait RowsOut {
 /// The wait for a shard's credits, and the call that it ends with.
 type Starting<'a> = Pin<Box<dyn Future<Output = Call<FragmentAnswer>> + 'a>>;
 
-/// The calls of a fragment that runs over all shards; cancelled when dropped.
+/// The calls of the fragments that run over all shards; cancelled when dropped.
 ///
 /// Shards are asked one after the other as credits allow, while answers of those asked before are taken: a query that
 /// waits for credits does not keep those it has from coming back, so queries cannot wait for each other in a ring,
 /// however many shards a core has.
 struct FragmentCalls<'a> {
     peers: &'a Peers,
-    fragment: &'a Arc<Fragment>,
+    /// None: no shard is asked.
+    stages: Arc<[ShardStage]>,
     context: QueryContext,
     /// One a shard asked so far, in order; `None` once it has ended and its credits are back.
     calls: Vec<Option<Call<FragmentAnswer>>>,
@@ -48,8 +52,8 @@ struct FragmentCalls<'a> {
 }
 
 impl<'a> FragmentCalls<'a> {
-    fn new(peers: &'a Peers, fragment: &'a Arc<Fragment>, context: &QueryContext) -> Self {
-        let mut calls = Self { peers, fragment, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
+    fn new(peers: &'a Peers, stages: Arc<[ShardStage]>, context: &QueryContext) -> Self {
+        let mut calls = Self { peers, stages, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
         calls.starting = calls.ask(0);
         calls
     }
@@ -57,10 +61,10 @@ impl<'a> FragmentCalls<'a> {
     /// Begins to ask `shard`, if there is one of this number.
     fn ask(&self, shard: u32) -> Option<Starting<'a>> {
         let peers = self.peers;
-        if shard >= peers.shard_count() {
+        if self.stages.is_empty() || shard >= peers.shard_count() {
             return None;
         }
-        let question = RunFragment { shard, fragment: self.fragment.clone(), context: self.context.clone() };
+        let question = RunFragment { shard, stages: self.stages.clone(), context: self.context.clone() };
         Some(Box::pin(peers.ask(peers.core_of(shard), question)))
     }
 
@@ -126,31 +130,32 @@ pub async fn run<O: RowsOut>(
     context: QueryContext,
     out: &mut O,
 ) -> Result<Vec<ShardMetrics>, ExecError> {
-    let distributed = cut(&query.plan)?;
-    let mut last = FinalRun::new(&distributed.final_stage, context.clone())?;
+    let graph = cut(&query.plan);
+    let mut core = CoreRun::new(&graph, context.clone())?;
+    let mut calls = FragmentCalls::new(peers, graph.on_shards(), &context);
     let mut shards = Vec::new();
-    if let Some(fragment) = &distributed.fragment {
-        let mut calls = FragmentCalls::new(peers, fragment, &context);
-        while let Some((shard, answer)) = calls.next().await {
-            match answer {
-                FragmentAnswer::Partial { batch, held } => {
-                    // What the final stage keeps of it, it counts itself.
-                    drop(held);
-                    let flow = last.push(batch)?;
-                    while let Some(rows) = last.ready() {
-                        out.rows(&rows).await?;
-                    }
-                    if flow == Flow::Enough {
-                        break;
-                    }
+    // The shard whose partial is being worked off.
+    let mut taken = None;
+    loop {
+        match core.step()? {
+            Progress::Rows(rows) => out.rows(&rows).await?,
+            Progress::Working => yield_if_needed().await,
+            Progress::Waiting => {
+                if let Some(shard) = taken.take() {
                     calls.grant(shard);
                 }
-                FragmentAnswer::Done(outcome) => shards.push(outcome?),
+                match calls.next().await {
+                    Some((shard, FragmentAnswer::Partial { stage, batch, held })) => {
+                        // What the stages keep of it, they count themselves.
+                        drop(held);
+                        core.push(stage, batch);
+                        taken = Some(shard);
+                    }
+                    Some((_, FragmentAnswer::Done(outcome))) => shards.push(outcome?),
+                    None => core.end(),
+                }
             }
+            Progress::Done => return Ok(shards),
         }
     }
-    for rows in last.finish()? {
-        out.rows(&rows).await?;
-    }
-    Ok(shards)
 }

@@ -206,16 +206,21 @@ fn busy_queues_share_the_core_by_their_shares() {
             };
             Queues::new().spawn(queue, work).detach();
         }
-        let queues = Queues::new();
-        while queues.runtime(Queue::Ingest) < Duration::from_millis(60) {
+        // A slice that the machine has cut off takes longer to make up for than the others; in the end the accounts
+        // agree (`run_queues` has the proportions exactly).
+        let runtimes = || (Queues::new().runtime(Queue::Ingest), Queues::new().runtime(Queue::Maintenance));
+        let has_settled = || {
+            let (ingest, maintenance) = runtimes();
+            ingest >= Duration::from_millis(60) && ingest > maintenance * 2
+        };
+        while !has_settled() && runtimes().0 < Duration::from_secs(10) {
             yield_now().await;
         }
         is_over.set(true);
-        (queues.runtime(Queue::Ingest), queues.runtime(Queue::Maintenance))
+        runtimes()
     });
-    // Slices are of unequal length on a loaded machine, but accounts are settled by the time really had.
-    let ratio = ingest.as_secs_f64() / maintenance.as_secs_f64();
-    assert!(maintenance > Duration::ZERO && ratio > 1.0, "ingest {ingest:?}, maintenance {maintenance:?}");
+    let is_shared = !maintenance.is_zero() && ingest > maintenance * 2;
+    assert!(is_shared, "ingest {ingest:?}, maintenance {maintenance:?}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ mod pressure;
 mod replies;
 mod reshard;
 mod restart;
+mod schema;
 mod seeds;
 mod starts;
 mod tools;
+mod unions;

@@ -43,7 +43,7 @@ fn a_line_that_the_catalog_refuses_does_not_take_the_others_along() {
     let response = server.request("POST", "/api/v1/write", &[], body.as_bytes());
     assert_eq!(response.status(), 422, "{}", response.text());
     assert!(response.text().contains("\"050014\""), "{}", response.text());
-    assert_eq!(server.sql("public", "SELECT count(*) AS n FROM n").text(), "n\n0\n");
+    assert_eq!(server.sql("public", "SHOW TABLES").text(), "table_name\nm\nw\n");
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn rows_on_more_days_than_one_request_may_bring_are_refused_and_fewer_are_taken(
         assert_eq!(response.status(), 413, "{}", response.text());
         assert!(response.text().contains("rows of m lie in more than 4096 time partitions"), "{}", response.text());
     }
-    assert_eq!(server.sql("daily", "SELECT count(v) FROM m").text(), "COUNT(m.v)\n0\n", "nothing of it was written");
+    assert_eq!(server.sql("daily", "SHOW TABLES").text(), "table_name\n", "nothing of it was written");
     assert_eq!(server.request("POST", "/write?db=daily", &[], body(4096).as_bytes()).status(), 204);
     assert_eq!(server.sql("daily", "SELECT count(v) FROM m").text(), "COUNT(m.v)\n4096\n");
 }

@@ -1,7 +1,7 @@
 //! Tidiness of the workspace, as a test.
 //!
-//! [`workspace::Workspace`] reads every source and page below the root; each check is a file and returns its findings as
-//! lines that name file, place and rule, so that one run lists them all. `tests/workspace.rs` holds the list against
+//! [`workspace::Workspace`] reads every source and page below the root; each check is a file and returns its findings
+//! as lines that name file, place and rule, so that one run lists them all. `tests/workspace.rs` holds the list against
 //! nothing.
 //!
 //! ```text

@@ -217,6 +217,24 @@ pub enum SqlErrorKind {
         /// Type of the argument.
         data_type: DataType,
     },
+    /// Queries of a union with different numbers of columns.
+    UnionWidth {
+        /// Columns of the first.
+        first: usize,
+        /// The one that differs, from 1.
+        number: usize,
+        /// Its columns.
+        found: usize,
+    },
+    /// A column of a union whose queries have no common type for it.
+    UnionTypes {
+        /// The column.
+        column: String,
+        /// Its position, from 1.
+        number: usize,
+        /// The type so far, and the one that does not fit it.
+        types: [DataType; 2],
+    },
     /// An aggregate where none may stand.
     AggregateMisplaced {
         /// The aggregate, as written.

@@ -55,6 +55,26 @@ fn is_form_of(found: &DataType, declared: &DataType) -> bool {
     }
 }
 
+/// Gives text of a column the same form in all batches: that of the first, dictionary or plain. Batches differ in that
+/// where they come from several sources.
+#[derive(Debug, Default)]
+pub(crate) struct OneForm {
+    first: Option<SchemaRef>,
+}
+
+impl OneForm {
+    /// The next batch.
+    pub(crate) fn of(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        let first = self.first.get_or_insert_with(|| batch.schema());
+        let mut columns = batch.columns().iter().zip(first.fields());
+        if Arc::ptr_eq(first, batch.schema_ref()) || columns.all(|(c, field)| c.data_type() == field.data_type()) {
+            return Ok(batch);
+        }
+        let columns = batch.columns().iter().zip(first.fields()).map(|(c, field)| cast_to(c, field.data_type()));
+        BatchMaker::new(Arc::clone(first)).make(columns.collect::<Result<_>>()?, batch.num_rows())
+    }
+}
+
 /// Memory of a batch's own rows. The values of a dictionary are left out: they are shared by all batches of a scan or a
 /// table of groups, which accounts for them.
 pub fn batch_bytes(batch: &RecordBatch) -> usize {
@@ -72,13 +92,11 @@ pub fn batch_bytes(batch: &RecordBatch) -> usize {
 /// Rows of an output batch: large enough that per-batch work vanishes, small enough to stream.
 pub(crate) const OUTPUT_ROWS: usize = 8_192;
 
-/// Puts a large batch out in parts of [`OUTPUT_ROWS`] that share its memory.
-pub(crate) fn put_out(batch: &RecordBatch, out: &mut Vec<RecordBatch>) {
+/// A large batch in parts of [`OUTPUT_ROWS`] that share its memory.
+pub(crate) fn slices(batch: RecordBatch) -> impl Iterator<Item = RecordBatch> {
     let rows = batch.num_rows();
-    let mut start = 0;
-    while start < rows {
-        let length = OUTPUT_ROWS.min(rows - start);
-        out.push(batch.slice(start, length));
-        start += length;
-    }
+    (0..rows).step_by(OUTPUT_ROWS).map(move |start| match rows <= OUTPUT_ROWS {
+        true => batch.clone(),
+        false => batch.slice(start, OUTPUT_ROWS.min(rows - start)),
+    })
 }

@@ -1,14 +1,16 @@
-//! Vectorised execution: what a shard runs over its scan ([`FragmentRun`]) and what joins the parts ([`FinalRun`]).
+//! Vectorised execution of stages: those of a shard ([`ShardRun`]) and those of the core that asks ([`CoreRun`]).
 //!
 //! Only the scan waits. Everything else is synchronous over arrow batches: expressions (`eval`), operators by kind, one
-//! a file (`operator`, `aggregate`, `sink`), and what runs on a shard (`shard`), the fused aggregate over series runs
-//! and time buckets among it. All of them account their memory in the [`QueryContext`].
+//! a file (`operator` those that stream; `sink` and `aggregate` those that end with all rows), and what runs on a shard
+//! (`shard`), the fused aggregate over series runs and time buckets among it. What can take long is done in steps, with
+//! a point between two where others may run. All account their memory in the [`QueryContext`].
 
 pub(crate) mod aggregate;
 mod batch;
+mod constants;
 pub mod context;
+mod core_run;
 pub(crate) mod eval;
-mod final_run;
 mod operator;
 pub mod shard;
 mod sink;
@@ -19,6 +21,5 @@ pub use crate::error::ExecError;
 pub(crate) use crate::error::execution as error;
 pub use batch::batch_bytes;
 pub use context::{QueryContext, QueryMemory, Reservation};
-pub use final_run::FinalRun;
-pub use operator::Flow;
-pub use shard::{FragmentRun, ShardReader, selected_series};
+pub use core_run::{CoreRun, Progress};
+pub use shard::{ShardReader, ShardRun, selected_series};

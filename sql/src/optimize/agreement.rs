@@ -16,11 +16,10 @@ use tidewire_storage::schema::{
 
 use super::optimize;
 use crate::Session;
-use crate::exec::{ExecError, FinalRun, QueryContext};
+use crate::exec::{CoreRun, ExecError, Progress, QueryContext};
 use crate::expr::fold::fold_constants;
 use crate::expr::{BinaryOp, Expr, Scalar};
 use crate::front::sql::bind::{BoundStatement, bind};
-use crate::optimize::map_inputs;
 use crate::plan::{Plan, ScanColumn, ScanNode};
 
 /// Names, kinds and the texts that random expressions read columns by.
@@ -79,7 +78,7 @@ fn table_rows(rng: &mut fastrand::Rng) -> Vec<Vec<Scalar>> {
 fn without_storage(plan: Plan, rows: &[Vec<Scalar>]) -> Plan {
     match plan {
         Plan::Scan(scan) => scanned(scan, rows),
-        other => map_inputs(other, &mut |input| without_storage(input, rows)),
+        other => other.map_inputs(&mut |input| without_storage(input, rows)),
     }
 }
 
@@ -115,10 +114,18 @@ fn scanned(scan: ScanNode, rows: &[Vec<Scalar>]) -> Plan {
 
 /// Runs a plan without a scan. The rows come sorted, except under ORDER BY, whose ties the caller must not leave open.
 fn run(plan: &Plan) -> Result<Vec<Vec<u8>>, ExecError> {
-    let distributed = crate::cut(plan)?;
-    assert!(distributed.fragment.is_none(), "{plan}");
-    let context = QueryContext::new(1 << 30, None);
-    let batches = FinalRun::new(&distributed.final_stage, context)?.finish()?;
+    let graph = crate::cut(plan);
+    assert!(graph.on_shards().is_empty(), "{plan}");
+    let mut run = CoreRun::new(&graph, QueryContext::new(1 << 30, None))?;
+    let mut batches = Vec::new();
+    loop {
+        match run.step()? {
+            Progress::Rows(batch) => batches.push(batch),
+            Progress::Working => {}
+            Progress::Waiting => panic!("nothing is sent, and {plan} waits for it"),
+            Progress::Done => break,
+        }
+    }
     let batch: RecordBatch = concat_batches(plan.schema(), &batches)?;
     let fields = plan.schema().fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
     let rows = RowConverter::new(fields)?.convert_columns(batch.columns())?;
@@ -217,6 +224,16 @@ fn query(rng: &mut fastrand::Rng) -> String {
         1 => format!("select distinct {x} as x, {y} as y from m where {filter}"),
         2 => format!("select {x} as x, {y} as y from m where {filter} order by time limit {}", rng.usize(0..3) * 1_000),
         _ => format!("select {x} as x, {y} as y, time, t, u, i, n, f, b, s from m where {filter}"),
+    };
+    let inner = match rng.usize(..4) {
+        // The queries of a union have two columns each.
+        0 => {
+            let (a, b) = (one(rng, VALUES), one(rng, VALUES));
+            let filter = truth(rng, OVER_TABLE, 1);
+            let union = format!("select x, y from ({inner}) union all select {a}, {b} from m where {filter}");
+            if rng.bool() { union } else { format!("{union} union all select x, y from ({inner}) where false") }
+        }
+        _ => inner,
     };
     match rng.usize(..4) {
         0 => inner,

@@ -3,11 +3,10 @@
 use arrow_schema::DataType;
 
 use crate::expr::Expr;
-use crate::optimize::map_inputs;
 use crate::plan::Plan;
 
 pub(super) fn rule(plan: Plan) -> Plan {
-    match map_inputs(plan, &mut rule) {
+    match plan.map_inputs(&mut rule) {
         Plan::Distinct { input } => {
             let schema = input.schema().clone();
             // Grouping by no key is one row, and a typeless null is no key.

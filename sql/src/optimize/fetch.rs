@@ -1,12 +1,11 @@
-//! Rule: a Sort under a Limit is told how many rows are wanted, offset included, so that it keeps no more.
+//! Rule: a Sort under a Limit knows how many rows are wanted, offset included, so that it keeps no more.
 
-use crate::optimize::map_inputs;
 use crate::plan::Plan;
 
 pub(super) fn rule(plan: Plan) -> Plan {
-    match map_inputs(plan, &mut rule) {
+    match plan.map_inputs(&mut rule) {
         Plan::Limit { input, skip, fetch: Some(fetch) } => {
-            let input = Box::new(told(*input, skip.saturating_add(fetch)));
+            let input = Box::new(bounded(*input, skip.saturating_add(fetch)));
             Plan::Limit { input, skip, fetch: Some(fetch) }
         }
         other => other,
@@ -14,14 +13,13 @@ pub(super) fn rule(plan: Plan) -> Plan {
 }
 
 /// `plan`, of which only the first `wanted` rows are read.
-fn told(plan: Plan, wanted: usize) -> Plan {
+fn bounded(plan: Plan, wanted: usize) -> Plan {
     match plan {
         Plan::Sort { input, keys, fetch } => {
             Plan::Sort { input, keys, fetch: Some(fetch.map_or(wanted, |known| known.min(wanted))) }
         }
-        Plan::Project { input, exprs, schema } => {
-            Plan::Project { input: Box::new(told(*input, wanted)), exprs, schema }
-        }
+        // What is first of a union is not said, but no input is read further.
+        Plan::Project { .. } | Plan::Union { .. } => plan.map_inputs(&mut |input| bounded(input, wanted)),
         other => other,
     }
 }

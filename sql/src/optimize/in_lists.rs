@@ -3,11 +3,10 @@
 
 use crate::expr::conjunction::{balanced, split_by};
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::optimize::map_exprs;
 use crate::plan::Plan;
 
 pub(super) fn rule(plan: Plan) -> Plan {
-    map_exprs(plan, &mut gather)
+    plan.map_exprs(&mut gather)
 }
 
 fn gather(expr: Expr) -> Expr {

@@ -4,11 +4,10 @@
 //! more than a column or a constant. A projection that changes nothing goes.
 
 use crate::expr::Expr;
-use crate::optimize::map_inputs;
 use crate::plan::Plan;
 
 pub(super) fn rule(plan: Plan) -> Plan {
-    match map_inputs(plan, &mut rule) {
+    match plan.map_inputs(&mut rule) {
         Plan::Project { input, exprs, schema } => match *input {
             Plan::Project { input: below, exprs: lower, .. } if may_merge(exprs.iter(), &lower) => {
                 let exprs = exprs.into_iter().map(|expr| substitute(expr, &lower)).collect();

@@ -1,6 +1,6 @@
 //! Rule: nothing is read or computed that nobody above asks for.
 //!
-//! Each operator is told which of its output columns are wanted, asks its input for what it needs itself, and answers
+//! Each operator learns which of its output columns are wanted, asks its input for what it needs itself, and answers
 //! with where the wanted columns now are. An operator may yield more than was wanted (a filter's own columns); a
 //! projection never does.
 
@@ -125,9 +125,27 @@ fn prune(plan: Plan, wanted: &[bool]) -> (Plan, Moved) {
             let (input, moved) = prune(*input, &all);
             (Plan::Distinct { input: Box::new(input) }, moved)
         }
+        Plan::Union { inputs, schema } => {
+            // Inputs must keep the same columns: what one yields beyond them, a projection takes away.
+            let kept = at_least_one(wanted);
+            let inputs = inputs.into_iter().map(|input| exactly(input, &kept)).collect();
+            (Plan::Union { inputs, schema: keep_fields(&schema, &kept) }, positions(&kept))
+        }
         values @ Plan::Values { .. } => {
             let all = (0..wanted.len()).collect();
             (values, all)
         }
     }
+}
+
+/// `plan` with the wanted columns in their order and no other.
+fn exactly(plan: Plan, wanted: &[bool]) -> Plan {
+    let (plan, moved) = prune(plan, wanted);
+    let at: Vec<usize> = keep(moved, wanted);
+    if at.len() == plan.schema().fields().len() && at.iter().copied().eq(0..at.len()) {
+        return plan;
+    }
+    let fields: Vec<_> = at.iter().map(|at| plan.schema().fields()[*at].clone()).collect();
+    let exprs = at.into_iter().map(Expr::Column).collect();
+    Plan::Project { input: Box::new(plan), exprs, schema: Arc::new(Schema::new(fields)) }
 }

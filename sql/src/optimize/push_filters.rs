@@ -1,8 +1,9 @@
 //! Rule: filters move down to the scan.
 //!
-//! Conjuncts are carried down one by one: through a projection with its expressions in place of columns, through order
-//! and DISTINCT as they are, through a grouping where they read keys alone. LIMIT stops them, since it chooses rows;
-//! and a lower filter stops a conjunct that can fail, since it may keep away the very rows that make it fail.
+//! Conjuncts are carried down one by one: through a projection with its expressions in place of columns, through order,
+//! DISTINCT and into every input of a union as they are, through a grouping where they read keys alone. LIMIT stops
+//! them, since it chooses rows; and a lower filter stops a conjunct that can fail, since it may keep away the very rows
+//! that make it fail.
 
 use arrow_schema::{DataType, Schema};
 
@@ -51,6 +52,10 @@ fn push(plan: Plan, mut conjuncts: Vec<Expr>) -> Plan {
             all.append(&mut conjuncts);
             scan.filter = join(all);
             Plan::Scan(scan)
+        }
+        Plan::Union { inputs, schema } => {
+            let inputs = inputs.into_iter().map(|input| push(input, conjuncts.clone())).collect();
+            Plan::Union { inputs, schema }
         }
         Plan::Limit { input, skip, fetch } => {
             let input = Box::new(push(*input, Vec::new()));

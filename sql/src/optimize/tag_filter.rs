@@ -4,11 +4,10 @@ use tidewire_storage::schema::ColumnId;
 
 use crate::expr::Expr;
 use crate::expr::conjunction::{join, split};
-use crate::optimize::map_inputs;
 use crate::plan::{Plan, ScanColumn, ScanNode};
 
 pub(super) fn rule(plan: Plan) -> Plan {
-    match map_inputs(plan, &mut rule) {
+    match plan.map_inputs(&mut rule) {
         Plan::Scan(scan) => Plan::Scan(separate(scan)),
         other => other,
     }

@@ -8,12 +8,11 @@ use arrow_schema::TimeUnit;
 use crate::expr::conjunction::{join, split};
 use crate::expr::constant::as_constant;
 use crate::expr::{BinaryOp, Expr, Scalar};
-use crate::optimize::map_inputs;
 use crate::plan::{Plan, ScanColumn, ScanNode};
 use crate::types::tiling::Tiling;
 
 pub(super) fn rule(plan: Plan) -> Plan {
-    match map_inputs(plan, &mut rule) {
+    match plan.map_inputs(&mut rule) {
         Plan::Scan(scan) => Plan::Scan(narrow(scan)),
         other => other,
     }

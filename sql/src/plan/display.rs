@@ -19,15 +19,10 @@ fn write_plan(plan: &Plan, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Re
     if indent > 0 {
         write!(f, "\n{:width$}", "", width = indent * 2)?;
     }
-    let input = match plan {
-        Plan::Scan(scan) => return write_scan(scan, f),
-        Plan::Values { rows, schema } => {
-            return write!(f, "Values: {} rows of {}", rows.len(), names(schema));
-        }
-        Plan::Filter { input, predicate } => {
-            write!(f, "Filter: {}", show(predicate, input.schema()))?;
-            input
-        }
+    match plan {
+        Plan::Scan(scan) => write_scan(scan, f)?,
+        Plan::Values { rows, schema } => write!(f, "Values: {} rows of {}", rows.len(), names(schema))?,
+        Plan::Filter { input, predicate } => write!(f, "Filter: {}", show(predicate, input.schema()))?,
         Plan::Project { input, exprs, schema } => {
             write!(f, "Project: ")?;
             for (at, (expr, field)) in exprs.iter().zip(schema.fields()).enumerate() {
@@ -38,7 +33,6 @@ fn write_plan(plan: &Plan, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Re
                     write!(f, " AS {}", field.name())?;
                 }
             }
-            input
         }
         Plan::Aggregate { input, group, calls, .. } => {
             write!(f, "Aggregate: group=[{}], calls=[", list(group, input.schema()))?;
@@ -47,7 +41,6 @@ fn write_plan(plan: &Plan, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Re
                 write!(f, "{comma}{}", call_text(call, input.schema()))?;
             }
             write!(f, "]")?;
-            input
         }
         Plan::Sort { input, keys, fetch } => {
             let keys: Vec<_> = keys.iter().map(|key| key_text(key, input.schema())).collect();
@@ -55,21 +48,17 @@ fn write_plan(plan: &Plan, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Re
             if let Some(fetch) = fetch {
                 write!(f, ", fetch={fetch}")?;
             }
-            input
         }
-        Plan::Limit { input, skip, fetch } => {
+        Plan::Limit { skip, fetch, .. } => {
             write!(f, "Limit: skip={skip}")?;
             if let Some(fetch) = fetch {
                 write!(f, ", fetch={fetch}")?;
             }
-            input
         }
-        Plan::Distinct { input } => {
-            write!(f, "Distinct")?;
-            input
-        }
-    };
-    write_plan(input, f, indent + 1)
+        Plan::Distinct { .. } => write!(f, "Distinct")?,
+        Plan::Union { schema, .. } => write!(f, "Union: {}", names(schema))?,
+    }
+    plan.inputs().iter().try_for_each(|input| write_plan(input, f, indent + 1))
 }
 
 fn names(schema: &Schema) -> String {

@@ -4,6 +4,7 @@
 //! A node's output columns are its [`Plan::schema`]: arrow types, where a tag is `Utf8` whatever its form in memory.
 
 mod display;
+mod walk;
 
 use std::sync::Arc;
 
@@ -90,7 +91,7 @@ pub enum Plan {
         /// Output names and types.
         schema: SchemaRef,
     },
-    /// Rows in order; with `fetch`, only so many first.
+    /// Rows in order; with `fetch`, only that many first ones.
     Sort {
         /// Input.
         input: Box<Plan>,
@@ -113,6 +114,13 @@ pub enum Plan {
         /// Input.
         input: Box<Plan>,
     },
+    /// UNION ALL: the rows of every input, in no promised order.
+    Union {
+        /// At least one; each has columns of the types of `schema`.
+        inputs: Vec<Plan>,
+        /// Output names and types.
+        schema: SchemaRef,
+    },
     /// Constant rows; also the single empty row under `SELECT 1`.
     Values {
         /// Rows of constants.
@@ -127,7 +135,10 @@ impl Plan {
     pub fn schema(&self) -> &SchemaRef {
         match self {
             Self::Scan(scan) => &scan.schema,
-            Self::Project { schema, .. } | Self::Aggregate { schema, .. } | Self::Values { schema, .. } => schema,
+            Self::Project { schema, .. }
+            | Self::Aggregate { schema, .. }
+            | Self::Union { schema, .. }
+            | Self::Values { schema, .. } => schema,
             Self::Filter { input, .. }
             | Self::Sort { input, .. }
             | Self::Limit { input, .. }

@@ -1,44 +1,86 @@
-//! A cut plan as text, for EXPLAIN: the final stage from the last step to the first, then what every shard runs.
+//! A cut plan as text, for EXPLAIN: from what leaves last down to what every shard runs.
 
 use std::fmt;
 
 use arrow_schema::{Field, Schema};
 use tidewire_storage::scan::ScanMode;
 
-use super::{Distributed, Fragment, Shape, Step, TimeOrder};
+use super::{CoreStage, Fragment, OperatorSpec, Shape, SinkSpec, Source, Stage, StageGraph, StageId, TimeOrder};
 use crate::expr::{AggregateCall, Expr};
 use crate::plan::{ScanColumn, show};
 use crate::types::unit::arrow_unit;
 
-impl fmt::Display for Distributed {
+impl fmt::Display for StageGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut indent = 0;
-        for step in self.final_stage.steps.iter().rev() {
-            if indent > 0 {
-                write!(f, "\n{:width$}", "", width = indent * 2)?;
-            }
-            write!(f, "{step}")?;
-            indent += 1;
-        }
-        let pad = if indent > 0 { format!("\n{:width$}", "", width = indent * 2) } else { String::new() };
-        match &self.fragment {
-            None => write!(f, "{pad}ConstantRows"),
-            Some(fragment) => write!(f, "{pad}EveryShard: {fragment}"),
+        match self.stages().len().checked_sub(1) {
+            Some(last) => Tree { graph: self, lines: 0 }.stage(StageId::at(last), 0, f),
+            None => Ok(()),
         }
     }
 }
 
-impl fmt::Display for Step {
+/// A graph while it is written, each stage below the one that reads it.
+struct Tree<'a> {
+    graph: &'a StageGraph,
+    lines: usize,
+}
+
+impl Tree<'_> {
+    fn line(&mut self, depth: usize, text: impl fmt::Display, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.lines > 0 {
+            write!(f, "\n{:width$}", "", width = depth * 2)?;
+        }
+        self.lines += 1;
+        write!(f, "{text}")
+    }
+
+    fn stage(&mut self, stage: StageId, mut depth: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let graph = self.graph;
+        let CoreStage { sources, operators, sink } = match &graph.stages()[stage.index()] {
+            Stage::Shards(fragment) => return self.line(depth, format_args!("EveryShard: {fragment}"), f),
+            Stage::Core(stage) => stage,
+        };
+        if !matches!(sink, SinkSpec::Gather) {
+            self.line(depth, sink, f)?;
+            depth += 1;
+        }
+        for operator in operators.iter().rev() {
+            self.line(depth, operator, f)?;
+            depth += 1;
+        }
+        if sources.len() != 1 {
+            self.line(depth, "Union", f)?;
+            depth += 1;
+        }
+        for source in sources {
+            match source {
+                Source::Stage(stage) => self.stage(*stage, depth, f)?,
+                Source::Values { .. } => self.line(depth, "ConstantRows", f)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for OperatorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Filter(_) => write!(f, "Filter"),
             Self::Project { schema, .. } => write!(f, "Project: {} columns", schema.fields().len()),
+            Self::Limit { skip, fetch: Some(fetch) } => write!(f, "Limit: skip={skip}, fetch={fetch}"),
+            Self::Limit { skip, fetch: None } => write!(f, "Limit: skip={skip}"),
+        }
+    }
+}
+
+impl fmt::Display for SinkSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gather => write!(f, "Gather"),
             Self::Merge { keys, calls, .. } => write!(f, "MergeAggregate: keys={keys}, calls={}", calls.len()),
             Self::Aggregate { keys, calls, .. } => write!(f, "Aggregate: keys={}, calls={}", keys.len(), calls.len()),
             Self::Sort { fetch: Some(fetch), .. } => write!(f, "Sort: fetch={fetch}"),
             Self::Sort { .. } => write!(f, "Sort"),
-            Self::Limit { skip, fetch: Some(fetch) } => write!(f, "Limit: skip={skip}, fetch={fetch}"),
-            Self::Limit { skip, fetch: None } => write!(f, "Limit: skip={skip}"),
             Self::Distinct { .. } => write!(f, "Distinct"),
         }
     }
@@ -95,7 +137,7 @@ impl fmt::Display for TimeOrder {
 }
 
 fn call_text(call: &AggregateCall, args: &str) -> String {
-    format!("{:?}({args})", call.function)
+    format!("{}({})", call.function.name, if call.args.is_empty() { "*" } else { args })
 }
 
 impl Fragment {

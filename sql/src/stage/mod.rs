@@ -1,13 +1,22 @@
-//! The cut of a plan into what every shard runs and what joins the parts.
+//! The cut of a plan into stages: what runs where, and what hands its rows to what ([`StageGraph`]).
+//!
+//! `cut` makes the graph, `partial` what aggregates leave on the shards, `fragment` says what one shard runs and is
+//! refined by `fold`, `keys`, `mode` and `prune`.
 
 mod cut;
 mod display;
 mod fold;
+mod fragment;
+mod graph;
 mod keys;
 mod mode;
+mod partial;
 mod prune;
 
-pub use cut::{Distributed, FinalStage, Fragment, cut};
-pub(crate) use cut::{Shape, Step, TimeOrder};
+pub use cut::cut;
+pub use fragment::Fragment;
+pub(crate) use fragment::{Shape, TimeOrder};
+pub(crate) use graph::{CoreStage, OperatorSpec, SinkSpec, Source, Stage};
+pub use graph::{ShardStage, StageGraph, StageId};
 pub(crate) use keys::{BucketKey, FusedKey, FusedKeys};
 pub(crate) use mode::field_at;

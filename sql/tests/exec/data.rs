@@ -203,8 +203,32 @@ pub(crate) fn catalog() -> Catalog {
     }
 }
 
-/// A query made of random parts.
+/// A query made of random parts; a union of two of them now and then.
 pub(crate) fn random_query(random: &mut fastrand::Rng) -> String {
+    if random.u8(0..6) > 0 {
+        return random_select(random);
+    }
+    let mut select = || {
+        let kind = random.usize(0..3);
+        let key = ["host", "rack", "s"][random.usize(0..3)];
+        let filter = ["", " WHERE i > 2", " WHERE host <> 'h1' AND f < 5", " WHERE time >= '1970-01-01T00:30:00Z'"]
+            [random.usize(0..4)];
+        match kind {
+            0 => format!("SELECT {key} AS a, sum(i) AS c FROM m{filter} GROUP BY {key}"),
+            1 => format!("SELECT {key} AS a, i AS c FROM m{filter}"),
+            _ => format!("SELECT DISTINCT {key} AS a, i % 3 AS c FROM m{filter}"),
+        }
+    };
+    let union = format!("{} UNION ALL {}", select(), select());
+    match random.u8(0..3) {
+        0 => union,
+        1 => format!("{union} ORDER BY c DESC, a LIMIT {}", random.u32(1..9)),
+        _ => format!("SELECT a, count(*) AS n, max(c) AS x FROM ({union}) u WHERE c <> 4 GROUP BY a"),
+    }
+}
+
+/// One SELECT.
+fn random_select(random: &mut fastrand::Rng) -> String {
     let pick = |random: &mut fastrand::Rng, from: &[&str]| from[random.usize(0..from.len())].to_owned();
     let conditions = [
         "i > 5",

@@ -1,4 +1,4 @@
-//! The engine under test: prepare, cut, run every shard's fragment, merge.
+//! The engine under test: prepare, cut, run every shard's stages and those of the core that asks.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_cast::cast;
 use arrow_schema::{DataType, TimeUnit};
 use futures_lite::future::block_on;
-use tidewire_sql::exec::{ExecError, FinalRun, Flow, FragmentRun, QueryContext, ShardReader};
+use tidewire_sql::exec::{CoreRun, ExecError, Progress, QueryContext, ShardReader, ShardRun};
 use tidewire_sql::plan::Plan;
 use tidewire_sql::{Query, Session, Statement, cut, prepare};
 
@@ -59,8 +59,19 @@ pub(crate) fn rows_read(plan: &Plan, rows: &Rows) -> usize {
     given.rows.get()
 }
 
+/// Snapshots that one shard gives for a query.
+pub(crate) fn snapshots_taken(plan: &Plan, rows: &Rows) -> usize {
+    let given = Rc::new(Given::default());
+    execute(plan, rows, 1, 1, context(1 << 30), &given).unwrap();
+    given.snapshots.get()
+}
+
 /// The answer over these shards.
-pub(crate) fn run_on<R: ShardReader>(plan: &Plan, shards: Vec<R>, seed: u64) -> Result<Vec<Vec<Cell>>, ExecError> {
+pub(crate) fn run_on<R: ShardReader + Clone>(
+    plan: &Plan,
+    shards: Vec<R>,
+    seed: u64,
+) -> Result<Vec<Vec<Cell>>, ExecError> {
     cells(&execute_on(plan, shards, seed, context(1 << 30))?, plan)
 }
 
@@ -77,38 +88,52 @@ fn execute(
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "a query's context belongs to its run")]
-fn execute_on<R: ShardReader>(
+fn execute_on<R: ShardReader + Clone>(
     plan: &Plan,
     shards: Vec<R>,
     seed: u64,
     context: QueryContext,
 ) -> Result<Vec<RecordBatch>, ExecError> {
-    let distributed = cut(plan)?;
+    let graph = cut(plan);
     let mut answer = Vec::new();
-    let mut merge = FinalRun::new(&distributed.final_stage, context.clone())?;
-    if let Some(fragment) = &distributed.fragment {
-        let mut runs: Vec<_> =
-            shards.into_iter().map(|shard| FragmentRun::new(Arc::clone(fragment), shard, context.clone())).collect();
-        // Shards take turns at random, as messages of several cores arrive.
-        let mut random = fastrand::Rng::with_seed(seed);
-        while !runs.is_empty() {
-            let turn = random.usize(0..runs.len());
-            match block_on(runs[turn].next())? {
-                None => drop(runs.swap_remove(turn)),
-                Some(batch) => {
-                    assert!(batch.num_rows() > 0, "an empty batch was sent");
-                    if merge.push(batch)? == Flow::Enough {
-                        runs.clear();
+    let mut core = CoreRun::new(&graph, context.clone())?;
+    let stages = graph.on_shards();
+    let mut runs: Vec<_> =
+        shards.into_iter().map(|shard| ShardRun::new(Arc::clone(&stages), shard, context.clone())).collect();
+    if stages.is_empty() {
+        runs.clear();
+    }
+    // Shards take turns at random, as messages of several cores arrive.
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut has_ended = false;
+    loop {
+        match core.step()? {
+            Progress::Rows(batch) => {
+                assert!(batch.num_rows() > 0, "an empty batch of the answer");
+                let types =
+                    |batch: &RecordBatch| batch.columns().iter().map(|c| c.data_type().clone()).collect::<Vec<_>>();
+                assert!(answer.first().is_none_or(|first| types(first) == types(&batch)), "types change");
+                answer.push(batch);
+            }
+            Progress::Working => {}
+            Progress::Waiting if runs.is_empty() => {
+                assert!(!has_ended, "the core waits, and nothing comes");
+                has_ended = true;
+                core.end();
+            }
+            Progress::Waiting => {
+                let turn = random.usize(0..runs.len());
+                match block_on(runs[turn].next())? {
+                    None => drop(runs.swap_remove(turn)),
+                    Some((stage, batch)) => {
+                        assert!(batch.num_rows() > 0, "an empty batch was sent");
+                        core.push(stage, batch);
                     }
                 }
             }
-            while let Some(batch) = merge.ready() {
-                answer.push(batch);
-            }
+            Progress::Done => return Ok(answer),
         }
     }
-    answer.extend(merge.finish()?);
-    Ok(answer)
 }
 
 /// The rows of batches, whose types are checked against the plan's.

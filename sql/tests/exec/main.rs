@@ -216,6 +216,49 @@ fn order_limit_distinct() {
 }
 
 #[test]
+fn unions() {
+    check_all(&[
+        "SELECT host, i FROM m WHERE i > 0 UNION ALL SELECT rack, i FROM m WHERE i < 0",
+        "SELECT host, i FROM m UNION ALL SELECT host, i FROM none UNION ALL SELECT s, f FROM m WHERE b",
+        "SELECT time, i FROM m UNION ALL SELECT time, i FROM ms.m WHERE host = 'h1'",
+        "SELECT host, i FROM m UNION ALL SELECT 'constant', 7 UNION ALL SELECT NULL, 1",
+        "SELECT 1 AS a, 'x' AS b UNION ALL SELECT 2.5, NULL ORDER BY a DESC",
+        "SELECT i, host FROM m UNION ALL SELECT i, rack FROM m ORDER BY i, host NULLS FIRST",
+        "SELECT i AS a, host AS b FROM m UNION ALL SELECT i, rack FROM m ORDER BY 1 DESC, b DESC LIMIT 7 OFFSET 3",
+        "SELECT time, host FROM m UNION ALL SELECT time, rack FROM m ORDER BY time DESC, host LIMIT 5",
+        "SELECT a FROM (SELECT i AS a FROM m UNION ALL SELECT i + 1 FROM m) u WHERE a > 10 AND a % 2 = 1",
+        "SELECT count(*) FROM (SELECT i FROM m WHERE b UNION ALL SELECT i FROM m WHERE NOT b) u",
+        "SELECT a, count(*), sum(c), min(c), avg(c) FROM (SELECT host AS a, i AS c, f FROM m UNION ALL \
+         SELECT rack, i, f FROM m WHERE i > 3) u GROUP BY a",
+        "SELECT a, count(DISTINCT c), count(DISTINCT d), max(d) FROM (SELECT host AS a, s AS c, i AS d FROM m \
+         UNION ALL SELECT region, host, n % 5 FROM m) u GROUP BY a",
+        "SELECT date_bin(INTERVAL '10 minutes', t) AS b, max(v), last(t, v) FROM (SELECT time AS t, i AS v FROM m \
+         WHERE host = 'h1' UNION ALL SELECT time, i FROM m WHERE i > 0) u GROUP BY b ORDER BY b DESC LIMIT 4",
+        "SELECT DISTINCT a FROM (SELECT host AS a FROM m UNION ALL SELECT rack FROM m UNION ALL SELECT s FROM m) u",
+        "SELECT host, sum(i) AS v FROM m GROUP BY host UNION ALL SELECT 'all', sum(i) FROM m ORDER BY host, v",
+        "SELECT host, count(*) AS c FROM m GROUP BY host HAVING count(*) > 2 UNION ALL \
+         (SELECT rack, i FROM m ORDER BY time, host, rack, region LIMIT 3)",
+        "SELECT a, sum(c) FROM (SELECT host AS a, count(*) AS c FROM m GROUP BY host UNION ALL \
+         SELECT host, i FROM m) u GROUP BY a",
+        "SELECT max(a) FROM ((SELECT i AS a FROM m ORDER BY i LIMIT 9) UNION ALL SELECT i FROM m WHERE i < 5) u",
+        "SELECT count(a) FROM (SELECT host AS a FROM m UNION ALL SELECT DISTINCT host FROM m UNION ALL \
+         SELECT 'x' WHERE 1 = 2) u",
+        "SELECT host FROM m WHERE 1 = 2 UNION ALL SELECT rack FROM m WHERE rack IS NOT NULL",
+        "SELECT host AS a FROM m WHERE 1 = 2 UNION ALL SELECT rack FROM m WHERE 2 = 3",
+    ]);
+}
+
+#[test]
+fn a_union_with_a_limit_reads_no_more_than_it_needs() {
+    let rows = Rows::random(3, 900);
+    let read = |text: &str| engine::rows_read(&engine::bound(text).plan, &rows);
+    let all = read("SELECT i FROM m UNION ALL SELECT n % 9 FROM m");
+    assert_eq!(all, 2 * read("SELECT i FROM m"));
+    let some = read("SELECT i FROM m UNION ALL SELECT i FROM m LIMIT 2");
+    assert!(some * 4 < all, "{some} of {all}");
+}
+
+#[test]
 fn milliseconds_tables() {
     for seed in seeds() {
         let rows = Rows::random(seed, 400).in_milliseconds();
@@ -297,6 +340,14 @@ fn a_limit_stops_the_shards() {
     let read = engine::chunks_read(&engine::bound("SELECT i FROM m LIMIT 1").plan, &rows);
     let all = engine::chunks_read(&engine::bound("SELECT i FROM m").plan, &rows);
     assert!(read < all, "{read} of {all}");
+    for text in [
+        "SELECT time, i FROM m ORDER BY time DESC LIMIT 200",
+        "SELECT time, i FROM m ORDER BY time LIMIT 200",
+        "SELECT count(i) FROM m",
+    ] {
+        let taken = engine::snapshots_taken(&engine::bound(text).plan, &rows);
+        assert_eq!(taken, 1, "one moment, however many spans are read: {text}");
+    }
     let newest = engine::rows_read(&engine::bound("SELECT time, i FROM m ORDER BY time DESC LIMIT 2").plan, &rows);
     let minute = engine::rows_read(
         &engine::bound("SELECT date_trunc('minute', time) AS t, max(i) FROM m GROUP BY t ORDER BY t DESC LIMIT 2").plan,

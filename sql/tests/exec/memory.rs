@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
 use roaring::RoaringBitmap;
-use tidewire_sql::exec::shard::{ChunkSource, NO_TAG, ShardReader, TagIndex};
+use tidewire_sql::exec::shard::{ChunkSource, NO_TAG, ShardReader, ShardSnapshot, TagIndex};
 use tidewire_storage::Result;
 use tidewire_storage::scan::{Run, ScanChunk, ScanItem, ScanMode, ScanRequest};
 use tidewire_storage::schema::{ColumnId, FieldType, SeriesId, TableId};
@@ -19,6 +19,7 @@ use crate::data::{Cell, FIELDS, NONE, Row, Rows, TAGS};
 pub(crate) struct Given {
     pub(crate) chunks: Counter<usize>,
     pub(crate) rows: Counter<usize>,
+    pub(crate) snapshots: Counter<usize>,
 }
 
 /// One shard's rows of table `m`, whatever its id.
@@ -126,11 +127,24 @@ impl ChunkSource for MemoryChunks {
 
 impl ShardReader for MemoryShard {
     type Index = MemoryIndex;
-    type Chunks = MemoryChunks;
+    type Snapshot = Self;
 
     fn with_index<R>(&self, table: TableId, read: impl FnOnce(Option<&MemoryIndex>) -> R) -> R {
         read(Some(&*self.index).filter(|_| table != NONE))
     }
+
+    fn snapshot(&self, table: TableId, _time_min: i64, _time_max: i64) -> Option<Self> {
+        self.given.snapshots.set(self.given.snapshots.get() + 1);
+        (table != NONE).then(|| self.clone())
+    }
+
+    async fn yield_if_needed(&self) {
+        futures_lite::future::yield_now().await;
+    }
+}
+
+impl ShardSnapshot for MemoryShard {
+    type Chunks = MemoryChunks;
 
     fn scan(&self, request: ScanRequest, _mode: ScanMode, _memory_bytes_max: u64) -> Result<MemoryChunks> {
         let mut random = fastrand::Rng::with_seed(self.seed);
@@ -154,8 +168,8 @@ impl ShardReader for MemoryShard {
         Ok(MemoryChunks { chunks: chunks.into_iter(), given: Rc::clone(&self.given) })
     }
 
-    fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
-        let times = || self.rows.iter().map(|(_, row)| row.time).filter(|_| table != NONE);
+    fn time_bounds(&self) -> Option<(i64, i64)> {
+        let times = || self.rows.iter().map(|(_, row)| row.time);
         // Wider than they are, as a shard's may be.
         Some((times().min()? - 7, times().max()? + 9))
     }

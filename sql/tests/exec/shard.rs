@@ -102,6 +102,9 @@ fn real_shards_answer_as_the_oracle() {
         "SELECT date_trunc('minute', time) AS t, max(i) FROM m GROUP BY t ORDER BY t DESC LIMIT 5",
         "SELECT time, host, rack, region, i FROM m ORDER BY time DESC, host, rack, region LIMIT 6",
         "SELECT max(i), count(*) FROM m WHERE host = 'h1'",
+        "SELECT host, max(i) FROM m GROUP BY host UNION ALL SELECT region, max(i) FROM m GROUP BY region",
+        "SELECT a, count(*) FROM (SELECT host AS a FROM m UNION ALL SELECT rack FROM m WHERE i > 0) u GROUP BY a",
+        "SELECT i, host FROM m WHERE i > 40 UNION ALL SELECT i, s FROM m ORDER BY i DESC, host LIMIT 6",
         "SELECT max(i), count(*) FROM m WHERE host = 'absent'",
     ];
     let catalog = data::catalog();
@@ -111,7 +114,8 @@ fn real_shards_answer_as_the_oracle() {
             let folder =
                 Folder(std::env::temp_dir().join(format!("tidewire-sql-{}-{seed}-{parts}", std::process::id())));
             let rows = Rows::random(seed, 1_500);
-            // The second half of the writes repeats some rows of the first with the same values: a merge must drop them.
+            // The second half of the writes repeats some rows of the first with the same values: a merge must drop
+            // them.
             let again: Vec<Row> = rows.rows.iter().step_by(7).cloned().collect();
             let written: Vec<&Row> = rows.rows.iter().chain(&again).collect();
             let shards: Vec<_> = (0..2)

@@ -16,6 +16,17 @@ fn errors_say_what_they_are_about() {
         ("create database bad with ttl '5x'", Kind::Duration(text("5x"))),
         ("create database bad with replica 0", Kind::OptionZero(text("replica"))),
         ("select * from m, cpu", Kind::Unsupported(text("joins"))),
+        ("select 1 union select 2", Kind::Unsupported(text("UNION"))),
+        ("select 1 union all select 2 except select 3", Kind::Unsupported(text("EXCEPT"))),
+        ("select t, i from m union all select i from m", Kind::UnionWidth { first: 2, number: 2, found: 1 }),
+        (
+            "select t, i from m union all select t, b from m",
+            Kind::UnionTypes { column: text("i"), number: 2, types: [DataType::Int64, DataType::Boolean] },
+        ),
+        (
+            "select i from m union all select i from m order by max(i)",
+            Kind::AggregateMisplaced { name: text("MAX(i)"), clause: "the ORDER BY of a UNION" },
+        ),
         ("select nosuchfn(1)", Kind::FunctionUnknown(text("nosuchfn"))),
         ("select abs('a')", Kind::Arguments { name: text("abs"), types: vec![DataType::Utf8] }),
         ("select sum(t) from m", Kind::AggregateArgument { heading: "SUM", data_type: DataType::Utf8 }),
@@ -59,6 +70,7 @@ fn errors_know_their_place() {
         ("select *\n  from nosuch", 2, 8),
         ("create table x(\n a bigint,, b bigint)", 2, 11),
         ("select 'é', 'abc", 1, 13),
+        ("select i from m union all\n select i, n from m", 2, 2),
     ] {
         let error = prepared(text).expect_err(text);
         assert_eq!(error.position, Some(Position { line, column }), "{text}: {error}");

@@ -282,7 +282,11 @@ fn query(rng: &mut fastrand::Rng) -> String {
     let call = calls[rng.usize(..calls.len())];
     let order = ["", " order by x desc", " order by 2, x", " order by y + 1 limit 3", " limit 5 offset 2"];
     let order = order[rng.usize(..order.len())];
-    match rng.usize(..4) {
+    match rng.usize(..5) {
+        4 => format!(
+            "select {key} as x, {number} as y from m where {filter} union all select {}, i from m{order}",
+            expression(rng, kind, 2)
+        ),
         0 => format!("select {key} as x, {number} as y, * from m where {filter}{order}"),
         1 => format!("select distinct {key} as x, {number} as y from m where {filter}"),
         2 => format!("select {key} as x, {call} as y from m where {filter} group by {key} having {call} is not null"),
@@ -316,7 +320,7 @@ fn check(plan: &Plan) {
         expr.for_each_column(&mut |at| assert!(at < width, "column {at} of {width} in {plan}"));
         expr.data_type(input)
     };
-    let input = match plan {
+    match plan {
         Plan::Scan(scan) => {
             assert_eq!(scan.columns.len(), scan.schema.fields().len(), "{plan}");
             if let Some(filter) = &scan.filter {
@@ -326,20 +330,17 @@ fn check(plan: &Plan) {
                 let tags = scan.tag_columns.len();
                 filter.for_each_column(&mut |at| assert!(at < tags, "tag {at} of {tags} in {plan}"));
             }
-            return;
         }
         Plan::Values { rows, schema } => {
-            return assert!(rows.iter().all(|row| row.len() == schema.fields().len()), "{plan}");
+            assert!(rows.iter().all(|row| row.len() == schema.fields().len()), "{plan}");
         }
         Plan::Filter { input, predicate } => {
             assert_eq!(over(predicate, input.schema()), DataType::Boolean, "{plan}");
-            input
         }
         Plan::Project { input, exprs, schema } => {
             let found: Vec<_> = exprs.iter().map(|expr| over(expr, input.schema())).collect();
             let promised: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
             assert_eq!(found, promised, "{plan}");
-            input
         }
         Plan::Aggregate { input, group, calls, schema } => {
             let keys = group.iter().map(|expr| over(expr, input.schema()));
@@ -349,17 +350,19 @@ fn check(plan: &Plan) {
             for expr in calls.iter().flat_map(|call| &call.args) {
                 over(expr, input.schema());
             }
-            input
         }
         Plan::Sort { input, keys, .. } => {
             for key in keys {
                 over(&key.expr, input.schema());
             }
-            input
         }
-        Plan::Limit { input, .. } | Plan::Distinct { input } => input,
-    };
-    check(input);
+        Plan::Union { inputs, schema } => {
+            let types = |schema: &Schema| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
+            assert!(inputs.iter().all(|input| types(input.schema()) == types(schema)), "{plan}");
+        }
+        Plan::Limit { .. } | Plan::Distinct { .. } => {}
+    }
+    plan.inputs().iter().for_each(check);
 }
 
 #[test]

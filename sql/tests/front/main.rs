@@ -9,6 +9,7 @@ mod headings;
 mod hostile;
 mod plans;
 mod rules;
+mod stages;
 mod statements;
 
 use catalog::{catalog, session};

@@ -57,6 +57,21 @@ fn group_distinct() {
 }
 
 #[test]
+fn merge_unions() {
+    check(
+        "merge_unions",
+        "select x from (select t as x from m union all select u from m) union all select t from m where 1 > 2 \
+         union all select s from m",
+        "Union: [x]\n  Union: [x]\n    Project: t AS x\n      Scan: public.m [time, t, u, i, n, f, b, s]\n    \
+         Project: u\n      Scan: public.m [time, t, u, i, n, f, b, s]\n  Project: t\n    \
+         Values: 0 rows of [time, t, u, i, n, f, b, s]\n  Project: s\n    \
+         Scan: public.m [time, t, u, i, n, f, b, s]",
+        "Union: [x]\n  Project: t AS x\n    Scan: public.m [time, t, u, i, n, f, b, s]\n  Project: u\n    \
+         Scan: public.m [time, t, u, i, n, f, b, s]\n  Project: s\n    Scan: public.m [time, t, u, i, n, f, b, s]",
+    );
+}
+
+#[test]
 fn merge_projects() {
     check(
         "merge_projects",

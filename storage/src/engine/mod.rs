@@ -3,14 +3,16 @@
 //! Guarantees:
 //!
 //! 1. [`Shard::append`] takes a batch whole, makes it visible to scans and queues its log record; when
-//!    [`Shard::durable`] returns for its LSN, the batch survives a crash (see [`WalSync`](crate::wal::WalSync) for which).
+//!    [`Shard::durable`] returns for its LSN, the batch survives a crash (see [`WalSync`](crate::wal::WalSync) for
+//!    which).
 //! 2. [`Shard::scan`] sees every batch appended before it and none after, each (series, time) once, with the newest
 //!    value of each field.
 //! 3. [`Shard::delete`] is taken in the order of the log, like a batch: see [`delete`].
 //! 4. A failure of the log ends appends and deletes until [`Shard::heal`] has succeeded, and nothing else: scans and
 //!    flushes go on.
-//! 5. Without space on the disk appends and deletes are refused ([`is_no_space`](crate::Error::is_no_space)), scans go on, and a reserve
-//!    ([`space`]) lets flushes, drops and expiry be done; writes are taken again by themselves when there is space.
+//! 5. Without space on the disk appends and deletes are refused ([`is_no_space`](crate::Error::is_no_space)), scans go
+//!    on, and a reserve ([`space`]) lets flushes, drops and expiry be done; writes are taken again by themselves when
+//!    there is space.
 //!
 //! How: rows live in the active memtable until it is large, then in the frozen one while [`flush`] writes it into
 //! segments, then in those, which the manifest names in one edit together with the LSN up to which the log is not
@@ -34,7 +36,7 @@ pub(crate) mod state;
 mod stats;
 
 use std::cell::{Cell, Ref, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -56,6 +58,7 @@ pub use expire::Expired;
 use flush::Written;
 use folders::Folders;
 pub use quarantine::Quarantined;
+pub use snapshot::Snapshot;
 use space::Reserve;
 use state::{State, TableState};
 use stats::Counts;
@@ -134,6 +137,9 @@ impl<D: Disk> Shard<D> {
                 tables,
                 dropped: BTreeMap::new(),
                 active,
+                generation: 0,
+                pin: Rc::default(),
+                retired: VecDeque::new(),
                 frozen: None,
                 idle: None,
                 manifest,
@@ -215,13 +221,16 @@ impl<D: Disk> Shard<D> {
         Ref::filter_map(self.state.borrow(), |state| state.tables.get(&table).map(|table| &table.series)).ok()
     }
 
+    /// Lets other tasks of the core run, if they have waited long enough.
+    pub async fn yield_if_needed(&self) {
+        self.disk.yield_if_needed().await;
+    }
+
     /// Least and greatest time that rows of a table may have; `None` when it has none here.
     pub fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
         let state = self.state.borrow();
         let known = state.tables.get(&table)?;
-        let segments = known.metas().map(|meta| (meta.time_min, meta.time_max));
-        let memory = state.memtables().filter_map(|memtable| Some(memtable.table(table)?.time_bounds()));
-        segments.chain(memory).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+        known.bounds(table, state.memtables())
     }
 
     /// The last record appended. Where it has not moved for a while and [`Shard::has_unflushed`] says so, an idle
@@ -254,6 +263,7 @@ impl<D: Disk> Shard<D> {
         ShardMemory {
             active: state.active.bytes(),
             flushing: state.frozen.as_ref().map_or(0, |frozen| frozen.memtable.bytes()),
+            retired: state.retired_bytes(),
             sorting: self.sorting.get() as u64,
             idle: state
                 .memtables()
@@ -282,8 +292,8 @@ impl<D: Disk> Shard<D> {
         self.state.borrow_mut().idle = None;
     }
 
-    /// Which of these keys, each a new one as [`WriteBatch::new_series`](crate::batch::WriteBatch::new_series) has them,
-    /// belong to no series yet.
+    /// Which of these keys, each a new one as [`WriteBatch::new_series`](crate::batch::WriteBatch::new_series) has
+    /// them, belong to no series yet.
     pub fn unknown_series(&self, table: TableId, keys: &NewSeries) -> usize {
         let state = self.state.borrow();
         let Some(known) = state.tables.get(&table) else { return keys.len() };

@@ -5,16 +5,13 @@
 //! 2. A segment with a damaged block is read on: only scans that need the block fail.
 //! 3. Neither is merged: a merge would have to leave out rows, or put newer rows before older ones.
 //!
-//! The files stay where they are, and in the manifest, until their table is dropped or they are too old, so that a copy can be
-//! put in place. Deletes that touch them are kept as long, for that copy.
+//! The files stay where they are, and in the manifest, until their table is dropped or they are too old, so that a copy
+//! can be put in place. Deletes that touch them are kept as long, for that copy.
 
 use std::path::PathBuf;
 
 use super::Shard;
-use super::state::{TableState, Unreadable};
 use crate::disk::Disk;
-use crate::error::{Error, Result};
-use crate::scan::ScanRequest;
 use crate::schema::TableId;
 
 /// A damaged segment.
@@ -28,18 +25,6 @@ pub struct Quarantined {
     pub damage: Vec<(u64, String)>,
     /// Nothing of it can be read.
     pub whole: bool,
-}
-
-impl<D: Disk> TableState<D> {
-    /// An error where rows of a segment that cannot be read may be asked for.
-    pub(super) fn check_readable(&self, from: i64, request: &ScanRequest) -> Result<()> {
-        let partitions = self.unreadable.range(from..=request.time_max.max(from));
-        let mut segments = partitions.flat_map(|(_, segments)| segments);
-        match segments.find(|segment| super::snapshot::is_wanted(&segment.meta, request)) {
-            Some(Unreadable { path, offset, reason, .. }) => Err(Error::corrupt(path, *offset, reason.clone())),
-            None => Ok(()),
-        }
-    }
 }
 
 impl<D: Disk> Shard<D> {

@@ -1,6 +1,10 @@
-//! Reading: what a scan looks at is fixed when it is made.
+//! Reading: what a scan looks at is fixed when it is made, and so is what all scans of a snapshot look at.
 //!
-//! Segments are immutable and held by reference; rows in memory are selected, put in order and copied at once.
+//! Segments are immutable and held by reference; their files stay as long. Rows in memory are append-only: a
+//! [`Snapshot`] says how many of a memtable's rows and deletes it sees, and a scan selects among those, puts them in
+//! order and copies them at once. A memtable that goes into segments while a snapshot may still look at it is
+//! *retired*: kept beside them until the last such snapshot is dropped, or too many bytes are kept so; then the
+//! snapshot's scans fail.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -8,40 +12,118 @@ use std::rc::Rc;
 use roaring::RoaringBitmap;
 
 use super::Shard;
+use super::state::{Frozen, State, Unreadable};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::memtable::{Sorter, TableRows, chunk, split_partitions};
+use crate::memtable::{Memtable, Sorter, TableRows, chunk, split_partitions};
 use crate::partition::partition_of;
 use crate::scan::{PartitionSources, Scan, ScanRequest, SegmentSource};
-use crate::segment::{Segment, SegmentMeta};
+use crate::schema::TableId;
+use crate::segment::SegmentMeta;
+use crate::tombstone::Tombstone;
 use crate::wal::Lsn;
+
+/// Rows of one table as they were at one moment, for any number of scans. To be dropped when no more are to come.
+pub struct Snapshot<D: Disk> {
+    shard: Rc<Shard<D>>,
+    seen: Seen<D>,
+}
+
+/// What a snapshot sees.
+struct Seen<D: Disk> {
+    table: TableId,
+    partition_length: i64,
+    /// Segments by the start of their partition, the oldest first.
+    partitions: BTreeMap<i64, Vec<SegmentSource<D>>>,
+    unreadable: Vec<Unreadable>,
+    /// The oldest first.
+    memory: Vec<SeenMemory>,
+    bounds: Option<(i64, i64)>,
+}
+
+/// Rows of a memtable.
+struct SeenMemory {
+    generation: u64,
+    /// Keeps the memtable when it is flushed.
+    _pin: Rc<()>,
+    rows: usize,
+    /// Deletes that came into the memtable before.
+    deletes: usize,
+    /// Deletes after the memtable was frozen.
+    later: Vec<Rc<Tombstone>>,
+}
 
 impl<D: Disk> Shard<D> {
     /// A scan of what was appended before. `memory_bytes_max` bounds what it holds. It is refused where it may need
     /// rows of a segment that cannot be read at all.
     pub fn scan(&self, request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
+        let seen = self.see(request.table, request.time_min, request.time_max);
+        self.scan_seen(seen.as_ref(), request, memory_bytes_max)
+    }
+
+    /// What was appended before of a table, between two times; `None` where the shard does not know the table.
+    pub fn snapshot(self: &Rc<Self>, table: TableId, time_min: i64, time_max: i64) -> Option<Snapshot<D>> {
+        Some(Snapshot { shard: self.clone(), seen: self.see(table, time_min, time_max)? })
+    }
+
+    fn see(&self, table: TableId, time_min: i64, time_max: i64) -> Option<Seen<D>> {
         let state = self.state.borrow();
+        let known = state.tables.get(&table)?;
+        let range = || partition_of(time_min, known.partition_length)..=time_max.max(time_min);
+        let source = |segment: &Rc<_>| SegmentSource {
+            segment: Rc::clone(segment),
+            deletes: known.deletes_of(segment, Lsn(u64::MAX)),
+        };
+        let partitions = known.partitions.range(range());
+        let partitions = partitions.map(|(start, segments)| (*start, segments.iter().map(source).collect()));
+        let rows_of = |memtable: &Memtable, generation: u64, pin: &Rc<()>, later: &[Rc<Tombstone>]| {
+            let rows = memtable.table(table)?;
+            Some(SeenMemory {
+                generation,
+                _pin: pin.clone(),
+                rows: rows.rows(),
+                deletes: rows.deletes(),
+                later: later.to_vec(),
+            })
+        };
+        let flushing = state.frozen.as_ref().and_then(|frozen| {
+            rows_of(&frozen.memtable, frozen.generation, &frozen.pin, known.deletes_after(frozen.lsn()))
+        });
+        let active = rows_of(&state.active, state.generation, &state.pin, &[]);
+        Some(Seen {
+            table,
+            partition_length: known.partition_length,
+            partitions: partitions.collect(),
+            unreadable: known.unreadable.range(range()).flat_map(|(_, segments)| segments).cloned().collect(),
+            memory: flushing.into_iter().chain(active).collect(),
+            bounds: known.bounds(table, state.memtables()),
+        })
+    }
+
+    /// A scan of `seen`; of nothing where that is none.
+    fn scan_seen(&self, seen: Option<&Seen<D>>, request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
         let mut partitions: BTreeMap<i64, PartitionSources<D>> = BTreeMap::new();
-        if let Some(table) = state.tables.get(&request.table) {
-            let from = partition_of(request.time_min, table.partition_length);
-            table.check_readable(from, &request)?;
-            for (start, segments) in table.partitions.range(from..=request.time_max.max(from)) {
-                let source = |segment: &Rc<Segment<D>>| SegmentSource {
-                    segment: segment.clone(),
-                    deletes: table.deletes_of(segment, Lsn(u64::MAX)),
-                };
-                let wanted: Vec<_> = segments.iter().filter(|s| is_wanted(s.meta(), &request)).map(source).collect();
+        if let Some(seen) = seen {
+            if let Some(unreadable) = seen.unreadable.iter().find(|segment| is_wanted(&segment.meta, &request)) {
+                return Err(unreadable.error());
+            }
+            let from = partition_of(request.time_min, seen.partition_length);
+            for (start, segments) in seen.partitions.range(from..=request.time_max.max(from)) {
+                let wanted = segments.iter().filter(|source| is_wanted(source.segment.meta(), &request));
+                let wanted: Vec<_> = wanted.cloned().collect();
                 if !wanted.is_empty() {
                     partitions.insert(*start, PartitionSources { segments: wanted, memory: Vec::new() });
                 }
             }
-            let flushing = state.frozen.iter().map(|frozen| (&frozen.memtable, table.deletes_after(frozen.lsn())));
-            let memtables = flushing.chain([(&state.active, &[][..])]);
+            let state = self.state.borrow();
             let mut copied = 0;
-            let rows = memtables.filter_map(|(memtable, later)| Some((memtable.table(request.table)?, later)));
-            for (rows, later) in rows {
-                let mut selected = select(rows, &request);
-                rows.retain_live(&mut selected, later);
+            for memory in &seen.memory {
+                let Some(rows) = state.memtable_of(memory.generation).and_then(|memtable| memtable.table(seen.table))
+                else {
+                    return Err(Error::SnapshotGone { shard: self.config.shard });
+                };
+                let mut selected = select(rows, memory.rows, &request);
+                rows.retain_live(&mut selected, memory.deletes, &memory.later);
                 if selected.is_empty() {
                     continue;
                 }
@@ -51,15 +133,70 @@ impl<D: Disk> Shard<D> {
                     return Err(Error::ScanMemory { limit_bytes: memory_bytes_max });
                 }
                 let order = Sorter::new(rows.series(), rows.time(), selected).finish();
-                for (start, order) in split_partitions(order, table.partition_length) {
+                for (start, order) in split_partitions(order, seen.partition_length) {
                     let chunk = chunk(rows, order, &request.columns)?;
                     let empty = || PartitionSources { segments: Vec::new(), memory: Vec::new() };
                     partitions.entry(start).or_insert_with(empty).memory.push(chunk);
                 }
             }
         }
-        drop(state);
         Ok(Scan::new(self.disk.clone(), request, partitions.into_values().collect(), memory_bytes_max))
+    }
+
+    /// Keeps a flushed memtable for the snapshots that may look at it, if there are any. The oldest ones go where more
+    /// bytes than a shard may have in memtables are kept so.
+    pub(super) fn retire(&self, frozen: &Rc<Frozen>) {
+        let mut state = self.state.borrow_mut();
+        state.forget_unseen();
+        if Rc::strong_count(&frozen.pin) > 1 {
+            state.retired.push_back(frozen.clone());
+        }
+        while state.retired_bytes() > self.config.memtable_bytes_max {
+            state.retired.pop_front();
+        }
+    }
+}
+
+impl<D: Disk> Snapshot<D> {
+    /// A scan of what the snapshot sees, of its table and within its times; see [`Shard::scan`].
+    pub fn scan(&self, request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
+        debug_assert_eq!(request.table, self.seen.table, "BUG: a snapshot of one table is asked for another");
+        self.shard.scan_seen(Some(&self.seen), request, memory_bytes_max)
+    }
+
+    /// Least and greatest time that rows of the table may have; `None` when it has none.
+    pub fn time_bounds(&self) -> Option<(i64, i64)> {
+        self.seen.bounds
+    }
+}
+
+impl<D: Disk> Drop for Snapshot<D> {
+    fn drop(&mut self) {
+        self.seen.memory.clear();
+        // Where the state is being worked on, the next flush or snapshot does it.
+        if let Ok(mut state) = self.shard.state.try_borrow_mut() {
+            state.forget_unseen();
+        }
+    }
+}
+
+impl<D: Disk> State<D> {
+    fn memtable_of(&self, generation: u64) -> Option<&Memtable> {
+        if generation == self.generation {
+            return Some(&self.active);
+        }
+        let flushed = self.frozen.iter().chain(&self.retired);
+        flushed.map(|frozen| &**frozen).find(|frozen| frozen.generation == generation).map(|frozen| &frozen.memtable)
+    }
+
+    /// Drops retired memtables that no snapshot looks at any more.
+    fn forget_unseen(&mut self) {
+        self.retired.retain(|frozen| Rc::strong_count(&frozen.pin) > 1);
+    }
+
+    /// Memory of retired memtables.
+    pub(super) fn retired_bytes(&self) -> u64 {
+        self.retired.iter().map(|frozen| frozen.memtable.reserved()).sum()
     }
 }
 
@@ -70,9 +207,9 @@ pub(super) fn is_wanted(meta: &SegmentMeta, request: &ScanRequest) -> bool {
     in_time && request.series.as_ref().is_none_or(has_series)
 }
 
-/// The rows that are asked for, ascending.
-fn select(rows: &TableRows, request: &ScanRequest) -> Vec<u32> {
-    let (series, time) = (rows.series(), rows.time());
+/// Those of the first `count` rows that are asked for, ascending.
+fn select(rows: &TableRows, count: usize, request: &ScanRequest) -> Vec<u32> {
+    let (series, time) = (&rows.series()[..count], &rows.time()[..count]);
     let (min, max) = rows.time_bounds();
     let whole_time = request.time_min <= min && max <= request.time_max;
     if max < request.time_min || request.time_max < min {
@@ -82,7 +219,7 @@ fn select(rows: &TableRows, request: &ScanRequest) -> Vec<u32> {
         let time = time[row as usize];
         whole_time || (request.time_min <= time && time <= request.time_max)
     };
-    let all = 0..rows.rows() as u32;
+    let all = 0..count as u32;
     let Some(wanted) = request.series.as_ref() else {
         return all.filter(|row| in_time(*row)).collect();
     };

@@ -3,7 +3,7 @@
 //! Data with the questions that can be answered from it alone. It changes without waiting in between, in the modules
 //! that say when.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,6 +26,12 @@ pub(crate) struct State<D: Disk> {
     /// not come to the manifest yet.
     pub(super) dropped: BTreeMap<TableId, Vec<Rc<Segment<D>>>>,
     pub(crate) active: Memtable,
+    /// The active memtable's number, which each has for its own.
+    pub(super) generation: u64,
+    /// As [`Frozen::pin`], of the active one.
+    pub(super) pin: Rc<()>,
+    /// Memtables that were flushed and that snapshots look at, the oldest first.
+    pub(super) retired: VecDeque<Rc<Frozen>>,
     pub(super) frozen: Option<Rc<Frozen>>,
     /// Empty, with memory for the next active one.
     pub(super) idle: Option<Memtable>,
@@ -81,6 +87,17 @@ impl<D: Disk> TableState<D> {
         self.partitions.values().flatten()
     }
 
+    /// Times that all rows lie between, of segments and of those in `memtables`.
+    pub(super) fn bounds<'a>(
+        &self,
+        table: TableId,
+        memtables: impl Iterator<Item = &'a Memtable>,
+    ) -> Option<(i64, i64)> {
+        let segments = self.metas().map(|meta| (meta.time_min, meta.time_max));
+        let memory = memtables.filter_map(|memtable| Some(memtable.table(table)?.time_bounds()));
+        segments.chain(memory).reduce(|all, one| (all.0.min(one.0), all.1.max(one.1)))
+    }
+
     /// Of all segments in the manifest, also of those that cannot be opened.
     pub(super) fn metas(&self) -> impl Iterator<Item = &SegmentMeta> {
         let unreadable = self.unreadable.values().flatten().map(|segment| &segment.meta);
@@ -99,6 +116,10 @@ impl<D: Disk> State<D> {
 #[derive(Debug)]
 pub(super) struct Frozen {
     pub(super) memtable: Memtable,
+    /// Its number among the shard's memtables.
+    pub(super) generation: u64,
+    /// A holder may look at the memtable after it was flushed.
+    pub(super) pin: Rc<()>,
     /// The last record whose rows are in it.
     pub(super) lsn: Lsn,
     /// Series of each table, of which all but the stored ones are to be stored with it.
@@ -143,5 +164,10 @@ impl Unreadable {
             }
             error => Err(error),
         }
+    }
+
+    /// The error of a scan that may need its rows.
+    pub(super) fn error(&self) -> Error {
+        Error::corrupt(&self.path, self.offset, self.reason.clone())
     }
 }

@@ -10,8 +10,10 @@ pub struct ShardMemory {
     pub active: u64,
     /// Rows on their way into segments.
     pub flushing: u64,
-    /// Their order.
+    /// The order of those on their way.
     pub sorting: u64,
+    /// Rows that are in segments by now, kept for queries that began before.
+    pub retired: u64,
     /// Reserved for rows to come, and not used now.
     pub idle: u64,
     /// Log records not yet written.
@@ -32,8 +34,8 @@ impl ShardMemory {
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        let Self { active, flushing, sorting, idle, wal_pending, cache, index, segments } = *self;
-        active + flushing + sorting + idle + wal_pending + cache + index + segments
+        let Self { active, flushing, retired, sorting, idle, wal_pending, cache, index, segments } = *self;
+        active + flushing + retired + sorting + idle + wal_pending + cache + index + segments
     }
 }
 

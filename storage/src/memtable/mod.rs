@@ -173,9 +173,14 @@ impl TableRows {
         self.deletes.clear();
     }
 
-    /// Leaves of `rows` those that are not deleted, by deletes that came here or by `later` ones.
-    pub(crate) fn retain_live(&self, rows: &mut Vec<u32>, later: &[Rc<Tombstone>]) {
-        let own = self.deletes.iter().map(|own| (own.rows, &own.delete));
+    /// Deletes that have come here.
+    pub(crate) fn deletes(&self) -> usize {
+        self.deletes.len()
+    }
+
+    /// Leaves of `rows` those that are not deleted, by the first `deletes` that came here or by `later` ones.
+    pub(crate) fn retain_live(&self, rows: &mut Vec<u32>, deletes: usize, later: &[Rc<Tombstone>]) {
+        let own = self.deletes[..deletes].iter().map(|own| (own.rows, &own.delete));
         for (before, delete) in own.chain(later.iter().map(|delete| (u32::MAX, delete))) {
             let (min, max) = self.time_bounds();
             if delete.time_min <= max && min <= delete.time_max {

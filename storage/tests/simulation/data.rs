@@ -40,8 +40,8 @@ pub(crate) enum Names {
     Long,
 }
 
-/// How the clients of a shard write, in all its lives. Few hosts in few times write over their own rows all the while, so
-/// that what is newer matters; large batches fill log files between two flushes; new hosts make files of series.
+/// How the clients of a shard write, in all its lives. Few hosts in few times write over their own rows all the while,
+/// so that what is newer matters; large batches fill log files between two flushes; new hosts make files of series.
 #[derive(Debug, Clone)]
 pub(crate) struct Habit {
     hosts: u32,
@@ -84,7 +84,7 @@ impl Habit {
     }
 
     /// A time that rows come before and after, mostly.
-    fn border(&self, random: &mut Rng) -> i64 {
+    pub(crate) fn border(&self, random: &mut Rng) -> i64 {
         random.i64(self.times.start - 100..self.times.end + 100)
     }
 
@@ -343,8 +343,8 @@ pub(crate) fn expected(shard: &Shard<SimDisk>, request: &ScanRequest, table: &Mo
     out
 }
 
-/// The series of a table that count. Keys that no row of their batch used are left out: nothing is promised of them before
-/// a later record has brought them into the log.
+/// The series of a table that count. Keys that no row of their batch used are left out: nothing is promised of them
+/// before a later record has brought them into the log.
 pub(crate) fn live(shard: &Shard<SimDisk>, table: TableId) -> Live {
     let names = names(shard, table);
     let Some(index) = shard.series(table) else { return Live::new() };
@@ -354,7 +354,7 @@ pub(crate) fn live(shard: &Shard<SimDisk>, table: TableId) -> Live {
 }
 
 /// The names of a table's series, by id.
-fn names(shard: &Shard<SimDisk>, table: TableId) -> Vec<String> {
+pub(crate) fn names(shard: &Shard<SimDisk>, table: TableId) -> Vec<String> {
     let Some(index) = shard.series(table) else { return Vec::new() };
     let name = |id| {
         let tags: Vec<_> = index.key(SeriesId(id)).collect();
@@ -368,11 +368,16 @@ fn names(shard: &Shard<SimDisk>, table: TableId) -> Vec<String> {
 }
 
 /// All that a scan gives, of which no row may come twice.
-pub(crate) async fn rows(shard: &Shard<SimDisk>, mut scan: Scan<SimDisk>) -> Result<Model> {
+pub(crate) async fn rows(shard: &Shard<SimDisk>, scan: Scan<SimDisk>) -> Result<Model> {
+    // Taken now: the table may be dropped while the scan goes on.
+    let names = names(shard, scan.request().table);
+    rows_named(&names, scan).await
+}
+
+/// The same with the names of the series.
+pub(crate) async fn rows_named(names: &[String], mut scan: Scan<SimDisk>) -> Result<Model> {
     let mut found = Model::new();
     let request = scan.request().clone();
-    // Taken now: the table may be dropped while the scan goes on.
-    let names = names(shard, request.table);
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "a series has one id");
     while let Some(chunk) = scan.next().await? {
         let mut next = 0;

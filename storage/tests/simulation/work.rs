@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -15,8 +16,8 @@ use tidewire_storage::wal::{Lsn, WalSync};
 use tidewire_storage::{Error, Result};
 
 use crate::data::{self, Names};
-use crate::model::{Change, History, same};
-use crate::run::Tally;
+use crate::model::{Change, History, Model, same};
+use crate::tally::Tally;
 
 /// One shard over all its lives: where it is, its part of the catalog, and what it must hold.
 pub(crate) struct Home {
@@ -92,11 +93,13 @@ enum Operation {
     Tick,
     ScanAll,
     ScanPart,
+    /// Reads all of a table in spans, while the others go on.
+    ScanSpans,
     ReplaceTable,
 }
 
 /// How often each comes.
-const WEIGHTS: [(Operation, u32); 13] = [
+const WEIGHTS: [(Operation, u32); 14] = [
     (Operation::Append, 60),
     (Operation::AppendLarge, 1),
     (Operation::AppendTooLarge, 1),
@@ -109,12 +112,13 @@ const WEIGHTS: [(Operation, u32); 13] = [
     (Operation::Tick, 10),
     (Operation::ScanAll, 6),
     (Operation::ScanPart, 8),
+    (Operation::ScanSpans, 6),
     (Operation::ReplaceTable, 1),
 ];
 
 /// One client.
 pub(crate) struct Client<'a> {
-    pub(crate) shard: &'a Shard<SimDisk>,
+    pub(crate) shard: &'a Rc<Shard<SimDisk>>,
     pub(crate) home: &'a Home,
     pub(crate) random: Rng,
     pub(crate) expected: Expected<'a>,
@@ -196,6 +200,7 @@ impl Client<'_> {
                 let request = data::part(&mut self.random, &table, &self.home.habit);
                 self.scan(request).await
             }
+            Operation::ScanSpans => self.scan_spans().await,
             Operation::ReplaceTable => self.replace_table().await,
         }
     }
@@ -317,6 +322,38 @@ impl Client<'_> {
         found.retain(|key, _| !uncertain.iter().any(|(table, horizon)| key.0 == *table && key.2 < *horizon));
         same(&found, &expected, &format!("a scan of {request:?}"));
         self.count(|tally| tally.scans += 1);
+        Ok(())
+    }
+
+    /// All spans of a snapshot see what the map held when it was taken.
+    async fn scan_spans(&mut self) -> Result<()> {
+        let table = self.table();
+        let Some(snapshot) = self.shard.snapshot(table.id, i64::MIN, i64::MAX) else { return Ok(()) };
+        let mut expected = self.home.history.borrow().table(table.id.0);
+        self.home.history.borrow().leave_certain(&mut expected);
+        let uncertain = self.home.history.borrow().expiring();
+        let names = data::names(self.shard, table.id);
+        let mut found = Model::new();
+        let mut border = i64::MAX;
+        for from in [self.home.habit.border(&mut self.random), self.home.habit.old(&mut self.random), i64::MIN] {
+            let from = from.min(border.saturating_sub(1));
+            let to = if border == i64::MAX { i64::MAX } else { border - 1 };
+            let request =
+                tidewire_storage::scan::ScanRequest { time_min: from, time_max: to, ..data::everything(&table) };
+            let scan = match snapshot.scan(request, u64::MAX) {
+                // Rows of a table that was dropped meanwhile, or too much was written.
+                Err(Error::SnapshotGone { .. }) => return Ok(()),
+                scan => scan?,
+            };
+            found.append(&mut data::rows_named(&names, scan).await?);
+            border = from;
+            for _ in 0..self.random.u32(0..30) {
+                yield_now().await;
+            }
+        }
+        found.retain(|key, _| !uncertain.iter().any(|(table, horizon)| key.0 == *table && key.2 < *horizon));
+        same(&found, &expected, "a snapshot in spans");
+        self.count(|tally| tally.span_scans += 1);
         Ok(())
     }
 

@@ -2,14 +2,17 @@
 //! is no endpoint.
 
 use serde_json::json;
+use tidewire_protocol::encode::EncodeError;
+use tidewire_protocol::http::UnknownEncoding;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
 use super::sql_error::{execution_words, words};
-use super::{catalog_error, line_error};
+use super::{catalog_error, encode_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
 use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
+use crate::net::BodyError;
 
 /// A header or a parameter is wrong.
 const BAD_REQUEST: &str = "040005";
@@ -21,6 +24,8 @@ const FETCH: &str = "040007";
 const ENCODE: &str = "040014";
 /// As many queries run as may.
 const TOO_MANY_QUERIES: &str = "010012";
+/// The query failed while it ran.
+const EXECUTION: &str = "010001";
 /// Arrow failed.
 const ARROW: &str = "010002";
 /// Storage cannot apply the rows.
@@ -54,7 +59,7 @@ pub fn reply(fault: &Fault) -> FaultReply {
         | Fault::DatabaseMissing
         | Fault::DatabaseUnnamed
         | Fault::StatementMissing => json_reply(400, BAD_REQUEST, &fault.to_string()),
-        Fault::Body(error) => json_reply(error.status(), BAD_BODY, &error.to_string()),
+        Fault::Body(error) => body(error),
         Fault::Statement(error) => {
             let (code, message) = words(error);
             json_reply(422, code, &message)
@@ -70,7 +75,8 @@ pub fn reply(fault: &Fault) -> FaultReply {
         }
         Fault::Delete(ExecError::Storage(error)) => storage(error),
         Fault::Query(error) | Fault::Delete(error) => query(error),
-        Fault::Unshown(error) => json_reply(422, FETCH, &format!("Fetch result: {error}")),
+        Fault::Unshown(error) => json_reply(422, FETCH, &format!("Fetch result: {}", encode_error::words(error))),
+        Fault::Unwritten(error) => json_reply(422, EXECUTION, &unwritten(error)),
         Fault::UnshownValue(error) => json_reply(422, FETCH, &format!("Fetch result: {error}")),
         Fault::Compress(_) => json_reply(500, ENCODE, &fault.to_string()),
         Fault::Rows(error) => json_reply(500, ARROW, &format!("Arrow: {error}")),
@@ -78,8 +84,13 @@ pub fn reply(fault: &Fault) -> FaultReply {
 }
 
 /// What stands behind rows that are sent already when the query fails after them. The spacing is CnosDB's.
-pub fn behind_rows(error: &ExecError) -> Vec<u8> {
-    let message = json!(format!("Fetch result: {}", execution_words(error).1));
+pub fn behind_rows(fault: &Fault) -> Vec<u8> {
+    let message = match fault {
+        Fault::Query(error) => execution_words(error).1,
+        Fault::Unwritten(error) => unwritten(error),
+        other => other.to_string(),
+    };
+    let message = json!(format!("Fetch result: {message}"));
     format!("{{\"error_code\": \"{FETCH}\", \"error_message\": {message}}}").into_bytes()
 }
 
@@ -92,12 +103,26 @@ fn json_reply(status: u16, code: &str, message: &str) -> FaultReply {
     }
 }
 
+/// A body that cannot be had.
+fn body(error: &BodyError) -> FaultReply {
+    let message = match error {
+        BodyError::UnknownEncoding(UnknownEncoding { token }) => format!("content encoding not support: {token}"),
+        other => other.to_string(),
+    };
+    json_reply(error.status(), BAD_BODY, &message)
+}
+
+/// A result that the format cannot show, found while the query ran.
+fn unwritten(error: &EncodeError) -> String {
+    format!("Execution error: cannot write the result: {}", encode_error::words(error))
+}
+
 fn write(error: &WriteError) -> FaultReply {
     let message = error.to_string();
     match error {
         WriteError::DatabaseNotFound(name) => json_reply(422, "030017", &format!("Database not found: {name:?}")),
         WriteError::PolicyNotFound(_) => json_reply(422, APPLY, &message),
-        WriteError::Body(body) => json_reply(body.status(), BAD_BODY, &message),
+        WriteError::Body(error) => body(error),
         WriteError::BadRow(row) => {
             let (code, words) = line_error::words(row);
             json_reply(422, code, &words)
@@ -177,7 +202,7 @@ mod tests {
         }
         let failed = || Error::LogFailed { shard: 3, reason: "a sync failed".to_owned() };
         assert_eq!(reply(&WriteError::Storage(failed()).into()).status, 500);
-        // A deletion that storage refuses is told as a write is, one that fails otherwise as a query.
+        // A deletion that storage refuses is answered as a write is, one that fails otherwise as a query.
         let deletion = |error| reply(&Fault::Delete(error));
         assert_eq!(deletion(ExecError::Storage(full())), told(422, "050014", &full().to_string()));
         assert_eq!(deletion(ExecError::Storage(failed())), told(500, "050014", &failed().to_string()));
@@ -219,7 +244,7 @@ mod tests {
         assert_eq!(reply(&ExecError::Timeout { limit_ms: 2 }.into()).status, 500);
         let unknown = ExecError::NotImplemented("x".to_owned());
         assert_eq!(reply(&unknown.into()), told(422, "010005", "This feature is not implemented: x"));
-        let behind = behind_rows(&ExecError::Execution("say \"x\"".to_owned()));
+        let behind = behind_rows(&Fault::Query(ExecError::Execution("say \"x\"".to_owned())));
         let words = r#"{"error_code": "040007", "error_message": "Fetch result: Execution error: say \"x\""}"#;
         assert_eq!(String::from_utf8_lossy(&behind), words);
     }

@@ -126,7 +126,7 @@ async fn explained(
     analyze: bool,
     steps: &[PlanStep],
 ) -> Result<RecordBatch, Fault> {
-    let physical = cut(&query.plan)?.to_string();
+    let physical = cut(&query.plan).to_string();
     let mut metrics = None;
     if analyze {
         let _place = query_place(core)?;

@@ -99,6 +99,13 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::Branches { of, types: [first, second] } => {
             planning(format!("{of}: types {first} and {second} have no common type"))
         }
+        SqlErrorKind::UnionWidth { first, number, found } => planning(format!(
+            "The queries of a UNION must have the same number of columns: the first has {first}, number {number} has \
+             {found}"
+        )),
+        SqlErrorKind::UnionTypes { column, number, types: [first, second] } => {
+            planning(format!("UNION, column {number} ({column}): types {first} and {second} have no common type"))
+        }
         SqlErrorKind::Negation(data_type) => {
             planning(format!("Negation only supports numeric and interval types, not {data_type}"))
         }

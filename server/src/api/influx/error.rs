@@ -2,6 +2,7 @@
 //! endpoint.
 
 use tidewire_protocol::encode::influx::write_error;
+use tidewire_protocol::http::UnknownEncoding;
 use tidewire_storage::Error;
 
 use super::sql_error::{delete_words, parse_words};
@@ -9,6 +10,7 @@ use super::{catalog_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
 use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
+use crate::net::BodyError;
 
 /// Bytes of an error that go into a header.
 const ERROR_HEADER_BYTES_MAX: usize = 1024;
@@ -49,6 +51,7 @@ pub fn message(fault: &Fault) -> String {
         Fault::Influxql(error) => format!("error parsing query: {}", parse_words(error)),
         Fault::Unfit(error) => delete_words(error),
         Fault::Catalog(refusal) | Fault::DropTable(refusal) => catalog_error::message(refusal),
+        Fault::Body(error) => body_message(error),
         Fault::Write(error) => write_message(error),
         Fault::Partial(written) => line_error::message(written),
         other => other.to_string(),
@@ -98,8 +101,16 @@ fn write_status(error: &WriteError) -> u16 {
     }
 }
 
+fn body_message(error: &BodyError) -> String {
+    match error {
+        BodyError::UnknownEncoding(UnknownEncoding { token }) => format!("content encoding not support: {token}"),
+        other => other.to_string(),
+    }
+}
+
 fn write_message(error: &WriteError) -> String {
     match error {
+        WriteError::Body(error) => body_message(error),
         WriteError::DatabaseNotFound(name) | WriteError::Catalog(CatalogError::DatabaseNotFound(name)) => {
             format!("database not found: {name:?}")
         }

@@ -7,14 +7,14 @@ use super::catalog_error;
 use crate::ingest::fault::{BadRow, FAULT_BYTES_KEPT_MAX, FAULTS_KEPT_MAX, LineFault, RowFault};
 use crate::ingest::write::Written;
 
-/// Lines whose refusal a client is told word for word; the rest are counted. The reply stays small however many lines
+/// Lines whose refusal a client gets word for word; the rest are counted. The reply stays small however many lines
 /// are bad.
 const LINES_TOLD_MAX: usize = 100;
 
-/// Bytes of these, for lines may be as long as a body. A line that ends beyond is cut, and the last one told of.
+/// Bytes of these, for lines may be as long as a body. A line that ends beyond is cut, and is the last one quoted.
 const BYTES_TOLD_MAX: usize = 256 << 10;
 
-// Whatever is told must have been kept.
+// What a reply quotes must have been kept.
 const _: () = assert!(LINES_TOLD_MAX <= FAULTS_KEPT_MAX && BYTES_TOLD_MAX <= FAULT_BYTES_KEPT_MAX);
 
 /// What to tell a client some of whose rows were not written.

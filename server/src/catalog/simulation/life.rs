@@ -173,7 +173,14 @@ impl Run<'_> {
             }
         };
         let steps_max = if random.bool() { random.u64(1..3_000) } else { 20_000 };
-        if tasks.run(all_done, steps_max) == SimEnd::Done(()) {
+        // Some die soon after they came to be in doubt.
+        let linger = if random.bool() { random.u64(0..200) } else { u64::MAX };
+        let doubted = Cell::new(0);
+        let stop = || {
+            doubted.set(doubted.get() + u64::from(owner.is_in_doubt()));
+            doubted.get() > linger
+        };
+        if tasks.run_until(all_done, steps_max, stop) == SimEnd::Done(()) {
             self.tally.borrow_mut().ended += 1;
         }
         world.memory.borrow_mut().in_doubt = owner.is_in_doubt();
@@ -202,6 +209,11 @@ impl Run<'_> {
             let kind = if random.bool() { FaultKind::Io } else { FaultKind::NoSpace };
             let (after, times) = (random.u32(0..30), if random.bool() { random.u32(1..6) } else { u32::MAX });
             self.disk.inject(Fault { after, times, ..Fault::next(operation, "meta", kind) });
+        }
+        if random.u8(0..3) == 0 {
+            // What leaves the owner in doubt.
+            let after = random.u32(0..25);
+            self.disk.inject(Fault { after, ..Fault::lasting(Operation::Sync, "meta", FaultKind::Io) });
         }
         if random.u8(0..3) == 0 {
             self.disk.set_capacity(Some(self.disk.used_bytes() + random.u64(0..600_000)));

@@ -1,10 +1,10 @@
-//! The catalog's owner on a simulated disk, over several lives: what was acknowledged is there after any crash, a change
-//! is done whole or not at all, what failed does not come back, and no row is acknowledged whose table or column the next
-//! start lacks, unless somebody asked for that.
+//! The catalog's owner on a simulated disk, over several lives: what was acknowledged is there after any crash, a
+//! change is done whole or not at all, what failed does not come back, and no row is acknowledged whose table or column
+//! the next start lacks, unless somebody asked for that.
 //!
 //! Clients ask for random changes, writers look for tables and columns in the catalog that is shown and note what they
 //! wrote, the disk fails as the seed decides, and the process dies anywhere. `TIDEWIRE_SEED` runs one seed,
-//! `TIDEWIRE_SEEDS` so many from 0 on.
+//! `TIDEWIRE_SEEDS` runs that many from 0 on.
 
 mod life;
 mod model;

@@ -1,5 +1,5 @@
-//! Names that users meet: config keys and metrics. Each stands in the page that explains it, and pages name none that is
-//! gone.
+//! Names that users meet: config keys and metrics. Each stands in the page that explains it, and pages name none that
+//! is gone.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,8 +11,8 @@ const KEYS_FILE: &str = "server/src/config/keys.rs";
 const EXAMPLE_FILE: &str = "tidewire.example.toml";
 const METRICS_PAGE: &str = "docs/metrics.md";
 
-/// Config keys that the example lacks, and keys of the example that are gone. Their meaning is in the example, which the
-/// server prints from the same table.
+/// Config keys that the example lacks, and keys of the example that are gone. Their meaning is in the example, which
+/// the server prints from the same table.
 pub fn config_keys(workspace: &Workspace) -> Result<Vec<String>, String> {
     let (_, source) = workspace.sources.get(Path::new(KEYS_FILE)).ok_or("the table of config keys has moved")?;
     let example = std::fs::read_to_string(workspace.root.join(EXAMPLE_FILE)).map_err(|error| error.to_string())?;

@@ -22,7 +22,7 @@ const PACKAGES: [(&str, &[&str]); 9] = [
 /// The rooms of the server from the lowest up: a room imports those before it in this list, never those behind it. A
 /// file's room is the longest prefix that fits. Some folders are on two floors: what every core is started with knows
 /// neither rows nor queries, and what a request needs of a core lies below the request.
-const ROOMS: [&str; 33] = [
+const ROOMS: [&str; 34] = [
     "runtime::clock",
     "runtime::placement",
     "runtime::shutdown",
@@ -47,6 +47,7 @@ const ROOMS: [&str; 33] = [
     "core::shards",
     "core::recycled",
     "ingest::owner",
+    "ingest::pending",
     "ingest::cache",
     "ingest::caches",
     "core::state",

@@ -2,8 +2,8 @@
 
 use crate::workspace::Workspace;
 
-/// What is not to be said, and what to say instead. Matched as whole words apart from case: in comments and pages, and in
-/// the strings of what ships (a test may quote what it likes).
+/// What is not to be said, and what to say instead. Matched as whole words apart from case: in comments and pages, and
+/// in the strings of what ships (a test may quote what it likes).
 const PHRASES: [(&str, &str); 8] = [
     ("is told", "is reported, is logged, learns"),
     ("are told", "are reported, are logged, learn"),

@@ -1,7 +1,5 @@
 //! GROUP BY by hash table, in all its roles: over rows or over the states that shards sent, giving states or answers.
-//!
-//! A partial batch is: the group keys, then the states of the calls in order. A DISTINCT call has no state: its
-//! argument is one more group key of the partial batch, and the final role feeds it from there.
+//! What a batch of states holds is said in [`crate::stage`].
 
 use std::ops::Range;
 
@@ -10,11 +8,11 @@ use arrow_schema::{Field, Schema, SchemaRef};
 
 use super::distinct::Distinct;
 use super::group_table::GroupTable;
-use crate::exec::batch::{BatchMaker, put_out};
+use crate::exec::batch::{BatchMaker, OUTPUT_ROWS};
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_array};
-use crate::exec::operator::{Flow, Operator};
+use crate::exec::sink::{Left, Sink};
 use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::{AggregateCall, Expr};
 
@@ -36,6 +34,17 @@ pub(crate) struct Aggregate {
     groups: Vec<u32>,
     slices: Vec<Slice>,
     memory: Reservation,
+    ending: Option<Ending>,
+}
+
+/// The answers while they are put together.
+struct Ending {
+    slots: usize,
+    columns: Vec<ArrayRef>,
+    /// The next call.
+    call: usize,
+    /// All columns, and how many rows of them are out.
+    made: Option<(RecordBatch, usize)>,
 }
 
 /// The accumulator of a call.
@@ -117,6 +126,7 @@ impl Aggregate {
             groups: Vec::new(),
             slices: Vec::new(),
             memory: context.reservation(),
+            ending: None,
         }
     }
 
@@ -168,38 +178,55 @@ impl Aggregate {
     }
 }
 
-impl Operator for Aggregate {
-    fn push(&mut self, batch: RecordBatch, _out: &mut Vec<RecordBatch>) -> Result<Flow> {
-        self.update(Input { columns: batch.columns(), rows: batch.num_rows() })?;
-        Ok(Flow::Continue)
+impl Sink for Aggregate {
+    fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.update(Input { columns: batch.columns(), rows: batch.num_rows() })
     }
 
-    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+    fn end(&mut self) -> Result<()> {
         let mut slots = self.table.len();
         if self.keys.is_empty() && self.answers.is_some() {
             // Without GROUP BY there is one row, even over no rows.
             slots = 1;
         }
-        if slots == 0 {
-            return Ok(());
+        if slots > 0 {
+            self.ending = Some(Ending { slots, columns: Vec::new(), call: 0, made: None });
         }
-        let mut columns = if self.keys.is_empty() { Vec::new() } else { self.table.key_columns()? };
-        let is_answer = self.answers.is_some();
-        for (_, accumulator) in &mut self.calls {
-            accumulator.resize(slots);
-            if is_answer {
-                columns.push(accumulator.results()?);
-            } else {
-                columns.extend(accumulator.states()?);
-            }
-        }
-        let batch = match &mut self.answers {
-            Some(maker) => maker.make(columns, slots)?,
-            None => partial_batch(columns, slots)?,
-        };
-        self.table = GroupTable::default();
-        put_out(&batch, out);
         Ok(())
+    }
+
+    fn step(&mut self, out: &mut Vec<RecordBatch>) -> Result<Left> {
+        let Some(ending) = &mut self.ending else { return Ok(Left::Nothing) };
+        if let Some((batch, from)) = &mut ending.made {
+            let rows = OUTPUT_ROWS.min(batch.num_rows() - *from);
+            out.push(batch.slice(*from, rows));
+            *from += rows;
+            if *from == batch.num_rows() {
+                self.ending = None;
+            }
+            return Ok(if self.ending.is_some() { Left::Work } else { Left::Nothing });
+        }
+        if ending.columns.is_empty() && !self.keys.is_empty() {
+            ending.columns = self.table.key_columns()?;
+            self.table = GroupTable::default();
+            return Ok(Left::Work);
+        }
+        if let Some((_, accumulator)) = self.calls.get_mut(ending.call) {
+            ending.call += 1;
+            accumulator.resize(ending.slots);
+            match self.answers {
+                Some(_) => ending.columns.push(accumulator.results()?),
+                None => ending.columns.extend(accumulator.states()?),
+            }
+            return Ok(Left::Work);
+        }
+        let columns = std::mem::take(&mut ending.columns);
+        let batch = match &mut self.answers {
+            Some(maker) => maker.make(columns, ending.slots)?,
+            None => partial_batch(columns, ending.slots)?,
+        };
+        ending.made = Some((batch, 0));
+        Ok(Left::Work)
     }
 }
 

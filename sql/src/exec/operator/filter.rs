@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use arrow_select::filter::filter_record_batch;
 
-use super::chain::{Flow, Operator};
+use super::streaming::Operator;
 use crate::exec::error::Result;
 use crate::exec::eval::{Input, evaluate_condition};
 use crate::expr::Expr;
@@ -21,18 +21,13 @@ impl Filter {
 }
 
 impl Operator for Filter {
-    fn push(&mut self, batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<Flow> {
+    fn push(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
         let input = Input { columns: batch.columns(), rows: batch.num_rows() };
         let kept = evaluate_condition(&self.predicate, input)?;
-        match kept.true_count() {
-            0 => {}
-            count if count == batch.num_rows() => out.push(batch),
-            _ => out.push(filter_record_batch(&batch, &kept)?),
-        }
-        Ok(Flow::Continue)
-    }
-
-    fn finish(&mut self, _out: &mut Vec<RecordBatch>) -> Result<()> {
-        Ok(())
+        Ok(match kept.true_count() {
+            0 => None,
+            count if count == batch.num_rows() => Some(batch),
+            _ => Some(filter_record_batch(&batch, &kept)?),
+        })
     }
 }

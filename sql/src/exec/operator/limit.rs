@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 
-use super::chain::{Flow, Operator};
+use super::streaming::Operator;
 use crate::exec::error::Result;
 
 /// Passes rows `skip..skip + fetch`.
@@ -19,7 +19,7 @@ impl Limit {
 }
 
 impl Operator for Limit {
-    fn push(&mut self, batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<Flow> {
+    fn push(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
         let skipped = self.skip.min(batch.num_rows());
         self.skip -= skipped;
         let rest = batch.num_rows() - skipped;
@@ -27,13 +27,10 @@ impl Operator for Limit {
         if let Some(fetch) = &mut self.fetch {
             *fetch -= taken;
         }
-        if taken > 0 {
-            out.push(batch.slice(skipped, taken));
-        }
-        Ok(if self.fetch == Some(0) { Flow::Enough } else { Flow::Continue })
+        Ok((taken > 0).then(|| batch.slice(skipped, taken)))
     }
 
-    fn finish(&mut self, _out: &mut Vec<RecordBatch>) -> Result<()> {
-        Ok(())
+    fn has_enough(&self) -> bool {
+        self.fetch == Some(0)
     }
 }

@@ -1,12 +1,12 @@
-//! Operators that take batches in and put batches out, one a file.
+//! Operators that stream: what comes out of a batch is settled when the batch has gone in, and nothing waits for the
+//! end. One a file.
 
-mod chain;
 mod filter;
 mod limit;
 mod project;
+mod streaming;
 
-pub use chain::Flow;
-pub(crate) use chain::{Chain, Operator};
 pub(crate) use filter::Filter;
 pub(crate) use limit::Limit;
 pub(crate) use project::Project;
+pub(crate) use streaming::Operator;

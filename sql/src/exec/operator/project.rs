@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use super::chain::{Flow, Operator};
+use super::streaming::Operator;
 use crate::exec::batch::BatchMaker;
 use crate::exec::error::Result;
 use crate::exec::eval::{Input, evaluate_array};
@@ -23,14 +23,9 @@ impl Project {
 }
 
 impl Operator for Project {
-    fn push(&mut self, batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<Flow> {
+    fn push(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
         let input = Input { columns: batch.columns(), rows: batch.num_rows() };
         let columns = self.exprs.iter().map(|expr| evaluate_array(expr, input)).collect::<Result<_>>()?;
-        out.push(self.maker.make(columns, input.rows)?);
-        Ok(Flow::Continue)
-    }
-
-    fn finish(&mut self, _out: &mut Vec<RecordBatch>) -> Result<()> {
-        Ok(())
+        self.maker.make(columns, input.rows).map(Some)
     }
 }

@@ -24,9 +24,11 @@ use tidewire_storage::schema::ColumnId;
 use super::reader::{NO_TAG, TagIndex};
 use super::source::IdState;
 use crate::exec::aggregate::{accumulator_of, partial_batch};
+use crate::exec::batch::slices;
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_array};
+use crate::exec::sink::Left;
 use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::{AggregateCall, Expr};
 use crate::plan::ScanColumn;
@@ -139,7 +141,7 @@ impl Fused {
 
     /// Takes in a chunk whose columns are `columns`, as far as the calls read them.
     pub(crate) fn update<I: TagIndex>(&mut self, chunk: &ScanChunk, columns: &[ArrayRef], index: &I) -> Result<()> {
-        self.cut_into_slices(chunk, index);
+        self.slice(chunk, index);
         let input = Input { columns, rows: chunk.rows() };
         for Call { args, accumulator, by_time, .. } in &mut self.calls {
             accumulator.resize(self.slots.len());
@@ -169,7 +171,7 @@ impl Fused {
         Ok(())
     }
 
-    fn cut_into_slices<I: TagIndex>(&mut self, chunk: &ScanChunk, index: &I) {
+    fn slice<I: TagIndex>(&mut self, chunk: &ScanChunk, index: &I) {
         self.slices.clear();
         let Some(bucket) = &self.keys.bucket else {
             for run in &chunk.runs {
@@ -194,10 +196,10 @@ impl Fused {
         }
     }
 
-    /// The partial batch of all groups; `None` without any.
-    pub(crate) fn finish<I: TagIndex>(&mut self, index: Option<&I>) -> Result<Option<RecordBatch>> {
+    /// A part of the work at the partial batches of all groups. For when all rows are taken in.
+    pub(crate) fn step<I: TagIndex>(&mut self, index: Option<&I>, out: &mut Vec<RecordBatch>) -> Result<Left> {
         if self.slots.is_empty() {
-            return Ok(None);
+            return Ok(Left::Nothing);
         }
         let mut columns = Vec::new();
         let mut tag = 0;
@@ -214,7 +216,8 @@ impl Fused {
         for Call { accumulator, .. } in &mut self.calls {
             columns.extend(accumulator.states()?);
         }
-        partial_batch(columns, self.slots.len()).map(Some)
+        out.extend(slices(partial_batch(columns, self.slots.len())?));
+        Ok(Left::Nothing)
     }
 
     /// One tag of every slot, as a dictionary with one value a group.

@@ -1,12 +1,15 @@
-//! A fragment at work on one shard: what it asks of the shard, the rows it reads, and what it makes of them.
+//! Stages at work on one shard: what they ask of the shard, the rows they read, and what they make of them.
 
 mod deletion;
+mod fragment_run;
 mod fused;
 mod reader;
+mod rows;
 mod run;
 mod series;
 mod source;
+mod spans;
 
 pub use deletion::selected_series;
-pub use reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
-pub use run::FragmentRun;
+pub use reader::{ChunkSource, NO_TAG, ShardReader, ShardSnapshot, TagIndex};
+pub use run::ShardRun;

@@ -1,4 +1,5 @@
-//! What execution asks of a shard: a scan, the tags of its series, and the time its rows span.
+//! What execution asks of a shard: a snapshot of a table and scans of it, the tags of its series, and the time its rows
+//! span. A fragment takes one snapshot, before it reads anything, so that all its scans see the same rows.
 //!
 //! The seam between `sql` and one shard's storage. Implemented for storage's shard, and by tests for tables in memory.
 //! The index changes while a query waits (writes go on), so it is only ever lent for the length of a closure.
@@ -8,7 +9,7 @@ use std::rc::Rc;
 use roaring::RoaringBitmap;
 use tidewire_storage::Result;
 use tidewire_storage::disk::Disk;
-use tidewire_storage::engine::Shard;
+use tidewire_storage::engine::{Shard, Snapshot};
 use tidewire_storage::scan::{Scan, ScanItem, ScanMode, ScanRequest};
 use tidewire_storage::schema::{ColumnId, TableId};
 pub use tidewire_storage::series::NO_TAG;
@@ -42,16 +43,26 @@ pub trait ChunkSource {
 pub trait ShardReader {
     /// Its series index.
     type Index: TagIndex;
-    /// Its scan.
-    type Chunks: ChunkSource;
+    /// A table of it at one moment.
+    type Snapshot: ShardSnapshot;
 
     /// Lends the index of a table; `None` where the shard has no series of it.
     fn with_index<R>(&self, table: TableId, read: impl FnOnce(Option<&Self::Index>) -> R) -> R;
-    /// Begins a scan over a snapshot: later writes do not show. A mode other than rows allows less than all rows, it
-    /// does not ask for it.
+    /// The rows of a table between two times as they are now; `None` where the shard has none.
+    fn snapshot(&self, table: TableId, time_min: i64, time_max: i64) -> Option<Self::Snapshot>;
+    /// Lets other tasks of the core run, if they have waited long enough. For between the steps of what takes long.
+    fn yield_if_needed(&self) -> impl Future<Output = ()>;
+}
+
+/// Rows of a table of one shard: later writes do not show. It may hold memory, and is dropped with its last scan made.
+pub trait ShardSnapshot {
+    /// Its scan.
+    type Chunks: ChunkSource;
+
+    /// Begins a scan. A mode other than rows allows less than all rows, it does not ask for it.
     fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<Self::Chunks>;
-    /// Times that all rows of a table lie between, inclusive, perhaps wider than they do; `None` without rows.
-    fn time_bounds(&self, table: TableId) -> Option<(i64, i64)>;
+    /// Times that all rows of the table lie between, inclusive, perhaps wider than they do; `None` without rows.
+    fn time_bounds(&self) -> Option<(i64, i64)>;
 }
 
 impl TagIndex for SeriesIndex {
@@ -92,19 +103,31 @@ impl<D: Disk> ChunkSource for Scan<D> {
 
 impl<D: Disk> ShardReader for Rc<Shard<D>> {
     type Index = SeriesIndex;
-    type Chunks = Scan<D>;
+    type Snapshot = Snapshot<D>;
 
     fn with_index<R>(&self, table: TableId, read: impl FnOnce(Option<&SeriesIndex>) -> R) -> R {
         read(self.series(table).as_deref())
     }
 
+    fn snapshot(&self, table: TableId, time_min: i64, time_max: i64) -> Option<Snapshot<D>> {
+        Shard::snapshot(self, table, time_min, time_max)
+    }
+
+    async fn yield_if_needed(&self) {
+        Shard::yield_if_needed(self).await;
+    }
+}
+
+impl<D: Disk> ShardSnapshot for Snapshot<D> {
+    type Chunks = Scan<D>;
+
     fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<Scan<D>> {
-        let mut scan = Shard::scan(self, request, memory_bytes_max)?;
+        let mut scan = Snapshot::scan(self, request, memory_bytes_max)?;
         scan.set_mode(mode);
         Ok(scan)
     }
 
-    fn time_bounds(&self, table: TableId) -> Option<(i64, i64)> {
-        Shard::time_bounds(self, table)
+    fn time_bounds(&self) -> Option<(i64, i64)> {
+        Snapshot::time_bounds(self)
     }
 }

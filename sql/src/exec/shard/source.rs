@@ -13,7 +13,7 @@ use roaring::RoaringBitmap;
 use tidewire_storage::scan::{Run, ScanChunk, ScanItem, ScanRequest};
 use tidewire_storage::schema::ColumnId;
 
-use super::reader::{ChunkSource, NO_TAG, ShardReader, TagIndex};
+use super::reader::{ChunkSource, NO_TAG, ShardReader, ShardSnapshot, TagIndex};
 use super::series::wanted_series;
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::{ExecError, Result};
@@ -33,7 +33,11 @@ pub(crate) struct ShardSource<R: ShardReader> {
     pub(crate) context: QueryContext,
     /// Series wanted; `None` for all.
     pub(crate) wanted: Option<RoaringBitmap>,
-    chunks: Option<R::Chunks>,
+    /// The rows as they were when the fragment began, while scans are still to come.
+    snapshot: Option<R::Snapshot>,
+    /// First and last time that no scan was begun for yet.
+    left: (i64, i64),
+    chunks: Option<<R::Snapshot as ShardSnapshot>::Chunks>,
     /// What the scan holds.
     held: Reservation,
     /// For each scan column that is a field, where it stands in a chunk.
@@ -60,7 +64,7 @@ fn scan_error(error: tidewire_storage::Error, context: &QueryContext) -> ExecErr
 }
 
 impl<R: ShardReader> ShardSource<R> {
-    /// Decides the series. `None` when the shard can have no row.
+    /// Decides the series and takes the snapshot, both at one moment. `None` when the shard can have no row.
     pub(crate) fn open(fragment: Arc<Fragment>, reader: R, context: QueryContext) -> Result<Option<Self>> {
         let wanted = reader.with_index(fragment.table.id, |index| match (index, &fragment.tag_filter) {
             (None, _) => Ok(Some(RoaringBitmap::new())),
@@ -68,6 +72,13 @@ impl<R: ShardReader> ShardSource<R> {
             (Some(index), Some(filter)) => wanted_series(index, filter, &fragment.tag_columns).map(Some),
         })?;
         if wanted.as_ref().is_some_and(RoaringBitmap::is_empty) || fragment.time_min > fragment.time_max {
+            return Ok(None);
+        }
+        let (time_min, time_max) = (fragment.time_min, fragment.time_max);
+        let Some(snapshot) = reader.snapshot(fragment.table.id, time_min, time_max) else { return Ok(None) };
+        let Some((first, last)) = snapshot.time_bounds() else { return Ok(None) };
+        let left = (first.max(time_min), last.min(time_max));
+        if left.0 > left.1 {
             return Ok(None);
         }
         let mut fields = 0;
@@ -90,6 +101,8 @@ impl<R: ShardReader> ShardSource<R> {
             reader,
             context,
             wanted,
+            snapshot: Some(snapshot),
+            left,
             chunks: None,
             held,
             field_at,
@@ -99,15 +112,16 @@ impl<R: ShardReader> ShardSource<R> {
         }))
     }
 
-    /// First and last time that a row can have; `None` without rows.
-    pub(crate) fn span(&self) -> Option<(i64, i64)> {
-        let (first, last) = self.reader.time_bounds(self.fragment.table.id)?;
-        let span = (first.max(self.fragment.time_min), last.min(self.fragment.time_max));
-        (span.0 <= span.1).then_some(span)
+    /// First and last time that a row can have that no span was begun for yet.
+    pub(crate) fn span(&self) -> (i64, i64) {
+        self.left
     }
 
-    /// Begins to read the rows of `span`.
+    /// Begins to read the rows of `span`, which lies at one end of what is left.
     pub(crate) fn begin(&mut self, span: (i64, i64)) -> Result<()> {
+        let Some(snapshot) = self.snapshot.take() else {
+            return Err(ExecError::Internal("a span where all were read".into()));
+        };
         let columns = self
             .fragment
             .columns
@@ -122,7 +136,14 @@ impl<R: ShardReader> ShardSource<R> {
             columns,
             prune: self.fragment.prune.clone(),
         };
-        let scan = self.reader.scan(request, self.fragment.mode.clone(), self.context.memory_left());
+        let scan = snapshot.scan(request, self.fragment.mode.clone(), self.context.memory_left());
+        if span != self.left {
+            self.snapshot = Some(snapshot);
+            match span.1 == self.left.1 {
+                true => self.left.1 = span.0 - 1,
+                false => self.left.0 = span.1 + 1,
+            }
+        }
         let chunks = scan.map_err(|error| scan_error(error, &self.context))?;
         self.held.resize(usize::try_from(chunks.memory_bytes()).unwrap_or(usize::MAX))?;
         self.chunks = Some(chunks);

@@ -111,7 +111,7 @@ impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, character {}: ", self.line, self.character)?;
         match &self.kind {
-            ParseErrorKind::Unexpected { found, expected } => write!(f, "{found} stands where {expected} could"),
+            ParseErrorKind::Unexpected { found, expected } => write!(f, "expected {expected}, found {found}"),
             ParseErrorKind::Unsupported { statement } => write!(f, "{statement} is not supported yet"),
             ParseErrorKind::DuplicateOption(option) => write!(f, "{option} is given twice"),
             ParseErrorKind::Duration(DurationError::Invalid) => f.write_str("no duration"),

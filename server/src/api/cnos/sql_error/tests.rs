@@ -214,7 +214,18 @@ const ERRORS: &[(&str, &str, &str)] = &[
     ("select * from m, cpu", "010005", "This feature is not implemented: joins"),
     ("select * from m a join cpu b on a.t = b.hostname", "010005", "This feature is not implemented: joins"),
     ("with q as (select 1) select * from q", "010005", "This feature is not implemented: WITH"),
-    ("select 1 union all select 2", "010005", "This feature is not implemented: UNION"),
+    ("select 1 union select 2", "010005", "This feature is not implemented: UNION"),
+    (
+        "select t, i from m union all select i from m",
+        "010001",
+        "Datafusion: Error during planning: The queries of a UNION must have the same number of columns: the first has 2, \
+         number 2 has 1",
+    ),
+    (
+        "select t, i from m union all select t, b from m",
+        "010001",
+        "Datafusion: Error during planning: UNION, column 2 (i): types Int64 and Boolean have no common type",
+    ),
     ("select row_number() over (order by i) from m", "010005", "This feature is not implemented: window functions"),
     ("select median(i) from m", "010005", "This feature is not implemented: the function median"),
     ("select i from m where i in (select 1)", "010005", "This feature is not implemented: subqueries in expressions"),

@@ -2,8 +2,8 @@
 //!
 //! A [`statement`] is recognised; its names are looked up by a [`binder`] in the catalog. A [`query`] is a [`select`]
 //! over the [`relation`] of its FROM, whose columns are the [`scope`] of names in expressions ([`expr`], [`call`],
-//! [`literal`]); an output without a name is called by its [`heading`]. What is not run here is refused at the place
-//! where it is met, never passed over.
+//! [`literal`]), or a [`union`] of several; an output without a name is called by its [`heading`]. What is not run here
+//! is refused at the place where it is met, never passed over.
 
 mod arguments;
 mod binder;
@@ -21,6 +21,7 @@ mod scope;
 mod select;
 mod show;
 mod statement;
+mod union;
 
 pub(crate) use delete::deletion;
 pub use show::sql_name;

@@ -55,7 +55,7 @@ impl Binder<'_> {
             SetExpr::Select(select) => self.select(select, query.order_by.as_ref(), query.limit_clause.as_ref()),
             SetExpr::Query(inner) if query.order_by.is_none() && query.limit_clause.is_none() => self.query(inner),
             SetExpr::Query(_) => Err(SqlError::unsupported("ORDER BY and LIMIT after a query in brackets")),
-            SetExpr::SetOperation { op, .. } => Err(SqlError::unsupported(op)),
+            SetExpr::SetOperation { .. } => self.union(query),
             SetExpr::Values(_) => Err(SqlError::unsupported("VALUES outside INSERT")),
             _ => Err(SqlError::unsupported("TABLE as a query")),
         }

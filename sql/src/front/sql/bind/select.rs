@@ -1,7 +1,8 @@
 //! One SELECT with its ORDER BY and LIMIT to a plan.
 //!
 //! ```text
-//! FROM → WHERE → (aggregate → HAVING) → project [+ hidden sort keys] → DISTINCT → ORDER BY → OFFSET/LIMIT → drop hidden
+//! FROM → WHERE → (aggregate → HAVING) → project [+ hidden sort keys] → DISTINCT → ORDER BY → OFFSET/LIMIT → drop
+//! hidden
 //! ```
 //!
 //! Names and aggregates of every clause are bound over the input first. In an aggregate query the bound expressions are
@@ -90,6 +91,31 @@ impl Binder<'_> {
         };
         let (skip, fetch) = self.limits(limit)?;
         finish(input, bindings, distinct, skip, fetch)
+    }
+
+    /// The rows of `relation` under an ORDER BY, OFFSET and LIMIT that see its columns alone.
+    pub(super) fn ordered(
+        &self,
+        relation: Relation,
+        order_by: Option<&ast::OrderBy>,
+        limit: Option<&LimitClause>,
+    ) -> Result<Relation, SqlError> {
+        let Relation { plan, columns } = relation;
+        let output = |(at, column): (usize, &ScopeColumn)| Output {
+            bound: Typed { window_ns: column.window_ns, ..Typed::new(Expr::Column(at), column.data_type.clone()) },
+            name: column.name.clone(),
+            words: column.name.clone(),
+            has_alias: false,
+        };
+        let outputs: Vec<Output> = columns.iter().enumerate().map(output).collect();
+        let scope = Scope { columns };
+        let mut calls = Calls { width: scope.columns.len(), ..Calls::default() };
+        let sort = self.order_by(order_by, &scope, &outputs, &[], &mut calls)?;
+        if let Some(name) = calls.headings.pop() {
+            return Err(SqlErrorKind::AggregateMisplaced { name, clause: "the ORDER BY of a UNION" }.into());
+        }
+        let (skip, fetch) = self.limits(limit)?;
+        finish(plan, Bindings { outputs, group: Vec::new(), having: None, sort }, false, skip, fetch)
     }
 
     pub(super) fn binder<'a>(&'a self, scope: &'a Scope, clause: &'static str) -> ExprBinder<'a> {

@@ -15,6 +15,6 @@ mod parsed;
 mod reader;
 mod statement;
 
-pub(crate) use name::{fold, position_of};
+pub(crate) use name::{fold, position_at, position_of};
 pub(crate) use parsed::{ColumnDefinition, ColumnType, Parsed, TableAlteration};
 pub(crate) use statement::parse;

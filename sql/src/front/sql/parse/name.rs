@@ -16,6 +16,6 @@ pub(crate) fn position_of(ident: &Ident) -> Option<Position> {
 }
 
 /// A place in the text, if sqlparser kept it.
-pub(super) fn position_at(location: Location) -> Option<Position> {
+pub(crate) fn position_at(location: Location) -> Option<Position> {
     (location.line > 0).then_some(Position { line: location.line, column: location.column })
 }

@@ -1,0 +1,287 @@
+//! The stages of the core that asks, at work: takes in what shards send, in any order, and gives the answer.
+//!
+//! ```text
+//! push ─► input ─► operators ─► sink ─┬─► input of the stage that reads this one
+//!                                     └─► the answer
+//! ```
+//!
+//! One [`CoreRun::step`] is a batch through the operators of one stage, or a step of one sink: 100 µs to 1 ms, so that
+//! the caller can let others have the core in between. Later stages go first: rows leave as early as they can,
+//! and little waits between stages. A stage that has enough (LIMIT) ends at once, and so do all that only it reads.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+
+use super::aggregate::Aggregate;
+use super::batch::{OneForm, slices};
+use super::constants::constant_batch;
+use super::context::QueryContext;
+use super::error::Result;
+use super::operator::{Filter, Limit, Operator, Project};
+use super::sink::{Left, Sink, Sort};
+use crate::expr::Expr;
+use crate::stage::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
+
+/// What one [`CoreRun::step`] came to.
+#[derive(Debug)]
+pub enum Progress {
+    /// Rows of the answer, at least one. All of them have columns of the same types.
+    Rows(RecordBatch),
+    /// There is more to do: call again, and let others run before.
+    Working,
+    /// All that was pushed is worked off.
+    Waiting,
+    /// The answer is complete: shards that still run may stop.
+    Done,
+}
+
+/// Runs the stages of the core that asks.
+pub struct CoreRun {
+    stages: Vec<CoreState>,
+    /// Rows of the answer that have not been taken.
+    answer: VecDeque<RecordBatch>,
+    form: OneForm,
+    context: QueryContext,
+}
+
+/// One stage. Of a stage that runs on the shards only the end shows here.
+struct CoreState {
+    /// Constant rows among the sources.
+    constants: Vec<Source>,
+    /// The stages it reads.
+    reads: Vec<StageId>,
+    /// The stage that reads this one; `None` for the answer.
+    reader: Option<StageId>,
+    /// Runs on the shards.
+    is_of_shards: bool,
+    /// Sources that may yield more.
+    open_sources: usize,
+    input: VecDeque<RecordBatch>,
+    operators: Vec<Box<dyn Operator>>,
+    /// `None` where rows only pass.
+    sink: Option<Box<dyn Sink>>,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Takes rows.
+    Taking,
+    /// The sink has work to do, and takes rows again after it.
+    Busy,
+    /// The sink works at its last rows.
+    Ending,
+    /// Nothing more comes out.
+    Over,
+}
+
+impl CoreRun {
+    /// Makes the operators and sinks of the stages.
+    pub fn new(graph: &StageGraph, context: QueryContext) -> Result<Self> {
+        let mut stages = Vec::with_capacity(graph.stages().len());
+        for stage in graph.stages() {
+            stages.push(match stage {
+                // Of all shards together: they end with `end`.
+                Stage::Shards(_) => CoreState { is_of_shards: true, ..CoreState::new(Vec::new(), None, 1) },
+                Stage::Core(CoreStage { sources, operators, sink }) => {
+                    let operators = operators.iter().map(operator).collect();
+                    let mut state = CoreState::new(operators, sink_of(sink, &context)?, sources.len());
+                    for source in sources {
+                        match source {
+                            Source::Stage(stage) => state.reads.push(*stage),
+                            Source::Values { .. } => state.constants.push(source.clone()),
+                        }
+                    }
+                    state
+                }
+            });
+        }
+        for at in 0..stages.len() {
+            for read in stages[at].reads.clone() {
+                stages[read.index()].reader = Some(StageId::at(at));
+            }
+        }
+        Ok(Self { stages, answer: VecDeque::new(), form: OneForm::default(), context })
+    }
+
+    /// Takes in a batch that a shard sent from one of its stages. To be followed by steps.
+    pub fn push(&mut self, stage: StageId, batch: RecordBatch) {
+        let Self { stages, answer, .. } = self;
+        if let Some(from) = stages.get(stage.index())
+            && from.phase != Phase::Over
+        {
+            let to = from.reader.map(|reader| &mut stages[reader.index()].input);
+            to.unwrap_or(answer).extend(slices(batch));
+        }
+    }
+
+    /// Says that the shards send no more.
+    pub fn end(&mut self) {
+        for state in &mut self.stages {
+            if state.is_of_shards {
+                state.open_sources = 0;
+            }
+        }
+    }
+
+    /// Works a while.
+    pub fn step(&mut self) -> Result<Progress> {
+        if let Some(rows) = self.answer.pop_front() {
+            return self.form.of(rows).map(Progress::Rows);
+        }
+        let Some(last) = self.stages.len().checked_sub(1) else { return Ok(Progress::Done) };
+        if self.stages[last].phase == Phase::Over {
+            return Ok(Progress::Done);
+        }
+        self.context.check()?;
+        for at in (0..self.stages.len()).rev() {
+            let mut out = Vec::new();
+            if !self.stages[at].work(&mut out)? {
+                continue;
+            }
+            let reader = self.stages[at].reader;
+            let to = reader.map(|reader| &mut self.stages[reader.index()].input);
+            to.unwrap_or(&mut self.answer).extend(out.into_iter().filter(|batch| batch.num_rows() > 0));
+            match self.stages[at].phase {
+                Phase::Over => self.closed(at),
+                // A stage that has enough reads no more.
+                Phase::Ending => self.stages[at].reads.clone().into_iter().for_each(|read| self.stop(read)),
+                Phase::Taking | Phase::Busy => {}
+            }
+            return Ok(Progress::Working);
+        }
+        Ok(Progress::Waiting)
+    }
+
+    /// A stage is over: its reader has one source less.
+    fn closed(&mut self, at: usize) {
+        for read in self.stages[at].reads.clone() {
+            self.stop(read);
+        }
+        if let Some(reader) = self.stages[at].reader {
+            let reader = &mut self.stages[reader.index()];
+            reader.open_sources = reader.open_sources.saturating_sub(1);
+        }
+    }
+
+    /// Ends a stage whose rows nobody wants any more, and those that it reads.
+    fn stop(&mut self, stage: StageId) {
+        let state = &mut self.stages[stage.index()];
+        if state.phase == Phase::Over {
+            return;
+        }
+        let reads = std::mem::take(&mut state.reads);
+        *state = CoreState { reader: state.reader, phase: Phase::Over, ..CoreState::new(Vec::new(), None, 0) };
+        for read in reads {
+            self.stop(read);
+        }
+    }
+}
+
+impl CoreState {
+    fn new(operators: Vec<Box<dyn Operator>>, sink: Option<Box<dyn Sink>>, open_sources: usize) -> Self {
+        Self {
+            constants: Vec::new(),
+            reads: Vec::new(),
+            reader: None,
+            is_of_shards: false,
+            open_sources,
+            input: VecDeque::new(),
+            operators,
+            sink,
+            phase: Phase::Taking,
+        }
+    }
+
+    /// Does one thing, if there is one to do.
+    fn work(&mut self, out: &mut Vec<RecordBatch>) -> Result<bool> {
+        match (self.phase, &mut self.sink) {
+            (Phase::Over, _) => return Ok(false),
+            (Phase::Busy | Phase::Ending, Some(sink)) => {
+                if sink.step(out)? == Left::Nothing {
+                    self.phase = if self.phase == Phase::Busy { Phase::Taking } else { Phase::Over };
+                }
+                return Ok(true);
+            }
+            _ => {}
+        }
+        if let Some(batch) = self.input.pop_front() {
+            self.take(batch, out)?;
+            return Ok(true);
+        }
+        if let Some(Source::Values { rows, schema }) = self.constants.pop() {
+            self.open_sources -= 1;
+            self.input.extend(slices(constant_batch(&rows, schema)?));
+            return Ok(true);
+        }
+        if self.open_sources > 0 {
+            return Ok(false);
+        }
+        self.end()?;
+        Ok(true)
+    }
+
+    /// A batch through the operators into the sink.
+    fn take(&mut self, batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let mut rows = Some(batch);
+        let mut has_enough = false;
+        for operator in &mut self.operators {
+            let Some(batch) = rows else { break };
+            rows = operator.push(batch)?;
+            has_enough |= operator.has_enough();
+        }
+        match (rows, &mut self.sink) {
+            (Some(batch), Some(sink)) => {
+                sink.push(batch)?;
+                self.phase = Phase::Busy;
+            }
+            (Some(batch), None) => out.push(batch),
+            (None, _) => {}
+        }
+        if has_enough {
+            self.input.clear();
+            self.constants.clear();
+            self.open_sources = 0;
+            self.end()?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        self.phase = match &mut self.sink {
+            Some(sink) => {
+                sink.end()?;
+                Phase::Ending
+            }
+            None => Phase::Over,
+        };
+        Ok(())
+    }
+}
+
+fn operator(spec: &OperatorSpec) -> Box<dyn Operator> {
+    match spec {
+        OperatorSpec::Filter(predicate) => Box::new(Filter::new(predicate.clone())),
+        OperatorSpec::Project { exprs, schema } => Box::new(Project::new(exprs.clone(), Arc::clone(schema))),
+        OperatorSpec::Limit { skip, fetch } => Box::new(Limit::new(*skip, *fetch)),
+    }
+}
+
+fn sink_of(spec: &SinkSpec, context: &QueryContext) -> Result<Option<Box<dyn Sink>>> {
+    Ok(Some(match spec {
+        SinkSpec::Gather => return Ok(None),
+        SinkSpec::Merge { keys, calls, distinct_columns, states, schema } => {
+            Box::new(Aggregate::merge(*keys, calls, distinct_columns, *states, Arc::clone(schema), context)?)
+        }
+        SinkSpec::Aggregate { keys, calls, schema } => {
+            Box::new(Aggregate::whole(keys.clone(), calls, Arc::clone(schema), context)?)
+        }
+        SinkSpec::Distinct { schema } => {
+            let keys = (0..schema.fields().len()).map(Expr::Column).collect();
+            Box::new(Aggregate::whole(keys, &[], Arc::clone(schema), context)?)
+        }
+        SinkSpec::Sort { keys, fetch } => Box::new(Sort::new(keys.clone(), *fetch, context)),
+    }))
+}

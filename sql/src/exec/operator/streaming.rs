@@ -1,0 +1,16 @@
+//! What all streaming operators have in common.
+
+use arrow_array::RecordBatch;
+
+use crate::exec::error::Result;
+
+/// Works batch by batch. What it remembers from one to the next (rows still to skip, say) is its own.
+pub(crate) trait Operator {
+    /// What becomes of a batch; `None` for nothing.
+    fn push(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>>;
+
+    /// Whether no further row can show in the output, so that what produces rows may stop.
+    fn has_enough(&self) -> bool {
+        false
+    }
+}

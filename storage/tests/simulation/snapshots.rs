@@ -1,0 +1,102 @@
+//! Snapshots: whatever happens meanwhile, all scans of one see the rows of one moment.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::rc::Rc;
+
+use futures_lite::future::block_on;
+use tidewire_storage::disk::sim::SimDisk;
+use tidewire_storage::engine::{SeriesSelection, Shard, ShardConfig, Snapshot};
+use tidewire_storage::{Error, Result};
+
+use crate::cases::{append, append_of, config, disk, request, table, times};
+
+fn open(config: ShardConfig) -> Rc<Shard<SimDisk>> {
+    block_on(Shard::open(disk(1), Path::new("/data/shard-0"), config, &|_| true)).unwrap().0
+}
+
+/// The times that a snapshot of table 1 sees, read in three spans.
+fn seen(snapshot: &Snapshot<SimDisk>) -> Result<BTreeSet<i64>> {
+    let mut found = BTreeSet::new();
+    for (from, to) in [(2000, i64::MAX), (1000, 1999), (i64::MIN, 999)] {
+        let mut scan = snapshot.scan(request(&table(1), from, to), u64::MAX)?;
+        while let Some(chunk) = block_on(scan.next())? {
+            found.extend(chunk.time.iter().copied());
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn what_happens_between_two_scans_of_a_snapshot_is_not_seen() {
+    let (shard, table) = (open(config()), table(1));
+    append(&shard, &table, &[1, 1001, 2001]).unwrap();
+    block_on(shard.flush()).unwrap();
+    append(&shard, &table, &[2, 1002, 2002]).unwrap();
+    let snapshot = shard.snapshot(table.id, i64::MIN, i64::MAX).unwrap();
+    let expected = BTreeSet::from([1, 2, 1001, 1002, 2001, 2002]);
+    assert_eq!((seen(&snapshot).unwrap(), snapshot.time_bounds()), (expected.clone(), Some((1, 2002))));
+
+    // One request, in old and new partitions, of a known and a new series.
+    append(&shard, &table, &[3, 2003]).unwrap();
+    append_of(&shard, &table, "other", &[4, 2004]).unwrap();
+    assert_eq!(seen(&snapshot).unwrap(), expected, "after a write");
+    shard.delete(table.id, &SeriesSelection::All, 0, 1001).unwrap();
+    assert_eq!(seen(&snapshot).unwrap(), expected, "after a delete");
+    block_on(shard.flush()).unwrap();
+    assert_eq!(seen(&snapshot).unwrap(), expected, "after a flush");
+    assert!(shard.memory().retired > 0 && shard.memory().flushing == 0);
+    append(&shard, &table, &[5, 2005]).unwrap();
+    block_on(shard.flush()).unwrap();
+    block_on(shard.compact()).unwrap();
+    assert_eq!(seen(&snapshot).unwrap(), expected, "after another flush, and merges");
+    block_on(shard.expire(table.id, 2000)).unwrap();
+    assert_eq!(seen(&snapshot).unwrap(), expected, "after an expiry");
+    let left = BTreeSet::from([2001, 2002, 2003, 2004, 2005]);
+    assert_eq!(block_on(times_of_all(&shard)), left);
+
+    drop(snapshot);
+    assert_eq!(shard.memory().retired, 0, "nothing is kept for nobody");
+    block_on(shard.drop_table(table.id)).unwrap();
+    assert!(shard.snapshot(table.id, i64::MIN, i64::MAX).is_none());
+}
+
+/// All times of the table, of whatever series.
+async fn times_of_all(shard: &Shard<SimDisk>) -> BTreeSet<i64> {
+    let mut scan = shard.scan(request(&table(1), i64::MIN, i64::MAX), u64::MAX).unwrap();
+    let mut found = BTreeSet::new();
+    while let Some(chunk) = scan.next().await.unwrap() {
+        found.extend(chunk.time.iter().copied());
+    }
+    found
+}
+
+#[test]
+fn rows_that_are_kept_for_snapshots_are_bounded_and_a_query_that_needs_more_is_told() {
+    let table = table(1);
+    let shard = open(ShardConfig { memtable_bytes_max: 20_000, ..config() });
+    append(&shard, &table, &[1]).unwrap();
+    let old = shard.snapshot(table.id, i64::MIN, i64::MAX).unwrap();
+    let mut later = Vec::new();
+    for round in 1..6_i64 {
+        append(&shard, &table, &(round * 1000..round * 1000 + 300).collect::<Vec<_>>()).unwrap();
+        later.push(shard.snapshot(table.id, i64::MIN, i64::MAX).unwrap());
+        block_on(shard.flush()).unwrap();
+        assert!(shard.memory().retired <= 20_000, "{}", shard.memory().retired);
+    }
+    let gone = seen(&old).unwrap_err();
+    assert!(matches!(gone, Error::SnapshotGone { shard: 0 }), "{gone}");
+    assert_eq!(seen(&later[4]).unwrap().len(), 1501, "the newest one is served");
+    drop((old, later));
+    assert_eq!(shard.memory().retired, 0);
+    assert_eq!(block_on(times(&shard, &table)).unwrap().len(), 1501);
+}
+
+#[test]
+fn a_snapshot_of_a_dropped_table_is_gone_with_its_rows_in_memory() {
+    let (shard, table) = (open(config()), table(1));
+    append(&shard, &table, &[1, 1001]).unwrap();
+    let snapshot = shard.snapshot(table.id, i64::MIN, i64::MAX).unwrap();
+    block_on(shard.drop_table(table.id)).unwrap();
+    assert!(matches!(seen(&snapshot), Err(Error::SnapshotGone { .. })), "not half of it");
+}
