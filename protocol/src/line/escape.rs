@@ -1,8 +1,8 @@
 //! Strings with escapes, `\"` and `\\` in both dialects.
 //!
 //! While a line is read a string is the place where it stands, marked when a backslash in it may mean something. Before
-//! the row is given out, [`without_escapes`] writes the strings of a line that has such a one to a place of their own, so
-//! that nobody behind the parser has to know about escapes. Few lines need it.
+//! the row is given out, [`without_escapes`] writes the strings of a line that has such a one to a place of their own,
+//! so that nobody behind the parser has to know about escapes. Few lines need it.
 
 use crate::row::{FieldKind, RawValue};
 
@@ -18,8 +18,8 @@ pub(super) fn string(offset: usize, len: usize, is_escaped: bool) -> RawValue {
     RawValue(RawValue::from_string_at(offset as u32, len as u32).0 | mark)
 }
 
-/// What the strings among `values`, which stand in `line`, are places in from now on: the line itself, or `strings` when
-/// one of them has escapes.
+/// What the strings among `values`, which stand in `line`, are places in from now on: the line itself, or `strings`
+/// when one of them has escapes.
 #[inline(never)]
 pub(super) fn without_escapes<'t>(
     kinds: impl Iterator<Item = FieldKind> + Clone,
