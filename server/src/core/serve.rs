@@ -151,7 +151,7 @@ impl Responder {
                 shards.drop_tables(&published.effects.dropped).await;
                 done.send(());
             });
-            future::or(async { drop(is_done.await) }, ring::sleep(DATA_DROP_WAIT)).await;
+            future::or(async { is_done.await.unwrap_or_default() }, ring::sleep(DATA_DROP_WAIT)).await;
         }
     }
 
