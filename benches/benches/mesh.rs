@@ -1,4 +1,5 @@
-//! The queue between cores: values a second through one queue, in one thread and between two. Each run checks that every value arrives once and in order.
+//! The queue between cores: values a second through one queue, in one thread and between two. Each run checks that
+//! every value arrives once and in order.
 
 use std::time::{Duration, Instant};
 

@@ -22,8 +22,8 @@ const SERIES: usize = 200_000;
 /// The series of the first issue's measurements.
 const FEW_SERIES: usize = 4_000;
 
-/// The log that is replayed: what one shard of two gets of 4,000 hosts of TSBS's cpu-only workload, in batches of half a
-/// request.
+/// The log that is replayed: what one shard of two gets of 4,000 hosts of TSBS's cpu-only workload, in batches of half
+/// a request.
 const LOGGED: usize = 100;
 const BATCH_ROWS: usize = 5_000;
 const HOSTS: usize = 2_000;

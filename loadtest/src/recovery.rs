@@ -4,8 +4,8 @@
 //!
 //! 1. `log`: memtables so large that nothing is flushed. Rows are loaded, so that all of them are in the log; then
 //!    SIGKILL and a restart, several times over. Rows replayed per second are reported twice: over the time the slowest
-//!    shard took to open (`tidewire_recovery_duration_seconds`: manifest and log), and over the whole time from the start of
-//!    the process to its first answer. The promise is about the second, which is the longer one.
+//!    shard took to open (`tidewire_recovery_duration_seconds`: manifest and log), and over the whole time from the
+//!    start of the process to its first answer. The promise is about the second, which is the longer one.
 //! 2. `data`: 17-digit floats until the segments are as large as `--gb`; then SIGTERM, the page cache is dropped where
 //!    that is permitted, and the time until the first answer is taken.
 //!

@@ -4,8 +4,8 @@
 //! set; then loads up to `--rows-large`, waits again, asks again. Windows of the set are cut to the data, so of many
 //! queries the window grows too: what a query may take at the larger size is its time at the smaller one, times the
 //! growth of the rows that its condition selects (at least 1), with `--slack-percent` on top. Each set is asked twice,
-//! and the second time counts: what is compared is the work on cached blocks. Answers are held against what the data must
-//! give, as `query` does it.
+//! and the second time counts: what is compared is the work on cached blocks. Answers are held against what the data
+//! must give, as `query` does it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -129,8 +129,8 @@ impl ScaleArgs {
             seed: 1,
             process: Some(server.process()?),
         };
-        // The same queries twice, since the seed is the same: the larger data would otherwise be read from the disk where
-        // the smaller was in the cache after a few.
+        // The same queries twice, since the seed is the same: the larger data would otherwise be read from the disk
+        // where the smaller was in the cache after a few.
         session.measure(&CASES)?;
         session.measure(&CASES)
     }

@@ -1,9 +1,9 @@
 //! `loadtest stall`: is a heavy query felt by a one-row write?
 //!
 //! For each number of `--cores`: a server with a fresh folder (below `--data-dir`), `--rows` rows of one table, rest;
-//! then each case in turn, for `--seconds`. In every case rows are written one a request at `--rate` in an open loop, so
-//! the latency of a write counts from when it was due. What happens beside them (`beside`), until the last write is due,
-//! is over and over on one connection of its own:
+//! then each case in turn, for `--seconds`. In every case rows are written one a request at `--rate` in an open loop,
+//! so the latency of a write counts from when it was due. What happens beside them (`beside`), until the last write is
+//! due, is over and over on one connection of its own:
 //!
 //! | case | statement |
 //! |---|---|
@@ -153,7 +153,7 @@ fn groups(rows: u64) -> u64 {
     rows / 2
 }
 
-/// A statement of `bytes` bytes, or a few less, that names numbers in and beyond the range of `g`.
+/// A statement of that many bytes, or a few less, that names numbers in and beyond the range of `g`.
 fn long_statement(bytes: usize, groups: u64) -> String {
     // Of one row: the text is the work, not the answer.
     let mut text = format!("SELECT count(*) FROM {ASKED} WHERE time <= '2016-01-01T00:00:00Z' AND g IN (0");

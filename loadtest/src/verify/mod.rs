@@ -11,8 +11,8 @@
 //! 5. Check through `/api/v1/sql`: sums of every batch ever written, rows of every series, and every value of a sample
 //!    of batches, those in flight among them.
 //!
-//! Memtables and log files are small (unless `--set` says otherwise), so that flushes, merges and the reuse of log files
-//! go on between the kills; a long run in which none was seen fails.
+//! Memtables and log files are small (unless `--set` says otherwise), so that flushes, merges and the reuse of log
+//! files go on between the kills; a long run in which none was seen fails.
 //!
 //! After the last round the server ends on SIGTERM (it must exit with 0), starts again and is checked once more.
 //!

@@ -9,15 +9,15 @@
 //! 1. The manifest is read. What it names is immutable: the server replaces and removes files, and never writes into
 //!    one. So segments and series files are linked, from the backup before where that has the same, else from the data
 //!    folder; where linking is impossible (another file system) they are copied.
-//! 2. Log records after the flushed one are copied frame by frame into a new file ([`copy_log`]). The copy ends where no
-//!    whole frame follows: what is not yet whole was not acknowledged.
-//! 3. The manifest is read again. If it says that more is flushed, log files may have been used again meanwhile, and the
-//!    shard is done anew, as it is when a file goes away: what is linked already stays.
+//! 2. Log records after the flushed one are copied frame by frame into a new file ([`copy_log`]). The copy ends where
+//!    no whole frame follows: what is not yet whole was not acknowledged.
+//! 3. The manifest is read again. If it says that more is flushed, log files may have been used again meanwhile, and
+//!    the shard is done anew, as it is when a file goes away: what is linked already stays.
 //! 4. The manifest of step 1 is written.
 //!
 //! Then comes the catalog: it is newer than every shard, so that it knows all their tables and columns; tables dropped
-//! meanwhile are passed over by a start. `BACKUP` is written last, when all else is durable ([`generation`]); then older
-//! backups are removed.
+//! meanwhile are passed over by a start. `BACKUP` is written last, when all else is durable ([`generation`]); then
+//! older backups are removed.
 //!
 //! A file that the data folder has lost or damaged is taken from the backup before, if that has it.
 //!

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A backup is a folder in the shape of a data folder, but for `FORMAT`: no server starts on it. Files that two backups
-//! share are one file with two names. The newest complete backup is the one with the greatest number that has a `BACKUP`.
+//! share are one file with two names. The newest complete backup is the one with the greatest number that has a
+//! `BACKUP`.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};

@@ -1,9 +1,9 @@
 //! Rows as line protocol.
 //!
-//! Escaped is what both dialects want escaped: `,` and space in a measurement, also `=` in names and tag values, `"` and
-//! `\` in strings. A backslash in a name stands as it is: InfluxDB reads it so, CnosDB takes it only before what it lets
-//! one escape, and neither has a way to write every name. So a series or field whose name or value holds anything odd
-//! is parsed back, and [`Readers`] says who would read what was written.
+//! Escaped is what both dialects want escaped: `,` and space in a measurement, also `=` in names and tag values, `"`
+//! and `\` in strings. A backslash in a name stands as it is: InfluxDB reads it so, CnosDB takes it only before what it
+//! lets one escape, and neither has a way to write every name. So a series or field whose name or value holds anything
+//! odd is parsed back, and [`Readers`] says who would read what was written.
 
 use std::convert::Infallible;
 

@@ -1,9 +1,10 @@
 //! The operator's tools: subcommands of `tidewire` that work on the files of a data folder, without a server's help.
 //!
 //! Each gives a sentence where it refuses or fails, and the process then exits with 1. [`inspect`], [`backup`] and
-//! [`restore`] need of the formats what [`tidewire_storage::inspect`] gives, which only reads: [`folder`] finds what a tool
-//! works on, [`verify`] reads all of it, [`generation`] says what a backup is. [`reshard`] and [`export`] read rows
-//! through [`source`]; [`import`] sends them to a server, with the retention policies that [`terms`] says. [`repair`] gets a damaged shard to open again.
+//! [`restore`] need of the formats what [`tidewire_storage::inspect`] gives, which only reads: [`folder`] finds what a
+//! tool works on, [`verify`] reads all of it, [`generation`] says what a backup is. [`reshard`] and [`export`] read
+//! rows through [`source`]; [`import`] sends them to a server, with the retention policies that [`terms`] says.
+//! [`repair`] gets a damaged shard to open again.
 
 pub mod backup;
 mod batches;

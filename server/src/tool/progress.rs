@@ -1,5 +1,5 @@
-//! Progress of a tool: a bar on a terminal, one line at the end anywhere else. All of it goes to standard error, so that
-//! standard output holds the answer alone.
+//! Progress of a tool: a bar on a terminal, one line at the end anywhere else. All of it goes to standard error, so
+//! that standard output holds the answer alone.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};

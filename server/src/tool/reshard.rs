@@ -1,13 +1,14 @@
 //! `tidewire reshard`: the same rows, spread over another number of shards.
 //!
 //! 1. Under the folder's lock, the old shards are opened for reading: nothing of them is changed.
-//! 2. Their rows go, table by table, through the owner's hash into new shards in `reshard.new/`: batches are appended as
-//!    the server does it, without syncs, and flushed whenever the memory that the new shards share is full.
+//! 2. Their rows go, table by table, through the owner's hash into new shards in `reshard.new/`: batches are appended
+//!    as the server does it, without syncs, and flushed whenever the memory that the new shards share is full.
 //! 3. The new shards are closed and opened anew, and read back: of each table the rows, and of each column the values
 //!    with their series and times, must be the same, and every series must lie in the shard that owns it.
 //! 4. Only then are the shards exchanged ([`swap`]).
 //!
-//! Table and column ids, partitions and what has expired stay as they were; blocks are coded as their columns ask for. Series without rows are left behind.
+//! Table and column ids, partitions and what has expired stay as they were; blocks are coded as their columns ask for.
+//! Series without rows are left behind.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;

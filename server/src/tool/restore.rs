@@ -1,7 +1,7 @@
 //! `tidewire restore`: a data folder from a backup.
 //!
-//! 1. The target must be new or empty. `FORMAT`, which makes it a data folder, is written last: no server starts on half
-//!    a restore.
+//! 1. The target must be new or empty. `FORMAT`, which makes it a data folder, is written last: no server starts on
+//!    half a restore.
 //! 2. Files are copied, never linked, so that nothing that is done with the new folder can touch the backup.
 //! 3. The copy is compared with what `BACKUP` says and read through like by `tidewire inspect --verify`: whatever is
 //!    damaged ends the restore, with the file and the offset in the backup.

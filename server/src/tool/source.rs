@@ -1,7 +1,7 @@
 //! Reading a data folder, or a backup, as a start of the server would see it, without changing a byte of it.
 //!
-//! Every shard is opened at once, each log replayed into memory, as in the server; deletes, retention and dropped tables
-//! are applied. Rows then come in the order of tables, shards, partitions, series and time.
+//! Every shard is opened at once, each log replayed into memory, as in the server; deletes, retention and dropped
+//! tables are applied. Rows then come in the order of tables, shards, partitions, series and time.
 
 use std::collections::HashSet;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! What a table holds, as a few numbers that do not depend on the order of its rows: two copies are the same when these
 //! are.
 //!
-//! A value counts with its series, its time and its column: the sum, modulo 2^64, of a hash of all four. So a value that
-//! is lost, doubled, changed or moved to another row changes the sum of its column, and a lost row without values
+//! A value counts with its series, its time and its column: the sum, modulo 2^64, of a hash of all four. So a value
+//! that is lost, doubled, changed or moved to another row changes the sum of its column, and a lost row without values
 //! changes the sum of the rows.
 
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! Databases and retention policies as statements of InfluxQL: exports hold them, imports run them, and so does
 //! `influx -import`.
 //!
-//! A database is `CREATE DATABASE … WITH` the terms and the name of its default policy, and one `CREATE RETENTION POLICY`
-//! for each other one.
+//! A database is `CREATE DATABASE … WITH` the terms and the name of its default policy, and one
+//! `CREATE RETENTION POLICY` for each other one.
 
 use std::collections::BTreeMap;
 

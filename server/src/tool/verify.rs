@@ -3,8 +3,8 @@
 //! 1. The catalog, then shard by shard: manifest, series files, the copies of both where there are any, segments with
 //!    all blocks decoded, the log with all records decoded.
 //! 2. Damage is noted with file and offset, and the rest is read all the same.
-//! 3. A server may work on the folder. Before something is called damaged or missing, the manifest is read again: what it
-//!    does not name any more is of no concern, and a log that has moved on is read anew.
+//! 3. A server may work on the folder. Before something is called damaged or missing, the manifest is read again: what
+//!    it does not name any more is of no concern, and a log that has moved on is read anew.
 //! 4. A backup is compared with what its `BACKUP` says first.
 
 use std::collections::BTreeMap;

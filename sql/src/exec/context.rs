@@ -182,6 +182,12 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// What the operator holds.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Sets what the operator holds to `bytes`; on failure the account keeps its old size.
     pub fn resize(&mut self, bytes: usize) -> Result<()> {
         let bytes = bytes as u64;

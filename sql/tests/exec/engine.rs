@@ -49,7 +49,6 @@ pub(crate) fn run_within(plan: &Plan, rows: &Rows, context: QueryContext) -> Res
 pub(crate) fn chunks_read(plan: &Plan, rows: &Rows) -> usize {
     let given = Rc::new(Given::default());
     execute(plan, rows, 1, 1, context(1 << 30), &given).unwrap();
-    assert_eq!(given.snapshots.get(), 1, "one moment, however many spans are read");
     given.chunks.get()
 }
 
@@ -57,8 +56,14 @@ pub(crate) fn chunks_read(plan: &Plan, rows: &Rows) -> usize {
 pub(crate) fn rows_read(plan: &Plan, rows: &Rows) -> usize {
     let given = Rc::new(Given::default());
     execute(plan, rows, 1, 1, context(1 << 30), &given).unwrap();
-    assert_eq!(given.snapshots.get(), 1, "one moment, however many spans are read");
     given.rows.get()
+}
+
+/// Snapshots that one shard gives for a query.
+pub(crate) fn snapshots_taken(plan: &Plan, rows: &Rows) -> usize {
+    let given = Rc::new(Given::default());
+    execute(plan, rows, 1, 1, context(1 << 30), &given).unwrap();
+    given.snapshots.get()
 }
 
 /// The answer over these shards.

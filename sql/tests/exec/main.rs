@@ -340,6 +340,14 @@ fn a_limit_stops_the_shards() {
     let read = engine::chunks_read(&engine::bound("SELECT i FROM m LIMIT 1").plan, &rows);
     let all = engine::chunks_read(&engine::bound("SELECT i FROM m").plan, &rows);
     assert!(read < all, "{read} of {all}");
+    for text in [
+        "SELECT time, i FROM m ORDER BY time DESC LIMIT 200",
+        "SELECT time, i FROM m ORDER BY time LIMIT 200",
+        "SELECT count(i) FROM m",
+    ] {
+        let taken = engine::snapshots_taken(&engine::bound(text).plan, &rows);
+        assert_eq!(taken, 1, "one moment, however many spans are read: {text}");
+    }
     let newest = engine::rows_read(&engine::bound("SELECT time, i FROM m ORDER BY time DESC LIMIT 2").plan, &rows);
     let minute = engine::rows_read(
         &engine::bound("SELECT date_trunc('minute', time) AS t, max(i) FROM m GROUP BY t ORDER BY t DESC LIMIT 2").plan,

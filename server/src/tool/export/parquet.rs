@@ -1,11 +1,11 @@
-//! Rows as Parquet: a file a table, `OUT/DATABASE/TABLE.parquet`, in a folder `POLICY` in there for a retention policy that
-//! is not the default one.
+//! Rows as Parquet: a file a table, `OUT/DATABASE/TABLE.parquet`, in a folder `POLICY` in there for a retention policy
+//! that is not the default one.
 //!
 //! Columns are `time` (a timestamp of the database's unit, UTC), the tags as dictionaries of strings, the fields in
-//! their types. What Parquet has no place for stands in the file's metadata: `tidewire.database`, `tidewire.policy` (if it
-//! is not the default one), `tidewire.ddl` ([`terms`]), `tidewire.table`, and `tidewire.tags`, a JSON array of the columns
-//! that are tags. Rows come by shard and partition; within those they are sorted by series and time wherever the engine
-//! has merged them.
+//! their types. What Parquet has no place for stands in the file's metadata: `tidewire.database`, `tidewire.policy` (if
+//! it is not the default one), `tidewire.ddl` ([`terms`]), `tidewire.table`, and `tidewire.tags`, a JSON array of the
+//! columns that are tags. Rows come by shard and partition; within those they are sorted by series and time wherever
+//! the engine has merged them.
 
 use std::fs::File;
 use std::path::Path;

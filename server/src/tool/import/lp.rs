@@ -1,8 +1,9 @@
 //! Line protocol, cut into batches. Lines are passed on as they stand; only comments are read.
 //!
-//! `# CONTEXT-DATABASE` and `# CONTEXT-RETENTION-POLICY`, and our `# CONTEXT-PRECISION` and `# CONTEXT-DIALECT`, hold for
-//! the lines behind them; what the command line says goes before. A context without a dialect was written by InfluxDB.
-//! The databases and policies that lines go to are made, as the statements between `# DDL` and `# DML` say, or plainly.
+//! `# CONTEXT-DATABASE` and `# CONTEXT-RETENTION-POLICY`, and our `# CONTEXT-PRECISION` and `# CONTEXT-DIALECT`, hold
+//! for the lines behind them; what the command line says goes before. A context without a dialect was written by
+//! InfluxDB. The databases and policies that lines go to are made, as the statements between `# DDL` and `# DML` say,
+//! or plainly.
 
 use std::collections::BTreeSet;
 use std::io::Read;

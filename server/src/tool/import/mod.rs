@@ -3,8 +3,8 @@
 //! 1. A file is read as a stream, decompressed where its first bytes say so, and cut into batches of whole rows
 //!    ([`lp`], [`parquet`]). Comments in line protocol say where its lines belong; statements say how databases and
 //!    retention policies are to be that are missing.
-//! 2. Several batches are on their way at once ([`send`]). A server that is busy says when to come again, and is obeyed.
-//!    A batch that is refused is halved until the first row that is refused is known.
+//! 2. Several batches are on their way at once ([`send`]). A server that is busy says when to come again, and is
+//!    obeyed. A batch that is refused is halved until the first row that is refused is known.
 //! 3. The first failure ends it all. Rows that were sent before it are written; sent again they change nothing.
 
 mod lp;

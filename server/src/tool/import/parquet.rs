@@ -1,7 +1,8 @@
 //! Parquet, row by row as line protocol.
 //!
-//! Which columns are tags, the file's metadata says if Tidewire wrote it, or the command line; the table is the one that
-//! the metadata names, or the file's name. Database and retention policy are made as the metadata says, if missing. `time` (or `--time NAME`) is a timestamp or a whole number of the precision.
+//! Which columns are tags, the file's metadata says if Tidewire wrote it, or the command line; the table is the one
+//! that the metadata names, or the file's name. Database and retention policy are made as the metadata says, if
+//! missing. `time` (or `--time NAME`) is a timestamp or a whole number of the precision.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};

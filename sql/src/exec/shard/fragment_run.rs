@@ -59,7 +59,7 @@ enum Gather {
     Hashed { aggregate: Aggregate, needed: Vec<bool> },
     /// The best rows.
     Top {
-        sort: Sort,
+        sort: Box<Sort>,
         evaluator: Evaluator,
         /// Rows after which no further span is read.
         wanted: usize,
@@ -104,7 +104,7 @@ impl<R: ShardReader> FragmentRun<R> {
             }
             Shape::TopRows { exprs, schema, keys, fetch, by_time } => {
                 let evaluator = Evaluator::new(fragment, exprs.iter(), schema);
-                let sort = Sort::new(keys.clone(), Some(*fetch), &source.context);
+                let sort = Box::new(Sort::new(keys.clone(), Some(*fetch), &source.context));
                 let (spans, wanted) = match by_time {
                     Some(order) => {
                         let width = first_width(span, fragment.table.partition_length);

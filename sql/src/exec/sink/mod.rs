@@ -1,8 +1,13 @@
-//! Operators that put out their first row when they have seen the last: [`Sink`]. One a file; those that group are in
-//! [`crate::exec::aggregate`].
+//! Operators that put out their first row when they have seen the last: [`Sink`]. Those that group are in
+//! [`crate::exec::aggregate`]; `sort` stands on `entry`, `key`, `merge` and `held`.
 
+mod entry;
 mod finishing;
+mod held;
+mod key;
+mod merge;
 mod sort;
+mod words;
 
 pub(crate) use finishing::{Left, Sink};
 pub(crate) use sort::Sort;
