@@ -31,7 +31,7 @@ pub struct ShardMetrics {
     pub elapsed: Duration,
 }
 
-/// What a run of a query did; filled in by whoever ran it.
+/// What a run of a query did; filled in by its caller.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RunMetrics {
     /// From the start of the fragments to the last row.

@@ -1,11 +1,11 @@
 //! Compressed stretches of segments in memory, shared by all scans of a shard.
 //!
-//! Guarantee: at most `bytes_max` bytes are kept, a bound that may be lowered and raised (what a scan still uses lives on
-//! with it). An entry is an [`Extent`]: neighbouring blocks of one column, at most about a hundred kilobytes, verified
-//! block by block when they were read.
+//! Guarantee: at most `bytes_max` bytes are kept, a bound that may be lowered and raised (what a scan still uses lives
+//! on with it). An entry is an [`Extent`]: neighbouring blocks of one column, at most about a hundred kilobytes,
+//! verified block by block when they were read.
 //!
-//! Beside them lie single rows of blocks as they were asked for last, decoded: the last rows of series, which whoever
-//! watches them asks for again and again.
+//! Beside them lie single rows of blocks as they were asked for last, decoded: the last rows of series, which a
+//! dashboard that watches them asks for again and again.
 //!
 //! Replacement is CLOCK: a hit only sets a mark; the hand takes marks away and evicts what has none, so that one pass
 //! over a large segment does not throw out what is asked for again and again faster than it comes back.
@@ -178,8 +178,8 @@ impl Inner {
         }
     }
 
-    /// Adds a slot at the place that the hand has just passed, so that a whole round goes by before it is looked at: what
-    /// reads many files side by side comes back to each of them only later.
+    /// Adds a slot at the place that the hand has just passed, so that a whole round goes by before it is looked at:
+    /// what reads many files side by side comes back to each of them only later.
     fn add(&mut self, slot: Slot, freed: Option<usize>) {
         self.stats.bytes += slot.extent.bytes.len() as u64;
         let last = self.slots.len();

@@ -98,7 +98,8 @@ pub enum Error {
         /// The bound that was hit.
         limit_bytes: u64,
     },
-    /// The rows that a query began with are kept no longer: it took too long while others wrote, or its table was dropped.
+    /// The rows that a query began with are kept no longer: it took too long while others wrote, or its table was
+    /// dropped.
     #[error("shard {shard} does not keep the rows any more that were there when the query began; run it again")]
     SnapshotGone {
         /// Shard number.

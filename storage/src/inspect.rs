@@ -1,12 +1,12 @@
 //! Looking at a shard's files without changing them, also while a server works on them.
 //!
-//! Guarantee: nothing is written (but the new file that [`ShardFiles::copy_log`] makes), nothing is locked, and what the
-//! files say is believed as little as by the server: names, lengths and checksums are checked first.
+//! Guarantee: nothing is written (but the new file that [`ShardFiles::copy_log`] makes), nothing is locked, and what
+//! the files say is believed as little as by the server: names, lengths and checksums are checked first.
 //!
 //! How to look at files that may change: [`ShardFiles::open`] reads the manifest; what it names is immutable, and goes
-//! away only after a newer manifest has taken its place; the log holds every record after the flushed one until then. So
-//! after anything is missing, or seems damaged, and after the log was read, ask [`ShardFiles::is_newest`]: only if it is,
-//! what was seen is what there is. Segments are opened with [`ShardFiles::open_segment`], described by
+//! away only after a newer manifest has taken its place; the log holds every record after the flushed one until then.
+//! So after anything is missing, or seems damaged, and after the log was read, ask [`ShardFiles::is_newest`]: only if
+//! it is, what was seen is what there is. Segments are opened with [`ShardFiles::open_segment`], described by
 //! [`Segment::describe`](crate::segment::Segment::describe) and read through by
 //! [`Segment::verify`](crate::segment::Segment::verify).
 
@@ -114,7 +114,8 @@ impl<D: Disk> ShardFiles<D> {
     }
 
     /// Checks the copy of the manifest; gives its bytes, and 0 where there is none, as in a backup and in a folder that
-    /// a start has yet to give one. One that lacks the newest edit is whole: a crash, or a look between the two, sees it.
+    /// a start has yet to give one. One that lacks the newest edit is whole: a crash, or a look between the two, sees
+    /// it.
     pub async fn check_manifest_copy(&self) -> Result<u64> {
         let path = self.root.join(COPY);
         let Some(bytes) = read_copy(&self.disk, &path).await? else { return Ok(0) };
@@ -226,8 +227,8 @@ impl<D: Disk> ShardFiles<D> {
         file::load(&path, &bytes, file.bytes, self.shard, &is_live, indexes).map(drop)
     }
 
-    /// Hides in `indexes`, into which every series file was loaded, what the manifest says is hidden; every table of the
-    /// manifest has an index then. An error where that names series that there are none of.
+    /// Hides in `indexes`, into which every series file was loaded, what the manifest says is hidden; every table of
+    /// the manifest has an index then. An error where that names series that there are none of.
     pub fn restore_hidden(&self, indexes: &mut BTreeMap<TableId, SeriesIndex>) -> Result<()> {
         for entry in &self.manifest.tables {
             let index = indexes.entry(TableId(entry.table)).or_default();

@@ -4,12 +4,12 @@
 //! process and, with `wal.sync = always`, of the machine; a scan sees for one series and time the newest value of
 //! each field; bytes read back from a disk are never trusted (checksums, validated archives, bounded lengths).
 //!
-//! Every kind of file carries the version of its format. A version that has left the house is read by every later build;
-//! `tests/golden` keeps files of each, and a test that reads them.
+//! Every kind of file carries the version of its format. A version that has left the house is read by every later
+//! build; `tests/golden` keeps files of each, and a test that reads them.
 //!
-//! How: `batch` → `wal` → `memtable` → `segment` (codecs per block) → `scan`; `manifest` names what is live,
-//! `series` maps tags to dense ids, `disk` is the seam below which files live; `inspect` is the door for tools that only
-//! look. No sockets, no SQL, no threads: the caller drives the futures on whatever executor it has.
+//! How: `batch` → `wal` → `memtable` → `segment` (codecs per block) → `scan`; `manifest` names what is live, `series`
+//! maps tags to dense ids, `disk` is the seam below which files live; `inspect` is the door for tools that only look.
+//! No sockets, no SQL, no threads: the caller drives the futures on whatever executor it has.
 
 pub mod batch;
 pub mod cache;

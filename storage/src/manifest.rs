@@ -1,8 +1,8 @@
 //! The manifest: which files of a shard are live, and up to where the log is in them.
 //!
-//! It is replaced as a whole, atomically: a change ([`Edit`]) gives a new manifest, which is written beside the old one,
-//! synced, and renamed over it. A file counts from the moment the manifest names it; files that no manifest names are
-//! removed at the next start. An edit adds and removes in one step, which is all that a compaction will need.
+//! It is replaced as a whole, atomically: a change ([`Edit`]) gives a new manifest, which is written beside the old
+//! one, synced, and renamed over it. A file counts from the moment the manifest names it; files that no manifest names
+//! are removed at the next start. An edit adds and removes in one step, which is all that a compaction will need.
 //!
 //! A copy lies beside it, written after the manifest and before anything is done that relies on it. Where the manifest
 //! cannot be read, the copy takes its place: it is the same, or it lacks the one edit in which a crash came between the
@@ -69,8 +69,8 @@ pub(crate) struct TableEntry {
     pub(crate) table: u32,
     /// Fixed when the shard first sees the table.
     pub(crate) partition_length: i64,
-    /// A time before which rows did not exist, as versions before wrote it. Nothing follows from it any more: a time that
-    /// was asked for by mistake must not take what is written later.
+    /// A time before which rows did not exist, as versions before wrote it. Nothing follows from it any more: a time
+    /// that was asked for by mistake must not take what is written later.
     pub(crate) horizon: i64,
     /// Series that were hidden after the record `flushed_lsn`, a bitmap as roaring writes it; empty for none.
     pub(crate) hidden: Vec<u8>,

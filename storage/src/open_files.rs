@@ -1,8 +1,8 @@
 //! Open files of segments: a bounded number of them, however many segments there are.
 //!
 //! A segment is a file, and a shard with many partitions has more of them than a process may have descriptors. So a
-//! segment opens its file when it reads, and this closes the files that have not been read from for longest (by CLOCK, as
-//! in the [`cache`](crate::cache)) beyond the bound. A file whose name is about to go while somebody still reads the
+//! segment opens its file when it reads, and this closes the files that have not been read from for longest (by CLOCK,
+//! as in the [`cache`](crate::cache)) beyond the bound. A file whose name is about to go while somebody still reads the
 //! segment is *held* open until the segment is dropped: its space comes back with the last reader.
 
 use std::cell::{Cell, RefCell};

@@ -3,7 +3,8 @@
 //! The manifest, the series files and the log must be whole, else the shard does not open. A segment that is damaged or
 //! missing is set aside ([`quarantine`](crate::engine::Shard::quarantined)). What the manifest does not name is a flush
 //! that a crash cut short, and is removed when all the rest has turned out to be whole. Without a manifest nothing was
-//! flushed, and the log begins with its first record; else the manifest is missing. Log records of tables that are not live any more are passed over.
+//! flushed, and the log begins with its first record; else the manifest is missing. Log records of tables that are not
+//! live any more are passed over.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! Getting a shard to open again that damage keeps closed, at a price that is named before it is paid.
 //!
-//! 1. What has a copy ([`manifest`](crate::manifest), [`series`](crate::series::file)) is mended by any start, and costs
-//!    nothing.
+//! 1. What has a copy ([`manifest`](crate::manifest), [`series`](crate::series::file)) is mended by any start, and
+//!    costs nothing.
 //! 2. A damaged log is ended where the damage begins: see [`cut`](crate::wal::cut). Lost are the records after it, and
 //!    which those are is listed, as far as they can be read.
 //! 3. A manifest or a series file that is damaged together with its copy cannot be made from anything else here. It is
@@ -30,8 +30,8 @@ pub struct Salvage {
     pub opens: bool,
 }
 
-/// Looks at what keeps the shard in `folder` from opening. With `accept_loss` it ends the log where it must; without, it
-/// changes nothing but what any start does.
+/// Looks at what keeps the shard in `folder` from opening. With `accept_loss` it ends the log where it must; without,
+/// it changes nothing but what any start does.
 pub async fn salvage<D: Disk>(disk: &D, folder: &Path, shard: u32, accept_loss: bool) -> Result<Salvage> {
     let folders = Folders::new(folder);
     let mut salvage = Salvage { cuts: Vec::new(), left: None, opens: false };

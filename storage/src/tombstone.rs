@@ -1,7 +1,7 @@
 //! Deletes: rows of some series and times that were written before the delete are gone.
 //!
-//! A tombstone takes its place in the order of the log ([`Lsn`]): rows logged before it are dead if it covers them, rows
-//! logged after it live. Where it still matters follows from the LSN in
+//! A tombstone takes its place in the order of the log ([`Lsn`]): rows logged before it are dead if it covers them,
+//! rows logged after it live. Where it still matters follows from the LSN in
 //! [`SegmentMeta`](crate::segment::SegmentMeta): a segment's rows are all as old as that, and every delete up to it has
 //! been applied to them.
 

@@ -1,6 +1,6 @@
 //! The reply of InfluxDB 1.x's `/query`, as JSON: results, their series, messages and errors.
 //!
-//! A [`QueryWriter`] is told what the result is, in order, and appends as it goes, so that a long series streams:
+//! A [`QueryWriter`] learns what the result is, in order, and appends as it goes, so that a long series streams:
 //!
 //! ```text
 //!   begin                                    {"results":[

@@ -1,6 +1,6 @@
 //! Writing replies: status line, headers, `Date`, the end of the head, chunks.
 //!
-//! [`ResponseHead`] appends to the connection's send buffer as it is told, so a reply costs no allocation of its
+//! [`ResponseHead`] appends to the connection's send buffer line by line, so a reply costs no allocation of its
 //! own. A head ends with [`ResponseHead::finish`], which states how long the body is; there is no way to leave that
 //! out. Text that came from a client can stand in a header value: control characters in it become spaces, so it
 //! cannot start a header of its own.

@@ -1,4 +1,5 @@
-//! Scans over the bytes of a head: token characters, numbers, the end of a line, the first byte that may not stand there.
+//! Scans over the bytes of a head: token characters, numbers, the end of a line, the first byte that may not stand
+//! there.
 
 use super::error::{HeadError, refuse};
 

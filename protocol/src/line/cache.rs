@@ -6,8 +6,8 @@
 //! that it grows without a look at any key. Layouts are found by table and raw field text.
 //!
 //! When the series would pass their bound, the segment that has not been used for longest is emptied (CLOCK over
-//! segments). What still points into it predicts wrongly, which a comparison of bytes tells, as it tells any other wrong
-//! prediction. Layouts are few; when they would pass theirs, everything is forgotten and refills from the sink.
+//! segments). What still points into it predicts wrongly, which a comparison of bytes tells, as it tells any other
+//! wrong prediction. Layouts are few; when they would pass theirs, everything is forgotten and refills from the sink.
 
 use hashbrown::HashTable;
 use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
@@ -22,7 +22,7 @@ use crate::row::{FieldKind, LayoutSlot, SeriesSlot};
 /// No entry.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// Segments of the series: what is shed at a time is one part in so many. An index of a series has its segment in the
+/// Segments of the series: what is shed at a time is one part in this many. An index of a series has its segment in the
 /// high bits, its place there in the low ones.
 const SEGMENTS: usize = 16;
 const PLACE_BITS: u32 = 24;
@@ -82,6 +82,8 @@ pub(super) struct Layout {
     /// Lines may be expected to have it. Not when some field came twice, since then these fields are not those of the
     /// text, and not when a key is so long that a line could be refused for it.
     pub(super) expectable: bool,
+    /// Some field is a string.
+    pub(super) has_strings: bool,
     repeated: bool,
     hash: u64,
 }
@@ -375,6 +377,7 @@ impl Cache {
         }
         let hash = self.layout_hash(table, fields);
         let expectable = !repeated && fields.iter().all(|field| field.raw.len() <= KEY_BYTES_EXPECTABLE);
+        let has_strings = fields.iter().any(|field| field.kind == FieldKind::String);
         let fields =
             fields.iter().map(|field| LayoutField { key: FieldKey::new(field.raw.as_bytes()), kind: field.kind });
         let index = self.layouts.len() as u32;
@@ -384,6 +387,7 @@ impl Cache {
             fields: fields.collect(),
             alternative: NONE,
             expectable,
+            has_strings,
             repeated,
             hash,
         });

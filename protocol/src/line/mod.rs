@@ -14,10 +14,10 @@
 //! 3. *New series.* They are expected to differ from the last one of their table in the values of their tags alone.
 //! 4. *The rest.* A line that fits no guess goes to the scalar parser, whose answer feeds the caches.
 //!
-//! The rows go out through the neutral interface of [`crate::row`]; `sink.rs` is what lines ask beyond it, `error.rs` what
-//! is wrong with a line, `rule.rs` what a line may be. `split.rs` finds line ends, `lines.rs` for others too, `scalar/` is
-//! the specification, `cache.rs` and `shape.rs` hold what is predicted, `parser.rs` predicts, `value.rs` reads what is
-//! expected and `escape.rs` takes the escapes out of strings.
+//! The rows go out through the neutral interface of [`crate::row`]; `sink.rs` is what lines ask beyond it, `error.rs`
+//! what is wrong with a line, `rule.rs` what a line may be. `split.rs` finds line ends, `lines.rs` for others too,
+//! `scalar/` is the specification, `cache.rs` and `shape.rs` hold what is predicted, `parser.rs` predicts, `value.rs`
+//! reads what is expected and `escape.rs` takes the escapes out of strings.
 
 mod cache;
 mod decimal;

@@ -15,7 +15,7 @@ pub(super) const TAGS_MAX: usize = 32;
 /// Bytes of a key with a shape.
 const KEY_BYTES_MAX: usize = 4096;
 
-/// Values of tags, in the order of their keys' bytes; the first so many count.
+/// Values of tags, in the order of their keys' bytes; the first `count` of them are in use.
 pub(super) type TagValues<'t> = [&'t [u8]; TAGS_MAX];
 
 /// Bytes that end a plain tag value, or make it one that is not plain.

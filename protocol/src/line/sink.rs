@@ -3,8 +3,8 @@
 use super::LineError;
 use crate::row::{Next, RowSink, SeriesSlot};
 
-/// Where the rows of lines go. The parser asks for slots only for a line that is valid as a whole, and only when its own
-/// caches do not know them.
+/// Where the rows of lines go. The parser asks for slots only for a line that is valid as a whole, and only when its
+/// own caches do not know them.
 pub trait LineSink: RowSink {
     /// The slot of a series that differs from `like` in the values of its tags alone: `values` are theirs, in the order
     /// in which [`RowSink::series`] got those of `like`, each plain ASCII without separators and not empty. `None`: the

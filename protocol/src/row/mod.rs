@@ -14,8 +14,8 @@
 //!   Position + refusal     ── refuse ──>   Next            the sink notes it and says whether reading goes on
 //! ```
 //!
-//! Only the door knows where in the request a row stands, so it is the door that gives a refusal its [`Position`].
-//! What a bad row means for the others of its request ([`BadRows`]) is the door's choice too, given to the sink as data.
+//! Only the door knows where in the request a row stands, so it is the door that gives a refusal its [`Position`]. What
+//! a bad row means for the others of its request ([`BadRows`]) is the door's choice too, given to the sink as data.
 //! What a door finds wrong by itself (a text that is no row) has a form of its own for each door, in a trait that
 //! extends this one: `line::LineSink` is the first.
 //!

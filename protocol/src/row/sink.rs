@@ -58,7 +58,8 @@ pub trait RowSink {
     /// The slot of a series.
     fn series(&mut self, series: SeriesRef<'_>) -> Result<SeriesSlot, Halt<Self::Refusal>>;
 
-    /// The slot of a list of fields of the table of `series`, in the order in which rows have them. No name comes twice.
+    /// The slot of a list of fields of the table of `series`, in the order in which rows have them. No name comes
+    /// twice.
     fn layout(&mut self, series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt<Self::Refusal>>;
 
     /// One row. `values` has one value a field of the layout, and strings are places in `text`, valid UTF-8 each. A

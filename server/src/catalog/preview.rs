@@ -7,7 +7,7 @@ use super::decide::decide;
 use super::edit::{Effects, replay};
 use super::error::CatalogError;
 
-/// The catalog as it would be after a change, which nobody is told of; it shares with `catalog` what the change leaves
+/// The catalog as it would be after a change, which is not published; it shares with `catalog` what the change leaves
 /// as it is. Ids that the change gives may be others when it is made.
 pub fn preview(catalog: &Catalog, change: &SchemaChange) -> Result<Catalog, CatalogError> {
     let mut next = catalog.clone();

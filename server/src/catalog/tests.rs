@@ -1,4 +1,4 @@
-//! The catalog's files: what is written is read, what earlier builds wrote too, and damage is told.
+//! The catalog's files: what is written is read, what earlier builds wrote too, and damage is reported.
 
 use std::path::{Path, PathBuf};
 

@@ -8,6 +8,8 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_lite::future;
+
 use super::fragments::Fragments;
 use super::message::{
     AnyQuestion, Append, Appended, Asker, ChangeCatalog, CountUnknownSeries, Delete, FragmentAnswer, Handler, Message,
@@ -21,7 +23,12 @@ use crate::catalog::owner::CatalogHost;
 use crate::catalog::{CatalogOwner, Published, SchemaChange};
 use crate::metrics::registry::{Registry, Snapshot};
 use crate::query::{cardinality, delete};
+use crate::ring::oneshot::oneshot;
 use crate::ring::{self, Queue, RingDisk};
+
+/// How long a change of the catalog waits for the data of dropped tables to go. That is soon, unless the shard is
+/// writing its segments: then the data goes when it has. Nobody sees it, and a start would drop it, too.
+const DATA_DROP_WAIT: Duration = Duration::from_millis(300);
 
 /// Answers what one core is asked.
 pub struct Responder {
@@ -128,7 +135,7 @@ impl Responder {
     }
 
     /// Takes a new catalog into use: columns first, so that no row comes with one that its shard does not know.
-    async fn use_catalog(&self, published: &Published) {
+    async fn use_catalog(&self, published: &Arc<Published>) {
         let effects = &published.effects;
         if published.catalog.version > self.core.catalog().version {
             self.shards.set_columns(&effects.changed);
@@ -138,7 +145,13 @@ impl Responder {
             self.core.caches.retain(|name| !effects.stale.contains(name));
         }
         if !effects.dropped.is_empty() {
-            self.shards.drop_tables(&effects.dropped).await;
+            let (shards, published) = (self.shards.clone(), published.clone());
+            let (done, is_done) = oneshot();
+            self.spawn(Queue::Maintenance, async move {
+                shards.drop_tables(&published.effects.dropped).await;
+                done.send(());
+            });
+            future::or(async { is_done.await.unwrap_or_default() }, ring::sleep(DATA_DROP_WAIT)).await;
         }
     }
 

@@ -1,4 +1,5 @@
-//! Rows of one table for one shard, as a request collects them: a [`BatchBuilder`] with what the request knows beside it.
+//! Rows of one table for one shard, as a request collects them: a [`BatchBuilder`] with what the request knows beside
+//! it.
 
 use std::sync::Arc;
 

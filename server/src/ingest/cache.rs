@@ -6,8 +6,8 @@
 //! replaced, and requests that are under way finish on the old one. The parser sheds what it has not used for long by
 //! itself; a series that it then meets again gets a new slot.
 //!
-//! A series costs twelve bytes here and no heap object, known or new. What its tags are is asked for once, when it is met;
-//! its key is kept until its owner has told the id (`pending.rs`).
+//! A series costs twelve bytes here and no heap object, known or new. What its tags are is asked for once, when it is
+//! met; its key is kept until its owner has told the id (`pending.rs`).
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -100,8 +100,8 @@ pub struct Layout {
 }
 
 impl DatabaseCache {
-    /// Empty caches for lines of `dialect`, counted in `memory`. Beyond `parser_bytes_max` bytes of series keys the parser
-    /// forgets them all, and its series are met again under new slots.
+    /// Empty caches for lines of `dialect`, counted in `memory`. Beyond `parser_bytes_max` bytes of series keys the
+    /// parser forgets them all, and its series are met again under new slots.
     pub fn new(dialect: Dialect, parser_bytes_max: usize, memory: Rc<CoreMemory>) -> Self {
         let parser = LineParser::with_cache_bytes(dialect, parser_bytes_max);
         Self { parser, slots: Slots::default(), memory, counted: 0 }
@@ -231,8 +231,8 @@ impl Slots {
         self.series[slot as usize].id = NEW_SERIES_BIT | ordinal;
     }
 
-    /// The key of a series without an id, as a batch has it, with the newest schema of its table; `None` when that lacks
-    /// one of its tags.
+    /// The key of a series without an id, as a batch has it, with the newest schema of its table; `None` when that
+    /// lacks one of its tags.
     pub fn new_key(&mut self, slot: u32) -> Option<(&[u8], &Arc<TableSchema>)> {
         let Shape { table, names, columns } = &mut self.shapes[self.series[slot as usize].shape as usize];
         let schema = self.tables[*table as usize].schema.as_ref()?;

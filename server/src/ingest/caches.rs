@@ -1,8 +1,8 @@
 //! The parser caches of all databases on one core, together within one bound.
 //!
-//! A database's cache is made anew when it alone has outgrown the bound. When all of them have, those that were not used
-//! for longest and that no request uses now are forgotten. A forgotten cache costs its database's next lines a meeting
-//! with the scalar parser and the owner shards, nothing else.
+//! A database's cache is made anew when it alone has outgrown the bound. When all of them have, those that were not
+//! used for longest and that no request uses now are forgotten. A forgotten cache costs its database's next lines a
+//! meeting with the scalar parser and the owner shards, nothing else.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -78,8 +78,8 @@ impl DatabaseCaches {
         self.by_name.borrow_mut().retain(|(name, ..), _| is_wanted(name));
     }
 
-    /// Forgets idle caches, the one that was used longest ago first, until at most `bytes_max` bytes and no more than the
-    /// bound are held. Those in use stay.
+    /// Forgets idle caches, the one that was used longest ago first, until at most `bytes_max` bytes and no more than
+    /// the bound are held. Those in use stay.
     pub fn shrink(&self, bytes_max: u64) {
         let bytes_max = bytes_max.min(self.bytes_max);
         if self.memory.get(Part::ParserCaches) <= bytes_max {
@@ -114,7 +114,7 @@ mod tests {
         DatabaseCaches::new(CoreMemory::new(0, Memory::new(budget, None, 2)))
     }
 
-    /// Adds a series whose tag has a name of so many bytes.
+    /// Adds a series whose tag has a name of that many bytes.
     fn fill(cache: &SharedCache, bytes: u64) {
         let name = "n".repeat(bytes as usize);
         let mut cache = cache.borrow_mut();

@@ -8,7 +8,7 @@ use tidewire_storage::schema::ColumnKind;
 use crate::catalog::CatalogError;
 
 /// Bad rows of a request that are kept to tell of; the rest are counted. Rows that are no rows and rows that do not fit
-/// are two kinds, and of each kind so many are kept.
+/// are two kinds, and of each kind at most this many are kept.
 pub const FAULTS_KEPT_MAX: usize = 100;
 
 /// Bytes of their text, for lines may be as long as a body.

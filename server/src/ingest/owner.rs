@@ -3,8 +3,8 @@
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The owner of the series `table` + `tags` (names and values, sorted by name) among `shards` shards: xxh3 over table
-/// name, tag names and tag values, each ended by its length so that no two keys run together. xxh3 because its output is
-/// specified: the data directory depends on it.
+/// name, tag names and tag values, each ended by its length so that no two keys run together. xxh3 because its output
+/// is specified: the data directory depends on it.
 pub fn owner<'a>(table: &str, tags: impl IntoIterator<Item = (&'a str, &'a str)>, shards: u32) -> u32 {
     let tags = tags.into_iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
     owner_in(table, tags, shards, &mut Vec::new())

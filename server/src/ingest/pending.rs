@@ -1,14 +1,14 @@
 //! Keys of series that have no id yet.
 //!
-//! A series is given its id by its owner shard when the first rows of it are durable. Until then every batch with rows of
-//! it needs its key: that of the request which met it, those of other requests under way, and later ones when the first
-//! was refused. So a key is kept from when the series is met until its id is known, end to end with others in one
+//! A series is given its id by its owner shard when the first rows of it are durable. Until then every batch with rows
+//! of it needs its key: that of the request which met it, those of other requests under way, and later ones when the
+//! first was refused. So a key is kept from when the series is met until its id is known, end to end with others in one
 //! buffer; a series that has its id costs nothing here.
 
 use tidewire_storage::batch::push_tag;
 use tidewire_storage::schema::ColumnId;
 
-/// Keys that may be dropped are dropped when they are at least so many, to do it for many at a time.
+/// Keys that may be dropped are dropped when there are at least this many, to do it for many at a time.
 const DROPPED_MIN: usize = 1024;
 
 /// A buffer larger than this is given back when it is empty.

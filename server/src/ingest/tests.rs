@@ -192,7 +192,7 @@ fn the_key_of_a_series_is_in_every_batch_until_its_id_is_known() {
     assert_eq!(one_row(&mut slots, &catalog, series[0], layout).series, [71]);
 }
 
-/// Gives the sink one row of `spans` a time; where in the request it is bad is told as a door does.
+/// Gives the sink one row of `spans` a time; where in the request it is bad is reported as a door does.
 fn write_spans(sink: &mut RequestSink<'_>, fields: &[(&str, FieldKind)], times: &[i64]) -> Option<Next> {
     let tags = [("host", "a"), ("service", "api")];
     let mut last = None;

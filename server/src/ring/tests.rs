@@ -206,8 +206,8 @@ fn busy_queues_share_the_core_by_their_shares() {
             };
             Queues::new().spawn(queue, work).detach();
         }
-        // A slice that the machine has cut off takes longer to make up for than the others; in the end the accounts agree
-        // (`run_queues` has the proportions exactly).
+        // A slice that the machine has cut off takes longer to make up for than the others; in the end the accounts
+        // agree (`run_queues` has the proportions exactly).
         let runtimes = || (Queues::new().runtime(Queue::Ingest), Queues::new().runtime(Queue::Maintenance));
         let has_settled = || {
             let (ingest, maintenance) = runtimes();

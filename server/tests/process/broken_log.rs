@@ -1,5 +1,5 @@
-//! A log that fails: its folder is gone when the next file is to be made. The shard refuses writes and says which shard it
-//! is and why, everything else goes on, and writes are taken again by themselves when the folder is back.
+//! A log that fails: its folder is gone when the next file is to be made. The shard refuses writes and says which shard
+//! it is and why, everything else goes on, and writes are taken again by themselves when the folder is back.
 
 use std::fs;
 

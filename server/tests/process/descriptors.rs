@@ -1,5 +1,5 @@
-//! A server that has no descriptors left: who is connected is served, who connects waits, rows that cannot be written as
-//! segments stay where they are, and nothing is taken for damage.
+//! A server that has no descriptors left: who is connected is served, who connects waits, rows that cannot be written
+//! as segments stay where they are, and nothing is taken for damage.
 //!
 //! The limit is lowered under the running server, to what it has open and a few more.
 

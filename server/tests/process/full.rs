@@ -1,8 +1,8 @@
 //! A file system that is full: on tmpfs (through the page cache) and on ext4 of a loop device (past it).
 //!
-//! The file systems are mounted in a mount namespace of their own, in which the test runs again as a process; with it they
-//! go away, however the test ends. Where nothing can be mounted (no root, a container that forbids it) the test says so and
-//! why.
+//! The file systems are mounted in a mount namespace of their own, in which the test runs again as a process; with it
+//! they go away, however the test ends. Where nothing can be mounted (no root, a container that forbids it) the test
+//! says so and why.
 
 use std::path::Path;
 use std::process::{Command, Stdio};

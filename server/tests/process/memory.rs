@@ -24,8 +24,8 @@ const REFUSED_MIN: u64 = 20;
 /// And when this many queries were refused, of those that want everything at once.
 const QUERIES_REFUSED_MIN: u64 = 5;
 
-/// What the server lets itself have in RAM (`memory::pressure::resident_bytes_max`), and what comes between two looks at
-/// it: queries that sort copy what they hold once, uncounted, and they hold a third of the bound at most.
+/// What the server lets itself have in RAM (`memory::pressure::resident_bytes_max`), and what comes between two looks
+/// at it: queries that sort copy what they hold once, uncounted, and they hold a third of the bound at most.
 const RESIDENT_BYTES_MAX: u64 = MEMORY_BYTES + MEMORY_BYTES / 4 + 64 * MIB + MEMORY_BYTES / 3;
 
 #[derive(Default)]

@@ -1,4 +1,5 @@
-//! `tidewire backup`, `restore` and `inspect` as an operator runs them: beside a server that takes writes, and on damage.
+//! `tidewire backup`, `restore` and `inspect` as an operator runs them: beside a server that takes writes, and on
+//! damage.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

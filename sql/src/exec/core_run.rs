@@ -6,7 +6,7 @@
 //! ```
 //!
 //! One [`CoreRun::step`] is a batch through the operators of one stage, or a step of one sink: 100 µs to 1 ms, so that
-//! whoever drives the run can let others have the core between. Later stages go first: rows leave as early as they can,
+//! the caller can let others have the core in between. Later stages go first: rows leave as early as they can,
 //! and little waits between stages. A stage that has enough (LIMIT) ends at once, and so do all that only it reads.
 
 use std::collections::VecDeque;
@@ -155,7 +155,7 @@ impl CoreRun {
         Ok(Progress::Waiting)
     }
 
-    /// A stage is over: whoever reads it has one source less.
+    /// A stage is over: its reader has one source less.
     fn closed(&mut self, at: usize) {
         for read in self.stages[at].reads.clone() {
             self.stop(read);

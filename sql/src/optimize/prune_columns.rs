@@ -1,6 +1,6 @@
 //! Rule: nothing is read or computed that nobody above asks for.
 //!
-//! Each operator is told which of its output columns are wanted, asks its input for what it needs itself, and answers
+//! Each operator learns which of its output columns are wanted, asks its input for what it needs itself, and answers
 //! with where the wanted columns now are. An operator may yield more than was wanted (a filter's own columns); a
 //! projection never does.
 

@@ -91,7 +91,7 @@ pub enum Plan {
         /// Output names and types.
         schema: SchemaRef,
     },
-    /// Rows in order; with `fetch`, only so many first.
+    /// Rows in order; with `fetch`, only that many first ones.
     Sort {
         /// Input.
         input: Box<Plan>,

@@ -1,7 +1,7 @@
 //! Building one columnar [`WriteBatch`].
 //!
-//! Rows that come one by one ([`BatchBuilder::push`]): the common case is that every row has the same layout, then a row
-//! is one push per column and nothing else. A row with another layout of the same table goes through a column map;
+//! Rows that come one by one ([`BatchBuilder::push`]): the common case is that every row has the same layout, then a
+//! row is one push per column and nothing else. A row with another layout of the same table goes through a column map;
 //! columns it lacks are filled with nulls.
 //!
 //! Rows that come as columns: first series and times ([`BatchBuilder::push_series`]), then each field for all rows

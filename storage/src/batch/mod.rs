@@ -1,6 +1,7 @@
 //! Rows of one table on their way into a shard, column by column.
 //!
-//! `write_batch.rs` is what crosses cores and is written to the log, `builder.rs` the one place where it is put together.
+//! `write_batch.rs` is what crosses cores and is written to the log, `builder.rs` the one place where it is put
+//! together.
 
 mod builder;
 mod write_batch;

@@ -169,8 +169,8 @@ impl Values {
 pub const PARTITIONS_MAX: usize = 4096;
 
 impl WriteBatch {
-    /// Whether its rows lie in more than `most` partitions of `length`. Costs next to nothing where their times are close
-    /// together.
+    /// Whether its rows lie in more than `most` partitions of `length`. Costs next to nothing where their times are
+    /// close together.
     pub fn spans_more_partitions(&self, length: i64, most: usize) -> bool {
         let (first, last) = bounds_of(&self.time);
         let length = length.max(1);

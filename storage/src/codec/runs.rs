@@ -19,8 +19,8 @@ pub(super) const ORDER: u8 = 3;
 /// Shorter runs on average are left to differences.
 const RUN_ROWS_MIN: usize = 4;
 
-/// Stretches of a vector that are looked at before all of it is, and neighbours in each: side by side, since single ones
-/// could meet just the changes of words that change evenly.
+/// Stretches of a vector that are looked at before all of it is, and neighbours in each: side by side, since single
+/// ones could meet just the changes of words that change evenly.
 const STRETCHES: usize = 4;
 const STRETCH: usize = 16;
 

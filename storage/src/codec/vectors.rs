@@ -1,7 +1,7 @@
 //! A block as the vectors that it is cut into: which of them hold the values that are wanted.
 //!
-//! What a vector's bytes mean is the caller's: it is called for every vector in turn, since none says where the next one
-//! begins before it was read or skipped.
+//! What a vector's bytes mean is the caller's: it is called for every vector in turn, since none says where the next
+//! one begins before it was read or skipped.
 
 use std::ops::Range;
 

@@ -6,11 +6,12 @@
 //! 1. [`Reason::Overlap`]: where segments cover the same series and times, newer ones may have overwritten older ones.
 //!    What may be dead that way stays below 45 % of a partition: beyond, all that overlaps becomes one segment. A
 //!    segment counts by the share of its times and series that older ones cover.
-//! 2. [`Reason::Deletes`]: a segment that a tombstone has emptied by a tenth, or of which a tenth is dropped columns, is
-//!    written anew; so are all others that a tombstone touches once the partition is cold, so that the tombstone can go.
+//! 2. [`Reason::Deletes`]: a segment that a tombstone has emptied by a tenth, or of which a tenth is dropped columns,
+//!    is written anew; so are all others that a tombstone touches once the partition is cold, so that the tombstone can
+//!    go.
 //! 3. [`Reason::Count`]: more than [`SEGMENTS_MAX`] small segments, which chance arrangements of sizes could leave.
-//! 4. [`Reason::Tier`]: sizes fall into tiers, each [`FAN_IN`] times as large as the one below. [`FAN_IN`] segments of a
-//!    tier that have no larger one between them are merged, with the smaller ones among them. The output lies in a
+//! 4. [`Reason::Tier`]: sizes fall into tiers, each [`FAN_IN`] times as large as the one below. [`FAN_IN`] segments of
+//!    a tier that have no larger one between them are merged, with the smaller ones among them. The output lies in a
 //!    higher tier, so a row is written once for each tier it climbs: about log4 of (largest / flushed) times.
 //! 5. [`Reason::Cold`]: a partition that is not written any more becomes one segment, packed harder; again only when
 //!    late rows make up an eighth of it.

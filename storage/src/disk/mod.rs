@@ -74,8 +74,8 @@ pub trait DiskFile: 'static {
     /// Writes the whole buffer at `offset`.
     fn write(&self, offset: u64, buffer: Self::Buffer) -> impl Future<Output = Result<()>>;
     /// Writes the whole buffer at `offset` and makes it durable, by itself: what was written before may need a sync
-    /// still. A device with forced unit access does this without flushing its cache. A disk around another one passes it
-    /// on.
+    /// still. A device with forced unit access does this without flushing its cache. A disk around another one passes
+    /// it on.
     fn write_durable(&self, offset: u64, buffer: Self::Buffer) -> impl Future<Output = Result<()>> {
         async move {
             self.write(offset, buffer).await?;

@@ -95,9 +95,10 @@ impl<D: Disk> Shard<D> {
 
     /// Queues the records of a batch: nearly always one, with all its rows and the keys of the series that they make.
     ///
-    /// 1. Rows and keys go into records of about a quarter of a log file at most, so that a change of files wastes little.
-    /// 2. Keys come no later than the first row of theirs, in the order of their ids; where they are many, in records of
-    ///    their own before it.
+    /// 1. Rows and keys go into records of about a quarter of a log file at most, so that a change of files wastes
+    ///    little.
+    /// 2. Keys come no later than the first row of theirs, in the order of their ids; where they are many, in records
+    ///    of their own before it.
     /// 3. Rows that take more than a file together, since some are far larger than others, are halved until they fit.
     fn log(
         &self,
@@ -174,8 +175,8 @@ struct Logged {
     rows: Range<usize>,
 }
 
-/// Where the first keys end that go into a record of their own; `None` where those up to `end` are few enough to go with
-/// their rows.
+/// Where the first keys end that go into a record of their own; `None` where those up to `end` are few enough to go
+/// with their rows.
 fn first_keys<D: Disk>(known: &TableState<D>, end: u32, bytes_max: u64) -> Option<u32> {
     let (mut bytes, mut at) = (0, known.series_logged);
     for length in known.series.keys_from(at).1.take((end - at) as usize) {

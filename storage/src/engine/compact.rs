@@ -1,15 +1,15 @@
 //! Merging segments beside everything else.
 //!
 //! 1. The picker is asked for each partition; its most urgent choice is carried out.
-//! 2. The merge reads immutable segments and writes new files, without the right to change the manifest, so that flushes
-//!    go on meanwhile. A flush only adds newer segments; a drop or an expiry may take inputs away, and then the output
-//!    is thrown away.
+//! 2. The merge reads immutable segments and writes new files, without the right to change the manifest, so that
+//!    flushes go on meanwhile. A flush only adds newer segments; a drop or an expiry may take inputs away, and then the
+//!    output is thrown away.
 //! 3. With the right to change the manifest, one edit puts the new files in the place of the old ones.
 //! 4. Scans that hold the old segments read on; their files are removed when the last reader has gone.
 //!
-//! A merge applies the deletes up to the flushed LSN, not later ones: those up to there are in the manifest, so that the
-//! output cannot outlive a delete that was lost with an unsynced log. Columns that the catalog has dropped are left out;
-//! they never come back. A segment that turns out to be damaged is not read by any merge again.
+//! A merge applies the deletes up to the flushed LSN, not later ones: those up to there are in the manifest, so that
+//! the output cannot outlive a delete that was lost with an unsynced log. Columns that the catalog has dropped are left
+//! out; they never come back. A segment that turns out to be damaged is not read by any merge again.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -36,8 +36,8 @@ pub(super) struct Job<D: Disk> {
 }
 
 impl<D: Disk> Shard<D> {
-    /// The task that compacts: polled until [`Shard::close`]. After an error it may be polled anew, with a pause that is
-    /// the caller's to choose; nothing was changed. A damaged segment is no error: it is left alone from then on.
+    /// The task that compacts: polled until [`Shard::close`]. After an error it may be polled anew, with a pause that
+    /// is the caller's to choose; nothing was changed. A damaged segment is no error: it is left alone from then on.
     pub async fn run_compaction(&self) -> Result<()> {
         let next = || match self.has_unread() && !self.closing.get() {
             true => Some(Some(None)),
@@ -303,8 +303,8 @@ impl<D: Disk> Shard<D> {
         self.discard(paths.into_iter()).await;
     }
 
-    /// Removes files that no manifest names that can be on the disk. One that cannot be removed is tried again after the
-    /// next manifest, and at the next start.
+    /// Removes files that no manifest names that can be on the disk. One that cannot be removed is tried again after
+    /// the next manifest, and at the next start.
     pub(super) async fn discard(&self, paths: impl Iterator<Item = PathBuf>) {
         for path in paths {
             if let Err(error) = self.disk.remove(&path).await

@@ -60,8 +60,8 @@ impl ShardConfig {
         }
     }
 
-    /// Rows in memory that make a flush due. Never more than are taken: else a full memtable would wait for a flush that
-    /// waits for more rows.
+    /// Rows in memory that make a flush due. Never more than are taken: else a full memtable would wait for a flush
+    /// that waits for more rows.
     pub(super) fn flush_at(&self) -> u64 {
         self.flush_bytes.min(self.memtable_bytes_max)
     }

@@ -43,8 +43,8 @@ pub enum SeriesSelection {
 impl<D: Disk> Shard<D> {
     /// Deletes the rows of a table with times from `time_min` to `time_max`, both included, that were appended before.
     /// Scans made from now on do not see them; once [`Shard::durable`] returns for the LSN, they never come back.
-    /// Series stay in the index; over all times, from `i64::MIN` to `i64::MAX`, those that it names are hidden until they
-    /// are written again.
+    /// Series stay in the index; over all times, from `i64::MIN` to `i64::MAX`, those that it names are hidden until
+    /// they are written again.
     pub fn delete(&self, table: TableId, series: &SeriesSelection, time_min: i64, time_max: i64) -> Result<Lsn> {
         self.wal.check_open()?;
         // A record takes space like one of rows, and gives none back before a merge has applied it.

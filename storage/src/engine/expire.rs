@@ -1,12 +1,12 @@
 //! Retention: partitions that are too old go as a whole.
 //!
-//! What is too old is the caller's to say, each time anew: nothing is remembered of it. So a row is either there, or was
-//! there when a partition of its time expired; rows that come later for the same time are kept like any others, and a
-//! time that was asked for by mistake takes nothing of what is written afterwards.
+//! What is too old is the caller's to say, each time anew: nothing is remembered of it. So a row is either there, or
+//! was there when a partition of its time expired; rows that come later for the same time are kept like any others, and
+//! a time that was asked for by mistake takes nothing of what is written afterwards.
 //!
 //! Segments go with an edit of the manifest. Rows in memory are deleted like by [`Shard::delete`], with a record in the
-//! log, since they would come back from there. Within the partition that a retention time lies in, rows stay until all of
-//! it is too old; a reader that must not see them asks for later times.
+//! log, since they would come back from there. Within the partition that a retention time lies in, rows stay until all
+//! of it is too old; a reader that must not see them asks for later times.
 
 use std::collections::BTreeMap;
 

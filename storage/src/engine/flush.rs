@@ -8,8 +8,8 @@
 //! 4. Scans switch from the frozen memtable to the segments, and log files are used again.
 //!
 //! The frozen rows stay visible all the time. A flush that fails goes on where it was when it is tried again: segments
-//! that are whole are kept, so that one with many partitions gets to its end on a disk that fails now and then. How many
-//! there can be is bounded by `flush_partitions`, beyond which a memtable is frozen however small it is.
+//! that are whole are kept, so that one with many partitions gets to its end on a disk that fails now and then. How
+//! many there can be is bounded by `flush_partitions`, beyond which a memtable is frozen however small it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -39,7 +39,7 @@ const ROUND_SEGMENTS: usize = 256;
 /// buffer of a mebibyte.
 const SEGMENTS_AT_ONCE: usize = 8;
 
-/// From so many on they are.
+/// From this many on they are.
 const SMALL_ROUND_SEGMENTS: usize = 16;
 
 /// Files written for a frozen memtable.
@@ -89,7 +89,7 @@ impl<D: Disk> Shard<D> {
         (due && !self.editing.get()).then_some(true)
     }
 
-    /// Whether rows in memory are so many, or in so many partitions, that they are to be flushed.
+    /// Whether there are enough rows in memory, or partitions with rows, for a flush.
     pub(super) fn is_flush_due(&self, active: &Memtable) -> bool {
         active.bytes() >= self.config.flush_at() || active.partitions() >= self.config.flush_partitions
     }

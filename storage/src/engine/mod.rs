@@ -3,14 +3,16 @@
 //! Guarantees:
 //!
 //! 1. [`Shard::append`] takes a batch whole, makes it visible to scans and queues its log record; when
-//!    [`Shard::durable`] returns for its LSN, the batch survives a crash (see [`WalSync`](crate::wal::WalSync) for which).
+//!    [`Shard::durable`] returns for its LSN, the batch survives a crash (see [`WalSync`](crate::wal::WalSync) for
+//!    which).
 //! 2. [`Shard::scan`] sees every batch appended before it and none after, each (series, time) once, with the newest
 //!    value of each field.
 //! 3. [`Shard::delete`] is taken in the order of the log, like a batch: see [`delete`].
 //! 4. A failure of the log ends appends and deletes until [`Shard::heal`] has succeeded, and nothing else: scans and
 //!    flushes go on.
-//! 5. Without space on the disk appends and deletes are refused ([`is_no_space`](crate::Error::is_no_space)), scans go on, and a reserve
-//!    ([`space`]) lets flushes, drops and expiry be done; writes are taken again by themselves when there is space.
+//! 5. Without space on the disk appends and deletes are refused ([`is_no_space`](crate::Error::is_no_space)), scans go
+//!    on, and a reserve ([`space`]) lets flushes, drops and expiry be done; writes are taken again by themselves when
+//!    there is space.
 //!
 //! How: rows live in the active memtable until it is large, then in the frozen one while [`flush`] writes it into
 //! segments, then in those, which the manifest names in one edit together with the LSN up to which the log is not
@@ -290,8 +292,8 @@ impl<D: Disk> Shard<D> {
         self.state.borrow_mut().idle = None;
     }
 
-    /// Which of these keys, each a new one as [`WriteBatch::new_series`](crate::batch::WriteBatch::new_series) has them,
-    /// belong to no series yet.
+    /// Which of these keys, each a new one as [`WriteBatch::new_series`](crate::batch::WriteBatch::new_series) has
+    /// them, belong to no series yet.
     pub fn unknown_series(&self, table: TableId, keys: &NewSeries) -> usize {
         let state = self.state.borrow();
         let Some(known) = state.tables.get(&table) else { return keys.len() };

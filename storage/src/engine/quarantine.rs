@@ -5,8 +5,8 @@
 //! 2. A segment with a damaged block is read on: only scans that need the block fail.
 //! 3. Neither is merged: a merge would have to leave out rows, or put newer rows before older ones.
 //!
-//! The files stay where they are, and in the manifest, until their table is dropped or they are too old, so that a copy can be
-//! put in place. Deletes that touch them are kept as long, for that copy.
+//! The files stay where they are, and in the manifest, until their table is dropped or they are too old, so that a copy
+//! can be put in place. Deletes that touch them are kept as long, for that copy.
 
 use std::path::PathBuf;
 

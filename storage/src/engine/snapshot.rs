@@ -1,9 +1,10 @@
 //! Reading: what a scan looks at is fixed when it is made, and so is what all scans of a snapshot look at.
 //!
-//! Segments are immutable and held by reference; their files stay as long. Rows in memory are append-only: a [`Snapshot`]
-//! says how many of a memtable's rows and deletes it sees, and a scan selects among those, puts them in order and copies
-//! them at once. A memtable that goes into segments while a snapshot may still look at it is *retired*: kept beside them
-//! until the last such snapshot is dropped, or too many bytes are kept so; then the snapshot's scans fail.
+//! Segments are immutable and held by reference; their files stay as long. Rows in memory are append-only: a
+//! [`Snapshot`] says how many of a memtable's rows and deletes it sees, and a scan selects among those, puts them in
+//! order and copies them at once. A memtable that goes into segments while a snapshot may still look at it is
+//! *retired*: kept beside them until the last such snapshot is dropped, or too many bytes are kept so; then the
+//! snapshot's scans fail.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

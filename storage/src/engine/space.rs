@@ -1,10 +1,11 @@
 //! Space kept back, so that a full disk stops writes and nothing else.
 //!
 //! 1. A file of `reserve_bytes` lies in the shard's folder and does nothing but take space.
-//! 2. Where a flush, a small merge, a drop or an expiry finds no space, the file is removed and the work is tried once more. A
-//!    flush gives log files back; the others give segments back.
-//! 3. While the reserve is not there, appends and deletes are refused, so that they do not eat up what it was kept for. Each refused
-//!    append, and each success of such work, lets [`Shard::run_wal`] try to make it again; then appends are taken.
+//! 2. Where a flush, a small merge, a drop or an expiry finds no space, the file is removed and the work is tried once
+//!    more. A flush gives log files back; the others give segments back.
+//! 3. While the reserve is not there, appends and deletes are refused, so that they do not eat up what it was kept for.
+//!    Each refused append, and each success of such work, lets [`Shard::run_wal`] try to make it again; then appends
+//!    are taken.
 
 use std::cell::Cell;
 

@@ -118,7 +118,7 @@ pub(super) struct Frozen {
     pub(super) memtable: Memtable,
     /// Its number among the shard's memtables.
     pub(super) generation: u64,
-    /// Whoever has it too may look at the memtable after it was flushed.
+    /// A holder may look at the memtable after it was flushed.
     pub(super) pin: Rc<()>,
     /// The last record whose rows are in it.
     pub(super) lsn: Lsn,

@@ -1,7 +1,7 @@
 //! The manifest as format 2 archived it, before series could be hidden: it is only read.
 //!
-//! Frozen: what is said here is what lies on disks. Entries that are the same in the present format are taken from there;
-//! a change of one of them there leaves a copy of the old one here (the golden files would show it missing).
+//! Frozen: what is said here is what lies on disks. Entries that are the same in the present format are taken from
+//! there; a change of one of them there leaves a copy of the old one here (the golden files would show it missing).
 
 use rkyv::{Archive, Deserialize, Serialize};
 

@@ -114,8 +114,8 @@ impl<D: Disk> Segment<D> {
         }))
     }
 
-    /// The same segment, read through another cache in stretches of about `extent_bytes`, or the usual ones if those are
-    /// shorter: for a reader that goes through all of it once and would throw out what others come back for.
+    /// The same segment, read through another cache in stretches of about `extent_bytes`, or the usual ones if those
+    /// are shorter: for a reader that goes through all of it once and would throw out what others come back for.
     pub(crate) fn with_cache(&self, cache: Rc<Cache>, extent_bytes: u64) -> Rc<Self> {
         Rc::new(Self {
             file: self.file.clone(),

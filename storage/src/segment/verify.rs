@@ -101,8 +101,8 @@ impl From<Place> for BlockPlace {
     }
 }
 
-/// The checksum of a segment's footer, which covers those of its blocks: two segments of one length and one such checksum
-/// hold the same. Checks nothing but the trailer.
+/// The checksum of a segment's footer, which covers those of its blocks: two segments of one length and one such
+/// checksum hold the same. Checks nothing but the trailer.
 pub async fn segment_checksum<D: Disk>(disk: &D, path: &Path) -> Result<u32> {
     let file = disk.open(path, OpenMode::Read).await?;
     let length = file.length().await?;
@@ -155,8 +155,9 @@ impl<D: Disk> Segment<D> {
         Ok(codings(block.bytes(), self.group(group).rows))
     }
 
-    /// Reads every block: checks its checksum, decodes it, and compares it with what the footer and `expected` say. Each
-    /// damage goes to `damage`, and the rest is read all the same; `read` is called with the number of bytes that have been read.
+    /// Reads every block: checks its checksum, decodes it, and compares it with what the footer and `expected` say.
+    /// Each damage goes to `damage`, and the rest is read all the same; `read` is called with the number of bytes that
+    /// have been read.
     pub async fn verify(
         &self,
         disk: &D,

@@ -66,8 +66,8 @@ impl Arena {
         self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
-    /// The hash of `wanted`, with the part of the table that it leads to on its way into the cache: where several strings
-    /// are looked at before the first of them is inserted, their misses overlap.
+    /// The hash of `wanted`, with the part of the table that it leads to on its way into the cache: where several
+    /// strings are looked at before the first of them is inserted, their misses overlap.
     #[inline]
     pub(crate) fn look_ahead(&self, wanted: &[u8]) -> u32 {
         let hash = short_hash(wanted);

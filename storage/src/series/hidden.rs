@@ -1,8 +1,8 @@
 //! Hidden series: those whose rows were all deleted.
 //!
-//! Ids are positions, so a series never leaves the index. A delete over all times *hides* its series instead: nothing that
-//! lists or counts series shows it, and the next row of it, which finds its id as ever, shows it again. A series that
-//! lost its rows by other ways (deletes of some times after each other, retention) is not hidden.
+//! Ids are positions, so a series never leaves the index. A delete over all times *hides* its series instead: nothing
+//! that lists or counts series shows it, and the next row of it, which finds its id as ever, shows it again. A series
+//! that lost its rows by other ways (deletes of some times after each other, retention) is not hidden.
 //!
 //! Which series are hidden follows from the records of the log in their order. The manifest keeps what it was at the
 //! flushed record, and a replay goes on from there, so both sides call the same two functions:

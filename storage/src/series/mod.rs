@@ -8,8 +8,8 @@
 //! A series never leaves the index. One whose rows were all deleted is [`hidden`] until it is written again.
 //!
 //! Persistence: a new series travels in the log record of the batch that brought it; a flush writes those since the
-//! last one to a file ([`file`]), together with those of small files before ([`tiers`]). Ids are positions, so that order
-//! is all there is to keep.
+//! last one to a file ([`file`]), together with those of small files before ([`tiers`]). Ids are positions, so that
+//! order is all there is to keep.
 
 mod arena;
 pub(crate) mod file;

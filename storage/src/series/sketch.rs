@@ -1,8 +1,9 @@
 //! How many series there are, from a few kilobytes that can be merged: HyperLogLog over the hashes of the keys.
 //!
-//! A sketch is made when it is asked for, from the 32 bits of hash that the index keeps of every key, so that it costs a
-//! write nothing. Sketches of any tables and shards merge; a series that is in several counts once. The standard error
-//! is 1.6 %. Above some 10^8 series of one table two of them often share their 32 bits, and the estimate falls behind.
+//! A sketch is made when it is asked for, from the 32 bits of hash that the index keeps of every key, so that it costs
+//! a write nothing. Sketches of any tables and shards merge; a series that is in several counts once. The standard
+//! error is 1.6 %. Above some 10^8 series of one table two of them often share their 32 bits, and the estimate falls
+//! behind.
 
 use crate::schema::TableId;
 

@@ -1,12 +1,12 @@
 //! Ending a damaged log where the damage begins.
 //!
-//! Records are only worth something in their order: rows name series that earlier records made, and what was written over
-//! or deleted must stay so. So what comes before the damage is kept, and what comes after it is set aside: files are
-//! renamed, and of a file with a good beginning a copy is made before its end is filled with zeros. All of it ends in
-//! `.damaged`, where nothing reads it; nothing is removed.
+//! Records are only worth something in their order: rows name series that earlier records made, and what was written
+//! over or deleted must stay so. So what comes before the damage is kept, and what comes after it is set aside: files
+//! are renamed, and of a file with a good beginning a copy is made before its end is filled with zeros. All of it ends
+//! in `.damaged`, where nothing reads it; nothing is removed.
 //!
-//! The steps are in an order that leaves a log with the same beginning wherever a crash comes between, so that ending it
-//! again does what is left: later files first, the copy before the zeros.
+//! The steps are in an order that leaves a log with the same beginning wherever a crash comes between, so that ending
+//! it again does what is left: later files first, the copy before the zeros.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

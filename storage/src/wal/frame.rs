@@ -8,9 +8,9 @@
 //! record = length, kind, LSN | rkyv archive, padded to 16 bytes
 //! ```
 //!
-//! A file is filled once in each generation and then recycled; what an earlier life left behind the last frame is told
-//! by its generation. `synced LSN` is what was known to be durable when the frame was written: it lets recovery tell a
-//! frame that was lost with a crash (it was never acknowledged) from one that was damaged afterwards.
+//! A file is filled once in each generation and then recycled; what an earlier life left behind the last frame is
+//! recognised by its generation. `synced LSN` is what was known to be durable when the frame was written: it lets
+//! recovery tell a frame that was lost with a crash (it was never acknowledged) from one that was damaged afterwards.
 
 use super::Lsn;
 use crate::disk::DISK_ALIGN;

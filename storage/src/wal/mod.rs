@@ -8,15 +8,15 @@
 //! 2. After a crash, [`recover`] gives back every record that was durable, in order. A commit that the crash cut short
 //!    is cut off; damage to one that had been acknowledged is an error that names file and offset.
 //! 3. When a write or a sync fails, nothing that it covered is acknowledged and the log takes no records: a failed sync
-//!    leaves unknown what is on disk, and a second one that succeeds would not say otherwise. [`Wal::heal`] begins anew,
-//!    on a new file that has proved itself, when all records are in segments.
+//!    leaves unknown what is on disk, and a second one that succeeds would not say otherwise. [`Wal::heal`] begins
+//!    anew, on a new file that has proved itself, when all records are in segments.
 //! 4. Without space for a new file the log refuses records, keeps those that it has, and goes on when there is space.
 //!
 //! How: [`record`] archives a batch's rows with narrowed columns ([`pack`]), [`delete`] a delete; [`writer`] joins
 //! records to a frame per commit and writes it into the active of a few preallocated files; [`reader`] replays them,
-//! [`observe`] only looks at them, [`cut`] ends a damaged log; [`folder`] says what lies where, [`frame`] what the bytes
-//! mean. Files are filled with zeros once and then recycled, so that on the hot path no write changes the size or the
-//! extents of a file and a sync has no journal to wait for.
+//! [`observe`] only looks at them, [`cut`] ends a damaged log; [`folder`] says what lies where, [`frame`] what the
+//! bytes mean. Files are filled with zeros once and then recycled, so that on the hot path no write changes the size or
+//! the extents of a file and a sync has no journal to wait for.
 
 pub(crate) mod cut;
 mod delete;

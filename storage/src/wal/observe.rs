@@ -4,12 +4,12 @@
 //!    manifest has moved on, which is for the caller to see: it reads the manifest before and after.
 //! 2. Frames are read as long as they are whole, of their file's generation, and in sequence. The end is where no whole
 //!    frame follows: a frame that is being written has not been acknowledged yet.
-//! 3. Where a later frame says that the missing one was durable, that one came while the end was looked for, and is read
-//!    now; if it still cannot be, it is damaged.
+//! 3. Where a later frame says that the missing one was durable, that one came while the end was looked for, and is
+//!    read now; if it still cannot be, it is damaged.
 //!
 //! So what is read is a beginning of the log that holds every record that was durable before the reading began. A file
-//! that came into use between the first and the last look at the folder can leave a gap, which is reported as damage: on
-//! a live server only what is reported again and again is damage.
+//! that came into use between the first and the last look at the folder can leave a gap, which is reported as damage:
+//! on a live server only what is reported again and again is damage.
 
 use std::path::{Path, PathBuf};
 

@@ -9,8 +9,8 @@
 //!    testifies that it had been synced before: then it is damage. Only without sync can there be frames behind a hole
 //!    that do not testify so; they are cut off with it.
 //!
-//! Records that are in segments already are not wanted: where they cannot be read, reading goes on at the first good frame
-//! behind them that testifies that they were durable, unless one that is wanted may be missing between.
+//! Records that are in segments already are not wanted: where they cannot be read, reading goes on at the first good
+//! frame behind them that testifies that they were durable, unless one that is wanted may be missing between.
 //!
 //! What the reader cannot tell from a torn commit is damage to the very last one.
 //!

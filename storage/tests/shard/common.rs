@@ -25,7 +25,8 @@ impl Folder {
     /// An empty one, which no other test has, whatever its name.
     pub(crate) fn new(name: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        // In memory where there is such a place: the tests kill no machine, and syncs to a real disk are most of the time.
+        // In memory where there is such a place: the tests kill no machine, and syncs to a real disk are most of the
+        // time.
         let memory = Path::new("/dev/shm");
         let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
         let path =

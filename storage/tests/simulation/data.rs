@@ -40,8 +40,8 @@ pub(crate) enum Names {
     Long,
 }
 
-/// How the clients of a shard write, in all its lives. Few hosts in few times write over their own rows all the while, so
-/// that what is newer matters; large batches fill log files between two flushes; new hosts make files of series.
+/// How the clients of a shard write, in all its lives. Few hosts in few times write over their own rows all the while,
+/// so that what is newer matters; large batches fill log files between two flushes; new hosts make files of series.
 #[derive(Debug, Clone)]
 pub(crate) struct Habit {
     hosts: u32,
@@ -343,8 +343,8 @@ pub(crate) fn expected(shard: &Shard<SimDisk>, request: &ScanRequest, table: &Mo
     out
 }
 
-/// The series of a table that count. Keys that no row of their batch used are left out: nothing is promised of them before
-/// a later record has brought them into the log.
+/// The series of a table that count. Keys that no row of their batch used are left out: nothing is promised of them
+/// before a later record has brought them into the log.
 pub(crate) fn live(shard: &Shard<SimDisk>, table: TableId) -> Live {
     let names = names(shard, table);
     let Some(index) = shard.series(table) else { return Live::new() };

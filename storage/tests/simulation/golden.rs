@@ -11,15 +11,16 @@ use tidewire_storage::engine::SeriesSelection;
 
 use crate::cases::{append, append_of, disk, open, table, times, with_log, write};
 
-/// The folder of the present version: `v` and a number that grows by one whenever any format of a shard's files changes.
+/// The folder of the present version: `v` and a number that grows by one whenever any format of a shard's files
+/// changes.
 const PRESENT: &str = "v2";
 
 /// What every folder holds: flushed rows in two partitions, one of them written twice, and rows in the log; a delete
 /// in the manifest, and one in the log.
 const TIMES: [i64; 7] = [1, 2, 3, 500, 1001, 1002, 2500];
 
-/// Series that count and hidden ones. From v2 on, two that the manifest says are hidden, one of which the log shows again,
-/// and one that the log hides.
+/// Series that count and hidden ones. From v2 on, two that the manifest says are hidden, one of which the log shows
+/// again, and one that the log hides.
 fn series(version: &str) -> (u64, u64) {
     match version {
         "v1" => (1, 0),

@@ -14,7 +14,7 @@ use tidewire_storage::{Error, Result};
 
 use crate::data;
 use crate::model::{Live, Model};
-use crate::run::Tally;
+use crate::tally::Tally;
 use crate::work::{Client, Expected, Home};
 
 /// More steps than any life needs that is not stuck in a loop.

@@ -28,6 +28,7 @@ mod partitions;
 mod rot;
 mod run;
 mod snapshots;
+mod tally;
 mod work;
 mod world;
 
@@ -50,7 +51,7 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 /// Runs one seed; a failure names it.
-fn check(seed: u64) -> run::Tally {
+fn check(seed: u64) -> tally::Tally {
     match std::panic::catch_unwind(|| run::run(seed)) {
         Ok(tally) => tally,
         Err(_) => panic!("the simulation failed; to replay: TIDEWIRE_SEED={seed} (and the command of this test)"),
@@ -59,7 +60,7 @@ fn check(seed: u64) -> run::Tally {
 
 #[test]
 fn shards_are_maps_that_survive() {
-    let mut tally = run::Tally::default();
+    let mut tally = tally::Tally::default();
     match variable("TIDEWIRE_SEED") {
         Some(seed) => tally.add(&check(seed)),
         None => {
@@ -84,7 +85,7 @@ fn soak() {
     let threads = variable("TIDEWIRE_THREADS").unwrap_or(processors).max(1);
     let started = std::time::Instant::now();
     let next = AtomicU64::new(0);
-    let all = Mutex::new((0, run::Tally::default(), Vec::new()));
+    let all = Mutex::new((0, tally::Tally::default(), Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {

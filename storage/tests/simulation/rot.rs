@@ -1,5 +1,6 @@
-//! What goes wrong with a file while nobody looks: a bit flips for good, or the file is gone. A segment is mended later, as
-//! by an operator who has a copy; of a manifest and a file of series there is a copy, which a start must put in place.
+//! What goes wrong with a file while nobody looks: a bit flips for good, or the file is gone. A segment is mended
+//! later, as by an operator who has a copy; of a manifest and a file of series there is a copy, which a start must put
+//! in place.
 
 use std::path::{Path, PathBuf};
 

@@ -17,7 +17,7 @@ use tidewire_storage::{Error, Result};
 
 use crate::data::{self, Names};
 use crate::model::{Change, History, Model, same};
-use crate::run::Tally;
+use crate::tally::Tally;
 
 /// One shard over all its lives: where it is, its part of the catalog, and what it must hold.
 pub(crate) struct Home {

@@ -346,8 +346,8 @@ fn a_refusing_sink_and_a_stop() {
     assert_eq!((*line, *offset), (4, 26));
 }
 
-/// A row that the sink refuses when it gets it, in each of the ways that rows come: predicted, of a new series, odd, and
-/// the last of a text.
+/// A row that the sink refuses when it gets it, in each of the ways that rows come: predicted, of a new series, odd,
+/// and the last of a text.
 #[test]
 fn a_row_that_is_refused_is_named_by_its_line() {
     let text = b"# c\nm,t=a f=1 1\nm,t=b f=1 9\nm,t=a f=1 9\n\nm,t=a f=\"\" 9\nm,t=a f=1 2\nm,t=c f=1 9";

@@ -1,4 +1,4 @@
-//! A sink that writes down what it is told, by content and not by slot, so that two parsers can be compared although
+//! A sink that writes down what it receives, by content and not by slot, so that two parsers can be compared although
 //! one of them asks more often.
 
 use std::collections::HashMap;

@@ -4,7 +4,7 @@
 //!
 //! Clients ask for random changes, writers look for tables and columns in the catalog that is shown and note what they
 //! wrote, the disk fails as the seed decides, and the process dies anywhere. `TIDEWIRE_SEED` runs one seed,
-//! `TIDEWIRE_SEEDS` so many from 0 on.
+//! `TIDEWIRE_SEEDS` runs that many from 0 on.
 
 mod life;
 mod model;

@@ -11,7 +11,7 @@ const TIME_SPANS: i64 = 256;
 /// history is.
 const PARTITION_SPANS: i64 = 64;
 
-/// Each span read is so many times as long as the one before.
+/// Each span read is this many times as long as the one before.
 const SPAN_GROWTH: i64 = 4;
 
 /// Length of the first span that a query by time without buckets reads of `span`.

@@ -93,7 +93,7 @@ fn compare_ties(ties: &[Option<Rows>], a: &Entry, b: &Entry) -> Ordering {
 }
 
 impl Sort {
-    /// Sorts by `keys` over the input's columns; with `fetch`, only so many first rows are wanted.
+    /// Sorts by `keys` over the input's columns; with `fetch`, only that many first rows are wanted.
     pub(crate) fn new(keys: Vec<SortKey>, fetch: Option<usize>, context: &QueryContext) -> Self {
         Self {
             keys: KeyEncoder::new(keys),

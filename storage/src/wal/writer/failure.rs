@@ -55,7 +55,8 @@ impl<D: Disk> Wal<D> {
 
     /// Takes records again after a failure, when [`Wal::run`] has ended and everything appended is in segments, as
     /// `flushed` says. The files that failed are given up: nothing in them is wanted, and no sync of theirs is tried
-    /// again. A new file must take zeros and a header, and give them back. After an error the log is as failed as before.
+    /// again. A new file must take zeros and a header, and give them back. After an error the log is as failed as
+    /// before.
     pub async fn heal(&self, flushed: Lsn) -> Result<()> {
         if self.closing.get() {
             return Err(Error::Closed);
@@ -91,8 +92,8 @@ impl<D: Disk> Wal<D> {
         Ok(())
     }
 
-    /// Makes a new file active, and looks at what was written to it: a header, which is shorter than that of a frame, and
-    /// zeros.
+    /// Makes a new file active, and looks at what was written to it: a header, which is shorter than that of a frame,
+    /// and zeros.
     async fn begin_anew(&self) -> Result<()> {
         self.make_spare().await?;
         for mark in [&self.written, &self.synced] {

@@ -1,8 +1,10 @@
 //! The files of the log: one takes frames, full ones wait for a flush, a spare stands by.
 //!
-//! 1. When a frame does not fit, the active file is full: it is synced, and a spare becomes active under a new generation.
-//! 2. The second loop of the log prepares a spare once the active file is half full: zeros up to its whole length, synced.
-//!    After a start that found no file to use again it prepares the first one while the shard serves reads already.
+//! 1. When a frame does not fit, the active file is full: it is synced, and a spare becomes active under a new
+//!    generation.
+//! 2. The second loop of the log prepares a spare once the active file is half full: zeros up to its whole length,
+//!    synced. After a start that found no file to use again it prepares the first one while the shard serves reads
+//!    already.
 //! 3. `release` hands back files whose records are all in segments; one is kept as a spare, others are removed.
 
 use std::collections::VecDeque;

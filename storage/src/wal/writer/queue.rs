@@ -43,8 +43,8 @@ impl<D: Disk> Wal<D> {
         Mark { appended: self.appended.get(), frames: queue.frames.len(), last, bytes: queue.bytes }
     }
 
-    /// Takes back every record queued since `mark`: for one that is of several and cannot be queued. Nothing may have been
-    /// awaited in between, so that none of them has gone to a file.
+    /// Takes back every record queued since `mark`: for one that is of several and cannot be queued. Nothing may have
+    /// been awaited in between, so that none of them has gone to a file.
     pub fn rollback(&self, mark: &Mark) {
         let mut queue = self.queue.borrow_mut();
         debug_assert!(queue.frames.len() >= mark.frames, "BUG: a frame was committed behind a mark");
