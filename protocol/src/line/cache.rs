@@ -82,6 +82,8 @@ pub(super) struct Layout {
     /// Lines may be expected to have it. Not when some field came twice, since then these fields are not those of the
     /// text, and not when a key is so long that a line could be refused for it.
     pub(super) expectable: bool,
+    /// Some field is a string.
+    pub(super) has_strings: bool,
     repeated: bool,
     hash: u64,
 }
@@ -375,6 +377,7 @@ impl Cache {
         }
         let hash = self.layout_hash(table, fields);
         let expectable = !repeated && fields.iter().all(|field| field.raw.len() <= KEY_BYTES_EXPECTABLE);
+        let has_strings = fields.iter().any(|field| field.kind == FieldKind::String);
         let fields =
             fields.iter().map(|field| LayoutField { key: FieldKey::new(field.raw.as_bytes()), kind: field.kind });
         let index = self.layouts.len() as u32;
@@ -384,6 +387,7 @@ impl Cache {
             fields: fields.collect(),
             alternative: NONE,
             expectable,
+            has_strings,
             repeated,
             hash,
         });

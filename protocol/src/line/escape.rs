@@ -1,8 +1,8 @@
 //! Strings with escapes, `\"` and `\\` in both dialects.
 //!
 //! While a line is read a string is the place where it stands, marked when a backslash in it may mean something. Before
-//! the row is given out, [`unescape`] writes the strings of a line that has such a one to a place of their own, so that
-//! nobody behind the parser has to know about escapes. Few lines need it.
+//! the row is given out, [`without_escapes`] writes the strings of a line that has such a one to a place of their own,
+//! so that nobody behind the parser has to know about escapes. Few lines need it.
 
 use crate::row::{FieldKind, RawValue};
 
@@ -18,20 +18,19 @@ pub(super) fn string(offset: usize, len: usize, is_escaped: bool) -> RawValue {
     RawValue(RawValue::from_string_at(offset as u32, len as u32).0 | mark)
 }
 
-/// Whether the mark is set in the bits of a string, or in those of several together.
-#[inline(always)]
-pub(super) fn is_escaped(bits: u64) -> bool {
-    bits & ESCAPED != 0
-}
-
-/// Makes the strings among `values`, which stand in `line`, places in the text that is returned.
+/// What the strings among `values`, which stand in `line`, are places in from now on: the line itself, or `strings`
+/// when one of them has escapes.
 #[inline(never)]
-pub(super) fn unescape<'s>(
-    kinds: impl Iterator<Item = FieldKind>,
+pub(super) fn without_escapes<'t>(
+    kinds: impl Iterator<Item = FieldKind> + Clone,
     values: &mut [RawValue],
-    line: &[u8],
-    strings: &'s mut Vec<u8>,
-) -> &'s [u8] {
+    line: &'t [u8],
+    strings: &'t mut Vec<u8>,
+) -> &'t [u8] {
+    let is_escaped = |(kind, value): (FieldKind, &RawValue)| kind == FieldKind::String && value.0 & ESCAPED != 0;
+    if !kinds.clone().zip(values.iter()).any(is_escaped) {
+        return line;
+    }
     strings.clear();
     for (_, value) in kinds.zip(values).filter(|(kind, _)| *kind == FieldKind::String) {
         let start = strings.len();
@@ -81,11 +80,15 @@ mod tests {
     fn all_strings_of_a_line_move_and_nothing_else_does() {
         let line = br#"m a="x\"y",b=1i,c="z""#;
         let mut values = [string(5, 4, true), RawValue::from_int(-1), string(19, 1, false)];
-        assert!(is_escaped(values[0].0) && !is_escaped(values[2].0));
         let kinds = [FieldKind::String, FieldKind::Int, FieldKind::String];
         let mut strings = b"of an earlier line".to_vec();
-        let text = unescape(kinds.into_iter(), &mut values, line, &mut strings);
+        let text = without_escapes(kinds.into_iter(), &mut values, line, &mut strings);
         assert_eq!((values[0].string(text), values[2].string(text)), (&b"x\"y"[..], &b"z"[..]));
         assert_eq!(values[1].int(), -1);
+        // The number has the bit that marks a string.
+        let mut plain = [RawValue::from_int(-1), string(19, 1, false)];
+        let kinds = [FieldKind::Int, FieldKind::String];
+        let text = without_escapes(kinds.into_iter(), &mut plain, line, &mut strings);
+        assert_eq!((text, plain[1].string(text)), (&line[..], &b"z"[..]));
     }
 }

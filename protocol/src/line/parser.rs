@@ -13,7 +13,7 @@ use super::shape::{Shape, TAGS_MAX};
 use super::split::{Piece, Split, next_piece};
 use super::value::{Place, VALUE_OFFSET_MAX, WINDOW_BYTES, time};
 use super::{Dialect, LINE_BYTES_MAX, LineSink, Progress, State, TimeRule, escape};
-use crate::row::{FieldKind, Next, Position, RawValue, SeriesRef};
+use crate::row::{Next, Position, RawValue, SeriesRef};
 
 /// Default bound of a parser's caches. A series of 200 bytes takes about 250, so this is some 130,000 series; a server
 /// that expects more says so, since a bound below the number of live series makes every line a miss.
@@ -173,29 +173,25 @@ impl LineParser {
         let mut at = progress.consumed;
         while let Some(rest) = text.get(at..) {
             let next = match self.expected_series(rest) {
-                Ahead::Known(series, key_len) => self.known_line(text, at, key_len, series, rule, sink),
-                Ahead::New(key) => self.sibling_line(text, at, key, rule, sink),
+                Ahead::Known(series, key_len) => self.known_line(text, at, key_len, series, rule, sink, progress),
+                Ahead::New(key) => self.sibling_line(text, at, key, rule, sink, progress),
                 Ahead::Odd => None,
             };
-            let Some((next, taken)) = next else { break };
+            let Some((next, then)) = next else { break };
             at = next;
             progress.lines += 1;
-            match taken {
-                Ok(()) => progress.rows += 1,
-                Err(refusal) => {
-                    if sink.refuse(Position::Line(self.body.lines + progress.lines), refusal) == Next::Stop {
-                        progress.state = State::Stopped;
-                        break;
-                    }
-                }
+            if then == Next::Stop {
+                progress.state = State::Stopped;
+                break;
             }
         }
         progress.consumed = at;
     }
 
     /// The line at `at` of a series that is known, if it is as expected; gives where the next one begins, and whether
-    /// the sink took the row.
+    /// the sink wants it.
     #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "the parts of a place in a text, for two callers")]
     fn known_line<S: LineSink>(
         &mut self,
         text: &[u8],
@@ -204,21 +200,28 @@ impl LineParser {
         series: u32,
         rule: &TimeRule,
         sink: &mut S,
-    ) -> Taken<S::Refusal> {
+        progress: &mut Progress,
+    ) -> Option<(usize, Next)> {
         let entry = self.cache.use_series(series)?;
         let (slot, expected) = (entry.slot, entry.layout);
         let line = read_line(self.dialect, &self.cache, text, at, key_len, expected, rule, &mut self.values)?;
         let layout = self.cache.layouts.get(line.layout as usize)?;
         let values = self.values.get_mut(..layout.fields.len())?;
-        let row_text = row_text(text.get(at..line.end)?, &line, layout, values, &mut self.strings);
-        let taken = sink.row(slot, layout.slot, line.time, values, row_text);
+        let row_text = row_text(text.get(at..line.end)?, layout, values, &mut self.strings);
+        let then = match sink.row(slot, layout.slot, line.time, values, row_text) {
+            Ok(()) => {
+                progress.rows += 1;
+                Next::Continue
+            }
+            Err(refusal) => refused(refusal, self.body.lines + progress.lines + 1, sink),
+        };
         if line.layout != expected
             && let Some(entry) = self.cache.use_series(series)
         {
             entry.layout = line.layout;
         }
         self.previous = series;
-        Some((line.next, taken))
+        Some((line.next, then))
     }
 
     /// The line at `at` of a series that is new, if it differs from one that is known in the values of its tags only.
@@ -230,7 +233,8 @@ impl LineParser {
         key: Hashed<'_>,
         rule: &TimeRule,
         sink: &mut S,
-    ) -> Taken<S::Refusal> {
+        progress: &mut Progress,
+    ) -> Option<(usize, Next)> {
         let raw = key.key.get(..key.key.len().checked_sub(1)?)?;
         if key.key.len() > KEY_BYTES_EXPECTABLE {
             return None;
@@ -255,15 +259,21 @@ impl LineParser {
             return None;
         }
         let row_values = self.values.get_mut(..layout.fields.len())?;
-        let row_text = row_text(text.get(at..line.end)?, &line, layout, row_values, &mut self.strings);
+        let row_text = row_text(text.get(at..line.end)?, layout, row_values, &mut self.strings);
         let slot = sink.sibling(like, values.get(..count)?)?;
-        let taken = sink.row(slot, layout.slot, line.time, row_values, row_text);
+        let then = match sink.row(slot, layout.slot, line.time, row_values, row_text) {
+            Ok(()) => {
+                progress.rows += 1;
+                Next::Continue
+            }
+            Err(refusal) => refused(refusal, self.body.lines + progress.lines + 1, sink),
+        };
         let series = self.cache.add_series(key, table, slot);
         self.follow(series.unwrap_or(NONE));
         if let Some(entry) = series.and_then(|series| self.cache.use_series(series)) {
             entry.layout = line.layout;
         }
-        Some((line.next, taken))
+        Some((line.next, then))
     }
 
     /// The series that `rest` begins with.
@@ -399,8 +409,12 @@ impl LineParser {
     }
 }
 
-/// Where the next line begins and whether the sink took this one's row; `None` when the line is not as expected.
-type Taken<R> = Option<(usize, Result<(), R>)>;
+/// Tells the sink at which line the row stands that it has refused.
+#[cold]
+#[inline(never)]
+fn refused<S: LineSink>(refusal: S::Refusal, line: u64, sink: &mut S) -> Next {
+    sink.refuse(Position::Line(line), refusal)
+}
 
 /// What the next line begins with.
 enum Ahead<'t> {
@@ -415,8 +429,6 @@ enum Ahead<'t> {
 /// What stands behind a key.
 struct LineRest {
     layout: u32,
-    /// A string among the values has escapes.
-    is_escaped: bool,
     time: i64,
     /// Where the line ends.
     end: usize,
@@ -440,7 +452,7 @@ fn read_line(
 ) -> Option<LineRest> {
     let start = at + key_len;
     let layout = cache.layouts.get(expected as usize)?;
-    let (found, (end, is_escaped)) = match read_fields(dialect, layout, text, at, start, values) {
+    let (found, end) = match read_fields(dialect, layout, text, at, start, values) {
         Some(end) => (expected, end),
         None => {
             let index = layout.alternative;
@@ -457,20 +469,14 @@ fn read_line(
         Some(b'\r') if dialect == Dialect::Cnos && text.get(end + 1) == Some(&b'\n') => end + 2,
         _ => return None,
     };
-    (end - at <= LINE_BYTES_MAX).then_some(LineRest { layout: found, is_escaped, time, end, next })
+    (end - at <= LINE_BYTES_MAX).then_some(LineRest { layout: found, time, end, next })
 }
 
 /// What the strings among the values of a line, `text`, are places in from now on.
 #[inline(always)]
-fn row_text<'t>(
-    text: &'t [u8],
-    line: &LineRest,
-    layout: &Layout,
-    values: &mut [RawValue],
-    strings: &'t mut Vec<u8>,
-) -> &'t [u8] {
-    match line.is_escaped {
-        true => escape::unescape(layout.fields.iter().map(|field| field.kind), values, text, strings),
+fn row_text<'t>(text: &'t [u8], layout: &Layout, values: &mut [RawValue], strings: &'t mut Vec<u8>) -> &'t [u8] {
+    match layout.has_strings {
+        true => escape::without_escapes(layout.fields.iter().map(|field| field.kind), values, text, strings),
         false => text,
     }
 }
@@ -496,7 +502,7 @@ fn key_end(dialect: Dialect, line: &[u8]) -> Option<usize> {
 }
 
 /// Reads the fields of a line that starts at `line`, which must be those of `layout`, into the first of `values`.
-/// Gives where they end and whether a string among them has escapes.
+/// Gives where they end.
 #[inline(always)]
 fn read_fields(
     dialect: Dialect,
@@ -505,7 +511,7 @@ fn read_fields(
     line: usize,
     start: usize,
     values: &mut Vec<RawValue>,
-) -> Option<(usize, bool)> {
+) -> Option<usize> {
     if !layout.expectable {
         return None;
     }
@@ -514,7 +520,6 @@ fn read_fields(
     }
     let mut at = start;
     let mut separator = b',';
-    let mut strings = 0;
     for (field, value) in layout.fields.iter().zip(values.iter_mut()) {
         if separator != b',' {
             return None;
@@ -534,13 +539,10 @@ fn read_fields(
             Place { text, line, window, start: at + len, offset: 0 }
         };
         let (bits, end) = place.read(dialect, field.kind)?;
-        if field.kind == FieldKind::String {
-            strings |= bits;
-        }
         *value = RawValue(bits);
         separator = *text.get(end)?;
         at = end + 1;
     }
     // What stands here, a space or the end of the line, is for the caller to judge; a comma announces another field.
-    (separator != b',').then_some((at - 1, escape::is_escaped(strings)))
+    (separator != b',').then_some(at - 1)
 }

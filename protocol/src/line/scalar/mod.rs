@@ -213,11 +213,7 @@ pub(super) fn values_of<'t>(
 ) -> &'t [u8] {
     values.clear();
     values.extend(fields.iter().map(|field| field.value));
-    let is_escaped = |field: &ParsedField<'_>| field.kind == FieldKind::String && escape::is_escaped(field.value.0);
-    match fields.iter().any(is_escaped) {
-        true => escape::unescape(fields.iter().map(|field| field.kind), values, line, strings),
-        false => line,
-    }
+    escape::without_escapes(fields.iter().map(|field| field.kind), values, line, strings)
 }
 
 /// Why a line gave no row.
