@@ -1,9 +1,11 @@
 //! Aggregate states, one column of them a call: dense arrays indexed by group slot.
 //!
 //! The same accumulator serves all three roles. A shard updates it from rows ([`Accumulator::update`]) and sends
-//! [`Accumulator::states`]; the final stage takes those in with [`Accumulator::merge`] and gives
+//! [`Accumulator::states`]; the merging stage takes those in with [`Accumulator::merge`] and gives
 //! [`Accumulator::results`]. Rows arrive as [`Slice`]s of consecutive rows of one group, so that the kernels are loops
 //! over contiguous memory; where rows of groups alternate, slices are one row long.
+
+use std::ops::Range;
 
 use arrow_array::ArrayRef;
 use tidewire_storage::scan::ColumnSummary;
@@ -19,7 +21,7 @@ pub(crate) struct Slice {
 }
 
 impl Slice {
-    pub(crate) fn range(self) -> std::ops::Range<usize> {
+    pub(crate) fn range(self) -> Range<usize> {
         self.start as usize..self.end as usize
     }
 }
@@ -46,10 +48,10 @@ pub(crate) trait Accumulator {
     fn summary(&mut self, _slot: usize, _rows: u64, _column: Option<&ColumnSummary>) -> Result<()> {
         Err(ExecError::Internal("a summary for an aggregate that needs rows".into()))
     }
-    /// The states of all slots; the accumulator is empty afterwards.
-    fn states(&mut self) -> Result<Vec<ArrayRef>>;
-    /// The answers of all slots; the accumulator is empty afterwards.
-    fn results(&mut self) -> Result<ArrayRef>;
+    /// The states of some slots.
+    fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>>;
+    /// The answers of some slots.
+    fn results(&self, slots: Range<usize>) -> Result<ArrayRef>;
     /// Memory held.
     fn bytes(&self) -> usize;
 }

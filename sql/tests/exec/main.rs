@@ -161,6 +161,30 @@ fn time_buckets() {
 }
 
 #[test]
+fn more_groups_than_a_batch_holds() {
+    let rows = Rows::random(1, 80_000);
+    let mut expected = std::collections::HashMap::<(Option<String>, i64), i64>::new();
+    for row in &rows.rows {
+        *expected.entry((row.tags[0].clone(), row.time)).or_default() += 1;
+    }
+    assert!(expected.len() > 2 * 8_192, "{} groups", expected.len());
+    // By series and time, by hash on the shards, and by hash over all rows.
+    for text in [
+        "SELECT host, time, count(*) AS n FROM m GROUP BY host, time",
+        "SELECT host || '' AS host, time, count(*) AS n FROM m GROUP BY host || '', time",
+        "SELECT host, time, count(*) AS n FROM (SELECT host, time FROM m LIMIT 1000000) x GROUP BY host, time",
+    ] {
+        let mut left = expected.clone();
+        for row in engine::run(&engine::bound(text).plan, &rows, 2, 1).unwrap() {
+            let [host, Cell::Time(time, _), Cell::Int(count)] = row.as_slice() else { panic!("{text}: {row:?}") };
+            let host = if let Cell::Str(host) = host { Some(host.clone()) } else { None };
+            assert_eq!(left.remove(&(host, *time)), Some(*count), "{text}: {row:?}");
+        }
+        assert!(left.is_empty(), "{text}: {} groups are missing", left.len());
+    }
+}
+
+#[test]
 fn fused_and_hashed_groups_agree() {
     // A key that is no tag sends the same aggregate down the general path.
     for seed in seeds() {

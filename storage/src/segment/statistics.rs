@@ -103,6 +103,19 @@ mod tests {
         assert_eq!(of(Values::Float(vec![1.5, f64::INFINITY]), None).range(), Some((1.5, f64::INFINITY)));
     }
 
+    /// What a range of values leaves out must not depend on the sign of a zero, in the block or in the range.
+    #[test]
+    fn both_zeros_are_one_number() {
+        for values in [vec![-0.0], vec![0.0], vec![-0.0, 0.0], vec![0.0, -0.0]] {
+            let (min, max) = of(Values::Float(values.clone()), None).range().unwrap();
+            for wanted in [0.0, -0.0] {
+                assert!(min == wanted && max == wanted, "{values:?}");
+            }
+        }
+        let (min, max) = of(Values::Float(vec![-1.0, -0.0]), None).range().unwrap();
+        assert_eq!((min, max), (-1.0, 0.0), "the greatest is not less than 0");
+    }
+
     #[test]
     fn what_cannot_be_said_is_not_said() {
         assert_eq!(of(Values::Int(vec![]), None), Statistics::None);

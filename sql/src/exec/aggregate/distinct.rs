@@ -1,8 +1,9 @@
 //! `count(DISTINCT x)` and the like: a set of (slot, value) in front of the plain accumulator.
 //!
 //! A distinct aggregate has no state of its own that could be merged: a shard sends the distinct values as further
-//! group keys instead, and the final stage updates this accumulator from them (see `crate::stage`).
+//! group keys instead, and the merging stage updates this accumulator from them (see `crate::stage`).
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
@@ -55,13 +56,12 @@ impl Accumulator for Distinct {
         Err(ExecError::Internal("a distinct aggregate has no state to merge".into()))
     }
 
-    fn states(&mut self) -> Result<Vec<ArrayRef>> {
+    fn states(&self, _slots: Range<usize>) -> Result<Vec<ArrayRef>> {
         Err(ExecError::Internal("a distinct aggregate has no state to send".into()))
     }
 
-    fn results(&mut self) -> Result<ArrayRef> {
-        self.seen = GroupTable::default();
-        self.inner.results()
+    fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
+        self.inner.results(slots)
     }
 
     fn bytes(&self) -> usize {

@@ -6,22 +6,20 @@
 //! 1. Each key column becomes one u64 a row: numbers their bits, text the code of an [`Interner`]. A dictionary is
 //!    interned once a distinct value, not once a row.
 //! 2. The u64s of a row, followed by one bit a column for null, are the key: hashed and compared as whole words.
-//! 3. Groups keep their words; key columns are rebuilt from them, text as a dictionary over the interner's values.
+//! 3. Groups keep their words; key columns are rebuilt from them, some groups at a time.
 
 use std::hash::BuildHasher;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, IntervalMonthDayNanoType, UInt32Type, UInt64Type};
-use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Float64Array, Int64Array, IntervalMonthDayNanoArray, PrimitiveArray, StringArray,
-    UInt64Array, new_null_array,
-};
-use arrow_buffer::{BooleanBuffer, IntervalMonthDayNano, NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, IntervalMonthDayNanoArray, UInt64Array, new_null_array};
+use arrow_buffer::{BooleanBuffer, IntervalMonthDayNano, NullBuffer, ScalarBuffer};
 use arrow_schema::{DataType, IntervalUnit};
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 
+use super::index::DenseIndex;
+use super::interner::Interner;
 use crate::exec::error::{ExecError, Result};
 use crate::types::array::cast_to;
 
@@ -37,9 +35,16 @@ enum Key {
     /// Floats of this type, by bits.
     Float(DataType),
     /// Text, by code.
-    Text(Interner),
+    Text(TextKey),
     /// Intervals, by code of their 16 bytes.
     Interval(Interner),
+}
+
+/// Text, and the codes of the dictionary that came last: batches of one scan share theirs.
+#[derive(Debug, Default)]
+struct TextKey {
+    interner: Interner,
+    last: Option<(ArrayRef, Vec<u64>)>,
 }
 
 /// Numbers groups of rows.
@@ -48,7 +53,7 @@ pub(crate) struct GroupTable {
     columns: Vec<Key>,
     /// Words of each group's key, one group after the other.
     words: Vec<u64>,
-    index: HashTable<u32>,
+    index: DenseIndex,
     len: usize,
     seed: u64,
     /// Words of the rows at hand, kept for its memory.
@@ -59,7 +64,7 @@ impl Default for GroupTable {
     fn default() -> Self {
         // A seed of its own for each table: keys are data, and must not be able to collide by design.
         let seed = std::hash::RandomState::new().hash_one(0u8) | 1;
-        Self { columns: Vec::new(), words: Vec::new(), index: HashTable::new(), len: 0, seed, scratch: Vec::new() }
+        Self { columns: Vec::new(), words: Vec::new(), index: DenseIndex::default(), len: 0, seed, scratch: Vec::new() }
     }
 }
 
@@ -75,13 +80,15 @@ impl GroupTable {
             .columns
             .iter()
             .map(|key| match key {
-                Key::Text(interner) | Key::Interval(interner) => interner.heap_bytes(),
+                Key::Text(text) => {
+                    let codes = text.last.as_ref().map_or(0, |(_, codes)| codes.capacity() * size_of::<u64>());
+                    text.interner.heap_bytes() + codes
+                }
+                Key::Interval(interner) => interner.heap_bytes(),
                 _ => 0,
             })
             .sum();
-        (self.words.capacity() + self.scratch.capacity()) * size_of::<u64>()
-            + self.index.capacity() * (size_of::<u32>() + 1)
-            + interned
+        (self.words.capacity() + self.scratch.capacity()) * size_of::<u64>() + self.index.bytes() + interned
     }
 
     /// Puts the group number of each of `rows` rows into `groups`.
@@ -113,32 +120,31 @@ impl GroupTable {
     fn group_of(&mut self, row: &[u64]) -> u32 {
         let (words, seed, width) = (&self.words, self.seed, row.len());
         let of_group = |group: u32| &words[group as usize * width..(group as usize + 1) * width];
-        let entry =
-            self.index.entry(hash_words(seed, row), |&g| of_group(g) == row, |&g| hash_words(seed, of_group(g)));
-        match entry {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => {
-                let group = self.len as u32;
-                entry.insert(group);
-                self.words.extend_from_slice(row);
-                self.len += 1;
-                group
-            }
+        let next = self.len as u32;
+        let is_it = |group| of_group(group) == row;
+        let hash_of = |group| hash_words(seed, of_group(group));
+        let group = self.index.get_or_insert(hash_words(seed, row), next, is_it, hash_of);
+        if group == next {
+            self.words.extend_from_slice(row);
+            self.len += 1;
         }
+        group
     }
 
-    /// The key columns of all groups, in group order.
-    pub(crate) fn key_columns(&self) -> Result<Vec<ArrayRef>> {
-        let width = width_of(self.columns.len());
+    /// The key columns of some groups, in their order.
+    pub(crate) fn key_columns(&mut self, groups: Range<usize>) -> Result<Vec<ArrayRef>> {
+        let columns = self.columns.len();
+        let width = width_of(columns);
+        let words = &self.words[groups.start * width..groups.end * width];
         self.columns
-            .iter()
+            .iter_mut()
             .enumerate()
             .map(|(at, key)| {
-                let (mask_word, mask_bit) = mask_of(at, self.columns.len());
-                let rows = || self.words.chunks_exact(width);
+                let (mask_word, mask_bit) = mask_of(at, columns);
+                let rows = || words.chunks_exact(width);
                 let values: ScalarBuffer<u64> = rows().map(|row| row[at]).collect();
                 let present: BooleanBuffer = rows().map(|row| row[mask_word] & mask_bit == 0).collect();
-                let nulls = (present.count_set_bits() < self.len).then(|| NullBuffer::new(present));
+                let nulls = (present.count_set_bits() < values.len()).then(|| NullBuffer::new(present));
                 key.read(values, nulls)
             })
             .collect()
@@ -184,8 +190,8 @@ impl Key {
                 Self::UInt(data_type.clone())
             }
             DataType::Float16 | DataType::Float32 | DataType::Float64 => Self::Float(data_type.clone()),
-            DataType::Utf8 => Self::Text(Interner::default()),
-            DataType::Dictionary(_, value) if **value == DataType::Utf8 => Self::Text(Interner::default()),
+            DataType::Utf8 => Self::Text(TextKey::default()),
+            DataType::Dictionary(_, value) if **value == DataType::Utf8 => Self::Text(TextKey::default()),
             DataType::Interval(IntervalUnit::MonthDayNano) => Self::Interval(Interner::default()),
             other => return Err(ExecError::NotImplemented(format!("GROUP BY or DISTINCT over {other}"))),
         })
@@ -224,12 +230,16 @@ impl Key {
                 let values = cast_to(array, &DataType::Float64)?;
                 put(&mut values.as_primitive::<Float64Type>().values().iter().map(|&v| float_word(v)));
             }
-            Self::Text(interner) => match array.as_any_dictionary_opt() {
+            Self::Text(TextKey { interner, last }) => match array.as_any_dictionary_opt() {
                 Some(dictionary) => {
-                    let values = cast_to(dictionary.values(), &DataType::Utf8)?;
+                    let shared = dictionary.values();
+                    let values = cast_to(shared, &DataType::Utf8)?;
                     let values = values.as_string::<i32>();
                     // Codes are found when a row first uses the value: most of a large dictionary may be unused.
-                    let mut codes = vec![u64::MAX; values.len()];
+                    let (_, codes) = match last.take() {
+                        Some(known) if Arc::ptr_eq(&known.0, shared) => last.insert(known),
+                        _ => last.insert((Arc::clone(shared), vec![u64::MAX; values.len()])),
+                    };
                     let keys = cast_to(&dictionary.keys().slice(0, array.len()), &DataType::UInt32)?;
                     put(&mut keys.as_primitive::<UInt32Type>().iter().map(|key| {
                         let Some(key) = key.map(|k| k as usize).filter(|&k| k < codes.len()) else { return 0 };
@@ -259,7 +269,7 @@ impl Key {
     }
 
     /// The column of these words.
-    fn read(&self, values: ScalarBuffer<u64>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
+    fn read(&mut self, values: ScalarBuffer<u64>, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
         let rows = values.len();
         Ok(match self {
             Self::Null => new_null_array(&DataType::Null, rows),
@@ -272,11 +282,7 @@ impl Key {
                 let floats: ScalarBuffer<f64> = values.iter().map(|&v| f64::from_bits(v)).collect();
                 cast_to(&(Arc::new(Float64Array::new(floats, nulls)) as ArrayRef), to)?
             }
-            Self::Text(interner) => {
-                let codes: ScalarBuffer<u32> = values.iter().map(|&v| v as u32).collect();
-                let keys = PrimitiveArray::<UInt32Type>::new(codes, nulls);
-                Arc::new(DictionaryArray::try_new(keys, interner.texts()?)?)
-            }
+            Self::Text(text) => text.interner.column(values.iter().map(|&v| v as u32).collect(), nulls)?,
             Self::Interval(interner) => {
                 let intervals: ScalarBuffer<IntervalMonthDayNano> =
                     values.iter().map(|&v| interval_of(interner.value(v as u32))).collect();
@@ -308,65 +314,9 @@ fn interval_of(bytes: &[u8]) -> IntervalMonthDayNano {
     IntervalMonthDayNano::new(months_days as i32, (months_days >> 32) as i32, word(8) as i64)
 }
 
-/// Byte strings to dense codes.
-#[derive(Debug, Default)]
-pub(crate) struct Interner {
-    index: HashTable<u32>,
-    ends: Vec<usize>,
-    bytes: Vec<u8>,
-    hasher: std::hash::RandomState,
-}
-
-impl Interner {
-    /// The code of `value`; a new one at its first appearance.
-    pub(crate) fn code(&mut self, value: &[u8]) -> u32 {
-        let hash = |v: &[u8]| self.hasher.hash_one(v);
-        let (ends, bytes) = (&self.ends, &self.bytes);
-        let entry = self.index.entry(hash(value), |&c| held(ends, bytes, c) == value, |&c| hash(held(ends, bytes, c)));
-        match entry {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => {
-                let code = self.ends.len() as u32;
-                entry.insert(code);
-                self.bytes.extend_from_slice(value);
-                self.ends.push(self.bytes.len());
-                code
-            }
-        }
-    }
-
-    fn value(&self, code: u32) -> &[u8] {
-        held(&self.ends, &self.bytes, code)
-    }
-
-    fn heap_bytes(&self) -> usize {
-        self.bytes.capacity()
-            + self.ends.capacity() * size_of::<usize>()
-            + self.index.capacity() * (size_of::<u32>() + 1)
-    }
-
-    /// All values, by code.
-    fn texts(&self) -> Result<ArrayRef> {
-        let lengths = (0..self.ends.len()).map(|code| self.value(code as u32).len());
-        // The offsets of a string array are i32; `from_lengths` would panic beyond.
-        if self.bytes.len() > i32::MAX as usize {
-            return Err(ExecError::Execution("more than 2 GiB of distinct text in one column of keys".into()));
-        }
-        let offsets = OffsetBuffer::from_lengths(lengths);
-        Ok(Arc::new(StringArray::try_new(offsets, self.bytes.clone().into(), None)?))
-    }
-}
-
-/// The bytes of `code`.
-fn held<'a>(ends: &[usize], bytes: &'a [u8], code: u32) -> &'a [u8] {
-    let code = code as usize;
-    let start = if code == 0 { 0 } else { ends[code - 1] };
-    &bytes[start..ends[code]]
-}
-
 #[cfg(test)]
 mod tests {
-    use arrow_array::BooleanArray;
+    use arrow_array::{BooleanArray, DictionaryArray, StringArray};
 
     use super::*;
 
@@ -383,7 +333,7 @@ mod tests {
         assert_eq!(numbers(&mut table, &[plain]), [0, 1, 2, 0, 3]);
         let coded: DictionaryArray<UInt32Type> = [Some("c"), None, Some("b"), Some("")].into_iter().collect();
         assert_eq!(numbers(&mut table, &[Arc::new(coded)]), [4, 2, 1, 3]);
-        let keys = table.key_columns().unwrap();
+        let keys = table.key_columns(0..table.len()).unwrap();
         let keys = cast_to(&keys[0], &DataType::Utf8).unwrap();
         assert_eq!(
             keys.as_string::<i32>().iter().collect::<Vec<_>>(),
@@ -397,7 +347,7 @@ mod tests {
         let floats: ArrayRef = Arc::new(Float64Array::from(vec![0.0, -0.0, f64::NAN, -f64::NAN, 1.5]));
         let flags: ArrayRef = Arc::new(BooleanArray::from(vec![true, true, true, true, true]));
         assert_eq!(numbers(&mut table, &[floats, flags]), [0, 0, 1, 1, 2]);
-        let keys = table.key_columns().unwrap();
+        let keys = table.key_columns(0..table.len()).unwrap();
         assert_eq!((keys[0].data_type(), keys[1].data_type()), (&DataType::Float64, &DataType::Boolean));
     }
 
@@ -411,7 +361,7 @@ mod tests {
             .collect();
         assert_eq!(numbers(&mut table, &columns), [0, 1, 2]);
         assert_eq!(numbers(&mut table, &columns), [0, 1, 2]);
-        let keys = table.key_columns().unwrap();
+        let keys = table.key_columns(0..table.len()).unwrap();
         assert_eq!((keys[3].null_count(), keys[99].null_count(), keys[50].null_count()), (1, 1, 0));
     }
 
@@ -421,7 +371,7 @@ mod tests {
         let interval = IntervalMonthDayNano::new(-1, 2, -3);
         let keys: ArrayRef = Arc::new(IntervalMonthDayNanoArray::from(vec![Some(interval), None, Some(interval)]));
         assert_eq!(numbers(&mut table, &[keys]), [0, 1, 0]);
-        let read = table.key_columns().unwrap();
+        let read = table.key_columns(0..table.len()).unwrap();
         assert_eq!(read[0].as_primitive::<IntervalMonthDayNanoType>().value(0), interval);
     }
 }

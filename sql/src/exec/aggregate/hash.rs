@@ -34,17 +34,8 @@ pub(crate) struct Aggregate {
     groups: Vec<u32>,
     slices: Vec<Slice>,
     memory: Reservation,
-    ending: Option<Ending>,
-}
-
-/// The answers while they are put together.
-struct Ending {
-    slots: usize,
-    columns: Vec<ArrayRef>,
-    /// The next call.
-    call: usize,
-    /// All columns, and how many rows of them are out.
-    made: Option<(RecordBatch, usize)>,
+    /// The groups that are not put out yet, once all rows are taken in.
+    left: Range<usize>,
 }
 
 /// The accumulator of a call.
@@ -126,7 +117,7 @@ impl Aggregate {
             groups: Vec::new(),
             slices: Vec::new(),
             memory: context.reservation(),
-            ending: None,
+            left: 0..0,
         }
     }
 
@@ -189,44 +180,37 @@ impl Sink for Aggregate {
             // Without GROUP BY there is one row, even over no rows.
             slots = 1;
         }
-        if slots > 0 {
-            self.ending = Some(Ending { slots, columns: Vec::new(), call: 0, made: None });
+        for (_, accumulator) in &mut self.calls {
+            accumulator.resize(slots);
         }
+        self.left = 0..slots;
         Ok(())
     }
 
     fn step(&mut self, out: &mut Vec<RecordBatch>) -> Result<Left> {
-        let Some(ending) = &mut self.ending else { return Ok(Left::Nothing) };
-        if let Some((batch, from)) = &mut ending.made {
-            let rows = OUTPUT_ROWS.min(batch.num_rows() - *from);
-            out.push(batch.slice(*from, rows));
-            *from += rows;
-            if *from == batch.num_rows() {
-                self.ending = None;
-            }
-            return Ok(if self.ending.is_some() { Left::Work } else { Left::Nothing });
+        if self.left.is_empty() {
+            return Ok(Left::Nothing);
         }
-        if ending.columns.is_empty() && !self.keys.is_empty() {
-            ending.columns = self.table.key_columns()?;
-            self.table = GroupTable::default();
-            return Ok(Left::Work);
-        }
-        if let Some((_, accumulator)) = self.calls.get_mut(ending.call) {
-            ending.call += 1;
-            accumulator.resize(ending.slots);
+        let slots = self.left.start..self.left.end.min(self.left.start + OUTPUT_ROWS);
+        let mut columns = if self.keys.is_empty() { Vec::new() } else { self.table.key_columns(slots.clone())? };
+        for (_, accumulator) in &self.calls {
             match self.answers {
-                Some(_) => ending.columns.push(accumulator.results()?),
-                None => ending.columns.extend(accumulator.states()?),
+                Some(_) => columns.push(accumulator.results(slots.clone())?),
+                None => columns.extend(accumulator.states(slots.clone())?),
             }
+        }
+        out.push(match &mut self.answers {
+            Some(maker) => maker.make(columns, slots.len())?,
+            None => partial_batch(columns, slots.len())?,
+        });
+        self.left.start = slots.end;
+        if !self.left.is_empty() {
             return Ok(Left::Work);
         }
-        let columns = std::mem::take(&mut ending.columns);
-        let batch = match &mut self.answers {
-            Some(maker) => maker.make(columns, ending.slots)?,
-            None => partial_batch(columns, ending.slots)?,
-        };
-        ending.made = Some((batch, 0));
-        Ok(Left::Work)
+        self.table = GroupTable::default();
+        self.calls.clear();
+        self.memory.resize(0)?;
+        Ok(Left::Nothing)
     }
 }
 
@@ -234,4 +218,86 @@ impl Sink for Aggregate {
 pub(crate) fn partial_batch(columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
     let fields: Vec<Field> = columns.iter().map(|c| Field::new("", c.data_type().clone(), true)).collect();
     BatchMaker::new(std::sync::Arc::new(Schema::new(fields))).make(columns, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Int64Type, UInt32Type};
+    use arrow_array::{DictionaryArray, Int64Array, StringArray};
+    use arrow_schema::DataType;
+
+    use super::*;
+    use crate::function::aggregate::{COUNT, COUNT_ROWS};
+    use crate::types::array::cast_to;
+
+    fn calls() -> Vec<AggregateCall> {
+        let call = |function, args| AggregateCall { function, args, distinct: false, data_type: DataType::Int64 };
+        vec![call(&COUNT_ROWS, Vec::new()), call(&COUNT, vec![Expr::Column(1)])]
+    }
+
+    /// What comes out at the end, and how many steps that takes.
+    fn ended(aggregate: &mut Aggregate) -> (Vec<RecordBatch>, usize) {
+        let (mut out, mut steps) = (Vec::new(), 1);
+        aggregate.end().unwrap();
+        while aggregate.step(&mut out).unwrap() == Left::Work {
+            steps += 1;
+            assert!(out.len() <= steps, "at most one batch a step");
+        }
+        (out, steps)
+    }
+
+    #[test]
+    fn many_groups_leave_in_steps_from_rows_to_states_to_answers() {
+        for (groups, as_dictionary) in [(30_000, true), (30_000, false), (700, true), (1, false)] {
+            let context = QueryContext::new(1 << 30, None);
+            let fields = ["key", "n", "s"].map(|name| Field::new(name, DataType::Int64, true));
+            let mut fields = Vec::from(fields);
+            fields[0] = Field::new("key", DataType::Utf8, true);
+            let schema = Arc::new(Schema::new(fields));
+            let mut merge = Aggregate::merge(1, &calls(), &[None, None], 1, schema, &context).unwrap();
+            let mut expected = BTreeMap::<String, (i64, i64)>::new();
+            for shard in 0..2i64 {
+                let mut partial = Aggregate::partial(vec![Expr::Column(0)], &calls(), &context).unwrap();
+                for from in (0..groups).step_by(5_000) {
+                    let rows = from..groups.min(from + 5_000);
+                    let keys: Vec<String> = rows.clone().map(|row| format!("host_{}", row * (1 + shard))).collect();
+                    for (key, row) in keys.iter().zip(rows.clone()) {
+                        let known = expected.entry(key.clone()).or_default();
+                        *known = (known.0 + 1, known.1 + i64::from(row % 3 > 0));
+                    }
+                    let texts = keys.iter().map(|key| Some(key.as_str()));
+                    let keys: ArrayRef = match as_dictionary {
+                        true => Arc::new(texts.collect::<DictionaryArray<UInt32Type>>()),
+                        false => Arc::new(texts.collect::<StringArray>()),
+                    };
+                    let values: ArrayRef =
+                        Arc::new(rows.map(|row| (row % 3 > 0).then_some(row)).collect::<Int64Array>());
+                    partial.update(Input { rows: keys.len(), columns: &[keys, values] }).unwrap();
+                }
+                let (states, steps) = ended(&mut partial);
+                assert_eq!(steps, (groups as usize).div_ceil(OUTPUT_ROWS));
+                for batch in states {
+                    assert!(batch.num_rows() <= OUTPUT_ROWS);
+                    merge.push(batch).unwrap();
+                }
+            }
+            let (answers, steps) = ended(&mut merge);
+            assert_eq!(steps, expected.len().div_ceil(OUTPUT_ROWS));
+            let mut found = BTreeMap::new();
+            for batch in &answers {
+                let keys = cast_to(batch.column(0), &DataType::Utf8).unwrap();
+                let number = |column: usize, row| batch.column(column).as_primitive::<Int64Type>().value(row);
+                for row in 0..batch.num_rows() {
+                    let key = keys.as_string::<i32>().value(row).to_owned();
+                    assert_eq!(found.insert(key, (number(1, row), number(2, row))), None);
+                }
+            }
+            assert!(found == expected, "{groups} groups");
+            assert_eq!(merge.memory.bytes(), 0, "what is out is not held");
+        }
+    }
 }

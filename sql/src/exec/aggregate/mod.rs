@@ -3,5 +3,7 @@
 mod distinct;
 mod group_table;
 mod hash;
+mod index;
+mod interner;
 
 pub(crate) use hash::{Aggregate, accumulator_of, partial_batch};

@@ -12,10 +12,12 @@
 //! The work of 1 to 3 is per run and bucket; only 4 touches rows. Where the scan sends statistics of a block instead of
 //! its rows, not even that.
 
+use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_array::builder::StringBuilder;
 use arrow_array::types::UInt32Type;
-use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, RecordBatch, StringArray, new_null_array};
+use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, RecordBatch, new_null_array};
 use arrow_schema::DataType;
 use hashbrown::HashMap;
 use tidewire_storage::scan::{GroupSummary, ScanChunk};
@@ -24,7 +26,7 @@ use tidewire_storage::schema::ColumnId;
 use super::reader::{NO_TAG, TagIndex};
 use super::source::IdState;
 use crate::exec::aggregate::{accumulator_of, partial_batch};
-use crate::exec::batch::slices;
+use crate::exec::batch::OUTPUT_ROWS;
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_array};
@@ -52,6 +54,8 @@ pub(crate) struct Fused {
     slots: Vec<(u32, i64)>,
     calls: Vec<Call>,
     slices: Vec<Slice>,
+    /// Slots that are put out.
+    put_out: usize,
     memory: Reservation,
 }
 
@@ -130,6 +134,7 @@ impl Fused {
                 })
                 .collect::<Result<_>>()?,
             slices: Vec::new(),
+            put_out: 0,
             memory: context.reservation(),
         })
     }
@@ -196,47 +201,64 @@ impl Fused {
         }
     }
 
-    /// A part of the work at the partial batches of all groups. For when all rows are taken in.
+    /// The partial batch of the next groups, for when all rows are taken in.
     pub(crate) fn step<I: TagIndex>(&mut self, index: Option<&I>, out: &mut Vec<RecordBatch>) -> Result<Left> {
-        if self.slots.is_empty() {
+        let slots = self.put_out..self.slots.len().min(self.put_out + OUTPUT_ROWS);
+        if slots.is_empty() {
             return Ok(Left::Nothing);
         }
         let mut columns = Vec::new();
         let mut tag = 0;
-        for key in &self.keys.keys {
+        for key in self.keys.keys.clone() {
             columns.push(match (key, &self.keys.bucket) {
                 (FusedKey::Tag(id), _) => {
                     tag += 1;
-                    self.tag_column(tag - 1, *id, index)?
+                    self.tag_column(tag - 1, id, index, slots.clone())?
                 }
-                (FusedKey::Bucket(key), Some(bucket)) => self.bucket_column(bucket, *key),
-                (FusedKey::Bucket(_), None) => new_null_array(&DataType::Null, self.slots.len()),
+                (FusedKey::Bucket(key), Some(bucket)) => self.bucket_column(bucket, key, slots.clone()),
+                (FusedKey::Bucket(_), None) => new_null_array(&DataType::Null, slots.len()),
             });
         }
         for Call { accumulator, .. } in &mut self.calls {
-            columns.extend(accumulator.states()?);
+            accumulator.resize(self.slots.len());
+            columns.extend(accumulator.states(slots.clone())?);
         }
-        out.extend(slices(partial_batch(columns, self.slots.len())?));
-        Ok(Left::Nothing)
+        out.push(partial_batch(columns, slots.len())?);
+        self.put_out = slots.end;
+        Ok(if self.put_out < self.slots.len() { Left::Work } else { Left::Nothing })
     }
 
-    /// One tag of every slot, as a dictionary with one value a group.
-    fn tag_column<I: TagIndex>(&self, tag: usize, id: ColumnId, index: Option<&I>) -> Result<ArrayRef> {
-        let codes = self.groups.codes.chunks_exact(self.tags.len()).map(|codes| codes[tag]);
-        let mut present = Vec::with_capacity(self.groups.count as usize);
-        let values: StringArray = codes
-            .map(|code| {
-                present.push(code != NO_TAG);
-                Some(index.filter(|_| code != NO_TAG).map_or("", |index| index.value(id, code)))
+    /// One tag of some slots, as a dictionary with a value for each run of slots of one group: slots stand in the order
+    /// in which their rows were met, series by series.
+    fn tag_column<I: TagIndex>(
+        &self,
+        tag: usize,
+        id: ColumnId,
+        index: Option<&I>,
+        slots: Range<usize>,
+    ) -> Result<ArrayRef> {
+        let mut values = StringBuilder::new();
+        let (mut last, mut key, mut count) = (None, None, 0);
+        let keys: PrimitiveArray<UInt32Type> = self.slots[slots]
+            .iter()
+            .map(|&(group, _)| {
+                if last != Some(group) {
+                    last = Some(group);
+                    let code = self.groups.codes[group as usize * self.tags.len() + tag];
+                    key = (code != NO_TAG).then(|| {
+                        values.append_value(index.map_or("", |index| index.value(id, code)));
+                        count += 1;
+                        count - 1
+                    });
+                }
+                key
             })
             .collect();
-        let keys: PrimitiveArray<UInt32Type> =
-            self.slots.iter().map(|&(group, _)| present[group as usize].then_some(group)).collect();
-        Ok(Arc::new(DictionaryArray::try_new(keys, Arc::new(values))?))
+        Ok(Arc::new(DictionaryArray::try_new(keys, Arc::new(values.finish()))?))
     }
 
-    fn bucket_column(&self, bucket: &Tiling, key: BucketKey) -> ArrayRef {
-        let starts = self.slots.iter().map(|&(_, index)| bucket.start(index).saturating_mul(key.factor));
+    fn bucket_column(&self, bucket: &Tiling, key: BucketKey, slots: Range<usize>) -> ArrayRef {
+        let starts = self.slots[slots].iter().map(|&(_, index)| bucket.start(index).saturating_mul(key.factor));
         time_array(starts.collect(), None, key.unit)
     }
 

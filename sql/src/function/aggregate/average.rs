@@ -1,5 +1,6 @@
 //! `avg(x)`: sum and count, divided at the end.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -102,18 +103,17 @@ impl Accumulator for Average {
         Ok(())
     }
 
-    fn states(&mut self) -> Result<Vec<ArrayRef>> {
+    fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
         Ok(vec![
-            Arc::new(Float64Array::from(std::mem::take(&mut self.sums))),
-            Arc::new(Int64Array::from(std::mem::take(&mut self.counts))),
+            Arc::new(Float64Array::from(self.sums[slots.clone()].to_vec())),
+            Arc::new(Int64Array::from(self.counts[slots].to_vec())),
         ])
     }
 
-    fn results(&mut self) -> Result<ArrayRef> {
-        let counts = std::mem::take(&mut self.counts);
-        let sums = std::mem::take(&mut self.sums);
+    fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
+        let (sums, counts) = (&self.sums[slots.clone()], &self.counts[slots]);
         let averages: Float64Array =
-            sums.iter().zip(&counts).map(|(sum, &count)| (count > 0).then(|| sum / count as f64)).collect();
+            sums.iter().zip(counts).map(|(sum, &count)| (count > 0).then(|| sum / count as f64)).collect();
         Ok(Arc::new(averages))
     }
 

@@ -1,5 +1,6 @@
 //! `count(*)` and `count(x)`.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -117,12 +118,12 @@ impl Accumulator for Count {
         Ok(())
     }
 
-    fn states(&mut self) -> Result<Vec<ArrayRef>> {
-        Ok(vec![Arc::new(Int64Array::from(std::mem::take(&mut self.counts)))])
+    fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
+        Ok(vec![Arc::new(Int64Array::from(self.counts[slots].to_vec()))])
     }
 
-    fn results(&mut self) -> Result<ArrayRef> {
-        let counts: ArrayRef = Arc::new(Int64Array::from(std::mem::take(&mut self.counts)));
+    fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
+        let counts: ArrayRef = Arc::new(Int64Array::from(self.counts[slots].to_vec()));
         cast_to(&counts, &self.result)
     }
 

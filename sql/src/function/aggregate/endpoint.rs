@@ -2,6 +2,7 @@
 //!
 //! Between rows of one time the greater value wins, so that the answer does not depend on the order of rows.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -136,14 +137,13 @@ impl<T: Lane> Accumulator for Endpoint<T> {
         self.update(states, slices)
     }
 
-    fn states(&mut self) -> Result<Vec<ArrayRef>> {
-        let times: ArrayRef = Arc::new(Int64Array::from(std::mem::take(&mut self.times)));
-        Ok(vec![times, column::<T>(&mut self.values, &mut self.seen, &T::DATA_TYPE)?])
+    fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
+        let times: ArrayRef = Arc::new(Int64Array::from(self.times[slots.clone()].to_vec()));
+        Ok(vec![times, column::<T>(&self.values, &self.seen, slots, &T::DATA_TYPE)?])
     }
 
-    fn results(&mut self) -> Result<ArrayRef> {
-        self.times = Vec::new();
-        column::<T>(&mut self.values, &mut self.seen, &self.result)
+    fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
+        column::<T>(&self.values, &self.seen, slots, &self.result)
     }
 
     fn bytes(&self) -> usize {
@@ -197,13 +197,13 @@ impl Accumulator for TextEndpoint {
         self.update(states, slices)
     }
 
-    fn states(&mut self) -> Result<Vec<ArrayRef>> {
-        Ok(vec![Arc::new(Int64Array::from(std::mem::take(&mut self.times))), self.results()?])
+    fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
+        let times = Arc::new(Int64Array::from(self.times[slots.clone()].to_vec()));
+        Ok(vec![times, self.results(slots)?])
     }
 
-    fn results(&mut self) -> Result<ArrayRef> {
-        (self.times, self.text_bytes) = (Vec::new(), 0);
-        Ok(Arc::new(std::mem::take(&mut self.values).into_iter().collect::<StringArray>()))
+    fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
+        Ok(Arc::new(self.values[slots].iter().map(Option::as_deref).collect::<StringArray>()))
     }
 
     fn bytes(&self) -> usize {

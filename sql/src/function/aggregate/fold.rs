@@ -1,5 +1,7 @@
 //! `sum(x)`, `min(x)` and `max(x)` of numbers: one value a slot, into which runs of values are folded.
 
+use std::ops::Range;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
 use arrow_array::{Array, ArrayRef};
@@ -180,12 +182,12 @@ impl<T: Lane, R: Reduction> Accumulator for Fold<T, R> {
         Ok(())
     }
 
-    fn states(&mut self) -> Result<Vec<ArrayRef>> {
-        Ok(vec![column::<T>(&mut self.values, &mut self.seen, &T::DATA_TYPE)?])
+    fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
+        Ok(vec![column::<T>(&self.values, &self.seen, slots, &T::DATA_TYPE)?])
     }
 
-    fn results(&mut self) -> Result<ArrayRef> {
-        column::<T>(&mut self.values, &mut self.seen, &self.result)
+    fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
+        column::<T>(&self.values, &self.seen, slots, &self.result)
     }
 
     fn bytes(&self) -> usize {

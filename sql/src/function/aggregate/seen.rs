@@ -1,5 +1,6 @@
 //! Which slots have seen a value, and columns made of slots.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::types::ArrowPrimitiveType;
@@ -33,20 +34,21 @@ impl Seen {
         self.0.capacity()
     }
 
-    /// Slots without a value as nulls; `None` when all have one. Empty afterwards.
-    pub(super) fn take_nulls(&mut self) -> Option<NullBuffer> {
-        let seen = std::mem::take(&mut self.0);
+    /// Those of some slots without a value as nulls; `None` when all have one.
+    fn nulls(&self, slots: Range<usize>) -> Option<NullBuffer> {
+        let seen = &self.0[slots];
         (!seen.iter().all(|&s| s)).then(|| NullBuffer::new(BooleanBuffer::from(seen)))
     }
 }
 
-/// A column of the values of all slots, null where none was seen, converted to `to`. Empties both.
+/// A column of the values of some slots, null where none was seen, converted to `to`.
 pub(super) fn column<T: ArrowPrimitiveType>(
-    values: &mut Vec<T::Native>,
-    seen: &mut Seen,
+    values: &[T::Native],
+    seen: &Seen,
+    slots: Range<usize>,
     to: &DataType,
 ) -> Result<ArrayRef> {
-    let values = ScalarBuffer::from(std::mem::take(values));
-    let array: ArrayRef = Arc::new(PrimitiveArray::<T>::new(values, seen.take_nulls()));
+    let values = ScalarBuffer::from(values[slots.clone()].to_vec());
+    let array: ArrayRef = Arc::new(PrimitiveArray::<T>::new(values, seen.nulls(slots)));
     cast_to(&array, to)
 }

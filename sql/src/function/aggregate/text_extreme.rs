@@ -1,5 +1,6 @@
 //! `min(x)` and `max(x)` of text.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -49,13 +50,12 @@ impl Accumulator for TextExtreme {
         self.update(states, slices)
     }
 
-    fn states(&mut self) -> Result<Vec<ArrayRef>> {
-        Ok(vec![self.results()?])
+    fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
+        Ok(vec![self.results(slots)?])
     }
 
-    fn results(&mut self) -> Result<ArrayRef> {
-        self.text_bytes = 0;
-        Ok(Arc::new(std::mem::take(&mut self.values).into_iter().collect::<StringArray>()))
+    fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
+        Ok(Arc::new(self.values[slots].iter().map(Option::as_deref).collect::<StringArray>()))
     }
 
     fn bytes(&self) -> usize {
