@@ -5,6 +5,7 @@ use tidewire_storage::schema::Catalog;
 use crate::error::SqlError;
 use crate::front::sql::bind::{BoundStatement, bind, deletion};
 use crate::front::sql::parse::parse;
+use crate::optimize::constant_sets::with_sets;
 use crate::optimize::optimize;
 use crate::plan::Plan;
 use crate::session::Session;
@@ -28,7 +29,7 @@ pub fn prepare(text: &str, catalog: &Catalog, session: &Session) -> Result<State
 }
 
 fn optimized(plan: Plan, steps: Option<&mut Vec<PlanStep>>) -> Query {
-    let plan = optimize(plan, steps);
+    let plan = with_sets(optimize(plan, steps));
     let schema = plan.schema().clone();
     Query { plan, schema }
 }

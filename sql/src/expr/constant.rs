@@ -64,7 +64,7 @@ pub(crate) fn evaluate(expr: &Expr) -> Option<Expr> {
         },
         Expr::IsNull(operand) => Scalar::Bool(*as_constant(operand)? == Scalar::Null),
         Expr::IsNotNull(operand) => Scalar::Bool(*as_constant(operand)? != Scalar::Null),
-        Expr::Like { .. } => return None,
+        Expr::Like { .. } | Expr::InSet { .. } => return None,
         Expr::Matches { expr, pattern, negated } => match as_constant(expr)? {
             Scalar::Str(text) => Scalar::Bool(pattern.is_match(text) != *negated),
             Scalar::Null => Scalar::Null,

@@ -12,6 +12,7 @@ pub(crate) mod cast;
 pub(crate) mod coerce;
 pub(crate) mod conjunction;
 pub(crate) mod constant;
+pub(crate) mod constant_set;
 pub(crate) mod fold;
 pub(crate) mod function;
 pub(crate) mod operator;
@@ -22,6 +23,7 @@ pub(crate) mod tree;
 mod typed;
 
 pub use aggregate::{AggregateCall, AggregateFunction};
+pub use constant_set::ConstantSet;
 pub use function::ScalarFunction;
 pub use operator::BinaryOp;
 pub use scalar::Scalar;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::{DataType, Schema, TimeUnit};
 
+use super::constant_set::ConstantSet;
 use super::function::{Kernel, ScalarFunction};
 use super::operator::BinaryOp;
 use super::pattern::Pattern;
@@ -63,6 +64,15 @@ pub enum Expr {
         /// NOT IN.
         negated: bool,
     },
+    /// `[NOT] IN (…)` over many constants, once the rules are done with the list.
+    InSet {
+        /// Looked for.
+        expr: Box<Expr>,
+        /// Looked in; of the type of `expr`.
+        set: Arc<ConstantSet>,
+        /// NOT IN.
+        negated: bool,
+    },
     /// `CASE WHEN … THEN … ELSE … END`; a CASE with operand is bound to comparisons.
     Case {
         /// (condition, value) in order.
@@ -108,7 +118,8 @@ impl Expr {
             | Self::IsNotNull(_)
             | Self::Like { .. }
             | Self::Matches { .. }
-            | Self::InList { .. } => DataType::Boolean,
+            | Self::InList { .. }
+            | Self::InSet { .. } => DataType::Boolean,
             Self::Negative(operand) => operand.data_type(input),
             Self::Case { branches, otherwise } => {
                 first_type(branches.iter().map(|(_, value)| value).chain(otherwise.as_deref()), input)
@@ -130,7 +141,7 @@ impl Expr {
                 vec![e]
             }
             Self::Like { expr, pattern, .. } => vec![expr, pattern],
-            Self::Matches { expr, .. } => vec![expr],
+            Self::Matches { expr, .. } | Self::InSet { expr, .. } => vec![expr],
             Self::InList { expr, list, .. } => std::iter::once(expr.as_ref()).chain(list).collect(),
             Self::Case { branches, otherwise } => {
                 branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()
@@ -159,6 +170,7 @@ impl Expr {
                 Self::Like { expr, pattern: boxed(pattern), negated, case_insensitive }
             }
             Self::Matches { expr, pattern, negated } => Self::Matches { expr: boxed(expr), pattern, negated },
+            Self::InSet { expr, set, negated } => Self::InSet { expr: boxed(expr), set, negated },
             Self::InList { expr, list, negated } => {
                 let expr = boxed(expr);
                 Self::InList { expr, list: list.into_iter().map(change).collect(), negated }

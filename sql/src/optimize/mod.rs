@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod agreement;
+pub(crate) mod constant_sets;
 mod distinct;
 mod fetch;
 mod fold;

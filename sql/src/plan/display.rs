@@ -197,6 +197,10 @@ impl fmt::Display for Shown<'_> {
             Expr::InList { expr, list, negated } => {
                 write!(f, "{} {}IN ({})", self.of(expr), not(*negated), self.list(list))
             }
+            Expr::InSet { expr, set, negated } => {
+                let list: Vec<Expr> = set.list().iter().cloned().map(Expr::Literal).collect();
+                write!(f, "{} {}IN ({})", self.of(expr), not(*negated), self.list(&list))
+            }
             Expr::Case { branches, otherwise } => {
                 write!(f, "CASE")?;
                 for (condition, value) in branches {

@@ -222,6 +222,11 @@ fn eval(expr: &Expr, row: &[Cell]) -> Cell {
                 other => other,
             }
         }
+        // By comparison, as the list that it was.
+        Expr::InSet { expr, set, negated } => {
+            let list = set.list().iter().cloned().map(Expr::Literal).collect();
+            eval(&Expr::InList { expr: expr.clone(), list, negated: *negated }, row)
+        }
         Expr::Case { branches, otherwise } => {
             for (condition, value) in branches {
                 if eval(condition, row) == Cell::Bool(true) {

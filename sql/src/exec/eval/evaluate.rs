@@ -76,6 +76,7 @@ pub(super) fn evaluate(expr: &Expr, input: Input<'_>) -> Result<Value> {
                 Ok(Arc::new(matched))
             })
         }),
+        Expr::InSet { expr, set, negated } => in_list::in_set(evaluate, expr, set, *negated, input),
         Expr::InList { expr, list, negated } => in_list::in_list(evaluate, expr, list, *negated, input),
         Expr::Case { branches, otherwise } => branch::case(evaluate, branches, otherwise.as_deref(), input),
         Expr::Cast { expr, to } => evaluate(expr, input)?.map(|array| cast_to(array, to)),

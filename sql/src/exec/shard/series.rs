@@ -165,7 +165,7 @@ impl<I: TagIndex> Decider<'_, I> {
     }
 }
 
-/// The tag and the constants of `tag = 'a'` and `tag IN ('a', 'b')`.
+/// The tag and the constants of `tag = 'a'` and `tag IN ('a', 'b')`, long or not.
 fn looked_up(expr: &Expr) -> Option<(usize, Vec<&str>)> {
     fn text(expr: &Expr) -> Option<&str> {
         if let Expr::Literal(Scalar::Str(text)) = expr { Some(text) } else { None }
@@ -178,6 +178,11 @@ fn looked_up(expr: &Expr) -> Option<(usize, Vec<&str>)> {
         Expr::InList { expr, list, negated: false } => {
             let Expr::Column(at) = &**expr else { return None };
             Some((*at, list.iter().map(text).collect::<Option<_>>()?))
+        }
+        Expr::InSet { expr, set, negated: false } => {
+            let Expr::Column(at) = &**expr else { return None };
+            let texts = set.list().iter().map(|item| if let Scalar::Str(text) = item { Some(&**text) } else { None });
+            Some((*at, texts.collect::<Option<_>>()?))
         }
         _ => None,
     }
