@@ -23,6 +23,7 @@ pub use deletion::{Deletion, SeriesFilter, TagCondition, TagMatch};
 pub use error::{Position, SqlError, SqlErrorKind};
 pub use front::influxql;
 pub use front::sql::bind::sql_name;
+pub use front::sql::memory::bytes_to_prepare;
 pub use prepare::prepare;
 pub use session::Session;
 pub use stage::cut;

@@ -54,7 +54,8 @@ impl Objects {
         }
     }
 
-    pub(super) fn batch(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    /// Rows of a batch, its last or others.
+    pub(super) fn part(&mut self, batch: &RecordBatch, is_last: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         for member in &mut self.members {
             super::load_column(&mut member.column, member.index, batch)?;
         }
@@ -84,7 +85,7 @@ impl Objects {
             sink.unwrite();
             self.open = true;
         }
-        if self.shape == Shape::ArrayPerBatch {
+        if self.shape == Shape::ArrayPerBatch && is_last {
             sink.byte(b']');
             self.open = false;
         }

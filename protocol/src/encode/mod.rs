@@ -172,20 +172,34 @@ impl Encoder {
     ///
     /// On an error nothing of the batch has been appended.
     pub fn batch(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        self.part(batch, true, out)
+    }
+
+    /// Appends the next rows of a batch, of which they are the last or not: [`Encoder::batch`] for callers with other
+    /// things to do between.
+    ///
+    /// On an error nothing of these rows has been appended.
+    pub fn part(&mut self, rows: &RecordBatch, is_last: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match &mut self.rows {
-            Rows::Separated(rows) => rows.batch(batch, out),
-            Rows::Objects(rows) => rows.batch(batch, out),
-            Rows::Table(rows) => rows.batch(batch),
+            Rows::Separated(separated) => separated.batch(rows, out),
+            Rows::Objects(objects) => objects.part(rows, is_last, out),
+            Rows::Table(table) => table.batch(rows),
         }
     }
 
     /// Appends what ends the result, and the header where no batch came.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
+        while self.finish_part(out) {}
+    }
+
+    /// Appends a part of what ends the result, some hundred rows of a table at most. Returns whether there is more.
+    pub fn finish_part(&mut self, out: &mut Vec<u8>) -> bool {
         match &mut self.rows {
             Rows::Separated(rows) => rows.finish(out),
             Rows::Objects(rows) => rows.finish(out),
-            Rows::Table(rows) => rows.finish(out),
+            Rows::Table(rows) => return rows.finish_part(out),
         }
+        false
     }
 
     /// Bytes that the encoder itself holds for rows not yet written: those of a table.

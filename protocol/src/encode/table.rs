@@ -1,7 +1,9 @@
 //! A table drawn with `+`, `-` and `|`, columns as wide as their widest cell, without a line end after the last border.
 //!
-//! Widths are known only at the end, so the texts of all cells are kept until then. Widths count terminal columns (a
-//! CJK character takes two); a cell with line ends takes as many lines as it has.
+//! Widths are known only at the end, so the texts of all cells are kept until then, and written in parts. Widths count
+//! terminal columns (a CJK character takes two); a cell with line ends takes as many lines as it has.
+
+use std::borrow::Cow;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
@@ -12,6 +14,9 @@ use super::column::{Column, Family};
 use super::display;
 use super::sink::Sink;
 
+/// Cells that are written at one time.
+const PART_CELLS: usize = 4_096;
+
 #[derive(Debug)]
 pub(super) struct Table {
     columns: Vec<Column>,
@@ -19,22 +24,30 @@ pub(super) struct Table {
     text: Vec<u8>,
     /// Where each cell ends in `text`.
     ends: Vec<usize>,
+    /// Of the widest cell of each column.
+    widths: Vec<usize>,
+    /// Cells that are written, once the result ends.
+    written: usize,
 }
 
 impl Table {
     pub(super) fn new(schema: &Schema) -> Result<Self, EncodeError> {
         let columns: Result<Vec<_>, _> =
             schema.fields().iter().map(|field| Column::new(field, Family::Table)).collect();
-        let mut table = Table { columns: columns?, text: Vec::new(), ends: Vec::new() };
+        let columns = columns?;
+        let widths = vec![0; columns.len()];
+        let mut table = Table { columns, text: Vec::new(), ends: Vec::new(), widths, written: 0 };
         for field in schema.fields() {
             table.text.extend_from_slice(field.name().as_bytes());
             table.ends.push(table.text.len());
         }
+        table.widen(0);
         Ok(table)
     }
 
     pub(super) fn batch(&mut self, batch: &RecordBatch) -> Result<(), EncodeError> {
         super::load_columns(&mut self.columns, batch)?;
+        let before = self.ends.len();
         let mut sink = Sink::new(&mut self.text);
         for row in 0..batch.num_rows() {
             for column in &mut self.columns {
@@ -43,46 +56,55 @@ impl Table {
             }
         }
         sink.finish();
+        self.widen(before);
         Ok(())
+    }
+
+    /// Makes the columns wide enough for the cells from number `from` on.
+    fn widen(&mut self, from: usize) {
+        let columns = self.columns.len();
+        for cell in from..self.ends.len() {
+            let width = self.cell(cell).split('\n').map(UnicodeWidthStr::width).max().unwrap_or(0);
+            let widest = &mut self.widths[cell % columns];
+            *widest = width.max(*widest);
+        }
+    }
+
+    fn cell(&self, number: usize) -> Cow<'_, str> {
+        let start = if number == 0 { 0 } else { self.ends[number - 1] };
+        // Cells were written as text and are UTF-8.
+        String::from_utf8_lossy(&self.text[start..self.ends[number]])
     }
 
     pub(super) fn held_bytes(&self) -> usize {
         self.text.capacity() + self.ends.capacity() * size_of::<usize>()
     }
 
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
-        let width = self.columns.len();
-        if width == 0 {
+    /// Writes the next rows; returns whether there are more.
+    pub(super) fn finish_part(&mut self, out: &mut Vec<u8>) -> bool {
+        let columns = self.columns.len();
+        if columns == 0 {
             out.extend_from_slice(b"++\n++");
-            return;
+            return false;
         }
-        // Cells were written as text and are UTF-8.
-        let text = String::from_utf8_lossy(&self.text);
-        let mut start = 0;
-        let mut cells: Vec<&str> = Vec::with_capacity(self.ends.len());
-        for &end in &self.ends {
-            cells.push(text.get(start..end).unwrap_or(""));
-            start = end;
-        }
-        let mut widths = vec![0; width];
-        for row in cells.chunks(width) {
-            for (widest, cell) in widths.iter_mut().zip(row) {
-                *widest = cell.split('\n').map(UnicodeWidthStr::width).fold(*widest, usize::max);
+        let end = self.ends.len().min(self.written + PART_CELLS.next_multiple_of(columns));
+        for first in (self.written..end).step_by(columns) {
+            if first <= columns {
+                border(&self.widths, out);
             }
+            let row: Vec<Cow<'_, str>> = (first..first + columns).map(|cell| self.cell(cell)).collect();
+            write_row(&row, &self.widths, out);
         }
-        for (number, row) in cells.chunks(width).enumerate() {
-            if number <= 1 {
-                border(&widths, out);
-            }
-            write_row(row, &widths, out);
+        self.written = end;
+        if end < self.ends.len() {
+            return true;
         }
-        if cells.len() == width {
-            border(&widths, out);
+        if end == columns {
+            border(&self.widths, out);
         }
-        border(&widths, out);
+        border(&self.widths, out);
         out.pop();
-        self.text.clear();
-        self.ends.clear();
+        false
     }
 }
 
@@ -94,7 +116,7 @@ fn border(widths: &[usize], out: &mut Vec<u8>) {
     out.extend_from_slice(b"+\n");
 }
 
-fn write_row(row: &[&str], widths: &[usize], out: &mut Vec<u8>) {
+fn write_row(row: &[Cow<'_, str>], widths: &[usize], out: &mut Vec<u8>) {
     let height = row.iter().map(|cell| cell.split('\n').count()).max().unwrap_or(1);
     for line in 0..height {
         for (cell, width) in row.iter().zip(widths) {

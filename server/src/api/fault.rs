@@ -16,6 +16,7 @@ use crate::ingest::error::WriteError;
 use crate::ingest::write::Written;
 use crate::memory::account::Shortage;
 use crate::net::BodyError;
+use crate::query::prepare::PrepareError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +131,16 @@ pub enum Fault {
     /// What a statement did cannot be put into rows.
     #[error(transparent)]
     Rows(#[from] ArrowError),
+}
+
+impl From<PrepareError> for Fault {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Statement(error) => error.into(),
+            PrepareError::TooLarge { .. } => Self::Body(BodyError::Refused { status: 413, reason: error.to_string() }),
+            PrepareError::Query(error) => error.into(),
+        }
+    }
 }
 
 /// A fault in the words of an API family.

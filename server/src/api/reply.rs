@@ -4,6 +4,9 @@
 //! Content-Length and an error that comes late still gets its own status. Beyond it, or at once with `chunked=true`,
 //! the reply streams; an error then ends the stream early: with what the API puts behind rows when streaming was asked
 //! for, and by breaking off otherwise, so that a client never takes a part for the whole.
+//!
+//! A batch can be megabytes of text. It is encoded in parts ([`next_part`]), and compressed in parts; between two of
+//! them the core is given to others when they are due.
 
 use std::sync::Arc;
 
@@ -16,9 +19,19 @@ use tidewire_sql::exec::ExecError;
 use crate::api::fault::Fault;
 use crate::net::Reply;
 use crate::query::run::RowsOut;
+use crate::ring::yield_if_needed;
 
 /// Encoded bytes kept back before the reply starts to stream.
 const WHOLE_BYTES_MAX: usize = 1 << 20;
+
+/// Text that a part of a batch is to give: some 100 µs of encoding.
+const PART_BYTES: usize = 64 << 10;
+
+/// Rows of the first part, of which nobody knows yet how long they are.
+const FIRST_PART_ROWS: usize = 256;
+
+/// Bytes that are compressed at one time. The slowest coding takes half a millisecond for them.
+const PACKED_BYTES: usize = 32 << 10;
 
 /// How a client wants its rows.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +69,8 @@ pub struct RowsReply<'r> {
     unwritten: Option<EncodeError>,
     /// Encoded, not yet sent.
     pending: Vec<u8>,
+    /// Rows that are encoded at one time.
+    part_rows: usize,
     /// Rows taken.
     pub rows: u64,
 }
@@ -67,7 +82,17 @@ impl<'r> RowsReply<'r> {
         new_encoder(&form, schema.clone())?;
         let encoding = form.encoding.filter(|encoding| *encoding != Encoding::Identity);
         let compress = encoding.map(ContentEncoder::new).transpose().map_err(Fault::Compress)?;
-        Ok(Self { reply, form, schema, encoder: None, compress, unwritten: None, pending: Vec::new(), rows: 0 })
+        Ok(Self {
+            reply,
+            form,
+            schema,
+            encoder: None,
+            compress,
+            unwritten: None,
+            pending: Vec::new(),
+            part_rows: FIRST_PART_ROWS,
+            rows: 0,
+        })
     }
 
     /// The encoder, made for the columns of `first` if it is not there yet.
@@ -92,10 +117,13 @@ impl<'r> RowsReply<'r> {
     }
 
     /// Compresses what is pending; a streamed part is made complete, so that the client can use it at once.
-    fn pack(&mut self, last: bool) -> std::io::Result<()> {
+    async fn pack(&mut self, last: bool) -> std::io::Result<()> {
         let Some(compress) = &mut self.compress else { return Ok(()) };
         let mut packed = Vec::new();
-        compress.push(&self.pending, &mut packed)?;
+        for piece in self.pending.chunks(PACKED_BYTES) {
+            compress.push(piece, &mut packed)?;
+            yield_if_needed().await;
+        }
         if !last {
             compress.flush(&mut packed)?;
         } else if let Some(compress) = self.compress.take() {
@@ -106,12 +134,21 @@ impl<'r> RowsReply<'r> {
     }
 
     async fn send_pending(&mut self, last: bool) -> std::io::Result<()> {
-        if self.compress.is_some() {
-            self.pack(last)?;
-        }
+        self.pack(last).await?;
         let sent = self.reply.write(&self.pending).await;
         self.pending.clear();
         sent
+    }
+
+    /// Sends what is pending, if that is enough or was asked for.
+    async fn send_if_due(&mut self) -> Result<(), ExecError> {
+        if self.reply.is_begun() || self.form.chunked || self.pending.len() > WHOLE_BYTES_MAX {
+            if !self.reply.is_begun() {
+                self.begin_stream();
+            }
+            self.send_pending(false).await.map_err(|_| ExecError::Cancelled)?;
+        }
+        Ok(())
     }
 
     /// Ends the reply after the last row, or after the error that stopped the query.
@@ -132,9 +169,18 @@ impl<'r> RowsReply<'r> {
             }
             return Ok(());
         }
-        let mut pending = std::mem::take(&mut self.pending);
-        self.encoder(None).map_err(Fault::Unwritten)?.finish(&mut pending);
-        self.pending = pending;
+        loop {
+            let mut pending = std::mem::take(&mut self.pending);
+            let is_more = self.encoder(None).map_err(Fault::Unwritten)?.finish_part(&mut pending);
+            self.pending = pending;
+            if !is_more {
+                break;
+            }
+            yield_if_needed().await;
+            if self.pending.len() > WHOLE_BYTES_MAX && self.send_if_due().await.is_err() {
+                return Ok(());
+            }
+        }
         if self.reply.is_begun() || self.form.chunked {
             if !self.reply.is_begun() {
                 self.begin_stream();
@@ -144,7 +190,7 @@ impl<'r> RowsReply<'r> {
             }
             return Ok(());
         }
-        self.pack(true).map_err(Fault::Compress)?;
+        self.pack(true).await.map_err(Fault::Compress)?;
         let form = self.form;
         self.reply.send(200, |head| form.headers(head), &self.pending);
         Ok(())
@@ -156,23 +202,51 @@ fn new_encoder(form: &RowsForm, schema: SchemaRef) -> Result<Encoder, EncodeErro
     Ok(if form.chunked { encoder.array_per_batch() } else { encoder })
 }
 
+/// Rows of the next part, after `rows` gave this many bytes of text.
+fn next_part(rows: usize, bytes: usize) -> usize {
+    (rows * PART_BYTES / bytes.max(1)).clamp(1, rows.saturating_mul(4).max(1))
+}
+
 impl RowsOut for RowsReply<'_> {
     async fn rows(&mut self, batch: &RecordBatch) -> Result<(), ExecError> {
         self.rows += batch.num_rows() as u64;
-        let mut pending = std::mem::take(&mut self.pending);
-        let encoded = self.encoder(Some(batch)).and_then(|encoder| encoder.batch(batch, &mut pending));
-        self.pending = pending;
-        if let Err(error) = encoded {
-            // The query ends; `end` tells what it ended of.
-            self.unwritten = Some(error);
-            return Err(ExecError::Cancelled);
-        }
-        if self.reply.is_begun() || self.form.chunked || self.pending.len() > WHOLE_BYTES_MAX {
-            if !self.reply.is_begun() {
-                self.begin_stream();
+        let mut start = 0;
+        loop {
+            let rows = self.part_rows.min(batch.num_rows() - start);
+            let is_last = start + rows == batch.num_rows();
+            let mut pending = std::mem::take(&mut self.pending);
+            let before = pending.len();
+            let part = batch.slice(start, rows);
+            let encoded = self.encoder(Some(batch)).and_then(|encoder| encoder.part(&part, is_last, &mut pending));
+            if rows > 0 {
+                self.part_rows = next_part(rows, pending.len() - before);
             }
-            self.send_pending(false).await.map_err(|_| ExecError::Cancelled)?;
+            self.pending = pending;
+            if let Err(error) = encoded {
+                // The query ends; `end` tells what it ended of.
+                self.unwritten = Some(error);
+                return Err(ExecError::Cancelled);
+            }
+            yield_if_needed().await;
+            if is_last {
+                break;
+            }
+            start += rows;
         }
-        Ok(())
+        self.send_if_due().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_give_about_as_much_text_however_long_rows_are() {
+        assert_eq!(next_part(256, 256 * 64), PART_BYTES / 64);
+        assert_eq!(next_part(256, 256 * (1 << 20)), 1);
+        // What gives no text at all (a table, nulls of JSON) grows by steps.
+        assert_eq!(next_part(256, 0), 1024);
+        assert_eq!(next_part(1, 1), 4);
     }
 }

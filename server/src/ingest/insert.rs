@@ -11,31 +11,33 @@ use super::commit::{ShardRows, check_memory, commit};
 use super::error::WriteError;
 use super::owner;
 use crate::core::state::CoreState;
+use crate::ring::yield_if_needed;
 
 /// Writes the rows of a bound INSERT; returns their number.
 pub async fn insert(core: &CoreState, insert: &Insert) -> Result<u64, WriteError> {
     check_memory(core)?;
     let rows = insert.time.len() as u64;
-    commit(core, split(insert, core.peers.shard_count())).await?;
+    commit(core, split(insert, core.peers.shard_count(), yield_if_needed).await).await?;
     Ok(rows)
 }
 
-/// The rows by owner shard.
-fn split(insert: &Insert, shards: u32) -> Vec<ShardRows> {
+/// Rows between two looks at whether others are due: a hundred microseconds or two.
+const LOOK_ROWS: usize = 256;
+
+/// The rows by owner shard. Others run at each `pause`.
+async fn split(insert: &Insert, shards: u32, pause: impl AsyncFn()) -> Vec<ShardRows> {
     let mut rows_of: Vec<Vec<usize>> = vec![Vec::new(); shards as usize];
     for row in 0..insert.time.len() {
         rows_of[owner(insert, row, shards) as usize].push(row);
+        if row % LOOK_ROWS == 0 {
+            pause().await;
+        }
     }
-    rows_of
-        .into_iter()
-        .enumerate()
-        .filter(|(_, rows)| !rows.is_empty())
-        .map(|(shard, rows)| ShardRows {
-            shard: shard as u32,
-            batch: batch(insert, &rows),
-            table: insert.table.clone(),
-        })
-        .collect()
+    let mut parts = Vec::new();
+    for (shard, rows) in (0..).zip(rows_of).filter(|(_, rows)| !rows.is_empty()) {
+        parts.push(ShardRows { shard, batch: batch(insert, &rows, &pause).await, table: insert.table.clone() });
+    }
+    parts
 }
 
 fn owner(insert: &Insert, row: usize, shards: u32) -> u32 {
@@ -48,10 +50,13 @@ fn owner(insert: &Insert, row: usize, shards: u32) -> u32 {
     owner::owner(&insert.table.name, tags, shards)
 }
 
-fn batch(insert: &Insert, rows: &[usize]) -> WriteBatch {
+async fn batch(insert: &Insert, rows: &[usize], pause: &impl AsyncFn()) -> WriteBatch {
     let mut builder = BatchBuilder::new(insert.table.id, WriteBatch::default());
     let mut ordinals: HashMap<Vec<(ColumnId, Arc<str>)>, u32> = HashMap::new();
-    for &row in rows {
+    for (at, &row) in rows.iter().enumerate() {
+        if at % LOOK_ROWS == 0 {
+            pause().await;
+        }
         let mut tags: Vec<(ColumnId, Arc<str>)> =
             insert.tags.iter().filter_map(|(id, values)| Some((*id, values[row].clone()?))).collect();
         tags.sort_unstable_by_key(|(id, _)| *id);
@@ -66,6 +71,7 @@ fn batch(insert: &Insert, rows: &[usize]) -> WriteBatch {
         builder.push_series(NEW_SERIES_BIT | ordinal, &insert.time[row..=row]);
     }
     for (id, values) in &insert.fields {
+        pause().await;
         match values {
             FieldValues::Int(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row])),
             FieldValues::UInt(cells) => builder.push_column(*id, rows.iter().map(|row| cells[*row])),
@@ -109,9 +115,13 @@ mod tests {
         }
     }
 
+    fn at_once(insert: &Insert, shards: u32) -> Vec<ShardRows> {
+        futures_lite::future::block_on(split(insert, shards, async || ()))
+    }
+
     #[test]
     fn one_shard_takes_all_rows_and_each_series_key_travels_once() {
-        let rows = split(&sample(), 1);
+        let rows = at_once(&sample(), 1);
         assert_eq!(rows.len(), 1);
         let batch = &rows[0].batch;
         assert_eq!(batch.series, [NEW_SERIES_BIT, NEW_SERIES_BIT | 1, NEW_SERIES_BIT]);
@@ -126,7 +136,7 @@ mod tests {
     #[test]
     fn rows_go_where_line_protocol_would_put_them() {
         for shards in [2, 3, 7] {
-            for part in split(&sample(), shards) {
+            for part in at_once(&sample(), shards) {
                 for time in part.batch.time {
                     let expected = if time == 2 {
                         owner::owner("t", [], shards)

@@ -24,6 +24,7 @@ use tidewire_protocol::http::{
 use super::core::{BUFFER_BYTES, NetCore};
 use crate::memory::Part;
 use crate::ring::socket::Socket;
+use crate::ring::yield_if_needed;
 
 /// Receives heads and small bodies.
 const BUFFER_BYTES_SMALL: usize = 4 << 10;
@@ -304,6 +305,8 @@ impl Body {
                 Err(error) => return Err(self.fail(error)),
             }
             self.count();
+            // A few bytes can become megabytes, for which nothing is waited.
+            yield_if_needed().await;
             let Mode::Staged(staging) = &self.mode else { return Ok(None) };
             let (is_complete, is_dry) = (staging.is_complete, staging.is_dry() && self.start == self.end);
             if is_complete {

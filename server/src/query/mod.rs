@@ -3,4 +3,5 @@
 pub mod cardinality;
 pub mod delete;
 pub(crate) mod metered;
+pub mod prepare;
 pub mod run;

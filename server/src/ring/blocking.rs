@@ -1,7 +1,7 @@
-//! Calls that block, on a thread beside the core.
+//! Calls that would hold the core, on threads beside it: those that block, and those that work long and cannot yield.
 //!
-//! Each core has one [`helper`](super::helper) thread, so calls of one core run one after another. They are rare: names
-//! of files, folders, the catalog.
+//! Each core has one [`helper`](super::helper) thread for either kind, so calls of one kind and core run one after
+//! another. They are rare: names of files, folders, the catalog; statements of many kilobytes.
 
 use std::future::poll_fn;
 use std::io;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::current::current;
+use super::helper::Helper;
 
 /// Where a call leaves its result.
 struct CallResult<T> {
@@ -18,8 +19,11 @@ struct CallResult<T> {
     waker: Option<Waker>,
 }
 
+/// A result as both sides hold it.
+type SharedResult<T> = Arc<Mutex<CallResult<T>>>;
+
 /// The helper's end of a result: whatever becomes of the call, the task that waits is woken.
-struct EndGuard<T>(Arc<Mutex<CallResult<T>>>);
+struct EndGuard<T>(SharedResult<T>);
 
 impl<T> Drop for EndGuard<T> {
     fn drop(&mut self) {
@@ -34,19 +38,45 @@ impl<T> Drop for EndGuard<T> {
     }
 }
 
-/// Runs a blocking call on the core's helper thread.
+/// Runs a blocking call on the core's helper thread. It runs also where nobody waits for it any more.
 pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    let (run, result) = call_and_result(call, |_| true);
+    wait(&current().helper, run, &result).await?
+}
+
+/// Runs a calculation on the core's thread for such, which steps back behind the core where both want the processor. A
+/// calculation that nobody waits for any more when its turn comes is dropped.
+///
+/// # Errors
+///
+/// When there is no thread to be had, or the calculation panics.
+pub async fn calculate<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (run, result) = call_and_result(call, |result| Arc::strong_count(result) > 1);
+    wait(&current().calculator, run, &result).await
+}
+
+/// A call that leaves its result in the second's hands, unless it is not `wanted` when it is about to begin.
+fn call_and_result<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+    wanted: impl FnOnce(&SharedResult<T>) -> bool + Send + 'static,
+) -> (impl FnOnce() + Send + 'static, SharedResult<T>) {
     let result = Arc::new(Mutex::new(CallResult { value: None, is_over: false, waker: None }));
     let end = EndGuard(Arc::clone(&result));
     let run = move || {
-        let value = call();
-        end.0.lock().unwrap_or_else(PoisonError::into_inner).value = Some(value);
+        if wanted(&end.0) {
+            let value = call();
+            end.0.lock().unwrap_or_else(PoisonError::into_inner).value = Some(value);
+        }
     };
-    current().helper.send(Box::new(run))?;
+    (run, result)
+}
+
+async fn wait<T>(helper: &Helper, run: impl FnOnce() + Send + 'static, result: &SharedResult<T>) -> io::Result<T> {
+    helper.send(Box::new(run))?;
     poll_fn(|context| {
         let mut result = result.lock().unwrap_or_else(PoisonError::into_inner);
         match result.value.take() {
-            Some(value) => Poll::Ready(value),
+            Some(value) => Poll::Ready(Ok(value)),
             None if result.is_over => Poll::Ready(Err(io::Error::other("a call on the helper thread panicked"))),
             None => {
                 result.waker = Some(context.waker().clone());

@@ -37,6 +37,10 @@ pub struct CoreOptions {
     pub preempt: Duration,
 }
 
+/// A calculation shares the processor with its core. Where both want all of it, it gets a quarter, as queries do under
+/// full load from all.
+const CALCULATOR_NICENESS: i32 = 5;
+
 pub(super) type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
 
 thread_local! {
@@ -75,11 +79,15 @@ pub(super) struct Core {
     _woken: Source,
     /// Runs what blocks.
     pub(super) helper: Helper,
+    /// Runs what works long and cannot yield.
+    pub(super) calculator: Helper,
     /// Memory registered with the ring.
     pub(super) arena: Rc<Arena>,
     /// Tasks that can run.
     pub(super) ready: Rc<ReadyTasks>,
     tasks: RefCell<Slab<TaskSlot>>,
+    /// Slot of the task that is being polled, or was last.
+    running: Cell<usize>,
     slice_start: Cell<Instant>,
 }
 
@@ -104,10 +112,12 @@ impl Core {
             preempt: options.preempt,
             reactor,
             _woken: woken,
-            helper: Helper::new(&options.name),
+            helper: Helper::new(format!("{}-helper", options.name), 0),
+            calculator: Helper::new(format!("{}-calc", options.name), CALCULATOR_NICENESS),
             arena,
             ready: Rc::new(RunQueues::new()),
             tasks: RefCell::default(),
+            running: Cell::default(),
             slice_start: Cell::new(Instant::now()),
         }))
     }
@@ -143,6 +153,7 @@ impl Core {
             _ => return,
         };
         let Some(mut future) = taken else { return };
+        self.running.set(handle.slot);
         handle.begin();
         let waker = Waker::from(Arc::clone(handle));
         let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
@@ -155,6 +166,11 @@ impl Core {
             }
         }
         drop(self.remove(handle));
+    }
+
+    /// The task that is being polled. `None` where it has cancelled itself.
+    pub(super) fn running(&self) -> Option<Arc<Handle>> {
+        self.tasks.borrow().get(self.running.get()).map(|slot| Arc::clone(&slot.handle))
     }
 
     /// Drops every task.

@@ -6,7 +6,7 @@
 //! 2. The core sleeps only when no task can run.
 //! 3. When several queues have tasks that can run, each gets the core in proportion to its shares ([`run_queues`]), in
 //!    slices of [`CoreOptions::preempt`]; a task that works longer than its slice is asked to yield
-//!    ([`yield_if_needed`]).
+//!    ([`yield_if_needed`]). A task may move to another queue for a part of its work ([`within`](super::within)).
 //! 4. The ring is looked at between two slices, so that what has become ready is heard after one slice.
 //!
 //! [`wake`]: super::wake
@@ -114,7 +114,7 @@ where
 /// One slice of one queue, or one sleep.
 fn step(core: &Core) -> io::Result<()> {
     for handle in core.remote.take() {
-        core.ready.push(handle.queue, handle);
+        core.ready.push(handle.queue(), handle);
     }
     match core.ready.next() {
         Some(queue) => {
@@ -131,6 +131,11 @@ fn run_slice(core: &Core, queue: Queue) {
     let mut time = Duration::ZERO;
     // One task at least, however short the slice.
     while let Some(handle) = core.ready.pop(queue) {
+        // It has moved since it was woken.
+        if handle.queue() != queue {
+            core.ready.push(handle.queue(), handle);
+            continue;
+        }
         core.poll(&handle);
         time = start.elapsed();
         if time >= core.preempt {

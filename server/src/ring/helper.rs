@@ -1,38 +1,53 @@
-//! The helper thread of a core, which runs the calls that block.
+//! The helper threads of a core: one runs the calls that block, one the calculations that cannot yield.
 
 use std::cell::RefCell;
 use std::io;
 use std::sync::mpsc::{Sender, channel};
 
-/// A call that blocks.
+/// A call that takes long.
 type Job = Box<dyn FnOnce() + Send>;
 
-/// The helper thread of one core. It starts with the first call.
+/// A helper thread of one core, which runs one job after the other. It starts with the first.
 pub(super) struct Helper {
     name: String,
-    calls: RefCell<Option<Sender<Job>>>,
+    /// How much less of a processor it gets than others that want it too, as `nice` counts.
+    niceness: i32,
+    jobs: RefCell<Option<Sender<Job>>>,
 }
 
 impl Helper {
-    /// For the core of that name.
-    pub(super) fn new(core: &str) -> Self {
-        Self { name: format!("{core}-helper"), calls: RefCell::default() }
+    /// A thread of this name.
+    pub(super) fn new(name: String, niceness: i32) -> Self {
+        Self { name, niceness, jobs: RefCell::default() }
     }
 
-    /// Hands over a call. The thread ends when the helper is dropped and the calls are done.
+    /// Hands over a job. The thread ends when the helper is dropped and the jobs are done.
     pub(super) fn send(&self, job: Job) -> io::Result<()> {
-        let mut calls = self.calls.borrow_mut();
-        let sender = match calls.take() {
+        let mut jobs = self.jobs.borrow_mut();
+        let sender = match jobs.take() {
             Some(sender) => sender,
             None => {
                 let (sender, receiver) = channel::<Job>();
-                let work = move || receiver.into_iter().for_each(|job| job());
+                let niceness = self.niceness;
+                let work = move || {
+                    be_nice(niceness);
+                    receiver.into_iter().for_each(|job| job());
+                };
                 std::thread::Builder::new().name(self.name.clone()).spawn(work)?;
                 sender
             }
         };
         let sent = sender.send(job).map_err(|_| io::Error::other("the helper thread has ended"));
-        *calls = sent.is_ok().then_some(sender);
+        *jobs = sent.is_ok().then_some(sender);
         sent
+    }
+}
+
+/// Makes the calling thread step back. Where that is not allowed it works as others do, which is no error.
+fn be_nice(niceness: i32) {
+    if niceness != 0
+        && let Err(error) = rustix::process::setpriority_process(None, niceness)
+    {
+        log::warn!("a helper thread keeps its priority: {error}");
     }
 }

@@ -12,9 +12,10 @@
 //!     run_queues which task runs next
 //!     wake       wakers: a push to the run queue, or from elsewhere a push to the core's inbox and an eventfd
 //!     task       what `spawn` returns: await, cancel, detach
+//!     within     a part of a task's work in another queue
 //!   reactor    operations (files), sources (sockets and eventfds that stay armed), timers
 //!   arena      aligned memory, registered with the ring
-//!   blocking   calls that block, on a helper thread
+//!   blocking   calls that block or calculate long, on helper threads
 //! ```
 
 mod arena;
@@ -39,12 +40,14 @@ pub(crate) mod testing;
 mod tests;
 pub mod waiter;
 mod wake;
+mod within;
 
 pub use arena::RingBuffer;
-pub use blocking::blocking;
+pub use blocking::{blocking, calculate};
 pub use current::CoreOptions;
 pub use disk::RingDisk;
-pub use executor::{CoreHandle, registered_bytes, sleep, start_core};
+pub use executor::{CoreHandle, registered_bytes, sleep, start_core, yield_if_needed};
 pub use queue::Queue;
 pub use queues::Queues;
 pub use task::Task;
+pub use within::within;

@@ -18,7 +18,7 @@ use super::event::event;
 use super::executor::yield_if_needed;
 use super::socket::Socket;
 use super::testing::on_a_core_in_slices;
-use super::{CoreOptions, Queue, Queues, blocking, sleep, start_core};
+use super::{CoreOptions, Queue, Queues, blocking, calculate, sleep, start_core, within};
 
 const SLICE: Duration = Duration::from_millis(1);
 
@@ -221,6 +221,92 @@ fn busy_queues_share_the_core_by_their_shares() {
     });
     let is_shared = !maintenance.is_zero() && ingest > maintenance * 2;
     assert!(is_shared, "ingest {ingest:?}, maintenance {maintenance:?}");
+}
+
+#[test]
+fn a_part_of_a_tasks_work_runs_in_another_queue() {
+    on_a_core_in_slices(Duration::ZERO, async || {
+        let runtime = || Queues::new().runtime(Queue::Query);
+        let busy = async || {
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(2) {
+                yield_if_needed().await;
+            }
+        };
+        busy().await;
+        assert_eq!(runtime(), Duration::ZERO);
+        within(Queue::Query, busy()).await;
+        let had = runtime();
+        assert!(had > Duration::ZERO);
+        // Its first turn back belongs to the queue that it was in.
+        yield_now().await;
+        let had = runtime().max(had);
+        busy().await;
+        assert_eq!(runtime(), had);
+        // A part that is given up leaves the task where it was.
+        assert!(poll_once(within(Queue::Query, pending::<()>())).await.is_none());
+        yield_now().await;
+        let had = runtime();
+        busy().await;
+        assert_eq!(runtime(), had);
+    });
+}
+
+#[test]
+fn a_task_that_is_woken_before_it_moves_runs_where_it_has_moved_to() {
+    on_a_core_in_slices(Duration::ZERO, async || {
+        let polled = Rc::new(Cell::new(0));
+        let seen = Rc::clone(&polled);
+        // Woken in this queue by what it polls beside, and moved in the same turn.
+        let task = Queues::new().spawn(Queue::Ingest, async move {
+            let part = within(Queue::Query, async { seen.set(seen.get() + 1) });
+            or(
+                async {
+                    yield_now().await;
+                    pending::<()>().await;
+                },
+                part,
+            )
+            .await;
+        });
+        task.await;
+        assert_eq!(polled.get(), 1);
+    });
+}
+
+#[test]
+fn calculations_run_beside_the_core_and_may_panic() {
+    on_a_core_in_slices(SLICE, async || {
+        let here = std::thread::current().id();
+        let there = calculate(|| std::thread::current().id()).await.unwrap();
+        assert_ne!(here, there);
+        let panicked = calculate(|| assert!(std::thread::current().name().is_none(), "told to panic")).await;
+        assert!(panicked.unwrap_err().to_string().contains("panicked"));
+        // The next one finds a thread again.
+        let answer = loop {
+            if let Ok(answer) = calculate(|| 42).await {
+                break answer;
+            }
+        };
+        assert_eq!(answer, 42);
+    });
+}
+
+#[test]
+fn a_calculation_that_nobody_waits_for_is_not_begun() {
+    on_a_core_in_slices(SLICE, async || {
+        let (release, blocked) = mpsc::channel::<()>();
+        let first = Queues::new().spawn(Queue::Ingest, calculate(move || blocked.recv().is_ok()));
+        let has_run = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let seen = std::sync::Arc::clone(&has_run);
+        yield_now().await;
+        let given_up = calculate(move || seen.store(true, std::sync::atomic::Ordering::Relaxed));
+        assert!(poll_once(given_up).await.is_none());
+        release.send(()).unwrap();
+        assert!(first.await.unwrap());
+        calculate(|| ()).await.unwrap();
+        assert!(!has_run.load(std::sync::atomic::Ordering::Relaxed));
+    });
 }
 
 #[test]

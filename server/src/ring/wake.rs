@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Wake;
 
@@ -40,8 +40,8 @@ pub(super) fn leave() {
 pub(super) struct Handle {
     /// Number of the core.
     core: u64,
-    /// Where the task waits for its turn.
-    pub(super) queue: Queue,
+    /// Where the task waits for its turn: the index of a queue. Only the core itself reads and changes it.
+    queue: AtomicU8,
     /// Where the core keeps it.
     pub(super) slot: usize,
     /// The task will be polled after this was set, and it is unset before the poll.
@@ -81,7 +81,17 @@ impl Remote {
 impl Handle {
     /// A task that is about to be queued for its first poll.
     pub(super) fn new(core: u64, queue: Queue, slot: usize, remote: Arc<Remote>) -> Arc<Self> {
-        Arc::new(Self { core, queue, slot, is_queued: AtomicBool::new(true), remote })
+        Arc::new(Self { core, queue: AtomicU8::new(queue as u8), slot, is_queued: AtomicBool::new(true), remote })
+    }
+
+    /// Where the task waits for its turn.
+    pub(super) fn queue(&self) -> Queue {
+        Queue::ALL[usize::from(self.queue.load(Ordering::Relaxed))]
+    }
+
+    /// Moves the task to another queue: from its next turn on.
+    pub(super) fn set_queue(&self, queue: Queue) {
+        self.queue.store(queue as u8, Ordering::Relaxed);
     }
 
     /// To be called before a poll: wake-ups from now on queue the task again.
@@ -99,7 +109,7 @@ impl Wake for Handle {
         if HERE.get() == self.core {
             READY.with_borrow(|ready| {
                 if let Some(ready) = ready {
-                    ready.push(self.queue, self);
+                    ready.push(self.queue(), self);
                 }
             });
         } else {

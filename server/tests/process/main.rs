@@ -20,5 +20,6 @@ mod restart;
 mod schema;
 mod seeds;
 mod starts;
+mod statements;
 mod tools;
 mod unions;

@@ -1,4 +1,7 @@
 //! `/api/v1/sql`: one SQL statement.
+//!
+//! Its text is received as all bodies are. From there on it is a query's work, whatever the statement: it runs in the
+//! queue of queries, and the connection waits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,13 +24,14 @@ use crate::core::state::CoreState;
 use crate::ingest::insert::insert;
 use crate::memory::Level;
 use crate::memory::pressure::RefusedWork;
-use crate::net::{Reply, Request};
+use crate::net::{Body, Reply, Request};
 use crate::query::delete::delete;
+use crate::query::prepare::{Prepared, discard, prepare};
 use crate::query::run::{self, RowsOut};
+use crate::ring::{Queue, within};
 
 /// Runs the statement of the body.
 pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let core = context.core;
     let form = RowsForm {
         format: accept::format(request.head)?,
         encoding: accept::encoding(request.head)?,
@@ -46,8 +50,25 @@ pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut
         user: context.principal.user().to_owned(),
         now_ns: context.now_ns,
     };
-    let catalog = core.catalog();
-    let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)?;
+    within(Queue::Query, run_statement(context, request.body, reply, Asked { text, session, form })).await
+}
+
+/// What a request asks for.
+struct Asked {
+    text: Vec<u8>,
+    session: Session,
+    form: RowsForm,
+}
+
+async fn run_statement(
+    context: &RequestContext<'_>,
+    body: &mut Body,
+    reply: &mut Reply,
+    Asked { text, session, form }: Asked,
+) -> Result<(), Fault> {
+    let core = context.core;
+    // What the statement holds is counted for as long as it is there.
+    let Prepared { statement, held } = prepare(core, text, session).await?;
     match statement {
         Statement::Empty => {
             send_nothing(reply, form.format);
@@ -57,7 +78,7 @@ pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut
             let _place = query_place(core)?;
             let mut rows = RowsReply::new(reply, form, query.schema.clone())?;
             let gone = async {
-                request.body.peer_gone().await;
+                body.peer_gone().await;
                 Err(ExecError::Cancelled)
             };
             // A client that leaves ends its query: dropping it cancels what the shards run.
@@ -71,6 +92,10 @@ pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut
         }
         Statement::Insert(rows) => {
             let count = insert(core, &rows).await?;
+            if held.is_some() {
+                // A hundred thousand strings.
+                discard(rows).await;
+            }
             context.rows.written.add(count);
             let schema = Arc::new(Schema::new(vec![Field::new("rows", DataType::UInt64, false)]));
             let batch = RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![count]))])?;

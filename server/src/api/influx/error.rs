@@ -3,6 +3,7 @@
 
 use tidewire_protocol::encode::influx::write_error;
 use tidewire_protocol::http::UnknownEncoding;
+use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
 use super::sql_error::{delete_words, parse_words};
@@ -64,6 +65,7 @@ fn status(fault: &Fault) -> u16 {
         Fault::Body(error) => error.status(),
         Fault::Write(error) => write_status(error),
         Fault::TooManyQueries { .. } | Fault::QueryShortOfMemory(_) => 429,
+        Fault::Query(ExecError::ServerMemory { .. }) => 429,
         Fault::Query(_) | Fault::Delete(_) | Fault::Compress(_) | Fault::Rows(_) => 500,
         _ => 400,
     }

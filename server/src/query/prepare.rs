@@ -1,0 +1,126 @@
+//! Text to a statement, without holding the core.
+//!
+//! sqlparser reads a text in one go, and binding follows it in one go: some 300 ns a byte. So a text of more than
+//! [`HERE_BYTES_MAX`] is prepared on the core's thread for calculations, one after the other, and the core goes on. The
+//! memory that this takes is many times the text's and is reserved first, in the account of all queries: a text for which
+//! it is not there is not read.
+
+use std::sync::Arc;
+
+use tidewire_sql::exec::{ExecError, QueryContext, QueryMemory, Reservation};
+use tidewire_sql::{Session, SqlError, Statement, bytes_to_prepare};
+
+use crate::core::state::CoreState;
+use crate::ring::calculate;
+
+/// Longer texts leave the core: this one takes it a millisecond, and handing it over costs some ten microseconds.
+const HERE_BYTES_MAX: usize = 4 << 10;
+
+/// What of the reservation a statement needs until it is done. Rows of INSERT keep less, lists of IN about so much.
+const KEPT_FRACTION: u64 = 8;
+
+/// A statement that can be run.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The statement.
+    pub statement: Statement,
+    /// What it holds, if that is much.
+    pub held: Option<Reservation>,
+}
+
+/// Why there is no statement to run.
+#[derive(Debug, thiserror::Error)]
+pub enum PrepareError {
+    /// The text is none.
+    #[error(transparent)]
+    Statement(#[from] SqlError),
+    /// The text takes more memory than all queries may have together.
+    #[error(
+        "the statement takes about {bytes} bytes of memory while it is read, all queries together may have {bytes_max}"
+    )]
+    TooLarge {
+        /// What it takes.
+        bytes: u64,
+        /// What there is at most.
+        bytes_max: u64,
+    },
+    /// There is no memory for it now; or it was not read, for a fault of ours.
+    #[error(transparent)]
+    Query(#[from] ExecError),
+}
+
+/// Prepares `text`.
+pub async fn prepare(core: &CoreState, text: Vec<u8>, session: Session) -> Result<Prepared, PrepareError> {
+    let catalog = core.catalog();
+    if text.len() <= HERE_BYTES_MAX {
+        let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)?;
+        return Ok(Prepared { statement, held: None });
+    }
+    let account = core.memory.shared().queries().clone();
+    beside(move || {
+        let bytes = bytes_to_prepare(&text);
+        let mut held = reserve(account, bytes)?;
+        let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)?;
+        held.resize(usize::try_from(bytes / KEPT_FRACTION).unwrap_or(usize::MAX))?;
+        Ok(Prepared { statement, held: Some(held) })
+    })
+    .await?
+}
+
+/// Reads a text of another language with `read`: at once where it is short. What comes of it and its reading take some
+/// `bytes` of memory at most.
+pub async fn read<T: Send + 'static>(
+    core: &CoreState,
+    text: Vec<u8>,
+    bytes: u64,
+    read: impl FnOnce(&[u8]) -> T + Send + 'static,
+) -> Result<(T, Option<Reservation>), PrepareError> {
+    if text.len() <= HERE_BYTES_MAX {
+        return Ok((read(&text), None));
+    }
+    let account = core.memory.shared().queries().clone();
+    beside(move || {
+        let held = reserve(account, bytes)?;
+        Ok((read(&text), Some(held)))
+    })
+    .await?
+}
+
+/// Drops what is so large that even this takes long.
+pub async fn discard<T: Send + 'static>(value: T) {
+    // Where there is no thread it is dropped here.
+    let _ = calculate(move || drop(value)).await;
+}
+
+/// Runs `work` on the thread for calculations.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PrepareError> {
+    calculate(work).await.map_err(|error| ExecError::Internal(format!("a statement was not read: {error}")).into())
+}
+
+/// Takes `bytes` from the account of all queries. They are of no query yet, so that only what all have bounds them.
+fn reserve(account: Arc<QueryMemory>, bytes: u64) -> Result<Reservation, PrepareError> {
+    let bytes_max = account.bytes_max();
+    if bytes > bytes_max {
+        return Err(PrepareError::TooLarge { bytes, bytes_max });
+    }
+    let mut held = QueryContext::of_server(u64::MAX, None, account).reservation();
+    held.resize(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    Ok(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_fits_is_too_large_and_what_does_not_fit_now_is_not() {
+        let account = QueryMemory::new(1_000);
+        let all = reserve(account.clone(), 1_000).unwrap();
+        assert_eq!(account.used(), 1_000);
+        assert!(matches!(reserve(account.clone(), 1), Err(PrepareError::Query(ExecError::ServerMemory { .. }))));
+        let too_large = reserve(account.clone(), 1_001).unwrap_err();
+        assert!(matches!(too_large, PrepareError::TooLarge { bytes: 1_001, bytes_max: 1_000 }));
+        drop(all);
+        assert_eq!(account.used(), 0);
+    }
+}
