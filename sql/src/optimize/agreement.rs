@@ -1,7 +1,7 @@
 //! Tests: a plan answers the same before and after the rules, and a constant is folded to what the executor computes.
 //!
 //! Random queries over one table run through the executor on rows made up here. A scan becomes the rows as constants
-//! under what the scan was told to do (time range, tag filter, filter, columns), so no storage is needed.
+//! under what the scan is to do (time range, tag filter, filter, columns), so no storage is needed.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ fn table_rows(rng: &mut fastrand::Rng) -> Vec<Vec<Scalar>> {
         .collect()
 }
 
-/// The plan with its scan replaced by `rows` and by operators that do what the scan was told.
+/// The plan with its scan replaced by `rows` and by operators that do what the scan would.
 fn without_storage(plan: Plan, rows: &[Vec<Scalar>]) -> Plan {
     match plan {
         Plan::Scan(scan) => scanned(scan, rows),
@@ -281,12 +281,12 @@ fn rules_do_not_change_answers() {
             let Ok(expected) = expected else {
                 continue;
             };
-            let mut told = format!("TIDEWIRE_SEED={seed}: {text}\n{before}\n{after}");
+            let mut report = format!("TIDEWIRE_SEED={seed}: {text}\n{before}\n{after}");
             match found {
-                Ok(found) => assert!(expected == found, "{told}\n{} rows, {} after", expected.len(), found.len()),
+                Ok(found) => assert!(expected == found, "{report}\n{} rows, {} after", expected.len(), found.len()),
                 Err(error) => {
-                    let _ = write!(told, "\n{error}");
-                    panic!("{told}");
+                    let _ = write!(report, "\n{error}");
+                    panic!("{report}");
                 }
             }
             compared += 1;

@@ -1,8 +1,9 @@
 //! Hashes to dense numbers, growing a little at a time.
 //!
-//! A hash table that is full moves all it holds into one of twice the size, which for a million entries is a pause that
-//! a write on the same core would feel. Here the full table stays beside the new one, and each entry that is added moves
-//! a few of the old ones over: the entries are the numbers `0..len`, so the next to move is known without a search.
+//! A hash table that is full moves all it holds into one of twice the size, which for a million entries is a pause
+//! that a write on the same core would feel. Here the full table stays beside the new one, and each entry that is
+//! added moves a few of the old ones over: the entries are the numbers `0..len`, so the next to move is known without
+//! a search.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;

@@ -1,4 +1,4 @@
-//! The rows of a fragment: a scan of the wanted series over one span of time after the other, each chunk cut down to
+//! The rows of a fragment: a scan of the wanted series over one span of time after the other, each chunk reduced to
 //! the rows that pass the filter, and its columns as arrays on demand.
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 use crate::stage::TimeOrder;
 use crate::types::tiling::Tiling;
 
-/// Into how many spans a query by time without buckets cuts the time at hand; it reads 1, then 4, 16, … of them.
+/// Into how many spans a query by time without buckets divides the time at hand; it reads 1, then 4, 16, … of them.
 const TIME_SPANS: i64 = 256;
 
 /// The first of these spans is at most such a part of a partition: else a few rows would cost more the longer the

@@ -5,7 +5,7 @@
 //! 2. At the end the runs are merged, [`STEP_ENTRIES`] rows a step, and the rows leave in that order, the columns of a
 //!    batch gathered [`STEP_CELLS`] values a step.
 //!
-//! With a bound on the rows wanted, a run keeps no more entries than that, and rows that come after the last of so many
+//! With a bound on the rows wanted, a run keeps no more entries than that, and rows that come after the last of these
 //! are dropped when they come in. Whenever four times as many rows (and at least a batch) are held, step 2 puts the
 //! best aside and the rest is forgotten: a top-N holds O(N) rows.
 
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn work_is_cut_into_steps_and_memory_is_reserved_before_it_is_taken() {
+    fn work_is_done_in_steps_and_memory_is_reserved_before_it_is_taken() {
         let shared: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
         let rows = 200_000;
         let batches = |count: i64| -> Vec<RecordBatch> {
