@@ -2,8 +2,8 @@
 //!
 //! sqlparser reads a text in one go, and binding follows it in one go: some 300 ns a byte. So a text of more than
 //! [`HERE_BYTES_MAX`] is prepared on the core's thread for calculations, one after the other, and the core goes on. The
-//! memory that this takes is many times the text's and is reserved first, in the account of all queries: a text for which
-//! it is not there is not read.
+//! memory that this takes is many times the text's and is reserved first, in the account of all queries: a text for
+//! which it is not there is not read.
 
 use std::sync::Arc;
 

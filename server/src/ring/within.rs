@@ -2,8 +2,8 @@
 //!
 //! A connection belongs to the queue of writes, and so does most of what it does. What a statement costs is a query's
 //! work: for that part the connection's task moves to the queue of queries, where it gets the core in the queue's share
-//! and slice by slice, and moves back when the part is over. It keeps what it has borrowed and is woken as ever; nothing
-//! is spawned, copied or sent. See `docs/decisions/0006`.
+//! and slice by slice, and moves back when the part is over. It keeps what it has borrowed and is woken as ever;
+//! nothing is spawned, copied or sent. See `docs/decisions/0006`.
 
 use std::sync::Arc;
 

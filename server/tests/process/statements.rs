@@ -1,5 +1,5 @@
-//! Statements so long that they are read beside the core: they do what short ones do, and what there is no memory for is
-//! not read at all.
+//! Statements so long that they are read beside the core: they do what short ones do, and what there is no memory for
+//! is not read at all.
 
 use crate::common::{Client, Server, fresh_folder};
 

@@ -1,14 +1,14 @@
 //! How much memory a text takes while it is made into a statement, told from the text alone, so that it can be reserved
 //! before anything is built.
 //!
-//! Nearly all of it is sqlparser's: a token takes some 90 bytes, twice that while their list grows, and an expression of
-//! the tree some 300. The figures below are peaks of `prepare`, measured for texts of one kind repeated (`benches`, test
-//! `statement_memory`), for each token: rows of INSERT 290 to 350 bytes, numbers and texts of IN 440 to 560. What stands between
-//! commas outside of all brackets (columns of SELECT, keys of ORDER BY) and whole SELECTs take much more, and are counted
-//! beside their tokens.
+//! Nearly all of it is sqlparser's: a token takes some 90 bytes, twice that while their list grows, and an expression
+//! of the tree some 300. The figures below are peaks of `prepare`, measured for texts of one kind repeated (`benches`,
+//! test `statement_memory`), for each token: rows of INSERT 290 to 350 bytes, numbers and texts of IN 440 to 560. What
+//! stands between commas outside of all brackets (columns of SELECT, keys of ORDER BY) and whole SELECTs take much
+//! more, and are counted beside their tokens.
 //!
-//! The estimate is meant to be above the truth for what people send, and was at most half of it for what they do not: long
-//! lists of arguments of one function.
+//! The estimate is meant to be above the truth for what people send, and was at most half of it for what they do not:
+//! long lists of arguments of one function.
 
 /// For each token.
 const TOKEN_BYTES: u64 = 640;
@@ -36,8 +36,8 @@ struct Counts {
     queries: u64,
 }
 
-/// Counts tokens as sqlparser makes them, blanks included. What stands in quotes is one, and comments are taken for what
-/// they would be otherwise.
+/// Counts tokens as sqlparser makes them, blanks included. What stands in quotes is one, and comments are taken for
+/// what they would be otherwise.
 fn count(text: &[u8]) -> Counts {
     let mut counts = Counts::default();
     let (mut at, mut depth) = (0, 0_u64);
