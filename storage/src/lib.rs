@@ -18,6 +18,7 @@ pub mod compaction;
 pub mod disk;
 pub mod engine;
 pub mod error;
+pub mod fields;
 pub mod inspect;
 mod manifest;
 pub mod memtable;

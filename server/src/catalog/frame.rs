@@ -11,6 +11,7 @@
 //! so that nothing in it can be taken for a frame: the magic has a byte that no UTF-8 text has.
 
 use tidewire_storage::disk::DISK_ALIGN;
+use tidewire_storage::fields::Fields;
 
 /// Version of what is described above. Formats 1 and 2 were one JSON document ([`document`](super::document)).
 pub(super) const FORMAT: u32 = 3;
@@ -145,23 +146,6 @@ pub(super) fn encode(place: Place, kind: Kind, payload: &[u8]) -> Option<Vec<u8>
     let crc = crc32c::crc32c(&frame[8..FRAME_HEADER_BYTES]);
     frame[4..8].copy_from_slice(&crc.to_le_bytes());
     Some(frame)
-}
-
-/// Takes little-endian fields off the front.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn u32(&mut self) -> Option<u32> {
-        let (field, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u32::from_le_bytes(*field))
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        let (field, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u64::from_le_bytes(*field))
-    }
 }
 
 #[cfg(test)]

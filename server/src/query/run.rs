@@ -3,8 +3,7 @@
 //!
 //! 1. The query is cut into stages once; every shard gets the same ones.
 //! 2. Each shard may be [`PARTIALS_AHEAD_MAX`](crate::core::message::PARTIALS_AHEAD_MAX) batches ahead of what this
-//!    core
-//!    has worked off, so a slow client slows the scan and memory stays bounded.
+//!    core has worked off, so a slow client slows the scan and memory stays bounded.
 //! 3. Between two steps of this core's stages other tasks may run.
 //! 4. An error, stages that have seen enough, or a client that went away cancels the fragments that still run.
 

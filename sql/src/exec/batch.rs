@@ -7,7 +7,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use super::error::Result;
+use crate::error::execution::Result;
 use crate::types::array::cast_to;
 
 /// Makes batches under the names and types of a plan's schema.

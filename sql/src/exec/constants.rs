@@ -5,8 +5,8 @@ use arrow_schema::SchemaRef;
 use arrow_select::concat::concat;
 
 use super::batch::BatchMaker;
-use super::error::{ExecError, Result};
 use super::eval::scalar_array;
+use crate::error::execution::{ExecError, Result};
 use crate::expr::Scalar;
 use crate::types::array::cast_to;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::error::{ExecError, Result};
+use crate::error::execution::{ExecError, Result};
 
 /// What all queries of a server may hold together. Every query takes its memory from here too.
 #[derive(Debug)]

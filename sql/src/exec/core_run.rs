@@ -18,9 +18,9 @@ use super::aggregate::Aggregate;
 use super::batch::{OneForm, slices};
 use super::constants::constant_batch;
 use super::context::QueryContext;
-use super::error::Result;
 use super::operator::{Filter, Limit, Operator, Project};
 use super::sink::{Left, Sink, Sort};
+use crate::error::execution::Result;
 use crate::expr::Expr;
 use crate::stage::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
 

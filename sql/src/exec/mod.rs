@@ -18,7 +18,6 @@ mod sink;
 pub(crate) mod testing;
 
 pub use crate::error::ExecError;
-pub(crate) use crate::error::execution as error;
 pub use batch::batch_bytes;
 pub use context::{QueryContext, QueryMemory, Reservation};
 pub use core_run::{CoreRun, Progress};

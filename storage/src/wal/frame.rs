@@ -14,6 +14,7 @@
 
 use super::Lsn;
 use crate::disk::DISK_ALIGN;
+use crate::fields::Fields;
 
 /// Size of a file's header block.
 pub(crate) const FILE_HEADER_BYTES: usize = DISK_ALIGN;
@@ -164,23 +165,6 @@ impl Bytes {
     fn u64(&mut self, value: u64) -> &mut Self {
         self.0.extend_from_slice(&value.to_le_bytes());
         self
-    }
-}
-
-/// Takes little-endian fields off the front.
-struct Fields<'a>(&'a [u8]);
-
-impl Fields<'_> {
-    fn u32(&mut self) -> Option<u32> {
-        let (field, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u32::from_le_bytes(*field))
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        let (field, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u64::from_le_bytes(*field))
     }
 }
 

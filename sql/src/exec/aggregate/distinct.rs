@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, UInt32Array};
 
+use crate::error::execution::{ExecError, Result};
 use crate::exec::aggregate::group_table::GroupTable;
-use crate::exec::error::{ExecError, Result};
 use crate::expr::accumulator::{Accumulator, Slice, Slices};
 
 /// Feeds each value once a slot to the accumulator within.

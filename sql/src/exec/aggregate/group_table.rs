@@ -20,7 +20,7 @@ use arrow_schema::{DataType, IntervalUnit};
 
 use super::index::DenseIndex;
 use super::interner::Interner;
-use crate::exec::error::{ExecError, Result};
+use crate::error::execution::{ExecError, Result};
 use crate::types::array::cast_to;
 
 /// How a key column is held.

@@ -8,9 +8,9 @@ use arrow_schema::{Field, Schema, SchemaRef};
 
 use super::distinct::Distinct;
 use super::group_table::GroupTable;
+use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::{BatchMaker, OUTPUT_ROWS};
 use crate::exec::context::{QueryContext, Reservation};
-use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_array};
 use crate::exec::sink::{Left, Sink};
 use crate::expr::accumulator::{Accumulator, Slice, Slices};

@@ -9,8 +9,8 @@ use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, StringArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use super::index::DenseIndex;
+use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::OUTPUT_ROWS;
-use crate::exec::error::{ExecError, Result};
 
 /// Byte strings by code.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use arrow_select::filter::prep_null_mask_filter;
 use arrow_string::concat_elements::concat_elements_utf8;
 
 use super::value::Value;
-use crate::exec::error::{ExecError, Result};
+use crate::error::execution::{ExecError, Result};
 use crate::expr::BinaryOp;
 use crate::types::array::cast_to;
 use crate::types::array::difference;

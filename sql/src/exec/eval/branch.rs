@@ -11,7 +11,7 @@ use arrow_select::interleave::interleave;
 
 use super::binary::mask;
 use super::value::{Evaluate, Input, Value};
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::expr::Expr;
 use crate::types::array::cast_to;
 

@@ -17,7 +17,7 @@ use arrow_string::like;
 use super::binary::{binary, boolean, mask};
 use super::value::{Input, Value, scalar_array};
 use super::{branch, in_list};
-use crate::exec::error::{ExecError, Result};
+use crate::error::execution::{ExecError, Result};
 use crate::expr::function::Kernel;
 use crate::expr::tree::parameters;
 use crate::expr::{Expr, ScalarFunction};

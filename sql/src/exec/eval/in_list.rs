@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 
 use super::binary::binary;
 use super::value::{Evaluate, Input, Value};
-use crate::exec::error::{ExecError, Result};
+use crate::error::execution::{ExecError, Result};
 use crate::expr::constant_set::{ConstantSet, Members};
 use crate::expr::{BinaryOp, Expr};
 use crate::types::array::over_distinct;

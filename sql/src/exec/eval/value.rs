@@ -9,7 +9,7 @@ use arrow_array::{
 use arrow_buffer::IntervalMonthDayNano;
 use arrow_select::take::take;
 
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::expr::{Expr, Scalar};
 use crate::types::array::time_array;
 

@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use arrow_select::filter::filter_record_batch;
 
 use super::streaming::Operator;
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::exec::eval::{Input, evaluate_condition};
 use crate::expr::Expr;
 

@@ -3,7 +3,7 @@
 use arrow_array::RecordBatch;
 
 use super::streaming::Operator;
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 
 /// Passes rows `skip..skip + fetch`.
 pub(crate) struct Limit {

@@ -4,8 +4,8 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
 use super::streaming::Operator;
+use crate::error::execution::Result;
 use crate::exec::batch::BatchMaker;
-use crate::exec::error::Result;
 use crate::exec::eval::{Input, evaluate_array};
 use crate::expr::Expr;
 

@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 
 /// Works batch by batch. What it remembers from one to the next (rows still to skip, say) is its own.
 pub(crate) trait Operator {

@@ -9,7 +9,7 @@ use tidewire_storage::schema::{ColumnId, TableSchema};
 use super::reader::{ShardReader, TagIndex};
 use super::series::wanted_series;
 use crate::deletion::{SeriesFilter, TagCondition, TagMatch};
-use crate::exec::error::ExecError;
+use crate::error::execution::ExecError;
 
 /// The series of a shard that `filter` selects of a table.
 pub fn selected_series<R: ShardReader>(

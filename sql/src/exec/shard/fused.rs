@@ -25,10 +25,10 @@ use tidewire_storage::schema::ColumnId;
 
 use super::reader::{NO_TAG, TagIndex};
 use super::source::IdState;
+use crate::error::execution::{ExecError, Result};
 use crate::exec::aggregate::{accumulator_of, partial_batch};
 use crate::exec::batch::OUTPUT_ROWS;
 use crate::exec::context::{QueryContext, Reservation};
-use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_array};
 use crate::exec::sink::Left;
 use crate::expr::accumulator::{Accumulator, Slice, Slices};

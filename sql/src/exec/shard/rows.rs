@@ -10,8 +10,8 @@ use tidewire_storage::scan::ScanChunk;
 
 use super::reader::ShardReader;
 use super::source::{ShardSource, reads};
+use crate::error::execution::Result;
 use crate::exec::batch::BatchMaker;
-use crate::exec::error::Result;
 use crate::exec::eval::{Input, evaluate_array};
 use crate::expr::Expr;
 use crate::stage::Fragment;

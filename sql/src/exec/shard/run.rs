@@ -10,8 +10,8 @@ use arrow_array::RecordBatch;
 
 use super::fragment_run::FragmentRun;
 use super::reader::ShardReader;
+use crate::error::execution::Result;
 use crate::exec::context::QueryContext;
-use crate::exec::error::Result;
 use crate::stage::{ShardStage, StageId};
 
 /// Runs the stages of one shard and gives the batches to send.

@@ -12,7 +12,7 @@ use roaring::RoaringBitmap;
 use tidewire_storage::schema::ColumnId;
 
 use super::reader::{NO_TAG, TagIndex};
-use crate::exec::error::{ExecError, Result};
+use crate::error::execution::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_condition};
 use crate::expr::{BinaryOp, Expr, Scalar};
 

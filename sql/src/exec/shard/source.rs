@@ -15,8 +15,8 @@ use tidewire_storage::schema::ColumnId;
 
 use super::reader::{ChunkSource, NO_TAG, ShardReader, ShardSnapshot, TagIndex};
 use super::series::wanted_series;
+use crate::error::execution::{ExecError, Result};
 use crate::exec::context::{QueryContext, Reservation};
-use crate::exec::error::{ExecError, Result};
 use crate::exec::eval::{Input, evaluate_mask};
 use crate::plan::ScanColumn;
 use crate::stage::Fragment;

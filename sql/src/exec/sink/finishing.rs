@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 
 /// What is left for a sink to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,8 +19,8 @@ use arrow_select::interleave::interleave;
 
 use super::entry::Entry;
 use super::words::words;
+use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::{BatchMaker, OUTPUT_ROWS};
-use crate::exec::error::{ExecError, Result};
 use crate::types::array::cast_to;
 
 /// Values of all dictionaries of a column that leave as one dictionary: putting them together is a step of the sort.

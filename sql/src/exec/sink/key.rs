@@ -12,7 +12,7 @@ use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, SortOptions};
 
 use super::words::words;
-use crate::exec::error::Result;
+use crate::error::execution::Result;
 use crate::exec::eval::{Input, evaluate_array};
 use crate::plan::SortKey;
 use crate::types::array::cast_to;

@@ -20,9 +20,9 @@ use super::finishing::{Left, Sink};
 use super::held::HeldRows;
 use super::key::KeyEncoder;
 use super::merge::{Merge, merge_two};
+use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::{OUTPUT_ROWS, batch_bytes};
 use crate::exec::context::{QueryContext, Reservation};
-use crate::exec::error::{ExecError, Result};
 use crate::plan::SortKey;
 
 /// Longest run that a push makes by merging, one comparison an entry.
