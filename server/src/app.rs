@@ -19,7 +19,7 @@ use crate::core::peers::{CATALOG_CORE, Peers};
 use crate::core::serve::Responder;
 use crate::core::shards::Shards;
 use crate::core::state::{CoreParts, CoreState};
-use crate::core::upkeep::{expire, flush, log, memory, merge, tick};
+use crate::core::upkeep::{expire, flush, log, memory, merge, recheck, tick};
 use crate::mesh::Inbox;
 use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
@@ -146,6 +146,7 @@ fn spawn_upkeep(core: &Rc<CoreState>, shards: &Rc<Shards>, registry: &Rc<Registr
     }
     queues.spawn(Queue::Maintenance, tick::tick(shards.clone(), queues)).detach();
     queues.spawn(Queue::Maintenance, expire::expire(core.clone(), shards.clone(), registry.clone())).detach();
+    queues.spawn(Queue::Maintenance, recheck::recheck(shards.clone())).detach();
     queues.spawn(Queue::Maintenance, flush::flush_idle(shards.clone(), config.memtable.flush_idle_s)).detach();
     if config.wal.sync == WalSync::Interval {
         let interval = Duration::from_millis(config.wal.interval_ms);

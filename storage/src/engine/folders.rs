@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::detached::DETACHED_FOLDER;
+
 /// Name of the file that keeps space back, in the shard's folder.
 pub(crate) const RESERVE: &str = "RESERVE";
 
@@ -12,6 +14,8 @@ pub(crate) struct Folders {
     pub(crate) wal: PathBuf,
     pub(crate) segments: PathBuf,
     pub(crate) series: PathBuf,
+    /// Files that no manifest names and that are kept.
+    pub(crate) detached: PathBuf,
 }
 
 impl Folders {
@@ -21,6 +25,7 @@ impl Folders {
             wal: root.join("wal"),
             segments: root.join("segments"),
             series: root.join("series"),
+            detached: root.join(DETACHED_FOLDER),
         }
     }
 }

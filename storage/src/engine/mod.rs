@@ -57,7 +57,7 @@ pub use delete::SeriesSelection;
 pub use expire::Expired;
 use flush::Written;
 use folders::Folders;
-pub use quarantine::Quarantined;
+pub use quarantine::{DamagedRows, Quarantined};
 pub use snapshot::Snapshot;
 use space::Reserve;
 use state::{State, TableState};
@@ -102,6 +102,7 @@ pub struct Shard<D: Disk> {
     sorting: Cell<usize>,
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
+    detached_files: Cell<u64>,
     /// What the catalog says of columns, of tables with dropped ones or codecs.
     columns: RefCell<BTreeMap<TableId, Columns>>,
     clock: Cell<Option<Clock>>,
@@ -122,10 +123,19 @@ impl<D: Disk> Shard<D> {
         let folders = Folders::new(folder);
         let cache = Cache::with_files(config.cache_bytes_max, config.open_segments_max);
         let loaded = crate::recovery::load(&disk, &folders, config.shard, &cache, is_live).await?;
-        let crate::recovery::Loaded { tables, active, manifest, series_files, manifest_stored, wal, recovery } = loaded;
+        let crate::recovery::Loaded {
+            tables,
+            active,
+            manifest,
+            series_files,
+            manifest_stored,
+            next_file,
+            detached_files,
+            wal,
+            recovery,
+        } = loaded;
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
         let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
-        let next_file = manifest.next_file;
         let pace = Pace::new(config.compaction.bytes_per_s);
         let shard = Self {
             disk,
@@ -161,6 +171,7 @@ impl<D: Disk> Shard<D> {
             manifest_stored: Cell::new(manifest_stored),
             sorting: Cell::default(),
             quarantined: RefCell::default(),
+            detached_files: Cell::new(detached_files),
             columns: RefCell::default(),
             clock: Cell::default(),
             changed: Signal::default(),
@@ -330,6 +341,7 @@ impl<D: Disk> Shard<D> {
             merge_written_bytes: self.pace.moved().1,
             merge_debt_bytes: self.debt_bytes.get(),
             segments_quarantined: quarantined.len() as u64,
+            detached_files: self.detached_files.get(),
             corrupt_blocks: quarantined.iter().map(|segment| segment.damage.len() as u64).sum(),
             segments: segments().count() as u64,
             segments_open: self.cache.files().count() as u64,

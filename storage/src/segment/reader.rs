@@ -79,24 +79,9 @@ impl<D: Disk> Segment<D> {
             let reason = format!("it has {length} bytes where the manifest says {}", meta.bytes);
             return Err(Error::corrupt(path, length.min(meta.bytes), reason));
         }
-        let trailer_offset = length.saturating_sub(TRAILER_BYTES as u64);
-        let bytes = read_range::<D>(&file, path, trailer_offset, length).await?;
-        let trailer = Trailer::decode(&bytes, length).map_err(|error| match error {
-            TrailerError::Damaged(Damaged(reason)) => Error::corrupt(path, trailer_offset, reason),
-            TrailerError::Version(version) => incompatible(path, version),
-        })?;
-        let bytes = read_range::<D>(&file, path, trailer.offset, trailer.offset + trailer.length).await?;
-        let damaged = |reason: &str| Error::corrupt(path, trailer.offset, reason);
-        if crc32c::crc32c(&bytes) != trailer.crc {
-            return Err(damaged("footer does not match its checksum"));
-        }
-        let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(bytes.len());
-        aligned.extend_from_slice(&bytes);
-        let footer = rkyv::from_bytes::<Footer, rkyv::rancor::Error>(&aligned)
-            .map_err(|error| damaged(&format!("footer is not an archive: {error}")))?;
-        footer.check(trailer.offset).map_err(|Damaged(reason)| damaged(reason))?;
+        let (footer, offset) = read_footer::<D>(&file, path, length).await?;
         if footer.rows != meta.rows {
-            return Err(damaged("footer has another number of rows than the manifest"));
+            return Err(Error::corrupt(path, offset, "footer has another number of rows than the manifest"));
         }
         let extents = Rc::new(extents(&footer, EXTENT_BYTES));
         let field_bytes = footer.columns.iter().map(format::Column::bytes).collect();
@@ -391,6 +376,27 @@ fn extents_of(places: impl Iterator<Item = Place>, bytes_max: u64) -> Vec<u32> {
         previous_end = end;
     }
     firsts
+}
+
+/// The footer of a segment of `length` bytes, checked, and its offset.
+pub(super) async fn read_footer<D: Disk>(file: &D::File, path: &Path, length: u64) -> Result<(Footer, u64)> {
+    let trailer_offset = length.saturating_sub(TRAILER_BYTES as u64);
+    let bytes = read_range::<D>(file, path, trailer_offset, length).await?;
+    let trailer = Trailer::decode(&bytes, length).map_err(|error| match error {
+        TrailerError::Damaged(Damaged(reason)) => Error::corrupt(path, trailer_offset, reason),
+        TrailerError::Version(version) => incompatible(path, version),
+    })?;
+    let bytes = read_range::<D>(file, path, trailer.offset, trailer.offset + trailer.length).await?;
+    let damaged = |reason: &str| Error::corrupt(path, trailer.offset, reason);
+    if crc32c::crc32c(&bytes) != trailer.crc {
+        return Err(damaged("footer does not match its checksum"));
+    }
+    let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(bytes.len());
+    aligned.extend_from_slice(&bytes);
+    let footer = rkyv::from_bytes::<Footer, rkyv::rancor::Error>(&aligned)
+        .map_err(|error| damaged(&format!("footer is not an archive: {error}")))?;
+    footer.check(trailer.offset).map_err(|Damaged(reason)| damaged(reason))?;
+    Ok((footer, trailer.offset))
 }
 
 /// Bytes `from..to` of the file, all of which must be there.
