@@ -179,6 +179,9 @@ pub struct ExportArguments {
     /// The time behind the last
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub to: Option<String>,
+    /// Leave out what damage keeps from being read, list it, and exit with 3
+    #[arg(long)]
+    pub skip_unreadable: bool,
     /// What to write
     #[arg(long, value_name = "FORMAT")]
     pub format: ExportFormat,

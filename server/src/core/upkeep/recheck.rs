@@ -7,7 +7,7 @@ use crate::core::shards::Shards;
 use crate::ring;
 
 /// How often a core looks: seldom enough that what is damaged for long costs nothing, and soon for somebody who waits.
-const INTERVAL: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Looks again at what is damaged.
 pub(crate) async fn recheck(shards: Rc<Shards>) {
