@@ -150,7 +150,7 @@ fn a_bound_takes_its_part_of_the_whole_answer() {
             let calls = calls(name);
             assert!(!calls.is_empty(), "no call of {name} is tried: add its arguments to the list");
             for call in calls {
-                asked.extend((0..4).map(|_| (oracle::knows(name), grouped(&call, &mut random))));
+                asked.extend((0..2).map(|_| (oracle::knows(name), grouped(&call, &mut random))));
             }
         }
         asked.extend((0..40).map(|_| (true, plain(&mut random))));
