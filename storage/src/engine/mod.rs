@@ -45,6 +45,7 @@ use crate::cache::Cache;
 use crate::compaction::Pace;
 use crate::disk::Disk;
 use crate::error::Result;
+use crate::manifest::ManifestLog;
 use crate::memtable::Memtable;
 use crate::schema::{SeriesId, TableId};
 use crate::series::SeriesIndex;
@@ -96,8 +97,7 @@ pub struct Shard<D: Disk> {
     reserve: Reserve,
     /// The task of the log has ended.
     log_ended: Cell<bool>,
-    /// The disk has a manifest.
-    manifest_stored: Cell<bool>,
+    manifest_log: ManifestLog<D>,
     /// Memory of the flush that is under way, beside the rows.
     sorting: Cell<usize>,
     /// Files of damaged segments.
@@ -128,7 +128,7 @@ impl<D: Disk> Shard<D> {
             active,
             manifest,
             series_files,
-            manifest_stored,
+            manifest_log,
             next_file,
             detached_files,
             wal,
@@ -145,7 +145,8 @@ impl<D: Disk> Shard<D> {
             cache,
             state: RefCell::new(State {
                 tables,
-                dropped: BTreeMap::new(),
+                dropped: BTreeSet::new(),
+                dropping: BTreeMap::new(),
                 active,
                 generation: 0,
                 pin: Rc::default(),
@@ -168,7 +169,7 @@ impl<D: Disk> Shard<D> {
             debt_bytes: Cell::default(),
             reserve: Reserve::default(),
             log_ended: Cell::default(),
-            manifest_stored: Cell::new(manifest_stored),
+            manifest_log,
             sorting: Cell::default(),
             quarantined: RefCell::default(),
             detached_files: Cell::new(detached_files),

@@ -16,7 +16,6 @@ use super::Shard;
 use super::state::{State, Unreadable};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::manifest::Manifest;
 use crate::schema::TableId;
 use crate::segment::{Expected, Segment, SegmentMeta};
 
@@ -163,7 +162,8 @@ impl<D: Disk> Shard<D> {
                 }
                 let segments = known.partitions.entry(suspect.start).or_default();
                 segments.push(segment);
-                by_age(segments, manifest);
+                let place = |file: &str| manifest.segments_of(suspect.table).position(|entry| entry.meta.file == file);
+                segments.sort_by_cached_key(|segment| place(&segment.meta().file));
             }
         }
         self.quarantined.borrow_mut().remove(&suspect.meta.file);
@@ -192,10 +192,4 @@ struct Suspect<D: Disk> {
     path: PathBuf,
     /// `None` where it could not be opened.
     open: Option<Rc<Segment<D>>>,
-}
-
-/// Puts the segments of a partition in the order of the manifest, the oldest first.
-fn by_age<D: Disk>(segments: &mut [Rc<Segment<D>>], manifest: &Manifest) {
-    let place = |file: &str| manifest.segments.iter().position(|entry| entry.meta.file == file);
-    segments.sort_by_cached_key(|segment| place(&segment.meta().file));
 }

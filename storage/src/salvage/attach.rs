@@ -20,7 +20,7 @@ use crate::disk::Disk;
 use crate::disk::whole::{read_whole, write_whole};
 use crate::engine::folders::Folders;
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, Manifest, SegmentEntry, SeriesFileEntry};
+use crate::manifest::{self, Edit, Manifest, ManifestLog, SegmentEntry, SeriesFileEntry};
 use crate::partition::partition_of;
 use crate::schema::{SeriesId, TableId};
 use crate::segment::{Expected, Header, Origin, Segment, SegmentMeta, read_meta};
@@ -40,7 +40,7 @@ pub enum Attached {
 pub async fn attach<D: Disk>(disk: &D, folder: &Path, shard: u32, name: &str) -> Result<Attached> {
     let folders = Folders::new(folder);
     let from = detached_path(disk, &folders, shard, name).await?;
-    let manifest = Manifest::load(disk, &folders.root, shard).await?.unwrap_or_default();
+    let manifest = manifest::load(disk, &folders.root, shard).await?.unwrap_or_default();
     let attaching = Attaching { disk, folders: &folders, shard, manifest, from };
     match name_before(name) {
         original if original.ends_with(".copy.keys") => {
@@ -78,7 +78,7 @@ impl<D: Disk> Attaching<'_, D> {
     async fn segment(&self, original: &str) -> Result<Attached> {
         let (header, meta) = read_meta(self.disk, &self.from).await?;
         self.verify(header, &meta).await?;
-        let named = self.manifest.segments.iter().find(|entry| entry.meta.file == original);
+        let named = self.manifest.segments().find(|entry| entry.meta.file == original);
         match named {
             Some(entry) => self.replace(entry, &meta).await?,
             None => self.add(original, header, meta.clone()).await?,
@@ -88,7 +88,7 @@ impl<D: Disk> Attaching<'_, D> {
 
     /// Reads all of it.
     async fn verify(&self, header: Header, meta: &SegmentMeta) -> Result<()> {
-        let known = self.manifest.tables.iter().find(|entry| entry.table == header.table);
+        let known = self.manifest.table(TableId(header.table));
         let Some(known) = known else { return self.refuse(format!("the shard has no table {}", header.table)) };
         let mut indexes = BTreeMap::new();
         self.load_series(&self.manifest.series_files, &mut indexes).await?;
@@ -156,8 +156,9 @@ impl<D: Disk> Attaching<'_, D> {
         let meta = SegmentMeta { file, lsn, ..meta };
         let next_file = number_of(&meta.file).map_or(0, |number| number + 1);
         let entry = SegmentEntry { table: header.table, partition_start: header.partition_start, meta };
+        let undo = Edit { remove_segments: vec![entry.removed()], ..Edit::default() };
         let edit = Edit { next_file, add_segments: vec![entry], ..Edit::default() };
-        self.place(&path, edit).await
+        self.place(&path, edit, undo).await
     }
 
     async fn series(&self, original: &str) -> Result<Attached> {
@@ -176,35 +177,41 @@ impl<D: Disk> Attaching<'_, D> {
             }
             let file = self.free_name(&self.folders.series, original, "keys").await?;
             let path = self.folders.series.join(&file);
-            let replaced = self.manifest.series_files[kept..].iter().map(|entry| entry.file.clone()).collect();
+            let replaced = self.manifest.series_files[kept..].to_vec();
+            let names = replaced.iter().map(|entry| entry.file.clone()).collect();
+            let undo = Edit { remove_series_files: vec![file.clone()], add_series_files: replaced, ..Edit::default() };
             let edit = Edit {
                 next_file: number_of(&file).map_or(0, |number| number + 1),
-                remove_series_files: replaced,
+                remove_series_files: names,
                 add_series_files: vec![SeriesFileEntry { file, bytes: length }],
                 ..Edit::default()
             };
             write_whole(self.disk, &copy_of(&path), bytes.get(..length as usize).unwrap_or_default()).await?;
-            self.place(&path, edit).await?;
+            self.place(&path, edit, undo).await?;
             return Ok(Attached::Series);
         }
         self.refuse("its series do not go on from those that the shard has")
     }
 
-    /// Moves the file to `path` and makes the edit; undoes both where the shard does not open with it.
-    async fn place(&self, path: &Path, edit: Edit) -> Result<()> {
-        let root = &self.folders.root;
+    /// Moves the file to `path` and makes an edit; undoes both, by the edit `undo`, where the shard does not open.
+    async fn place(&self, path: &Path, edit: Edit, undo: Edit) -> Result<()> {
         self.disk.rename(&self.from, path).await?;
         if let Some(folder) = path.parent() {
             self.disk.sync_dir(folder).await?;
         }
         self.disk.sync_dir(&self.folders.detached).await?;
-        self.manifest.apply(edit).store(self.disk, root, self.shard).await?;
+        self.edit(&edit).await?;
         let opened = crate::recovery::load(self.disk, self.folders, self.shard, &Cache::new(0), &|_| true).await;
-        let Err(error) = opened else { return Ok(()) };
-        self.manifest.store(self.disk, root, self.shard).await?;
+        let Err(error) = opened.map(drop) else { return Ok(()) };
+        self.edit(&undo).await?;
         self.disk.rename(path, &self.from).await?;
         self.disk.sync_dir(&self.folders.detached).await?;
         self.refuse(format!("the shard does not open with it: {error}"))
+    }
+
+    async fn edit(&self, edit: &Edit) -> Result<()> {
+        let (log, manifest) = ManifestLog::open(self.disk, &self.folders.root, self.shard).await?;
+        Ok(log.store(&manifest.unwrap_or_default(), edit).await?)
     }
 
     /// The name that the file had, or a new one where that is taken.

@@ -10,7 +10,7 @@ use crate::disk::Disk;
 use crate::engine::folders::Folders;
 use crate::error::{Error, Result};
 use crate::inspect::{SegmentFacts, ShardFiles};
-use crate::manifest::{Edit, Manifest};
+use crate::manifest::{Edit, ManifestLog, SegmentEntry};
 use crate::segment::Expected;
 
 /// A damaged segment, and with it what its loss costs.
@@ -58,9 +58,12 @@ pub async fn lost_segments<D: Disk>(disk: &D, folder: &Path, shard: u32, names: 
 /// Gives up the segments of `losses`. They count no more when this returns.
 pub async fn accept_losses<D: Disk>(disk: &D, folder: &Path, shard: u32, losses: &[Loss]) -> Result<()> {
     let folders = Folders::new(folder);
-    let Some(manifest) = Manifest::load(disk, &folders.root, shard).await? else { return Ok(()) };
-    let remove_segments = losses.iter().map(|loss| loss.segment.meta.file.clone()).collect();
-    manifest.apply(Edit { remove_segments, ..Edit::default() }).store(disk, &folders.root, shard).await?;
+    let (log, manifest) = ManifestLog::open(disk, &folders.root, shard).await?;
+    let Some(manifest) = manifest else { return Ok(()) };
+    let is_lost = |file: &str| losses.iter().any(|loss| loss.segment.meta.file == file);
+    let lost = manifest.segments().filter(|entry| is_lost(&entry.meta.file));
+    let remove_segments = lost.map(SegmentEntry::removed).collect();
+    log.store(&manifest, &Edit { remove_segments, ..Edit::default() }).await?;
     for loss in losses {
         match detach(disk, &folders, &loss.path).await {
             Err(error) if error.is_not_found() => {}

@@ -217,3 +217,26 @@ fn a_good_copy_that_is_put_in_place_ends_the_quarantine() {
         assert_eq!(block_on(shard.recheck()).unwrap(), 0);
     }
 }
+
+#[test]
+fn a_lost_segment_all_of_whose_rows_are_deleted_is_not_missed() {
+    for (time_max, is_missed) in [(3, true), (4, false)] {
+        let (disk, _) = outlived();
+        block_on(disk.remove(&files(&disk, "segments")[1])).unwrap();
+        let shard = block_on(open(&disk)).unwrap();
+        assert!(block_on(times(&shard, &table(1))).is_err());
+        with_log(&shard, async {
+            let lsn = shard.delete(table(1).id, &SeriesSelection::All, 3, time_max).unwrap();
+            shard.durable(lsn).await.unwrap();
+        });
+        for start in 0..2 {
+            let shard = block_on(open(&disk)).unwrap();
+            let found = block_on(times(&shard, &table(1)));
+            assert_eq!(found.is_err(), is_missed, "start {start}");
+            assert!(is_missed || found.unwrap() == BTreeSet::from([1, 2, 5, 6]));
+            with_log(&shard, shard.flush()).unwrap();
+            drop(shard);
+            disk.kill();
+        }
+    }
+}
