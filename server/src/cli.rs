@@ -128,8 +128,11 @@ pub struct RepairArguments {
     #[command(flatten)]
     pub folder: DataFolder,
     /// The shard
-    #[arg(long, value_name = "N")]
-    pub shard: usize,
+    #[arg(long, value_name = "N", required_unless_present = "catalog")]
+    pub shard: Option<usize>,
+    /// End a damaged catalog where the damage begins
+    #[arg(long, conflicts_with_all = ["shard", "segment", "attach", "remove_detached", "from_backup"])]
+    pub catalog: bool,
     /// Do it; what is lost is reported, and what is there of it is kept
     #[arg(long)]
     pub accept_loss: bool,

@@ -2,10 +2,11 @@
 //!
 //! The work is that of [`tidewire_storage::salvage`]; here it is put into words, with the tables' names, and what it
 //! costs is accepted or not. [`shard`] gets a shard to open again, [`segments`] gives up segments that are named,
-//! [`detached`] puts files back that a start has detached, and [`backup`] takes a whole shard from a backup. The folder
+//! [`detached`] puts files back that a start has detached, and [`backup`] takes a whole shard from a backup; [`catalog`] ends a damaged catalog. The folder
 //! is locked like a server's, so that none works on it.
 
 mod backup;
+mod catalog;
 mod detached;
 mod segments;
 mod shard;
@@ -36,7 +37,7 @@ pub fn run(arguments: &RepairArguments, say: &mut dyn FnMut(&str)) -> Result<(),
         return Err(format!("{} is no data folder: it has no FORMAT", root.display()));
     }
     let data = DataDir::open(&root, 0, 1).map_err(|error| error.to_string())?;
-    let shard = arguments.shard;
+    let Some(shard) = arguments.shard else { return catalog::repair(&data, arguments.accept_loss, say) };
     if shard >= data.shards() {
         return Err(format!("there is no shard {shard}: the folder has {}, from 0 on", data.shards()));
     }
@@ -46,7 +47,7 @@ pub fn run(arguments: &RepairArguments, say: &mut dyn FnMut(&str)) -> Result<(),
         return backup::replace(&patient, dir, arguments.accept_loss, say);
     }
     if !patient.folder.exists() {
-        return Err(format!("{} is missing. {}", patient.folder.display(), patient.advice()));
+        return lost(&patient, arguments.accept_loss, say);
     }
     if !arguments.segment.is_empty() {
         return segments::give_up(&patient, &arguments.segment, arguments.accept_loss, say);
@@ -55,6 +56,21 @@ pub fn run(arguments: &RepairArguments, say: &mut dyn FnMut(&str)) -> Result<(),
         return detached::run(&patient, &arguments.attach, &arguments.remove_detached, say);
     }
     shard::repair(&patient, arguments.accept_loss, say)
+}
+
+/// A shard without a folder.
+fn lost(patient: &Patient, accept_loss: bool, say: &mut dyn FnMut(&str)) -> Result<(), String> {
+    let (folder, shard) = (patient.folder.display(), patient.shard);
+    if !accept_loss {
+        say(&format!(
+            "{folder} is missing. {}\nWithout it, all rows of the shard are lost.\nNothing was changed.\n",
+            patient.advice()
+        ));
+        return Err(format!("shard {shard} is not repaired; --accept-loss makes an empty one"));
+    }
+    std::fs::create_dir(&patient.folder).map_err(|error| format!("cannot make {folder}: {error}"))?;
+    say(&format!("{folder} was missing: all rows of the shard are lost, and it is empty now\n"));
+    shard::repair(patient, false, say)
 }
 
 impl Patient {
