@@ -29,9 +29,6 @@ use crate::schema::TableId;
 use crate::segment::{Header, read_header};
 use crate::wal::Lsn;
 
-/// Name of the folder of detached files, in the shard's.
-pub const DETACHED_FOLDER: &str = "detached";
-
 /// What a start knows of a shard when it comes to files that the manifest does not name.
 pub(crate) struct Known<'a> {
     /// Tables that the catalog has.

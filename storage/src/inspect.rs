@@ -17,7 +17,7 @@ use std::rc::Rc;
 use rkyv::util::AlignedVec;
 
 use crate::cache::Cache;
-use crate::detached::{DETACHED_FOLDER, name_before};
+use crate::detached::name_before;
 use crate::disk::whole::read_whole;
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
@@ -37,6 +37,8 @@ pub const WAL_FOLDER: &str = "wal";
 pub const SEGMENTS_FOLDER: &str = "segments";
 /// Name of the folder of series files.
 pub const SERIES_FOLDER: &str = "series";
+/// Name of the folder of detached files.
+pub const DETACHED_FOLDER: &str = "detached";
 
 /// The files of one shard as its manifest names them.
 pub struct ShardFiles<D: Disk> {

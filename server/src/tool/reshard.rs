@@ -20,9 +20,9 @@ use std::task::Poll;
 
 use futures_lite::future::block_on;
 use indicatif::HumanBytes;
-use tidewire_storage::detached::DETACHED_FOLDER;
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::inspect::DETACHED_FOLDER;
 use tidewire_storage::scan::ScanChunk;
 use tidewire_storage::schema::{Catalog, ColumnId, FieldType, SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesIndex;

@@ -21,7 +21,8 @@ const BALLAST_BYTES: usize = 16 << 20;
 const ROWS: u64 = 16;
 const TEXT_BYTES: usize = 8 << 10;
 
-/// Runs the test `inner` (`module::name`) in a mount namespace of its own; false, with the reason printed, where that is not possible.
+/// Runs the test `inner` (`module::name`) in a mount namespace of its own; false, with the reason printed, where that
+/// is not possible.
 pub(crate) fn run_apart(inner: &str, kind: &str) -> bool {
     let folder = fresh_folder();
     std::fs::create_dir_all(&folder).expect("a folder can be made");

@@ -144,7 +144,7 @@ impl Host {
     }
 
     /// Everything works that damage keeps from working: a backup, an export, another number of shards.
-    fn is_in_order(mut self) {
+    fn check_in_order(mut self) {
         assert_eq!(self.server().metric("tidewire_segments_quarantined", ""), 0.0);
         self.stop();
         for line in [
@@ -165,8 +165,8 @@ impl Drop for Host {
     }
 }
 
-/// Changes a bit in a file, where in a segment the values of a field lie. A backup that has the file under a second name
-/// keeps it as it was, as one on another disk would.
+/// Changes a bit in a file, where in a segment the values of a field lie. A backup that has the file under a second
+/// name keeps it as it was, as one on another disk would.
 fn damage(path: &Path) {
     let copy = path.with_extension("copied");
     std::fs::copy(path, &copy).expect("the file is there");
@@ -207,7 +207,7 @@ fn a_missing_segment_is_put_back_while_the_server_runs() {
     host.follow("### A segment is missing", 0);
     host.server().wait_until("noticed", |server| server.metric("tidewire_segments_quarantined", "") == 0.0);
     assert_eq!(host.count("cpu"), Ok(ALL));
-    host.is_in_order();
+    host.check_in_order();
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_missing_segment_without_a_copy_is_given_up() {
     assert!(told[1].contains(cost) && told[1].contains("--segment 00000001.seg --accept-loss"), "{}", told[1]);
     assert!(told[2].contains(cost) && told[2].contains("Nothing was changed."), "{}", told[2]);
     assert_eq!(host.count("cpu"), Ok(WITHOUT_ONE));
-    host.is_in_order();
+    host.check_in_order();
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_damaged_segment_is_replaced_while_the_server_runs() {
     host.follow("### A segment is damaged", 0);
     host.server().wait_until("noticed", |server| server.metric("tidewire_segments_quarantined", "") == 0.0);
     assert_eq!(host.count("cpu"), Ok(ALL));
-    host.is_in_order();
+    host.check_in_order();
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn what_can_be_read_of_a_damaged_segment_is_saved() {
     );
     let count = host.count("cpu").expect("all can be read");
     assert!((WITHOUT_ONE..ALL).contains(&count), "{count}");
-    host.is_in_order();
+    host.check_in_order();
 }
 
 /// Damages the manifest and its copy.
@@ -280,7 +280,7 @@ fn a_damaged_manifest_comes_with_its_shard_from_a_backup_and_newer_segments_are_
     assert!(told[5].contains("attached: 00000004.seg, 600 rows of public.cpu"), "{}", told[5]);
     assert_eq!(host.count("cpu"), Ok(ALL + ROWS_A_DAY));
     assert_eq!(host.server().metric("tidewire_detached_files", ""), 0.0);
-    host.is_in_order();
+    host.check_in_order();
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_damaged_log_is_ended_where_the_damage_begins() {
     );
     assert!(told[2].contains("The log was ended there.") && told[2].contains("opens again"), "{}", told[2]);
     assert_eq!(host.count("cpu"), Ok(ALL + ROWS_A_DAY));
-    host.is_in_order();
+    host.check_in_order();
 }
 
 /// Damages the catalog's header, so that nothing of it can be read.
@@ -328,7 +328,7 @@ fn a_damaged_catalog_comes_from_a_backup() {
     assert!(told.contains("nothing before the damage is a catalog") && told.contains("of a backup"), "{told}");
     host.follow("### The catalog is damaged", 0);
     assert_eq!(host.count("cpu"), Ok(ALL));
-    host.is_in_order();
+    host.check_in_order();
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn a_catalog_whose_last_changes_made_no_table_is_ended_and_all_rows_are_there() 
     assert_eq!(host.count("cpu"), Ok(ALL));
     let left = host.server().sql("public", "SHOW DATABASES").text();
     assert!(left.contains("one") && !left.contains("two") && !left.contains("three"), "{left}");
-    host.is_in_order();
+    host.check_in_order();
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn a_lost_folder_comes_from_a_backup_or_begins_anew() {
     assert_eq!(host.count("cpu"), Ok(0));
     host.write("cpu", "h", 0);
     assert_eq!(host.count("cpu"), Ok(ROWS_A_DAY));
-    host.is_in_order();
+    host.check_in_order();
 }
 
 #[test]

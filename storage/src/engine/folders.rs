@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::detached::DETACHED_FOLDER;
-
 /// Name of the file that keeps space back, in the shard's folder.
 pub(crate) const RESERVE: &str = "RESERVE";
 
@@ -25,7 +23,7 @@ impl Folders {
             wal: root.join("wal"),
             segments: root.join("segments"),
             series: root.join("series"),
-            detached: root.join(DETACHED_FOLDER),
+            detached: root.join("detached"),
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! 1. A segment that the manifest names takes the place of the one that is damaged or missing.
 //! 2. One that it does not name is added as the newest of its partition: its table must be there, and so must the
-//!    series of its rows, which come with series files. The numbers by which it names them must stand for the same ones:
-//!    a shard that went on without it has given them to others.
+//!    series of its rows, which come with series files. The numbers by which it names them must stand for the same
+//!    ones: a shard that went on without it has given them to others.
 //! 3. A series file takes the place of those behind the last one that it follows on, if it has all their series under
 //!    the same numbers.
 //! 4. Whatever is attached is read first, and the shard must open with it: else all is as it was.
@@ -30,7 +30,7 @@ use crate::series::{SeriesIndex, SeriesMark};
 /// What was attached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attached {
-    /// A segment of a table, with so many rows.
+    /// A segment: its table, and its rows.
     Segment(TableId, u64),
     /// A series file.
     Series,

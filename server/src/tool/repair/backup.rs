@@ -10,8 +10,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use tidewire_storage::detached::DETACHED_FOLDER;
-use tidewire_storage::inspect::{SEGMENTS_FOLDER, SERIES_FOLDER};
+use tidewire_storage::inspect::{DETACHED_FOLDER, SEGMENTS_FOLDER, SERIES_FOLDER};
 
 use super::{Patient, file_name, line};
 use crate::datadir::shard_folder;

@@ -2,8 +2,8 @@
 //!
 //! The work is that of [`tidewire_storage::salvage`]; here it is put into words, with the tables' names, and what it
 //! costs is accepted or not. [`shard`] gets a shard to open again, [`segments`] gives up segments that are named,
-//! [`detached`] puts files back that a start has detached, and [`backup`] takes a whole shard from a backup; [`catalog`] ends a damaged catalog. The folder
-//! is locked like a server's, so that none works on it.
+//! [`detached`] puts files back that a start has detached, and [`backup`] takes a whole shard from a backup;
+//! [`catalog`] ends a damaged catalog. The folder is locked like a server's, so that none works on it.
 
 mod backup;
 mod catalog;
