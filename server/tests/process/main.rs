@@ -23,3 +23,4 @@ mod starts;
 mod statements;
 mod tools;
 mod unions;
+mod values;

@@ -16,6 +16,7 @@ use tidewire_sql::{Definition, Session, cut};
 
 use super::{accept, error};
 use crate::admission::QueryPlace;
+use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::reply::{RowsForm, RowsReply};
@@ -32,6 +33,7 @@ use crate::ring::{Queue, within};
 
 /// Runs the statement of the body.
 pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    body_length::require(request.head, reply)?;
     let form = RowsForm {
         format: accept::format(request.head)?,
         encoding: accept::encoding(request.head)?,
