@@ -12,19 +12,23 @@
 //! wrong with a row is a [`fault::RowFault`]; whether the others are written all the same is the door's choice
 //! ([`sink::RowRules`]).
 
+pub mod admit;
 pub mod batch;
 pub mod cache;
 pub mod caches;
 pub mod commit;
 pub mod error;
 pub mod fault;
+pub mod host;
 pub mod insert;
 pub mod owner;
 mod pending;
 mod provisional;
+pub mod request;
 pub mod sink;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]
 mod tests;
 pub mod write;
+mod writing;

@@ -104,6 +104,7 @@ impl<D: Disk> Shard<D> {
     /// manifest, however many they are. After an error it may be tried again; the tables are gone from memory all the
     /// same.
     pub async fn drop_tables(&self, tables: &[TableId]) -> Result<()> {
+        self.end_tables(tables);
         let _edit = self.edit().await;
         let (manifest, files) = {
             let mut state = self.state.borrow_mut();
