@@ -46,6 +46,7 @@ use crate::cache::Cache;
 use crate::compaction::Pace;
 use crate::disk::Disk;
 use crate::error::Result;
+use crate::manifest::ManifestLog;
 use crate::memtable::Memtable;
 use crate::schema::{SeriesId, TableId};
 use crate::series::SeriesIndex;
@@ -97,8 +98,7 @@ pub struct Shard<D: Disk> {
     reserve: Reserve,
     /// The task of the log has ended.
     log_ended: Cell<bool>,
-    /// The disk has a manifest.
-    manifest_stored: Cell<bool>,
+    manifest_log: ManifestLog<D>,
     /// Memory of the flush that is under way, beside the rows.
     sorting: Cell<usize>,
     /// Files of damaged segments.
@@ -125,7 +125,7 @@ impl<D: Disk> Shard<D> {
         let folders = Folders::new(folder);
         let cache = Cache::with_files(config.cache_bytes_max, config.open_segments_max);
         let loaded = crate::recovery::load(&disk, &folders, config.shard, &cache, is_live).await?;
-        let crate::recovery::Loaded { tables, active, manifest, series_files, manifest_stored, wal, recovery } = loaded;
+        let crate::recovery::Loaded { tables, active, manifest, manifest_log, series_files, wal, recovery } = loaded;
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
         let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
         let next_file = manifest.next_file;
@@ -138,7 +138,7 @@ impl<D: Disk> Shard<D> {
             cache,
             state: RefCell::new(State {
                 tables,
-                dropped: BTreeMap::new(),
+                dropping: BTreeMap::new(),
                 active,
                 generation: 0,
                 pin: Rc::default(),
@@ -161,7 +161,7 @@ impl<D: Disk> Shard<D> {
             debt_bytes: Cell::default(),
             reserve: Reserve::default(),
             log_ended: Cell::default(),
-            manifest_stored: Cell::new(manifest_stored),
+            manifest_log,
             sorting: Cell::default(),
             quarantined: RefCell::default(),
             ended: RefCell::default(),
