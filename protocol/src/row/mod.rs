@@ -22,8 +22,8 @@
 //! `sink.rs` is the boundary, `value.rs` what a field holds, `position.rs` how a row is named.
 //!
 //! A door that does not predict, as `line` does, has its rows by name. It fills a [`RowDraft`] (`draft.rs`) and gives
-//! it to a [`RowTaker`] (`taker.rs`), which has the slots of names in a [`SlotCache`] (`slots.rs`); what it finds wrong is
-//! a [`RowError`] (`error.rs`).
+//! it to a [`RowTaker`] (`taker.rs`), which has the slots of names in a [`SlotCache`] (`slots.rs`); what it finds wrong
+//! is a [`RowError`] (`error.rs`).
 
 mod draft;
 mod error;

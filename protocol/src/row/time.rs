@@ -7,8 +7,8 @@ use super::RowError;
 pub enum TimeScale {
     /// This many nanoseconds each.
     Unit(i64),
-    /// Seconds, milliseconds, microseconds or nanoseconds, by the number of their digits: up to 11, 14, 17 or more, which
-    /// leaves no doubt about any time between 1973 and 5138.
+    /// Seconds, milliseconds, microseconds or nanoseconds, by the number of their digits: up to 11, 14, 17 or more.
+    /// That leaves no doubt about any time between 1973 and 5138.
     Digits,
 }
 

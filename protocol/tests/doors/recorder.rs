@@ -109,8 +109,8 @@ impl RowSink for Sink {
     }
 }
 
-/// What a recorder has of a body that arrives in pieces: each call gets what was not consumed with the next piece behind it.
-/// An error of the whole body stands last.
+/// What a recorder has of a body that arrives in pieces: each call gets what was not consumed with the next piece
+/// behind it. An error of the whole body stands last.
 pub(crate) fn told_in_pieces(
     body: &[u8],
     mut piece_bytes: impl FnMut() -> usize,
