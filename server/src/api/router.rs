@@ -16,6 +16,7 @@ use super::{cnos, influx, opentsdb, operations};
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
+use crate::ring::name_task;
 use crate::runtime::clock::now_ns;
 
 /// One core's handler of requests.
@@ -77,6 +78,7 @@ impl Service for Router {
             self.send_fault(Family::of_unknown(head.path), None, &Fault::PathUnknown, reply);
             return;
         };
+        name_task(ENDPOINTS[index].pattern);
         let now_ns = now_ns();
         let context = RequestContext {
             core: &self.core,

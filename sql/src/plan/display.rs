@@ -143,6 +143,11 @@ pub fn show<'a>(expr: &'a Expr, schema: &'a Schema) -> impl fmt::Display + 'a {
     OverSchema(expr, schema)
 }
 
+/// `expr` with its columns named by `name`.
+pub(crate) fn show_by(expr: &Expr, name: &dyn Fn(usize) -> String) -> String {
+    Shown { expr, name }.to_string()
+}
+
 struct Shown<'a> {
     expr: &'a Expr,
     name: &'a dyn Fn(usize) -> String,

@@ -13,6 +13,7 @@ use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 
 use crate::expr::{AggregateCall, Expr, Scalar};
 pub use display::show;
+pub(crate) use display::show_by;
 
 /// A column that a scan yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

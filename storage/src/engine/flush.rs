@@ -100,7 +100,7 @@ impl<D: Disk> Shard<D> {
         let done = self.with_reserve(0, async || self.flush_frozen(&frozen).await).await;
         self.sorting.set(0);
         if done.as_ref().is_err_and(Error::is_too_many_files) {
-            self.cache.files().make_room();
+            self.cache.files().make_room_to_write();
         }
         let rows = frozen.memtable.rows();
         self.count(|counts| match done {

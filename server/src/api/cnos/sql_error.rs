@@ -193,6 +193,10 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
 pub(super) fn execution_words(error: &ExecError) -> (&'static str, String) {
     match error {
         ExecError::Arrow(error) => ("010001", format!("Arrow error: {error}")),
+        ExecError::Overflow { of, values } => {
+            let what = values.as_ref().map_or("Overflow happened on:".to_owned(), |values| format!("{values} in"));
+            ("010001", format!("Arrow error: Arithmetic overflow: {what} {of}"))
+        }
         ExecError::Memory { .. } | ExecError::ServerMemory { .. } => {
             ("010001", format!("Resources exhausted: {error}"))
         }

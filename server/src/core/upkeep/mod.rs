@@ -3,6 +3,7 @@
 //! [`log`] writes and heals the log of a shard, [`flush`] its memtables, [`merge`] its segments, each until the shard
 //! is closed. By the clock, [`tick`] reports and sets shares, [`expire`] drops what is too old, [`memory`] sheds what
 //! is kept when memory is short. [`pauses`] spaces tries of what has failed.
+//! [`watchdog`] counts and logs what held the core.
 
 pub(crate) mod expire;
 pub(crate) mod flush;
@@ -11,3 +12,4 @@ pub(crate) mod memory;
 pub(crate) mod merge;
 mod pauses;
 pub(crate) mod tick;
+pub(crate) mod watchdog;

@@ -139,11 +139,12 @@ impl<T: Lane> Accumulator for Endpoint<T> {
 
     fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
         let times: ArrayRef = Arc::new(Int64Array::from(self.times[slots.clone()].to_vec()));
-        Ok(vec![times, column::<T>(&self.values, &self.seen, slots, &T::DATA_TYPE)?])
+        let values = self.values[slots.clone()].to_vec();
+        Ok(vec![times, column::<T>(values, self.seen.nulls(slots), &T::DATA_TYPE)?])
     }
 
     fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
-        column::<T>(&self.values, &self.seen, slots, &self.result)
+        column::<T>(self.values[slots.clone()].to_vec(), self.seen.nulls(slots), &self.result)
     }
 
     fn bytes(&self) -> usize {
