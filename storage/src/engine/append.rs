@@ -26,7 +26,7 @@ impl<D: Disk> Shard<D> {
         check_columns(batch, table)?;
         let mut state = self.state.borrow_mut();
         self.check_room(&state)?;
-        if state.dropped.contains_key(&table.id) {
+        if state.dropped.contains(&table.id) {
             return Err(Error::Rejected(format!("table {} was dropped", table.name)));
         }
 

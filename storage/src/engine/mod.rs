@@ -45,6 +45,7 @@ use crate::cache::Cache;
 use crate::compaction::Pace;
 use crate::disk::Disk;
 use crate::error::Result;
+use crate::manifest::ManifestLog;
 use crate::memtable::Memtable;
 use crate::schema::{SeriesId, TableId};
 use crate::series::SeriesIndex;
@@ -96,8 +97,7 @@ pub struct Shard<D: Disk> {
     reserve: Reserve,
     /// The task of the log has ended.
     log_ended: Cell<bool>,
-    /// The disk has a manifest.
-    manifest_stored: Cell<bool>,
+    manifest_log: ManifestLog<D>,
     /// Memory of the flush that is under way, beside the rows.
     sorting: Cell<usize>,
     /// Files of damaged segments.
@@ -122,7 +122,7 @@ impl<D: Disk> Shard<D> {
         let folders = Folders::new(folder);
         let cache = Cache::with_files(config.cache_bytes_max, config.open_segments_max);
         let loaded = crate::recovery::load(&disk, &folders, config.shard, &cache, is_live).await?;
-        let crate::recovery::Loaded { tables, active, manifest, series_files, manifest_stored, wal, recovery } = loaded;
+        let crate::recovery::Loaded { tables, active, manifest, manifest_log, series_files, wal, recovery } = loaded;
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
         let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
         let next_file = manifest.next_file;
@@ -135,7 +135,8 @@ impl<D: Disk> Shard<D> {
             cache,
             state: RefCell::new(State {
                 tables,
-                dropped: BTreeMap::new(),
+                dropped: BTreeSet::new(),
+                dropping: BTreeMap::new(),
                 active,
                 generation: 0,
                 pin: Rc::default(),
@@ -158,7 +159,7 @@ impl<D: Disk> Shard<D> {
             debt_bytes: Cell::default(),
             reserve: Reserve::default(),
             log_ended: Cell::default(),
-            manifest_stored: Cell::new(manifest_stored),
+            manifest_log,
             sorting: Cell::default(),
             quarantined: RefCell::default(),
             columns: RefCell::default(),
