@@ -8,7 +8,9 @@
 //!   router.rs      joins them: path → endpoint → handler → reply, or fault → words; counters.rs counts
 //!   fault.rs       what went wrong, in the words of no API
 //!   reply.rs       rows as a reply, whole or streamed
-//!   cnos/ influx/ operations/    a family each: its handlers, and `error.rs`, which words faults and chooses status
+//!   precision.rs   the unit of times that a parameter names
+//!   cnos/ influx/ opentsdb/ operations/    a family each: its handlers, and `error.rs`, which words faults and chooses
+//!                  the status
 //! ```
 //!
 //! A new endpoint is a row of the table, a handler's name, a function in its family's folder, and its lines in
@@ -20,7 +22,9 @@ pub mod counters;
 pub mod endpoint;
 pub mod fault;
 pub mod influx;
+pub mod opentsdb;
 pub mod operations;
+mod precision;
 pub mod reply;
 pub mod request_id;
 mod router;

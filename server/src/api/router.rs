@@ -12,7 +12,7 @@ use super::fault::{Fault, FaultReply};
 use super::request_id::{RequestId, RequestIds};
 use super::routes::Routes;
 use super::table::ENDPOINTS;
-use super::{cnos, influx, operations};
+use super::{cnos, influx, opentsdb, operations};
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
@@ -128,6 +128,9 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
         Handler::InfluxWrite => influx::write(context, request, reply).await,
         Handler::InfluxQuery => influx::query(context, request, reply).await,
         Handler::InfluxPing => influx::ping(context, reply),
+        Handler::OpenTsdbWrite => opentsdb::write(context, request, reply).await,
+        Handler::OpenTsdbPutCnos => opentsdb::put(context, request, opentsdb::Manner::Cnos, reply).await,
+        Handler::OpenTsdbPut => opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply).await,
         Handler::Metrics => {
             operations::metrics(context, reply).await;
             Ok(())
@@ -140,6 +143,7 @@ fn word(family: Family, fault: &Fault) -> FaultReply {
     match family {
         Family::Cnos => cnos::error::reply(fault),
         Family::Influx => influx::error::reply(fault),
+        Family::OpenTsdb => opentsdb::error::reply(fault),
         Family::Operations => operations::error::reply(fault),
     }
 }

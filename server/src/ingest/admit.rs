@@ -11,18 +11,37 @@ use super::caches::DatabaseCaches;
 use super::error::WriteError;
 use super::host::WriteHost;
 use super::provisional::settled_keys;
-use super::request::Target;
-use crate::admission::{Grant, Refusal};
+use super::target::Place;
+use crate::admission::{BuildShare, Grant, Refusal};
 use crate::catalog::SchemaChange;
 use crate::catalog::owner::Outcome;
 use crate::core::message::{Append, Appended, CountUnknownSeries};
 use crate::core::recycled::RecycledBatches;
 use crate::core::state::CoreState;
-use crate::memory::Level;
 use crate::memory::pressure::RefusedWork;
+use crate::memory::{Level, Part};
 
 impl WriteHost for CoreState {
     type Grant = Grant;
+    type Share = BuildShare;
+
+    fn begin(&self) -> Result<BuildShare, WriteError> {
+        check_memory(self)?;
+        Ok(self.building.share())
+    }
+
+    fn account(&self, share: &mut BuildShare, bytes: u64) -> Result<(), WriteError> {
+        let bytes_max = self.row_bytes_max();
+        if bytes > bytes_max {
+            return Err(WriteError::TooLarge { bytes, bytes_max });
+        }
+        let may_go_on = share.set(bytes);
+        self.memory.set(Part::Requests, self.building.used());
+        if !may_go_on {
+            return Err(WriteError::TooMuchInFlight);
+        }
+        check_memory(self)
+    }
 
     fn catalog(&self) -> Arc<Catalog> {
         self.catalog()
@@ -40,14 +59,14 @@ impl WriteHost for CoreState {
         self.peers.shard_count()
     }
 
-    async fn admit(&self, target: Target<'_>, rows: &[ShardRows]) -> Result<Grant, WriteError> {
+    async fn admit(&self, place: Place<'_>, rows: &[ShardRows]) -> Result<Grant, WriteError> {
         if let Some(error) = rows.iter().find_map(|rows| self.offline.check(rows.shard).err()) {
             return Err(WriteError::Storage(error));
         }
         if let Some(refused) = rows.iter().find_map(too_many_partitions) {
             return Err(refused);
         }
-        check_series(self, target, rows).await?;
+        check_series(self, place, rows).await?;
         self.admission.take(wanted(rows)).map_err(|refusal| match refusal {
             Refusal::Overloaded { shard } => WriteError::Overloaded { shard },
             Refusal::TooLarge { bytes, bytes_max } => WriteError::TooLarge { bytes, bytes_max },
@@ -85,7 +104,7 @@ fn too_many_partitions(rows: &ShardRows) -> Option<WriteError> {
 
 /// Where no memory is left for more series, asks the owners whether those of `rows` are new, before any row is sent: so
 /// rows of known series are written, and a request with others writes nothing.
-async fn check_series(core: &CoreState, target: Target<'_>, rows: &[ShardRows]) -> Result<(), WriteError> {
+async fn check_series(core: &CoreState, place: Place<'_>, rows: &[ShardRows]) -> Result<(), WriteError> {
     let Some(shortage) = core.memory.shared().refuses_series() else { return Ok(()) };
     let catalog = core.catalog();
     let mut count = 0;
@@ -94,7 +113,7 @@ async fn check_series(core: &CoreState, target: Target<'_>, rows: &[ShardRows]) 
         let known = match part.is_provisional {
             false => Some((part.table.id, keys.clone())),
             // Ids that only the request knows mean nothing to a shard, or something else.
-            true => target
+            true => place
                 .table(&catalog, &part.table.name)
                 .and_then(|table| Some((table.id, settled_keys(keys, &part.table, table)?))),
         };

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_protocol::line::{Dialect, LineParser};
+use tidewire_protocol::row::SlotCache;
 use tidewire_storage::batch::{NEW_SERIES_BIT, push_tag};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, SeriesId, TableSchema};
 
@@ -30,8 +31,10 @@ const UNKNOWN: u32 = u32::MAX;
 /// Caches of one database on one core.
 #[derive(Debug)]
 pub struct DatabaseCache {
-    /// The parser, whose caches hold the slots below.
+    /// The parser of lines, whose caches hold the slots below.
     pub parser: LineParser,
+    /// The slots of what other doors have by name.
+    pub names: SlotCache,
     /// What the slots stand for.
     pub slots: Slots,
     /// Where the memory is counted, and how much of it was.
@@ -110,7 +113,8 @@ impl DatabaseCache {
     /// parser forgets them all, and its series are met again under new slots. `ended` is set when they are over.
     pub fn new(dialect: Dialect, parser_bytes_max: usize, memory: Rc<CoreMemory>, ended: Rc<Cell<bool>>) -> Self {
         let parser = LineParser::with_cache_bytes(dialect, parser_bytes_max);
-        Self { parser, slots: Slots::default(), memory, counted: 0, ended }
+        let names = SlotCache::new(parser_bytes_max);
+        Self { parser, names, slots: Slots::default(), memory, counted: 0, ended }
     }
 
     /// Whether a table or column that slots may stand for was dropped: no row may be read with it any more.
@@ -121,7 +125,8 @@ impl DatabaseCache {
     /// Memory held, roughly.
     pub fn bytes(&self) -> usize {
         let Slots { series, shape_bytes, pending, .. } = &self.slots;
-        self.parser.cache_bytes() + series.capacity() * size_of::<SeriesEntry>() + shape_bytes + pending.reserved()
+        let doors = self.parser.cache_bytes() + self.names.bytes();
+        doors + series.capacity() * size_of::<SeriesEntry>() + shape_bytes + pending.reserved()
     }
 
     /// Counts what is held now.

@@ -19,7 +19,7 @@ use super::batch::ShardRows;
 use super::error::WriteError;
 use super::host::WriteHost;
 use super::provisional::{Needs, needs, settle};
-use super::request::Target;
+use super::target::Place;
 use crate::catalog::{CatalogError, SchemaChange};
 use crate::core::message::{Append, TableBatch};
 
@@ -27,31 +27,31 @@ use crate::core::message::{Append, TableBatch};
 /// The batches' memory is recycled.
 pub(super) async fn commit<H: WriteHost>(
     host: &H,
-    target: Target<'_>,
+    place: Place<'_>,
     mut rows: Vec<ShardRows>,
 ) -> Result<Vec<Vec<SeriesId>>, WriteError> {
-    let grant = match host.admit(target, &rows).await {
+    let grant = match host.admit(place, &rows).await {
         Ok(grant) => grant,
         Err(refused) => {
             host.recycled().put(rows.into_iter().map(|part| part.batch));
             return Err(refused);
         }
     };
-    make_durable(host, target, &mut rows).await?;
-    renew(&mut rows, target, &host.catalog())?;
+    make_durable(host, place, &mut rows).await?;
+    renew(&mut rows, place, &host.catalog())?;
     let new_series = send(host, rows).await;
     drop(grant);
     new_series
 }
 
 /// Makes the tables and columns of provisional rows, all with one change, and exchanges the ids.
-async fn make_durable<H: WriteHost>(host: &H, target: Target<'_>, rows: &mut [ShardRows]) -> Result<(), WriteError> {
+async fn make_durable<H: WriteHost>(host: &H, place: Place<'_>, rows: &mut [ShardRows]) -> Result<(), WriteError> {
     let mut tables = Needs::new();
     rows.iter().filter(|part| part.is_provisional).for_each(|part| needs(&part.batch, &part.table, &mut tables));
     if tables.is_empty() {
         return Ok(());
     }
-    let (database, policy) = (target.database.to_owned(), target.policy.to_owned());
+    let (database, policy) = (place.database.to_owned(), place.policy.to_owned());
     let catalog = match host.change(SchemaChange::Ensure { database, policy, tables }).await {
         Ok(catalog) => catalog,
         // Somebody else was faster, with another type: which row it is about is known when they are parsed anew.
@@ -61,7 +61,7 @@ async fn make_durable<H: WriteHost>(host: &H, target: Target<'_>, rows: &mut [Sh
         Err(refusal) => return Err(refusal.into()),
     };
     for part in rows.iter_mut().filter(|part| part.is_provisional) {
-        let table = target.table(&catalog, &part.table.name).ok_or(WriteError::TableChanged)?;
+        let table = place.table(&catalog, &part.table.name).ok_or(WriteError::TableChanged)?;
         if !settle(&mut part.batch, &part.table, table) {
             return Err(WriteError::TableChanged);
         }
@@ -72,9 +72,9 @@ async fn make_durable<H: WriteHost>(host: &H, target: Target<'_>, rows: &mut [Sh
 
 /// Gives rows their tables as `catalog` has them. An error where it has another life of one, or has lost a column: one
 /// comparison for each batch, unless its table has changed.
-fn renew(rows: &mut [ShardRows], target: Target<'_>, catalog: &Catalog) -> Result<(), WriteError> {
+fn renew(rows: &mut [ShardRows], place: Place<'_>, catalog: &Catalog) -> Result<(), WriteError> {
     for part in rows {
-        let table = target.table(catalog, &part.table.name).ok_or(WriteError::TableChanged)?;
+        let table = place.table(catalog, &part.table.name).ok_or(WriteError::TableChanged)?;
         if Arc::ptr_eq(table, &part.table) {
             continue;
         }

@@ -8,7 +8,7 @@ use tidewire_storage::schema::Catalog;
 use super::batch::ShardRows;
 use super::caches::DatabaseCaches;
 use super::error::WriteError;
-use super::request::Target;
+use super::target::Place;
 use crate::catalog::SchemaChange;
 use crate::catalog::owner::Outcome;
 use crate::core::message::{Append, Appended};
@@ -18,7 +18,13 @@ use crate::core::recycled::RecycledBatches;
 pub trait WriteHost {
     /// Credits of shards, for as long as it is held.
     type Grant;
+    /// What a request takes of the rows that the core parses at a time.
+    type Share;
 
+    /// Lets a request begin, if there is memory for it.
+    fn begin(&self) -> Result<Self::Share, WriteError>;
+    /// Counts what a request holds. Fails where it is too much.
+    fn account(&self, share: &mut Self::Share, bytes: u64) -> Result<(), WriteError>;
     /// The newest catalog that the core has.
     fn catalog(&self) -> Arc<Catalog>;
     /// The core's caches. They end no later than the catalog changes that ends them.
@@ -28,7 +34,7 @@ pub trait WriteHost {
     /// Number of shards.
     fn shard_count(&self) -> u32;
     /// Takes credits for all of `rows`, or for none where one of them cannot be written now.
-    fn admit(&self, target: Target<'_>, rows: &[ShardRows]) -> impl Future<Output = Result<Self::Grant, WriteError>>;
+    fn admit(&self, place: Place<'_>, rows: &[ShardRows]) -> impl Future<Output = Result<Self::Grant, WriteError>>;
     /// Changes the catalog; resolves when the change is durable and this core has it.
     fn change(&self, change: SchemaChange) -> impl Future<Output = Outcome>;
     /// Hands rows to their shard, waiting for the way to it, and gives the wait for its answer.

@@ -13,7 +13,7 @@ use super::commit::commit;
 use super::error::WriteError;
 use super::owner;
 use super::provisional::settle;
-use super::request::Target;
+use super::target::Place;
 use crate::core::state::CoreState;
 use crate::ring::yield_if_needed;
 
@@ -25,8 +25,8 @@ pub async fn insert(core: &CoreState, insert: &Insert) -> Result<u64, WriteError
     let catalog = core.catalog();
     let database = catalog.databases.get(&insert.database);
     let database = database.ok_or_else(|| WriteError::DatabaseNotFound(insert.database.to_string()))?;
-    let target = Target { database: &database.name, policy: &database.default_policy };
-    let table = target.table(&catalog, &insert.table.name).ok_or(WriteError::TableChanged)?;
+    let place = Place { database: &database.name, policy: &database.default_policy };
+    let table = place.table(&catalog, &insert.table.name).ok_or(WriteError::TableChanged)?;
     if table.id != insert.table.id {
         // Dropped and made again since the statement was read: its rows are for what has the name now.
         for part in &mut rows {
@@ -36,7 +36,7 @@ pub async fn insert(core: &CoreState, insert: &Insert) -> Result<u64, WriteError
             part.table = table.clone();
         }
     }
-    commit(core, target, rows).await?;
+    commit(core, place, rows).await?;
     Ok(count)
 }
 

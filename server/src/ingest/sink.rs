@@ -2,7 +2,7 @@
 
 use tidewire_protocol::line::{LineError, LineSink};
 use tidewire_protocol::row::{
-    BadRows, FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowSink, SeriesRef, SeriesSlot,
+    BadRows, FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowError, RowSink, SeriesRef, SeriesSlot,
 };
 use tidewire_storage::batch::{NEW_SERIES_BIT, WriteBatch};
 use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
@@ -196,6 +196,18 @@ impl RequestSink<'_> {
         Halt::Pause
     }
 
+    /// What stands at `position` is no row, says the door.
+    pub fn unread(&mut self, position: Position, error: RowError) -> Next {
+        let row = BadRow { position, fault: RowFault::Unread(error) };
+        match self.rules.bad_rows {
+            BadRows::KeepOthers => {
+                self.collected.bad_rows.unread(row);
+                Next::Continue
+            }
+            BadRows::RefuseAll => self.refuse_all(row),
+        }
+    }
+
     /// Takes over the newest schema of a table; its columns only ever grow while this cache lives. Slots are of one
     /// life of their table and no other one: where another has begun, the request came with a cache that is over.
     fn refresh(&mut self, table: u32) {
@@ -299,6 +311,18 @@ impl RowSink for RequestSink<'_> {
         let slot = self.slots.layouts.len() as u32;
         self.slots.layouts.push(Layout { table, fields: columns });
         Ok(LayoutSlot(slot))
+    }
+
+    fn field_kind(&self, series: SeriesSlot, name: &str) -> Option<FieldKind> {
+        let table = &self.slots.tables[self.slots.table_of(series.0) as usize].name;
+        match self.catalog.table_of(self.database, self.policy, table)?.column(name)?.kind {
+            ColumnKind::Tag => None,
+            ColumnKind::Field(FieldType::Int) => Some(FieldKind::Int),
+            ColumnKind::Field(FieldType::UInt) => Some(FieldKind::UInt),
+            ColumnKind::Field(FieldType::Float) => Some(FieldKind::Float),
+            ColumnKind::Field(FieldType::Bool) => Some(FieldKind::Bool),
+            ColumnKind::Field(FieldType::String) => Some(FieldKind::String),
+        }
     }
 
     #[inline]

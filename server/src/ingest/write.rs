@@ -1,23 +1,57 @@
-//! A write request from its body to its acknowledgement.
+//! A request in line protocol, from its body to its acknowledgement: body pieces are parsed as they arrive, and a line
+//! cut by a piece's end is kept and completed by the next. The rest is as for all doors (`session.rs`).
 //!
-//! 1. Body pieces are parsed as they arrive; a line cut by a piece's end is kept and completed by the next.
-//! 2. Where the catalog lacks a table or column, parsing goes on at that line with a catalog and with caches of the
-//!    request's own, in which what it lacks is there (`provisional`).
-//! 3. When the whole body is parsed, credits are taken from all owner shards.
-//! 4. What the rows need of the catalog is made, with one change.
-//! 5. Rows go to all shards. When every one has made its rows durable the request is acknowledged.
-//!
-//! Where a table or column of its rows is dropped before step 5, nothing is written. A body that came in one piece is
+//! Where a table or column of its rows is dropped before they are written, nothing is. A body that came in one piece is
 //! then parsed wholly anew; of a longer one the beginning is there no longer, and it is refused.
 
-use super::admit::check_memory;
+use tidewire_protocol::line::{BodyState, Progress, State, TimeRule};
+use tidewire_storage::schema::TimeUnit;
+
 use super::error::WriteError;
-pub use super::request::{Precision, WriteRequest, Written};
-use super::writing::Writing;
-use crate::admission::BuildShare;
+use super::host::WriteHost;
+use super::session::{Session, Target, Written};
 use crate::core::state::CoreState;
-use crate::memory::Part;
 use crate::net::Body;
+
+/// Unit of the timestamps of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// Hours.
+    Hour,
+    /// Minutes.
+    Minute,
+    /// Seconds.
+    Second,
+    /// Milliseconds.
+    Millisecond,
+    /// Microseconds.
+    Microsecond,
+    /// Nanoseconds.
+    Nanosecond,
+}
+
+impl Precision {
+    /// How many nanoseconds the unit has.
+    pub const fn nanoseconds(self) -> i64 {
+        match self {
+            Self::Hour => 3_600_000_000_000,
+            Self::Minute => 60_000_000_000,
+            Self::Second => 1_000_000_000,
+            Self::Millisecond => 1_000_000,
+            Self::Microsecond => 1_000,
+            Self::Nanosecond => 1,
+        }
+    }
+}
+
+/// A write request without its body.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteRequest<'a> {
+    /// Where the rows go. Its present is the time of lines without one.
+    pub target: Target<'a>,
+    /// Unit of the timestamps.
+    pub precision: Precision,
+}
 
 /// Times that a body is parsed, each time after a table or column of its rows was dropped. A client that drops tables
 /// as fast as another one writes them is not to keep the core busy.
@@ -25,70 +59,91 @@ const TRIES_MAX: u32 = 4;
 
 /// Reads, parses and writes a request.
 pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut Body) -> Result<Written, WriteError> {
-    check_memory(core)?;
-    let mut writing = Writing::new(core, request)?;
-    let mut share = core.building.share();
+    let mut session = Session::begin(core, request.target)?;
+    let mut state = BodyState::default();
     let mut is_first = true;
     while let Some(piece) = body.chunk().await? {
         if is_first && piece.is_last {
-            let written = write_whole(core, writing, request, piece.bytes, share).await?;
+            let written = write_whole(core, session, &request, piece.bytes).await?;
             // Consumes the piece.
             body.chunk().await?;
             return Ok(written);
         }
         is_first = false;
-        let left = take(core, &mut writing, &mut share, piece.bytes, piece.is_last)?;
+        let left = piece.bytes.len() - parse(&mut session, &mut state, &request, piece.bytes, piece.is_last)?;
         body.keep(left);
+        session.account(left)?;
     }
-    writing.commit().await
+    session.commit().await
 }
 
 /// Writes a request whose body is `text`.
-async fn write_whole(
-    core: &CoreState,
-    mut writing: Writing<'_, CoreState>,
-    request: WriteRequest<'_>,
+pub(super) async fn write_whole<H: WriteHost>(
+    host: &H,
+    mut session: Session<'_, H>,
+    request: &WriteRequest<'_>,
     text: &[u8],
-    mut share: BuildShare,
 ) -> Result<Written, WriteError> {
     for _ in 1..TRIES_MAX {
-        match write_once(core, writing, text, &mut share).await {
-            Err(WriteError::TableChanged) => writing = Writing::new(core, request)?,
+        match write_once(session, request, text).await {
+            Err(WriteError::TableChanged) => session = Session::begin(host, request.target)?,
             outcome => return outcome,
         }
     }
-    write_once(core, writing, text, &mut share).await
+    write_once(session, request, text).await
 }
 
-async fn write_once(
-    core: &CoreState,
-    mut writing: Writing<'_, CoreState>,
+async fn write_once<H: WriteHost>(
+    mut session: Session<'_, H>,
+    request: &WriteRequest<'_>,
     text: &[u8],
-    share: &mut BuildShare,
 ) -> Result<Written, WriteError> {
-    take(core, &mut writing, share, text, true)?;
-    writing.commit().await
+    let left = text.len() - parse(&mut session, &mut BodyState::default(), request, text, true)?;
+    session.account(left)?;
+    session.commit().await
 }
 
-/// Takes a piece of a body; returns how many of its bytes belong to a line that is not there yet.
-fn take(
-    core: &CoreState,
-    writing: &mut Writing<'_, CoreState>,
-    share: &mut BuildShare,
+fn time_rule(precision: Precision, unit: TimeUnit, now_ns: i64) -> TimeRule {
+    let (from, to) = (precision.nanoseconds(), unit.nanoseconds());
+    TimeRule { multiply: (from / to).max(1), divide: (to / from).max(1), now: now_ns / to }
+}
+
+/// Parses complete lines of `text`, by the terms that hold now; returns the bytes consumed.
+pub(super) fn parse<H: WriteHost>(
+    session: &mut Session<'_, H>,
+    state: &mut BodyState,
+    request: &WriteRequest<'_>,
     text: &[u8],
     last: bool,
 ) -> Result<usize, WriteError> {
-    let left = text.len() - writing.parse(text, last)?;
-    let bytes = (writing.bytes() + left) as u64;
-    let bytes_max = core.row_bytes_max();
-    if bytes > bytes_max {
-        return Err(WriteError::TooLarge { bytes, bytes_max });
+    session.catch_up()?;
+    let rule = time_rule(request.precision, session.unit(), request.target.now_ns);
+    let mut consumed = 0;
+    loop {
+        let progress = parse_some(session, state, &rule, &text[consumed..], last);
+        consumed += progress.consumed;
+        session.refusal()?;
+        match progress.state {
+            State::Done | State::NeedMore | State::Stopped => return Ok(consumed),
+            State::Paused => session.resume()?,
+        }
     }
-    let may_go_on = share.set(bytes);
-    core.memory.set(Part::Requests, core.building.used());
-    if !may_go_on {
-        return Err(WriteError::TooMuchInFlight);
-    }
-    check_memory(core)?;
-    Ok(left)
+}
+
+fn parse_some<H: WriteHost>(
+    session: &mut Session<'_, H>,
+    state: &mut BodyState,
+    rule: &TimeRule,
+    text: &[u8],
+    last: bool,
+) -> Progress {
+    let progress = session.with_sink(|caches, sink| {
+        // Requests of one database take turns on its parser.
+        caches.parser.swap_body(state);
+        let progress = caches.parser.parse(text, last, rule, sink);
+        caches.parser.swap_body(state);
+        progress
+    });
+    session.count_cache();
+    progress
 }

@@ -8,6 +8,7 @@ mod common;
 mod damage;
 mod deletes;
 mod descriptors;
+mod doors;
 mod export;
 mod full;
 mod lives;
