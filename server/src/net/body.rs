@@ -118,6 +118,8 @@ struct Staging {
     is_pushing: bool,
     /// Everything has come out.
     is_complete: bool,
+    /// A piece was handed out as the last.
+    is_last_given: bool,
 }
 
 /// The body of a request, see [`super::Request`].
@@ -193,6 +195,7 @@ impl Body {
                 piece: 0,
                 is_pushing: false,
                 is_complete: false,
+                is_last_given: false,
             }),
         };
         Ok(())
@@ -296,8 +299,14 @@ impl Body {
         loop {
             let Mode::Staged(staging) = &mut self.mode else { return Ok(None) };
             if staging.is_complete && self.staged.len() == kept {
-                self.staged.clear();
-                return Ok(None);
+                if kept == 0 || std::mem::replace(&mut staging.is_last_given, true) {
+                    self.staged.clear();
+                    return Ok(None);
+                }
+                // The end came alone, after all bytes had been handed out: what was kept of them is the last piece.
+                self.connection.is_body_open.set(false);
+                self.lent = kept;
+                return Ok(Some(Chunk { bytes: &self.staged, is_last: true }));
             }
             let input = &self.buffer[self.start..self.end];
             match staging.advance(input, &mut self.staged) {
@@ -307,13 +316,14 @@ impl Body {
             self.count();
             // A few bytes can become megabytes, for which nothing is waited.
             yield_if_needed().await;
-            let Mode::Staged(staging) = &self.mode else { return Ok(None) };
+            let Mode::Staged(staging) = &mut self.mode else { return Ok(None) };
             let (is_complete, is_dry) = (staging.is_complete, staging.is_dry() && self.start == self.end);
             if is_complete {
                 self.connection.is_body_open.set(false);
             }
             let fresh = self.staged.len() - kept;
             if fresh > 0 && (is_complete || is_dry || fresh >= STEP_BYTES_MAX) {
+                staging.is_last_given = is_complete;
                 self.lent = self.staged.len();
                 return Ok(Some(Chunk { bytes: &self.staged, is_last: is_complete }));
             }

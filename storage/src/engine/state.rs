@@ -22,9 +22,8 @@ use crate::wal::{Lsn, bitmap_bytes};
 /// All that changes and is looked at without waiting.
 pub(crate) struct State<D: Disk> {
     pub(crate) tables: BTreeMap<TableId, TableState<D>>,
-    /// Tables dropped since the start: what still comes for them is refused. With the segments of those whose drop has
-    /// not come to the manifest yet.
-    pub(super) dropped: BTreeMap<TableId, Vec<Rc<Segment<D>>>>,
+    /// Dropped tables whose drop has not come to the manifest yet, with their segments.
+    pub(super) dropping: BTreeMap<TableId, Vec<Rc<Segment<D>>>>,
     pub(crate) active: Memtable,
     /// The active memtable's number, which each has for its own.
     pub(super) generation: u64,

@@ -10,13 +10,14 @@ const WORDS_BYTES_MAX: usize = FAULT_BYTES_KEPT_MAX;
 
 /// The `error_code` and the `error_message`.
 pub(super) fn words(row: &BadRow) -> (&'static str, String) {
-    let at_line = |text: String| ("050014", format!("{text} at line {}", row.position.number()));
+    let at_line = |text: String| ("050014", format!("{text} at {}", row.position));
     match &row.fault {
         RowFault::Line(fault) => {
             let (code, mut text) = line_words(fault);
             text.truncate(text.floor_char_boundary(WORDS_BYTES_MAX));
             (code, text)
         }
+        RowFault::Unread(error) => ("040004", format!("Error parsing message: {error} at {}", row.position)),
         RowFault::ColumnConflict { table, column, wanted, found } => {
             at_line(format!("{} in table '{table}'", conflict(column, *wanted, *found)))
         }

@@ -5,7 +5,7 @@ use tidewire_storage::schema::{ColumnKind, FieldType};
 
 use super::catalog_error;
 use crate::ingest::fault::{BadRow, FAULT_BYTES_KEPT_MAX, FAULTS_KEPT_MAX, LineFault, RowFault};
-use crate::ingest::write::Written;
+use crate::ingest::session::Written;
 
 /// Lines whose refusal a client gets word for word; the rest are counted. The reply stays small however many lines
 /// are bad.
@@ -52,6 +52,8 @@ pub(super) fn line(written: &Written) -> Option<u64> {
 pub(super) fn reason(row: &BadRow) -> String {
     match &row.fault {
         RowFault::Line(fault) => line_reason(fault),
+        // No door of this API has rows of this kind.
+        RowFault::Unread(error) => error.to_string(),
         RowFault::ColumnConflict { table, column, wanted: wanted @ ColumnKind::Field(_), found } => format!(
             "field type conflict: input field \"{column}\" on measurement \"{table}\" is type {}, already exists as type {}",
             kind_name(*wanted),
