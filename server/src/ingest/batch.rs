@@ -17,6 +17,19 @@ pub struct TableRows {
     slots: Vec<u32>,
 }
 
+/// Rows bound for one shard.
+#[derive(Debug)]
+pub struct ShardRows {
+    /// The shard.
+    pub shard: u32,
+    /// The rows.
+    pub batch: WriteBatch,
+    /// Their table.
+    pub table: Arc<TableSchema>,
+    /// The ids are of a catalog that nobody but the request knows ([`provisional`](super::provisional)).
+    pub is_provisional: bool,
+}
+
 /// A finished batch with the series slots of its new series, by ordinal.
 #[derive(Debug)]
 pub struct FinishedBatch {
