@@ -4,7 +4,7 @@
 //!
 //! 1. [`Shard::append`] takes a batch whole, makes it visible to scans and queues its log record; when
 //!    [`Shard::durable`] returns for its LSN, the batch survives a crash (see [`WalSync`](crate::wal::WalSync) for
-//!    which).
+//!    which). [`Shard::append_all`] takes several so, of tables that are not over ([`life`]).
 //! 2. [`Shard::scan`] sees every batch appended before it and none after, each (series, time) once, with the newest
 //!    value of each field.
 //! 3. [`Shard::delete`] is taken in the order of the log, like a batch: see [`delete`].
@@ -29,6 +29,7 @@ mod delete;
 mod expire;
 mod flush;
 pub(crate) mod folders;
+mod life;
 mod quarantine;
 mod snapshot;
 mod space;
@@ -102,6 +103,8 @@ pub struct Shard<D: Disk> {
     sorting: Cell<usize>,
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
+    /// Tables that are over.
+    ended: RefCell<BTreeSet<TableId>>,
     /// What the catalog says of columns, of tables with dropped ones or codecs.
     columns: RefCell<BTreeMap<TableId, Columns>>,
     clock: Cell<Option<Clock>>,
@@ -135,7 +138,6 @@ impl<D: Disk> Shard<D> {
             cache,
             state: RefCell::new(State {
                 tables,
-                dropped: BTreeSet::new(),
                 dropping: BTreeMap::new(),
                 active,
                 generation: 0,
@@ -162,6 +164,7 @@ impl<D: Disk> Shard<D> {
             manifest_log,
             sorting: Cell::default(),
             quarantined: RefCell::default(),
+            ended: RefCell::default(),
             columns: RefCell::default(),
             clock: Cell::default(),
             changed: Signal::default(),

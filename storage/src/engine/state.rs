@@ -3,7 +3,7 @@
 //! Data with the questions that can be answered from it alone. It changes without waiting in between, in the modules
 //! that say when.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -22,9 +22,7 @@ use crate::wal::{Lsn, bitmap_bytes};
 /// All that changes and is looked at without waiting.
 pub(crate) struct State<D: Disk> {
     pub(crate) tables: BTreeMap<TableId, TableState<D>>,
-    /// Tables dropped since the start: what still comes for them is refused.
-    pub(super) dropped: BTreeSet<TableId>,
-    /// Those whose drop has not come to the manifest yet, with their segments.
+    /// Dropped tables whose drop has not come to the manifest yet, with their segments.
     pub(super) dropping: BTreeMap<TableId, Vec<Rc<Segment<D>>>>,
     pub(crate) active: Memtable,
     /// The active memtable's number, which each has for its own.
