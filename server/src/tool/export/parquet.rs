@@ -3,9 +3,9 @@
 //!
 //! Columns are `time` (a timestamp of the database's unit, UTC), the tags as dictionaries of strings, the fields in
 //! their types. What Parquet has no place for stands in the file's metadata: `tidewire.database`, `tidewire.policy` (if
-//! it is not the default one), `tidewire.ddl` ([`terms`]), `tidewire.table`, and `tidewire.tags`, a JSON array of the
-//! columns that are tags. Rows come by shard and partition; within those they are sorted by series and time wherever
-//! the engine has merged them.
+//! it is not the default one), `tidewire.ddl` ([`terms`]), `tidewire.table`, `tidewire.tags`, a JSON array of the
+//! columns that are tags, and `tidewire.columns` ([`TableTerms`]). Rows come by shard and partition; within those they
+//! are sorted by series and time wherever the engine has merged them.
 
 use std::fs::File;
 use std::path::Path;
@@ -32,7 +32,8 @@ use super::{Chosen, LeftOut, Times, regions};
 use crate::cli::{Compression, ExportArguments};
 use crate::tool::progress::Progress;
 use crate::tool::source::{self, Source};
-use crate::tool::{DATABASE_KEY, DDL_KEY, POLICY_KEY, TABLE_KEY, TAGS_KEY, TIME, terms};
+use crate::tool::tables::TableTerms;
+use crate::tool::{COLUMNS_KEY, DATABASE_KEY, DDL_KEY, POLICY_KEY, TABLE_KEY, TAGS_KEY, TIME, terms};
 
 /// Bytes of a row group, packed: what a writer holds in memory, and a reader at least.
 const GROUP_BYTES_MAX: usize = 64 << 20;
@@ -157,6 +158,7 @@ fn metadata(chosen: &Chosen) -> Vec<KeyValue> {
         value(DDL_KEY, terms::statements(database).join(";\n")),
         value(TABLE_KEY, table.name.to_string()),
         value(TAGS_KEY, serde_json::json!(tags).to_string()),
+        value(COLUMNS_KEY, TableTerms::of(table).encode()),
     ];
     if !chosen.is_in_default_policy() {
         pairs.push(value(POLICY_KEY, policy.to_string()));

@@ -1,5 +1,5 @@
-//! Rows that are older than their retention policy keeps rows, as those at the end of every export are by the time it is
-//! read: which of a batch they are.
+//! Rows that are older than their retention policy keeps rows, as those at the end of every export are by the time it
+//! is read: which of a batch they are.
 //!
 //! A server that takes all rows of a request or none says only that there are some. They are the oldest ones of the
 //! batch, so that they are found in a few requests: the youngest row is asked for alone. If it has expired, all have;

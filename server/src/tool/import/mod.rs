@@ -37,6 +37,8 @@ struct Target {
     dialect: Dialect,
     /// The retention policy; `None` for the default one, and always so in CnosDB's dialect, which cannot name one.
     policy: Option<String>,
+    /// The statement that rows stand behind as values of SQL, for those that no line can say; `None` for lines.
+    insert: Option<Arc<str>>,
 }
 
 /// Runs the tool.

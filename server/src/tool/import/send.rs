@@ -10,6 +10,7 @@ use tidewire_sql::PolicyOptions;
 
 use super::server::{Refusal, Server};
 use super::{Target, expired};
+use crate::tool::tables::TableTerms;
 
 /// Waiting for a server that is busy or away ends here; the sum for one batch.
 const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -45,7 +46,7 @@ impl Batch {
     fn text_of(&self, rows: &[usize]) -> Cow<'_, [u8]> {
         let start = |row: usize| if row == 0 { 0 } else { self.ends[row - 1] };
         match rows {
-            [first, .., last] if last - first + 1 == rows.len() && rows.is_sorted() => {
+            [first, .., last] if rows.is_sorted() && last - first + 1 == rows.len() => {
                 Cow::Borrowed(&self.text[start(*first)..self.ends[*last]])
             }
             rows => Cow::Owned(rows.iter().flat_map(|row| &self.text[start(*row)..self.ends[*row]]).copied().collect()),
@@ -85,6 +86,13 @@ impl Sender<'_> {
     /// file that is read say of the database.
     pub(super) fn prepare(&self, target: &Target, declared: &[(String, PolicyOptions)]) -> Result<(), String> {
         patiently(|| self.server.prepare(target, declared)).map_err(|refusal| refusal.text().to_owned())
+    }
+}
+
+impl Sender<'_> {
+    /// Makes a table, unless it is there.
+    pub(super) fn create_table(&self, target: &Target, terms: &TableTerms) -> Result<(), String> {
+        patiently(|| self.server.create_table(target, terms)).map_err(|refusal| refusal.text().to_owned())
     }
 }
 

@@ -11,6 +11,7 @@ use tidewire_storage::schema::RetentionPolicy;
 
 use super::Target;
 use crate::cli::ImportPrecision;
+use crate::tool::tables::TableTerms;
 use crate::tool::terms::create_policy;
 
 /// A reply that takes longer is not waited for: the server answers within seconds, or says that it is busy.
@@ -124,9 +125,20 @@ impl Server {
         }
     }
 
-    /// Writes lines.
+    /// Makes a table of a target's database, unless it is there.
+    pub(super) fn create_table(&self, target: &Target, terms: &TableTerms) -> Result<(), Refusal> {
+        let database = utf8_percent_encode(&target.database, NON_ALPHANUMERIC);
+        self.post(&format!("/api/v1/sql?db={database}"), TEXT, terms.create().as_bytes()).map(drop)
+    }
+
+    /// Writes lines, or values of SQL, each with a comma behind it.
     pub(super) fn write(&self, target: &Target, lines: &[u8]) -> Result<(), Refusal> {
         let database = utf8_percent_encode(&target.database, NON_ALPHANUMERIC);
+        if let Some(insert) = &target.insert {
+            let values = lines.trim_ascii_end().strip_suffix(b",").unwrap_or(lines);
+            let statement = [insert.as_bytes(), values].concat();
+            return self.post(&format!("/api/v1/sql?db={database}"), TEXT, &statement).map(drop);
+        }
         let (path, unit) = match (target.dialect, target.precision) {
             (Dialect::Cnos, ImportPrecision::Ms) => ("/api/v1/write", "ms"),
             (Dialect::Cnos, ImportPrecision::Us) => ("/api/v1/write", "us"),
