@@ -8,7 +8,7 @@
 //!   router.rs      joins them: path → endpoint → handler → reply, or fault → words; counters.rs counts
 //!   body_length.rs refuses bodies of no length
 //!   fault.rs       what went wrong, in the words of no API
-//!   reply.rs       rows as a reply, whole or streamed
+//!   reply.rs       rows as a reply, whole or streamed; patience.rs what a query holds while its client does not read
 //!   precision.rs   the unit of times that a parameter names
 //!   cnos/ influx/ opentsdb/ operations/    a family each: its handlers, and `error.rs`, which words faults and chooses
 //!                  the status
@@ -26,6 +26,7 @@ pub mod fault;
 pub mod influx;
 pub mod opentsdb;
 pub mod operations;
+pub mod patience;
 mod precision;
 pub mod reply;
 pub mod request_id;
