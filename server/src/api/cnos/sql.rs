@@ -16,8 +16,10 @@ use tidewire_sql::{Definition, Session, cut};
 
 use super::{accept, error};
 use crate::admission::QueryPlace;
+use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::api::patience::Patience;
 use crate::api::reply::{RowsForm, RowsReply};
 use crate::catalog::SchemaChange;
 use crate::core::state::CoreState;
@@ -32,6 +34,7 @@ use crate::ring::{Queue, within};
 
 /// Runs the statement of the body.
 pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    body_length::require(request.head, reply)?;
     let form = RowsForm {
         format: accept::format(request.head)?,
         encoding: accept::encoding(request.head)?,
@@ -75,14 +78,15 @@ async fn run_statement(
         }
         Statement::Query(query) => {
             let query = Kept::new(query, held);
-            let _place = query_place(core)?;
-            let mut rows = RowsReply::new(reply, form, query.schema.clone())?;
+            let (place, bounds) = (query_place(core)?, bounds(core));
+            let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
+            let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
             let gone = async {
                 body.peer_gone().await;
                 Err(ExecError::Cancelled)
             };
             // A client that leaves ends its query: dropping it cancels what the shards run.
-            let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds(core), &mut rows), gone).await;
+            let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds, &mut rows), gone).await;
             context.rows.read.add(rows.rows);
             rows.end(outcome.map(drop)).await
         }
