@@ -1,6 +1,7 @@
 //! A request of a door that has its rows by name, from its body to its acknowledgement.
 
 use tidewire_protocol::line::Dialect;
+use tidewire_protocol::protobuf::split;
 use tidewire_protocol::row::{BadRows, Halt, Next, Position, RowDraft, RowError, RowSink, RowTaker};
 
 use super::error::WriteError;
@@ -18,6 +19,8 @@ pub struct RowWriter<'a> {
     session: Session<'a>,
     /// Nanoseconds in the unit of the database.
     unit_ns: i64,
+    /// Bytes that the door holds beside its rows.
+    held: usize,
     /// Why nothing of the request is written.
     failure: Option<WriteError>,
 }
@@ -28,7 +31,7 @@ impl<'a> RowWriter<'a> {
         let rules = RowRules { bad_rows, time_field: TimeField::Refused };
         let session = Session::begin(core, Target { database, policy: None, dialect: Dialect::Cnos, rules, now_ns })?;
         let unit_ns = session.unit.nanoseconds();
-        Ok(Self { session, unit_ns, failure: None })
+        Ok(Self { session, unit_ns, held: 0, failure: None })
     }
 
     /// Gives a body that arrives in pieces to a door. `read` gets a piece, whether it is the last, and where rows go,
@@ -50,7 +53,7 @@ impl<'a> RowWriter<'a> {
             }
             let left = piece.bytes.len() - consumed;
             body.keep(left);
-            self.session.account(left)?;
+            self.session.account(self.held + left)?;
         }
         if !is_last_read {
             read(&[], true, self)?;
@@ -58,10 +61,30 @@ impl<'a> RowWriter<'a> {
         Ok(self.check()?)
     }
 
-    /// Counts what is held: rows, and `more` bytes beside them. Fails once nothing of the request is to be written.
-    pub fn account(&mut self, more: usize) -> Result<(), WriteError> {
-        self.check()?;
-        self.session.account(more)
+    /// Gives a message to a door in parts, which others' work may come between.
+    pub async fn read_message<E: From<WriteError> + From<RowError>>(
+        &mut self,
+        message: &[u8],
+        mut read: impl FnMut(&[u8], &mut Self) -> Result<Next, E>,
+    ) -> Result<(), E> {
+        let mut rest = message;
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at(split(rest, STEP_BYTES)?);
+            rest = behind;
+            let next = read(part, self)?;
+            self.check()?;
+            self.session.account(self.held)?;
+            if next == Next::Stop {
+                return Ok(());
+            }
+            yield_if_needed().await;
+        }
+        Ok(())
+    }
+
+    /// The door holds this many bytes beside its rows: they are counted with these from now on.
+    pub fn hold(&mut self, bytes: usize) {
+        self.held = bytes;
     }
 
     fn check(&mut self) -> Result<(), WriteError> {
