@@ -6,6 +6,7 @@
 //!   routes.rs      from a path to its endpoint
 //!   context.rs     what a handler knows of a request: who, when, which database; request_id.rs its id
 //!   router.rs      joins them: path → endpoint → handler → reply, or fault → words; counters.rs counts
+//!   body_length.rs refuses bodies of no length
 //!   fault.rs       what went wrong, in the words of no API
 //!   reply.rs       rows as a reply, whole or streamed
 //!   precision.rs   the unit of times that a parameter names; body.rs bodies that are one message
@@ -18,6 +19,7 @@
 //! docs/api.md and docs/openapi.yaml; tests hold the table and the two documents together.
 
 mod body;
+pub mod body_length;
 pub mod cnos;
 pub mod context;
 pub mod counters;

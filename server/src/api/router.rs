@@ -7,12 +7,12 @@ use tidewire_protocol::http::{Head, Method, Query};
 
 use super::context::{Principal, RequestContext};
 use super::counters::{EndpointCounters, RowCounters};
-use super::endpoint::{Family, Handler};
+use super::endpoint::{BodyLimit, Family, Handler};
 use super::fault::{Fault, FaultReply};
 use super::request_id::{RequestId, RequestIds};
 use super::routes::Routes;
 use super::table::ENDPOINTS;
-use super::{cnos, elastic, influx, loki, opentsdb, operations, otlp, plain, prometheus};
+use super::{body_length, cnos, elastic, influx, loki, opentsdb, operations, otlp, plain, prometheus};
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
@@ -117,6 +117,9 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
     if method == Method::Options {
         influx::options(context, reply);
         return Ok(());
+    }
+    if endpoint.body == BodyLimit::Rows {
+        body_length::require(request.head, reply)?;
     }
     match endpoint.handler {
         Handler::CnosWrite => cnos::write(context, request, reply).await,

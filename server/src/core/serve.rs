@@ -90,14 +90,14 @@ impl Responder {
         }
     }
 
-    fn append(&self, asker: Asker<Append>, Append { shard, batch, table }: Append) {
-        match self.shards.append(shard, &batch, &table) {
-            Err(error) => self.core.peers.answer(asker, Appended { batch, outcome: Err(error) }),
-            Ok((open, appended)) => {
+    fn append(&self, asker: Asker<Append>, Append { shard, rows }: Append) {
+        match self.shards.append(shard, &rows) {
+            Err(error) => self.core.peers.answer(asker, Appended { rows, outcome: Err(error) }),
+            Ok((open, lsn, new_series)) => {
                 let (peers, open) = (self.core.peers.clone(), open.clone());
                 self.spawn(Queue::Ingest, "rows on their way to the disk", async move {
-                    let outcome = open.durable(appended.lsn).await.map(|()| appended.new_series);
-                    peers.answer(asker, Appended { batch, outcome });
+                    let outcome = open.durable(lsn).await.map(|()| new_series);
+                    peers.answer(asker, Appended { rows, outcome });
                 });
             }
         }
@@ -138,16 +138,16 @@ impl Responder {
         self.spawn(Queue::Ingest, "a change of the catalog", async move { peers.answer(asker, outcome.await) });
     }
 
-    /// Takes a new catalog into use: columns first, so that no row comes with one that its shard does not know.
+    /// Takes a new catalog into use: columns first, so that no row comes with one that its shard does not know. Nothing
+    /// is awaited before the shards and the caches know what is over.
     async fn use_catalog(&self, published: &Arc<Published>) {
         let effects = &published.effects;
         if published.catalog.version > self.core.catalog().version {
             self.shards.set_columns(&effects.changed);
             self.core.set_catalog(published.catalog.clone());
         }
-        if !effects.stale.is_empty() {
-            self.core.caches.retain(|name| !effects.stale.contains(name));
-        }
+        self.shards.end_tables(&effects.dropped);
+        self.core.caches.end(&effects.stale);
         if !effects.dropped.is_empty() {
             let (shards, published) = (self.shards.clone(), published.clone());
             let (done, is_done) = oneshot();

@@ -13,12 +13,14 @@
 //! wrong with a row is a [`fault::RowFault`]; whether the others are written all the same is the door's choice
 //! ([`sink::RowRules`]).
 
+pub mod admit;
 pub mod batch;
 pub mod cache;
 pub mod caches;
 pub mod commit;
 pub mod error;
 pub mod fault;
+pub mod host;
 pub mod insert;
 pub mod owner;
 mod pending;
@@ -26,6 +28,7 @@ mod provisional;
 pub mod rows;
 pub mod session;
 pub mod sink;
+pub mod target;
 #[cfg(test)]
 pub mod testing;
 #[cfg(test)]

@@ -17,8 +17,6 @@ const STEP_BYTES: usize = 64 << 10;
 /// The rows of a request, being collected.
 pub struct RowWriter<'a> {
     session: Session<'a>,
-    /// Nanoseconds in the unit of the database.
-    unit_ns: i64,
     /// Bytes that the door holds beside its rows.
     held: usize,
     /// Why nothing of the request is written.
@@ -30,8 +28,7 @@ impl<'a> RowWriter<'a> {
     pub fn begin(core: &'a CoreState, database: &'a str, bad_rows: BadRows, now_ns: i64) -> Result<Self, WriteError> {
         let rules = RowRules { bad_rows, time_field: TimeField::Refused };
         let session = Session::begin(core, Target { database, policy: None, dialect: Dialect::Cnos, rules, now_ns })?;
-        let unit_ns = session.unit.nanoseconds();
-        Ok(Self { session, unit_ns, held: 0, failure: None })
+        Ok(Self { session, held: 0, failure: None })
     }
 
     /// Gives a body that arrives in pieces to a door. `read` gets a piece, whether it is the last, and where rows go,
@@ -47,6 +44,7 @@ impl<'a> RowWriter<'a> {
             while end < piece.bytes.len() {
                 end = piece.bytes.len().min(end + STEP_BYTES);
                 is_last_read = piece.is_last && end == piece.bytes.len();
+                self.session.catch_up()?;
                 consumed += read(piece.bytes.get(consumed..end).unwrap_or_default(), is_last_read, self)?;
                 self.check()?;
                 yield_if_needed().await;
@@ -56,6 +54,7 @@ impl<'a> RowWriter<'a> {
             self.session.account(self.held + left)?;
         }
         if !is_last_read {
+            self.session.catch_up()?;
             read(&[], true, self)?;
         }
         Ok(self.check()?)
@@ -71,6 +70,7 @@ impl<'a> RowWriter<'a> {
         while !rest.is_empty() {
             let (part, behind) = rest.split_at(split(rest, STEP_BYTES)?);
             rest = behind;
+            self.session.catch_up()?;
             let next = read(part, self)?;
             self.check()?;
             self.session.account(self.held)?;
@@ -126,7 +126,7 @@ impl<'a> RowWriter<'a> {
 impl RowTaker for RowWriter<'_> {
     fn take(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
         // The draft is not used again for the same row.
-        draft.time /= self.unit_ns;
+        draft.time /= self.session.unit().nanoseconds();
         self.put(position, draft)
     }
 

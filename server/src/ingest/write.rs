@@ -1,10 +1,14 @@
 //! A request in line protocol, from its body to its acknowledgement: body pieces are parsed as they arrive, and a line
 //! cut by a piece's end is kept and completed by the next. The rest is as for all doors (`session.rs`).
+//!
+//! Where a table or column of its rows is dropped before they are written, nothing is. A body that came in one piece is
+//! then parsed wholly anew; of a longer one the beginning is there no longer, and it is refused.
 
 use tidewire_protocol::line::{BodyState, Progress, State, TimeRule};
 use tidewire_storage::schema::TimeUnit;
 
 use super::error::WriteError;
+use super::host::WriteHost;
 use super::session::{Session, Target, Written};
 use crate::core::state::CoreState;
 use crate::net::Body;
@@ -49,17 +53,53 @@ pub struct WriteRequest<'a> {
     pub precision: Precision,
 }
 
+/// Times that a body is parsed, each time after a table or column of its rows was dropped. A client that drops tables
+/// as fast as another one writes them is not to keep the core busy.
+const TRIES_MAX: u32 = 4;
+
 /// Reads, parses and writes a request.
 pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut Body) -> Result<Written, WriteError> {
     let mut session = Session::begin(core, request.target)?;
-    let rule = time_rule(request.precision, session.unit, request.target.now_ns);
     let mut state = BodyState::default();
+    let mut is_first = true;
     while let Some(piece) = body.chunk().await? {
-        let consumed = parse(&mut session, &mut state, &rule, piece.bytes, piece.is_last)?;
-        let left = piece.bytes.len() - consumed;
+        if is_first && piece.is_last {
+            let written = write_whole(core, session, &request, piece.bytes).await?;
+            // Consumes the piece.
+            body.chunk().await?;
+            return Ok(written);
+        }
+        is_first = false;
+        let left = piece.bytes.len() - parse(&mut session, &mut state, &request, piece.bytes, piece.is_last)?;
         body.keep(left);
         session.account(left)?;
     }
+    session.commit().await
+}
+
+/// Writes a request whose body is `text`.
+pub(super) async fn write_whole<H: WriteHost>(
+    host: &H,
+    mut session: Session<'_, H>,
+    request: &WriteRequest<'_>,
+    text: &[u8],
+) -> Result<Written, WriteError> {
+    for _ in 1..TRIES_MAX {
+        match write_once(session, request, text).await {
+            Err(WriteError::TableChanged) => session = Session::begin(host, request.target)?,
+            outcome => return outcome,
+        }
+    }
+    write_once(session, request, text).await
+}
+
+async fn write_once<H: WriteHost>(
+    mut session: Session<'_, H>,
+    request: &WriteRequest<'_>,
+    text: &[u8],
+) -> Result<Written, WriteError> {
+    let left = text.len() - parse(&mut session, &mut BodyState::default(), request, text, true)?;
+    session.account(left)?;
     session.commit().await
 }
 
@@ -68,17 +108,19 @@ fn time_rule(precision: Precision, unit: TimeUnit, now_ns: i64) -> TimeRule {
     TimeRule { multiply: (from / to).max(1), divide: (to / from).max(1), now: now_ns / to }
 }
 
-/// Parses complete lines of `text`; returns the bytes consumed.
-fn parse(
-    session: &mut Session<'_>,
+/// Parses complete lines of `text`, by the terms that hold now; returns the bytes consumed.
+pub(super) fn parse<H: WriteHost>(
+    session: &mut Session<'_, H>,
     state: &mut BodyState,
-    rule: &TimeRule,
+    request: &WriteRequest<'_>,
     text: &[u8],
     last: bool,
 ) -> Result<usize, WriteError> {
+    session.catch_up()?;
+    let rule = time_rule(request.precision, session.unit(), request.target.now_ns);
     let mut consumed = 0;
     loop {
-        let progress = parse_some(session, state, rule, &text[consumed..], last);
+        let progress = parse_some(session, state, &rule, &text[consumed..], last);
         consumed += progress.consumed;
         session.refusal()?;
         match progress.state {
@@ -88,7 +130,13 @@ fn parse(
     }
 }
 
-fn parse_some(session: &mut Session<'_>, state: &mut BodyState, rule: &TimeRule, text: &[u8], last: bool) -> Progress {
+fn parse_some<H: WriteHost>(
+    session: &mut Session<'_, H>,
+    state: &mut BodyState,
+    rule: &TimeRule,
+    text: &[u8],
+    last: bool,
+) -> Progress {
     let progress = session.with_sink(|caches, sink| {
         // Requests of one database take turns on its parser.
         caches.parser.swap_body(state);

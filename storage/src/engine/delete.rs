@@ -103,13 +103,13 @@ impl<D: Disk> Shard<D> {
     /// manifest, however many they are. After an error it may be tried again; the tables are gone from memory all the
     /// same.
     pub async fn drop_tables(&self, tables: &[TableId]) -> Result<()> {
+        self.end_tables(tables);
         let _edit = self.edit().await;
         let (edit, files) = {
             let mut state = self.state.borrow_mut();
             for table in tables {
                 state.active.remove(*table);
                 let segments = state.tables.remove(table).map(|known| known.partitions).unwrap_or_default();
-                state.dropped.insert(*table);
                 state.dropping.entry(*table).or_default().extend(segments.into_values().flatten());
                 self.columns.borrow_mut().remove(table);
             }
