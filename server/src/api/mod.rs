@@ -8,7 +8,7 @@
 //!   router.rs      joins them: path → endpoint → handler → reply, or fault → words; counters.rs counts
 //!   body_length.rs refuses bodies of no length
 //!   fault.rs       what went wrong, in the words of no API
-//!   reply.rs       rows as a reply, whole or streamed
+//!   reply.rs       rows as a reply, whole or streamed; patience.rs what a query holds while its client does not read
 //!   precision.rs   the unit of times that a parameter names; body.rs bodies that are one message
 //!   cnos/ influx/ opentsdb/ elastic/ loki/ prometheus/ otlp/ operations/    a family each: its handlers, and
 //!                  `error.rs`, which words faults and chooses the status; plain.rs does that for families that have
@@ -31,6 +31,7 @@ pub mod loki;
 pub mod opentsdb;
 pub mod operations;
 pub mod otlp;
+pub mod patience;
 mod plain;
 mod precision;
 pub mod prometheus;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use tidewire_protocol::http::{Head, Method, Query};
+use tidewire_sql::exec::ExecError;
 
 use super::context::{Principal, RequestContext};
 use super::counters::{EndpointCounters, RowCounters};
@@ -41,11 +42,8 @@ impl Router {
         }
     }
 
-    /// Sends a fault, unless the reply has begun. `id` is that of a request for an endpoint.
+    /// Sends a fault. `id` is that of a request for an endpoint.
     fn send_fault(&self, family: Family, id: Option<&RequestId<'_>>, fault: &Fault, reply: &mut Reply) {
-        if reply.is_begun() {
-            return;
-        }
         let told = word(family, fault);
         let retry_after = told.is_for_now().then(|| self.core.config.admission.retry_after_s.to_string());
         reply.send(
@@ -90,10 +88,22 @@ impl Service for Router {
             id: self.ids.of(head, now_ns),
             now_ns,
         };
-        if let Err(fault) = answer(&context, request, reply).await {
-            self.send_fault(context.endpoint.family, Some(&context.id), &fault, reply);
-        }
-        self.counters[index].count(reply.status(), started.elapsed());
+        let status = match answer(&context, request, reply).await {
+            Ok(()) => reply.status(),
+            Err(fault) if reply.is_begun() => {
+                self.counters[index].broken_off();
+                let has_left = matches!(fault, Fault::Query(ExecError::Cancelled));
+                let level = if has_left { log::Level::Info } else { log::Level::Warn };
+                log::log!(level, "the reply of {} broke off: {fault}", context.endpoint.pattern);
+                // Not that of the head, which was sent when all was well.
+                word(context.endpoint.family, &fault).status
+            }
+            Err(fault) => {
+                self.send_fault(context.endpoint.family, Some(&context.id), &fault, reply);
+                reply.status()
+            }
+        };
+        self.counters[index].count(status, started.elapsed());
     }
 
     fn refuse(&self, head: Option<&Head<'_>>, status: u16, reason: &str, reply: &mut Reply) {
