@@ -73,14 +73,30 @@ pub struct RowCounters {
 pub enum Door {
     /// OpenTSDB's data points, as text or JSON.
     OpenTsdb,
+    /// Elasticsearch's bulk.
+    Elasticsearch,
+    /// Documents line by line.
+    Ndjson,
+    /// Loki's streams.
+    Loki,
+    /// Prometheus' samples.
+    Prometheus,
+    /// OpenTelemetry's spans.
+    Otlp,
 }
 
 impl Door {
-    const ALL: [Self; 1] = [Self::OpenTsdb];
+    const ALL: [Self; 6] =
+        [Self::OpenTsdb, Self::Elasticsearch, Self::Ndjson, Self::Loki, Self::Prometheus, Self::Otlp];
 
     fn name(self) -> &'static str {
         match self {
             Self::OpenTsdb => "opentsdb",
+            Self::Elasticsearch => "elasticsearch",
+            Self::Ndjson => "ndjson",
+            Self::Loki => "loki",
+            Self::Prometheus => "prometheus",
+            Self::Otlp => "otlp",
         }
     }
 }

@@ -13,7 +13,7 @@ use super::fault::{Fault, FaultReply};
 use super::request_id::{RequestId, RequestIds};
 use super::routes::Routes;
 use super::table::ENDPOINTS;
-use super::{body_length, cnos, influx, opentsdb, operations};
+use super::{body_length, cnos, elastic, influx, loki, opentsdb, operations, otlp, plain, prometheus};
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
@@ -144,6 +144,24 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
         Handler::OpenTsdbWrite => opentsdb::write(context, request, reply).await,
         Handler::OpenTsdbPutCnos => opentsdb::put(context, request, opentsdb::Manner::Cnos, reply).await,
         Handler::OpenTsdbPut => opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply).await,
+        Handler::ElasticBulk => elastic::bulk(context, request, reply).await,
+        Handler::ElasticHello => {
+            elastic::hello(reply);
+            Ok(())
+        }
+        Handler::ElasticLicense => {
+            elastic::license(reply);
+            Ok(())
+        }
+        Handler::ElasticNothing => {
+            elastic::nothing(reply);
+            Ok(())
+        }
+        Handler::Ndjson => elastic::ndjson(context, request, reply).await,
+        Handler::LokiPush => loki::push(context, request, reply).await,
+        Handler::OtlpTracesCnos => otlp::traces(context, request, otlp::Named::Table, reply).await,
+        Handler::OtlpTraces => otlp::traces(context, request, otlp::Named::Default, reply).await,
+        Handler::PrometheusWrite => prometheus::write(context, request, reply).await,
         Handler::Metrics => {
             operations::metrics(context, reply).await;
             Ok(())
@@ -157,6 +175,9 @@ fn word(family: Family, fault: &Fault) -> FaultReply {
         Family::Cnos => cnos::error::reply(fault),
         Family::Influx => influx::error::reply(fault),
         Family::OpenTsdb => opentsdb::error::reply(fault),
+        Family::Elastic => elastic::error::reply(fault),
+        Family::Loki | Family::Prometheus => plain::reply(fault),
+        Family::Otlp => otlp::error::reply(fault),
         Family::Operations => operations::error::reply(fault),
     }
 }
