@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use tidewire_sql::{Definition, PolicyOptions, TableChange};
 use tidewire_storage::engine::SeriesSelection;
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, TimeUnit};
@@ -14,9 +15,16 @@ use crate::catalog::SchemaChange;
 
 /// Changes the catalog, `count` times.
 pub(super) async fn define(world: Rc<World<'_>>, count: usize) {
+    let mut again = None;
     for _ in 0..count {
-        world.pause(40).await;
-        let (definition, scope) = definition(&world);
+        world.pause(if again.is_some() { 4 } else { 40 }).await;
+        let (definition, scope) = again.take().map_or_else(|| definition(&world), |definition| (definition, None));
+        if let Definition::DropTable { database, name, .. } = &definition
+            && world.chance(2)
+        {
+            // With other columns, or the same in another order.
+            again = Some(table(&mut world.random.borrow_mut(), database.clone(), name.clone()));
+        }
         let taking = scope.map(|scope| world.model.borrow_mut().begin_taking(scope));
         let outcome = world.change(SchemaChange::Define(definition)).await;
         let mut tally = world.tally.borrow_mut();
@@ -31,10 +39,25 @@ pub(super) async fn define(world: Rc<World<'_>>, count: usize) {
     }
 }
 
+/// A table that is to be made.
+fn table(random: &mut Rng, database: String, name: String) -> Definition {
+    let mut columns = vec![("h".to_owned(), ColumnKind::Tag)];
+    for number in 0..4 {
+        if random.bool() {
+            columns.push((format!("c{number}"), ColumnKind::Field(KINDS[random.usize(0..4)])));
+        }
+    }
+    random.shuffle(&mut columns);
+    if columns.len() == 1 {
+        columns.push(("c0".to_owned(), ColumnKind::Field(FieldType::Int)));
+    }
+    Definition::CreateTable { database, name, if_not_exists: true, columns, codecs: Vec::new() }
+}
+
 fn definition(world: &World<'_>) -> (Definition, Option<Scope>) {
     let mut random = world.random.borrow_mut();
     let database = DATABASES[random.usize(0..2)].to_owned();
-    let name = TABLES[random.usize(0..3)].to_owned();
+    let name = TABLES[random.usize(0..2)].to_owned();
     let column = format!("c{}", random.u8(0..4));
     let kind = ColumnKind::Field(KINDS[random.usize(0..4)]);
     match random.u8(0..20) {
@@ -42,13 +65,7 @@ fn definition(world: &World<'_>) -> (Definition, Option<Scope>) {
             let scope = Scope::Table(database.clone(), name.clone());
             (Definition::DropTable { database, name, if_exists: false }, Some(scope))
         }
-        5..=7 => {
-            let mut columns = vec![("h".to_owned(), ColumnKind::Tag), (column, kind)];
-            if random.bool() {
-                columns.reverse();
-            }
-            (Definition::CreateTable { database, name, if_not_exists: true, columns, codecs: Vec::new() }, None)
-        }
+        5..=7 => (table(&mut random, database, name), None),
         8..=10 => {
             let scope = Scope::Column(database.clone(), name.clone(), column.clone());
             let change = TableChange::DropColumn { name: column };
@@ -88,7 +105,7 @@ pub(super) async fn delete(world: Rc<World<'_>>, count: usize) {
         world.pause(60).await;
         let catalog = world.cores[0].catalog();
         let database = DATABASES[world.random.borrow_mut().usize(0..2)];
-        let name = TABLES[world.random.borrow_mut().usize(0..3)];
+        let name = TABLES[world.random.borrow_mut().usize(0..2)];
         let Some(table) = catalog.table_of(database, "autogen", name) else { continue };
         let of = Place {
             database: database.to_owned(),

@@ -21,7 +21,8 @@ struct Value {
     place: Place,
     shard: u32,
     request: usize,
-    /// When its row was given to the parser, no earlier.
+    /// When its row was given to the parser, or its request was admitted, no earlier: what had been taken away before
+    /// takes nothing of it.
     read_at: u64,
 }
 
@@ -138,6 +139,13 @@ impl Model {
     pub(super) fn read(&mut self, values: std::ops::Range<usize>) {
         let now = self.tick();
         self.values[values].iter_mut().for_each(|value| value.read_at = now);
+    }
+
+    /// A request has been read and asks for admission.
+    pub(super) fn admit(&mut self, request: usize) {
+        let now = self.tick();
+        let own = self.values.iter_mut().filter(|value| value.request == request);
+        own.for_each(|value| value.read_at = now);
     }
 
     pub(super) fn values(&self) -> usize {

@@ -50,6 +50,8 @@ pub(super) struct Core {
 pub(super) struct CoreHost<'t> {
     pub(super) world: Rc<World<'t>>,
     pub(super) core: Rc<Core>,
+    /// The one request that it is made for.
+    pub(super) request: usize,
 }
 
 impl Core {
@@ -171,6 +173,8 @@ impl WriteHost for CoreHost<'_> {
     }
 
     async fn admit(&self, _: Place<'_>, _: &[ShardRows]) -> Result<(), WriteError> {
+        // What is gone by now must not be written to.
+        self.world.model.borrow_mut().admit(self.request);
         self.world.pause(4).await;
         if self.world.chance(20) { Err(WriteError::TooMuchInFlight) } else { Ok(()) }
     }

@@ -20,7 +20,7 @@ use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, parse, write_whole};
 
 pub(super) const DATABASES: [&str; 2] = ["public", "d0"];
-pub(super) const TABLES: [&str; 3] = ["t0", "t1", "t2"];
+pub(super) const TABLES: [&str; 2] = ["t0", "t1"];
 pub(super) const KINDS: [FieldType; 4] = [FieldType::Int, FieldType::UInt, FieldType::Float, FieldType::String];
 
 const MILLISECOND_NS: i64 = 1_000_000;
@@ -30,15 +30,15 @@ pub(super) async fn write(world: Rc<World<'_>>, count: usize) {
     for _ in 0..count {
         world.pause(20).await;
         let core = world.random.borrow_mut().usize(0..world.cores.len());
-        let host = CoreHost { world: world.clone(), core: world.cores[core].clone() };
         let request = world.model.borrow_mut().begin_request();
+        let host = CoreHost { world: world.clone(), core: world.cores[core].clone(), request };
         let (outcome, bad_rows) = match world.chance(5) {
-            true => match insert(&host, request).await {
+            true => match insert(&host).await {
                 Some(outcome) => (outcome.map(|_| Written::default()), false),
                 None => (Ok(Written::default()), false),
             },
             false => {
-                let outcome = lines(&host, request).await;
+                let outcome = lines(&host).await;
                 let bad_rows = outcome.as_ref().is_ok_and(|written| !written.bad_rows.is_empty());
                 (outcome, bad_rows)
             }
@@ -80,7 +80,7 @@ struct Row {
 fn row(host: &CoreHost<'_>, database: &str, policy: &str) -> Row {
     let catalog = host.core.catalog();
     let mut random = host.world.random.borrow_mut();
-    let table = TABLES[random.usize(0..3)];
+    let table = TABLES[random.usize(0..2)];
     let mut tags = vec![("h", ["a", "b", "c", "d", "e", "f"][random.usize(0..6)])];
     if random.u8(0..4) == 0 {
         tags.push(("k", ["x", "y"][random.usize(0..2)]));
@@ -101,7 +101,7 @@ fn row(host: &CoreHost<'_>, database: &str, policy: &str) -> Row {
 }
 
 /// Notes the values of a row; gives their numbers.
-fn send(host: &CoreHost<'_>, request: usize, (database, policy): (&str, &str), row: &Row) -> Vec<usize> {
+fn send(host: &CoreHost<'_>, (database, policy): (&str, &str), row: &Row) -> Vec<usize> {
     let shard = owner(row.table, row.tags.iter().copied(), host.world.shards.len() as u32);
     let tags: Vec<String> = row.tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let place = |column: &str| Place {
@@ -113,11 +113,11 @@ fn send(host: &CoreHost<'_>, request: usize, (database, policy): (&str, &str), r
         time_ns: row.time_ns,
     };
     let mut model = host.world.model.borrow_mut();
-    row.fields.iter().map(|(column, _)| model.send(request, place(column), shard)).collect()
+    row.fields.iter().map(|(column, _)| model.send(host.request, place(column), shard)).collect()
 }
 
 /// A body of lines, whole or in pieces.
-async fn lines(host: &CoreHost<'_>, request: usize) -> Result<Written, WriteError> {
+async fn lines(host: &CoreHost<'_>) -> Result<Written, WriteError> {
     let world = &host.world;
     let first = world.model.borrow().values();
     let (mut database, mut policy) =
@@ -136,7 +136,7 @@ async fn lines(host: &CoreHost<'_>, request: usize) -> Result<Written, WriteErro
     let rows = world.random.borrow_mut().usize(1..8);
     for _ in 0..rows {
         let row = row(host, database, policy);
-        let numbers = send(host, request, (database, policy), &row);
+        let numbers = send(host, (database, policy), &row);
         let fields = row.fields.iter().zip(numbers).map(|((name, kind), n)| format!("{name}={}", written(*kind, n)));
         let fields: Vec<String> = fields.collect();
         let tags: String = row.tags.iter().map(|(name, value)| format!(",{name}={value}")).collect();
@@ -149,7 +149,7 @@ async fn lines(host: &CoreHost<'_>, request: usize) -> Result<Written, WriteErro
         time_field: TimeField::Refused,
     };
     if !is_strict {
-        world.model.borrow_mut().keep_others(request);
+        world.model.borrow_mut().keep_others(host.request);
     }
     let dialect = if is_strict { Dialect::Cnos } else { Dialect::Influx };
     let named = (policy != "autogen" || world.chance(2)).then_some(policy);
@@ -164,8 +164,9 @@ async fn lines(host: &CoreHost<'_>, request: usize) -> Result<Written, WriteErro
     let mut session = Session::begin(host, target)?;
     let mut state = BodyState::default();
     let (mut from, mut read) = (0, first);
+    let patience = if world.chance(3) { 200 } else { 40 };
     while from < text.len() {
-        world.pause(40).await;
+        world.pause(patience).await;
         let to = world.random.borrow_mut().usize(from + 1..=text.len());
         let complete = ends.iter().rev().find(|end| end.0 <= to).map_or(first, |end| end.1).max(read);
         world.model.borrow_mut().read(read..complete);
@@ -182,7 +183,7 @@ async fn lines(host: &CoreHost<'_>, request: usize) -> Result<Written, WriteErro
 }
 
 /// An INSERT that was bound to the table as the core had it; `None` where there was none.
-async fn insert(host: &CoreHost<'_>, request: usize) -> Option<Result<u64, WriteError>> {
+async fn insert(host: &CoreHost<'_>) -> Option<Result<u64, WriteError>> {
     let world = &host.world;
     let database = DATABASES[usize::from(world.chance(3))];
     let row = row(host, database, "autogen");
@@ -199,7 +200,7 @@ async fn insert(host: &CoreHost<'_>, request: usize) -> Option<Result<u64, Write
     let (tags, ids) = (tags?, ids?);
     world.tally.borrow_mut().inserts += 1;
     let first = world.model.borrow().values();
-    let numbers = send(host, request, (database, "autogen"), &row);
+    let numbers = send(host, (database, "autogen"), &row);
     world.model.borrow_mut().read(first..first + numbers.len());
     let values = |kind: FieldType, number: usize| match kind {
         FieldType::Int | FieldType::Bool => FieldValues::Int(vec![Some(number as i64)]),
