@@ -19,11 +19,8 @@ pub(super) async fn define(world: Rc<World<'_>>, count: usize) {
     for _ in 0..count {
         world.pause(if again.is_some() { 4 } else { 40 }).await;
         let (definition, scope) = again.take().map_or_else(|| definition(&world), |definition| (definition, None));
-        if let Definition::DropTable { database, name, .. } = &definition
-            && world.chance(2)
-        {
-            // With other columns, or the same in another order.
-            again = Some(table(&mut world.random.borrow_mut(), database.clone(), name.clone()));
+        if world.chance(2) {
+            again = made_again(&mut world.random.borrow_mut(), &definition);
         }
         let taking = scope.map(|scope| world.model.borrow_mut().begin_taking(scope));
         let outcome = world.change(SchemaChange::Define(definition)).await;
@@ -37,6 +34,21 @@ pub(super) async fn define(world: Rc<World<'_>>, count: usize) {
             world.model.borrow_mut().end_taking(taking, outcome.is_ok());
         }
     }
+}
+
+/// What makes again what is dropped: with other columns, or the same in another order; with times in another unit.
+fn made_again(random: &mut Rng, dropped: &Definition) -> Option<Definition> {
+    match dropped {
+        Definition::DropTable { database, name, .. } => Some(table(random, database.clone(), name.clone())),
+        Definition::DropDatabase { name, .. } => Some(self::database(random, name.clone())),
+        _ => None,
+    }
+}
+
+fn database(random: &mut Rng, name: String) -> Definition {
+    let precision = [TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond][random.usize(0..3)];
+    let options = DatabaseOptions { precision, ..DatabaseOptions::default() };
+    Definition::CreateDatabase { name, if_not_exists: true, options }
 }
 
 /// A table that is to be made.
@@ -87,15 +99,11 @@ fn definition(world: &World<'_>) -> (Definition, Option<Scope>) {
             let options = PolicyOptions { replication: Some(1), ..PolicyOptions::default() };
             (Definition::CreatePolicy { database, name: "p0".to_owned(), options }, None)
         }
-        17 => {
+        17 | 18 => {
             let name = "d0".to_owned();
             (Definition::DropDatabase { name: name.clone(), if_exists: false }, Some(Scope::Database(name)))
         }
-        _ => {
-            let precision = [TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond][random.usize(0..3)];
-            let options = DatabaseOptions { precision, ..DatabaseOptions::default() };
-            (Definition::CreateDatabase { name: "d0".to_owned(), if_not_exists: true, options }, None)
-        }
+        _ => (self::database(&mut random, "d0".to_owned()), None),
     }
 }
 
