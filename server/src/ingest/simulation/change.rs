@@ -40,7 +40,7 @@ pub(super) async fn define(world: Rc<World<'_>>, count: usize) {
 fn made_again(random: &mut Rng, dropped: &Definition) -> Option<Definition> {
     match dropped {
         Definition::DropTable { database, name, .. } => Some(table(random, database.clone(), name.clone())),
-        Definition::DropDatabase { name, .. } => Some(self::database(random, name.clone())),
+        Definition::DropDatabase { name, .. } => Some(database(random, name.clone())),
         _ => None,
     }
 }

@@ -175,7 +175,9 @@ impl WriteHost for CoreHost<'_> {
     async fn admit(&self, _: Place<'_>, _: &[ShardRows]) -> Result<(), WriteError> {
         // What is gone by now must not be written to.
         self.world.model.borrow_mut().admit(self.request);
-        self.world.pause(4).await;
+        // Credits may be waited for.
+        let patience = if self.world.chance(6) { 400 } else { 4 };
+        self.world.pause(patience).await;
         if self.world.chance(20) { Err(WriteError::TooMuchInFlight) } else { Ok(()) }
     }
 
