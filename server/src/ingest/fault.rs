@@ -49,6 +49,14 @@ pub enum RowFault {
     /// Older than rows are kept.
     #[error("the row is older than rows are kept")]
     Expired,
+    /// Its time is none that the database's unit has.
+    #[error("the row's time lies outside {first} to {last}")]
+    TimeOutside {
+        /// The first time of the unit.
+        first: i64,
+        /// The last.
+        last: i64,
+    },
 }
 
 /// A row with what is wrong with it.

@@ -344,6 +344,10 @@ impl RowSink for RequestSink<'_> {
         }
         let Self { slots, collected, .. } = self;
         let Some(Some(builder)) = collected.builders.get_mut(index) else { return Ok(()) };
+        let (first, last) = builder.times();
+        if time < first || time > last {
+            return Err(RowFault::TimeOutside { first, last });
+        }
         if !builder.has_layout(layout.0) {
             // It may have columns that the table got while the request was read.
             refresh_table(builder, slots, layout);

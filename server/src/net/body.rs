@@ -201,6 +201,14 @@ impl Body {
         Ok(())
     }
 
+    /// The body is to be handed out as it was sent: its coding is the handler's affair. To be called before
+    /// [`Self::limit`].
+    pub fn as_sent(&mut self) {
+        if let Mode::Fresh { encoding, .. } = &mut self.mode {
+            *encoding = Ok(Encoding::Identity);
+        }
+    }
+
     /// The next piece, or `None` after the last. The bytes of the piece before are consumed, except those kept.
     pub async fn chunk(&mut self) -> Result<Option<Chunk<'_>>, BodyError> {
         if matches!(self.mode, Mode::Fresh { .. }) {
@@ -227,14 +235,17 @@ impl Body {
     /// The whole body, at most `bytes_max` long.
     pub async fn read_all(&mut self, bytes_max: u64) -> Result<Vec<u8>, BodyError> {
         self.limit(bytes_max)?;
-        let mut all = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
+        let mut all: Vec<u8> = Vec::new();
+        loop {
+            let left = self.left();
+            let Some(chunk) = self.chunk().await? else { break };
             if chunk.is_last && all.is_empty() {
                 let all = chunk.bytes.to_vec();
                 self.whole = all.capacity();
                 self.count();
                 return Ok(all);
             }
+            all.reserve_exact(growth(&all, chunk.bytes.len(), left));
             all.extend_from_slice(chunk.bytes);
             self.whole = all.capacity();
             self.count();
@@ -258,6 +269,12 @@ impl Body {
                 Ok(count) => self.received(count),
             }
         }
+    }
+
+    /// Bytes of the body that no piece has had, where its length was declared and it is not compressed.
+    fn left(&self) -> Option<u64> {
+        let Mode::InPlace { left } = self.mode else { return None };
+        Some(left - (self.lent - self.kept) as u64)
     }
 
     async fn chunk_in_place(&mut self) -> Result<Option<Chunk<'_>>, BodyError> {
@@ -479,6 +496,19 @@ impl Body {
             self.staged = Vec::new();
         }
         self.count();
+    }
+}
+
+/// Bytes that `all` grows by before it takes `more`, of a body of which `left` are still to come with them, if that is
+/// known. A vector that doubles moves megabytes in one go, and a length that a client declares is no reason to take
+/// memory: so it grows to the whole once a quarter has come.
+fn growth(all: &Vec<u8>, more: usize, left: Option<u64>) -> usize {
+    if all.capacity() - all.len() >= more {
+        return 0;
+    }
+    match left.and_then(|left| usize::try_from(left).ok()) {
+        Some(left) if all.len() >= left / 3 => left.max(more),
+        _ => more.max(all.len()),
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Reply {
     is_head: bool,
     is_http10: bool,
     keeps_alive: bool,
+    /// The client has gone, or has taken nothing for too long.
+    is_broken: bool,
     /// Bytes of the send buffer, as they were counted last.
     counted: u64,
 }
@@ -60,6 +62,7 @@ impl Reply {
             is_head: false,
             is_http10: false,
             keeps_alive: false,
+            is_broken: false,
             counted: 0,
         }
     }
@@ -82,7 +85,8 @@ impl Reply {
     }
 
     /// Begins a reply whose length is not known. It is complete with [`Self::finish`]; if that is never called, the
-    /// client sees that the reply broke off.
+    /// client sees that the reply broke off: the last chunk is missing, or where there are no chunks (HTTP/1.0), the
+    /// connection ends with a reset.
     pub fn stream(&mut self, status: u16, headers: impl FnOnce(ResponseHead<'_>) -> ResponseHead<'_>) {
         let framing = if self.is_http10 { Framing::UntilClose } else { Framing::Chunked };
         self.keeps_alive &= !self.is_http10;
@@ -100,6 +104,9 @@ impl Reply {
         let State::Streaming(framing) = self.state else {
             return Err(io::Error::other("the reply is not being streamed"));
         };
+        if self.is_broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let start = self.out.len();
         if framing == Framing::Chunked {
             // Room for the size, which is known only afterwards. Leading zeros are part of the grammar.
@@ -141,6 +148,7 @@ impl Reply {
         self.core.stats.bytes_out.add(self.out.len() as u64);
         self.out.clear();
         self.rest();
+        self.is_broken |= sent.is_err();
         sent
     }
 
@@ -194,6 +202,11 @@ impl Reply {
         self.keeps_alive = head.is_some_and(|head| head.keep_alive);
     }
 
+    /// Whether only the end of the connection ends the reply.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.state == State::Streaming(Framing::UntilClose)
+    }
+
     /// Whether the reply is complete.
     pub(super) fn is_complete(&self) -> bool {
         self.state == State::Complete
@@ -212,6 +225,10 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
+        if self.ends_with_connection() {
+            // Not finished, and an orderly end of the connection would say that it is.
+            self.socket.reset_when_closed();
+        }
         self.core.memory.change(Part::Connections, self.counted, 0);
     }
 }

@@ -58,8 +58,12 @@ thread_local! {
 /// On a thread that is none: files, sockets, timers and tasks belong to a running core, and using them elsewhere is a
 /// mistake of ours.
 pub(super) fn current() -> Rc<Core> {
-    let core = CURRENT.with_borrow(Option::clone);
-    core.unwrap_or_else(|| unreachable!("invariant: this thread is a running core"))
+    core_here().unwrap_or_else(|| unreachable!("invariant: this thread is a running core"))
+}
+
+/// The core that the calling thread is, if it is one.
+pub(super) fn core_here() -> Option<Rc<Core>> {
+    CURRENT.with_borrow(Option::clone)
 }
 
 /// Says what the running task does from here on, for the report of a [long poll](LongPoll).
@@ -70,7 +74,7 @@ pub fn name_task(what: &'static str) {
 /// Drops a task of the current core, if it has not ended.
 pub(super) fn cancel(handle: &Arc<Handle>) {
     // Where the core has ended, so have its tasks.
-    if let Some(core) = CURRENT.with_borrow(Option::clone) {
+    if let Some(core) = core_here() {
         drop(core.remove(handle));
     }
 }

@@ -203,7 +203,7 @@ impl fmt::Display for Shown<'_> {
                 write!(f, "{} {}IN ({})", self.of(expr), not(*negated), self.list(list))
             }
             Expr::InSet { expr, set, negated } => {
-                let list: Vec<Expr> = set.list().iter().cloned().map(Expr::Literal).collect();
+                let list: Vec<Expr> = set.constants().map(Expr::Literal).collect();
                 write!(f, "{} {}IN ({})", self.of(expr), not(*negated), self.list(&list))
             }
             Expr::Case { branches, otherwise } => {

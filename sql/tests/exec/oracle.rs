@@ -229,7 +229,7 @@ fn eval(expr: &Expr, row: &[Cell]) -> Cell {
         }
         // By comparison, as the list that it was.
         Expr::InSet { expr, set, negated } => {
-            let list = set.list().iter().cloned().map(Expr::Literal).collect();
+            let list = set.constants().map(Expr::Literal).collect();
             eval(&Expr::InList { expr: expr.clone(), list, negated: *negated }, row)
         }
         Expr::Case { branches, otherwise } => {

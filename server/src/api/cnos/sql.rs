@@ -16,8 +16,10 @@ use tidewire_sql::{Definition, Session, cut};
 
 use super::{accept, error};
 use crate::admission::QueryPlace;
+use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::api::patience::Patience;
 use crate::api::reply::{RowsForm, RowsReply};
 use crate::catalog::SchemaChange;
 use crate::core::state::CoreState;
@@ -26,12 +28,13 @@ use crate::memory::Level;
 use crate::memory::pressure::RefusedWork;
 use crate::net::{Body, Reply, Request};
 use crate::query::delete::delete;
-use crate::query::prepare::{Prepared, discard, prepare};
+use crate::query::prepare::{Kept, Prepared, prepare};
 use crate::query::run::{self, RowsOut};
 use crate::ring::{Queue, within};
 
 /// Runs the statement of the body.
 pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    body_length::require(request.head, reply)?;
     let form = RowsForm {
         format: accept::format(request.head)?,
         encoding: accept::encoding(request.head)?,
@@ -67,7 +70,6 @@ async fn run_statement(
     Asked { text, session, form }: Asked,
 ) -> Result<(), Fault> {
     let core = context.core;
-    // What the statement holds is counted for as long as it is there.
     let Prepared { statement, held } = prepare(core, text, session).await?;
     match statement {
         Statement::Empty => {
@@ -75,27 +77,27 @@ async fn run_statement(
             Ok(())
         }
         Statement::Query(query) => {
-            let _place = query_place(core)?;
-            let mut rows = RowsReply::new(reply, form, query.schema.clone())?;
+            let query = Kept::new(query, held);
+            let (place, bounds) = (query_place(core)?, bounds(core));
+            let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
+            let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
             let gone = async {
                 body.peer_gone().await;
                 Err(ExecError::Cancelled)
             };
             // A client that leaves ends its query: dropping it cancels what the shards run.
-            let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds(core), &mut rows), gone).await;
+            let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds, &mut rows), gone).await;
             context.rows.read.add(rows.rows);
             rows.end(outcome.map(drop)).await
         }
         Statement::Explain { query, analyze, steps, .. } => {
+            let query = Kept::new(query, held);
             let batch = explained(core, &query, analyze, &steps).await?;
             send_batch(reply, form, &batch).await
         }
         Statement::Insert(rows) => {
+            let rows = Kept::new(rows, held);
             let count = insert(core, &rows).await?;
-            if held.is_some() {
-                // A hundred thousand strings.
-                discard(rows).await;
-            }
             context.rows.written.add(count);
             let schema = Arc::new(Schema::new(vec![Field::new("rows", DataType::UInt64, false)]));
             let batch = RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![count]))])?;

@@ -184,6 +184,7 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         }
         SqlErrorKind::InsertWidth => semantic("010045", "Insert columns and Source columns not match"),
         SqlErrorKind::InsertNoField => ("050034", "Fields can't be empty".to_owned()),
+        SqlErrorKind::InsertTimeOutside => ("050014", "timestamp overflow".to_owned()),
         SqlErrorKind::InsertExpired => ("030034", "Operation not support: create expired bucket".to_owned()),
         SqlErrorKind::InsertValue(error) => ("010002", format!("Arrow: {}", conversion(error))),
     }

@@ -70,6 +70,7 @@ pub(super) fn reason(row: &BadRow) -> String {
             format!("invalid field name: input field \"time\" on measurement \"{table}\" is invalid")
         }
         RowFault::Catalog(refusal) => catalog_error::message(refusal),
+        RowFault::TimeOutside { first, last } => format!("time outside range {first} - {last}"),
         RowFault::Expired => "points beyond retention policy".to_owned(),
     }
 }
@@ -95,6 +96,9 @@ fn line_reason(fault: &LineFault) -> String {
         LineReason::MissingTagValue => "missing tag value".to_owned(),
         LineReason::InvalidTagFormat => "invalid tag format".to_owned(),
         LineReason::DuplicateTags => "duplicate tags".to_owned(),
+        LineReason::FieldTwice(name) => {
+            format!("field {name:?} has two values, the second at column {}", fault.column)
+        }
         LineReason::MissingFields => "missing fields".to_owned(),
         LineReason::InvalidFieldFormat => "invalid field format".to_owned(),
         LineReason::MissingFieldKey => "missing field key".to_owned(),
@@ -164,6 +168,7 @@ mod tests {
             ("m, f=1", "missing tag key"),
             ("m,t=a=b f=1", "invalid tag format"),
             ("m,t=a,t=b f=1", "duplicate tags"),
+            ("m,t=a f=1,f=2", "field \"f\" has two values, the second at column 11"),
             (",t=a f=1", "missing measurement"),
             ("m", "missing fields"),
             ("m f=1,", "invalid field format"),

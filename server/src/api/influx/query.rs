@@ -8,6 +8,7 @@ use tidewire_sql::influxql::{self, Statement};
 
 use super::headers::send;
 use super::{error, statements};
+use crate::api::body_length;
 use crate::api::context::{RequestContext, parameter};
 use crate::api::fault::Fault;
 use crate::net::{Reply, Request};
@@ -19,7 +20,11 @@ const BYTES_PER_FORM_BYTE: u64 = 64;
 
 /// Runs the statements.
 pub async fn query(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let form = match is_form(request.head) {
+    let is_form = is_form(request.head);
+    if is_form {
+        body_length::require(request.head, reply)?;
+    }
+    let form = match is_form {
         true => request.body.read_all(context.body_bytes_max()).await?,
         false => Vec::new(),
     };

@@ -181,8 +181,7 @@ fn looked_up(expr: &Expr) -> Option<(usize, Vec<&str>)> {
         }
         Expr::InSet { expr, set, negated: false } => {
             let Expr::Column(at) = &**expr else { return None };
-            let texts = set.list().iter().map(|item| if let Scalar::Str(text) = item { Some(&**text) } else { None });
-            Some((*at, texts.collect::<Option<_>>()?))
+            Some((*at, set.texts()?.collect()))
         }
         _ => None,
     }
