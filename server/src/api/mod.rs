@@ -21,6 +21,7 @@ pub mod endpoint;
 pub mod fault;
 pub mod influx;
 pub mod operations;
+mod queries;
 pub mod reply;
 pub mod request_id;
 mod router;

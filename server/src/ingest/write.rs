@@ -108,6 +108,27 @@ struct Own {
 
 /// Reads, parses and writes a request.
 pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut Body) -> Result<Written, WriteError> {
+    let mut writing = begin(core, request)?;
+    while let Some(piece) = body.chunk().await? {
+        let consumed = writing.parse(piece.bytes, piece.is_last)?;
+        let left = piece.bytes.len() - consumed;
+        body.keep(left);
+        writing.check_size(left)?;
+        check_memory(core)?;
+    }
+    writing.commit().await
+}
+
+/// Parses and writes lines that are here.
+pub async fn write_text(core: &CoreState, request: WriteRequest<'_>, lines: &[u8]) -> Result<Written, WriteError> {
+    let mut writing = begin(core, request)?;
+    writing.parse(lines, true)?;
+    writing.check_size(0)?;
+    writing.commit().await
+}
+
+/// The state of a request of which nothing is read.
+fn begin<'a>(core: &'a CoreState, request: WriteRequest<'a>) -> Result<Writing<'a>, WriteError> {
     check_memory(core)?;
     let catalog = core.catalog();
     let Some(database) = catalog.databases.get(request.database) else {
@@ -120,7 +141,7 @@ pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut
     let now_ns = request.now_ns;
     let mut collected = Collected::new(core.recycled.take(core.peers.shard_count() as usize));
     collected.shares_slots = true;
-    let mut writing = Writing {
+    Ok(Writing {
         core,
         request,
         policy: policy.name.clone(),
@@ -131,24 +152,7 @@ pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut
         collected,
         body: BodyState::default(),
         share: core.building.share(),
-    };
-    while let Some(piece) = body.chunk().await? {
-        let consumed = writing.parse(piece.bytes, piece.is_last)?;
-        let left = piece.bytes.len() - consumed;
-        body.keep(left);
-        let bytes = (writing.collected.bytes() + left) as u64;
-        let bytes_max = core.row_bytes_max();
-        if bytes > bytes_max {
-            return Err(WriteError::TooLarge { bytes, bytes_max });
-        }
-        let may_go_on = writing.share.set(bytes);
-        core.memory.set(Part::Requests, core.building.used());
-        if !may_go_on {
-            return Err(WriteError::TooMuchInFlight);
-        }
-        check_memory(core)?;
-    }
-    writing.commit().await
+    })
 }
 
 fn time_rule(precision: Precision, unit: TimeUnit, now_ns: i64) -> TimeRule {
@@ -157,6 +161,19 @@ fn time_rule(precision: Precision, unit: TimeUnit, now_ns: i64) -> TimeRule {
 }
 
 impl Writing<'_> {
+    /// Whether there is room for what is read, of which `left` bytes are not parsed.
+    fn check_size(&mut self, left: usize) -> Result<(), WriteError> {
+        let core = self.core;
+        let bytes = (self.collected.bytes() + left) as u64;
+        let bytes_max = core.row_bytes_max();
+        if bytes > bytes_max {
+            return Err(WriteError::TooLarge { bytes, bytes_max });
+        }
+        let may_go_on = self.share.set(bytes);
+        core.memory.set(Part::Requests, core.building.used());
+        if may_go_on { Ok(()) } else { Err(WriteError::TooMuchInFlight) }
+    }
+
     /// Parses complete lines of `text`; returns the bytes consumed.
     fn parse(&mut self, text: &[u8], last: bool) -> Result<usize, WriteError> {
         let mut consumed = 0;

@@ -10,6 +10,7 @@ mod deletes;
 mod descriptors;
 mod export;
 mod full;
+mod influxql;
 mod memory;
 mod metrics;
 mod odd;

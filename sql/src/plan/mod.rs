@@ -4,6 +4,7 @@
 //! A node's output columns are its [`Plan::schema`]: arrow types, where a tag is `Utf8` whatever its form in memory.
 
 mod display;
+pub mod series;
 mod walk;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 
 use crate::expr::{AggregateCall, Expr, Scalar};
 pub use display::show;
+pub use series::SeriesStep;
 
 /// A column that a scan yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,6 +123,15 @@ pub enum Plan {
         /// Output names and types.
         schema: SchemaRef,
     },
+    /// Series by series: fill, limits, transformations.
+    Series {
+        /// Input, in the order of its keys and times.
+        input: Box<Plan>,
+        /// What is done.
+        step: SeriesStep,
+        /// Output names and types.
+        schema: SchemaRef,
+    },
     /// Constant rows; also the single empty row under `SELECT 1`.
     Values {
         /// Rows of constants.
@@ -138,6 +149,7 @@ impl Plan {
             Self::Project { schema, .. }
             | Self::Aggregate { schema, .. }
             | Self::Union { schema, .. }
+            | Self::Series { schema, .. }
             | Self::Values { schema, .. } => schema,
             Self::Filter { input, .. }
             | Self::Sort { input, .. }
