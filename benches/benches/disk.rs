@@ -71,7 +71,7 @@ async fn reads(file: <RingDisk as Disk>::File, count: u64, at_once: u64) -> Resu
                 let part = number % (FILE_BYTES / IO_BYTES_MAX as u64);
                 let file = Rc::clone(&file);
                 let read = async move { file.read(part * IO_BYTES_MAX as u64, IO_BYTES_MAX).await };
-                (part, queues.spawn(Queue::Query, read))
+                (part, queues.spawn(Queue::Query, "a read", read))
             })
             .collect();
         next += batch.len() as u64;

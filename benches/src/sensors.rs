@@ -58,7 +58,12 @@ pub fn catalog() -> Catalog {
 #[expect(clippy::expect_used, reason = "so much memory can be divided")]
 pub fn cache() -> DatabaseCache {
     let budget = divide(8 << 30, 1, 1, Keys::default()).expect("enough memory");
-    DatabaseCache::new(Dialect::Influx, 384 << 20, CoreMemory::new(0, Memory::new(budget, None, 1)))
+    DatabaseCache::new(
+        Dialect::Influx,
+        384 << 20,
+        CoreMemory::new(0, Memory::new(budget, None, 1)),
+        std::rc::Rc::default(),
+    )
 }
 
 /// Requests with one row of each of `series` series.

@@ -4,7 +4,7 @@
 //! servers. The others start a server of their own (`own`), read its metrics (`metrics`) and judge what they promise
 //! (`promise`): `verify` kills it and counts what it kept, `soak` runs everything at once, `highcard` loads a million
 //! series, `recovery` restarts it, `compaction` (`merging`) writes while it merges, `scale` asks at two sizes, `full`
-//! fills its disk, `stall` writes beside heavy statements.
+//! fills its disk, `stall` writes beside heavy statements, `tables` makes, drops and opens many tables.
 //!
 //! They share `workload` (seeded rows), `deck` (requests encoded in advance), `http` (the client), `csv` (answers),
 //! `pace` (open loop), `tally` (latencies), `process` (what a server costs), `child` (starting and ending servers),
@@ -31,6 +31,7 @@ mod recovery;
 mod scale;
 mod soak;
 mod stall;
+mod tables;
 mod tally;
 #[cfg(test)]
 mod testing;
@@ -74,6 +75,8 @@ enum Command {
     Full(full::FullArgs),
     /// Measure how long a one-row write waits for a heavy query.
     Stall(stall::StallArgs),
+    /// Measure what it costs to make, drop and open many tables.
+    Tables(tables::TablesArgs),
 }
 
 fn main() -> ExitCode {
@@ -101,5 +104,6 @@ fn run(command: Command) -> error::Result<()> {
         Command::Scale(args) => scale::command(&args),
         Command::Full(args) => full::command(&args),
         Command::Stall(args) => stall::command(&args),
+        Command::Tables(args) => tables::command(&args),
     }
 }

@@ -1,9 +1,12 @@
-//! Bytes to borrowed views and back: HTTP/1.1, line protocol, reply encoders. No I/O, no sockets, no clocks.
+//! Bytes to borrowed views and back: HTTP/1.1, the formats that rows are written in, reply encoders. No I/O, no
+//! sockets, no clocks.
 //!
 //! [`row`] is the boundary that all write protocols give their rows through.
 
 mod bytescan;
 pub mod encode;
 pub mod http;
+pub mod json;
 pub mod line;
+pub mod opentsdb;
 pub mod row;

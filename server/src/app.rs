@@ -19,7 +19,7 @@ use crate::core::peers::{CATALOG_CORE, Peers};
 use crate::core::serve::Responder;
 use crate::core::shards::Shards;
 use crate::core::state::{CoreParts, CoreState};
-use crate::core::upkeep::{expire, flush, log, memory, merge, tick};
+use crate::core::upkeep::{expire, flush, log, memory, merge, recheck, tick, watchdog};
 use crate::mesh::Inbox;
 use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
@@ -112,7 +112,7 @@ impl App for Tidewire {
         };
         let core = CoreState::new(parts, &registry);
         let responder = Responder::new(core.clone(), shards.clone(), catalog_log, registry.clone());
-        queues.spawn(Queue::Ingest, receive(responder, inbox)).detach();
+        queues.spawn(Queue::Ingest, "messages of other cores", receive(responder, inbox)).detach();
         spawn_upkeep(&core, &shards, &registry);
         Ok(Rc::new(Self { shards, router: Router::new(core, &registry) }))
     }
@@ -140,17 +140,29 @@ async fn receive(responder: Rc<Responder>, mut inbox: Inbox<Message>) {
 fn spawn_upkeep(core: &Rc<CoreState>, shards: &Rc<Shards>, registry: &Rc<Registry>) {
     let (queues, config) = (core.queues, &core.config);
     for (number, shard) in shards.iter() {
-        queues.spawn(Queue::Ingest, log::write(number, shard.clone())).detach();
-        queues.spawn(Queue::Maintenance, flush::flush_full(number, shard.clone())).detach();
-        queues.spawn(Queue::Compaction, merge::merge(number, shard.clone())).detach();
+        queues.spawn(Queue::Ingest, "the log", log::write(number, shard.clone())).detach();
+        queues.spawn(Queue::Maintenance, "a flush", flush::flush_full(number, shard.clone())).detach();
+        queues.spawn(Queue::Compaction, "a merge", merge::merge(number, shard.clone())).detach();
     }
-    queues.spawn(Queue::Maintenance, tick::tick(shards.clone(), queues)).detach();
-    queues.spawn(Queue::Maintenance, expire::expire(core.clone(), shards.clone(), registry.clone())).detach();
-    queues.spawn(Queue::Maintenance, flush::flush_idle(shards.clone(), config.memtable.flush_idle_s)).detach();
+    watchdog::watch(core.number, queues, registry);
+    queues.spawn(Queue::Maintenance, "the tick", tick::tick(shards.clone(), queues)).detach();
+    queues
+        .spawn(Queue::Maintenance, "retention", expire::expire(core.clone(), shards.clone(), registry.clone()))
+        .detach();
+    queues
+        .spawn(
+            Queue::Maintenance,
+            "a flush of an idle memtable",
+            flush::flush_idle(shards.clone(), config.memtable.flush_idle_s),
+        )
+        .detach();
+    queues.spawn(Queue::Maintenance, "a look at damaged segments", recheck::recheck(shards.clone())).detach();
     if config.wal.sync == WalSync::Interval {
         let interval = Duration::from_millis(config.wal.interval_ms);
-        queues.spawn(Queue::Maintenance, log::sync(shards.clone(), interval)).detach();
+        queues.spawn(Queue::Maintenance, "a sync of the log", log::sync(shards.clone(), interval)).detach();
     }
     // With the writes, which it is to keep up with.
-    queues.spawn(Queue::Ingest, memory::keep_memory(core.clone(), shards.clone())).detach();
+    queues
+        .spawn(Queue::Ingest, "what keeps memory in bounds", memory::keep_memory(core.clone(), shards.clone()))
+        .detach();
 }

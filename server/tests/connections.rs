@@ -179,6 +179,23 @@ fn one_byte_at_a_time() {
 }
 
 #[test]
+fn an_end_that_comes_alone_makes_a_half_line_the_last() {
+    let server = run("end-alone", |_| {});
+    let coded = gzip("1\n2");
+    for (more, body) in [("", &b"1\n2"[..]), ("Content-Encoding: gzip\r\n", &coded)] {
+        let mut client = server.client();
+        client.send(format!("POST /lines HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n{more}\r\n"));
+        client.send(format!("{:x}\r\n", body.len()));
+        client.send(body);
+        client.send("\r\n");
+        // Long enough for the piece to be handed out before its end is known; if it is not, the answer is the same.
+        std::thread::sleep(Duration::from_millis(100));
+        client.send("0\r\n\r\n");
+        assert_eq!(client.answer().text(), "2 lines, sum 3, true");
+    }
+}
+
+#[test]
 fn a_line_longer_than_the_buffer() {
     let server = run("long-line", |_| {});
     let mut client = server.client();

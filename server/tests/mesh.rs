@@ -52,14 +52,14 @@ fn two_cores<T: Send + 'static>(
     let (far, near): (Port<Message>, Port<Message>) = (ports.remove(1), ports.remove(0));
     let far = core(1, move || async move {
         let (mesh, inbox) = far.open();
-        Queues::new().spawn(Queue::Ingest, double(mesh, inbox)).await
+        Queues::new().spawn(Queue::Ingest, "test", double(mesh, inbox)).await
     });
     let near = core(0, move || async move {
         let (mesh, mut inbox) = near.open();
         let calls = Calls::new();
         let delivering = {
             let calls = Rc::clone(&calls);
-            Queues::new().spawn(Queue::Ingest, async move {
+            Queues::new().spawn(Queue::Ingest, "test", async move {
                 while let (_, Message::Answer { call, number }) = inbox.next().await {
                     calls.deliver(call, number, true);
                 }
@@ -102,7 +102,7 @@ fn more_calls_than_credits_wait_their_turn() {
     let (sum, answered) = two_cores(async |mesh, calls| {
         let asks = (0..5000).map(|number| {
             let (mesh, calls) = (Rc::clone(&mesh), Rc::clone(&calls));
-            Queues::new().spawn(Queue::Ingest, async move { ask(&mesh, &calls, number).await })
+            Queues::new().spawn(Queue::Ingest, "test", async move { ask(&mesh, &calls, number).await })
         });
         let mut sum = 0;
         for answer in asks.collect::<Vec<_>>() {

@@ -2,6 +2,7 @@
 //! does not fit the schema says which column.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Result alias of the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -88,6 +89,12 @@ pub enum Error {
         bytes: u64,
         /// Size of a log file.
         bytes_max: u64,
+    },
+    /// The table that a query was planned for was dropped: what has its name now is another one.
+    #[error("table {table} was dropped while it was being read")]
+    TableDropped {
+        /// Its name.
+        table: Arc<str>,
     },
     /// A batch does not fit what the shard knows.
     #[error("{0}")]

@@ -17,12 +17,13 @@ use std::rc::Rc;
 use rkyv::util::AlignedVec;
 
 use crate::cache::Cache;
-use crate::disk::Disk;
+use crate::detached::name_before;
 use crate::disk::whole::read_whole;
+use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
-use crate::manifest::{self, COPY, MANIFEST, Manifest, SeriesFileEntry};
+use crate::manifest::{COPY, Image, MANIFEST, Manifest, Newest, SeriesFileEntry, newest};
 use crate::schema::TableId;
-use crate::segment::{Segment, SegmentMeta};
+use crate::segment::{Segment, SegmentMeta, read_meta};
 use crate::series::SeriesIndex;
 use crate::series::file::{self, copy_of};
 use crate::wal::{CopiedLog, LogFrame, LogSummary, Lsn, bitmap_of, copy_log, read_log};
@@ -36,6 +37,8 @@ pub const WAL_FOLDER: &str = "wal";
 pub const SEGMENTS_FOLDER: &str = "segments";
 /// Name of the folder of series files.
 pub const SERIES_FOLDER: &str = "series";
+/// Name of the folder of detached files.
+pub const DETACHED_FOLDER: &str = "detached";
 
 /// The files of one shard as its manifest names them.
 pub struct ShardFiles<D: Disk> {
@@ -45,6 +48,8 @@ pub struct ShardFiles<D: Disk> {
     /// The manifest's bytes; empty where there is none.
     raw: Vec<u8>,
     manifest: Manifest,
+    /// The number of its last edit.
+    sequence: u64,
     cache: Rc<Cache>,
 }
 
@@ -94,32 +99,41 @@ pub struct TombstoneFacts {
     pub series: Option<u64>,
 }
 
+/// A detached file: one that no manifest named, and that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetachedFacts {
+    /// Its name in the folder of detached files.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// What it says of itself, if it is a segment whose footer can be read.
+    pub segment: Option<(TableId, SegmentMeta)>,
+}
+
 impl<D: Disk> ShardFiles<D> {
     /// Reads the manifest of `shard` in the folder `root`. A folder without one is a shard that has not flushed yet.
     pub async fn open(disk: &D, root: &Path, shard: u32) -> Result<Self> {
-        let path = root.join(MANIFEST);
-        let raw = read_manifest(disk, root).await?;
-        let manifest = match raw.is_empty() {
-            true => Manifest::default(),
-            false => {
-                // As aligned as the decoder wants it.
-                let mut aligned = AlignedVec::<16>::with_capacity(raw.len());
-                aligned.extend_from_slice(&raw);
-                manifest::decode(&path, &aligned, shard)?
-            }
-        };
-        check(&path, &manifest)?;
+        let Newest { manifest, sequence, bytes: raw } = newest(disk, root, shard).await?;
+        check(&root.join(MANIFEST), &manifest)?;
         let cache = Cache::new(CACHE_BYTES);
-        Ok(Self { disk: disk.clone(), root: root.to_owned(), shard, raw, manifest, cache })
+        Ok(Self { disk: disk.clone(), root: root.to_owned(), shard, raw, manifest, sequence, cache })
     }
 
     /// Checks the copy of the manifest; gives its bytes, and 0 where there is none, as in a backup and in a folder that
     /// a start has yet to give one. One that lacks the newest edit is whole: a crash, or a look between the two, sees
-    /// it.
+    /// it. Where the manifest lacks an edit that the copy has, the manifest is damaged.
     pub async fn check_manifest_copy(&self) -> Result<u64> {
         let path = self.root.join(COPY);
         let Some(bytes) = read_copy(&self.disk, &path).await? else { return Ok(0) };
-        manifest::decode(&path, &bytes, self.shard)?;
+        let copy = Image::read(&path, &bytes, self.shard)?;
+        if copy.sequence > self.sequence {
+            // A server may have gone on since.
+            let now = newest(&self.disk, &self.root, self.shard).await?;
+            if copy.sequence > now.sequence {
+                let reason = format!("it ends with edit {}, and its copy with edit {}", now.sequence, copy.sequence);
+                return Err(Error::corrupt(&self.manifest_path(), now.bytes.len() as u64, reason));
+            }
+        }
         Ok(bytes.len() as u64)
     }
 
@@ -133,7 +147,7 @@ impl<D: Disk> ShardFiles<D> {
 
     /// Whether the manifest on the disk is still the one that was read.
     pub async fn is_newest(&self) -> Result<bool> {
-        Ok(read_manifest(&self.disk, &self.root).await? == self.raw)
+        Ok(newest(&self.disk, &self.root, self.shard).await?.bytes == self.raw)
     }
 
     /// Whether the log has still to hold every record after [`ShardFiles::flushed_lsn`]: no later manifest, of which
@@ -142,7 +156,7 @@ impl<D: Disk> ShardFiles<D> {
         Ok(Self::open(&self.disk, &self.root, self.shard).await?.flushed_lsn() == self.flushed_lsn())
     }
 
-    /// The manifest as it lies on the disk; empty where there is none.
+    /// The manifest as it lies on the disk, without an edit that is not whole; empty where there is none.
     pub fn manifest_bytes(&self) -> &[u8] {
         &self.raw
     }
@@ -160,16 +174,15 @@ impl<D: Disk> ShardFiles<D> {
     /// Tables that have rows.
     pub fn tables(&self) -> impl Iterator<Item = TableFacts> {
         self.manifest
-            .tables
-            .iter()
+            .tables()
             .map(|entry| TableFacts { table: TableId(entry.table), partition_length: entry.partition_length })
     }
 
     /// Live segments; within a partition the oldest first.
     pub fn segments(&self) -> impl Iterator<Item = SegmentFacts> {
         let lengths: BTreeMap<u32, i64> =
-            self.manifest.tables.iter().map(|entry| (entry.table, entry.partition_length)).collect();
-        self.manifest.segments.iter().map(move |entry| SegmentFacts {
+            self.manifest.tables().map(|entry| (entry.table, entry.partition_length)).collect();
+        self.manifest.segments().map(move |entry| SegmentFacts {
             table: TableId(entry.table),
             partition_start: entry.partition_start,
             partition_length: lengths.get(&entry.table).copied().unwrap_or(i64::MAX),
@@ -185,7 +198,7 @@ impl<D: Disk> ShardFiles<D> {
 
     /// Deletes that merges have yet to apply, or the error where one is damaged.
     pub fn tombstones(&self) -> impl Iterator<Item = Result<TombstoneFacts>> {
-        self.manifest.tombstones.iter().map(|entry| {
+        self.manifest.tombstones().map(|entry| {
             let series = entry.series.as_deref().map(bitmap_of).transpose();
             let series = series.map_err(|reason| Error::corrupt(&self.manifest_path(), 0, reason))?;
             Ok(TombstoneFacts {
@@ -200,7 +213,7 @@ impl<D: Disk> ShardFiles<D> {
 
     /// Dropped tables that the log may still be about, with the last record that is.
     pub fn dropped(&self) -> impl Iterator<Item = (TableId, Lsn)> {
-        self.manifest.dropped.iter().map(|entry| (TableId(entry.table), Lsn(entry.lsn)))
+        self.manifest.dropped().map(|entry| (TableId(entry.table), Lsn(entry.lsn)))
     }
 
     /// Where a segment lies.
@@ -223,14 +236,14 @@ impl<D: Disk> ShardFiles<D> {
     pub async fn load_series(&self, file: &SeriesFacts, indexes: &mut BTreeMap<TableId, SeriesIndex>) -> Result<()> {
         let path = self.series_path(file);
         let bytes = read_whole(&self.disk, &path).await?;
-        let is_live = |table: TableId| self.manifest.tables.iter().any(|entry| entry.table == table.0);
+        let is_live = |table: TableId| self.manifest.table(table).is_some();
         file::load(&path, &bytes, file.bytes, self.shard, &is_live, indexes).map(drop)
     }
 
     /// Hides in `indexes`, into which every series file was loaded, what the manifest says is hidden; every table of
     /// the manifest has an index then. An error where that names series that there are none of.
     pub fn restore_hidden(&self, indexes: &mut BTreeMap<TableId, SeriesIndex>) -> Result<()> {
-        for entry in &self.manifest.tables {
+        for entry in self.manifest.tables() {
             let index = indexes.entry(TableId(entry.table)).or_default();
             entry.restore_hidden(index, &self.manifest_path())?;
         }
@@ -254,10 +267,34 @@ impl<D: Disk> ShardFiles<D> {
         copy_log(&self.disk, &self.root.join(WAL_FOLDER), self.shard, self.flushed_lsn(), target).await
     }
 
+    /// The shard's detached files, by name.
+    pub async fn detached(&self) -> Result<Vec<DetachedFacts>> {
+        let folder = self.root.join(DETACHED_FOLDER);
+        let mut names = self.disk.list(&folder).await?;
+        names.sort();
+        let mut files = Vec::new();
+        for file in names {
+            let path = folder.join(&file);
+            let open = match self.disk.open(&path, OpenMode::Read).await {
+                Err(error) if error.is_not_found() => continue,
+                open => open?,
+            };
+            let bytes = open.length().await?;
+            open.close().await?;
+            let segment = match name_before(&file).ends_with(".seg") {
+                true => read_meta(&self.disk, &path).await.ok(),
+                false => None,
+            };
+            let segment = segment.map(|(header, meta)| (TableId(header.table), meta));
+            files.push(DetachedFacts { file, bytes, segment });
+        }
+        Ok(files)
+    }
+
     /// Files of the shard's folders that the manifest does not name: a flush or a merge under way, or one that a crash
     /// cut short.
     pub async fn strays(&self) -> Result<Vec<PathBuf>> {
-        let segments = self.manifest.segments.iter().map(|entry| entry.meta.file.as_str());
+        let segments = self.manifest.segments().map(|entry| entry.meta.file.as_str());
         let series: Vec<_> = self.manifest.series_files.iter().map(|entry| PathBuf::from(&entry.file)).collect();
         let copies: Vec<_> = series.iter().map(|file| copy_of(file)).collect();
         let series = series.iter().chain(&copies).filter_map(|file| file.to_str());
@@ -274,15 +311,6 @@ impl<D: Disk> ShardFiles<D> {
     }
 }
 
-/// The bytes of the manifest; none where there is no file.
-async fn read_manifest<D: Disk>(disk: &D, root: &Path) -> Result<Vec<u8>> {
-    match read_whole(disk, &root.join(MANIFEST)).await {
-        Ok(bytes) => Ok(bytes.to_vec()),
-        Err(error) if error.is_not_found() => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
 /// The bytes of a copy; `None` where there is no file.
 async fn read_copy<D: Disk>(disk: &D, path: &Path) -> Result<Option<AlignedVec<16>>> {
     match read_whole(disk, path).await {
@@ -295,15 +323,14 @@ async fn read_copy<D: Disk>(disk: &D, path: &Path) -> Result<Option<AlignedVec<1
 /// segments are of tables that the manifest has.
 fn check(path: &Path, manifest: &Manifest) -> Result<()> {
     let damaged = |reason: String| Err(Error::corrupt(path, 0, reason));
-    let segments = manifest.segments.iter().map(|entry| &entry.meta.file);
+    let segments = manifest.segments().map(|entry| &entry.meta.file);
     for name in segments.chain(manifest.series_files.iter().map(|entry| &entry.file)) {
         let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
         if !plain {
             return damaged(format!("it names a file {name:?}"));
         }
     }
-    let tables: BTreeSet<u32> = manifest.tables.iter().map(|entry| entry.table).collect();
-    if let Some(entry) = manifest.segments.iter().find(|entry| !tables.contains(&entry.table)) {
+    if let Some(entry) = manifest.segments().find(|entry| manifest.table(TableId(entry.table)).is_none()) {
         return damaged(format!("a segment of table {}, which it lacks", entry.table));
     }
     if manifest.flushed_lsn == u64::MAX {

@@ -55,9 +55,17 @@ impl OpenFiles {
         self.count.get()
     }
 
-    /// Closes half of the files: the process has no descriptors left.
-    pub(crate) fn make_room(&self) {
-        self.close_beyond(self.count.get() / 2);
+    /// Closes half of the files for one that is to be written: the process has no descriptors left. The last one stays
+    /// open: whose descriptor it would be next is anybody's guess, and a reader would miss it.
+    pub(crate) fn make_room_to_write(&self) {
+        self.close_beyond(self.count.get().div_ceil(2));
+    }
+
+    /// Closes half of the files, or the last one, for one that is to be read; `false` if none is open.
+    fn make_room_to_read(&self) -> bool {
+        let count = self.count.get();
+        self.close_beyond(count / 2);
+        self.count.get() < count
     }
 
     fn opened(&self, file: Weak<dyn Closable>) {
@@ -105,14 +113,14 @@ impl<D: Disk> PooledFile<D> {
             self.used.set(true);
             return Ok(file);
         }
-        let opened = match self.disk.open(&self.path, OpenMode::Read).await {
-            Err(error) if error.is_too_many_files() => {
-                self.pool.make_room();
-                self.disk.open(&self.path, OpenMode::Read).await
+        let opened = loop {
+            match self.disk.open(&self.path, OpenMode::Read).await {
+                // Another thread may take what was closed here, so again as long as there is something to close.
+                Err(error) if error.is_too_many_files() && self.pool.make_room_to_read() => {}
+                opened => break opened?,
             }
-            opened => opened,
         };
-        let file = Rc::new(opened?);
+        let file = Rc::new(opened);
         let other = self.file.borrow().clone();
         if let Some(other) = other {
             // Somebody else was faster.
@@ -180,5 +188,29 @@ mod tests {
             files.iter().for_each(|file| drop(block_on(file.get()).unwrap()));
         }
         assert!(disk.open_files() <= 10);
+    }
+
+    #[test]
+    fn what_is_to_be_written_leaves_the_last_file_to_its_readers() {
+        let disk = SimDisk::new(1);
+        let names: Vec<PathBuf> = (0..5).map(|number| Path::new("/data").join(number.to_string())).collect();
+        names.iter().for_each(|path| disk.import(path, vec![0; 4096]));
+        let pool = OpenFiles::new(100);
+        let files: Vec<_> = names.iter().map(|path| PooledFile::new(&disk, path, &pool)).collect();
+        files.iter().for_each(|file| drop(block_on(file.get()).unwrap()));
+        let counts = [3, 2, 1, 1].map(|_| {
+            pool.make_room_to_write();
+            pool.count()
+        });
+        assert_eq!(counts, [3, 2, 1, 1]);
+        // A reader of another file takes the descriptor of the last.
+        disk.set_open_files_max(Some(1));
+        for file in &files {
+            block_on(file.get()).unwrap();
+            assert_eq!(pool.count(), 1);
+        }
+        disk.set_open_files_max(Some(0));
+        files[4].close();
+        assert!(block_on(files[4].get()).unwrap_err().is_too_many_files());
     }
 }

@@ -1,8 +1,8 @@
 //! Opening a shard: manifest, then series, then segments, then the log.
 //!
 //! The manifest, the series files and the log must be whole, else the shard does not open. A segment that is damaged or
-//! missing is set aside ([`quarantine`](crate::engine::Shard::quarantined)). What the manifest does not name is a flush
-//! that a crash cut short, and is removed when all the rest has turned out to be whole. Without a manifest nothing was
+//! missing is quarantined ([`quarantine`](crate::engine::Shard::quarantined)). What the manifest does not name is
+//! removed or [detached](crate::detached) when all the rest has turned out to be whole. Without a manifest nothing was
 //! flushed, and the log begins with its first record; else the manifest is missing. Log records of tables that are not
 //! live any more are passed over.
 
@@ -14,12 +14,13 @@ use std::rc::Rc;
 use rkyv::util::AlignedVec;
 
 use crate::cache::Cache;
+use crate::detached::{self, Known, number_of};
 use crate::disk::Disk;
 use crate::disk::whole::{TEMPORARY_SUFFIX, read_whole, write_whole};
 use crate::engine::folders::{Folders, RESERVE};
 use crate::engine::state::{TableState, Unreadable};
 use crate::error::{Error, Result};
-use crate::manifest::{COPY, Edit, MANIFEST, Manifest, TombstoneEntry};
+use crate::manifest::{COPY, Edit, MANIFEST, Manifest, ManifestLog, TombstoneEntry};
 use crate::memtable::{Memtable, NewRows};
 use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
@@ -53,6 +54,8 @@ pub struct Recovery {
     pub series: u64,
     /// Files that a crash had left behind, removed.
     pub removed_files: u64,
+    /// Files that no manifest names, and whose rows are not proved to be elsewhere: kept in the folder `detached`.
+    pub detached_files: u64,
 }
 
 /// All that a shard needs to go on.
@@ -60,10 +63,13 @@ pub(crate) struct Loaded<D: Disk> {
     pub(crate) tables: BTreeMap<TableId, TableState<D>>,
     pub(crate) active: Memtable,
     pub(crate) manifest: Manifest,
+    pub(crate) manifest_log: ManifestLog<D>,
     /// What is in each of the manifest's series files.
     pub(crate) series_files: Vec<SeriesCounts>,
-    /// Whether the disk has a manifest.
-    pub(crate) manifest_stored: bool,
+    /// The number that the next file gets: none that any file in the folder has, named or not.
+    pub(crate) next_file: u64,
+    /// Files in the folder of detached ones.
+    pub(crate) detached_files: u64,
     pub(crate) wal: Recovered<D>,
     pub(crate) recovery: Recovery,
 }
@@ -84,18 +90,18 @@ pub(crate) async fn load<D: Disk>(
     for folder in folders.root.parent().into_iter().chain([folders.root.as_path(), &folders.wal]) {
         disk.sync_dir(folder).await?;
     }
-    let found = load_manifest(disk, folders, shard, is_live).await?;
+    let (manifest_log, found) = load_manifest(disk, folders, shard, is_live).await?;
     let is_first = found.is_none();
     let manifest = found.unwrap_or_default();
-    let is_live = &|table: TableId| is_live(table) && manifest.dropped.iter().all(|entry| entry.table != table.0);
+    let is_live = &|table: TableId| is_live(table) && !manifest.is_dropped(table);
     let mut recovery = Recovery::default();
     let (mut tables, series_files) = load_series(disk, folders, shard, &manifest, is_live).await?;
-    let opening = manifest.segments.iter().map(|entry| {
+    let opening = manifest.segments().map(|entry| {
         let path = folders.segments.join(&entry.meta.file);
         async { (open_segment(disk, &path, &entry.meta, cache).await, path) }
     });
     let opened = together(opening, OPENING_MAX).await;
-    for (entry, (opened, path)) in manifest.segments.iter().zip(opened) {
+    for (entry, (opened, path)) in manifest.segments().zip(opened) {
         let known = tables.get_mut(&TableId(entry.table)).ok_or_else(|| {
             Error::corrupt(
                 &folders.root.join(MANIFEST),
@@ -140,26 +146,30 @@ pub(crate) async fn load<D: Disk>(
         return Err(Error::corrupt(&folders.root.join(MANIFEST), 0, reason));
     }
     // Last, when all else is known to be well: until then nothing is done that damage could make wrong.
-    for path in &strays {
-        disk.remove(path).await?;
-    }
-    recovery.removed_files = strays.len() as u64;
-    let mut manifest_stored = true;
+    let Replay { mut tables, active, rows } = replay.into_inner();
+    let unreadable = tables.iter().filter(|(_, table)| !table.unreadable.is_empty()).map(|(id, _)| *id).collect();
+    let known = Known { is_live, unreadable, last_lsn: wal.next_lsn.previous() };
+    let settled = detached::settle(disk, folders, shard, &strays, &known).await?;
+    recovery.removed_files = settled.removed;
+    recovery.detached_files = settled.detached;
+    let names = disk.list(&folders.detached).await?;
+    let detached_files = names.len() as u64;
+    let numbers = strays.iter().map(|path| name_of(path)).chain(names).filter_map(|name| number_of(&name));
+    let next_file = numbers.fold(manifest.next_file, |next, number| next.max(number.saturating_add(1)));
     if is_first {
         // From now on a missing manifest is damage. On a full disk the first flush makes it.
-        match manifest.store(disk, &folders.root, shard).await {
-            Err(error) if error.is_no_space() => manifest_stored = false,
+        match manifest_log.store(&manifest, &Edit::default()).await {
+            Err(not_stored) if not_stored.error.is_no_space() => {}
             done => done?,
         }
     }
-    let Replay { mut tables, active, rows } = replay.into_inner();
     tables.values_mut().for_each(|table| table.series.shrink());
     recovery.rows = rows;
     recovery.records = wal.records;
     recovery.log_bytes = wal.bytes;
     recovery.torn = wal.torn.clone();
     recovery.series = tables.values().map(|table| table.series.live_len() as u64).sum();
-    Ok(Loaded { tables, active, manifest, series_files, manifest_stored, wal, recovery })
+    Ok(Loaded { tables, active, manifest, manifest_log, series_files, next_file, detached_files, wal, recovery })
 }
 
 /// Opens a segment; one that seems damaged is looked at again, since the transfer may be to blame.
@@ -181,29 +191,30 @@ async fn load_manifest<D: Disk>(
     folders: &Folders,
     shard: u32,
     is_live: &dyn Fn(TableId) -> bool,
-) -> Result<Option<Manifest>> {
-    let Some(loaded) = Manifest::load(disk, &folders.root, shard).await? else { return Ok(None) };
-    let dead = loaded.tables.iter().map(|entry| TableId(entry.table)).filter(|table| !is_live(*table));
-    let drop_tables: Vec<_> = dead.collect();
-    if drop_tables.is_empty() {
-        return Ok(Some(loaded));
+) -> Result<(ManifestLog<D>, Option<Manifest>)> {
+    let (log, found) = ManifestLog::open(disk, &folders.root, shard).await?;
+    let Some(mut manifest) = found else { return Ok((log, None)) };
+    let dead = manifest.tables().map(|entry| entry.table).filter(|table| !is_live(TableId(*table)));
+    let edit = Edit { drop_tables: dead.collect(), ..Edit::default() };
+    if edit.drop_tables.is_empty() {
+        return Ok((log, Some(manifest)));
     }
     // Stored before anything of them is removed: a manifest must not name what is not there.
-    let manifest = loaded.apply(Edit { drop_tables, ..Edit::default() });
-    match manifest.store(disk, &folders.root, shard).await {
-        Err(error) if error.is_no_space() => {
+    match log.store(&manifest, &edit).await {
+        Err(not_stored) if not_stored.error.is_no_space() => {
             // That is what the reserve is for. The shard makes it again when there is space.
             let _ = disk.remove(&folders.root.join(RESERVE)).await;
-            manifest.store(disk, &folders.root, shard).await?;
+            log.store(&manifest, &edit).await?;
         }
         done => done?,
     }
-    Ok(Some(manifest))
+    manifest.apply(edit);
+    Ok((log, Some(manifest)))
 }
 
 /// Files that the manifest does not name. Names that none of our files have are left alone.
 async fn strays<D: Disk>(disk: &D, folders: &Folders, manifest: &Manifest) -> Result<Vec<PathBuf>> {
-    let segments = manifest.segments.iter().map(|entry| entry.meta.file.as_str()).collect();
+    let segments = manifest.segments().map(|entry| entry.meta.file.as_str()).collect();
     let copies: Vec<String> =
         manifest.series_files.iter().map(|entry| name_of(&copy_of(Path::new(&entry.file)))).collect();
     let files = manifest.series_files.iter().map(|entry| &entry.file);
@@ -260,7 +271,7 @@ async fn load_series<D: Disk>(
         }
     }
     let mut tables = BTreeMap::new();
-    for entry in &manifest.tables {
+    for entry in manifest.tables() {
         let mut table = TableState::new(entry.partition_length);
         table.series = indexes.remove(&TableId(entry.table)).unwrap_or_default();
         entry.restore_hidden(&mut table.series, &folders.root.join(MANIFEST))?;
@@ -311,7 +322,7 @@ fn load_tombstones<D: Disk>(
     manifest: &Manifest,
     tables: &mut BTreeMap<TableId, TableState<D>>,
 ) -> Result<()> {
-    for entry in &manifest.tombstones {
+    for entry in manifest.tombstones() {
         let Some(table) = tables.get_mut(&TableId(entry.table)) else { continue };
         let series = entry.series.as_deref().map(bitmap_of).transpose();
         let series = series.map_err(|reason| Error::corrupt(&folders.root.join(MANIFEST), 0, reason))?;
@@ -398,9 +409,10 @@ mod tests {
         ] {
             let (disk, root) = (SimDisk::new(1), Path::new("/shard"));
             block_on(disk.create_dir(root)).unwrap();
-            let tables = vec![TableEntry { hidden, ..TableEntry::new(TableId(7), 10) }];
-            let manifest = Manifest { tables, ..Manifest::default() };
-            block_on(manifest.store(&disk, root, 0)).unwrap();
+            let add_tables = vec![TableEntry { hidden, ..TableEntry::new(TableId(7), 10) }];
+            let edit = Edit { flushed: Some(0), add_tables, ..Edit::default() };
+            let (log, _) = block_on(ManifestLog::open(&disk, root, 0)).unwrap();
+            block_on(log.store(&Manifest::default(), &edit)).unwrap();
             let opened = block_on(Shard::open(disk.clone(), root, ShardConfig::new(0), &|_| true)).map(drop);
             let files = block_on(ShardFiles::open(&disk, root, 0)).unwrap();
             for error in [opened.unwrap_err(), files.restore_hidden(&mut BTreeMap::new()).unwrap_err()] {

@@ -148,6 +148,19 @@ impl TimeUnit {
             Self::Nanosecond => 1,
         }
     }
+
+    /// The first and the last time that a row may have: every nanosecond that there is, and otherwise the years 1 to
+    /// 9999, which all formats and clients know how to write. (What comes from elsewhere, as a nanosecond that is taken
+    /// for a millisecond, is millions of years away.)
+    pub const fn times(self) -> (i64, i64) {
+        const FIRST_S: i64 = -62_135_596_800;
+        const END_S: i64 = 253_402_300_800;
+        match self {
+            Self::Millisecond => (FIRST_S * 1_000, END_S * 1_000 - 1),
+            Self::Microsecond => (FIRST_S * 1_000_000, END_S * 1_000_000 - 1),
+            Self::Nanosecond => (i64::MIN, i64::MAX),
+        }
+    }
 }
 
 /// A table ("measurement" in InfluxQL). Columns are kept in display order: tags by name when the table was made by a

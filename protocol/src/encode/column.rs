@@ -51,7 +51,6 @@ pub(super) struct Column {
     nulls: Option<NullBuffer>,
     name: String,
     data_type: DataType,
-    family: Family,
 }
 
 /// Timestamps and the template that writes them.
@@ -59,7 +58,6 @@ pub(super) struct Column {
 pub(super) struct Times {
     pub(super) values: ScalarBuffer<i64>,
     pub(super) writer: TimeWriter,
-    pub(super) data_type: DataType,
 }
 
 /// Dictionary-coded text: a key per row into values that are escaped at first sight.
@@ -150,11 +148,9 @@ impl Column {
                     text()
                 }
             }
-            DataType::Timestamp(unit, _) => Cells::Time(Times {
-                values: ScalarBuffer::default(),
-                writer: TimeWriter::new(units_per_second(*unit)),
-                data_type: data_type.clone(),
-            }),
+            DataType::Timestamp(unit, _) => {
+                Cells::Time(Times { values: ScalarBuffer::default(), writer: TimeWriter::new(units_per_second(*unit)) })
+            }
             DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_) => text(),
             DataType::Duration(_) => text(),
             DataType::Interval(_) | DataType::Decimal128(..) | DataType::Decimal256(..) if family != Family::Json => {
@@ -167,7 +163,7 @@ impl Column {
             DataType::Struct(fields) if family != Family::Separated => Cells::Struct(struct_columns(fields, family)?),
             _ => return Err(refuse()),
         };
-        Ok(Column { cells, nulls: None, name: field.name().clone(), data_type: data_type.clone(), family })
+        Ok(Column { cells, nulls: None, name: field.name().clone(), data_type: data_type.clone() })
     }
 
     /// Takes the cells out of an array of the column's type.
@@ -208,17 +204,6 @@ impl Column {
             }
             Cells::Time(times) => {
                 times.values = time_values(array).ok_or_else(mismatch)?;
-                if self.family == Family::Separated && times.writer.may_overflow() {
-                    let valid = |row: usize| !nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
-                    let bad = (0..times.values.len()).find(|&row| valid(row) && !times.writer.holds(times.values[row]));
-                    if let Some(row) = bad {
-                        return Err(EncodeError::Time {
-                            column: self.name.clone(),
-                            time: times.values[row],
-                            data_type: self.data_type.clone(),
-                        });
-                    }
-                }
             }
             Cells::List { offsets, items } => {
                 let array = array.as_list_opt::<i32>().ok_or_else(mismatch)?;

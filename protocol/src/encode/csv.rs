@@ -82,11 +82,7 @@ fn write_cell(column: &mut Column, row: usize, separator: u8, sink: &mut Sink<'_
         Cells::Int(values) => write_i64(sink, values[row]),
         Cells::Float(values) => write_csv_f64(sink, values[row]),
         Cells::Tag(tags) => tags.write(row, sink, |text, sink| write_text(text, separator, sink)),
-        Cells::Time(times) => {
-            // `Column::load` has refused times that have no text.
-            let written = times.writer.write_full(sink, times.values[row]);
-            debug_assert!(written);
-        }
+        Cells::Time(times) => times.writer.write_full(sink, times.values[row]),
         Cells::UInt(values) => write_u64(sink, values[row]),
         Cells::Bool(values) => write_bool(values.value(row), sink),
         Cells::Text(values) => write_text(values.value(row), separator, sink),

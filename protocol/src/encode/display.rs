@@ -1,6 +1,6 @@
 //! Cells as a person reads them: the text of a table's cells.
 
-use super::column::{Cells, Column, Times};
+use super::column::{Cells, Column};
 use super::number::{write_csv_f64, write_i64, write_u64};
 use super::sink::Sink;
 use super::text::write_bool;
@@ -18,11 +18,7 @@ pub(super) fn write(column: &mut Column, row: usize, sink: &mut Sink<'_>) {
         Cells::Bool(values) => write_bool(values.value(row), sink),
         Cells::Text(values) => sink.bytes(values.value(row).as_bytes()),
         Cells::Tag(tags) => tags.write(row, sink, |text, sink| sink.bytes(text.as_bytes())),
-        Cells::Time(times) => {
-            if !times.writer.write_short(sink, times.values[row]) {
-                write_bad_time(times, row, sink);
-            }
-        }
+        Cells::Time(times) => times.writer.write_short(sink, times.values[row]),
         Cells::List { offsets, items } => {
             sink.byte(b'[');
             let (start, end) = (offsets[row] as usize, offsets[row + 1] as usize);
@@ -47,12 +43,4 @@ pub(super) fn write(column: &mut Column, row: usize, sink: &mut Sink<'_>) {
             sink.byte(b'}');
         }
     }
-}
-
-/// What json and table show for a timestamp that is no date; csv fails instead.
-#[cold]
-pub(super) fn write_bad_time(times: &Times, row: usize, sink: &mut Sink<'_>) {
-    let text =
-        format!("ERROR: Cast error: Failed to convert {} to temporal for {}", times.values[row], times.data_type);
-    sink.bytes(text.as_bytes());
 }

@@ -80,7 +80,7 @@ pub enum Value<'a> {
     Text(&'a str),
     /// Nanoseconds since 1970, shown by [`Options::epoch`].
     Time(i64),
-    /// The same, shown as text by clocks that are so many seconds ahead of UTC.
+    /// The same, shown as text by clocks that are this many seconds ahead of UTC.
     LocalTime(i64, i32),
 }
 
@@ -313,9 +313,7 @@ impl QueryWriter {
         }
         sink.byte(b'"');
         let time = time.saturating_add(i64::from(ahead_s) * 1_000_000_000);
-        // Every nanosecond of an `i64` is a date.
-        let written = self.times.write_full(sink, time);
-        debug_assert!(written);
+        self.times.write_full(sink, time);
         // Cut the zeros at the end of the fraction, and the point when nothing is left of it.
         let mut fraction = time.rem_euclid(1_000_000_000);
         if fraction == 0 {

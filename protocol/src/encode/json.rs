@@ -10,7 +10,6 @@ use arrow_schema::Schema;
 
 use super::EncodeError;
 use super::column::{Cells, Column, Family};
-use super::display::write_bad_time;
 use super::number::{write_i64, write_json_f64, write_u64};
 use super::sink::{Padded, Sink};
 use super::text::{find, write_bool};
@@ -173,9 +172,7 @@ fn write_value(column: &mut Column, row: usize, sink: &mut Sink<'_>) {
         Cells::Tag(tags) => tags.write(row, sink, write_string),
         Cells::Time(times) => {
             sink.byte(b'"');
-            if !times.writer.write_short(sink, times.values[row]) {
-                write_bad_time(times, row, sink);
-            }
+            times.writer.write_short(sink, times.values[row]);
             sink.byte(b'"');
         }
         Cells::List { offsets, items } => {

@@ -89,16 +89,6 @@ pub enum EncodeError {
     /// A type that no format knows.
     #[error("no format has a form for {0}")]
     Type(DataType),
-    /// A timestamp that is no date of the calendar.
-    #[error("{time} in column {column} is no date, as a {data_type}")]
-    Time {
-        /// The column's name.
-        column: String,
-        /// The timestamp.
-        time: i64,
-        /// The column's type.
-        data_type: DataType,
-    },
     /// A batch whose columns are not those of the schema.
     #[error("result column {column} is {found}, expected {expected}")]
     Schema {

@@ -2,7 +2,8 @@
 //!
 //! Rows of a result are mostly near each other in time. The text of the last timestamp is kept as a template: within
 //! the same second only the fraction is new, within the same day only the clock, and the calendar is computed once
-//! a day. Years outside 0000 to 9999 (possible in milli- and microseconds) take a slow path with a signed year.
+//! a day. Years outside 0000 to 9999 (possible in milli- and microseconds) take a slow path with a signed year. Every
+//! number has a text: what is stored can be shown.
 
 use super::number::ascii_8;
 use super::sink::Sink;
@@ -16,10 +17,6 @@ const WHOLE_SECONDS: usize = 19;
 /// Days that `year 0` and `year 9999` begin and end on, counted from 1970-01-01.
 const DAY_FIRST: i64 = -719_528;
 const DAY_LAST: i64 = 2_932_896;
-
-/// The largest year, either side of zero, that has a text; beyond it the column's type cannot be read as a date
-/// (the same bound as the `chrono` crate, so the same rows fail as in servers built on it).
-const YEAR_MAX: i64 = 262_142;
 
 /// Formats the timestamps of one column; see the module.
 #[derive(Clone, Debug)]
@@ -39,10 +36,9 @@ impl TimeWriter {
         TimeWriter { units_per_second, nanoseconds_per_unit: 1_000_000_000 / units_per_second, second: 0, day: 0, text }
     }
 
-    /// Writes all nine digits of the fraction. False, and nothing written, for a time that no calendar holds.
+    /// Writes all nine digits of the fraction.
     #[inline]
-    #[must_use]
-    pub(super) fn write_full(&mut self, sink: &mut Sink<'_>, time: i64) -> bool {
+    pub(super) fn write_full(&mut self, sink: &mut Sink<'_>, time: i64) {
         let nanosecond = self.advance(time);
         if nanosecond < 0 {
             return self.write_far(sink, time, true);
@@ -51,13 +47,11 @@ impl TimeWriter {
         self.text[20..28].copy_from_slice(&hundreds);
         self.text[28] = b'0' + (nanosecond % 10) as u8;
         sink.block(&self.text, FULL);
-        true
     }
 
     /// Writes 0, 3, 6 or 9 digits of the fraction, as many as it needs.
     #[inline]
-    #[must_use]
-    pub(super) fn write_short(&mut self, sink: &mut Sink<'_>, time: i64) -> bool {
+    pub(super) fn write_short(&mut self, sink: &mut Sink<'_>, time: i64) {
         let nanosecond = self.advance(time);
         if nanosecond < 0 {
             return self.write_far(sink, time, false);
@@ -71,18 +65,6 @@ impl TimeWriter {
             WHOLE_SECONDS + 1 + fraction_digits(nanosecond)
         };
         sink.block(&self.text, length);
-        true
-    }
-
-    /// Whether some values of the unit are beyond the calendar.
-    pub(super) fn may_overflow(&self) -> bool {
-        self.units_per_second < 1_000_000_000
-    }
-
-    /// Whether this time has a text.
-    pub(super) fn holds(&self, time: i64) -> bool {
-        let day = time.div_euclid(self.units_per_second).div_euclid(SECONDS_PER_DAY);
-        (DAY_FIRST..=DAY_LAST).contains(&day) || civil(day).0.abs() <= YEAR_MAX
     }
 
     /// Brings the template to this time's second and returns the nanosecond in it; negative for the slow path.
@@ -124,14 +106,11 @@ impl TimeWriter {
 
     /// Years of more than four digits or below zero.
     #[cold]
-    fn write_far(&self, sink: &mut Sink<'_>, time: i64, full: bool) -> bool {
+    fn write_far(&self, sink: &mut Sink<'_>, time: i64, full: bool) {
         let second = time.div_euclid(self.units_per_second);
         let nanosecond = time.rem_euclid(self.units_per_second) * self.nanoseconds_per_unit;
         let clock = second.rem_euclid(SECONDS_PER_DAY);
         let (year, month, day) = civil(second.div_euclid(SECONDS_PER_DAY));
-        if year.abs() > YEAR_MAX {
-            return false;
-        }
         let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
         let fraction = format!(".{nanosecond:09}");
         let digits = match (full, nanosecond) {
@@ -141,7 +120,6 @@ impl TimeWriter {
         };
         let text = format!("{year:+05}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{}", &fraction[..digits]);
         sink.bytes(text.as_bytes());
-        true
     }
 }
 
@@ -182,22 +160,25 @@ fn civil(day: i64) -> (i64, u64, u64) {
 mod tests {
     use super::*;
 
-    fn texts(units_per_second: i64, times: &[i64]) -> Vec<(Option<String>, Option<String>)> {
+    fn texts(units_per_second: i64, times: &[i64]) -> Vec<(String, String)> {
         let mut writer = TimeWriter::new(units_per_second);
         let mut one = |time, full| {
             let mut out = Vec::new();
             let mut sink = Sink::new(&mut out);
-            let written = if full { writer.write_full(&mut sink, time) } else { writer.write_short(&mut sink, time) };
+            if full {
+                writer.write_full(&mut sink, time);
+            } else {
+                writer.write_short(&mut sink, time);
+            }
             sink.finish();
-            assert_eq!(written, !out.is_empty());
-            written.then(|| String::from_utf8(out).unwrap())
+            String::from_utf8(out).unwrap()
         };
         times.iter().map(|&time| (one(time, true), one(time, false))).collect()
     }
 
     #[test]
     fn known_times() {
-        let pair = |full: &str, short: &str| (Some(full.to_owned()), Some(short.to_owned()));
+        let pair = |full: &str, short: &str| (full.to_owned(), short.to_owned());
         assert_eq!(
             texts(
                 1_000_000_000,
@@ -245,20 +226,27 @@ mod tests {
     }
 
     #[test]
-    fn far_years_have_a_sign_and_the_farthest_none() {
-        let short: Vec<_> = texts(1, &[253_402_300_800, -62_167_219_201, 0, i64::MAX, i64::MIN])
-            .into_iter()
-            .map(|(_, short)| short)
-            .collect();
+    fn far_years_have_a_sign() {
+        let short = |units_per_second, times: &[i64]| -> Vec<String> {
+            texts(units_per_second, times).into_iter().map(|(_, short)| short).collect()
+        };
         assert_eq!(
-            short,
+            short(1, &[253_402_300_800, -62_167_219_201, 0, i64::MAX, i64::MIN]),
             [
-                Some("+10000-01-01T00:00:00".to_owned()),
-                Some("-0001-12-31T23:59:59".to_owned()),
-                Some("1970-01-01T00:00:00".to_owned()),
-                None,
-                None
+                "+10000-01-01T00:00:00",
+                "-0001-12-31T23:59:59",
+                "1970-01-01T00:00:00",
+                "+292277026596-12-04T15:30:07",
+                "-292277022657-01-27T08:29:52"
             ]
+        );
+        assert_eq!(
+            short(1_000, &[i64::MAX, i64::MIN]),
+            ["+292278994-08-17T07:12:55.807", "-292275055-05-16T16:47:04.192"]
+        );
+        assert_eq!(
+            short(1_000_000, &[i64::MAX, i64::MIN]),
+            ["+294247-01-10T04:00:54.775807", "-290308-12-21T19:59:05.224192"]
         );
     }
 

@@ -31,13 +31,17 @@ pub enum LineReason {
     MissingTagKey,
     /// A key without `=`, or nothing behind it.
     MissingTagValue,
+    /// A tag, given here, that comes twice with different values.
+    TagTwice(String),
+    /// A field, given here, that comes twice with different values.
+    FieldTwice(String),
     /// An unescaped `=` in a tag value.
     InvalidTagFormat,
     /// One key twice.
     DuplicateTags,
     /// The line ends before its fields.
     MissingFields,
-    /// A field without `=`, or something else between fields.
+    /// A field without `=`, or something else between fields or behind the last quote of a string.
     InvalidFieldFormat,
     /// `=` without a key before it.
     MissingFieldKey,
@@ -107,6 +111,8 @@ impl LineReason {
             Self::IntegerRange(text)
             | Self::UnsignedRange(text)
             | Self::TimestampRange(text)
+            | Self::TagTwice(text)
+            | Self::FieldTwice(text)
             | Self::InvalidValue(text) => Some(text),
             _ => None,
         }

@@ -41,6 +41,17 @@ pub(super) fn without_escapes<'t>(
     strings
 }
 
+/// The text of one string that stands in `line`.
+pub(super) fn unescaped(value: RawValue, line: &[u8]) -> Vec<u8> {
+    let text = RawValue(value.0 & !ESCAPED).string(line);
+    if value.0 & ESCAPED == 0 {
+        return text.to_vec();
+    }
+    let mut out = Vec::with_capacity(text.len());
+    push_unescaped(text, &mut out);
+    out
+}
+
 fn push_unescaped(mut text: &[u8], out: &mut Vec<u8>) {
     while let Some(backslash) = memchr::memchr(b'\\', text) {
         let is_escape = matches!(text.get(backslash + 1), Some(b'"' | b'\\'));

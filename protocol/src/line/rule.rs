@@ -15,7 +15,7 @@ pub enum Dialect {
 pub struct TimeRule {
     /// Applied first; a product outside the dialect's range refuses the line.
     pub multiply: i64,
-    /// Applied second, truncating toward zero; at least 1.
+    /// Applied second, rounding down, so that a time before 1970 does not fall on that of a later row; at least 1.
     pub divide: i64,
     /// The time of a line that has none, already in the target unit.
     pub now: i64,
@@ -31,7 +31,7 @@ impl TimeRule {
     pub(super) fn scale(&self, dialect: Dialect, time: i64) -> Option<i64> {
         let product = time.checked_mul(self.multiply)?;
         let reserved = dialect == Dialect::Influx && (product < i64::MIN + 2 || product == i64::MAX);
-        if reserved { None } else { product.checked_div(self.divide) }
+        if reserved { None } else { product.checked_div_euclid(self.divide) }
     }
 }
 

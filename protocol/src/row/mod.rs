@@ -20,11 +20,25 @@
 //! extends this one: `line::LineSink` is the first.
 //!
 //! `sink.rs` is the boundary, `value.rs` what a field holds, `position.rs` how a row is named.
+//!
+//! A door that does not predict, as `line` does, has its rows by name. It fills a [`RowDraft`] (`draft.rs`) and gives
+//! it to a [`RowTaker`] (`taker.rs`), which has the slots of names in a [`SlotCache`] (`slots.rs`); what it finds wrong
+//! is a [`RowError`] (`error.rs`).
 
+mod draft;
+mod error;
 mod position;
 mod sink;
+mod slots;
+mod taker;
+mod time;
 mod value;
 
+pub use draft::{FIELDS_MAX, NAME_BYTES_MAX, RowDraft};
+pub use error::RowError;
 pub use position::Position;
 pub use sink::{BadRows, Halt, LayoutSlot, Next, RowSink, SeriesRef, SeriesSlot};
+pub use slots::SlotCache;
+pub use taker::RowTaker;
+pub use time::{TimeScale, parse_time};
 pub use value::{FieldKind, RawValue, RowValues, TextTooLong};

@@ -62,6 +62,12 @@ pub trait RowSink {
     /// twice.
     fn layout(&mut self, series: SeriesSlot, fields: &[(&str, FieldKind)]) -> Result<LayoutSlot, Halt<Self::Refusal>>;
 
+    /// The type of the field `name` of the table of `series`, where the sink knows that it has one.
+    fn field_kind(&self, series: SeriesSlot, name: &str) -> Option<FieldKind> {
+        let _ = (series, name);
+        None
+    }
+
     /// One row. `values` has one value a field of the layout, and strings are places in `text`, valid UTF-8 each. A
     /// refusal is of this row alone.
     fn row(

@@ -56,6 +56,17 @@ impl<'r> RequestContext<'r> {
         parameter(&self.query, name)
     }
 
+    /// Refuses parameters that are none of `names`: one that is misspelled would be passed over without a word.
+    pub fn check_parameters(&self, names: &[&str]) -> Result<(), Fault> {
+        for pair in self.query.pairs() {
+            let (name, _) = pair.map_err(|error| Fault::Parameter { name: "of the URL", error })?;
+            if !names.contains(&&*name) && !name.is_empty() {
+                return Err(Fault::ParameterUnknown(name.into_owned()));
+            }
+        }
+        Ok(())
+    }
+
     /// The database that the request is about; empty where the endpoint's requests may leave it open.
     pub fn database(&self) -> Result<Cow<'r, str>, Fault> {
         let default = match self.endpoint.database {
@@ -73,8 +84,8 @@ impl<'r> RequestContext<'r> {
     /// The tenant that the request is about.
     pub fn tenant(&self) -> Result<Cow<'r, str>, Fault> {
         let named = match self.endpoint.family {
-            Family::Cnos => self.parameter("tenant")?,
             Family::Influx | Family::Operations => None,
+            _ => self.parameter("tenant")?,
         };
         Ok(named.unwrap_or(Cow::Borrowed(DEFAULT_TENANT)))
     }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
+use crate::ingest::session::Written;
 use crate::metrics::registry::{Counter, Histogram, Registry, Unit};
 
 /// Counters of one endpoint. Their label is its pattern, never a path as it came, so that clients cannot make new ones.
@@ -52,6 +53,25 @@ pub struct RowCounters {
     pub written: Rc<Counter>,
     /// Rows sent in replies.
     pub read: Rc<Counter>,
+    /// By [`Door`]: rows acknowledged, and those refused while others of their request were taken.
+    by_door: [(Rc<Counter>, Rc<Counter>); Door::ALL.len()],
+}
+
+/// What rows are written in, besides line protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// OpenTSDB's data points, as text or JSON.
+    OpenTsdb,
+}
+
+impl Door {
+    const ALL: [Self; 1] = [Self::OpenTsdb];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::OpenTsdb => "opentsdb",
+        }
+    }
 }
 
 impl RowCounters {
@@ -60,6 +80,25 @@ impl RowCounters {
         Self {
             written: registry.counter("tidewire_rows_written_total", "Rows acknowledged.", &[]),
             read: registry.counter("tidewire_rows_read_total", "Rows sent in replies.", &[]),
+            by_door: Door::ALL.map(|door| {
+                let labels = [("door", door.name())];
+                (
+                    registry.counter("tidewire_door_rows_total", "Rows acknowledged, by format.", &labels),
+                    registry.counter(
+                        "tidewire_door_rows_refused_total",
+                        "Rows refused while others of their request were taken, by format.",
+                        &labels,
+                    ),
+                )
+            }),
         }
+    }
+
+    /// Counts what a request in the format of `door` has written.
+    pub fn count(&self, door: Door, written: &Written) {
+        self.written.add(written.rows);
+        let (rows, refused) = &self.by_door[door as usize];
+        rows.add(written.rows);
+        refused.add(written.bad_rows.unparsed + written.bad_rows.dropped);
     }
 }

@@ -31,6 +31,8 @@ pub enum Family {
     Cnos,
     /// InfluxDB's API of 1.x.
     Influx,
+    /// OpenTSDB's, and CnosDB's paths for the same points.
+    OpenTsdb,
     /// What operators and their tools ask.
     Operations,
 }
@@ -106,6 +108,12 @@ pub enum Handler {
     InfluxQuery,
     /// [`influx::ping`](super::influx::ping)
     InfluxPing,
+    /// [`opentsdb::write`](super::opentsdb::write)
+    OpenTsdbWrite,
+    /// [`opentsdb::put`](super::opentsdb::put), in the manner of CnosDB
+    OpenTsdbPutCnos,
+    /// [`opentsdb::put`](super::opentsdb::put), in the manner of OpenTSDB
+    OpenTsdbPut,
     /// [`operations::metrics`](super::operations::metrics)
     Metrics,
 }

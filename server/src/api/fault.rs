@@ -7,13 +7,14 @@ use arrow_schema::ArrowError;
 use tidewire_protocol::encode::EncodeError;
 use tidewire_protocol::encode::influx::UnsupportedValue;
 use tidewire_protocol::http::{BadQuery, Method};
+use tidewire_protocol::row::RowError;
 use tidewire_sql::SqlError;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::influxql::{BindError, ParseError};
 
 use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
-use crate::ingest::write::Written;
+use crate::ingest::session::Written;
 use crate::memory::account::Shortage;
 use crate::net::BodyError;
 use crate::query::prepare::PrepareError;
@@ -47,6 +48,20 @@ pub enum Fault {
         /// What is wrong with it.
         error: BadQuery,
     },
+    /// A parameter that must be there is not.
+    #[error("the parameter {0} is missing")]
+    ParameterMissing(&'static str),
+    /// The endpoint has no such parameter.
+    #[error("there is no parameter {0:?} here")]
+    ParameterUnknown(String),
+    /// A parameter has a value that it cannot have.
+    #[error("the parameter {name} cannot be {value:?}")]
+    ParameterValue {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: String,
+    },
     /// `chunked` is neither true nor false.
     #[error("chunked is true or false, not {0:?}")]
     Chunked(String),
@@ -74,6 +89,13 @@ pub enum Fault {
     /// The body cannot be had.
     #[error(transparent)]
     Body(#[from] BodyError),
+
+    /// The body as a whole is not what the endpoint reads.
+    #[error(transparent)]
+    Unreadable(#[from] RowError),
+    /// The body is of a type that the endpoint does not read.
+    #[error("a body of the type {0:?} is not read here")]
+    ContentType(String),
 
     /// The SQL is no statement that can be run.
     #[error(transparent)]

@@ -6,21 +6,27 @@
 //!   routes.rs      from a path to its endpoint
 //!   context.rs     what a handler knows of a request: who, when, which database; request_id.rs its id
 //!   router.rs      joins them: path → endpoint → handler → reply, or fault → words; counters.rs counts
+//!   body_length.rs refuses bodies of no length
 //!   fault.rs       what went wrong, in the words of no API
 //!   reply.rs       rows as a reply, whole or streamed
-//!   cnos/ influx/ operations/    a family each: its handlers, and `error.rs`, which words faults and chooses status
+//!   precision.rs   the unit of times that a parameter names
+//!   cnos/ influx/ opentsdb/ operations/    a family each: its handlers, and `error.rs`, which words faults and chooses
+//!                  the status
 //! ```
 //!
 //! A new endpoint is a row of the table, a handler's name, a function in its family's folder, and its lines in
 //! docs/api.md and docs/openapi.yaml; tests hold the table and the two documents together.
 
+pub mod body_length;
 pub mod cnos;
 pub mod context;
 pub mod counters;
 pub mod endpoint;
 pub mod fault;
 pub mod influx;
+pub mod opentsdb;
 pub mod operations;
+mod precision;
 mod queries;
 pub mod reply;
 pub mod request_id;

@@ -7,15 +7,16 @@ use tidewire_protocol::http::{Head, Method, Query};
 
 use super::context::{Principal, RequestContext};
 use super::counters::{EndpointCounters, RowCounters};
-use super::endpoint::{Family, Handler};
+use super::endpoint::{BodyLimit, Family, Handler};
 use super::fault::{Fault, FaultReply};
 use super::request_id::{RequestId, RequestIds};
 use super::routes::Routes;
 use super::table::ENDPOINTS;
-use super::{cnos, influx, operations};
+use super::{body_length, cnos, influx, opentsdb, operations};
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
+use crate::ring::name_task;
 use crate::runtime::clock::now_ns;
 
 /// One core's handler of requests.
@@ -77,6 +78,7 @@ impl Service for Router {
             self.send_fault(Family::of_unknown(head.path), None, &Fault::PathUnknown, reply);
             return;
         };
+        name_task(ENDPOINTS[index].pattern);
         let now_ns = now_ns();
         let context = RequestContext {
             core: &self.core,
@@ -116,6 +118,9 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
         influx::options(context, reply);
         return Ok(());
     }
+    if endpoint.body == BodyLimit::Rows {
+        body_length::require(request.head, reply)?;
+    }
     match endpoint.handler {
         Handler::CnosWrite => cnos::write(context, request, reply).await,
         Handler::CnosSql => cnos::sql(context, request, reply).await,
@@ -126,6 +131,9 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
         Handler::InfluxWrite => influx::write(context, request, reply).await,
         Handler::InfluxQuery => influx::query(context, request, reply).await,
         Handler::InfluxPing => influx::ping(context, reply),
+        Handler::OpenTsdbWrite => opentsdb::write(context, request, reply).await,
+        Handler::OpenTsdbPutCnos => opentsdb::put(context, request, opentsdb::Manner::Cnos, reply).await,
+        Handler::OpenTsdbPut => opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply).await,
         Handler::Metrics => {
             operations::metrics(context, reply).await;
             Ok(())
@@ -138,6 +146,7 @@ fn word(family: Family, fault: &Fault) -> FaultReply {
     match family {
         Family::Cnos => cnos::error::reply(fault),
         Family::Influx => influx::error::reply(fault),
+        Family::OpenTsdb => opentsdb::error::reply(fault),
         Family::Operations => operations::error::reply(fault),
     }
 }

@@ -7,7 +7,7 @@ use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, P
 use crate::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
-pub static ENDPOINTS: [Endpoint; 7] = [
+pub static ENDPOINTS: [Endpoint; 10] = [
     Endpoint {
         pattern: "/api/v1/write",
         methods: &[Post],
@@ -34,6 +34,33 @@ pub static ENDPOINTS: [Endpoint; 7] = [
         database: DatabaseParameter::None,
         body: BodyLimit::Unread,
         handler: Handler::CnosPing,
+    },
+    Endpoint {
+        pattern: "/api/v1/opentsdb/write",
+        methods: &[Post],
+        family: Family::OpenTsdb,
+        privilege: Privilege::Write,
+        database: DatabaseParameter::Default(DEFAULT_DATABASE),
+        body: BodyLimit::Rows,
+        handler: Handler::OpenTsdbWrite,
+    },
+    Endpoint {
+        pattern: "/api/v1/opentsdb/put",
+        methods: &[Post],
+        family: Family::OpenTsdb,
+        privilege: Privilege::Write,
+        database: DatabaseParameter::Default(DEFAULT_DATABASE),
+        body: BodyLimit::Rows,
+        handler: Handler::OpenTsdbPutCnos,
+    },
+    Endpoint {
+        pattern: "/api/put",
+        methods: &[Post],
+        family: Family::OpenTsdb,
+        privilege: Privilege::Write,
+        database: DatabaseParameter::Default(DEFAULT_DATABASE),
+        body: BodyLimit::Rows,
+        handler: Handler::OpenTsdbPut,
     },
     Endpoint {
         pattern: "/write",

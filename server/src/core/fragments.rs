@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use tidewire_sql::exec::{ExecError, QueryContext, ShardRun, batch_bytes};
 use tidewire_sql::explain::ShardMetrics;
+use tidewire_storage::Error;
 
 use super::message::{Asker, FragmentAnswer, FragmentId, PARTIALS_AHEAD_MAX, RunFragment};
 use super::peers::Peers;
@@ -92,9 +93,17 @@ impl Fragments {
         async move {
             let RunFragment { shard: number, stages, context } = question;
             let started = Instant::now();
+            let gone = stages.iter().map(|stage| &stage.fragment.table).find(|table| shard.has_ended(table.id));
+            let gone = gone.map(|table| Error::TableDropped { table: table.name.clone() });
             let (reader, counts) = MeteredShard::new(shard);
-            let run = ShardRun::new(stages, reader, context.clone());
-            let sent = send_partials(&peers, &asker, &running, run, &context).await;
+            let sent = match gone {
+                // Other shards may have given their rows before they knew: half an answer is none.
+                Some(error) => Err(error.into()),
+                None => {
+                    let run = ShardRun::new(stages, reader, context.clone());
+                    send_partials(&peers, &asker, &running, run, &context).await
+                }
+            };
             let outcome = sent.map(|rows_sent| ShardMetrics {
                 shard: number,
                 rows_scanned: counts.get().rows,

@@ -108,13 +108,20 @@ pub struct FragmentId {
     pub(super) call: CallId,
 }
 
-/// Rows for a shard.
+/// All rows of a request for a shard: queries see all of them or none.
 #[derive(Debug)]
 pub struct Append {
     /// The shard.
     pub shard: u32,
-    /// The rows.
-    pub batch: Box<WriteBatch>,
+    /// The rows, by table.
+    pub rows: Vec<TableBatch>,
+}
+
+/// Rows of one table.
+#[derive(Debug)]
+pub struct TableBatch {
+    /// The rows. They name the life of the table they are for: its id.
+    pub batch: WriteBatch,
     /// Their table.
     pub table: Arc<TableSchema>,
 }
@@ -122,10 +129,10 @@ pub struct Append {
 /// The answer to [`Append`]: the rows are durable, or refused.
 #[derive(Debug)]
 pub struct Appended {
-    /// The batch, come home.
-    pub batch: Box<WriteBatch>,
-    /// Ids of its new series by ordinal.
-    pub outcome: Result<Vec<SeriesId>, tidewire_storage::Error>,
+    /// The rows, come home.
+    pub rows: Vec<TableBatch>,
+    /// Ids of the new series of each batch, by ordinal; none for one whose table has been dropped.
+    pub outcome: Result<Vec<Vec<SeriesId>>, tidewire_storage::Error>,
 }
 
 /// The part of a query that a shard runs.

@@ -60,8 +60,8 @@ impl Responder {
         responder
     }
 
-    fn spawn(&self, queue: Queue, future: impl Future<Output = ()> + 'static) {
-        self.core.queues.spawn(queue, future).detach();
+    fn spawn(&self, queue: Queue, what: &'static str, future: impl Future<Output = ()> + 'static) {
+        self.core.queues.spawn(queue, what, future).detach();
     }
 
     fn work(self: &Rc<Self>, question: AnyQuestion) {
@@ -73,7 +73,7 @@ impl Responder {
             AnyQuestion::ChangeCatalog(asker, ChangeCatalog(change)) => self.change_catalog(asker, change),
             AnyQuestion::UseCatalog(asker, UseCatalog(published)) => {
                 let responder = self.clone();
-                self.spawn(Queue::Ingest, async move {
+                self.spawn(Queue::Ingest, "a new catalog", async move {
                     responder.use_catalog(&published).await;
                     responder.core.peers.answer(asker, ());
                 });
@@ -88,7 +88,7 @@ impl Responder {
             }
             AnyQuestion::ReadSchema(asker, question) => {
                 let (peers, shards) = (peers.clone(), self.shards.clone());
-                self.spawn(Queue::Query, async move {
+                self.spawn(Queue::Query, "what series there are", async move {
                     let found = schema::read(&shards, &question).await;
                     peers.answer(asker, found);
                 });
@@ -97,14 +97,14 @@ impl Responder {
         }
     }
 
-    fn append(&self, asker: Asker<Append>, Append { shard, batch, table }: Append) {
-        match self.shards.append(shard, &batch, &table) {
-            Err(error) => self.core.peers.answer(asker, Appended { batch, outcome: Err(error) }),
-            Ok((open, appended)) => {
+    fn append(&self, asker: Asker<Append>, Append { shard, rows }: Append) {
+        match self.shards.append(shard, &rows) {
+            Err(error) => self.core.peers.answer(asker, Appended { rows, outcome: Err(error) }),
+            Ok((open, lsn, new_series)) => {
                 let (peers, open) = (self.core.peers.clone(), open.clone());
-                self.spawn(Queue::Ingest, async move {
-                    let outcome = open.durable(appended.lsn).await.map(|()| appended.new_series);
-                    peers.answer(asker, Appended { batch, outcome });
+                self.spawn(Queue::Ingest, "rows on their way to the disk", async move {
+                    let outcome = open.durable(lsn).await.map(|()| new_series);
+                    peers.answer(asker, Appended { rows, outcome });
                 });
             }
         }
@@ -114,7 +114,11 @@ impl Responder {
         let peers = &self.core.peers;
         match self.shards.get(question.shard) {
             Err(error) => peers.answer(asker, FragmentAnswer::Done(Err(error.into()))),
-            Ok(shard) => self.spawn(Queue::Query, self.fragments.begin(peers, asker, question, shard.clone())),
+            Ok(shard) => self.spawn(
+                Queue::Query,
+                "a part of a query",
+                self.fragments.begin(peers, asker, question, shard.clone()),
+            ),
         }
     }
 
@@ -123,7 +127,7 @@ impl Responder {
             Err(error) => self.core.peers.answer(asker, Err(error.into())),
             Ok(open) => {
                 let (peers, open) = (self.core.peers.clone(), open.clone());
-                self.spawn(Queue::Query, async move {
+                self.spawn(Queue::Query, "a delete", async move {
                     let outcome = delete::delete_from(&open, &deletion).await;
                     peers.answer(asker, outcome);
                 });
@@ -136,25 +140,25 @@ impl Responder {
             unreachable!("invariant: core {CATALOG_CORE} owns the catalog, not core {}", self.core.number)
         };
         let outcome = owner.change(change);
-        self.spawn(Queue::Ingest, owner.clone().run(Host(self.core.clone())));
+        self.spawn(Queue::Ingest, "changes of the catalog", owner.clone().run(Host(self.core.clone())));
         let peers = self.core.peers.clone();
-        self.spawn(Queue::Ingest, async move { peers.answer(asker, outcome.await) });
+        self.spawn(Queue::Ingest, "a change of the catalog", async move { peers.answer(asker, outcome.await) });
     }
 
-    /// Takes a new catalog into use: columns first, so that no row comes with one that its shard does not know.
+    /// Takes a new catalog into use: columns first, so that no row comes with one that its shard does not know. Nothing
+    /// is awaited before the shards and the caches know what is over.
     async fn use_catalog(&self, published: &Arc<Published>) {
         let effects = &published.effects;
         if published.catalog.version > self.core.catalog().version {
             self.shards.set_columns(&effects.changed);
             self.core.set_catalog(published.catalog.clone());
         }
-        if !effects.stale.is_empty() {
-            self.core.caches.retain(|name| !effects.stale.contains(name));
-        }
+        self.shards.end_tables(&effects.dropped);
+        self.core.caches.end(&effects.stale);
         if !effects.dropped.is_empty() {
             let (shards, published) = (self.shards.clone(), published.clone());
             let (done, is_done) = oneshot();
-            self.spawn(Queue::Maintenance, async move {
+            self.spawn(Queue::Maintenance, "the removal of dropped tables", async move {
                 shards.drop_tables(&published.effects.dropped).await;
                 done.send(());
             });

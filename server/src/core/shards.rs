@@ -8,10 +8,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_storage::Error;
-use tidewire_storage::batch::WriteBatch;
-use tidewire_storage::engine::{Appended, Shard};
-use tidewire_storage::schema::{TableId, TableSchema};
+use tidewire_storage::engine::Shard;
+use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
+use tidewire_storage::wal::Lsn;
 
+use super::message::TableBatch;
 use super::offline::OfflineShards;
 use crate::admission::Admission;
 use crate::memory::{CoreMemory, Part};
@@ -21,6 +22,9 @@ use crate::runtime::disk_rate::CoreDisk;
 
 /// Memory of a new series in the index until it is counted: a key of 150 bytes, and its tags' values and codes.
 const SERIES_BYTES: u64 = 512;
+
+/// The ids of the new series of each batch.
+type NewIds = Vec<Vec<SeriesId>>;
 
 /// A shard of this core.
 pub type CoreShard = Shard<CoreDisk>;
@@ -62,22 +66,24 @@ impl Shards {
         }
     }
 
-    /// Appends rows to a shard, and counts what that takes. The rows are durable when [`Shard::durable`] says so.
-    pub(super) fn append(
-        &self,
-        shard: u32,
-        batch: &WriteBatch,
-        table: &TableSchema,
-    ) -> Result<(&Rc<CoreShard>, Appended), Error> {
+    /// Appends rows to a shard, all or none, and counts what that takes. They are durable when [`Shard::durable`] says
+    /// so for the LSN. Those of a table that is over are passed over: they were written before the DROP, which has
+    /// taken them already (`ingest::commit` says why that is so).
+    pub(super) fn append(&self, shard: u32, rows: &[TableBatch]) -> Result<(&Rc<CoreShard>, Lsn, NewIds), Error> {
         let open = self.get(shard)?;
         let before = open.memtable_bytes();
-        let appended = open.append(batch, table)?;
+        let is_live = |part: &&TableBatch| !open.has_ended(part.table.id);
+        let live: Vec<_> = rows.iter().filter(is_live).map(|part| (&part.batch, &*part.table)).collect();
+        let (lsn, ids) = open.append_all(&live)?;
         let after = open.memtable_bytes();
         self.admission.set_memtable(shard, after);
         self.memory.change(Part::Memtables, before.min(after), after);
         // About right until the series are counted at the next tick.
-        self.memory.change(Part::Series, 0, appended.new_series.len() as u64 * SERIES_BYTES);
-        Ok((open, appended))
+        let new_series: usize = ids.iter().map(Vec::len).sum();
+        self.memory.change(Part::Series, 0, new_series as u64 * SERIES_BYTES);
+        let mut ids = ids.into_iter();
+        let of_part = |part: &TableBatch| if is_live(&part) { ids.next().unwrap_or_default() } else { Vec::new() };
+        Ok((open, lsn, rows.iter().map(of_part).collect()))
     }
 
     /// Reports the memtables to the admission counters.
@@ -92,6 +98,11 @@ impl Shards {
         for table in tables {
             self.open.values().for_each(|shard| shard.set_columns(table));
         }
+    }
+
+    /// Takes no more rows for tables that the catalog no longer names.
+    pub(super) fn end_tables(&self, tables: &[TableId]) {
+        self.open.values().for_each(|shard| shard.end_tables(tables));
     }
 
     /// Drops the data of tables that the catalog no longer names.

@@ -12,9 +12,24 @@ use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 pub struct TableRows {
     /// The table, as of the newest layout used.
     pub table: Arc<TableSchema>,
+    /// The first and the last time that it takes.
+    times: (i64, i64),
     builder: BatchBuilder,
     /// Series slots by ordinal, to learn the ids when the shard answers.
     slots: Vec<u32>,
+}
+
+/// Rows bound for one shard.
+#[derive(Debug)]
+pub struct ShardRows {
+    /// The shard.
+    pub shard: u32,
+    /// The rows.
+    pub batch: WriteBatch,
+    /// Their table.
+    pub table: Arc<TableSchema>,
+    /// The ids are of a catalog that nobody but the request knows ([`provisional`](super::provisional)).
+    pub is_provisional: bool,
 }
 
 /// A finished batch with the series slots of its new series, by ordinal.
@@ -31,7 +46,14 @@ pub struct FinishedBatch {
 impl TableRows {
     /// None yet. `recycled` is memory for them.
     pub fn new(table: Arc<TableSchema>, recycled: WriteBatch) -> Self {
-        Self { builder: BatchBuilder::new(table.id, recycled), table, slots: Vec::new() }
+        let times = table.time_unit.times();
+        Self { builder: BatchBuilder::new(table.id, recycled), table, times, slots: Vec::new() }
+    }
+
+    /// The first and the last time that the table takes.
+    #[inline]
+    pub fn times(&self) -> (i64, i64) {
+        self.times
     }
 
     /// Rows collected.

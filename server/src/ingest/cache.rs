@@ -2,18 +2,22 @@
 //!
 //! A slot is a number the parser hands back on every row: a series slot stands for (table, owner shard, series id once
 //! the owner told it), a layout slot for the columns of a table in the order a line has them. Slots are never reused
-//! within a cache; when a table is dropped or the caches have grown past their bound the whole [`DatabaseCache`] is
-//! replaced, and requests that are under way finish on the old one. The parser sheds what it has not used for long by
+//! within a cache, and belong to one life of their table: when a table or column is dropped, the whole
+//! [`DatabaseCache`] is over ([`DatabaseCache::has_ended`]), and requests that are under way go on with another one
+//! before they read the next row. One that has grown past its bound is replaced, too; requests that are under way
+//! finish on that. The parser sheds what it has not used for long by
 //! itself; a series that it then meets again gets a new slot.
 //!
 //! A series costs twelve bytes here and no heap object, known or new. What its tags are is asked for once, when it is
 //! met; its key is kept until its owner has told the id (`pending.rs`).
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_protocol::line::{Dialect, LineParser};
+use tidewire_protocol::row::SlotCache;
 use tidewire_storage::batch::{NEW_SERIES_BIT, push_tag};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, SeriesId, TableSchema};
 
@@ -27,13 +31,17 @@ const UNKNOWN: u32 = u32::MAX;
 /// Caches of one database on one core.
 #[derive(Debug)]
 pub struct DatabaseCache {
-    /// The parser, whose caches hold the slots below.
+    /// The parser of lines, whose caches hold the slots below.
     pub parser: LineParser,
+    /// The slots of what other doors have by name.
+    pub names: SlotCache,
     /// What the slots stand for.
     pub slots: Slots,
     /// Where the memory is counted, and how much of it was.
     memory: Rc<CoreMemory>,
     counted: u64,
+    /// A table or column that slots may stand for was dropped.
+    ended: Rc<Cell<bool>>,
 }
 
 /// What slots stand for.
@@ -86,7 +94,8 @@ struct Shape {
 pub struct TableEntry {
     /// Name as written.
     pub name: Box<str>,
-    /// The newest schema seen; `None` until the catalog has the table.
+    /// The newest schema seen, of the one life of the table that the slots are of; `None` until the catalog has the
+    /// table.
     pub schema: Option<Arc<TableSchema>>,
 }
 
@@ -101,16 +110,23 @@ pub struct Layout {
 
 impl DatabaseCache {
     /// Empty caches for lines of `dialect`, counted in `memory`. Beyond `parser_bytes_max` bytes of series keys the
-    /// parser forgets them all, and its series are met again under new slots.
-    pub fn new(dialect: Dialect, parser_bytes_max: usize, memory: Rc<CoreMemory>) -> Self {
+    /// parser forgets them all, and its series are met again under new slots. `ended` is set when they are over.
+    pub fn new(dialect: Dialect, parser_bytes_max: usize, memory: Rc<CoreMemory>, ended: Rc<Cell<bool>>) -> Self {
         let parser = LineParser::with_cache_bytes(dialect, parser_bytes_max);
-        Self { parser, slots: Slots::default(), memory, counted: 0 }
+        let names = SlotCache::new(parser_bytes_max);
+        Self { parser, names, slots: Slots::default(), memory, counted: 0, ended }
+    }
+
+    /// Whether a table or column that slots may stand for was dropped: no row may be read with it any more.
+    pub fn has_ended(&self) -> bool {
+        self.ended.get()
     }
 
     /// Memory held, roughly.
     pub fn bytes(&self) -> usize {
         let Slots { series, shape_bytes, pending, .. } = &self.slots;
-        self.parser.cache_bytes() + series.capacity() * size_of::<SeriesEntry>() + shape_bytes + pending.reserved()
+        let doors = self.parser.cache_bytes() + self.names.bytes();
+        doors + series.capacity() * size_of::<SeriesEntry>() + shape_bytes + pending.reserved()
     }
 
     /// Counts what is held now.

@@ -3,10 +3,14 @@
 //! A database's cache is made anew when it alone has outgrown the bound. When all of them have, those that were not
 //! used for longest and that no request uses now are forgotten. A forgotten cache costs its database's next lines a
 //! meeting with the scalar parser and the owner shards, nothing else.
+//!
+//! When a database loses a table or a column, all its caches end, also those that were replaced and are still used:
+//! each holds the flag of its database.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tidewire_protocol::line::Dialect;
 
@@ -29,6 +33,8 @@ pub struct DatabaseCaches {
     memory: Rc<CoreMemory>,
     bytes_max: u64,
     by_name: RefCell<HashMap<Key, Entry>>,
+    /// By database, what its caches look at to learn that they are over.
+    ended: RefCell<HashMap<String, Rc<Cell<bool>>>>,
     /// Counts uses, so that what was used last is known without a clock.
     uses: Cell<u64>,
 }
@@ -43,7 +49,7 @@ impl DatabaseCaches {
     /// None yet. They are counted in `memory`, whose budget bounds them.
     pub fn new(memory: Rc<CoreMemory>) -> Self {
         let bytes_max = memory.shared().budget().parser_bytes_max;
-        Self { memory, bytes_max, by_name: RefCell::default(), uses: Cell::default() }
+        Self { memory, bytes_max, by_name: RefCell::default(), ended: RefCell::default(), uses: Cell::default() }
     }
 
     /// The cache of a database's retention policy for lines of one dialect.
@@ -60,22 +66,30 @@ impl DatabaseCaches {
                 return entry.cache.clone();
             }
         }
-        let cache = self.own(dialect);
+        let cache = self.make(dialect, self.ended.borrow_mut().entry(database.to_owned()).or_default().clone());
         by_name.insert(key, Entry { cache: cache.clone(), used });
         cache
     }
 
-    /// A cache that no other request will see.
+    /// A cache that no other request will see. It does not end: what is written with it is exchanged by name.
     pub fn own(&self, dialect: Dialect) -> SharedCache {
+        self.make(dialect, Rc::default())
+    }
+
+    fn make(&self, dialect: Dialect, ended: Rc<Cell<bool>>) -> SharedCache {
         // Most of it for the keys: what stands for them is a few words each.
         let database_bytes_max = self.bytes_max.min(DATABASE_BYTES_MAX);
         let parser_bytes_max = usize::try_from(database_bytes_max / 4 * 3).unwrap_or(usize::MAX);
-        Rc::new(RefCell::new(DatabaseCache::new(dialect, parser_bytes_max, self.memory.clone())))
+        Rc::new(RefCell::new(DatabaseCache::new(dialect, parser_bytes_max, self.memory.clone(), ended)))
     }
 
-    /// Forgets what `is_wanted` does not want to keep, by the database's name.
-    pub fn retain(&self, is_wanted: impl Fn(&str) -> bool) {
-        self.by_name.borrow_mut().retain(|(name, ..), _| is_wanted(name));
+    /// Ends the caches of these databases: requests that use one take another before they read on.
+    pub fn end(&self, databases: &BTreeSet<Arc<str>>) {
+        let mut flags = self.ended.borrow_mut();
+        for flag in databases.iter().filter_map(|name| flags.remove(&**name)) {
+            flag.set(true);
+        }
+        self.by_name.borrow_mut().retain(|(name, ..), _| !databases.contains(&**name));
     }
 
     /// Forgets idle caches, the one that was used longest ago first, until at most `bytes_max` bytes and no more than
@@ -152,5 +166,21 @@ mod tests {
         assert!(!Rc::ptr_eq(&new, &caches.get("a", "", Dialect::Cnos)));
         drop(old);
         assert!(caches.memory.get(Part::ParserCaches) < MIB);
+    }
+
+    #[test]
+    fn all_caches_of_a_database_end_also_one_that_was_replaced() {
+        let caches = caches();
+        let (influx, other) = (caches.get("a", "p", Dialect::Influx), caches.get("b", "", Dialect::Cnos));
+        let outgrown = caches.get("a", "", Dialect::Cnos);
+        fill(&outgrown, caches.bytes_max + 1);
+        let newer = caches.get("a", "", Dialect::Cnos);
+        let ended = |cache: &SharedCache| cache.borrow().has_ended();
+        assert!(![&influx, &other, &outgrown, &newer].into_iter().any(ended));
+        caches.end(&["a".into(), "nosuch".into()].into());
+        assert_eq!([&influx, &other, &outgrown, &newer].map(ended), [true, false, true, true]);
+        assert!(!ended(&caches.get("a", "p", Dialect::Influx)) && !ended(&caches.own(Dialect::Cnos)));
+        caches.end(&["a".into()].into());
+        assert!(!ended(&caches.get("a", "p", Dialect::Influx)));
     }
 }

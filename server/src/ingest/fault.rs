@@ -2,7 +2,7 @@
 //! door's part of `api/` to say.
 
 use tidewire_protocol::line::{LineError, LineReason};
-use tidewire_protocol::row::Position;
+use tidewire_protocol::row::{Position, RowError};
 use tidewire_storage::schema::ColumnKind;
 
 use crate::catalog::CatalogError;
@@ -20,6 +20,9 @@ pub enum RowFault {
     /// The line is no row.
     #[error("column {}: {:?}", .0.column, .0.reason)]
     Line(LineFault),
+    /// There is no row, for a door that has its rows by name.
+    #[error(transparent)]
+    Unread(RowError),
     /// The column is there with another type.
     #[error("column {column:?} of table {table:?} is {found:?}, not {wanted:?}")]
     ColumnConflict {
@@ -46,6 +49,14 @@ pub enum RowFault {
     /// Older than rows are kept.
     #[error("the row is older than rows are kept")]
     Expired,
+    /// Its time is none that the database's unit has.
+    #[error("the row's time lies outside {first} to {last}")]
+    TimeOutside {
+        /// The first time of the unit.
+        first: i64,
+        /// The last.
+        last: i64,
+    },
 }
 
 /// A row with what is wrong with it.
@@ -120,6 +131,14 @@ impl BadRowLog {
         }
     }
 
+    /// Notes what is no row, of a door that has its rows by name.
+    pub fn unread(&mut self, row: BadRow) {
+        self.unparsed += 1;
+        if self.unparsed <= FAULTS_KEPT_MAX as u64 {
+            self.kept.push(row);
+        }
+    }
+
     /// Notes a row that does not fit.
     pub fn dropped(&mut self, row: BadRow) {
         self.dropped += 1;
@@ -138,7 +157,7 @@ impl BadRowLog {
 
     /// The first row that was read and does not fit.
     pub fn first_dropped(&self) -> Option<&BadRow> {
-        self.kept.iter().find(|row| !matches!(row.fault, RowFault::Line(_)))
+        self.kept.iter().find(|row| !matches!(row.fault, RowFault::Line(_) | RowFault::Unread(_)))
     }
 }
 

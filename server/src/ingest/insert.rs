@@ -7,18 +7,37 @@ use tidewire_sql::statement::{FieldValues, Insert};
 use tidewire_storage::batch::{BatchBuilder, NEW_SERIES_BIT, WriteBatch};
 use tidewire_storage::schema::ColumnId;
 
-use super::commit::{ShardRows, check_memory, commit};
+use super::admit::check_memory;
+use super::batch::ShardRows;
+use super::commit::commit;
 use super::error::WriteError;
 use super::owner;
+use super::provisional::settle;
+use super::target::Place;
 use crate::core::state::CoreState;
 use crate::ring::yield_if_needed;
 
 /// Writes the rows of a bound INSERT; returns their number.
 pub async fn insert(core: &CoreState, insert: &Insert) -> Result<u64, WriteError> {
     check_memory(core)?;
-    let rows = insert.time.len() as u64;
-    commit(core, split(insert, core.peers.shard_count(), yield_if_needed).await).await?;
-    Ok(rows)
+    let count = insert.time.len() as u64;
+    let mut rows = split(insert, core.peers.shard_count(), yield_if_needed).await;
+    let catalog = core.catalog();
+    let database = catalog.databases.get(&insert.database);
+    let database = database.ok_or_else(|| WriteError::DatabaseNotFound(insert.database.to_string()))?;
+    let place = Place { database: &database.name, policy: &database.default_policy };
+    let table = place.table(&catalog, &insert.table.name).ok_or(WriteError::TableChanged)?;
+    if table.id != insert.table.id {
+        // Dropped and made again since the statement was read: its rows are for what has the name now.
+        for part in &mut rows {
+            if !settle(&mut part.batch, &part.table, table) {
+                return Err(WriteError::TableChanged);
+            }
+            part.table = table.clone();
+        }
+    }
+    commit(core, place, rows).await?;
+    Ok(count)
 }
 
 /// Rows between two looks at whether others are due: a hundred microseconds or two.
@@ -35,7 +54,8 @@ async fn split(insert: &Insert, shards: u32, pause: impl AsyncFn()) -> Vec<Shard
     }
     let mut parts = Vec::new();
     for (shard, rows) in (0..).zip(rows_of).filter(|(_, rows)| !rows.is_empty()) {
-        parts.push(ShardRows { shard, batch: batch(insert, &rows, &pause).await, table: insert.table.clone() });
+        let batch = batch(insert, &rows, &pause).await;
+        parts.push(ShardRows { shard, batch, table: insert.table.clone(), is_provisional: false });
     }
     parts
 }

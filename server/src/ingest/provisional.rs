@@ -6,10 +6,10 @@
 //! batches are exchanged for those that the catalog gave ([`settle`]). So a request that is refused, or breaks off,
 //! leaves nothing behind.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tidewire_storage::batch::{NewSeries, WriteBatch};
-use tidewire_storage::schema::{ColumnId, ColumnKind, TableSchema};
+use tidewire_storage::batch::{NEW_SERIES_BIT, NewSeries, WriteBatch};
+use tidewire_storage::schema::{ColumnId, ColumnKind, ColumnSchema, TableSchema};
 
 /// By table, its columns.
 pub(super) type Needs = BTreeMap<String, Vec<(String, ColumnKind)>>;
@@ -26,36 +26,60 @@ pub(super) fn needs(batch: &WriteBatch, table: &TableSchema, needs: &mut Needs) 
     }
 }
 
-/// Exchanges the ids of `from`, which a batch was made with, for those of `to`. `false` where `to` lacks a column that
-/// rows have: the table has changed since.
+/// Exchanges the ids of `from`, which a batch was made with, for those of `to`: another life of the table, or what
+/// became of one that only the request knew. No row of the batch names its series by an id. `false` where `to` lacks a
+/// column that rows have, or counts time in another unit: the table has changed since.
 #[must_use]
 pub(super) fn settle(batch: &mut WriteBatch, from: &TableSchema, to: &TableSchema) -> bool {
+    debug_assert!(
+        batch.series.iter().all(|series| series & NEW_SERIES_BIT != 0),
+        "BUG: ids do not outlive their table"
+    );
+    if from.time_unit != to.time_unit {
+        return false;
+    }
     batch.table = Some(to.id);
-    let same = |id: ColumnId| {
-        let column = from.column_by_id(id)?;
-        to.column(&column.name).filter(|found| found.kind == column.kind).map(|found| found.id)
-    };
-    let ids: BTreeMap<ColumnId, Option<ColumnId>> =
-        from.columns.iter().map(|column| (column.id, same(column.id))).collect();
+    let ids = exchange(from, to);
     if ids.iter().all(|(old, new)| *new == Some(*old)) {
         return true;
     }
-    let id_of = |id: ColumnId| ids.get(&id).copied().flatten();
     for column in &mut batch.columns {
-        match id_of(column.id) {
+        match ids.get(&column.id).copied().flatten() {
             Some(id) => column.id = id,
             None => return false,
         }
     }
-    let mut keys = NewSeries::default();
-    for ordinal in 0..batch.new_series.len() {
-        let key = tags(batch.new_series.key(ordinal)).map(|(id, value)| Some((id_of(id)?, value)));
-        let Some(mut key) = key.collect::<Option<Vec<_>>>() else { return false };
-        key.sort_unstable_by_key(|(id, _)| *id);
-        keys.push(key);
+    match keys_of(&batch.new_series, &ids) {
+        Some(keys) => batch.new_series = keys,
+        None => return false,
     }
-    batch.new_series = keys;
     true
+}
+
+/// Keys made with `from` as `to` has them; `None` where it lacks one of their tags.
+pub(super) fn settled_keys(keys: &NewSeries, from: &TableSchema, to: &TableSchema) -> Option<NewSeries> {
+    keys_of(keys, &exchange(from, to))
+}
+
+/// For each column of `from` the one of the same name and kind.
+fn exchange(from: &TableSchema, to: &TableSchema) -> BTreeMap<ColumnId, Option<ColumnId>> {
+    let by_name: HashMap<&str, &ColumnSchema> = to.columns.iter().map(|column| (&*column.name, column)).collect();
+    let same = |column: &ColumnSchema| {
+        let found = by_name.get(&*column.name).filter(|found| found.kind == column.kind);
+        (column.id, found.map(|found| found.id))
+    };
+    from.columns.iter().map(same).collect()
+}
+
+fn keys_of(keys: &NewSeries, ids: &BTreeMap<ColumnId, Option<ColumnId>>) -> Option<NewSeries> {
+    let mut exchanged = NewSeries::default();
+    for ordinal in 0..keys.len() {
+        let key = tags(keys.key(ordinal)).map(|(id, value)| Some((ids.get(&id).copied().flatten()?, value)));
+        let mut key = key.collect::<Option<Vec<_>>>()?;
+        key.sort_unstable_by_key(|(id, _)| *id);
+        exchanged.push(key);
+    }
+    Some(exchanged)
 }
 
 /// The tags of a key, as [`tidewire_storage::batch::push_tag`] laid them out.
@@ -71,8 +95,8 @@ fn tags(mut key: &[u8]) -> impl Iterator<Item = (ColumnId, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Values};
-    use tidewire_storage::schema::{ColumnSchema, FieldType, TableId, TimeUnit};
+    use tidewire_storage::batch::{BatchColumn, Values};
+    use tidewire_storage::schema::{FieldType, TableId, TimeUnit};
 
     use super::*;
 
@@ -136,5 +160,7 @@ mod tests {
         for lacking in [table(8, &[(0, "v", INT), (3, "b", ColumnKind::Tag)]), table(8, &[(0, "v", ColumnKind::Tag)])] {
             assert!(!settle(&mut batch(), &from, &lacking));
         }
+        let to = table(7, &[(0, "a", ColumnKind::Tag), (1, "b", ColumnKind::Tag), (2, "v", INT)]);
+        assert!(!settle(&mut batch(), &from, &TableSchema { time_unit: TimeUnit::Millisecond, ..to }));
     }
 }

@@ -1,10 +1,8 @@
 //! Where the rows of every door go: one batch per (owner shard, table), and the questions that doors ask on the way.
 
-use std::sync::Arc;
-
 use tidewire_protocol::line::{LineError, LineSink};
 use tidewire_protocol::row::{
-    BadRows, FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowSink, SeriesRef, SeriesSlot,
+    BadRows, FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowError, RowSink, SeriesRef, SeriesSlot,
 };
 use tidewire_storage::batch::{NEW_SERIES_BIT, WriteBatch};
 use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
@@ -90,11 +88,20 @@ impl Collected {
         self.parted_rows + self.builders.iter().flatten().map(TableRows::rows).sum::<usize>()
     }
 
-    /// From now on rows come with other slots, which nobody else has.
+    /// Whether nothing is known of any row yet.
+    pub fn is_empty(&self) -> bool {
+        self.rows() == 0 && self.bad_rows.is_empty()
+    }
+
+    /// From now on rows come with other slots.
     pub fn part(&mut self, shards: u32) {
         (self.parted_bytes, self.parted_rows) = (self.bytes(), self.rows());
         self.parted.extend(finish(std::mem::take(&mut self.builders), shards));
-        self.shares_slots = false;
+    }
+
+    /// Forgets the slots of rows that were read with a cache that is over: their ids are of no use to anybody.
+    pub fn forget_slots(&mut self) {
+        self.parted.iter_mut().for_each(|(_, finished)| finished.slots.clear());
     }
 
     /// How many of the batches have slots that were given up.
@@ -189,12 +196,49 @@ impl RequestSink<'_> {
         Halt::Pause
     }
 
-    /// Takes over the newest schema of a table; its columns only ever grow while this cache lives.
+    /// What stands at `position` is no row, says the door.
+    pub fn unread(&mut self, position: Position, error: RowError) -> Next {
+        let row = BadRow { position, fault: RowFault::Unread(error) };
+        match self.rules.bad_rows {
+            BadRows::KeepOthers => {
+                self.collected.bad_rows.unread(row);
+                Next::Continue
+            }
+            BadRows::RefuseAll => self.refuse_all(row),
+        }
+    }
+
+    /// Takes over the newest schema of a table; its columns only ever grow while this cache lives. Slots are of one
+    /// life of their table and no other one: where another has begun, the request came with a cache that is over.
     fn refresh(&mut self, table: u32) {
         let entry = &mut self.slots.tables[table as usize];
-        if let Some(newest) = self.catalog.table_of(self.database, self.policy, &entry.name) {
-            entry.schema = Some(newest.clone());
+        match self.catalog.table_of(self.database, self.policy, &entry.name) {
+            Some(newest) if entry.schema.as_ref().is_none_or(|schema| schema.id == newest.id) => {
+                entry.schema = Some(newest.clone());
+            }
+            None if entry.schema.is_none() => {}
+            _ => {
+                self.collected.refusal.get_or_insert(Refused::TableChanged);
+            }
         }
+    }
+}
+
+impl RequestSink<'_> {
+    /// Begins a batch: the one moment at which rows of known series and layouts are compared with the life of their
+    /// table.
+    #[cold]
+    fn open_builder(&mut self, index: usize, layout: LayoutSlot) {
+        let table = self.slots.layouts[layout.0 as usize].table;
+        self.refresh(table);
+        let collected = &mut *self.collected;
+        if collected.builders.len() <= index {
+            collected.builders.resize_with(index + 1, || None);
+        }
+        let schema = self.slots.tables[table as usize].schema.clone();
+        assert!(schema.is_some(), "BUG: a row of a table that the catalog lacks");
+        let recycled = collected.recycled.pop().unwrap_or_default();
+        collected.builders[index] = schema.map(|schema| TableRows::new(schema, recycled));
     }
 }
 
@@ -269,6 +313,18 @@ impl RowSink for RequestSink<'_> {
         Ok(LayoutSlot(slot))
     }
 
+    fn field_kind(&self, series: SeriesSlot, name: &str) -> Option<FieldKind> {
+        let table = &self.slots.tables[self.slots.table_of(series.0) as usize].name;
+        match self.catalog.table_of(self.database, self.policy, table)?.column(name)?.kind {
+            ColumnKind::Tag => None,
+            ColumnKind::Field(FieldType::Int) => Some(FieldKind::Int),
+            ColumnKind::Field(FieldType::UInt) => Some(FieldKind::UInt),
+            ColumnKind::Field(FieldType::Float) => Some(FieldKind::Float),
+            ColumnKind::Field(FieldType::Bool) => Some(FieldKind::Bool),
+            ColumnKind::Field(FieldType::String) => Some(FieldKind::String),
+        }
+    }
+
     #[inline]
     fn row(
         &mut self,
@@ -281,13 +337,17 @@ impl RowSink for RequestSink<'_> {
         if time < self.time_min {
             return Err(RowFault::Expired);
         }
-        let Self { slots, collected, .. } = self;
-        let entry = slots.series(series.0);
+        let entry = self.slots.series(series.0);
         let index = entry.place as usize;
-        if collected.builders.get(index).is_none_or(Option::is_none) {
-            open_builder(collected, slots, index, layout);
+        if self.collected.builders.get(index).is_none_or(Option::is_none) {
+            self.open_builder(index, layout);
         }
+        let Self { slots, collected, .. } = self;
         let Some(Some(builder)) = collected.builders.get_mut(index) else { return Ok(()) };
+        let (first, last) = builder.times();
+        if time < first || time > last {
+            return Err(RowFault::TimeOutside { first, last });
+        }
         if !builder.has_layout(layout.0) {
             // It may have columns that the table got while the request was read.
             refresh_table(builder, slots, layout);
@@ -340,18 +400,6 @@ impl LineSink for RequestSink<'_> {
             }
         }
     }
-}
-
-#[cold]
-fn open_builder(collected: &mut Collected, slots: &Slots, index: usize, layout: LayoutSlot) {
-    if collected.builders.len() <= index {
-        collected.builders.resize_with(index + 1, || None);
-    }
-    let table = slots.layouts[layout.0 as usize].table;
-    let schema = slots.tables[table as usize].schema.clone();
-    assert!(schema.is_some(), "BUG: a row of a table that the catalog lacks");
-    let recycled = collected.recycled.pop().unwrap_or_default();
-    collected.builders[index] = schema.map(|schema| TableRows::new(Arc::clone(&schema), recycled));
 }
 
 /// Gives the batch the newest schema of its table.

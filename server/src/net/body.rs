@@ -118,6 +118,8 @@ struct Staging {
     is_pushing: bool,
     /// Everything has come out.
     is_complete: bool,
+    /// A piece was handed out as the last.
+    is_last_given: bool,
 }
 
 /// The body of a request, see [`super::Request`].
@@ -193,6 +195,7 @@ impl Body {
                 piece: 0,
                 is_pushing: false,
                 is_complete: false,
+                is_last_given: false,
             }),
         };
         Ok(())
@@ -224,14 +227,17 @@ impl Body {
     /// The whole body, at most `bytes_max` long.
     pub async fn read_all(&mut self, bytes_max: u64) -> Result<Vec<u8>, BodyError> {
         self.limit(bytes_max)?;
-        let mut all = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
+        let mut all: Vec<u8> = Vec::new();
+        loop {
+            let left = self.left();
+            let Some(chunk) = self.chunk().await? else { break };
             if chunk.is_last && all.is_empty() {
                 let all = chunk.bytes.to_vec();
                 self.whole = all.capacity();
                 self.count();
                 return Ok(all);
             }
+            all.reserve_exact(growth(&all, chunk.bytes.len(), left));
             all.extend_from_slice(chunk.bytes);
             self.whole = all.capacity();
             self.count();
@@ -255,6 +261,12 @@ impl Body {
                 Ok(count) => self.received(count),
             }
         }
+    }
+
+    /// Bytes of the body that no piece has had, where its length was declared and it is not compressed.
+    fn left(&self) -> Option<u64> {
+        let Mode::InPlace { left } = self.mode else { return None };
+        Some(left - (self.lent - self.kept) as u64)
     }
 
     async fn chunk_in_place(&mut self) -> Result<Option<Chunk<'_>>, BodyError> {
@@ -296,8 +308,14 @@ impl Body {
         loop {
             let Mode::Staged(staging) = &mut self.mode else { return Ok(None) };
             if staging.is_complete && self.staged.len() == kept {
-                self.staged.clear();
-                return Ok(None);
+                if kept == 0 || std::mem::replace(&mut staging.is_last_given, true) {
+                    self.staged.clear();
+                    return Ok(None);
+                }
+                // The end came alone, after all bytes had been handed out: what was kept of them is the last piece.
+                self.connection.is_body_open.set(false);
+                self.lent = kept;
+                return Ok(Some(Chunk { bytes: &self.staged, is_last: true }));
             }
             let input = &self.buffer[self.start..self.end];
             match staging.advance(input, &mut self.staged) {
@@ -307,13 +325,14 @@ impl Body {
             self.count();
             // A few bytes can become megabytes, for which nothing is waited.
             yield_if_needed().await;
-            let Mode::Staged(staging) = &self.mode else { return Ok(None) };
+            let Mode::Staged(staging) = &mut self.mode else { return Ok(None) };
             let (is_complete, is_dry) = (staging.is_complete, staging.is_dry() && self.start == self.end);
             if is_complete {
                 self.connection.is_body_open.set(false);
             }
             let fresh = self.staged.len() - kept;
             if fresh > 0 && (is_complete || is_dry || fresh >= STEP_BYTES_MAX) {
+                staging.is_last_given = is_complete;
                 self.lent = self.staged.len();
                 return Ok(Some(Chunk { bytes: &self.staged, is_last: is_complete }));
             }
@@ -469,6 +488,19 @@ impl Body {
             self.staged = Vec::new();
         }
         self.count();
+    }
+}
+
+/// Bytes that `all` grows by before it takes `more`, of a body of which `left` are still to come with them, if that is
+/// known. A vector that doubles moves megabytes in one go, and a length that a client declares is no reason to take
+/// memory: so it grows to the whole once a quarter has come.
+fn growth(all: &Vec<u8>, more: usize, left: Option<u64>) -> usize {
+    if all.capacity() - all.len() >= more {
+        return 0;
+    }
+    match left.and_then(|left| usize::try_from(left).ok()) {
+        Some(left) if all.len() >= left / 3 => left.max(more),
+        _ => more.max(all.len()),
     }
 }
 

@@ -63,7 +63,7 @@ pub async fn serve_core<S: Service>(core: Rc<NetCore>, arrivals: Arrivals, queue
         core.stats().connections.add(1);
         let socket = Socket::adopt(socket, &core.deadlines());
         let connection = connection::serve(socket, Rc::clone(&core), Rc::clone(&service));
-        queues.spawn(Queue::Ingest, connection).detach();
+        queues.spawn(Queue::Ingest, "a connection", connection).detach();
     };
     arrivals.take_all(serve).await;
 }

@@ -5,13 +5,14 @@
 //! memory that this takes is many times the text's and is reserved first, in the account of all queries: a text for
 //! which it is not there is not read.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use tidewire_sql::exec::{ExecError, QueryContext, QueryMemory, Reservation};
 use tidewire_sql::{Session, SqlError, Statement, bytes_to_prepare};
 
 use crate::core::state::CoreState;
-use crate::ring::calculate;
+use crate::ring::{calculate, drop_beside};
 
 /// Longer texts leave the core: this one takes it a millisecond, and handing it over costs some ten microseconds.
 const HERE_BYTES_MAX: usize = 4 << 10;
@@ -26,6 +27,41 @@ pub struct Prepared {
     pub statement: Statement,
     /// What it holds, if that is much.
     pub held: Option<Reservation>,
+}
+
+/// A part of a statement, and what it holds. Where that is much, it is dropped beside the core, however its scope is
+/// left: a list of a million constants takes tens of milliseconds to drop.
+#[derive(Debug)]
+pub struct Kept<T: Send + 'static> {
+    /// Always there until this is dropped.
+    part: Option<T>,
+    held: Option<Reservation>,
+}
+
+impl<T: Send + 'static> Kept<T> {
+    /// Keeps `part` of a statement that holds `held`.
+    pub fn new(part: T, held: Option<Reservation>) -> Self {
+        Self { part: Some(part), held }
+    }
+}
+
+impl<T: Send + 'static> Deref for Kept<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match &self.part {
+            Some(part) => part,
+            None => unreachable!("invariant: the part goes only when this is dropped"),
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Kept<T> {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            drop_beside((self.part.take(), held));
+        }
+    }
 }
 
 /// Why there is no statement to run.
@@ -86,12 +122,6 @@ pub async fn read<T: Send + 'static>(
     .await?
 }
 
-/// Drops what is so large that even this takes long.
-pub async fn discard<T: Send + 'static>(value: T) {
-    // Where there is no thread it is dropped here.
-    let _ = calculate(move || drop(value)).await;
-}
-
 /// Runs `work` on the thread for calculations.
 async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, PrepareError> {
     calculate(work).await.map_err(|error| ExecError::Internal(format!("a statement was not read: {error}")).into())
@@ -110,7 +140,36 @@ fn reserve(account: Arc<QueryMemory>, bytes: u64) -> Result<Reservation, Prepare
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread::{self, ThreadId};
+    use std::time::Duration;
+
     use super::*;
+    use crate::ring::testing::on_a_core_in_slices;
+
+    #[test]
+    fn what_holds_memory_is_dropped_beside_the_core_and_the_rest_on_it() {
+        struct Seen(mpsc::Sender<ThreadId>);
+        impl Drop for Seen {
+            fn drop(&mut self) {
+                self.0.send(thread::current().id()).unwrap();
+            }
+        }
+        let account = QueryMemory::new(1_000);
+        let (sender, dropped) = mpsc::channel();
+        let shared = account.clone();
+        let core = on_a_core_in_slices(Duration::from_millis(1), async move || {
+            drop(Kept::new(Seen(sender.clone()), None));
+            drop(Kept::new(Seen(sender), Some(reserve(shared, 700).unwrap())));
+            thread::current().id()
+        });
+        assert_eq!(dropped.recv().unwrap(), core);
+        assert_ne!(dropped.recv().unwrap(), core);
+        // The sender is gone with the second, and what that held goes after it.
+        while account.used() > 0 {
+            thread::yield_now();
+        }
+    }
 
     #[test]
     fn what_never_fits_is_too_large_and_what_does_not_fit_now_is_not() {

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use super::current::current;
+use super::current::{core_here, current};
 use super::helper::Helper;
 
 /// Where a call leaves its result.
@@ -53,6 +53,14 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + 
 pub async fn calculate<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (run, result) = call_and_result(call, |result| Arc::strong_count(result) > 1);
     wait(&current().calculator, run, &result).await
+}
+
+/// Drops `value` on the core's thread for calculations; here where there is none.
+pub fn drop_beside(value: impl Send + 'static) {
+    if let Some(core) = core_here() {
+        // What cannot be handed over is dropped by this.
+        let _ = core.calculator.send(Box::new(move || drop(value)));
+    }
 }
 
 /// A call that leaves its result in the second's hands, unless it is not `wanted` when it is about to begin.

@@ -37,6 +37,10 @@ pub struct CoreOptions {
     pub preempt: Duration,
 }
 
+/// A poll as long as this is reported: a hundred times what the contract allows between two yields, and what a user
+/// who writes one row begins to feel.
+pub(super) const LONG_POLL: Duration = Duration::from_millis(10);
+
 /// A calculation shares the processor with its core. Where both want all of it, it gets a quarter, as queries do under
 /// full load from all.
 const CALCULATOR_NICENESS: i32 = 5;
@@ -54,14 +58,23 @@ thread_local! {
 /// On a thread that is none: files, sockets, timers and tasks belong to a running core, and using them elsewhere is a
 /// mistake of ours.
 pub(super) fn current() -> Rc<Core> {
-    let core = CURRENT.with_borrow(Option::clone);
-    core.unwrap_or_else(|| unreachable!("invariant: this thread is a running core"))
+    core_here().unwrap_or_else(|| unreachable!("invariant: this thread is a running core"))
+}
+
+/// The core that the calling thread is, if it is one.
+pub(super) fn core_here() -> Option<Rc<Core>> {
+    CURRENT.with_borrow(Option::clone)
+}
+
+/// Says what the running task does from here on, for the report of a [long poll](LongPoll).
+pub fn name_task(what: &'static str) {
+    current().name_running(what);
 }
 
 /// Drops a task of the current core, if it has not ended.
 pub(super) fn cancel(handle: &Arc<Handle>) {
     // Where the core has ended, so have its tasks.
-    if let Some(core) = CURRENT.with_borrow(Option::clone) {
+    if let Some(core) = core_here() {
         drop(core.remove(handle));
     }
 }
@@ -88,12 +101,31 @@ pub(super) struct Core {
     tasks: RefCell<Slab<TaskSlot>>,
     /// Slot of the task that is being polled, or was last.
     running: Cell<usize>,
+    /// What the task that was polled last did at the end of the poll.
+    polled: Cell<&'static str>,
     slice_start: Cell<Instant>,
+    on_long_poll: RefCell<Option<OnLongPoll>>,
 }
+
+/// A task kept a core for longer than [`LONG_POLL`] without yielding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LongPoll {
+    /// The queue the task was in.
+    pub queue: Queue,
+    /// What the task was [said](name_task) to do.
+    pub what: &'static str,
+    /// How long, by the clock: where others want the processor too, their time is in it.
+    pub time: Duration,
+}
+
+/// What is done about long polls.
+pub(super) type OnLongPoll = Box<dyn Fn(LongPoll)>;
 
 /// A task, where its core keeps it.
 pub(super) struct TaskSlot {
     handle: Arc<Handle>,
+    /// What it does at present.
+    what: &'static str,
     /// `None` while it is being polled.
     future: Option<BoxedFuture>,
 }
@@ -118,7 +150,9 @@ impl Core {
             ready: Rc::new(RunQueues::new()),
             tasks: RefCell::default(),
             running: Cell::default(),
+            polled: Cell::default(),
             slice_start: Cell::new(Instant::now()),
+            on_long_poll: RefCell::default(),
         }))
     }
 
@@ -129,11 +163,11 @@ impl Core {
     }
 
     /// Adds a task, which is queued for its first poll.
-    pub(super) fn add(&self, queue: Queue, future: BoxedFuture) -> Arc<Handle> {
+    pub(super) fn add(&self, queue: Queue, what: &'static str, future: BoxedFuture) -> Arc<Handle> {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
         let handle = Handle::new(self.id, queue, entry.key(), Arc::clone(&self.remote));
-        entry.insert(TaskSlot { handle: Arc::clone(&handle), future: Some(future) });
+        entry.insert(TaskSlot { handle: Arc::clone(&handle), what, future: Some(future) });
         self.ready.push(queue, Arc::clone(&handle));
         handle
     }
@@ -143,6 +177,18 @@ impl Core {
         let mut tasks = self.tasks.borrow_mut();
         let is_there = tasks.get(handle.slot).is_some_and(|slot| Arc::ptr_eq(&slot.handle, handle));
         is_there.then(|| tasks.remove(handle.slot))
+    }
+
+    /// From now on `report` is called after each long poll.
+    pub(super) fn set_on_long_poll(&self, report: OnLongPoll) {
+        *self.on_long_poll.borrow_mut() = Some(report);
+    }
+
+    /// The task that was polled last, one of `queue`, took `time` for it.
+    pub(super) fn long_poll(&self, queue: Queue, time: Duration) {
+        if let Some(report) = &*self.on_long_poll.borrow() {
+            report(LongPoll { queue, what: self.polled.get(), time });
+        }
     }
 
     /// Polls a task, which goes when it has ended.
@@ -162,10 +208,20 @@ impl Core {
             // Where it is not there any more, it has cancelled itself.
             if let Some(slot) = tasks.get_mut(handle.slot).filter(|slot| Arc::ptr_eq(&slot.handle, handle)) {
                 slot.future = Some(future);
+                self.polled.set(slot.what);
                 return;
             }
         }
-        drop(self.remove(handle));
+        let ended = self.remove(handle);
+        self.polled.set(ended.as_ref().map_or("", |slot| slot.what));
+        drop(ended);
+    }
+
+    /// Says what the task that is being polled does from here on.
+    pub(super) fn name_running(&self, what: &'static str) {
+        if let Some(slot) = self.tasks.borrow_mut().get_mut(self.running.get()) {
+            slot.what = what;
+        }
     }
 
     /// The task that is being polled. `None` where it has cancelled itself.

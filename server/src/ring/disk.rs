@@ -59,6 +59,11 @@ impl RingDisk {
     /// How files in `folder`, which exists, are reached. Fails where no file can be written there.
     pub async fn report(&self, folder: &Path) -> Result<Access> {
         let device = fs::metadata(folder).map_err(|error| Error::io("look at", folder, error))?.dev();
+        self.report_of(device, folder).await
+    }
+
+    /// The same for a folder on a known device.
+    async fn report_of(&self, device: u64, folder: &Path) -> Result<Access> {
         let known = self.devices.borrow().iter().find(|(number, _)| *number == device).map(|(_, access)| *access);
         if let Some(access) = known {
             return Ok(access);
@@ -182,7 +187,7 @@ impl RingDisk {
     /// [`Self::report`] for an open: a missing folder is reported as the failed open of `path`.
     async fn report_for(&self, folder: &Path, path: &Path, mode: OpenMode) -> Result<Access> {
         match fs::metadata(folder) {
-            Ok(_) => self.report(folder).await,
+            Ok(found) => self.report_of(found.dev(), folder).await,
             Err(error) => Err(Error::io(operation_of(mode), path, error)),
         }
     }

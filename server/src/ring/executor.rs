@@ -7,6 +7,7 @@
 //! 3. When several queues have tasks that can run, each gets the core in proportion to its shares ([`run_queues`]), in
 //!    slices of [`CoreOptions::preempt`]; a task that works longer than its slice is asked to yield
 //!    ([`yield_if_needed`]). A task may move to another queue for a part of its work ([`within`](super::within)).
+//!    One that works much longer all the same is reported ([`LongPoll`](super::LongPoll)).
 //! 4. The ring is looked at between two slices, so that what has become ready is heard after one slice.
 //!
 //! [`wake`]: super::wake
@@ -18,7 +19,7 @@ use std::task::Poll;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::current::{Core, CoreOptions, current, leave};
+use super::current::{Core, CoreOptions, LONG_POLL, current, leave};
 use super::queue::Queue;
 use super::queues::Queues;
 
@@ -98,7 +99,7 @@ where
     }
     core.enter();
     let mut leave = Leave(Some(Rc::clone(core)));
-    let main = Queues::new().spawn(Queue::Ingest, main());
+    let main = Queues::new().spawn(Queue::Ingest, "the core's main task", main());
     let result = loop {
         step(core)?;
         if let Some(value) = main.take() {
@@ -137,7 +138,10 @@ fn run_slice(core: &Core, queue: Queue) {
             continue;
         }
         core.poll(&handle);
-        time = start.elapsed();
+        let before = std::mem::replace(&mut time, start.elapsed());
+        if time - before >= LONG_POLL {
+            core.long_poll(queue, time - before);
+        }
         if time >= core.preempt {
             break;
         }

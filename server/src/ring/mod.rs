@@ -43,8 +43,8 @@ mod wake;
 mod within;
 
 pub use arena::RingBuffer;
-pub use blocking::{blocking, calculate};
-pub use current::CoreOptions;
+pub use blocking::{blocking, calculate, drop_beside};
+pub use current::{CoreOptions, LongPoll, name_task};
 pub use disk::RingDisk;
 pub use executor::{CoreHandle, registered_bytes, sleep, start_core, yield_if_needed};
 pub use queue::Queue;

@@ -4,7 +4,7 @@
 //! and a flush cannot starve a query. A queue with work alone gets the whole core.
 
 /// How many queues there are.
-pub(super) const QUEUES: usize = 4;
+pub const QUEUES: usize = 4;
 
 /// Which kind of work a task is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,17 @@ pub enum Queue {
 
 impl Queue {
     /// All queues, each at its index.
-    pub(super) const ALL: [Self; QUEUES] = [Self::Ingest, Self::Query, Self::Maintenance, Self::Compaction];
+    pub const ALL: [Self; QUEUES] = [Self::Ingest, Self::Query, Self::Maintenance, Self::Compaction];
+
+    /// Its name in metrics and log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Query => "query",
+            Self::Maintenance => "maintenance",
+            Self::Compaction => "compaction",
+        }
+    }
 
     /// Shares of the queue that has most.
     pub(super) const SHARES_MAX: u64 = 1000;

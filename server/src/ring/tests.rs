@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::{or, poll_once, yield_now};
 
-use super::current::current;
+use super::current::{LONG_POLL, current};
 use super::deadline::Deadlines;
 use super::event::event;
 use super::executor::yield_if_needed;
 use super::socket::Socket;
 use super::testing::on_a_core_in_slices;
-use super::{CoreOptions, Queue, Queues, blocking, calculate, sleep, start_core, within};
+use super::{CoreOptions, LongPoll, Queue, Queues, blocking, calculate, name_task, sleep, start_core, within};
 
 const SLICE: Duration = Duration::from_millis(1);
 
@@ -36,7 +36,7 @@ fn tasks_end_in_any_order_and_give_their_values() {
     let sum = on_a_core_in_slices(SLICE, async || {
         let tasks: Vec<_> = (0..1000_u64)
             .map(|number| {
-                Queues::new().spawn(Queue::ALL[number as usize % 3], async move {
+                Queues::new().spawn(Queue::ALL[number as usize % 3], "test", async move {
                     for _ in 0..number % 7 {
                         yield_now().await;
                     }
@@ -61,7 +61,7 @@ fn a_cancelled_task_is_gone_at_once_and_its_place_is_used_again() {
         let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
         let task = {
             let waker = Rc::clone(&waker);
-            Queues::new().spawn(Queue::Query, async move {
+            Queues::new().spawn(Queue::Query, "test", async move {
                 let _flag = flag;
                 poll_fn(|context| {
                     *waker.borrow_mut() = Some(context.waker().clone());
@@ -76,7 +76,7 @@ fn a_cancelled_task_is_gone_at_once_and_its_place_is_used_again() {
         }
         task.cancel();
         assert!(is_dropped.get());
-        let next = Queues::new().spawn(Queue::Query, async {
+        let next = Queues::new().spawn(Queue::Query, "test", async {
             yield_now().await;
             7
         });
@@ -105,8 +105,8 @@ fn what_is_left_is_dropped_at_the_end_with_its_operations() {
                 waiter.wait().await;
             }
         };
-        Queues::new().spawn(Queue::Ingest, waiting).detach();
-        Queues::new().spawn(Queue::Ingest, async { sleep(Duration::from_secs(1000)).await }).detach();
+        Queues::new().spawn(Queue::Ingest, "test", waiting).detach();
+        Queues::new().spawn(Queue::Ingest, "test", async { sleep(Duration::from_secs(1000)).await }).detach();
         yield_now().await;
         signal.raise();
     });
@@ -157,7 +157,7 @@ fn timers_fire_in_order_and_never_early() {
             .into_iter()
             .map(|ms| {
                 let order = Rc::clone(&order);
-                Queues::new().spawn(Queue::Ingest, async move {
+                Queues::new().spawn(Queue::Ingest, "test", async move {
                     sleep(Duration::from_millis(ms)).await;
                     assert!(start.elapsed() >= Duration::from_millis(ms));
                     order.borrow_mut().push(ms);
@@ -178,7 +178,7 @@ fn a_task_that_works_on_lets_others_in_when_its_slice_is_over() {
     on_a_core_in_slices(Duration::ZERO, async || {
         let is_done = Rc::new(Cell::new(false));
         let seen = Rc::clone(&is_done);
-        Queues::new().spawn(Queue::Maintenance, async move { seen.set(true) }).detach();
+        Queues::new().spawn(Queue::Maintenance, "test", async move { seen.set(true) }).detach();
         while !is_done.get() {
             yield_if_needed().await;
         }
@@ -187,7 +187,7 @@ fn a_task_that_works_on_lets_others_in_when_its_slice_is_over() {
         // The slice lasts, so nobody else runs and the call returns at once.
         let other = Rc::new(Cell::new(false));
         let seen = Rc::clone(&other);
-        Queues::new().spawn(Queue::Ingest, async move { seen.set(true) }).detach();
+        Queues::new().spawn(Queue::Ingest, "test", async move { seen.set(true) }).detach();
         yield_if_needed().await;
         assert!(!other.get());
     });
@@ -204,7 +204,7 @@ fn busy_queues_share_the_core_by_their_shares() {
                     yield_if_needed().await;
                 }
             };
-            Queues::new().spawn(queue, work).detach();
+            Queues::new().spawn(queue, "work", work).detach();
         }
         // A slice that the machine has cut off takes longer to make up for than the others; in the end the accounts
         // agree (`run_queues` has the proportions exactly).
@@ -221,6 +221,30 @@ fn busy_queues_share_the_core_by_their_shares() {
     });
     let is_shared = !maintenance.is_zero() && ingest > maintenance * 2;
     assert!(is_shared, "ingest {ingest:?}, maintenance {maintenance:?}");
+}
+
+#[test]
+fn a_poll_that_holds_the_core_is_reported_with_what_ran() {
+    let reports = on_a_core_in_slices(SLICE, async || {
+        let reports = Rc::new(RefCell::new(Vec::new()));
+        let seen = Rc::clone(&reports);
+        Queues::new().on_long_poll(move |poll| seen.borrow_mut().push(poll));
+        let hold = |time: Duration| {
+            let start = Instant::now();
+            while start.elapsed() < time {}
+        };
+        let long = async move {
+            hold(LONG_POLL);
+            yield_now().await;
+            name_task("what follows");
+            hold(LONG_POLL);
+        };
+        Queues::new().spawn(Queue::Compaction, "what is first", long).await;
+        let reports = reports.borrow();
+        reports.iter().filter(|poll| poll.queue == Queue::Compaction).copied().collect::<Vec<LongPoll>>()
+    });
+    assert_eq!(reports.iter().map(|poll| poll.what).collect::<Vec<_>>(), ["what is first", "what follows"]);
+    assert!(reports.iter().all(|poll| poll.time >= LONG_POLL));
 }
 
 #[test]
@@ -258,7 +282,7 @@ fn a_task_that_is_woken_before_it_moves_runs_where_it_has_moved_to() {
         let polled = Rc::new(Cell::new(0));
         let seen = Rc::clone(&polled);
         // Woken in this queue by what it polls beside, and moved in the same turn.
-        let task = Queues::new().spawn(Queue::Ingest, async move {
+        let task = Queues::new().spawn(Queue::Ingest, "test", async move {
             let part = within(Queue::Query, async { seen.set(seen.get() + 1) });
             or(
                 async {
@@ -296,7 +320,7 @@ fn calculations_run_beside_the_core_and_may_panic() {
 fn a_calculation_that_nobody_waits_for_is_not_begun() {
     on_a_core_in_slices(SLICE, async || {
         let (release, blocked) = mpsc::channel::<()>();
-        let first = Queues::new().spawn(Queue::Ingest, calculate(move || blocked.recv().is_ok()));
+        let first = Queues::new().spawn(Queue::Ingest, "test", calculate(move || blocked.recv().is_ok()));
         let has_run = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let seen = std::sync::Arc::clone(&has_run);
         yield_now().await;
@@ -327,7 +351,7 @@ fn more_operations_than_the_ring_has_entries_all_end() {
     on_a_core_in_slices(SLICE, async || {
         let reads: Vec<_> = (0..200)
             .map(|_| {
-                Queues::new().spawn(Queue::Ingest, async {
+                Queues::new().spawn(Queue::Ingest, "test", async {
                     let file = Rc::new(std::fs::File::open("/dev/zero").unwrap());
                     let descriptor = Rc::new(std::os::fd::OwnedFd::from(file.try_clone().unwrap()));
                     current().reactor.writable(&descriptor).await
@@ -361,7 +385,7 @@ fn a_socket_carries_more_than_fits_into_it_and_sees_the_end() {
     });
     on_a_core_in_slices(SLICE, async move || {
         let deadlines = Deadlines::new(Duration::from_millis(10));
-        let clock = Queues::new().spawn(Queue::Ingest, Rc::clone(&deadlines).run());
+        let clock = Queues::new().spawn(Queue::Ingest, "test", Rc::clone(&deadlines).run());
         let socket = Socket::adopt(server.into(), &deadlines);
         let sent: Vec<u8> = (0..LENGTH).map(|at| (at / 1000) as u8).collect();
         socket.write_all(&sent, Duration::from_secs(60)).await.unwrap();
@@ -385,7 +409,7 @@ fn a_deadline_ends_a_read_that_waits() {
     let (client, server) = sockets();
     on_a_core_in_slices(SLICE, async move || {
         let deadlines = Deadlines::new(Duration::from_millis(5));
-        let clock = Queues::new().spawn(Queue::Ingest, Rc::clone(&deadlines).run());
+        let clock = Queues::new().spawn(Queue::Ingest, "test", Rc::clone(&deadlines).run());
         let socket = Socket::adopt(server.into(), &deadlines);
         socket.set_deadline(Duration::from_millis(20));
         let failed = socket.read(&mut [0; 16]).await.unwrap_err();

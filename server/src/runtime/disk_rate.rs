@@ -28,7 +28,7 @@ pub(crate) fn limit_rate(disk: RingDisk, bytes_per_s_max: u64, cores: usize, que
     }
     let throttle = Throttle::new(0);
     let share = Share::new((bytes_per_s_max / cores.max(1) as u64).max(1));
-    queues.spawn(Queue::Maintenance, refill(throttle.clone(), share)).detach();
+    queues.spawn(Queue::Maintenance, "the disk rate", refill(throttle.clone(), share)).detach();
     ThrottledDisk::new(disk, throttle)
 }
 

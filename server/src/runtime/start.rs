@@ -360,8 +360,9 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
             return Err(reason);
         }
     };
-    let clock = queues.spawn(Queue::Ingest, net.deadlines().run());
-    let serving = queues.spawn(Queue::Ingest, serve_core(Rc::clone(&net), arrivals, queues, Rc::clone(&app)));
+    let clock = queues.spawn(Queue::Ingest, "deadlines of sockets", net.deadlines().run());
+    let serving =
+        queues.spawn(Queue::Ingest, "new connections", serve_core(Rc::clone(&net), arrivals, queues, Rc::clone(&app)));
     // The starter has gone only if another core failed, and then the shutdown follows.
     let _ = ready.send(Obtained { access, registered_bytes: ring::registered_bytes() });
     drop(ready);

@@ -130,17 +130,4 @@ fn an_error_behind_rows_is_told_behind_them() {
     assert!(text.ends_with(&late), "{}", &text[text.len() - 200..]);
     assert_eq!(instead.status(), 422);
     assert_eq!(instead.text(), format!("{{\"error_code\":\"010001\",\"error_message\":\"{told}\"}}"));
-
-    // The same of a row that the query gives and the format cannot show.
-    server.sql("public", "CREATE DATABASE millis WITH PRECISION 'ms'");
-    let mut lines: String = (0..ROWS).map(|time| format!("m v=1 {time}\n")).collect();
-    lines.push_str("m v=1 1566086400000000000\n");
-    let written = server.request("POST", "/api/v1/write?db=millis&precision=ms", &[], lines.as_bytes());
-    assert_eq!(written.status(), 200);
-    let target = "/api/v1/sql?db=millis&chunked=true";
-    let text = server.request("POST", target, &[], b"SELECT time, v FROM m").text();
-    let told = "Execution error: cannot write the result: Csv error: Error formatting column time: Failed to convert \
-                1566086400000000000 to temporal for Timestamp(ms)";
-    let late = format!("\n{{\"error_code\": \"040007\", \"error_message\": \"Fetch result: {told}\"}}");
-    assert!(text.ends_with(&late), "{}", &text[text.len() - 300..]);
 }

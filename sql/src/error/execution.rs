@@ -6,9 +6,17 @@ use arrow_schema::ArrowError;
 /// An error of execution. Clients read the words of the API that they speak; `Display` is for logs.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecError {
-    /// A kernel refused the data: division by zero, overflow, a cast that does not convert.
+    /// A kernel refused the data: division by zero, a cast that does not convert.
     #[error("{0}")]
     Arrow(#[from] ArrowError),
+    /// An integer that an operator, a function or an aggregate comes to is beyond its type.
+    #[error("{of} overflows{}", values.as_ref().map(|values| format!(": {values}")).unwrap_or_default())]
+    Overflow {
+        /// The expression, with names of its columns where they are known.
+        of: String,
+        /// What happened, with the values.
+        values: Option<String>,
+    },
     /// The shard could not read what was asked for.
     #[error("{0}")]
     Storage(#[from] tidewire_storage::Error),

@@ -322,6 +322,8 @@ pub enum SqlErrorKind {
     InsertNoField,
     /// A row older than the database keeps.
     InsertExpired,
+    /// A row whose time is none that the table's unit has.
+    InsertTimeOutside,
     /// A value of INSERT that cannot be converted.
     InsertValue(ConversionError),
 }

@@ -24,6 +24,11 @@ impl BatchMaker {
         Self { last: Arc::clone(&declared), declared }
     }
 
+    /// The name of a column; empty beyond the last.
+    pub(crate) fn name(&self, at: usize) -> &str {
+        self.declared.fields().get(at).map_or("", |field| field.name())
+    }
+
     /// The schema of a batch of `columns`: nullable wherever there is a null, whatever was declared.
     fn schema_of(&self, columns: &[ArrayRef]) -> SchemaRef {
         let fields = self.declared.fields().iter().zip(columns);

@@ -1,7 +1,7 @@
 //! Expressions without columns, decided before anything runs.
 //!
 //! [`evaluate`] knows only what it can do exactly as the executor's kernels would; whatever else (overflow, division by
-//! zero, NaN and signed zero, where orders differ, float to text) stays as it is, and the executor decides or fails.
+//! zero, float to text) stays as it is, and the executor decides or fails.
 //! A null keeps its type as `CAST(NULL AS type)`.
 
 use std::cmp::Ordering;
@@ -12,6 +12,7 @@ use super::cast::cast;
 use super::operator::BinaryOp;
 use super::scalar::Scalar;
 use super::tree::Expr;
+use crate::types::float;
 use crate::types::interval::add_interval;
 use crate::types::unit::unit_ns;
 
@@ -137,7 +138,7 @@ fn compare(left: &Scalar, right: &Scalar) -> Option<Ordering> {
         (Scalar::Bool(left), Scalar::Bool(right)) => Some(left.cmp(right)),
         (Scalar::Int(left), Scalar::Int(right)) => Some(left.cmp(right)),
         (Scalar::UInt(left), Scalar::UInt(right)) => Some(left.cmp(right)),
-        (Scalar::Float(left), Scalar::Float(right)) if *left != 0.0 || *right != 0.0 => left.partial_cmp(right),
+        (Scalar::Float(left), Scalar::Float(right)) => Some(float::order(*left, *right)),
         (Scalar::Str(left), Scalar::Str(right)) => Some(left.cmp(right)),
         (Scalar::Time(left, unit), Scalar::Time(right, other)) => {
             let ns = |value: i64, unit| i128::from(value) * i128::from(unit_ns(unit));

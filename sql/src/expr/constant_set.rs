@@ -1,10 +1,15 @@
 //! The constants of a long `IN (…)` as a set, made once for a statement and shared by all that run it: a list of a
 //! million constants is neither copied for each shard nor looked through for each batch.
+//!
+//! Sets go with the last copy of their plan, and that may be on a core that has writes to serve. So a set is a few large
+//! pieces of memory, whatever its constants are, and costs the same to drop however many there are.
 
 use std::collections::HashSet;
 use std::fmt;
-use std::hash::Hash;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+
+use hashbrown::HashTable;
 
 use super::{Expr, Scalar};
 
@@ -13,65 +18,165 @@ const COMPARED_MAX: usize = 8;
 
 /// A set of constants of one type, and maybe null.
 pub struct ConstantSet {
-    /// As they were written.
-    list: Vec<Scalar>,
-    /// Null is among them.
-    pub(crate) has_null: bool,
+    /// The constants without null, as they were written.
+    list: Constants,
+    /// Where null stands among all of them, ascending.
+    nulls: Vec<usize>,
     pub(crate) members: Members,
 }
 
-/// The constants without null.
+#[derive(PartialEq)]
+enum Constants {
+    Int(Vec<i64>),
+    UInt(Vec<u64>),
+    Str(Arc<Texts>),
+}
+
+/// The constants without null, to be found.
 pub(crate) enum Members {
     Int(HashSet<i64>),
     UInt(HashSet<u64>),
-    Str(HashSet<Arc<str>>),
+    Str(TextSet),
+}
+
+/// Texts, one behind the other.
+#[derive(Default, PartialEq)]
+struct Texts {
+    bytes: String,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Texts {
+    fn push(&mut self, text: &str) {
+        self.bytes.push_str(text);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn get(&self, at: usize) -> &str {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.bytes[start..self.ends[at]]
+    }
+}
+
+/// A set of texts.
+pub(crate) struct TextSet {
+    texts: Arc<Texts>,
+    /// Positions of texts that differ.
+    table: HashTable<usize>,
+    hasher: RandomState,
+}
+
+impl TextSet {
+    fn new(texts: Arc<Texts>) -> Self {
+        let hasher = RandomState::new();
+        let mut table = HashTable::with_capacity(texts.ends.len());
+        for at in 0..texts.ends.len() {
+            let text = texts.get(at);
+            let is_same = |&other: &usize| texts.get(other) == text;
+            table.entry(hasher.hash_one(text), is_same, |&other| hasher.hash_one(texts.get(other))).or_insert(at);
+        }
+        Self { texts, table, hasher }
+    }
+
+    /// Whether `text` is a member.
+    pub(crate) fn contains(&self, text: &str) -> bool {
+        self.table.find(self.hasher.hash_one(text), |&at| self.texts.get(at) == text).is_some()
+    }
 }
 
 impl ConstantSet {
     /// The set of a list; the list again where it is short, or not of constants of one type that has sets.
     pub(crate) fn new(list: Vec<Expr>) -> Result<Self, Vec<Expr>> {
-        fn all(list: &[Expr], is_fit: impl Fn(&Scalar) -> bool) -> bool {
-            list.iter().all(|item| matches!(item, Expr::Literal(value) if *value == Scalar::Null || is_fit(value)))
-        }
-        fn gather<T: Hash + Eq>(list: &[Expr], pick: impl Fn(&Scalar) -> Option<T>) -> HashSet<T> {
-            list.iter().filter_map(|item| if let Expr::Literal(value) = item { pick(value) } else { None }).collect()
-        }
-        let first = list.iter().find(|item| **item != Expr::Literal(Scalar::Null));
-        let members = match first {
-            _ if list.len() <= COMPARED_MAX => return Err(list),
-            Some(Expr::Literal(Scalar::Int(_))) if all(&list, |value| matches!(value, Scalar::Int(_))) => {
-                Members::Int(gather(&list, |value| if let Scalar::Int(value) = value { Some(*value) } else { None }))
+        let is_null = |item: &Expr| *item == Expr::Literal(Scalar::Null);
+        let first = if list.len() > COMPARED_MAX { list.iter().find(|item| !is_null(item)) } else { None };
+        let constants = match first {
+            Some(Expr::Literal(Scalar::Int(_))) => {
+                all(&list, |value| if let Scalar::Int(value) = value { Some(*value) } else { None }).map(Constants::Int)
             }
-            Some(Expr::Literal(Scalar::UInt(_))) if all(&list, |value| matches!(value, Scalar::UInt(_))) => {
-                Members::UInt(gather(&list, |value| if let Scalar::UInt(value) = value { Some(*value) } else { None }))
+            Some(Expr::Literal(Scalar::UInt(_))) => {
+                all(&list, |value| if let Scalar::UInt(value) = value { Some(*value) } else { None })
+                    .map(Constants::UInt)
             }
-            Some(Expr::Literal(Scalar::Str(_))) if all(&list, |value| matches!(value, Scalar::Str(_))) => Members::Str(
-                gather(&list, |value| if let Scalar::Str(value) = value { Some(value.clone()) } else { None }),
-            ),
-            _ => return Err(list),
+            Some(Expr::Literal(Scalar::Str(_))) => {
+                let texts = all(&list, |value| if let Scalar::Str(text) = value { Some(&**text) } else { None });
+                texts.map(|all: Vec<&str>| {
+                    let mut texts = Texts::default();
+                    all.into_iter().for_each(|text| texts.push(text));
+                    Constants::Str(Arc::new(texts))
+                })
+            }
+            _ => None,
         };
-        let list: Vec<Scalar> = list
-            .into_iter()
-            .filter_map(|item| if let Expr::Literal(value) = item { Some(value) } else { None })
-            .collect();
-        Ok(Self { has_null: list.contains(&Scalar::Null), list, members })
+        let Some(constants) = constants else { return Err(list) };
+        let members = match &constants {
+            Constants::Int(values) => Members::Int(values.iter().copied().collect()),
+            Constants::UInt(values) => Members::UInt(values.iter().copied().collect()),
+            Constants::Str(texts) => Members::Str(TextSet::new(texts.clone())),
+        };
+        let nulls = list.iter().enumerate().filter(|(_, item)| is_null(item)).map(|(at, _)| at).collect();
+        Ok(Self { list: constants, nulls, members })
+    }
+
+    /// Null is among the constants.
+    pub(crate) fn has_null(&self) -> bool {
+        !self.nulls.is_empty()
+    }
+
+    /// Constants, null and those that are there twice among them.
+    pub fn count(&self) -> usize {
+        let count = match &self.list {
+            Constants::Int(values) => values.len(),
+            Constants::UInt(values) => values.len(),
+            Constants::Str(texts) => texts.ends.len(),
+        };
+        count + self.nulls.len()
     }
 
     /// The constants as they were written.
-    pub fn list(&self) -> &[Scalar] {
-        &self.list
+    pub fn constants(&self) -> impl Iterator<Item = Scalar> {
+        let (mut nulls, mut values) = (self.nulls.iter().peekable(), 0..);
+        (0..self.count()).map(move |at| {
+            if nulls.next_if_eq(&&at).is_some() {
+                return Scalar::Null;
+            }
+            let value = values.next().unwrap_or_default();
+            match &self.list {
+                Constants::Int(all) => Scalar::Int(all[value]),
+                Constants::UInt(all) => Scalar::UInt(all[value]),
+                Constants::Str(texts) => Scalar::Str(texts.get(value).into()),
+            }
+        })
     }
+
+    /// The texts as they were written; `None` where not all are texts.
+    pub(crate) fn texts(&self) -> Option<impl Iterator<Item = &str>> {
+        match &self.list {
+            Constants::Str(texts) if self.nulls.is_empty() => Some((0..texts.ends.len()).map(|at| texts.get(at))),
+            _ => None,
+        }
+    }
+}
+
+/// What is picked of every constant that is not null; `None` where it is of one not to be had.
+fn all<'a, T>(list: &'a [Expr], pick: impl Fn(&'a Scalar) -> Option<T>) -> Option<Vec<T>> {
+    let values = list.iter().filter_map(|item| match item {
+        Expr::Literal(Scalar::Null) => None,
+        Expr::Literal(value) => Some(pick(value)),
+        _ => Some(None),
+    });
+    values.collect()
 }
 
 impl PartialEq for ConstantSet {
     fn eq(&self, other: &Self) -> bool {
-        self.list == other.list
+        self.list == other.list && self.nulls == other.nulls
     }
 }
 
 impl fmt::Debug for ConstantSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.list).finish()
+        f.debug_list().entries(self.constants()).finish()
     }
 }
 
@@ -86,11 +191,29 @@ mod tests {
     #[test]
     fn long_lists_of_one_type_become_sets() {
         let set = ConstantSet::new(list((0..20).map(|n| Scalar::Int(n % 10)))).unwrap();
-        assert!(matches!(&set.members, Members::Int(members) if members.len() == 10) && !set.has_null);
-        assert_eq!(set.list().len(), 20);
-        let texts = (0..9).map(|n| Scalar::Str(n.to_string().into())).chain([Scalar::Null]);
-        let set = ConstantSet::new(list(texts)).unwrap();
-        assert!(matches!(&set.members, Members::Str(members) if members.len() == 9) && set.has_null);
+        assert!(matches!(&set.members, Members::Int(members) if members.len() == 10) && !set.has_null());
+        assert_eq!((set.count(), set.texts().is_none()), (20, true));
+        let texts = || (0..9).map(|n| Scalar::Str((n % 5).to_string().into()));
+        let set = ConstantSet::new(list(texts().chain([Scalar::Null]))).unwrap();
+        let Members::Str(members) = &set.members else { panic!("a set of texts") };
+        assert!(set.has_null() && set.texts().is_none() && members.table.len() == 5);
+        assert!(members.contains("4") && !members.contains("5") && !members.contains("34"));
+        let set = ConstantSet::new(list(texts())).unwrap();
+        assert_eq!(set.texts().unwrap().collect::<Vec<_>>(), ["0", "1", "2", "3", "4", "0", "1", "2", "3"]);
+    }
+
+    #[test]
+    fn constants_come_back_as_they_were_written() {
+        let texts = ["", "b", "", "ä", "b", "long text", "c", "d", "e"].map(|text| Scalar::Str(text.into()));
+        let (null, none) = ([Scalar::Null], []);
+        for values in [texts.to_vec(), (0..9).map(Scalar::Int).collect(), (0..9).map(Scalar::UInt).collect()] {
+            for (before, behind) in [(&none[..], &none[..]), (&null, &none), (&none, &null), (&null, &null)] {
+                let all = [before, &values[..4], behind, before, &values[4..], behind].concat();
+                let set = ConstantSet::new(list(all.clone())).unwrap();
+                assert_eq!(set.constants().collect::<Vec<_>>(), all);
+                assert!(set == ConstantSet::new(list(all)).unwrap());
+            }
+        }
     }
 
     #[test]

@@ -188,7 +188,7 @@ pub static FUNCTIONS: [InfluxFunction; 49] = [
     of("mode", "mode(x)", "The most frequent value, of several the earliest.", Kind::Aggregate(Fold::Mode)),
     of("spread", "spread(x)", "Greatest value less least value.", Kind::Aggregate(Fold::Spread)),
     of("stddev", "stddev(x)", "Standard deviation of a sample.", Kind::Aggregate(Fold::Stddev)),
-    of("sum", "sum(x)", "Sum, of the type of the values; integers wrap.", Kind::Aggregate(Fold::Sum)),
+    of("sum", "sum(x)", "Sum, of the type of the values.", Kind::Aggregate(Fold::Sum)),
     of("bottom", "bottom(x[, tag, …], n)", "The `n` least values, of each tag at most one.", Kind::Rows(Rows::Bottom)),
     of("first", "first(x)", "The earliest value.", Kind::Selector(Fold::First)),
     of("last", "last(x)", "The latest value.", Kind::Selector(Fold::Last)),

@@ -126,7 +126,7 @@ pub(super) fn parameter(parameters: &[f64], at: usize) -> f64 {
 
 /// The change from the value before. Of values of one time only the first counts.
 struct Change {
-    /// The result is for so many nanoseconds.
+    /// The result is for this many nanoseconds.
     unit_ns: Option<f64>,
     non_negative: bool,
     before: Option<(i64, Number)>,

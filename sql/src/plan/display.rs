@@ -162,6 +162,11 @@ pub fn show<'a>(expr: &'a Expr, schema: &'a Schema) -> impl fmt::Display + 'a {
     OverSchema(expr, schema)
 }
 
+/// `expr` with its columns named by `name`.
+pub(crate) fn show_by(expr: &Expr, name: &dyn Fn(usize) -> String) -> String {
+    Shown { expr, name }.to_string()
+}
+
 struct Shown<'a> {
     expr: &'a Expr,
     name: &'a dyn Fn(usize) -> String,
@@ -217,7 +222,7 @@ impl fmt::Display for Shown<'_> {
                 write!(f, "{} {}IN ({})", self.of(expr), not(*negated), self.list(list))
             }
             Expr::InSet { expr, set, negated } => {
-                let list: Vec<Expr> = set.list().iter().cloned().map(Expr::Literal).collect();
+                let list: Vec<Expr> = set.constants().map(Expr::Literal).collect();
                 write!(f, "{} {}IN ({})", self.of(expr), not(*negated), self.list(&list))
             }
             Expr::Case { branches, otherwise } => {

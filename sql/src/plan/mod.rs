@@ -14,6 +14,7 @@ use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 
 use crate::expr::{AggregateCall, Expr, Scalar};
 pub use display::show;
+pub(crate) use display::show_by;
 pub use series::SeriesStep;
 
 /// A column that a scan yields.

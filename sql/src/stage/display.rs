@@ -5,7 +5,9 @@ use std::fmt;
 use arrow_schema::{Field, Schema};
 use tidewire_storage::scan::ScanMode;
 
-use super::{CoreStage, Fragment, OperatorSpec, Shape, SinkSpec, Source, Stage, StageGraph, StageId, TimeOrder};
+use super::{
+    CoreStage, Fragment, OperatorSpec, Shape, SinkSpec, Source, Stage, StageGraph, StageId, TimeOrder, TopBuckets,
+};
 use crate::expr::{AggregateCall, Expr};
 use crate::plan::{ScanColumn, SeriesStep, show};
 use crate::types::unit::arrow_unit;
@@ -107,7 +109,7 @@ impl fmt::Display for Fragment {
                 let calls: Vec<String> = calls.iter().map(|call| call_text(call, &list(&call.args))).collect();
                 let name = if fused.is_some() { "AggregateBySeriesAndTime" } else { "AggregateByHash" };
                 write!(f, "{name}: keys=[{}], calls=[{}]", list(keys), calls.join(", "))?;
-                if let Some((order, groups)) = top {
+                if let Some(TopBuckets { order, groups, .. }) = top {
                     write!(f, ", top={groups}, {order}")?;
                 }
             }

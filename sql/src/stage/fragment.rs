@@ -62,8 +62,19 @@ pub(crate) enum Shape {
         /// Set when all keys are tags and time buckets.
         fused: Option<FusedKeys>,
         /// Only the first groups by time bucket are wanted.
-        top: Option<(TimeOrder, usize)>,
+        top: Option<TopBuckets>,
     },
+}
+
+/// The first groups by time bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TopBuckets {
+    pub(crate) order: TimeOrder,
+    /// How many groups of the answer are wanted.
+    pub(crate) groups: usize,
+    /// How many of the keys, from the first, make a group of the answer: the others are values of distinct calls, of
+    /// which a group can have many.
+    pub(crate) group_keys: usize,
 }
 
 /// Which end of the time line comes first.

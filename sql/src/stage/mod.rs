@@ -15,7 +15,7 @@ mod prune;
 
 pub use cut::cut;
 pub use fragment::Fragment;
-pub(crate) use fragment::{Shape, TimeOrder};
+pub(crate) use fragment::{Shape, TimeOrder, TopBuckets};
 pub(crate) use graph::{CoreStage, OperatorSpec, SinkSpec, Source, Stage};
 pub use graph::{ShardStage, StageGraph, StageId};
 pub(crate) use keys::{BucketKey, FusedKey, FusedKeys};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
-use super::fragment::{Shape, TimeOrder};
+use super::fragment::{Shape, TimeOrder, TopBuckets};
 use super::graph::SinkSpec;
 use super::{FusedKey, FusedKeys, fold, keys};
 use crate::expr::{AggregateCall, Expr};
@@ -82,7 +82,7 @@ impl Split {
 
 /// Whether only the first groups by time bucket are wanted: above the aggregate, which yields `width` columns, stand at
 /// most projections and a bounded sort whose first key is the bucket.
-fn top_buckets(fused: &FusedKeys, group: usize, width: usize, above: &[&Plan]) -> Option<(TimeOrder, usize)> {
+fn top_buckets(fused: &FusedKeys, group: usize, width: usize, above: &[&Plan]) -> Option<TopBuckets> {
     let mut exprs: Vec<Expr> = (0..width).map(Expr::Column).collect();
     for plan in above.iter().rev() {
         match plan {
@@ -93,7 +93,8 @@ fn top_buckets(fused: &FusedKeys, group: usize, width: usize, above: &[&Plan]) -
                 let first = order.first()?;
                 let Expr::Column(key) = fold::substitute(&first.expr, &exprs)? else { return None };
                 let is_bucket = key < group && matches!(fused.keys.get(key), Some(FusedKey::Bucket(_)));
-                return is_bucket.then_some((TimeOrder::of(first), *fetch));
+                let top = TopBuckets { order: TimeOrder::of(first), groups: *fetch, group_keys: group };
+                return is_bucket.then_some(top);
             }
             _ => return None,
         }

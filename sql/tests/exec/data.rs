@@ -10,7 +10,7 @@ use tidewire_storage::schema::{
 };
 
 /// One value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Cell {
     Null,
     Bool(bool),
@@ -24,7 +24,14 @@ pub(crate) enum Cell {
 
 impl Cell {
     pub(crate) fn is_null(&self) -> bool {
-        *self == Self::Null
+        matches!(self, Self::Null)
+    }
+}
+
+/// Null equals null, NaN equals NaN, and both zeros are one number.
+impl PartialEq for Cell {
+    fn eq(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other) && order(self, other).is_eq()
     }
 }
 
@@ -37,7 +44,8 @@ pub(crate) fn order(a: &Cell, b: &Cell) -> Ordering {
         (Cell::Bool(a), Cell::Bool(b)) => a.cmp(b),
         (Cell::Int(a), Cell::Int(b)) => a.cmp(b),
         (Cell::UInt(a), Cell::UInt(b)) => a.cmp(b),
-        (Cell::Float(a), Cell::Float(b)) => a.total_cmp(b),
+        // Both zeros are one number, and NaN is greater than every other.
+        (Cell::Float(a), Cell::Float(b)) => a.partial_cmp(b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan())),
         (Cell::Str(a), Cell::Str(b)) => a.cmp(b),
         (Cell::Time(a, _), Cell::Time(b, _)) => a.cmp(b),
         (Cell::Interval(a, b, c), Cell::Interval(d, e, f)) => (a, b, c).cmp(&(d, e, f)),
@@ -135,7 +143,7 @@ pub(crate) fn compare(found: &[Vec<Cell>], expected: &[Vec<Cell>], plan: &Plan) 
     Ok(())
 }
 
-fn is_same(a: &Cell, b: &Cell) -> bool {
+pub(crate) fn is_same(a: &Cell, b: &Cell) -> bool {
     match (a, b) {
         (Cell::Float(a), Cell::Float(b)) => a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= b.abs() * 1e-12,
         _ => a == b,

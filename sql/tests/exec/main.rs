@@ -5,9 +5,11 @@
 
 mod data;
 mod engine;
+mod limits;
 mod memory;
 mod oracle;
 mod shard;
+mod special;
 
 use data::{Cell, Rows};
 

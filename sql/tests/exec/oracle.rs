@@ -117,6 +117,11 @@ fn aggregate(input: &Answer, group: &[Expr], calls: &[AggregateCall]) -> Answer 
         .collect()
 }
 
+/// Whether the oracle has an aggregate of this name.
+pub(crate) fn knows(aggregate: &str) -> bool {
+    ["count", "sum", "min", "max", "avg", "first", "last"].contains(&aggregate)
+}
+
 fn one_call(call: &AggregateCall, rows: &Answer) -> Cell {
     let function = call.function.name;
     let args = |row: &Vec<Cell>| call.args.iter().map(|arg| eval(arg, row)).collect::<Vec<_>>();
@@ -146,8 +151,8 @@ fn one_call(call: &AggregateCall, rows: &Answer) -> Cell {
         "max" => firsts().max_by(order).unwrap(),
         "sum" => firsts()
             .reduce(|a, b| match (a, b) {
-                (Cell::Int(a), Cell::Int(b)) => Cell::Int(a.wrapping_add(b)),
-                (Cell::UInt(a), Cell::UInt(b)) => Cell::UInt(a.wrapping_add(b)),
+                (Cell::Int(a), Cell::Int(b)) => Cell::Int(a + b),
+                (Cell::UInt(a), Cell::UInt(b)) => Cell::UInt(a + b),
                 (Cell::Float(a), Cell::Float(b)) => Cell::Float(a + b),
                 (a, b) => panic!("sum of {a:?} and {b:?}"),
             })
@@ -225,7 +230,7 @@ fn eval(expr: &Expr, row: &[Cell]) -> Cell {
         }
         // By comparison, as the list that it was.
         Expr::InSet { expr, set, negated } => {
-            let list = set.list().iter().cloned().map(Expr::Literal).collect();
+            let list = set.constants().map(Expr::Literal).collect();
             eval(&Expr::InList { expr: expr.clone(), list, negated: *negated }, row)
         }
         Expr::Case { branches, otherwise } => {

@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_lite::future::{block_on, or};
+use tidewire_sql::exec::ExecError;
 use tidewire_storage::batch::{BatchColumn, NewSeries, Strings, Values, WriteBatch};
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{Shard, ShardConfig};
@@ -82,6 +84,55 @@ async fn shard_of(
     shard
 }
 
+/// Real shards that hold the rows of table `m`.
+pub(crate) struct Shards {
+    shards: Vec<Rc<Shard<PlainDisk>>>,
+    parts: usize,
+    _folder: Folder,
+}
+
+impl std::fmt::Display for Shards {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} shards written in {} parts", self.shards.len(), self.parts)
+    }
+}
+
+impl Shards {
+    /// `count` shards of `rows`, written in `parts`; all but the last are flushed.
+    pub(crate) fn new(rows: &Rows, count: u32, parts: usize, seed: u64) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = Folder(std::env::temp_dir().join(format!("tidewire-sql-{}-{number}", std::process::id())));
+        let catalog = data::catalog();
+        let table = catalog.table("public", "m").unwrap();
+        // The second half of the writes repeats some rows of the first with the same values: a merge must drop them.
+        let again: Vec<Row> = rows.rows.iter().step_by(7).cloned().collect();
+        let written: Vec<&Row> = rows.rows.iter().chain(&again).collect();
+        let shards = (0..count).map(|number| {
+            let owner =
+                |row: &Row| row.tags[0].as_deref().map_or(seed as u32, |host| host.bytes().map(u32::from).sum());
+            let mine: Vec<&Row> = written.iter().copied().filter(|row| owner(row) % count == number).collect();
+            block_on(shard_of(&mine, parts, &folder, number, table))
+        });
+        Self { shards: shards.collect(), parts, _folder: folder }
+    }
+
+    /// The answer to a query.
+    pub(crate) fn run(&self, text: &str) -> Result<Vec<Vec<Cell>>, ExecError> {
+        engine::run_on(&engine::bound(text).plan, self.shards.clone(), 1)
+    }
+
+    /// Runs a query and compares with the oracle.
+    pub(crate) fn check(&self, text: &str, rows: &Rows, seed: u64) {
+        let plan = engine::bound(text).plan;
+        let expected = oracle::run(&plan, rows);
+        let found = engine::run_on(&plan, self.shards.clone(), seed).unwrap();
+        if let Err(difference) = data::compare(&found, &expected, &plan) {
+            panic!("{text}\n{plan}\n{difference}\nTIDEWIRE_SEED={seed}, {self}");
+        }
+    }
+}
+
 #[test]
 fn real_shards_answer_as_the_oracle() {
     let queries = [
@@ -107,31 +158,12 @@ fn real_shards_answer_as_the_oracle() {
         "SELECT i, host FROM m WHERE i > 40 UNION ALL SELECT i, s FROM m ORDER BY i DESC, host LIMIT 6",
         "SELECT max(i), count(*) FROM m WHERE host = 'absent'",
     ];
-    let catalog = data::catalog();
-    let table = catalog.table("public", "m").unwrap();
     for seed in crate::seeds() {
         for parts in [1, 3] {
-            let folder =
-                Folder(std::env::temp_dir().join(format!("tidewire-sql-{}-{seed}-{parts}", std::process::id())));
             let rows = Rows::random(seed, 1_500);
-            // The second half of the writes repeats some rows of the first with the same values: a merge must drop
-            // them.
-            let again: Vec<Row> = rows.rows.iter().step_by(7).cloned().collect();
-            let written: Vec<&Row> = rows.rows.iter().chain(&again).collect();
-            let shards: Vec<_> = (0..2)
-                .map(|number| {
-                    let mine: Vec<&Row> =
-                        written.iter().copied().filter(|row| row.tags[0].is_some() == (number == 0)).collect();
-                    block_on(shard_of(&mine, parts, &folder, number, table))
-                })
-                .collect();
+            let shards = Shards::new(&rows, 2, parts, seed);
             for text in queries {
-                let plan = engine::bound(text).plan;
-                let expected = oracle::run(&plan, &rows);
-                let found = engine::run_on(&plan, shards.clone(), seed).unwrap();
-                if let Err(difference) = data::compare(&found, &expected, &plan) {
-                    panic!("{text}\n{plan}\n{difference}\nTIDEWIRE_SEED={seed} parts={parts}");
-                }
+                shards.check(text, &rows, seed);
             }
         }
     }

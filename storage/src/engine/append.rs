@@ -1,4 +1,4 @@
-//! Taking a batch: check it, give its series ids, log it, insert it.
+//! Taking batches: check them, give their series ids, log them, insert them.
 //!
 //! All of it happens without waiting. What cannot be logged is taken back: ids and records that it had already got.
 
@@ -12,65 +12,96 @@ use crate::error::{Error, Result};
 use crate::memtable::{Memtable, NewRows};
 use crate::schema::{ColumnKind, SeriesId, TableId, TableSchema};
 use crate::series::{SeriesIndex, check_key};
-use crate::wal::{RECORD_ROWS_MAX, RowsRef};
+use crate::wal::{Lsn, RECORD_ROWS_MAX, RowsRef};
 
 impl<D: Disk> Shard<D> {
     /// Gives the batch's new keys their series ids, queues its log records, and inserts its rows. The batch's memory
     /// stays the caller's. A batch that is refused leaves nothing behind, neither here nor in the log.
     pub fn append(&self, batch: &WriteBatch, table: &TableSchema) -> Result<Appended> {
+        let (lsn, mut new_series) = self.append_all(&[(batch, table)])?;
+        Ok(Appended { lsn, new_series: new_series.pop().unwrap_or_default() })
+    }
+
+    /// The same for batches of several tables, or several of one: scans see the rows of all or of none, and if one is
+    /// refused nothing is left of any. Gives the LSN to wait for, and the ids of each batch's new keys.
+    pub fn append_all(&self, batches: &[(&WriteBatch, &TableSchema)]) -> Result<(Lsn, Vec<Vec<SeriesId>>)> {
         self.wal.check_open()?;
         self.check_space()?;
-        if batch.table != Some(table.id) {
-            return Err(Error::Rejected(format!("a batch of table {:?} came for table {}", batch.table, table.name)));
+        for (batch, table) in batches {
+            if batch.table != Some(table.id) {
+                let reason = format!("a batch of table {:?} came for table {}", batch.table, table.name);
+                return Err(Error::Rejected(reason));
+            }
+            check_columns(batch, table)?;
+            self.check_life(table)?;
         }
-        check_columns(batch, table)?;
         let mut state = self.state.borrow_mut();
         self.check_room(&state)?;
-        if state.dropped.contains_key(&table.id) {
-            return Err(Error::Rejected(format!("table {} was dropped", table.name)));
-        }
-
-        let State { tables, active, .. } = &mut *state;
-        active.check(table.id, &rows_of(batch, &batch.series, 0..batch.rows()))?;
-        let is_new = !tables.contains_key(&table.id);
-        let known = tables.entry(table.id).or_insert_with(|| TableState::new(table.partition_length));
-        let (series_before, queue_before) = (known.series.len(), self.wal.mark());
-        let logged = insert_series(batch, &mut known.series).and_then(|new_series| {
-            let series = resolve(batch, &new_series);
-            let records = self.log(table.id, known, batch, series.as_deref().unwrap_or(&batch.series))?;
-            Ok((new_series, series, records))
-        });
-        let (new_series, series, records) = match logged {
-            Ok(logged) => logged,
-            Err(error) => {
-                self.wal.rollback(&queue_before);
-                known.series.truncate(series_before);
-                known.series_logged = series_before as u32;
-                if is_new {
-                    tables.remove(&table.id);
+        let queue_before = self.wal.mark();
+        let mut staged = Vec::with_capacity(batches.len());
+        for (batch, table) in batches {
+            match self.stage(&mut state, batch, table) {
+                Ok(one) => staged.push(one),
+                Err(error) => {
+                    self.wal.rollback(&queue_before);
+                    staged.into_iter().rev().for_each(|one| one.take_back(&mut state));
+                    return Err(error);
                 }
-                return Err(error);
             }
-        };
-        let series = series.as_deref().unwrap_or(&batch.series);
-        for Logged { first_series, rows } in records {
-            match rows.is_empty() {
-                true => known.series.hide_new(first_series),
-                false => known.series.show(&series[rows.clone()]),
+        }
+        let State { tables, active, .. } = &mut *state;
+        let mut new_series = Vec::with_capacity(batches.len());
+        for ((batch, table), one) in batches.iter().zip(staged) {
+            let known = tables.entry(table.id).or_insert_with(|| TableState::new(table.partition_length));
+            let series = one.series.as_deref().unwrap_or(&batch.series);
+            for Logged { first_series, rows } in one.records {
+                match rows.is_empty() {
+                    true => known.series.hide_new(first_series),
+                    false => known.series.show(&series[rows.clone()]),
+                }
+                active.append(table.id, known.partition_length, &rows_of(batch, series, rows));
             }
-            active.append(table.id, known.partition_length, &rows_of(batch, series, rows));
+            new_series.push(one.new_series);
         }
         let lsn = self.wal.appended();
         let due = self.is_flush_due(active);
         drop(state);
         self.count(|counts| {
-            counts.rows += batch.rows() as u64;
-            counts.batches += 1;
+            counts.rows += batches.iter().map(|(batch, _)| batch.rows() as u64).sum::<u64>();
+            counts.batches += batches.len() as u64;
         });
         if due {
             self.changed.notify();
         }
-        Ok(Appended { lsn, new_series })
+        Ok((lsn, new_series))
+    }
+
+    /// Gives a batch's new keys their ids and queues its records; on an error the index is as it was.
+    fn stage(&self, state: &mut State<D>, batch: &WriteBatch, table: &TableSchema) -> Result<Staged> {
+        let State { tables, active, .. } = state;
+        active.check(table.id, &rows_of(batch, &batch.series, 0..batch.rows()))?;
+        let is_new = !tables.contains_key(&table.id);
+        let known = tables.entry(table.id).or_insert_with(|| TableState::new(table.partition_length));
+        let mut one = Staged {
+            table: table.id,
+            is_new,
+            series_before: known.series.len(),
+            new_series: Vec::new(),
+            series: None,
+            records: Vec::new(),
+        };
+        let logged = insert_series(batch, &mut known.series).and_then(|new_series| {
+            one.series = resolve(batch, &new_series);
+            one.new_series = new_series;
+            self.log(table.id, known, batch, one.series.as_deref().unwrap_or(&batch.series))
+        });
+        match logged {
+            Ok(records) => Ok(Staged { records, ..one }),
+            Err(error) => {
+                one.take_back(state);
+                Err(error)
+            }
+        }
     }
 
     /// The bounds of what is held in memory, the last line of defence behind admission.
@@ -166,6 +197,31 @@ impl<D: Disk> Shard<D> {
         })?;
         known.series_logged = keys_end;
         Ok(Logged { first_series, rows })
+    }
+}
+
+/// A batch whose records are queued and whose rows are not yet in memory.
+struct Staged {
+    table: TableId,
+    /// The shard knew nothing of the table before.
+    is_new: bool,
+    series_before: usize,
+    /// The ids of its new keys.
+    new_series: Vec<SeriesId>,
+    /// The ids of its rows, where the batch has others.
+    series: Option<Vec<u32>>,
+    records: Vec<Logged>,
+}
+
+impl Staged {
+    /// Forgets the series that the batch has made. Batches are taken back in the opposite order.
+    fn take_back<D: Disk>(&self, state: &mut State<D>) {
+        if self.is_new {
+            state.tables.remove(&self.table);
+        } else if let Some(known) = state.tables.get_mut(&self.table) {
+            known.series.truncate(self.series_before);
+            known.series_logged = self.series_before as u32;
+        }
     }
 }
 

@@ -11,8 +11,9 @@
 //! the output cannot outlive a delete that was lost with an unsynced log. Columns that the catalog has dropped are left
 //! out; they never come back. A segment that turns out to be damaged is not read by any merge again.
 
+use std::collections::HashSet;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, SegmentEntry};
 use crate::schema::{ColumnId, TableId};
-use crate::segment::Segment;
+use crate::segment::{Origin, Segment};
 use crate::wal::Lsn;
 
 /// A merge to be done.
@@ -183,13 +184,14 @@ impl<D: Disk> Shard<D> {
 
     async fn merge(&self, job: &Job<D>) -> Result<()> {
         let lsn = self.flushed_lsn();
-        let inputs = {
+        let (inputs, stored) = {
             let state = self.state.borrow();
             let Some(table) = state.tables.get(&job.table) else { return Ok(()) };
             let input =
                 |segment: &Rc<Segment<D>>| Input { segment: segment.clone(), deletes: table.deletes_of(segment, lsn) };
-            job.inputs.iter().map(input).collect()
+            (job.inputs.iter().map(input).collect(), table.series_stored)
         };
+        let series = self.series_mark(job.table, stored).await;
         let columns = self.columns(job.table);
         let target = MergeTarget {
             table: job.table,
@@ -197,7 +199,7 @@ impl<D: Disk> Shard<D> {
             effort: job.choice.effort,
             segment_bytes: even_share(job.choice.bytes, self.config.compaction.segment_bytes_max),
             band_rows_max: self.config.compaction.band_rows_max,
-            lsn: lsn.0,
+            origin: Origin { lsn: lsn.0, series },
             codecs: &columns.codecs,
             dropped: &columns.dropped,
         };
@@ -220,39 +222,37 @@ impl<D: Disk> Shard<D> {
     async fn swap(&self, job: &Job<D>, outputs: Vec<Rc<Segment<D>>>) -> Result<()> {
         let _edit = self.edit().await;
         let output_paths = || outputs.iter().map(|segment| segment.path().to_owned());
-        let manifest = {
+        let edit = {
             let state = self.state.borrow();
-            match state.tables.get(&job.table).and_then(|table| place(table, job)) {
-                Some(_) => {
-                    let entry = |segment: &Rc<Segment<D>>| SegmentEntry {
-                        table: job.table.0,
-                        partition_start: job.partition_start,
-                        meta: segment.meta().clone(),
-                    };
-                    Some(state.manifest.apply(Edit {
-                        next_file: state.next_file,
-                        remove_segments: job.inputs.iter().map(|segment| segment.meta().file.clone()).collect(),
-                        add_segments: outputs.iter().map(entry).collect(),
-                        ..Edit::default()
-                    }))
-                }
-                None => None,
-            }
+            let entry = |segment: &Rc<Segment<D>>| SegmentEntry {
+                table: job.table.0,
+                partition_start: job.partition_start,
+                meta: segment.meta().clone(),
+            };
+            let there = state.tables.get(&job.table).and_then(|table| place(table, job));
+            there.map(|_| Edit {
+                next_file: state.next_file,
+                remove_segments: job.inputs.iter().map(|segment| entry(segment).removed()).collect(),
+                add_segments: outputs.iter().map(entry).collect(),
+                ..Edit::default()
+            })
         };
-        let Some(manifest) = manifest else {
+        let Some(edit) = edit else {
             // Inputs were dropped meanwhile, and their rows with them.
             self.discard(output_paths()).await;
             return Ok(());
         };
-        if let Err(error) = manifest.store(&self.disk, &self.folders.root, self.config.shard).await {
-            // Which manifest is on the disk is open, until another one is stored.
-            self.state.borrow_mut().unnamed.extend(output_paths());
-            return Err(error);
+        if let Err(not_stored) = self.store(&edit).await {
+            match not_stored.may_count {
+                true => self.state.borrow_mut().unnamed.extend(output_paths()),
+                false => self.discard(output_paths()).await,
+            }
+            return Err(not_stored.error);
         }
         let mut gone = Vec::new();
         {
             let mut state = self.state.borrow_mut();
-            state.manifest = manifest;
+            state.manifest.apply(edit);
             if let Some(table) = state.tables.get_mut(&job.table)
                 && let Some(range) = place(table, job)
                 && let Some(segments) = table.partitions.get_mut(&job.partition_start)
@@ -281,8 +281,8 @@ impl<D: Disk> Shard<D> {
         files: impl Iterator<Item = PathBuf>,
     ) {
         let in_use: Vec<_> = gone.into_iter().filter(|segment| Rc::strong_count(segment) > 1 + held).collect();
-        let is_in_use = |path: &PathBuf| in_use.iter().any(|segment| segment.path() == path);
-        let free: Vec<PathBuf> = files.filter(|path| !is_in_use(path)).collect();
+        let used: HashSet<&Path> = in_use.iter().map(|segment| segment.path()).collect();
+        let free: Vec<PathBuf> = files.filter(|path| !used.contains(path.as_path())).collect();
         self.state.borrow_mut().condemned.extend(in_use);
         self.discard(free.into_iter()).await;
     }

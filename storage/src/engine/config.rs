@@ -66,6 +66,11 @@ impl ShardConfig {
         self.flush_bytes.min(self.memtable_bytes_max)
     }
 
+    /// The same of partitions with rows in memory.
+    pub(super) fn flush_at_partitions(&self) -> usize {
+        self.flush_partitions.min(self.memtable_partitions_max)
+    }
+
     pub(super) fn check(&self) -> Result<()> {
         /// Room for a header and for commits that are worth a change of files.
         const WAL_FILE_BYTES_MIN: u64 = 64 << 10;

@@ -11,7 +11,6 @@
 //!
 //! One over all times hides its series as well: see [`live`](crate::series::SeriesIndex::live).
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -104,25 +103,25 @@ impl<D: Disk> Shard<D> {
     /// manifest, however many they are. After an error it may be tried again; the tables are gone from memory all the
     /// same.
     pub async fn drop_tables(&self, tables: &[TableId]) -> Result<()> {
+        self.end_tables(tables);
         let _edit = self.edit().await;
-        let (manifest, files) = {
+        let (edit, files) = {
             let mut state = self.state.borrow_mut();
             for table in tables {
                 state.active.remove(*table);
                 let segments = state.tables.remove(table).map(|known| known.partitions).unwrap_or_default();
-                state.dropped.entry(*table).or_default().extend(segments.into_values().flatten());
+                state.dropping.entry(*table).or_default().extend(segments.into_values().flatten());
                 self.columns.borrow_mut().remove(table);
             }
             // As the manifest has them: an earlier try may have failed after the tables were forgotten.
             let files: Vec<PathBuf> = self.segments_named(&state.manifest, tables).collect();
-            let edit = Edit { drop_tables: tables.to_vec(), dropped_lsn: self.wal.appended(), ..Edit::default() };
-            (state.manifest.apply(edit), files)
+            let drop_tables = tables.iter().map(|table| table.0).collect();
+            (Edit { drop_tables, dropped_lsn: self.wal.appended().0, ..Edit::default() }, files)
         };
-        let store = async || manifest.store(&self.disk, &self.folders.root, self.config.shard).await;
-        self.with_reserve(0, store).await?;
+        self.with_reserve(0, async || self.store(&edit).await.map_err(Error::from)).await?;
         let gone = {
             let mut state = self.state.borrow_mut();
-            state.manifest = manifest;
+            state.manifest.apply(edit);
             state.take_dropped()
         };
         self.sweep().await;
@@ -134,10 +133,9 @@ impl<D: Disk> Shard<D> {
     pub(super) fn segments_named<'a>(
         &'a self,
         manifest: &'a Manifest,
-        tables: &[TableId],
+        tables: &'a [TableId],
     ) -> impl Iterator<Item = PathBuf> + use<'a, D> {
-        let tables: HashSet<TableId> = tables.iter().copied().collect();
-        let named = manifest.segments.iter().filter(move |entry| tables.contains(&TableId(entry.table)));
+        let named = tables.iter().flat_map(|table| manifest.segments_of(*table));
         named.map(|entry| self.folders.segments.join(&entry.meta.file))
     }
 }
@@ -145,10 +143,9 @@ impl<D: Disk> Shard<D> {
 impl<D: Disk> State<D> {
     /// The segments of dropped tables that the manifest does not name any more.
     pub(super) fn take_dropped(&mut self) -> Vec<Rc<Segment<D>>> {
-        let Self { dropped, manifest, .. } = self;
-        let is_named = |table: TableId| manifest.tables.iter().any(|entry| entry.table == table.0);
-        let gone = dropped.iter_mut().filter(|(table, segments)| !segments.is_empty() && !is_named(**table));
-        gone.flat_map(|(_, segments)| std::mem::take(segments)).collect()
+        let Self { dropping, manifest, .. } = self;
+        let gone = dropping.extract_if(.., |table, _| manifest.table(*table).is_none());
+        gone.flat_map(|(_, segments)| segments).collect()
     }
 
     /// Forgets tombstones that no rows are left for: after segments were replaced or removed.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::Shard;
 use crate::disk::Disk;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::{Edit, SegmentEntry};
 use crate::partition::partition_of;
 use crate::schema::TableId;
@@ -40,23 +40,20 @@ impl<D: Disk> Shard<D> {
         // A drop may have come first.
         let Some(start) = self.start_after(table, time) else { return Ok(nothing()) };
         let lsn = self.expire_in_memory(table, start);
-        let (manifest, files) = {
+        let edit = {
             let state = self.state.borrow();
             // As the manifest has them: those that cannot be opened go too.
-            let old = |entry: &&SegmentEntry| entry.table == table.0 && entry.partition_start < start;
-            let old = state.manifest.segments.iter().filter(old);
-            let files: Vec<String> = old.map(|entry| entry.meta.file.clone()).collect();
-            let edit = Edit { next_file: state.next_file, remove_segments: files.clone(), ..Edit::default() };
-            (state.manifest.apply(edit), files)
+            let old = state.manifest.segments_before(table, start).map(SegmentEntry::removed);
+            Edit { next_file: state.next_file, remove_segments: old.collect(), ..Edit::default() }
         };
-        if files.is_empty() {
+        if edit.remove_segments.is_empty() {
             return Ok(Expired { segments: 0, lsn });
         }
-        let store = async || manifest.store(&self.disk, &self.folders.root, self.config.shard).await;
-        self.with_reserve(0, store).await?;
+        self.with_reserve(0, async || self.store(&edit).await.map_err(Error::from)).await?;
+        let paths: Vec<_> = edit.remove_segments.iter().map(|gone| self.folders.segments.join(&gone.file)).collect();
         let gone: Vec<_> = {
             let mut state = self.state.borrow_mut();
-            state.manifest = manifest;
+            state.manifest.apply(edit);
             let mut gone = BTreeMap::new();
             if let Some(known) = state.tables.get_mut(&table) {
                 let later = known.partitions.split_off(&start);
@@ -67,11 +64,11 @@ impl<D: Disk> Shard<D> {
             state.prune_tombstones();
             gone.into_values().flatten().collect()
         };
-        self.count(|counts| counts.segments_expired += files.len() as u64);
+        let segments = paths.len() as u64;
+        self.count(|counts| counts.segments_expired += segments);
         self.sweep().await;
-        let paths = files.iter().map(|file| self.folders.segments.join(file));
-        self.remove_segments(gone, 0, paths).await;
-        Ok(Expired { segments: files.len() as u64, lsn })
+        self.remove_segments(gone, 0, paths.into_iter()).await;
+        Ok(Expired { segments, lsn })
     }
 
     /// Length of a time partition of a table, as it was when the shard first saw the table.

@@ -18,15 +18,16 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::compact::Clock;
-use super::state::Frozen;
+use super::state::{Frozen, TableState};
 use crate::codec::Effort;
 use crate::disk::Disk;
 use crate::disk::whole::write_whole;
 use crate::error::{Error, Result};
-use crate::manifest::{Edit, Manifest, SegmentEntry, SeriesFileEntry, TableEntry};
+use crate::manifest::{Edit, NotStored, SegmentEntry, SeriesFileEntry, TableEntry};
 use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
 use crate::schema::TableId;
-use crate::segment::{Segment, Target, write_table};
+use crate::segment::{Origin, Segment, Target, write_table};
+use crate::series::SeriesMark;
 use crate::series::file::{SeriesCounts, SeriesWriter, copy_of};
 use crate::series::tiers::{FileSize, first_to_rewrite};
 use crate::together::together;
@@ -91,7 +92,7 @@ impl<D: Disk> Shard<D> {
 
     /// Whether there are enough rows in memory, or partitions with rows, for a flush.
     pub(super) fn is_flush_due(&self, active: &Memtable) -> bool {
-        active.bytes() >= self.config.flush_at() || active.partitions() >= self.config.flush_partitions
+        active.bytes() >= self.config.flush_at() || active.partitions() >= self.config.flush_at_partitions()
     }
 
     async fn flush_once(&self) -> Result<()> {
@@ -100,7 +101,7 @@ impl<D: Disk> Shard<D> {
         let done = self.with_reserve(0, async || self.flush_frozen(&frozen).await).await;
         self.sorting.set(0);
         if done.as_ref().is_err_and(Error::is_too_many_files) {
-            self.cache.files().make_room();
+            self.cache.files().make_room_to_write();
         }
         let rows = frozen.memtable.rows();
         self.count(|counts| match done {
@@ -146,15 +147,13 @@ impl<D: Disk> Shard<D> {
     }
 
     async fn flush_frozen(&self, frozen: &Frozen) -> Result<()> {
-        if !self.manifest_stored.get() {
+        if !self.manifest_log.is_stored() {
             // Files of a shard that has neither manifest nor log would look like those of one that lost both.
-            let manifest = self.state.borrow().manifest.clone();
-            manifest.store(&self.disk, &self.folders.root, self.config.shard).await?;
-            self.manifest_stored.set(true);
+            self.store(&Edit::default()).await?;
         }
         let mut written = self.written.take();
         let done = self.write_and_place(frozen, &mut written).await;
-        let (manifest, old_files) = match done {
+        let (edit, old_files) = match done {
             Ok(done) => done,
             Err(error) => {
                 *self.written.borrow_mut() = written;
@@ -163,7 +162,7 @@ impl<D: Disk> Shard<D> {
         };
         let gone = {
             let mut state = self.state.borrow_mut();
-            state.manifest = manifest;
+            state.manifest.apply(edit);
             let kept = state.series_files.len() - written.series_replaced.len();
             state.series_files.truncate(kept);
             state.series_files.extend(written.series.into_iter().map(|(_, counts)| counts));
@@ -189,30 +188,26 @@ impl<D: Disk> Shard<D> {
         self.wal.release(frozen.lsn).await
     }
 
-    /// Everything up to the edit: gives the manifest that is now on the disk, and the files that it names no more.
-    async fn write_and_place(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<(Manifest, Vec<PathBuf>)> {
+    /// Everything up to the edit: gives that, which is now on the disk, and the files that the manifest names no more.
+    async fn write_and_place(&self, frozen: &Frozen, written: &mut Written<D>) -> Result<(Edit, Vec<PathBuf>)> {
         self.write_segments(frozen, written).await?;
         self.write_series(frozen, written).await?;
-        let prepared = async {
-            let (manifest, old_files) = self.edited(frozen, written)?;
-            let prepared = manifest.prepare(&self.disk, &self.folders.root, self.config.shard).await?;
-            Ok((manifest, prepared, old_files))
+        let stored = async {
+            let unchanged = |error| NotStored { error, may_count: false };
+            let (edit, old_files) = self.edited(frozen, written).map_err(unchanged)?;
+            self.store(&edit).await?;
+            Ok((edit, old_files))
         };
-        match prepared.await {
-            Ok((manifest, prepared, old_files)) => match prepared.place(&self.disk).await {
-                Ok(()) => Ok((manifest, old_files)),
-                Err(error) => {
-                    // Which manifest is on the disk is open, until another one is stored. The segments will be in that.
-                    let series = written.series.take();
-                    let paths = series.iter().flat_map(|(entry, _)| self.series_paths(entry));
-                    self.state.borrow_mut().unnamed.extend(paths);
-                    Err(error)
-                }
-            },
-            Err(error) => {
-                // No manifest names it.
+        match stored.await {
+            Ok(done) => Ok(done),
+            Err(NotStored { error, may_count }) => {
                 let series = written.series.take();
-                self.discard(series.iter().flat_map(|(entry, _)| self.series_paths(entry))).await;
+                let paths = series.iter().flat_map(|(entry, _)| self.series_paths(entry));
+                match may_count {
+                    // The segments will be in the next edit.
+                    true => self.state.borrow_mut().unnamed.extend(paths),
+                    false => self.discard(paths).await,
+                }
                 Err(error)
             }
         }
@@ -262,14 +257,21 @@ impl<D: Disk> Shard<D> {
         written: &mut Written<D>,
     ) -> Result<()> {
         let codecs = &self.columns(table).codecs;
+        let series = self.series_mark(table, frozen.series.get(&table).copied().unwrap_or_default()).await;
         let at_once = if parts.len() < SMALL_ROUND_SEGMENTS { 1 } else { SEGMENTS_AT_ONCE };
         let tasks = parts.into_iter().map(|(start, order)| async move {
             let path = self.next_path("seg");
             let input = PartitionRows::new(rows, order);
-            let target =
-                Target { path: &path, table, partition_start: start, effort: Effort::Fast, codecs, sync_folder: false };
-            let mut meta = write_table(&self.disk, &target, &input).await?;
-            meta.lsn = frozen.lsn.0;
+            let target = Target {
+                path: &path,
+                table,
+                partition_start: start,
+                origin: Origin { lsn: frozen.lsn.0, series },
+                effort: Effort::Fast,
+                codecs,
+                sync_folder: false,
+            };
+            let meta = write_table(&self.disk, &target, &input).await?;
             match Segment::open(&self.disk, &path, &meta, self.cache.clone()).await {
                 Ok(segment) => Ok((SegmentEntry { table: table.0, partition_start: start, meta }, segment)),
                 Err(error) => {
@@ -304,6 +306,22 @@ impl<D: Disk> Shard<D> {
             if let Some(order) = done {
                 self.sorting.set(order.memory_bytes());
                 return order;
+            }
+            self.disk.yield_if_needed().await;
+        }
+    }
+
+    /// The mark of the first `count` series of a table, or of some more.
+    pub(super) async fn series_mark(&self, table: TableId, count: u32) -> SeriesMark {
+        loop {
+            {
+                let mut state = self.state.borrow_mut();
+                let Some(TableState { series, series_mark, .. }) = state.tables.get_mut(&table) else {
+                    return SeriesMark::default();
+                };
+                if !series_mark.advance(series, count) {
+                    return *series_mark;
+                }
             }
             self.disk.yield_if_needed().await;
         }
@@ -362,29 +380,40 @@ impl<D: Disk> Shard<D> {
         (kept, series)
     }
 
-    /// The next manifest, not yet on the disk, and the files that it names no more.
-    fn edited(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Manifest, Vec<PathBuf>)> {
+    /// The edit that makes what is written live, and the files that the manifest does not name with it.
+    fn edited(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Edit, Vec<PathBuf>)> {
         let state = self.state.borrow();
-        let tables = frozen.series.keys().filter_map(|id| Some((*id, state.tables.get(id)?.entry(*id))));
-        let tables = tables.map(|(id, entry)| Ok(TableEntry { hidden: frozen.hidden_bytes(id)?, ..entry }));
+        let mut add_tables = Vec::new();
+        for id in frozen.series.keys() {
+            let Some(table) = state.tables.get(id) else { continue };
+            let (known, hidden) = (state.manifest.table(*id), frozen.hidden_bytes(*id)?);
+            if known.is_none_or(|known| known.hidden != hidden) {
+                add_tables.push(TableEntry { hidden, ..table.entry(*id) });
+            }
+        }
         // A drop whose edit failed is in memory alone: what is written now has none of its series any more.
-        let named = state.manifest.tables.iter().map(|entry| TableId(entry.table));
-        let drop_tables: Vec<_> = named.filter(|table| state.dropped.contains_key(table)).collect();
+        let dropping: Vec<TableId> = state.dropping.keys().copied().collect();
         let series = written.series_replaced.iter().flat_map(|entry| self.series_paths(entry));
-        let old = series.chain(self.segments_named(&state.manifest, &drop_tables)).collect();
+        let old = series.chain(self.segments_named(&state.manifest, &dropping)).collect();
         let edit = Edit {
-            flushed: Some(frozen.lsn),
+            flushed: Some(frozen.lsn.0),
             next_file: state.next_file,
-            add_tables: tables.collect::<Result<_>>()?,
-            drop_tables,
-            dropped_lsn: self.wal.appended(),
+            add_tables,
+            drop_tables: dropping.iter().map(|table| table.0).collect(),
+            dropped_lsn: self.wal.appended().0,
             add_segments: written.segments.iter().map(|(entry, _)| entry.clone()).collect(),
             remove_series_files: written.series_replaced.iter().map(|entry| entry.file.clone()).collect(),
             add_series_files: written.series.iter().map(|(entry, _)| entry.clone()).collect(),
             add_tombstones: state.new_tombstones(frozen.lsn)?,
             ..Edit::default()
         };
-        Ok((state.manifest.apply(edit), old))
+        Ok((edit, old))
+    }
+
+    /// Makes an edit of the manifest durable. Afterwards it is to be made in memory, before anybody waits.
+    pub(super) async fn store(&self, edit: &Edit) -> Result<(), NotStored> {
+        let storing = self.manifest_log.store(&self.state.borrow().manifest, edit);
+        storing.await
     }
 
     /// A path that was never used before, in the folder of its kind.

@@ -4,7 +4,7 @@
 //!
 //! 1. [`Shard::append`] takes a batch whole, makes it visible to scans and queues its log record; when
 //!    [`Shard::durable`] returns for its LSN, the batch survives a crash (see [`WalSync`](crate::wal::WalSync) for
-//!    which).
+//!    which). [`Shard::append_all`] takes several so, of tables that are not over ([`life`]).
 //! 2. [`Shard::scan`] sees every batch appended before it and none after, each (series, time) once, with the newest
 //!    value of each field.
 //! 3. [`Shard::delete`] is taken in the order of the log, like a batch: see [`delete`].
@@ -29,6 +29,7 @@ mod delete;
 mod expire;
 mod flush;
 pub(crate) mod folders;
+mod life;
 mod quarantine;
 mod snapshot;
 mod space;
@@ -45,6 +46,7 @@ use crate::cache::Cache;
 use crate::compaction::Pace;
 use crate::disk::Disk;
 use crate::error::Result;
+use crate::manifest::ManifestLog;
 use crate::memtable::Memtable;
 use crate::schema::{SeriesId, TableId};
 use crate::series::SeriesIndex;
@@ -57,7 +59,7 @@ pub use delete::SeriesSelection;
 pub use expire::Expired;
 use flush::Written;
 use folders::Folders;
-pub use quarantine::Quarantined;
+pub use quarantine::{DamagedRows, Quarantined};
 pub use snapshot::Snapshot;
 use space::Reserve;
 use state::{State, TableState};
@@ -96,12 +98,14 @@ pub struct Shard<D: Disk> {
     reserve: Reserve,
     /// The task of the log has ended.
     log_ended: Cell<bool>,
-    /// The disk has a manifest.
-    manifest_stored: Cell<bool>,
+    manifest_log: ManifestLog<D>,
     /// Memory of the flush that is under way, beside the rows.
     sorting: Cell<usize>,
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
+    detached_files: Cell<u64>,
+    /// Tables that are over.
+    ended: RefCell<BTreeSet<TableId>>,
     /// What the catalog says of columns, of tables with dropped ones or codecs.
     columns: RefCell<BTreeMap<TableId, Columns>>,
     clock: Cell<Option<Clock>>,
@@ -122,10 +126,19 @@ impl<D: Disk> Shard<D> {
         let folders = Folders::new(folder);
         let cache = Cache::with_files(config.cache_bytes_max, config.open_segments_max);
         let loaded = crate::recovery::load(&disk, &folders, config.shard, &cache, is_live).await?;
-        let crate::recovery::Loaded { tables, active, manifest, series_files, manifest_stored, wal, recovery } = loaded;
+        let crate::recovery::Loaded {
+            tables,
+            active,
+            manifest,
+            series_files,
+            manifest_log,
+            next_file,
+            detached_files,
+            wal,
+            recovery,
+        } = loaded;
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
         let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
-        let next_file = manifest.next_file;
         let pace = Pace::new(config.compaction.bytes_per_s);
         let shard = Self {
             disk,
@@ -135,7 +148,7 @@ impl<D: Disk> Shard<D> {
             cache,
             state: RefCell::new(State {
                 tables,
-                dropped: BTreeMap::new(),
+                dropping: BTreeMap::new(),
                 active,
                 generation: 0,
                 pin: Rc::default(),
@@ -158,9 +171,11 @@ impl<D: Disk> Shard<D> {
             debt_bytes: Cell::default(),
             reserve: Reserve::default(),
             log_ended: Cell::default(),
-            manifest_stored: Cell::new(manifest_stored),
+            manifest_log,
             sorting: Cell::default(),
             quarantined: RefCell::default(),
+            detached_files: Cell::new(detached_files),
+            ended: RefCell::default(),
             columns: RefCell::default(),
             clock: Cell::default(),
             changed: Signal::default(),
@@ -330,6 +345,7 @@ impl<D: Disk> Shard<D> {
             merge_written_bytes: self.pace.moved().1,
             merge_debt_bytes: self.debt_bytes.get(),
             segments_quarantined: quarantined.len() as u64,
+            detached_files: self.detached_files.get(),
             corrupt_blocks: quarantined.iter().map(|segment| segment.damage.len() as u64).sum(),
             segments: segments().count() as u64,
             segments_open: self.cache.files().count() as u64,

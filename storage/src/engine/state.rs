@@ -15,16 +15,15 @@ use crate::memtable::Memtable;
 use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
 use crate::series::file::SeriesCounts;
-use crate::series::{Hidden, SeriesIndex};
+use crate::series::{Hidden, SeriesIndex, SeriesMark};
 use crate::tombstone::Tombstone;
 use crate::wal::{Lsn, bitmap_bytes};
 
 /// All that changes and is looked at without waiting.
 pub(crate) struct State<D: Disk> {
     pub(crate) tables: BTreeMap<TableId, TableState<D>>,
-    /// Tables dropped since the start: what still comes for them is refused. With the segments of those whose drop has
-    /// not come to the manifest yet.
-    pub(super) dropped: BTreeMap<TableId, Vec<Rc<Segment<D>>>>,
+    /// Dropped tables whose drop has not come to the manifest yet, with their segments.
+    pub(super) dropping: BTreeMap<TableId, Vec<Rc<Segment<D>>>>,
     pub(crate) active: Memtable,
     /// The active memtable's number, which each has for its own.
     pub(super) generation: u64,
@@ -52,6 +51,8 @@ pub(crate) struct TableState<D: Disk> {
     pub(crate) series: SeriesIndex,
     /// Series that are in series files.
     pub(crate) series_stored: u32,
+    /// Of the first series, as far as it was needed: some that are stored, or are about to be.
+    pub(super) series_mark: SeriesMark,
     /// Series that are in series files or log records.
     pub(crate) series_logged: u32,
     /// Deletes that are not yet applied to every segment, in the order of the log.
@@ -70,6 +71,7 @@ impl<D: Disk> TableState<D> {
             partition_length: partition_length.max(1),
             series: SeriesIndex::default(),
             series_stored: 0,
+            series_mark: SeriesMark::default(),
             series_logged: 0,
             tombstones: Vec::new(),
             partitions: BTreeMap::new(),

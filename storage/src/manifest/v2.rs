@@ -5,40 +5,26 @@
 
 use rkyv::{Archive, Deserialize, Serialize};
 
-use super::{DroppedEntry, SegmentEntry, SeriesFileEntry, TombstoneEntry};
+use super::entry::{DroppedEntry, SegmentEntry, SeriesFileEntry, TombstoneEntry};
 
 pub(super) const VERSION: u32 = 2;
 
 #[derive(Debug, Archive, Serialize, Deserialize)]
-pub(super) struct Manifest {
-    flushed_lsn: u64,
-    next_file: u64,
-    tables: Vec<TableEntry>,
-    segments: Vec<SegmentEntry>,
-    series_files: Vec<SeriesFileEntry>,
-    tombstones: Vec<TombstoneEntry>,
-    dropped: Vec<DroppedEntry>,
+pub(super) struct Lists {
+    pub(super) flushed_lsn: u64,
+    pub(super) next_file: u64,
+    pub(super) tables: Vec<TableEntry>,
+    pub(super) segments: Vec<SegmentEntry>,
+    pub(super) series_files: Vec<SeriesFileEntry>,
+    pub(super) tombstones: Vec<TombstoneEntry>,
+    pub(super) dropped: Vec<DroppedEntry>,
 }
 
 #[derive(Debug, Archive, Serialize, Deserialize)]
-struct TableEntry {
-    table: u32,
-    partition_length: i64,
-    horizon: i64,
-}
-
-impl From<Manifest> for super::Manifest {
-    fn from(old: Manifest) -> Self {
-        let Manifest { flushed_lsn, next_file, tables, segments, series_files, tombstones, dropped } = old;
-        let tables = tables.into_iter().map(|TableEntry { table, partition_length, horizon }| super::TableEntry {
-            table,
-            partition_length,
-            horizon,
-            // Emptied series went on counting.
-            hidden: Vec::new(),
-        });
-        Self { flushed_lsn, next_file, tables: tables.collect(), segments, series_files, tombstones, dropped }
-    }
+pub(super) struct TableEntry {
+    pub(super) table: u32,
+    pub(super) partition_length: i64,
+    pub(super) horizon: i64,
 }
 
 #[cfg(test)]
@@ -48,12 +34,12 @@ mod tests {
     use rkyv::rancor::Error as RkyvError;
     use rkyv::util::AlignedVec;
 
-    use super::super::{Manifest as Present, decode, encode_as};
+    use super::super::snapshot::{Lists as Present, decode, encode_as};
     use super::*;
 
     #[test]
     fn what_it_said_is_said_again() {
-        let old = Manifest {
+        let old = Lists {
             flushed_lsn: 7,
             next_file: 9,
             tables: vec![TableEntry { table: 4, partition_length: 1000, horizon: -5 }],
@@ -66,6 +52,8 @@ mod tests {
         let mut bytes = AlignedVec::<16>::new();
         bytes.extend_from_slice(&encode_as(VERSION, &archive, 1));
         let read = decode(Path::new("MANIFEST"), &bytes, 1).unwrap();
+        assert!(!read.takes_edits);
+        let read = read.lists;
         assert_eq!(read, Present::from(old));
         assert_eq!((read.flushed_lsn, read.next_file, read.tables[0].horizon), (7, 9, -5));
         assert!(read.tables[0].hidden.is_empty());

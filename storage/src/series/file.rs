@@ -95,6 +95,19 @@ pub(crate) fn copy_of(path: &Path) -> PathBuf {
     path.with_extension("copy.keys")
 }
 
+/// How long a file is without the zeros that pad it to a whole block.
+pub(crate) fn content_bytes(bytes: &[u8]) -> u64 {
+    let mut end = HEADER_BYTES.min(bytes.len());
+    while let Some(packed) = field(&bytes[end..], 5).filter(|packed| *packed > 0) {
+        let section = SECTION_HEADER_BYTES.saturating_add(packed as usize);
+        if section > bytes.len() - end {
+            break;
+        }
+        end += section;
+    }
+    end as u64
+}
+
 /// A section whose checksum holds.
 struct Section<'a> {
     offset: usize,
@@ -121,6 +134,9 @@ pub(crate) fn load(
     indexes: &mut BTreeMap<TableId, SeriesIndex>,
 ) -> Result<SeriesCounts> {
     let mut counts = SeriesCounts::new();
+    // One for all: what a new one sets up costs more than a small table's section.
+    let unpacker = zstd::bulk::Decompressor::new();
+    let mut unpacker = unpacker.map_err(|error| Error::io("unpack series of", path, error))?;
     for section in sections(path, bytes, length, shard)? {
         let Section { offset, table, first, count, raw_length, packed } = section;
         let counted = counts.entry(table).or_default();
@@ -129,7 +145,7 @@ pub(crate) fn load(
         if is_live(table) {
             let index = indexes.entry(table).or_default();
             let length = raw_length as usize;
-            let raw = (length <= SECTION_RAW_MAX).then(|| zstd::bulk::decompress(packed, length).ok());
+            let raw = (length <= SECTION_RAW_MAX).then(|| unpacker.decompress(packed, length).ok());
             let raw = raw.flatten().ok_or_else(|| damaged("it does not unpack"))?;
             load_section(&raw, first, count, index).map_err(|reason| damaged(&reason))?;
         }

@@ -182,6 +182,60 @@ fn a_batch_that_is_refused_late_leaves_nothing() {
     assert_eq!(block_on(int_rows(&shard, table.id)), [(1, 1, 1), (1, 2, 2), (2, 2, 2)]);
 }
 
+/// Batches of several tables, and two of one, come together or not at all; the last one may be what does not fit.
+#[test]
+fn batches_that_come_together_are_taken_together_or_refused_together() {
+    let (folder, one, two) = (Folder::new("together"), table(1), table(2));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    drive(&shard, async {
+        shard.append(&int_batch(&one, &[(1, 1, 1)]), &one).unwrap();
+        let (first, second) = (int_batch(&one, &[(2, 2, 2), (1, 2, 2)]), int_batch(&one, &[(3, 3, 3), (2, 3, 3)]));
+        let other = int_batch(&two, &[(9, 9, 9)]);
+        let mut large = int_batch(&two, &[(8, 8, 8)]);
+        large.columns.push(column(TEXT, strings(["x".repeat(70_000).as_str()])));
+        let before = shard.stats();
+        let refused = shard.append_all(&[(&first, &one), (&other, &two), (&second, &one), (&large, &two)]);
+        assert!(matches!(refused, Err(Error::RecordTooLarge { .. })));
+        let after = shard.stats();
+        assert_eq!((after.lsn, after.series, after.memtable_rows), (before.lsn, 1, 1));
+        assert_eq!((after.batches_appended, after.memory.wal_pending), (1, before.memory.wal_pending));
+        assert!(shard.series(two.id).is_none());
+
+        let (lsn, ids) = shard.append_all(&[(&first, &one), (&other, &two), (&second, &one)]).unwrap();
+        let ids: Vec<Vec<u32>> = ids.iter().map(|ids| ids.iter().map(|id| id.0).collect()).collect();
+        assert_eq!(ids, [vec![1, 0], vec![0], vec![2, 1]]);
+        assert_eq!(lsn, Lsn(before.lsn.0 + 3));
+        shard.durable(lsn).await.unwrap();
+    });
+    let expected = [(1, 1, 1), (1, 2, 2), (2, 2, 2), (2, 3, 3), (3, 3, 3)];
+    let copy = Folder::copy("together-copy", &folder.0);
+    let (copied, _) = block_on(open(PlainDisk, &copy.0, small_config())).unwrap();
+    for shard in [&shard, &copied] {
+        assert_eq!(block_on(int_rows(shard, one.id)), expected);
+        assert_eq!(block_on(int_rows(shard, two.id)), [(9, 9, 9)]);
+    }
+}
+
+/// A table is over from when the catalog says so, though a flush keeps its data for long.
+#[test]
+fn a_table_that_is_over_takes_no_rows_while_its_data_is_there_still() {
+    let (folder, over, live) = (Folder::new("over"), table(1), table(2));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    let rows = |table| int_batch(table, &[(1, 1, 1)]);
+    shard.append(&rows(&over), &over).unwrap();
+    shard.end_tables(&[over.id]);
+    assert!(shard.has_ended(over.id) && !shard.has_ended(live.id));
+    assert_eq!(block_on(int_rows(&shard, over.id)), [(1, 1, 1)]);
+    for refused in [shard.append(&rows(&over), &over).map(drop), {
+        shard.append_all(&[(&rows(&live), &live), (&rows(&over), &over)]).map(drop)
+    }] {
+        assert!(matches!(refused, Err(Error::Rejected(_))), "{refused:?}");
+    }
+    assert!(shard.series(live.id).is_none());
+    block_on(shard.drop_table(over.id)).unwrap();
+    assert!(shard.has_ended(over.id) && block_on(int_rows(&shard, over.id)).is_empty());
+}
+
 /// Keys that take several log files, and rows of which some are a thousand times as large as others.
 #[test]
 fn keys_and_rows_of_any_sizes_are_logged_in_records_that_fit() {

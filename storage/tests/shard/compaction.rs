@@ -224,8 +224,8 @@ fn a_flush_and_a_merge_run_side_by_side_and_a_close_breaks_a_merge_off() {
 
 #[test]
 fn a_merge_that_fails_changes_nothing_and_is_done_the_next_time() {
-    for suffix in [".seg.tmp", "MANIFEST.tmp"] {
-        for fault in [Fault::Write(suffix), Fault::Sync(suffix)] {
+    for part in [".seg.tmp", "MANIFEST", "MANIFEST.copy"] {
+        for fault in [Fault::Write(part), Fault::Sync(part)] {
             let (folder, table, disk) = (Folder::new("merge-fails"), table(1), FailingDisk::default());
             let (shard, _) = block_on(open(disk.clone(), &folder.0, small_config())).unwrap();
             drive(&shard, async {
@@ -237,7 +237,7 @@ fn a_merge_that_fails_changes_nothing_and_is_done_the_next_time() {
                 disk.set(Some(fault));
                 for failures in 1..4 {
                     let error = shard.compact().await.unwrap_err();
-                    assert!(error.to_string().contains(suffix), "{error}");
+                    assert!(error.to_string().contains(part), "{error}");
                     assert_eq!((shard.stats().merge_failures, shard.stats().segments), (failures, 4));
                     assert_eq!(int_rows(&shard, table.id).await, expected);
                     let copy = Folder::copy("merge-fails-copy", &folder.0);

@@ -41,8 +41,8 @@ impl FailingDisk {
 
     fn check(&self, path: &Path, fault: impl Fn(&'static str) -> Fault, operation: &str) -> Result<()> {
         match self.fault.get() {
-            Some(Fault::Write(suffix) | Fault::Sync(suffix))
-                if self.fault.get() == Some(fault(suffix)) && path.to_string_lossy().ends_with(suffix) =>
+            Some(Fault::Write(part) | Fault::Sync(part))
+                if self.fault.get() == Some(fault(part)) && path.to_string_lossy().contains(part) =>
             {
                 Err(Error::io(operation, path, io::Error::other("injected")))
             }

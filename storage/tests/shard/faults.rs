@@ -206,15 +206,15 @@ fn when_a_sync_fails_nobody_is_told_yes_and_it_is_not_tried_again() {
 
 #[test]
 fn a_flush_that_fails_loses_nothing_and_is_done_the_next_time() {
-    for suffix in [".seg.tmp", ".keys.tmp", "MANIFEST.tmp"] {
+    for part in [".seg.tmp", ".keys.tmp", "MANIFEST", "MANIFEST.copy"] {
         let (folder, table, disk) = (Folder::new("flush"), table(1), FailingDisk::default());
         let (shard, _) = block_on(open(disk.clone(), &folder.0, small_config())).unwrap();
         drive(&shard, async {
             let lsn = shard.append(&int_batch(&table, &[(1, 1, 1), (2, 2, 2)]), &table).unwrap().lsn;
             shard.durable(lsn).await.unwrap();
-            disk.set(Some(Fault::Write(suffix)));
+            disk.set(Some(Fault::Write(part)));
             let error = shard.flush().await.unwrap_err();
-            assert!(error.to_string().contains(suffix), "{error}");
+            assert!(error.to_string().contains(part), "{error}");
             let lsn = shard.append(&int_batch(&table, &[(1, 1, 7)]), &table).unwrap().lsn;
             shard.durable(lsn).await.unwrap();
             assert_eq!(int_rows(&shard, table.id).await, [(1, 1, 7), (2, 2, 2)]);
@@ -227,8 +227,8 @@ fn a_flush_that_fails_loses_nothing_and_is_done_the_next_time() {
             shard.flush().await.unwrap();
             assert_eq!(int_rows(&shard, table.id).await, [(1, 1, 7), (2, 2, 2)]);
             // The task of the shard may have tried as well.
-            assert_eq!((shard.stats().flushes, shard.has_unflushed()), (2, false), "{suffix}");
-            assert!((1..=2).contains(&shard.stats().flush_failures), "{suffix}");
+            assert_eq!((shard.stats().flushes, shard.has_unflushed()), (2, false), "{part}");
+            assert!((1..=2).contains(&shard.stats().flush_failures), "{part}");
         });
     }
 }

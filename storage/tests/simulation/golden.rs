@@ -13,7 +13,7 @@ use crate::cases::{append, append_of, disk, open, table, times, with_log, write}
 
 /// The folder of the present version: `v` and a number that grows by one whenever any format of a shard's files
 /// changes.
-const PRESENT: &str = "v2";
+const PRESENT: &str = "v3";
 
 /// What every folder holds: flushed rows in two partitions, one of them written twice, and rows in the log; a delete
 /// in the manifest, and one in the log.

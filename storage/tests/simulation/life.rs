@@ -21,12 +21,15 @@ use crate::work::{Client, Expected, Home};
 const STEPS_MAX: u64 = 3_000_000;
 
 /// What a death in the middle of is worth trying more often than chance does: files go, files take the place of others,
-/// and log files are begun.
-const MOMENTS: [(Operation, &str); 6] = [
+/// edits come to the manifest, and log files are begun.
+const MOMENTS: [(Operation, &str); 9] = [
     (Operation::Remove, "/series"),
     (Operation::Remove, "/segments"),
     (Operation::Remove, "/wal"),
     (Operation::Rename, "MANIFEST"),
+    (Operation::Write, "MANIFEST"),
+    (Operation::Sync, "MANIFEST"),
+    (Operation::Sync, "MANIFEST.copy"),
     (Operation::Create, "/wal"),
     (Operation::Write, "/wal"),
 ];
@@ -135,6 +138,13 @@ impl Run<'_> {
             SimEnd::Done(Ok(shards)) => {
                 let quarantined: usize = shards.iter().map(|shard| shard.quarantined().len()).sum();
                 self.tally.borrow_mut().quarantined += quarantined as u64;
+                // The last start's were not made to last.
+                let again = async {
+                    for (shard, home) in shards.iter().zip(&self.homes) {
+                        self.expire_again(shard, home).await;
+                    }
+                };
+                assert_eq!(SimTasks::new(random.u64(..)).run(again, STEPS_MAX), SimEnd::Done(()));
                 shards
             }
             SimEnd::Done(Err(error)) => panic!("a damaged segment keeps a shard from opening: {error}"),
@@ -193,25 +203,29 @@ impl Run<'_> {
         Expected { io_errors: true, ..Expected::default() }
     }
 
+    /// Expiries that were under way, and those whose record is lost: all rows that are left are older.
+    async fn expire_again(&self, shard: &Shard<SimDisk>, home: &Home) {
+        let undone = home.history.borrow_mut().undone_expiries(shard.lsn());
+        if !undone.is_empty() {
+            self.disk.set_capacity(None);
+        }
+        for (table, horizon) in undone {
+            if shard.series(TableId(table)).is_none() {
+                // Nothing of it has survived.
+                home.history.borrow_mut().forget_expiry(table, horizon);
+                continue;
+            }
+            let expired = shard.expire(TableId(table), horizon).await.unwrap();
+            home.history.borrow_mut().end_expiry(table, horizon, expired.lsn.unwrap());
+        }
+    }
+
     /// Every shard holds what it must, and nothing is left lying about.
     pub(crate) fn check(&self, shards: &Shards, random: &mut Rng) {
         let all = async {
             for (shard, home) in shards.iter().zip(&self.homes) {
                 let lsn = shard.lsn();
-                // Those that were under way, and those whose record is lost: all rows that are left are older.
-                let undone = home.history.borrow_mut().undone_expiries(lsn);
-                if !undone.is_empty() {
-                    self.disk.set_capacity(None);
-                }
-                for (table, horizon) in undone {
-                    if shard.series(TableId(table)).is_none() {
-                        // Nothing of it has survived.
-                        home.history.borrow_mut().forget_expiry(table, horizon);
-                        continue;
-                    }
-                    let expired = shard.expire(TableId(table), horizon).await.unwrap();
-                    home.history.borrow_mut().end_expiry(table, horizon, expired.lsn.unwrap());
-                }
+                self.expire_again(shard, home).await;
                 for (&table, _) in home.dropped.borrow().iter().filter(|(_, is_gone)| **is_gone) {
                     assert!(shard.series(table).is_none(), "a dropped table is back: {table:?}");
                 }

@@ -3,13 +3,14 @@
 //! - A backslash must stand before one of `,` ` ` `=` `\` `"` `'` (in a measurement not `=`, in a value only the last
 //!   three). Names lose it before `,` ` ` `=` and keep it before the others, as the reference does; strings lose it
 //!   before `"` and `\`.
-//! - Of a tag or field that comes twice the first counts. A tag with an empty value is no tag.
+//! - A tag or field that comes twice with the same value counts once; with another value the line is refused, where
+//!   the reference takes the first and says nothing of the other. A tag with an empty value is no tag.
 //! - Where the reference reads on over an unescaped comma or space in a key, and only fails later or not at all, the
 //!   line is refused here, with the words that the reference has for a key without its `=`.
 
 use std::borrow::Cow;
 
-use super::{ParsedField, ParsedLine, fold_repeated, unescape};
+use super::{ParsedField, ParsedLine, drop_repeated, unescape};
 use crate::line::error::{Fault, LineReason};
 use crate::line::split::is_blank;
 use crate::line::{Dialect, TimeRule, escape, number};
@@ -25,7 +26,7 @@ pub(super) fn parse<'t>(line: &'t str, terminated: bool, rule: &TimeRule) -> Res
     let (series_end, measurement, tags) = series(line)?;
     let start = series_end + bytes[series_end..].iter().take_while(|&&byte| byte == b' ').count();
     let (mut fields, end) = fields(line, start)?;
-    let repeated = fold_repeated(&mut fields, |_, _| {});
+    let repeated = drop_repeated(&mut fields, bytes)?;
     let time = time(bytes, end, terminated, rule)?;
     Ok(ParsedLine { series_end, measurement, tags, fields, repeated, time })
 }
@@ -94,8 +95,10 @@ pub(super) fn series(line: &str) -> Result<(usize, Cow<'_, str>, Tags<'_>), Faul
         tags.push((unescape(&line[key_start..equals], b", ="), unescape(&line[value_start..end], b", =")));
         at = end;
     }
-    // Stable, so that of equal keys the first stays.
     tags.sort_by(|left, right| left.0.cmp(&right.0));
+    if let Some(pair) = tags.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1) {
+        return Err(Fault::new(at, LineReason::TagTwice(pair[0].0.clone().into_owned())));
+    }
     tags.dedup_by(|later, kept| later.0 == kept.0);
     tags.retain(|tag| !tag.1.is_empty());
     Ok((at, measurement, tags))
@@ -115,7 +118,7 @@ fn fields(line: &str, start: usize) -> Result<(Vec<ParsedField<'_>>, usize), Fau
         not_empty(bytes, key_start, equals)?;
         let raw = &line[key_start..equals];
         let (kind, value, end) = value(bytes, equals + 1)?;
-        fields.push(ParsedField { raw, name: unescape(raw, b", ="), kind, value });
+        fields.push(ParsedField { at: key_start, raw, name: unescape(raw, b", ="), kind, value });
         at = end;
         if bytes.get(at) != Some(&b',') {
             return Ok((fields, at));

@@ -4,12 +4,14 @@
 //!   that; in fields a backslash takes the meaning of the byte behind it.
 //! - Unescaped are `\,` `\ ` in a measurement, `\,` `\ ` `\=` in tags and field keys, `\"` `\\` in strings. Every
 //!   other backslash stays.
-//! - A tag key or value may not be empty, no tag may come twice. Of a field that comes twice the last value counts.
-//! - What follows the end of a string up to the next comma or space is swallowed.
+//! - A tag key or value may not be empty, no tag may come twice. A field that comes twice with the same value counts
+//!   once; with another value the line is refused, where InfluxDB takes the last and says nothing of the other.
+//! - A string ends with the last quote before a comma or space outside quotes: quotes within are part of it. Where
+//!   something else stands behind that quote, of which InfluxDB drops the last byte, the line is refused.
 
 use std::borrow::Cow;
 
-use super::{ParsedField, ParsedLine, unescape};
+use super::{ParsedField, ParsedLine, drop_repeated, unescape};
 use crate::line::error::{Fault, LineReason};
 use crate::line::rule::KEY_BYTES_MAX;
 use crate::line::split::is_blank;
@@ -39,7 +41,7 @@ pub(super) fn parse<'t>(line: &'t str, rule: &TimeRule) -> Result<ParsedLine<'t>
             return Err(Fault::new(0, key_too_long(bytes)));
         }
     }
-    let repeated = keep_last(&mut fields);
+    let repeated = drop_repeated(&mut fields, line.as_bytes())?;
     let time = time(line, end, rule)?;
     Ok(ParsedLine {
         series_end: series.end,
@@ -128,7 +130,7 @@ fn fields(line: &str, start: usize) -> Result<(Vec<ParsedField<'_>>, usize), Fau
         }
         let raw = &line[key_start..equals];
         let (kind, value, end) = value(bytes, equals + 1)?;
-        fields.push(ParsedField { raw, name: unescape(raw, b", ="), kind, value });
+        fields.push(ParsedField { at: key_start, raw, name: unescape(raw, b", ="), kind, value });
         at = end;
         if bytes.get(at) != Some(&b',') {
             return Ok((fields, at));
@@ -161,17 +163,17 @@ fn value(bytes: &[u8], start: usize) -> Result<(FieldKind, RawValue, usize), Fau
 
 fn string(bytes: &[u8], start: usize) -> Result<(FieldKind, RawValue, usize), Fault> {
     let mut has_escapes = false;
-    let mut close = None;
     let mut quoted = true;
+    let mut last_quote = start;
     let mut at = start + 1;
     while let Some(&byte) = bytes.get(at) {
         match byte {
             b'\\' if at + 1 < bytes.len() => {
-                has_escapes |= close.is_none();
+                has_escapes = true;
                 at += 1;
             }
             b'"' => {
-                close = close.or(Some(at));
+                last_quote = at;
                 quoted = !quoted;
             }
             b',' | b' ' if !quoted => break,
@@ -180,20 +182,13 @@ fn string(bytes: &[u8], start: usize) -> Result<(FieldKind, RawValue, usize), Fa
         }
         at += 1;
     }
-    match close {
-        Some(close) if !quoted => {
-            Ok((FieldKind::String, escape::string(start + 1, close - start - 1, has_escapes), at))
-        }
-        _ => Err(Fault::new(start, LineReason::UnbalancedQuotes)),
+    if quoted {
+        return Err(Fault::new(start, LineReason::UnbalancedQuotes));
     }
-}
-
-/// Drops all but the last value of each field, which takes the place of the first. Whether there was one to drop.
-fn keep_last(fields: &mut Vec<ParsedField<'_>>) -> bool {
-    super::fold_repeated(fields, |kept, later| {
-        kept.kind = later.kind;
-        kept.value = later.value;
-    })
+    if last_quote + 1 < at {
+        return Err(Fault::new(last_quote + 1, LineReason::InvalidFieldFormat));
+    }
+    Ok((FieldKind::String, escape::string(start + 1, last_quote - start - 1, has_escapes), at))
 }
 
 fn time(line: &str, end: usize, rule: &TimeRule) -> Result<i64, Fault> {

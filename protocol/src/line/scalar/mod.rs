@@ -17,6 +17,8 @@ use crate::row::{FieldKind, Halt, Next, Position, RawValue, SeriesRef};
 /// One field of a line.
 #[derive(Debug)]
 pub(super) struct ParsedField<'t> {
+    /// Where in the line the key begins.
+    pub(super) at: usize,
     /// The key as it stands.
     pub(super) raw: &'t str,
     pub(super) name: Cow<'t, str>,
@@ -70,37 +72,42 @@ fn unescape<'t>(text: &'t str, set: &[u8]) -> Cow<'t, str> {
     Cow::Owned(out)
 }
 
-/// Drops fields whose name came before, after `fold` has seen the earlier and the later. Whether there were any.
-fn fold_repeated<'t>(
-    fields: &mut Vec<ParsedField<'t>>,
-    mut fold: impl FnMut(&mut ParsedField<'t>, &ParsedField<'t>),
-) -> bool {
+/// Drops fields whose name came before with the same value. Whether there were any. With another value there is no
+/// telling which of the two is meant, and neither may be lost.
+fn drop_repeated(fields: &mut Vec<ParsedField<'_>>, line: &[u8]) -> Result<bool, Fault> {
     let count = fields.len();
+    let mut kept: Vec<ParsedField<'_>> = Vec::with_capacity(count);
     // Few fields: comparing all pairs beats a table. Many: a table keeps a hostile line linear.
-    if count <= 32 {
-        let mut kept: Vec<ParsedField<'t>> = Vec::with_capacity(count);
-        for field in fields.drain(..) {
-            match kept.iter_mut().find(|earlier| earlier.name == field.name) {
-                Some(earlier) => fold(earlier, &field),
-                None => kept.push(field),
-            }
-        }
-        *fields = kept;
-    } else {
-        let mut places = std::collections::HashMap::with_capacity(count);
-        let mut kept: Vec<ParsedField<'t>> = Vec::with_capacity(count);
-        for field in fields.drain(..) {
-            match places.get(&field.name) {
-                Some(&place) => fold(&mut kept[place], &field),
-                None => {
-                    places.insert(field.name.clone(), kept.len());
-                    kept.push(field);
+    let mut places = (count > 32).then(|| std::collections::HashMap::with_capacity(count));
+    for field in fields.drain(..) {
+        let earlier = match &mut places {
+            None => kept.iter().position(|earlier| earlier.name == field.name),
+            Some(places) => match places.entry(field.name.clone()) {
+                std::collections::hash_map::Entry::Occupied(place) => Some(*place.get()),
+                std::collections::hash_map::Entry::Vacant(place) => {
+                    place.insert(kept.len());
+                    None
                 }
-            }
+            },
+        };
+        match earlier {
+            None => kept.push(field),
+            Some(at) if is_same_value(&kept[at], &field, line) => {}
+            Some(_) => return Err(Fault::new(field.at, LineReason::FieldTwice(field.name.into_owned()))),
         }
-        *fields = kept;
     }
-    fields.len() < count
+    *fields = kept;
+    Ok(fields.len() < count)
+}
+
+fn is_same_value(a: &ParsedField<'_>, b: &ParsedField<'_>, line: &[u8]) -> bool {
+    a.kind == b.kind
+        && match a.kind {
+            // Both zeros are one number.
+            FieldKind::Float => a.value.float() == b.value.float(),
+            FieldKind::String => escape::unescaped(a.value, line) == escape::unescaped(b.value, line),
+            FieldKind::Int | FieldKind::UInt | FieldKind::Bool => a.value == b.value,
+        }
 }
 
 /// The plain parser. Its sink is asked for the slots of every line.

@@ -140,7 +140,14 @@ fn strings() {
     both(r#"m f="a\"b\\c" 7"#, &[r#""m" [] | f="a\"b\\c" | 7"#]);
     both("m f=\"a\nb\r\nc\" 1\nm g=1 2", &[r#""m" [] | f="a\nb\r\nc" | 1"#, r#""m" [] | g=1.0 | 2"#]);
     influx(r#"m f="a\nb" 1"#, &[r#""m" [] | f="a\\nb" | 1"#]);
-    influx(r#"m f="a"b,g="a""b" 1"#, &[r#""m" [] | f="a",g="a" | 1"#]);
+    // Quotes within a string are part of it; what stands behind the last one would be lost.
+    influx(r#"m f="a""b",g="a"b"c",h="""" 1"#, &[r#""m" [] | f="a\"\"b",g="a\"b\"c",h="\"\"" | 1"#]);
+    influx(r#"m f="{"k":"v","n":1}" 5"#, &[r#""m" [] | f="{\"k\":\"v\",\"n\":1}" | 5"#]);
+    influx(r#"m f="a\"b"c\\"d" 5"#, &[r#""m" [] | f="a\"b\"c\\\"d" | 5"#]);
+    for line in [r#"m f="a"b 1"#, r#"m f="a"\" 1"#, "m f=\"a\"\r", r#"m g=1,f="a""b"c,h=2 1"#, r#"m f="a"b"#] {
+        influx_fault(line, &LineReason::InvalidFieldFormat);
+    }
+    influx_fault(r#"m f="a"b" 1"#, &LineReason::UnbalancedQuotes);
     influx_fault(r#"m f="a 1"#, &LineReason::UnbalancedQuotes);
     influx_fault(r#"m f="a\" 1"#, &LineReason::UnbalancedQuotes);
     cnos(r#"m f="a\nb" 1"#, &["UnexpectedToken { token: 'n', at: 7 }"]);
@@ -176,7 +183,9 @@ fn tags() {
     influx_fault(",t=a f=1", &LineReason::MissingMeasurement);
     influx("m,a==b f=1 1", &[r#""m" [("a", "=b")] | f=1.0 | 1"#]);
     cnos("m,a= v=1 3", &[r#""m" [] | v=1.0 | 3"#]);
-    cnos("m,a=b,a=c v=1 4", &[r#""m" [("a", "b")] | v=1.0 | 4"#]);
+    cnos("m,a=b,c=d,a=b v=1 4", &[r#""m" [("a", "b"), ("c", "d")] | v=1.0 | 4"#]);
+    cnos("m,a=b,a=c v=1 4", &[r#"TagTwice("a")"#]);
+    cnos("m,a=b,a= v=1 4", &[r#"TagTwice("a")"#]);
 }
 
 #[test]
@@ -191,13 +200,38 @@ fn fields() {
     influx_fault("m f=", &LineReason::MissingFieldValue);
     influx_fault("m f=,g=1", &LineReason::MissingFieldValue);
     influx_fault("m f=1\t", &LineReason::InvalidNumber);
-    influx("m f=1,g=2,f=3i 1", &[r#""m" [] | f=3i,g=2.0 | 1"#]);
-    cnos("lp1 v=1,v=2 5", &[r#""lp1" [] | v=1.0 | 5"#]);
     cnos("t1 v=", &["EmptyValue"]);
     cnos("lp1", &["UnexpectedEnd { at: 0 }"]);
     cnos("lp1 ", &["UnexpectedEnd { at: 0 }"]);
     cnos("t1,foo=a", &["UnexpectedEnd { at: 3 }"]);
     cnos("test,t2=t22,f2=2 1642176000000000000", &["UnexpectedEnd { at: 17 }"]);
+}
+
+/// A value that is accepted is not dropped for another one without a word.
+#[test]
+fn a_field_that_comes_twice() {
+    both("m f=1,g=2,f=1 1", &[r#""m" [] | f=1.0,g=2.0 | 1"#]);
+    both("m f=0,f=-0,f=0.0 1", &[r#""m" [] | f=0.0 | 1"#]);
+    both(r#"m f="x",f="x",g=t,g=true 1"#, &[r#""m" [] | f="x",g=true | 1"#]);
+    both(r#"m f="a\"b",f="a\"b" 1"#, &[r#""m" [] | f="a\"b" | 1"#]);
+    influx(r#"m f="a"b"c",f="a\"b\"c" 1"#, &[r#""m" [] | f="a\"b\"c" | 1"#]);
+    for line in
+        ["m f=1,f=2 1", "m f=1,f=1i 1", "m f=1i,f=1u 1", r#"m f="a",f="b" 1"#, "m f=t,g=1,f=f 1", r"m f\==1,f\==2"]
+    {
+        let name = if line.contains('\\') { "f=" } else { "f" };
+        both(line, &[&format!("FieldTwice({name:?})")]);
+    }
+    // Where comparing all pairs would be slow.
+    let many: Vec<String> = (0..100).map(|at| format!("f{at}={at}i")).collect();
+    let line = format!("m {},f7=7i 1", many.join(","));
+    both(&line, &[&format!(r#""m" [] | {} | 1"#, many.join(","))]);
+    both(&format!("m {},f7=8i 1", many.join(",")), &[r#"FieldTwice("f7")"#]);
+    // The place is that of the later one.
+    for dialect in [Dialect::Influx, Dialect::Cnos] {
+        let events = scalar_events(dialect, b"m f=1\nm f=1,g=1,f=2\n", &TimeRule::identity(NOW));
+        let Event::Error { line: 2, offset: 6, column, .. } = &events[1] else { panic!("{events:?}") };
+        assert_eq!(*column, 11, "{dialect:?}");
+    }
 }
 
 #[test]
@@ -244,7 +278,19 @@ fn scaled_times() {
     };
     assert_eq!(case(Dialect::Influx, 1_000_000_000, 1, "1667456411"), Ok(1_667_456_411_000_000_000));
     assert_eq!(case(Dialect::Cnos, 1, 1_000_000, "1667456411123456789"), Ok(1_667_456_411_123));
-    assert_eq!(case(Dialect::Cnos, 1, 1_000_000, "-1999999"), Ok(-1));
+    // Before 1970 too, the coarser time is the one before.
+    for dialect in [Dialect::Influx, Dialect::Cnos] {
+        for (divide, text, expected) in [
+            (1_000_000, "-1999999", -2),
+            (1_000_000, "-1", -1),
+            (1_000_000, "-1000000", -1),
+            (1_000_000, "999999", 0),
+            (1_000, "-9223372036854775806", -9_223_372_036_854_776),
+            (1_000, "-1", -1),
+        ] {
+            assert_eq!(case(dialect, 1, divide, text), Ok(expected), "{dialect:?} {text}");
+        }
+    }
     assert_eq!(case(Dialect::Cnos, 1_000, 1, "9223372036854775807"), Err(LineReason::TimestampOverflow));
     assert!(case(Dialect::Influx, 1_000, 1, "-9223372036854775").is_ok());
     assert!(case(Dialect::Influx, 3_600_000_000_000, 1, "2562048").is_err());

@@ -11,9 +11,6 @@ pub(super) fn words(error: &EncodeError) -> String {
         EncodeError::CsvNested(data_type) => format!("Csv error: Nested type {data_type} is not supported in CSV"),
         EncodeError::CsvType(data_type) => format!("Csv error: {data_type} data cannot be written to CSV"),
         EncodeError::Type(data_type) => format!("data type {data_type} not supported by the result writers"),
-        EncodeError::Time { column, time, data_type } => {
-            format!("Csv error: Error formatting column {column}: Failed to convert {time} to temporal for {data_type}")
-        }
         EncodeError::Schema { .. } | EncodeError::Columns { .. } => error.to_string(),
     }
 }
@@ -29,7 +26,6 @@ mod tests {
     #[test]
     fn the_words_are_those_of_arrows_writers() {
         let list = DataType::List(Arc::new(Field::new_list_field(DataType::Int64, true)));
-        let time = EncodeError::Time { column: "t".to_owned(), time: 7, data_type: DataType::Date32 };
         for (error, expected) in [
             (
                 EncodeError::JsonType(DataType::Interval(IntervalUnit::MonthDayNano)),
@@ -42,7 +38,6 @@ mod tests {
             (EncodeError::CsvNested(list.clone()), format!("Csv error: Nested type {list} is not supported in CSV")),
             (EncodeError::CsvType(DataType::Binary), "Csv error: Binary data cannot be written to CSV".to_owned()),
             (EncodeError::Type(DataType::Null), "data type Null not supported by the result writers".to_owned()),
-            (time, "Csv error: Error formatting column t: Failed to convert 7 to temporal for Date32".to_owned()),
             (
                 EncodeError::Columns { found: 1, expected: 2 },
                 "result batch has 1 columns, expected at least 2".to_owned(),

@@ -54,12 +54,17 @@ pub fn reply(fault: &Fault) -> FaultReply {
             json_reply(400, BAD_REQUEST, &message)
         }
         Fault::Parameter { .. }
+        | Fault::ParameterMissing(_)
+        | Fault::ParameterUnknown(_)
+        | Fault::ParameterValue { .. }
         | Fault::Chunked(_)
         | Fault::Consistency(_)
         | Fault::DatabaseMissing
         | Fault::DatabaseUnnamed
         | Fault::StatementMissing => json_reply(400, BAD_REQUEST, &fault.to_string()),
         Fault::Body(error) => body(error),
+        Fault::Unreadable(_) => json_reply(400, BAD_BODY, &fault.to_string()),
+        Fault::ContentType(_) => json_reply(415, BAD_REQUEST, &fault.to_string()),
         Fault::Statement(error) => {
             let (code, message) = words(error);
             json_reply(422, code, &message)

@@ -10,13 +10,14 @@ const WORDS_BYTES_MAX: usize = FAULT_BYTES_KEPT_MAX;
 
 /// The `error_code` and the `error_message`.
 pub(super) fn words(row: &BadRow) -> (&'static str, String) {
-    let at_line = |text: String| ("050014", format!("{text} at line {}", row.position.number()));
+    let at_line = |text: String| ("050014", format!("{text} at {}", row.position));
     match &row.fault {
         RowFault::Line(fault) => {
             let (code, mut text) = line_words(fault);
             text.truncate(text.floor_char_boundary(WORDS_BYTES_MAX));
             (code, text)
         }
+        RowFault::Unread(error) => ("040004", format!("Error parsing message: {error} at {}", row.position)),
         RowFault::ColumnConflict { table, column, wanted, found } => {
             at_line(format!("{} in table '{table}'", conflict(column, *wanted, *found)))
         }
@@ -24,6 +25,7 @@ pub(super) fn words(row: &BadRow) -> (&'static str, String) {
             at_line(format!("line to batch error: Expected i64 type as time column, found {}", kind_name(*kind)))
         }
         RowFault::Catalog(refusal) => at_line(catalog_error::message(refusal)),
+        RowFault::TimeOutside { .. } => ("050014", "timestamp overflow".to_owned()),
         RowFault::Expired => ("030034", "Operation not support: create expired bucket".to_owned()),
     }
 }
@@ -44,6 +46,12 @@ fn line_words(fault: &LineFault) -> (&'static str, String) {
         LineReason::UnexpectedEnd { at } => format!("unexpect end line start at '{}'", in_body(*at)),
         LineReason::InvalidSyntax => "invalid line protocol syntax".to_owned(),
         LineReason::InvalidValue(text) => format!("invalid field value: '{text}'"),
+        LineReason::TagTwice(name) => {
+            format!("tag '{name}' has two values at {}", in_body(fault.column.saturating_sub(1)))
+        }
+        LineReason::FieldTwice(name) => {
+            format!("field '{name}' has two values at {}", in_body(fault.column.saturating_sub(1)))
+        }
         LineReason::InvalidTimestamp { at } => format!("fail to parse timestamp at {}", in_body(*at)),
         // A rule of the other dialect, for which CnosDB has no words.
         other => format!("{other:?}"),
@@ -78,6 +86,8 @@ mod tests {
             (r#"m f="a"b 1"#, r#"040004 Error parsing message: invalid field value: '"a"b'"#),
             (r"m,t=x\n f=1 1", "040004 Error parsing message: unexpect token 'n' at 6"),
             (r"m,t=a\,b=c f=1 1", "040004 Error parsing message: invalid line protocol syntax"),
+            ("m f=1 1\nm f=1,g=3,f=2 1", "040004 Error parsing message: field 'f' has two values at 18"),
+            ("m,a=b,c=d,a=e f=1 1", "040004 Error parsing message: tag 'a' has two values at 13"),
             ("t1 v=", "050014 Apply engine failed: Field column not found in flatbuffer columns"),
             ("lp1", "040004 Error parsing message: unexpect end line start at '0'"),
             ("lp1 ", "040004 Error parsing message: unexpect end line start at '0'"),
@@ -135,6 +145,8 @@ mod tests {
             words(reserved),
             ("050014", "line to batch error: Expected i64 type as time column, found TAG at line 3".to_owned())
         );
+        let outside = RowFault::TimeOutside { first: 0, last: 1 };
+        assert_eq!(words(outside), ("050014", "timestamp overflow".to_owned()));
         assert_eq!(words(RowFault::Expired), ("030034", "Operation not support: create expired bucket".to_owned()));
     }
 }

@@ -15,6 +15,7 @@ use tidewire_sql::statement::{PlanStep, Statement};
 use tidewire_sql::{Definition, Session, cut};
 
 use super::{accept, error};
+use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::queries::{bounds, query_place};
@@ -24,12 +25,13 @@ use crate::core::state::CoreState;
 use crate::ingest::insert::insert;
 use crate::net::{Body, Reply, Request};
 use crate::query::delete::delete;
-use crate::query::prepare::{Prepared, discard, prepare};
+use crate::query::prepare::{Kept, Prepared, prepare};
 use crate::query::run::{self, RowsOut};
 use crate::ring::{Queue, within};
 
 /// Runs the statement of the body.
 pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    body_length::require(request.head, reply)?;
     let form = RowsForm {
         format: accept::format(request.head)?,
         encoding: accept::encoding(request.head)?,
@@ -65,7 +67,6 @@ async fn run_statement(
     Asked { text, session, form }: Asked,
 ) -> Result<(), Fault> {
     let core = context.core;
-    // What the statement holds is counted for as long as it is there.
     let Prepared { statement, held } = prepare(core, text, session).await?;
     match statement {
         Statement::Empty => {
@@ -73,6 +74,7 @@ async fn run_statement(
             Ok(())
         }
         Statement::Query(query) => {
+            let query = Kept::new(query, held);
             let _place = query_place(core)?;
             let mut rows = RowsReply::new(reply, form, query.schema.clone())?;
             let gone = async {
@@ -85,15 +87,13 @@ async fn run_statement(
             rows.end(outcome.map(drop)).await
         }
         Statement::Explain { query, analyze, steps, .. } => {
+            let query = Kept::new(query, held);
             let batch = explained(core, &query, analyze, &steps).await?;
             send_batch(reply, form, &batch).await
         }
         Statement::Insert(rows) => {
+            let rows = Kept::new(rows, held);
             let count = insert(core, &rows).await?;
-            if held.is_some() {
-                // A hundred thousand strings.
-                discard(rows).await;
-            }
             context.rows.written.add(count);
             let schema = Arc::new(Schema::new(vec![Field::new("rows", DataType::UInt64, false)]));
             let batch = RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![count]))])?;

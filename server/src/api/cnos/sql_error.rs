@@ -184,6 +184,7 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         }
         SqlErrorKind::InsertWidth => semantic("010045", "Insert columns and Source columns not match"),
         SqlErrorKind::InsertNoField => ("050034", "Fields can't be empty".to_owned()),
+        SqlErrorKind::InsertTimeOutside => ("050014", "timestamp overflow".to_owned()),
         SqlErrorKind::InsertExpired => ("030034", "Operation not support: create expired bucket".to_owned()),
         SqlErrorKind::InsertValue(error) => ("010002", format!("Arrow: {}", conversion(error))),
     }
@@ -193,6 +194,10 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
 pub(super) fn execution_words(error: &ExecError) -> (&'static str, String) {
     match error {
         ExecError::Arrow(error) => ("010001", format!("Arrow error: {error}")),
+        ExecError::Overflow { of, values } => {
+            let what = values.as_ref().map_or("Overflow happened on:".to_owned(), |values| format!("{values} in"));
+            ("010001", format!("Arrow error: Arithmetic overflow: {what} {of}"))
+        }
         ExecError::Memory { .. } | ExecError::ServerMemory { .. } => {
             ("010001", format!("Resources exhausted: {error}"))
         }

@@ -5,6 +5,7 @@ use tidewire_protocol::row::BadRows;
 
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::ingest::session::Target;
 use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::net::{Reply, Request};
@@ -18,14 +19,14 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
         _ => Precision::Nanosecond,
     };
     request.body.limit(context.body_bytes_max())?;
-    let lines = WriteRequest {
+    let target = Target {
         database: &database,
         policy: None,
         dialect: Dialect::Cnos,
         rules: RowRules { bad_rows: BadRows::RefuseAll, time_field: TimeField::Refused },
-        precision,
         now_ns: context.now_ns,
     };
+    let lines = WriteRequest { target, precision };
     let written = write_lines(context.core, lines, request.body).await?;
     context.rows.written.add(written.rows);
     reply.send(200, |head| head, b"");

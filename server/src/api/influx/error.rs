@@ -137,8 +137,8 @@ mod tests {
 
     use super::*;
     use crate::ingest::fault::{BadRow, RowFault};
+    use crate::ingest::session::Written;
     use crate::ingest::testing::first_bad_line;
-    use crate::ingest::write::Written;
     use crate::memory::account::Shortage;
 
     fn text(reply: &FaultReply) -> &str {

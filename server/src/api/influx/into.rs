@@ -16,6 +16,7 @@ use tidewire_sql::influxql::BoundSelect;
 use super::cells::Cells;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::ingest::session::Target;
 use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_text};
 use crate::query::run::RowsOut;
@@ -29,16 +30,16 @@ const ROWS_STEP: usize = 512;
 
 /// Where rows go.
 #[derive(Debug)]
-pub(super) struct Target<'a> {
+pub(super) struct Measurement<'a> {
     pub(super) database: &'a str,
     pub(super) policy: Option<&'a str>,
-    pub(super) measurement: &'a str,
+    pub(super) name: &'a str,
 }
 
 /// Takes rows and writes them.
 pub(super) struct LinesOut<'a> {
     context: &'a RequestContext<'a>,
-    target: Target<'a>,
+    into: Measurement<'a>,
     bound: &'a BoundSelect,
     lines: String,
     /// Rows that are written, or about to be.
@@ -48,9 +49,9 @@ pub(super) struct LinesOut<'a> {
 }
 
 impl<'a> LinesOut<'a> {
-    /// Writes rows of `bound` to `target`.
-    pub(super) fn new(context: &'a RequestContext<'a>, target: Target<'a>, bound: &'a BoundSelect) -> Self {
-        Self { context, target, bound, lines: String::new(), rows: 0, unwritten: None }
+    /// Writes rows of `bound` to `into`.
+    pub(super) fn new(context: &'a RequestContext<'a>, into: Measurement<'a>, bound: &'a BoundSelect) -> Self {
+        Self { context, into, bound, lines: String::new(), rows: 0, unwritten: None }
     }
 
     /// Writes the lines that wait.
@@ -58,14 +59,14 @@ impl<'a> LinesOut<'a> {
         if self.lines.is_empty() {
             return Ok(());
         }
-        let request = WriteRequest {
-            database: self.target.database,
-            policy: self.target.policy,
+        let target = Target {
+            database: self.into.database,
+            policy: self.into.policy,
             dialect: Dialect::Influx,
             rules: RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::LeftOut },
-            precision: Precision::Nanosecond,
             now_ns: self.context.now_ns,
         };
+        let request = WriteRequest { target, precision: Precision::Nanosecond };
         let written = write_text(self.context.core, request, self.lines.as_bytes()).await?;
         self.lines.clear();
         self.context.rows.written.add(written.rows);
@@ -89,7 +90,7 @@ impl<'a> LinesOut<'a> {
     /// A row as a line; false where it has no field.
     fn line(&mut self, columns: &[Cells<'_>], row: usize) -> bool {
         let (begin, tags) = (self.lines.len(), &self.bound.tags);
-        escape(&mut self.lines, self.target.measurement, &[',', ' ']);
+        escape(&mut self.lines, self.into.name, &[',', ' ']);
         for (name, column) in tags.iter().zip(columns) {
             if let Value::Text(value) = column.value(row, None)
                 && !value.is_empty()

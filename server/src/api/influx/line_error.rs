@@ -5,7 +5,7 @@ use tidewire_storage::schema::{ColumnKind, FieldType};
 
 use super::catalog_error;
 use crate::ingest::fault::{BadRow, FAULT_BYTES_KEPT_MAX, FAULTS_KEPT_MAX, LineFault, RowFault};
-use crate::ingest::write::Written;
+use crate::ingest::session::Written;
 
 /// Lines whose refusal a client gets word for word; the rest are counted. The reply stays small however many lines
 /// are bad.
@@ -52,6 +52,8 @@ pub(super) fn line(written: &Written) -> Option<u64> {
 pub(super) fn reason(row: &BadRow) -> String {
     match &row.fault {
         RowFault::Line(fault) => line_reason(fault),
+        // No door of this API has rows of this kind.
+        RowFault::Unread(error) => error.to_string(),
         RowFault::ColumnConflict { table, column, wanted: wanted @ ColumnKind::Field(_), found } => format!(
             "field type conflict: input field \"{column}\" on measurement \"{table}\" is type {}, already exists as type {}",
             kind_name(*wanted),
@@ -68,6 +70,7 @@ pub(super) fn reason(row: &BadRow) -> String {
             format!("invalid field name: input field \"time\" on measurement \"{table}\" is invalid")
         }
         RowFault::Catalog(refusal) => catalog_error::message(refusal),
+        RowFault::TimeOutside { first, last } => format!("time outside range {first} - {last}"),
         RowFault::Expired => "points beyond retention policy".to_owned(),
     }
 }
@@ -93,6 +96,9 @@ fn line_reason(fault: &LineFault) -> String {
         LineReason::MissingTagValue => "missing tag value".to_owned(),
         LineReason::InvalidTagFormat => "invalid tag format".to_owned(),
         LineReason::DuplicateTags => "duplicate tags".to_owned(),
+        LineReason::FieldTwice(name) => {
+            format!("field {name:?} has two values, the second at column {}", fault.column)
+        }
         LineReason::MissingFields => "missing fields".to_owned(),
         LineReason::InvalidFieldFormat => "invalid field format".to_owned(),
         LineReason::MissingFieldKey => "missing field key".to_owned(),
@@ -162,6 +168,7 @@ mod tests {
             ("m, f=1", "missing tag key"),
             ("m,t=a=b f=1", "invalid tag format"),
             ("m,t=a,t=b f=1", "duplicate tags"),
+            ("m,t=a f=1,f=2", "field \"f\" has two values, the second at column 11"),
             (",t=a f=1", "missing measurement"),
             ("m", "missing fields"),
             ("m f=1,", "invalid field format"),

@@ -4,7 +4,7 @@
 //!   write.rs         /write
 //!   query.rs         /query, whose reply answer.rs writes; statements.rs carries its statements out, schema.rs those
 //!                    about what there is, select.rs SELECT (over cells.rs) and into.rs its INTO;
-//!                    parameters.rs reads what they refer to by name
+//!                    parameters.rs reads what they refer to by name, scope.rs is the rest
 //!   ping.rs          /ping
 //!   headers.rs       what every reply bears, and the reply to OPTIONS
 //!   error.rs         faults in InfluxDB's words; catalog_error.rs those of the catalog, line_error.rs those of rows;
@@ -22,6 +22,7 @@ mod parameters;
 mod ping;
 mod query;
 mod schema;
+mod scope;
 mod select;
 mod statements;
 mod write;

@@ -7,8 +7,9 @@ use tidewire_protocol::http::{Head, Method, Query};
 use tidewire_sql::influxql::{self, Parameters, Statement};
 
 use super::answer::Answer;
-use super::statements::Scope;
+use super::scope::Scope;
 use super::{error, parameters, statements};
+use crate::api::body_length;
 use crate::api::context::{RequestContext, parameter};
 use crate::api::fault::Fault;
 use crate::net::{Reply, Request};
@@ -23,7 +24,11 @@ const CHUNK_ROWS: usize = 10_000;
 
 /// Runs the statements.
 pub async fn query(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    let form = match is_form(request.head) {
+    let is_form = is_form(request.head);
+    if is_form {
+        body_length::require(request.head, reply)?;
+    }
+    let form = match is_form {
         true => request.body.read_all(context.body_bytes_max()).await?,
         false => Vec::new(),
     };

@@ -10,7 +10,7 @@ use tidewire_sql::influxql::schema_selection;
 use tidewire_sql::influxql::{BindError, Cardinality, Counted, Expr, Measurement, ShowKind, ShowSchema, TagKeys};
 use tidewire_storage::schema::{ColumnId, ColumnKind, Database, FieldType, TableId, TableSchema};
 
-use super::statements::Scope;
+use super::scope::Scope;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::core::message::{ReadSchema, SchemaFound, SchemaPart, SeriesOfTable};

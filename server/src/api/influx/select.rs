@@ -8,9 +8,9 @@ use tidewire_sql::types::zone::Zone;
 
 use super::answer::Answer;
 use super::cells::Cells;
-use super::into::{LinesOut, Target};
+use super::into::{LinesOut, Measurement};
 use super::schema::Out;
-use super::statements::Scope;
+use super::scope::Scope;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::queries::{bounds, query_place};
@@ -79,8 +79,8 @@ async fn write(
     let bounds = bounds(context.core);
     let mut rows = 0;
     for (name, query) in &bound.parts {
-        let measurement = into.name.as_deref().unwrap_or(name);
-        let mut lines = LinesOut::new(context, Target { database, policy, measurement }, bound);
+        let name = into.name.as_deref().unwrap_or(name);
+        let mut lines = LinesOut::new(context, Measurement { database, policy, name }, bound);
         let outcome = run_query(&context.core.peers, query, bounds.clone(), &mut lines).await;
         if let Some(fault) = lines.unwritten {
             return Err(fault);

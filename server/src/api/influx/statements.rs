@@ -7,20 +7,12 @@ use tidewire_storage::schema::Database;
 
 use super::answer::Answer;
 use super::schema::{self, Out};
+use super::scope::Scope;
 use super::select;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::catalog::SchemaChange;
 use crate::query::delete::delete;
-
-/// What names of a request's statements that say less are completed with.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Scope {
-    /// `db`
-    pub(super) database: String,
-    /// `rp`; empty for the default one.
-    pub(super) policy: String,
-}
 
 /// Runs a statement and writes its series.
 pub(super) async fn run(

@@ -6,6 +6,7 @@ use tidewire_protocol::row::BadRows;
 use super::headers::send;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::ingest::session::Target;
 use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::net::{Reply, Request};
@@ -28,14 +29,14 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
     }
     let policy = context.parameter("rp")?.filter(|name| !name.is_empty());
     request.body.limit(context.body_bytes_max())?;
-    let lines = WriteRequest {
+    let target = Target {
         database: &database,
         policy: policy.as_deref(),
         dialect: Dialect::Influx,
         rules: RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::LeftOut },
-        precision,
         now_ns: context.now_ns,
     };
+    let lines = WriteRequest { target, precision };
     let written = write_lines(context.core, lines, request.body).await?;
     context.rows.written.add(written.rows);
     if !written.bad_rows.is_empty() {

@@ -141,6 +141,6 @@ impl MemoryUpkeep {
             shards.report_memtables();
             is_flushing.set(false);
         };
-        self.core.queues.spawn(Queue::Maintenance, flush).detach();
+        self.core.queues.spawn(Queue::Maintenance, "a flush for want of memory", flush).detach();
     }
 }

@@ -22,6 +22,7 @@ use super::index::DenseIndex;
 use super::interner::Interner;
 use crate::error::execution::{ExecError, Result};
 use crate::types::array::cast_to;
+use crate::types::float;
 
 /// How a key column is held.
 #[derive(Debug)]
@@ -228,7 +229,7 @@ impl Key {
             }
             Self::Float(_) => {
                 let values = cast_to(array, &DataType::Float64)?;
-                put(&mut values.as_primitive::<Float64Type>().values().iter().map(|&v| float_word(v)));
+                put(&mut values.as_primitive::<Float64Type>().values().iter().map(|&v| float::canonical(v).to_bits()));
             }
             Self::Text(TextKey { interner, last }) => match array.as_any_dictionary_opt() {
                 Some(dictionary) => {
@@ -289,17 +290,6 @@ impl Key {
                 Arc::new(IntervalMonthDayNanoArray::new(intervals, nulls))
             }
         })
-    }
-}
-
-/// Equal words for equal floats: one zero, one NaN.
-fn float_word(value: f64) -> u64 {
-    if value == 0.0 {
-        0
-    } else if value.is_nan() {
-        f64::NAN.to_bits()
-    } else {
-        value.to_bits()
     }
 }
 

@@ -171,7 +171,7 @@ impl Aggregate {
 
 impl Sink for Aggregate {
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        self.update(Input { columns: batch.columns(), rows: batch.num_rows() })
+        self.update(Input { columns: batch.columns(), rows: batch.num_rows(), names: batch.schema_ref().as_ref() })
     }
 
     fn end(&mut self) -> Result<()> {
@@ -194,8 +194,11 @@ impl Sink for Aggregate {
         let slots = self.left.start..self.left.end.min(self.left.start + OUTPUT_ROWS);
         let mut columns = if self.keys.is_empty() { Vec::new() } else { self.table.key_columns(slots.clone())? };
         for (_, accumulator) in &self.calls {
-            match self.answers {
-                Some(_) => columns.push(accumulator.results(slots.clone())?),
+            match &self.answers {
+                Some(maker) => {
+                    let answers = accumulator.results(slots.clone());
+                    columns.push(answers.map_err(|error| named(error, maker.name(columns.len())))?);
+                }
                 None => columns.extend(accumulator.states(slots.clone())?),
             }
         }
@@ -211,6 +214,15 @@ impl Sink for Aggregate {
         self.calls.clear();
         self.memory.resize(0)?;
         Ok(Left::Nothing)
+    }
+}
+
+/// An overflow by the name of the column that it is in.
+fn named(error: ExecError, column: &str) -> ExecError {
+    match error {
+        ExecError::Overflow { of, values } if column.is_empty() => ExecError::Overflow { of, values },
+        ExecError::Overflow { values, .. } => ExecError::Overflow { of: column.to_owned(), values },
+        other => other,
     }
 }
 
@@ -276,7 +288,7 @@ mod tests {
                     };
                     let values: ArrayRef =
                         Arc::new(rows.map(|row| (row % 3 > 0).then_some(row)).collect::<Int64Array>());
-                    partial.update(Input { rows: keys.len(), columns: &[keys, values] }).unwrap();
+                    partial.update(Input { rows: keys.len(), columns: &[keys, values], names: &() }).unwrap();
                 }
                 let (states, steps) = ended(&mut partial);
                 assert_eq!(steps, (groups as usize).div_ceil(OUTPUT_ROWS));

@@ -6,11 +6,11 @@ use arrow_arith::boolean::{and_kleene, or_kleene};
 use arrow_arith::numeric;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, new_null_array};
-use arrow_ord::cmp;
 use arrow_schema::DataType;
 use arrow_select::filter::prep_null_mask_filter;
 use arrow_string::concat_elements::concat_elements_utf8;
 
+use super::compare::compare;
 use super::value::Value;
 use crate::error::execution::{ExecError, Result};
 use crate::expr::BinaryOp;
@@ -22,12 +22,9 @@ pub(super) fn binary(op: BinaryOp, left: Value, right: Value, rows: usize) -> Re
     let (left, right) = same_type(op, left, right)?;
     let compared = |array: BooleanArray| -> Result<ArrayRef> { Ok(Arc::new(array)) };
     let array = match op {
-        BinaryOp::Eq => compared(cmp::eq(&left, &right)?),
-        BinaryOp::NotEq => compared(cmp::neq(&left, &right)?),
-        BinaryOp::Lt => compared(cmp::lt(&left, &right)?),
-        BinaryOp::LtEq => compared(cmp::lt_eq(&left, &right)?),
-        BinaryOp::Gt => compared(cmp::gt(&left, &right)?),
-        BinaryOp::GtEq => compared(cmp::gt_eq(&left, &right)?),
+        BinaryOp::Eq | BinaryOp::NotEq | BinaryOp::Lt | BinaryOp::LtEq | BinaryOp::Gt | BinaryOp::GtEq => {
+            compared(compare(op, &left, &right)?)
+        }
         BinaryOp::Plus => Ok(numeric::add(&left, &right)?),
         BinaryOp::Minus if is_time(&left) && is_time(&right) => {
             let rows = rows_of(&left, &right, rows);

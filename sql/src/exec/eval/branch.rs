@@ -10,7 +10,7 @@ use arrow_select::filter::filter;
 use arrow_select::interleave::interleave;
 
 use super::binary::mask;
-use super::value::{Evaluate, Input, Value};
+use super::value::{Evaluate, Input, Names, Value};
 use crate::error::execution::Result;
 use crate::expr::Expr;
 use crate::types::array::cast_to;
@@ -25,8 +25,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn view(&self) -> Input<'_> {
-        Input { columns: &self.columns, rows: self.count }
+    fn view<'a>(&'a self, names: &'a dyn Names) -> Input<'a> {
+        Input { columns: &self.columns, rows: self.count, names }
     }
 
     fn ids(&self) -> UInt32Array {
@@ -106,14 +106,14 @@ pub(super) fn case(
         if sieve.is_done() {
             break;
         }
-        let condition = mask(&column(condition, sieve.left.view())?)?;
+        let condition = mask(&column(condition, sieve.left.view(input.names))?)?;
         let chosen = sieve.left.select(&condition)?;
-        let answer = column(value, chosen.view())?;
+        let answer = column(value, chosen.view(input.names))?;
         sieve.answer(&chosen.ids(), answer);
         sieve.left = sieve.left.select(&not(&condition)?)?;
     }
     if let (Some(value), false) = (otherwise, sieve.is_done()) {
-        let answer = column(value, sieve.left.view())?;
+        let answer = column(value, sieve.left.view(input.names))?;
         let ids = sieve.left.ids();
         sieve.answer(&ids, answer);
     }
@@ -127,7 +127,7 @@ pub(super) fn coalesce(evaluate: Evaluate, args: &[Expr], input: Input<'_>) -> R
         if sieve.is_done() {
             break;
         }
-        let answer = evaluate(arg, sieve.left.view())?.into_array(sieve.left.count)?;
+        let answer = evaluate(arg, sieve.left.view(input.names))?.into_array(sieve.left.count)?;
         let missing = is_null(&answer)?;
         let ids = sieve.left.ids();
         sieve.answer(&ids, answer);

@@ -11,7 +11,7 @@ use arrow_arith::boolean::{is_not_null, is_null, not};
 use arrow_arith::numeric;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray};
-use arrow_schema::DataType;
+use arrow_schema::{ArrowError, DataType};
 use arrow_string::like;
 
 use super::binary::{binary, boolean, mask};
@@ -21,6 +21,7 @@ use crate::error::execution::{ExecError, Result};
 use crate::expr::function::Kernel;
 use crate::expr::tree::parameters;
 use crate::expr::{Expr, ScalarFunction};
+use crate::plan::show_by;
 use crate::types::array::{cast_to, over_distinct, plain};
 
 /// Evaluates to a column of `input.rows` rows.
@@ -47,9 +48,12 @@ pub(super) fn evaluate(expr: &Expr, input: Input<'_>) -> Result<Value> {
             .map(|column| Value::Array(Arc::clone(column)))
             .ok_or_else(|| ExecError::Internal(format!("column {at} of {}", input.columns.len()))),
         Expr::Literal(scalar) => Ok(Value::Constant(scalar_array(scalar))),
-        Expr::Binary { op, left, right } => binary(*op, evaluate(left, input)?, evaluate(right, input)?, input.rows),
+        Expr::Binary { op, left, right } => {
+            let (a, b) = (operand(expr, left, input)?, operand(expr, right, input)?);
+            binary(*op, a, b, input.rows).map_err(|error| named(error, expr, input))
+        }
         Expr::Not(operand) => evaluate(operand, input)?.map(|array| Ok(Arc::new(not(&boolean(array)?)?))),
-        Expr::Negative(operand) => evaluate(operand, input)?.map(negative),
+        Expr::Negative(of) => operand(expr, of, input)?.map(negative).map_err(|error| overflow(error, expr, input)),
         Expr::IsNull(operand) => evaluate(operand, input)?.map(|array| Ok(Arc::new(is_null(array)?))),
         Expr::IsNotNull(operand) => evaluate(operand, input)?.map(|array| Ok(Arc::new(is_not_null(array)?))),
         Expr::Like { expr, pattern, negated, case_insensitive } => {
@@ -81,8 +85,40 @@ pub(super) fn evaluate(expr: &Expr, input: Input<'_>) -> Result<Value> {
         Expr::Case { branches, otherwise } => branch::case(evaluate, branches, otherwise.as_deref(), input),
         Expr::Cast { expr, to } => evaluate(expr, input)?.map(|array| cast_to(array, to)),
         Expr::Coalesce(operands) => branch::coalesce(evaluate, operands, input),
-        Expr::Call { function, args } => call(function, args, input),
+        Expr::Call { function, args } => call(function, args, input).map_err(|error| named(error, expr, input)),
     }
+}
+
+/// An operand of `expr`. Where `+ - * / %` and the sign mix integers, the unsigned ones become signed before: one that
+/// does not fit is an overflow of the operation.
+fn operand(expr: &Expr, operand: &Expr, input: Input<'_>) -> Result<Value> {
+    match operand {
+        Expr::Cast { expr: inner, to: DataType::Int64 } => {
+            let value = evaluate(inner, input)?;
+            let is_unsigned = *value.array().data_type() == DataType::UInt64;
+            let cast = value.map(|array| cast_to(array, &DataType::Int64));
+            if is_unsigned { cast.map_err(|error| overflow(error, expr, input)) } else { cast }
+        }
+        other => evaluate(other, input),
+    }
+}
+
+/// An overflow with the expression that it is of.
+fn named(error: ExecError, expr: &Expr, input: Input<'_>) -> ExecError {
+    match error {
+        ExecError::Arrow(ArrowError::ArithmeticOverflow(_)) => overflow(error, expr, input),
+        other => other,
+    }
+}
+
+/// The error of `expr`, one of whose values is beyond its type.
+fn overflow(error: ExecError, expr: &Expr, input: Input<'_>) -> ExecError {
+    let reason = match error {
+        ExecError::Arrow(ArrowError::ArithmeticOverflow(reason) | ArrowError::CastError(reason)) => reason,
+        other => return other,
+    };
+    let name = |at: usize| input.names.name(at).map_or_else(|| format!("#{at}"), str::to_owned);
+    ExecError::Overflow { of: show_by(expr, &name), values: Some(reason) }
 }
 
 fn as_text(value: Value) -> Result<Value> {

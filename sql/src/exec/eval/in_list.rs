@@ -49,8 +49,8 @@ pub(super) fn in_set(
         // A column of typeless nulls.
         _ => {
             let mut found = Value::Constant(Arc::new(BooleanArray::from(vec![false])));
-            for element in set.list() {
-                let element = Expr::Literal(element.clone());
+            for element in set.constants() {
+                let element = Expr::Literal(element);
                 found = or_equal(found, &value, evaluate(&element, input)?, input)?;
             }
             found
@@ -85,7 +85,7 @@ fn is_of(data_type: &DataType, set: &ConstantSet) -> bool {
 
 /// Membership of integers or text.
 fn probe(values: &ArrayRef, set: &ConstantSet) -> Result<ArrayRef> {
-    let has_null = set.has_null;
+    let has_null = set.has_null();
     Ok(Arc::new(match (values.data_type(), &set.members) {
         (DataType::Int64, Members::Int(set)) => {
             members(values.as_primitive::<Int64Type>().iter(), |value| set.contains(&value), has_null)

@@ -2,9 +2,10 @@
 
 mod binary;
 mod branch;
+mod compare;
 mod evaluate;
 mod in_list;
 mod value;
 
 pub(crate) use evaluate::{evaluate_array, evaluate_condition, evaluate_mask};
-pub(crate) use value::{Input, scalar_array};
+pub(crate) use value::{Input, Names, scalar_array};

@@ -7,6 +7,7 @@ use arrow_array::{
     UInt32Array, UInt64Array, new_null_array,
 };
 use arrow_buffer::IntervalMonthDayNano;
+use arrow_schema::Schema;
 use arrow_select::take::take;
 
 use crate::error::execution::Result;
@@ -20,6 +21,27 @@ pub(crate) struct Input<'a> {
     pub(crate) columns: &'a [ArrayRef],
     /// Rows; counts where there is no column.
     pub(crate) rows: usize,
+    /// What the columns are called, for errors.
+    pub(crate) names: &'a dyn Names,
+}
+
+/// What columns are called.
+pub(crate) trait Names: std::fmt::Debug {
+    /// The name of the column at a position.
+    fn name(&self, at: usize) -> Option<&str>;
+}
+
+impl Names for Schema {
+    fn name(&self, at: usize) -> Option<&str> {
+        self.fields().get(at).map(|field| field.name().as_str())
+    }
+}
+
+/// Columns without names.
+impl Names for () {
+    fn name(&self, _: usize) -> Option<&str> {
+        None
+    }
 }
 
 /// A column, or one value that stands for a column.

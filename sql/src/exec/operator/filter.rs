@@ -22,7 +22,7 @@ impl Filter {
 
 impl Operator for Filter {
     fn push(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
-        let input = Input { columns: batch.columns(), rows: batch.num_rows() };
+        let input = Input { columns: batch.columns(), rows: batch.num_rows(), names: batch.schema_ref().as_ref() };
         let kept = evaluate_condition(&self.predicate, input)?;
         Ok(match kept.true_count() {
             0 => None,

@@ -24,7 +24,7 @@ impl Project {
 
 impl Operator for Project {
     fn push(&mut self, batch: RecordBatch) -> Result<Option<RecordBatch>> {
-        let input = Input { columns: batch.columns(), rows: batch.num_rows() };
+        let input = Input { columns: batch.columns(), rows: batch.num_rows(), names: batch.schema_ref().as_ref() };
         let columns = self.exprs.iter().map(|expr| evaluate_array(expr, input)).collect::<Result<_>>()?;
         self.maker.make(columns, input.rows).map(Some)
     }

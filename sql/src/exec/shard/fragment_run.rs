@@ -20,7 +20,7 @@ use crate::exec::aggregate::Aggregate;
 use crate::exec::context::QueryContext;
 use crate::exec::eval::Input;
 use crate::exec::sink::{Left, Sink, Sort};
-use crate::stage::{Fragment, Shape};
+use crate::stage::{Fragment, Shape, TopBuckets};
 use crate::types::tiling::Tiling;
 
 /// A fragment over one scan.
@@ -53,7 +53,7 @@ enum Gather {
         /// Scan columns that the calls read.
         needed: Vec<bool>,
         /// Groups after which no further span is read.
-        wanted: usize,
+        top: Option<TopBuckets>,
     },
     /// Any groups.
     Hashed { aggregate: Aggregate, needed: Vec<bool> },
@@ -82,9 +82,7 @@ impl<R: ShardReader> FragmentRun<R> {
                 debug_assert_eq!(keys.len(), fused.keys.len());
                 let bucket = fused.bucket.as_ref();
                 let spans = match (top, bucket) {
-                    (Some((order, groups)), Some(bucket)) => {
-                        Spans::by_time(span, bucket.clone(), *groups as i64, *order)
-                    }
+                    (Some(top), Some(bucket)) => Spans::by_time(span, bucket.clone(), top.groups as i64, top.order),
                     _ => Spans::whole(span),
                 };
                 let count = |index: Option<&R::Index>| index.map_or(0, |index| u64::from(index.series_count()));
@@ -94,7 +92,7 @@ impl<R: ShardReader> FragmentRun<R> {
                 };
                 let groups = Fused::new(fused, calls, &fragment.columns, span, series, &source.context)?;
                 let needed = reads(calls.iter().flat_map(|call| &call.args), fragment.columns.len());
-                (Gather::Fused { groups, needed, wanted: top.map_or(usize::MAX, |(_, groups)| groups) }, spans)
+                (Gather::Fused { groups, needed, top: *top }, spans)
             }
             Shape::Aggregate { keys, calls, fused: None, .. } => {
                 let exprs = keys.iter().chain(calls.iter().flat_map(|call| &call.args));
@@ -155,11 +153,11 @@ impl<R: ShardReader> Gathered<R> {
     async fn read(&mut self) -> Result<()> {
         loop {
             let has_enough = match &mut self.gather {
-                Gather::Fused { groups, needed, wanted } => {
+                Gather::Fused { groups, needed, top } => {
                     read_fused(&mut self.source, groups, needed).await?;
                     // Spans are whole buckets, so the groups met are complete, and all others come after them in the
                     // order.
-                    groups.len() >= *wanted
+                    top.is_some_and(|top| groups.count_by(top.group_keys) >= top.groups)
                 }
                 Gather::Hashed { aggregate, needed } => {
                     read_hashed(&mut self.source, aggregate, needed).await?;
@@ -195,14 +193,14 @@ impl<R: ShardReader> Gathered<R> {
 }
 
 async fn read_fused<R: ShardReader>(source: &mut ShardSource<R>, groups: &mut Fused, needed: &[bool]) -> Result<()> {
-    let table = source.fragment.table.id;
+    let (table, names) = (source.fragment.table.id, Arc::clone(&source.fragment));
     while let Some(item) = source.next_item().await? {
         let columns = match &item {
             ScanItem::Rows(chunk) => source.columns(chunk, needed)?,
             ScanItem::Summary(_) => Vec::new(),
         };
         source.reader.with_index(table, |index| match (index, &item) {
-            (Some(index), ScanItem::Rows(chunk)) => groups.update(chunk, &columns, index),
+            (Some(index), ScanItem::Rows(chunk)) => groups.update(chunk, &columns, names.as_ref(), index),
             (Some(index), ScanItem::Summary(summary)) => groups.summary(summary, index),
             (None, _) => Err(ExecError::Internal("rows of a table without series".into())),
         })?;
@@ -217,7 +215,8 @@ async fn read_hashed<R: ShardReader>(
 ) -> Result<()> {
     while let Some(chunk) = source.next().await? {
         let columns = source.columns(&chunk, needed)?;
-        aggregate.update(Input { columns: &columns, rows: chunk.rows() })?;
+        let names = source.fragment.as_ref();
+        aggregate.update(Input { columns: &columns, rows: chunk.rows(), names })?;
     }
     Ok(())
 }

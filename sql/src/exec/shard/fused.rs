@@ -12,6 +12,7 @@
 //! The work of 1 to 3 is per run and bucket; only 4 touches rows. Where the scan sends statistics of a block instead of
 //! its rows, not even that.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ use crate::error::execution::{ExecError, Result};
 use crate::exec::aggregate::{accumulator_of, partial_batch};
 use crate::exec::batch::OUTPUT_ROWS;
 use crate::exec::context::{QueryContext, Reservation};
-use crate::exec::eval::{Input, evaluate_array};
+use crate::exec::eval::{Input, Names, evaluate_array};
 use crate::exec::sink::Left;
 use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::{AggregateCall, Expr};
@@ -139,15 +140,31 @@ impl Fused {
         })
     }
 
-    /// Groups met so far.
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+    /// Groups met so far, told apart by the first `keys` keys alone.
+    pub(crate) fn count_by(&self, keys: usize) -> usize {
+        if keys >= self.keys.keys.len() {
+            return self.slots.len();
+        }
+        let keys = &self.keys.keys[..keys];
+        let tags = keys.iter().filter(|key| matches!(key, FusedKey::Tag(_))).count();
+        let by_bucket = keys.iter().any(|key| matches!(key, FusedKey::Bucket(_)));
+        let of_slot = |&(group, bucket): &(u32, i64)| {
+            let first = group as usize * self.tags.len();
+            (&self.groups.codes[first..first + tags], if by_bucket { bucket } else { 0 })
+        };
+        self.slots.iter().map(of_slot).collect::<HashSet<_>>().len()
     }
 
-    /// Takes in a chunk whose columns are `columns`, as far as the calls read them.
-    pub(crate) fn update<I: TagIndex>(&mut self, chunk: &ScanChunk, columns: &[ArrayRef], index: &I) -> Result<()> {
+    /// Takes in a chunk whose columns, called `names`, are `columns` as far as the calls read them.
+    pub(crate) fn update<I: TagIndex>(
+        &mut self,
+        chunk: &ScanChunk,
+        columns: &[ArrayRef],
+        names: &dyn Names,
+        index: &I,
+    ) -> Result<()> {
         self.slice(chunk, index);
-        let input = Input { columns, rows: chunk.rows() };
+        let input = Input { columns, rows: chunk.rows(), names };
         for Call { args, accumulator, by_time, .. } in &mut self.calls {
             accumulator.resize(self.slots.len());
             // A slice is a part of one run, and rows of a run ascend in time.

@@ -3,6 +3,7 @@
 mod deletion;
 mod fragment_run;
 mod fused;
+mod names;
 mod reader;
 mod rows;
 mod run;

@@ -45,7 +45,8 @@ impl Evaluator {
         chunk: &ScanChunk,
     ) -> Result<RecordBatch> {
         let columns = source.columns(chunk, &self.needed)?;
-        let input = Input { columns: &columns, rows: chunk.rows() };
+        let fragment = Arc::clone(&source.fragment);
+        let input = Input { columns: &columns, rows: chunk.rows(), names: fragment.as_ref() };
         let columns = self.exprs.iter().map(|expr| evaluate_array(expr, input)).collect::<Result<_>>()?;
         self.maker.make(columns, input.rows)
     }

@@ -67,7 +67,7 @@ impl<I: TagIndex> Decider<'_, I> {
         });
         match read.as_slice() {
             [] => {
-                let holds = evaluate_condition(expr, Input { columns: &[], rows: 1 })?.true_count() == 1;
+                let holds = evaluate_condition(expr, Input { columns: &[], rows: 1, names: &() })?.true_count() == 1;
                 Ok(if holds { self.all() } else { RoaringBitmap::new() })
             }
             [column] => self.term_of_one(expr, *column, among),
@@ -89,7 +89,7 @@ impl<I: TagIndex> Decider<'_, I> {
         let none: ArrayRef = Arc::new(StringArray::new_null(0));
         let mut inputs = vec![none; at];
         inputs.push(values);
-        let holds = evaluate_condition(expr, Input { columns: &inputs, rows })?;
+        let holds = evaluate_condition(expr, Input { columns: &inputs, rows, names: &() })?;
         let is_true = |row: usize| holds.value(row) && arrow_array::Array::is_valid(&holds, row);
         let mut series = RoaringBitmap::new();
         if is_true(count as usize) {
@@ -131,7 +131,7 @@ impl<I: TagIndex> Decider<'_, I> {
             for &at in read {
                 inputs[at] = self.tags_of(self.column(at)?, &chunk)?;
             }
-            let holds = evaluate_condition(expr, Input { columns: &inputs, rows: chunk.len() })?;
+            let holds = evaluate_condition(expr, Input { columns: &inputs, rows: chunk.len(), names: &() })?;
             found.extend(chunk.iter().zip(holds.iter()).filter(|(_, holds)| *holds == Some(true)).map(|(id, _)| *id));
         }
     }
@@ -181,8 +181,7 @@ fn looked_up(expr: &Expr) -> Option<(usize, Vec<&str>)> {
         }
         Expr::InSet { expr, set, negated: false } => {
             let Expr::Column(at) = &**expr else { return None };
-            let texts = set.list().iter().map(|item| if let Scalar::Str(text) = item { Some(&**text) } else { None });
-            Some((*at, texts.collect::<Option<_>>()?))
+            Some((*at, set.texts()?.collect()))
         }
         _ => None,
     }

@@ -193,7 +193,8 @@ impl<R: ShardReader> ShardSource<R> {
         let needed = std::mem::take(&mut self.filter_reads);
         let columns = self.columns(&chunk, &needed);
         self.filter_reads = needed;
-        let mask = evaluate_mask(filter, Input { columns: &columns?, rows: chunk.rows() })?;
+        let input = Input { columns: &columns?, rows: chunk.rows(), names: fragment.as_ref() };
+        let mask = evaluate_mask(filter, input)?;
         match mask.true_count() {
             0 => Ok(None),
             count if count == chunk.rows() => Ok(Some(chunk)),

@@ -5,9 +5,11 @@
 //! 2. Where heads tie and there is more to compare, rows are compared by bytes of arrow's row format: of the keys after
 //!    the first where the first is in the head whole, else of all.
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
-use arrow_array::types::UInt32Type;
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::types::{Float64Type, UInt32Type};
+use arrow_array::{Array, ArrayRef, Float64Array, RecordBatch};
 use arrow_row::{RowConverter, Rows, SortField};
 use arrow_schema::{DataType, SortOptions};
 
@@ -16,6 +18,7 @@ use crate::error::execution::Result;
 use crate::exec::eval::{Input, evaluate_array};
 use crate::plan::SortKey;
 use crate::types::array::cast_to;
+use crate::types::float;
 
 /// Class and prefix of a row: see [`super::entry::Entry`].
 pub(super) type Head = (bool, u64);
@@ -178,12 +181,19 @@ impl Known {
     }
 }
 
-/// A key of all rows. Text is plain, or a dictionary of plain text by 32-bit keys.
+/// A key of all rows. Text is plain, or a dictionary of plain text by 32-bit keys; equal floats have equal bits.
 fn evaluate(key: &SortKey, batch: &RecordBatch) -> Result<ArrayRef> {
-    let column = evaluate_array(&key.expr, Input { columns: batch.columns(), rows: batch.num_rows() })?;
+    let column = evaluate_array(
+        &key.expr,
+        Input { columns: batch.columns(), rows: batch.num_rows(), names: batch.schema_ref().as_ref() },
+    )?;
     match column.data_type() {
         DataType::Dictionary(keys, values) if **keys != DataType::UInt32 || **values != DataType::Utf8 => {
             cast_to(&column, values)
+        }
+        DataType::Float64 => {
+            let floats: Float64Array = column.as_primitive::<Float64Type>().unary(float::canonical);
+            Ok(Arc::new(floats))
         }
         _ => Ok(column),
     }
@@ -212,9 +222,8 @@ fn prefix_of(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::cmp::Ordering;
-    use std::sync::Arc;
 
-    use arrow_array::{BooleanArray, DictionaryArray, Float64Array, Int64Array, StringArray, UInt64Array};
+    use arrow_array::{BooleanArray, DictionaryArray, Int64Array, StringArray, UInt64Array};
     use arrow_ord::sort::{LexicographicalComparator, SortColumn};
     use arrow_schema::{Field, Schema};
 
@@ -230,7 +239,7 @@ mod tests {
         let pick = |random: &mut fastrand::Rng| random.usize(0..7);
         let ints = [i64::MIN, -1, 0, 1, 5, i64::MAX - 1, i64::MAX];
         let uints = [0, 1, 2, 1 << 63, u64::MAX - 1, u64::MAX, 7];
-        let floats = [f64::NEG_INFINITY, -1.5, -0.0, 0.0, 2.5, f64::INFINITY, f64::NAN];
+        let floats = [f64::NEG_INFINITY, -1.5, -0.0, 0.0, f64::INFINITY, f64::NAN, -f64::NAN];
         let texts = ["", "a", "ab", "abcdefgh", "abcdefghi", "abcdefgh\0", "é"];
         let text = some(&pick);
         let columns: Vec<ArrayRef> = vec![

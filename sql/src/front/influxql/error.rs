@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::text::duration::duration_text;
+use super::text::duration::{DurationError, duration_text};
 
 /// Why a text is no InfluxQL that this server runs, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,15 +100,6 @@ pub enum ParseErrorKind {
     },
 }
 
-/// Why a text is no duration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DurationError {
-    /// No numbers with units.
-    Invalid,
-    /// More nanoseconds than can be counted; the text.
-    Overflow(String),
-}
-
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.kind.fmt(f)?;
@@ -158,15 +149,6 @@ impl fmt::Display for ParseErrorKind {
                 duration_text(*min_ns),
                 duration_text(*got_ns)
             ),
-        }
-    }
-}
-
-impl fmt::Display for DurationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid => f.write_str("invalid duration"),
-            Self::Overflow(text) => write!(f, "overflowed duration {text}: choose a smaller duration or INF"),
         }
     }
 }

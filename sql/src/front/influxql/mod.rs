@@ -16,7 +16,7 @@ pub use ast::{
     quoted_name,
 };
 pub use bind::{BindError, BoundSelect, SchemaSelection, Scope, bind_select, schema_selection};
-pub use error::{DurationError, ParseError, ParseErrorKind};
+pub use error::{ParseError, ParseErrorKind};
 pub use parse::{parse, parse_with};
 pub use text::cursor::{Parameter, Parameters};
-pub use text::duration::format_duration;
+pub use text::duration::{DurationError, format_duration};

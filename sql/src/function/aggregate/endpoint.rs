@@ -157,11 +157,12 @@ impl<T: Lane> Accumulator for Endpoint<T> {
 
     fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
         let times: ArrayRef = Arc::new(Int64Array::from(self.times[slots.clone()].to_vec()));
-        Ok(vec![times, column::<T>(&self.values, &self.seen, slots, &T::DATA_TYPE)?])
+        let values = self.values[slots.clone()].to_vec();
+        Ok(vec![times, column::<T>(values, self.seen.nulls(slots), &T::DATA_TYPE)?])
     }
 
     fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
-        column::<T>(&self.values, &self.seen, slots, &self.result)
+        column::<T>(self.values[slots.clone()].to_vec(), self.seen.nulls(slots), &self.result)
     }
 
     fn bytes(&self) -> usize {
@@ -281,11 +282,11 @@ impl Accumulator for EndpointTime {
     }
 
     fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
-        Ok(vec![column::<Int64Type>(&self.times, &self.seen, slots, &DataType::Int64)?])
+        Ok(vec![column::<Int64Type>(self.times[slots.clone()].to_vec(), self.seen.nulls(slots), &DataType::Int64)?])
     }
 
     fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
-        column::<Int64Type>(&self.times, &self.seen, slots, &self.result)
+        column::<Int64Type>(self.times[slots.clone()].to_vec(), self.seen.nulls(slots), &self.result)
     }
 
     fn bytes(&self) -> usize {

@@ -1,4 +1,4 @@
-//! `sum(x)`, `min(x)` and `max(x)` of numbers: one value a slot, into which runs of values are folded.
+//! `min(x)` and `max(x)` of numbers, and what else keeps one value a slot, into which runs of values are folded.
 
 use std::ops::Range;
 
@@ -13,24 +13,11 @@ use super::kernel::{Lane, each_present_run};
 use super::lane::{LaneKind, lane_array, lane_of, no_summary};
 use super::seen::{Seen, column};
 use super::text_extreme::TextExtreme;
-use crate::error::execution::{ExecError, Result};
+use crate::error::execution::Result;
 use crate::expr::AggregateFunction;
 use crate::expr::accumulator::{Accumulator, Slices};
 use crate::expr::aggregate::{Needs, SeriesEnd};
 use crate::function::definition::{Aggregate, Documentation, Gives, Takes};
-
-pub(super) static SUM: Aggregate = Aggregate::of_value(
-    Documentation::new(
-        "sum",
-        "sum([DISTINCT] x)",
-        "Sum of the values that are not null, of their type; integers wrap.",
-    )
-    .heading("SUM"),
-    Takes::Numbers,
-    Gives::Value,
-    true,
-    AggregateFunction { name: "sum", accumulator: sum, state_columns: 1, needs: Needs::Numbers, end: None },
-);
 
 pub(super) static MIN: Aggregate = Aggregate::of_value(
     Documentation::new("min", "min(x)", "Least value that is not null: a number, a text or a time.").heading("MIN"),
@@ -60,15 +47,6 @@ pub(super) static MAX: Aggregate = Aggregate::of_value(
     },
 );
 
-fn sum(result: &DataType) -> Result<Box<dyn Accumulator>> {
-    Ok(match lane_of(result)?.0 {
-        LaneKind::Int => Box::new(Fold::<Int64Type, _>::new(Sum, result.clone())),
-        LaneKind::UInt => Box::new(Fold::<UInt64Type, _>::new(Sum, result.clone())),
-        LaneKind::Float => Box::new(Fold::<Float64Type, _>::new(Sum, result.clone())),
-        LaneKind::Text => return Err(ExecError::NotImplemented("sum of text".into())),
-    })
-}
-
 fn extreme(greatest: bool, result: &DataType) -> Result<Box<dyn Accumulator>> {
     Ok(match lane_of(result)?.0 {
         LaneKind::Int => Box::new(Fold::<Int64Type, _>::new(Extreme { greatest }, result.clone())),
@@ -88,25 +66,6 @@ pub(super) trait Reduction {
     fn join<T: Lane>(&self, held: T::Native, is_first: bool, value: T::Native) -> T::Native;
 }
 
-/// `sum`.
-pub(super) struct Sum;
-
-impl Reduction for Sum {
-    #[inline]
-    fn of_run<T: Lane>(&self, values: &[T::Native]) -> T::Native {
-        T::sum(values)
-    }
-
-    fn of_summary<T: Lane>(&self, summary: &Summary<T::Native>) -> T::Native {
-        summary.sum
-    }
-
-    #[inline]
-    fn join<T: Lane>(&self, held: T::Native, _is_first: bool, value: T::Native) -> T::Native {
-        T::plus(held, value)
-    }
-}
-
 /// `min` or `max`.
 pub(super) struct Extreme {
     pub(super) greatest: bool,
@@ -115,11 +74,11 @@ pub(super) struct Extreme {
 impl Reduction for Extreme {
     #[inline]
     fn of_run<T: Lane>(&self, values: &[T::Native]) -> T::Native {
-        if values.len() == 1 { values[0] } else { T::extreme(values, self.greatest) }
+        T::canonical(if values.len() == 1 { values[0] } else { T::extreme(values, self.greatest) })
     }
 
     fn of_summary<T: Lane>(&self, summary: &Summary<T::Native>) -> T::Native {
-        if self.greatest { summary.max } else { summary.min }
+        T::canonical(if self.greatest { summary.max } else { summary.min })
     }
 
     #[inline]
@@ -146,6 +105,10 @@ impl<T: Lane, R: Reduction> Fold<T, R> {
     fn take(&mut self, slot: usize, value: T::Native) {
         self.values[slot] = self.reduction.join::<T>(self.values[slot], !self.seen.get(slot), value);
         self.seen.mark(slot);
+    }
+
+    fn column(&self, slots: Range<usize>, to: &DataType) -> Result<ArrayRef> {
+        column::<T>(self.values[slots.clone()].to_vec(), self.seen.nulls(slots), to)
     }
 }
 
@@ -183,11 +146,11 @@ impl<T: Lane, R: Reduction> Accumulator for Fold<T, R> {
     }
 
     fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
-        Ok(vec![column::<T>(&self.values, &self.seen, slots, &T::DATA_TYPE)?])
+        Ok(vec![self.column(slots, &T::DATA_TYPE)?])
     }
 
     fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
-        column::<T>(&self.values, &self.seen, slots, &self.result)
+        self.column(slots, &self.result)
     }
 
     fn bytes(&self) -> usize {

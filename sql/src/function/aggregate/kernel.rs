@@ -7,6 +7,8 @@ use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, UInt64Type}
 use arrow_buffer::NullBuffer;
 use tidewire_storage::segment::{Statistics, Summary};
 
+use crate::types::float;
+
 /// Independent partial results of a reduction: enough to hide the latency of an addition and to fill two vectors.
 const LANES: usize = 8;
 
@@ -14,7 +16,7 @@ const LANES: usize = 8;
 pub(super) trait Lane: ArrowPrimitiveType {
     /// Sum of values: wrapping for integers.
     fn sum(values: &[Self::Native]) -> Self::Native;
-    /// Sum of two.
+    /// Sum of two: wrapping for integers.
     fn plus(a: Self::Native, b: Self::Native) -> Self::Native;
     /// Sum as DOUBLE, exact before the last rounding as long as integers stay below 2^40.
     fn float_sum(values: &[Self::Native]) -> f64;
@@ -24,8 +26,20 @@ pub(super) trait Lane: ArrowPrimitiveType {
     fn extreme(values: &[Self::Native], greatest: bool) -> Self::Native;
     /// Whether `a` is greater than `b`, NaN being greatest.
     fn greater(a: Self::Native, b: Self::Native) -> bool;
+    /// The one value that stands for all equal ones.
+    fn canonical(value: Self::Native) -> Self::Native;
     /// Statistics of a block, if they are of this lane.
     fn statistics(of: &Statistics) -> Option<Summary<Self::Native>>;
+}
+
+/// A lane of integers, whose sums are exact in 128 bits.
+pub(super) trait IntegerLane: Lane {
+    /// A value in 128 bits.
+    fn wide(value: Self::Native) -> i128;
+    /// The exact sum of values.
+    fn wide_sum(values: &[Self::Native]) -> i128;
+    /// A sum as a value of the lane; `None` where it does not fit.
+    fn narrow(sum: i128) -> Option<Self::Native>;
 }
 
 /// Reduces in [`LANES`] independent partial results.
@@ -65,14 +79,7 @@ impl Lane for Int64Type {
     }
 
     fn float_sum(values: &[i64]) -> f64 {
-        // A value in -SMALL..SMALL, moved up by SMALL, has no bit above 2 * SMALL - 1. Two passes become vector code,
-        // one that keeps sums and bits does not.
-        let bits = reduce(values, 0, |bits, v| bits | v.wrapping_add(SMALL) as u64, |a, b| a | b);
-        if bits < (SMALL as u64) * 2 && values.len() <= SMALL_ROWS {
-            Self::sum(values) as f64
-        } else {
-            values.iter().map(|&v| i128::from(v)).sum::<i128>() as f64
-        }
+        Self::wide_sum(values) as f64
     }
 
     fn float(value: i64) -> f64 {
@@ -91,8 +98,33 @@ impl Lane for Int64Type {
         a > b
     }
 
+    fn canonical(value: i64) -> i64 {
+        value
+    }
+
     fn statistics(of: &Statistics) -> Option<Summary<i64>> {
         if let Statistics::Int(summary) = of { Some(*summary) } else { None }
+    }
+}
+
+impl IntegerLane for Int64Type {
+    fn wide(value: i64) -> i128 {
+        value.into()
+    }
+
+    fn wide_sum(values: &[i64]) -> i128 {
+        // A value in -SMALL..SMALL, moved up by SMALL, has no bit above 2 * SMALL - 1. Two passes become vector code,
+        // one that keeps sums and bits does not.
+        let bits = reduce(values, 0, |bits, v| bits | v.wrapping_add(SMALL) as u64, |a, b| a | b);
+        if bits < (SMALL as u64) * 2 && values.len() <= SMALL_ROWS {
+            Self::sum(values).into()
+        } else {
+            values.iter().map(|&v| i128::from(v)).sum()
+        }
+    }
+
+    fn narrow(sum: i128) -> Option<i64> {
+        sum.try_into().ok()
     }
 }
 
@@ -106,12 +138,7 @@ impl Lane for UInt64Type {
     }
 
     fn float_sum(values: &[u64]) -> f64 {
-        let bits = reduce(values, 0, |bits, v| bits | v, |a, b| a | b);
-        if bits < SMALL as u64 && values.len() <= SMALL_ROWS {
-            Self::sum(values) as f64
-        } else {
-            values.iter().map(|&v| u128::from(v)).sum::<u128>() as f64
-        }
+        Self::wide_sum(values) as f64
     }
 
     fn float(value: u64) -> f64 {
@@ -130,8 +157,31 @@ impl Lane for UInt64Type {
         a > b
     }
 
+    fn canonical(value: u64) -> u64 {
+        value
+    }
+
     fn statistics(of: &Statistics) -> Option<Summary<u64>> {
         if let Statistics::UInt(summary) = of { Some(*summary) } else { None }
+    }
+}
+
+impl IntegerLane for UInt64Type {
+    fn wide(value: u64) -> i128 {
+        value.into()
+    }
+
+    fn wide_sum(values: &[u64]) -> i128 {
+        let bits = reduce(values, 0, |bits, v| bits | v, |a, b| a | b);
+        if bits < SMALL as u64 && values.len() <= SMALL_ROWS {
+            Self::sum(values).into()
+        } else {
+            values.iter().map(|&v| i128::from(v)).sum()
+        }
+    }
+
+    fn narrow(sum: i128) -> Option<u64> {
+        sum.try_into().ok()
     }
 }
 
@@ -173,7 +223,11 @@ impl Lane for Float64Type {
     }
 
     fn greater(a: f64, b: f64) -> bool {
-        a > b || (a.is_nan() && !b.is_nan())
+        float::less(b, a)
+    }
+
+    fn canonical(value: f64) -> f64 {
+        float::canonical(value)
     }
 
     fn statistics(of: &Statistics) -> Option<Summary<f64>> {
@@ -243,10 +297,12 @@ mod tests {
             let shift = random.u32(0..64);
             let ints: Vec<i64> = (0..length).map(|_| random.i64(..) >> shift).collect();
             let exact: i128 = ints.iter().map(|&v| i128::from(v)).sum();
+            assert_eq!(Int64Type::wide_sum(&ints), exact, "TIDEWIRE_SEED={seed}");
             assert_eq!(Int64Type::sum(&ints), exact as i64, "TIDEWIRE_SEED={seed}");
             assert_eq!(Int64Type::float_sum(&ints), exact as f64, "shift {shift} TIDEWIRE_SEED={seed}");
             let uints: Vec<u64> = (0..length).map(|_| random.u64(..) >> shift).collect();
-            let exact: u128 = uints.iter().map(|&v| u128::from(v)).sum();
+            let exact: i128 = uints.iter().map(|&v| i128::from(v)).sum();
+            assert_eq!(UInt64Type::wide_sum(&uints), exact, "TIDEWIRE_SEED={seed}");
             assert_eq!(UInt64Type::sum(&uints), exact as u64, "TIDEWIRE_SEED={seed}");
             assert_eq!(UInt64Type::float_sum(&uints), exact as f64, "TIDEWIRE_SEED={seed}");
             if length > 0 {

@@ -1,8 +1,8 @@
 //! Aggregates: an entry and its accumulator a file.
 //!
-//! Nulls are skipped; an aggregate of nothing is null (count: 0). `sum` of integers wraps around, as DataFusion's does:
-//! the answer is the same however rows are spread over shards. `avg` of integers adds exactly within a slice. NaN is
-//! the greatest float. `first` and `last` at equal times take the greater value, as InfluxDB does.
+//! Nulls are skipped; an aggregate of nothing is null (count: 0). `sum` of integers is exact, and an error where the
+//! answer does not fit: the same however rows are spread over shards. `avg` of integers adds exactly within a slice.
+//! NaN is the greatest float. `first` and `last` at equal times take the greater value, as InfluxDB does.
 
 mod average;
 mod count;
@@ -16,6 +16,7 @@ mod ranked;
 mod scalars;
 mod seen;
 mod stddev;
+mod sum;
 mod text_extreme;
 
 use super::definition::Aggregate;
@@ -29,12 +30,19 @@ pub(crate) use stddev::STDDEV;
 /// Mean.
 pub(crate) static MEAN: &Aggregate = &average::ENTRY;
 /// Sum.
-pub(crate) static SUM: &Aggregate = &fold::SUM;
+pub(crate) static SUM: &Aggregate = &sum::ENTRY;
 /// Least value.
 pub(crate) static MIN: &Aggregate = &fold::MIN;
 /// Greatest value.
 pub(crate) static MAX: &Aggregate = &fold::MAX;
 
 /// All of them.
-pub(super) static AGGREGATES: [&Aggregate; 7] =
-    [&count::ENTRY, &fold::SUM, &fold::MIN, &fold::MAX, &average::ENTRY, &endpoint::FIRST_ENTRY, &endpoint::LAST_ENTRY];
+pub(super) static AGGREGATES: [&Aggregate; 7] = [
+    &count::ENTRY,
+    &sum::ENTRY,
+    &fold::MIN,
+    &fold::MAX,
+    &average::ENTRY,
+    &endpoint::FIRST_ENTRY,
+    &endpoint::LAST_ENTRY,
+];

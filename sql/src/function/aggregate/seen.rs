@@ -35,20 +35,18 @@ impl Seen {
     }
 
     /// Those of some slots without a value as nulls; `None` when all have one.
-    fn nulls(&self, slots: Range<usize>) -> Option<NullBuffer> {
+    pub(super) fn nulls(&self, slots: Range<usize>) -> Option<NullBuffer> {
         let seen = &self.0[slots];
         (!seen.iter().all(|&s| s)).then(|| NullBuffer::new(BooleanBuffer::from(seen)))
     }
 }
 
-/// A column of the values of some slots, null where none was seen, converted to `to`.
+/// A column of values and nulls, converted to `to`.
 pub(super) fn column<T: ArrowPrimitiveType>(
-    values: &[T::Native],
-    seen: &Seen,
-    slots: Range<usize>,
+    values: Vec<T::Native>,
+    nulls: Option<NullBuffer>,
     to: &DataType,
 ) -> Result<ArrayRef> {
-    let values = ScalarBuffer::from(values[slots.clone()].to_vec());
-    let array: ArrayRef = Arc::new(PrimitiveArray::<T>::new(values, seen.nulls(slots)));
+    let array: ArrayRef = Arc::new(PrimitiveArray::<T>::new(ScalarBuffer::from(values), nulls));
     cast_to(&array, to)
 }

@@ -115,7 +115,7 @@ pub(super) fn time_of_row(fold: Fold, arg: &Typed, percent: f64, tie: Native) ->
     }
 }
 
-/// The key of a row's series as text, by which rows of one time are told apart.
+/// The key of a row's series as text, by which rows of one time are distinguished.
 pub(super) fn tie_of(relation: &Relation) -> Native {
     let text = |text: &str| Native::Literal(Scalar::Str(text.into()));
     let named = |at: usize| {

@@ -68,7 +68,7 @@ impl Setting<'_> {
             let words = format!("unsupported {name} iterator type: *query.{kind}InterruptIterator");
             return Err(BindError::select(words));
         }
-        // Groups, tags that are told apart, the value, the time, what stands beside, what orders equals.
+        // Groups, tags that are distinguished, the value, the time, what stands beside, what orders equals.
         let mut all = self.groups(relation)?;
         let groups = all.len();
         for tag in by {

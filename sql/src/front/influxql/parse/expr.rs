@@ -7,7 +7,7 @@ use crate::front::influxql::text::cursor::{Cursor, nowhere, refused};
 use crate::front::influxql::text::duration::parse_duration;
 use crate::front::influxql::text::lexer::{Kind, is_keyword};
 
-/// Brackets, calls and subqueries inside of each other; each level costs the parser, and whoever reads the expression,
+/// Brackets, calls and subqueries inside of each other; each level costs the parser, and each reader of the expression,
 /// some stack frames.
 const DEPTH_MAX: usize = 64;
 

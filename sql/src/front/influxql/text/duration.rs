@@ -1,7 +1,26 @@
 //! Durations as InfluxQL writes them (`90m`, `1h30m`) and as InfluxDB prints them (`1h30m0s`).
 
-use crate::front::influxql::error::DurationError;
+use std::fmt;
+
 use crate::types::unit::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
+
+/// Why a text is no duration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DurationError {
+    /// No numbers with units.
+    Invalid,
+    /// More nanoseconds than can be counted; the text.
+    Overflow(String),
+}
+
+impl fmt::Display for DurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid => f.write_str("invalid duration"),
+            Self::Overflow(text) => write!(f, "overflowed duration {text}: choose a smaller duration or INF"),
+        }
+    }
+}
 
 /// Units by their letters, in nanoseconds.
 const UNITS: [(&str, i64); 10] = [

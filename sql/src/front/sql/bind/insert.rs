@@ -67,6 +67,10 @@ impl Binder<'_> {
         insert.time.resize(count, 0);
         let policy = self.catalog.databases.get(&database).and_then(|database| database.main_policy());
         let time_min = policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, insert.table.time_unit));
+        let (first, last) = insert.table.time_unit.times();
+        if insert.time.iter().any(|time| !(first..=last).contains(time)) {
+            return Err(SqlErrorKind::InsertTimeOutside.into());
+        }
         if insert.time.iter().any(|time| *time < time_min) {
             // As the reference refuses them: older than the database keeps.
             return Err(SqlErrorKind::InsertExpired.into());

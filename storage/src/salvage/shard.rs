@@ -15,7 +15,7 @@ use crate::cache::Cache;
 use crate::disk::Disk;
 use crate::engine::folders::Folders;
 use crate::error::{Error, Result};
-use crate::manifest::Manifest;
+use crate::manifest;
 use crate::wal::Lsn;
 use crate::wal::cut::{self, LogCut};
 
@@ -56,7 +56,7 @@ pub async fn salvage<D: Disk>(disk: &D, folder: &Path, shard: u32, accept_loss: 
             salvage.left = Some(Error::Corrupt { path, offset, reason });
             return Ok(salvage);
         }
-        let flushed = Manifest::load(disk, &folders.root, shard).await?.unwrap_or_default().flushed_lsn;
+        let flushed = manifest::load(disk, &folders.root, shard).await?.unwrap_or_default().flushed_lsn;
         let found = cut::find(disk, &folders.wal, shard, Lsn(flushed), (path, offset, reason)).await?;
         if accept_loss {
             cut::apply(disk, &folders.wal, &found).await?;

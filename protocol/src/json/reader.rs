@@ -1,0 +1,52 @@
+//! One document after the other, into the same memory.
+
+use simd_json::{Buffers, INPUT_PADDING, Tape};
+
+use super::JsonValue;
+use crate::row::RowError;
+
+/// Nesting of objects and arrays in a document. Logs have a few levels.
+const DEPTH_MAX: usize = 64;
+
+/// Memory of a document longer than this is given back: a tape takes some ten times its text.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
+/// See the module.
+pub struct JsonReader {
+    buffers: Buffers,
+    tape: Tape<'static>,
+    text: Vec<u8>,
+}
+
+impl std::fmt::Debug for JsonReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JsonReader").finish_non_exhaustive()
+    }
+}
+
+impl Default for JsonReader {
+    fn default() -> Self {
+        Self { buffers: Buffers::with_max_depth(0, DEPTH_MAX), tape: Tape(Vec::new()), text: Vec::new() }
+    }
+}
+
+impl JsonReader {
+    /// Reads a document, whole, and gives it to `see`.
+    pub fn read<R>(&mut self, document: &[u8], see: impl FnOnce(JsonValue<'_, '_>) -> R) -> Result<R, RowError> {
+        // The parser takes escapes out in place and may look at the padding.
+        self.text.clear();
+        self.text.extend_from_slice(document);
+        self.text.resize(document.len() + INPUT_PADDING, b' ');
+        let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
+        let filled = simd_json::fill_tape_padded(&mut self.text, document.len(), &mut self.buffers, &mut tape);
+        let seen = match filled {
+            Ok(()) => Ok(see(JsonValue::of(&tape.0))),
+            Err(error) => Err(RowError::Json(error.to_string())),
+        };
+        self.tape = tape.reset();
+        if document.len() > KEPT_BYTES_MAX {
+            *self = Self::default();
+        }
+        seen
+    }
+}

@@ -1,0 +1,83 @@
+//! `metric timestamp value tagk=tagv [tagk=tagv]`, a point a line.
+//!
+//! Blanks separate, tags may stand behind commas too, and `put` may stand before it all. An empty line is none.
+
+use super::VALUE;
+use crate::row::{FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, TimeScale, parse_time};
+
+/// How far a body has been read.
+#[derive(Debug)]
+pub struct TextPoints {
+    scale: TimeScale,
+    /// Lines read.
+    lines: u64,
+    draft: RowDraft,
+}
+
+impl TextPoints {
+    /// Of a body whose times are in `scale`.
+    pub fn new(scale: TimeScale) -> Self {
+        Self { scale, lines: 0, draft: RowDraft::default() }
+    }
+
+    /// Reads the lines of `text`, and what is behind them if nothing comes after it. Returns the bytes consumed; the
+    /// others must stand at the start of the next piece.
+    pub fn read(&mut self, text: &[u8], last: bool, rows: &mut impl RowTaker) -> usize {
+        let mut consumed = 0;
+        loop {
+            let rest = text.get(consumed..).unwrap_or_default();
+            let (line, length) = match memchr::memchr(b'\n', rest) {
+                Some(end) => (rest.get(..end).unwrap_or_default(), end + 1),
+                None if last && !rest.is_empty() => (rest, rest.len()),
+                None => return consumed,
+            };
+            consumed += length;
+            self.lines += 1;
+            let position = Position::Line(self.lines);
+            let taken = match read_point(line, self.scale, &mut self.draft) {
+                Ok(true) => rows.take(position, &mut self.draft),
+                Ok(false) => Ok(()),
+                Err(error) => Err(rows.fault(position, error)),
+            };
+            if taken == Err(Next::Stop) {
+                return text.len();
+            }
+        }
+    }
+}
+
+/// Reads one line into `draft`; `false` where it is empty.
+pub(super) fn read_point(line: &[u8], scale: TimeScale, draft: &mut RowDraft) -> Result<bool, RowError> {
+    let line = std::str::from_utf8(line).map_err(|_| RowError::Utf8)?;
+    let mut words = line.split([' ', '\t', '\r']).filter(|word| !word.is_empty());
+    let Some(mut metric) = words.next() else { return Ok(false) };
+    let mut time = words.next().ok_or(RowError::Missing("the timestamp"))?;
+    if metric == "put" && !time.starts_with(|first: char| first.is_ascii_digit() || first == '-') {
+        metric = time;
+        time = words.next().ok_or(RowError::Missing("the timestamp"))?;
+    }
+    draft.begin(metric);
+    draft.time = parse_time(time, scale)?;
+    let value = words.next().ok_or(RowError::Missing("the value"))?;
+    draft.field(VALUE, FieldKind::Float, RawValue::from_float(parse_value(value)?));
+    let mut tags = 0;
+    for tag in words.flat_map(|word| word.split(',')).filter(|tag| !tag.is_empty()) {
+        match tag.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !value.is_empty() => draft.tag(name, value),
+            _ => return Err(RowError::invalid("a tag", tag)),
+        }
+        tags += 1;
+    }
+    match tags {
+        0 => Err(RowError::Missing("a tag")),
+        _ => draft.check().map(|()| true),
+    }
+}
+
+/// A number as points have it: digits, with or without sign, point and exponent.
+pub(super) fn parse_value(text: &str) -> Result<f64, RowError> {
+    // Rust reads words for infinity and NaN too.
+    let is_number = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
+    let value: Option<f64> = if is_number { text.parse().ok() } else { None };
+    value.filter(|value| value.is_finite()).ok_or_else(|| RowError::invalid("the value", text))
+}

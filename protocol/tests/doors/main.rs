@@ -1,0 +1,9 @@
+//! Doors whose rows come by name: what they read, what they refuse, and that neither any bytes nor any way in which a
+//! body arrives changes that.
+
+#![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
+
+mod opentsdb;
+mod random;
+mod recorder;
+mod slots;

@@ -1,0 +1,10 @@
+//! What a request says of names in its statements.
+
+/// What names of a request's statements that say less are completed with.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scope {
+    /// `db`
+    pub(super) database: String,
+    /// `rp`; empty for the default one.
+    pub(super) policy: String,
+}

@@ -1,0 +1,112 @@
+//! A request of a door that has its rows by name, from its body to its acknowledgement.
+
+use tidewire_protocol::line::Dialect;
+use tidewire_protocol::row::{BadRows, Halt, Next, Position, RowDraft, RowError, RowSink, RowTaker};
+
+use super::error::WriteError;
+use super::session::{Session, Target, Written};
+use super::sink::{RowRules, TimeField};
+use crate::core::state::CoreState;
+use crate::net::Body;
+use crate::ring::yield_if_needed;
+
+/// Bounds how much of a body that is there at once is read before others get their turn.
+const STEP_BYTES: usize = 64 << 10;
+
+/// The rows of a request, being collected.
+pub struct RowWriter<'a> {
+    session: Session<'a>,
+    /// Why nothing of the request is written.
+    failure: Option<WriteError>,
+}
+
+impl<'a> RowWriter<'a> {
+    /// For rows that go to the default policy of `database`. A field called `time` makes a row a bad one.
+    pub fn begin(core: &'a CoreState, database: &'a str, bad_rows: BadRows, now_ns: i64) -> Result<Self, WriteError> {
+        let rules = RowRules { bad_rows, time_field: TimeField::Refused };
+        let session = Session::begin(core, Target { database, policy: None, dialect: Dialect::Cnos, rules, now_ns })?;
+        Ok(Self { session, failure: None })
+    }
+
+    /// Gives a body that arrives in pieces to a door. `read` gets a piece, whether it is the last, and where rows go,
+    /// and returns the bytes that it has consumed; the others come again in front of the next piece.
+    pub async fn read<E: From<WriteError>>(
+        &mut self,
+        body: &mut Body,
+        mut read: impl FnMut(&[u8], bool, &mut Self) -> Result<usize, E>,
+    ) -> Result<(), E> {
+        let mut is_last_read = false;
+        while let Some(piece) = body.chunk().await.map_err(WriteError::from)? {
+            let (mut consumed, mut end) = (0, 0);
+            while end < piece.bytes.len() {
+                end = piece.bytes.len().min(end + STEP_BYTES);
+                is_last_read = piece.is_last && end == piece.bytes.len();
+                self.session.catch_up()?;
+                consumed += read(piece.bytes.get(consumed..end).unwrap_or_default(), is_last_read, self)?;
+                self.check()?;
+                yield_if_needed().await;
+            }
+            let left = piece.bytes.len() - consumed;
+            body.keep(left);
+            self.session.account(left)?;
+        }
+        if !is_last_read {
+            self.session.catch_up()?;
+            read(&[], true, self)?;
+        }
+        Ok(self.check()?)
+    }
+
+    /// Counts what is held: rows, and `more` bytes beside them. Fails once nothing of the request is to be written.
+    pub fn account(&mut self, more: usize) -> Result<(), WriteError> {
+        self.check()?;
+        self.session.account(more)
+    }
+
+    fn check(&mut self) -> Result<(), WriteError> {
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None => self.session.refusal(),
+        }
+    }
+
+    /// Makes the rows durable.
+    pub async fn commit(mut self) -> Result<Written, WriteError> {
+        self.check()?;
+        self.session.count_cache();
+        self.session.commit().await
+    }
+
+    /// Gives a row to the sink, pauses included.
+    fn put(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
+        loop {
+            let put = self.session.with_sink(|caches, sink| match caches.names.put(draft, sink) {
+                Ok(()) => Ok(true),
+                Err(Halt::Pause) => Ok(false),
+                Err(Halt::Refuse(fault)) => Err(sink.refuse(position, fault)),
+            });
+            match put {
+                Ok(true) => return Ok(()),
+                Err(next) => return Err(next),
+                Ok(false) => {
+                    if let Err(failure) = self.session.resume() {
+                        self.failure = Some(failure);
+                        return Err(Next::Stop);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl RowTaker for RowWriter<'_> {
+    fn take(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
+        // The draft is not used again for the same row.
+        draft.time /= self.session.unit().nanoseconds();
+        self.put(position, draft)
+    }
+
+    fn fault(&mut self, position: Position, error: RowError) -> Next {
+        self.session.with_sink(|_, sink| sink.unread(position, error))
+    }
+}
