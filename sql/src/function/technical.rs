@@ -58,7 +58,7 @@ struct Settings {
 }
 
 impl Settings {
-    /// Results to hold back of so many averages, one of the other.
+    /// Results to hold back of averages of averages, of which there are `averages`.
     fn first_of(&self, averages: usize) -> usize {
         if self.warm == WARM_SIMPLE { averages * (self.period - 1) } else { self.period - 1 }
     }
@@ -166,7 +166,7 @@ impl Indicator for Percent {
     fn next(&mut self, value: f64) -> f64 {
         let value = self.of.next(value);
         let before = self.before.replace(value).unwrap_or(0.0);
-        (value - before) / before * 100.0
+        (value / before - 1.0) * 100.0
     }
 }
 
@@ -222,15 +222,16 @@ struct Adaptive {
 
 impl Indicator for Adaptive {
     fn next(&mut self, value: f64) -> f64 {
-        const FAST: f64 = 2.0 / 3.0;
-        const SLOW: f64 = 2.0 / 31.0;
+        /// 2 / 31, and what is missing to 2 / 3: both exact before they are rounded.
+        const SLOW: f64 = 0.064_516_129_032_258_06;
+        const TO_FAST: f64 = 0.602_150_537_634_408_6;
         let is_filling = self.efficiency.values.len() < self.efficiency.period;
         let ratio = self.efficiency.next(value);
         if is_filling {
             self.average = value;
             return value;
         }
-        let smoothing = (ratio * (FAST - SLOW) + SLOW).powi(2);
+        let smoothing = (ratio * TO_FAST + SLOW).powi(2);
         self.average += smoothing * (value - self.average);
         self.average
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tidewire_protocol::encode::influx::{QueryWriter, Value};
 use tidewire_sql::exec::ExecError;
-use tidewire_sql::influxql::schema_selection;
-use tidewire_sql::influxql::{BindError, Cardinality, Counted, Expr, Measurement, ShowKind, ShowSchema, TagKeys};
+use tidewire_sql::influxql::{
+    BindError, Cardinality, Counted, Expr, Measurement, ShowKind, ShowSchema, TagKeys, schema_selection, speaks_of_time,
+};
 use tidewire_storage::schema::{ColumnId, ColumnKind, Database, FieldType, TableId, TableSchema};
 
 use super::scope::Scope;
@@ -128,7 +129,9 @@ pub(super) async fn show(
         };
     };
     let condition = show.condition.as_ref();
-    let all = |everywhere| tables(database, &show.from, everywhere);
+    // With a condition on time only the default policy is looked at, as in InfluxDB.
+    let is_timed = condition.is_some_and(speaks_of_time);
+    let all = |everywhere: bool| tables(database, &show.from, everywhere && !is_timed);
     match &show.kind {
         ShowKind::Measurements => {
             let found = read(context, all(true)?, condition, SchemaPart::Count, Some("SHOW MEASUREMENTS")).await?;

@@ -15,7 +15,7 @@ pub use ast::{
     Literal, Measurement, MeasurementName, Op, Regex, Select, ShowKind, ShowSchema, Source, Statement, TagKeys,
     quoted_name,
 };
-pub use bind::{BindError, BoundSelect, SchemaSelection, Scope, bind_select, schema_selection};
+pub use bind::{BindError, BoundSelect, SchemaSelection, Scope, bind_select, schema_selection, speaks_of_time};
 pub use error::{ParseError, ParseErrorKind};
 pub use parse::{parse, parse_with};
 pub use text::cursor::{Parameter, Parameters};

@@ -48,7 +48,7 @@ pub(super) fn split(condition: &Expr, clock: Clock<'_>) -> Result<(TimeRange, Op
 }
 
 /// Whether a comparison of time is in it.
-pub(super) fn speaks_of_time(condition: &Expr) -> bool {
+pub fn speaks_of_time(condition: &Expr) -> bool {
     match condition.bare() {
         Expr::Chain { first, rest } => match rest.as_slice() {
             [(op, right)] if is_comparison(*op) => is_time(first) || is_time(right),

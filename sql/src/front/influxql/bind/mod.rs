@@ -22,6 +22,7 @@ mod select;
 mod series;
 mod types;
 
+pub use condition::speaks_of_time;
 pub use error::BindError;
 pub use relation::Scope;
 pub use select::{BoundSelect, bind_select};

@@ -51,8 +51,8 @@ impl Setting<'_> {
         self.tags.iter().map(column).collect()
     }
 
-    /// Columns by whose order rows of one time and series come: that of their keys as text, in which a series that lacks
-    /// a tag comes before the others if nothing follows, else after them.
+    /// Columns by whose order rows of one time and series come. It is that of the series' keys as text: a series that
+    /// lacks a tag comes before the others if none follows in it, else after them.
     pub(super) fn ties(&self, relation: &Relation) -> Vec<Typed> {
         let is_grouped = |at: &usize| self.tags.contains(&relation.columns[at - 1].name);
         let tags: Vec<usize> = relation.tags().into_iter().filter(|at| !is_grouped(at)).collect();

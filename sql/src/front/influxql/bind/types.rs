@@ -1,5 +1,5 @@
-//! The types of InfluxQL: float, integer, unsigned, string and boolean, and what becomes of a value where another type is
-//! wanted.
+//! The types of InfluxQL (float, integer, unsigned, string and boolean), and what becomes of a value where another type
+//! is wanted.
 
 use arrow_schema::DataType;
 

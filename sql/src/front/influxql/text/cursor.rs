@@ -29,6 +29,8 @@ pub(in crate::front::influxql) struct Cursor<'a> {
     before: Lexer<'a>,
     next: Token,
     parameters: &'a Parameters,
+    /// The next token is what a parameter is bound to.
+    is_bound: bool,
     /// Brackets, calls and subqueries that are open.
     pub(in crate::front::influxql) depth: usize,
 }
@@ -39,13 +41,14 @@ impl<'a> Cursor<'a> {
         let before = Lexer::new(text);
         let mut lexer = before.clone();
         let next = lexer.next();
-        let mut cursor = Self { lexer, before, next, parameters, depth: 0 };
+        let mut cursor = Self { lexer, before, next, parameters, is_bound: false, depth: 0 };
         cursor.bind();
         cursor
     }
 
     /// Puts what a parameter is bound to in its place; one that is not bound stays.
     fn bind(&mut self) {
+        self.is_bound = false;
         let Kind::Parameter(name) = &self.next.kind else { return };
         self.next.kind = match self.parameters.get(name) {
             Some(Parameter::Literal(literal)) => match literal {
@@ -59,6 +62,7 @@ impl<'a> Cursor<'a> {
             Some(Parameter::Name(name)) => Kind::Quoted(name.clone()),
             Some(Parameter::Regex(_)) | None => return,
         };
+        self.is_bound = true;
     }
 
     /// The next token; the end repeats.
@@ -132,7 +136,7 @@ impl<'a> Cursor<'a> {
     pub(in crate::front::influxql) fn unexpected(&self, expected: &'static str) -> ParseError {
         let mut error = refused(ParseErrorKind::Unexpected { found: self.next.shown(), expected }, &self.next);
         // InfluxDB's scanner places a string at the character before its quote.
-        if matches!(self.next.kind, Kind::Text(_)) {
+        if matches!(self.next.kind, Kind::Text(_)) && !self.is_bound {
             error.character = error.character.saturating_sub(1).max(1);
         }
         error
