@@ -104,6 +104,18 @@ const CORPUS: &[(&str, &str)] = &[
         "SELECT difference(mean(load)) FROM cpu WHERE time >= 10s AND time < 50s GROUP BY time(10s)",
         "cpu{} time,difference: 10,4; 20,0; 40,-3",
     ),
+    (
+        "SELECT integral(load) FROM cpu GROUP BY host",
+        "cpu{host=a} time,integral: 0,95 | cpu{host=b} time,integral: 0,90",
+    ),
+    (
+        "SELECT integral(load, 10s) FROM cpu WHERE host = 'a' AND time >= 0 AND time < 60s GROUP BY time(20s)",
+        "cpu{} time,integral: 0,4.833333333333334; 20,4.666666666666667",
+    ),
+    (
+        "SELECT exponential_moving_average(load, 2) FROM cpu WHERE host = 'a'",
+        "cpu{} time,exponential_moving_average: 10,2.333333333333333; 40,2.111111111111111",
+    ),
     // Subqueries.
     ("SELECT mean(max) FROM (SELECT max(load) FROM cpu GROUP BY host)", "cpu{} time,mean: 0,5"),
     ("SELECT sum(x) FROM (SELECT load * 2 AS x, host FROM cpu) WHERE host = 'b'", "cpu{} time,sum: 0,24"),

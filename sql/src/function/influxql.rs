@@ -30,6 +30,8 @@ pub enum Kind {
     Rows(Rows),
     /// Each different value of a window.
     Distinct,
+    /// The area under the line between the values of a window.
+    Integral,
     /// A value from a value and those before it.
     Transformation(Transforming),
     /// A value from the values of one row.
@@ -180,9 +182,10 @@ const fn technical(
 }
 
 /// All of them, by kind.
-pub static FUNCTIONS: [InfluxFunction; 49] = [
+pub static FUNCTIONS: [InfluxFunction; 50] = [
     of("count", "count(x)", "Number of values; of `distinct(x)` of different ones.", Kind::Aggregate(Fold::Count)),
     of("distinct", "distinct(x)", "Each different value, in the order of their first times.", Kind::Distinct),
+    of("integral", "integral(x[, unit])", "Area under the line between the values, by units of time.", Kind::Integral),
     of("mean", "mean(x)", "Arithmetic mean.", Kind::Aggregate(Fold::Mean)),
     of("median", "median(x)", "The value in the middle, or the mean of the two.", Kind::Aggregate(Fold::Median)),
     of("mode", "mode(x)", "The most frequent value, of several the earliest.", Kind::Aggregate(Fold::Mode)),

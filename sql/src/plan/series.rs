@@ -13,6 +13,8 @@ pub enum SeriesStep {
     Fill(Fill),
     /// LIMIT and OFFSET in each series, SLIMIT and SOFFSET among the series.
     Limit(SeriesLimit),
+    /// Areas under the lines between values: one for each series or each of its windows.
+    Integral(Integral),
     /// Columns that are computed from a value and those before it in its series, added behind the others.
     Transform(Vec<TransformCall>),
 }
@@ -60,6 +62,17 @@ pub struct SeriesLimit {
     pub series_skip: usize,
     /// Series.
     pub series_fetch: Option<usize>,
+}
+
+/// Areas to compute. The input is the keys, the time and the value.
+#[derive(Debug, Clone)]
+pub struct Integral {
+    /// Columns that make a series.
+    pub keys: usize,
+    /// The windows; without, there is one area for each series.
+    pub windows: Option<Windows>,
+    /// The unit of time of the areas, in nanoseconds.
+    pub unit_ns: f64,
 }
 
 /// One computed column.

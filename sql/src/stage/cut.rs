@@ -189,6 +189,10 @@ impl Cutter {
                 let mut open = self.open(input, path);
                 match step {
                     SeriesStep::Fill(fill) => return Open::of(self.closed(open, SinkSpec::Fill(fill.clone()))),
+                    SeriesStep::Integral(integral) => {
+                        let (integral, schema) = (integral.clone(), Arc::clone(schema));
+                        return Open::of(self.closed(open, SinkSpec::Integral { integral, schema }));
+                    }
                     SeriesStep::Limit(limit) => open.operators.push(OperatorSpec::SeriesLimit(*limit)),
                     SeriesStep::Transform(calls) => {
                         let (calls, schema) = (calls.clone(), Arc::clone(schema));

@@ -86,6 +86,7 @@ impl fmt::Display for SinkSpec {
             Self::Sort { fetch: Some(fetch), .. } => write!(f, "Sort: fetch={fetch}"),
             Self::Sort { .. } => write!(f, "Sort"),
             Self::Distinct { .. } => write!(f, "Distinct"),
+            Self::Integral { integral, .. } => SeriesStep::Integral(integral.clone()).fmt(f),
             Self::Fill(fill) => SeriesStep::Fill(fill.clone()).fmt(f),
         }
     }

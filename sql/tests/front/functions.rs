@@ -38,7 +38,7 @@ fn the_page_lists_the_functions_that_there_are() {
 fn the_page_of_influxql_has_a_table_of_its_functions() {
     let page = include_str!("../../../docs/influxql.md");
     let kind = |kind: &Kind| match kind {
-        Kind::Aggregate(_) | Kind::Distinct => "aggregation",
+        Kind::Aggregate(_) | Kind::Distinct | Kind::Integral => "aggregation",
         Kind::Selector(_) | Kind::Rows(_) => "selector",
         Kind::Transformation(_) => "transformation",
         Kind::Math { .. } => "mathematics",

@@ -117,7 +117,8 @@ impl OfUrl {
         let chunked = of_form("chunked")?.map_or(self.chunked?, |chunked| chunked == "true");
         let size = of_form("chunk_size")?.or(self.chunk_size?).and_then(|size| size.parse().ok());
         let chunk_rows = chunked.then(|| size.filter(|size| *size > 0).unwrap_or(CHUNK_ROWS));
-        Ok(Asked { statements, scope: Scope { database, policy }, epoch, pretty: self.pretty?, chunk_rows })
+        let scope = Scope { database, policy, is_long: text.len() > prepare::HERE_BYTES_MAX };
+        Ok(Asked { statements, scope, epoch, pretty: self.pretty?, chunk_rows })
     }
 }
 

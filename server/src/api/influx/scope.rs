@@ -7,4 +7,6 @@ pub(super) struct Scope {
     pub(super) database: String,
     /// `rp`; empty for the default one.
     pub(super) policy: String,
+    /// The text is so long that to bind its statements takes long, too.
+    pub(super) is_long: bool,
 }

@@ -15,16 +15,28 @@ use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::queries::{bounds, query_place};
 use crate::query::run::{RowsOut, run as run_query};
-use crate::ring::yield_if_needed;
+use crate::ring::{calculate, yield_if_needed};
 
 /// Rows that are written before others get the core: some 100 µs.
 const ROWS_STEP: usize = 512;
 
-fn bind(context: &RequestContext<'_>, select: &Select, scope: &Scope) -> Result<BoundSelect, Fault> {
-    let catalog = context.core.catalog();
-    let Scope { database, policy } = scope;
-    let now_ns = context.now_ns;
-    Ok(bind_select(select, BindScope { catalog: &catalog, database, policy, now_ns })?)
+/// Binds a SELECT; one of a long text beside the core.
+async fn bind(context: &RequestContext<'_>, select: &Select, scope: &Scope) -> Result<BoundSelect, Fault> {
+    let (catalog, now_ns) = (context.core.catalog(), context.now_ns);
+    let bound = |select: &Select, scope: &Scope| {
+        let Scope { database, policy, .. } = scope;
+        bind_select(select, BindScope { catalog: &catalog, database, policy, now_ns })
+    };
+    if !scope.is_long {
+        return Ok(bound(select, scope)?);
+    }
+    let (select, scope, catalog) = (select.clone(), scope.clone(), catalog.clone());
+    let bound = calculate(move || {
+        let Scope { database, policy, .. } = &scope;
+        bind_select(&select, BindScope { catalog: &catalog, database, policy, now_ns })
+    });
+    let bound = bound.await.map_err(|error| ExecError::Internal(format!("a statement was not bound: {error}")))?;
+    Ok(bound?)
 }
 
 /// Runs a SELECT.
@@ -34,7 +46,7 @@ pub(super) async fn run(
     scope: &Scope,
     answer: &mut Answer<'_>,
 ) -> Result<(), Fault> {
-    let bound = bind(context, select, scope)?;
+    let bound = bind(context, select, scope).await?;
     if let Some(into) = &select.into {
         return write(context, &bound, into, scope, answer).await;
     }
@@ -95,13 +107,13 @@ async fn write(
 }
 
 /// Answers EXPLAIN: the plan of each measurement.
-pub(super) fn explain(
+pub(super) async fn explain(
     context: &RequestContext<'_>,
     select: &Select,
     scope: &Scope,
     mut out: Out<'_>,
 ) -> Result<(), Fault> {
-    let bound = bind(context, select, scope)?;
+    let bound = bind(context, select, scope).await?;
     let plans: Vec<String> = bound.parts.iter().map(|(_, query)| query.plan.to_string()).collect();
     let lines = plans.iter().flat_map(|plan| plan.lines()).map(|line| vec![Value::Text(line)]);
     out.series("", &["QUERY PLAN"], lines)

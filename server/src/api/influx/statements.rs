@@ -56,7 +56,7 @@ pub(super) async fn run(
         Statement::ShowContinuousQueries => return show_continuous_queries(context, Out { writer, body }),
         Statement::ShowSubscriptions => return Ok(()),
         Statement::Explain { select, analyze: false } => {
-            return select::explain(context, select, scope, Out { writer, body });
+            return select::explain(context, select, scope, Out { writer, body }).await;
         }
         other => return Err(BindError::Unsupported(kind(other)).into()),
     };

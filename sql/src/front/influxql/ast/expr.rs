@@ -5,13 +5,13 @@
 
 use crate::deletion::TagMatch;
 
-/// An expression as written.
+/// An expression as written. There are as many as a text has words, so that one is small.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expr {
     /// `*`, `*::field`, `*::tag`
     Wildcard(ColumnSet),
     /// `/pattern/`
-    Regex(Regex),
+    Regex(Box<Regex>),
     /// `DISTINCT name`
     Distinct(String),
     /// `name(…)`; the name is in lower case.

@@ -49,6 +49,8 @@ pub(super) enum Shape {
     Selector,
     /// One for each different value.
     Distinct,
+    /// The area of each group.
+    Integral,
     /// Some of each group.
     Rows,
     /// One for each row, computed from it and those before.
@@ -65,6 +67,7 @@ struct Compiler {
     has_distinct: bool,
     rows: Option<&'static str>,
     raw_transformation: bool,
+    has_integral: bool,
     extra_fields: Vec<Field>,
     windows_before: i64,
 }
@@ -82,6 +85,7 @@ pub(super) fn compile(select: &Select, clock: Clock<'_>, inherited: Option<(i64,
         has_distinct: false,
         rows: None,
         raw_transformation: false,
+        has_integral: false,
         extra_fields: Vec::new(),
         windows_before: 0,
     };
@@ -129,6 +133,10 @@ pub(super) fn compile(select: &Select, clock: Clock<'_>, inherited: Option<(i64,
         () if compiler.calls == 0 => Shape::Raw,
         () if compiler.rows.is_some() => Shape::Rows,
         () if compiler.has_distinct => Shape::Distinct,
+        () if compiler.has_integral && compiler.calls > 1 => {
+            return Err(BindError::Unsupported("integral() beside other functions"));
+        }
+        () if compiler.has_integral => Shape::Integral,
         () if compiler.raw_transformation => Shape::Transformed,
         () if compiler.only_selectors && compiler.calls == 1 => Shape::Selector,
         () => Shape::Aggregate,
@@ -151,7 +159,7 @@ fn dimensions(select: &Select, clock: Clock<'_>) -> Result<(Option<Interval>, Ve
             }
             Expr::Name { name, .. } => names.push(DimensionName::Name(name.clone())),
             Expr::Wildcard(_) => names.push(DimensionName::All),
-            Expr::Regex(regex) => names.push(DimensionName::Regex(regex.clone())),
+            Expr::Regex(regex) => names.push(DimensionName::Regex(Regex::clone(regex))),
             Expr::Call { name, .. } if name != "time" => return refused("only time() calls allowed in dimensions"),
             Expr::Call { args, .. } => {
                 if !(1..=2).contains(&args.len()) {
@@ -283,6 +291,21 @@ impl Compiler {
                 symbol(function.name, &args[0], wildcards)
             }
             Kind::Distinct => self.distinct(args, false),
+            Kind::Integral => {
+                count_of(name, args, 1, 2)?;
+                match args.get(1) {
+                    None => {}
+                    Some(Expr::Literal(Literal::Duration(ns))) if *ns > 0 => {}
+                    Some(Expr::Literal(Literal::Duration(ns))) => {
+                        let words = format!("duration argument must be positive, got {}", duration_text(*ns));
+                        return Err(BindError::Select(words));
+                    }
+                    Some(_) => return Err(BindError::select("second argument must be a duration")),
+                }
+                self.only_selectors = false;
+                self.has_integral = true;
+                symbol(function.name, &args[0], wildcards)
+            }
             Kind::Rows(Rows::Sample) => {
                 count_of(name, args, 2, 2)?;
                 symbol(function.name, &args[0], wildcards)?;

@@ -1,4 +1,5 @@
-//! SELECTs of some rows of each group (top, bottom, sample), and of its different values (distinct).
+//! SELECTs of some rows of each group (top, bottom, sample), of its different values (distinct), and of the area under
+//! its rows (integral).
 
 use arrow_schema::DataType;
 
@@ -14,8 +15,9 @@ use crate::front::influxql::ast::{Expr, Literal};
 use crate::function::aggregate as agg;
 use crate::function::arithmetic::SAMPLED;
 use crate::function::influxql::{Kind, Rows, find};
-use crate::plan::series::SeriesLimit;
+use crate::plan::series::{Integral, SeriesLimit};
 use crate::plan::{Plan, SeriesStep, SortKey};
+use crate::types::unit::SECOND_NS;
 
 /// The call: itself, its name, its arguments, and what it is.
 type CallOfRows<'a> = (&'a Expr, &'a String, &'a Vec<Expr>, Rows);
@@ -140,6 +142,57 @@ impl Setting<'_> {
             answers.push(value(&output.expr, &Made(&made, &named))?);
         }
         Ok(Some(self.answer(plan, tags, Typed::new(Native::Column(time_at), TIME), answers)))
+    }
+
+    /// integral.
+    pub(super) fn integral(&self, relation: &Relation) -> Result<Option<Plan>, BindError> {
+        let field_type = |name: &str| self.field_type(name);
+        let columns = Columns { relation, field_type: &field_type };
+        let mut calls: Vec<(&Expr, &Vec<Expr>)> = Vec::new();
+        for output in self.outputs {
+            output.expr.walk(&mut |expr| {
+                if let Expr::Call { name, args } = expr
+                    && name == "integral"
+                    && !calls.iter().any(|(known, _)| *known == expr)
+                {
+                    calls.push((expr, args));
+                }
+            });
+        }
+        let [(expr, args)] = calls.as_slice() else {
+            return Err(BindError::Unsupported("integral() of a wildcard that means several fields"));
+        };
+        let Some(field) = args.first() else { return Ok(None) };
+        let of = self.argument(field, &columns)?;
+        if !is_number(&of.data_type) {
+            return Ok(None);
+        }
+        let unit_ns = match args.get(1) {
+            Some(Expr::Literal(Literal::Duration(ns))) => *ns as f64,
+            _ => SECOND_NS as f64,
+        };
+        let (tags, ties) = (self.tag_columns(relation), self.ties(relation));
+        let keys = tags.len();
+        let input = Plan::Filter {
+            input: Box::new(relation.plan.clone()),
+            predicate: Native::IsNotNull(Box::new(of.expr.clone())),
+        };
+        let order: Vec<usize> = (0..=keys).chain(keys + 2..keys + 2 + ties.len()).collect();
+        let time = Typed::new(Native::Column(0), TIME);
+        let plan = project(input, tags.into_iter().chain([time, of]).chain(ties).collect());
+        let plan = sorted(plan, order, self.descending);
+        let types: Vec<DataType> = (0..keys).map(|_| DataType::Utf8).chain([TIME, DataType::Float64]).collect();
+        let schema = schema_of(types.iter().map(|data_type| ("", data_type)));
+        let step = SeriesStep::Integral(Integral { keys, windows: self.windows.clone(), unit_ns });
+        let plan = series_step(plan, step, schema);
+        let (tags, time) = self.leading();
+        let time = if self.windows.is_some() { time } else { self.whole_time() };
+        let made = [(Expr::clone(expr), Typed::new(Native::Column(keys + 1), DataType::Float64))];
+        let mut answers = Vec::with_capacity(self.outputs.len());
+        for output in self.outputs {
+            answers.push(value(&output.expr, &Made(&made, &[]))?);
+        }
+        Ok(Some(self.answer(plan, tags, time, answers)))
     }
 
     /// distinct.

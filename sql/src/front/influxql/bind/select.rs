@@ -162,6 +162,7 @@ fn bind(select: &Select, scope: Scope<'_>, outer: &Outer<'_>) -> Result<Bound, B
             Shape::Raw => setting.raw(&relation)?,
             Shape::Transformed => setting.transformed(&relation)?,
             Shape::Rows => setting.rows(&relation)?,
+            Shape::Integral => setting.integral(&relation)?,
             Shape::Distinct => setting.distinct(&relation)?,
             Shape::Aggregate | Shape::Selector => setting.aggregate(&relation)?,
         };

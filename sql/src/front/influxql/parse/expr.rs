@@ -35,7 +35,7 @@ impl Cursor<'_> {
             operators.push(op);
             operands.push(if matches!(op, Op::Matches | Op::NotMatches) {
                 let Some(regex) = self.regex()? else { return Err(self.unexpected("regex")) };
-                Expr::Regex(regex)
+                Expr::Regex(Box::new(regex))
             } else {
                 self.operand()?
             });
@@ -126,7 +126,7 @@ impl Cursor<'_> {
                 return self.wildcard();
             }
             Kind::Symbol('/') => match self.regex()? {
-                Some(regex) => return Ok(Expr::Regex(regex)),
+                Some(regex) => return Ok(Expr::Regex(Box::new(regex))),
                 None => return Err(self.unexpected(EXPECTED)),
             },
             Kind::Word(_) if token.is("DISTINCT") => return self.distinct(),
@@ -154,7 +154,7 @@ impl Cursor<'_> {
             Kind::Duration(text) => Literal::Duration(parse_duration(text).map_err(nowhere)?),
             Kind::Parameter(name) if name.is_empty() => return Err(nowhere(ParseErrorKind::ParameterEmpty)),
             Kind::Parameter(name) => match self.regex()? {
-                Some(regex) => return Ok(Expr::Regex(regex)),
+                Some(regex) => return Ok(Expr::Regex(Box::new(regex))),
                 None => return Err(nowhere(ParseErrorKind::ParameterMissing(name.clone()))),
             },
             _ => return Err(self.unexpected(EXPECTED)),
@@ -211,7 +211,7 @@ impl Cursor<'_> {
         if !self.accept_symbol(')') {
             loop {
                 args.push(match self.regex()? {
-                    Some(regex) => Expr::Regex(regex),
+                    Some(regex) => Expr::Regex(Box::new(regex)),
                     None => self.expression()?,
                 });
                 if !self.accept_symbol(',') {
@@ -228,16 +228,17 @@ impl Cursor<'_> {
 /// Operands and the operators between them, the tightest joined first.
 fn by_rank(mut operands: Vec<Expr>, mut operators: Vec<Op>) -> Expr {
     for rank in (RANK_MIN..=RANK_MAX).rev() {
+        if operators.iter().all(|op| op.rank() != rank) {
+            continue;
+        }
         let (mut joined, mut left): (Vec<Expr>, Vec<Op>) = (Vec::new(), Vec::new());
         let mut between = operators.into_iter();
         for operand in operands {
             // There is an operator before each operand but the first.
-            match if joined.is_empty() { None } else { between.next() } {
-                Some(op) if op.rank() == rank => {
-                    let before = joined.pop().unwrap_or(Expr::Literal(Literal::Bool(false)));
-                    joined.push(chained(before, op, operand));
-                }
-                op => {
+            let op = if joined.is_empty() { None } else { between.next() };
+            match (op, joined.last_mut()) {
+                (Some(op), Some(before)) if op.rank() == rank => chain(before, op, operand),
+                (op, _) => {
                     left.extend(op);
                     joined.push(operand);
                 }
@@ -248,13 +249,15 @@ fn by_rank(mut operands: Vec<Expr>, mut operators: Vec<Op>) -> Expr {
     operands.swap_remove(0)
 }
 
-/// `left op right`, in the chain of `op`'s rank if `left` is one: what stands in brackets is none.
-fn chained(left: Expr, op: Op, right: Expr) -> Expr {
+/// Puts `op right` behind `left`, in the chain of the operator's rank if `left` is one: what stands in brackets is none.
+fn chain(left: &mut Expr, op: Op, right: Expr) {
     match left {
-        Expr::Chain { first, mut rest } if rest.first().is_some_and(|(known, _)| known.rank() == op.rank()) => {
+        Expr::Chain { rest, .. } if rest.first().is_some_and(|(known, _)| known.rank() == op.rank()) => {
             rest.push((op, right));
-            Expr::Chain { first, rest }
         }
-        other => Expr::binary(other, op, right),
+        other => {
+            let first = std::mem::replace(other, Expr::Literal(Literal::Bool(false)));
+            *other = Expr::binary(first, op, right);
+        }
     }
 }

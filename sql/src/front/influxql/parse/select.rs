@@ -43,7 +43,7 @@ impl Cursor<'_> {
 
     fn field(&mut self) -> Result<Field, ParseError> {
         let expr = match self.regex()? {
-            Some(regex) => Expr::Regex(regex),
+            Some(regex) => Expr::Regex(Box::new(regex)),
             None => {
                 let (line, character) = (self.peek().line, self.peek().character);
                 let expr = self.expression()?;
@@ -77,7 +77,7 @@ impl Cursor<'_> {
         let mut dimensions = Vec::new();
         loop {
             dimensions.push(match self.regex()? {
-                Some(regex) => Expr::Regex(regex),
+                Some(regex) => Expr::Regex(Box::new(regex)),
                 None => self.expression()?,
             });
             if !self.accept_symbol(',') {
