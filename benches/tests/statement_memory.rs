@@ -8,7 +8,7 @@ use tidewire_sql::{Session, bytes_to_prepare, influxql, prepare};
 const TEXT_BYTES: usize = 100_000;
 
 /// Of a form with statements of InfluxQL, as the server counts it.
-const FORM_BYTES: u64 = 64;
+const FORM_BYTES: u64 = 128;
 
 fn repeated(head: &str, item: &str, tail: &str) -> String {
     let items = vec![item; TEXT_BYTES / (item.len() + 1)].join(",");

@@ -17,7 +17,7 @@ use crate::query::prepare;
 use crate::ring::{Queue, within, yield_if_needed};
 
 /// What reading a form takes for each byte of it, measured: `benches`, test `statement_memory`.
-const BYTES_PER_FORM_BYTE: u64 = 64;
+const BYTES_PER_FORM_BYTE: u64 = 128;
 
 /// Rows of a document of a chunked reply, unless the request says it otherwise.
 const CHUNK_ROWS: usize = 10_000;

@@ -249,7 +249,8 @@ fn by_rank(mut operands: Vec<Expr>, mut operators: Vec<Op>) -> Expr {
     operands.swap_remove(0)
 }
 
-/// Puts `op right` behind `left`, in the chain of the operator's rank if `left` is one: what stands in brackets is none.
+/// Puts `op right` behind `left`, in the chain of the operator's rank if `left` is one; what stands in brackets is
+/// none.
 fn chain(left: &mut Expr, op: Op, right: Expr) {
     match left {
         Expr::Chain { rest, .. } if rest.first().is_some_and(|(known, _)| known.rank() == op.rank()) => {
