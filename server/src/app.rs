@@ -19,7 +19,7 @@ use crate::core::peers::{CATALOG_CORE, Peers};
 use crate::core::serve::Responder;
 use crate::core::shards::Shards;
 use crate::core::state::{CoreParts, CoreState};
-use crate::core::upkeep::{expire, flush, log, memory, merge, tick, watchdog};
+use crate::core::upkeep::{expire, flush, log, memory, merge, recheck, tick, watchdog};
 use crate::mesh::Inbox;
 use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
@@ -156,6 +156,7 @@ fn spawn_upkeep(core: &Rc<CoreState>, shards: &Rc<Shards>, registry: &Rc<Registr
             flush::flush_idle(shards.clone(), config.memtable.flush_idle_s),
         )
         .detach();
+    queues.spawn(Queue::Maintenance, "a look at damaged segments", recheck::recheck(shards.clone())).detach();
     if config.wal.sync == WalSync::Interval {
         let interval = Duration::from_millis(config.wal.interval_ms);
         queues.spawn(Queue::Maintenance, "a sync of the log", log::sync(shards.clone(), interval)).detach();

@@ -46,7 +46,7 @@ pub enum Command {
     Backup(BackupArguments),
     /// Make a data folder from a backup, checking every byte
     Restore(RestoreArguments),
-    /// Get a shard to open again that damage keeps closed; says what would be lost, and does it with --accept-loss
+    /// Put a damaged shard in order; says what would be lost, and does it with --accept-loss
     Repair(RepairArguments),
     /// Spread a data folder over another number of shards; no server may use it
     Reshard(ReshardArguments),
@@ -128,11 +128,26 @@ pub struct RepairArguments {
     #[command(flatten)]
     pub folder: DataFolder,
     /// The shard
-    #[arg(long, value_name = "N")]
-    pub shard: usize,
-    /// Do it; what is lost is reported, and kept in files that end in .damaged
+    #[arg(long, value_name = "N", required_unless_present = "catalog")]
+    pub shard: Option<usize>,
+    /// End a damaged catalog where the damage begins
+    #[arg(long, conflicts_with_all = ["shard", "segment", "attach", "remove_detached", "from_backup"])]
+    pub catalog: bool,
+    /// Do it; what is lost is reported, and what is there of it is kept
     #[arg(long)]
     pub accept_loss: bool,
+    /// Give up this segment, which is damaged or missing; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub segment: Vec<String>,
+    /// Put this detached file back (series files before segments); may be given several times
+    #[arg(long, value_name = "NAME", conflicts_with = "segment")]
+    pub attach: Vec<String>,
+    /// Remove this detached file for good; may be given several times
+    #[arg(long, value_name = "NAME", conflicts_with = "segment")]
+    pub remove_detached: Vec<String>,
+    /// Take the whole shard from this backup, or from the newest in this folder of backups
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["segment", "attach", "remove_detached"])]
+    pub from_backup: Option<PathBuf>,
 }
 
 /// Arguments of `tidewire reshard`.
@@ -167,6 +182,9 @@ pub struct ExportArguments {
     /// The time behind the last
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub to: Option<String>,
+    /// Leave out what damage keeps from being read, list it, and exit with 3
+    #[arg(long)]
+    pub skip_unreadable: bool,
     /// What to write
     #[arg(long, value_name = "FORMAT")]
     pub format: ExportFormat,

@@ -9,7 +9,10 @@ use tidewire_server::app::Tidewire;
 use tidewire_server::cli::{Arguments, Command};
 use tidewire_server::config::{self, Config};
 use tidewire_server::runtime::launch::{first_steps, launch};
-use tidewire_server::tool;
+use tidewire_server::tool::{self, export::Exported};
+
+/// An export has left out what cannot be read.
+const EXIT_PARTLY: u8 = 3;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -27,7 +30,11 @@ fn main() -> ExitCode {
         Some(Command::Restore(arguments)) => tool::restore::run(arguments, &mut std::io::stdout().lock()),
         Some(Command::Repair(arguments)) => tool::repair::run(arguments, &mut say),
         Some(Command::Reshard(arguments)) => tool::reshard::run(arguments),
-        Some(Command::Export(arguments)) => tool::export::run(arguments),
+        Some(Command::Export(arguments)) => match tool::export::run(arguments) {
+            Ok(Exported::Whole) => Ok(()),
+            Ok(Exported::Partly) => return ExitCode::from(EXIT_PARTLY),
+            Err(reason) => Err(reason),
+        },
         Some(Command::Import(arguments)) => tool::import::run(arguments),
         None => serve(&arguments),
     };

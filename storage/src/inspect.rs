@@ -17,12 +17,13 @@ use std::rc::Rc;
 use rkyv::util::AlignedVec;
 
 use crate::cache::Cache;
-use crate::disk::Disk;
+use crate::detached::name_before;
 use crate::disk::whole::read_whole;
+use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::error::{Error, Result};
 use crate::manifest::{COPY, Image, MANIFEST, Manifest, Newest, SeriesFileEntry, newest};
 use crate::schema::TableId;
-use crate::segment::{Segment, SegmentMeta};
+use crate::segment::{Segment, SegmentMeta, read_meta};
 use crate::series::SeriesIndex;
 use crate::series::file::{self, copy_of};
 use crate::wal::{CopiedLog, LogFrame, LogSummary, Lsn, bitmap_of, copy_log, read_log};
@@ -36,6 +37,8 @@ pub const WAL_FOLDER: &str = "wal";
 pub const SEGMENTS_FOLDER: &str = "segments";
 /// Name of the folder of series files.
 pub const SERIES_FOLDER: &str = "series";
+/// Name of the folder of detached files.
+pub const DETACHED_FOLDER: &str = "detached";
 
 /// The files of one shard as its manifest names them.
 pub struct ShardFiles<D: Disk> {
@@ -94,6 +97,17 @@ pub struct TombstoneFacts {
     pub time_max: i64,
     /// How many series; `None` for all.
     pub series: Option<u64>,
+}
+
+/// A detached file: one that no manifest named, and that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DetachedFacts {
+    /// Its name in the folder of detached files.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// What it says of itself, if it is a segment whose footer can be read.
+    pub segment: Option<(TableId, SegmentMeta)>,
 }
 
 impl<D: Disk> ShardFiles<D> {
@@ -251,6 +265,30 @@ impl<D: Disk> ShardFiles<D> {
     /// Writes that part of the log into a new file; see [`copy_log`].
     pub async fn copy_log(&self, target: &Path) -> Result<CopiedLog> {
         copy_log(&self.disk, &self.root.join(WAL_FOLDER), self.shard, self.flushed_lsn(), target).await
+    }
+
+    /// The shard's detached files, by name.
+    pub async fn detached(&self) -> Result<Vec<DetachedFacts>> {
+        let folder = self.root.join(DETACHED_FOLDER);
+        let mut names = self.disk.list(&folder).await?;
+        names.sort();
+        let mut files = Vec::new();
+        for file in names {
+            let path = folder.join(&file);
+            let open = match self.disk.open(&path, OpenMode::Read).await {
+                Err(error) if error.is_not_found() => continue,
+                open => open?,
+            };
+            let bytes = open.length().await?;
+            open.close().await?;
+            let segment = match name_before(&file).ends_with(".seg") {
+                true => read_meta(&self.disk, &path).await.ok(),
+                false => None,
+            };
+            let segment = segment.map(|(header, meta)| (TableId(header.table), meta));
+            files.push(DetachedFacts { file, bytes, segment });
+        }
+        Ok(files)
     }
 
     /// Files of the shard's folders that the manifest does not name: a flush or a merge under way, or one that a crash

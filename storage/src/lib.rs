@@ -15,6 +15,7 @@ pub mod batch;
 pub mod cache;
 pub mod codec;
 pub mod compaction;
+mod detached;
 pub mod disk;
 pub mod engine;
 pub mod error;

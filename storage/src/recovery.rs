@@ -1,8 +1,8 @@
 //! Opening a shard: manifest, then series, then segments, then the log.
 //!
 //! The manifest, the series files and the log must be whole, else the shard does not open. A segment that is damaged or
-//! missing is set aside ([`quarantine`](crate::engine::Shard::quarantined)). What the manifest does not name is a flush
-//! that a crash cut short, and is removed when all the rest has turned out to be whole. Without a manifest nothing was
+//! missing is quarantined ([`quarantine`](crate::engine::Shard::quarantined)). What the manifest does not name is
+//! removed or [detached](crate::detached) when all the rest has turned out to be whole. Without a manifest nothing was
 //! flushed, and the log begins with its first record; else the manifest is missing. Log records of tables that are not
 //! live any more are passed over.
 
@@ -14,6 +14,7 @@ use std::rc::Rc;
 use rkyv::util::AlignedVec;
 
 use crate::cache::Cache;
+use crate::detached::{self, Known, number_of};
 use crate::disk::Disk;
 use crate::disk::whole::{TEMPORARY_SUFFIX, read_whole, write_whole};
 use crate::engine::folders::{Folders, RESERVE};
@@ -53,6 +54,8 @@ pub struct Recovery {
     pub series: u64,
     /// Files that a crash had left behind, removed.
     pub removed_files: u64,
+    /// Files that no manifest names, and whose rows are not proved to be elsewhere: kept in the folder `detached`.
+    pub detached_files: u64,
 }
 
 /// All that a shard needs to go on.
@@ -63,6 +66,10 @@ pub(crate) struct Loaded<D: Disk> {
     pub(crate) manifest_log: ManifestLog<D>,
     /// What is in each of the manifest's series files.
     pub(crate) series_files: Vec<SeriesCounts>,
+    /// The number that the next file gets: none that any file in the folder has, named or not.
+    pub(crate) next_file: u64,
+    /// Files in the folder of detached ones.
+    pub(crate) detached_files: u64,
     pub(crate) wal: Recovered<D>,
     pub(crate) recovery: Recovery,
 }
@@ -139,10 +146,16 @@ pub(crate) async fn load<D: Disk>(
         return Err(Error::corrupt(&folders.root.join(MANIFEST), 0, reason));
     }
     // Last, when all else is known to be well: until then nothing is done that damage could make wrong.
-    for path in &strays {
-        disk.remove(path).await?;
-    }
-    recovery.removed_files = strays.len() as u64;
+    let Replay { mut tables, active, rows } = replay.into_inner();
+    let unreadable = tables.iter().filter(|(_, table)| !table.unreadable.is_empty()).map(|(id, _)| *id).collect();
+    let known = Known { is_live, unreadable, last_lsn: wal.next_lsn.previous() };
+    let settled = detached::settle(disk, folders, shard, &strays, &known).await?;
+    recovery.removed_files = settled.removed;
+    recovery.detached_files = settled.detached;
+    let names = disk.list(&folders.detached).await?;
+    let detached_files = names.len() as u64;
+    let numbers = strays.iter().map(|path| name_of(path)).chain(names).filter_map(|name| number_of(&name));
+    let next_file = numbers.fold(manifest.next_file, |next, number| next.max(number.saturating_add(1)));
     if is_first {
         // From now on a missing manifest is damage. On a full disk the first flush makes it.
         match manifest_log.store(&manifest, &Edit::default()).await {
@@ -150,14 +163,13 @@ pub(crate) async fn load<D: Disk>(
             done => done?,
         }
     }
-    let Replay { mut tables, active, rows } = replay.into_inner();
     tables.values_mut().for_each(|table| table.series.shrink());
     recovery.rows = rows;
     recovery.records = wal.records;
     recovery.log_bytes = wal.bytes;
     recovery.torn = wal.torn.clone();
     recovery.series = tables.values().map(|table| table.series.live_len() as u64).sum();
-    Ok(Loaded { tables, active, manifest, manifest_log, series_files, wal, recovery })
+    Ok(Loaded { tables, active, manifest, manifest_log, series_files, next_file, detached_files, wal, recovery })
 }
 
 /// Opens a segment; one that seems damaged is looked at again, since the transfer may be to blame.

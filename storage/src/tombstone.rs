@@ -52,6 +52,14 @@ impl Tombstone {
         self.lsn.0 > meta.lsn && self.overlaps((meta.time_min, meta.time_max), (meta.series_min, meta.series_max))
     }
 
+    /// Whether it covers every row that a segment can have, so that none of them is wanted.
+    pub(crate) fn covers_all_of(&self, meta: &SegmentMeta) -> bool {
+        self.lsn.0 > meta.lsn
+            && self.time_min <= meta.time_min
+            && meta.time_max <= self.time_max
+            && self.series.as_ref().is_none_or(|set| set.contains_range(meta.series_min..=meta.series_max))
+    }
+
     /// Whether it covers a row.
     pub(crate) fn covers(&self, series: u32, time: i64) -> bool {
         self.time_min <= time && time <= self.time_max && self.has_series(series)

@@ -1,6 +1,7 @@
 //! Opening the shards of a core at the start: its data folder is as the catalog says, each shard is recovered, and one
 //! that is damaged goes offline while the others serve.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -73,12 +74,30 @@ impl Opening<'_> {
     }
 
     async fn open_shard(&self, folder: PathBuf, number: u32, live: &HashSet<TableId>) -> Result<Rc<CoreShard>, Error> {
-        let live = |table: TableId| live.contains(&table);
+        // Of a table that the catalog does not know yet nothing may be removed: it is the catalog that is wrong.
+        let (next, unknown) = (self.catalog.catalog.next_table, Cell::new(None));
+        let live = |table: TableId| {
+            let is_unknown = table.0 >= next;
+            if is_unknown {
+                unknown.set(Some(table.0));
+            }
+            is_unknown || live.contains(&table)
+        };
         let started = Instant::now();
         let opened =
             Shard::open(self.disk.clone(), &folder, shard_config(self.config, number, self.data_dir.shards()), &live)
                 .await;
         let (shard, recovery) = opened?;
+        if let Some(table) = unknown.get() {
+            let folder = self.data_dir.root().join(CATALOG_FOLDER);
+            return Err(Error::Rejected(format!(
+                "the catalog in {} is older than the shard, which has rows of table {table}, and the last one that the \
+                 catalog has made is {}: put a newer one in place, or take every shard from the backup that it is of \
+                 (`tidewire repair --shard {number} --from-backup DIR`)",
+                folder.display(),
+                next.saturating_sub(1)
+            )));
+        }
         let time = started.elapsed();
         log::info!("shard {number}: {recovery:?} in {time:?}");
         report_recovery(number, &recovery, time, self.registry);

@@ -34,7 +34,7 @@ const COUNTERS: [Shown; 17] = [
 ];
 
 /// What is held at the moment.
-const GAUGES: [Shown; 23] = [
+const GAUGES: [Shown; 24] = [
     ("tidewire_wal_files", "Files of the log.", |s| s.wal_files),
     ("tidewire_wal_failed", "1 when the log has failed and the shard refuses writes.", |s| u64::from(s.wal_failed)),
     ("tidewire_wal_pending_bytes", "Log records not yet written.", |s| s.memory.wal_pending),
@@ -51,6 +51,9 @@ const GAUGES: [Shown; 23] = [
     ("tidewire_segments_quarantined", "Damaged segments that are not merged.", |s| s.segments_quarantined),
     ("tidewire_corrupt_blocks", "Damaged blocks of segments that are known of, footers among them.", |s| {
         s.corrupt_blocks
+    }),
+    ("tidewire_detached_files", "Files that no manifest names, kept unread in the shard's folder detached.", |s| {
+        s.detached_files
     }),
     ("tidewire_segments", "Live segments.", |s| s.segments),
     ("tidewire_segments_open", "Segments whose file is open.", |s| s.segments_open),

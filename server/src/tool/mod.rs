@@ -4,7 +4,7 @@
 //! [`restore`] need of the formats what [`tidewire_storage::inspect`] gives, which only reads: [`folder`] finds what a
 //! tool works on, [`verify`] reads all of it, [`generation`] says what a backup is. [`reshard`] and [`export`] read
 //! rows through [`source`]; [`import`] sends them to a server, with the retention policies that [`terms`] says.
-//! [`repair`] gets a damaged shard to open again.
+//! [`repair`] puts a damaged shard in order.
 
 pub mod backup;
 mod batches;

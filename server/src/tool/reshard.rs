@@ -22,6 +22,7 @@ use futures_lite::future::block_on;
 use indicatif::HumanBytes;
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::inspect::DETACHED_FOLDER;
 use tidewire_storage::scan::ScanChunk;
 use tidewire_storage::schema::{Catalog, ColumnId, FieldType, SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesIndex;
@@ -84,6 +85,7 @@ impl Plan {
         let keep = keep.map(|keep| free_name(&data, keep)).transpose()?;
         let swap = Swap { from: data.shards(), to: shards, keep };
         let plan = Self { data, swap };
+        plan.check_detached()?;
         plan.check_space()?;
         Ok(Some(plan))
     }
@@ -147,6 +149,21 @@ impl Plan {
         }
         progress.finish();
         Ok(())
+    }
+
+    /// Detached files are not copied, and would go with the old shards.
+    fn check_detached(&self) -> std::result::Result<(), String> {
+        let holds_some = |shard: &usize| {
+            let folder = self.data.shard_folder(*shard).join(DETACHED_FOLDER);
+            std::fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some())
+        };
+        match (0..self.swap.from).find(holds_some) {
+            Some(shard) if self.swap.keep.is_none() => Err(format!(
+                "shard {shard} has detached files, which would be gone: attach or remove them with `tidewire repair`, \
+                 or keep the old shards with --keep-old"
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// A copy needs as much space as the original, and some for logs while it is built and for smaller blocks.

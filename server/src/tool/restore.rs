@@ -109,7 +109,8 @@ fn in_backup(damage: Damage, tree: &Tree, target: &Path) -> Damage {
     }
 }
 
-fn refuse_damage(checked: Checked) -> Result<Checked, String> {
+/// An error that names the first damage, where there is any.
+pub(super) fn refuse_damage(checked: Checked) -> Result<Checked, String> {
     match checked.damage.first() {
         None => Ok(checked),
         Some(first) => {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tidewire_storage::disk::readonly::ReadOnlyDisk;
 use tidewire_storage::engine::{Shard, ShardConfig};
-use tidewire_storage::scan::{Scan, ScanRequest};
+use tidewire_storage::scan::{Scan, ScanRequest, series_between};
 use tidewire_storage::schema::{Catalog, ColumnId, ColumnKind, FieldType, TableId, TableSchema};
 
 use super::folder::saved_catalog;
@@ -40,6 +40,15 @@ pub struct Source {
 impl Source {
     /// Opens a folder that no server uses, and keeps servers out of it, or the newest complete backup in a folder.
     pub async fn open(root: &Path) -> Result<Self, String> {
+        Self::open_with(root, None).await
+    }
+
+    /// The same without shards that damage keeps closed: `unreadable` takes in which they are and why.
+    pub async fn open_readable(root: &Path, unreadable: &mut Vec<String>) -> Result<Self, String> {
+        Self::open_with(root, Some(unreadable)).await
+    }
+
+    async fn open_with(root: &Path, unreadable: Option<&mut Vec<String>>) -> Result<Self, String> {
         let (root, shards, lock) = match generation::newest(root)? {
             Some((folder, backup)) => (folder, backup.shards, None),
             None => {
@@ -48,7 +57,7 @@ impl Source {
             }
         };
         let catalog = load_catalog(&root)?;
-        let shards = open_shards(&root, shards, &catalog).await?;
+        let shards = open_all(&root, shards, &catalog, unreadable).await?;
         Ok(Self { catalog, shards, lock })
     }
 
@@ -75,14 +84,34 @@ pub fn load_catalog(root: &Path) -> Result<Arc<Catalog>, String> {
 
 /// Opens the shards in a folder for reading.
 pub async fn open_shards(root: &Path, shards: usize, catalog: &Catalog) -> Result<Vec<Rc<ReadShard>>, String> {
+    open_all(root, shards, catalog, None).await
+}
+
+/// Opens shards; those that damage keeps closed are left out where `unreadable` takes in what it is.
+async fn open_all(
+    root: &Path,
+    shards: usize,
+    catalog: &Catalog,
+    mut unreadable: Option<&mut Vec<String>>,
+) -> Result<Vec<Rc<ReadShard>>, String> {
     let ids: HashSet<TableId> = tables(catalog).map(|table| table.id).collect();
     let live = |table: TableId| ids.contains(&table);
     let mut opened = Vec::with_capacity(shards);
     for number in 0..shards {
+        let folder = shard_folder(root, number);
         let config =
             ShardConfig { cache_bytes_max: CACHE_BYTES_MAX, reserve_bytes: 0, ..ShardConfig::new(number as u32) };
-        let shard = Shard::open(ReadOnlyDisk, &shard_folder(root, number), config, &live).await;
-        opened.push(shard.map_err(|error| format!("shard {number} cannot be opened: {error}"))?.0);
+        let shard = match folder.exists() {
+            true => Shard::open(ReadOnlyDisk, &folder, config, &live).await,
+            false => Err(tidewire_storage::Error::corrupt(&folder, 0, "the folder is missing")),
+        };
+        match (shard, &mut unreadable) {
+            (Ok((shard, _)), _) => opened.push(shard),
+            (Err(error), Some(unreadable)) if error.is_damage() => {
+                unreadable.push(format!("all of shard {number}: {error}"));
+            }
+            (Err(error), _) => return Err(format!("shard {number} cannot be opened: {error}")),
+        }
     }
     Ok(opened)
 }
@@ -106,6 +135,34 @@ pub fn fields(table: &TableSchema) -> Vec<(ColumnId, FieldType)> {
     table.columns.iter().filter_map(|column| Some((column.id, field(column.kind)?))).collect()
 }
 
+/// Some series of a table in a shard, and the times between two, both included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region {
+    /// The first and the last series; `None` for all.
+    pub series: Option<(u32, u32)>,
+    /// The first time.
+    pub min: i64,
+    /// The last time.
+    pub max: i64,
+}
+
+/// A scan of all fields of a region of a table.
+pub fn scan_region(
+    shard: &ReadShard,
+    table: &TableSchema,
+    region: &Region,
+) -> tidewire_storage::Result<Scan<ReadOnlyDisk>> {
+    let request = ScanRequest {
+        table: table.id,
+        time_min: region.min,
+        time_max: region.max,
+        series: region.series.map(|(first, last)| series_between(first, last)),
+        columns: fields(table),
+        prune: Vec::new(),
+    };
+    shard.scan(request, SCAN_BYTES_MAX)
+}
+
 /// A scan of all fields of a table between two times, both included.
 pub fn scan(
     shard: &ReadShard,
@@ -113,7 +170,5 @@ pub fn scan(
     time_min: i64,
     time_max: i64,
 ) -> tidewire_storage::Result<Scan<ReadOnlyDisk>> {
-    let request =
-        ScanRequest { table: table.id, time_min, time_max, series: None, columns: fields(table), prune: Vec::new() };
-    shard.scan(request, SCAN_BYTES_MAX)
+    scan_region(shard, table, &Region { series: None, min: time_min, max: time_max })
 }

@@ -1,7 +1,9 @@
 //! A real server process on a port of its own, and a client that shows replies as they came.
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -63,6 +65,23 @@ pub(crate) fn fresh_folder() -> PathBuf {
     let folder = std::env::temp_dir().join(name);
     let _ = std::fs::remove_dir_all(&folder);
     folder
+}
+
+/// Changes one bit of a file; the same again undoes it.
+pub(crate) fn flip(path: &Path, offset: u64) {
+    let file = OpenOptions::new().read(true).write(true).open(path).expect("the file is there");
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).expect("the offset lies in the file");
+    file.write_all_at(&[byte[0] ^ 4], offset).expect("the file can be written");
+    file.sync_all().expect("the file can be synced");
+}
+
+/// The files in a folder, by name.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths
 }
 
 impl Server {

@@ -1,29 +1,11 @@
 //! Damaged files under a running server and at its start: what fails, what is reported, and what keeps working.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::common::{Server, fresh_folder};
-
-/// Changes one bit of a file; the same again undoes it.
-fn flip(path: &Path, offset: u64) {
-    let file = OpenOptions::new().read(true).write(true).open(path).expect("the file is there");
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, offset).expect("the offset lies in the file");
-    file.write_all_at(&[byte[0] ^ 4], offset).expect("the file can be written");
-    file.sync_all().expect("the file can be synced");
-}
-
-/// The files in a folder, by name.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("the folder is there");
-    let mut paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    paths.sort();
-    paths
-}
+use crate::common::{Server, files, flip, fresh_folder};
 
 /// The value of a metric of one shard.
 fn metric(server: &Server, name: &str, shard: u32) -> f64 {

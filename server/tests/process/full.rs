@@ -4,7 +4,7 @@
 //! they go away, however the test ends. Where nothing can be mounted (no root, a container that forbids it) the test
 //! says so and why.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::common::{Response, Server, fresh_folder};
@@ -21,8 +21,9 @@ const BALLAST_BYTES: usize = 16 << 20;
 const ROWS: u64 = 16;
 const TEXT_BYTES: usize = 8 << 10;
 
-/// Runs the test `inner` in a mount namespace of its own; false, with the reason printed, where that is not possible.
-fn run_apart(inner: &str, kind: &str) -> bool {
+/// Runs the test `inner` (`module::name`) in a mount namespace of its own; false, with the reason printed, where that
+/// is not possible.
+pub(crate) fn run_apart(inner: &str, kind: &str) -> bool {
     let folder = fresh_folder();
     std::fs::create_dir_all(&folder).expect("a folder can be made");
     let script = match kind {
@@ -52,7 +53,7 @@ fn run_apart(inner: &str, kind: &str) -> bool {
         return false;
     }
     let this = std::env::current_exe().expect("a test has a path");
-    let ran = unshare(&format!("{script} && exec \"$1\" --exact full::{inner} --ignored --nocapture"))
+    let ran = unshare(&format!("{script} && exec \"$1\" --exact {inner} --ignored --nocapture"))
         .arg(&this)
         .env(KIND, kind)
         .env(FOLDER, &folder)
@@ -65,20 +66,25 @@ fn run_apart(inner: &str, kind: &str) -> bool {
     true
 }
 
+/// Where the inner test's file system is.
+pub(crate) fn mounted() -> PathBuf {
+    std::env::var_os(FOLDER).expect("the outer test says where").into()
+}
+
 #[test]
 fn a_full_tmpfs_refuses_writes_and_nothing_else() {
-    run_apart("writes_stop_reads_go_on_and_writes_resume", "tmpfs");
+    run_apart("full::writes_stop_reads_go_on_and_writes_resume", "tmpfs");
 }
 
 #[test]
 fn a_full_ext4_refuses_writes_and_nothing_else() {
-    run_apart("writes_stop_reads_go_on_and_writes_resume", "ext4");
+    run_apart("full::writes_stop_reads_go_on_and_writes_resume", "ext4");
 }
 
 #[test]
 fn a_folder_without_any_space_or_that_is_read_only_is_told_at_the_start() {
-    run_apart("a_start_that_cannot_write_ends_with_a_sentence", "small");
-    run_apart("a_start_that_cannot_write_ends_with_a_sentence", "read-only");
+    run_apart("full::a_start_that_cannot_write_ends_with_a_sentence", "small");
+    run_apart("full::a_start_that_cannot_write_ends_with_a_sentence", "read-only");
 }
 
 fn start(folder: &Path) -> Server {
@@ -154,8 +160,7 @@ impl Load {
 #[test]
 #[ignore = "runs in a mount namespace of its own, started by the tests above"]
 fn writes_stop_reads_go_on_and_writes_resume() {
-    let mounted = std::env::var_os(FOLDER).expect("the outer test says where");
-    let mounted = Path::new(&mounted);
+    let mounted = mounted();
     let folder = mounted.join("data");
     let ballast = mounted.join("ballast");
     std::fs::write(&ballast, vec![1; BALLAST_BYTES]).expect("there is room at first");
@@ -194,8 +199,7 @@ fn writes_stop_reads_go_on_and_writes_resume() {
 #[test]
 #[ignore = "runs in a mount namespace of its own, started by the tests above"]
 fn a_start_that_cannot_write_ends_with_a_sentence() {
-    let mounted = std::env::var_os(FOLDER).expect("the outer test says where");
-    let folder = Path::new(&mounted).join("data");
+    let folder = mounted().join("data");
     let kind = std::env::var(KIND).expect("the outer test says what");
     let told = crate::starts::refused(&folder, &[]);
     let reason = if kind == "small" { "No space left" } else { "Read-only file system" };

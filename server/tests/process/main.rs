@@ -19,6 +19,7 @@ mod pressure;
 mod replies;
 mod reshard;
 mod restart;
+mod runbook;
 mod schema;
 mod seeds;
 mod starts;

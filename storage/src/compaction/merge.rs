@@ -12,7 +12,7 @@ use crate::codec::Effort;
 use crate::disk::{DISK_ALIGN, Disk};
 use crate::error::{Error, Result};
 use crate::schema::{Codec, ColumnId, FieldType, TableId};
-use crate::segment::{LANES_BEFORE_FIELDS, Segment, SegmentMeta, SegmentWriter, Target};
+use crate::segment::{LANES_BEFORE_FIELDS, Origin, Segment, SegmentMeta, SegmentWriter, Target};
 use crate::tombstone::Deletes;
 
 /// Blocks read ahead, of all inputs together.
@@ -45,8 +45,8 @@ pub(crate) struct MergeTarget<'a> {
     /// Size from which on a file ends with its last series.
     pub(crate) segment_bytes: u64,
     pub(crate) band_rows_max: usize,
-    /// Every delete up to here is among those of the inputs.
-    pub(crate) lsn: u64,
+    /// Every delete up to its log position is among those of the inputs.
+    pub(crate) origin: Origin,
     /// Codecs asked for.
     pub(crate) codecs: &'a [(ColumnId, Codec)],
     /// Columns to leave out, ascending.
@@ -153,6 +153,7 @@ impl<D: Disk> Merger<'_, D> {
                 path: &path,
                 table: self.target.table,
                 partition_start: self.target.partition_start,
+                origin: self.target.origin,
                 effort: self.target.effort,
                 codecs: self.target.codecs,
                 sync_folder: true,
@@ -177,9 +178,7 @@ impl<D: Disk> Merger<'_, D> {
 
     async fn finish(&mut self, open: &mut Opened<D>) -> Result<()> {
         let Some((path, writer)) = open.take() else { return Ok(()) };
-        let mut meta = writer.finish().await?;
-        meta.lsn = self.target.lsn;
-        self.done.push((path, meta));
+        self.done.push((path, writer.finish().await?));
         Ok(())
     }
 }

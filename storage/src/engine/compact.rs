@@ -25,7 +25,7 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, SegmentEntry};
 use crate::schema::{ColumnId, TableId};
-use crate::segment::Segment;
+use crate::segment::{Origin, Segment};
 use crate::wal::Lsn;
 
 /// A merge to be done.
@@ -184,13 +184,14 @@ impl<D: Disk> Shard<D> {
 
     async fn merge(&self, job: &Job<D>) -> Result<()> {
         let lsn = self.flushed_lsn();
-        let inputs = {
+        let (inputs, stored) = {
             let state = self.state.borrow();
             let Some(table) = state.tables.get(&job.table) else { return Ok(()) };
             let input =
                 |segment: &Rc<Segment<D>>| Input { segment: segment.clone(), deletes: table.deletes_of(segment, lsn) };
-            job.inputs.iter().map(input).collect()
+            (job.inputs.iter().map(input).collect(), table.series_stored)
         };
+        let series = self.series_mark(job.table, stored).await;
         let columns = self.columns(job.table);
         let target = MergeTarget {
             table: job.table,
@@ -198,7 +199,7 @@ impl<D: Disk> Shard<D> {
             effort: job.choice.effort,
             segment_bytes: even_share(job.choice.bytes, self.config.compaction.segment_bytes_max),
             band_rows_max: self.config.compaction.band_rows_max,
-            lsn: lsn.0,
+            origin: Origin { lsn: lsn.0, series },
             codecs: &columns.codecs,
             dropped: &columns.dropped,
         };

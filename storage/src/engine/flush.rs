@@ -18,7 +18,7 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::compact::Clock;
-use super::state::Frozen;
+use super::state::{Frozen, TableState};
 use crate::codec::Effort;
 use crate::disk::Disk;
 use crate::disk::whole::write_whole;
@@ -26,7 +26,8 @@ use crate::error::{Error, Result};
 use crate::manifest::{Edit, NotStored, SegmentEntry, SeriesFileEntry, TableEntry};
 use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
 use crate::schema::TableId;
-use crate::segment::{Segment, Target, write_table};
+use crate::segment::{Origin, Segment, Target, write_table};
+use crate::series::SeriesMark;
 use crate::series::file::{SeriesCounts, SeriesWriter, copy_of};
 use crate::series::tiers::{FileSize, first_to_rewrite};
 use crate::together::together;
@@ -256,14 +257,21 @@ impl<D: Disk> Shard<D> {
         written: &mut Written<D>,
     ) -> Result<()> {
         let codecs = &self.columns(table).codecs;
+        let series = self.series_mark(table, frozen.series.get(&table).copied().unwrap_or_default()).await;
         let at_once = if parts.len() < SMALL_ROUND_SEGMENTS { 1 } else { SEGMENTS_AT_ONCE };
         let tasks = parts.into_iter().map(|(start, order)| async move {
             let path = self.next_path("seg");
             let input = PartitionRows::new(rows, order);
-            let target =
-                Target { path: &path, table, partition_start: start, effort: Effort::Fast, codecs, sync_folder: false };
-            let mut meta = write_table(&self.disk, &target, &input).await?;
-            meta.lsn = frozen.lsn.0;
+            let target = Target {
+                path: &path,
+                table,
+                partition_start: start,
+                origin: Origin { lsn: frozen.lsn.0, series },
+                effort: Effort::Fast,
+                codecs,
+                sync_folder: false,
+            };
+            let meta = write_table(&self.disk, &target, &input).await?;
             match Segment::open(&self.disk, &path, &meta, self.cache.clone()).await {
                 Ok(segment) => Ok((SegmentEntry { table: table.0, partition_start: start, meta }, segment)),
                 Err(error) => {
@@ -298,6 +306,22 @@ impl<D: Disk> Shard<D> {
             if let Some(order) = done {
                 self.sorting.set(order.memory_bytes());
                 return order;
+            }
+            self.disk.yield_if_needed().await;
+        }
+    }
+
+    /// The mark of the first `count` series of a table, or of some more.
+    pub(super) async fn series_mark(&self, table: TableId, count: u32) -> SeriesMark {
+        loop {
+            {
+                let mut state = self.state.borrow_mut();
+                let Some(TableState { series, series_mark, .. }) = state.tables.get_mut(&table) else {
+                    return SeriesMark::default();
+                };
+                if !series_mark.advance(series, count) {
+                    return *series_mark;
+                }
             }
             self.disk.yield_if_needed().await;
         }

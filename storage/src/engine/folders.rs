@@ -12,6 +12,8 @@ pub(crate) struct Folders {
     pub(crate) wal: PathBuf,
     pub(crate) segments: PathBuf,
     pub(crate) series: PathBuf,
+    /// Files that no manifest names and that are kept.
+    pub(crate) detached: PathBuf,
 }
 
 impl Folders {
@@ -21,6 +23,7 @@ impl Folders {
             wal: root.join("wal"),
             segments: root.join("segments"),
             series: root.join("series"),
+            detached: root.join("detached"),
         }
     }
 }

@@ -59,7 +59,7 @@ pub use delete::SeriesSelection;
 pub use expire::Expired;
 use flush::Written;
 use folders::Folders;
-pub use quarantine::Quarantined;
+pub use quarantine::{DamagedRows, Quarantined};
 pub use snapshot::Snapshot;
 use space::Reserve;
 use state::{State, TableState};
@@ -103,6 +103,7 @@ pub struct Shard<D: Disk> {
     sorting: Cell<usize>,
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
+    detached_files: Cell<u64>,
     /// Tables that are over.
     ended: RefCell<BTreeSet<TableId>>,
     /// What the catalog says of columns, of tables with dropped ones or codecs.
@@ -125,10 +126,19 @@ impl<D: Disk> Shard<D> {
         let folders = Folders::new(folder);
         let cache = Cache::with_files(config.cache_bytes_max, config.open_segments_max);
         let loaded = crate::recovery::load(&disk, &folders, config.shard, &cache, is_live).await?;
-        let crate::recovery::Loaded { tables, active, manifest, manifest_log, series_files, wal, recovery } = loaded;
+        let crate::recovery::Loaded {
+            tables,
+            active,
+            manifest,
+            series_files,
+            manifest_log,
+            next_file,
+            detached_files,
+            wal,
+            recovery,
+        } = loaded;
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
         let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
-        let next_file = manifest.next_file;
         let pace = Pace::new(config.compaction.bytes_per_s);
         let shard = Self {
             disk,
@@ -164,6 +174,7 @@ impl<D: Disk> Shard<D> {
             manifest_log,
             sorting: Cell::default(),
             quarantined: RefCell::default(),
+            detached_files: Cell::new(detached_files),
             ended: RefCell::default(),
             columns: RefCell::default(),
             clock: Cell::default(),
@@ -334,6 +345,7 @@ impl<D: Disk> Shard<D> {
             merge_written_bytes: self.pace.moved().1,
             merge_debt_bytes: self.debt_bytes.get(),
             segments_quarantined: quarantined.len() as u64,
+            detached_files: self.detached_files.get(),
             corrupt_blocks: quarantined.iter().map(|segment| segment.damage.len() as u64).sum(),
             segments: segments().count() as u64,
             segments_open: self.cache.files().count() as u64,

@@ -86,6 +86,9 @@ impl<D: Disk> Shard<D> {
                 later: later.to_vec(),
             })
         };
+        let unreadable = known.unreadable.range(range()).flat_map(|(_, segments)| segments);
+        // Nobody misses what is deleted.
+        let is_wanted = |of: &&Unreadable| !known.tombstones.iter().any(|delete| delete.covers_all_of(&of.meta));
         let flushing = state.frozen.as_ref().and_then(|frozen| {
             rows_of(&frozen.memtable, frozen.generation, &frozen.pin, known.deletes_after(frozen.lsn()))
         });
@@ -94,7 +97,7 @@ impl<D: Disk> Shard<D> {
             table,
             partition_length: known.partition_length,
             partitions: partitions.collect(),
-            unreadable: known.unreadable.range(range()).flat_map(|(_, segments)| segments).cloned().collect(),
+            unreadable: unreadable.filter(is_wanted).cloned().collect(),
             memory: flushing.into_iter().chain(active).collect(),
             bounds: known.bounds(table, state.memtables()),
         })

@@ -15,7 +15,7 @@ use crate::memtable::Memtable;
 use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
 use crate::series::file::SeriesCounts;
-use crate::series::{Hidden, SeriesIndex};
+use crate::series::{Hidden, SeriesIndex, SeriesMark};
 use crate::tombstone::Tombstone;
 use crate::wal::{Lsn, bitmap_bytes};
 
@@ -51,6 +51,8 @@ pub(crate) struct TableState<D: Disk> {
     pub(crate) series: SeriesIndex,
     /// Series that are in series files.
     pub(crate) series_stored: u32,
+    /// Of the first series, as far as it was needed: some that are stored, or are about to be.
+    pub(super) series_mark: SeriesMark,
     /// Series that are in series files or log records.
     pub(crate) series_logged: u32,
     /// Deletes that are not yet applied to every segment, in the order of the log.
@@ -69,6 +71,7 @@ impl<D: Disk> TableState<D> {
             partition_length: partition_length.max(1),
             series: SeriesIndex::default(),
             series_stored: 0,
+            series_mark: SeriesMark::default(),
             series_logged: 0,
             tombstones: Vec::new(),
             partitions: BTreeMap::new(),

@@ -92,6 +92,8 @@ pub struct ShardStats {
     pub segments_quarantined: u64,
     /// Damaged blocks of segments, footers among them.
     pub corrupt_blocks: u64,
+    /// Files in the folder of detached ones, when it was last looked at; see [`detached`](crate::detached).
+    pub detached_files: u64,
     /// Live segments.
     pub segments: u64,
     /// Those whose file is open.

@@ -138,6 +138,13 @@ pub struct Scan<D: Disk> {
     memory_bytes_max: u64,
 }
 
+/// The series `first` to `last`, as [`ScanRequest::series`] wants them.
+pub fn series_between(first: u32, last: u32) -> RoaringBitmap {
+    let mut series = RoaringBitmap::new();
+    series.insert_range(first..=last);
+    series
+}
+
 impl<D: Disk> Scan<D> {
     /// A scan over `partitions`, the oldest first. What it holds itself (not what it gave out) stays within
     /// `memory_bytes_max`.

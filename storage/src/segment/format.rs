@@ -11,6 +11,7 @@ use rkyv::{Archive, Deserialize, Serialize};
 use crate::codec::{BLOCK_VALUES_MAX, Cursor, Damaged, Decoded};
 use crate::disk::DISK_ALIGN;
 use crate::schema::FieldType;
+use crate::series::SeriesMark;
 
 use super::{Statistics, Summary};
 
@@ -197,16 +198,56 @@ impl Footer {
     }
 }
 
-/// The first bytes of a file: enough to say what it is when its end is lost.
-pub(super) fn header(version: u32, table: u32, partition_start: i64) -> [u8; HEADER_BYTES] {
-    let mut out = [0; HEADER_BYTES];
-    out[..8].copy_from_slice(&MAGIC);
-    out[8..12].copy_from_slice(&version.to_le_bytes());
-    out[12..16].copy_from_slice(&table.to_le_bytes());
-    out[16..24].copy_from_slice(&partition_start.to_le_bytes());
-    let crc = crc32c::crc32c(&out[..24]);
-    out[24..28].copy_from_slice(&crc.to_le_bytes());
-    out
+/// The first bytes of a file: enough to say what it is when its end is lost, or no manifest names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) version: u32,
+    pub(crate) table: u32,
+    pub(crate) partition_start: i64,
+    /// `None` in files of earlier builds.
+    pub(crate) origin: Option<Origin>,
+}
+
+/// Where the rows of a segment come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// All of them were written at or before this position of the log.
+    pub(crate) lsn: u64,
+    /// All of them are of these series.
+    pub(crate) series: SeriesMark,
+}
+
+impl Header {
+    pub(super) fn encode(self) -> [u8; HEADER_BYTES] {
+        let mut out = [0; HEADER_BYTES];
+        out[..8].copy_from_slice(&MAGIC);
+        out[8..12].copy_from_slice(&self.version.to_le_bytes());
+        out[12..16].copy_from_slice(&self.table.to_le_bytes());
+        out[16..24].copy_from_slice(&self.partition_start.to_le_bytes());
+        let crc = crc32c::crc32c(&out[..24]);
+        out[24..28].copy_from_slice(&crc.to_le_bytes());
+        if let Some(Origin { lsn, series }) = self.origin {
+            out[32..40].copy_from_slice(&lsn.to_le_bytes());
+            out[40..44].copy_from_slice(&series.count.to_le_bytes());
+            out[44..48].copy_from_slice(&series.crc.to_le_bytes());
+            let crc = crc32c::crc32c(&out[..48]);
+            out[48..52].copy_from_slice(&crc.to_le_bytes());
+        }
+        out
+    }
+
+    /// `None` where the bytes are no header.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; HEADER_BYTES] = bytes.first_chunk()?;
+        let mut cursor = Cursor::new(&bytes[8..]);
+        let (version, table) = (cursor.u32().ok()?, cursor.u32().ok()?);
+        let (partition_start, _) = (cursor.u64().ok()?.cast_signed(), cursor.u64().ok()?);
+        let (lsn, count, series_crc) = (cursor.u64().ok()?, cursor.u32().ok()?, cursor.u32().ok()?);
+        let is_said = cursor.u32().ok()? == crc32c::crc32c(&bytes[..48]);
+        let origin = Origin { lsn, series: SeriesMark { count, crc: series_crc } };
+        let header = Self { version, table, partition_start, origin: is_said.then_some(origin) };
+        (header.encode() == *bytes).then_some(header)
+    }
 }
 
 /// Where and how long the footer is.

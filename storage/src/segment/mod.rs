@@ -21,12 +21,14 @@
 //! 5. The [`writer`] goes band by band, column by column, and holds one group of one column; the [`reader`] loads
 //!    stretches of one column through the shard's [`Cache`](crate::cache::Cache); [`verify`] all of it, for tools.
 
+mod damage;
 pub mod format;
 pub mod index;
 pub mod layout;
 mod picked;
 mod reader;
 mod statistics;
+mod unnamed;
 mod verify;
 mod writer;
 
@@ -36,10 +38,12 @@ use crate::batch::Values;
 use crate::run::Run;
 use crate::schema::{ColumnId, FieldType};
 
+pub(crate) use format::{Header, Origin};
 pub use layout::GROUP_ROWS_MAX;
 pub(crate) use reader::LANES_BEFORE_FIELDS;
 pub use reader::Segment;
 pub use statistics::{Statistics, Summary};
+pub(crate) use unnamed::{read_header, read_meta};
 pub use verify::{BlockFacts, BlockPlace, ColumnFacts, Expected, GroupFacts, SegmentDescription, segment_checksum};
 pub use writer::write_segment;
 pub(crate) use writer::{Band, BandGroup, SegmentWriter, Target, write_table};

@@ -82,30 +82,9 @@ impl<D: Disk> Segment<D> {
             let reason = format!("it has {length} bytes where the manifest says {}", meta.bytes);
             return Err(Error::corrupt(path, length.min(meta.bytes), reason));
         }
-        let (trailer_offset, tail_offset) =
-            (length.saturating_sub(TRAILER_BYTES as u64), length.saturating_sub(TAIL_BYTES));
-        let tail = read_range::<D>(&file, path, tail_offset, length).await?;
-        let bytes = tail.get((trailer_offset - tail_offset) as usize..).unwrap_or_default();
-        let trailer = Trailer::decode(bytes, length).map_err(|error| match error {
-            TrailerError::Damaged(Damaged(reason)) => Error::corrupt(path, trailer_offset, reason),
-            TrailerError::Version(version) => incompatible(path, version),
-        })?;
-        let in_tail = trailer.offset.checked_sub(tail_offset).map(|from| from as usize);
-        let bytes = match in_tail.and_then(|from| tail.get(from..from + trailer.length as usize)) {
-            Some(bytes) => bytes.to_vec(),
-            None => read_range::<D>(&file, path, trailer.offset, trailer.offset + trailer.length).await?,
-        };
-        let damaged = |reason: &str| Error::corrupt(path, trailer.offset, reason);
-        if crc32c::crc32c(&bytes) != trailer.crc {
-            return Err(damaged("footer does not match its checksum"));
-        }
-        let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(bytes.len());
-        aligned.extend_from_slice(&bytes);
-        let footer = rkyv::from_bytes::<Footer, rkyv::rancor::Error>(&aligned)
-            .map_err(|error| damaged(&format!("footer is not an archive: {error}")))?;
-        footer.check(trailer.offset).map_err(|Damaged(reason)| damaged(reason))?;
+        let (footer, offset) = read_footer::<D>(&file, path, length).await?;
         if footer.rows != meta.rows {
-            return Err(damaged("footer has another number of rows than the manifest"));
+            return Err(Error::corrupt(path, offset, "footer has another number of rows than the manifest"));
         }
         let extents = Rc::new(extents(&footer, EXTENT_BYTES));
         let field_bytes = footer.columns.iter().map(format::Column::bytes).collect();
@@ -400,6 +379,33 @@ fn extents_of(places: impl Iterator<Item = Place>, bytes_max: u64) -> Vec<u32> {
         previous_end = end;
     }
     firsts
+}
+
+/// The footer of a segment of `length` bytes, checked, and its offset.
+pub(super) async fn read_footer<D: Disk>(file: &D::File, path: &Path, length: u64) -> Result<(Footer, u64)> {
+    let (trailer_offset, tail_offset) =
+        (length.saturating_sub(TRAILER_BYTES as u64), length.saturating_sub(TAIL_BYTES));
+    let tail = read_range::<D>(file, path, tail_offset, length).await?;
+    let bytes = tail.get((trailer_offset - tail_offset) as usize..).unwrap_or_default();
+    let trailer = Trailer::decode(bytes, length).map_err(|error| match error {
+        TrailerError::Damaged(Damaged(reason)) => Error::corrupt(path, trailer_offset, reason),
+        TrailerError::Version(version) => incompatible(path, version),
+    })?;
+    let in_tail = trailer.offset.checked_sub(tail_offset).map(|from| from as usize);
+    let bytes = match in_tail.and_then(|from| tail.get(from..from + trailer.length as usize)) {
+        Some(bytes) => bytes.to_vec(),
+        None => read_range::<D>(file, path, trailer.offset, trailer.offset + trailer.length).await?,
+    };
+    let damaged = |reason: &str| Error::corrupt(path, trailer.offset, reason);
+    if crc32c::crc32c(&bytes) != trailer.crc {
+        return Err(damaged("footer does not match its checksum"));
+    }
+    let mut aligned = rkyv::util::AlignedVec::<16>::with_capacity(bytes.len());
+    aligned.extend_from_slice(&bytes);
+    let footer = rkyv::from_bytes::<Footer, rkyv::rancor::Error>(&aligned)
+        .map_err(|error| damaged(&format!("footer is not an archive: {error}")))?;
+    footer.check(trailer.offset).map_err(|Damaged(reason)| damaged(reason))?;
+    Ok((footer, trailer.offset))
 }
 
 /// Bytes `from..to` of the file, all of which must be there.

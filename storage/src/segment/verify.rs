@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::format::{HEADER_BYTES, Place, TRAILER_BYTES, Trailer, TrailerError, header};
+use super::format::{HEADER_BYTES, Header, Place, TRAILER_BYTES, Trailer, TrailerError};
 use super::reader::{incompatible, read_range};
 use super::{Gathered, Segment, Statistics};
 use crate::batch::{Strings, Values};
@@ -194,8 +194,12 @@ impl<D: Disk> Segment<D> {
     async fn verify_frame(&self, expected: &Expected, damage: &mut dyn FnMut(Error)) -> Result<()> {
         let footer = self.footer();
         let found = self.front(HEADER_BYTES as u64).await;
+        let is_ours = |header: &Header| {
+            let (version, table, start) = (header.version, header.table, header.partition_start);
+            (version, table, start) == (self.meta().version, footer.table, footer.partition_start)
+        };
         report(
-            found.and_then(|front| match front == header(self.meta().version, footer.table, footer.partition_start) {
+            found.and_then(|front| match Header::decode(&front).as_ref().is_some_and(is_ours) {
                 true => Ok(()),
                 false => Err(Error::corrupt(self.path(), 0, "header is not that of the footer's table and partition")),
             }),

@@ -9,9 +9,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::format::{Block, Column, Footer, Group, Place, TRAILER_BYTES, Trailer, VERSION, header, kind_of};
+use super::format::{Block, Column, Footer, Group, Header, Place, TRAILER_BYTES, Trailer, VERSION, kind_of};
 use super::index::{self, IndexRun};
-use super::{Gathered, Segment, SegmentMeta, SortedTable, Statistics, layout};
+use super::{Gathered, Origin, Segment, SegmentMeta, SortedTable, Statistics, layout};
 use crate::batch::Values;
 use crate::codec::column::Encoder;
 use crate::codec::float::Hints;
@@ -30,7 +30,15 @@ pub async fn write_segment<D: Disk>(
     partition_start: i64,
     input: &impl SortedTable,
 ) -> Result<SegmentMeta> {
-    let target = Target { path, table, partition_start, effort: Effort::Fast, codecs: &[], sync_folder: true };
+    let target = Target {
+        path,
+        table,
+        partition_start,
+        origin: Origin::default(),
+        effort: Effort::Fast,
+        codecs: &[],
+        sync_folder: true,
+    };
     write_table(disk, &target, input).await
 }
 
@@ -99,6 +107,8 @@ pub(crate) struct Target<'a> {
     pub(crate) path: &'a Path,
     pub(crate) table: TableId,
     pub(crate) partition_start: i64,
+    /// Its log position is as in [`SegmentMeta::lsn`].
+    pub(crate) origin: Origin,
     pub(crate) effort: Effort,
     /// Codecs asked for; columns that are not named have none.
     pub(crate) codecs: &'a [(ColumnId, Codec)],
@@ -116,6 +126,7 @@ pub(crate) struct SegmentWriter<D: Disk> {
     output: Output<D>,
     effort: Effort,
     sync_folder: bool,
+    lsn: u64,
     footer: Footer,
     /// Of each of the footer's columns.
     columns: Vec<Lane>,
@@ -137,7 +148,7 @@ struct Lane {
 impl<D: Disk> SegmentWriter<D> {
     /// Begins a file. `columns` are those of all bands.
     pub(crate) async fn create(disk: &D, target: &Target<'_>, columns: &[(ColumnId, FieldType)]) -> Result<Self> {
-        let Target { path, table, partition_start, effort, codecs, sync_folder } = *target;
+        let Target { path, table, partition_start, origin, effort, codecs, sync_folder } = *target;
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(TEMPORARY_SUFFIX);
         let temporary = PathBuf::from(temporary);
@@ -147,7 +158,8 @@ impl<D: Disk> SegmentWriter<D> {
         // A crash may have left one behind; a name that is not there is no error worth telling.
         let _ = disk.remove(&temporary).await;
         let mut output = Output::create(disk, &temporary).await?;
-        output.put(&header(VERSION, table.0, partition_start)).await?;
+        let header = Header { version: VERSION, table: table.0, partition_start, origin: Some(origin) };
+        output.put(&header.encode()).await?;
         let mut order: Vec<usize> = (0..columns.len()).collect();
         order.sort_unstable_by_key(|column| columns[*column].0);
         let described =
@@ -166,6 +178,7 @@ impl<D: Disk> SegmentWriter<D> {
             output,
             effort,
             sync_folder,
+            lsn: origin.lsn,
             footer: Footer { table: table.0, partition_start, rows: 0, groups: Vec::new(), columns: described },
             columns: order.into_iter().map(lane).collect(),
             encoder: Encoder::new(effort),
@@ -257,7 +270,7 @@ impl<D: Disk> SegmentWriter<D> {
     /// Completes the file, which has at least one row, and makes it durable under its name (the name too, if that is
     /// wanted).
     pub(crate) async fn finish(self) -> Result<SegmentMeta> {
-        let Self { disk, path, file, temporary, output, effort, sync_folder, footer, .. } = self;
+        let Self { disk, path, file, temporary, output, effort, sync_folder, lsn, footer, .. } = self;
         let done = async {
             let bytes = output.finish(&footer).await?;
             disk.rename(&temporary, &path).await?;
@@ -287,7 +300,7 @@ impl<D: Disk> SegmentWriter<D> {
             series_min: groups.first().map_or(0, |group| group.series_min),
             series_max: groups.last().map_or(0, |group| group.series_max),
             version: VERSION,
-            lsn: 0,
+            lsn,
             hard: effort == Effort::Hard,
         })
     }

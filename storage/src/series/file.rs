@@ -95,6 +95,19 @@ pub(crate) fn copy_of(path: &Path) -> PathBuf {
     path.with_extension("copy.keys")
 }
 
+/// How long a file is without the zeros that pad it to a whole block.
+pub(crate) fn content_bytes(bytes: &[u8]) -> u64 {
+    let mut end = HEADER_BYTES.min(bytes.len());
+    while let Some(packed) = field(&bytes[end..], 5).filter(|packed| *packed > 0) {
+        let section = SECTION_HEADER_BYTES.saturating_add(packed as usize);
+        if section > bytes.len() - end {
+            break;
+        }
+        end += section;
+    }
+    end as u64
+}
+
 /// A section whose checksum holds.
 struct Section<'a> {
     offset: usize,

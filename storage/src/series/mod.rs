@@ -14,6 +14,7 @@
 mod arena;
 pub(crate) mod file;
 mod hidden;
+mod mark;
 mod sketch;
 pub(crate) mod tiers;
 
@@ -25,6 +26,7 @@ use crate::batch::{NEW_SERIES_BIT, NewSeries};
 use crate::schema::{ColumnId, SeriesId, TableId};
 use arena::Arena;
 pub(crate) use hidden::Hidden;
+pub(crate) use mark::SeriesMark;
 pub use sketch::SeriesSketch;
 
 /// Code of a series that lacks the tag.

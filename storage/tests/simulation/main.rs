@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 mod cases;
 mod damage;
 mod data;
+mod detached;
 mod golden;
 mod life;
 mod model;

@@ -15,7 +15,7 @@ use tidewire_storage::schema::{ColumnKind, FieldType, SeriesId, TableSchema, Tim
 use tidewire_storage::series::SeriesIndex;
 
 use super::text::TextFile;
-use super::{Chosen, LeftOut, Times};
+use super::{Chosen, LeftOut, Times, regions};
 use crate::cli::{Compression, ExportArguments};
 use crate::tool::lines::{self, Readers};
 use crate::tool::progress::Progress;
@@ -28,14 +28,14 @@ pub(super) async fn export(
     times: &Times,
     arguments: &ExportArguments,
     progress: &Progress,
-) -> Result<LeftOut, String> {
+    left_out: &mut LeftOut,
+) -> Result<(), String> {
     // All is looked at before anything is written.
     let places = chosen.chunk_by(|one, other| one.place() == other.place());
     let places: Vec<_> =
         places.map(|place| dialect(source, place).map(|dialect| (place, dialect))).collect::<Result<_, _>>()?;
     let mut file = TextFile::new(&arguments.out, arguments.compress.unwrap_or(Compression::None))?;
     file.write(heading(chosen).as_bytes())?;
-    let mut left_out = LeftOut::default();
     let mut text = Vec::new();
     for (place, dialect) in places {
         file.write(context(place, dialect).as_bytes())?;
@@ -45,22 +45,23 @@ pub(super) async fn export(
             let names = FieldNames::new(table);
             for shard in &source.shards {
                 let wrong = |error: tidewire_storage::Error| format!("table {}: {error}", table.name);
-                let mut scan = source::scan(shard, table, min, max).map_err(wrong)?;
-                while let Some(chunk) = scan.next().await.map_err(wrong)? {
-                    let Some(index) = shard.series(table.id) else { continue };
-                    text.clear();
-                    for run in &chunk.runs {
-                        push_run(&mut text, table, &index, &names, &chunk, *run, &mut left_out);
+                for region in regions(shard, table, (min, max), arguments, left_out).await? {
+                    let mut scan = source::scan_region(shard, table, &region).map_err(wrong)?;
+                    while let Some(chunk) = scan.next().await.map_err(wrong)? {
+                        let Some(index) = shard.series(table.id) else { continue };
+                        text.clear();
+                        for run in &chunk.runs {
+                            push_run(&mut text, table, &index, &names, &chunk, *run, left_out);
+                        }
+                        drop(index);
+                        file.write(&text)?;
+                        progress.add(chunk.rows() as u64);
                     }
-                    drop(index);
-                    file.write(&text)?;
-                    progress.add(chunk.rows() as u64);
                 }
             }
         }
     }
-    file.finish()?;
-    Ok(left_out)
+    file.finish()
 }
 
 fn heading(chosen: &[Chosen]) -> String {

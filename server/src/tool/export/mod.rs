@@ -5,6 +5,7 @@
 
 mod lp;
 mod parquet;
+mod readable;
 mod text;
 
 use std::path::Path;
@@ -16,27 +17,54 @@ use tidewire_storage::schema::{Database, TableSchema, TimeUnit};
 
 use super::folder;
 use super::progress::{Progress, Unit, say};
-use super::source::Source;
+use super::source::{ReadShard, Region, Source};
 use crate::cli::{ExportArguments, ExportFormat};
 
+/// How an export has ended that has not failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exported {
+    /// All that could be is in the files.
+    Whole,
+    /// What damage keeps from being read is not, as it was asked for.
+    Partly,
+}
+
 /// Runs the tool.
-pub fn run(arguments: &ExportArguments) -> Result<(), String> {
+pub fn run(arguments: &ExportArguments) -> Result<Exported, String> {
     let root = folder::root(&arguments.folder)?;
     block_on(export(&root, arguments))
 }
 
-async fn export(root: &Path, arguments: &ExportArguments) -> Result<(), String> {
+async fn export(root: &Path, arguments: &ExportArguments) -> Result<Exported, String> {
     let times = Times::new(arguments.from.as_deref(), arguments.to.as_deref())?;
-    let source = Source::open(root).await?;
+    let mut left_out = LeftOut::default();
+    let source = match arguments.skip_unreadable {
+        true => Source::open_readable(root, &mut left_out.unreadable).await?,
+        false => Source::open(root).await?,
+    };
     let chosen = choose(&source, arguments.database.as_deref(), arguments.table.as_deref())?;
     let progress = Progress::new("exporting", Unit::Count("rows"), source.rows());
-    let left_out = match arguments.format {
-        ExportFormat::Lp => lp::export(&source, &chosen, &times, arguments, &progress).await?,
-        ExportFormat::Parquet => parquet::export(&source, &chosen, &times, arguments, &progress).await?,
-    };
+    match arguments.format {
+        ExportFormat::Lp => lp::export(&source, &chosen, &times, arguments, &progress, &mut left_out).await?,
+        ExportFormat::Parquet => parquet::export(&source, &chosen, &times, arguments, &progress, &mut left_out).await?,
+    }
     progress.finish();
     left_out.say();
-    Ok(())
+    Ok(if left_out.unreadable.is_empty() { Exported::Whole } else { Exported::Partly })
+}
+
+/// The regions of a table between two times that are to be read from a shard: all of it, or without what is damaged.
+async fn regions(
+    shard: &ReadShard,
+    table: &TableSchema,
+    (min, max): (i64, i64),
+    arguments: &ExportArguments,
+    left_out: &mut LeftOut,
+) -> Result<Vec<Region>, String> {
+    match arguments.skip_unreadable {
+        true => readable::regions(shard, table, (min, max), &mut left_out.unreadable).await,
+        false => Ok(vec![Region { series: None, min, max }]),
+    }
 }
 
 /// A table to be exported, with its database and retention policy.
@@ -57,9 +85,11 @@ impl Chosen {
     }
 }
 
-/// What the format has no words for.
+/// What the format has no words for, or damage keeps from being read.
 #[derive(Debug, Default)]
 struct LeftOut {
+    /// What cannot be read, each as a sentence.
+    unreadable: Vec<String>,
     /// Floats that are no finite number.
     not_finite: u64,
     /// Rows without a value.
@@ -68,6 +98,9 @@ struct LeftOut {
 
 impl LeftOut {
     fn say(&self) {
+        for what in &self.unreadable {
+            say(&format!("left out, cannot be read: {what}"));
+        }
         if self.not_finite > 0 {
             say(&format!("left out: {} values that are not finite, which line protocol cannot say", self.not_finite));
         }

@@ -27,7 +27,7 @@ use tidewire_storage::schema::{ColumnKind, ColumnSchema, TableSchema, TimeUnit};
 use tidewire_storage::series::{NO_TAG, SeriesIndex};
 
 use super::text::{ZSTD_LEVEL, part_of};
-use super::{Chosen, LeftOut, Times};
+use super::{Chosen, LeftOut, Times, regions};
 use crate::cli::{Compression, ExportArguments};
 use crate::tool::progress::Progress;
 use crate::tool::source::{self, Source};
@@ -45,7 +45,8 @@ pub(super) async fn export(
     times: &Times,
     arguments: &ExportArguments,
     progress: &Progress,
-) -> Result<LeftOut, String> {
+    left_out: &mut LeftOut,
+) -> Result<(), String> {
     let compression = match arguments.compress.unwrap_or(Compression::Zstd) {
         Compression::None => Codec::UNCOMPRESSED,
         Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).map_err(|error| error.to_string())?),
@@ -80,18 +81,20 @@ pub(super) async fn export(
         let mut writer = writer.map_err(|error| failed(error.to_string()))?;
         for shard in &source.shards {
             let wrong = |error: tidewire_storage::Error| format!("table {}: {error}", table.name);
-            let mut scan = source::scan(shard, table, min, max).map_err(wrong)?;
-            while let Some(chunk) = scan.next().await.map_err(wrong)? {
-                let Some(index) = shard.series(table.id) else { continue };
-                let batch = batch(&schema, table, &index, &chunk).map_err(failed)?;
-                drop(index);
-                writer.write(&batch).map_err(|error| failed(error.to_string()))?;
-                progress.add(chunk.rows() as u64);
+            for region in regions(shard, table, (min, max), arguments, left_out).await? {
+                let mut scan = source::scan_region(shard, table, &region).map_err(wrong)?;
+                while let Some(chunk) = scan.next().await.map_err(wrong)? {
+                    let Some(index) = shard.series(table.id) else { continue };
+                    let batch = batch(&schema, table, &index, &chunk).map_err(failed)?;
+                    drop(index);
+                    writer.write(&batch).map_err(|error| failed(error.to_string()))?;
+                    progress.add(chunk.rows() as u64);
+                }
             }
         }
         finish(writer, &path).map_err(failed)?;
     }
-    Ok(LeftOut::default())
+    Ok(())
 }
 
 fn finish(writer: ArrowWriter<File>, path: &Path) -> Result<(), String> {

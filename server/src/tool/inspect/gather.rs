@@ -12,14 +12,14 @@ use tidewire_sql::sql_name;
 use tidewire_storage::Error;
 use tidewire_storage::codec::describe::Codings;
 use tidewire_storage::disk::plain::PlainDisk;
-use tidewire_storage::inspect::{SegmentFacts, ShardFiles};
+use tidewire_storage::inspect::{DetachedFacts, SegmentFacts, ShardFiles};
 use tidewire_storage::schema::{Catalog, TableId, TableSchema};
 use tidewire_storage::segment::{ColumnFacts, Segment, SegmentDescription, Statistics};
 use tidewire_storage::wal::Record;
 
 use super::report::{
-    BlockReport, ColumnReport, FileReport, LogFileReport, LogReport, PartitionReport, Report, SegmentReport,
-    ShardReport, TableReport, TombstoneReport, Totals,
+    BlockReport, ColumnReport, DetachedReport, DetachedSegment, FileReport, LogFileReport, LogReport, PartitionReport,
+    Report, SegmentReport, ShardReport, TableReport, TombstoneReport, Totals,
 };
 use crate::tool::folder::Tree;
 use crate::tool::progress::{Progress, Unit};
@@ -139,6 +139,7 @@ impl Look<'_> {
         report.series_hidden = series.values().map(|counts| counts.hidden).sum();
         self.tables(&files, &series, &mut report).await?;
         report.strays = strays(&files).await?;
+        report.detached = self.detached(&files).await?;
         report.log = self.log(&files).await?;
         // Merges change the manifest and take nothing from what was read, unless it could not be read.
         let is_steady = match self.problems.is_empty() {
@@ -343,6 +344,24 @@ impl Look<'_> {
         let files = files.collect();
         let (bytes, last_lsn) = (log.bytes, log.last_lsn.0);
         Ok(Some(LogReport { files, records, rows, deletes, bytes, last_lsn, torn: log.torn }))
+    }
+}
+
+impl Look<'_> {
+    async fn detached(&self, files: &Files) -> Result<Vec<DetachedReport>, String> {
+        let found = files.detached().await.map_err(|error| error.to_string())?;
+        let report = |facts: DetachedFacts| DetachedReport {
+            file: facts.file,
+            bytes: facts.bytes,
+            segment: facts.segment.map(|(table, meta)| DetachedSegment {
+                table: table.0,
+                name: self.name(table),
+                rows: meta.rows,
+                time_min: meta.time_min,
+                time_max: meta.time_max,
+            }),
+        };
+        Ok(found.into_iter().map(report).collect())
     }
 }
 

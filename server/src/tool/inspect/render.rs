@@ -135,6 +135,19 @@ fn render_shard(out: &mut String, shard: &ShardReport, units: &BTreeMap<u32, Tim
             bytes(size)
         );
     }
+    for found in &shard.detached {
+        let what = found.segment.as_ref().map_or_else(String::new, |segment| {
+            let unit = units.get(&segment.table).copied().unwrap_or_default();
+            format!(
+                ": {} of {} from {} to {}",
+                counted(segment.rows, "row"),
+                named(segment.name.as_deref(), segment.table),
+                time(segment.time_min, unit),
+                time(segment.time_max, unit)
+            )
+        });
+        let _ = writeln!(out, "  detached   {}, {}{what}", found.file, bytes(found.bytes));
+    }
     let mut rows = vec![
         ["table", "partition from", "first row", "last row", "segments", "rows", "size", "bytes/value"]
             .map(str::to_owned)

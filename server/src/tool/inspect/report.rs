@@ -43,6 +43,25 @@ pub(super) struct ShardReport {
     pub(super) dropped_tables: Vec<u32>,
     /// Files that the manifest does not name: work under way, or cut short.
     pub(super) strays: Vec<FileReport>,
+    /// Files that no manifest named and that are kept, unread.
+    pub(super) detached: Vec<DetachedReport>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DetachedReport {
+    pub(super) file: String,
+    pub(super) bytes: u64,
+    /// Of a segment whose footer can be read.
+    pub(super) segment: Option<DetachedSegment>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct DetachedSegment {
+    pub(super) table: u32,
+    pub(super) name: Option<String>,
+    pub(super) rows: u64,
+    pub(super) time_min: i64,
+    pub(super) time_max: i64,
 }
 
 /// Sums over segments.

@@ -16,7 +16,7 @@ use crate::disk::plain::PlainDisk;
 use crate::scan::tests::{COLUMNS, collect, everything, overlay, random_deletes, random_rows, some_columns};
 use crate::scan::{PartitionSources, Run, Scan};
 use crate::schema::{ColumnId, FieldType, SeriesId, TableId};
-use crate::segment::{Gathered, Segment, SegmentMeta, SortedTable, write_segment};
+use crate::segment::{Gathered, Origin, Segment, SegmentMeta, SortedTable, write_segment};
 use crate::testing::{Cell as Value, Folder, Rows, TestTable, seeds};
 use crate::tombstone::Deletes;
 use crate::{Error, Result};
@@ -79,7 +79,7 @@ fn target(effort: Effort) -> MergeTarget<'static> {
         effort,
         segment_bytes: u64::MAX,
         band_rows_max: 1 << 19,
-        lsn: 7,
+        origin: Origin { lsn: 7, ..Origin::default() },
         codecs: &[],
         dropped: &[],
     }
