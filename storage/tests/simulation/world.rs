@@ -29,7 +29,8 @@ fn a_failed_log_is_healed_by_a_flush_and_a_file_that_proves_itself() {
         disk.heal();
         // It writes, but what is read back is something else.
         disk.inject(Fault::next(Operation::Read, "/wal", FaultKind::FlippedBit));
-        assert!(matches!(block_on(shard.heal()), Err(Error::Corrupt { .. })));
+        let healed = block_on(shard.heal());
+        assert!(matches!(healed, Err(Error::Corrupt { .. })), "seed {seed}, {operation:?}: {healed:?}");
         block_on(shard.heal()).unwrap();
         assert!(!shard.stats().wal_failed);
         with_log(&shard, write(&shard, &table, &[3])).unwrap();
