@@ -4,9 +4,14 @@
 //! [`row`] is the boundary that all write protocols give their rows through.
 
 mod bytescan;
+pub mod document;
 pub mod encode;
 pub mod http;
 pub mod json;
 pub mod line;
+pub mod loki;
 pub mod opentsdb;
+pub mod otlp;
+pub mod prometheus;
+pub mod protobuf;
 pub mod row;

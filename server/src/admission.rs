@@ -130,6 +130,13 @@ impl Admission {
         (self.queries.fetch_add(1, Ordering::Relaxed) < queries_max).then_some(place)
     }
 
+    /// The place of a query that gave up its own while its client did not read: there is one, whatever runs meanwhile,
+    /// for it has been let in.
+    pub fn query_again(self: &Arc<Self>) -> QueryPlace {
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        QueryPlace(self.clone())
+    }
+
     /// The shard's owner reports what its memtables hold.
     pub fn set_memtable(&self, shard: u32, bytes: u64) {
         self.shards[shard as usize].memtable.store(bytes, Ordering::Relaxed);

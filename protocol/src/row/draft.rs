@@ -33,6 +33,15 @@ pub struct RowDraft {
     fault: Option<RowError>,
 }
 
+/// How much of a row was there: rows that begin alike are put back to it.
+#[derive(Debug, Clone, Copy)]
+pub struct DraftMark {
+    series: usize,
+    layout: usize,
+    values: usize,
+    text: usize,
+}
+
 impl RowDraft {
     /// A new row of `table` begins, without tags and fields.
     pub fn begin(&mut self, table: &str) {
@@ -61,6 +70,11 @@ impl RowDraft {
         self.values.push(value);
     }
 
+    /// Gives the first field another value: rows that differ in nothing else but their time need no names anew.
+    pub fn set_first(&mut self, value: RawValue) {
+        self.values.set_first(value);
+    }
+
     /// Adds a field that is a string.
     pub fn string(&mut self, name: &str, value: &str) {
         self.name_field(name, FieldKind::String);
@@ -87,6 +101,20 @@ impl RowDraft {
     /// Whether it has no field yet.
     pub fn has_no_field(&self) -> bool {
         self.values.values().is_empty()
+    }
+
+    /// What is in the row by now.
+    pub fn mark(&self) -> DraftMark {
+        let (values, text) = self.values.lengths();
+        DraftMark { series: self.series.len(), layout: self.layout.len(), values, text }
+    }
+
+    /// Takes what came behind the mark out of the row, which must be the same row still.
+    pub fn back_to(&mut self, mark: DraftMark) {
+        self.series.truncate(mark.series);
+        self.layout.truncate(mark.layout);
+        self.values.truncate(mark.values, mark.text);
+        self.fault = None;
     }
 
     /// Whether this can be a row.

@@ -29,9 +29,9 @@ pub enum RowError {
         /// What it must be.
         wanted: &'static str,
     },
-    /// More stands there than a row has.
-    #[error("{0} comes after the end")]
-    Unexpected(&'static str),
+    /// Something that is not done here.
+    #[error("{0} is not supported")]
+    NotSupported(&'static str),
     /// A time that nanoseconds in 64 bits cannot say.
     #[error("the time is out of range")]
     TimeOutOfRange,

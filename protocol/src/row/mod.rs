@@ -25,6 +25,7 @@
 //! it to a [`RowTaker`] (`taker.rs`), which has the slots of names in a [`SlotCache`] (`slots.rs`); what it finds wrong
 //! is a [`RowError`] (`error.rs`).
 
+mod date;
 mod draft;
 mod error;
 mod position;
@@ -34,7 +35,8 @@ mod taker;
 mod time;
 mod value;
 
-pub use draft::{FIELDS_MAX, NAME_BYTES_MAX, RowDraft};
+pub use date::parse_date;
+pub use draft::{DraftMark, FIELDS_MAX, NAME_BYTES_MAX, RowDraft};
 pub use error::RowError;
 pub use position::Position;
 pub use sink::{BadRows, Halt, LayoutSlot, Next, RowSink, SeriesRef, SeriesSlot};

@@ -101,6 +101,13 @@ impl RowValues {
         self.values.push(value);
     }
 
+    /// Gives the first value, which is there and no string, another one.
+    pub fn set_first(&mut self, value: RawValue) {
+        if let Some(first) = self.values.first_mut() {
+            *first = value;
+        }
+    }
+
     /// Adds a string.
     pub fn push_string(&mut self, value: &str) -> Result<(), TextTooLong> {
         let start = u32::try_from(self.text.len()).map_err(|_| TextTooLong)?;
@@ -108,6 +115,17 @@ impl RowValues {
         self.values.push(RawValue::from_string_at(start, len));
         self.text.extend_from_slice(value.as_bytes());
         Ok(())
+    }
+
+    /// How many values there are, and how many bytes of text.
+    pub(super) fn lengths(&self) -> (usize, usize) {
+        (self.values.len(), self.text.len())
+    }
+
+    /// Takes out what was added last.
+    pub(super) fn truncate(&mut self, values: usize, text: usize) {
+        self.values.truncate(values);
+        self.text.truncate(text);
     }
 
     /// The values, one a field, in the order in which they were added.

@@ -3,7 +3,11 @@
 
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
+mod definition;
+mod documents;
+mod messages;
 mod opentsdb;
+mod otlp;
 mod random;
 mod recorder;
 mod slots;

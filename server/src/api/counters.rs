@@ -13,6 +13,7 @@ pub struct EndpointCounters {
     latency: Rc<Histogram>,
     by_class: [Rc<Counter>; 5],
     overloaded: Rc<Counter>,
+    broken_off: Rc<Counter>,
 }
 
 impl EndpointCounters {
@@ -31,7 +32,17 @@ impl EndpointCounters {
                 registry.counter("tidewire_requests_total", "Requests answered, by class of status.", &labels)
             }),
             overloaded: registry.counter("tidewire_requests_overloaded_total", "Requests answered with 429.", &[route]),
+            broken_off: registry.counter(
+                "tidewire_replies_broken_off_total",
+                "Replies that broke off behind their first rows; their requests count by the status of what went wrong.",
+                &[route],
+            ),
         }
+    }
+
+    /// Counts a reply that broke off. Its request is counted as every other.
+    pub fn broken_off(&self) {
+        self.broken_off.increment();
     }
 
     /// Counts a request that was answered with `status`.
@@ -62,14 +73,30 @@ pub struct RowCounters {
 pub enum Door {
     /// OpenTSDB's data points, as text or JSON.
     OpenTsdb,
+    /// Elasticsearch's bulk.
+    Elasticsearch,
+    /// Documents line by line.
+    Ndjson,
+    /// Loki's streams.
+    Loki,
+    /// Prometheus' samples.
+    Prometheus,
+    /// OpenTelemetry's spans.
+    Otlp,
 }
 
 impl Door {
-    const ALL: [Self; 1] = [Self::OpenTsdb];
+    const ALL: [Self; 6] =
+        [Self::OpenTsdb, Self::Elasticsearch, Self::Ndjson, Self::Loki, Self::Prometheus, Self::Otlp];
 
     fn name(self) -> &'static str {
         match self {
             Self::OpenTsdb => "opentsdb",
+            Self::Elasticsearch => "elasticsearch",
+            Self::Ndjson => "ndjson",
+            Self::Loki => "loki",
+            Self::Prometheus => "prometheus",
+            Self::Otlp => "otlp",
         }
     }
 }

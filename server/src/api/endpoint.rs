@@ -33,6 +33,14 @@ pub enum Family {
     Influx,
     /// OpenTSDB's, and CnosDB's paths for the same points.
     OpenTsdb,
+    /// Elasticsearch's, and CnosDB's path for the same documents.
+    Elastic,
+    /// Loki's.
+    Loki,
+    /// Prometheus'.
+    Prometheus,
+    /// OpenTelemetry's.
+    Otlp,
     /// What operators and their tools ask.
     Operations,
 }
@@ -114,6 +122,24 @@ pub enum Handler {
     OpenTsdbPutCnos,
     /// [`opentsdb::put`](super::opentsdb::put), in the manner of OpenTSDB
     OpenTsdbPut,
+    /// [`elastic::bulk`](super::elastic::bulk)
+    ElasticBulk,
+    /// [`elastic::hello`](super::elastic::hello)
+    ElasticHello,
+    /// [`elastic::license`](super::elastic::license)
+    ElasticLicense,
+    /// [`elastic::nothing`](super::elastic::nothing)
+    ElasticNothing,
+    /// [`elastic::ndjson`](super::elastic::ndjson)
+    Ndjson,
+    /// [`loki::push`](super::loki::push)
+    LokiPush,
+    /// [`prometheus::write`](super::prometheus::write)
+    PrometheusWrite,
+    /// [`otlp::traces`](super::otlp::traces), in the manner of CnosDB
+    OtlpTracesCnos,
+    /// [`otlp::traces`](super::otlp::traces)
+    OtlpTraces,
     /// [`operations::metrics`](super::operations::metrics)
     Metrics,
 }

@@ -8,25 +8,33 @@
 //!   router.rs      joins them: path → endpoint → handler → reply, or fault → words; counters.rs counts
 //!   body_length.rs refuses bodies of no length
 //!   fault.rs       what went wrong, in the words of no API
-//!   reply.rs       rows as a reply, whole or streamed
-//!   precision.rs   the unit of times that a parameter names
-//!   cnos/ influx/ opentsdb/ operations/    a family each: its handlers, and `error.rs`, which words faults and chooses
-//!                  the status
+//!   reply.rs       rows as a reply, whole or streamed; patience.rs what a query holds while its client does not read
+//!   precision.rs   the unit of times that a parameter names; body.rs bodies that are one message
+//!   cnos/ influx/ opentsdb/ elastic/ loki/ prometheus/ otlp/ operations/    a family each: its handlers, and
+//!                  `error.rs`, which words faults and chooses the status; plain.rs does that for families that have
+//!                  no words of their own
 //! ```
 //!
 //! A new endpoint is a row of the table, a handler's name, a function in its family's folder, and its lines in
 //! docs/api.md and docs/openapi.yaml; tests hold the table and the two documents together.
 
+mod body;
 pub mod body_length;
 pub mod cnos;
 pub mod context;
 pub mod counters;
+pub mod elastic;
 pub mod endpoint;
 pub mod fault;
 pub mod influx;
+pub mod loki;
 pub mod opentsdb;
 pub mod operations;
+pub mod otlp;
+pub mod patience;
+mod plain;
 mod precision;
+pub mod prometheus;
 pub mod reply;
 pub mod request_id;
 mod router;

@@ -2,8 +2,8 @@
 //!
 //! Rows are encoded as they come. Up to [`WHOLE_BYTES_MAX`] they are kept back, so that a small result has a
 //! Content-Length and an error that comes late still gets its own status. Beyond it, or at once with `chunked=true`,
-//! the reply streams; an error then ends the stream early: with what the API puts behind rows when streaming was asked
-//! for, and by breaking off otherwise, so that a client never takes a part for the whole.
+//! the reply streams; an error then breaks the stream off, so that a client never takes a part for the whole. Where
+//! streaming was asked for, what the API puts behind rows comes before the break.
 //!
 //! A batch can be megabytes of text. It is encoded in parts ([`next_part`]), and compressed in parts; between two of
 //! them the core is given to others when they are due.
@@ -17,6 +17,7 @@ use tidewire_protocol::http::{ContentEncoder, Encoding, ResponseHead};
 use tidewire_sql::exec::ExecError;
 
 use crate::api::fault::Fault;
+use crate::api::patience::Patience;
 use crate::net::Reply;
 use crate::query::run::RowsOut;
 use crate::ring::yield_if_needed;
@@ -73,6 +74,8 @@ pub struct RowsReply<'r> {
     part_rows: usize,
     /// Rows taken.
     pub rows: u64,
+    /// The query's, where it has a deadline or a place to think of.
+    patience: Option<Patience>,
 }
 
 impl<'r> RowsReply<'r> {
@@ -92,7 +95,13 @@ impl<'r> RowsReply<'r> {
             pending: Vec::new(),
             part_rows: FIRST_PART_ROWS,
             rows: 0,
+            patience: None,
         })
+    }
+
+    /// The same for the rows of a query that must not pay for its client's slowness.
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience: Some(patience), ..self }
     }
 
     /// The encoder, made for the columns of `first` if it is not there yet.
@@ -135,7 +144,11 @@ impl<'r> RowsReply<'r> {
 
     async fn send_pending(&mut self, last: bool) -> std::io::Result<()> {
         self.pack(last).await?;
-        let sent = self.reply.write(&self.pending).await;
+        let sending = self.reply.write(&self.pending);
+        let sent = match &mut self.patience {
+            Some(patience) => patience.during(sending).await,
+            None => sending.await,
+        };
         self.pending.clear();
         sent
     }
@@ -151,23 +164,20 @@ impl<'r> RowsReply<'r> {
         Ok(())
     }
 
-    /// Ends the reply after the last row, or after the error that stopped the query.
+    /// Ends the reply after the last row, or gives the error that stopped the query. Where the reply has begun by then,
+    /// it stays without its end.
     pub async fn end(mut self, outcome: Result<(), ExecError>) -> Result<(), Fault> {
         if let Err(error) = outcome {
             let fault = match self.unwritten.take() {
                 Some(unwritten) => Fault::Unwritten(unwritten),
                 None => Fault::Query(error),
             };
-            if !self.reply.is_begun() {
-                return Err(fault);
-            }
-            if self.form.chunked {
+            if self.reply.is_begun() && self.form.chunked {
                 self.pending = (self.form.behind_rows)(&fault);
-                if self.send_pending(true).await.is_ok() {
-                    self.reply.finish();
-                }
+                // If it cannot be sent, there is nobody to tell.
+                let _ = self.send_pending(true).await;
             }
-            return Ok(());
+            return Err(fault);
         }
         loop {
             let mut pending = std::mem::take(&mut self.pending);

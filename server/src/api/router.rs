@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use tidewire_protocol::http::{Head, Method, Query};
+use tidewire_sql::exec::ExecError;
 
 use super::context::{Principal, RequestContext};
 use super::counters::{EndpointCounters, RowCounters};
@@ -12,7 +13,7 @@ use super::fault::{Fault, FaultReply};
 use super::request_id::{RequestId, RequestIds};
 use super::routes::Routes;
 use super::table::ENDPOINTS;
-use super::{body_length, cnos, influx, opentsdb, operations};
+use super::{body_length, cnos, elastic, influx, loki, opentsdb, operations, otlp, plain, prometheus};
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
@@ -41,11 +42,8 @@ impl Router {
         }
     }
 
-    /// Sends a fault, unless the reply has begun. `id` is that of a request for an endpoint.
+    /// Sends a fault. `id` is that of a request for an endpoint.
     fn send_fault(&self, family: Family, id: Option<&RequestId<'_>>, fault: &Fault, reply: &mut Reply) {
-        if reply.is_begun() {
-            return;
-        }
         let told = word(family, fault);
         let retry_after = told.is_for_now().then(|| self.core.config.admission.retry_after_s.to_string());
         reply.send(
@@ -90,10 +88,22 @@ impl Service for Router {
             id: self.ids.of(head, now_ns),
             now_ns,
         };
-        if let Err(fault) = answer(&context, request, reply).await {
-            self.send_fault(context.endpoint.family, Some(&context.id), &fault, reply);
-        }
-        self.counters[index].count(reply.status(), started.elapsed());
+        let status = match answer(&context, request, reply).await {
+            Ok(()) => reply.status(),
+            Err(fault) if reply.is_begun() => {
+                self.counters[index].broken_off();
+                let has_left = matches!(fault, Fault::Query(ExecError::Cancelled));
+                let level = if has_left { log::Level::Info } else { log::Level::Warn };
+                log::log!(level, "the reply of {} broke off: {fault}", context.endpoint.pattern);
+                // Not that of the head, which was sent when all was well.
+                word(context.endpoint.family, &fault).status
+            }
+            Err(fault) => {
+                self.send_fault(context.endpoint.family, Some(&context.id), &fault, reply);
+                reply.status()
+            }
+        };
+        self.counters[index].count(status, started.elapsed());
     }
 
     fn refuse(&self, head: Option<&Head<'_>>, status: u16, reason: &str, reply: &mut Reply) {
@@ -134,6 +144,24 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
         Handler::OpenTsdbWrite => opentsdb::write(context, request, reply).await,
         Handler::OpenTsdbPutCnos => opentsdb::put(context, request, opentsdb::Manner::Cnos, reply).await,
         Handler::OpenTsdbPut => opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply).await,
+        Handler::ElasticBulk => elastic::bulk(context, request, reply).await,
+        Handler::ElasticHello => {
+            elastic::hello(reply);
+            Ok(())
+        }
+        Handler::ElasticLicense => {
+            elastic::license(reply);
+            Ok(())
+        }
+        Handler::ElasticNothing => {
+            elastic::nothing(reply);
+            Ok(())
+        }
+        Handler::Ndjson => elastic::ndjson(context, request, reply).await,
+        Handler::LokiPush => loki::push(context, request, reply).await,
+        Handler::OtlpTracesCnos => otlp::traces(context, request, otlp::Named::Table, reply).await,
+        Handler::OtlpTraces => otlp::traces(context, request, otlp::Named::Default, reply).await,
+        Handler::PrometheusWrite => prometheus::write(context, request, reply).await,
         Handler::Metrics => {
             operations::metrics(context, reply).await;
             Ok(())
@@ -147,6 +175,9 @@ fn word(family: Family, fault: &Fault) -> FaultReply {
         Family::Cnos => cnos::error::reply(fault),
         Family::Influx => influx::error::reply(fault),
         Family::OpenTsdb => opentsdb::error::reply(fault),
+        Family::Elastic => elastic::error::reply(fault),
+        Family::Loki | Family::Prometheus => plain::reply(fault),
+        Family::Otlp => otlp::error::reply(fault),
         Family::Operations => operations::error::reply(fault),
     }
 }

@@ -1,6 +1,7 @@
 //! A request of a door that has its rows by name, from its body to its acknowledgement.
 
 use tidewire_protocol::line::Dialect;
+use tidewire_protocol::protobuf::split;
 use tidewire_protocol::row::{BadRows, Halt, Next, Position, RowDraft, RowError, RowSink, RowTaker};
 
 use super::error::WriteError;
@@ -16,6 +17,8 @@ const STEP_BYTES: usize = 64 << 10;
 /// The rows of a request, being collected.
 pub struct RowWriter<'a> {
     session: Session<'a>,
+    /// Bytes that the door holds beside its rows.
+    held: usize,
     /// Why nothing of the request is written.
     failure: Option<WriteError>,
 }
@@ -25,7 +28,7 @@ impl<'a> RowWriter<'a> {
     pub fn begin(core: &'a CoreState, database: &'a str, bad_rows: BadRows, now_ns: i64) -> Result<Self, WriteError> {
         let rules = RowRules { bad_rows, time_field: TimeField::Refused };
         let session = Session::begin(core, Target { database, policy: None, dialect: Dialect::Cnos, rules, now_ns })?;
-        Ok(Self { session, failure: None })
+        Ok(Self { session, held: 0, failure: None })
     }
 
     /// Gives a body that arrives in pieces to a door. `read` gets a piece, whether it is the last, and where rows go,
@@ -48,7 +51,7 @@ impl<'a> RowWriter<'a> {
             }
             let left = piece.bytes.len() - consumed;
             body.keep(left);
-            self.session.account(left)?;
+            self.session.account(self.held + left)?;
         }
         if !is_last_read {
             self.session.catch_up()?;
@@ -57,10 +60,31 @@ impl<'a> RowWriter<'a> {
         Ok(self.check()?)
     }
 
-    /// Counts what is held: rows, and `more` bytes beside them. Fails once nothing of the request is to be written.
-    pub fn account(&mut self, more: usize) -> Result<(), WriteError> {
-        self.check()?;
-        self.session.account(more)
+    /// Gives a message to a door in parts, which others' work may come between.
+    pub async fn read_message<E: From<WriteError> + From<RowError>>(
+        &mut self,
+        message: &[u8],
+        mut read: impl FnMut(&[u8], &mut Self) -> Result<Next, E>,
+    ) -> Result<(), E> {
+        let mut rest = message;
+        while !rest.is_empty() {
+            let (part, behind) = rest.split_at(split(rest, STEP_BYTES)?);
+            rest = behind;
+            self.session.catch_up()?;
+            let next = read(part, self)?;
+            self.check()?;
+            self.session.account(self.held)?;
+            if next == Next::Stop {
+                return Ok(());
+            }
+            yield_if_needed().await;
+        }
+        Ok(())
+    }
+
+    /// The door holds this many bytes beside its rows: they are counted with these from now on.
+    pub fn hold(&mut self, bytes: usize) {
+        self.held = bytes;
     }
 
     fn check(&mut self) -> Result<(), WriteError> {

@@ -201,6 +201,14 @@ impl Body {
         Ok(())
     }
 
+    /// The body is to be handed out as it was sent: its coding is the handler's affair. To be called before
+    /// [`Self::limit`].
+    pub fn as_sent(&mut self) {
+        if let Mode::Fresh { encoding, .. } = &mut self.mode {
+            *encoding = Ok(Encoding::Identity);
+        }
+    }
+
     /// The next piece, or `None` after the last. The bytes of the piece before are consumed, except those kept.
     pub async fn chunk(&mut self) -> Result<Option<Chunk<'_>>, BodyError> {
         if matches!(self.mode, Mode::Fresh { .. }) {

@@ -30,6 +30,9 @@ const BACKLOG_BYTES_MAX: usize = 64 << 10;
 const LINGER_BYTES_MAX: usize = 1 << 20;
 const LINGER_TIME: Duration = Duration::from_secs(1);
 
+/// How long the last bytes of a reply that breaks off may take to arrive.
+const BREAK_OFF_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// A head that is not complete is checked for mistakes each time it grew by this much, not each time a byte arrives.
 const RECHECK_BYTES: usize = 1 << 10;
 
@@ -143,7 +146,9 @@ impl<S: Service> Connection<S> {
         }
         if !self.reply.is_complete() {
             // Broken off in the middle: what is out is sent, the end is not, and the client sees that.
-            let _ = self.reply.flush().await;
+            if self.reply.flush().await.is_ok() && self.reply.ends_with_connection() {
+                self.socket.break_off(BREAK_OFF_TIME_MAX).await;
+            }
             return Next::Close;
         }
         let keeps_alive = self.reply.keeps_alive();

@@ -82,7 +82,8 @@ impl Reply {
     }
 
     /// Begins a reply whose length is not known. It is complete with [`Self::finish`]; if that is never called, the
-    /// client sees that the reply broke off.
+    /// client sees that the reply broke off: the last chunk is missing, or where there are no chunks (HTTP/1.0), the
+    /// connection ends with a reset.
     pub fn stream(&mut self, status: u16, headers: impl FnOnce(ResponseHead<'_>) -> ResponseHead<'_>) {
         let framing = if self.is_http10 { Framing::UntilClose } else { Framing::Chunked };
         self.keeps_alive &= !self.is_http10;
@@ -192,6 +193,11 @@ impl Reply {
         self.is_head = head.is_some_and(|head| head.method == Method::Head);
         self.is_http10 = head.is_some_and(|head| head.version == Version::Http10);
         self.keeps_alive = head.is_some_and(|head| head.keep_alive);
+    }
+
+    /// Whether only the end of the connection ends the reply.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.state == State::Streaming(Framing::UntilClose)
     }
 
     /// Whether the reply is complete.

@@ -12,15 +12,19 @@ use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use rustix::ioctl::Getter;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::current::current;
 use super::deadline::{Deadline, Deadlines};
-use super::executor::yield_if_needed;
+use super::executor::{sleep, yield_if_needed};
 use super::reactor::Source;
+
+/// How often a connection that is broken off looks whether its last bytes have arrived.
+const BREAK_OFF_LOOK: Duration = Duration::from_millis(5);
 
 /// A connection's socket with its deadline.
 pub struct Socket {
@@ -101,6 +105,27 @@ impl Socket {
     pub fn shutdown_write(&self) {
         // Fails only if the peer has gone already, which is what is wanted.
         let _ = rustix::net::shutdown(&self.source, rustix::net::Shutdown::Write);
+    }
+
+    /// Lets the peer see that what it got is not all, where nothing that is sent could say so: once it has taken in
+    /// what is out, or `time_max` has passed, the connection will end with a reset. To be followed by the socket's end.
+    pub async fn break_off(&self, time_max: Duration) {
+        let due = Instant::now() + time_max;
+        while self.is_on_its_way() && Instant::now() < due {
+            sleep(BREAK_OFF_LOOK).await;
+        }
+        // Fails only if the peer has gone already.
+        let _ = rustix::net::sockopt::set_socket_linger(&self.source, Some(Duration::ZERO));
+    }
+
+    /// Whether the peer has not acknowledged all that was written.
+    fn is_on_its_way(&self) -> bool {
+        /// `SIOCOUTQ`: bytes in the send queue.
+        const UNACKNOWLEDGED_BYTES: u32 = 0x5411;
+        #[expect(unsafe_code, reason = "the kernel writes an int for this opcode, and it is read as one")]
+        // SAFETY: the opcode takes a pointer to an int, which the getter is, and keeps nothing of it.
+        let bytes = unsafe { rustix::ioctl::ioctl(&self.source, Getter::<UNACKNOWLEDGED_BYTES, i32>::new()) };
+        bytes.is_ok_and(|bytes| bytes > 0)
     }
 }
 

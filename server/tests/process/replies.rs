@@ -13,7 +13,9 @@
 //! A line of a reply's body that ends with `\` has no end of its own. Lines with `#` and empty ones structure the text.
 //! When a reply differs, the text as it would be now is left beside the test's other files.
 
+use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::common::{Client, Response, Server, fresh_folder};
 
@@ -108,26 +110,116 @@ fn every_reply_is_as_it_was() {
     }
 }
 
-/// An error that comes after the first rows: told behind them where chunks were asked for, as CnosDB does, and in place
-/// of them where not.
-#[test]
-fn an_error_behind_rows_is_told_behind_them() {
+/// What arrives for a request: all bytes, and how the connection ended.
+fn raw(server: &Server, version: &str, target: &str, body: &[u8]) -> (Vec<u8>, std::io::Result<()>) {
+    let mut stream = std::net::TcpStream::connect(&server.address).expect("the server accepts");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
+    let head = format!("POST {target} {version}\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat()).expect("the request is sent");
+    let mut bytes = Vec::new();
+    let ended = stream.read_to_end(&mut bytes).map(drop);
+    (bytes, ended)
+}
+
+/// A server with a table of texts, of which only the last is no number.
+fn server_of_texts() -> Server {
     const ROWS: usize = 20_000;
     let server = Server::start();
     let mut lines: String = (0..ROWS).map(|time| format!("m s=\"{time}\" {time}\n")).collect();
     lines.push_str(&format!("m s=\"x\" {ROWS}\n"));
     assert_eq!(server.request("POST", "/api/v1/write", &[], lines.as_bytes()).status(), 200);
-    let ask = |chunked: bool| {
-        let target = format!("/api/v1/sql?chunked={chunked}");
-        server.request("POST", &target, &[], b"SELECT CAST(s AS BIGINT) AS n FROM m")
-    };
-    let told = "Arrow error: Cast error: Cannot cast string 'x' to value of Int64 type";
-    let (behind, instead) = (ask(true), ask(false));
-    assert_eq!((behind.status(), behind.header("transfer-encoding")), (200, Some("chunked")));
-    let text = behind.text();
-    assert!(text.starts_with("n\n0\n1\n2\n"), "{}", &text[..20]);
-    let late = format!("\n{{\"error_code\": \"040007\", \"error_message\": \"Fetch result: {told}\"}}");
-    assert!(text.ends_with(&late), "{}", &text[text.len() - 200..]);
+    server
+}
+
+const LATE_FAILURE: &str = "SELECT CAST(s AS BIGINT) AS n FROM m";
+const LATE_REASON: &str = "Arrow error: Cast error: Cannot cast string 'x' to value of Int64 type";
+
+/// An error that comes after the first rows: where chunks were asked for, it comes behind them, as CnosDB does it,
+/// and then the reply breaks off, so that nobody takes it for whole; and in place of the rows where not.
+#[test]
+fn an_error_behind_rows_is_told_and_breaks_the_reply_off() {
+    let server = server_of_texts();
+    let late = format!("\n{{\"error_code\": \"040007\", \"error_message\": \"Fetch result: {LATE_REASON}\"}}");
+    for (times, version) in [(1.0, "HTTP/1.1"), (2.0, "HTTP/1.0")] {
+        let (bytes, ended) = raw(&server, version, "/api/v1/sql?chunked=true", LATE_FAILURE.as_bytes());
+        let text = String::from_utf8_lossy(&bytes);
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(body.contains("n\n0\n1\n2\n"), "{}", &body[..40]);
+        if version == "HTTP/1.1" {
+            assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
+            assert!(
+                body.ends_with(&format!("{late}\r\n")),
+                "the text is the last chunk: {}",
+                &body[body.len() - 200..]
+            );
+            ended.expect("the connection closes");
+        } else {
+            assert!(!head.contains("chunked"), "{head}");
+            assert!(body.ends_with(&late), "{}", &body[body.len() - 200..]);
+            let error = ended.expect_err("the end of the connection would be the end of the reply");
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+        }
+        let route = "route=\"/api/v1/sql\"";
+        server.wait_until("the reply is counted", |server| {
+            server.metric("tidewire_replies_broken_off_total", route) == times
+        });
+        let failed = format!("{route},status=\"4xx\"");
+        assert_eq!(server.metric("tidewire_requests_total", &failed), times);
+        assert_eq!(server.metric("tidewire_requests_total", &format!("{route},status=\"2xx\"")), 0.0);
+    }
+    let instead = server.request("POST", "/api/v1/sql", &[], LATE_FAILURE.as_bytes());
     assert_eq!(instead.status(), 422);
-    assert_eq!(instead.text(), format!("{{\"error_code\":\"010001\",\"error_message\":\"{told}\"}}"));
+    assert_eq!(instead.text(), format!("{{\"error_code\":\"010001\",\"error_message\":\"{LATE_REASON}\"}}"));
+    // What ends well is whole in both versions.
+    let (bytes, ended) = raw(&server, "HTTP/1.0", "/api/v1/sql?chunked=true", b"SELECT s FROM m");
+    ended.expect("the connection closes");
+    assert!(bytes.ends_with(b"\n19999\nx\n"));
+    let whole = server.request("POST", "/api/v1/sql?chunked=true", &[], b"SELECT s FROM m");
+    assert!(whole.body.ends_with(b"\n19999\nx\n"));
+}
+
+/// A reply that streams because it is long breaks off without a word: nobody asked for text behind rows.
+#[test]
+fn a_long_reply_that_fails_breaks_off() {
+    let server = Server::start();
+    let padding = "p".repeat(300);
+    let mut lines: String = (0..20_000).map(|time| format!("m s=\"{time}\",p=\"{padding}\" {time}\n")).collect();
+    lines.push_str("m s=\"x\",p=\"\" 20000\n");
+    assert_eq!(server.request("POST", "/api/v1/write", &[], lines.as_bytes()).status(), 200);
+    let text = b"SELECT CAST(s AS BIGINT) AS n, p FROM m";
+    let (bytes, ended) = raw(&server, "HTTP/1.1", "/api/v1/sql", text);
+    ended.expect("the connection closes");
+    assert!(bytes.starts_with(b"HTTP/1.1 200") && !bytes.ends_with(b"\r\n0\r\n\r\n"));
+    let (_, ended) = raw(&server, "HTTP/1.0", "/api/v1/sql", text);
+    assert_eq!(ended.expect_err("it breaks off").kind(), std::io::ErrorKind::ConnectionReset);
+    server.wait_until("both are counted", |server| server.metric("tidewire_replies_broken_off_total", "sql") == 2.0);
+}
+
+/// A client that reads slowly: its query runs for no longer because of it, and keeps no other from running.
+#[test]
+fn a_slow_reader_spends_neither_time_nor_place() {
+    const LIMIT_S: u64 = 5;
+    let variables = [("TIDEWIRE_QUERY_TIMEOUT_S", "5"), ("TIDEWIRE_QUERY_CONCURRENT_MAX", "1")];
+    let server = Server::start_in(&fresh_folder(), true, &variables);
+    // More than sockets hold.
+    let text = "t".repeat(4_000);
+    for part in 0..4 {
+        let lines: String = (0..2_000).map(|row| format!("m s=\"{text}\" {}\n", part * 2_000 + row)).collect();
+        assert_eq!(server.request("POST", "/api/v1/write", &[], lines.as_bytes()).status(), 200);
+    }
+    for target in ["/api/v1/sql?chunked=true", "/api/v1/sql"] {
+        let mut slow = Client::connect(&server.address);
+        slow.send("POST", target, &[], b"SELECT s FROM m");
+        let began = std::time::Instant::now();
+        server.wait_until("another query has its place", |server| {
+            let status = server.sql("public", "SELECT count(*) AS n FROM m").status();
+            assert!(status == 200 || status == 429, "{status}");
+            status == 200
+        });
+        std::thread::sleep(Duration::from_secs(LIMIT_S + 1).saturating_sub(began.elapsed()));
+        let reply = slow.read(false);
+        assert_eq!((reply.status(), reply.body.len()), (200, 2 + 8_000 * 4_001), "{target}");
+    }
+    assert_eq!(server.metric("tidewire_replies_broken_off_total", ""), 0.0);
 }

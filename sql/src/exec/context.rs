@@ -91,6 +91,24 @@ struct Shared {
     cancelled: AtomicBool,
     started: Instant,
     time_limit: Option<Duration>,
+    /// Nanoseconds for which the client was waited for.
+    waited_ns: AtomicU64,
+    /// The client is being waited for.
+    waits: AtomicBool,
+}
+
+/// The query waits for its client, until this is dropped. That time is not the query's.
+#[derive(Debug)]
+pub struct ClientWait {
+    shared: Arc<Shared>,
+    since: Instant,
+}
+
+impl Drop for ClientWait {
+    fn drop(&mut self) {
+        self.shared.waited_ns.fetch_add(self.since.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        self.shared.waits.store(false, Ordering::Release);
+    }
 }
 
 impl QueryContext {
@@ -114,6 +132,8 @@ impl QueryContext {
                 cancelled: AtomicBool::new(false),
                 started: Instant::now(),
                 time_limit,
+                waited_ns: AtomicU64::new(0),
+                waits: AtomicBool::new(false),
             }),
         }
     }
@@ -123,15 +143,21 @@ impl QueryContext {
         self.shared.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Fails when the query was cancelled or is past its deadline.
+    /// The query does nothing but wait for its client to take rows, for as long as the answer lives. One part of it
+    /// waits at a time.
+    pub fn wait_for_client(&self) -> ClientWait {
+        self.shared.waits.store(true, Ordering::Relaxed);
+        ClientWait { shared: Arc::clone(&self.shared), since: Instant::now() }
+    }
+
+    /// Fails when the query was cancelled or is past its deadline. The time that its client takes to read counts for
+    /// nothing.
     pub fn check(&self) -> Result<()> {
         if self.shared.cancelled.load(Ordering::Relaxed) {
             return Err(ExecError::Cancelled);
         }
         match self.shared.time_limit {
-            Some(limit) if self.shared.started.elapsed() > limit => {
-                Err(ExecError::Timeout { limit_ms: limit.as_millis() as u64 })
-            }
+            Some(limit) if self.shared.is_past(limit) => Err(ExecError::Timeout { limit_ms: limit.as_millis() as u64 }),
             _ => Ok(()),
         }
     }
@@ -202,6 +228,14 @@ impl Reservation {
 }
 
 impl Shared {
+    fn is_past(&self, limit: Duration) -> bool {
+        let elapsed = self.started.elapsed();
+        // A wait that is seen to have ended has been added.
+        elapsed > limit
+            && !self.waits.load(Ordering::Acquire)
+            && elapsed > limit + Duration::from_nanos(self.waited_ns.load(Ordering::Relaxed))
+    }
+
     fn take(&self, more: u64) -> Result<()> {
         let limit = self.memory_bytes_max;
         let before = self.memory_used.fetch_add(more, Ordering::Relaxed);
@@ -237,6 +271,24 @@ impl Drop for Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_that_a_client_takes_is_not_the_querys() {
+        let limit = Duration::from_millis(40);
+        let context = QueryContext::new(1, Some(limit));
+        let wait = context.wait_for_client();
+        std::thread::sleep(limit * 2);
+        assert!(context.check().is_ok(), "while it waits");
+        drop(wait);
+        assert!(context.check().is_ok(), "and after it");
+        std::thread::sleep(limit * 2);
+        assert!(matches!(context.check(), Err(ExecError::Timeout { limit_ms: 40 })));
+        // Leaving counts as ever.
+        let _wait = context.wait_for_client();
+        assert!(context.check().is_ok());
+        context.cancel();
+        assert!(matches!(context.check(), Err(ExecError::Cancelled)));
+    }
 
     #[test]
     fn a_reservation_over_the_limit_fails_and_names_it() {

@@ -19,6 +19,6 @@ pub(crate) mod testing;
 
 pub use crate::error::ExecError;
 pub use batch::batch_bytes;
-pub use context::{QueryContext, QueryMemory, Reservation};
+pub use context::{ClientWait, QueryContext, QueryMemory, Reservation};
 pub use core_run::{CoreRun, Progress};
 pub use shard::{ShardReader, ShardRun, selected_series};

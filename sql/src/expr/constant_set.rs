@@ -1,8 +1,8 @@
 //! The constants of a long `IN (…)` as a set, made once for a statement and shared by all that run it: a list of a
 //! million constants is neither copied for each shard nor looked through for each batch.
 //!
-//! Sets go with the last copy of their plan, and that may be on a core that has writes to serve. So a set is a few large
-//! pieces of memory, whatever its constants are, and costs the same to drop however many there are.
+//! Sets go with the last copy of their plan, and that may be on a core that has writes to serve. So a set is a few
+//! large pieces of memory, whatever its constants are, and costs the same to drop however many there are.
 
 use std::collections::HashSet;
 use std::fmt;

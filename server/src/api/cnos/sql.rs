@@ -19,6 +19,7 @@ use crate::admission::QueryPlace;
 use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::api::patience::Patience;
 use crate::api::reply::{RowsForm, RowsReply};
 use crate::catalog::SchemaChange;
 use crate::core::state::CoreState;
@@ -77,14 +78,15 @@ async fn run_statement(
         }
         Statement::Query(query) => {
             let query = Kept::new(query, held);
-            let _place = query_place(core)?;
-            let mut rows = RowsReply::new(reply, form, query.schema.clone())?;
+            let (place, bounds) = (query_place(core)?, bounds(core));
+            let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
+            let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
             let gone = async {
                 body.peer_gone().await;
                 Err(ExecError::Cancelled)
             };
             // A client that leaves ends its query: dropping it cancels what the shards run.
-            let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds(core), &mut rows), gone).await;
+            let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds, &mut rows), gone).await;
             context.rows.read.add(rows.rows);
             rows.end(outcome.map(drop)).await
         }

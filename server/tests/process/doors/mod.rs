@@ -1,6 +1,9 @@
 //! Doors beside line protocol: what is written through one is what a query gives.
 
+mod documents;
 mod opentsdb;
+mod otlp;
+mod packed;
 
 use crate::common::{Response, Server};
 

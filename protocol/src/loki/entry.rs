@@ -1,0 +1,81 @@
+//! Entries as rows.
+
+use super::labels::Labels;
+use crate::row::{Next, Position, RowDraft, RowError, RowTaker};
+
+/// The field with the line.
+const LINE: &str = "msg";
+
+/// Before the names of structured metadata.
+const METADATA: &str = "metadata.";
+
+/// How far a push has been read.
+#[derive(Debug)]
+pub struct LokiPush {
+    table: String,
+    draft: RowDraft,
+    /// Entries met.
+    entries: u64,
+    name: String,
+    /// Time of the entry before of the same stream: as it said, and as it was taken.
+    before: Option<(i64, i64)>,
+    /// Its line.
+    line_before: String,
+}
+
+impl LokiPush {
+    /// Of a push whose entries are rows of `table`.
+    pub fn new(table: String) -> Self {
+        let (draft, name, line_before) = Default::default();
+        Self { table, draft, entries: 0, name, before: None, line_before }
+    }
+
+    /// A stream begins.
+    pub(super) fn stream(&mut self) {
+        self.before = None;
+    }
+
+    /// An entry of a stream with these labels: its time and its line, and its metadata.
+    pub(super) fn entry(
+        &mut self,
+        labels: &Labels,
+        entry: Result<(i64, &str), RowError>,
+        metadata: &[(&str, &str)],
+        rows: &mut impl RowTaker,
+    ) -> Next {
+        self.entries += 1;
+        let position = Position::Item(self.entries);
+        let (time, line) = match entry {
+            Ok(entry) => entry,
+            Err(error) => return rows.fault(position, error),
+        };
+        self.draft.begin(&self.table);
+        for (name, value) in labels.iter() {
+            self.draft.tag(name, value);
+        }
+        self.draft.string(LINE, line);
+        for (name, value) in metadata {
+            self.name.clear();
+            self.name.push_str(METADATA);
+            self.name.push_str(name);
+            self.draft.string(&self.name, value);
+        }
+        self.draft.time = self.distinct(time, line);
+        match self.draft.check() {
+            Ok(()) => rows.take(position, &mut self.draft).err().unwrap_or(Next::Continue),
+            Err(error) => rows.fault(position, error),
+        }
+    }
+
+    /// A time that the entry before of the stream does not have.
+    fn distinct(&mut self, time: i64, line: &str) -> i64 {
+        let taken = match self.before {
+            Some((said, taken)) if said == time && self.line_before != line => taken.saturating_add(1),
+            _ => time,
+        };
+        self.before = Some((time, taken));
+        self.line_before.clear();
+        self.line_before.push_str(line);
+        taken
+    }
+}

@@ -1,0 +1,47 @@
+//! Version 1: `WriteRequest 1 timeseries*`, `TimeSeries 1 labels* 2 samples* 4 histograms*`, `Label 1 name 2 value`.
+
+use super::RemoteWrite;
+use crate::protobuf::{Fields, read_pair};
+use crate::row::{Next, RowError, RowTaker};
+
+impl RemoteWrite {
+    /// Reads fields of a message. The error is one of the whole body.
+    pub fn read_first(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        let mut labels = Vec::new();
+        let mut fields = Fields::of(fields);
+        while let Some(field) = fields.next()? {
+            if field.number == 1 && self.first_series(field.value.bytes()?, &mut labels, rows)? == Next::Stop {
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn first_series<'b>(
+        &mut self,
+        message: &'b [u8],
+        labels: &mut Vec<(&'b str, &'b str)>,
+        rows: &mut impl RowTaker,
+    ) -> Result<Next, RowError> {
+        labels.clear();
+        let mut fields = Fields::of(message);
+        while let Some(field) = fields.next()? {
+            if field.number == 1 {
+                labels.push(read_pair(field.value.bytes()?)?);
+            }
+        }
+        self.begin(labels.iter().copied());
+        let mut fields = Fields::of(message);
+        while let Some(field) = fields.next()? {
+            let next = match field.number {
+                2 => self.sample(field.value.bytes()?, rows)?,
+                4 => self.histogram(rows),
+                _ => Next::Continue,
+            };
+            if next == Next::Stop {
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(Next::Continue)
+    }
+}

@@ -1,0 +1,88 @@
+//! Samples as rows.
+
+use crate::protobuf::{Fields, signed};
+use crate::row::{FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, TimeScale};
+
+/// The label with the name of the metric, and the table of series without one.
+const NAME: &str = "__name__";
+const UNNAMED: &str = "prom_metric_not_specified";
+
+/// The one field.
+const VALUE: &str = "value";
+
+/// The bits of a NaN by which Prometheus says that a series has ended.
+const STALE_MARKER: u64 = 0x7ff0_0000_0000_0002;
+
+const MILLISECONDS: TimeScale = TimeScale::Unit(1_000_000);
+
+/// What a message has brought beside its rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// Samples met, stale markers among them.
+    pub samples: u64,
+    /// Stale markers, which are no rows.
+    pub stale: u64,
+    /// Histograms, which are refused.
+    pub histograms: u64,
+}
+
+/// How far a message has been read.
+#[derive(Debug, Default)]
+pub struct RemoteWrite {
+    draft: RowDraft,
+    /// Series met; a refusal names the series.
+    series: u64,
+    found: Samples,
+}
+
+impl RemoteWrite {
+    /// What the message has brought so far.
+    pub fn found(&self) -> Samples {
+        self.found
+    }
+
+    /// A series with these labels begins.
+    pub(super) fn begin<'l>(&mut self, labels: impl Iterator<Item = (&'l str, &'l str)> + Clone) {
+        self.series += 1;
+        let name = labels.clone().find(|(name, _)| *name == NAME).map_or("", |(_, value)| value);
+        self.draft.begin(if name.is_empty() { UNNAMED } else { name });
+        for (name, value) in labels {
+            self.draft.tag(name, value);
+        }
+        self.draft.field(VALUE, FieldKind::Float, RawValue::from_float(0.0));
+    }
+
+    /// A sample of it: `1 value  2 timestamp in ms`.
+    pub(super) fn sample(&mut self, sample: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        let (mut bits, mut time) = (0, 0);
+        let mut fields = Fields::of(sample);
+        while let Some(field) = fields.next()? {
+            match field.number {
+                1 => bits = field.value.fixed64()?,
+                2 => time = signed(field.value.varint()?),
+                _ => {}
+            }
+        }
+        self.found.samples += 1;
+        if bits == STALE_MARKER {
+            self.found.stale += 1;
+            return Ok(Next::Continue);
+        }
+        let position = Position::Item(self.series);
+        let row = MILLISECONDS.nanoseconds(time).and_then(|time| self.draft.check().map(|()| time));
+        Ok(match row {
+            Ok(time) => {
+                self.draft.time = time;
+                self.draft.set_first(RawValue::from_float(f64::from_bits(bits)));
+                rows.take(position, &mut self.draft).err().unwrap_or(Next::Continue)
+            }
+            Err(error) => rows.fault(position, error),
+        })
+    }
+
+    /// The series has a histogram.
+    pub(super) fn histogram(&mut self, rows: &mut impl RowTaker) -> Next {
+        self.found.histograms += 1;
+        rows.fault(Position::Item(self.series), RowError::NotSupported("a native histogram"))
+    }
+}

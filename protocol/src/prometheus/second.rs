@@ -1,0 +1,68 @@
+//! Version 2: `Request 4 symbols* 5 timeseries*`, `TimeSeries 1 labels (pairs of symbols) 2 samples* 3 histograms*`.
+
+use super::RemoteWrite;
+use crate::protobuf::{Fields, packed_varints};
+use crate::row::{Next, RowError, RowTaker};
+
+/// The symbols of a message: the texts that its labels name by number.
+pub fn symbols(message: &[u8]) -> Result<Vec<&str>, RowError> {
+    let mut symbols = Vec::new();
+    let mut fields = Fields::of(message);
+    while let Some(field) = fields.next()? {
+        if field.number == 4 {
+            symbols.push(field.value.text()?);
+        }
+    }
+    Ok(symbols)
+}
+
+impl RemoteWrite {
+    /// Reads fields of a message with these symbols. The error is one of the whole body.
+    pub fn read_second(&mut self, fields: &[u8], symbols: &[&str], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        let mut labels = Vec::new();
+        let mut fields = Fields::of(fields);
+        while let Some(field) = fields.next()? {
+            if field.number == 5 && self.second_series(field.value.bytes()?, symbols, &mut labels, rows)? == Next::Stop
+            {
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn second_series<'b>(
+        &mut self,
+        message: &[u8],
+        symbols: &[&'b str],
+        labels: &mut Vec<&'b str>,
+        rows: &mut impl RowTaker,
+    ) -> Result<Next, RowError> {
+        labels.clear();
+        let mut fields = Fields::of(message);
+        while let Some(field) = fields.next()? {
+            if field.number == 1 {
+                packed_varints(field.value, |symbol| {
+                    let symbol = usize::try_from(symbol).ok().and_then(|symbol| symbols.get(symbol));
+                    labels.push(*symbol.ok_or(RowError::Missing("a symbol of a label"))?);
+                    Ok(())
+                })?;
+            }
+        }
+        if labels.len() % 2 != 0 {
+            return Err(RowError::Missing("the value of the last label"));
+        }
+        self.begin(labels.chunks_exact(2).map(|label| (label[0], label[1])));
+        let mut fields = Fields::of(message);
+        while let Some(field) = fields.next()? {
+            let next = match field.number {
+                2 => self.sample(field.value.bytes()?, rows)?,
+                3 => self.histogram(rows),
+                _ => Next::Continue,
+            };
+            if next == Next::Stop {
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(Next::Continue)
+    }
+}

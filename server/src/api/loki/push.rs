@@ -1,0 +1,50 @@
+//! Streams of log lines, as JSON or as protobuf in a snappy block. Good entries are written although others are bad.
+
+use tidewire_protocol::loki::LokiPush;
+use tidewire_protocol::protobuf::decode_snappy_block;
+use tidewire_protocol::row::BadRows;
+
+use crate::api::body::{is_protobuf, read_packed};
+use crate::api::context::RequestContext;
+use crate::api::counters::Door;
+use crate::api::fault::Fault;
+use crate::ingest::rows::RowWriter;
+use crate::net::{Reply, Request};
+
+/// The table of entries where the request names none.
+const TABLE: &str = "loki";
+
+/// Writes the entries of the body.
+pub async fn push(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    context.check_parameters(&["db", "tenant", "table"])?;
+    let table = context.parameter("table")?.filter(|table| !table.is_empty());
+    write(context, request, table.map_or_else(|| TABLE.to_owned(), Into::into)).await?;
+    reply.send(204, |head| head, b"");
+    Ok(())
+}
+
+/// Writes the entries of the body into `table`.
+pub async fn write(context: &RequestContext<'_>, request: Request<'_>, table: String) -> Result<(), Fault> {
+    let database = context.database()?;
+    let is_protobuf = is_protobuf(request.head)?;
+    let bytes_max = context.body_bytes_max();
+    let body = match is_protobuf {
+        true => read_packed(request, bytes_max).await?,
+        false => request.body.read_all(bytes_max).await?,
+    };
+    let mut push = LokiPush::new(table);
+    let mut rows = RowWriter::begin(context.core, &database, BadRows::KeepOthers, context.now_ns)?;
+    if is_protobuf {
+        let message = decode_snappy_block(&body, bytes_max)?;
+        rows.hold(message.len());
+        rows.read_message(&message, |fields, rows| Ok::<_, Fault>(push.read_message(fields, rows)?)).await?;
+    } else {
+        push.read_json(&body, &mut rows)?;
+    }
+    let written = rows.commit().await?;
+    context.rows.count(Door::Loki, &written);
+    match written.bad_rows.is_empty() {
+        true => Ok(()),
+        false => Err(Fault::Partial(Box::new(written))),
+    }
+}

@@ -1,0 +1,5 @@
+//! Prometheus' remote write, `/api/v1/prom/write`.
+
+mod write;
+
+pub use write::write;

@@ -1,0 +1,69 @@
+//! Samples in a snappy block, in messages of version 1 or 2. Good samples are written although others are bad.
+
+use tidewire_protocol::http::Head;
+use tidewire_protocol::prometheus::{RemoteWrite, symbols};
+use tidewire_protocol::protobuf::decode_snappy_block;
+use tidewire_protocol::row::BadRows;
+
+use crate::api::body::read_packed;
+use crate::api::context::RequestContext;
+use crate::api::counters::Door;
+use crate::api::fault::Fault;
+use crate::ingest::rows::RowWriter;
+use crate::net::{Reply, Request};
+
+/// Writes the samples of the body.
+pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    context.check_parameters(&["db", "tenant", "precision"])?;
+    let database = context.database()?;
+    let is_second = is_second(request.head)?;
+    let bytes_max = context.body_bytes_max();
+    let block = read_packed(request, bytes_max).await?;
+    let message = decode_snappy_block(&block, bytes_max)?;
+    drop(block);
+    let mut remote = RemoteWrite::default();
+    let mut rows = RowWriter::begin(context.core, &database, BadRows::KeepOthers, context.now_ns)?;
+    rows.hold(message.len());
+    if is_second {
+        let symbols = symbols(&message)?;
+        rows.hold(message.len() + size_of_val(&*symbols));
+        rows.read_message(&message, |fields, rows| Ok::<_, Fault>(remote.read_second(fields, &symbols, rows)?)).await?;
+    } else {
+        rows.read_message(&message, |fields, rows| Ok::<_, Fault>(remote.read_first(fields, rows)?)).await?;
+    }
+    let written = rows.commit().await?;
+    context.rows.count(Door::Prometheus, &written);
+    if !written.bad_rows.is_empty() {
+        return Err(Fault::Partial(Box::new(written)));
+    }
+    let samples = remote.found().samples.to_string();
+    match is_second {
+        false => reply.send(200, |head| head, b""),
+        true => reply.send(
+            204,
+            |head| {
+                head.header("X-Prometheus-Remote-Write-Samples-Written", &samples)
+                    .header("X-Prometheus-Remote-Write-Histograms-Written", "0")
+                    .header("X-Prometheus-Remote-Write-Exemplars-Written", "0")
+            },
+            b"",
+        ),
+    }
+    Ok(())
+}
+
+/// Whether the message is of version 2, as its type says. CnosDB takes any type for version 1, and so is it here for
+/// what clients send who name none.
+fn is_second(head: &Head<'_>) -> Result<bool, Fault> {
+    let value = head.header("content-type").unwrap_or_default();
+    let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));
+    match kind.trim() {
+        "" | "application/x-protobuf" | "application/octet-stream" | "application/x-www-form-urlencoded" => {}
+        _ => return Err(Fault::ContentType(value.to_owned())),
+    }
+    match parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("proto=")) {
+        None | Some("prometheus.WriteRequest") => Ok(false),
+        Some("io.prometheus.write.v2.Request") => Ok(true),
+        Some(_) => Err(Fault::ContentType(value.to_owned())),
+    }
+}

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Real clients against a running server: what each writes is what a query gives.
+
+    python3 -m venv venv && venv/bin/pip install -r requirements.txt
+    venv/bin/python clients.py http://127.0.0.1:8902 [client ...]
+
+It writes into the databases `public` and `clients_*` of a server that is there to be written to. A client that is not
+installed is passed over, and said to be; the exit status counts those that fail.
+"""
+
+import base64
+import logging
+import sys
+import time
+import urllib.request
+
+TOKEN = str(time.time_ns())
+
+
+def sql(url, text, database="public"):
+    request = urllib.request.Request(f"{url}/api/v1/sql?db={database}", data=text.encode(), method="POST")
+    with urllib.request.urlopen(request) as reply:
+        return reply.read().decode().splitlines()[1:]
+
+
+def post(url, path, body, headers=None):
+    request = urllib.request.Request(url + path, data=body.encode(), headers=headers or {}, method="POST")
+    with urllib.request.urlopen(request) as reply:
+        return reply.status, reply.read().decode()
+
+
+def expect(found, wanted):
+    if found != wanted:
+        raise AssertionError(f"found {found!r}, wanted {wanted!r}")
+
+
+def elasticsearch_bulk(url):
+    """The bulk helper of the Elasticsearch client: indexes by action, ids, and a document that is refused."""
+    from elasticsearch import Elasticsearch, helpers
+
+    client = Elasticsearch(url + "/api/v1/es")
+    client.info()
+    table = "es_" + TOKEN
+    documents = [
+        {"_index": table, "_id": str(at), "@timestamp": 1_700_000_000_000 + at, "n": at, "o": {"text": f"t{at}"}}
+        for at in range(1500)
+    ]
+    taken, refused = helpers.bulk(client, documents, refresh=True)
+    expect((taken, refused), (1500, []))
+    expect(sql(url, f'SELECT count(*), sum(n), count(DISTINCT "o.text") FROM {table}'), [f"1500,{sum(range(1500))}.0,1500"])
+    documents = [{"_index": table, "n": 1}, {"_index": table, "n": "text"}]
+    taken, refused = helpers.bulk(client, documents, raise_on_error=False)
+    expect((taken, len(refused), refused[0]["index"]["status"]), (1, 1, 400))
+
+
+def otlp_traces(url):
+    """Seed 002's program, with another table and spans that end."""
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    table = "spans_" + TOKEN
+    provider = TracerProvider(resource=Resource(attributes={SERVICE_NAME: "test_service"}))
+    credentials = base64.b64encode(b"root:").decode()
+    headers = {"Authorization": f"Basic {credentials}", "tenant": "cnosdb", "db": "public", "table": table}
+    exporter = OTLPSpanExporter(endpoint=url + "/api/v1/traces", headers=headers)
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    for at in range(10):
+        tracer = trace.get_tracer(f"test_trace_{at}")
+        with tracer.start_as_current_span(f"trace_{at}_parent_span"):
+            with tracer.start_as_current_span("child_span_1"):
+                with tracer.start_as_current_span("child_span_2") as span:
+                    span.add_event("event", {"a": 1})
+                    # As in the document: a manager that is not entered makes no span.
+                    tracer.start_as_current_span("child_span_3")
+    provider.shutdown()
+    service, name = "ResourceSpans/Resource/attributes/service.name", "ResourceSpans/ScopeSpans/Span/name"
+    event = "ResourceSpans/ScopeSpans/Span/Event_0/name"
+    expect(sql(url, f'SELECT count(*), count(DISTINCT "{name}"), min("{service}") FROM {table}'), ["30,12,test_service"])
+    expect(sql(url, f"SELECT count(*) FROM {table} WHERE \"{event}\" = 'event'"), ["10"])
+
+
+def loki_handler(url):
+    """The handler of python-logging-loki."""
+    import logging_loki
+
+    handler = logging_loki.LokiHandler(url=url + f"/loki/api/v1/push?table=loki_{TOKEN}", tags={"app": "a"}, version="1")
+    logger = logging.getLogger("client")
+    logger.addHandler(handler)
+    for at in range(20):
+        logger.error("line %s", at)
+    expect(sql(url, f"SELECT count(DISTINCT msg), min(app), min(severity) FROM loki_{TOKEN}"), ["20,a,error"])
+
+
+def opentsdb_put(url):
+    """What curl and every OpenTSDB client send: points as JSON and as text."""
+    points = ",".join(
+        f'{{"metric":"tsdb_{TOKEN}","timestamp":{1_700_000_000 + at},"value":{at},"tags":{{"h":"a"}}}}' for at in range(50)
+    )
+    expect(post(url, "/api/put?summary", f"[{points}]"), (200, '{"failed":0,"success":50}'))
+    line = f"tsdb_{TOKEN} 1700000050 50.5 h=a\n"
+    expect(post(url, "/api/v1/opentsdb/write", line)[0], 200)
+    expect(sql(url, f"SELECT count(*), max(value) FROM tsdb_{TOKEN}"), ["51,50.5"])
+
+
+def opentsdb_client(url):
+    """The HTTP side of opentsdb-py."""
+    from opentsdb import TSDBClient
+
+    host, port = url.split("//")[1].split(":")
+    client = TSDBClient(host, port=int(port), protocol="HTTP", host_tag=False)
+    client.send(f"py_{TOKEN}", 7.5, h="a")
+    client.wait()
+    client.close()
+    expect(sql(url, f"SELECT value FROM py_{TOKEN}"), ["7.5"])
+
+
+CLIENTS = [elasticsearch_bulk, otlp_traces, loki_handler, opentsdb_put, opentsdb_client]
+
+
+def main():
+    url, wanted, failed = sys.argv[1], sys.argv[2:], 0
+    for client in CLIENTS:
+        if wanted and client.__name__ not in wanted:
+            continue
+        try:
+            client(url)
+            print(f"{client.__name__}: well")
+        except ImportError as error:
+            print(f"{client.__name__}: passed over: {error}")
+        except Exception as error:  # whatever a client throws is the finding
+            failed += 1
+            print(f"{client.__name__}: {type(error).__name__}: {error}")
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
