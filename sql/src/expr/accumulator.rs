@@ -52,6 +52,14 @@ pub(crate) trait Accumulator {
     fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>>;
     /// The answers of some slots.
     fn results(&self, slots: Range<usize>) -> Result<ArrayRef>;
+    /// The states of all `slots`, after which it is of no more use: what it holds may go into them without a copy.
+    fn take_states(&mut self, slots: usize) -> Result<Vec<ArrayRef>> {
+        self.states(0..slots)
+    }
+    /// The answers of all `slots`, after which it is of no more use.
+    fn take_results(&mut self, slots: usize) -> Result<ArrayRef> {
+        self.results(0..slots)
+    }
     /// Memory held.
     fn bytes(&self) -> usize;
 }

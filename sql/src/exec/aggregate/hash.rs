@@ -193,13 +193,21 @@ impl Sink for Aggregate {
         }
         let slots = self.left.start..self.left.end.min(self.left.start + OUTPUT_ROWS);
         let mut columns = if self.keys.is_empty() { Vec::new() } else { self.table.key_columns(slots.clone())? };
-        for (_, accumulator) in &self.calls {
+        // All groups at once, and nothing after them.
+        let is_all = slots == self.left && slots.start == 0;
+        for (_, accumulator) in &mut self.calls {
             match &self.answers {
                 Some(maker) => {
-                    let answers = accumulator.results(slots.clone());
+                    let answers = match is_all {
+                        true => accumulator.take_results(slots.end),
+                        false => accumulator.results(slots.clone()),
+                    };
                     columns.push(answers.map_err(|error| named(error, maker.name(columns.len())))?);
                 }
-                None => columns.extend(accumulator.states(slots.clone())?),
+                None => columns.extend(match is_all {
+                    true => accumulator.take_states(slots.end)?,
+                    false => accumulator.states(slots.clone())?,
+                }),
             }
         }
         out.push(match &mut self.answers {

@@ -238,7 +238,10 @@ impl Fused {
         }
         for Call { accumulator, .. } in &mut self.calls {
             accumulator.resize(self.slots.len());
-            columns.extend(accumulator.states(slots.clone())?);
+            columns.extend(match slots.len() == self.slots.len() {
+                true => accumulator.take_states(slots.len())?,
+                false => accumulator.states(slots.clone())?,
+            });
         }
         out.push(partial_batch(columns, slots.len())?);
         self.put_out = slots.end;

@@ -2,6 +2,7 @@
 //!
 //! Between rows of one time the greater value wins, so that the answer does not depend on the order of rows.
 
+use std::mem::take;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ fn bind(
     name: &str,
     mut arguments: Arguments,
 ) -> std::result::Result<AggregateCall, SqlError> {
-    let Ok([time, value]) = <[Typed; 2]>::try_from(std::mem::take(&mut arguments.args)) else {
+    let Ok([time, value]) = <[Typed; 2]>::try_from(take(&mut arguments.args)) else {
         return Err(wrong_arguments(name, &[]));
     };
     if !matches!(time.data_type, DataType::Timestamp(..)) || arguments.distinct {
@@ -145,6 +146,15 @@ impl<T: Lane> Accumulator for Endpoint<T> {
 
     fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
         column::<T>(self.values[slots.clone()].to_vec(), self.seen.nulls(slots), &self.result)
+    }
+
+    fn take_states(&mut self, slots: usize) -> Result<Vec<ArrayRef>> {
+        let times: ArrayRef = Arc::new(Int64Array::from(take(&mut self.times)));
+        Ok(vec![times, column::<T>(take(&mut self.values), self.seen.nulls(0..slots), &T::DATA_TYPE)?])
+    }
+
+    fn take_results(&mut self, slots: usize) -> Result<ArrayRef> {
+        column::<T>(take(&mut self.values), self.seen.nulls(0..slots), &self.result)
     }
 
     fn bytes(&self) -> usize {

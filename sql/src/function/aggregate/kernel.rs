@@ -69,6 +69,11 @@ const SMALL: i64 = 1 << 40;
 /// Longest slice that [`SMALL`] speaks of.
 const SMALL_ROWS: usize = 1 << 22;
 
+/// The same as a cast, which is a call of a library for 128 bits and an instruction for 64.
+fn float_of(sum: i128) -> f64 {
+    i64::try_from(sum).map_or(sum as f64, |sum| sum as f64)
+}
+
 impl Lane for Int64Type {
     fn sum(values: &[i64]) -> i64 {
         reduce(values, 0, i64::wrapping_add, i64::wrapping_add)
@@ -79,7 +84,7 @@ impl Lane for Int64Type {
     }
 
     fn float_sum(values: &[i64]) -> f64 {
-        Self::wide_sum(values) as f64
+        float_of(Self::wide_sum(values))
     }
 
     fn float(value: i64) -> f64 {
@@ -138,7 +143,7 @@ impl Lane for UInt64Type {
     }
 
     fn float_sum(values: &[u64]) -> f64 {
-        Self::wide_sum(values) as f64
+        float_of(Self::wide_sum(values))
     }
 
     fn float(value: u64) -> f64 {
