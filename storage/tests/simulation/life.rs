@@ -13,8 +13,8 @@ use tidewire_storage::schema::TableId;
 use tidewire_storage::{Error, Result};
 
 use crate::data;
+use crate::latent::Latent;
 use crate::model::{Live, Model};
-use crate::rot::Latent;
 use crate::tally::Tally;
 use crate::work::{Client, Expected, Home};
 
@@ -283,7 +283,8 @@ impl Run<'_> {
         let mut tasks = SimTasks::new(random.u64(..));
         if let Some(latent) = expected.latent {
             let random = Rng::with_seed(random.u64(..));
-            tasks.spawn(latent.happen(self.disk.clone(), &self.homes, random));
+            let folders = self.homes.iter().map(|home| home.folder.clone()).collect();
+            tasks.spawn(latent.happen(self.disk.clone(), folders, random));
         }
         for (shard, home) in shards.iter().zip(&self.homes) {
             tasks.spawn(async {

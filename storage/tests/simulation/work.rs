@@ -17,8 +17,8 @@ use tidewire_storage::wal::{Lsn, WalSync};
 use tidewire_storage::{Error, Result};
 
 use crate::data::{self, Names};
+use crate::latent::Latent;
 use crate::model::{Change, History, Key, Model, Row, same};
-use crate::rot::Latent;
 use crate::tally::Tally;
 
 /// One shard over all its lives: where it is, its part of the catalog, and what it must hold.

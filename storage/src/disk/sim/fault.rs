@@ -48,15 +48,16 @@ pub enum FaultKind {
     FlippedBit,
     /// A read gives only the first of the bytes that are there, on this one occasion, which a disk must not do.
     ShortRead,
-    /// A write ends early: its first sectors are done, the file may have grown by them, and then there is EIO.
+    /// A write ends early: its first sectors are done, the file may have grown by them, and then there is EIO. Others
+    /// fail with EIO.
     ShortWrite,
     /// EROFS, and nothing is done.
     ReadOnly,
 }
 
 impl FaultKind {
-    /// Whether a write fails of it.
-    pub(super) fn fails_writes(self) -> bool {
+    /// Whether an operation that it befalls fails, and is not only done wrong.
+    pub(super) fn is_error(self) -> bool {
         !matches!(self, Self::FlippedBit | Self::ShortRead)
     }
 }

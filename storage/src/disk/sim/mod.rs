@@ -303,7 +303,7 @@ impl SimFile {
 
     /// A write that has reached the cache, and when, or fails, perhaps in part.
     fn change(&self, world: &mut World, offset: u64, bytes: &[u8], what: &str) -> Result<u64> {
-        if let Some(kind) = world.fault(Operation::Write, &self.path).filter(|kind| kind.fails_writes()) {
+        if let Some(kind) = world.fault(Operation::Write, &self.path).filter(|kind| kind.is_error()) {
             match kind {
                 FaultKind::Io => world.write_in_part(self.number, offset, bytes),
                 FaultKind::ShortWrite => world.write_first_part(self.number, offset, bytes, &self.path),
@@ -324,7 +324,7 @@ impl DiskFile for SimFile {
         let what = format!("read {length} bytes at offset {offset} of");
         let read = |world: &mut World| {
             let fault = world.fault(Operation::Read, &self.path);
-            if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = fault {
+            if let Some(kind) = fault.filter(|kind| kind.is_error()) {
                 return Err(world.failed(kind, &what, &self.path));
             }
             let bytes = world.inode(self.number).map_or(&[][..], |inode| &inode.cached.bytes);
@@ -355,7 +355,7 @@ impl DiskFile for SimFile {
         let what = format!("write {} bytes at offset {offset} of", buffer.len());
         let sequence = self.act(&what, |world| self.change(world, offset, &buffer, &what)).await?;
         let settle = |world: &mut World| {
-            if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = world.fault(Operation::Sync, &self.path) {
+            if let Some(kind) = world.fault(Operation::Sync, &self.path).filter(|kind| kind.is_error()) {
                 world.fail_durable(self.number, sequence);
                 return Err(world.failed(kind, &what, &self.path));
             }
@@ -370,7 +370,7 @@ impl DiskFile for SimFile {
     async fn sync(&self) -> Result<()> {
         let until = self.disk.world.borrow_mut().tick();
         let sync = |world: &mut World| {
-            if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = world.fault(Operation::Sync, &self.path) {
+            if let Some(kind) = world.fault(Operation::Sync, &self.path).filter(|kind| kind.is_error()) {
                 world.fail_sync(self.number, until);
                 return Err(world.failed(kind, "sync", &self.path));
             }

@@ -124,7 +124,7 @@ impl World {
     /// The same for operations that fail without a trace.
     pub(super) fn check(&mut self, operation: Operation, what: &str, path: &Path) -> Result<()> {
         match self.fault(operation, path) {
-            None | Some(FaultKind::FlippedBit | FaultKind::ShortRead | FaultKind::ShortWrite) => Ok(()),
+            None | Some(FaultKind::FlippedBit | FaultKind::ShortRead) => Ok(()),
             Some(kind) => Err(self.failed(kind, what, path)),
         }
     }
