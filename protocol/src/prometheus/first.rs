@@ -9,7 +9,7 @@ impl RemoteWrite {
     pub fn read_first(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let mut labels = Vec::new();
         let mut fields = Fields::of(fields);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 1 && self.first_series(field.value.bytes()?, &mut labels, rows)? == Next::Stop {
                 return Ok(Next::Stop);
             }
@@ -25,14 +25,14 @@ impl RemoteWrite {
     ) -> Result<Next, RowError> {
         labels.clear();
         let mut fields = Fields::of(message);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 1 {
                 labels.push(read_pair(field.value.bytes()?)?);
             }
         }
         self.begin(labels.iter().copied());
         let mut fields = Fields::of(message);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             let next = match field.number {
                 2 => self.sample(field.value.bytes()?, rows)?,
                 4 => self.histogram(rows),

@@ -56,7 +56,7 @@ impl RemoteWrite {
     pub(super) fn sample(&mut self, sample: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let (mut bits, mut time) = (0, 0);
         let mut fields = Fields::of(sample);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             match field.number {
                 1 => bits = field.value.fixed64()?,
                 2 => time = signed(field.value.varint()?),

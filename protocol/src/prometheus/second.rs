@@ -8,7 +8,7 @@ use crate::row::{Next, RowError, RowTaker};
 pub fn symbols(message: &[u8]) -> Result<Vec<&str>, RowError> {
     let mut symbols = Vec::new();
     let mut fields = Fields::of(message);
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.next_field()? {
         if field.number == 4 {
             symbols.push(field.value.text()?);
         }
@@ -21,7 +21,7 @@ impl RemoteWrite {
     pub fn read_second(&mut self, fields: &[u8], symbols: &[&str], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let mut labels = Vec::new();
         let mut fields = Fields::of(fields);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 5 && self.second_series(field.value.bytes()?, symbols, &mut labels, rows)? == Next::Stop
             {
                 return Ok(Next::Stop);
@@ -39,7 +39,7 @@ impl RemoteWrite {
     ) -> Result<Next, RowError> {
         labels.clear();
         let mut fields = Fields::of(message);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 1 {
                 packed_varints(field.value, |symbol| {
                     let symbol = usize::try_from(symbol).ok().and_then(|symbol| symbols.get(symbol));
@@ -48,12 +48,12 @@ impl RemoteWrite {
                 })?;
             }
         }
-        if labels.len() % 2 != 0 {
+        if !labels.len().is_multiple_of(2) {
             return Err(RowError::Missing("the value of the last label"));
         }
         self.begin(labels.chunks_exact(2).map(|label| (label[0], label[1])));
         let mut fields = Fields::of(message);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             let next = match field.number {
                 2 => self.sample(field.value.bytes()?, rows)?,
                 3 => self.histogram(rows),

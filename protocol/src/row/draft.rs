@@ -40,6 +40,8 @@ pub struct DraftMark {
     layout: usize,
     values: usize,
     text: usize,
+    /// What was there kept it from being a row already.
+    is_bad: bool,
 }
 
 impl RowDraft {
@@ -106,7 +108,7 @@ impl RowDraft {
     /// What is in the row by now.
     pub fn mark(&self) -> DraftMark {
         let (values, text) = self.values.lengths();
-        DraftMark { series: self.series.len(), layout: self.layout.len(), values, text }
+        DraftMark { series: self.series.len(), layout: self.layout.len(), values, text, is_bad: self.fault.is_some() }
     }
 
     /// Takes what came behind the mark out of the row, which must be the same row still.
@@ -114,7 +116,9 @@ impl RowDraft {
         self.series.truncate(mark.series);
         self.layout.truncate(mark.layout);
         self.values.truncate(mark.values, mark.text);
-        self.fault = None;
+        if !mark.is_bad {
+            self.fault = None;
+        }
     }
 
     /// Whether this can be a row.

@@ -90,6 +90,27 @@ fn a_draft_says_what_it_lacks() {
 }
 
 #[test]
+fn what_is_wrong_before_a_mark_stays_wrong_and_what_is_behind_it_goes() {
+    let mut draft = RowDraft::default();
+    draft.begin("t");
+    draft.tag("a", "b");
+    let mark = draft.mark();
+    draft.tag("", "x");
+    int(&mut draft, "x", 1);
+    assert_eq!(draft.check(), Err(RowError::Missing("a tag's name")));
+    draft.back_to(mark);
+    draft.string("y", "text");
+    let mut rows = Recorder::default();
+    assert_eq!(rows.take(Position::Item(1), &mut draft), Ok(()));
+    assert_eq!(rows.told, ["t,a=b y=\"text\" 0"]);
+    draft.begin("");
+    let mark = draft.mark();
+    draft.back_to(mark);
+    int(&mut draft, "x", 1);
+    assert_eq!(draft.check(), Err(RowError::Missing("the table's name")));
+}
+
+#[test]
 fn rows_are_the_same_with_a_cache_that_forgets() {
     let mut rng = generator();
     let mut rows = Recorder::default();

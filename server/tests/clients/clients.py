@@ -83,6 +83,34 @@ def otlp_traces(url):
     expect(sql(url, f"SELECT count(*) FROM {table} WHERE \"{event}\" = 'event'"), ["10"])
 
 
+def otlp_metrics_and_logs(url):
+    """The metric and log exporters of OpenTelemetry."""
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+    from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=url + "/v1/metrics"))])
+    meter = meters.get_meter("client")
+    meter.create_counter(f"counter_{TOKEN}").add(3, {"k": "v"})
+    meter.create_histogram(f"histogram_{TOKEN}").record(7.5)
+    meters.shutdown()
+    expect(sql(url, f"SELECT value, k FROM counter_{TOKEN}"), ["3.0,v"])
+    expect(sql(url, f"SELECT count, sum, \"le_10\" FROM histogram_{TOKEN}"), ["1.0,7.5,1.0"])
+    loggers = LoggerProvider()
+    exporter = OTLPLogExporter(endpoint=url + "/v1/logs", headers={"table": f"logs_{TOKEN}"})
+    loggers.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    logger = logging.getLogger("otlp")
+    logger.addHandler(LoggingHandler(logger_provider=loggers))
+    logger.propagate = False
+    for at in range(10):
+        logger.warning("record %s", at)
+    loggers.shutdown()
+    expect(sql(url, f"SELECT count(DISTINCT body), min(severity_text) FROM logs_{TOKEN}"), ["10,WARN"])
+
+
 def loki_handler(url):
     """The handler of python-logging-loki."""
     import logging_loki
@@ -96,7 +124,7 @@ def loki_handler(url):
 
 
 def opentsdb_put(url):
-    """What curl and every OpenTSDB client send: points as JSON and as text."""
+    """What OpenTSDB's clients send, as curl would: points as JSON and as text."""
     points = ",".join(
         f'{{"metric":"tsdb_{TOKEN}","timestamp":{1_700_000_000 + at},"value":{at},"tags":{{"h":"a"}}}}' for at in range(50)
     )
@@ -106,19 +134,7 @@ def opentsdb_put(url):
     expect(sql(url, f"SELECT count(*), max(value) FROM tsdb_{TOKEN}"), ["51,50.5"])
 
 
-def opentsdb_client(url):
-    """The HTTP side of opentsdb-py."""
-    from opentsdb import TSDBClient
-
-    host, port = url.split("//")[1].split(":")
-    client = TSDBClient(host, port=int(port), protocol="HTTP", host_tag=False)
-    client.send(f"py_{TOKEN}", 7.5, h="a")
-    client.wait()
-    client.close()
-    expect(sql(url, f"SELECT value FROM py_{TOKEN}"), ["7.5"])
-
-
-CLIENTS = [elasticsearch_bulk, otlp_traces, loki_handler, opentsdb_put, opentsdb_client]
+CLIENTS = [elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put]
 
 
 def main():

@@ -19,9 +19,6 @@ use crate::fields::Fields;
 /// Size of a file's header block.
 pub(crate) const FILE_HEADER_BYTES: usize = DISK_ALIGN;
 
-/// Bytes of that block that say something.
-pub(crate) const FILE_FIELDS_BYTES: usize = 36;
-
 /// Size of a frame's header; a multiple of 16, so that records after it are aligned.
 pub(crate) const FRAME_HEADER_BYTES: usize = 64;
 
@@ -76,7 +73,7 @@ impl FileHeader {
         bytes.u64(FILE_MAGIC).u32(self.version).u32(self.shard).u64(self.generation).u64(self.first_lsn.0);
         let crc = crc32c::crc32c(&bytes.0);
         bytes.u32(crc);
-        block[..FILE_FIELDS_BYTES].copy_from_slice(&bytes.0);
+        block[..bytes.0.len()].copy_from_slice(&bytes.0);
     }
 
     /// Reads a header; `None` where there is none or it is damaged.
