@@ -219,7 +219,7 @@ pub enum Compression {
 /// Arguments of `tidewire import`.
 #[derive(Debug, Clone, Args, PartialEq, Eq)]
 pub struct ImportArguments {
-    /// Files of line protocol (plain, gzip, zstd) or Parquet; `-` is line protocol from standard input
+    /// Files of line protocol (plain, gzip, zstd) or Parquet, or folders of such; `-` is lines from standard input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// Database to write to, made if it is missing; else the one that a file names

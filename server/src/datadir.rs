@@ -16,6 +16,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use tidewire_storage::disk::owner::follow_folder;
+
 /// Version of the layout of the whole folder. Files inside carry versions of their own.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -163,6 +165,7 @@ impl DataDir {
         let path = root.join("LOCK");
         let file = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let mut file = file.map_err(failed("open", &path))?;
+        follow_folder(&path).map_err(failed("give away", &path))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataDirError::Locked(root.to_owned())),
@@ -207,6 +210,7 @@ impl DataDir {
         let new = root.join("FORMAT.new");
         let written = (|| {
             let mut file = File::create(&new)?;
+            follow_folder(&new)?;
             write!(file, "tidewire data folder\nversion = {FORMAT_VERSION}\nshards = {shards}\n")?;
             file.sync_all()?;
             fs::rename(&new, &path)?;

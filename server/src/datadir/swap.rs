@@ -14,6 +14,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use tidewire_storage::disk::owner::{create_folders, follow_folder};
+
 use super::{DataDir, DataDirError, SHARDS_MAX, failed, shard_folder};
 use crate::catalog::read::CATALOG_FOLDER;
 
@@ -73,6 +75,7 @@ pub fn decide(root: &Path, swap: &Swap) -> Result<(), DataDirError> {
     let text = swap.encode().map_err(failed("write", &path))?;
     let new = root.join("RESHARD.new");
     let written = File::create(&new).and_then(|mut file| {
+        follow_folder(&new)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &path)?;
@@ -187,7 +190,7 @@ impl Step {
     /// Does it.
     pub fn run(&self) -> Result<(), DataDirError> {
         match self {
-            Self::Make(folder) => fs::create_dir_all(folder).map_err(failed("make folder", folder)),
+            Self::Make(folder) => create_folders(folder).map_err(failed("make folder", folder)),
             Self::Rename(from, to) => fs::rename(from, to).map_err(failed("rename", from)),
             Self::Format(root, shards) => DataDir::write_format(root, *shards),
             Self::Copy(from, to) => copy(from, to).map_err(failed("copy", from)),
@@ -208,7 +211,7 @@ impl Step {
 
 /// Copies the files of a folder, durably; a folder that is not there has none.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
+    create_folders(to)?;
     let entries = match fs::read_dir(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -218,6 +221,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         if entry.file_type()?.is_file() {
             let target = to.join(entry.file_name());
             fs::copy(entry.path(), &target)?;
+            follow_folder(&target)?;
             File::open(&target)?.sync_all()?;
         }
     }

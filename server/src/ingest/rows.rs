@@ -126,7 +126,7 @@ impl<'a> RowWriter<'a> {
 impl RowTaker for RowWriter<'_> {
     fn take(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
         // The draft is not used again for the same row.
-        draft.time /= self.session.unit().nanoseconds();
+        draft.time = draft.time.div_euclid(self.session.unit().nanoseconds());
         self.put(position, draft)
     }
 

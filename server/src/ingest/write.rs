@@ -57,20 +57,32 @@ pub struct WriteRequest<'a> {
 /// as fast as another one writes them is not to keep the core busy.
 const TRIES_MAX: u32 = 4;
 
+/// The byte-order mark that some programs put at the head of a text, of which it is no part.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads, parses and writes a request.
 pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut Body) -> Result<Written, WriteError> {
     let mut session = Session::begin(core, request.target)?;
     let mut state = BodyState::default();
     let mut is_first = true;
     while let Some(piece) = body.chunk().await? {
+        let mut text = piece.bytes;
+        if is_first {
+            if !piece.is_last && text.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(text) {
+                let left = text.len();
+                body.keep(left);
+                continue;
+            }
+            text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+        }
         if is_first && piece.is_last {
-            let written = write_whole(core, session, &request, piece.bytes).await?;
+            let written = write_whole(core, session, &request, text).await?;
             // Consumes the piece.
             body.chunk().await?;
             return Ok(written);
         }
         is_first = false;
-        let left = piece.bytes.len() - parse(&mut session, &mut state, &request, piece.bytes, piece.is_last)?;
+        let left = text.len() - parse(&mut session, &mut state, &request, text, piece.is_last)?;
         body.keep(left);
         session.account(left)?;
     }

@@ -147,7 +147,7 @@ impl<S: Service> Connection<S> {
         if !self.reply.is_complete() {
             // Broken off in the middle: what is out is sent, the end is not, and the client sees that.
             if self.reply.flush().await.is_ok() && self.reply.ends_with_connection() {
-                self.socket.break_off(BREAK_OFF_TIME_MAX).await;
+                self.socket.arrived(BREAK_OFF_TIME_MAX).await;
             }
             return Next::Close;
         }

@@ -44,6 +44,8 @@ pub struct Reply {
     is_head: bool,
     is_http10: bool,
     keeps_alive: bool,
+    /// The client has gone, or has taken nothing for too long.
+    is_broken: bool,
     /// Bytes of the send buffer, as they were counted last.
     counted: u64,
 }
@@ -60,6 +62,7 @@ impl Reply {
             is_head: false,
             is_http10: false,
             keeps_alive: false,
+            is_broken: false,
             counted: 0,
         }
     }
@@ -101,6 +104,9 @@ impl Reply {
         let State::Streaming(framing) = self.state else {
             return Err(io::Error::other("the reply is not being streamed"));
         };
+        if self.is_broken {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let start = self.out.len();
         if framing == Framing::Chunked {
             // Room for the size, which is known only afterwards. Leading zeros are part of the grammar.
@@ -142,6 +148,7 @@ impl Reply {
         self.core.stats.bytes_out.add(self.out.len() as u64);
         self.out.clear();
         self.rest();
+        self.is_broken |= sent.is_err();
         sent
     }
 
@@ -218,6 +225,10 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
+        if self.ends_with_connection() {
+            // Not finished, and an orderly end of the connection would say that it is.
+            self.socket.reset_when_closed();
+        }
         self.core.memory.change(Part::Connections, self.counted, 0);
     }
 }

@@ -19,6 +19,7 @@ use io_uring::squeue::Entry;
 use io_uring::types::{Fd, FsyncFlags};
 use rustix::fs::{AtFlags, OFlags, StatxFlags, statx};
 use rustix::io::Errno;
+use tidewire_storage::disk::owner::{create_folders, follow_folder};
 use tidewire_storage::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use tidewire_storage::{Error, Result};
 
@@ -137,7 +138,11 @@ impl Disk for RingDisk {
         let open = move || {
             let mut options = File::options();
             options.read(true).write(mode != OpenMode::Read).create_new(mode == OpenMode::Create);
-            options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(owned)
+            let file = options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0)).open(&owned)?;
+            if mode == OpenMode::Create {
+                follow_folder(&owned)?;
+            }
+            Ok(file)
         };
         let file = blocking(open).await.map_err(|error| Error::io(operation_of(mode), path, error))?;
         let is_direct = matches!(access, Access::Direct { .. });
@@ -158,7 +163,7 @@ impl Disk for RingDisk {
 
     async fn create_dir(&self, folder: &Path) -> Result<()> {
         let owned = folder.to_owned();
-        blocking(move || fs::create_dir_all(owned)).await.map_err(|error| Error::io("make folder", folder, error))
+        blocking(move || create_folders(&owned)).await.map_err(|error| Error::io("make folder", folder, error))
     }
 
     async fn rename(&self, from: &Path, to: &Path) -> Result<()> {

@@ -23,8 +23,8 @@ use super::deadline::{Deadline, Deadlines};
 use super::executor::{sleep, yield_if_needed};
 use super::reactor::Source;
 
-/// How often a connection that is broken off looks whether its last bytes have arrived.
-const BREAK_OFF_LOOK: Duration = Duration::from_millis(5);
+/// How often a connection looks whether its last bytes have arrived.
+const ARRIVAL_LOOK: Duration = Duration::from_millis(5);
 
 /// A connection's socket with its deadline.
 pub struct Socket {
@@ -107,13 +107,17 @@ impl Socket {
         let _ = rustix::net::shutdown(&self.source, rustix::net::Shutdown::Write);
     }
 
-    /// Lets the peer see that what it got is not all, where nothing that is sent could say so: once it has taken in
-    /// what is out, or `time_max` has passed, the connection will end with a reset. To be followed by the socket's end.
-    pub async fn break_off(&self, time_max: Duration) {
+    /// Waits until the peer has taken in all that was written, or `time_max` has passed.
+    pub async fn arrived(&self, time_max: Duration) {
         let due = Instant::now() + time_max;
         while self.is_on_its_way() && Instant::now() < due {
-            sleep(BREAK_OFF_LOOK).await;
+            sleep(ARRIVAL_LOOK).await;
         }
+    }
+
+    /// When the socket is closed, the connection ends with a reset: the peer sees that what it got is not all. What it
+    /// has not taken in by then is lost.
+    pub fn reset_when_closed(&self) {
         // Fails only if the peer has gone already.
         let _ = rustix::net::sockopt::set_socket_linger(&self.source, Some(Duration::ZERO));
     }

@@ -32,6 +32,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_lite::future::block_on;
 use tidewire_storage::Error;
+use tidewire_storage::disk::owner::{create_folders, follow_folder};
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::inspect::{SEGMENTS_FOLDER, SERIES_FOLDER, ShardFiles, WAL_FOLDER};
 use tidewire_storage::schema::TimeUnit;
@@ -94,7 +95,7 @@ pub fn run(arguments: &BackupArguments, out: &mut dyn Write) -> Result<(), Strin
     let shards = DataDir::shards_of(&data).map_err(|error| error.to_string())?;
     let dir = &arguments.backup;
     refuse_strange(dir, &data)?;
-    fs::create_dir_all(dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
+    create_folders(dir).map_err(|error| format!("cannot make {}: {error}", dir.display()))?;
     let _lock = lock(dir)?;
 
     let began = now();
@@ -200,6 +201,7 @@ fn lock(dir: &Path) -> Result<File, String> {
     let path = dir.join("LOCK");
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+    follow_folder(&path).map_err(|error| format!("cannot give {} away: {error}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(format!("another backup into {} is under way", dir.display())),
@@ -501,6 +503,7 @@ fn bring(source: &Path, target: &Path) -> Result<Came, Missed> {
 pub(super) fn copy_durably(source: &Path, target: &Path) -> std::io::Result<()> {
     let mut from = File::open(source)?;
     let mut to = File::options().write(true).create_new(true).open(target)?;
+    follow_folder(target)?;
     // Between files of one file system that shares extents this copies no byte.
     std::io::copy(&mut from, &mut to)?;
     to.sync_all()
@@ -509,6 +512,7 @@ pub(super) fn copy_durably(source: &Path, target: &Path) -> std::io::Result<()> 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let written = (|| {
         let mut file = File::options().write(true).create_new(true).open(path)?;
+        follow_folder(path)?;
         file.write_all(bytes)?;
         file.sync_all()
     })();
@@ -523,7 +527,7 @@ fn remove_if_there(path: &Path) -> Result<(), String> {
 }
 
 fn make_folder(path: &Path) -> Result<(), String> {
-    fs::create_dir_all(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
+    create_folders(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
 }
 
 fn now() -> String {

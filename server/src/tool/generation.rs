@@ -16,6 +16,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tidewire_storage::disk::owner::follow_folder;
 
 use super::text;
 
@@ -162,6 +163,7 @@ impl Backup {
         let text = text.map_err(|error| format!("cannot encode {}: {error}", path.display()))?;
         let written = (|| {
             let mut file = File::create(&new)?;
+            follow_folder(&new)?;
             file.write_all(text.as_bytes())?;
             file.write_all(b"\n")?;
             file.sync_all()?;

@@ -3,7 +3,8 @@
 //! Each gives a sentence where it refuses or fails, and the process then exits with 1. [`inspect`], [`backup`] and
 //! [`restore`] need of the formats what [`tidewire_storage::inspect`] gives, which only reads: [`folder`] finds what a
 //! tool works on, [`verify`] reads all of it, [`generation`] says what a backup is. [`reshard`] and [`export`] read
-//! rows through [`source`]; [`import`] sends them to a server, with the retention policies that [`terms`] says.
+//! rows through [`source`]; [`import`] sends them to a server, with the retention policies that [`terms`] says and
+//! the tables that [`tables`] says.
 //! [`repair`] puts a damaged shard in order.
 
 pub mod backup;
@@ -19,6 +20,7 @@ pub mod repair;
 pub mod reshard;
 pub mod restore;
 pub mod source;
+pub mod tables;
 pub mod tally;
 pub mod terms;
 pub mod text;
@@ -41,3 +43,6 @@ const TABLE_KEY: &str = "tidewire.table";
 
 /// In a Parquet file's metadata: which columns are tags, as a JSON array of names.
 const TAGS_KEY: &str = "tidewire.tags";
+
+/// In a Parquet file's metadata: the table's columns, as JSON.
+const COLUMNS_KEY: &str = "tidewire.columns";

@@ -10,6 +10,8 @@ use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
+use tidewire_storage::disk::owner::{create_folders, follow};
+
 use super::backup::copy_durably;
 use super::folder::{self, Tree};
 use super::generation::{Backup, sync_folder};
@@ -43,7 +45,11 @@ pub fn run(arguments: &RestoreArguments, out: &mut dyn Write) -> Result<(), Stri
 
 fn restore(tree: &Tree, backup: &Backup, target: &Path) -> Result<Checked, String> {
     refuse_used(target)?;
-    fs::create_dir_all(target).map_err(|error| format!("cannot make {}: {error}", target.display()))?;
+    let failed = |error: std::io::Error| format!("cannot make {}: {error}", target.display());
+    if !target.exists() {
+        // A new folder is whose the backup is, as with tools that keep owners; one that is there keeps its own.
+        create_folders(target).and_then(|()| follow(target, &tree.root)).map_err(failed)?;
+    }
     let target = &fs::canonicalize(target).map_err(|error| format!("cannot find {}: {error}", target.display()))?;
     let progress =
         Progress::new("restoring", Unit::Bytes, backup.files.iter().map(|file| file.bytes).sum::<u64>().max(1));
@@ -51,7 +57,7 @@ fn restore(tree: &Tree, backup: &Backup, target: &Path) -> Result<Checked, Strin
     for file in &backup.files {
         let (from, to) = (tree.root.join(&file.path), target.join(&file.path));
         if let Some(folder) = to.parent().filter(|folder| !folders.iter().any(|known| known == folder)) {
-            fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+            create_folders(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
             // Those above it are new, too, or known.
             folders.extend(folder.ancestors().take_while(|above| *above != target).map(Path::to_owned));
         }

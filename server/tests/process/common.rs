@@ -208,6 +208,19 @@ impl Client {
         self.stream.get_mut().write_all(&bytes).expect("the request is sent");
     }
 
+    /// Sends a POST whose body comes in chunks, each in a packet of its own.
+    pub(crate) fn send_in_pieces(&mut self, target: &str, pieces: &[&[u8]]) {
+        let stream = self.stream.get_mut();
+        stream.set_nodelay(true).expect("a socket takes that");
+        let head = format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("the head is sent");
+        for piece in pieces {
+            let chunk = [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+            stream.write_all(&chunk).expect("a piece is sent");
+        }
+        stream.write_all(b"0\r\n\r\n").expect("the end is sent");
+    }
+
     pub(crate) fn read(&mut self, bodiless: bool) -> Response {
         let mut line = || {
             let mut line = String::new();

@@ -32,7 +32,7 @@ fn refused(server: &Server, database: &str, text: &str) -> String {
 }
 
 /// Percent-encodes a parameter.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),

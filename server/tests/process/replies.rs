@@ -223,3 +223,35 @@ fn a_slow_reader_spends_neither_time_nor_place() {
     }
     assert_eq!(server.metric("tidewire_replies_broken_off_total", ""), 0.0);
 }
+
+/// A client that stops reading for too long: the rest is lost, and what arrived is not to be taken for all.
+#[test]
+fn a_reply_that_nobody_takes_breaks_off() {
+    let server = Server::start_in(&fresh_folder(), true, &[("TIDEWIRE_HTTP_SEND_TIMEOUT_MS", "1000")]);
+    let text = "t".repeat(4_000);
+    for part in 0..4 {
+        let lines: String = (0..2_000).map(|row| format!("m s=\"{text}\" {}\n", part * 2_000 + row)).collect();
+        assert_eq!(server.request("POST", "/api/v1/write", &[], lines.as_bytes()).status(), 200);
+    }
+    for (times, version) in [(1.0, "HTTP/1.0"), (2.0, "HTTP/1.1")] {
+        let mut stream = std::net::TcpStream::connect(&server.address).expect("the server accepts");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout can be set");
+        let request =
+            format!("POST /api/v1/sql {version}\r\nHost: localhost\r\nContent-Length: 15\r\n\r\nSELECT s FROM m");
+        stream.write_all(request.as_bytes()).expect("the request is sent");
+        server.wait_until("the server gives up", |server| {
+            server.metric("tidewire_replies_broken_off_total", "sql") == times
+        });
+        // The connection's end follows the count.
+        server.wait_until("the connection is closed", |server| server.metric("tidewire_connections", "") <= 1.0);
+        let mut bytes = Vec::new();
+        let ended = stream.read_to_end(&mut bytes);
+        assert!(bytes.len() < 8_000 * 4_001, "{version}");
+        match version {
+            "HTTP/1.0" => {
+                assert_eq!(ended.expect_err("it breaks off").kind(), std::io::ErrorKind::ConnectionReset);
+            }
+            _ => assert!(!bytes.ends_with(b"\r\n0\r\n\r\n")),
+        }
+    }
+}

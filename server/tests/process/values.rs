@@ -245,8 +245,12 @@ fn times_before_1970_are_rounded_down_by_every_door() {
         let inserted = server.sql(database, &format!("INSERT INTO s (time, n, v) VALUES {}", values.join(", ")));
         assert_eq!(inserted.status(), 200, "{}", inserted.text());
         let expected: String = nanoseconds.iter().map(|time| format!("{}\n", time.div_euclid(unit))).collect();
-        for table in ["c", "i", "s"] {
-            let text = format!("SELECT CAST(time AS BIGINT) AS t FROM {table} ORDER BY v");
+        let points = nanoseconds.iter().enumerate().map(|(at, time)| format!("o {time} {at} n=n{at}\n"));
+        let target = format!("/api/v1/opentsdb/write?db={database}&precision=ns");
+        let written = server.request("POST", &target, &[], points.collect::<String>().as_bytes());
+        assert!(written.status() < 300, "{}", written.text());
+        for (table, field) in [("c", "v"), ("i", "v"), ("s", "v"), ("o", "value")] {
+            let text = format!("SELECT CAST(time AS BIGINT) AS t FROM {table} ORDER BY {field}");
             assert_eq!(server.sql(database, &text).text(), format!("t\n{expected}"), "{database} {table}");
         }
     }

@@ -10,6 +10,7 @@
 //! 3. A created, renamed or removed name is durable only after `sync_dir` of its folder.
 //! 4. A read past the end returns the bytes there are; a transfer may be short only at the end of the file.
 
+pub mod owner;
 pub mod plain;
 pub mod readonly;
 pub mod sim;

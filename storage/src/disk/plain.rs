@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate};
 
+use super::owner::{create_folders, follow_folder};
 use super::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
 
@@ -48,6 +49,9 @@ impl Disk for PlainDisk {
         }
         let operation = if mode == OpenMode::Create { "create" } else { "open" };
         let file = options.open(path).map_err(|e| Error::io(operation, path, e))?;
+        if mode == OpenMode::Create {
+            follow_folder(path).map_err(|e| Error::io("give away", path, e))?;
+        }
         Ok(PlainFile { file, path: path.to_owned() })
     }
 
@@ -67,7 +71,7 @@ impl Disk for PlainDisk {
     }
 
     async fn create_dir(&self, folder: &Path) -> Result<()> {
-        fs::create_dir_all(folder).map_err(|e| Error::io("create folder", folder, e))
+        create_folders(folder).map_err(|e| Error::io("create folder", folder, e))
     }
 
     async fn rename(&self, from: &Path, to: &Path) -> Result<()> {

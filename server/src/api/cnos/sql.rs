@@ -46,7 +46,11 @@ pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut
         behind_rows: error::behind_rows,
     };
     let database = context.database()?.into_owned();
-    let text = request.body.read_all(context.body_bytes_max()).await?;
+    let mut text = request.body.read_all(context.body_bytes_max()).await?;
+    // Editors put a byte-order mark at the head of a file; it is no part of the statement.
+    if text.starts_with(b"\xef\xbb\xbf") {
+        text.drain(..3);
+    }
     let session = Session {
         tenant: context.tenant()?.into_owned(),
         database,

@@ -1,10 +1,11 @@
 //! Rows as line protocol, in one file.
 //!
 //! The file says itself where its lines belong, in comments that `influx -import` and `tidewire import` read: `# DDL`
-//! with the databases and retention policies to make ([`terms`]), `# DML`, then `# CONTEXT-DATABASE` and
-//! `# CONTEXT-RETENTION-POLICY` before the lines of each. Two comments are ours: `# CONTEXT-PRECISION`, the unit of the
-//! timestamps, and `# CONTEXT-DIALECT`, whose rules read every name: CnosDB's where it can be, else InfluxDB's
-//! ([`Readers`]), which alone can be sent to a retention policy that is not the default one.
+//! with the databases and retention policies to make ([`terms`]), `# DML`, then `# CONTEXT-DATABASE` and `#
+//! CONTEXT-RETENTION-POLICY` before the lines of each. Three comments are ours: `# CONTEXT-PRECISION`, the unit of the
+//! timestamps, `# CONTEXT-TABLE`, a table with its columns, and `# CONTEXT-DIALECT`, whose rules read every name:
+//! CnosDB's where it can be, else InfluxDB's ([`Readers`]), which alone can be sent to a retention policy that is not
+//! the default one.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
@@ -20,6 +21,7 @@ use crate::cli::{Compression, ExportArguments};
 use crate::tool::lines::{self, Readers};
 use crate::tool::progress::Progress;
 use crate::tool::source::{self, Source};
+use crate::tool::tables::TableTerms;
 use crate::tool::terms;
 
 pub(super) async fn export(
@@ -39,6 +41,10 @@ pub(super) async fn export(
     let mut text = Vec::new();
     for (place, dialect) in places {
         file.write(context(place, dialect).as_bytes())?;
+        // SQL makes tables in the default policy alone.
+        for Chosen { table, .. } in place.iter().filter(|one| one.is_in_default_policy()) {
+            file.write(format!("# CONTEXT-TABLE:{}\n", TableTerms::of(table).encode()).as_bytes())?;
+        }
         for Chosen { table, .. } in place {
             let Some((min, max)) = times.within(table.time_unit) else { continue };
             progress.at(&*table.name);

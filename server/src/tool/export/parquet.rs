@@ -3,9 +3,9 @@
 //!
 //! Columns are `time` (a timestamp of the database's unit, UTC), the tags as dictionaries of strings, the fields in
 //! their types. What Parquet has no place for stands in the file's metadata: `tidewire.database`, `tidewire.policy` (if
-//! it is not the default one), `tidewire.ddl` ([`terms`]), `tidewire.table`, and `tidewire.tags`, a JSON array of the
-//! columns that are tags. Rows come by shard and partition; within those they are sorted by series and time wherever
-//! the engine has merged them.
+//! it is not the default one), `tidewire.ddl` ([`terms`]), `tidewire.table`, `tidewire.tags`, a JSON array of the
+//! columns that are tags, and `tidewire.columns` ([`TableTerms`]). Rows come by shard and partition; within those they
+//! are sorted by series and time wherever the engine has merged them.
 
 use std::fs::File;
 use std::path::Path;
@@ -25,19 +25,25 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tidewire_storage::scan::ScanChunk;
 use tidewire_storage::schema::{ColumnKind, ColumnSchema, TableSchema, TimeUnit};
 use tidewire_storage::series::{NO_TAG, SeriesIndex};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::text::{ZSTD_LEVEL, part_of};
 use super::{Chosen, LeftOut, Times, regions};
 use crate::cli::{Compression, ExportArguments};
 use crate::tool::progress::Progress;
 use crate::tool::source::{self, Source};
-use crate::tool::{DATABASE_KEY, DDL_KEY, POLICY_KEY, TABLE_KEY, TAGS_KEY, TIME, terms};
+use crate::tool::tables::TableTerms;
+use crate::tool::{COLUMNS_KEY, DATABASE_KEY, DDL_KEY, POLICY_KEY, TABLE_KEY, TAGS_KEY, TIME, terms};
 
 /// Bytes of a row group, packed: what a writer holds in memory, and a reader at least.
 const GROUP_BYTES_MAX: usize = 64 << 20;
 
-/// What a file name does not hold as it is: the separator, the escape itself, and what shells and other systems mind.
-const NAME: &AsciiSet = &CONTROLS.add(b'/').add(b'\\').add(b'%').add(b':').add(b'*').add(b'?').add(b'"');
+/// What a file name does not hold as it is: the separator, the escape itself, the mark of a name that is cut, and what
+/// shells and other systems mind.
+const NAME: &AsciiSet = &CONTROLS.add(b'/').add(b'\\').add(b'%').add(b'~').add(b':').add(b'*').add(b'?').add(b'"');
+
+/// Longest name before `.parquet.part`: file systems take 255 bytes in all.
+const NAME_BYTES_MAX: usize = 240;
 
 pub(super) async fn export(
     source: &Source,
@@ -103,13 +109,22 @@ fn finish(writer: ArrowWriter<File>, path: &Path) -> Result<(), String> {
     std::fs::rename(part_of(path), path).map_err(|error| error.to_string())
 }
 
-/// A name as a file name, which no two names share.
+/// A name as a file name, which no two names share: one that is too long is cut, with `~` and a hash of all of it. The
+/// name itself stands in the file's metadata.
 fn file_name(name: &str) -> String {
+    let hash = xxh3_64(name.as_bytes());
     let name = utf8_percent_encode(name, NAME).to_string();
-    match name.strip_prefix('.') {
+    let name = match name.strip_prefix('.') {
         Some(rest) => format!("%2E{rest}"),
         None => name,
+    };
+    if name.len() <= NAME_BYTES_MAX {
+        return name;
     }
+    let end = NAME_BYTES_MAX - "~0123456789abcdef".len();
+    // Not within an escape.
+    let end = name[..end].rfind('%').filter(|at| end - at < 3).unwrap_or(end);
+    format!("{}~{hash:016x}", &name[..end])
 }
 
 fn is_tag(column: &ColumnSchema) -> bool {
@@ -143,6 +158,7 @@ fn metadata(chosen: &Chosen) -> Vec<KeyValue> {
         value(DDL_KEY, terms::statements(database).join(";\n")),
         value(TABLE_KEY, table.name.to_string()),
         value(TAGS_KEY, serde_json::json!(tags).to_string()),
+        value(COLUMNS_KEY, TableTerms::of(table).encode()),
     ];
     if !chosen.is_in_default_policy() {
         pairs.push(value(POLICY_KEY, policy.to_string()));
@@ -188,4 +204,21 @@ fn tag(index: &SeriesIndex, column: &ColumnSchema, chunk: &ScanChunk) -> Result<
     }
     let array = DictionaryArray::<Int32Type>::try_new(Int32Array::from(keys), Arc::new(StringArray::from(values)));
     Ok(Arc::new(array.map_err(|error| error.to_string())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_file_names_that_no_two_share() {
+        assert_eq!(file_name("a b"), "a b");
+        assert_eq!(file_name(".a/~b"), "%2Ea%2F%7Eb");
+        let long = "温度".repeat(60);
+        let (one, other) = (file_name(&long), file_name(&format!("{long}x")));
+        assert!(one != other && one.len() <= NAME_BYTES_MAX && one.is_ascii(), "{one}");
+        let (cut, hash) = one.split_once('~').unwrap();
+        assert!(hash.len() == 16 && cut.len() % 3 == 0, "{one}");
+        assert_eq!(file_name(&"x".repeat(NAME_BYTES_MAX)).len(), NAME_BYTES_MAX);
+    }
 }

@@ -1,9 +1,9 @@
 //! Line protocol, cut into batches. Lines are passed on as they stand; only comments are read.
 //!
 //! `# CONTEXT-DATABASE` and `# CONTEXT-RETENTION-POLICY`, and our `# CONTEXT-PRECISION` and `# CONTEXT-DIALECT`, hold
-//! for the lines behind them; what the command line says goes before. A context without a dialect was written by
-//! InfluxDB. The databases and policies that lines go to are made, as the statements between `# DDL` and `# DML` say,
-//! or plainly.
+//! for the lines behind them; a `# CONTEXT-TABLE` is made where it stands; what the command line says goes before. A
+//! context without a dialect was written by InfluxDB. The databases and policies that lines go to are made, as the
+//! statements between `# DDL` and `# DML` say, or plainly.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -15,6 +15,7 @@ use tidewire_sql::PolicyOptions;
 use super::send::{Batch, Sender};
 use super::{READ_BYTES, Target};
 use crate::cli::{ImportArguments, ImportPrecision};
+use crate::tool::tables::TableTerms;
 use crate::tool::terms::Declared;
 
 /// What the comments so far say.
@@ -83,6 +84,7 @@ impl Context {
         };
         Ok(Target {
             database: database.ok_or("no --database is given, and the file does not name one")?,
+            insert: None,
             precision: arguments.precision.or(self.precision).unwrap_or(ImportPrecision::Ns),
             dialect,
             policy,
@@ -124,7 +126,16 @@ pub(super) fn import(
             TextLine::Blank => {}
             TextLine::Comment(range) => {
                 let before = context.clone();
-                context.read(&String::from_utf8_lossy(&text[range])).map_err(wrong)?;
+                let comment = String::from_utf8_lossy(&text[range]);
+                if let Some(terms) = comment.trim_start_matches('#').trim().strip_prefix("CONTEXT-TABLE:") {
+                    let terms = TableTerms::decode(terms).map_err(wrong)?;
+                    let target = context.target(arguments, &declared).map_err(wrong)?;
+                    if made.insert((target.database.clone(), target.policy.clone())) {
+                        sender.prepare(&target, context.declared(&declared)).map_err(wrong)?;
+                    }
+                    sender.create_table(&target, &terms).map_err(wrong)?;
+                }
+                context.read(&comment).map_err(wrong)?;
                 if context != before
                     && let Some(full) = batch.take()
                 {

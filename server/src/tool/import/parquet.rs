@@ -1,4 +1,4 @@
-//! Parquet, row by row as line protocol.
+//! Parquet, row by row as line protocol, or as values of SQL where a name or a number has no line.
 //!
 //! Which columns are tags, the file's metadata says if Tidewire wrote it, or the command line; the table is the one
 //! that the metadata names, or the file's name. Database and retention policy are made as the metadata says, if
@@ -26,11 +26,15 @@ use super::send::{Batch, Sender};
 use crate::cli::{ImportArguments, ImportPrecision};
 use crate::tool::lines::{self, Readers};
 use crate::tool::progress::Progress;
+use crate::tool::tables::{TableTerms, identifier};
 use crate::tool::terms::Declared;
-use crate::tool::{DATABASE_KEY, DDL_KEY, POLICY_KEY, TABLE_KEY, TAGS_KEY, TIME};
+use crate::tool::{COLUMNS_KEY, DATABASE_KEY, DDL_KEY, POLICY_KEY, TABLE_KEY, TAGS_KEY, TIME};
 
 /// Rows decoded at once.
 const ROWS: usize = 4096;
+
+/// Bytes of values in one statement: its text takes the server many times as much memory as lines do.
+const VALUES_BYTES: usize = 64 << 10;
 
 /// What every Parquet file begins with.
 const MAGIC: &[u8; 4] = b"PAR1";
@@ -59,34 +63,48 @@ pub(super) fn import(
     let layout = Layout::new(builder.schema(), said, name, arguments).map_err(wrong)?;
     let reader = builder.with_batch_size(ROWS).build().map_err(|error| wrong(error.to_string()))?;
 
-    let mut target: Option<Arc<Target>> = None;
-    let (mut row, mut moved, mut empty_rows) = (0_u64, 0_u64, 0_u64);
-    let mut filling: Option<Batch> = None;
+    let lines = Target {
+        database: layout.database.clone(),
+        precision: layout.precision,
+        dialect: Dialect::Cnos,
+        policy: layout.policy.clone(),
+        insert: None,
+    };
+    sender.prepare(&lines, &layout.declared).map_err(wrong)?;
+    if let Some(terms) = layout.columns.as_ref().filter(|_| layout.policy.is_none()) {
+        sender.create_table(&lines, terms).map_err(wrong)?;
+    }
+    let target = |form: Form| match form {
+        Form::Line(dialect) => Target { dialect, ..lines.clone() },
+        Form::Values => Target { insert: Some(layout.insert().into()), ..lines.clone() },
+    };
+    let (mut row, mut moved, mut empty_rows, mut not_finite) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let mut filling: Vec<(Form, Batch)> = Vec::new();
     for rows in reader {
         let rows = rows.map_err(|error| wrong(error.to_string()))?;
         let rows = layout.rows(&rows).map_err(wrong)?;
         for at in 0..rows.time.len() {
             row += 1;
-            let dialect = rows.dialect(at, &layout).map_err(|reason| format!("{name}, row {row}: {reason}"))?;
-            if target.as_ref().is_none_or(|target| target.dialect != dialect) {
-                if let Some(full) = filling.take() {
-                    sender.send(full)?;
+            let form = rows.form(at, &layout).map_err(|reason| format!("{name}, row {row}: {reason}"))?;
+            let place = match filling.iter().position(|(known, _)| *known == form) {
+                Some(place) => place,
+                None => {
+                    filling.push((form, Batch::new(&Arc::new(target(form)), name, "row")));
+                    filling.len() - 1
                 }
-                let (database, policy) = (layout.database.clone(), layout.policy.clone());
-                let next = Target { database, precision: layout.precision, dialect, policy };
-                if target.is_none() {
-                    sender.prepare(&next, &layout.declared).map_err(wrong)?;
-                }
-                target = Some(Arc::new(next));
-            }
-            let Some(target) = &target else { continue };
-            let batch = filling.get_or_insert_with(|| Batch::new(target, name, "row"));
-            match rows.push(at, &layout, &mut batch.text).map_err(|reason| format!("{name}, row {row}: {reason}"))? {
+            };
+            let Some((_, batch)) = filling.get_mut(place) else { continue };
+            match rows.push(at, form, &layout, &mut batch.text, &mut not_finite) {
                 true => batch.end_row(row),
                 false => empty_rows += 1,
             }
-            if let Some(full) = filling.take_if(|batch| batch.text.len() >= arguments.batch_bytes) {
-                sender.send(full)?;
+            let bytes_max = match form {
+                Form::Line(_) => arguments.batch_bytes,
+                Form::Values => arguments.batch_bytes.min(VALUES_BYTES),
+            };
+            if batch.text.len() >= bytes_max {
+                let next = Batch::new(&batch.target, name, "row");
+                sender.send(std::mem::replace(batch, next))?;
             }
         }
         let now = (u128::from(bytes) * u128::from(row) / u128::from(total)) as u64;
@@ -96,10 +114,19 @@ pub(super) fn import(
     if empty_rows > 0 {
         progress.say(&format!("{name}: left out: {empty_rows} rows without values"));
     }
-    match filling {
-        Some(rest) => sender.send(rest),
-        None => Ok(()),
+    if not_finite > 0 {
+        progress.say(&format!("{name}: left out: {not_finite} values that are no finite numbers"));
     }
+    filling.into_iter().try_for_each(|(_, rest)| sender.send(rest))
+}
+
+/// How a row is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As a line.
+    Line(Dialect),
+    /// As values of an INSERT, which can say every name and number, but no retention policy.
+    Values,
 }
 
 /// What the columns are.
@@ -117,6 +144,8 @@ struct Layout {
     fields: Vec<(usize, String)>,
     /// Who reads the names of all fields.
     field_readers: Readers,
+    /// What the metadata says of the table's columns.
+    columns: Option<TableTerms>,
 }
 
 impl Layout {
@@ -149,6 +178,8 @@ impl Layout {
         let field_readers = of_names.fold(Readers::ALL, Readers::and);
         let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let table = arguments.table.clone().or_else(|| value(TABLE_KEY)).or(stem);
+        let columns = value(COLUMNS_KEY).map(|text| TableTerms::decode(&text)).transpose()?;
+        let name = table.clone().unwrap_or_default();
         let mut declared = Declared::default();
         if let Some(statements) = value(DDL_KEY) {
             declared.read(&statements).map_err(|error| format!("{DDL_KEY}: {error}"))?;
@@ -166,7 +197,15 @@ impl Layout {
             tags,
             fields,
             field_readers,
+            columns: columns.map(|columns| TableTerms { name, ..columns }),
         })
+    }
+
+    /// The statement that values stand behind.
+    fn insert(&self) -> String {
+        let names = self.tags.iter().chain(&self.fields).map(|(_, name)| identifier(name));
+        let names: Vec<String> = std::iter::once(TIME.to_owned()).chain(names).collect();
+        format!("INSERT INTO {} ({}) VALUES ", identifier(&self.table), names.join(", "))
     }
 
     /// The columns of a batch, in types that lines have.
@@ -217,19 +256,33 @@ impl Rows {
         tags.filter(|(_, value)| !value.is_empty()).collect()
     }
 
-    /// The dialect that reads a row's names.
-    fn dialect(&self, row: usize, layout: &Layout) -> Result<Dialect, String> {
+    /// How a row is said.
+    fn form(&self, row: usize, layout: &Layout) -> Result<Form, String> {
         let tags = self.tags(row, layout);
+        let is_finite = || self.fields.iter().all(|array| array.is_null(row) || is_finite(array, row));
         match Readers::of(&layout.table, &tags, None).and(layout.field_readers) {
             // Only InfluxDB's can name a policy.
-            Readers { cnos: true, .. } if layout.policy.is_none() => Ok(Dialect::Cnos),
-            Readers { influx: true, .. } => Ok(Dialect::Influx),
-            _ => Err(format!("table {:?} with the tags {tags:?} cannot be said in line protocol", layout.table)),
+            Readers { cnos: true, .. } if layout.policy.is_none() && is_finite() => Ok(Form::Line(Dialect::Cnos)),
+            Readers { influx: true, .. } if layout.policy.is_some() || is_finite() => Ok(Form::Line(Dialect::Influx)),
+            _ if layout.policy.is_none() => Ok(Form::Values),
+            _ => Err(format!(
+                "table {:?} with the tags {tags:?} cannot be said in line protocol, and nothing else can name the \
+                 retention policy {:?}",
+                layout.table,
+                layout.policy.as_deref().unwrap_or_default()
+            )),
         }
     }
 
-    /// Appends a row as a line; false, and nothing, if it has no value.
-    fn push(&self, row: usize, layout: &Layout, out: &mut Vec<u8>) -> Result<bool, String> {
+    /// Appends a row; false, and nothing, if it has no value. Values that a line cannot say are left out and counted.
+    fn push(&self, row: usize, form: Form, layout: &Layout, out: &mut Vec<u8>, not_finite: &mut u64) -> bool {
+        match form {
+            Form::Line(_) => self.push_line(row, layout, out, not_finite),
+            Form::Values => self.push_values(row, layout, out),
+        }
+    }
+
+    fn push_line(&self, row: usize, layout: &Layout, out: &mut Vec<u8>, not_finite: &mut u64) -> bool {
         let start = out.len();
         lines::push_series(out, &layout.table, self.tags(row, layout));
         let mut separator = b' ';
@@ -237,23 +290,116 @@ impl Rows {
             if array.is_null(row) {
                 continue;
             }
+            let before = out.len();
             out.push(separator);
             lines::push_name(out, name);
             out.push(b'=');
-            if !push_value(out, array, row) {
-                return Err(format!("column {name:?} holds what is no finite number"));
+            if push_value(out, array, row) {
+                separator = b',';
+            } else {
+                out.truncate(before);
+                *not_finite += 1;
             }
-            separator = b',';
         }
         if separator == b' ' {
             out.truncate(start);
-            return Ok(false);
+            return false;
         }
         out.push(b' ');
         lines::push_digits(out, self.time.as_primitive::<Int64Type>().value(row));
         out.push(b'\n');
-        Ok(true)
+        true
     }
+
+    fn push_values(&self, row: usize, layout: &Layout, out: &mut Vec<u8>) -> bool {
+        if self.fields.iter().all(|array| array.is_null(row)) {
+            return false;
+        }
+        out.push(b'(');
+        push_time(out, self.time.as_primitive::<Int64Type>().value(row), layout.precision);
+        for array in &self.tags {
+            out.push(b',');
+            match array.is_valid(row).then(|| array.as_string::<i32>().value(row)).filter(|text| !text.is_empty()) {
+                Some(text) => push_text(out, text),
+                None => out.extend_from_slice(b"NULL"),
+            }
+        }
+        for array in &self.fields {
+            out.push(b',');
+            push_sql(out, array, row);
+        }
+        out.extend_from_slice(b"),\n");
+        true
+    }
+}
+
+/// Appends a time in SQL: as a number, which is one of the table's unit, only where no text can say it.
+fn push_time(out: &mut Vec<u8>, time: i64, precision: ImportPrecision) {
+    let unit = match precision {
+        ImportPrecision::Ms => TimeUnit::Millisecond,
+        ImportPrecision::Us => TimeUnit::Microsecond,
+        ImportPrecision::Ns => TimeUnit::Nanosecond,
+    };
+    let nanoseconds = match precision {
+        ImportPrecision::Ms => 1_000_000,
+        ImportPrecision::Us => 1_000,
+        ImportPrecision::Ns => 1,
+    };
+    match time.checked_mul(nanoseconds) {
+        Some(_) => push_text(out, &tidewire_sql::types::timestamp::format_timestamp(time, unit)),
+        None => lines::push_digits(out, time),
+    }
+}
+
+/// Appends a text in SQL.
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    out.push(b'\'');
+    out.extend_from_slice(text.replace('\'', "''").as_bytes());
+    out.push(b'\'');
+}
+
+/// Appends a value in SQL.
+fn push_sql(out: &mut Vec<u8>, array: &ArrayRef, row: usize) {
+    if array.is_null(row) {
+        out.extend_from_slice(b"NULL");
+        return;
+    }
+    match array.data_type() {
+        kind if kind.is_integer() => {
+            let before = out.len();
+            push_value(out, array, row);
+            // Without the letter of line protocol.
+            out.truncate(out.len().saturating_sub(1).max(before));
+        }
+        DataType::Float32 | DataType::Float64 if !is_finite(array, row) => {
+            let number = float(array, row).unwrap_or(f64::NAN);
+            let text = if number.is_nan() {
+                "NaN"
+            } else if number > 0.0 {
+                "inf"
+            } else {
+                "-inf"
+            };
+            out.extend_from_slice(format!("CAST('{text}' AS DOUBLE)").as_bytes());
+        }
+        DataType::Float32 | DataType::Float64 | DataType::Boolean => {
+            push_value(out, array, row);
+        }
+        _ => push_text(out, array.as_string::<i32>().value(row)),
+    }
+}
+
+fn float(array: &ArrayRef, row: usize) -> Option<f64> {
+    match array.data_type() {
+        DataType::Float32 => Some(array.as_primitive::<Float32Type>().value(row).into()),
+        DataType::Float64 => Some(array.as_primitive::<Float64Type>().value(row)),
+        _ => None,
+    }
+}
+
+/// Whether a value is none of the numbers that are not finite.
+fn is_finite(array: &ArrayRef, row: usize) -> bool {
+    float(array, row).is_none_or(f64::is_finite)
 }
 
 /// Appends a value; false if it is no finite number.

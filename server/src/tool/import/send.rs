@@ -1,5 +1,6 @@
 //! Batches on their way: a bounded queue, and threads that each have one request open.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,8 +8,9 @@ use std::time::Duration;
 
 use tidewire_sql::PolicyOptions;
 
-use super::Target;
 use super::server::{Refusal, Server};
+use super::{Target, expired};
+use crate::tool::tables::TableTerms;
 
 /// Waiting for a server that is busy or away ends here; the sum for one batch.
 const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -40,9 +42,15 @@ impl Batch {
         self.places.push(place);
     }
 
-    fn text_of(&self, rows: &std::ops::Range<usize>) -> &[u8] {
-        let end = |row: usize| if row == 0 { 0 } else { self.ends[row - 1] };
-        &self.text[end(rows.start)..end(rows.end)]
+    /// The text of some rows, one after the other.
+    fn text_of(&self, rows: &[usize]) -> Cow<'_, [u8]> {
+        let start = |row: usize| if row == 0 { 0 } else { self.ends[row - 1] };
+        match rows {
+            [first, .., last] if rows.is_sorted() && last - first + 1 == rows.len() => {
+                Cow::Borrowed(&self.text[start(*first)..self.ends[*last]])
+            }
+            rows => Cow::Owned(rows.iter().flat_map(|row| &self.text[start(*row)..self.ends[*row]]).copied().collect()),
+        }
     }
 }
 
@@ -57,6 +65,8 @@ pub(super) struct Sender<'a> {
 pub(super) struct Sent {
     /// Rows that the server has written.
     pub(super) rows: u64,
+    /// Rows that were too old for it.
+    pub(super) expired: u64,
     pub(super) outcome: Result<(), String>,
 }
 
@@ -79,6 +89,13 @@ impl Sender<'_> {
     }
 }
 
+impl Sender<'_> {
+    /// Makes a table, unless it is there.
+    pub(super) fn create_table(&self, target: &Target, terms: &TableTerms) -> Result<(), String> {
+        patiently(|| self.server.create_table(target, terms)).map_err(|refusal| refusal.text().to_owned())
+    }
+}
+
 /// Runs `body`, with `parallel` senders beside it, and waits until all is sent.
 pub(super) fn with_senders(
     server: &Server,
@@ -87,15 +104,15 @@ pub(super) fn with_senders(
 ) -> Sent {
     // One waiting for each that is on its way: a sender never waits for the reading of a file.
     let (queue, batches) = sync_channel::<Batch>(parallel);
-    let (written, failure) = (AtomicU64::new(0), Mutex::new(None));
+    let (counts, failure) = (Counts::default(), Mutex::new(None));
     let read = std::thread::scope(|scope| {
         let batches = Arc::new(Mutex::new(batches));
         for _ in 0..parallel {
-            let (batches, written, failure) = (batches.clone(), &written, &failure);
+            let (batches, counts, failure) = (batches.clone(), &counts, &failure);
             scope.spawn(move || {
                 while let Some(batch) = take(&batches) {
-                    let all = 0..batch.ends.len();
-                    if let Err(reason) = deliver(server, &batch, all, written) {
+                    let all = (0..batch.ends.len()).collect::<Vec<_>>();
+                    if let Err(reason) = deliver(server, &batch, &all, counts) {
                         lock(failure).get_or_insert(reason);
                         break;
                     }
@@ -112,7 +129,7 @@ pub(super) fn with_senders(
     });
     let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
     let outcome = failure.map_or(read, Err);
-    Sent { rows: written.into_inner(), outcome }
+    Sent { rows: counts.written.into_inner(), expired: counts.expired.into_inner(), outcome }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -123,25 +140,70 @@ fn take(batches: &Mutex<Receiver<Batch>>) -> Option<Batch> {
     lock(batches).recv().ok()
 }
 
+/// What became of rows.
+#[derive(Debug, Default)]
+struct Counts {
+    written: AtomicU64,
+    expired: AtomicU64,
+}
+
+impl Counts {
+    fn add(&self, written: u64, expired: u64) {
+        self.written.fetch_add(written, Ordering::Relaxed);
+        self.expired.fetch_add(expired, Ordering::Relaxed);
+    }
+}
+
 /// Writes rows of a batch. What is refused is halved, so that the first row that is refused is known in the end.
-fn deliver(server: &Server, batch: &Batch, rows: std::ops::Range<usize>, written: &AtomicU64) -> Result<(), String> {
-    let text = batch.text_of(&rows);
-    match patiently(|| server.write(&batch.target, text)) {
+fn deliver(server: &Server, batch: &Batch, rows: &[usize], counts: &Counts) -> Result<(), String> {
+    match patiently(|| server.write(&batch.target, &batch.text_of(rows))) {
         Ok(()) => {
-            written.fetch_add(rows.len() as u64, Ordering::Relaxed);
+            counts.add(rows.len() as u64, 0);
             Ok(())
         }
+        Err(Refusal::Expired(Some(expired), _)) => {
+            counts.add((rows.len() as u64).saturating_sub(expired), expired);
+            Ok(())
+        }
+        Err(Refusal::Expired(None, _)) => {
+            let by_time = expired::by_time(rows, |row| batch.text_of(&[row]));
+            let mut expired = 0;
+            let divided = expired::divide(&by_time, &mut |rows| write_young(server, batch, rows, counts), &mut expired);
+            counts.add(0, expired);
+            divided
+        }
         Err(Refusal::Rows(_)) if rows.len() > 1 => {
-            let middle = rows.start + rows.len() / 2;
-            deliver(server, batch, rows.start..middle, written)?;
-            deliver(server, batch, middle..rows.end, written)
+            let (first, second) = rows.split_at(rows.len() / 2);
+            deliver(server, batch, first, counts)?;
+            deliver(server, batch, second, counts)
         }
-        Err(refusal) => {
-            let (first, last) = (batch.places[rows.start], batch.places[rows.end - 1]);
-            let place = if first == last { format!("{first}") } else { format!("{first} to {last}") };
-            Err(format!("{}, {} {place}: {}", batch.file, batch.unit, refusal.text()))
-        }
+        Err(refusal) => Err(told(batch, rows, &refusal)),
     }
+}
+
+/// Writes rows; false where none is written, since one of them has expired.
+fn write_young(server: &Server, batch: &Batch, rows: &[usize], counts: &Counts) -> Result<bool, String> {
+    match patiently(|| server.write(&batch.target, &batch.text_of(rows))) {
+        Ok(()) => {
+            counts.add(rows.len() as u64, 0);
+            Ok(true)
+        }
+        Err(Refusal::Expired(..)) => Ok(false),
+        Err(Refusal::Rows(_)) if rows.len() > 1 => {
+            let (first, second) = rows.split_at(rows.len() / 2);
+            deliver(server, batch, first, counts)?;
+            deliver(server, batch, second, counts)?;
+            Ok(true)
+        }
+        Err(refusal) => Err(told(batch, rows, &refusal)),
+    }
+}
+
+fn told(batch: &Batch, rows: &[usize], refusal: &Refusal) -> String {
+    let place = |row: Option<&usize>| row.and_then(|row| batch.places.get(*row)).copied().unwrap_or_default();
+    let (first, last) = (place(rows.first()), place(rows.last()));
+    let place = if first == last { format!("{first}") } else { format!("{first} to {last}") };
+    format!("{}, {} {place}: {}", batch.file, batch.unit, refusal.text())
 }
 
 /// Tries again as long as the server is busy, for a bounded time.
@@ -161,7 +223,7 @@ fn patiently(mut act: impl FnMut() -> Result<(), Refusal>) -> Result<(), Refusal
 impl Refusal {
     fn text(&self) -> &str {
         match self {
-            Self::Busy(_, text) | Self::Rows(text) | Self::Server(text) => text,
+            Self::Busy(_, text) | Self::Rows(text) | Self::Expired(_, text) | Self::Server(text) => text,
         }
     }
 }

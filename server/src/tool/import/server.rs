@@ -11,6 +11,7 @@ use tidewire_storage::schema::RetentionPolicy;
 
 use super::Target;
 use crate::cli::ImportPrecision;
+use crate::tool::tables::TableTerms;
 use crate::tool::terms::create_policy;
 
 /// A reply that takes longer is not waited for: the server answers within seconds, or says that it is busy.
@@ -40,6 +41,9 @@ pub(super) enum Refusal {
     Busy(Duration, String),
     /// The rows are wrong, or too many at once.
     Rows(String),
+    /// Rows are older than the retention policy keeps rows: `Some` number of them, and the others are written; `None`
+    /// where none is.
+    Expired(Option<u64>, String),
     /// Nothing that has to do with these rows.
     Server(String),
 }
@@ -121,9 +125,20 @@ impl Server {
         }
     }
 
-    /// Writes lines.
+    /// Makes a table of a target's database, unless it is there.
+    pub(super) fn create_table(&self, target: &Target, terms: &TableTerms) -> Result<(), Refusal> {
+        let database = utf8_percent_encode(&target.database, NON_ALPHANUMERIC);
+        self.post(&format!("/api/v1/sql?db={database}"), TEXT, terms.create().as_bytes()).map(drop)
+    }
+
+    /// Writes lines, or values of SQL, each with a comma behind it.
     pub(super) fn write(&self, target: &Target, lines: &[u8]) -> Result<(), Refusal> {
         let database = utf8_percent_encode(&target.database, NON_ALPHANUMERIC);
+        if let Some(insert) = &target.insert {
+            let values = lines.trim_ascii_end().strip_suffix(b",").unwrap_or(lines);
+            let statement = [insert.as_bytes(), values].concat();
+            return self.post(&format!("/api/v1/sql?db={database}"), TEXT, &statement).map(drop);
+        }
         let (path, unit) = match (target.dialect, target.precision) {
             (Dialect::Cnos, ImportPrecision::Ms) => ("/api/v1/write", "ms"),
             (Dialect::Cnos, ImportPrecision::Us) => ("/api/v1/write", "us"),
@@ -164,6 +179,12 @@ fn refusal(status: u16, retry_after_s: Option<u64>, text: &str) -> Option<Refusa
     match status {
         200..=299 => None,
         429 | 503 => Some(Refusal::Busy(retry_after_s.map_or(PAUSE, Duration::from_secs).min(PAUSE_MAX), said)),
+        422 if text.contains("create expired bucket") => Some(Refusal::Expired(None, said)),
+        400 if text.contains("points beyond retention policy dropped=") => {
+            let dropped = text.rsplit("dropped=").next().unwrap_or_default();
+            let digits = dropped.find(|c: char| !c.is_ascii_digit()).map_or(dropped, |end| &dropped[..end]);
+            Some(digits.parse().map_or(Refusal::Rows(said.clone()), |dropped| Refusal::Expired(Some(dropped), said)))
+        }
         400 | 413 | 422 => Some(Refusal::Rows(said)),
         _ => Some(Refusal::Server(said)),
     }
@@ -181,6 +202,11 @@ mod tests {
         assert_eq!(refusal(429, None, "x"), busy(1));
         assert_eq!(refusal(429, Some(4000), "x"), busy(60));
         assert!(matches!(refusal(413, None, ""), Some(Refusal::Rows(_))));
+        let beyond = "{\"error\":\"partial write: points beyond retention policy dropped=12\"}";
+        assert!(matches!(refusal(400, None, beyond), Some(Refusal::Expired(Some(12), _))));
+        let expired = "{\"error_message\":\"Operation not support: create expired bucket\"}";
+        assert!(matches!(refusal(422, None, expired), Some(Refusal::Expired(None, _))));
+        assert!(matches!(refusal(422, None, "another"), Some(Refusal::Rows(_))));
         assert!(matches!(refusal(401, None, ""), Some(Refusal::Server(_))));
         assert!(Server::new("https://x", None).unwrap_err().contains("http://"));
     }

@@ -10,6 +10,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use tidewire_storage::disk::owner::create_folders;
 use tidewire_storage::inspect::{DETACHED_FOLDER, SEGMENTS_FOLDER, SERIES_FOLDER};
 
 use super::{Patient, file_name, line};
@@ -162,5 +163,5 @@ fn beside(patient: &Patient, suffix: &str) -> PathBuf {
 }
 
 fn make(folder: &Path) -> Result<(), String> {
-    fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))
+    create_folders(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))
 }

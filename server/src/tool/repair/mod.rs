@@ -14,6 +14,7 @@ mod shard;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use tidewire_storage::disk::owner::create_folders;
 use tidewire_storage::schema::{Catalog, TableId, TimeUnit};
 
 use super::folder;
@@ -68,7 +69,7 @@ fn lost(patient: &Patient, accept_loss: bool, say: &mut dyn FnMut(&str)) -> Resu
         ));
         return Err(format!("shard {shard} is not repaired; --accept-loss makes an empty one"));
     }
-    std::fs::create_dir(&patient.folder).map_err(|error| format!("cannot make {folder}: {error}"))?;
+    create_folders(&patient.folder).map_err(|error| format!("cannot make {folder}: {error}"))?;
     say(&format!("{folder} was missing: all rows of the shard are lost, and it is empty now\n"));
     shard::repair(patient, false, say)
 }

@@ -108,7 +108,7 @@ impl<D: Disk> Wal<D> {
             let length = (self.config.file_bytes - offset).min(IO_BYTES_MAX as u64) as usize;
             let bytes = file.read(offset, length).await?;
             let zeros = if offset == 0 { FRAME_HEADER_BYTES } else { 0 };
-            let header_is_good = offset > 0 || FileHeader::read(bytes.as_ref()).is_some();
+            let header_is_good = offset > 0 || is_header(bytes.as_ref());
             let rest_is_good = bytes.as_ref().get(zeros..).is_some_and(|rest| rest.iter().all(|byte| *byte == 0));
             if bytes.as_ref().len() != length || !header_is_good || !rest_is_good {
                 return Err(Error::corrupt(&path, offset, "a new log file does not give back what was written to it"));
@@ -150,4 +150,13 @@ impl<D: Disk> Wal<D> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a file begins with a header and the zeros behind it.
+fn is_header(bytes: &[u8]) -> bool {
+    let mut wanted = [0; FRAME_HEADER_BYTES];
+    FileHeader::read(bytes).is_some_and(|header| {
+        header.write(&mut wanted);
+        bytes.starts_with(&wanted)
+    })
 }
