@@ -9,6 +9,9 @@ const LINE: &str = "msg";
 /// Before the names of structured metadata.
 const METADATA: &str = "metadata.";
 
+/// Structured metadata of an entry.
+pub(super) const METADATA_MAX: usize = 1024;
+
 /// How far a push has been read.
 #[derive(Debug)]
 pub struct LokiPush {

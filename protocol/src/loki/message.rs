@@ -7,6 +7,7 @@
 //! ```
 
 use super::LokiPush;
+use super::entry::METADATA_MAX;
 use super::labels::Labels;
 use crate::protobuf::{Fields, read_pair, signed};
 use crate::row::{Next, RowError, RowTaker};
@@ -61,6 +62,9 @@ fn read_entry<'b>(entry: &'b [u8], metadata: &mut Vec<(&'b str, &'b str)>) -> Re
         match field.number {
             1 => time = read_time(field.value.bytes()?)?,
             2 => line = field.value.text()?,
+            3 if metadata.len() >= METADATA_MAX => {
+                return Err(RowError::TooMany { what: "metadata of an entry", count_max: METADATA_MAX });
+            }
             3 => metadata.push(read_pair(field.value.bytes()?)?),
             _ => {}
         }

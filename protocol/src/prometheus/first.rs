@@ -1,6 +1,7 @@
 //! Version 1: `WriteRequest 1 timeseries*`, `TimeSeries 1 labels* 2 samples* 4 histograms*`, `Label 1 name 2 value`.
 
 use super::RemoteWrite;
+use super::sample::LABELS_MAX;
 use crate::protobuf::{Fields, read_pair};
 use crate::row::{Next, RowError, RowTaker};
 
@@ -27,6 +28,9 @@ impl RemoteWrite {
         let mut fields = Fields::of(message);
         while let Some(field) = fields.next_field()? {
             if field.number == 1 {
+                if labels.len() >= LABELS_MAX {
+                    return Err(RowError::TooMany { what: "labels of a series", count_max: LABELS_MAX });
+                }
                 labels.push(read_pair(field.value.bytes()?)?);
             }
         }

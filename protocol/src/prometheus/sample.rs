@@ -13,6 +13,9 @@ const VALUE: &str = "value";
 /// The bits of a NaN by which Prometheus says that a series has ended.
 const STALE_MARKER: u64 = 0x7ff0_0000_0000_0002;
 
+/// Labels of a series.
+pub(super) const LABELS_MAX: usize = 1024;
+
 const MILLISECONDS: TimeScale = TimeScale::Unit(1_000_000);
 
 /// What a message has brought beside its rows.

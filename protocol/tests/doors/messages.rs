@@ -224,6 +224,17 @@ fn any_bytes_give_what_the_definition_gives_or_an_error() {
 }
 
 #[test]
+fn a_series_has_a_bounded_number_of_labels() {
+    let labels = vec![Label { name: "a".to_owned(), value: "b".to_owned() }; 1025];
+    let request = WriteRequest { timeseries: vec![TimeSeries { labels, samples: Vec::new() }] };
+    let too_many = Err(RowError::TooMany { what: "labels of a series", count_max: 1024 });
+    assert_eq!(first(&request.encode_to_vec(), usize::MAX), too_many);
+    let series = SecondSeries { labels: vec![0; 2050], samples: Vec::new() };
+    let request = SecondRequest { symbols: vec!["a".to_owned()], timeseries: vec![series] };
+    assert_eq!(second(&request.encode_to_vec(), usize::MAX), too_many);
+}
+
+#[test]
 fn a_block_is_decompressed_within_its_bound() {
     let message = vec![7; 100_000];
     let block = snap::raw::Encoder::new().compress_vec(&message).expect("a block");

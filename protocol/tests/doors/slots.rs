@@ -85,6 +85,13 @@ fn a_draft_says_what_it_lacks() {
     (0..5000).for_each(|at| int(&mut draft, &format!("f{at}"), 1));
     assert_eq!(draft.check(), Err(RowError::TooManyFields));
     draft.begin("t");
+    (0..100).for_each(|at| int(&mut draft, &format!("{at}{}", "x".repeat(60_000)), 1));
+    assert_eq!(draft.check(), Err(RowError::TooManyFields));
+    draft.begin("t");
+    (0..100_000).for_each(|at| draft.tag(&format!("t{at}"), "x"));
+    int(&mut draft, "x", 1);
+    assert_eq!(draft.check(), Err(RowError::NameTooLong));
+    draft.begin("t");
     int(&mut draft, "x", 1);
     assert_eq!(draft.check(), Ok(()));
 }

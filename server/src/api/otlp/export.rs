@@ -1,15 +1,16 @@
-//! `/api/v1/traces` and `/v1/traces`, `/v1/logs`, `/v1/metrics`: an export, as protobuf or as JSON. Good items are written
-//! although others are bad.
+//! `/api/v1/traces` and `/v1/traces`, `/v1/logs`, `/v1/metrics`: an export, as protobuf or as JSON. Good items are
+//! written although others are bad.
 
 use std::borrow::Cow;
 
 use serde_json::{Value, json};
 use tidewire_protocol::http::Head;
+use tidewire_protocol::json::reading_bytes_max;
 use tidewire_protocol::otlp::{LogReader, MetricReader, SpanReader, partial_success};
 use tidewire_protocol::row::BadRows;
 
 use super::error;
-use crate::api::body::is_protobuf;
+use crate::api::body::{is_protobuf, read_json};
 use crate::api::context::RequestContext;
 use crate::api::counters::Door;
 use crate::api::fault::Fault;
@@ -111,7 +112,10 @@ async fn write(
         (None, Some(table)) if !table.is_empty() => table.into_owned(),
         _ => signal.table().ok_or(Fault::ParameterMissing("table"))?.to_owned(),
     };
-    let body = request.body.read_all(context.body_bytes_max()).await?;
+    let body = match is_protobuf {
+        true => request.body.read_all(context.body_bytes_max()).await?,
+        false => read_json(request, context.body_bytes_max()).await?,
+    };
     let mut rows = RowWriter::begin(context.core, &database, BadRows::KeepOthers, context.now_ns)?;
     macro_rules! read {
         ($reader:expr) => {{
@@ -123,6 +127,8 @@ async fn write(
                     rows.read_message(&body, read).await?;
                 }
                 false => {
+                    rows.hold(reading_bytes_max(&body));
+                    rows.account()?;
                     reader.read_json(&body, &mut rows)?;
                 }
             }
