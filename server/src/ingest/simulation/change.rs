@@ -9,8 +9,8 @@ use tidewire_storage::engine::SeriesSelection;
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, TimeUnit};
 
 use super::model::{Place, Scope};
+use super::names::{DATABASES, KINDS, TABLES};
 use super::world::World;
-use super::write::{DATABASES, KINDS, TABLES};
 use crate::catalog::SchemaChange;
 
 /// Changes the catalog, `count` times.
@@ -154,16 +154,5 @@ pub(super) async fn upkeep(world: Rc<World<'_>>) {
             shard.tick(time);
             shard.compact().await.unwrap();
         }
-    }
-}
-
-/// The name of a type in line protocol: what a value of this number looks like.
-pub(super) fn written(kind: FieldType, number: usize) -> String {
-    match kind {
-        FieldType::Int => format!("{number}i"),
-        FieldType::UInt => format!("{number}u"),
-        FieldType::Float => format!("{number}"),
-        FieldType::Bool => "true".to_owned(),
-        FieldType::String => format!("\"{number}\""),
     }
 }

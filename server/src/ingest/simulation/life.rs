@@ -90,8 +90,8 @@ fn live(
         drops: RefCell::default(),
     });
     let mut tasks = SimTasks::new(random.u64(..));
-    for shard in world.shards.iter().cloned() {
-        let flushing = shard.clone();
+    for shard in &world.shards {
+        let (shard, flushing) = (shard.clone(), shard.clone());
         tasks.spawn(async move { shard.run_wal().await.unwrap() });
         tasks.spawn(async move { flushing.run_flush().await.unwrap() });
     }
@@ -138,10 +138,9 @@ fn live(
         model.borrow().check(&found, &(0..shard_count as u32).collect::<Vec<_>>(), u64::MAX);
     }
     drop(world);
-    if random.bool() {
-        disk.crash()
-    } else {
-        disk.kill()
+    match random.bool() {
+        true => disk.crash(),
+        false => disk.kill(),
     }
     let (_, catalog, shards) = start(disk, shard_count);
     for table in catalog.databases.values().flat_map(|database| database.all_tables()) {

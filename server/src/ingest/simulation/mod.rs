@@ -1,8 +1,8 @@
-//! Writers beside everything that takes away what they write to: drops and re-creations of tables, columns, policies and
-//! databases, deletes, flushes, merges, queries and deaths, interleaved wherever anybody waits.
+//! Writers beside everything that takes away what they write to: drops and re-creations of tables, columns, policies
+//! and databases, deletes, flushes, merges, queries and deaths, interleaved wherever anybody waits.
 //!
-//! It is the code of the server from a body's first piece to the shards' logs, over several cores with catalogs of their
-//! own that come to know of a change one after the other, on one simulated disk. Each value says in itself which
+//! It is the code of the server from a body's first piece to the shards' logs, over several cores with catalogs of
+//! their own that come to know of a change one after the other, on one simulated disk. Each value says in itself which
 //! request wrote it, and the model knows the place that was named beside it: database, policy, table, tags, column and
 //! time. So a value under another name, in a life of a table that began after its request had ended, of a request that
 //! was refused, or beside others of its request that are missing, is seen wherever somebody reads; and so is one that
@@ -12,6 +12,7 @@
 mod change;
 mod life;
 mod model;
+mod names;
 mod read;
 mod world;
 mod write;

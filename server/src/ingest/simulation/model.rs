@@ -29,7 +29,7 @@ struct Value {
 /// What a client heard of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
-    /// Nothing, so far or for ever.
+    /// Nothing yet, or nothing at all.
     Nothing,
     /// All its rows are written.
     Done,

@@ -9,8 +9,8 @@ use tidewire_protocol::row::BadRows;
 use tidewire_sql::statement::{FieldValues, Insert};
 use tidewire_storage::schema::{ColumnKind, FieldType};
 
-use super::change::written;
 use super::model::{Heard, Place};
+use super::names::{DATABASES, KINDS, TABLES, written};
 use super::world::{CoreHost, World};
 use crate::ingest::error::WriteError;
 use crate::ingest::insert::insert_to;
@@ -18,10 +18,6 @@ use crate::ingest::owner::owner;
 use crate::ingest::session::{Session, Target, Written};
 use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, parse, write_whole};
-
-pub(super) const DATABASES: [&str; 2] = ["public", "d0"];
-pub(super) const TABLES: [&str; 2] = ["t0", "t1"];
-pub(super) const KINDS: [FieldType; 4] = [FieldType::Int, FieldType::UInt, FieldType::Float, FieldType::String];
 
 const MILLISECOND_NS: i64 = 1_000_000;
 

@@ -96,6 +96,12 @@ impl Patient {
         )
     }
 
+    /// Length of a partition of a table, as the catalog has it.
+    fn partition_length(&self, table: TableId) -> Option<i64> {
+        let mut tables = self.catalog.databases.values().flat_map(|database| database.all_tables());
+        tables.find(|known| known.id == table).map(|known| known.partition_length)
+    }
+
     /// A table's full name, or the number of one that the catalog does not know, and the unit of its times.
     fn table(&self, table: TableId) -> (String, TimeUnit) {
         let mut named = self.catalog.databases.values().flat_map(|database| database.named_tables());
