@@ -8,7 +8,7 @@ use tidewire_sql::{Session, bytes_to_prepare, influxql, prepare};
 const TEXT_BYTES: usize = 100_000;
 
 /// Of a form with statements of InfluxQL, as the server counts it.
-const FORM_BYTES: u64 = 64;
+const FORM_BYTES: u64 = 128;
 
 fn repeated(head: &str, item: &str, tail: &str) -> String {
     let items = vec![item; TEXT_BYTES / (item.len() + 1)].join(",");
@@ -45,6 +45,10 @@ fn what_is_reserved_for_a_form_is_enough() {
     let texts = [
         ("statements", "DROP DATABASE a;".repeat(TEXT_BYTES / 16)),
         ("conditions", format!("DELETE FROM cpu WHERE {condition}")),
+        ("sums", format!("SELECT {} FROM m", vec!["v"; TEXT_BYTES / 2].join("+"))),
+        ("fields", format!("SELECT {} FROM m", vec!["v"; TEXT_BYTES / 2].join(","))),
+        ("calls", format!("SELECT {} FROM m", vec!["mean(v)"; TEXT_BYTES / 8].join(","))),
+        ("sources", format!("SELECT v FROM {}", vec!["m"; TEXT_BYTES / 2].join(","))),
         ("spaces", format!("DROP DATABASE a{}", " ".repeat(TEXT_BYTES))),
     ];
     for (name, text) in texts {

@@ -131,7 +131,7 @@ pub struct RepairArguments {
     #[arg(long, value_name = "N", required_unless_present = "catalog")]
     pub shard: Option<usize>,
     /// End a damaged catalog where the damage begins
-    #[arg(long, conflicts_with_all = ["shard", "segment", "attach", "remove_detached", "from_backup"])]
+    #[arg(long, conflicts_with_all = ["shard", "segment", "attach", "remove_detached", "from_backup", "empty"])]
     pub catalog: bool,
     /// Do it; what is lost is reported, and what is there of it is kept
     #[arg(long)]
@@ -148,6 +148,9 @@ pub struct RepairArguments {
     /// Take the whole shard from this backup, or from the newest in this folder of backups
     #[arg(long, value_name = "DIR", conflicts_with_all = ["segment", "attach", "remove_detached"])]
     pub from_backup: Option<PathBuf>,
+    /// Begin the shard anew, without a row; its folder is kept under another name
+    #[arg(long, conflicts_with_all = ["segment", "attach", "remove_detached", "from_backup"])]
+    pub empty: bool,
 }
 
 /// Arguments of `tidewire reshard`.

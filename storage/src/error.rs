@@ -154,6 +154,13 @@ impl Error {
         matches!(self, Self::Io { source, .. } if none_left.contains(&source.raw_os_error()))
     }
 
+    /// Whether the file system cannot do what was asked for, now or ever.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        use rustix::io::Errno;
+        let cannot = [Errno::OPNOTSUPP, Errno::NOSYS].map(|errno| Some(errno.raw_os_error()));
+        matches!(self, Self::Io { source, .. } if cannot.contains(&source.raw_os_error()))
+    }
+
     /// Whether a file is not there.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::DATABASE;
+use super::changer::{self, Shared};
 use super::ledger::{Batch, State};
+use super::lives::Lives;
 use crate::csv;
 use crate::error::{Context, Error, Result};
 use crate::http::{self, Connection, Target};
@@ -17,10 +19,27 @@ const BATCH_ROWS: [u64; 8] = [1, 1, 1, 2, 10, 100, 1_000, 5_000];
 /// Keys of batches that were asked to be deleted, and whether the reply came.
 pub(super) type Deleted = Vec<((u32, u64), bool)>;
 
-/// Runs all connections of a round until the server is gone.
-pub(super) fn load(writers: Vec<Writer>, deleter: Deleter, doomed: Vec<Batch>) -> Result<(Vec<Batch>, Deleted)> {
+/// Connections that write to tables which others drop and make again, and the others.
+const LIVES_CONNECTIONS: (u32, u32) = (3, 2);
+
+/// Runs all connections of a round until the server is gone. What they know of tables that are dropped and made again
+/// comes back also where something was refused.
+pub(super) fn load(
+    writers: Vec<Writer>,
+    deleter: Deleter,
+    doomed: Vec<Batch>,
+    (lives, mut rng): (Lives, fastrand::Rng),
+) -> Result<(Vec<Batch>, Deleted, Lives)> {
     let mut runtime = http::runtime().context(|| "start the io_uring runtime")?;
     runtime.block_on(async {
+        let shared = Shared::new(lives);
+        let mut changing = Vec::new();
+        for _ in 0..LIVES_CONNECTIONS.0 {
+            changing.push(monoio::spawn(changer::write(deleter.target.clone(), shared.clone(), rng.fork())));
+        }
+        for _ in 0..LIVES_CONNECTIONS.1 {
+            changing.push(monoio::spawn(changer::change(deleter.target.clone(), shared.clone(), rng.fork())));
+        }
         let deleter = monoio::spawn(deleter.run(doomed));
         let tasks: Vec<_> = writers.into_iter().map(|writer| monoio::spawn(writer.run())).collect();
         let mut batches = Vec::new();
@@ -32,7 +51,12 @@ pub(super) fn load(writers: Vec<Writer>, deleter: Deleter, doomed: Vec<Batch>) -
             }
         }
         let deleted = deleter.await?;
-        refused.map_or(Ok((batches, deleted)), Err)
+        for task in changing {
+            task.await?;
+        }
+        let mut lives = std::mem::take(&mut shared.borrow_mut().lives);
+        lives.die();
+        refused.map_or(Ok((batches, deleted, lives)), Err)
     })
 }
 

@@ -4,12 +4,14 @@
 //!
 //! 1. Start the server, wait until it answers (the time is the recovery time).
 //! 2. Several connections write batches of 1 to 5,000 rows; every value follows from the seed (`ledger`). One more
-//!    deletes batches of earlier rounds.
+//!    deletes batches of earlier rounds. Beside them some connections write to tables of a second database, which two
+//!    more drop and make again, with other columns and types, as they do with the database; its TTL changes, too. There
+//!    every value says where it belongs (`lives`).
 //! 3. At a seeded random moment the process gets SIGKILL. Batches whose reply came are acknowledged, at most one batch
 //!    of each connection is in flight.
 //! 4. Restart. One time in four it is killed once more while it recovers.
 //! 5. Check through `/api/v1/sql`: sums of every batch ever written, rows of every series, and every value of a sample
-//!    of batches, those in flight among them.
+//!    of batches, those in flight among them; and every value of the second database.
 //!
 //! Memtables and log files are small (unless `--set` says otherwise), so that flushes, merges and the reuse of log
 //! files go on between the kills; a long run in which none was seen fails.
@@ -19,9 +21,11 @@
 //! Footnote: SIGKILL leaves the page cache alive, so this shows recovery after a crash of the process, not after a loss
 //! of power.
 
+mod changer;
 mod check;
 mod client;
 mod ledger;
+mod lives;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +45,7 @@ use crate::write::{Api, duration};
 use check::Checker;
 use client::{Deleter, Writer, load};
 use ledger::{Batch, Ledger, State, Verdict};
+use lives::Lives;
 
 /// The database that is written.
 const DATABASE: &str = "verify";
@@ -115,7 +120,8 @@ pub(crate) fn command(args: VerifyArgs) -> Result<()> {
         ("memtable.flush_bytes", FLUSH_BYTES.to_owned()),
     ];
     let server = args.server.prepare(&keys)?;
-    let mut run = Run { args, server, ledger: Ledger::default(), round_number: 0, work: Work::default() };
+    let (ledger, lives) = (Ledger::default(), Lives::default());
+    let mut run = Run { args, server, ledger, lives, round_number: 0, work: Work::default() };
     let rounds = run.all()?;
     let bad = rounds.iter().filter(|round| !round.verdict.is_good()).count();
     output::print(&table(&rounds))?;
@@ -128,6 +134,8 @@ pub(crate) fn command(args: VerifyArgs) -> Result<()> {
         work.log_bytes as f64 / 1e6,
         work.deletes
     ))?;
+    let (written, taken) = run.lives.counts();
+    output::print(&format!("beside drops and re-creations: {written} writes, {taken} drops and deletes\n"))?;
     if let Some(path) = &run.args.json {
         output::write_json(path, &rounds)?;
     }
@@ -154,6 +162,7 @@ struct Run {
     args: VerifyArgs,
     server: Own,
     ledger: Ledger,
+    lives: Lives,
     round_number: u64,
     /// What the server did between the kills.
     work: Work,
@@ -164,6 +173,7 @@ impl Run {
         let mut rounds = Vec::new();
         self.server.start()?;
         Api::Cnos.create_database(&self.server.target(), DATABASE)?;
+        changer::create(&self.server.target())?;
         for _ in 0..self.args.kills {
             self.round_number += 1;
             let mut rng = fastrand::Rng::with_seed(self.args.seed.wrapping_mul(1_000_003) ^ self.round_number);
@@ -222,7 +232,15 @@ impl Run {
 
     fn check(&mut self, sample: &[(u32, u64)]) -> Result<Verdict> {
         let target = &self.server.target();
-        Checker { target, seed: self.args.seed, connections: self.args.connections }.check(&mut self.ledger, sample)
+        let checker = Checker { target, seed: self.args.seed, connections: self.args.connections };
+        let mut verdict = checker.check(&mut self.ledger, sample)?;
+        // It may have been dropped when the server was killed.
+        changer::create(target)?;
+        match changer::found(target) {
+            Ok(found) => self.lives.check(&found, &mut verdict),
+            Err(strange) => verdict.find(strange.to_string()),
+        }
+        Ok(verdict)
     }
 
     /// The batches whose every value is read back: all in flight, and acknowledged ones at random.
@@ -268,7 +286,8 @@ impl Run {
             })
             .collect();
         let client = thread::Builder::new().name("writers".to_owned());
-        let client = client.spawn(move || load(writers, deleter, doomed)).context(|| "start a client thread")?;
+        let lives = (std::mem::take(&mut self.lives), rng.fork());
+        let client = client.spawn(move || load(writers, deleter, doomed, lives)).context(|| "start a client thread")?;
         thread::sleep(Duration::from_millis(after_ms));
         // A server that is too busy to say what it did is killed all the same.
         let work = Work::read(&target);
@@ -276,7 +295,8 @@ impl Run {
         let loaded = client.join().map_err(|_| Error::Failed("a client thread panicked".to_owned()))?;
         killed?;
         self.work = self.work.then(work?);
-        let (batches, deleted) = loaded?;
+        let (batches, deleted, lives) = loaded?;
+        self.lives = lives;
         for (key, is_acknowledged) in deleted {
             if let Some(batch) = self.ledger.batches.get_mut(&key) {
                 batch.delete(is_acknowledged);

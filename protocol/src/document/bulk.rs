@@ -9,6 +9,9 @@ use super::lines::next_line;
 use crate::json::{JsonReader, JsonValue};
 use crate::row::{Next, Position, RowDraft, RowError, RowTaker};
 
+/// Tables that the actions of a body may name.
+const TABLES_MAX: usize = 1024;
+
 /// What is asked to be done with a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -185,6 +188,9 @@ fn read_action(
         None => return Err(RowError::Missing("the table: neither the request nor an action names one")),
         Some(index) => match tables.iter().rposition(|known| known == index) {
             Some(at) => at as u32,
+            None if tables.len() >= TABLES_MAX => {
+                return Err(RowError::TooMany { what: "tables", count_max: TABLES_MAX });
+            }
             None => {
                 tables.push(index.to_owned());
                 tables.len() as u32 - 1

@@ -80,6 +80,8 @@ pub enum Value<'a> {
     Text(&'a str),
     /// Nanoseconds since 1970, shown by [`Options::epoch`].
     Time(i64),
+    /// The same, shown as text by clocks that are this many seconds ahead of UTC.
+    LocalTime(i64, i32),
 }
 
 /// An infinity in a row, which JSON cannot say. InfluxDB replaces the whole body by this error.
@@ -228,7 +230,8 @@ impl QueryWriter {
                     sink.bytes(b"null");
                 }
                 Value::Text(value) => write_go_string(value, &mut sink),
-                Value::Time(time) => self.time(&mut sink, time),
+                Value::Time(time) => self.time(&mut sink, time, 0),
+                Value::LocalTime(time, ahead_s) => self.time(&mut sink, time, ahead_s),
             }
         }
         self.close(&mut sink, b']');
@@ -303,12 +306,13 @@ impl QueryWriter {
         self.filled = false;
     }
 
-    fn time(&mut self, sink: &mut Sink<'_>, time: i64) {
+    fn time(&mut self, sink: &mut Sink<'_>, time: i64, ahead_s: i32) {
         if let Some(epoch) = self.options.epoch {
             write_i64(sink, time / epoch.nanoseconds());
             return;
         }
         sink.byte(b'"');
+        let time = time.saturating_add(i64::from(ahead_s) * 1_000_000_000);
         self.times.write_full(sink, time);
         // Cut the zeros at the end of the fraction, and the point when nothing is left of it.
         let mut fraction = time.rem_euclid(1_000_000_000);
@@ -320,7 +324,12 @@ impl QueryWriter {
                 sink.unwrite();
             }
         }
-        sink.bytes(b"Z\"");
+        if ahead_s == 0 {
+            sink.bytes(b"Z\"");
+            return;
+        }
+        let (sign, minutes) = (if ahead_s < 0 { '-' } else { '+' }, ahead_s.unsigned_abs() / 60);
+        sink.bytes(format!("{sign}{:02}:{:02}\"", minutes / 60, minutes % 60).as_bytes());
     }
 
     fn open(&mut self, sink: &mut Sink<'_>, bracket: u8) {

@@ -11,6 +11,14 @@ const DEPTH_MAX: usize = 64;
 /// Memory of a document longer than this is given back: a tape takes some ten times its text.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 
+/// Memory that reading a document takes at most: its copy, and a node and an index for each value and name, of which
+/// there is at least one mark of its own in the text.
+pub fn reading_bytes_max(document: &[u8]) -> usize {
+    const NODE_BYTES: usize = 2 * (size_of::<simd_json::Node<'_>>() + size_of::<u32>());
+    let marks = document.iter().filter(|byte| matches!(byte, b',' | b':' | b'[' | b'{')).count();
+    2 * document.len() + (marks + 1) * NODE_BYTES
+}
+
 /// See the module.
 pub struct JsonReader {
     buffers: Buffers,

@@ -7,6 +7,7 @@
 //! ```
 
 use super::LokiPush;
+use super::entry::METADATA_MAX;
 use super::labels::Labels;
 use crate::protobuf::{Fields, read_pair, signed};
 use crate::row::{Next, RowError, RowTaker};
@@ -16,7 +17,7 @@ impl LokiPush {
     pub fn read_message(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let mut labels = Labels::default();
         let mut streams = Fields::of(fields);
-        while let Some(stream) = streams.next()? {
+        while let Some(stream) = streams.next_field()? {
             if stream.number == 1 && self.message_stream(stream.value.bytes()?, &mut labels, rows)? == Next::Stop {
                 return Ok(Next::Stop);
             }
@@ -33,7 +34,7 @@ impl LokiPush {
         // The labels may stand behind the entries.
         let mut text = "{}";
         let mut fields = Fields::of(stream);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 1 {
                 text = field.value.text()?;
             }
@@ -41,7 +42,7 @@ impl LokiPush {
         labels.read(text)?;
         self.stream();
         let mut fields = Fields::of(stream);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 2 {
                 let mut metadata = Vec::new();
                 let entry = read_entry(field.value.bytes()?, &mut metadata);
@@ -57,10 +58,13 @@ impl LokiPush {
 fn read_entry<'b>(entry: &'b [u8], metadata: &mut Vec<(&'b str, &'b str)>) -> Result<(i64, &'b str), RowError> {
     let (mut time, mut line) = (0, "");
     let mut fields = Fields::of(entry);
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.next_field()? {
         match field.number {
             1 => time = read_time(field.value.bytes()?)?,
             2 => line = field.value.text()?,
+            3 if metadata.len() >= METADATA_MAX => {
+                return Err(RowError::TooMany { what: "metadata of an entry", count_max: METADATA_MAX });
+            }
             3 => metadata.push(read_pair(field.value.bytes()?)?),
             _ => {}
         }
@@ -72,7 +76,7 @@ fn read_entry<'b>(entry: &'b [u8], metadata: &mut Vec<(&'b str, &'b str)>) -> Re
 fn read_time(time: &[u8]) -> Result<i64, RowError> {
     let (mut seconds, mut nanos) = (0, 0);
     let mut fields = Fields::of(time);
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.next_field()? {
         match field.number {
             1 => seconds = signed(field.value.varint()?),
             2 => nanos = signed(field.value.varint()?),

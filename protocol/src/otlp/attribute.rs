@@ -22,7 +22,7 @@ fn write_value(value: &[u8], text: &mut String, depth: usize) -> Result<(), RowE
     }
     let mut fields = Fields::of(value);
     let mut last = None;
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.next_field()? {
         if (1..=7).contains(&field.number) {
             last = Some(field);
         }
@@ -42,7 +42,7 @@ fn write_value(value: &[u8], text: &mut String, depth: usize) -> Result<(), RowE
             text.push('[');
             let mut items = Fields::of(value.bytes()?);
             let mut count = 0;
-            while let Some(item) = items.next()? {
+            while let Some(item) = items.next_field()? {
                 if item.number == 1 {
                     comma(text, &mut count);
                     write_value(item.value.bytes()?, text, depth + 1)?;
@@ -54,7 +54,7 @@ fn write_value(value: &[u8], text: &mut String, depth: usize) -> Result<(), RowE
             text.push('{');
             let mut entries = Fields::of(value.bytes()?);
             let mut count = 0;
-            while let Some(entry) = entries.next()? {
+            while let Some(entry) = entries.next_field()? {
                 if entry.number == 1 {
                     let (name, value) = read_pair(entry.value.bytes()?)?;
                     comma(text, &mut count);
@@ -79,7 +79,7 @@ fn write_value(value: &[u8], text: &mut String, depth: usize) -> Result<(), RowE
 pub(super) fn read_pair(pair: &[u8]) -> Result<(&str, &[u8]), RowError> {
     let (mut name, mut value) = ("", &[][..]);
     let mut fields = Fields::of(pair);
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.next_field()? {
         match field.number {
             1 => name = field.value.text()?,
             2 => value = field.value.bytes()?,

@@ -1,6 +1,8 @@
 //! The columns of a span, and the row that is being filled.
 
-use crate::row::{DraftMark, FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker};
+use super::fill::{Fill, SERVICE};
+use super::id::Id;
+use crate::row::{Next, Position, RowError, RowTaker};
 
 pub(super) const RESOURCE: &str = "ResourceSpans/Resource/";
 pub(super) const RESOURCE_SCHEMA: &str = "ResourceSpans/schema_url";
@@ -9,9 +11,6 @@ pub(super) const SCOPE_SCHEMA: &str = "ResourceSpans/ScopeSpans/schema_url";
 pub(super) const SPAN: &str = "ResourceSpans/ScopeSpans/Span/";
 const ATTRIBUTES: &str = "attributes/";
 const DROPPED_ATTRIBUTES: &str = "dropped_attributes_count";
-
-/// The attribute of a resource that is a tag.
-const SERVICE: &str = "service.name";
 
 /// Events and links of a span that become columns: each has columns of its own. The others are counted as dropped.
 const PARTS_MAX: usize = 128;
@@ -30,12 +29,9 @@ const CODES: [&str; 3] = ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ER
 #[derive(Debug)]
 pub struct SpanReader {
     table: String,
-    draft: RowDraft,
+    pub(super) row: Fill,
     /// Spans met.
     spans: u64,
-    /// A name and a value that are put together.
-    name: String,
-    pub(super) text: String,
 }
 
 /// What a span says beside its lists.
@@ -57,107 +53,20 @@ pub(super) struct SpanHead<'s> {
     pub(super) status_message: &'s str,
 }
 
-/// An id, as bytes or as hex digits.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Id<'s> {
-    Bytes(&'s [u8]),
-    Hex(&'s str),
-}
-
-impl Default for Id<'_> {
-    fn default() -> Self {
-        Self::Bytes(&[])
-    }
-}
-
-impl Id<'_> {
-    /// Writes the hex digits of an id of `bytes` bytes; none if it is empty.
-    fn write(self, bytes: usize, part: &'static str, text: &mut String) -> Result<(), RowError> {
-        text.clear();
-        match self {
-            Self::Bytes(id) => {
-                if !id.is_empty() && id.len() != bytes {
-                    return Err(RowError::invalid(part, id.escape_ascii()));
-                }
-                for byte in id {
-                    text.push(char::from(b"0123456789abcdef"[usize::from(byte >> 4)]));
-                    text.push(char::from(b"0123456789abcdef"[usize::from(byte & 15)]));
-                }
-            }
-            Self::Hex(id) => {
-                if !id.is_empty() && (id.len() != 2 * bytes || !id.bytes().all(|digit| digit.is_ascii_hexdigit())) {
-                    return Err(RowError::invalid(part, id));
-                }
-                text.push_str(id);
-                text.make_ascii_lowercase();
-            }
-        }
-        Ok(())
-    }
-}
-
 impl SpanReader {
     /// Of an export whose spans are rows of `table`.
     pub fn new(table: String) -> Self {
-        let (draft, name, text) = Default::default();
-        Self { table, draft, spans: 0, name, text }
-    }
-
-    /// Spans met so far.
-    pub fn spans(&self) -> u64 {
-        self.spans
+        Self { table, row: Fill::default(), spans: 0 }
     }
 
     /// A resource begins.
     pub(super) fn begin(&mut self) {
-        self.draft.begin(&self.table);
-    }
-
-    /// What is in the row by now.
-    pub(super) fn mark(&self) -> DraftMark {
-        self.draft.mark()
-    }
-
-    /// Takes what is behind the mark out of the row.
-    pub(super) fn back_to(&mut self, mark: DraftMark) {
-        self.draft.back_to(mark);
-    }
-
-    /// Adds the attribute `name`, whose value is the text at hand, of what has names that begin with `prefix`.
-    pub(super) fn attribute(&mut self, prefix: &[&str], name: &str) {
-        let is_tag = prefix == [RESOURCE] && name == SERVICE;
-        self.set_name(&[prefix, &[ATTRIBUTES, name]].concat());
-        match is_tag {
-            true => self.draft.tag(&self.name, &self.text),
-            false => self.draft.string(&self.name, &self.text),
-        }
-    }
-
-    /// Adds a string.
-    pub(super) fn string(&mut self, parts: &[&str], value: &str) {
-        self.set_name(parts);
-        self.draft.string(&self.name, value);
-    }
-
-    pub(super) fn tag(&mut self, parts: &[&str], value: &str) {
-        self.set_name(parts);
-        self.draft.tag(&self.name, value);
-    }
-
-    /// Adds a number; all are floats.
-    pub(super) fn number(&mut self, parts: &[&str], value: f64) {
-        self.set_name(parts);
-        self.draft.field(&self.name, FieldKind::Float, RawValue::from_float(value));
+        self.row.begin(&self.table);
     }
 
     /// Adds how many attributes were dropped.
     pub(super) fn dropped_attributes(&mut self, prefix: &[&str], count: u64) {
-        self.number(&[prefix, &[DROPPED_ATTRIBUTES]].concat(), count as f64);
-    }
-
-    fn set_name(&mut self, parts: &[&str]) {
-        self.name.clear();
-        parts.iter().for_each(|part| self.name.push_str(part));
+        self.row.number(&[prefix, &[DROPPED_ATTRIBUTES]].concat(), count as f64);
     }
 
     /// Adds a link: its place among the links, and what it says.
@@ -169,14 +78,11 @@ impl SpanReader {
         state: &str,
         flags: u32,
     ) -> Result<(), RowError> {
-        let mut text = std::mem::take(&mut self.text);
-        trace_id.write(16, "the trace id of a link", &mut text)?;
-        self.string(&[SPAN, place, "trace_id"], &text);
-        span_id.write(8, "the span id of a link", &mut text)?;
-        self.string(&[SPAN, place, "span_id"], &text);
-        self.text = text;
-        self.string(&[SPAN, place, "trace_state"], state);
-        self.number(&[SPAN, place, "flags"], f64::from(flags));
+        let row = &mut self.row;
+        row.id(trace_id, 16, "the trace id of a link", |row, id| row.string(&[SPAN, place, "trace_id"], id))?;
+        row.id(span_id, 8, "the span id of a link", |row, id| row.string(&[SPAN, place, "span_id"], id))?;
+        row.string(&[SPAN, place, "trace_state"], state);
+        row.number(&[SPAN, place, "flags"], f64::from(flags));
         Ok(())
     }
 
@@ -198,42 +104,49 @@ impl SpanReader {
         head: Result<SpanHead<'_>, RowError>,
         rows: &mut impl RowTaker,
     ) -> Next {
-        match head.and_then(|head| self.head(&head)).and_then(|()| self.draft.check()) {
-            Ok(()) => rows.take(position, &mut self.draft).err().unwrap_or(Next::Continue),
+        match head.and_then(|head| self.head(&head)).and_then(|()| self.row.draft().check()) {
+            Ok(()) => rows.take(position, self.row.draft()).err().unwrap_or(Next::Continue),
             Err(error) => rows.fault(position, error),
         }
     }
 
     fn head(&mut self, head: &SpanHead<'_>) -> Result<(), RowError> {
-        let mut text = std::mem::take(&mut self.text);
+        let row = &mut self.row;
         for (id, bytes, name, part) in [
             (head.trace_id, 16, "trace_id", "the trace id"),
             (head.span_id, 8, "span_id", "the span id"),
             (head.parent_span_id, 8, "parent_span_id", "the parent's span id"),
         ] {
-            id.write(bytes, part, &mut text)?;
-            if text.is_empty() && name != "parent_span_id" {
+            if id.is_empty() && name != "parent_span_id" {
                 return Err(RowError::Missing(part));
             }
-            self.tag(&[SPAN, name], &text);
+            row.id(id, bytes, part, |row, id| row.tag(&[SPAN, name], id))?;
         }
-        self.text = text;
-        self.tag(&[SPAN, "trace_state"], head.trace_state);
-        self.tag(&[SPAN, "name"], head.name);
+        row.tag(&[SPAN, "trace_state"], head.trace_state);
+        row.tag(&[SPAN, "name"], head.name);
         let word = |words: &[&'static str], number: i64| {
             usize::try_from(number).ok().and_then(|number| words.get(number)).copied().unwrap_or(words[0])
         };
-        self.tag(&[SPAN, "Status/code"], word(&CODES, head.status_code));
-        self.string(&[SPAN, "Status/message"], head.status_message);
-        self.string(&[SPAN, "kind"], word(&KINDS, head.kind));
-        self.number(&[SPAN, "flags"], f64::from(head.flags));
-        self.number(&[SPAN, "end_time_unix_nano"], head.end_ns as f64);
-        self.number(&[SPAN, "duration_nano"], head.end_ns.saturating_sub(head.start_ns) as f64);
-        self.dropped_attributes(&[SPAN], head.dropped_attributes);
-        self.number(&[SPAN, "dropped_events_count"], head.dropped_events as f64);
-        self.number(&[SPAN, "dropped_links_count"], head.dropped_links as f64);
-        self.draft.time = i64::try_from(head.start_ns).map_err(|_| RowError::TimeOutOfRange)?;
+        row.tag(&[SPAN, "Status/code"], word(&CODES, head.status_code));
+        row.string(&[SPAN, "Status/message"], head.status_message);
+        row.string(&[SPAN, "kind"], word(&KINDS, head.kind));
+        row.number(&[SPAN, "flags"], f64::from(head.flags));
+        row.number(&[SPAN, "end_time_unix_nano"], head.end_ns as f64);
+        row.number(&[SPAN, "duration_nano"], head.end_ns.saturating_sub(head.start_ns) as f64);
+        row.number(&[SPAN, DROPPED_ATTRIBUTES], head.dropped_attributes as f64);
+        row.number(&[SPAN, "dropped_events_count"], head.dropped_events as f64);
+        row.number(&[SPAN, "dropped_links_count"], head.dropped_links as f64);
+        row.draft().time = i64::try_from(head.start_ns).map_err(|_| RowError::TimeOutOfRange)?;
         Ok(())
+    }
+}
+
+/// Adds an attribute of what has names that begin with `prefix`.
+pub(super) fn attribute(row: &mut Fill, prefix: &[&str], name: &str, value: &str) {
+    let parts = [prefix, &[ATTRIBUTES, name]].concat();
+    match prefix == [RESOURCE] && name == SERVICE {
+        true => row.tag(&parts, value),
+        false => row.string(&parts, value),
     }
 }
 

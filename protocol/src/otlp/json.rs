@@ -1,8 +1,10 @@
 //! An export as JSON: protobuf's JSON with the exceptions that OTLP makes, ids as hex digits and enums as integers.
 
 use super::SpanReader;
-use super::attribute::write_json;
-use super::columns::{Id, RESOURCE, RESOURCE_SCHEMA, SCOPE, SCOPE_SCHEMA, SPAN, SpanHead, code_number, kind_number};
+use super::columns::{
+    RESOURCE, RESOURCE_SCHEMA, SCOPE, SCOPE_SCHEMA, SPAN, SpanHead, attribute, code_number, kind_number,
+};
+use super::id::Id;
 use crate::json::{JsonReader, JsonValue, Scalar};
 use crate::row::{Next, RowError, RowTaker};
 
@@ -18,20 +20,20 @@ impl SpanReader {
         }
         for spans in list(export, "resourceSpans")? {
             self.begin();
-            self.string(&[RESOURCE_SCHEMA], text(spans, "schemaUrl")?);
+            self.row.string(&[RESOURCE_SCHEMA], text(spans, "schemaUrl")?);
             self.owner(spans.get("resource"), RESOURCE)?;
-            let mark = self.mark();
+            let mark = self.row.mark();
             for spans in list(spans, "scopeSpans")? {
-                self.back_to(mark);
-                self.string(&[SCOPE_SCHEMA], text(spans, "schemaUrl")?);
+                self.row.back_to(mark);
+                self.row.string(&[SCOPE_SCHEMA], text(spans, "schemaUrl")?);
                 if let Some(scope) = spans.get("scope") {
-                    self.tag(&[SCOPE, "name"], text(scope, "name")?);
-                    self.tag(&[SCOPE, "version"], text(scope, "version")?);
+                    self.row.tag(&[SCOPE, "name"], text(scope, "name")?);
+                    self.row.tag(&[SCOPE, "version"], text(scope, "version")?);
                 }
                 self.owner(spans.get("scope"), SCOPE)?;
-                let mark = self.mark();
+                let mark = self.row.mark();
                 for span in list(spans, "spans")? {
-                    self.back_to(mark);
+                    self.row.back_to(mark);
                     let position = self.span();
                     let head = self.json_span(span);
                     if self.finish(position, head, rows) == Next::Stop {
@@ -65,8 +67,8 @@ impl SpanReader {
             }
             let place = format!("Event_{at}/");
             self.json_attributes(&[SPAN, &place], event)?;
-            self.string(&[SPAN, &place, "name"], text(event, "name")?);
-            self.number(&[SPAN, &place, "time_unix_nano"], integer(event, "timeUnixNano")? as f64);
+            self.row.string(&[SPAN, &place, "name"], text(event, "name")?);
+            self.row.number(&[SPAN, &place, "time_unix_nano"], integer(event, "timeUnixNano")? as f64);
             self.dropped_attributes(&[SPAN, &place], integer(event, "droppedAttributesCount")?);
         }
         for (at, link) in list(span, "links")?.enumerate() {
@@ -101,13 +103,12 @@ impl SpanReader {
     }
 
     fn json_attributes(&mut self, prefix: &[&str], of: JsonValue<'_, '_>) -> Result<(), RowError> {
-        for attribute in list(of, "attributes")? {
-            let name = text(attribute, "key")?;
-            self.text.clear();
-            if let Some(value) = attribute.get("value") {
-                write_json(value, &mut self.text)?;
+        for pair in list(of, "attributes")? {
+            let name = text(pair, "key")?;
+            match pair.get("value") {
+                Some(value) => self.row.value(value, |row, text| attribute(row, prefix, name, text))?,
+                None => attribute(&mut self.row, prefix, name, ""),
             }
-            self.attribute(prefix, name);
         }
         Ok(())
     }

@@ -15,8 +15,9 @@
 //! ```
 
 use super::SpanReader;
-use super::attribute::{read_pair, write_message};
-use super::columns::{Id, RESOURCE, RESOURCE_SCHEMA, SCOPE, SCOPE_SCHEMA, SPAN, SpanHead};
+use super::attribute::read_pair;
+use super::columns::{RESOURCE, RESOURCE_SCHEMA, SCOPE, SCOPE_SCHEMA, SPAN, SpanHead, attribute};
+use super::id::Id;
 use crate::protobuf::{Fields, signed};
 use crate::row::{Next, RowError, RowTaker};
 
@@ -24,7 +25,7 @@ impl SpanReader {
     /// Reads fields of an export. The error is one of the whole body.
     pub fn read_message(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let mut fields = Fields::of(fields);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 1 && self.message_resource(field.value.bytes()?, rows)? == Next::Stop {
                 return Ok(Next::Stop);
             }
@@ -35,7 +36,7 @@ impl SpanReader {
     fn message_resource(&mut self, spans: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let (mut resource, mut schema) = (&[][..], "");
         let mut fields = Fields::of(spans);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             match field.number {
                 1 => resource = field.value.bytes()?,
                 3 => schema = field.value.text()?,
@@ -43,10 +44,10 @@ impl SpanReader {
             }
         }
         self.begin();
-        self.string(&[RESOURCE_SCHEMA], schema);
+        self.row.string(&[RESOURCE_SCHEMA], schema);
         let mut dropped = 0;
         let mut fields = Fields::of(resource);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             match field.number {
                 1 => self.message_attribute(&[RESOURCE], field.value.bytes()?)?,
                 2 => dropped = field.value.varint()?,
@@ -54,11 +55,11 @@ impl SpanReader {
             }
         }
         self.dropped_attributes(&[RESOURCE], dropped);
-        let mark = self.mark();
+        let mark = self.row.mark();
         let mut fields = Fields::of(spans);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 2 {
-                self.back_to(mark);
+                self.row.back_to(mark);
                 if self.message_scope(field.value.bytes()?, rows)? == Next::Stop {
                     return Ok(Next::Stop);
                 }
@@ -70,31 +71,31 @@ impl SpanReader {
     fn message_scope(&mut self, spans: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let (mut scope, mut schema) = (&[][..], "");
         let mut fields = Fields::of(spans);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             match field.number {
                 1 => scope = field.value.bytes()?,
                 3 => schema = field.value.text()?,
                 _ => {}
             }
         }
-        self.string(&[SCOPE_SCHEMA], schema);
+        self.row.string(&[SCOPE_SCHEMA], schema);
         let mut dropped = 0;
         let mut fields = Fields::of(scope);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             match field.number {
-                1 => self.tag(&[SCOPE, "name"], field.value.text()?),
-                2 => self.tag(&[SCOPE, "version"], field.value.text()?),
+                1 => self.row.tag(&[SCOPE, "name"], field.value.text()?),
+                2 => self.row.tag(&[SCOPE, "version"], field.value.text()?),
                 3 => self.message_attribute(&[SCOPE], field.value.bytes()?)?,
                 4 => dropped = field.value.varint()?,
                 _ => {}
             }
         }
         self.dropped_attributes(&[SCOPE], dropped);
-        let mark = self.mark();
+        let mark = self.row.mark();
         let mut fields = Fields::of(spans);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 2 {
-                self.back_to(mark);
+                self.row.back_to(mark);
                 let span = field.value.bytes()?;
                 let position = self.span();
                 let head = self.message_span(span);
@@ -110,7 +111,7 @@ impl SpanReader {
         let mut head = SpanHead::default();
         let (mut events, mut links) = (0, 0);
         let mut fields = Fields::of(span);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             let value = field.value;
             match field.number {
                 1 => head.trace_id = Id::Bytes(value.bytes()?),
@@ -141,7 +142,7 @@ impl SpanReader {
                 14 => head.dropped_links = head.dropped_links.saturating_add(value.varint()?),
                 15 => {
                     let mut status = Fields::of(value.bytes()?);
-                    while let Some(field) = status.next()? {
+                    while let Some(field) = status.next_field()? {
                         match field.number {
                             2 => head.status_message = field.value.text()?,
                             3 => head.status_code = signed(field.value.varint()?),
@@ -159,7 +160,7 @@ impl SpanReader {
     fn message_event(&mut self, place: &str, event: &[u8]) -> Result<(), RowError> {
         let (mut time, mut name, mut dropped) = (0, "", 0);
         let mut fields = Fields::of(event);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             match field.number {
                 1 => time = field.value.fixed64()?,
                 2 => name = field.value.text()?,
@@ -168,8 +169,8 @@ impl SpanReader {
                 _ => {}
             }
         }
-        self.string(&[SPAN, place, "name"], name);
-        self.number(&[SPAN, place, "time_unix_nano"], time as f64);
+        self.row.string(&[SPAN, place, "name"], name);
+        self.row.number(&[SPAN, place, "time_unix_nano"], time as f64);
         self.dropped_attributes(&[SPAN, place], dropped);
         Ok(())
     }
@@ -177,7 +178,7 @@ impl SpanReader {
     fn message_link(&mut self, place: &str, link: &[u8]) -> Result<(), RowError> {
         let (mut trace_id, mut span_id, mut state, mut flags, mut dropped) = (Id::default(), Id::default(), "", 0, 0);
         let mut fields = Fields::of(link);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             match field.number {
                 1 => trace_id = Id::Bytes(field.value.bytes()?),
                 2 => span_id = Id::Bytes(field.value.bytes()?),
@@ -195,9 +196,6 @@ impl SpanReader {
 
     fn message_attribute(&mut self, prefix: &[&str], pair: &[u8]) -> Result<(), RowError> {
         let (name, value) = read_pair(pair)?;
-        self.text.clear();
-        write_message(value, &mut self.text)?;
-        self.attribute(prefix, name);
-        Ok(())
+        self.row.value(value, |row, text| attribute(row, prefix, name, text))
     }
 }

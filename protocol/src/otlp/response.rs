@@ -44,10 +44,10 @@ mod tests {
     fn it_says_how_many_and_why() {
         assert!(partial_success(0, "").is_empty());
         let reply = partial_success(300, "x");
-        let partial = Fields::of(&reply).next().unwrap().unwrap();
+        let partial = Fields::of(&reply).next_field().unwrap().unwrap();
         assert_eq!(partial.number, 1);
         let mut fields = Fields::of(partial.value.bytes().unwrap());
-        assert_eq!(fields.next().unwrap().unwrap().value, Value::Varint(300));
-        assert_eq!(fields.next().unwrap().unwrap().value, Value::Bytes(b"x"));
+        assert_eq!(fields.next_field().unwrap().unwrap().value, Value::Varint(300));
+        assert_eq!(fields.next_field().unwrap().unwrap().value, Value::Bytes(b"x"));
     }
 }

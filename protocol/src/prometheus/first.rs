@@ -1,6 +1,7 @@
 //! Version 1: `WriteRequest 1 timeseries*`, `TimeSeries 1 labels* 2 samples* 4 histograms*`, `Label 1 name 2 value`.
 
 use super::RemoteWrite;
+use super::sample::LABELS_MAX;
 use crate::protobuf::{Fields, read_pair};
 use crate::row::{Next, RowError, RowTaker};
 
@@ -9,7 +10,7 @@ impl RemoteWrite {
     pub fn read_first(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let mut labels = Vec::new();
         let mut fields = Fields::of(fields);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 1 && self.first_series(field.value.bytes()?, &mut labels, rows)? == Next::Stop {
                 return Ok(Next::Stop);
             }
@@ -25,14 +26,17 @@ impl RemoteWrite {
     ) -> Result<Next, RowError> {
         labels.clear();
         let mut fields = Fields::of(message);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             if field.number == 1 {
+                if labels.len() >= LABELS_MAX {
+                    return Err(RowError::TooMany { what: "labels of a series", count_max: LABELS_MAX });
+                }
                 labels.push(read_pair(field.value.bytes()?)?);
             }
         }
         self.begin(labels.iter().copied());
         let mut fields = Fields::of(message);
-        while let Some(field) = fields.next()? {
+        while let Some(field) = fields.next_field()? {
             let next = match field.number {
                 2 => self.sample(field.value.bytes()?, rows)?,
                 4 => self.histogram(rows),

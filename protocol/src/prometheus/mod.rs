@@ -9,4 +9,4 @@ mod sample;
 mod second;
 
 pub use sample::{RemoteWrite, Samples};
-pub use second::symbols;
+pub use second::{symbols, symbols_bytes};

@@ -8,6 +8,6 @@ mod block;
 mod pair;
 mod wire;
 
-pub use block::decode_snappy_block;
+pub use block::{decode_snappy_block, snappy_block_bytes};
 pub use pair::read_pair;
 pub use wire::{Field, Fields, Value, packed_varints, signed, split, text};

@@ -7,7 +7,7 @@ use crate::row::RowError;
 pub fn read_pair(pair: &[u8]) -> Result<(&str, &str), RowError> {
     let (mut name, mut value) = ("", "");
     let mut fields = Fields::of(pair);
-    while let Some(field) = fields.next()? {
+    while let Some(field) = fields.next_field()? {
         match field.number {
             1 => name = field.value.text()?,
             2 => value = field.value.text()?,

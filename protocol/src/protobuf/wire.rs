@@ -42,7 +42,7 @@ impl<'a> Fields<'a> {
 
     /// The next field; `None` at the end.
     #[inline]
-    pub fn next(&mut self) -> Result<Option<Field<'a>>, RowError> {
+    pub fn next_field(&mut self) -> Result<Option<Field<'a>>, RowError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -79,7 +79,7 @@ pub fn split(message: &[u8], bytes_min: usize) -> Result<usize, RowError> {
     let mut fields = Fields::of(message);
     loop {
         let read = message.len() - fields.rest.len();
-        if read >= bytes_min || fields.next()?.is_none() {
+        if read >= bytes_min || fields.next_field()?.is_none() {
             return Ok(read);
         }
     }
@@ -181,7 +181,7 @@ mod tests {
         let message = b"\x08\x96\x01\x12\x02hi\x19\x01\0\0\0\0\0\0\0\x25\x02\0\0\0\xf8\xff\xff\xff\x0f\x00";
         let mut fields = Fields::of(message);
         let mut found = Vec::new();
-        while let Some(field) = fields.next().unwrap() {
+        while let Some(field) = fields.next_field().unwrap() {
             found.push((field.number, field.value));
         }
         assert_eq!(
@@ -213,7 +213,7 @@ mod tests {
             b"\x0f",
         ] {
             let mut fields = Fields::of(message);
-            let end = std::iter::from_fn(|| Some(fields.next())).find(|field| !matches!(field, Ok(Some(_))));
+            let end = std::iter::from_fn(|| Some(fields.next_field())).find(|field| !matches!(field, Ok(Some(_))));
             assert!(matches!(end, Some(Err(_))), "{}: {end:?}", message.escape_ascii());
         }
     }

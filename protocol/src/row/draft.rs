@@ -18,6 +18,10 @@ pub const NAME_BYTES_MAX: usize = 65_535;
 /// Most fields of a row: a document with more is a mistake, and each would become a column.
 pub const FIELDS_MAX: usize = 4096;
 
+/// Bytes of the names of all fields of a row. What is nested repeats the names of what it is nested in, so a short
+/// document could have names of any length together.
+pub const FIELD_NAMES_BYTES_MAX: usize = 1 << 20;
+
 /// Bytes of the layout before its fields: the number of the table.
 pub(super) const TABLE_BYTES: usize = 4;
 
@@ -40,6 +44,8 @@ pub struct DraftMark {
     layout: usize,
     values: usize,
     text: usize,
+    /// What was there kept it from being a row already.
+    is_bad: bool,
 }
 
 impl RowDraft {
@@ -59,6 +65,10 @@ impl RowDraft {
 
     /// Adds a tag. One without a value is none; of several with one name the last counts.
     pub fn tag(&mut self, name: &str, value: &str) {
+        if self.series.len() > NAME_BYTES_MAX {
+            self.fault.get_or_insert(RowError::NameTooLong);
+            return;
+        }
         push(&mut self.series, name.as_bytes());
         push(&mut self.series, value.as_bytes());
         self.check_name("a tag's name", name);
@@ -66,8 +76,9 @@ impl RowDraft {
 
     /// Adds a field that is no string; of several with one name the last counts.
     pub fn field(&mut self, name: &str, kind: FieldKind, value: RawValue) {
-        self.name_field(name, kind);
-        self.values.push(value);
+        if self.name_field(name, kind) {
+            self.values.push(value);
+        }
     }
 
     /// Gives the first field another value: rows that differ in nothing else but their time need no names anew.
@@ -77,17 +88,25 @@ impl RowDraft {
 
     /// Adds a field that is a string.
     pub fn string(&mut self, name: &str, value: &str) {
-        self.name_field(name, FieldKind::String);
+        if !self.name_field(name, FieldKind::String) {
+            return;
+        }
         if self.values.push_string(value).is_err() {
             self.values.push(RawValue::default());
             self.fault.get_or_insert(RowError::TextTooLong);
         }
     }
 
-    fn name_field(&mut self, name: &str, kind: FieldKind) {
+    /// Adds the name of a field; `false` where there is no room for one more, and the row is none.
+    fn name_field(&mut self, name: &str, kind: FieldKind) -> bool {
+        if self.values.values().len() >= FIELDS_MAX || self.layout.len() + name.len() > FIELD_NAMES_BYTES_MAX {
+            self.fault.get_or_insert(RowError::TooManyFields);
+            return false;
+        }
         self.layout.push(kind as u8);
         push(&mut self.layout, name.as_bytes());
         self.check_name("a field's name", name);
+        true
     }
 
     fn check_name(&mut self, part: &'static str, name: &str) {
@@ -106,7 +125,7 @@ impl RowDraft {
     /// What is in the row by now.
     pub fn mark(&self) -> DraftMark {
         let (values, text) = self.values.lengths();
-        DraftMark { series: self.series.len(), layout: self.layout.len(), values, text }
+        DraftMark { series: self.series.len(), layout: self.layout.len(), values, text, is_bad: self.fault.is_some() }
     }
 
     /// Takes what came behind the mark out of the row, which must be the same row still.
@@ -114,7 +133,9 @@ impl RowDraft {
         self.series.truncate(mark.series);
         self.layout.truncate(mark.layout);
         self.values.truncate(mark.values, mark.text);
-        self.fault = None;
+        if !mark.is_bad {
+            self.fault = None;
+        }
     }
 
     /// Whether this can be a row.
@@ -124,9 +145,8 @@ impl RowDraft {
         }
         match self.values.values().len() {
             0 => Err(RowError::NoField),
-            1..=FIELDS_MAX if self.series.len() <= NAME_BYTES_MAX => Ok(()),
-            1..=FIELDS_MAX => Err(RowError::NameTooLong),
-            _ => Err(RowError::TooManyFields),
+            _ if self.series.len() > NAME_BYTES_MAX => Err(RowError::NameTooLong),
+            _ => Ok(()),
         }
     }
 

@@ -38,9 +38,21 @@ pub enum RowError {
     /// A row without a value.
     #[error("there is no field")]
     NoField,
-    /// More fields than a row may have.
-    #[error("there are more than {} fields", super::FIELDS_MAX)]
+    /// More fields than a row may have, or longer names of them together.
+    #[error(
+        "there are more than {} fields, or their names have more than {} bytes",
+        super::FIELDS_MAX,
+        super::FIELD_NAMES_BYTES_MAX
+    )]
     TooManyFields,
+    /// More of something than a request may bring.
+    #[error("there are more than {count_max} {what}")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much of it there may be.
+        count_max: usize,
+    },
     /// A series or the name of a field is too long.
     #[error("a table with its tags, or a name, is longer than {} bytes", super::NAME_BYTES_MAX)]
     NameTooLong,

@@ -36,7 +36,7 @@ mod time;
 mod value;
 
 pub use date::parse_date;
-pub use draft::{DraftMark, FIELDS_MAX, NAME_BYTES_MAX, RowDraft};
+pub use draft::{DraftMark, FIELD_NAMES_BYTES_MAX, FIELDS_MAX, NAME_BYTES_MAX, RowDraft};
 pub use error::RowError;
 pub use position::Position;
 pub use sink::{BadRows, Halt, LayoutSlot, Next, RowSink, SeriesRef, SeriesSlot};

@@ -131,6 +131,22 @@ fn a_body_whose_lines_have_no_meaning_is_refused() {
 }
 
 #[test]
+fn a_body_names_a_bounded_number_of_tables() {
+    let body: Vec<String> =
+        (0..2000).map(|at| format!("{{\"index\":{{\"_index\":\"t{at}\"}}}}\n{{\"v\":1}}\n")).collect();
+    let (told, items) = bulk(body.concat().as_bytes(), None, || usize::MAX / 2);
+    assert_eq!(told.last().map(String::as_str), Some("body: there are more than 1024 tables"));
+    assert_eq!(items.len(), 1024);
+}
+
+#[test]
+fn names_that_repeat_what_they_are_nested_in_are_bounded() {
+    let fields: Vec<String> = (0..4000).map(|at| format!("\"f{at}\":1")).collect();
+    let document = format!("{{\"{}\":{{{}}}}}", "n".repeat(60_000), fields.join(","));
+    assert!(line(&document).starts_with("line 1: there are more than 4096 fields, or their names"), "not refused");
+}
+
+#[test]
 fn any_bytes_in_any_pieces_give_the_same_rows_or_errors() {
     let good: [&[u8]; 3] = [
         br#"{"time":"2024-03-27T02:51:11.687+02:00","host":"a","v":1,"o":{"k":[1,2.5e3,null]}}

@@ -10,4 +10,5 @@ mod opentsdb;
 mod otlp;
 mod random;
 mod recorder;
+mod signals;
 mod slots;

@@ -85,8 +85,36 @@ fn a_draft_says_what_it_lacks() {
     (0..5000).for_each(|at| int(&mut draft, &format!("f{at}"), 1));
     assert_eq!(draft.check(), Err(RowError::TooManyFields));
     draft.begin("t");
+    (0..100).for_each(|at| int(&mut draft, &format!("{at}{}", "x".repeat(60_000)), 1));
+    assert_eq!(draft.check(), Err(RowError::TooManyFields));
+    draft.begin("t");
+    (0..100_000).for_each(|at| draft.tag(&format!("t{at}"), "x"));
+    int(&mut draft, "x", 1);
+    assert_eq!(draft.check(), Err(RowError::NameTooLong));
+    draft.begin("t");
     int(&mut draft, "x", 1);
     assert_eq!(draft.check(), Ok(()));
+}
+
+#[test]
+fn what_is_wrong_before_a_mark_stays_wrong_and_what_is_behind_it_goes() {
+    let mut draft = RowDraft::default();
+    draft.begin("t");
+    draft.tag("a", "b");
+    let mark = draft.mark();
+    draft.tag("", "x");
+    int(&mut draft, "x", 1);
+    assert_eq!(draft.check(), Err(RowError::Missing("a tag's name")));
+    draft.back_to(mark);
+    draft.string("y", "text");
+    let mut rows = Recorder::default();
+    assert_eq!(rows.take(Position::Item(1), &mut draft), Ok(()));
+    assert_eq!(rows.told, ["t,a=b y=\"text\" 0"]);
+    draft.begin("");
+    let mark = draft.mark();
+    draft.back_to(mark);
+    int(&mut draft, "x", 1);
+    assert_eq!(draft.check(), Err(RowError::Missing("the table's name")));
 }
 
 #[test]

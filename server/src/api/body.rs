@@ -1,8 +1,10 @@
 //! Bodies that are one message: their type, and those whose compression is the protocol's own.
 
 use tidewire_protocol::http::{Encoding, Head};
+use tidewire_protocol::protobuf::{decode_snappy_block, snappy_block_bytes};
 
 use super::fault::Fault;
+use crate::ingest::rows::RowWriter;
 use crate::net::Request;
 
 /// Whether the body is protobuf; the other type that is read is JSON. What a client does not name is JSON, for a
@@ -15,6 +17,21 @@ pub(super) fn is_protobuf(head: &Head<'_>) -> Result<bool, Fault> {
         "" | "application/json" | "text/json" | "text/plain" | "application/x-www-form-urlencoded" => Ok(false),
         _ => Err(Fault::ContentType(value.to_owned())),
     }
+}
+
+/// A document is read whole, into several times its memory; clients send batches far below this.
+const JSON_BYTES_MAX: u64 = 16 << 20;
+
+/// A body that is one JSON document, at most `bytes_max` long.
+pub(super) async fn read_json(request: Request<'_>, bytes_max: u64) -> Result<Vec<u8>, Fault> {
+    Ok(request.body.read_all(bytes_max.min(JSON_BYTES_MAX)).await?)
+}
+
+/// Takes the message out of a block, after its memory has been counted.
+pub(super) fn unpack(rows: &mut RowWriter<'_>, block: &[u8], bytes_max: u64) -> Result<Vec<u8>, Fault> {
+    rows.hold(snappy_block_bytes(block, bytes_max)?);
+    rows.account()?;
+    Ok(decode_snappy_block(block, bytes_max)?)
 }
 
 /// A body that is a snappy block, whole, at most `bytes_max` long. Clients call the block `Content-Encoding: snappy`,

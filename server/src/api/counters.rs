@@ -81,7 +81,7 @@ pub enum Door {
     Loki,
     /// Prometheus' samples.
     Prometheus,
-    /// OpenTelemetry's spans.
+    /// OpenTelemetry's spans, records and data points.
     Otlp,
 }
 

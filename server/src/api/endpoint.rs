@@ -136,10 +136,14 @@ pub enum Handler {
     LokiPush,
     /// [`prometheus::write`](super::prometheus::write)
     PrometheusWrite,
-    /// [`otlp::traces`](super::otlp::traces), in the manner of CnosDB
+    /// [`otlp::export`](super::otlp::export) of traces, in the manner of CnosDB
     OtlpTracesCnos,
-    /// [`otlp::traces`](super::otlp::traces)
+    /// [`otlp::export`](super::otlp::export) of traces
     OtlpTraces,
+    /// [`otlp::export`](super::otlp::export) of logs
+    OtlpLogs,
+    /// [`otlp::export`](super::otlp::export) of metrics
+    OtlpMetrics,
     /// [`operations::metrics`](super::operations::metrics)
     Metrics,
 }

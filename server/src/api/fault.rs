@@ -10,7 +10,7 @@ use tidewire_protocol::http::{BadQuery, Method};
 use tidewire_protocol::row::RowError;
 use tidewire_sql::SqlError;
 use tidewire_sql::exec::ExecError;
-use tidewire_sql::influxql::{DeleteError, ParseError};
+use tidewire_sql::influxql::{BindError, ParseError};
 
 use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
@@ -103,9 +103,12 @@ pub enum Fault {
     /// The InfluxQL is no text of statements.
     #[error(transparent)]
     Influxql(#[from] ParseError),
-    /// A statement asks for what its table does not let it.
-    #[error("a statement that cannot be carried out: {0:?}")]
-    Unfit(DeleteError),
+    /// A statement of InfluxQL asks for what its databases do not let it.
+    #[error(transparent)]
+    Unfit(#[from] BindError),
+    /// What statements refer to by name cannot be bound.
+    #[error("{0}")]
+    QueryParameters(String),
     /// No such database.
     #[error("there is no database {0:?}")]
     DatabaseUnknown(String),

@@ -35,6 +35,7 @@ pub mod patience;
 mod plain;
 mod precision;
 pub mod prometheus;
+mod queries;
 pub mod reply;
 pub mod request_id;
 mod router;

@@ -159,8 +159,10 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
         }
         Handler::Ndjson => elastic::ndjson(context, request, reply).await,
         Handler::LokiPush => loki::push(context, request, reply).await,
-        Handler::OtlpTracesCnos => otlp::traces(context, request, otlp::Named::Table, reply).await,
-        Handler::OtlpTraces => otlp::traces(context, request, otlp::Named::Default, reply).await,
+        Handler::OtlpTracesCnos => otlp::export(context, request, otlp::Signal::NamedTraces, reply).await,
+        Handler::OtlpTraces => otlp::export(context, request, otlp::Signal::Traces, reply).await,
+        Handler::OtlpLogs => otlp::export(context, request, otlp::Signal::Logs, reply).await,
+        Handler::OtlpMetrics => otlp::export(context, request, otlp::Signal::Metrics, reply).await,
         Handler::PrometheusWrite => prometheus::write(context, request, reply).await,
         Handler::Metrics => {
             operations::metrics(context, reply).await;

@@ -7,7 +7,7 @@ use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, P
 use crate::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
-pub static ENDPOINTS: [Endpoint; 26] = [
+pub static ENDPOINTS: [Endpoint; 28] = [
     Endpoint {
         pattern: "/api/v1/write",
         methods: &[Post],
@@ -205,6 +205,24 @@ pub static ENDPOINTS: [Endpoint; 26] = [
         database: DatabaseParameter::Default(DEFAULT_DATABASE),
         body: BodyLimit::Rows,
         handler: Handler::OtlpTraces,
+    },
+    Endpoint {
+        pattern: "/v1/logs",
+        methods: &[Post],
+        family: Family::Otlp,
+        privilege: Privilege::Write,
+        database: DatabaseParameter::Default(DEFAULT_DATABASE),
+        body: BodyLimit::Rows,
+        handler: Handler::OtlpLogs,
+    },
+    Endpoint {
+        pattern: "/v1/metrics",
+        methods: &[Post],
+        family: Family::Otlp,
+        privilege: Privilege::Write,
+        database: DatabaseParameter::Default(DEFAULT_DATABASE),
+        body: BodyLimit::Rows,
+        handler: Handler::OtlpMetrics,
     },
     Endpoint {
         pattern: "/write",

@@ -13,17 +13,18 @@
 //! Rows travel as a whole batch and come home with the answer, so that their memory is used again by the core that made
 //! it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use tidewire_sql::Deletion;
 use tidewire_sql::exec::{ExecError, QueryContext, Reservation};
 use tidewire_sql::explain::ShardMetrics;
 use tidewire_sql::stage::{ShardStage, StageId};
+use tidewire_sql::{Deletion, SeriesFilter};
 use tidewire_storage::batch::{NewSeries, WriteBatch};
-use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
+use tidewire_storage::schema::{ColumnId, SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesSketch;
 
 use crate::catalog::owner::Outcome;
@@ -205,6 +206,55 @@ pub struct SeriesTotals {
     pub sketch: Box<SeriesSketch>,
 }
 
+/// Asks what series there are in the receiver's shards, as their indexes have it.
+#[derive(Debug, Clone)]
+pub struct ReadSchema {
+    /// The tables, and which of their series count.
+    pub tables: Arc<[SeriesOfTable]>,
+    /// What of them is wanted.
+    pub part: SchemaPart,
+}
+
+/// Some series of a table.
+#[derive(Debug, Clone)]
+pub struct SeriesOfTable {
+    /// The table.
+    pub table: Arc<TableSchema>,
+    /// Which series.
+    pub series: SeriesFilter,
+    /// Only those of shards whose rows of the table overlap these times, in its unit.
+    pub times: Option<(i64, i64)>,
+}
+
+/// What of series is wanted.
+#[derive(Debug, Clone)]
+pub enum SchemaPart {
+    /// How many there are.
+    Count,
+    /// Which tags they have.
+    TagKeys,
+    /// The values of the tags of these names.
+    TagValues(Arc<[Arc<str>]>),
+    /// Themselves.
+    Series,
+}
+
+/// The answer to [`ReadSchema`] for one table.
+#[derive(Debug, Default)]
+pub struct SchemaFound {
+    /// How many series there are.
+    pub count: u64,
+    /// Tags that they have.
+    pub keys: BTreeSet<ColumnId>,
+    /// Values of tags, by tag.
+    pub values: BTreeMap<ColumnId, BTreeSet<Box<str>>>,
+    /// Tags of each series.
+    pub series: Vec<SeriesTags>,
+}
+
+/// The tags of a series, each with its value.
+pub type SeriesTags = Box<[(ColumnId, Box<str>)]>;
+
 /// Asks for the counters and gauges of the receiver and its shards.
 #[derive(Debug, Clone)]
 pub struct ReadMetrics;
@@ -277,5 +327,6 @@ questions! {
     UseCatalog => (), 1, catalogs;
     CountUnknownSeries => usize, 1, unknown_series;
     CountSeries => SeriesTotals, 1, series;
+    ReadSchema => Vec<SchemaFound>, 1, schemas;
     ReadMetrics => Snapshot, 1, metrics;
 }

@@ -2,7 +2,7 @@
 //! that is damaged goes offline while the others serve.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tidewire_storage::Error;
 use tidewire_storage::compaction::CompactionConfig;
 use tidewire_storage::engine::{Shard, ShardConfig};
-use tidewire_storage::schema::TableId;
+use tidewire_storage::schema::{ColumnId, TableId};
 use tidewire_storage::wal::WalSync;
 
 use super::offline::OfflineShards;
@@ -88,14 +88,26 @@ impl Opening<'_> {
             Shard::open(self.disk.clone(), &folder, shard_config(self.config, number, self.data_dir.shards()), &live)
                 .await;
         let (shard, recovery) = opened?;
-        if let Some(table) = unknown.get() {
+        let tables = self.catalog.catalog.databases.values().flat_map(|database| database.all_tables());
+        let columns: HashMap<TableId, ColumnId> = tables.map(|table| (table.id, ColumnId(table.next_column))).collect();
+        let is_older = |what: String| {
             let folder = self.data_dir.root().join(CATALOG_FOLDER);
-            return Err(Error::Rejected(format!(
-                "the catalog in {} is older than the shard, which has rows of table {table}, and the last one that the \
-                 catalog has made is {}: put a newer one in place, or take every shard from the backup that it is of \
-                 (`tidewire repair --shard {number} --from-backup DIR`)",
-                folder.display(),
-                next.saturating_sub(1)
+            Error::Rejected(format!(
+                "the catalog in {} is older than the shard, which has {what}: put a newer one in place, or take every \
+                 shard from the backup that it is of (`tidewire repair --shard {number} --from-backup DIR`)",
+                folder.display()
+            ))
+        };
+        if let Some(table) = unknown.get() {
+            let last = next.saturating_sub(1);
+            return Err(is_older(format!(
+                "rows of table {table}, and the last one that the catalog has made is {last}"
+            )));
+        }
+        if let Some((table, column)) = shard.column_beyond(&|table| columns.get(&table).copied()) {
+            return Err(is_older(format!(
+                "values of column {} of table {}, which the catalog lacks",
+                column.0, table.0
             )));
         }
         let time = started.elapsed();

@@ -22,7 +22,7 @@ use crate::catalog::log::CatalogLog;
 use crate::catalog::owner::CatalogHost;
 use crate::catalog::{CatalogOwner, Published, SchemaChange};
 use crate::metrics::registry::{Registry, Snapshot};
-use crate::query::{cardinality, delete};
+use crate::query::{cardinality, delete, schema};
 use crate::ring::oneshot::oneshot;
 use crate::ring::{self, Queue, RingDisk};
 
@@ -85,6 +85,13 @@ impl Responder {
             }
             AnyQuestion::CountSeries(asker, question) => {
                 peers.answer(asker, cardinality::count(&self.shards, &question));
+            }
+            AnyQuestion::ReadSchema(asker, question) => {
+                let (peers, shards) = (peers.clone(), self.shards.clone());
+                self.spawn(Queue::Query, "what series there are", async move {
+                    let found = schema::read(&shards, &question).await;
+                    peers.answer(asker, found);
+                });
             }
             AnyQuestion::ReadMetrics(asker, _) => peers.answer(asker, self.snapshot()),
         }

@@ -7,10 +7,10 @@ use tidewire_sql::statement::{FieldValues, Insert};
 use tidewire_storage::batch::{BatchBuilder, NEW_SERIES_BIT, WriteBatch};
 use tidewire_storage::schema::ColumnId;
 
-use super::admit::check_memory;
 use super::batch::ShardRows;
 use super::commit::commit;
 use super::error::WriteError;
+use super::host::WriteHost;
 use super::owner;
 use super::provisional::settle;
 use super::target::Place;
@@ -18,13 +18,21 @@ use crate::core::state::CoreState;
 use crate::ring::yield_if_needed;
 
 /// Writes the rows of a bound INSERT; returns their number.
-pub async fn insert(core: &CoreState, insert: &Insert) -> Result<u64, WriteError> {
-    check_memory(core)?;
-    let count = insert.time.len() as u64;
-    let mut rows = split(insert, core.peers.shard_count(), yield_if_needed).await;
-    let catalog = core.catalog();
+pub async fn insert(core: &CoreState, rows: &Insert) -> Result<u64, WriteError> {
+    insert_to(core, rows, yield_if_needed).await
+}
+
+/// The same with another host. Others run at each `pause`.
+pub(super) async fn insert_to<H: WriteHost>(
+    host: &H,
+    insert: &Insert,
+    pause: impl AsyncFn(),
+) -> Result<u64, WriteError> {
+    host.begin()?;
+    let mut rows = split(insert, host.shard_count(), pause).await;
+    let catalog = host.catalog();
     let database = catalog.databases.get(&insert.database);
-    let database = database.ok_or_else(|| WriteError::DatabaseNotFound(insert.database.to_string()))?;
+    let database = database.ok_or_else(|| WriteError::DatabaseNotFound(insert.database.clone()))?;
     let place = Place { database: &database.name, policy: &database.default_policy };
     let table = place.table(&catalog, &insert.table.name).ok_or(WriteError::TableChanged)?;
     if table.id != insert.table.id {
@@ -36,8 +44,8 @@ pub async fn insert(core: &CoreState, insert: &Insert) -> Result<u64, WriteError
             part.table = table.clone();
         }
     }
-    commit(core, place, rows).await?;
-    Ok(count)
+    commit(host, place, rows).await?;
+    Ok(insert.time.len() as u64)
 }
 
 /// Rows between two looks at whether others are due: a hundred microseconds or two.

@@ -27,6 +27,8 @@ mod pending;
 mod provisional;
 pub mod rows;
 pub mod session;
+#[cfg(test)]
+mod simulation;
 pub mod sink;
 pub mod target;
 #[cfg(test)]

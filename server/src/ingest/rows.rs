@@ -87,6 +87,11 @@ impl<'a> RowWriter<'a> {
         self.held = bytes;
     }
 
+    /// Counts what is held now, before more of the body is taken in.
+    pub fn account(&mut self) -> Result<(), WriteError> {
+        self.session.account(self.held)
+    }
+
     fn check(&mut self) -> Result<(), WriteError> {
         match self.failure.take() {
             Some(failure) => Err(failure),

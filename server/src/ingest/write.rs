@@ -89,6 +89,11 @@ pub async fn write_lines(core: &CoreState, request: WriteRequest<'_>, body: &mut
     session.commit().await
 }
 
+/// Parses and writes lines that are here.
+pub async fn write_text(core: &CoreState, request: WriteRequest<'_>, lines: &[u8]) -> Result<Written, WriteError> {
+    write_whole(core, Session::begin(core, request.target)?, &request, lines).await
+}
+
 /// Writes a request whose body is `text`.
 pub(super) async fn write_whole<H: WriteHost>(
     host: &H,

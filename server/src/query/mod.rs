@@ -5,3 +5,4 @@ pub mod delete;
 pub(crate) mod metered;
 pub mod prepare;
 pub mod run;
+pub mod schema;

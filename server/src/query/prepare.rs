@@ -15,7 +15,7 @@ use crate::core::state::CoreState;
 use crate::ring::{calculate, drop_beside};
 
 /// Longer texts leave the core: this one takes it a millisecond, and handing it over costs some ten microseconds.
-const HERE_BYTES_MAX: usize = 4 << 10;
+pub const HERE_BYTES_MAX: usize = 4 << 10;
 
 /// What of the reservation a statement needs until it is done. Rows of INSERT keep less, lists of IN about so much.
 const KEPT_FRACTION: u64 = 8;

@@ -4,13 +4,18 @@
     python3 -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python clients.py http://127.0.0.1:8902 [client ...]
 
-It writes into the databases `public` and `clients_*` of a server that is there to be written to. A client that is not
-installed is passed over, and said to be; the exit status counts those that fail.
+It writes into the database `public` of a server that is there to be written to. A client that is not installed (those
+of PyPI are in requirements.txt, prometheus and vmagent are binaries in the path) is passed over, and the output says
+so; the exit status counts those that fail.
 """
 
 import base64
 import logging
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -83,6 +88,34 @@ def otlp_traces(url):
     expect(sql(url, f"SELECT count(*) FROM {table} WHERE \"{event}\" = 'event'"), ["10"])
 
 
+def otlp_metrics_and_logs(url):
+    """The metric and log exporters of OpenTelemetry."""
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
+    from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=url + "/v1/metrics"))])
+    meter = meters.get_meter("client")
+    meter.create_counter(f"counter_{TOKEN}").add(3, {"k": "v"})
+    meter.create_histogram(f"histogram_{TOKEN}").record(7.5)
+    meters.shutdown()
+    expect(sql(url, f"SELECT value, k FROM counter_{TOKEN}"), ["3.0,v"])
+    expect(sql(url, f"SELECT count, sum, \"le_10\" FROM histogram_{TOKEN}"), ["1.0,7.5,1.0"])
+    loggers = LoggerProvider()
+    exporter = OTLPLogExporter(endpoint=url + "/v1/logs", headers={"table": f"logs_{TOKEN}"})
+    loggers.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    logger = logging.getLogger("otlp")
+    logger.addHandler(LoggingHandler(logger_provider=loggers))
+    logger.propagate = False
+    for at in range(10):
+        logger.warning("record %s", at)
+    loggers.shutdown()
+    expect(sql(url, f"SELECT count(DISTINCT body), min(severity_text) FROM logs_{TOKEN}"), ["10,WARN"])
+
+
 def loki_handler(url):
     """The handler of python-logging-loki."""
     import logging_loki
@@ -96,7 +129,7 @@ def loki_handler(url):
 
 
 def opentsdb_put(url):
-    """What curl and every OpenTSDB client send: points as JSON and as text."""
+    """What OpenTSDB's clients send, as curl would: points as JSON and as text."""
     points = ",".join(
         f'{{"metric":"tsdb_{TOKEN}","timestamp":{1_700_000_000 + at},"value":{at},"tags":{{"h":"a"}}}}' for at in range(50)
     )
@@ -106,19 +139,50 @@ def opentsdb_put(url):
     expect(sql(url, f"SELECT count(*), max(value) FROM tsdb_{TOKEN}"), ["51,50.5"])
 
 
-def opentsdb_client(url):
-    """The HTTP side of opentsdb-py."""
-    from opentsdb import TSDBClient
+def scraper(url, binary, arguments, port):
+    """A scraper of itself that writes here every second; nothing it writes may be refused."""
+    if not shutil.which(binary):
+        raise ImportError(f"{binary} is not in the path")
+    config = (
+        "global: { scrape_interval: 1s }\nscrape_configs:\n"
+        f"  - {{ job_name: {binary}_{TOKEN}, static_configs: [{{ targets: ['127.0.0.1:{port}'] }}] }}\n"
+    )
+    if binary == "prometheus":
+        config += f"remote_write: [{{ url: '{url}/api/v1/prom/write' }}]\n"
+    refused = refused_samples(url)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "config.yml")
+        with open(path, "w") as file:
+            file.write(config)
+        arguments = [argument.format(config=path, folder=folder, url=url, port=port) for argument in arguments]
+        process = subprocess.Popen([binary, *arguments], cwd=folder, stderr=subprocess.DEVNULL)
+        time.sleep(15)
+        process.terminate()
+        process.wait()
+    found = sql(url, f"SELECT count(*) > 3, min(value) FROM up WHERE job = '{binary}_{TOKEN}'")
+    expect((found, refused_samples(url) - refused), (["true,1.0"], 0.0))
 
-    host, port = url.split("//")[1].split(":")
-    client = TSDBClient(host, port=int(port), protocol="HTTP", host_tag=False)
-    client.send(f"py_{TOKEN}", 7.5, h="a")
-    client.wait()
-    client.close()
-    expect(sql(url, f"SELECT value FROM py_{TOKEN}"), ["7.5"])
+
+def refused_samples(url):
+    with urllib.request.urlopen(url + "/metrics") as reply:
+        lines = reply.read().decode().splitlines()
+    kept = [line for line in lines if line.startswith("tidewire_door_rows_refused_total{") and '"prometheus"' in line]
+    return sum(float(line.split()[-1]) for line in kept)
 
 
-CLIENTS = [elasticsearch_bulk, otlp_traces, loki_handler, opentsdb_put, opentsdb_client]
+def prometheus(url):
+    """Debian's prometheus."""
+    scraper(url, "prometheus", ["--config.file={config}", "--storage.tsdb.path={folder}/data",
+                                "--web.listen-address=127.0.0.1:{port}"], 19090)
+
+
+def vmagent(url):
+    """vmagent of Debian's victoria-metrics."""
+    scraper(url, "vmagent", ["-promscrape.config={config}", "-remoteWrite.url={url}/api/v1/prom/write",
+                             "-remoteWrite.tmpDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}"], 18429)
+
+
+CLIENTS = [elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put, prometheus, vmagent]
 
 
 def main():

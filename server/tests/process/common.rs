@@ -221,6 +221,11 @@ impl Client {
         stream.write_all(b"0\r\n\r\n").expect("the end is sent");
     }
 
+    /// Waits for the first bytes of the reply, and leaves them to be read.
+    pub(crate) fn wait_for_reply(&mut self) {
+        assert!(!self.stream.fill_buf().expect("a reply").is_empty(), "the connection ends without a reply");
+    }
+
     pub(crate) fn read(&mut self, bodiless: bool) -> Response {
         let mut line = || {
             let mut line = String::new();

@@ -230,3 +230,74 @@ fn a_repair_says_what_is_lost_and_does_it_only_when_that_is_accepted() {
     let (done, told) = repair(&fresh_folder(), &[]);
     assert!(!done && told.contains("is no data folder"), "{told}");
 }
+
+#[test]
+fn an_export_leaves_out_what_cannot_be_read_only_when_asked_and_says_what() {
+    let folder = fresh_folder();
+    fill(&folder);
+    let (log, offset) = first_record(&folder, 1);
+    flip(&log, offset);
+    let export = |more: &[&str], out: &str| {
+        let ended = Command::new(env!("CARGO_BIN_EXE_tidewire"))
+            .args(["export", "--format", "lp", "--data-dir"])
+            .arg(&folder)
+            .args(more)
+            .arg(folder.join(out))
+            .output()
+            .expect("the binary runs");
+        (ended.status.code(), String::from_utf8_lossy(&ended.stderr).into_owned())
+    };
+    let (code, told) = export(&[], "whole.lp");
+    assert!(code == Some(1) && told.contains("shard 1 cannot be opened") && told.contains("is damaged"), "{told}");
+    assert!(!folder.join("whole.lp").exists());
+    let (code, told) = export(&["--skip-unreadable"], "rest.lp");
+    assert_eq!(code, Some(3), "{told}");
+    let name = log.file_name().expect("a name").to_string_lossy().into_owned();
+    assert!(told.contains("left out, cannot be read: all of shard 1: ") && told.contains(&name), "{told}");
+    let rest = std::fs::read_to_string(folder.join("rest.lp")).expect("the export");
+    let rows = rest.lines().filter(|line| line.starts_with("m,host=h")).count();
+    // Three rounds of the hosts that belong to the other shard.
+    assert!(rows % 3 == 0 && (60..=240).contains(&rows), "{rows} of 300");
+    flip(&log, offset);
+    let (code, told) = export(&["--skip-unreadable"], "all.lp");
+    assert_eq!(code, Some(0), "{told}");
+    let all = std::fs::read_to_string(folder.join("all.lp")).expect("the export");
+    assert_eq!(all.lines().filter(|line| line.starts_with("m,host=h")).count(), 300);
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// A damaged block takes the rows with it that it may hold, of all segments, and no other.
+#[test]
+fn an_export_beside_a_damaged_block_has_every_row_that_the_block_does_not_touch() {
+    let folder = fresh_folder();
+    let variables = [("TIDEWIRE_SHARDS", "1"), ("TIDEWIRE_MEMTABLE_FLUSH_IDLE_S", "1")];
+    let server = Server::start_in(&folder, false, &variables);
+    // Hosts with rows enough for groups of their own.
+    let lines: String =
+        (0..40_000_u64).map(|row| format!("m,host=h{} v={}i {row}\n", row % 8, row * 7919 % 10_007)).collect();
+    assert_eq!(server.request("POST", "/write?db=public", &[], lines.as_bytes()).status(), 204);
+    wait_for_flush(&server, 0);
+    server.terminate();
+    let segment = files(&folder.join("shard-000/segments")).pop().expect("a segment");
+    flip(&segment, std::fs::metadata(&segment).expect("the size").len() / 2);
+    for (format, out) in [("lp", "rest.lp"), ("parquet", "rest")] {
+        let ended = Command::new(env!("CARGO_BIN_EXE_tidewire"))
+            .args(["export", "--skip-unreadable", "--format", format, "--data-dir"])
+            .arg(&folder)
+            .arg(folder.join(out))
+            .output()
+            .expect("the binary runs");
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(3), "{told}");
+        assert_eq!(told.matches("left out, cannot be read: ").count(), 1, "{told}");
+    }
+    let wanted: std::collections::BTreeSet<String> = lines.lines().map(str::to_owned).collect();
+    let rest = std::fs::read_to_string(folder.join("rest.lp")).expect("the export");
+    let found: std::collections::BTreeSet<String> =
+        rest.lines().filter(|line| line.starts_with("m,")).map(str::to_owned).collect();
+    assert!(found.is_subset(&wanted) && found.len() < wanted.len(), "{} rows", found.len());
+    let lost: std::collections::BTreeSet<&str> =
+        wanted.difference(&found).filter_map(|line| line.split(' ').next()).collect();
+    assert!((1..=4).contains(&lost.len()), "rows of {lost:?} are lost by one block");
+    let _ = std::fs::remove_dir_all(&folder);
+}

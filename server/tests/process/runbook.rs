@@ -284,6 +284,24 @@ fn a_damaged_manifest_comes_with_its_shard_from_a_backup_and_newer_segments_are_
 }
 
 #[test]
+fn a_shard_whose_manifest_is_lost_without_a_backup_begins_anew() {
+    let mut host = Host::new();
+    host.stop();
+    damage_manifest(&host);
+    let told = host.follow("### The manifest is damaged", 1);
+    assert!(
+        told[1].contains("All rows of shard 0 would be lost") && told[1].contains("Nothing was changed."),
+        "{}",
+        told[1]
+    );
+    assert!(told[2].contains("shard-000.replaced"), "{}", told[2]);
+    assert_eq!(host.count("cpu"), Ok(0));
+    assert_eq!(files(&host.data().join("shard-000.replaced/segments")).len(), 3);
+    host.write("cpu", "h", 0);
+    host.check_in_order();
+}
+
+#[test]
 fn a_damaged_log_is_ended_where_the_damage_begins() {
     let mut host = Host::new();
     host.write("cpu", "h", 5);
@@ -349,6 +367,25 @@ fn a_catalog_that_is_older_than_a_shard_is_refused_and_nothing_is_removed() {
     host.follow("### The catalog is damaged", 1);
     assert_eq!(host.count("cpu"), Ok(ALL));
     assert!(host.shard().join("detached/00000004.seg").exists(), "what the backup does not have is kept");
+}
+
+/// The ids of columns that an older catalog lacks would be given to others.
+#[test]
+fn a_catalog_that_lacks_a_column_of_a_shard_is_refused() {
+    for flushed in [true, false] {
+        let mut host = Host::new();
+        let lines = b"cpu,host=h0 v=1i,later=1.5 1";
+        assert_eq!(host.server().request("POST", "/write?db=public", &[], lines).status(), 204);
+        if flushed {
+            host.flushed();
+        }
+        host.kill();
+        damage_catalog(&host);
+        let lines = blocks("### The catalog is damaged")[0].clone();
+        lines[..lines.len() - 1].iter().for_each(|line| drop(host.run(line)));
+        let told = crate::starts::refused(&host.data(), &[]);
+        assert!(told.contains("is older than the shard, which has values of column 3 of table 1"), "{flushed}: {told}");
+    }
 }
 
 #[test]

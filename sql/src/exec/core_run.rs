@@ -18,8 +18,8 @@ use super::aggregate::Aggregate;
 use super::batch::{OneForm, slices};
 use super::constants::constant_batch;
 use super::context::QueryContext;
-use super::operator::{Filter, Limit, Operator, Project};
-use super::sink::{Left, Sink, Sort};
+use super::operator::{Filter, Limit, Operator, Project, SeriesRows, Transform};
+use super::sink::{FillWindows, Integrals, Left, Sink, Sort};
 use crate::error::execution::Result;
 use crate::expr::Expr;
 use crate::stage::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
@@ -266,6 +266,8 @@ fn operator(spec: &OperatorSpec) -> Box<dyn Operator> {
         OperatorSpec::Filter(predicate) => Box::new(Filter::new(predicate.clone())),
         OperatorSpec::Project { exprs, schema } => Box::new(Project::new(exprs.clone(), Arc::clone(schema))),
         OperatorSpec::Limit { skip, fetch } => Box::new(Limit::new(*skip, *fetch)),
+        OperatorSpec::SeriesLimit(limit) => Box::new(SeriesRows::new(*limit)),
+        OperatorSpec::Transform { calls, schema } => Box::new(Transform::new(calls, Arc::clone(schema))),
     }
 }
 
@@ -282,6 +284,8 @@ fn sink_of(spec: &SinkSpec, context: &QueryContext) -> Result<Option<Box<dyn Sin
             let keys = (0..schema.fields().len()).map(Expr::Column).collect();
             Box::new(Aggregate::whole(keys, &[], Arc::clone(schema), context)?)
         }
+        SinkSpec::Integral { integral, schema } => Box::new(Integrals::new(integral.clone(), Arc::clone(schema))),
+        SinkSpec::Fill(fill) => Box::new(FillWindows::new(fill.clone(), context)),
         SinkSpec::Sort { keys, fetch } => Box::new(Sort::new(keys.clone(), *fetch, context)),
     }))
 }

@@ -12,6 +12,7 @@ pub mod context;
 mod core_run;
 pub(crate) mod eval;
 mod operator;
+mod series;
 pub mod shard;
 mod sink;
 #[cfg(test)]

@@ -128,7 +128,13 @@ fn fold_bin(args: &[&Scalar]) -> Option<Scalar> {
 }
 
 /// A bucket of `width` nanoseconds: the start of the one that `time` is in. `origin_ns` is where one begins.
-fn bucket(function: &'static str, width: i64, time: Expr, unit: TimeUnit, origin_ns: i128) -> Result<Typed, SqlError> {
+pub(crate) fn bucket(
+    function: &'static str,
+    width: i64,
+    time: Expr,
+    unit: TimeUnit,
+    origin_ns: i128,
+) -> Result<Typed, SqlError> {
     if width <= 0 {
         return Err(SqlErrorKind::BucketWidth { function }.into());
     }

@@ -203,6 +203,14 @@ impl Aggregate {
         Self { documentation, takes_star, rule: AggregateRule::Own(rule) }
     }
 
+    /// The function of an aggregate of one value.
+    pub(crate) fn of_one_value(&'static self) -> Option<&'static AggregateFunction> {
+        match &self.rule {
+            AggregateRule::Value { function, .. } => Some(function),
+            AggregateRule::Own(_) => None,
+        }
+    }
+
     /// A call under `name`, as it was written.
     pub(crate) fn bind(&'static self, name: &str, mut arguments: Arguments) -> Result<AggregateCall, SqlError> {
         arguments.args.iter().try_for_each(no_window)?;

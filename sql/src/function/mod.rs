@@ -6,14 +6,19 @@
 //! [`registry`] finds it by name. Kernels take columns and give a column of the same length.
 
 pub(crate) mod aggregate;
+pub(crate) mod arithmetic;
 pub(crate) mod bucket;
 mod conditional;
 mod definition;
+pub mod influxql;
 mod math;
 pub(crate) mod registry;
 mod session;
+pub(crate) mod technical;
 mod text;
 pub(crate) mod time;
+pub mod transform;
+pub(crate) mod windows;
 
 pub(crate) use definition::Arguments;
 pub use definition::{Aggregate, Documentation, Function};

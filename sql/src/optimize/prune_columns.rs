@@ -125,6 +125,12 @@ fn prune(plan: Plan, wanted: &[bool]) -> (Plan, Moved) {
             let (input, moved) = prune(*input, &all);
             (Plan::Distinct { input: Box::new(input) }, moved)
         }
+        Plan::Series { input, step, schema } => {
+            // Its columns are known by their places.
+            let width = input.schema().fields().len();
+            let input = exactly(*input, &vec![true; width]);
+            (Plan::Series { input: Box::new(input), step, schema }, (0..wanted.len()).collect())
+        }
         Plan::Union { inputs, schema } => {
             // Inputs must keep the same columns: what one yields beyond them, a projection takes away.
             let kept = at_least_one(wanted);

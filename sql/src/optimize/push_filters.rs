@@ -65,6 +65,11 @@ fn push(plan: Plan, mut conjuncts: Vec<Expr>) -> Plan {
             let input = Box::new(push(*input, Vec::new()));
             filtered(Plan::Sort { input, keys, fetch }, conjuncts)
         }
+        Plan::Series { input, step, schema } => {
+            // What a row becomes depends on those before it.
+            let input = Box::new(push(*input, Vec::new()));
+            filtered(Plan::Series { input, step, schema }, conjuncts)
+        }
         values @ Plan::Values { .. } => filtered(values, conjuncts),
     }
 }

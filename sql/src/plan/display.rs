@@ -4,7 +4,7 @@ use std::fmt;
 
 use arrow_schema::{DataType, Schema};
 
-use super::{Plan, ScanColumn, ScanNode, SortKey};
+use super::{Plan, ScanColumn, ScanNode, SeriesStep, SortKey};
 use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar};
 use crate::types::interval::{Interval, format_interval};
 use crate::types::timestamp::format_timestamp;
@@ -56,9 +56,29 @@ fn write_plan(plan: &Plan, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Re
             }
         }
         Plan::Distinct { .. } => write!(f, "Distinct")?,
+        Plan::Series { step, .. } => write!(f, "{step}")?,
         Plan::Union { schema, .. } => write!(f, "Union: {}", names(schema))?,
     }
     plan.inputs().iter().try_for_each(|input| write_plan(input, f, indent + 1))
+}
+
+impl fmt::Display for SeriesStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fill(fill) => write!(f, "Fill: {:?}, windows of {} ns", fill.with, fill.windows.width_ns),
+            Self::Limit(limit) => {
+                write!(f, "SeriesLimit: skip={}", limit.skip)?;
+                limit.fetch.map_or(Ok(()), |fetch| write!(f, ", fetch={fetch}"))?;
+                write!(f, ", series_skip={}", limit.series_skip)?;
+                limit.series_fetch.map_or(Ok(()), |fetch| write!(f, ", series_fetch={fetch}"))
+            }
+            Self::Integral(integral) => write!(f, "Integral: by {} ns", integral.unit_ns),
+            Self::Transform(calls) => {
+                let names: Vec<_> = calls.iter().map(|call| call.transformation.name).collect();
+                write!(f, "Transform: {}", names.join(", "))
+            }
+        }
+    }
 }
 
 fn names(schema: &Schema) -> String {

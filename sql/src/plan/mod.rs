@@ -4,6 +4,7 @@
 //! A node's output columns are its [`Plan::schema`]: arrow types, where a tag is `Utf8` whatever its form in memory.
 
 mod display;
+pub mod series;
 mod walk;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 use crate::expr::{AggregateCall, Expr, Scalar};
 pub use display::show;
 pub(crate) use display::show_by;
+pub use series::SeriesStep;
 
 /// A column that a scan yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,6 +124,15 @@ pub enum Plan {
         /// Output names and types.
         schema: SchemaRef,
     },
+    /// Series by series: fill, limits, transformations.
+    Series {
+        /// Input, in the order of its keys and times.
+        input: Box<Plan>,
+        /// What is done.
+        step: SeriesStep,
+        /// Output names and types.
+        schema: SchemaRef,
+    },
     /// Constant rows; also the single empty row under `SELECT 1`.
     Values {
         /// Rows of constants.
@@ -139,6 +150,7 @@ impl Plan {
             Self::Project { schema, .. }
             | Self::Aggregate { schema, .. }
             | Self::Union { schema, .. }
+            | Self::Series { schema, .. }
             | Self::Values { schema, .. } => schema,
             Self::Filter { input, .. }
             | Self::Sort { input, .. }

@@ -12,6 +12,7 @@ impl Plan {
             | Self::Project { input, .. }
             | Self::Aggregate { input, .. }
             | Self::Sort { input, .. }
+            | Self::Series { input, .. }
             | Self::Limit { input, .. }
             | Self::Distinct { input } => std::slice::from_ref(input),
             Self::Union { inputs, .. } => inputs,
@@ -31,6 +32,7 @@ impl Plan {
             Self::Sort { input, keys, fetch } => Self::Sort { input: boxed(input), keys, fetch },
             Self::Limit { input, skip, fetch } => Self::Limit { input: boxed(input), skip, fetch },
             Self::Distinct { input } => Self::Distinct { input: boxed(input) },
+            Self::Series { input, step, schema } => Self::Series { input: boxed(input), step, schema },
             Self::Union { inputs, schema } => Self::Union { inputs: inputs.into_iter().map(change).collect(), schema },
         }
     }
@@ -61,7 +63,11 @@ impl Plan {
                 }
                 Self::Sort { input, keys, fetch }
             }
-            other @ (Self::Limit { .. } | Self::Distinct { .. } | Self::Union { .. } | Self::Values { .. }) => other,
+            other @ (Self::Limit { .. }
+            | Self::Distinct { .. }
+            | Self::Series { .. }
+            | Self::Union { .. }
+            | Self::Values { .. }) => other,
         }
     }
 }

@@ -22,7 +22,7 @@ use super::fragment::{Shape, TimeOrder, refine};
 use super::graph::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
 use super::partial::Split;
 use crate::expr::Expr;
-use crate::plan::{Plan, ScanColumn, ScanNode, SortKey};
+use crate::plan::{Plan, ScanColumn, ScanNode, SeriesStep, SortKey};
 
 /// Cuts a plan.
 pub fn cut(plan: &Plan) -> StageGraph {
@@ -184,6 +184,22 @@ impl Cutter {
                     self.close_scans(&mut open, |scan| scan.top(keys, *fetch));
                 }
                 Open::of(self.closed(open, SinkSpec::Sort { keys: keys.clone(), fetch: *fetch }))
+            }
+            Plan::Series { input, step, schema } => {
+                let mut open = self.open(input, path);
+                match step {
+                    SeriesStep::Fill(fill) => return Open::of(self.closed(open, SinkSpec::Fill(fill.clone()))),
+                    SeriesStep::Integral(integral) => {
+                        let (integral, schema) = (integral.clone(), Arc::clone(schema));
+                        return Open::of(self.closed(open, SinkSpec::Integral { integral, schema }));
+                    }
+                    SeriesStep::Limit(limit) => open.operators.push(OperatorSpec::SeriesLimit(*limit)),
+                    SeriesStep::Transform(calls) => {
+                        let (calls, schema) = (calls.clone(), Arc::clone(schema));
+                        open.operators.push(OperatorSpec::Transform { calls, schema });
+                    }
+                }
+                open
             }
             Plan::Distinct { input } => {
                 let schema = input.schema();

@@ -9,7 +9,7 @@ use super::{
     CoreStage, Fragment, OperatorSpec, Shape, SinkSpec, Source, Stage, StageGraph, StageId, TimeOrder, TopBuckets,
 };
 use crate::expr::{AggregateCall, Expr};
-use crate::plan::{ScanColumn, show};
+use crate::plan::{ScanColumn, SeriesStep, show};
 use crate::types::unit::arrow_unit;
 
 impl fmt::Display for StageGraph {
@@ -70,6 +70,8 @@ impl fmt::Display for OperatorSpec {
             Self::Filter(_) => write!(f, "Filter"),
             Self::Project { schema, .. } => write!(f, "Project: {} columns", schema.fields().len()),
             Self::Limit { skip, fetch: Some(fetch) } => write!(f, "Limit: skip={skip}, fetch={fetch}"),
+            Self::SeriesLimit(limit) => SeriesStep::Limit(*limit).fmt(f),
+            Self::Transform { calls, .. } => SeriesStep::Transform(calls.clone()).fmt(f),
             Self::Limit { skip, fetch: None } => write!(f, "Limit: skip={skip}"),
         }
     }
@@ -84,6 +86,8 @@ impl fmt::Display for SinkSpec {
             Self::Sort { fetch: Some(fetch), .. } => write!(f, "Sort: fetch={fetch}"),
             Self::Sort { .. } => write!(f, "Sort"),
             Self::Distinct { .. } => write!(f, "Distinct"),
+            Self::Integral { integral, .. } => SeriesStep::Integral(integral.clone()).fmt(f),
+            Self::Fill(fill) => SeriesStep::Fill(fill.clone()).fmt(f),
         }
     }
 }

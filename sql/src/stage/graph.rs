@@ -17,6 +17,7 @@ use arrow_schema::SchemaRef;
 use super::fragment::Fragment;
 use crate::expr::{AggregateCall, Expr, Scalar};
 use crate::plan::SortKey;
+use crate::plan::series::{Fill, Integral, SeriesLimit, TransformCall};
 
 /// A stage's place in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +85,8 @@ pub(crate) enum OperatorSpec {
     Filter(Expr),
     Project { exprs: Vec<Expr>, schema: SchemaRef },
     Limit { skip: usize, fetch: Option<usize> },
+    SeriesLimit(SeriesLimit),
+    Transform { calls: Vec<TransformCall>, schema: SchemaRef },
 }
 
 /// What takes all rows of a stage.
@@ -108,6 +111,11 @@ pub(crate) enum SinkSpec {
         schema: SchemaRef,
     },
     Distinct {
+        schema: SchemaRef,
+    },
+    Fill(Fill),
+    Integral {
+        integral: Integral,
         schema: SchemaRef,
     },
     Sort {

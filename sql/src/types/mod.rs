@@ -10,3 +10,5 @@ pub(crate) mod interval;
 pub(crate) mod tiling;
 pub mod timestamp;
 pub(crate) mod unit;
+pub mod windows;
+pub mod zone;

@@ -67,11 +67,15 @@ fn grouped(call: &str, random: &mut fastrand::Rng) -> Asked {
     let filter =
         ["", "", " WHERE i > 5", " WHERE host <> 'h1'", " WHERE time >= '1970-01-01T00:20:00Z'", " WHERE f < 0 OR b"]
             [random.usize(0..6)];
+    let from = match random.u8(0..6) {
+        0 => "(SELECT * FROM m WHERE n < 70 UNION ALL SELECT * FROM m WHERE i > 30) u",
+        _ => "m",
+    };
     let having = if keys.is_empty() { "" } else { ["", "", "", " HAVING count(*) > 1"][random.usize(0..4)] };
     let extra = ["", ", count(*) AS x", ", sum(i) AS x", ", count(DISTINCT region) AS x"][random.usize(0..4)];
     let columns: String = keys.iter().enumerate().map(|(at, key)| format!("{key} AS k{at}, ")).collect();
     let group = if keys.is_empty() { String::new() } else { format!(" GROUP BY {}", keys.join(", ")) };
-    let mut text = format!("SELECT {columns}{call} AS v{extra} FROM m{filter}{group}{having}");
+    let mut text = format!("SELECT {columns}{call} AS v{extra} FROM {from}{filter}{group}{having}");
     if random.u8(0..8) == 0 {
         // Whatever is bounded above, the grouping below is whole.
         text = format!("SELECT * FROM ({text}) q");

@@ -58,6 +58,7 @@ pub(crate) fn run(plan: &Plan, rows: &Rows) -> Answer {
             distinct
         }
         Plan::Union { inputs, .. } => inputs.iter().flat_map(|input| run(input, rows)).collect(),
+        Plan::Series { step, .. } => panic!("SQL has no step by series: {step}"),
         Plan::Values { rows, .. } => rows.iter().map(|row| row.iter().map(literal).collect()).collect(),
     }
 }

@@ -1,5 +1,6 @@
-//! docs/sql.md lists the functions that there are, as they describe themselves.
+//! docs/sql.md and docs/influxql.md list the functions that there are, as they describe themselves.
 
+use tidewire_sql::function::influxql::{FUNCTIONS, Kind};
 use tidewire_sql::function::{Documentation, aggregates, scalars};
 
 /// Columns of the page's lines.
@@ -31,4 +32,23 @@ fn the_page_lists_the_functions_that_there_are() {
         let (listed, _) = rest.split_once("<!-- end -->").unwrap_or_default();
         assert!(listed == expected, "docs/sql.md must list after <!-- {mark} -->:\n{expected}<!-- end -->");
     }
+}
+
+#[test]
+fn the_page_of_influxql_has_a_table_of_its_functions() {
+    let page = include_str!("../../../docs/influxql.md");
+    let kind = |kind: &Kind| match kind {
+        Kind::Aggregate(_) | Kind::Distinct | Kind::Integral => "aggregation",
+        Kind::Selector(_) | Kind::Rows(_) => "selector",
+        Kind::Transformation(_) => "transformation",
+        Kind::Math { .. } => "mathematics",
+    };
+    let row = |function: &tidewire_sql::function::influxql::InfluxFunction| {
+        format!("| `{}` | {} | {} |\n", function.usage, kind(&function.kind), function.text)
+    };
+    let expected: String = FUNCTIONS.iter().map(row).collect();
+    let (_, rest) = page.split_once("<!-- functions -->\n").unwrap_or_default();
+    let (listed, _) = rest.split_once("<!-- end -->").unwrap_or_default();
+    let head = "| Function | Kind | What it gives |\n|---|---|---|\n";
+    assert!(listed == format!("{head}{expected}"), "docs/influxql.md must have:\n{head}{expected}<!-- end -->");
 }

@@ -331,6 +331,7 @@ fn check(plan: &Plan) {
                 filter.for_each_column(&mut |at| assert!(at < tags, "tag {at} of {tags} in {plan}"));
             }
         }
+        Plan::Series { step, .. } => panic!("SQL has no step by series: {step}"),
         Plan::Values { rows, schema } => {
             assert!(rows.iter().all(|row| row.len() == schema.fields().len()), "{plan}");
         }

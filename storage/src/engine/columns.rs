@@ -41,6 +41,20 @@ impl<D: Disk> Shard<D> {
         self.changed.notify();
     }
 
+    /// A table with rows or series that have a column which the catalog has not made yet: `next` says which id of a
+    /// table is the first of those, and `None` of a table that it does not know.
+    pub fn column_beyond(&self, next: &dyn Fn(TableId) -> Option<ColumnId>) -> Option<(TableId, ColumnId)> {
+        let state = self.state.borrow();
+        state.tables.iter().find_map(|(table, known)| {
+            let next = next(*table)?;
+            // Ascending in a segment.
+            let stored = known.segments().filter_map(|segment| segment.columns().last().map(|(id, _)| id));
+            let held = state.memtables().filter_map(|memtable| memtable.table(*table)?.greatest_field());
+            let greatest = stored.chain(held).chain(known.series.tags()).max()?;
+            (greatest >= next).then_some((*table, greatest))
+        })
+    }
+
     /// What was said of a table's columns.
     pub(super) fn columns(&self, table: TableId) -> Columns {
         self.columns.borrow().get(&table).cloned().unwrap_or_default()

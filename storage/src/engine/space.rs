@@ -11,7 +11,7 @@ use std::cell::Cell;
 
 use super::Shard;
 use super::folders::RESERVE;
-use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
 
 /// Whether the space is there.
@@ -100,6 +100,19 @@ impl<D: Disk> Shard<D> {
         }
     }
 
+    /// Takes the space where the file system cannot reserve any.
+    async fn fill_reserve(&self, file: &D::File) -> Result<()> {
+        let mut offset = 0;
+        while offset < self.config.reserve_bytes {
+            let length = (self.config.reserve_bytes - offset).min(IO_BYTES_MAX as u64);
+            let blocks = (length as usize).next_multiple_of(DISK_ALIGN);
+            file.write(offset, self.disk.buffer(blocks)).await?;
+            offset += blocks as u64;
+        }
+        // Space may be taken when the bytes reach the disk, and not before.
+        file.sync().await
+    }
+
     async fn make_reserve(&self) -> Result<()> {
         let path = self.folders.root.join(RESERVE);
         // Of an earlier start, which may have wanted another size.
@@ -108,7 +121,10 @@ impl<D: Disk> Shard<D> {
             return Ok(());
         }
         let file = self.disk.open(&path, OpenMode::Create).await?;
-        let done = file.allocate(self.config.reserve_bytes).await;
+        let done = match file.allocate(self.config.reserve_bytes).await {
+            Err(error) if error.is_unsupported() => self.fill_reserve(&file).await,
+            done => done,
+        };
         drop(file);
         if done.is_err() {
             // A part of it may have been reserved.

@@ -234,6 +234,11 @@ impl TableRows {
         &self.time
     }
 
+    /// The greatest id of a field with values.
+    pub(crate) fn greatest_field(&self) -> Option<ColumnId> {
+        self.columns.iter().map(Column::id).max()
+    }
+
     fn column(&self, id: ColumnId) -> Option<&Column> {
         self.columns.iter().find(|column| column.id() == id)
     }

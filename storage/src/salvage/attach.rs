@@ -20,7 +20,7 @@ use crate::disk::Disk;
 use crate::disk::whole::{read_whole, write_whole};
 use crate::engine::folders::Folders;
 use crate::error::{Error, Result};
-use crate::manifest::{self, Edit, Manifest, ManifestLog, SegmentEntry, SeriesFileEntry};
+use crate::manifest::{self, Edit, Manifest, ManifestLog, SegmentEntry, SeriesFileEntry, TableEntry};
 use crate::partition::partition_of;
 use crate::schema::{SeriesId, TableId};
 use crate::segment::{Expected, Header, Origin, Segment, SegmentMeta, read_meta};
@@ -36,12 +36,19 @@ pub enum Attached {
     Series,
 }
 
-/// Attaches the detached file `name` of the shard in `folder`.
-pub async fn attach<D: Disk>(disk: &D, folder: &Path, shard: u32, name: &str) -> Result<Attached> {
+/// Attaches the detached file `name` of the shard in `folder`. `partition_length` says how long partitions of a table are
+/// that the shard does not know; `None` for one that nobody knows.
+pub async fn attach<D: Disk>(
+    disk: &D,
+    folder: &Path,
+    shard: u32,
+    name: &str,
+    partition_length: &dyn Fn(TableId) -> Option<i64>,
+) -> Result<Attached> {
     let folders = Folders::new(folder);
     let from = detached_path(disk, &folders, shard, name).await?;
     let manifest = manifest::load(disk, &folders.root, shard).await?.unwrap_or_default();
-    let attaching = Attaching { disk, folders: &folders, shard, manifest, from };
+    let attaching = Attaching { disk, folders: &folders, shard, manifest, from, partition_length };
     match name_before(name) {
         original if original.ends_with(".copy.keys") => {
             Err(Error::Rejected(format!("{name} is the copy of a series file; attach that instead")))
@@ -72,6 +79,7 @@ struct Attaching<'a, D: Disk> {
     shard: u32,
     manifest: Manifest,
     from: PathBuf,
+    partition_length: &'a dyn Fn(TableId) -> Option<i64>,
 }
 
 impl<D: Disk> Attaching<'_, D> {
@@ -86,10 +94,16 @@ impl<D: Disk> Attaching<'_, D> {
         Ok(Attached::Segment(TableId(header.table), meta.rows))
     }
 
+    /// As it was when the shard first saw the table, else as it is for new tables.
+    fn length_of(&self, table: TableId) -> Option<i64> {
+        self.manifest.table(table).map(|known| known.partition_length).or_else(|| (self.partition_length)(table))
+    }
+
     /// Reads all of it.
     async fn verify(&self, header: Header, meta: &SegmentMeta) -> Result<()> {
-        let known = self.manifest.table(TableId(header.table));
-        let Some(known) = known else { return self.refuse(format!("the shard has no table {}", header.table)) };
+        let Some(partition_length) = self.length_of(TableId(header.table)) else {
+            return self.refuse(format!("neither the shard nor the catalog has table {}", header.table));
+        };
         let mut indexes = BTreeMap::new();
         self.load_series(&self.manifest.series_files, &mut indexes).await?;
         let index = indexes.remove(&TableId(header.table)).unwrap_or_default();
@@ -107,13 +121,13 @@ impl<D: Disk> Attaching<'_, D> {
         if SeriesMark::of(&index, series.count) != series {
             return self.refuse("the numbers of its series stand for other series by now");
         }
-        if partition_of(meta.time_min, known.partition_length) != header.partition_start {
+        if partition_of(meta.time_min, partition_length) != header.partition_start {
             return self.refuse("the table has other partitions");
         }
         let expected = Expected {
             table: TableId(header.table),
             partition_start: header.partition_start,
-            partition_length: known.partition_length,
+            partition_length,
             series: Some(u64::from(series.count)),
         };
         let opened = Segment::open(self.disk, &self.from, meta, Cache::new(0)).await?;
@@ -157,7 +171,10 @@ impl<D: Disk> Attaching<'_, D> {
         let next_file = number_of(&meta.file).map_or(0, |number| number + 1);
         let entry = SegmentEntry { table: header.table, partition_start: header.partition_start, meta };
         let undo = Edit { remove_segments: vec![entry.removed()], ..Edit::default() };
-        let edit = Edit { next_file, add_segments: vec![entry], ..Edit::default() };
+        let table = TableId(header.table);
+        let length = self.length_of(table).filter(|_| self.manifest.table(table).is_none());
+        let add_tables = length.map(|length| TableEntry::new(table, length)).into_iter().collect();
+        let edit = Edit { next_file, add_tables, add_segments: vec![entry], ..Edit::default() };
         self.place(&path, edit, undo).await
     }
 

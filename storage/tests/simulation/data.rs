@@ -53,7 +53,8 @@ pub(crate) struct Habit {
     pub(crate) grows: bool,
 }
 
-/// Many partitions and few collisions; one partition or two, and many collisions.
+/// Some hundred partitions; many and few collisions; one partition or two, and many collisions.
+const FAR_TIMES: Times<i64> = -5000..25_000;
 const MANY_TIMES: Times<i64> = -500..2500;
 const FEW_TIMES: Times<i64> = 0..60;
 
@@ -65,7 +66,7 @@ impl Habit {
         }
         Self {
             hosts: [20, 20, 3][random.usize(0..3)],
-            times: [MANY_TIMES, MANY_TIMES, FEW_TIMES][random.usize(0..3)].clone(),
+            times: [MANY_TIMES, MANY_TIMES, MANY_TIMES, FEW_TIMES, FEW_TIMES, FAR_TIMES][random.usize(0..6)].clone(),
             rows_max: [40, 40, 400][random.usize(0..3)],
             grows: false,
         }
@@ -206,6 +207,32 @@ pub(crate) fn make_too_large(random: &mut Rng, table: &TableSchema, batch: &mut 
             batch.new_series.push([(HOST, text.as_bytes())]);
         }
     }
+}
+
+/// What a long text has.
+pub(crate) const LONG_TEXT_BYTES: usize = 1 << 20;
+
+/// Gives a row of a batch a long text, if the batch has a row and the table a field for it.
+pub(crate) fn make_long_text(
+    random: &mut Rng,
+    table: &TableSchema,
+    batch: &mut WriteBatch,
+    rows: &mut [(Key, Row)],
+) -> bool {
+    let is_text = |(_, kind): &(ColumnId, FieldType)| *kind == FieldType::String;
+    let Some((id, _)) = fields(table).into_iter().find(is_text).filter(|_| !rows.is_empty()) else { return false };
+    let at = random.usize(0..rows.len());
+    let text = ["l", "on", "gé"][random.usize(0..3)].repeat(LONG_TEXT_BYTES / 3);
+    let mut strings = Strings::default();
+    for (number, (_, row)) in rows.iter_mut().enumerate() {
+        let cell = if number == at { text.clone() } else { String::new() };
+        strings.bytes.extend_from_slice(cell.as_bytes());
+        strings.ends.push(strings.bytes.len() as u32);
+        row.insert(id.0, Cell::Text(cell));
+    }
+    batch.columns.retain(|column| column.id != id);
+    batch.columns.push(BatchColumn { id, values: Values::String(strings), validity: None });
+    true
 }
 
 /// The series of a row: by its id where the shard knows it, or by its key.

@@ -13,6 +13,7 @@ use tidewire_storage::schema::TableId;
 use tidewire_storage::{Error, Result};
 
 use crate::data;
+use crate::latent::Latent;
 use crate::model::{Live, Model};
 use crate::tally::Tally;
 use crate::work::{Client, Expected, Home};
@@ -154,7 +155,7 @@ impl Run<'_> {
 
     /// Failures of the disk from now on.
     fn trouble(&self, random: &mut Rng) -> Expected<'static> {
-        match random.u8(0..6) {
+        match random.u8(0..8) {
             0 => {
                 let free = [0, 40 << 10, 200 << 10, 600 << 10][random.usize(0..4)];
                 self.disk.set_capacity(Some(self.disk.used_bytes() + free));
@@ -182,7 +183,8 @@ impl Run<'_> {
                 self.disk.inject(Fault {
                     operation: operations[random.usize(0..operations.len())],
                     path_part: parts[random.usize(0..parts.len())].to_owned(),
-                    kind: FaultKind::Io,
+                    kind: [FaultKind::Io, FaultKind::Io, FaultKind::ShortWrite, FaultKind::ReadOnly]
+                        [random.usize(0..4)],
                     after: random.u32(0..20),
                     times: [1, 2, u32::MAX][random.usize(0..3)],
                 });
@@ -191,7 +193,13 @@ impl Run<'_> {
                 let most = self.disk.open_files() + random.u64(0..8);
                 self.disk.set_open_files_max(Some(most));
             }
-            4 => {
+            4 => self.disk.set_read_only(),
+            5 => {
+                // Of any file, time and again.
+                let (after, times) = (random.u32(0..100), random.u32(1..20));
+                self.disk.inject(Fault { after, times, ..Fault::next(Operation::Write, "/", FaultKind::ShortWrite) });
+            }
+            6 => {
                 self.disk.set_rates(FaultRates { short_read: 100, ..FaultRates::default() });
                 return Expected { flipped_bits: true, io_errors: true, ..Expected::default() };
             }
@@ -256,6 +264,10 @@ impl Run<'_> {
         // A shard that was opened without space finds out only when it tries again.
         expected.no_space = self.disk.is_bounded() || shards.iter().any(|shard| shard.stats().no_space);
         expected.damaged = damaged;
+        let latent = Latent::default();
+        if damaged.is_none() && random.u8(0..5) == 0 {
+            expected.latent = Some(&latent);
+        }
         let dies = random.u8(0..4) > 0;
         let steps = if dies { [300, 2000, 10_000][random.usize(0..3)] } else { STEPS_MAX };
         let mut steps = if dies { random.u64(1..steps) } else { steps };
@@ -269,6 +281,11 @@ impl Run<'_> {
         let clients = random.usize(1..4);
         let latch = Latch { left: Cell::new(clients * shards.len()), waiter: RefCell::default() };
         let mut tasks = SimTasks::new(random.u64(..));
+        if let Some(latent) = expected.latent {
+            let random = Rng::with_seed(random.u64(..));
+            let folders = self.homes.iter().map(|home| home.folder.clone()).collect();
+            tasks.spawn(latent.happen(self.disk.clone(), folders, random));
+        }
         for (shard, home) in shards.iter().zip(&self.homes) {
             tasks.spawn(async {
                 while let Err(error) = shard.run_wal().await {
@@ -323,6 +340,7 @@ impl Run<'_> {
             self.close(shards, &mut tasks, expected);
         }
         drop(tasks);
+        self.tally.borrow_mut().latent_damage += u64::from(latent.mend(&self.disk));
         self.disk.heal();
         if random.u8(0..4) > 0 {
             self.disk.set_capacity(None);

@@ -23,6 +23,7 @@ mod damage;
 mod data;
 mod detached;
 mod golden;
+mod latent;
 mod life;
 mod model;
 mod partitions;

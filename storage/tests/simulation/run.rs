@@ -29,6 +29,9 @@ pub(crate) fn run(seed: u64) -> Tally {
         disk.sync_dir(Path::new("/")).await.unwrap();
     });
     disk.set_delays([0, 1, 6][random.usize(0..3)]);
+    if random.u8(0..8) == 0 {
+        disk.cannot_reserve();
+    }
     let homes = (0..random.u32(1..4)).map(|number| home(&mut random, number)).collect();
     let tally = RefCell::new(Tally::default());
     let run = Run { disk, homes, tally: &tally, faulty: random.bool() };
@@ -59,7 +62,7 @@ fn home(random: &mut Rng, number: u32) -> Home {
     let habit = data::Habit::any(random);
     let config = ShardConfig {
         wal_sync: [WalSync::Always, WalSync::Always, WalSync::Interval, WalSync::Off][random.usize(0..4)],
-        wal_file_bytes: [64 << 10, 128 << 10][random.usize(0..2)],
+        wal_file_bytes: [64 << 10, 64 << 10, 64 << 10, 128 << 10, 128 << 10, 128 << 10, 4 << 20][random.usize(0..7)],
         flush_bytes: [2 << 10, 16 << 10, 64 << 10, 256 << 10][random.usize(0..4)],
         memtable_bytes_max: [32 << 10, 1 << 20][random.usize(0..2)],
         flush_partitions: [3, 8192, 8192][random.usize(0..3)],

@@ -33,10 +33,15 @@ pub(crate) struct Tally {
     pub(crate) short_reads: u64,
     pub(crate) quarantined: u64,
     pub(crate) damage_met: u64,
+    pub(crate) latent_damage: u64,
+    pub(crate) long_texts: u64,
+    pub(crate) short_writes: u64,
+    pub(crate) read_only: u64,
+    pub(crate) unsupported: u64,
 }
 
 impl Tally {
-    fn numbers(&mut self) -> [&mut u64; 28] {
+    fn numbers(&mut self) -> [&mut u64; 33] {
         [
             &mut self.batches,
             &mut self.large_batches,
@@ -66,6 +71,11 @@ impl Tally {
             &mut self.short_reads,
             &mut self.quarantined,
             &mut self.damage_met,
+            &mut self.latent_damage,
+            &mut self.long_texts,
+            &mut self.short_writes,
+            &mut self.read_only,
+            &mut self.unsupported,
         ]
     }
 
@@ -85,6 +95,9 @@ impl Tally {
         self.flipped_bits += counts.flipped_bits;
         self.no_space += counts.no_space;
         self.short_reads += counts.short_reads;
+        self.short_writes += counts.short_writes;
+        self.read_only += counts.read_only;
+        self.unsupported += counts.unsupported;
     }
 
     /// A simulation in which something never happens does not test it.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures_lite::future::yield_now;
+use tidewire_storage::batch::WriteBatch;
 use tidewire_storage::disk::sim::SimDisk;
 use tidewire_storage::engine::{Shard, ShardConfig};
 use tidewire_storage::schema::{TableId, TableSchema};
@@ -16,7 +17,8 @@ use tidewire_storage::wal::{Lsn, WalSync};
 use tidewire_storage::{Error, Result};
 
 use crate::data::{self, Names};
-use crate::model::{Change, History, Model, same};
+use crate::latent::Latent;
+use crate::model::{Change, History, Key, Model, Row, same};
 use crate::tally::Tally;
 
 /// One shard over all its lives: where it is, its part of the catalog, and what it must hold.
@@ -44,6 +46,8 @@ pub(crate) struct Expected<'a> {
     pub(crate) no_space: bool,
     /// The one segment that is damaged at rest.
     pub(crate) damaged: Option<&'a Path>,
+    /// A segment may come to be damaged meanwhile.
+    pub(crate) latent: Option<&'a Latent>,
 }
 
 impl Home {
@@ -60,12 +64,17 @@ impl Home {
 }
 
 impl Expected<'_> {
+    /// Whether a segment is damaged at rest.
+    fn is_damaged(&self, path: &Path) -> bool {
+        self.damaged == Some(path) || self.latent.is_some_and(|latent| latent.is_of(path))
+    }
+
     /// Panics at an error that nothing excuses.
     pub(crate) fn check(&self, error: &Error) {
         let excused = match error {
             Error::Overloaded { .. } | Error::Crowded { .. } => true,
             Error::LogFailed { .. } => self.io_errors || self.no_space,
-            Error::Corrupt { path, .. } => self.flipped_bits || self.damaged == Some(path),
+            Error::Corrupt { path, .. } => self.flipped_bits || self.is_damaged(path),
             error if error.is_no_space() => self.no_space,
             Error::Io { .. } => self.io_errors,
             _ => false,
@@ -82,6 +91,8 @@ enum Operation {
     AppendLarge,
     /// Writes a batch that no log file takes.
     AppendTooLarge,
+    /// Writes a row with a text of a mebibyte, where a log file takes that.
+    AppendLongText,
     AddColumn,
     Flush,
     SyncLog,
@@ -99,10 +110,11 @@ enum Operation {
 }
 
 /// How often each comes.
-const WEIGHTS: [(Operation, u32); 14] = [
+const WEIGHTS: [(Operation, u32); 15] = [
     (Operation::Append, 60),
     (Operation::AppendLarge, 1),
     (Operation::AppendTooLarge, 1),
+    (Operation::AppendLongText, 1),
     (Operation::AddColumn, 4),
     (Operation::Flush, 4),
     (Operation::SyncLog, 4),
@@ -131,7 +143,7 @@ impl Client<'_> {
         for _ in 0..operations {
             if let Err(error) = self.one().await {
                 self.expected.check(&error);
-                let met = matches!(&error, Error::Corrupt { path, .. } if self.expected.damaged == Some(path));
+                let met = matches!(&error, Error::Corrupt { path, .. } if self.expected.is_damaged(path));
                 self.count(|tally| {
                     tally.refused += 1;
                     tally.damage_met += u64::from(met);
@@ -165,6 +177,7 @@ impl Client<'_> {
                 false => self.append(200, Names::Long).await,
             },
             Operation::AppendTooLarge => self.append_too_large(),
+            Operation::AppendLongText => self.append_long_text().await,
             Operation::AddColumn => {
                 let table = self.random.usize(0..self.home.tables.borrow().len());
                 data::add_column(&mut self.random, &mut self.home.tables.borrow_mut()[table]);
@@ -228,8 +241,26 @@ impl Client<'_> {
     async fn append(&mut self, rows_max: usize, names: Names) -> Result<()> {
         let table = self.table();
         let (batch, rows) = data::batch(&mut self.random, &table, self.shard, &self.home.habit, (rows_max, names));
+        self.append_batch(&table, &batch, rows).await
+    }
+
+    async fn append_long_text(&mut self) -> Result<()> {
+        // A record may take a quarter of a log file and is not cut within a row.
+        if self.home.config.wal_file_bytes < 4 * data::LONG_TEXT_BYTES as u64 {
+            return Ok(());
+        }
+        let table = self.table();
+        let (mut batch, mut rows) =
+            data::batch(&mut self.random, &table, self.shard, &self.home.habit, (4, Names::Short));
+        if data::make_long_text(&mut self.random, &table, &mut batch, &mut rows) {
+            self.count(|tally| tally.long_texts += 1);
+        }
+        self.append_batch(&table, &batch, rows).await
+    }
+
+    async fn append_batch(&mut self, table: &TableSchema, batch: &WriteBatch, rows: Vec<(Key, Row)>) -> Result<()> {
         let before = self.shard.lsn();
-        let appended = self.shard.append(&batch, &table)?;
+        let appended = self.shard.append(batch, table)?;
         self.count(|tally| {
             tally.batches += 1;
             tally.large_batches += u64::from(appended.lsn.0 > before.0 + 1);

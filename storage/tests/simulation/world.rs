@@ -29,7 +29,8 @@ fn a_failed_log_is_healed_by_a_flush_and_a_file_that_proves_itself() {
         disk.heal();
         // It writes, but what is read back is something else.
         disk.inject(Fault::next(Operation::Read, "/wal", FaultKind::FlippedBit));
-        assert!(matches!(block_on(shard.heal()), Err(Error::Corrupt { .. })));
+        let healed = block_on(shard.heal());
+        assert!(matches!(healed, Err(Error::Corrupt { .. })), "seed {seed}, {operation:?}: {healed:?}");
         block_on(shard.heal()).unwrap();
         assert!(!shard.stats().wal_failed);
         with_log(&shard, write(&shard, &table, &[3])).unwrap();
@@ -37,6 +38,59 @@ fn a_failed_log_is_healed_by_a_flush_and_a_file_that_proves_itself() {
         disk.crash();
         let shard = block_on(open(&disk)).unwrap();
         assert_eq!(block_on(times(&shard, &table)).unwrap(), BTreeSet::from([1, 2, 3]), "seed {seed}");
+    }
+}
+
+/// Some file systems cannot reserve space: files are filled instead, and a full disk is what it is elsewhere.
+#[test]
+fn space_that_cannot_be_reserved_is_taken_with_zeros() {
+    let (disk, table) = (disk(1), table(1));
+    disk.cannot_reserve();
+    let config = tidewire_storage::engine::ShardConfig { reserve_bytes: 1 << 20, ..crate::cases::config() };
+    let folder = std::path::Path::new("/data/shard-0");
+    let open = async || {
+        tidewire_storage::engine::Shard::open(disk.clone(), folder, config.clone(), &|_| true).await.unwrap().0
+    };
+    let shard = block_on(open());
+    assert!(disk.used_bytes() > 1 << 20, "the reserve takes its space");
+    with_log(&shard, async {
+        write(&shard, &table, &[1]).await.unwrap();
+        disk.set_capacity(Some(disk.used_bytes()));
+        // The reserve is for this.
+        shard.flush().await.unwrap();
+    });
+    assert!(shard.stats().no_space && !shard.has_unflushed());
+    disk.set_capacity(None);
+    drop(shard);
+    disk.crash();
+    let shard = block_on(open());
+    assert!(!shard.stats().no_space);
+    assert_eq!(block_on(times(&shard, &table)).unwrap(), BTreeSet::from([1]));
+}
+
+/// A file system that the kernel has mounted for reading: reads go on, and writes when it has been put right.
+#[test]
+fn a_disk_that_turns_read_only_refuses_writes_and_nothing_else() {
+    for seed in 0..8 {
+        let (disk, table) = (disk(seed), table(1));
+        let shard = block_on(open(&disk)).unwrap();
+        with_log(&shard, async {
+            write(&shard, &table, &[1, 2]).await.unwrap();
+            disk.set_read_only();
+            let refused = write(&shard, &table, &[3]).await;
+            assert!(matches!(refused, Err(Error::LogFailed { .. })), "{refused:?}");
+            assert!(
+                shard.flush().await.is_err() && shard.drop_table(tidewire_storage::schema::TableId(9)).await.is_err()
+            );
+            assert!(times(&shard, &table).await.unwrap().is_superset(&BTreeSet::from([1, 2])), "reads go on");
+        });
+        disk.heal();
+        block_on(shard.heal()).unwrap();
+        with_log(&shard, write(&shard, &table, &[4])).unwrap();
+        drop(shard);
+        disk.crash();
+        let shard = block_on(open(&disk)).unwrap();
+        assert!(block_on(times(&shard, &table)).unwrap().is_superset(&BTreeSet::from([1, 2, 4])), "seed {seed}");
     }
 }
 

@@ -69,7 +69,9 @@ pub fn reply(fault: &Fault) -> FaultReply {
             let (code, message) = words(error);
             json_reply(422, code, &message)
         }
-        Fault::Influxql(_) | Fault::Unfit(_) => json_reply(422, "010009", &fault.to_string()),
+        Fault::Influxql(_) | Fault::QueryParameters(_) | Fault::Unfit(_) => {
+            json_reply(422, "010009", &fault.to_string())
+        }
         Fault::DatabaseUnknown(name) => json_reply(422, "030017", &format!("Database not found: {name:?}")),
         Fault::Catalog(refusal) => catalog(refusal, &catalog_error::message(refusal)),
         Fault::DropTable(refusal) => catalog(refusal, &catalog_error::drop_table_message(refusal)),

@@ -4,28 +4,26 @@
 //! queue of queries, and the connection waits.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 use tidewire_protocol::encode::Format;
-use tidewire_sql::exec::{ExecError, QueryContext};
+use tidewire_sql::exec::ExecError;
 use tidewire_sql::explain::{RunMetrics, explain};
 use tidewire_sql::statement::{PlanStep, Statement};
 use tidewire_sql::{Definition, Session, cut};
 
 use super::{accept, error};
-use crate::admission::QueryPlace;
 use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
+use crate::api::queries::{bounds, query_place};
 use crate::api::reply::{RowsForm, RowsReply};
 use crate::catalog::SchemaChange;
 use crate::core::state::CoreState;
 use crate::ingest::insert::insert;
-use crate::memory::Level;
-use crate::memory::pressure::RefusedWork;
 use crate::net::{Body, Reply, Request};
 use crate::query::delete::delete;
 use crate::query::prepare::{Kept, Prepared, prepare};
@@ -122,22 +120,6 @@ async fn run_statement(
             Ok(())
         }
     }
-}
-
-fn query_place(core: &CoreState) -> Result<QueryPlace, Fault> {
-    if let Some(shortage) = core.memory.shared().shortage(Level::Sparing) {
-        core.count_refused(RefusedWork::Queries);
-        return Err(Fault::QueryShortOfMemory(shortage));
-    }
-    let queries_max = core.config.query.concurrent_max;
-    core.admission.query(queries_max).ok_or(Fault::TooManyQueries { queries_max })
-}
-
-/// The bounds of a query.
-fn bounds(core: &CoreState) -> QueryContext {
-    let (query, memory) = (&core.config.query, core.memory.shared());
-    let timeout = (query.timeout_s > 0).then(|| Duration::from_secs(query.timeout_s));
-    QueryContext::of_server(query.memory_bytes_max, timeout, memory.queries().clone())
 }
 
 fn send_nothing(reply: &mut Reply, format: Format) {

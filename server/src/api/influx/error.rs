@@ -6,7 +6,6 @@ use tidewire_protocol::http::UnknownEncoding;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
-use super::sql_error::{delete_words, parse_words};
 use super::{catalog_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
 use crate::catalog::CatalogError;
@@ -49,8 +48,8 @@ pub fn message(fault: &Fault) -> String {
         Fault::DatabaseUnnamed => "database name required".to_owned(),
         Fault::DatabaseUnknown(name) => format!("database not found: {name}"),
         Fault::StatementMissing => "missing required parameter \"q\"".to_owned(),
-        Fault::Influxql(error) => format!("error parsing query: {}", parse_words(error)),
-        Fault::Unfit(error) => delete_words(error),
+        Fault::Influxql(error) => format!("error parsing query: {error}"),
+        Fault::Unfit(error) => error.to_string(),
         Fault::Catalog(refusal) | Fault::DropTable(refusal) => catalog_error::message(refusal),
         Fault::Body(error) => body_message(error),
         Fault::Write(error) => write_message(error),

@@ -2,21 +2,27 @@
 
 use std::borrow::Cow;
 
-use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail};
+use futures_lite::future::or;
+use tidewire_protocol::encode::influx::{Epoch, Options};
 use tidewire_protocol::http::{Head, Method, Query};
-use tidewire_sql::influxql::{self, Statement};
+use tidewire_sql::exec::ExecError;
+use tidewire_sql::influxql::{self, Parameters, Statement};
 
-use super::headers::send;
-use super::{error, statements};
+use super::answer::Answer;
+use super::scope::Scope;
+use super::{error, parameters, statements};
 use crate::api::body_length;
 use crate::api::context::{RequestContext, parameter};
 use crate::api::fault::Fault;
-use crate::net::{Reply, Request};
+use crate::net::{Body, Reply, Request};
 use crate::query::prepare;
 use crate::ring::{Queue, within, yield_if_needed};
 
 /// What reading a form takes for each byte of it, measured: `benches`, test `statement_memory`.
-const BYTES_PER_FORM_BYTE: u64 = 64;
+const BYTES_PER_FORM_BYTE: u64 = 128;
+
+/// Rows of a document of a chunked reply, unless the request says it otherwise.
+const CHUNK_ROWS: usize = 10_000;
 
 /// Runs the statements.
 pub async fn query(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
@@ -28,52 +34,79 @@ pub async fn query(context: &RequestContext<'_>, request: Request<'_>, reply: &m
         true => request.body.read_all(context.body_bytes_max()).await?,
         false => Vec::new(),
     };
-    within(Queue::Query, run_statements(context, form, reply)).await
+    within(Queue::Query, run_statements(context, request.body, form, reply)).await
 }
 
-async fn run_statements(context: &RequestContext<'_>, form: Vec<u8>, reply: &mut Reply) -> Result<(), Fault> {
+async fn run_statements(
+    context: &RequestContext<'_>,
+    body: &mut Body,
+    form: Vec<u8>,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
     let of_url = OfUrl {
         text: context.parameter("q").map(|text| text.map(Cow::into_owned)),
         database: context.database().map(Cow::into_owned),
+        policy: context.parameter("rp").map(|policy| policy.map(Cow::into_owned)),
+        parameters: context.parameter("params").map(|text| text.map(Cow::into_owned)),
+        epoch: context.parameter("epoch").map(|unit| unit.and_then(|unit| Epoch::from_parameter(&unit))),
+        chunked: context.parameter("chunked").map(|chunked| chunked.as_deref() == Some("true")),
+        chunk_size: context.parameter("chunk_size").map(|size| size.map(Cow::into_owned)),
         pretty: context.parameter("pretty").map(|pretty| pretty.as_deref() == Some("true")),
     };
     let bytes = form.len() as u64 * BYTES_PER_FORM_BYTE;
     let (read, _held) = prepare::read(context.core, form, bytes, |form| of_url.with_form(form)).await?;
-    let Asked { statements, database, pretty } = read?;
-    let mut body = Vec::new();
-    let mut writer = QueryWriter::new(Options { pretty, epoch: None });
+    let Asked { statements, scope, epoch, pretty, chunk_rows } = read?;
+    let mut answer = Answer::new(context, reply, Options { pretty, epoch }, chunk_rows);
     for (id, statement) in statements.iter().enumerate() {
-        writer.result(&mut body, id);
+        answer.begin_result(id);
         yield_if_needed().await;
-        let outcome = statements::run(context, statement, &database, &mut writer, &mut body).await;
+        let run = statements::run(context, statement, &scope, &mut answer);
+        let outcome = match statement {
+            // A client that leaves ends its query: dropping it cancels what the shards run.
+            Statement::Select(select) if select.into.is_none() => or(run, gone(body)).await,
+            _ => run.await,
+        };
         // With statements to come after a failed one, InfluxDB's reply shows them as not executed and hides the error.
         let error = match &outcome {
             Ok(()) => None,
+            Err(Fault::Rows(_)) if !answer.is_begun() => return outcome,
             Err(_) if id + 1 < statements.len() => Some("not executed".to_owned()),
             Err(fault) => Some(error::message(fault)),
         };
-        writer.end_result(&mut body, Tail { error: error.as_deref(), ..Tail::default() });
+        answer.end_result(error.as_deref()).await?;
         if outcome.is_err() {
             break;
         }
     }
-    writer.end(&mut body);
-    send(context, 200, &body, reply);
-    Ok(())
+    answer.end().await
+}
+
+/// What a query ends with when its client leaves.
+async fn gone(body: &mut Body) -> Result<(), Fault> {
+    body.peer_gone().await;
+    Err(Fault::Query(ExecError::Cancelled))
 }
 
 /// What the URL says, or what is wrong with it.
 struct OfUrl {
     text: Result<Option<String>, Fault>,
     database: Result<String, Fault>,
+    policy: Result<Option<String>, Fault>,
+    parameters: Result<Option<String>, Fault>,
+    epoch: Result<Option<Epoch>, Fault>,
+    chunked: Result<bool, Fault>,
+    chunk_size: Result<Option<String>, Fault>,
     pretty: Result<bool, Fault>,
 }
 
 /// What a request asks for.
 struct Asked {
     statements: Vec<Statement>,
-    database: String,
+    scope: Scope,
+    epoch: Option<Epoch>,
     pretty: bool,
+    /// Rows of a document of a chunked reply.
+    chunk_rows: Option<usize>,
 }
 
 impl OfUrl {
@@ -91,8 +124,19 @@ impl OfUrl {
             Some(name) => name.into_owned(),
             None => self.database?,
         };
-        let pretty = self.pretty?;
-        Ok(Asked { statements: influxql::parse(text.trim())?, database, pretty })
+        let of_form = |name: &'static str| parameter(&form, name).map(|value| value.map(Cow::into_owned));
+        let policy = of_form("rp")?.or(self.policy?).unwrap_or_default();
+        let parameters = match of_form("params")?.or(self.parameters?) {
+            Some(text) => parameters::read(&text)?,
+            None => Parameters::new(),
+        };
+        let epoch = of_form("epoch")?.and_then(|unit| Epoch::from_parameter(&unit)).or(self.epoch?);
+        let statements = influxql::parse_with(text.trim(), &parameters)?;
+        let chunked = of_form("chunked")?.map_or(self.chunked?, |chunked| chunked == "true");
+        let size = of_form("chunk_size")?.or(self.chunk_size?).and_then(|size| size.parse().ok());
+        let chunk_rows = chunked.then(|| size.filter(|size| *size > 0).unwrap_or(CHUNK_ROWS));
+        let scope = Scope { database, policy, is_long: text.len() > prepare::HERE_BYTES_MAX };
+        Ok(Asked { statements, scope, epoch, pretty: self.pretty?, chunk_rows })
     }
 }
 

@@ -2,10 +2,13 @@
 
 use tidewire_protocol::encode::influx::{QueryWriter, Value};
 use tidewire_sql::Definition;
-use tidewire_sql::influxql::{Delete, Statement, format_duration};
+use tidewire_sql::influxql::{BindError, Delete, Statement, format_duration};
 use tidewire_storage::schema::Database;
 
-use super::cardinality;
+use super::answer::Answer;
+use super::schema::{self, Out};
+use super::scope::Scope;
+use super::select;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::catalog::SchemaChange;
@@ -15,17 +18,22 @@ use crate::query::delete::delete;
 pub(super) async fn run(
     context: &RequestContext<'_>,
     statement: &Statement,
-    database: &str,
-    writer: &mut QueryWriter,
-    body: &mut Vec<u8>,
+    scope: &Scope,
+    answer: &mut Answer<'_>,
 ) -> Result<(), Fault> {
+    let database = &scope.database;
+    if let Statement::Select(select) = statement {
+        return select::run(context, select, scope, answer).await;
+    }
+    let (writer, body) = answer.parts();
     let definition = match statement {
         Statement::ShowDatabases => return show_databases(context, writer, body),
         Statement::ShowPolicies { database: named } => {
             let name = named.as_deref().unwrap_or(database);
             return show_policies(context, name, writer, body);
         }
-        Statement::ShowCardinality(wanted) => return cardinality::show(context, wanted, database, writer, body).await,
+        Statement::ShowSchema(show) => return schema::show(context, show, scope, Out { writer, body }).await,
+        Statement::ShowCardinality(wanted) => return schema::count(context, wanted, scope, Out { writer, body }).await,
         Statement::Delete(statement) => return delete_rows(context, database, statement).await,
         Statement::CreateDatabase { name, policy } => {
             Definition::EnsureDatabase { name: name.clone(), policy: policy.clone() }
@@ -43,8 +51,39 @@ pub(super) async fn run(
         Statement::DropMeasurement { name } => {
             Definition::DropMeasurement { database: database.to_owned(), name: name.clone() }
         }
+        // Nobody is known yet, so that there are none to show.
+        Statement::ShowUsers => return Out { writer, body }.series("", &["user", "admin"], []),
+        Statement::ShowContinuousQueries => return show_continuous_queries(context, Out { writer, body }),
+        Statement::ShowSubscriptions => return Ok(()),
+        Statement::Explain { select, analyze: false } => {
+            return select::explain(context, select, scope, Out { writer, body }).await;
+        }
+        other => return Err(BindError::Unsupported(kind(other)).into()),
     };
     context.core.peers.change(SchemaChange::Define(definition)).await?;
+    Ok(())
+}
+
+/// How a statement that is read and not carried out begins.
+fn kind(statement: &Statement) -> &'static str {
+    match statement {
+        Statement::Select(_) => "SELECT",
+        Statement::Explain { .. } => "EXPLAIN",
+        Statement::DropShard { .. } => "DROP SHARD",
+        Statement::CreateUser { .. } | Statement::DropUser { .. } | Statement::SetPassword { .. } => "users",
+        Statement::Grant { .. } | Statement::Revoke { .. } | Statement::ShowGrants { .. } => "grants",
+        Statement::CreateContinuousQuery(_) | Statement::DropContinuousQuery { .. } => "continuous queries",
+        Statement::CreateSubscription { .. } | Statement::DropSubscription { .. } => "subscriptions",
+        Statement::ShowQueries | Statement::KillQuery { .. } => "SHOW QUERIES and KILL QUERY",
+        Statement::ShowShards | Statement::ShowShardGroups => "SHOW SHARDS",
+        _ => "SHOW STATS and SHOW DIAGNOSTICS",
+    }
+}
+
+fn show_continuous_queries(context: &RequestContext<'_>, mut out: Out<'_>) -> Result<(), Fault> {
+    for name in context.core.catalog().databases.keys() {
+        out.series(name, &["name", "query"], [])?;
+    }
     Ok(())
 }
 
@@ -90,11 +129,11 @@ fn show_policies(
 async fn delete_rows(context: &RequestContext<'_>, database: &str, statement: &Delete) -> Result<(), Fault> {
     let catalog = context.core.catalog();
     let found = catalog.databases.get(database).ok_or_else(|| Fault::DatabaseUnknown(database.to_owned()))?;
-    statement.check().map_err(Fault::Unfit)?;
+    statement.check()?;
     let mut deletions = Vec::new();
     for table in found.all_tables() {
         if statement.names(&table.name) {
-            deletions.push(statement.bind(table, context.now_ns).map_err(Fault::Unfit)?);
+            deletions.push(statement.bind(table, context.now_ns)?);
         }
     }
     for deletion in deletions {

@@ -1,10 +1,10 @@
 //! Streams of log lines, as JSON or as protobuf in a snappy block. Good entries are written although others are bad.
 
+use tidewire_protocol::json::reading_bytes_max;
 use tidewire_protocol::loki::LokiPush;
-use tidewire_protocol::protobuf::decode_snappy_block;
 use tidewire_protocol::row::BadRows;
 
-use crate::api::body::{is_protobuf, read_packed};
+use crate::api::body::{is_protobuf, read_json, read_packed, unpack};
 use crate::api::context::RequestContext;
 use crate::api::counters::Door;
 use crate::api::fault::Fault;
@@ -30,15 +30,16 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, table: St
     let bytes_max = context.body_bytes_max();
     let body = match is_protobuf {
         true => read_packed(request, bytes_max).await?,
-        false => request.body.read_all(bytes_max).await?,
+        false => read_json(request, bytes_max).await?,
     };
     let mut push = LokiPush::new(table);
     let mut rows = RowWriter::begin(context.core, &database, BadRows::KeepOthers, context.now_ns)?;
     if is_protobuf {
-        let message = decode_snappy_block(&body, bytes_max)?;
-        rows.hold(message.len());
+        let message = unpack(&mut rows, &body, bytes_max)?;
         rows.read_message(&message, |fields, rows| Ok::<_, Fault>(push.read_message(fields, rows)?)).await?;
     } else {
+        rows.hold(reading_bytes_max(&body));
+        rows.account()?;
         push.read_json(&body, &mut rows)?;
     }
     let written = rows.commit().await?;

@@ -1,6 +1,6 @@
-//! OpenTelemetry's export over HTTP: traces.
+//! OpenTelemetry's export over HTTP: traces, logs and metrics.
 
 pub mod error;
-mod traces;
+mod export;
 
-pub use traces::{Named, traces};
+pub use export::{Signal, export};

@@ -1,11 +1,10 @@
 //! Samples in a snappy block, in messages of version 1 or 2. Good samples are written although others are bad.
 
 use tidewire_protocol::http::Head;
-use tidewire_protocol::prometheus::{RemoteWrite, symbols};
-use tidewire_protocol::protobuf::decode_snappy_block;
+use tidewire_protocol::prometheus::{RemoteWrite, symbols, symbols_bytes};
 use tidewire_protocol::row::BadRows;
 
-use crate::api::body::read_packed;
+use crate::api::body::{read_packed, unpack};
 use crate::api::context::RequestContext;
 use crate::api::counters::Door;
 use crate::api::fault::Fault;
@@ -19,14 +18,14 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
     let is_second = is_second(request.head)?;
     let bytes_max = context.body_bytes_max();
     let block = read_packed(request, bytes_max).await?;
-    let message = decode_snappy_block(&block, bytes_max)?;
-    drop(block);
     let mut remote = RemoteWrite::default();
     let mut rows = RowWriter::begin(context.core, &database, BadRows::KeepOthers, context.now_ns)?;
-    rows.hold(message.len());
+    let message = unpack(&mut rows, &block, bytes_max)?;
+    drop(block);
     if is_second {
+        rows.hold(message.len() + symbols_bytes(&message)?);
+        rows.account()?;
         let symbols = symbols(&message)?;
-        rows.hold(message.len() + size_of_val(&*symbols));
         rows.read_message(&message, |fields, rows| Ok::<_, Fault>(remote.read_second(fields, &symbols, rows)?)).await?;
     } else {
         rows.read_message(&message, |fields, rows| Ok::<_, Fault>(remote.read_first(fields, rows)?)).await?;

@@ -206,7 +206,8 @@ impl Run<'_> {
             let operations =
                 [Operation::Write, Operation::Sync, Operation::Rename, Operation::SyncDir, Operation::Create];
             let operation = operations[random.usize(0..operations.len())];
-            let kind = if random.bool() { FaultKind::Io } else { FaultKind::NoSpace };
+            let kinds = [FaultKind::Io, FaultKind::NoSpace, FaultKind::ShortWrite, FaultKind::ReadOnly];
+            let kind = kinds[random.usize(0..kinds.len())];
             let (after, times) = (random.u32(0..30), if random.bool() { random.u32(1..6) } else { u32::MAX });
             self.disk.inject(Fault { after, times, ..Fault::next(operation, "meta", kind) });
         }
@@ -214,6 +215,11 @@ impl Run<'_> {
             // What leaves the owner in doubt.
             let after = random.u32(0..25);
             self.disk.inject(Fault { after, ..Fault::lasting(Operation::Sync, "meta", FaultKind::Io) });
+        }
+        match random.u8(0..16) {
+            0 => self.disk.set_read_only(),
+            1 => self.disk.set_open_files_max(Some(self.disk.open_files() + random.u64(0..4))),
+            _ => {}
         }
         if random.u8(0..3) == 0 {
             self.disk.set_capacity(Some(self.disk.used_bytes() + random.u64(0..600_000)));

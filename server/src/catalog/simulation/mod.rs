@@ -46,6 +46,10 @@ struct Tally {
     io_errors: u64,
     no_space: u64,
     flipped_bits: u64,
+    short_writes: u64,
+    read_only: u64,
+    too_many_files: u64,
+    unsupported: u64,
 }
 
 fn run(seed: u64, tally: &RefCell<Tally>) {
@@ -56,6 +60,9 @@ fn run(seed: u64, tally: &RefCell<Tally>) {
         disk.sync_dir(Path::new("/")).await.unwrap();
     });
     disk.set_delays([0, 1, 4][random.usize(0..3)]);
+    if random.u8(0..6) == 0 {
+        disk.cannot_reserve();
+    }
     let run = Run { seed, disk, tally, rotate_bytes_min: if random.bool() { 16 << 10 } else { 200 << 10 } };
     let mut catalog = initial();
     for _ in 0..random.usize(1..5) {
@@ -69,6 +76,10 @@ fn run(seed: u64, tally: &RefCell<Tally>) {
     tally.io_errors += counts.io_errors;
     tally.no_space += counts.no_space;
     tally.flipped_bits += counts.flipped_bits;
+    tally.short_writes += counts.short_writes;
+    tally.read_only += counts.read_only;
+    tally.too_many_files += counts.too_many_files;
+    tally.unsupported += counts.unsupported;
 }
 
 #[test]

@@ -7,6 +7,10 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tidewire_storage::disk::Disk;
+use tidewire_storage::engine::Shard;
+use tidewire_storage::schema::Catalog;
+
 use crate::core::shards::Shards;
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
@@ -42,18 +46,18 @@ pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, registry: Rc
             }
         }
         if state == ClockState::Settled {
-            drop_expired(&core, &shards, now_ns).await;
+            drop_expired(&core.catalog(), &shards.iter().collect::<Vec<_>>(), now_ns).await;
         }
     }
 }
 
-async fn drop_expired(core: &CoreState, shards: &Shards, now_ns: i64) {
-    let catalog = core.catalog();
+/// Drops from the shards what the policies of `catalog` keep no longer at `now_ns`.
+async fn drop_expired<D: Disk>(catalog: &Catalog, shards: &[(u32, &Rc<Shard<D>>)], now_ns: i64) {
     let policies = catalog.databases.values().flat_map(|database| &database.policies);
     for policy in policies.filter(|policy| policy.ttl_ns.is_some()) {
         for table in policy.tables.values() {
             let oldest = policy.time_min(now_ns, table.time_unit);
-            for (number, shard) in shards.iter() {
+            for (number, shard) in shards {
                 if let Err(error) = shard.expire(table.id, oldest).await {
                     log::error!("shard {number}: table {} cannot lose its old partitions: {error}", table.name);
                 }
@@ -61,3 +65,6 @@ async fn drop_expired(core: &CoreState, shards: &Shards, now_ns: i64) {
         }
     }
 }
+
+#[cfg(test)]
+mod simulation;

@@ -105,23 +105,31 @@ fn copied(patient: &Patient, tree: &Tree, backup: &Backup) -> Result<PathBuf, St
 
 /// Puts the copy in the shard's place; gives the folder that had it.
 fn exchange(patient: &Patient, new: &Path) -> Result<Option<PathBuf>, String> {
-    let rename = |from: &Path, to: &Path| {
-        fs::rename(from, to).map_err(|error| format!("cannot rename {} to {}: {error}", from.display(), to.display()))
-    };
-    let mut replaced = None;
-    if patient.folder.exists() {
-        let names = (1_u32..).map(|number| match number {
-            1 => beside(patient, "replaced"),
-            _ => beside(patient, &format!("replaced.{number}")),
-        });
-        replaced = names.into_iter().find(|name| !name.exists());
-        if let Some(name) = &replaced {
-            rename(&patient.folder, name)?;
-        }
-    }
+    let replaced = put_away(patient)?;
     rename(new, &patient.folder)?;
     sync_folder(patient.data.root())?;
     Ok(replaced)
+}
+
+/// Gives the shard's folder another name, if it is there.
+pub(super) fn put_away(patient: &Patient) -> Result<Option<PathBuf>, String> {
+    if !patient.folder.exists() {
+        return Ok(None);
+    }
+    let mut names = (1_u32..).map(|number| match number {
+        1 => beside(patient, "replaced"),
+        _ => beside(patient, &format!("replaced.{number}")),
+    });
+    let replaced = names.find(|name| !name.exists());
+    if let Some(name) = &replaced {
+        rename(&patient.folder, name)?;
+        sync_folder(patient.data.root())?;
+    }
+    Ok(replaced)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), String> {
+    fs::rename(from, to).map_err(|error| format!("cannot rename {} to {}: {error}", from.display(), to.display()))
 }
 
 /// Moves segments and series files that the shard does not have now to its detached files; gives their names.

@@ -16,7 +16,9 @@ pub(super) fn run(
 ) -> Result<(), String> {
     let number = patient.number();
     for name in attached {
-        match block_on(attach(&PlainDisk, &patient.folder, number, name)).map_err(|error| error.to_string())? {
+        let length = |table| patient.partition_length(table);
+        let done = block_on(attach(&PlainDisk, &patient.folder, number, name, &length));
+        match done.map_err(|error| error.to_string())? {
             Attached::Segment(table, rows) => {
                 let (table, _) = patient.table(table);
                 say(&format!("attached: {name}, {} of {table}\n", text::counted(rows, "row")));

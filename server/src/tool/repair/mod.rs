@@ -18,6 +18,7 @@ use tidewire_storage::disk::owner::create_folders;
 use tidewire_storage::schema::{Catalog, TableId, TimeUnit};
 
 use super::folder;
+use super::generation::sync_folder;
 use crate::cli::RepairArguments;
 use crate::datadir::DataDir;
 
@@ -47,8 +48,12 @@ pub fn run(arguments: &RepairArguments, say: &mut dyn FnMut(&str)) -> Result<(),
     if let Some(dir) = &arguments.from_backup {
         return backup::replace(&patient, dir, arguments.accept_loss, say);
     }
+    if arguments.empty {
+        return begin_anew(&patient, arguments.accept_loss, say);
+    }
     if !patient.folder.exists() {
-        return lost(&patient, arguments.accept_loss, say);
+        say(&format!("{} is missing. {}\n", patient.folder.display(), patient.advice()));
+        return Err(format!("shard {shard} is not repaired; --empty makes an empty one, for want of a backup"));
     }
     if !arguments.segment.is_empty() {
         return segments::give_up(&patient, &arguments.segment, arguments.accept_loss, say);
@@ -59,18 +64,19 @@ pub fn run(arguments: &RepairArguments, say: &mut dyn FnMut(&str)) -> Result<(),
     shard::repair(&patient, arguments.accept_loss, say)
 }
 
-/// A shard without a folder.
-fn lost(patient: &Patient, accept_loss: bool, say: &mut dyn FnMut(&str)) -> Result<(), String> {
+/// Makes an empty shard in the place of what is there, which is kept.
+fn begin_anew(patient: &Patient, accept_loss: bool, say: &mut dyn FnMut(&str)) -> Result<(), String> {
     let (folder, shard) = (patient.folder.display(), patient.shard);
     if !accept_loss {
-        say(&format!(
-            "{folder} is missing. {}\nWithout it, all rows of the shard are lost.\nNothing was changed.\n",
-            patient.advice()
-        ));
-        return Err(format!("shard {shard} is not repaired; --accept-loss makes an empty one"));
+        say(&format!("All rows of shard {shard} would be lost to queries.\nNothing was changed.\n"));
+        return Err(format!("shard {shard} is not emptied; --accept-loss does it at that price"));
+    }
+    if let Some(replaced) = backup::put_away(patient)? {
+        say(&format!("what the shard was is kept as {}\n", replaced.display()));
     }
     create_folders(&patient.folder).map_err(|error| format!("cannot make {folder}: {error}"))?;
-    say(&format!("{folder} was missing: all rows of the shard are lost, and it is empty now\n"));
+    sync_folder(patient.data.root())?;
+    say(&format!("all rows of shard {shard} are lost to queries: it is empty now\n"));
     shard::repair(patient, false, say)
 }
 
@@ -85,9 +91,15 @@ impl Patient {
         format!(
             "A shard's manifest, series files, segments and log belong together: take all of them from one backup. \
              `tidewire repair --shard {shard} --from-backup DIR --data-dir {}` says what that costs, and does it with \
-             --accept-loss.",
+             --accept-loss. Without a backup, --empty in the place of --from-backup begins the shard anew, without a row.",
             self.data.root().display()
         )
+    }
+
+    /// Length of a partition of a table, as the catalog has it.
+    fn partition_length(&self, table: TableId) -> Option<i64> {
+        let mut tables = self.catalog.databases.values().flat_map(|database| database.all_tables());
+        tables.find(|known| known.id == table).map(|known| known.partition_length)
     }
 
     /// A table's full name, or the number of one that the catalog does not know, and the unit of its times.

@@ -88,3 +88,35 @@ fn what_is_no_export_is_refused_in_the_type_it_came_in() {
     assert_eq!(told.body[..3], [1 << 3, 3, 2 << 3 | 2]);
     assert!(post(&server, "/api/v1/traces", &[PROTOBUF, table], b"", 200).body.is_empty());
 }
+
+#[test]
+fn records_and_points_have_tables_of_their_own() {
+    let server = Server::start();
+    let resource = json!({ "attributes": [{ "key": "service.name", "value": { "stringValue": "svc" } }] });
+    let logs = json!({ "resourceLogs": [{ "resource": resource, "scopeLogs": [{ "logRecords": [
+        { "timeUnixNano": "9", "severityNumber": 9, "body": { "stringValue": "one" } },
+        { "timeUnixNano": "9", "body": { "stringValue": "two" } },
+        { "timeUnixNano": "9", "body": { "stringValue": "bad" }, "traceId": "x" },
+    ] }] }] });
+    let told = parsed(&post(&server, "/v1/logs", &[JSON], logs.to_string().as_bytes(), 200));
+    assert_eq!(told["partialSuccess"]["rejectedLogRecords"], "1");
+    assert_eq!(
+        rows(&server, "SELECT time, \"service.name\", body, severity_number FROM logs ORDER BY time"),
+        "time,service.name,body,severity_number\n1970-01-01T00:00:00.000000009,svc,one,9\n\
+         1970-01-01T00:00:00.000000010,svc,two,\n"
+    );
+    let metrics = json!({ "resourceMetrics": [{ "resource": resource, "scopeMetrics": [{ "metrics": [
+        { "name": "http.requests", "sum": { "dataPoints": [
+            { "timeUnixNano": "9", "asInt": "3" },
+            { "timeUnixNano": "9" },
+        ] } },
+    ] }] }] });
+    let told = parsed(&post(&server, "/v1/metrics", &[JSON], metrics.to_string().as_bytes(), 200));
+    assert_eq!(told["partialSuccess"]["rejectedDataPoints"], "1");
+    assert_eq!(
+        rows(&server, "SELECT * FROM \"http.requests\""),
+        "time,service.name,value\n1970-01-01T00:00:00.000000009,svc,3.0\n"
+    );
+    post(&server, "/v1/metrics?table=x", &[JSON], b"{}", 400);
+    assert!(post(&server, "/v1/logs", &[PROTOBUF], b"", 200).body.is_empty());
+}

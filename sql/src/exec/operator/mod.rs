@@ -4,9 +4,13 @@
 mod filter;
 mod limit;
 mod project;
+mod series_rows;
 mod streaming;
+mod transform;
 
 pub(crate) use filter::Filter;
 pub(crate) use limit::Limit;
 pub(crate) use project::Project;
+pub(crate) use series_rows::SeriesRows;
 pub(crate) use streaming::Operator;
+pub(crate) use transform::Transform;

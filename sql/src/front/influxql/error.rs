@@ -1,14 +1,15 @@
-//! What can be wrong with a text of InfluxQL, and with a condition once the tables are known. Clients read the words of
-//! the API that they speak; `Display` is for logs and tools.
+//! What can be wrong with a text of InfluxQL, in the words of InfluxDB, which its clients match.
 
 use std::fmt;
+
+use super::text::duration::{DurationError, duration_text};
 
 /// Why a text is no InfluxQL that this server runs, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError {
     /// What is wrong.
     pub kind: ParseErrorKind,
-    /// Line, from 1.
+    /// Line, from 1; 0 where InfluxDB names no place.
     pub line: usize,
     /// Character in the line, from 1.
     pub character: usize,
@@ -23,11 +24,6 @@ pub enum ParseErrorKind {
         found: String,
         /// What could stand there.
         expected: &'static str,
-    },
-    /// A statement that InfluxQL has and this server does not, yet.
-    Unsupported {
-        /// How the statement begins.
-        statement: String,
     },
     /// An option that is given twice.
     DuplicateOption(String),
@@ -47,87 +43,112 @@ pub enum ParseErrorKind {
         /// Whether it is written as a whole number.
         integer: bool,
     },
+    /// Less than the least whole number; as written, without its sign.
+    Underflow(String),
     /// No regular expression, and why.
     Pattern(String),
+    /// A regular expression that does not end.
+    BrokenRegex,
     /// More brackets inside of each other than the bound.
     TooDeep {
         /// The bound.
         brackets_max: usize,
     },
-    /// A condition without a comparison.
-    NoComparison,
-    /// A regular expression at another operator than its two, or the other way round.
-    PatternOperator,
-    /// A function that a condition cannot call.
-    FunctionInCondition(String),
+    /// A name of more parts than a measurement has; as written.
+    TooManySegments(String),
     /// A retention policy where a measurement to delete from is named.
     PolicyInDelete,
     /// A database where a measurement to delete from is named.
     DatabaseInDelete,
-}
-
-/// Why a text is no duration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DurationError {
-    /// No numbers with units.
-    Invalid,
-    /// More nanoseconds than can be counted; the text.
-    Overflow(String),
-}
-
-/// Why a statement that deletes cannot be carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeleteError {
-    /// DROP SERIES with a condition on time.
-    TimeInDropSeries,
-    /// A comparison that is of neither a tag nor the time.
-    FieldInCondition,
-    /// The time is compared with what is no time.
-    NoTime(OperandKind),
-    /// A text that begins like a date and is none.
-    InvalidTimestamp,
-    /// A time after the last; in nanoseconds.
-    TimeOverflow(i128),
-    /// A time before the first; in nanoseconds.
-    TimeUnderflow(i128),
-    /// An operator that does not compare times.
-    TimeOperator(&'static str),
-}
-
-/// Kinds of operands that are no time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OperandKind {
-    /// A string.
-    Text,
-    /// A name.
-    Name,
-    /// A regular expression.
-    Pattern,
-    /// TRUE or FALSE.
-    Bool,
+    /// fill that is no call.
+    FillCall,
+    /// fill without the one argument that it takes.
+    FillArgument,
+    /// fill with an argument that is neither a number nor a known word.
+    FillNumber,
+    /// tz that is no call.
+    ZoneCall,
+    /// tz without the one argument that it takes.
+    ZoneArgument,
+    /// tz of what is no string.
+    ZoneString,
+    /// A time zone that is not known.
+    ZoneUnknown(String),
+    /// An order by anything else than the time.
+    Order,
+    /// An operator of conditions among what is selected.
+    Operator {
+        /// The operator.
+        symbol: &'static str,
+        /// Line of the field, from 1.
+        line: usize,
+        /// Character of the field in it, from 1.
+        character: usize,
+    },
+    /// A parameter without a name.
+    ParameterEmpty,
+    /// A parameter that the request does not bind.
+    ParameterMissing(String),
+    /// A continuous query without windows of time.
+    NoInterval,
+    /// A continuous query that covers less than a window; both in nanoseconds.
+    ForTooShort {
+        /// The least.
+        min_ns: i64,
+        /// What is asked for.
+        got_ns: i64,
+    },
 }
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}, character {}: ", self.line, self.character)?;
-        match &self.kind {
-            ParseErrorKind::Unexpected { found, expected } => write!(f, "expected {expected}, found {found}"),
-            ParseErrorKind::Unsupported { statement } => write!(f, "{statement} is not supported yet"),
-            ParseErrorKind::DuplicateOption(option) => write!(f, "{option} is given twice"),
-            ParseErrorKind::Duration(DurationError::Invalid) => f.write_str("no duration"),
-            ParseErrorKind::Duration(DurationError::Overflow(text)) => write!(f, "the duration {text} is too long"),
-            ParseErrorKind::InfiniteShardDuration => f.write_str("the duration of a shard is finite"),
-            ParseErrorKind::Replication { text, copies_max } => write!(f, "{text} is not between 1 and {copies_max}"),
-            ParseErrorKind::Number { .. } => f.write_str("a number that cannot be read"),
-            ParseErrorKind::Pattern(reason) => write!(f, "no regular expression: {reason}"),
-            ParseErrorKind::TooDeep { brackets_max } => write!(f, "more than {brackets_max} nested brackets"),
-            ParseErrorKind::NoComparison => f.write_str("a comparison is wanted"),
-            ParseErrorKind::PatternOperator => {
-                f.write_str("=~ and !~ compare with a regular expression, and only they")
-            }
-            ParseErrorKind::FunctionInCondition(name) => write!(f, "a condition cannot call {name}"),
-            ParseErrorKind::PolicyInDelete => f.write_str("a retention policy is named"),
-            ParseErrorKind::DatabaseInDelete => f.write_str("a database is named"),
+        self.kind.fmt(f)?;
+        match self.line {
+            0 => Ok(()),
+            line => write!(f, " at line {line}, char {}", self.character),
+        }
+    }
+}
+
+impl fmt::Display for ParseErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unexpected { found, expected } => write!(f, "found {found}, expected {expected}"),
+            Self::DuplicateOption(option) => write!(f, "found duplicate {option} option"),
+            Self::Duration(error) => error.fmt(f),
+            Self::InfiniteShardDuration => f.write_str("invalid duration INF for shard duration"),
+            Self::Replication { text, copies_max } => write!(f, "invalid value {text}: must be 1 <= n <= {copies_max}"),
+            Self::Number { integer: true } => f.write_str("unable to parse integer"),
+            Self::Number { integer: false } => f.write_str("unable to parse number"),
+            Self::Underflow(text) => write!(f, "constant -{text} underflows int64"),
+            Self::Pattern(reason) => write!(f, "error parsing regexp: {reason}"),
+            Self::BrokenRegex => f.write_str("bad regex: "),
+            Self::TooDeep { brackets_max } => write!(f, "more than {brackets_max} brackets inside of each other"),
+            Self::TooManySegments(name) => write!(f, "too many segments in {name}"),
+            Self::PolicyInDelete => f.write_str("retention policy not supported"),
+            Self::DatabaseInDelete => f.write_str("database not supported"),
+            Self::FillCall => f.write_str("fill must be a function call"),
+            Self::FillArgument => f.write_str("fill requires an argument, e.g.: 0, null, none, previous, linear"),
+            Self::FillNumber => f.write_str("expected number argument in fill()"),
+            Self::ZoneCall => f.write_str("tz must be a function call"),
+            Self::ZoneArgument => f.write_str("tz requires exactly one argument"),
+            Self::ZoneString => f.write_str("expected string argument in tz()"),
+            Self::ZoneUnknown(name) => write!(f, "unable to find time zone {name}"),
+            Self::Order => f.write_str("only ORDER BY time supported at this time"),
+            Self::Operator { symbol, line, character } => write!(
+                f,
+                "invalid operator {symbol} in SELECT clause at line {line}, char {character}; operator is intended \
+                 for WHERE clause"
+            ),
+            Self::ParameterEmpty => f.write_str("empty bound parameter"),
+            Self::ParameterMissing(name) => write!(f, "missing parameter: {name}"),
+            Self::NoInterval => f.write_str("expected GROUP BY time(...)"),
+            Self::ForTooShort { min_ns, got_ns } => write!(
+                f,
+                "FOR duration must be >= GROUP BY time duration: must be a minimum of {}, got {}",
+                duration_text(*min_ns),
+                duration_text(*got_ns)
+            ),
         }
     }
 }

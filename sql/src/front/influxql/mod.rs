@@ -1,22 +1,22 @@
-//! InfluxQL front end: text to statements.
+//! InfluxQL front end: text to statements, and statements to what can be run.
 //!
-//! Known are the statements that set up and clear databases: CREATE and DROP DATABASE, retention policies, DELETE, DROP
-//! SERIES, DROP MEASUREMENT, SHOW DATABASES, SHOW RETENTION POLICIES and the counts of SHOW … CARDINALITY, several
-//! separated by `;`. Anything else is refused by name, never answered wrongly.
-//!
-//! [`lexer`] splits the text into tokens with their position, over which a [`cursor`] moves; [`parse`] reads a
-//! [`statement`]; [`bind`] says what a statement that deletes means for one table, once the table is known. An
-//! [`error`] names the token and its place.
+//! [`text`] is tokens, [`parse`] reads statements from them ([`ast`], which also prints them), and [`bind`] says what a
+//! statement means for the databases at hand: SELECT becomes a plan of the one engine, conditions on tags and times
+//! become a choice of series and a range. An [`error`] is worded as InfluxDB words it, since clients match that.
 
+mod ast;
 mod bind;
-mod cursor;
-mod duration;
 mod error;
-mod lexer;
 mod parse;
-mod statement;
+mod text;
 
-pub use duration::format_duration;
-pub use error::{DeleteError, DurationError, OperandKind, ParseError, ParseErrorKind};
-pub use parse::parse;
-pub use statement::{Cardinality, Condition, Counted, Delete, Operand, Statement};
+pub use ast::{
+    Access, Cardinality, CastType, ColumnSet, ContinuousQuery, Counted, Delete, Dimension, Expr, Field, Fill, Into,
+    Literal, Measurement, MeasurementName, Op, Regex, Select, ShowKind, ShowSchema, Source, Statement, TagKeys,
+    quoted_name,
+};
+pub use bind::{BindError, BoundSelect, SchemaSelection, Scope, bind_select, schema_selection, speaks_of_time};
+pub use error::{ParseError, ParseErrorKind};
+pub use parse::{parse, parse_with};
+pub use text::cursor::{Parameter, Parameters};
+pub use text::duration::{DurationError, format_duration};

@@ -33,7 +33,25 @@ pub(super) static LAST_ENTRY: Aggregate = Aggregate::own(
     |name, arguments| bind(&LAST, name, arguments),
 );
 
-static FIRST: AggregateFunction = AggregateFunction {
+/// `[time, value]`: the least time of a row that has the value.
+pub(crate) static FIRST_TIME: AggregateFunction = AggregateFunction {
+    name: "first_time",
+    accumulator: |result| Ok(Box::new(EndpointTime::new(false, result.clone()))),
+    state_columns: 1,
+    needs: Needs::Rows,
+    end: Some(SeriesEnd::First),
+};
+
+/// `[time, value]`: the greatest time of a row that has the value.
+pub(crate) static LAST_TIME: AggregateFunction = AggregateFunction {
+    name: "last_time",
+    accumulator: |result| Ok(Box::new(EndpointTime::new(true, result.clone()))),
+    state_columns: 1,
+    needs: Needs::Rows,
+    end: Some(SeriesEnd::Last),
+};
+
+pub(crate) static FIRST: AggregateFunction = AggregateFunction {
     name: "first",
     accumulator: |result| accumulator(false, result),
     state_columns: 2,
@@ -41,7 +59,7 @@ static FIRST: AggregateFunction = AggregateFunction {
     end: Some(SeriesEnd::First),
 };
 
-static LAST: AggregateFunction = AggregateFunction {
+pub(crate) static LAST: AggregateFunction = AggregateFunction {
     name: "last",
     accumulator: |result| accumulator(true, result),
     state_columns: 2,
@@ -221,5 +239,67 @@ impl Accumulator for TextEndpoint {
         self.times.capacity() * size_of::<i64>()
             + self.values.capacity() * size_of::<Option<Box<str>>>()
             + self.text_bytes
+    }
+}
+
+/// Times of endpoints.
+struct EndpointTime {
+    times: Vec<i64>,
+    seen: Seen,
+    newest: bool,
+    result: DataType,
+}
+
+impl EndpointTime {
+    fn new(newest: bool, result: DataType) -> Self {
+        Self { times: Vec::new(), seen: Seen::default(), newest, result }
+    }
+
+    fn offer(&mut self, slot: usize, time: i64) {
+        if !self.seen.get(slot) || beats(self.newest, time, self.times[slot]) == Some(true) {
+            self.times[slot] = time;
+            self.seen.mark(slot);
+        }
+    }
+}
+
+impl Accumulator for EndpointTime {
+    fn resize(&mut self, slots: usize) {
+        self.times.resize(slots, 0);
+        self.seen.resize(slots);
+    }
+
+    fn update(&mut self, args: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
+        let times = lane_array(args, 0, &DataType::Int64)?;
+        let time = times.as_primitive::<Int64Type>().values();
+        for &slice in slices.slices {
+            for row in candidates(slice, slices.ascending, self.newest, &times, &args[1]) {
+                self.offer(slice.slot as usize, time[row]);
+            }
+        }
+        Ok(())
+    }
+
+    fn merge(&mut self, states: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
+        let times = lane_array(states, 0, &DataType::Int64)?;
+        let times = times.as_primitive::<Int64Type>();
+        for slice in slices.slices {
+            for row in slice.range().filter(|row| times.is_valid(*row)) {
+                self.offer(slice.slot as usize, times.value(row));
+            }
+        }
+        Ok(())
+    }
+
+    fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
+        Ok(vec![column::<Int64Type>(self.times[slots.clone()].to_vec(), self.seen.nulls(slots), &DataType::Int64)?])
+    }
+
+    fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
+        column::<Int64Type>(self.times[slots.clone()].to_vec(), self.seen.nulls(slots), &self.result)
+    }
+
+    fn bytes(&self) -> usize {
+        self.times.capacity() * size_of::<i64>() + self.seen.bytes()
     }
 }

@@ -10,12 +10,31 @@ mod endpoint;
 mod fold;
 mod kernel;
 mod lane;
+mod mode;
+mod pick;
+mod ranked;
+mod scalars;
 mod seen;
+mod stddev;
 mod sum;
 mod text_extreme;
 
 use super::definition::Aggregate;
 pub(crate) use count::{COUNT, COUNT_ROWS};
+pub(crate) use endpoint::{FIRST, FIRST_TIME, LAST, LAST_TIME};
+pub(crate) use mode::MODE;
+pub(crate) use pick::{PICK_FIRST, PICK_LAST, PICK_MAX, PICK_MIN};
+pub(crate) use ranked::{MEDIAN, PERCENTILE, PICK_PERCENTILE};
+pub(crate) use stddev::STDDEV;
+
+/// Mean.
+pub(crate) static MEAN: &Aggregate = &average::ENTRY;
+/// Sum.
+pub(crate) static SUM: &Aggregate = &sum::ENTRY;
+/// Least value.
+pub(crate) static MIN: &Aggregate = &fold::MIN;
+/// Greatest value.
+pub(crate) static MAX: &Aggregate = &fold::MAX;
 
 /// All of them.
 pub(super) static AGGREGATES: [&Aggregate; 7] = [

@@ -29,6 +29,13 @@ pub enum Operation {
     List,
 }
 
+impl Operation {
+    /// Whether a file system that is mounted for reading refuses it.
+    pub(super) fn changes_something(self) -> bool {
+        !matches!(self, Self::Open | Self::Read | Self::Sync | Self::SyncDir | Self::List)
+    }
+}
+
 /// How an operation fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
@@ -41,6 +48,18 @@ pub enum FaultKind {
     FlippedBit,
     /// A read gives only the first of the bytes that are there, on this one occasion, which a disk must not do.
     ShortRead,
+    /// A write ends early: its first sectors are done, the file may have grown by them, and then there is EIO. Others
+    /// fail with EIO.
+    ShortWrite,
+    /// EROFS, and nothing is done.
+    ReadOnly,
+}
+
+impl FaultKind {
+    /// Whether an operation that it befalls fails, and is not only done wrong.
+    pub(super) fn is_error(self) -> bool {
+        !matches!(self, Self::FlippedBit | Self::ShortRead)
+    }
 }
 
 /// A failure of operations on certain files.
@@ -126,6 +145,12 @@ pub struct SimCounts {
     pub flipped_bits: u64,
     /// Reads that gave fewer bytes than there are.
     pub short_reads: u64,
+    /// Writes of which only the first sectors were done.
+    pub short_writes: u64,
+    /// Operations that failed with EROFS.
+    pub read_only: u64,
+    /// Reservations that failed with EOPNOTSUPP.
+    pub unsupported: u64,
     /// Losses of power.
     pub crashes: u64,
     /// Unsynced changes of files that a crash undid.

@@ -15,7 +15,9 @@
 //!    A durable write is durable by itself: what was written to the file before it may still be lost.
 //! 5. Each operation keeps its task waiting for a while ([`SimDisk::set_delays`]), so that tasks meet in every order;
 //!    [`SimTasks`] runs them in one thread. A sync covers what was written before it began, not before it ended.
-//! 6. Space is counted in blocks of 4 KiB, for bytes written and reserved; [`SimDisk::set_capacity`] bounds it.
+//! 6. Space is counted in blocks of 4 KiB, for bytes written and reserved; [`SimDisk::set_capacity`] bounds it. It may
+//!    be that none can be reserved ([`SimDisk::cannot_reserve`]), and that nothing can be changed
+//!    ([`SimDisk::set_read_only`]).
 //! 7. Failures come by chance ([`SimDisk::set_rates`]) or as planned ([`SimDisk::inject`]), and so do deaths: after any
 //!    number of steps, or at a [`Moment`] ([`SimDisk::set_moment`], [`SimTasks::run_until`]).
 
@@ -84,6 +86,7 @@ impl SimDisk {
         let mut world = self.world.borrow_mut();
         world.faults.clear();
         world.open_files_max = None;
+        world.is_read_only = false;
         world.rates = FaultRates::default();
     }
 
@@ -102,6 +105,17 @@ impl SimDisk {
     /// At most as many files may be open at a time, until [`SimDisk::heal`]; `None` for any number.
     pub fn set_open_files_max(&self, count: Option<u64>) {
         self.world.borrow_mut().open_files_max = count;
+    }
+
+    /// Nothing can be changed any more, as on a file system that the kernel has mounted for reading after an error,
+    /// until [`SimDisk::heal`].
+    pub fn set_read_only(&self) {
+        self.world.borrow_mut().is_read_only = true;
+    }
+
+    /// Space cannot be reserved, as on some file systems.
+    pub fn cannot_reserve(&self) {
+        self.world.borrow_mut().reserves = false;
     }
 
     /// Files that are open.
@@ -289,9 +303,11 @@ impl SimFile {
 
     /// A write that has reached the cache, and when, or fails, perhaps in part.
     fn change(&self, world: &mut World, offset: u64, bytes: &[u8], what: &str) -> Result<u64> {
-        if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = world.fault(Operation::Write, &self.path) {
-            if kind == FaultKind::Io {
-                world.write_in_part(self.number, offset, bytes);
+        if let Some(kind) = world.fault(Operation::Write, &self.path).filter(|kind| kind.is_error()) {
+            match kind {
+                FaultKind::Io => world.write_in_part(self.number, offset, bytes),
+                FaultKind::ShortWrite => world.write_first_part(self.number, offset, bytes, &self.path),
+                _ => {}
             }
             return Err(world.failed(kind, what, &self.path));
         }
@@ -308,7 +324,7 @@ impl DiskFile for SimFile {
         let what = format!("read {length} bytes at offset {offset} of");
         let read = |world: &mut World| {
             let fault = world.fault(Operation::Read, &self.path);
-            if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = fault {
+            if let Some(kind) = fault.filter(|kind| kind.is_error()) {
                 return Err(world.failed(kind, &what, &self.path));
             }
             let bytes = world.inode(self.number).map_or(&[][..], |inode| &inode.cached.bytes);
@@ -339,7 +355,7 @@ impl DiskFile for SimFile {
         let what = format!("write {} bytes at offset {offset} of", buffer.len());
         let sequence = self.act(&what, |world| self.change(world, offset, &buffer, &what)).await?;
         let settle = |world: &mut World| {
-            if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = world.fault(Operation::Sync, &self.path) {
+            if let Some(kind) = world.fault(Operation::Sync, &self.path).filter(|kind| kind.is_error()) {
                 world.fail_durable(self.number, sequence);
                 return Err(world.failed(kind, &what, &self.path));
             }
@@ -354,7 +370,7 @@ impl DiskFile for SimFile {
     async fn sync(&self) -> Result<()> {
         let until = self.disk.world.borrow_mut().tick();
         let sync = |world: &mut World| {
-            if let Some(kind @ (FaultKind::Io | FaultKind::NoSpace)) = world.fault(Operation::Sync, &self.path) {
+            if let Some(kind) = world.fault(Operation::Sync, &self.path).filter(|kind| kind.is_error()) {
                 world.fail_sync(self.number, until);
                 return Err(world.failed(kind, "sync", &self.path));
             }
@@ -370,6 +386,7 @@ impl DiskFile for SimFile {
         let what = format!("allocate {length} bytes for");
         let allocate = |world: &mut World| {
             world.check(Operation::Allocate, &what, &self.path)?;
+            world.check_reserves(&what, &self.path)?;
             world.change(self.number, Change::Allocate(length), &what, &self.path).map(drop)
         };
         self.act(&what, allocate).await

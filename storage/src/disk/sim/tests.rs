@@ -328,6 +328,51 @@ fn bits_flip_for_once_or_for_good() {
 }
 
 #[test]
+fn a_short_write_leaves_its_first_sectors_and_fails() {
+    let mut lengths = std::collections::BTreeSet::new();
+    for seed in 0..40 {
+        let disk = disk(seed);
+        let file = named(&disk, "f");
+        write(&file, 0, 1);
+        disk.inject(Fault::next(Operation::Write, "/f", FaultKind::ShortWrite));
+        assert!(block_on(file.write(0, vec![2; 2 * BLOCK])).is_err());
+        let bytes = disk.bytes(Path::new("/d/f")).unwrap();
+        let done = bytes.iter().take_while(|byte| **byte == 2).count();
+        assert!(done.is_multiple_of(SECTOR) && done < 2 * BLOCK, "{done}");
+        assert!(bytes[done..].iter().all(|byte| *byte == 1), "what comes after is as it was");
+        assert_eq!((bytes.len(), disk.counts().short_writes), (done.max(BLOCK), 1));
+        lengths.insert(done);
+    }
+    assert!(lengths.len() > 5, "{lengths:?}");
+}
+
+#[test]
+fn nothing_changes_on_a_disk_for_reading_and_none_is_reserved_where_that_cannot_be() {
+    let disk = disk(1);
+    let file = named(&disk, "f");
+    write(&file, 0, 1);
+    disk.set_read_only();
+    let refused = [
+        block_on(file.write(0, vec![2; BLOCK])),
+        block_on(file.truncate(0)),
+        block_on(disk.remove(Path::new("/d/f"))),
+        block_on(disk.rename(Path::new("/d/f"), Path::new("/d/g"))),
+        block_on(disk.open(Path::new("/d/g"), OpenMode::Create)).map(drop),
+    ];
+    for refused in refused {
+        let Err(crate::Error::Io { source, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(source.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    }
+    assert_eq!(block_on(file.read(0, BLOCK)).unwrap(), [1; BLOCK]);
+    disk.heal();
+    write(&file, 0, 2);
+    block_on(file.allocate(2 * BLOCK as u64)).unwrap();
+    disk.cannot_reserve();
+    disk.heal();
+    assert!(block_on(file.allocate(3 * BLOCK as u64)).unwrap_err().is_unsupported());
+}
+
+#[test]
 fn failures_by_chance_come_about_as_often_as_they_should() {
     let disk = disk(9);
     let file = named(&disk, "f");

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::fault::{Fault, FaultKind, FaultRates, Moment, Operation, SimCounts};
 use super::folder::{Folder, NameChange};
-use super::inode::{Change, Inode};
+use super::inode::{Change, Inode, SECTOR};
 use super::random::Random;
 use crate::disk::{DISK_ALIGN, OpenMode};
 use crate::error::{Error, Result};
@@ -29,6 +29,10 @@ pub(super) struct World {
     pub(super) capacity_blocks: Option<u64>,
     /// Files that may be open at a time; `None` for any number.
     pub(super) open_files_max: Option<u64>,
+    /// Nothing can be changed.
+    pub(super) is_read_only: bool,
+    /// Space can be reserved.
+    pub(super) reserves: bool,
     inodes: BTreeMap<u64, Inode>,
     next_inode: u64,
     folders: BTreeMap<PathBuf, Folder>,
@@ -60,6 +64,8 @@ impl World {
             moment_has_come: false,
             capacity_blocks: None,
             open_files_max: None,
+            is_read_only: false,
+            reserves: true,
             inodes: BTreeMap::new(),
             next_inode: 1,
             folders: BTreeMap::new(),
@@ -103,6 +109,9 @@ impl World {
             }
         }
         self.faults.retain(|fault| fault.times > 0);
+        if self.is_read_only && operation.changes_something() {
+            planned = Some(FaultKind::ReadOnly);
+        }
         let chance = self.rates.of(operation);
         planned.or_else(|| self.random.happens(chance).then_some(FaultKind::Io)).or_else(|| {
             let FaultRates { flipped_bit, short_read, .. } = self.rates;
@@ -120,10 +129,20 @@ impl World {
         }
     }
 
+    /// An error where space cannot be reserved.
+    pub(super) fn check_reserves(&mut self, what: &str, path: &Path) -> Result<()> {
+        if self.reserves {
+            return Ok(());
+        }
+        self.counts.unsupported += 1;
+        Err(self.refused(Errno::OPNOTSUPP, what, path))
+    }
+
     pub(super) fn failed(&mut self, kind: FaultKind, what: &str, path: &Path) -> Error {
         let errno = match kind {
             FaultKind::NoSpace => Errno::NOSPC,
-            FaultKind::Io | FaultKind::FlippedBit | FaultKind::ShortRead => Errno::IO,
+            FaultKind::ReadOnly => Errno::ROFS,
+            FaultKind::Io | FaultKind::FlippedBit | FaultKind::ShortRead | FaultKind::ShortWrite => Errno::IO,
         };
         self.refused(errno, what, path)
     }
@@ -131,6 +150,7 @@ impl World {
     fn refused(&mut self, errno: Errno, what: &str, path: &Path) -> Error {
         self.counts.io_errors += u64::from(errno == Errno::IO);
         self.counts.no_space += u64::from(errno == Errno::NOSPC);
+        self.counts.read_only += u64::from(errno == Errno::ROFS);
         Error::io(what, path, os_error(errno))
     }
 
@@ -210,6 +230,15 @@ impl World {
         if let Some(inode) = self.inodes.get_mut(&number) {
             inode.write_in_part(offset, bytes, sequence, &mut self.random);
         }
+    }
+
+    /// A write that ends early.
+    pub(super) fn write_first_part(&mut self, number: u64, offset: u64, bytes: &[u8], path: &Path) {
+        let sectors = self.random.below(bytes.len().div_ceil(SECTOR) as u64) as usize;
+        let bytes = bytes[..sectors * SECTOR].to_vec();
+        self.counts.short_writes += 1;
+        // Without space there is less of it still.
+        let _ = self.change(number, Change::Write { offset, bytes }, "write", path);
     }
 
     /// A sync that fails.

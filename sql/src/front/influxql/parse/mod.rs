@@ -1,9 +1,13 @@
 //! Statements from tokens: [`statement`] recognises them, the others read what follows.
 
-mod cardinality;
-mod condition;
+mod access;
+mod background;
 mod delete;
+mod expr;
 mod policy;
+mod select;
+mod show;
+mod source;
 mod statement;
 
-pub use statement::parse;
+pub use statement::{parse, parse_with};

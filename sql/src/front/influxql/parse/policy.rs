@@ -1,10 +1,10 @@
 //! Statements about databases and retention policies.
 
-use crate::front::influxql::cursor::{Cursor, refused};
-use crate::front::influxql::duration::parse_duration;
+use crate::front::influxql::ast::Statement;
 use crate::front::influxql::error::{ParseError, ParseErrorKind};
-use crate::front::influxql::lexer::Kind;
-use crate::front::influxql::statement::Statement;
+use crate::front::influxql::text::cursor::{Cursor, refused};
+use crate::front::influxql::text::duration::parse_duration;
+use crate::front::influxql::text::lexer::Kind;
 use crate::statement::PolicyOptions;
 
 /// Name of the policy of a database that was made without naming one.
@@ -106,15 +106,12 @@ impl Cursor<'_> {
     }
 
     /// A duration in nanoseconds; `INF` is 0.
-    fn duration(&mut self) -> Result<i64, ParseError> {
+    pub(super) fn duration(&mut self) -> Result<i64, ParseError> {
         if self.accept("INF") {
             return Ok(0);
         }
         let token = self.peek().clone();
-        let Kind::Number(text) = &token.kind else { return Err(self.unexpected("duration")) };
-        if !text.contains(char::is_alphabetic) {
-            return Err(self.unexpected("duration"));
-        }
+        let Kind::Duration(text) = &token.kind else { return Err(self.unexpected("duration")) };
         let ns = parse_duration(text).map_err(|error| refused(error, &token))?;
         self.skip();
         Ok(ns)
@@ -134,10 +131,7 @@ impl Cursor<'_> {
         /// InfluxDB's bound.
         const COPIES_MAX: u32 = i32::MAX as u32;
         let token = self.peek().clone();
-        let Kind::Number(text) = &token.kind else { return Err(self.unexpected("integer")) };
-        if text.contains(|c: char| !c.is_ascii_digit()) {
-            return Err(self.unexpected("integer"));
-        }
+        let Kind::Integer(text) = &token.kind else { return Err(self.unexpected("integer")) };
         match text.parse() {
             Ok(copies) if (1..=COPIES_MAX).contains(&copies) => {
                 self.skip();

@@ -1,7 +1,26 @@
 //! Durations as InfluxQL writes them (`90m`, `1h30m`) and as InfluxDB prints them (`1h30m0s`).
 
-use super::error::DurationError;
+use std::fmt;
+
 use crate::types::unit::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
+
+/// Why a text is no duration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DurationError {
+    /// No numbers with units.
+    Invalid,
+    /// More nanoseconds than can be counted; the text.
+    Overflow(String),
+}
+
+impl fmt::Display for DurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid => f.write_str("invalid duration"),
+            Self::Overflow(text) => write!(f, "overflowed duration {text}: choose a smaller duration or INF"),
+        }
+    }
+}
 
 /// Units by their letters, in nanoseconds.
 const UNITS: [(&str, i64); 10] = [
@@ -18,7 +37,7 @@ const UNITS: [(&str, i64); 10] = [
 ];
 
 /// Reads whole numbers with units.
-pub(super) fn parse_duration(text: &str) -> Result<i64, DurationError> {
+pub(in crate::front::influxql) fn parse_duration(text: &str) -> Result<i64, DurationError> {
     let mut total: i64 = 0;
     let mut rest = text;
     if rest.is_empty() {
@@ -38,6 +57,24 @@ pub(super) fn parse_duration(text: &str) -> Result<i64, DurationError> {
         rest = after;
     }
     Ok(total)
+}
+
+/// Prints a duration as InfluxQL writes it: a whole number of the largest unit that it is a multiple of.
+pub(in crate::front::influxql) fn duration_text(duration_ns: i64) -> String {
+    const WHOLE: [(&str, i64); 8] = [
+        ("w", 7 * DAY_NS),
+        ("d", DAY_NS),
+        ("h", HOUR_NS),
+        ("m", MINUTE_NS),
+        ("s", SECOND_NS),
+        ("ms", 1_000_000),
+        ("u", 1_000),
+        ("ns", 1),
+    ];
+    match WHOLE.iter().find(|(_, unit_ns)| duration_ns % unit_ns == 0).filter(|_| duration_ns != 0) {
+        Some((unit, unit_ns)) => format!("{}{unit}", duration_ns / unit_ns),
+        None => "0s".to_owned(),
+    }
 }
 
 /// Prints a duration as Go does: `168h0m0s`, `1m30s`, `0s`; below a second in the unit that fits.

@@ -1,0 +1,207 @@
+//! A message in either form, protobuf or JSON, by the numbers and the names of its fields.
+//!
+//! Logs and metrics are walked once for both forms. Each field asked for is looked for anew, which is good enough for
+//! messages of a dozen fields; spans, of which there are most, have walks of their own.
+
+use super::attribute::{write_json, write_message};
+use super::id::Id;
+use crate::json::{JsonValue, Scalar};
+use crate::protobuf::{Fields, Value};
+use crate::row::{Next, RowError};
+
+/// A field: its number, and its name in JSON.
+pub(super) type Key = (u32, &'static str);
+
+/// A message.
+pub(super) trait Node<'t>: Copy {
+    /// Gives each message of a list to `see`, until it says that nothing follows.
+    fn each(self, key: Key, see: impl FnMut(Self) -> Result<Next, RowError>) -> Result<Next, RowError>;
+
+    /// The message in a field.
+    fn node(self, key: Key) -> Result<Option<Self>, RowError>;
+
+    /// A string; empty where it is missing.
+    fn text(self, key: Key) -> Result<&'t str, RowError>;
+
+    /// An integer of any kind, as the 64 bits that it has.
+    fn integer(self, key: Key) -> Result<Option<u64>, RowError>;
+
+    /// A double.
+    fn float(self, key: Key) -> Result<Option<f64>, RowError>;
+
+    /// An id; empty where it is missing.
+    fn id(self, key: Key) -> Result<Id<'t>, RowError>;
+
+    /// Doubles.
+    fn floats(self, key: Key) -> Result<Vec<f64>, RowError>;
+
+    /// Integers that have 64 bits each in protobuf.
+    fn integers(self, key: Key) -> Result<Vec<u64>, RowError>;
+
+    /// Writes the value that this is as text.
+    fn write_value(self, text: &mut String) -> Result<(), RowError>;
+}
+
+impl<'t> Node<'t> for &'t [u8] {
+    fn each(self, key: Key, mut see: impl FnMut(Self) -> Result<Next, RowError>) -> Result<Next, RowError> {
+        let mut fields = Fields::of(self);
+        while let Some(field) = fields.next_field()? {
+            if field.number == key.0 && see(field.value.bytes()?)? == Next::Stop {
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn node(self, key: Key) -> Result<Option<Self>, RowError> {
+        last(self, key)?.map(Value::bytes).transpose()
+    }
+
+    fn text(self, key: Key) -> Result<&'t str, RowError> {
+        last(self, key)?.map_or(Ok(""), Value::text)
+    }
+
+    fn integer(self, key: Key) -> Result<Option<u64>, RowError> {
+        Ok(match last(self, key)? {
+            None => None,
+            Some(Value::Varint(value) | Value::Fixed64(value)) => Some(value),
+            Some(Value::Fixed32(value)) => Some(u64::from(value)),
+            Some(Value::Bytes(_)) => return Err(RowError::Protobuf("a field should be an integer")),
+        })
+    }
+
+    fn float(self, key: Key) -> Result<Option<f64>, RowError> {
+        Ok(last(self, key)?.map(Value::fixed64).transpose()?.map(f64::from_bits))
+    }
+
+    fn id(self, key: Key) -> Result<Id<'t>, RowError> {
+        Ok(Id::Bytes(last(self, key)?.map_or(Ok(&[][..]), Value::bytes)?))
+    }
+
+    fn floats(self, key: Key) -> Result<Vec<f64>, RowError> {
+        Ok(self.integers(key)?.into_iter().map(f64::from_bits).collect())
+    }
+
+    fn integers(self, key: Key) -> Result<Vec<u64>, RowError> {
+        let mut found = Vec::new();
+        let mut fields = Fields::of(self);
+        while let Some(field) = fields.next_field()? {
+            match field.value {
+                _ if field.number != key.0 => {}
+                Value::Fixed64(word) => found.push(word),
+                value => {
+                    let (words, rest) = value.bytes()?.as_chunks();
+                    if !rest.is_empty() {
+                        return Err(RowError::Protobuf("the message ends within a field"));
+                    }
+                    found.extend(words.iter().map(|word| u64::from_le_bytes(*word)));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn write_value(self, text: &mut String) -> Result<(), RowError> {
+        write_message(self, text)
+    }
+}
+
+/// The last field of a number.
+fn last(message: &[u8], key: Key) -> Result<Option<Value<'_>>, RowError> {
+    let mut found = None;
+    let mut fields = Fields::of(message);
+    while let Some(field) = fields.next_field()? {
+        if field.number == key.0 {
+            found = Some(field.value);
+        }
+    }
+    Ok(found)
+}
+
+impl<'t> Node<'t> for JsonValue<'_, 't> {
+    fn each(self, key: Key, mut see: impl FnMut(Self) -> Result<Next, RowError>) -> Result<Next, RowError> {
+        for item in items(self, key)? {
+            if see(item)? == Next::Stop {
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn node(self, key: Key) -> Result<Option<Self>, RowError> {
+        match member(self, key) {
+            Some(value) if value.object().is_none() => Err(wrong(key, value, "an object")),
+            found => Ok(found),
+        }
+    }
+
+    fn text(self, key: Key) -> Result<&'t str, RowError> {
+        member(self, key).map_or(Ok(""), |value| value.text().ok_or_else(|| wrong(key, value, "a string")))
+    }
+
+    fn integer(self, key: Key) -> Result<Option<u64>, RowError> {
+        member(self, key).map(|value| integer(key, value)).transpose()
+    }
+
+    fn float(self, key: Key) -> Result<Option<f64>, RowError> {
+        member(self, key).map(|value| float(key, value)).transpose()
+    }
+
+    fn id(self, key: Key) -> Result<Id<'t>, RowError> {
+        Ok(Id::Hex(Node::text(self, key)?))
+    }
+
+    fn floats(self, key: Key) -> Result<Vec<f64>, RowError> {
+        items(self, key)?.map(|value| float(key, value)).collect()
+    }
+
+    fn integers(self, key: Key) -> Result<Vec<u64>, RowError> {
+        items(self, key)?.map(|value| integer(key, value)).collect()
+    }
+
+    fn write_value(self, text: &mut String) -> Result<(), RowError> {
+        write_json(self, text)
+    }
+}
+
+fn wrong(key: Key, found: JsonValue<'_, '_>, wanted: &'static str) -> RowError {
+    RowError::Type { part: key.1, found: found.kind(), wanted }
+}
+
+/// A member that is there and not null.
+fn member<'n, 't>(of: JsonValue<'n, 't>, key: Key) -> Option<JsonValue<'n, 't>> {
+    of.get(key.1).filter(|value| value.scalar() != Some(Scalar::Null))
+}
+
+/// The items of a list; none where it is missing.
+fn items<'n, 't>(
+    of: JsonValue<'n, 't>,
+    key: Key,
+) -> Result<impl Iterator<Item = JsonValue<'n, 't>> + use<'n, 't>, RowError> {
+    let items = member(of, key).map(|value| value.array().ok_or_else(|| wrong(key, value, "an array")));
+    Ok(items.transpose()?.into_iter().flatten())
+}
+
+fn integer(key: Key, value: JsonValue<'_, '_>) -> Result<u64, RowError> {
+    match value.scalar() {
+        Some(Scalar::UInt(value)) => Ok(value),
+        Some(Scalar::Int(value)) => Ok(value.cast_unsigned()),
+        // 64 bits are strings in protobuf's JSON.
+        Some(Scalar::Text(text)) => {
+            let signed = || text.parse::<i64>().map(i64::cast_unsigned);
+            text.parse().or_else(|_| signed()).map_err(|_| RowError::invalid(key.1, text))
+        }
+        _ => Err(wrong(key, value, "an integer")),
+    }
+}
+
+fn float(key: Key, value: JsonValue<'_, '_>) -> Result<f64, RowError> {
+    match value.scalar() {
+        Some(Scalar::Float(value)) => Ok(value),
+        Some(Scalar::Int(value)) => Ok(value as f64),
+        Some(Scalar::UInt(value)) => Ok(value as f64),
+        // NaN and the infinities are words in protobuf's JSON.
+        Some(Scalar::Text(text)) => text.parse().map_err(|_| RowError::invalid(key.1, text)),
+        _ => Err(wrong(key, value, "a number")),
+    }
+}

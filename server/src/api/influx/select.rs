@@ -1,0 +1,188 @@
+//! SELECT, run on the one engine; its rows become series.
+
+use arrow_array::RecordBatch;
+use tidewire_protocol::encode::influx::Value;
+use tidewire_sql::exec::{ExecError, QueryContext};
+use tidewire_sql::influxql::{BindError, BoundSelect, Into, Scope as BindScope, Select, bind_select};
+use tidewire_sql::types::zone::Zone;
+
+use super::answer::Answer;
+use super::cells::Cells;
+use super::into::{LinesOut, Measurement};
+use super::schema::Out;
+use super::scope::Scope;
+use crate::api::context::RequestContext;
+use crate::api::fault::Fault;
+use crate::api::patience::Patience;
+use crate::api::queries::{bounds, query_place};
+use crate::query::run::{RowsOut, run as run_query};
+use crate::ring::{calculate, yield_if_needed};
+
+/// Rows that are written before others get the core: some 100 µs.
+const ROWS_STEP: usize = 512;
+
+/// Binds a SELECT; one of a long text beside the core.
+async fn bind(context: &RequestContext<'_>, select: &Select, scope: &Scope) -> Result<BoundSelect, Fault> {
+    let (catalog, now_ns) = (context.core.catalog(), context.now_ns);
+    let bound = |select: &Select, scope: &Scope| {
+        let Scope { database, policy, .. } = scope;
+        bind_select(select, BindScope { catalog: &catalog, database, policy, now_ns })
+    };
+    if !scope.is_long {
+        return Ok(bound(select, scope)?);
+    }
+    let (select, scope, catalog) = (select.clone(), scope.clone(), catalog.clone());
+    let bound = calculate(move || {
+        let Scope { database, policy, .. } = &scope;
+        bind_select(&select, BindScope { catalog: &catalog, database, policy, now_ns })
+    });
+    let bound = bound.await.map_err(|error| ExecError::Internal(format!("a statement was not bound: {error}")))?;
+    Ok(bound?)
+}
+
+/// Runs a SELECT.
+pub(super) async fn run(
+    context: &RequestContext<'_>,
+    select: &Select,
+    scope: &Scope,
+    answer: &mut Answer<'_>,
+) -> Result<(), Fault> {
+    let bound = bind(context, select, scope).await?;
+    if let Some(into) = &select.into {
+        return write(context, &bound, into, scope, answer).await;
+    }
+    let (place, bounds) = (query_place(context.core)?, bounds(context.core));
+    answer.of_query(Some(Patience::new(bounds.clone(), context.core.admission.clone(), place)));
+    let outcome = show(context, &bound, &bounds, answer).await;
+    answer.of_query(None);
+    outcome
+}
+
+/// Runs what is bound; its rows are the reply's.
+async fn show(
+    context: &RequestContext<'_>,
+    bound: &BoundSelect,
+    bounds: &QueryContext,
+    answer: &mut Answer<'_>,
+) -> Result<(), Fault> {
+    for (name, query) in &bound.parts {
+        let mut series = SeriesOut {
+            answer,
+            name,
+            tags: &bound.tags,
+            headings: &bound.headings,
+            zone: bound.zone.as_ref(),
+            current: None,
+            unwritten: None,
+        };
+        let outcome = run_query(&context.core.peers, query, bounds.clone(), &mut series).await;
+        if let Some(fault) = series.unwritten {
+            return Err(fault);
+        }
+        outcome?;
+    }
+    Ok(())
+}
+
+/// Runs a SELECT and writes its rows where INTO says.
+async fn write(
+    context: &RequestContext<'_>,
+    bound: &BoundSelect,
+    into: &Into,
+    scope: &Scope,
+    answer: &mut Answer<'_>,
+) -> Result<(), Fault> {
+    let database = into.database.as_deref().unwrap_or(&scope.database);
+    let policy = into.policy.as_deref().or(Some(scope.policy.as_str()).filter(|policy| !policy.is_empty()));
+    let catalog = context.core.catalog();
+    let known = catalog.databases.get(database).ok_or_else(|| BindError::DatabaseUnknown(database.to_owned()))?;
+    let named = policy.unwrap_or(&known.default_policy);
+    if known.policy(named).is_none() {
+        return Err(BindError::PolicyUnknown(named.to_owned()).into());
+    }
+    let _place = query_place(context.core)?;
+    let bounds = bounds(context.core);
+    let mut rows = 0;
+    for (name, query) in &bound.parts {
+        let name = into.name.as_deref().unwrap_or(name);
+        let mut lines = LinesOut::new(context, Measurement { database, policy, name }, bound);
+        let outcome = run_query(&context.core.peers, query, bounds.clone(), &mut lines).await;
+        if let Some(fault) = lines.unwritten {
+            return Err(fault);
+        }
+        outcome?;
+        lines.flush().await?;
+        rows += lines.rows;
+    }
+    let (writer, body) = answer.parts();
+    let row = vec![Value::Time(0), Value::UInt(rows)];
+    Out { writer, body }.series("result", &["time", "written"], [row])
+}
+
+/// Answers EXPLAIN: the plan of each measurement.
+pub(super) async fn explain(
+    context: &RequestContext<'_>,
+    select: &Select,
+    scope: &Scope,
+    mut out: Out<'_>,
+) -> Result<(), Fault> {
+    let bound = bind(context, select, scope).await?;
+    let plans: Vec<String> = bound.parts.iter().map(|(_, query)| query.plan.to_string()).collect();
+    let lines = plans.iter().flat_map(|plan| plan.lines()).map(|line| vec![Value::Text(line)]);
+    out.series("", &["QUERY PLAN"], lines)
+}
+
+/// Takes rows as series: one begins wherever a tag differs from that of the row before.
+struct SeriesOut<'a, 'r> {
+    answer: &'a mut Answer<'r>,
+    name: &'a str,
+    tags: &'a [String],
+    headings: &'a [String],
+    zone: Option<&'a Zone>,
+    /// Tags of the series that is open.
+    current: Option<Vec<String>>,
+    /// Why rows could not be written, which ended the query.
+    unwritten: Option<Fault>,
+}
+
+impl SeriesOut<'_, '_> {
+    async fn write(&mut self, batch: &RecordBatch) -> Result<(), Fault> {
+        let columns: Vec<Cells<'_>> = batch.columns().iter().map(Cells::of).collect();
+        let (tags, values) = columns.split_at(self.tags.len());
+        let text = |column: &Cells<'_>, row: usize| match column.value(row, None) {
+            Value::Text(text) => text.to_owned(),
+            _ => String::new(),
+        };
+        let is_tag = |column: &Cells<'_>, row: usize, known: &str| match column.value(row, None) {
+            Value::Text(text) => text == known,
+            _ => known.is_empty(),
+        };
+        for row in 0..batch.num_rows() {
+            let is_same = (self.current.as_ref())
+                .is_some_and(|current| tags.iter().zip(current).all(|(column, known)| is_tag(column, row, known)));
+            if !is_same {
+                let of_row: Vec<String> = tags.iter().map(|column| text(column, row)).collect();
+                let named = self.tags.iter().cloned().zip(of_row.iter().cloned()).collect();
+                self.answer.series(self.name, named, self.headings).await?;
+                self.current = Some(of_row);
+            }
+            let cells: Vec<Value<'_>> = values.iter().map(|column| column.value(row, self.zone)).collect();
+            self.answer.row(&cells).await?;
+            if row % ROWS_STEP == ROWS_STEP - 1 {
+                self.answer.send_if_due().await?;
+                yield_if_needed().await;
+            }
+        }
+        self.answer.send_if_due().await
+    }
+}
+
+impl RowsOut for SeriesOut<'_, '_> {
+    async fn rows(&mut self, batch: &RecordBatch) -> Result<(), ExecError> {
+        if let Err(fault) = self.write(batch).await {
+            self.unwritten = Some(fault);
+            return Err(ExecError::Cancelled);
+        }
+        Ok(())
+    }
+}

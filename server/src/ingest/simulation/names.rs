@@ -1,0 +1,18 @@
+//! What things are called, and how values are written.
+
+use tidewire_storage::schema::FieldType;
+
+pub(super) const DATABASES: [&str; 2] = ["public", "d0"];
+pub(super) const TABLES: [&str; 2] = ["t0", "t1"];
+pub(super) const KINDS: [FieldType; 4] = [FieldType::Int, FieldType::UInt, FieldType::Float, FieldType::String];
+
+/// A value in line protocol that says this number.
+pub(super) fn written(kind: FieldType, number: usize) -> String {
+    match kind {
+        FieldType::Int => format!("{number}i"),
+        FieldType::UInt => format!("{number}u"),
+        FieldType::Float => format!("{number}"),
+        FieldType::Bool => "true".to_owned(),
+        FieldType::String => format!("\"{number}\""),
+    }
+}
