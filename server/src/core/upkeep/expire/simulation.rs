@@ -432,7 +432,7 @@ fn live(
         disk.inject(Fault { after: random.u32(0..40), ..Fault::next(operation, "/wal", FaultKind::Io) });
     }
     let mut tasks = SimTasks::new(random.u64(..));
-    for shard in world.shards.iter().cloned() {
+    for shard in world.shards.iter() {
         let (flushing, world) = (shard.clone(), world.clone());
         tasks.spawn(async move {
             while shard.run_wal().await.is_err() {
@@ -496,9 +496,9 @@ fn live(
     let all = drains && tally.log_failures == failures_before;
     let crashes = random.bool();
     if crashes {
-        disk.crash()
+        disk.crash();
     } else {
-        disk.kill()
+        disk.kill();
     }
     let (_, catalog, shards) = start(disk, counts.1);
     let found = block_on(everything(&shards, &table(&catalog)));
