@@ -432,7 +432,7 @@ fn live(
         disk.inject(Fault { after: random.u32(0..40), ..Fault::next(operation, "/wal", FaultKind::Io) });
     }
     let mut tasks = SimTasks::new(random.u64(..));
-    for shard in world.shards.iter() {
+    for shard in &world.shards {
         let (flushing, world) = (shard.clone(), world.clone());
         tasks.spawn(async move {
             while shard.run_wal().await.is_err() {
