@@ -3,8 +3,13 @@
 use super::labels::Labels;
 use crate::row::{Next, Position, RowDraft, RowError, RowTaker};
 
-/// The field with the line.
+/// The field with the line, and the tag of a label of this name.
 const LINE: &str = "msg";
+const LINE_LABEL: &str = "label.msg";
+
+/// The name of the timestamp, and the tag of a label of this name.
+const TIME: &str = "time";
+const TIME_LABEL: &str = "label.time";
 
 /// Before the names of structured metadata.
 const METADATA: &str = "metadata.";
@@ -54,6 +59,11 @@ impl LokiPush {
         };
         self.draft.begin(&self.table);
         for (name, value) in labels.iter() {
+            let name = match name {
+                LINE => LINE_LABEL,
+                TIME => TIME_LABEL,
+                name => name,
+            };
             self.draft.tag(name, value);
         }
         self.draft.string(LINE, line);

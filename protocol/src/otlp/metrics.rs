@@ -3,7 +3,8 @@
 //! Tags are the attributes of the resource and of the point (which count where both have a name) and `scope.name`. All
 //! fields are floats: `value` of a gauge or a sum; `count`, `sum`, `min`, `max` and `le_<bound>` of a histogram, the
 //! buckets added up as Prometheus does; `count`, `sum`, `min`, `max` and `zero_count` of an exponential histogram;
-//! `count`, `sum` and `quantile_<q>` of a summary. A point that says it has no value makes no row.
+//! `count`, `sum` and `quantile_<q>` of a summary. An attribute with the name of a field, or of the timestamp, is the
+//! tag `attribute.<name>`. A point that says it has no value makes no row.
 
 use super::fill::Fill;
 use super::node::{Key, Node};
@@ -74,8 +75,7 @@ impl MetricReader {
                 of_scope.each(METRICS, |metric| {
                     self.row.begin(metric.text(NAME)?);
                     if let Some(resource) = resource {
-                        self.row
-                            .attributes(resource, ATTRIBUTES_OF_RESOURCE, |row, name, value| row.tag(&[name], value))?;
+                        self.row.attributes(resource, ATTRIBUTES_OF_RESOURCE, tag)?;
                     }
                     self.row.tag(&["scope.name"], scope);
                     self.metric(metric, rows)
@@ -118,11 +118,22 @@ impl MetricReader {
             return Ok(false);
         }
         let row = &mut self.row;
-        row.attributes(point, kind.attributes, |row, name, value| row.tag(&[name], value))?;
+        row.attributes(point, kind.attributes, tag)?;
         fill(row, point)?;
         let time = point.integer(TIME)?.ok_or(RowError::Missing("the time of a point"))?;
         row.draft().time = i64::try_from(time).map_err(|_| RowError::TimeOutOfRange)?;
         row.draft().check().map(|()| true)
+    }
+}
+
+/// Adds an attribute.
+fn tag(row: &mut Fill, name: &str, value: &str) {
+    let is_taken = matches!(name, "time" | "value" | "count" | "sum" | "min" | "max" | "zero_count")
+        || name.starts_with("le_")
+        || name.starts_with("quantile_");
+    match is_taken {
+        true => row.tag(&["attribute.", name], value),
+        false => row.tag(&[name], value),
     }
 }
 

@@ -224,6 +224,22 @@ fn any_bytes_give_what_the_definition_gives_or_an_error() {
 }
 
 #[test]
+fn labels_with_the_names_of_other_columns_keep_apart() {
+    let label = |name: &str| Label { name: name.to_owned(), value: "x".to_owned() };
+    let samples = vec![Sample { value: 1.0, timestamp: 1 }];
+    let series = TimeSeries { labels: ["__name__", "time", "value"].map(label).to_vec(), samples };
+    let request = WriteRequest { timeseries: vec![series] };
+    let row = "x,__name__=x,label.time=x,label.value=x value=1.0 1000000".to_owned();
+    assert_eq!(first(&request.encode_to_vec(), usize::MAX), Ok(vec![row]));
+    let timestamp = Timestamp { seconds: 0, nanos: 5 };
+    let entry = Entry { timestamp, line: "l".to_owned(), metadata: Vec::new() };
+    let stream = Stream { labels: "{msg=\"m\",time=\"t\"}".to_owned(), entries: vec![entry] };
+    let request = PushRequest { streams: vec![stream] };
+    let row = "t,label.msg=m,label.time=t msg=\"l\" 5".to_owned();
+    assert_eq!(loki(&request.encode_to_vec(), usize::MAX), Ok(vec![row]));
+}
+
+#[test]
 fn a_series_has_a_bounded_number_of_labels() {
     let labels = vec![Label { name: "a".to_owned(), value: "b".to_owned() }; 1025];
     let request = WriteRequest { timeseries: vec![TimeSeries { labels, samples: Vec::new() }] };

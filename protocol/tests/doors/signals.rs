@@ -286,7 +286,8 @@ fn a_point_is_a_row_of_its_metrics_table() {
         "scopeMetrics": [{ "scope": { "name": "lib" }, "metrics": [
             { "name": "g", "gauge": point(json!({ "asDouble": 1.5,
                 "attributes": [{ "key": "host", "value": { "stringValue": "other" } }] })) },
-            { "name": "s", "sum": point(json!({ "asInt": "-3" })) },
+            { "name": "s", "sum": point(json!({ "asInt": "-3",
+                "attributes": [{ "key": "time", "value": { "stringValue": "t" } }] })) },
             { "name": "h", "histogram": point(json!({ "count": "6", "sum": 2.5, "min": 0, "max": 9,
                 "bucketCounts": ["1", "2", "3"], "explicitBounds": [0.5, 10] })) },
             { "name": "e", "exponentialHistogram": point(json!({ "count": 2, "sum": 1, "zeroCount": "1" })) },
@@ -302,7 +303,7 @@ fn a_point_is_a_row_of_its_metrics_table() {
         told(body.to_string().as_bytes(), METRICS[1]).expect("an export"),
         [
             "g,host=other,scope.name=lib value=1.5 9",
-            "s,host=h,scope.name=lib value=-3.0 9",
+            "s,attribute.time=t,host=h,scope.name=lib value=-3.0 9",
             "h,host=h,scope.name=lib count=6.0,sum=2.5,min=0.0,max=9.0,le_0.5=1.0,le_10=3.0 9",
             "e,host=h,scope.name=lib count=2.0,sum=1.0,zero_count=1.0 9",
             "q,host=h,scope.name=lib count=2.0,sum=1.0,quantile_0.5=7.0 9",

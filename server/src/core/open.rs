@@ -61,7 +61,11 @@ impl Opening<'_> {
                 }
                 Err(error) => {
                     let reason = format!("shard {number} cannot be opened: {error}");
-                    if !error.is_damage() || !offline.add(number as u32, error.to_string()) {
+                    if !error.is_damage() {
+                        return Err(reason);
+                    }
+                    let reason = format!("{reason} (`tidewire repair --shard {number}` says what can be done)");
+                    if !offline.add(number as u32, error.to_string()) {
                         return Err(reason);
                     }
                     log::error!("{reason}; the server runs without it: its rows are neither taken nor given");

@@ -4,13 +4,18 @@
     python3 -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python clients.py http://127.0.0.1:8902 [client ...]
 
-It writes into the databases `public` and `clients_*` of a server that is there to be written to. A client that is not
-installed is passed over, and said to be; the exit status counts those that fail.
+It writes into the database `public` of a server that is there to be written to. A client that is not installed (those
+of PyPI are in requirements.txt, prometheus and vmagent are binaries in the path) is passed over, and the output says
+so; the exit status counts those that fail.
 """
 
 import base64
 import logging
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -134,7 +139,50 @@ def opentsdb_put(url):
     expect(sql(url, f"SELECT count(*), max(value) FROM tsdb_{TOKEN}"), ["51,50.5"])
 
 
-CLIENTS = [elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put]
+def scraper(url, binary, arguments, port):
+    """A scraper of itself that writes here every second; nothing it writes may be refused."""
+    if not shutil.which(binary):
+        raise ImportError(f"{binary} is not in the path")
+    config = (
+        "global: { scrape_interval: 1s }\nscrape_configs:\n"
+        f"  - {{ job_name: {binary}_{TOKEN}, static_configs: [{{ targets: ['127.0.0.1:{port}'] }}] }}\n"
+    )
+    if binary == "prometheus":
+        config += f"remote_write: [{{ url: '{url}/api/v1/prom/write' }}]\n"
+    refused = refused_samples(url)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "config.yml")
+        with open(path, "w") as file:
+            file.write(config)
+        arguments = [argument.format(config=path, folder=folder, url=url, port=port) for argument in arguments]
+        process = subprocess.Popen([binary, *arguments], cwd=folder, stderr=subprocess.DEVNULL)
+        time.sleep(15)
+        process.terminate()
+        process.wait()
+    found = sql(url, f"SELECT count(*) > 3, min(value) FROM up WHERE job = '{binary}_{TOKEN}'")
+    expect((found, refused_samples(url) - refused), (["true,1.0"], 0.0))
+
+
+def refused_samples(url):
+    with urllib.request.urlopen(url + "/metrics") as reply:
+        lines = reply.read().decode().splitlines()
+    kept = [line for line in lines if line.startswith("tidewire_door_rows_refused_total{") and '"prometheus"' in line]
+    return sum(float(line.split()[-1]) for line in kept)
+
+
+def prometheus(url):
+    """Debian's prometheus."""
+    scraper(url, "prometheus", ["--config.file={config}", "--storage.tsdb.path={folder}/data",
+                                "--web.listen-address=127.0.0.1:{port}"], 19090)
+
+
+def vmagent(url):
+    """vmagent of Debian's victoria-metrics."""
+    scraper(url, "vmagent", ["-promscrape.config={config}", "-remoteWrite.url={url}/api/v1/prom/write",
+                             "-remoteWrite.tmpDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}"], 18429)
+
+
+CLIENTS = [elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put, prometheus, vmagent]
 
 
 def main():

@@ -200,6 +200,8 @@ fn a_long_reply_that_fails_breaks_off() {
 #[test]
 fn a_slow_reader_spends_neither_time_nor_place() {
     const LIMIT_S: u64 = 10;
+    const INFLUX_FRAME: &str =
+        r#"{"results":[{"statement_id":0,"series":[{"name":"m","columns":["time","s"],"values":[]}]}]} "#;
     let variables = [("TIDEWIRE_QUERY_TIMEOUT_S", "10"), ("TIDEWIRE_QUERY_CONCURRENT_MAX", "1")];
     let server = Server::start_in(&fresh_folder(), true, &variables);
     // More than sockets hold.
@@ -209,9 +211,14 @@ fn a_slow_reader_spends_neither_time_nor_place() {
         assert_eq!(server.request("POST", "/api/v1/write", &[], lines.as_bytes()).status(), 200);
     }
     // One sleeps longer than the limit allows, the other shows that a long reply does as one that was asked for.
-    for (target, seconds) in [("/api/v1/sql?chunked=true", LIMIT_S + 1), ("/api/v1/sql", 0)] {
+    let influx = "/query?db=public&epoch=ns&q=SELECT%20s%20FROM%20m";
+    for (target, statement, seconds) in [
+        ("/api/v1/sql?chunked=true", "SELECT s FROM m", LIMIT_S + 1),
+        ("/api/v1/sql", "SELECT s FROM m", 0),
+        (influx, "", 0),
+    ] {
         let mut slow = Client::connect(&server.address);
-        slow.send("POST", target, &[], b"SELECT s FROM m");
+        slow.send("POST", target, &[], statement.as_bytes());
         // Its query is in.
         slow.wait_for_reply();
         let began = std::time::Instant::now();
@@ -222,7 +229,15 @@ fn a_slow_reader_spends_neither_time_nor_place() {
         });
         std::thread::sleep(Duration::from_secs(seconds).saturating_sub(began.elapsed()));
         let reply = slow.read(false);
-        assert_eq!((reply.status(), reply.body.len()), (200, 2 + 8_000 * 4_001), "{target}");
+        let bytes = match target == influx {
+            // A row has its time, too.
+            true => {
+                INFLUX_FRAME.len() + (0..8_000).map(|row: u32| format!(",[{row},\"\"]").len() + 4_000).sum::<usize>()
+                    - 1
+            }
+            false => 2 + 8_000 * 4_001,
+        };
+        assert_eq!((reply.status(), reply.body.len()), (200, bytes), "{target}");
     }
     assert_eq!(server.metric("tidewire_replies_broken_off_total", ""), 0.0);
 }

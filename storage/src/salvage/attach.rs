@@ -36,8 +36,8 @@ pub enum Attached {
     Series,
 }
 
-/// Attaches the detached file `name` of the shard in `folder`. `partition_length` says how long partitions of a table are
-/// that the shard does not know; `None` for one that nobody knows.
+/// Attaches the detached file `name` of the shard in `folder`. `partition_length` says how long partitions of a table
+/// are that the shard does not know; `None` for one that nobody knows.
 pub async fn attach<D: Disk>(
     disk: &D,
     folder: &Path,

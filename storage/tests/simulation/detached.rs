@@ -244,8 +244,8 @@ fn a_lost_segment_all_of_whose_rows_are_deleted_is_not_missed() {
     }
 }
 
-/// Whatever earlier manifest is put in place, with its log or without, no file that is needed is removed: what the start
-/// detaches comes back by name, and then every row is there.
+/// Whatever earlier manifest is put in place, with its log or without, no file that is needed is removed: what the
+/// start detaches comes back by name, and then every row is there.
 #[test]
 fn no_row_is_lost_to_any_earlier_manifest() {
     let (mut opened, mut detached, mut merged_away) = (0, 0, 0);

@@ -5,6 +5,7 @@ use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail, UnsupportedV
 use super::headers::{headers, send};
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::api::patience::Patience;
 use crate::net::Reply;
 
 /// Bytes that are kept back before the reply is streamed.
@@ -26,6 +27,8 @@ pub(super) struct Answer<'r> {
     series: Option<Series>,
     /// A series of this document has ended.
     has_series: bool,
+    /// Of the query that runs.
+    patience: Option<Patience>,
 }
 
 /// The series whose rows are written.
@@ -46,7 +49,22 @@ impl<'r> Answer<'r> {
         chunk_rows: Option<usize>,
     ) -> Self {
         let writer = QueryWriter::new(options);
-        Self { context, reply, writer, body: Vec::new(), chunk_rows, statement: 0, series: None, has_series: false }
+        Self {
+            context,
+            reply,
+            writer,
+            body: Vec::new(),
+            chunk_rows,
+            statement: 0,
+            series: None,
+            has_series: false,
+            patience: None,
+        }
+    }
+
+    /// What follows are rows of a query that must not pay for its client's slowness; of none, with `None`.
+    pub(super) fn of_query(&mut self, patience: Option<Patience>) {
+        self.patience = patience;
     }
 
     /// Whether some of it is sent.
@@ -132,7 +150,11 @@ impl<'r> Answer<'r> {
             let id = &self.context.id;
             self.reply.stream(200, |head| headers(head, Some(id)).content_type("application/json"));
         }
-        let sent = self.reply.write(&self.body).await;
+        let sending = self.reply.write(&self.body);
+        let sent = match &mut self.patience {
+            Some(patience) => patience.during(sending).await,
+            None => sending.await,
+        };
         self.body.clear();
         sent.map_err(|_| Fault::Query(tidewire_sql::exec::ExecError::Cancelled))
     }

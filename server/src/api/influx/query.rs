@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use futures_lite::future::or;
 use tidewire_protocol::encode::influx::{Epoch, Options};
 use tidewire_protocol::http::{Head, Method, Query};
+use tidewire_sql::exec::ExecError;
 use tidewire_sql::influxql::{self, Parameters, Statement};
 
 use super::answer::Answer;
@@ -12,7 +14,7 @@ use super::{error, parameters, statements};
 use crate::api::body_length;
 use crate::api::context::{RequestContext, parameter};
 use crate::api::fault::Fault;
-use crate::net::{Reply, Request};
+use crate::net::{Body, Reply, Request};
 use crate::query::prepare;
 use crate::ring::{Queue, within, yield_if_needed};
 
@@ -32,10 +34,15 @@ pub async fn query(context: &RequestContext<'_>, request: Request<'_>, reply: &m
         true => request.body.read_all(context.body_bytes_max()).await?,
         false => Vec::new(),
     };
-    within(Queue::Query, run_statements(context, form, reply)).await
+    within(Queue::Query, run_statements(context, request.body, form, reply)).await
 }
 
-async fn run_statements(context: &RequestContext<'_>, form: Vec<u8>, reply: &mut Reply) -> Result<(), Fault> {
+async fn run_statements(
+    context: &RequestContext<'_>,
+    body: &mut Body,
+    form: Vec<u8>,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
     let of_url = OfUrl {
         text: context.parameter("q").map(|text| text.map(Cow::into_owned)),
         database: context.database().map(Cow::into_owned),
@@ -53,7 +60,12 @@ async fn run_statements(context: &RequestContext<'_>, form: Vec<u8>, reply: &mut
     for (id, statement) in statements.iter().enumerate() {
         answer.begin_result(id);
         yield_if_needed().await;
-        let outcome = statements::run(context, statement, &scope, &mut answer).await;
+        let run = statements::run(context, statement, &scope, &mut answer);
+        let outcome = match statement {
+            // A client that leaves ends its query: dropping it cancels what the shards run.
+            Statement::Select(select) if select.into.is_none() => or(run, gone(body)).await,
+            _ => run.await,
+        };
         // With statements to come after a failed one, InfluxDB's reply shows them as not executed and hides the error.
         let error = match &outcome {
             Ok(()) => None,
@@ -67,6 +79,12 @@ async fn run_statements(context: &RequestContext<'_>, form: Vec<u8>, reply: &mut
         }
     }
     answer.end().await
+}
+
+/// What a query ends with when its client leaves.
+async fn gone(body: &mut Body) -> Result<(), Fault> {
+    body.peer_gone().await;
+    Err(Fault::Query(ExecError::Cancelled))
 }
 
 /// What the URL says, or what is wrong with it.

@@ -2,7 +2,7 @@
 
 use arrow_array::RecordBatch;
 use tidewire_protocol::encode::influx::Value;
-use tidewire_sql::exec::ExecError;
+use tidewire_sql::exec::{ExecError, QueryContext};
 use tidewire_sql::influxql::{BindError, BoundSelect, Into, Scope as BindScope, Select, bind_select};
 use tidewire_sql::types::zone::Zone;
 
@@ -13,6 +13,7 @@ use super::schema::Out;
 use super::scope::Scope;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::api::patience::Patience;
 use crate::api::queries::{bounds, query_place};
 use crate::query::run::{RowsOut, run as run_query};
 use crate::ring::{calculate, yield_if_needed};
@@ -50,8 +51,20 @@ pub(super) async fn run(
     if let Some(into) = &select.into {
         return write(context, &bound, into, scope, answer).await;
     }
-    let _place = query_place(context.core)?;
-    let bounds = bounds(context.core);
+    let (place, bounds) = (query_place(context.core)?, bounds(context.core));
+    answer.of_query(Some(Patience::new(bounds.clone(), context.core.admission.clone(), place)));
+    let outcome = show(context, &bound, &bounds, answer).await;
+    answer.of_query(None);
+    outcome
+}
+
+/// Runs what is bound; its rows are the reply's.
+async fn show(
+    context: &RequestContext<'_>,
+    bound: &BoundSelect,
+    bounds: &QueryContext,
+    answer: &mut Answer<'_>,
+) -> Result<(), Fault> {
     for (name, query) in &bound.parts {
         let mut series = SeriesOut {
             answer,

@@ -1,6 +1,6 @@
 //! Operators that put out their first row when they have seen the last: [`Sink`]. Those that group are in
-//! [`crate::exec::aggregate`]; `fill` and `integral` go by windows of time; `sort` stands on `entry`, `key`, `merge` and
-//! `held`.
+//! [`crate::exec::aggregate`]; `fill` and `integral` go by windows of time; `sort` stands on `entry`, `key`, `merge`
+//! and `held`.
 
 mod entry;
 mod fill;

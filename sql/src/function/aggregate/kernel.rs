@@ -70,8 +70,18 @@ const SMALL: i64 = 1 << 40;
 const SMALL_ROWS: usize = 1 << 22;
 
 /// The same as a cast, which is a call of a library for 128 bits and an instruction for 64.
+#[inline]
 fn float_of(sum: i128) -> f64 {
-    i64::try_from(sum).map_or(sum as f64, |sum| sum as f64)
+    /// Apart, for the compiler takes a cast to be cheap and would do both.
+    #[cold]
+    #[inline(never)]
+    fn cast(sum: i128) -> f64 {
+        sum as f64
+    }
+    match i64::try_from(sum) {
+        Ok(sum) => sum as f64,
+        Err(_) => cast(sum),
+    }
 }
 
 impl Lane for Int64Type {
