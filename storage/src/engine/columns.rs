@@ -31,14 +31,19 @@ impl<D: Disk> Shard<D> {
             dropped: (0..schema.next_column).map(ColumnId).filter(|id| !live.contains(id)).collect(),
         };
         let mut known = self.columns.borrow_mut();
+        let before = known.get(&schema.id).map_or(&[][..], |before| &before.dropped);
+        // Nothing is merged for another codec: the rows of the table are looked at only if they may shrink.
+        let may_shrink = before != &*columns.dropped;
         if columns.codecs.is_empty() && columns.dropped.is_empty() {
             known.remove(&schema.id);
         } else {
             known.insert(schema.id, columns);
         }
         drop(known);
-        self.unsettled.set(true);
-        self.changed.notify();
+        if may_shrink {
+            self.unsettled.set(true);
+            self.changed.notify();
+        }
     }
 
     /// A table with rows or series that have a column which the catalog has not made yet: `next` says which id of a
