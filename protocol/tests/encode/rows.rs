@@ -222,7 +222,7 @@ fn times_of_other_units() {
 fn the_farthest_times_have_a_text() {
     let row = batch(vec![("t", Arc::new(TimestampMillisecondArray::from(vec![None, Some(i64::MAX)])))]);
     let cell = "+292278994-08-17T07:12:55.807";
-    assert_eq!(encode_one(Format::Csv, &row), format!("t\n\n{cell}000000\n"));
+    assert_eq!(encode_one(Format::Csv, &row), format!("t\n\"\"\n{cell}000000\n"));
     assert_eq!(encode_one(Format::Json, &row), format!("[{{}},{{\"t\":\"{cell}\"}}]"));
     assert!(encode_one(Format::Table, &row).contains(&format!("| {cell} |")));
 }
