@@ -217,18 +217,23 @@ fn a_slow_reader_spends_neither_time_nor_place() {
         ("/api/v1/sql", "SELECT s FROM m", 0),
         (influx, "", 0),
     ] {
-        let mut slow = Client::connect(&server.address);
-        slow.send("POST", target, &[], statement.as_bytes());
-        // Its query is in.
-        slow.wait_for_reply();
-        let began = std::time::Instant::now();
-        server.wait_until("another query has its place", |server| {
-            let status = server.sql("public", "SELECT count(*) AS n FROM m").status();
-            assert!(status == 200 || status == 429, "{status}");
-            status == 200
+        // The query before may hold the only place for a moment after its client has all of the reply.
+        let answered = (0..20).find_map(|_| {
+            let mut slow = Client::connect(&server.address);
+            slow.send("POST", target, &[], statement.as_bytes());
+            // Its query is in, or refused.
+            slow.wait_for_reply();
+            let began = std::time::Instant::now();
+            server.wait_until("another query has its place", |server| {
+                let status = server.sql("public", "SELECT count(*) AS n FROM m").status();
+                assert!(status == 200 || status == 429, "{status}");
+                status == 200
+            });
+            std::thread::sleep(Duration::from_secs(seconds).saturating_sub(began.elapsed()));
+            let reply = slow.read(false);
+            (reply.status() != 429).then_some(reply)
         });
-        std::thread::sleep(Duration::from_secs(seconds).saturating_sub(began.elapsed()));
-        let reply = slow.read(false);
+        let reply = answered.expect("a query is let in");
         let bytes = match target == influx {
             // A row has its time, too.
             true => {
