@@ -5,19 +5,17 @@ use super::columns::{
     RESOURCE, RESOURCE_SCHEMA, SCOPE, SCOPE_SCHEMA, SPAN, SpanHead, attribute, code_number, kind_number,
 };
 use super::id::Id;
-use crate::json::{JsonReader, JsonValue, Scalar};
+use super::node::read_export;
+use crate::json::{JsonValue, Scalar};
 use crate::row::{Next, RowError, RowTaker};
 
 impl SpanReader {
     /// Reads an export. The error is one of the whole body.
     pub fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        JsonReader::default().read(body, |export| self.export(export, rows))?
+        read_export(body, |export| self.export(export, rows))
     }
 
     fn export(&mut self, export: JsonValue<'_, '_>, rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        if export.object().is_none() {
-            return Err(RowError::Type { part: "an export", found: export.kind(), wanted: "an object" });
-        }
         for spans in list(export, "resourceSpans")? {
             self.begin();
             self.row.string(&[RESOURCE_SCHEMA], text(spans, "schemaUrl")?);

@@ -5,8 +5,7 @@
 //! its scope comes a nanosecond later: rows of one series and one time would be one row.
 
 use super::fill::{Fill, SERVICE};
-use super::node::{Key, Node};
-use crate::json::JsonReader;
+use super::node::{Key, Node, read_export};
 use crate::row::{FieldKind, Next, Position, RawValue, RowError, RowTaker};
 
 const RESOURCE_LOGS: Key = (1, "resourceLogs");
@@ -51,10 +50,7 @@ impl LogReader {
 
     /// Reads an export as JSON. The error is one of the whole body.
     pub fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        JsonReader::default().read(body, |export| match export.object() {
-            Some(_) => self.export(export, rows),
-            None => Err(RowError::Type { part: "an export", found: export.kind(), wanted: "an object" }),
-        })?
+        read_export(body, |export| self.export(export, rows))
     }
 
     fn export<'t, N: Node<'t>>(&mut self, export: N, rows: &mut impl RowTaker) -> Result<Next, RowError> {

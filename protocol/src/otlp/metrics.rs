@@ -7,8 +7,7 @@
 //! tag `attribute.<name>`. A point that says it has no value makes no row.
 
 use super::fill::Fill;
-use super::node::{Key, Node};
-use crate::json::JsonReader;
+use super::node::{Key, Node, read_export};
 use crate::row::{Next, Position, RowError, RowTaker};
 
 const RESOURCE_METRICS: Key = (1, "resourceMetrics");
@@ -61,10 +60,7 @@ impl MetricReader {
 
     /// Reads an export as JSON. The error is one of the whole body.
     pub fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        JsonReader::default().read(body, |export| match export.object() {
-            Some(_) => self.export(export, rows),
-            None => Err(RowError::Type { part: "an export", found: export.kind(), wanted: "an object" }),
-        })?
+        read_export(body, |export| self.export(export, rows))
     }
 
     fn export<'t, N: Node<'t>>(&mut self, export: N, rows: &mut impl RowTaker) -> Result<Next, RowError> {

@@ -5,7 +5,7 @@
 
 use super::attribute::{write_json, write_message};
 use super::id::Id;
-use crate::json::{JsonValue, Scalar};
+use crate::json::{JsonReader, JsonValue, Scalar};
 use crate::protobuf::{Fields, Value};
 use crate::row::{Next, RowError};
 
@@ -40,6 +40,17 @@ pub(super) trait Node<'t>: Copy {
 
     /// Writes the value that this is as text.
     fn write_value(self, text: &mut String) -> Result<(), RowError>;
+}
+
+/// Shows an export in JSON to `see`. The error is one of the whole body.
+pub(super) fn read_export(
+    body: &[u8],
+    see: impl FnOnce(JsonValue<'_, '_>) -> Result<Next, RowError>,
+) -> Result<Next, RowError> {
+    JsonReader::default().read(body, |export| match export.object() {
+        Some(_) => see(export),
+        None => Err(RowError::Type { part: "an export", found: export.kind(), wanted: "an object" }),
+    })?
 }
 
 impl<'t> Node<'t> for &'t [u8] {

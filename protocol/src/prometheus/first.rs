@@ -5,6 +5,9 @@ use super::sample::LABELS_MAX;
 use crate::protobuf::{Fields, read_pair};
 use crate::row::{Next, RowError, RowTaker};
 
+/// Number of the field with the histograms of a series.
+const HISTOGRAMS: u32 = 4;
+
 impl RemoteWrite {
     /// Reads fields of a message. The error is one of the whole body.
     pub fn read_first(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
@@ -35,17 +38,6 @@ impl RemoteWrite {
             }
         }
         self.begin(labels.iter().copied());
-        let mut fields = Fields::of(message);
-        while let Some(field) = fields.next_field()? {
-            let next = match field.number {
-                2 => self.sample(field.value.bytes()?, rows)?,
-                4 => self.histogram(rows),
-                _ => Next::Continue,
-            };
-            if next == Next::Stop {
-                return Ok(Next::Stop);
-            }
-        }
-        Ok(Next::Continue)
+        self.values(message, HISTOGRAMS, rows)
     }
 }

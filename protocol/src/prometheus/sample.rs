@@ -65,8 +65,29 @@ impl RemoteWrite {
         self.draft.field(VALUE, FieldKind::Float, RawValue::from_float(0.0));
     }
 
+    /// What the series `message` has beside its labels: `2 samples*`, and in the field `histograms` those.
+    pub(super) fn values(
+        &mut self,
+        message: &[u8],
+        histograms: u32,
+        rows: &mut impl RowTaker,
+    ) -> Result<Next, RowError> {
+        let mut fields = Fields::of(message);
+        while let Some(field) = fields.next_field()? {
+            let next = match field.number {
+                2 => self.sample(field.value.bytes()?, rows)?,
+                number if number == histograms => self.histogram(rows),
+                _ => Next::Continue,
+            };
+            if next == Next::Stop {
+                return Ok(Next::Stop);
+            }
+        }
+        Ok(Next::Continue)
+    }
+
     /// A sample of it: `1 value  2 timestamp in ms`.
-    pub(super) fn sample(&mut self, sample: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+    fn sample(&mut self, sample: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let (mut bits, mut time) = (0, 0);
         let mut fields = Fields::of(sample);
         while let Some(field) = fields.next_field()? {
@@ -94,7 +115,7 @@ impl RemoteWrite {
     }
 
     /// The series has a histogram.
-    pub(super) fn histogram(&mut self, rows: &mut impl RowTaker) -> Next {
+    fn histogram(&mut self, rows: &mut impl RowTaker) -> Next {
         self.found.histograms += 1;
         rows.fault(Position::Item(self.series), RowError::NotSupported("a native histogram"))
     }

@@ -5,6 +5,9 @@ use super::sample::LABELS_MAX;
 use crate::protobuf::{Fields, packed_varints};
 use crate::row::{Next, RowError, RowTaker};
 
+/// Number of the field with the histograms of a series.
+const HISTOGRAMS: u32 = 3;
+
 /// Memory that the symbols of a message take, beside the message.
 pub fn symbols_bytes(message: &[u8]) -> Result<usize, RowError> {
     let mut count = 0;
@@ -67,17 +70,6 @@ impl RemoteWrite {
             return Err(RowError::Missing("the value of the last label"));
         }
         self.begin(labels.chunks_exact(2).map(|label| (label[0], label[1])));
-        let mut fields = Fields::of(message);
-        while let Some(field) = fields.next_field()? {
-            let next = match field.number {
-                2 => self.sample(field.value.bytes()?, rows)?,
-                3 => self.histogram(rows),
-                _ => Next::Continue,
-            };
-            if next == Next::Stop {
-                return Ok(Next::Stop);
-            }
-        }
-        Ok(Next::Continue)
+        self.values(message, HISTOGRAMS, rows)
     }
 }
