@@ -8,10 +8,6 @@ use tidewire_protocol::http::Head;
 
 use crate::admission::{Admission, Bounds};
 use crate::api::Router;
-use crate::catalog::handover::{Found, Handover};
-use crate::catalog::log::CatalogLog;
-use crate::catalog::read::CATALOG_FOLDER;
-use crate::config::WalSync;
 use crate::core::message::{Handler, Message};
 use crate::core::offline::OfflineShards;
 use crate::core::open::{Opening, check_catalog};
@@ -25,8 +21,12 @@ use crate::metrics::registry::Registry;
 use crate::net::{Reply, Request, Service};
 use crate::ring::Queue;
 use crate::runtime::disk_rate::limit_rate;
-use crate::runtime::placement::core_of_shard;
 use crate::runtime::start::{App, CoreContext};
+use tidewire_base::catalog::handover::{Found, Handover};
+use tidewire_base::catalog::log::CatalogLog;
+use tidewire_base::catalog::read::CATALOG_FOLDER;
+use tidewire_base::config::WalSync;
+use tidewire_base::placement::core_of_shard;
 
 /// What all cores share.
 #[derive(Debug, Default)]

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use tidewire_base::cli::{Arguments, Command};
+use tidewire_base::config::{self, Config};
 use tidewire_server::app::Tidewire;
-use tidewire_server::cli::{Arguments, Command};
-use tidewire_server::config::{self, Config};
 use tidewire_server::runtime::launch::{first_steps, launch};
-use tidewire_server::tool::{self, export::Exported};
+use tidewire_tool::export::Exported;
 
 /// An export has left out what cannot be read.
 const EXIT_PARTLY: u8 = 3;
@@ -25,17 +25,17 @@ fn main() -> ExitCode {
             say(&Config::example());
             Ok(())
         }
-        Some(Command::Inspect(arguments)) => tool::inspect::run(arguments, &mut std::io::stdout().lock()),
-        Some(Command::Backup(arguments)) => tool::backup::run(arguments, &mut std::io::stdout().lock()),
-        Some(Command::Restore(arguments)) => tool::restore::run(arguments, &mut std::io::stdout().lock()),
-        Some(Command::Repair(arguments)) => tool::repair::run(arguments, &mut say),
-        Some(Command::Reshard(arguments)) => tool::reshard::run(arguments),
-        Some(Command::Export(arguments)) => match tool::export::run(arguments) {
+        Some(Command::Inspect(arguments)) => tidewire_tool::inspect::run(arguments, &mut std::io::stdout().lock()),
+        Some(Command::Backup(arguments)) => tidewire_tool::backup::run(arguments, &mut std::io::stdout().lock()),
+        Some(Command::Restore(arguments)) => tidewire_tool::restore::run(arguments, &mut std::io::stdout().lock()),
+        Some(Command::Repair(arguments)) => tidewire_tool::repair::run(arguments, &mut say),
+        Some(Command::Reshard(arguments)) => tidewire_tool::reshard::run(arguments),
+        Some(Command::Export(arguments)) => match tidewire_tool::export::run(arguments) {
             Ok(Exported::Whole) => Ok(()),
             Ok(Exported::Partly) => return ExitCode::from(EXIT_PARTLY),
             Err(reason) => Err(reason),
         },
-        Some(Command::Import(arguments)) => tool::import::run(arguments),
+        Some(Command::Import(arguments)) => tidewire_tool::import::run(arguments),
         None => serve(&arguments),
     };
     match done {

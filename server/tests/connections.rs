@@ -375,10 +375,10 @@ fn the_end_finishes_what_is_in_flight() {
 #[test]
 fn a_folder_in_use_refuses_the_second_server() {
     let server = run("locked", |_| {});
-    let config = tidewire_server::config::Config {
+    let config = tidewire_base::config::Config {
         data_dir: server.folder.clone(),
         listen: vec!["127.0.0.1:0".parse().unwrap()],
-        ..tidewire_server::config::Config::default()
+        ..tidewire_base::config::Config::default()
     };
     let second = tidewire_server::runtime::start::start::<harness::Echo>(config, &std::sync::Arc::default());
     assert!(second.unwrap_err().contains("in use by another server"));
@@ -388,10 +388,10 @@ fn a_folder_in_use_refuses_the_second_server() {
 fn an_address_in_use_refuses_the_second_server() {
     let server = run("address", |_| {});
     let folder = server.folder.with_extension("second");
-    let config = tidewire_server::config::Config {
+    let config = tidewire_base::config::Config {
         data_dir: folder.clone(),
         listen: vec![server.address],
-        ..tidewire_server::config::Config::default()
+        ..tidewire_base::config::Config::default()
     };
     let second = tidewire_server::runtime::start::start::<harness::Echo>(config, &std::sync::Arc::default());
     std::fs::remove_dir_all(&folder).unwrap();

@@ -2,7 +2,7 @@
 
 use tidewire_protocol::http::Method;
 
-use crate::config;
+use tidewire_base::config;
 
 /// An endpoint.
 #[derive(Debug)]

@@ -12,12 +12,12 @@ use tidewire_sql::SqlError;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::influxql::{BindError, ParseError};
 
-use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
 use crate::ingest::session::Written;
 use crate::memory::account::Shortage;
 use crate::net::BodyError;
 use crate::query::prepare::PrepareError;
+use tidewire_base::catalog::CatalogError;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]

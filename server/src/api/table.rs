@@ -4,7 +4,7 @@
 use tidewire_protocol::http::Method::{Get, Head, Options, Post, Put};
 
 use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, Privilege};
-use crate::catalog::initial::DEFAULT_DATABASE;
+use tidewire_base::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
 pub static ENDPOINTS: [Endpoint; 28] = [

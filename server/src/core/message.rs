@@ -27,10 +27,10 @@ use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::schema::{ColumnId, SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesSketch;
 
-use crate::catalog::owner::Outcome;
-use crate::catalog::{Published, SchemaChange};
 use crate::mesh::{CallId, Calls};
 use crate::metrics::registry::Snapshot;
+use tidewire_base::catalog::owner::Outcome;
+use tidewire_base::catalog::{Published, SchemaChange};
 
 /// Partials a shard may send before the first is used: enough to keep its core busy while the reply is written, few
 /// enough that a wide result waits in the scan and not in memory.

@@ -15,14 +15,14 @@ use tidewire_storage::wal::WalSync;
 
 use super::offline::OfflineShards;
 use super::shards::CoreShard;
-use crate::catalog::handover::Found;
-use crate::catalog::read::CATALOG_FOLDER;
-use crate::config::{self, Config};
-use crate::datadir::DataDir;
 use crate::metrics::registry::Registry;
 use crate::metrics::shard::{report_recovery, show_offline};
 use crate::ring::host;
 use crate::runtime::disk_rate::CoreDisk;
+use tidewire_base::catalog::handover::Found;
+use tidewire_base::catalog::read::CATALOG_FOLDER;
+use tidewire_base::config::{self, Config};
+use tidewire_base::datadir::DataDir;
 
 /// What shards are opened with.
 pub(crate) struct Opening<'a> {

@@ -10,9 +10,9 @@ use std::rc::{Rc, Weak};
 use super::message::{
     AnyAnswer, Asker, ChangeCatalog, FragmentAnswer, FragmentId, Handler, Message, OpenCalls, Question,
 };
-use crate::catalog::SchemaChange;
-use crate::catalog::owner::Outcome;
 use crate::mesh::{Call, Credits, Mesh};
+use tidewire_base::catalog::SchemaChange;
+use tidewire_base::catalog::owner::Outcome;
 
 /// The core that owns the catalog.
 pub const CATALOG_CORE: usize = 0;

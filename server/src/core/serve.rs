@@ -18,13 +18,13 @@ use super::message::{
 use super::peers::CATALOG_CORE;
 use super::shards::Shards;
 use super::state::CoreState;
-use crate::catalog::log::CatalogLog;
-use crate::catalog::owner::CatalogHost;
-use crate::catalog::{CatalogOwner, Published, SchemaChange};
 use crate::metrics::registry::{Registry, Snapshot};
 use crate::query::{cardinality, delete, schema};
-use crate::ring::oneshot::oneshot;
 use crate::ring::{self, Queue, RingDisk};
+use tidewire_base::catalog::log::CatalogLog;
+use tidewire_base::catalog::owner::CatalogHost;
+use tidewire_base::catalog::{CatalogOwner, Published, SchemaChange};
+use tidewire_base::oneshot::oneshot;
 
 /// How long a change of the catalog waits for the data of dropped tables to go. That is soon, unless the shard is
 /// writing its segments: then the data goes when it has. Nobody sees it, and a start would drop it, too.

@@ -14,13 +14,13 @@ use super::offline::OfflineShards;
 use super::peers::Peers;
 use super::recycled::RecycledBatches;
 use crate::admission::{Admission, BuildBudget};
-use crate::config::Config;
 use crate::ingest::caches::DatabaseCaches;
 use crate::memory::CoreMemory;
 use crate::memory::pressure::RefusedWork;
 use crate::metrics::memory::MemoryMetrics;
 use crate::metrics::registry::Registry;
 use crate::ring::Queues;
+use tidewire_base::config::Config;
 
 /// What a [`CoreState`] is made from.
 pub struct CoreParts {

@@ -13,13 +13,13 @@ use super::host::WriteHost;
 use super::provisional::settled_keys;
 use super::target::Place;
 use crate::admission::{BuildShare, Grant, Refusal};
-use crate::catalog::SchemaChange;
-use crate::catalog::owner::Outcome;
 use crate::core::message::{Append, Appended, CountUnknownSeries};
 use crate::core::recycled::RecycledBatches;
 use crate::core::state::CoreState;
 use crate::memory::pressure::RefusedWork;
 use crate::memory::{Level, Part};
+use tidewire_base::catalog::SchemaChange;
+use tidewire_base::catalog::owner::Outcome;
 
 impl WriteHost for CoreState {
     type Grant = Grant;

@@ -21,9 +21,9 @@ use tidewire_protocol::row::SlotCache;
 use tidewire_storage::batch::{NEW_SERIES_BIT, push_tag};
 use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, SeriesId, TableSchema};
 
-use super::owner;
 use super::pending::{PendingKey, PendingKeys};
 use crate::memory::{CoreMemory, Part};
+use tidewire_base::series_owner;
 
 /// A series without an id, and without an ordinal in any batch.
 const UNKNOWN: u32 = u32::MAX;
@@ -178,7 +178,7 @@ impl Slots {
         let slot = self.series.len() as u32;
         let Shape { table, names, columns } = &self.shapes[shape as usize];
         let tags = names.iter().map(|name| name.as_bytes()).zip(values.iter().copied());
-        let owner_shard = owner::owner_in(&self.tables[*table as usize].name, tags, shards, &mut self.text);
+        let owner_shard = series_owner::owner_in(&self.tables[*table as usize].name, tags, shards, &mut self.text);
         self.series.push(SeriesEntry { place: table * shards + owner_shard, id: UNKNOWN, shape });
         match columns {
             Some(columns) => {

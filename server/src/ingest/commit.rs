@@ -20,8 +20,8 @@ use super::error::WriteError;
 use super::host::WriteHost;
 use super::provisional::{Needs, needs, settle};
 use super::target::Place;
-use crate::catalog::{CatalogError, SchemaChange};
 use crate::core::message::{Append, TableBatch};
+use tidewire_base::catalog::{CatalogError, SchemaChange};
 
 /// Writes all of `rows` or, when they are refused, none of them. Returns for each element the ids of its new series.
 /// The batches' memory is recycled.

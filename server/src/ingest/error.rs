@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::fault::BadRow;
-use crate::catalog::CatalogError;
 use crate::memory::account::Shortage;
 use crate::net::BodyError;
+use tidewire_base::catalog::CatalogError;
 
 /// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are
 /// not acknowledged, except where a shard is offline.)

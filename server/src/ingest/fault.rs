@@ -5,7 +5,7 @@ use tidewire_protocol::line::{LineError, LineReason};
 use tidewire_protocol::row::{Position, RowError};
 use tidewire_storage::schema::ColumnKind;
 
-use crate::catalog::CatalogError;
+use tidewire_base::catalog::CatalogError;
 
 /// Bad rows of a request that are kept to tell of; the rest are counted. Rows that are no rows and rows that do not fit
 /// are two kinds, and of each kind at most this many are kept.

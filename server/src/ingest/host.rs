@@ -9,10 +9,10 @@ use super::batch::ShardRows;
 use super::caches::DatabaseCaches;
 use super::error::WriteError;
 use super::target::Place;
-use crate::catalog::SchemaChange;
-use crate::catalog::owner::Outcome;
 use crate::core::message::{Append, Appended};
 use crate::core::recycled::RecycledBatches;
+use tidewire_base::catalog::SchemaChange;
+use tidewire_base::catalog::owner::Outcome;
 
 /// See the module.
 pub trait WriteHost {

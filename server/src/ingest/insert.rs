@@ -11,11 +11,11 @@ use super::batch::ShardRows;
 use super::commit::commit;
 use super::error::WriteError;
 use super::host::WriteHost;
-use super::owner;
 use super::provisional::settle;
 use super::target::Place;
 use crate::core::state::CoreState;
 use crate::ring::yield_if_needed;
+use tidewire_base::series_owner;
 
 /// Writes the rows of a bound INSERT; returns their number.
 pub async fn insert(core: &CoreState, rows: &Insert) -> Result<u64, WriteError> {
@@ -75,7 +75,7 @@ fn owner(insert: &Insert, row: usize, shards: u32) -> u32 {
         .filter_map(|(id, values)| Some((&*insert.table.column_by_id(*id)?.name, values[row].as_deref()?)))
         .collect();
     tags.sort_unstable();
-    owner::owner(&insert.table.name, tags, shards)
+    series_owner::owner(&insert.table.name, tags, shards)
 }
 
 async fn batch(insert: &Insert, rows: &[usize], pause: &impl AsyncFn()) -> WriteBatch {
@@ -167,9 +167,9 @@ mod tests {
             for part in at_once(&sample(), shards) {
                 for time in part.batch.time {
                     let expected = if time == 2 {
-                        owner::owner("t", [], shards)
+                        series_owner::owner("t", [], shards)
                     } else {
-                        owner::owner("t", [("host", "a")], shards)
+                        series_owner::owner("t", [("host", "a")], shards)
                     };
                     assert_eq!(part.shard, expected);
                 }

@@ -22,7 +22,6 @@ pub mod error;
 pub mod fault;
 pub mod host;
 pub mod insert;
-pub mod owner;
 mod pending;
 mod provisional;
 pub mod rows;

@@ -28,8 +28,8 @@ use super::host::WriteHost;
 use super::sink::{Collected, Refused, RequestSink};
 pub use super::target::Target;
 use super::target::{Place, Terms};
-use crate::catalog::{CatalogError, preview};
 use crate::core::state::CoreState;
+use tidewire_base::catalog::{CatalogError, preview};
 
 /// What became of a request whose good rows are durable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
 use super::batch::{FinishedBatch, TableRows};
 use super::cache::{Layout, Slots};
 use super::fault::{BadRow, BadRowLog, LineFault, RowFault};
-use crate::catalog::{CatalogError, SchemaChange};
+use tidewire_base::catalog::{CatalogError, SchemaChange};
 
 /// What a request has collected so far. Lives across the parser's pauses.
 #[derive(Debug)]

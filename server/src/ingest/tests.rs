@@ -13,9 +13,9 @@ use tidewire_storage::schema::{
 
 use super::cache::Slots;
 use super::fault::{BadRow, RowFault};
-use super::owner::owner;
 use super::sink::{Collected, Refused, RequestSink, RowRules, TimeField};
-use crate::catalog::SchemaChange;
+use tidewire_base::catalog::SchemaChange;
+use tidewire_base::series_owner::owner;
 
 const DATABASE: &str = "public";
 

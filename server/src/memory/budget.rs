@@ -13,7 +13,7 @@
 //!   rest         queries 40 %, parser caches 15 %, series and footers of segments 45 %
 //! ```
 
-use crate::config::Config;
+use tidewire_base::config::Config;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

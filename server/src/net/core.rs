@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 
 use tidewire_protocol::http::{DateCache, Limits, ResponseHead};
 
-use crate::config;
 use crate::memory::{CoreMemory, Level, Part};
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::ring::deadline::Deadlines;
 use crate::runtime::shutdown::Shutdown;
+use tidewire_base::config;
 
 /// Size of the buffers that bodies are received in: large enough that a system call is cheap beside the parsing of
 /// what it brought, small enough that a piece stays in the L2 cache until it is parsed and copied into columns.

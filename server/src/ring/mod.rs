@@ -27,7 +27,6 @@ pub mod event;
 pub mod executor;
 mod helper;
 pub mod host;
-pub(crate) mod oneshot;
 pub mod queue;
 pub mod queues;
 mod reactor;

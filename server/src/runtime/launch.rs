@@ -6,8 +6,8 @@ use std::sync::Arc;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::config::{Config, WalSync};
 use crate::runtime::start::{App, Stopper, start};
+use tidewire_base::config::{Config, WalSync};
 
 /// Starts the server, calls `serving` with its addresses, and waits for its end. The first SIGTERM or SIGINT ends it
 /// in order; a second one ends the process at once.

@@ -1,12 +1,11 @@
 //! How a process becomes cores, and how it ends.
 //!
 //! [`launch`] is the server from its configuration to its last signal; [`start`] makes one pinned thread a core and
-//! runs its life; [`placement`] says which core a thread is pinned to and which shards it owns; [`shutdown`] is the
+//! runs its life; [`shutdown`] is the
 //! request to end that every core hears. [`clock`] tells the time, [`disk_rate`] bounds what a core writes a second.
 
 pub mod clock;
 pub mod disk_rate;
 pub mod launch;
-pub mod placement;
 pub mod shutdown;
 pub mod start;

@@ -17,8 +17,6 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
-use crate::config::Config;
-use crate::datadir::DataDir;
 use crate::memory::{self, CoreMemory, Memory};
 use crate::mesh::{Inbox, Mesh, Port, wire};
 use crate::metrics::registry::Registry;
@@ -26,8 +24,10 @@ use crate::net::{Arrivals, Listeners, NetCore, NetOptions, Service, StopAcceptin
 use crate::ring::disk::Access;
 use crate::ring::host::{self, Limits};
 use crate::ring::{self, CoreHandle, CoreOptions, Queue, Queues, RingDisk};
-use crate::runtime::placement::{available, place, shards_of_core};
 use crate::runtime::shutdown::Shutdown;
+use tidewire_base::config::Config;
+use tidewire_base::datadir::DataDir;
+use tidewire_base::placement::{available, place, shards_of_core};
 
 /// How often an ending core looks whether requests are still in flight.
 const SHUTDOWN_TICK: Duration = Duration::from_millis(2);

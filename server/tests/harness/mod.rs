@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tidewire_server::config::Config;
+use tidewire_base::config::Config;
+use tidewire_base::placement::{Cores, available};
 use tidewire_server::mesh::Inbox;
 use tidewire_server::net::{Body, BodyError, Reply, Request, Service};
 use tidewire_server::ring::{self, Queues};
-use tidewire_server::runtime::placement::{Cores, available};
 use tidewire_server::runtime::start::{App, CoreContext, Server, start};
 
 /// What the tests watch from outside.

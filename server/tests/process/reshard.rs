@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use futures_lite::future;
-use tidewire_server::datadir::{DataDir, swap};
-use tidewire_server::tool::reshard::Plan;
-use tidewire_server::tool::source::{self, Source};
-use tidewire_server::tool::tally::Tally;
+use tidewire_base::datadir::{DataDir, swap};
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{SeriesSelection, Shard, ShardConfig};
+use tidewire_tool::reshard::Plan;
+use tidewire_tool::source::{self, Source};
+use tidewire_tool::tally::Tally;
 
 use crate::common::{Server, fresh_folder, with_copies};
 use crate::deletes::{DONE, influx};

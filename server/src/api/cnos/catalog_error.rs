@@ -2,7 +2,7 @@
 
 use tidewire_storage::schema::{ColumnKind, FieldType};
 
-use crate::catalog::CatalogError;
+use tidewire_base::catalog::CatalogError;
 
 /// The code of a refusal.
 pub fn code(refusal: &CatalogError) -> &'static str {

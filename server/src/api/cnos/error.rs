@@ -10,9 +10,9 @@ use tidewire_storage::Error;
 use super::sql_error::{execution_words, words};
 use super::{catalog_error, encode_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
-use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
 use crate::net::BodyError;
+use tidewire_base::catalog::CatalogError;
 
 /// A header or a parameter is wrong.
 const BAD_REQUEST: &str = "040005";

@@ -21,7 +21,6 @@ use crate::api::fault::Fault;
 use crate::api::patience::Patience;
 use crate::api::queries::{bounds, query_place};
 use crate::api::reply::{RowsForm, RowsReply};
-use crate::catalog::SchemaChange;
 use crate::core::state::CoreState;
 use crate::ingest::insert::insert;
 use crate::net::{Body, Reply, Request};
@@ -29,6 +28,7 @@ use crate::query::delete::delete;
 use crate::query::prepare::{Kept, Prepared, prepare};
 use crate::query::run::{self, RowsOut};
 use crate::ring::{Queue, within};
+use tidewire_base::catalog::SchemaChange;
 
 /// Runs the statement of the body.
 pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {

@@ -1,6 +1,6 @@
 //! Refusals of catalog changes in InfluxDB's words.
 
-use crate::catalog::CatalogError;
+use tidewire_base::catalog::CatalogError;
 
 /// The words of a refusal. Those of statements and bounds that InfluxDB does not have are ours.
 pub fn message(refusal: &CatalogError) -> String {
@@ -21,7 +21,7 @@ pub fn message(refusal: &CatalogError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalog::error::NameFault;
+    use tidewire_base::catalog::error::NameFault;
 
     #[test]
     fn refusals_have_their_words() {

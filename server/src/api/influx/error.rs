@@ -8,9 +8,9 @@ use tidewire_storage::Error;
 
 use super::{catalog_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
-use crate::catalog::CatalogError;
 use crate::ingest::error::WriteError;
 use crate::net::BodyError;
+use tidewire_base::catalog::CatalogError;
 
 /// Bytes of an error that go into a header.
 const ERROR_HEADER_BYTES_MAX: usize = 1024;

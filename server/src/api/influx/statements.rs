@@ -11,8 +11,8 @@ use super::scope::Scope;
 use super::select;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
-use crate::catalog::SchemaChange;
 use crate::query::delete::delete;
+use tidewire_base::catalog::SchemaChange;
 
 /// Runs a statement and writes its series.
 pub(super) async fn run(

@@ -11,7 +11,7 @@ use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, TimeUnit}
 use super::model::{Place, Scope};
 use super::names::{DATABASES, KINDS, TABLES};
 use super::world::World;
-use crate::catalog::SchemaChange;
+use tidewire_base::catalog::SchemaChange;
 
 /// Changes the catalog, `count` times.
 pub(super) async fn define(world: Rc<World<'_>>, count: usize) {

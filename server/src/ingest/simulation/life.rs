@@ -19,8 +19,8 @@ use super::Tally;
 use super::model::Model;
 use super::world::{Core, Host, World};
 use super::{change, read, write};
-use crate::catalog::CatalogOwner;
-use crate::catalog::log::CatalogLog;
+use tidewire_base::catalog::CatalogOwner;
+use tidewire_base::catalog::log::CatalogLog;
 
 pub(super) fn run(seed: u64, tally: &RefCell<Tally>) {
     let mut random = Rng::with_seed(seed);

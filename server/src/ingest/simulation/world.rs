@@ -14,8 +14,6 @@ use tidewire_storage::schema::{Catalog, TableId};
 
 use super::Tally;
 use super::model::Model;
-use crate::catalog::owner::{CatalogHost, CatalogOwner, Outcome};
-use crate::catalog::{Published, SchemaChange};
 use crate::core::message::{Append, Appended, TableBatch};
 use crate::core::recycled::RecycledBatches;
 use crate::ingest::batch::ShardRows;
@@ -25,6 +23,8 @@ use crate::ingest::host::WriteHost;
 use crate::ingest::target::Place;
 use crate::memory::budget::{Keys, divide};
 use crate::memory::{CoreMemory, Memory};
+use tidewire_base::catalog::owner::{CatalogHost, CatalogOwner, Outcome};
+use tidewire_base::catalog::{Published, SchemaChange};
 
 /// A server.
 pub(super) struct World<'t> {

@@ -14,10 +14,10 @@ use super::names::{DATABASES, KINDS, TABLES, written};
 use super::world::{CoreHost, World};
 use crate::ingest::error::WriteError;
 use crate::ingest::insert::insert_to;
-use crate::ingest::owner::owner;
 use crate::ingest::session::{Session, Target, Written};
 use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, parse, write_whole};
+use tidewire_base::series_owner::owner;
 
 const MILLISECOND_NS: i64 = 1_000_000;
 

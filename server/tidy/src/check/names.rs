@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::source::Source;
 use crate::workspace::Workspace;
 
-const KEYS_FILE: &str = "server/src/config/keys.rs";
+const KEYS_FILE: &str = "server/base/src/config/keys.rs";
 const EXAMPLE_FILE: &str = "tidewire.example.toml";
 const METRICS_PAGE: &str = "docs/metrics.md";
 

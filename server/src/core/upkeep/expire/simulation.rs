@@ -31,10 +31,10 @@ use tidewire_storage::schema::{
 };
 
 use super::drop_expired;
-use crate::catalog::log::CatalogLog;
-use crate::catalog::owner::CatalogHost;
-use crate::catalog::{CatalogOwner, Published, SchemaChange};
 use crate::runtime::clock::{ClockState, ClockWatch};
+use tidewire_base::catalog::log::CatalogLog;
+use tidewire_base::catalog::owner::CatalogHost;
+use tidewire_base::catalog::{CatalogOwner, Published, SchemaChange};
 
 const SECOND_NS: i64 = 1_000_000_000;
 const PARTITION_NS: i64 = 100 * SECOND_NS;

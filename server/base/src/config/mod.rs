@@ -1,0 +1,404 @@
+//! The configuration: defaults, `tuning.toml`, the config file, `TIDEWIRE_*` variables, flags; later ones win.
+//!
+//! One table ([`keys`]) names every key with its unit, bound and meaning. The file reader, the variables,
+//! `tidewire.example.toml` and the error texts all come from it, so they cannot disagree. A key that is not in the
+//! table is refused, and every refusal names the key, where it was set and why.
+
+mod keys;
+mod value;
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::placement::Cores;
+
+/// Everything that can be configured. See `tidewire.example.toml` for units and bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is described in the table of keys, which is what users read")]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub listen: Vec<SocketAddr>,
+    pub cores: Cores,
+    /// 0: as many as cores.
+    pub shards: u64,
+    /// Empty: `tuning.toml` in the data folder, if there is one.
+    pub tuning_file: PathBuf,
+    pub memory: Memory,
+    pub wal: Wal,
+    pub memtable: Memtable,
+    pub cache: Cache,
+    pub compaction: Compaction,
+    pub retention: Retention,
+    pub admission: Admission,
+    pub http: Http,
+    pub query: Query,
+    pub ring: Ring,
+    pub disk: Disk,
+    pub log: Log,
+}
+
+/// Keys under `memory`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// What the server may hold; 0: a share of what the machine has.
+    pub bytes_max: u64,
+}
+
+/// Keys under `wal`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Wal {
+    pub sync: WalSync,
+    pub interval_ms: u64,
+    pub file_bytes: u64,
+}
+
+/// When a write is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WalSync {
+    /// After it is on the medium: survives power loss.
+    #[default]
+    Always,
+    /// After it is handed to the kernel; synced every `wal.interval_ms`.
+    Interval,
+    /// Once it is in memory; synced when files are full.
+    Off,
+}
+
+/// Keys under `memtable`, per shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Memtable {
+    pub flush_bytes: u64,
+    pub bytes_max: u64,
+    pub flush_idle_s: u64,
+}
+
+/// Keys under `cache`, per shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Cache {
+    pub bytes_max: u64,
+}
+
+/// Keys under `compaction`, per shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Compaction {
+    pub bytes_per_s_max: u64,
+    pub segment_bytes_max: u64,
+    pub cold_after_s: u64,
+}
+
+/// Keys under `retention`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// For how long the clock must have been consistent before anything expires by it.
+    pub clock_settle_s: u64,
+}
+
+/// Keys under `admission`, per shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Admission {
+    pub bytes_max: u64,
+    pub retry_after_s: u64,
+}
+
+/// Keys under `http`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Http {
+    pub head_bytes_max: u64,
+    pub headers_max: u64,
+    pub body_bytes_max_write: u64,
+    pub body_bytes_max_sql: u64,
+    pub head_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
+    pub body_timeout_ms: u64,
+    pub send_timeout_ms: u64,
+    pub connections_max: u64,
+    pub drain_timeout_s: u64,
+}
+
+/// Keys under `query`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Query {
+    pub memory_bytes_max: u64,
+    pub timeout_s: u64,
+    pub concurrent_max: u64,
+}
+
+/// Keys under `ring`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Ring {
+    pub depth: u64,
+    pub preempt_us: u64,
+}
+
+/// Keys under `disk`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Bytes written in a second by all shards together; 0: no bound.
+    pub write_bytes_per_s_max: u64,
+}
+
+/// Keys under `log`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Log {
+    pub level: log::LevelFilter,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Self {
+            data_dir: PathBuf::from("data"),
+            listen: vec![local(8902), local(8086)],
+            cores: Cores::All,
+            shards: 0,
+            tuning_file: PathBuf::new(),
+            // 0: derived from `memory.bytes_max` at the start, see `memory::budget`.
+            memory: Memory { bytes_max: 0 },
+            wal: Wal { sync: WalSync::Always, interval_ms: 100, file_bytes: 64 << 20 },
+            memtable: Memtable { flush_bytes: 0, bytes_max: 0, flush_idle_s: 5 },
+            cache: Cache { bytes_max: 0 },
+            compaction: Compaction { bytes_per_s_max: 200 << 20, segment_bytes_max: 1 << 30, cold_after_s: 3600 },
+            retention: Retention { clock_settle_s: 600 },
+            admission: Admission { bytes_max: 0, retry_after_s: 1 },
+            http: Http {
+                head_bytes_max: 16 << 10,
+                headers_max: 64,
+                body_bytes_max_write: 160 << 20,
+                body_bytes_max_sql: 16 << 20,
+                head_timeout_ms: 10_000,
+                idle_timeout_ms: 120_000,
+                body_timeout_ms: 30_000,
+                send_timeout_ms: 60_000,
+                connections_max: 10_000,
+                drain_timeout_s: 30,
+            },
+            query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
+            ring: Ring { depth: 512, preempt_us: 1_000 },
+            disk: Disk { write_bytes_per_s_max: 0 },
+            log: Log { level: log::LevelFilter::Info },
+        }
+    }
+}
+
+/// A setting that is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{source_name}: {message}")]
+pub struct ConfigError {
+    /// Where it was set: a file, a variable, a flag.
+    source_name: String,
+    /// Which key and why.
+    message: String,
+}
+
+impl ConfigError {
+    fn new(source_name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { source_name: source_name.into(), message: message.into() }
+    }
+}
+
+impl Config {
+    /// Takes over what a TOML text says.
+    pub fn merge_toml(&mut self, source_name: &str, text: &str) -> Result<(), ConfigError> {
+        let table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| ConfigError::new(source_name, error.to_string()))?;
+        keys::merge(self, &table, |_| true).map_err(|message| ConfigError::new(source_name, message))
+    }
+
+    /// Takes over a tuning file: as a config file, but only what describes the host.
+    pub fn merge_tuning(&mut self, source_name: &str, text: &str) -> Result<(), ConfigError> {
+        let table: toml::Table =
+            text.parse().map_err(|error: toml::de::Error| ConfigError::new(source_name, error.to_string()))?;
+        keys::merge(self, &table, |key| key.starts_with("ring.") || key.starts_with("disk."))
+            .map_err(|message| ConfigError::new(source_name, message))
+    }
+
+    /// Takes over `TIDEWIRE_*` variables: `wal.interval_ms` is `TIDEWIRE_WAL_INTERVAL_MS`. A variable with this prefix
+    /// that names no key is refused.
+    pub fn merge_variables(&mut self, variables: impl Iterator<Item = (String, String)>) -> Result<(), ConfigError> {
+        for (name, text) in variables {
+            let Some(short) = name.strip_prefix(keys::VARIABLE_PREFIX) else { continue };
+            // Seeds of random tests and the like are not settings of the server.
+            if short == "SEED" || short == "CONFIG" {
+                continue;
+            }
+            keys::set_variable(self, short, &text).map_err(|message| ConfigError::new(&name, message))?;
+        }
+        Ok(())
+    }
+
+    /// Sets one key from text, as a flag does.
+    pub fn set(&mut self, source_name: &str, key: &str, text: &str) -> Result<(), ConfigError> {
+        keys::set_text(self, key, text).map_err(|message| ConfigError::new(source_name, message))
+    }
+
+    /// Checks what no single key can say.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let refuse = |message: &str| Err(ConfigError::new("configuration", message));
+        // A key that is 0 is derived later, so that it fits.
+        if self.memtable.bytes_max != 0 && self.memtable.bytes_max < self.memtable.flush_bytes.saturating_mul(2) {
+            return refuse(
+                "`memtable.bytes_max` must be at least twice `memtable.flush_bytes`: one is written while one fills",
+            );
+        }
+        if self.memtable.bytes_max != 0 && self.admission.bytes_max > self.memtable.bytes_max {
+            return refuse("`admission.bytes_max` must not be above `memtable.bytes_max`");
+        }
+        if self.listen.is_empty() {
+            return refuse("`listen` must name at least one address");
+        }
+        Ok(())
+    }
+
+    /// The example file: every key with its default.
+    pub fn example() -> String {
+        keys::example(&mut Self::default())
+    }
+
+    /// Where the tuning file is, if one is named or lies in the data folder.
+    pub fn tuning_path(&self) -> Option<PathBuf> {
+        if !self.tuning_file.as_os_str().is_empty() {
+            return Some(self.tuning_file.clone());
+        }
+        Some(self.data_dir.join("tuning.toml")).filter(|path| path.is_file())
+    }
+}
+
+/// Reads all sources in their order. `file`: the config file; `flags`: key and text of each flag given.
+pub fn load(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+    flags: &[(&str, String)],
+) -> Result<Config, ConfigError> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::new(path.display().to_string(), format!("cannot be read: {error}")))
+    };
+    let variables: Vec<_> = variables.collect();
+    let text = file.map(read).transpose()?;
+    let over_tuning = |config: &mut Config| -> Result<(), ConfigError> {
+        if let (Some(path), Some(text)) = (file, &text) {
+            config.merge_toml(&path.display().to_string(), text)?;
+        }
+        config.merge_variables(variables.iter().cloned())?;
+        flags.iter().try_for_each(|(key, text)| config.set("command line", key, text))
+    };
+    // Twice: the first pass only finds out where the tuning file is, which the others override.
+    let mut config = Config::default();
+    over_tuning(&mut config)?;
+    if let Some(path) = config.tuning_path() {
+        let mut tuned = Config::default();
+        tuned.merge_tuning(&path.display().to_string(), &read(&path)?)?;
+        over_tuning(&mut tuned)?;
+        config = tuned;
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+impl FromStr for WalSync {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "always" => Ok(Self::Always),
+            "interval" => Ok(Self::Interval),
+            "off" => Ok(Self::Off),
+            _ => Err(format!("`{text}` is none of always, interval, off")),
+        }
+    }
+}
+
+impl fmt::Display for WalSync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Always => "always",
+            Self::Interval => "interval",
+            Self::Off => "off",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Config::default().merge_toml("test.toml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn example_says_every_default() {
+        let example = include_str!("../../../tidewire.example.toml");
+        assert_eq!(example, Config::example(), "write it anew: tidewire example-config > tidewire.example.toml");
+        let mut config = Config { shards: 7, ..Config::default() };
+        config.merge_toml("tidewire.example.toml", example).unwrap();
+        assert_eq!(config, Config::default());
+        config.validate().unwrap();
+    }
+
+    #[test]
+    fn refusals_name_the_key_and_the_reason() {
+        assert_eq!(refusal("wal.synk = 'off'"), "test.toml: unknown key `wal.synk`; did you mean `wal.sync`?");
+        assert_eq!(refusal("[wal]\nsync = 'no'"), "test.toml: `wal.sync`: `no` is none of always, interval, off");
+        assert_eq!(refusal("wal = 3"), "test.toml: `wal` is a table of keys, not a value");
+        assert_eq!(
+            refusal("ring.depth = 3"),
+            "test.toml: `ring.depth`: 3 is not between 64 and 4096 (entries per ring)"
+        );
+        assert_eq!(refusal("wal.interval_ms = 'x'"), "test.toml: `wal.interval_ms`: `x` is not a whole number");
+        assert!(refusal("listen = ['nowhere']").contains("`listen`: `nowhere` is not ADDRESS:PORT"));
+        assert!(refusal("cache.bytes_max = '3 parsecs'").contains("`cache.bytes_max`"));
+        assert!(refusal("a = [").starts_with("test.toml: "));
+    }
+
+    #[test]
+    fn sizes_read_with_and_without_a_unit() {
+        let mut config = Config::default();
+        config.merge_toml("t", "cache.bytes_max = '1GiB'\nwal.file_bytes = 33554432").unwrap();
+        assert_eq!((config.cache.bytes_max, config.wal.file_bytes), (1 << 30, 32 << 20));
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let folder = std::env::temp_dir().join(format!("tidewire-config-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (file, tuning) = (folder.join("c.toml"), folder.join("t.toml"));
+        std::fs::write(&tuning, "[ring]\ndepth = 128\npreempt_us = 500\n").unwrap();
+        std::fs::write(
+            &file,
+            format!("tuning_file = {:?}\nring.depth = 256\nshards = 3\n", tuning.display().to_string()),
+        )
+        .unwrap();
+        let variables = [("TIDEWIRE_SHARDS", "4"), ("TIDEWIRE_WAL_SYNC", "off"), ("HOME", "/"), ("TIDEWIRE_SEED", "1")];
+        let variables = || variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let loaded = load(Some(&file), variables(), &[("wal.sync", "interval".to_owned())]);
+        let unknown = load(None, [("TIDEWIRE_SHARD".to_owned(), "1".to_owned())].into_iter(), &[]);
+        std::fs::write(&tuning, "shards = 3").unwrap();
+        let strange = load(Some(&file), variables(), &[]);
+        std::fs::remove_dir_all(&folder).unwrap();
+
+        let config = loaded.unwrap();
+        assert_eq!((config.ring.depth, config.ring.preempt_us), (256, 500));
+        assert_eq!((config.shards, config.wal.sync), (4, WalSync::Interval));
+        assert!(unknown.unwrap_err().to_string().starts_with("TIDEWIRE_SHARD: "));
+        assert!(strange.unwrap_err().to_string().contains("`shards` has no place in this file"));
+    }
+
+    #[test]
+    fn relations_are_checked() {
+        let mut config = Config::default();
+        config.merge_toml("t", "memtable.bytes_max = '16MiB'\nmemtable.flush_bytes = '16MiB'").unwrap();
+        assert!(config.validate().unwrap_err().to_string().contains("memtable.bytes_max"));
+    }
+}
