@@ -242,6 +242,11 @@ impl RowsOut for RowsReply<'_> {
                 break;
             }
             start += rows;
+            // While they are in the cache the socket takes them at half the cost. What is compressed is packed by the
+            // batch, and with `chunked` each batch is a whole.
+            if self.reply.is_begun() && self.compress.is_none() && !self.form.chunked {
+                self.send_if_due().await?;
+            }
         }
         self.send_if_due().await
     }

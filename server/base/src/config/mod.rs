@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn example_says_every_default() {
-        let example = include_str!("../../../tidewire.example.toml");
+        let example = include_str!("../../../../tidewire.example.toml");
         assert_eq!(example, Config::example(), "write it anew: tidewire example-config > tidewire.example.toml");
         let mut config = Config { shards: 7, ..Config::default() };
         config.merge_toml("tidewire.example.toml", example).unwrap();

@@ -92,6 +92,29 @@ fn compare_ties(ties: &[Option<Rows>], a: &Entry, b: &Entry) -> Ordering {
     }
 }
 
+/// An entry with the first bytes of what decides where heads tie.
+type Tied = (Entry, u128);
+
+/// Puts the entries of one batch in order. The first key may have few values (a bucket of time, before a host), so that
+/// most comparisons end at ties: of these the first 16 bytes lie beside the entry.
+fn sort_tied(run: &mut [Entry], ties: &Rows) {
+    let prefix = |entry: &Entry| {
+        let mut padded = [0; size_of::<u128>()];
+        let bytes = ties.row(entry.row());
+        let bytes = bytes.as_ref();
+        let length = bytes.len().min(padded.len());
+        padded[..length].copy_from_slice(&bytes[..length]);
+        u128::from_be_bytes(padded)
+    };
+    let mut tied: Vec<Tied> = run.iter().map(|entry| (*entry, prefix(entry))).collect();
+    tied.sort_unstable_by(|(a, a_prefix), (b, b_prefix)| {
+        a.order(b, |a, b| a_prefix.cmp(b_prefix).then_with(|| ties.row(a.row()).cmp(&ties.row(b.row()))))
+    });
+    for (entry, (sorted, _)) in run.iter_mut().zip(tied) {
+        *entry = sorted;
+    }
+}
+
 impl Sort {
     /// Sorts by `keys` over the input's columns; with `fetch`, only that many first rows are wanted.
     pub(crate) fn new(keys: Vec<SortKey>, fetch: Option<usize>, context: &QueryContext) -> Self {
@@ -126,7 +149,7 @@ impl Sort {
             return Err(ExecError::Execution(format!("a sort of more than {BATCHES_MAX} batches")));
         }
         let plain = batch_bytes(batch) + rows * size_of::<Entry>();
-        self.memory.resize(self.held.bytes + plain + self.keys.bytes_max(batch)?)?;
+        self.memory.resize(self.held.bytes + plain + rows * size_of::<Tied>() + self.keys.bytes_max(batch)?)?;
         let ties = self.keys.bytes(batch)?;
         self.held.bytes += plain + ties.as_ref().map_or(0, Rows::size);
         self.memory.resize(self.held.bytes)?;
@@ -139,7 +162,10 @@ impl Sort {
             run.select_nth_unstable_by(fetch - 1, |a, b| held.order(a, b));
             run.truncate(fetch);
         }
-        run.sort_unstable_by(|a, b| held.order(a, b));
+        match &held.ties[number] {
+            Some(ties) => sort_tied(&mut run, ties),
+            None => run.sort_unstable_by(|a, b| held.order(a, b)),
+        }
         self.add_run(run);
         Ok(())
     }
