@@ -144,7 +144,7 @@ fn spawn_upkeep(core: &Rc<CoreState>, shards: &Rc<Shards>, registry: &Rc<Registr
         queues.spawn(Queue::Maintenance, "a flush", flush::flush_full(number, shard.clone())).detach();
         queues.spawn(Queue::Compaction, "a merge", merge::merge(number, shard.clone())).detach();
     }
-    watchdog::watch(core.number, queues, registry);
+    watchdog::watch(core.number, queues, registry.clone());
     queues.spawn(Queue::Maintenance, "the tick", tick::tick(shards.clone(), queues)).detach();
     queues
         .spawn(Queue::Maintenance, "retention", expire::expire(core.clone(), shards.clone(), registry.clone()))

@@ -25,11 +25,13 @@ mod append;
 mod columns;
 mod compact;
 mod config;
+mod copy;
 mod delete;
 mod expire;
 mod flush;
 pub(crate) mod folders;
 mod life;
+mod look;
 mod quarantine;
 mod snapshot;
 mod space;
@@ -44,6 +46,7 @@ use std::rc::Rc;
 use crate::batch::NewSeries;
 use crate::cache::Cache;
 use crate::compaction::Pace;
+use crate::compaction::agenda::{Agenda, Spot};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::manifest::ManifestLog;
@@ -83,18 +86,20 @@ pub struct Shard<D: Disk> {
     wal: Wal<D>,
     cache: Rc<Cache>,
     state: RefCell<State<D>>,
+    /// [`Wal::live_bytes`] when a memtable was frozen last.
+    log_bytes_frozen: Cell<u64>,
     /// Someone changes the manifest.
     editing: Cell<bool>,
     closing: Cell<bool>,
     counts: Cell<Counts>,
     pace: Pace,
     compacting: Cell<bool>,
-    /// Segments or the time have changed since there was nothing to merge.
-    unsettled: Cell<bool>,
-    /// Bytes of merges that are due.
+    /// What there is to merge.
+    agenda: RefCell<Agenda>,
+    /// The partition behind which the next ones are looked at for whether they are cold.
+    cold_from: Cell<Option<Spot>>,
     /// Files of the frozen memtable that are written: a flush that failed goes on from there.
     written: RefCell<Written<D>>,
-    debt_bytes: Cell<u64>,
     reserve: Reserve,
     /// The task of the log has ended.
     log_ended: Cell<bool>,
@@ -140,6 +145,9 @@ impl<D: Disk> Shard<D> {
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
         let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
         let pace = Pace::new(config.compaction.bytes_per_s);
+        let of_tables = |has: &dyn Fn(&TableState<D>) -> bool| -> BTreeSet<TableId> {
+            tables.iter().filter(|(_, table)| has(table)).map(|(id, _)| *id).collect()
+        };
         let shard = Self {
             disk,
             folders,
@@ -147,6 +155,8 @@ impl<D: Disk> Shard<D> {
             wal,
             cache,
             state: RefCell::new(State {
+                deleted_from: of_tables(&|table| !table.tombstones.as_slice().is_empty()),
+                hidden_in: of_tables(&|table| !table.series.hidden().is_empty()),
                 tables,
                 dropping: BTreeMap::new(),
                 active,
@@ -161,14 +171,15 @@ impl<D: Disk> Shard<D> {
                 unnamed: Vec::new(),
                 condemned: Vec::new(),
             }),
+            log_bytes_frozen: Cell::default(),
             editing: Cell::default(),
             closing: Cell::default(),
             counts: Cell::default(),
             pace,
             compacting: Cell::default(),
-            unsettled: Cell::new(true),
+            agenda: RefCell::default(),
+            cold_from: Cell::default(),
             written: RefCell::default(),
-            debt_bytes: Cell::default(),
             reserve: Reserve::default(),
             log_ended: Cell::default(),
             manifest_log,
@@ -180,6 +191,7 @@ impl<D: Disk> Shard<D> {
             clock: Cell::default(),
             changed: Signal::default(),
         };
+        shard.note_all();
         shard.open_reserve().await?;
         Ok((Rc::new(shard), recovery))
     }
@@ -258,13 +270,23 @@ impl<D: Disk> Shard<D> {
     pub fn has_unflushed(&self) -> bool {
         let state = self.state.borrow();
         let flushed = Lsn(state.manifest.flushed_lsn);
-        let mut tombstones = state.tables.values().filter_map(|table| table.tombstones.last());
+        let mut tombstones = state.with_tombstones().filter_map(|(_, table)| table.tombstones.as_slice().last());
         state.memtables().any(|memtable| memtable.rows() > 0) || tombstones.any(|tombstone| tombstone.lsn > flushed)
     }
 
     /// Bytes of rows in memory, the measure against `memtable_bytes_max`; cheap enough to be asked after each append.
     pub fn memtable_bytes(&self) -> u64 {
         self.state.borrow().memtables().map(Memtable::bytes).sum()
+    }
+
+    /// Bytes of the log since rows were last taken up by a flush; those that were there at the start count too.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.wal.live_bytes().saturating_sub(self.log_bytes_frozen.get())
+    }
+
+    /// The number of the memtable that takes appends; another one follows with each flush.
+    pub fn generation(&self) -> u64 {
+        self.state.borrow().generation
     }
 
     /// Whether the rows in memory are enough for a flush; a caller that runs none of the tasks flushes then.
@@ -335,7 +357,7 @@ impl<D: Disk> Shard<D> {
             flush_failures: counts.flush_failures,
             rows_flushed: counts.rows_flushed,
             deletes: counts.deletes,
-            tombstones: state.tables.values().map(|table| table.tombstones.len() as u64).sum(),
+            tombstones: state.with_tombstones().map(|(_, table)| table.tombstones.as_slice().len() as u64).sum(),
             segments_expired: counts.segments_expired,
             merges: counts.merges,
             merge_failures: counts.merge_failures,
@@ -343,7 +365,7 @@ impl<D: Disk> Shard<D> {
             merging: self.compacting.get(),
             merge_read_bytes: self.pace.moved().0,
             merge_written_bytes: self.pace.moved().1,
-            merge_debt_bytes: self.debt_bytes.get(),
+            merge_debt_bytes: self.merge_debt_bytes(),
             segments_quarantined: quarantined.len() as u64,
             detached_files: self.detached_files.get(),
             corrupt_blocks: quarantined.iter().map(|segment| segment.damage.len() as u64).sum(),

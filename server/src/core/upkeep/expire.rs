@@ -61,6 +61,7 @@ async fn drop_expired<D: Disk>(catalog: &Catalog, shards: &[(u32, &Rc<Shard<D>>)
                 if let Err(error) = shard.expire(table.id, oldest).await {
                     log::error!("shard {number}: table {} cannot lose its old partitions: {error}", table.name);
                 }
+                shard.yield_if_needed().await;
             }
         }
     }
