@@ -4,10 +4,12 @@
 //! 2. The handler runs. Replies to pipelined requests collect and leave together, but never wait for a handler that
 //!    waits: before it does, they are sent.
 //! 3. What the handler left of the body is read over, or the connection closes.
+//! 4. A handler that panics is answered with 500, or its reply breaks off, and the connection closes.
 //!
 //! Closing after a refusal first tells the client that nothing more comes and reads over what it still sends, within
 //! bounds: a socket closed with unread bytes would be reset, and the client would never see the refusal.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
@@ -21,6 +23,7 @@ use super::body::{Body, ConnectionState};
 use super::core::NetCore;
 use super::reply::Reply;
 use super::{Request, Service};
+use crate::ring::poll_caught;
 use crate::ring::socket::Socket;
 
 /// Replies to pipelined requests are sent once they add up to this.
@@ -118,11 +121,17 @@ impl<S: Service> Connection<S> {
         if head.expect_continue && self.send_backlog().await.is_err() {
             return Next::Close;
         }
+        let has_panicked;
         let broken = {
             let request = Request { head: &head, body: &mut self.body };
             let mut call = pin!(self.service.call(request, &mut self.reply));
+            // A panic ends this request alone; those who watch panics have said which it was.
+            let mut call = poll_fn(|context| poll_caught(call.as_mut(), context));
             match poll_once(&mut call).await {
-                Some(()) => false,
+                Some(ended) => {
+                    has_panicked = ended.is_err();
+                    false
+                }
                 None => {
                     let sent = if self.backlog.is_empty() {
                         Ok(())
@@ -131,7 +140,7 @@ impl<S: Service> Connection<S> {
                     };
                     self.core.stats.bytes_out.add(self.backlog.len() as u64);
                     self.backlog.clear();
-                    call.await;
+                    has_panicked = call.await.is_err();
                     sent.is_err()
                 }
             }
@@ -139,8 +148,15 @@ impl<S: Service> Connection<S> {
         if broken {
             return Next::Close;
         }
+        if has_panicked {
+            log::error!("{} {} has panicked", head.method_text, head.path);
+            // What is left of the body is in a state that nobody knows.
+            self.reply.close();
+        }
         if !self.reply.is_begun() {
-            log::error!("no reply to {} {}", head.method_text, head.path);
+            if !has_panicked {
+                log::error!("no reply to {} {}", head.method_text, head.path);
+            }
             self.reply.close();
             self.service.refuse(Some(&head), 500, "the server has no answer", &mut self.reply);
         }

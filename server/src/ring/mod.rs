@@ -16,6 +16,7 @@
 //!   reactor    operations (files), sources (sockets and eventfds that stay armed), timers
 //!   arena      aligned memory, registered with the ring
 //!   blocking   calls that block or calculate long, on helper threads
+//!   panic      a mistake of ours ends what ran into it, and is counted and logged
 //! ```
 
 mod arena;
@@ -27,6 +28,7 @@ pub mod event;
 pub mod executor;
 mod helper;
 pub mod host;
+mod panic;
 pub mod queue;
 pub mod queues;
 mod reactor;
@@ -46,6 +48,7 @@ pub use blocking::{blocking, calculate, drop_beside};
 pub use current::{CoreOptions, LongPoll, name_task};
 pub use disk::RingDisk;
 pub use executor::{CoreHandle, registered_bytes, sleep, start_core, yield_if_needed};
+pub use panic::{Caught, Panicked, caught, panics, poll_caught, watch_panics};
 pub use queue::Queue;
 pub use queues::Queues;
 pub use task::Task;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::ring::watch_panics;
 use crate::runtime::start::{App, Stopper, start};
 use tidewire_base::config::{Config, WalSync};
 
@@ -16,6 +17,7 @@ pub fn launch<A: App>(
     shared: &Arc<A::ServerState>,
     serving: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), String> {
+    watch_panics();
     // Before anything else, so that no signal of the start is missed.
     let signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| format!("cannot watch for signals: {error}"))?;
     if config.wal.sync != WalSync::Always {
