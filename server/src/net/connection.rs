@@ -19,6 +19,7 @@ use tidewire_protocol::http::{HeadError, parse_head};
 
 use super::body::{Body, ConnectionState};
 use super::core::NetCore;
+use super::drain::{DrainKey, Stage};
 use super::reply::Reply;
 use super::{Request, Service};
 use crate::ring::socket::Socket;
@@ -36,6 +37,9 @@ const BREAK_OFF_TIME_MAX: Duration = Duration::from_secs(1);
 /// A head that is not complete is checked for mistakes each time it grew by this much, not each time a byte arrives.
 const RECHECK_BYTES: usize = 1 << 10;
 
+/// What a request is told that comes too late, or takes too long to end.
+const STOPPING: &str = "the server is stopping";
+
 /// How a connection goes on.
 enum Next {
     /// With another request.
@@ -50,6 +54,7 @@ enum Next {
 pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service: Rc<S>) {
     let socket = Rc::new(socket);
     let state = Rc::new(ConnectionState::default());
+    let drain_key = core.drain.register().await;
     let mut connection = Connection {
         body: Body::new(Rc::clone(&socket), Rc::clone(&core), Rc::clone(&state)),
         reply: Reply::new(Rc::clone(&socket), Rc::clone(&core), state),
@@ -57,6 +62,7 @@ pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service
         core,
         service,
         backlog: Vec::new(),
+        drain_key,
     };
     let mut head_bytes = Vec::new();
     loop {
@@ -76,10 +82,12 @@ struct Connection<S> {
     reply: Reply,
     /// Replies to earlier pipelined requests, not sent yet.
     backlog: Vec<u8>,
+    drain_key: DrainKey,
 }
 
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
+        self.core.drain.forget(self.drain_key);
         self.core.connection_closed();
     }
 }
@@ -111,18 +119,18 @@ impl<S: Service> Connection<S> {
         self.reply.begin(Some(&head));
         if self.core.shutdown.is_requested() {
             self.core.stats.refused.increment();
-            self.service.refuse(Some(&head), 503, "the server is stopping", &mut self.reply);
+            self.service.refuse(Some(&head), 503, STOPPING, &mut self.reply);
             return self.close_after_reply().await;
         }
         let guard = self.core.enter();
         if head.expect_continue && self.send_backlog().await.is_err() {
             return Next::Close;
         }
-        let broken = {
+        let (broken, is_cut) = {
             let request = Request { head: &head, body: &mut self.body };
             let mut call = pin!(self.service.call(request, &mut self.reply));
             match poll_once(&mut call).await {
-                Some(()) => false,
+                Some(()) => (false, false),
                 None => {
                     let sent = if self.backlog.is_empty() {
                         Ok(())
@@ -131,13 +139,17 @@ impl<S: Service> Connection<S> {
                     };
                     self.core.stats.bytes_out.add(self.backlog.len() as u64);
                     self.backlog.clear();
-                    call.await;
-                    sent.is_err()
+                    let called = self.core.drain.before(Stage::Cutting, call).await;
+                    (sent.is_err(), called.is_none())
                 }
             }
         };
         if broken {
             return Next::Close;
+        }
+        if is_cut && !self.reply.is_begun() {
+            self.reply.close();
+            self.service.refuse(Some(&head), 503, STOPPING, &mut self.reply);
         }
         if !self.reply.is_begun() {
             log::error!("no reply to {} {}", head.method_text, head.path);
@@ -163,7 +175,11 @@ impl<S: Service> Connection<S> {
             return Next::Close;
         }
         drop(guard);
-        if self.body.finish().await { Next::Request } else { Next::Close }
+        match self.core.drain.before(Stage::Closing, self.body.finish()).await {
+            Some(true) => Next::Request,
+            Some(false) => Next::Close,
+            None => Next::Linger,
+        }
     }
 
     /// Waits for a whole head and copies it to `head_bytes`.
@@ -198,7 +214,12 @@ impl<S: Service> Connection<S> {
                 is_timed = true;
                 self.socket.set_deadline(self.core.options.head_timeout);
             }
-            match self.body.receive_head().await {
+            let received = self.core.drain.before(Stage::Closing, self.body.receive_head()).await;
+            let Some(received) = received else {
+                let is_idle = self.body.buffered().is_empty();
+                return if is_idle { Received::Nothing } else { Received::Refused(503, STOPPING) };
+            };
+            match received {
                 Ok(0) if self.body.buffered().is_empty() => return Received::Nothing,
                 Ok(0) => return Received::Refused(400, "the request head broke off"),
                 Ok(_) => {}

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tidewire_protocol::http::{DateCache, Limits, ResponseHead};
 
+use super::drain::Drain;
 use crate::memory::{CoreMemory, Level, Part};
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::ring::deadline::Deadlines;
@@ -104,8 +105,9 @@ pub struct NetCore {
     pub(super) deadlines: Rc<Deadlines>,
     pub(super) stats: NetStats,
     /// Connections handed to this core and not yet closed; the acceptor counts up, the core counts down.
-    load: Arc<AtomicUsize>,
+    pub(super) load: Arc<AtomicUsize>,
     in_flight: Cell<usize>,
+    pub(super) drain: Drain,
     dates: RefCell<DateCache>,
     spare: RefCell<Vec<Vec<u8>>>,
     lent: Cell<usize>,
@@ -132,6 +134,7 @@ impl NetCore {
             stats: NetStats::new(registry),
             load,
             in_flight: Cell::new(0),
+            drain: Drain::default(),
             dates: RefCell::default(),
             spare: RefCell::default(),
             lent: Cell::new(0),
