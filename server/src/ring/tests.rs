@@ -532,10 +532,18 @@ fn a_poll_that_the_kernel_ends_is_armed_again() {
         for round in 0..5 {
             signals.iter().for_each(super::event::Signal::raise);
             for (number, waiter) in waiters.iter().enumerate() {
-                let heard = or(async { Some(waiter.wait().await) }, async {
+                let heard = async {
+                    waiter.wait().await;
+                    true
+                };
+                let deaf = async {
                     sleep(Duration::from_secs(20)).await;
-                    None
-                });
+                    false
+                };
+                assert!(or(heard, deaf).await, "round {round}: source {number} is deaf");
+            }
+        }
+    });
                 assert!(heard.await.is_some(), "round {round}: source {number} is deaf");
             }
         }

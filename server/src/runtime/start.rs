@@ -248,7 +248,7 @@ impl Drop for EndNotice {
 
 /// Starts a server. Returns when it serves, or says in one sentence why it does not.
 pub fn start<A: App>(config: Config, shared: &Arc<A::ServerState>) -> Result<Server, String> {
-    start_stoppable::<A>(config, shared, Stopper::new().map_err(no_events)?)
+    start_stoppable::<A>(config, shared, Stopper::new().map_err(|error| no_events(&error))?)
 }
 
 /// The same with a stopper that somebody may use meanwhile.
@@ -274,8 +274,8 @@ pub fn start_stoppable<A: App>(
     let io_memory_bytes = host::io_memory_bytes(limits.locked_bytes, cpus.len());
     let (to_start, ready) = mpsc::channel();
     let (to_end, ended) = mpsc::channel();
-    let (doors, arrivals) = doors(cpus.len()).map_err(no_events)?;
-    let ports = wire(cpus.len()).map_err(no_events)?;
+    let (doors, arrivals) = doors(cpus.len()).map_err(|error| no_events(&error))?;
+    let ports = wire(cpus.len()).map_err(|error| no_events(&error))?;
     let mut cores = Vec::with_capacity(cpus.len());
     for ((core, port), arrivals) in ports.into_iter().enumerate().zip(arrivals) {
         let options = CoreOptions {
@@ -473,6 +473,6 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
 }
 
 /// What is said when the host gives no eventfd.
-fn no_events(error: io::Error) -> String {
+fn no_events(error: &io::Error) -> String {
     format!("cannot make the events that cores wake each other with: {error}")
 }
