@@ -37,7 +37,7 @@ const BREAK_OFF_TIME_MAX: Duration = Duration::from_secs(1);
 /// A head that is not complete is checked for mistakes each time it grew by this much, not each time a byte arrives.
 const RECHECK_BYTES: usize = 1 << 10;
 
-/// What a request is told that comes too late, or takes too long to end.
+/// The reason given to a request that comes too late, or takes too long to end.
 const STOPPING: &str = "the server is stopping";
 
 /// How a connection goes on.

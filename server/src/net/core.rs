@@ -105,7 +105,7 @@ pub struct NetCore {
     pub(super) deadlines: Rc<Deadlines>,
     pub(super) stats: NetStats,
     /// Connections handed to this core and not yet closed; the acceptor counts up, the core counts down.
-    pub(super) load: Arc<AtomicUsize>,
+    load: Arc<AtomicUsize>,
     in_flight: Cell<usize>,
     pub(super) drain: Drain,
     dates: RefCell<DateCache>,
@@ -151,6 +151,13 @@ impl NetCore {
     /// Requests being served now.
     pub fn in_flight(&self) -> usize {
         self.in_flight.get()
+    }
+
+    /// Ends all connections, once the shutdown was requested and nobody accepts any more: what is under way has
+    /// `time_max` to finish. Returns how many requests were cut.
+    pub async fn drain(&self, time_max: Duration, shutdown: &Shutdown) -> usize {
+        let is_over = || self.load.load(Ordering::Relaxed) == 0;
+        self.drain.run(is_over, || self.in_flight(), &self.deadlines, time_max, shutdown).await
     }
 
     /// The counters.

@@ -1,13 +1,13 @@
 //! The end of a core's connections, after the shutdown was requested and no more are accepted.
 //!
 //! ```text
-//!   requested     what comes on open connections gets 503; replies say `Connection: close`
-//!   Closing       half a second later: connections that wait for a request are closed; half a head gets 503
-//!   Cutting       `http.drain_timeout_s` after the request: what still runs gets 503, a reply that has begun breaks off
+//!   requested   what comes on open connections gets 503; replies say `Connection: close`
+//!   Closing     half a second later: connections that wait for a request are closed; half a head gets 503
+//!   Cutting     `http.drain_timeout_s` after the request: what still runs gets 503, a reply that has begun breaks off
 //! ```
 //!
 //! The pause before the first closing is for clients that send one request after the other: each of them finds its
-//! connection open once more, and is told by the reply that it closes. A connection that is closed while a request is
+//! connection open once more, and learns from the reply that it closes. A connection that is closed while a request is
 //! on its way to it loses the request without a word.
 //!
 //! How: the task of each connection is registered and woken at each stage; between the stages this costs nothing.
@@ -15,14 +15,13 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use super::core::NetCore;
 use crate::ring;
+use crate::ring::deadline::Deadlines;
 use crate::runtime::shutdown::Shutdown;
 
 /// How long a connection that waits for a request is left open.
@@ -89,34 +88,35 @@ impl Drain {
         let tasks: Vec<Waker> = self.tasks.borrow().iter().map(|(_, waker)| waker.clone()).collect();
         tasks.into_iter().for_each(Waker::wake);
     }
+
+    /// Goes through all stages: `is_over` when no connection is open. What is under way, `in_flight`, has `time_max` to
+    /// finish. Returns how much of it was cut.
+    pub(super) async fn run(
+        &self,
+        is_over: impl Fn() -> bool,
+        in_flight: impl Fn() -> usize,
+        deadlines: &Deadlines,
+        time_max: Duration,
+        shutdown: &Shutdown,
+    ) -> usize {
+        let start = Instant::now();
+        wait(QUIET_TIME.min(time_max), || is_over() || shutdown.is_urgent()).await;
+        self.advance(Stage::Closing);
+        wait(time_max.saturating_sub(start.elapsed()), || is_over() || shutdown.is_urgent()).await;
+        let cut = in_flight();
+        self.advance(Stage::Cutting);
+        wait(CUT_TIME, &is_over).await;
+        deadlines.expire_all();
+        wait(CLOSE_TIME, &is_over).await;
+        cut
+    }
 }
 
-impl NetCore {
-    /// Ends all connections, once the shutdown was requested and nobody accepts any more: what is under way has
-    /// `time_max` to finish. Returns how many requests were cut.
-    pub async fn drain(&self, time_max: Duration, shutdown: &Shutdown) -> usize {
-        let is_over = || self.load.load(Ordering::Relaxed) == 0;
-        let start = Instant::now();
-        let wait = async |until: Duration| {
-            while !is_over() && !shutdown.is_urgent() && start.elapsed() < until {
-                ring::sleep(LOOK).await;
-            }
-        };
-        wait(QUIET_TIME.min(time_max)).await;
-        self.drain.advance(Stage::Closing);
-        wait(time_max).await;
-        let cut = self.in_flight();
-        self.drain.advance(Stage::Cutting);
-        let close = async |time: Duration| {
-            let start = Instant::now();
-            while !is_over() && start.elapsed() < time {
-                ring::sleep(LOOK).await;
-            }
-        };
-        close(CUT_TIME).await;
-        self.deadlines.expire_all();
-        close(CLOSE_TIME).await;
-        cut
+/// Waits until `is_met`, but not longer than `time_max`.
+async fn wait(time_max: Duration, is_met: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_met() && start.elapsed() < time_max {
+        ring::sleep(LOOK).await;
     }
 }
 

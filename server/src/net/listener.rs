@@ -178,7 +178,7 @@ fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, sto
             }
         }
         let is_stopped = watched.last().is_some_and(|stop| !stop.revents().is_empty());
-        // Whoever has connected before the end gets an answer: a socket that is closed with its listener is reset.
+        // A client that has connected by now gets an answer: a socket that is closed with its listener is reset.
         let is_ready = |at: &usize| is_stopped || !watched[*at].revents().is_empty();
         let ready: Vec<usize> = (0..listeners.sockets.len()).filter(is_ready).collect();
         drop(watched);

@@ -9,9 +9,9 @@
 //! 3. One [`Reactor::turn`] is at most one system call, whatever was queued and whatever comes back.
 //!
 //! How: an entry's `user_data` is the index of a slot. An [`Op`] is completed once; a [`Source`] is a poll that stays
-//! armed and says again and again that a socket or an eventfd can be read. The kernel may end such a poll, as when there
-//! is no room for its completion; then it is armed again, and says at once what is there. A full submission queue is handed over at
-//! once, so queueing never fails.
+//! armed and says again and again that a socket or an eventfd can be read. The kernel may end such a poll, as when
+//! there is no room for its completion; then it is armed again, and says at once what is there. A full submission queue
+//! is handed over at once, so queueing never fails.
 #![expect(unsafe_code, reason = "hands pointers and descriptors to the kernel")]
 
 use std::any::Any;
@@ -362,7 +362,7 @@ impl Readiness {
         let is_end = events.is_some_and(|events| events & u32::from(END_EVENTS.bits()) != 0);
         self.is_ended.set(self.is_ended.get() || is_end);
         self.is_ready.set(true);
-        // One that failed is armed again when somebody waits for it: at once it might fail for ever.
+        // One that failed is armed again when somebody waits for it: at once it might fail without end.
         let is_rearmed = !is_more && events.is_some() && self.is_open.get() && !self.is_ended.get();
         self.is_armed.set(is_more || is_rearmed);
         if let Some(waker) = self.waker.borrow_mut().take() {

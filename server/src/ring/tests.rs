@@ -521,7 +521,7 @@ fn a_core_ends_with_operations_in_flight_on_older_kernels_too() {
 fn a_poll_that_the_kernel_ends_is_armed_again() {
     const SOURCES: usize = 64;
     with_each_set_of_features(async || {
-        // A ring of 8 entries has room for 64 completions, or somewhat more: with so many at once the kernel ends polls.
+        // A ring of 8 entries has room for 64 completions: with more than that at once the kernel ends polls.
         let ends: Vec<_> = (0..SOURCES * 8).map(|_| event().unwrap()).collect();
         let (signals, waiters): (Vec<_>, Vec<_>) =
             ends.into_iter().map(|(signal, listener)| (signal, listener.listen())).unzip();
@@ -541,10 +541,6 @@ fn a_poll_that_the_kernel_ends_is_armed_again() {
                     false
                 };
                 assert!(or(heard, deaf).await, "round {round}: source {number} is deaf");
-            }
-        }
-    });
-                assert!(heard.await.is_some(), "round {round}: source {number} is deaf");
             }
         }
     });

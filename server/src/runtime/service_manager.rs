@@ -1,4 +1,4 @@
-//! What a service manager is told of the server's life: the protocol of `sd_notify`, a datagram to the socket that
+//! What a service manager learns of the server's life: the protocol of `sd_notify`, a datagram to the socket that
 //! `NOTIFY_SOCKET` names. Without the variable nothing is said.
 
 use std::ffi::OsStr;

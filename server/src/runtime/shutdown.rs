@@ -41,7 +41,7 @@ impl Meeting {
 }
 
 impl Shutdown {
-    /// Not requested yet; for so many cores.
+    /// Not requested yet; for this number of cores.
     pub fn new(cores: usize) -> Self {
         let gathering = |_| Gathering(Mutex::new(Missing { cores: vec![true; cores], waiting: Vec::new() }));
         Self(Arc::new(State {

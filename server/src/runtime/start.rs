@@ -177,7 +177,7 @@ impl Stopper {
     pub fn stop(&self) {
         self.state.is_asked.store(true, Ordering::SeqCst);
         self.accepting.stop();
-        // First the addresses are closed: a client that is told to come again on another connection must not find one.
+        // First the addresses are closed: a client that is sent to another connection must not find one.
         if let Some(server) = &*self.state.server()
             && !server.is_accepting
         {
