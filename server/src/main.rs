@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use log::LevelFilter;
 use tidewire_base::cli::{Arguments, Command};
 use tidewire_base::config::{self, Config};
 use tidewire_server::app::Tidewire;
@@ -59,12 +60,17 @@ fn check_config(file: &std::path::Path) -> Result<(), String> {
 }
 
 fn serve(arguments: &Arguments) -> Result<(), String> {
-    // Names that are not text cannot be ours.
-    let variables =
-        || std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let file = arguments.config.clone().or_else(|| std::env::var_os("TIDEWIRE_CONFIG").map(PathBuf::from));
-    let config =
-        config::load(file.as_deref(), variables(), &arguments.settings()).map_err(|error| error.to_string())?;
-    env_logger::Builder::new().filter_level(config.log.level).format_target(false).init();
-    launch::<Tidewire>(config, &Arc::default(), |addresses| say(&first_steps(addresses)))
+    let settings = arguments.settings();
+    let read = move || {
+        // Names that are not text cannot be ours.
+        let variables =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        config::load(file.as_deref(), variables, &settings).map_err(|error| error.to_string())
+    };
+    let config = read()?;
+    // The level can change while the server runs, so it is kept by `log` alone.
+    env_logger::Builder::new().filter_level(LevelFilter::Trace).format_target(false).init();
+    log::set_max_level(config.log.level);
+    launch::<Tidewire>(config, &Arc::default(), read, |addresses| say(&first_steps(addresses)))
 }

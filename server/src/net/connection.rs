@@ -21,6 +21,7 @@ use tidewire_protocol::http::{HeadError, parse_head};
 
 use super::body::{Body, ConnectionState};
 use super::core::NetCore;
+use super::drain::{DrainKey, Stage};
 use super::reply::Reply;
 use super::{Request, Service};
 use crate::ring::poll_caught;
@@ -39,6 +40,9 @@ const BREAK_OFF_TIME_MAX: Duration = Duration::from_secs(1);
 /// A head that is not complete is checked for mistakes each time it grew by this much, not each time a byte arrives.
 const RECHECK_BYTES: usize = 1 << 10;
 
+/// The reason given to a request that comes too late, or takes too long to end.
+const STOPPING: &str = "the server is stopping";
+
 /// How a connection goes on.
 enum Next {
     /// With another request.
@@ -53,6 +57,7 @@ enum Next {
 pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service: Rc<S>) {
     let socket = Rc::new(socket);
     let state = Rc::new(ConnectionState::default());
+    let drain_key = core.drain.register().await;
     let mut connection = Connection {
         body: Body::new(Rc::clone(&socket), Rc::clone(&core), Rc::clone(&state)),
         reply: Reply::new(Rc::clone(&socket), Rc::clone(&core), state),
@@ -60,6 +65,7 @@ pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service
         core,
         service,
         backlog: Vec::new(),
+        drain_key,
     };
     let mut head_bytes = Vec::new();
     loop {
@@ -79,10 +85,12 @@ struct Connection<S> {
     reply: Reply,
     /// Replies to earlier pipelined requests, not sent yet.
     backlog: Vec<u8>,
+    drain_key: DrainKey,
 }
 
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
+        self.core.drain.forget(self.drain_key);
         self.core.connection_closed();
     }
 }
@@ -114,7 +122,7 @@ impl<S: Service> Connection<S> {
         self.reply.begin(Some(&head));
         if self.core.shutdown.is_requested() {
             self.core.stats.refused.increment();
-            self.service.refuse(Some(&head), 503, "the server is stopping", &mut self.reply);
+            self.service.refuse(Some(&head), 503, STOPPING, &mut self.reply);
             return self.close_after_reply().await;
         }
         let guard = self.core.enter();
@@ -122,7 +130,7 @@ impl<S: Service> Connection<S> {
             return Next::Close;
         }
         let has_panicked;
-        let broken = {
+        let (broken, is_cut) = {
             let request = Request { head: &head, body: &mut self.body };
             let mut call = pin!(self.service.call(request, &mut self.reply));
             // A panic ends this request alone; those who watch panics have said which it was.
@@ -130,7 +138,7 @@ impl<S: Service> Connection<S> {
             match poll_once(&mut call).await {
                 Some(ended) => {
                     has_panicked = ended.is_err();
-                    false
+                    (false, false)
                 }
                 None => {
                     let sent = if self.backlog.is_empty() {
@@ -140,8 +148,9 @@ impl<S: Service> Connection<S> {
                     };
                     self.core.stats.bytes_out.add(self.backlog.len() as u64);
                     self.backlog.clear();
-                    has_panicked = call.await.is_err();
-                    sent.is_err()
+                    let called = self.core.drain.before(Stage::Cutting, call).await;
+                    has_panicked = matches!(called, Some(Err(_)));
+                    (sent.is_err(), called.is_none())
                 }
             }
         };
@@ -152,6 +161,10 @@ impl<S: Service> Connection<S> {
             log::error!("{} {} has panicked", head.method_text, head.path);
             // What is left of the body is in a state that nobody knows.
             self.reply.close();
+        }
+        if is_cut && !self.reply.is_begun() {
+            self.reply.close();
+            self.service.refuse(Some(&head), 503, STOPPING, &mut self.reply);
         }
         if !self.reply.is_begun() {
             if !has_panicked {
@@ -179,7 +192,11 @@ impl<S: Service> Connection<S> {
             return Next::Close;
         }
         drop(guard);
-        if self.body.finish().await { Next::Request } else { Next::Close }
+        match self.core.drain.before(Stage::Closing, self.body.finish()).await {
+            Some(true) => Next::Request,
+            Some(false) => Next::Close,
+            None => Next::Linger,
+        }
     }
 
     /// Waits for a whole head and copies it to `head_bytes`.
@@ -214,7 +231,12 @@ impl<S: Service> Connection<S> {
                 is_timed = true;
                 self.socket.set_deadline(self.core.options.head_timeout);
             }
-            match self.body.receive_head().await {
+            let received = self.core.drain.before(Stage::Closing, self.body.receive_head()).await;
+            let Some(received) = received else {
+                let is_idle = self.body.buffered().is_empty();
+                return if is_idle { Received::Nothing } else { Received::Refused(503, STOPPING) };
+            };
+            match received {
                 Ok(0) if self.body.buffered().is_empty() => return Received::Nothing,
                 Ok(0) => return Received::Refused(400, "the request head broke off"),
                 Ok(_) => {}

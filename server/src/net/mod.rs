@@ -6,6 +6,7 @@
 //!   connection.rs  one connection: head, handler, reply, next head
 //!   body.rs        the request body, given to the handler in pieces where it was received
 //!   reply.rs       the reply, sent whole in one write or streamed
+//!   drain.rs       the end of all connections of a core
 //! ```
 //!
 //! What a handler may rely on is documented at [`Service`].
@@ -13,6 +14,7 @@
 mod body;
 mod connection;
 mod core;
+mod drain;
 mod listener;
 mod reply;
 

@@ -237,7 +237,8 @@ const KEYS: &[Key] = &[
         http.drain_timeout_s,
         1..=3600,
         "seconds",
-        "Time for requests in flight to finish after SIGTERM; then they are cut."
+        "Time for requests under way to finish after SIGTERM; then they are answered 503, or cut where the reply has \
+         begun."
     ),
     derived!(
         "query.memory_bytes_max",
@@ -310,6 +311,12 @@ pub(super) fn set_variable(config: &mut Config, short: &str, text: &str) -> Resu
     let key = KEYS.iter().find(|key| key.name.replace('.', "_").eq_ignore_ascii_case(short));
     let key = key.ok_or_else(|| unknown(&short.to_lowercase()))?;
     (key.setting)(config).set_text(text).map_err(|reason| format!("`{}`: {reason}", key.name))
+}
+
+/// The keys in which two configurations differ.
+pub(super) fn differences(left: &mut Config, right: &mut Config) -> Vec<&'static str> {
+    let differs = |key: &&Key| (key.setting)(left).show() != (key.setting)(right).show();
+    KEYS.iter().filter(differs).map(|key| key.name).collect()
 }
 
 fn unknown(name: &str) -> String {

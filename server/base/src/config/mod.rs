@@ -265,6 +265,11 @@ impl Config {
         keys::example(&mut Self::default())
     }
 
+    /// The names of the keys in which `other` differs.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        keys::differences(&mut self.clone(), &mut other.clone())
+    }
+
     /// Where the tuning file is, if one is named or lies in the data folder.
     pub fn tuning_path(&self) -> Option<PathBuf> {
         if !self.tuning_file.as_os_str().is_empty() {
