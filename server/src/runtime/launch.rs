@@ -18,6 +18,8 @@ pub fn launch<A: App>(
 ) -> Result<(), String> {
     // Before anything else, so that no signal of the start is missed.
     let signals = Signals::new([SIGTERM, SIGINT]).map_err(|error| format!("cannot watch for signals: {error}"))?;
+    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    log::info!("data folder {}; to listen on {}", config.data_dir.display(), listen.join(", "));
     if config.wal.sync != WalSync::Always {
         log::warn!("wal.sync = \"{}\": acknowledged writes can be lost, see the README", config.wal.sync);
     }

@@ -92,13 +92,23 @@ impl Server {
 
     /// Starts a server in `folder` with more variables of the environment.
     pub(crate) fn start_in(folder: &Path, owns_folder: bool, variables: &[(&str, &str)]) -> Self {
+        Self::start_to(Stdio::inherit(), folder, owns_folder, variables)
+    }
+
+    /// The same, with its log in the file `log`.
+    pub(crate) fn start_logged(log: &Path, folder: &Path, owns_folder: bool, variables: &[(&str, &str)]) -> Self {
+        let log = OpenOptions::new().create(true).append(true).open(log).expect("the log can be opened");
+        Self::start_to(log.into(), folder, owns_folder, variables)
+    }
+
+    fn start_to(log: Stdio, folder: &Path, owns_folder: bool, variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_tidewire"))
             .arg("--data-dir")
             .arg(folder)
             .args(["--listen", "127.0.0.1:0", "--cores", "2"])
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .spawn()
             .expect("the server starts");
         let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
