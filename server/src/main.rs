@@ -60,19 +60,25 @@ fn check_config(file: &std::path::Path) -> Result<(), String> {
 }
 
 fn serve(arguments: &Arguments) -> Result<(), String> {
-    let variables = config::environment().map_err(|error| error.to_string())?;
     let file = arguments.config.clone().or_else(|| std::env::var_os("TIDEWIRE_CONFIG").map(PathBuf::from));
-    let Loaded { config, warnings } =
-        config::load(file.as_deref(), &variables, &arguments.settings()).map_err(|error| error.to_string())?;
+    let from = file.as_ref().map_or("no file".to_owned(), |path| path.display().to_string());
+    let settings = arguments.settings();
+    let read = move || {
+        let variables = config::environment()?;
+        config::load(file.as_deref(), &variables, &settings)
+    };
+    let Loaded { config, warnings } = read().map_err(|error| error.to_string())?;
     start_log(config.log.level);
-    let from = file.map_or("no file".to_owned(), |path| path.display().to_string());
     log::info!("Tidewire {} starts; configuration: {from}", env!("CARGO_PKG_VERSION"));
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
-    launch::<Tidewire>(config, &Arc::default(), |addresses| say(&first_steps(addresses)))
+    let read_again = move || Ok(read().map_err(|error| error.to_string())?.config);
+    launch::<Tidewire>(config, &Arc::default(), read_again, |addresses| say(&first_steps(addresses)))
 }
 
-/// Lines go to standard error. What libraries say of their insides is nobody's affair, whatever the level.
+/// Lines go to standard error. What libraries say of their insides is nobody's affair, whatever the level; that can change
+/// while the server runs, so it is kept by `log` alone.
 fn start_log(level: LevelFilter) {
-    let libraries = level.min(LevelFilter::Warn);
-    env_logger::Builder::new().filter_level(libraries).filter_module("tidewire", level).format_target(false).init();
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(LevelFilter::Warn).filter_module("tidewire", LevelFilter::Trace).format_target(false).init();
+    log::set_max_level(level);
 }

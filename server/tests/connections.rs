@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use harness::{Client, run};
+use tidewire_server::runtime::start::{Stopper, start_stoppable};
 
 /// Waits for something that another thread does soon.
 fn eventually(mut is_so: impl FnMut() -> bool) -> bool {
@@ -396,4 +397,21 @@ fn an_address_in_use_refuses_the_second_server() {
     let second = tidewire_server::runtime::start::start::<harness::Echo>(config, &std::sync::Arc::default());
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(second.unwrap_err().starts_with(&format!("cannot listen on {}: ", server.address)));
+}
+
+#[test]
+fn a_server_that_is_stopped_before_it_serves_ends() {
+    let folder = std::env::temp_dir().join(format!("tidewire-test-early-{}", std::process::id()));
+    let config = tidewire_base::config::Config {
+        data_dir: folder.clone(),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        ..tidewire_base::config::Config::default()
+    };
+    let stopper = Stopper::new().unwrap();
+    stopper.stop();
+    // A core may have its app before it hears of the end.
+    let started = start_stoppable::<harness::Echo>(config, &std::sync::Arc::default(), stopper.clone());
+    assert!(started.is_err() || started.is_ok_and(|server| server.wait() == Ok(())));
+    assert!(stopper.is_asked());
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -22,6 +22,7 @@ use tidewire_protocol::http::{HeadError, parse_head, path_of_refused};
 
 use super::body::{Body, ConnectionState};
 use super::core::NetCore;
+use super::drain::{DrainKey, Stage};
 use super::head::HeadCopy;
 use super::reply::Reply;
 use super::{Refusal, Request, Service};
@@ -44,6 +45,9 @@ const RECHECK_BYTES: usize = 1 << 10;
 /// A head longer than this needs memory that the server must have to spare.
 const HEAD_BYTES_FREE: usize = 64 << 10;
 
+/// The reason given to a request that comes too late, or takes too long to end.
+const STOPPING: &str = "the server is stopping";
+
 /// How a connection goes on.
 enum Next {
     /// With another request.
@@ -58,6 +62,7 @@ enum Next {
 pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service: Rc<S>) {
     let socket = Rc::new(socket);
     let state = Rc::new(ConnectionState::default());
+    let drain_key = core.drain.register().await;
     let mut connection = Connection {
         peer: socket.peer(),
         body: Body::new(Rc::clone(&socket), Rc::clone(&core), Rc::clone(&state)),
@@ -66,6 +71,7 @@ pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service
         core,
         service,
         backlog: Vec::new(),
+        drain_key,
     };
     let mut head = HeadCopy::new(Rc::clone(&connection.core));
     loop {
@@ -86,10 +92,12 @@ struct Connection<S> {
     reply: Reply,
     /// Replies to earlier pipelined requests, not sent yet.
     backlog: Vec<u8>,
+    drain_key: DrainKey,
 }
 
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
+        self.core.drain.forget(self.drain_key);
         self.core.connection_closed();
     }
 }
@@ -125,13 +133,8 @@ impl<S: Service> Connection<S> {
         self.reply.begin(Some(&head));
         if self.core.shutdown.is_requested() {
             self.core.stats.refused.increment();
-            let refusal = Refusal {
-                peer: self.peer,
-                path: Some(head.path),
-                head: Some(&head),
-                status: 503,
-                reason: "the server is stopping",
-            };
+            let refusal =
+                Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 503, reason: STOPPING };
             self.service.refuse(refusal, &mut self.reply);
             return self.close_after_reply().await;
         }
@@ -139,11 +142,11 @@ impl<S: Service> Connection<S> {
         if head.expect_continue && self.send_backlog().await.is_err() {
             return Next::Close;
         }
-        let broken = {
+        let (broken, is_cut) = {
             let request = Request { peer: self.peer, head: &head, body: &mut self.body };
             let mut call = pin!(self.service.call(request, &mut self.reply));
             match poll_once(&mut call).await {
-                Some(()) => false,
+                Some(()) => (false, false),
                 None => {
                     let sent = if self.backlog.is_empty() {
                         Ok(())
@@ -152,13 +155,19 @@ impl<S: Service> Connection<S> {
                     };
                     self.core.stats.bytes_out.add(self.backlog.len() as u64);
                     self.backlog.clear();
-                    call.await;
-                    sent.is_err()
+                    let called = self.core.drain.before(Stage::Cutting, call).await;
+                    (sent.is_err(), called.is_none())
                 }
             }
         };
         if broken {
             return Next::Close;
+        }
+        if is_cut && !self.reply.is_begun() {
+            self.reply.close();
+            let refusal =
+                Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 503, reason: STOPPING };
+            self.service.refuse(refusal, &mut self.reply);
         }
         if !self.reply.is_begun() {
             log::error!("no reply to {} {}", head.method_text, head.path);
@@ -186,7 +195,11 @@ impl<S: Service> Connection<S> {
             return Next::Close;
         }
         drop(guard);
-        if self.body.finish().await { Next::Request } else { Next::Close }
+        match self.core.drain.before(Stage::Closing, self.body.finish()).await {
+            Some(true) => Next::Request,
+            Some(false) => Next::Close,
+            None => Next::Linger,
+        }
     }
 
     /// Waits for a whole head and copies it to `head_copy`.
@@ -228,7 +241,12 @@ impl<S: Service> Connection<S> {
                 is_timed = true;
                 self.socket.set_deadline(self.core.options.head_timeout);
             }
-            match self.body.receive_head().await {
+            let received = self.core.drain.before(Stage::Closing, self.body.receive_head()).await;
+            let Some(received) = received else {
+                let is_idle = self.body.buffered().is_empty();
+                return if is_idle { Received::Nothing } else { Received::Refused(503, STOPPING.into()) };
+            };
+            match received {
                 Ok(0) if self.body.buffered().is_empty() => return Received::Nothing,
                 Ok(0) => return Received::Refused(400, "the request head broke off".into()),
                 Ok(_) => {}

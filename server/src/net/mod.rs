@@ -7,6 +7,7 @@
 //!   head.rs        the head of a request, beside the buffer
 //!   body.rs        the request body, given to the handler in pieces where it was received
 //!   reply.rs       the reply, sent whole in one write or streamed
+//!   drain.rs       the end of all connections of a core
 //! ```
 //!
 //! What a handler may rely on is documented at [`Service`].
@@ -14,6 +15,7 @@
 mod body;
 mod connection;
 mod core;
+mod drain;
 mod head;
 mod listener;
 mod reply;

@@ -16,7 +16,9 @@ use slab::Slab;
 
 use super::arena::Arena;
 use super::event::event;
+use super::features::RingFeatures;
 use super::helper::Helper;
+use super::host;
 use super::queue::Queue;
 use super::reactor::{Reactor, Source};
 use super::run_queues::RunQueues;
@@ -35,6 +37,8 @@ pub struct CoreOptions {
     pub ring_depth: usize,
     /// Longest time one task queue keeps the core while another waits.
     pub preempt: Duration,
+    /// What the ring may use of its kernel: all of it, but for tests.
+    pub features: RingFeatures,
 }
 
 /// A poll as long as this is reported: a hundred times what the contract allows between two yields, and what a user
@@ -134,7 +138,9 @@ impl Core {
     pub(super) fn new(options: &CoreOptions) -> io::Result<Rc<Self>> {
         static NEXT_ID: AtomicU64 = AtomicU64::new(1);
         let depth = u32::try_from(options.ring_depth).unwrap_or(u32::MAX);
-        let reactor = Rc::new(Reactor::new(depth)?);
+        let reactor = Reactor::new(depth, options.features)
+            .map_err(|error| io::Error::new(error.kind(), host::why_no_ring(&error)))?;
+        let reactor = Rc::new(reactor);
         let arena = Arena::new(options.io_memory_bytes, &reactor);
         let (signal, listener) = event()?;
         let woken = reactor.watch(listener.into());

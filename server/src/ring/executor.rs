@@ -20,6 +20,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::current::{Core, CoreOptions, LONG_POLL, current, leave};
+use super::features::Completions;
 use super::queue::Queue;
 use super::queues::Queues;
 
@@ -41,8 +42,20 @@ where
     F: Future<Output = T> + 'static,
     T: Send + 'static,
 {
+    start_core_with(options, (), main)
+}
+
+/// The same with something that is dropped when the thread ends, also by a panic of any task: that of `main` is then
+/// left where it is.
+pub fn start_core_with<G, F, T>(options: CoreOptions, at_end: impl Send + 'static, main: G) -> io::Result<CoreHandle<T>>
+where
+    G: FnOnce() -> F + Send + 'static,
+    F: Future<Output = T> + 'static,
+    T: Send + 'static,
+{
     let name = options.name.clone();
     let run = move || {
+        let _at_end = at_end;
         if let Some(cpu) = options.cpu
             && !core_affinity::set_for_current(core_affinity::CoreId { id: cpu })
         {
@@ -75,6 +88,11 @@ pub async fn yield_if_needed() {
 /// Memory that is registered with the ring of the core that the calling thread is.
 pub fn registered_bytes() -> usize {
     current().arena.bytes()
+}
+
+/// How the kernel hands completions to the core that the calling thread is.
+pub fn completions() -> Completions {
+    current().reactor.completions()
 }
 
 /// Waits for `time`.

@@ -14,6 +14,7 @@
 //!     task       what `spawn` returns: await, cancel, detach
 //!     within     a part of a task's work in another queue
 //!   reactor    operations (files), sources (sockets and eventfds that stay armed), timers
+//!   features   what the ring uses of its kernel, and does without on an older one
 //!   arena      aligned memory, registered with the ring
 //!   blocking   calls that block or calculate long, on helper threads
 //! ```
@@ -25,6 +26,7 @@ pub mod deadline;
 pub mod disk;
 pub mod event;
 pub mod executor;
+pub mod features;
 mod helper;
 pub mod host;
 pub mod queue;
@@ -45,7 +47,8 @@ pub use arena::RingBuffer;
 pub use blocking::{blocking, calculate, drop_beside};
 pub use current::{CoreOptions, LongPoll, name_task};
 pub use disk::RingDisk;
-pub use executor::{CoreHandle, registered_bytes, sleep, start_core, yield_if_needed};
+pub use executor::{CoreHandle, completions, registered_bytes, sleep, start_core, start_core_with, yield_if_needed};
+pub use features::{Completions, RingFeatures};
 pub use queue::Queue;
 pub use queues::Queues;
 pub use task::Task;

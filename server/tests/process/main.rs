@@ -9,6 +9,7 @@ mod damage;
 mod deletes;
 mod descriptors;
 mod doors;
+mod ending;
 mod export;
 mod full;
 mod influxql;

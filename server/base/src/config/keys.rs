@@ -237,7 +237,8 @@ const KEYS: &[Key] = &[
         http.drain_timeout_s,
         1..=3600,
         "seconds",
-        "Time for requests in flight to finish after SIGTERM; then they are cut."
+        "Time for requests under way to finish after SIGTERM; then they are answered 503, or cut where the reply has \
+         begun."
     ),
     derived!(
         "query.memory_bytes_max",
@@ -336,6 +337,12 @@ pub(super) fn set_variable(config: &mut Config, short: &str, text: &str) -> Resu
     (key.setting)(config).set_text(text).map_err(|reason| format!("`{}`: {reason}", key.name))
 }
 
+/// The keys in which two configurations differ.
+pub(super) fn differences(left: &mut Config, right: &mut Config) -> Vec<&'static str> {
+    let differs = |key: &&Key| (key.setting)(left).show() != (key.setting)(right).show();
+    KEYS.iter().filter(differs).map(|key| key.name).collect()
+}
+
 fn unknown(name: &str) -> String {
     let nearest = KEYS.iter().map(|key| (distance(key.name, name), key.name)).min();
     match nearest {
@@ -360,7 +367,7 @@ pub(super) fn distance(left: &str, right: &str) -> usize {
 }
 
 /// The keys whose values are not those of `default`, as `key = value`.
-pub(super) fn differences(config: &mut Config, default: &mut Config) -> Vec<String> {
+pub(super) fn settings(config: &mut Config, default: &mut Config) -> Vec<String> {
     let mut show = |key: &Key| {
         let shown = (key.setting)(config).show();
         (shown != (key.setting)(default).show()).then(|| format!("{} = {shown}", key.name))

@@ -292,7 +292,12 @@ impl Config {
 
     /// The settings that are not the defaults, as `key = value`.
     pub fn settings(&self) -> Vec<String> {
-        keys::differences(&mut self.clone(), &mut Self::default())
+        keys::settings(&mut self.clone(), &mut Self::default())
+    }
+
+    /// The names of the keys in which `other` differs.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        keys::differences(&mut self.clone(), &mut other.clone())
     }
 
     /// Where the tuning file is, if one is named or lies in the data folder.
