@@ -201,9 +201,9 @@ mod tests {
         let deletes = tombstones.after(Lsn(0));
         let times: Vec<i64> = (0..4000).collect();
         let mut runs = vec![IndexRun::of(SeriesId(7), 0, &times)];
-        crate::work::take();
+        work::take();
         deletes.remove_from(&mut runs, Some(&times));
         assert_eq!(runs.len(), 2000, "every second row is gone");
-        assert!(crate::work::take() < 4000 * 10);
+        assert!(work::take() < 4000 * 10);
     }
 }

@@ -1,16 +1,14 @@
 //! Who held the core: each poll of a task that took longer than it may is counted by its queue and task, and logged with
 //! what ran: the longest of each task in any case, others one line a second at most.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use crate::metrics::pace::{Lines, others};
 use crate::metrics::registry::{Histogram, Registry, Unit};
 use crate::ring::{LongPoll, Queue, Queues};
-
-/// Time between two lines of the log.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// What a task is called that nobody has named.
 const UNNAMED: &str = "other";
@@ -25,7 +23,8 @@ pub(crate) fn watch(core: usize, queues: Queues, registry: Rc<Registry>) {
     let (known, lines) = (RefCell::new(known), Lines::default());
     queues.on_long_poll(move |poll| {
         let is_longest = known.borrow_mut().count(&poll);
-        if let Some(unsaid) = lines.take_turn(Instant::now(), is_longest) {
+        let turn = if is_longest { Some(0) } else { lines.take_turn(Instant::now()) };
+        if let Some(unsaid) = turn {
             log::warn!("{}", line(core, &poll, unsaid));
         }
     });
@@ -60,31 +59,9 @@ impl Known {
     }
 }
 
-/// Spaces lines of the log.
-#[derive(Debug, Default)]
-struct Lines {
-    last: Cell<Option<Instant>>,
-    unsaid: Cell<u64>,
-}
-
-impl Lines {
-    /// Whether there is a line at `now`, in any case if it `must` be: how many there were not since the last.
-    fn take_turn(&self, now: Instant, must: bool) -> Option<u64> {
-        if !must && self.last.get().is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
-            self.unsaid.set(self.unsaid.get() + 1);
-            return None;
-        }
-        self.last.set(Some(now));
-        Some(self.unsaid.take())
-    }
-}
-
 fn line(core: usize, poll: &LongPoll, unsaid: u64) -> String {
     let what = if poll.what.is_empty() { "a task" } else { poll.what };
-    let others = match unsaid {
-        0 => String::new(),
-        count => format!("; {count} more since the last such line"),
-    };
+    let others = others(unsaid);
     let ms = poll.time.as_secs_f64() * 1e3;
     format!("core {core}: {what} of queue {} kept the core for {ms:.1} ms{others}", poll.queue.name())
 }
@@ -95,12 +72,7 @@ mod tests {
     use crate::metrics::registry::write_text;
 
     #[test]
-    fn a_line_a_second_says_what_ran_and_how_often_it_was_not_said() {
-        let (lines, start) = (Lines::default(), Instant::now());
-        let turns =
-            [0, 10, 999, 1_000, 1_500, 2_100].map(|ms| lines.take_turn(start + Duration::from_millis(ms), false));
-        assert_eq!(turns, [Some(0), None, None, Some(2), None, Some(1)]);
-        assert_eq!(lines.take_turn(start + Duration::from_millis(2_101), true), Some(0));
+    fn a_line_says_what_ran_and_how_often_it_was_not_said() {
         let poll = LongPoll { queue: Queue::Query, what: "/api/v1/sql", time: Duration::from_micros(12_340) };
         assert_eq!(line(3, &poll, 0), "core 3: /api/v1/sql of queue query kept the core for 12.3 ms");
         let poll = LongPoll { what: "", ..poll };
