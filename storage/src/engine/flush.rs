@@ -42,6 +42,9 @@ const ROUND_SEGMENTS: usize = 256;
 /// buffer of a mebibyte.
 const SEGMENTS_AT_ONCE: usize = 8;
 
+/// Tables of a memtable whose memory is kept for the next one: to look through more takes long.
+const REUSED_TABLES_MAX: usize = 512;
+
 /// Rows that are held against deletes between two yields.
 const LIVE_STEP: usize = 1 << 15;
 
@@ -121,10 +124,14 @@ impl<D: Disk> Shard<D> {
         if done.is_ok() {
             self.retire(&frozen);
         }
-        if done.is_ok() && frozen.full {
-            // Scans copy what they need, so that nobody else holds it but for a snapshot.
-            if let Ok(frozen) = Rc::try_unwrap(frozen) {
+        // Scans copy what they need, so that nobody else holds it but for a snapshot.
+        if let (Ok(()), Ok(mut frozen)) = (&done, Rc::try_unwrap(frozen)) {
+            if frozen.full && frozen.memtable.tables().take(REUSED_TABLES_MAX + 1).count() <= REUSED_TABLES_MAX {
                 self.state.borrow_mut().idle = Some(Memtable::reuse(frozen.memtable));
+            } else {
+                while frozen.memtable.forget_some() {
+                    self.disk.yield_if_needed().await;
+                }
             }
         }
         done

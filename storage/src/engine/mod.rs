@@ -42,6 +42,7 @@ mod sound;
 mod space;
 pub(crate) mod state;
 mod stats;
+mod stock;
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -74,6 +75,7 @@ use space::Reserve;
 use state::{State, TableState};
 use stats::Counts;
 pub use stats::{ShardMemory, ShardStats};
+use stock::Stock;
 
 /// What [`Shard::append`] has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,6 +119,8 @@ pub struct Shard<D: Disk> {
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
     detached_files: Cell<u64>,
+    /// What all tables have, where they are many.
+    stock: Cell<Option<Stock>>,
     /// Tables that are over.
     ended: RefCell<BTreeSet<TableId>>,
     /// What the catalog says of columns, of tables with dropped ones or codecs.
@@ -195,6 +199,7 @@ impl<D: Disk> Shard<D> {
             sorting: Cell::default(),
             quarantined: RefCell::default(),
             detached_files: Cell::new(detached_files),
+            stock: Cell::default(),
             ended: RefCell::default(),
             columns: RefCell::default(),
             clock: Cell::default(),
@@ -310,7 +315,7 @@ impl<D: Disk> Shard<D> {
 
     /// Memory held now.
     pub fn memory(&self) -> ShardMemory {
-        let state = self.state.borrow();
+        let (stock, state) = (self.stock(), self.state.borrow());
         ShardMemory {
             active: state.active.bytes(),
             flushing: state.frozen.as_ref().map_or(0, |frozen| frozen.memtable.bytes()),
@@ -323,8 +328,8 @@ impl<D: Disk> Shard<D> {
                 + state.idle.as_ref().map_or(0, Memtable::reserved),
             wal_pending: self.wal.pending_bytes() as u64,
             cache: self.cache.stats().bytes,
-            index: state.tables.values().map(|table| table.series.memory_bytes() as u64).sum(),
-            segments: state.tables.values().flat_map(TableState::segments).map(|segment| segment.memory_bytes()).sum(),
+            index: stock.index_bytes,
+            segments: stock.footer_bytes,
         }
     }
 
@@ -353,9 +358,8 @@ impl<D: Disk> Shard<D> {
 
     /// Counts and sizes.
     pub fn stats(&self) -> ShardStats {
-        let quarantined = self.quarantined();
+        let stock = self.stock();
         let (state, counts, wal) = (self.state.borrow(), self.counts.get(), self.wal.stats());
-        let segments = || state.tables.values().flat_map(TableState::segments).map(|segment| segment.meta());
         ShardStats {
             rows_appended: counts.rows,
             batches_appended: counts.batches,
@@ -380,16 +384,16 @@ impl<D: Disk> Shard<D> {
             merge_read_bytes: self.pace.moved().0,
             merge_written_bytes: self.pace.moved().1,
             merge_debt_bytes: self.merge_debt_bytes(),
-            segments_quarantined: quarantined.len() as u64,
+            segments_quarantined: stock.quarantined,
             detached_files: self.detached_files.get(),
-            corrupt_blocks: quarantined.iter().map(|segment| segment.damage.len() as u64).sum(),
-            segments: segments().count() as u64,
+            corrupt_blocks: stock.corrupt_blocks,
+            segments: stock.segments,
             segments_open: self.cache.files().count() as u64,
             memtable_partitions: state.memtables().map(|memtable| memtable.partitions() as u64).sum(),
-            segment_bytes: segments().map(|meta| meta.bytes).sum(),
-            segment_rows: segments().map(|meta| meta.rows).sum(),
-            series: state.tables.values().map(|table| table.series.live_len() as u64).sum(),
-            series_hidden: state.tables.values().map(|table| table.series.hidden_len() as u64).sum(),
+            segment_bytes: stock.segment_bytes,
+            segment_rows: stock.segment_rows,
+            series: stock.series,
+            series_hidden: stock.series_hidden,
             tables: state.tables.len() as u64,
             cache: self.cache.stats(),
             memory: self.memory(),

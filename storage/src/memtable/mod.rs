@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::partition::{Partitions, bounds_of};
 use crate::schema::{ColumnId, FieldType, TableId};
 use crate::tombstone::{Cover, Deletes, Tombstone};
+use crate::work;
 use column::Column;
 
 pub use sort::{Merge, Order, Sorter};
@@ -160,6 +161,15 @@ impl Memtable {
             self.bytes -= rows.bytes();
             self.reserved = self.reserved.saturating_sub(rows.reserved());
         }
+    }
+
+    /// Gives the memory of some tables back, whose rows nobody wants; false when none is left.
+    pub(crate) fn forget_some(&mut self) -> bool {
+        /// Each takes some calls of the allocator for each of its columns.
+        const TABLES: usize = 64;
+        (0..TABLES).for_each(|_| drop(self.tables.pop_first()));
+        work::charge_each(TABLES, 100 * work::LOOK);
+        !self.tables.is_empty()
     }
 
     /// Rows held.
