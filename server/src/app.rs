@@ -4,8 +4,6 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tidewire_protocol::http::Head;
-
 use crate::admission::{Admission, Bounds};
 use crate::api::Router;
 use crate::core::message::{Handler, Message};
@@ -18,7 +16,7 @@ use crate::core::state::{CoreParts, CoreState};
 use crate::core::upkeep::{expire, flush, log, memory, merge, recheck, tick, watchdog};
 use crate::mesh::Inbox;
 use crate::metrics::registry::Registry;
-use crate::net::{Reply, Request, Service};
+use crate::net::{Refusal, Reply, Request, Service};
 use crate::ring::Queue;
 use crate::runtime::disk_rate::limit_rate;
 use crate::runtime::start::{App, CoreContext};
@@ -47,8 +45,8 @@ impl Service for Tidewire {
         self.router.call(request, reply).await;
     }
 
-    fn refuse(&self, head: Option<&Head<'_>>, status: u16, reason: &str, reply: &mut Reply) {
-        self.router.refuse(head, status, reason, reply);
+    fn refuse(&self, refusal: Refusal<'_>, reply: &mut Reply) {
+        self.router.refuse(refusal, reply);
     }
 }
 

@@ -1,6 +1,7 @@
 //! One connection, from accept to close.
 //!
-//! 1. A head is received into the small buffer and copied aside (it is short), so that the body can use the buffer.
+//! 1. A head is received into the small buffer and copied aside (it is short mostly), so that the body can use the
+//!    buffer.
 //! 2. The handler runs. Replies to pipelined requests collect and leave together, but never wait for a handler that
 //!    waits: before it does, they are sent.
 //! 3. What the handler left of the body is read over, or the connection closes.
@@ -8,20 +9,23 @@
 //! Closing after a refusal first tells the client that nothing more comes and reads over what it still sends, within
 //! bounds: a socket closed with unread bytes would be reset, and the client would never see the refusal.
 
+use std::borrow::Cow;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future::poll_once;
 use memchr::memmem;
-use tidewire_protocol::http::{HeadError, parse_head};
+use tidewire_protocol::http::{HeadError, parse_head, path_of_refused};
 
 use super::body::{Body, ConnectionState};
 use super::core::NetCore;
 use super::drain::{DrainKey, Stage};
+use super::head::HeadCopy;
 use super::reply::Reply;
-use super::{Request, Service};
+use super::{Refusal, Request, Service};
 use crate::ring::socket::Socket;
 
 /// Replies to pipelined requests are sent once they add up to this.
@@ -34,8 +38,12 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 /// How long the last bytes of a reply that breaks off may take to arrive.
 const BREAK_OFF_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// A head that is not complete is checked for mistakes each time it grew by this much, not each time a byte arrives.
+/// A head that is not complete is checked for mistakes each time it has doubled, and grew by this much: checks begin at
+/// its start, so that one that comes in small pieces would cost its length times their number.
 const RECHECK_BYTES: usize = 1 << 10;
+
+/// A head longer than this needs memory that the server must have to spare.
+const HEAD_BYTES_FREE: usize = 64 << 10;
 
 /// The reason given to a request that comes too late, or takes too long to end.
 const STOPPING: &str = "the server is stopping";
@@ -56,6 +64,7 @@ pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service
     let state = Rc::new(ConnectionState::default());
     let drain_key = core.drain.register().await;
     let mut connection = Connection {
+        peer: socket.peer(),
         body: Body::new(Rc::clone(&socket), Rc::clone(&core), Rc::clone(&state)),
         reply: Reply::new(Rc::clone(&socket), Rc::clone(&core), state),
         socket,
@@ -64,9 +73,9 @@ pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service
         backlog: Vec::new(),
         drain_key,
     };
-    let mut head_bytes = Vec::new();
+    let mut head = HeadCopy::new(Rc::clone(&connection.core));
     loop {
-        match connection.serve_one(&mut head_bytes).await {
+        match connection.serve_one(&mut head).await {
             Next::Request => {}
             Next::Close => return,
             Next::Linger => return connection.linger().await,
@@ -75,6 +84,7 @@ pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service
 }
 
 struct Connection<S> {
+    peer: Option<SocketAddr>,
     socket: Rc<Socket>,
     core: Rc<NetCore>,
     service: Rc<S>,
@@ -99,27 +109,33 @@ enum Received {
     /// The client closed, idled too long or broke off.
     Nothing,
     /// It broke a rule or was too slow.
-    Refused(u16, &'static str),
+    Refused(u16, Cow<'static, str>),
 }
 
 impl<S: Service> Connection<S> {
-    async fn serve_one(&mut self, head_bytes: &mut Vec<u8>) -> Next {
-        match self.receive_head(head_bytes).await {
+    async fn serve_one(&mut self, head_copy: &mut HeadCopy) -> Next {
+        match self.receive_head(head_copy).await {
             Received::Head => {}
             Received::Nothing => return Next::Close,
-            Received::Refused(status, reason) => return self.refuse(status, reason).await,
+            Received::Refused(status, reason) => {
+                let path = path_of_refused(self.body.buffered()).map(str::to_owned);
+                return self.refuse(path.as_deref(), status, &reason).await;
+            }
         }
-        let head = match parse_head(head_bytes, &self.core.options.limits) {
+        let bytes = head_copy.bytes();
+        let head = match parse_head(bytes, &self.core.options.limits) {
             Ok(Some(head)) => head,
-            Ok(None) => return self.refuse(400, "bad request head").await,
-            Err(HeadError { status, reason }) => return self.refuse(status, reason).await,
+            Ok(None) => return self.refuse(path_of_refused(bytes), 400, "bad request head").await,
+            Err(HeadError { status, reason }) => return self.refuse(path_of_refused(bytes), status, reason).await,
         };
         self.core.stats.requests.increment();
         self.body.begin(&head);
         self.reply.begin(Some(&head));
         if self.core.shutdown.is_requested() {
             self.core.stats.refused.increment();
-            self.service.refuse(Some(&head), 503, STOPPING, &mut self.reply);
+            let refusal =
+                Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 503, reason: STOPPING };
+            self.service.refuse(refusal, &mut self.reply);
             return self.close_after_reply().await;
         }
         let guard = self.core.enter();
@@ -127,7 +143,7 @@ impl<S: Service> Connection<S> {
             return Next::Close;
         }
         let (broken, is_cut) = {
-            let request = Request { head: &head, body: &mut self.body };
+            let request = Request { peer: self.peer, head: &head, body: &mut self.body };
             let mut call = pin!(self.service.call(request, &mut self.reply));
             match poll_once(&mut call).await {
                 Some(()) => (false, false),
@@ -149,12 +165,16 @@ impl<S: Service> Connection<S> {
         }
         if is_cut && !self.reply.is_begun() {
             self.reply.close();
-            self.service.refuse(Some(&head), 503, STOPPING, &mut self.reply);
+            let refusal =
+                Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 503, reason: STOPPING };
+            self.service.refuse(refusal, &mut self.reply);
         }
         if !self.reply.is_begun() {
             log::error!("no reply to {} {}", head.method_text, head.path);
             self.reply.close();
-            self.service.refuse(Some(&head), 500, "the server has no answer", &mut self.reply);
+            let reason = "the server has no answer";
+            let refusal = Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 500, reason };
+            self.service.refuse(refusal, &mut self.reply);
         }
         if !self.reply.is_complete() {
             // Broken off in the middle: what is out is sent, the end is not, and the client sees that.
@@ -182,28 +202,35 @@ impl<S: Service> Connection<S> {
         }
     }
 
-    /// Waits for a whole head and copies it to `head_bytes`.
-    async fn receive_head(&mut self, head_bytes: &mut Vec<u8>) -> Received {
-        let mut checked = 0;
+    /// Waits for a whole head and copies it to `head_copy`.
+    async fn receive_head(&mut self, head_copy: &mut HeadCopy) -> Received {
+        head_copy.clear();
+        // Bytes in which mistakes, and the end of the head, have been looked for.
+        let (mut checked, mut searched) = (0, 0);
         let mut is_timed = false;
         loop {
             let bytes = self.body.buffered();
-            if let Some(length) = head_length(bytes) {
+            if let Some(length) = head_length(bytes, searched) {
                 // Whatever is longer is refused by its length; it need not be copied.
                 let copied = length.min(self.core.options.limits.head_bytes_max.saturating_add(1));
-                head_bytes.clear();
-                head_bytes.extend_from_slice(&bytes[..copied]);
+                head_copy.fill(&bytes[..copied]);
                 self.body.skip(length);
                 self.socket.clear_deadline();
                 return Received::Head;
             }
             let arrived = bytes.len();
-            let is_due = checked == 0 || arrived >= checked + RECHECK_BYTES;
+            searched = arrived;
+            let is_due = checked == 0 || arrived >= (2 * checked).max(checked + RECHECK_BYTES);
             if arrived > 0 && (is_due || arrived >= self.core.options.limits.head_bytes_max) {
                 checked = arrived;
                 if let Err(HeadError { status, reason }) = parse_head(bytes, &self.core.options.limits) {
-                    return Received::Refused(status, reason);
+                    return Received::Refused(status, reason.into());
                 }
+            }
+            if arrived > HEAD_BYTES_FREE
+                && let Some(reason) = self.core.refuses_growth()
+            {
+                return Received::Refused(429, reason.into());
             }
             if self.send_backlog().await.is_err() {
                 return Received::Nothing;
@@ -217,25 +244,25 @@ impl<S: Service> Connection<S> {
             let received = self.core.drain.before(Stage::Closing, self.body.receive_head()).await;
             let Some(received) = received else {
                 let is_idle = self.body.buffered().is_empty();
-                return if is_idle { Received::Nothing } else { Received::Refused(503, STOPPING) };
+                return if is_idle { Received::Nothing } else { Received::Refused(503, STOPPING.into()) };
             };
             match received {
                 Ok(0) if self.body.buffered().is_empty() => return Received::Nothing,
-                Ok(0) => return Received::Refused(400, "the request head broke off"),
+                Ok(0) => return Received::Refused(400, "the request head broke off".into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && !self.body.buffered().is_empty() => {
-                    return Received::Refused(408, "the request head did not arrive in time");
+                    return Received::Refused(408, "the request head did not arrive in time".into());
                 }
                 Err(_) => return Received::Nothing,
             }
         }
     }
 
-    /// Answers what never became a request.
-    async fn refuse(&mut self, status: u16, reason: &str) -> Next {
+    /// Answers what never became a request. `path` is what it asked for, where that had arrived.
+    async fn refuse(&mut self, path: Option<&str>, status: u16, reason: &str) -> Next {
         self.core.stats.refused.increment();
         self.reply.begin(None);
-        self.service.refuse(None, status, reason, &mut self.reply);
+        self.service.refuse(Refusal { peer: self.peer, path, head: None, status, reason }, &mut self.reply);
         self.close_after_reply().await
     }
 
@@ -273,11 +300,14 @@ impl<S: Service> Connection<S> {
     }
 }
 
-/// Length of the head at the start of `bytes`, empty lines before it included, if it is complete.
-fn head_length(bytes: &[u8]) -> Option<usize> {
+/// Length of the head at the start of `bytes`, empty lines before it included, if it is complete. It did not end within
+/// the first `searched` bytes.
+fn head_length(bytes: &[u8], searched: usize) -> Option<usize> {
+    const END: &[u8] = b"\r\n\r\n";
     let mut start = 0;
     while bytes[start..].starts_with(b"\r\n") {
         start += 2;
     }
-    memmem::find(&bytes[start..], b"\r\n\r\n").map(|at| start + at + 4)
+    let from = start.max((searched + 1).saturating_sub(END.len()));
+    memmem::find(bytes.get(from..)?, END).map(|at| from + at + END.len())
 }

@@ -31,6 +31,8 @@ pub fn launch<A: App>(
     let manager = Arc::new(ServiceManager::from_environment());
     let hearing = Hearing { stopper: stopper.clone(), manager: manager.clone(), used: config.clone(), ends: 0 };
     hearing.spawn(signals, read)?;
+    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    log::info!("data folder {}; to listen on {}", config.data_dir.display(), listen.join(", "));
     if config.wal.sync != WalSync::Always {
         log::warn!("wal.sync = \"{}\": acknowledged writes can be lost, see the README", config.wal.sync);
     }

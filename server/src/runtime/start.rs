@@ -265,6 +265,8 @@ pub fn start_stoppable<A: App>(
     let data_dir = DataDir::open(&config.data_dir, wanted, cpus.len()).map_err(|error| error.to_string())?;
     let machine = memory::machine::memory_bytes();
     let budget = memory::budget::settle(&mut config, machine, data_dir.shards(), cpus.len())?;
+    // With what was derived.
+    log::info!("settings beside the defaults: {}", config.settings().join(", "));
     let memory = Memory::new(budget, machine, cpus.len());
     let listeners = Listeners::bind(&config.listen).map_err(|error| error.to_string())?;
     let addresses = listeners.addresses();

@@ -95,6 +95,12 @@ impl Server {
         Self::start_with_log(folder, owns_folder, variables, Stdio::inherit())
     }
 
+    /// The same, with its log in the file `log`.
+    pub(crate) fn start_logged(log: &Path, folder: &Path, owns_folder: bool, variables: &[(&str, &str)]) -> Self {
+        let log = OpenOptions::new().create(true).append(true).open(log).expect("the log can be opened");
+        Self::start_with_log(folder, owns_folder, variables, log)
+    }
+
     /// The same with its log going to `log`.
     pub(crate) fn start_with_log(
         folder: &Path,

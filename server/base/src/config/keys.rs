@@ -181,10 +181,10 @@ const KEYS: &[Key] = &[
     bytes!(
         "http.head_bytes_max",
         http.head_bytes_max,
-        KIB..=64 * KIB,
-        "Request line and headers together; above it 431."
+        KIB..=MIB,
+        "Request line and headers together; above it 431, or 414 in the request line. What is longer than 64KiB is received while there is memory to spare."
     ),
-    number!("http.headers_max", http.headers_max, 8..=1024, "headers", "Headers of one request; above it 431."),
+    number!("http.headers_max", http.headers_max, 8..=65_536, "headers", "Headers of one request; above it 431."),
     bytes!(
         "http.body_bytes_max_write",
         http.body_bytes_max_write,
@@ -275,7 +275,26 @@ const KEYS: &[Key] = &[
         "Bytes written to the disk in a second, log and segments of all shards together, for a disk that others need \
          too; split evenly over the cores. Writes that come faster wait, then get 429. 0: no bound."
     ),
-    word!("log.level", log.level, "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"", "What is logged."),
+    word!(
+        "log.level",
+        log.level,
+        "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+        "What is logged. Libraries have their say up to \"warn\" alone."
+    ),
+    word!(
+        "log.access",
+        log.access,
+        "\"off\", \"errors\" or \"all\"",
+        "Requests that have a line of their own, with client, route, status and time: at level \"info\". With \"off\", of \
+         those that are refused or fail one line a second says what the last one was told."
+    ),
+    number!(
+        "log.slow_query_ms",
+        log.slow_query_ms,
+        0..=86_400_000,
+        "milliseconds",
+        "Statements that take longer to answer are logged at level \"warn\", with their text. 0: none."
+    ),
 ];
 
 /// Sets what `table` says, for keys that `belongs` lets in.
@@ -306,6 +325,11 @@ pub(super) fn set_text(config: &mut Config, name: &str, text: &str) -> Result<()
     (key.setting)(config).set_text(text).map_err(|reason| format!("`{name}`: {reason}"))
 }
 
+/// The names of all keys.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|key| key.name)
+}
+
 /// Sets the key that a variable (without its prefix) stands for.
 pub(super) fn set_variable(config: &mut Config, short: &str, text: &str) -> Result<(), String> {
     let key = KEYS.iter().find(|key| key.name.replace('.', "_").eq_ignore_ascii_case(short));
@@ -328,7 +352,7 @@ fn unknown(name: &str) -> String {
 }
 
 /// Edits (insert, remove, replace) between two short words.
-fn distance(left: &str, right: &str) -> usize {
+pub(super) fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (at, left) in left.chars().enumerate() {
@@ -340,6 +364,15 @@ fn distance(left: &str, right: &str) -> usize {
         }
     }
     row[right.len()]
+}
+
+/// The keys whose values are not those of `default`, as `key = value`.
+pub(super) fn settings(config: &mut Config, default: &mut Config) -> Vec<String> {
+    let mut show = |key: &Key| {
+        let shown = (key.setting)(config).show();
+        (shown != (key.setting)(default).show()).then(|| format!("{} = {shown}", key.name))
+    };
+    KEYS.iter().filter_map(&mut show).collect()
 }
 
 /// The example file.
