@@ -6,7 +6,7 @@
 //!    ones whose replies stream, make and drop tables, all as fast as they are answered (`client`).
 //! 2. At a seeded random moment the process gets SIGTERM. It must end with status 0.
 //! 3. A request that was sent must have had a whole reply: its result, or a refusal. One that finds nobody who listens
-//!    was not sent, and its connection is at its end. A connection that is told to close is made anew.
+//!    was not sent, and its connection is at its end. A connection that the server closes is made anew.
 //! 4. Restart. Rows of each write must be there all or not at all, of an acknowledged one all (`ledger`).
 //!
 //! All rounds run for each number of cores: what one core has under way, others may be needed for.
