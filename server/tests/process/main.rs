@@ -11,6 +11,7 @@ mod descriptors;
 mod doors;
 mod ending;
 mod export;
+mod filesystems;
 mod full;
 mod influxql;
 mod limits;
