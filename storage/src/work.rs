@@ -1,6 +1,6 @@
 //! How much is worked between two yields, counted in units instead of time: the same in every run of one seed.
 //!
-//! Whoever works in a loop whose length data decides charges what it has done here ([`charge`]), about a unit for each
+//! A loop whose length data decides charges what it has done here ([`charge`]), about a unit for each
 //! nanosecond that it takes on a processor of today. A [simulated disk](crate::disk::sim) looks at the meter wherever a
 //! task yields or waits, and stops a run in which a task has worked longer than [`UNITS_MAX`] at a stretch. The meter
 //! belongs to the thread, as a core does, so that functions that know nothing of disks and tasks can charge.

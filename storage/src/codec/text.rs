@@ -36,7 +36,7 @@ const ZSTD_LEVEL_HARD: i32 = 12;
 /// More bytes than these are squeezed in steps,
 const STEPS_FROM: usize = 128 << 10;
 
-/// each of so many: some two milliseconds at the hard level, which takes 128 KiB in before it gives something out.
+/// each of at most this many: some two milliseconds at the hard level, which takes 128 KiB in before it gives something out.
 const STEP_BYTES: usize = 64 << 10;
 
 /// Below this, zstd's own frame eats the gain.

@@ -1,5 +1,5 @@
-//! Sums over all tables and segments. Where these are few, they are taken whenever somebody asks; where they are many, a
-//! few at a time ([`Shard::take_stock`]), and who asks is told what was found the last time.
+//! Sums over all tables and segments. Where these are few, they are taken whenever somebody asks; where they are many,
+//! a few at a time ([`Shard::take_stock`]), and who asks gets what was found the last time.
 
 use std::collections::BTreeSet;
 use std::ops::Bound;

@@ -111,8 +111,8 @@ impl<D: Disk> ManifestLog<D> {
         self.is_stored.get()
     }
 
-    /// Makes an edit of the manifest that `look` lends durable; the caller makes it in memory afterwards, and sees to it
-    /// that nobody else changes the manifest meanwhile. One at a time.
+    /// Makes an edit of the manifest that `look` lends durable; the caller makes it in memory afterwards, and sees to
+    /// it that nobody else changes the manifest meanwhile. One at a time.
     pub(crate) async fn store(&self, look: &Look<'_>, edit: &Edit) -> Result<(), NotStored> {
         let sequence = self.sequence.get() + 1;
         // Nobody has them until they are given back.

@@ -2,8 +2,8 @@
 //!
 //! Series ids are dense, so rows are first dealt to their series by counting (linear, two passes, nothing compared);
 //! within a series they mostly came in the order of time and need a look only. Where the series spread far wider than
-//! there are rows, comparing is cheaper than counting. All of it is cut into steps of a bounded number of rows, so that a
-//! task that sorts a large memtable can let others run between.
+//! there are rows, comparing is cheaper than counting. All of it is cut into steps of a bounded number of rows, so that
+//! a task that sorts a large memtable can let others run between.
 
 use std::ops::Range;
 

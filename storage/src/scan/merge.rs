@@ -185,7 +185,7 @@ impl Merge {
         Closing { series, start: self.time.len(), order: Order::Sorting(StepSort::new(rows)) }
     }
 
-    /// Whether the open series has so many rows that others want to run before it is closed.
+    /// Whether the open series has more rows than may be closed without a yield.
     pub(super) fn is_long(&self) -> bool {
         self.rows.len() > CHUNK_ROWS
     }

@@ -1,5 +1,5 @@
-//! Who held the core: each poll of a task that took longer than it may is counted by its queue and task, and logged with
-//! what ran: the longest of each task in any case, others one line a second at most.
+//! Who held the core: each poll of a task that took longer than it may is counted by its queue and task, and logged
+//! with what ran: the longest of each task in any case, others one line a second at most.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
