@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use tidewire_protocol::http::Query;
+use tidewire_protocol::row::BadRows;
 
 use super::counters::RowCounters;
 use super::endpoint::{DatabaseParameter, Endpoint, Family};
@@ -10,6 +11,7 @@ use super::fault::Fault;
 use super::request_id::RequestId;
 use super::routes::Segments;
 use crate::core::state::CoreState;
+use crate::ingest::rows::RowTarget;
 
 /// The tenant of requests that name none.
 pub const DEFAULT_TENANT: &str = "cnosdb";
@@ -51,6 +53,11 @@ pub struct RequestContext<'r> {
 }
 
 impl<'r> RequestContext<'r> {
+    /// Where rows go that a door has by name.
+    pub fn row_target<'d>(&self, database: &'d str, bad_rows: BadRows) -> RowTarget<'d> {
+        RowTarget { database, bad_rows, now_ns: self.now_ns }
+    }
+
     /// A parameter of the URL.
     pub fn parameter(&self, name: &'static str) -> Result<Option<Cow<'r, str>>, Fault> {
         parameter(&self.query, name)

@@ -30,8 +30,15 @@ pub enum ClockState {
 #[derive(Debug)]
 pub struct ClockWatch {
     settle: Duration,
-    /// Both clocks as they were when the clock of the world was set last, as far as is known.
-    reference: Option<(i64, Duration)>,
+    /// Both clocks at an earlier look, and since when the clock of the world has been consistent, as far as is known.
+    reference: Option<Reference>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Reference {
+    now_ns: i64,
+    elapsed: Duration,
+    since: Duration,
 }
 
 impl ClockWatch {
@@ -39,6 +46,9 @@ impl ClockWatch {
     const DRIFT_PARTS: u32 = 1000;
     /// And by this at once: a leap second, and what one of the two reads late.
     const STEP_NS: i64 = 2_000_000_000;
+    /// A look is compared with one that is no older than this by much: what may add up as drift in it is no more than
+    /// some seconds, however long the process has been running.
+    const WINDOW: Duration = Duration::from_secs(3600);
 
     /// A watch that believes the clock when it has been consistent for `settle`.
     pub fn new(settle: Duration) -> Self {
@@ -47,19 +57,22 @@ impl ClockWatch {
 
     /// Looks: the clock of the world shows `now_ns`, the other one `elapsed`.
     pub fn look(&mut self, now_ns: i64, elapsed: Duration) -> ClockState {
-        let Some((then_ns, since)) = self.reference else {
-            self.reference = Some((now_ns, elapsed));
+        let Some(reference) = self.reference else {
+            self.reference = Some(Reference { now_ns, elapsed, since: elapsed });
             return if self.settle.is_zero() { ClockState::Settled } else { ClockState::Settling };
         };
-        let passed = elapsed.saturating_sub(since);
-        let expected_ns = then_ns.saturating_add(i64::try_from(passed.as_nanos()).unwrap_or(i64::MAX));
+        let passed = elapsed.saturating_sub(reference.elapsed);
+        let expected_ns = reference.now_ns.saturating_add(i64::try_from(passed.as_nanos()).unwrap_or(i64::MAX));
         let by_ns = now_ns.saturating_sub(expected_ns);
         let drift_ns = i64::try_from((passed / Self::DRIFT_PARTS).as_nanos()).unwrap_or(i64::MAX);
         if by_ns.saturating_abs() > drift_ns.saturating_add(Self::STEP_NS) {
-            self.reference = Some((now_ns, elapsed));
+            self.reference = Some(Reference { now_ns, elapsed, since: elapsed });
             return ClockState::Jumped { by_ns };
         }
-        if passed >= self.settle { ClockState::Settled } else { ClockState::Settling }
+        if passed >= Self::WINDOW {
+            self.reference = Some(Reference { now_ns, elapsed, ..reference });
+        }
+        if elapsed.saturating_sub(reference.since) >= self.settle { ClockState::Settled } else { ClockState::Settling }
     }
 }
 
@@ -116,6 +129,18 @@ mod tests {
             // It is set right again.
             assert_eq!(clocks.jump(-by_s), ClockState::Jumped { by_ns: -by_s * SECOND_NS });
             assert_eq!([clocks.pass(30, 1000), clocks.pass(30, 1000)], [ClockState::Settling, ClockState::Settled]);
+        }
+    }
+
+    #[test]
+    fn a_jump_is_one_however_long_the_clock_has_been_consistent() {
+        let mut clocks = Clocks::new(600);
+        for look in 0..100 * 24 * 120 {
+            assert!(!matches!(clocks.pass(30, 1000), ClockState::Jumped { .. }), "look {look}");
+        }
+        for by_s in [-10, 10, 3600] {
+            assert_eq!(clocks.jump(by_s), ClockState::Jumped { by_ns: by_s * SECOND_NS });
+            (0..500).for_each(|_| _ = clocks.pass(30, 1000));
         }
     }
 

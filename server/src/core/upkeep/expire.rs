@@ -52,7 +52,7 @@ pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, registry: Rc
 }
 
 /// Drops from the shards what the policies of `catalog` keep no longer at `now_ns`.
-async fn drop_expired<D: Disk>(catalog: &Catalog, shards: &[(u32, &Rc<Shard<D>>)], now_ns: i64) {
+pub(crate) async fn drop_expired<D: Disk>(catalog: &Catalog, shards: &[(u32, &Rc<Shard<D>>)], now_ns: i64) {
     let policies = catalog.databases.values().flat_map(|database| &database.policies);
     for policy in policies.filter(|policy| policy.ttl_ns.is_some()) {
         for table in policy.tables.values() {
