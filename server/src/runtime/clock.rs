@@ -4,12 +4,40 @@
 //! machine, by hand. Nothing that cannot be taken back may follow from it before it has been consistent for some time:
 //! [`ClockWatch`] compares it with a clock that only goes on.
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a test adds to the clock of the world, in nanoseconds.
+static OFFSET_NS: AtomicI64 = AtomicI64::new(0);
+
+/// How often the file is read that says so.
+const OFFSET_READ_EVERY: Duration = Duration::from_millis(10);
 
 /// Nanoseconds since the Unix epoch; 0 before it.
 pub fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    i64::try_from(since).unwrap_or(i64::MAX)
+    let now_ns = i64::try_from(since).unwrap_or(i64::MAX);
+    now_ns.saturating_add(OFFSET_NS.load(Ordering::Relaxed)).max(0)
+}
+
+/// From now on the clock of the world is the host's with the nanoseconds added that stand in a file, as long as the
+/// process lives. For tests that cannot set the host's clock. A file that is missing or says something else changes
+/// nothing.
+pub fn follow_offset(path: PathBuf) -> std::io::Result<()> {
+    read_offset(&path);
+    let follow = move || loop {
+        thread::sleep(OFFSET_READ_EVERY);
+        read_offset(&path);
+    };
+    thread::Builder::new().name("clock".to_owned()).spawn(follow).map(drop)
+}
+
+fn read_offset(path: &Path) {
+    if let Some(offset_ns) = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()) {
+        OFFSET_NS.store(offset_ns, Ordering::Relaxed);
+    }
 }
 
 /// Whether the clock of the world may be believed.

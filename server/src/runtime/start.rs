@@ -24,6 +24,7 @@ use crate::net::{Arrivals, Listeners, NetCore, NetOptions, Service, StopAcceptin
 use crate::ring::disk::Access;
 use crate::ring::host::{self, Limits};
 use crate::ring::{self, CoreHandle, CoreOptions, Queue, Queues, RingDisk};
+use crate::runtime::clock;
 use crate::runtime::shutdown::Shutdown;
 use tidewire_base::config::Config;
 use tidewire_base::datadir::DataDir;
@@ -183,6 +184,11 @@ pub fn start<A: App>(mut config: Config, shared: &Arc<A::ServerState>) -> Result
     let data_dir = DataDir::open(&config.data_dir, wanted, cpus.len()).map_err(|error| error.to_string())?;
     let machine = memory::machine::memory_bytes();
     let budget = memory::budget::settle(&mut config, machine, data_dir.shards(), cpus.len())?;
+    if !config.retention.clock_offset_file.as_os_str().is_empty() {
+        let path = config.retention.clock_offset_file.clone();
+        log::warn!("the clock is the host's moved by what {} says: this is for tests alone", path.display());
+        clock::follow_offset(path).map_err(|error| format!("no thread for the clock: {error}"))?;
+    }
     let memory = Memory::new(budget, machine, cpus.len());
     let listeners = Listeners::bind(&config.listen).map_err(|error| error.to_string())?;
     let addresses = listeners.addresses();

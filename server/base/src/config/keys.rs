@@ -165,6 +165,11 @@ const KEYS: &[Key] = &[
         "seconds",
         "Nothing expires before the clock has been consistent for so long, at the start and after each jump."
     ),
+    Key {
+        name: "retention.clock_offset_file",
+        meaning: "For tests alone: a file with nanoseconds that are added to the host's clock, read all the while. Empty: none.",
+        setting: |config| Box::new(FilePath(&mut config.retention.clock_offset_file)),
+    },
     derived!(
         "admission.bytes_max",
         admission.bytes_max,

@@ -97,6 +97,8 @@ pub struct Compaction {
 pub struct Retention {
     /// For how long the clock must have been consistent before anything expires by it.
     pub clock_settle_s: u64,
+    /// A file with nanoseconds that are added to the host's clock; empty: none.
+    pub clock_offset_file: PathBuf,
 }
 
 /// Keys under `admission`, per shard.
@@ -169,7 +171,7 @@ impl Default for Config {
             memtable: Memtable { flush_bytes: 0, bytes_max: 0, flush_idle_s: 5 },
             cache: Cache { bytes_max: 0 },
             compaction: Compaction { bytes_per_s_max: 200 << 20, segment_bytes_max: 1 << 30, cold_after_s: 3600 },
-            retention: Retention { clock_settle_s: 600 },
+            retention: Retention { clock_settle_s: 600, clock_offset_file: PathBuf::new() },
             admission: Admission { bytes_max: 0, retry_after_s: 1 },
             http: Http {
                 head_bytes_max: 16 << 10,

@@ -17,8 +17,10 @@ use crate::metrics::registry::Registry;
 use crate::ring;
 use crate::runtime::clock::{ClockState, ClockWatch, now_ns};
 
-/// How often a core looks. Partitions are hours long at least.
-const INTERVAL: Duration = Duration::from_secs(30);
+/// How often a core looks at least. Partitions are hours long at least.
+const INTERVAL_MAX: Duration = Duration::from_secs(30);
+/// Looks while the clock settles, at least.
+const SETTLE_LOOKS: u32 = 4;
 
 /// Drops what is older than its retention policy keeps it.
 pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, registry: Rc<Registry>) {
@@ -29,10 +31,12 @@ pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, registry: Rc
         "Cores that take the host's clock for settled, so that rows expire.",
         &[],
     );
+    // 0 waits for nothing.
+    let interval = if settle.is_zero() { INTERVAL_MAX } else { INTERVAL_MAX.min(settle / SETTLE_LOOKS) };
     let (started, mut watch) = (Instant::now(), ClockWatch::new(settle));
     watch.look(now_ns(), started.elapsed());
     loop {
-        ring::sleep(INTERVAL).await;
+        ring::sleep(interval).await;
         let now_ns = now_ns();
         let state = watch.look(now_ns, started.elapsed());
         settled.set(i64::from(state == ClockState::Settled));
