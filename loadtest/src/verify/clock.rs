@@ -66,7 +66,7 @@ impl Clock {
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new().name("clock".to_owned()).spawn(move || {
             let mut jumps = 0;
-            let mut sleep = |rng: &mut fastrand::Rng| thread::sleep(Duration::from_millis(rng.u64(5..MOMENT_MS_MAX)));
+            let sleep = |rng: &mut fastrand::Rng| thread::sleep(Duration::from_millis(rng.u64(5..MOMENT_MS_MAX)));
             while !stopped.load(Ordering::Relaxed) {
                 sleep(&mut rng);
                 let begun = Instant::now();
