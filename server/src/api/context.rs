@@ -1,6 +1,7 @@
 //! What a handler knows of a request beside its head and body.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use tidewire_protocol::http::Query;
 use tidewire_protocol::row::BadRows;
@@ -9,6 +10,7 @@ use super::counters::RowCounters;
 use super::endpoint::{DatabaseParameter, Endpoint, Family};
 use super::fault::Fault;
 use super::request_id::RequestId;
+use super::request_log::shown_statement;
 use super::routes::Segments;
 use crate::core::state::CoreState;
 use crate::ingest::rows::RowTarget;
@@ -50,12 +52,21 @@ pub struct RequestContext<'r> {
     pub id: RequestId<'r>,
     /// When its head had arrived: the present of everything that the request does.
     pub now_ns: i64,
+    /// The statement that it runs, for the log; `None` where that does not want it.
+    pub statement: Option<RefCell<String>>,
 }
 
 impl<'r> RequestContext<'r> {
     /// Where rows go that a door has by name.
     pub fn row_target<'d>(&self, database: &'d str, bad_rows: BadRows) -> RowTarget<'d> {
         RowTarget { database, bad_rows, now_ns: self.now_ns }
+    }
+
+    /// Notes the statement that the request runs.
+    pub fn note_statement(&self, text: &str) {
+        if let Some(statement) = &self.statement {
+            *statement.borrow_mut() = shown_statement(text);
+        }
     }
 
     /// A parameter of the URL.

@@ -21,6 +21,9 @@ use crate::ring::{Queue, within, yield_if_needed};
 /// What reading a form takes for each byte of it, measured: `benches`, test `statement_memory`.
 const BYTES_PER_FORM_BYTE: u64 = 128;
 
+/// The head of statements, of which the log may show a part.
+const SHOWN_BYTES_MAX: usize = 4 << 10;
+
 /// Rows of a document of a chunked reply, unless the request says it otherwise.
 const CHUNK_ROWS: usize = 10_000;
 
@@ -55,7 +58,8 @@ async fn run_statements(
     };
     let bytes = form.len() as u64 * BYTES_PER_FORM_BYTE;
     let (read, _held) = prepare::read(context.core, form, bytes, |form| of_url.with_form(form)).await?;
-    let Asked { statements, scope, epoch, pretty, chunk_rows } = read?;
+    let Asked { shown, statements, scope, epoch, pretty, chunk_rows } = read?;
+    context.note_statement(&shown);
     let mut answer = Answer::new(context, reply, Options { pretty, epoch }, chunk_rows);
     for (id, statement) in statements.iter().enumerate() {
         answer.begin_result(id);
@@ -101,6 +105,8 @@ struct OfUrl {
 
 /// What a request asks for.
 struct Asked {
+    /// The head of their text.
+    shown: String,
     statements: Vec<Statement>,
     scope: Scope,
     epoch: Option<Epoch>,
@@ -136,7 +142,8 @@ impl OfUrl {
         let size = of_form("chunk_size")?.or(self.chunk_size?).and_then(|size| size.parse().ok());
         let chunk_rows = chunked.then(|| size.filter(|size| *size > 0).unwrap_or(CHUNK_ROWS));
         let scope = Scope { database, policy, is_long: text.len() > prepare::HERE_BYTES_MAX };
-        Ok(Asked { statements, scope, epoch, pretty: self.pretty?, chunk_rows })
+        let shown = text[..text.floor_char_boundary(SHOWN_BYTES_MAX)].to_owned();
+        Ok(Asked { shown, statements, scope, epoch, pretty: self.pretty?, chunk_rows })
     }
 }
 

@@ -13,7 +13,7 @@ use tidewire_storage::schema::Catalog;
 
 use crate::core::shards::Shards;
 use crate::core::state::CoreState;
-use crate::metrics::registry::Registry;
+use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::ring;
 use crate::runtime::clock::{ClockState, ClockWatch, now_ns};
 
@@ -22,15 +22,26 @@ const INTERVAL_MAX: Duration = Duration::from_secs(30);
 /// Looks while the clock settles, at least.
 const SETTLE_LOOKS: u32 = 4;
 
+/// What is counted of the clock.
+#[derive(Clone)]
+pub(crate) struct Counts {
+    jumps: Rc<Counter>,
+    settled: Rc<Gauge>,
+}
+
+impl Counts {
+    /// In `registry`.
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let help = "Jumps of the host's clock that a core has seen.";
+        let jumps = registry.counter("tidewire_clock_jumps_total", help, &[]);
+        let help = "Cores that take the host's clock for settled, so that rows expire.";
+        Self { jumps, settled: registry.gauge("tidewire_clock_settled", help, &[]) }
+    }
+}
+
 /// Drops what is older than its retention policy keeps it.
-pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, registry: Rc<Registry>) {
+pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, Counts { jumps, settled }: Counts) {
     let settle = Duration::from_secs(core.config.retention.clock_settle_s);
-    let jumps = registry.counter("tidewire_clock_jumps_total", "Jumps of the host's clock that a core has seen.", &[]);
-    let settled = registry.gauge(
-        "tidewire_clock_settled",
-        "Cores that take the host's clock for settled, so that rows expire.",
-        &[],
-    );
     // 0 waits for nothing.
     let interval = if settle.is_zero() { INTERVAL_MAX } else { INTERVAL_MAX.min(settle / SETTLE_LOOKS) };
     let (started, mut watch) = (Instant::now(), ClockWatch::new(settle));
