@@ -11,6 +11,7 @@ mod descriptors;
 mod doors;
 mod export;
 mod full;
+mod influx_replies;
 mod influxql;
 mod lives;
 mod memory;
