@@ -2,7 +2,7 @@
 //!
 //! A query is due when an interval has ended since it last ran: that of EVERY, or of GROUP BY time(). It then covers
 //! the windows that ended since, and with FOR those before them too. One that was just made covers nothing that has
-//! passed, unless FOR says so.
+//! passed, unless EVERY or FOR is longer than a window.
 
 use tidewire_storage::schema::Catalog;
 
@@ -156,7 +156,7 @@ mod tests {
         let often = query("RESAMPLE EVERY 5s", "time(10s)");
         assert_eq!(runs(&often, 103..112), [(105, 100, 110), (110, 100, 110)]);
         let seldom = query("RESAMPLE EVERY 20s", "time(10s)");
-        assert_eq!(runs(&seldom, 103..125), [(120, 100, 120)]);
+        assert_eq!(runs(&seldom, 103..125), [(103, 90, 100), (120, 100, 120)]);
         let far = query("RESAMPLE FOR 30s", "time(10s)");
         assert_eq!(runs(&far, 103..112), [(103, 80, 100), (110, 80, 110)]);
     }
