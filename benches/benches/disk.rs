@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tidewire_server::ring::{CoreOptions, Queue, Queues, RingDisk, host, start_core};
+use tidewire_server::ring::{CoreOptions, Queue, Queues, RingDisk, RingFeatures, host, start_core};
 use tidewire_storage::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 
 /// Large enough that a device's own cache does not answer for it all.
@@ -26,6 +26,7 @@ fn measured(
         io_memory_bytes: host::io_memory_bytes(limits.locked_bytes, 2),
         ring_depth: 512,
         preempt: Duration::from_millis(1),
+        features: RingFeatures::default(),
     };
     let path: PathBuf = std::env::temp_dir().join(format!("tidewire-disk-bench-{}", std::process::id()));
     start_core(options, move || async move {

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
+use log::LevelFilter;
 use tidewire_base::cli::{Arguments, Command};
-use tidewire_base::config::{self, Config};
+use tidewire_base::config::{self, Config, Loaded};
 use tidewire_server::app::Tidewire;
 use tidewire_server::runtime::launch::{first_steps, launch};
 use tidewire_tool::export::Exported;
@@ -53,18 +54,31 @@ fn say(text: &str) {
 }
 
 fn check_config(file: &std::path::Path) -> Result<(), String> {
-    let config = config::load(Some(file), std::iter::empty(), &[]).map_err(|error| error.to_string())?;
-    say(&format!("{}: good; data in {}\n", file.display(), config.data_dir.display()));
+    let loaded = config::load(Some(file), &[], &[]).map_err(|error| error.to_string())?;
+    say(&format!("{}: good; data in {}\n", file.display(), loaded.config.data_dir.display()));
     Ok(())
 }
 
 fn serve(arguments: &Arguments) -> Result<(), String> {
-    // Names that are not text cannot be ours.
-    let variables =
-        || std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let file = arguments.config.clone().or_else(|| std::env::var_os("TIDEWIRE_CONFIG").map(PathBuf::from));
-    let config =
-        config::load(file.as_deref(), variables(), &arguments.settings()).map_err(|error| error.to_string())?;
-    env_logger::Builder::new().filter_level(config.log.level).format_target(false).init();
-    launch::<Tidewire>(config, &Arc::default(), |addresses| say(&first_steps(addresses)))
+    let from = file.as_ref().map_or("no file".to_owned(), |path| path.display().to_string());
+    let settings = arguments.settings();
+    let read = move || {
+        let variables = config::environment()?;
+        config::load(file.as_deref(), &variables, &settings)
+    };
+    let Loaded { config, warnings } = read().map_err(|error| error.to_string())?;
+    start_log(config.log.level);
+    log::info!("Tidewire {} starts; configuration: {from}", env!("CARGO_PKG_VERSION"));
+    warnings.iter().for_each(|warning| log::warn!("{warning}"));
+    let read_again = move || Ok(read().map_err(|error| error.to_string())?.config);
+    launch::<Tidewire>(config, &Arc::default(), read_again, |addresses| say(&first_steps(addresses)))
+}
+
+/// Lines go to standard error. What libraries say of their insides is nobody's affair, whatever the level; that can
+/// change while the server runs, so it is kept by `log` alone.
+fn start_log(level: LevelFilter) {
+    let mut builder = env_logger::Builder::new();
+    builder.filter_level(LevelFilter::Warn).filter_module("tidewire", LevelFilter::Trace).format_target(false).init();
+    log::set_max_level(level);
 }

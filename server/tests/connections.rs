@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use harness::{Client, run};
+use tidewire_server::runtime::start::{Stopper, start_stoppable};
 
 /// Waits for something that another thread does soon.
 fn eventually(mut is_so: impl FnMut() -> bool) -> bool {
@@ -396,4 +397,40 @@ fn an_address_in_use_refuses_the_second_server() {
     let second = tidewire_server::runtime::start::start::<harness::Echo>(config, &std::sync::Arc::default());
     std::fs::remove_dir_all(&folder).unwrap();
     assert!(second.unwrap_err().starts_with(&format!("cannot listen on {}: ", server.address)));
+}
+
+#[test]
+fn a_panic_ends_its_request_and_nothing_else() {
+    let server = run("panic", |_| {});
+    let mut beside = server.client();
+    assert_eq!(beside.get("/core").status, 200);
+    let mut waiting = server.client();
+    waiting.send("GET /slow HTTP/1.1\r\nHost: t\r\n\r\n");
+    for path in ["/panic", "/panic-later", "/panic-in-a-task"] {
+        for _ in 0..3 {
+            let mut client = server.client();
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+            assert_eq!(client.answer().status, 500, "{path}");
+            assert!(client.is_closed(), "{path}");
+            assert_eq!(beside.get("/core").status, 200, "{path}");
+        }
+    }
+    assert_eq!(waiting.answer().text(), "slow");
+}
+
+#[test]
+fn a_server_that_is_stopped_before_it_serves_ends() {
+    let folder = std::env::temp_dir().join(format!("tidewire-test-early-{}", std::process::id()));
+    let config = tidewire_base::config::Config {
+        data_dir: folder.clone(),
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        ..tidewire_base::config::Config::default()
+    };
+    let stopper = Stopper::new().unwrap();
+    stopper.stop();
+    // A core may have its app before it hears of the end.
+    let started = start_stoppable::<harness::Echo>(config, &std::sync::Arc::default(), stopper.clone());
+    assert!(started.is_err() || started.is_ok_and(|server| server.wait() == Ok(())));
+    assert!(stopper.is_asked());
+    std::fs::remove_dir_all(&folder).unwrap();
 }

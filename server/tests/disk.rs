@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidewire_server::ring::disk::Access;
-use tidewire_server::ring::{CoreOptions, RingDisk, host, start_core};
+use tidewire_server::ring::{CoreOptions, RingDisk, RingFeatures, host, start_core};
 use tidewire_storage::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 
 struct Folder(PathBuf);
@@ -33,6 +33,7 @@ fn on_a_core<T: Send + 'static>(test: impl AsyncFnOnce(RingDisk) -> T + Send + '
         io_memory_bytes: host::io_memory_bytes(limits.locked_bytes, 4),
         ring_depth: 128,
         preempt: Duration::from_millis(1),
+        features: RingFeatures::default(),
     };
     start_core(options, move || async move { test(RingDisk::new()).await }).unwrap().join().unwrap()
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tidewire_server::mesh::{CallId, Calls, Inbox, Mesh, Port, wire};
-use tidewire_server::ring::{CoreHandle, CoreOptions, Queue, Queues, host, start_core};
+use tidewire_server::ring::{CoreHandle, CoreOptions, Queue, Queues, RingFeatures, host, start_core};
 
 #[derive(Debug)]
 enum Message {
@@ -41,6 +41,7 @@ where
         io_memory_bytes: host::io_memory_bytes(limits.locked_bytes, 8),
         ring_depth: 64,
         preempt: Duration::from_millis(1),
+        features: RingFeatures::default(),
     };
     start_core(options, main).unwrap()
 }

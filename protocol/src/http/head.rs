@@ -1,8 +1,9 @@
 //! The request head: request line and header fields, borrowed from the receive buffer.
 //!
 //! Guarantees: no allocation; the cost is one pass over the head; a head that is accepted has exactly one reading.
-//! Every byte up to `length` is valid UTF-8, every header name is a token, no value holds a control character
-//! except tab, and the body length follows from RFC 9112 section 6.3 without guessing.
+//! Method, target and the values of headers that the server reads in most requests are valid UTF-8, every header name
+//! is a token, no value holds a control character except tab, and the body length follows from RFC 9112 section 6.3
+//! without guessing. Other values may be opaque bytes (RFC 9110 section 5.5): their lines are passed over.
 //!
 //! How:
 //! 1. skip at most [`LEADING_LINES_MAX`] empty lines (RFC 9112 section 2.2: left-overs of an earlier request);
@@ -35,9 +36,10 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 16 KiB holds a `GET /query` with a long statement and large cookies; 64 lines is four times what browsers send.
+    /// 1 MiB is what servers in Go take, InfluxDB among them: dashboards put statements of tens of kilobytes into URLs.
+    /// More than 1024 lines would be many even behind a chain of proxies.
     fn default() -> Self {
-        Limits { head_bytes_max: 16 * 1024, headers_max: 64 }
+        Limits { head_bytes_max: 1 << 20, headers_max: 1024 }
     }
 }
 
@@ -182,13 +184,13 @@ pub struct Head<'b> {
     pub keep_alive: bool,
     /// The client waits for `100 Continue` before it sends the body.
     pub expect_continue: bool,
-    text: &'b str,
+    bytes: &'b [u8],
     headers_start: u32,
     known: [Span; KNOWN_COUNT],
 }
 
 impl<'b> Head<'b> {
-    /// The first header line with this name (any case), without the blanks around its value.
+    /// The first header line with this name (any case) whose value is text, without the blanks around it.
     pub fn header(&self, name: &str) -> Option<&'b str> {
         match Known::of(name.as_bytes()) {
             Some(known) => self.known(known),
@@ -196,33 +198,67 @@ impl<'b> Head<'b> {
         }
     }
 
-    /// All header lines in the order they came.
+    /// The header lines whose value is text, in the order they came.
     pub fn headers(&self) -> Headers<'b> {
-        Headers { rest: self.text.get(self.headers_start as usize..).unwrap_or("") }
+        Headers { lines: self.lines() }
+    }
+
+    /// Whether a line of this name (any case) has a value that is not UTF-8, so that [`Self::header`] passes it over.
+    pub fn has_opaque(&self, name: &str) -> bool {
+        self.lines().any(|(header, value)| header.eq_ignore_ascii_case(name) && std::str::from_utf8(value).is_err())
+    }
+
+    fn lines(&self) -> Lines<'b> {
+        Lines { rest: self.bytes.get(self.headers_start as usize..).unwrap_or(&[]) }
     }
 
     fn known(&self, known: Known) -> Option<&'b str> {
         let span = self.known.get(known as usize)?;
-        if span.start == 0 { None } else { self.text.get(span.start as usize..span.end as usize) }
+        let value = if span.start == 0 { None } else { self.bytes.get(span.start as usize..span.end as usize) };
+        // The parser has let only text through.
+        value.and_then(|value| std::str::from_utf8(value).ok())
     }
 }
 
-/// Iterator over the header lines of a [`Head`] as (name, value).
+/// Iterator over the header lines of a [`Head`] as (name, value); those whose value is not text are passed over.
 #[derive(Clone, Debug)]
 pub struct Headers<'b> {
-    rest: &'b str,
+    lines: Lines<'b>,
 }
 
 impl<'b> Iterator for Headers<'b> {
     type Item = (&'b str, &'b str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        // The parser has seen every line: a name, a colon, a value, CRLF, and an empty line at the end.
-        let (line, rest) = self.rest.split_once("\r\n")?;
-        let (name, value) = line.split_once(':')?;
-        self.rest = rest;
-        Some((name, value.trim_matches([' ', '\t'])))
+        self.lines.find_map(|(name, value)| Some((name, std::str::from_utf8(value).ok()?)))
     }
+}
+
+/// Iterator over all header lines.
+#[derive(Clone, Debug)]
+struct Lines<'b> {
+    rest: &'b [u8],
+}
+
+impl<'b> Iterator for Lines<'b> {
+    type Item = (&'b str, &'b [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        // The parser has seen every line: a name, a colon, a value, CRLF, and an empty line at the end.
+        let colon = memchr::memchr2(b':', b'\r', self.rest).filter(|at| self.rest[*at] == b':')?;
+        let (name, value) = (std::str::from_utf8(&self.rest[..colon]).ok()?, &self.rest[colon + 1..]);
+        let end = memchr::memchr(b'\r', value)?;
+        self.rest = value.get(end + 2..).unwrap_or(&[]);
+        Some((name, trim_blanks(&value[..end])))
+    }
+}
+
+/// Without spaces and tabs at both ends.
+fn trim_blanks(value: &[u8]) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let Some(start) = value.iter().position(|byte| !is_blank(byte)) else { return &[] };
+    let end = value.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
+    &value[start..end]
 }
 
 /// Reads a request head from the start of `bytes`. `Ok(None)`: all right so far, more bytes are needed.
@@ -299,9 +335,6 @@ impl<'b> Parser<'b> {
         let headers_start = line.end;
         let Some(length) = self.header_lines(headers_start, line.version)? else { return Ok(None) };
 
-        let Ok(text) = std::str::from_utf8(&self.bytes[..length]) else {
-            return refuse(400, "request head is not UTF-8");
-        };
         let Ok(method_text) = std::str::from_utf8(line.method) else { return refuse(400, "bad method") };
         let Ok(target) = std::str::from_utf8(line.target) else { return refuse(400, "request target is not UTF-8") };
         let target = split_target(target, method_text)?;
@@ -317,7 +350,7 @@ impl<'b> Parser<'b> {
             body: self.body_length(line.version)?,
             keep_alive: !self.close && (line.version == Version::Http11 || self.keep_alive),
             expect_continue: self.expect_continue,
-            text,
+            bytes: &self.bytes[..length],
             headers_start: headers_start as u32,
             known: self.known,
         };
@@ -431,6 +464,9 @@ impl<'b> Parser<'b> {
 
     fn judge(&mut self, known: Known, span: Span, version: Version) -> Result<(), HeadError> {
         let value = &self.bytes[span.start as usize..span.end as usize];
+        if std::str::from_utf8(value).is_err() {
+            return refuse(400, "a header that is read is not UTF-8");
+        }
         let first = self.known[known as usize].start == 0;
         match known {
             Known::ContentLength => self.content_length(value)?,

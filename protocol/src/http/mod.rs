@@ -35,3 +35,4 @@ pub use error::HeadError;
 pub use head::{BodyLength, Head, Headers, Limits, Method, Version, parse_head};
 pub use query::{BadQuery, Pairs, Query};
 pub use response::{CONTINUE, DateCache, Framing, ResponseHead, reason_phrase, write_chunk, write_last_chunk};
+pub use target::path_of_refused;

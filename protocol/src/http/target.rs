@@ -1,6 +1,7 @@
 //! The request target: what of it is host, path and query (RFC 9112 section 3.2).
 
 use super::error::{HeadError, refuse};
+use super::scan::{find_below, is_token};
 
 /// A target taken apart.
 pub(super) struct Target<'b> {
@@ -44,4 +45,27 @@ pub(super) fn is_authority(byte: u8) -> bool {
     matches!(byte,
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']'
         | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+}
+
+/// The path of a head that is refused or has not arrived whole: by it the refusal finds its words. `None` where the
+/// path did not arrive to its end.
+pub fn path_of_refused(bytes: &[u8]) -> Option<&str> {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
+    let method = bytes[start..].iter().position(|byte| !is_token(*byte)).filter(|length| *length > 0)?;
+    if bytes.get(start + method) != Some(&b' ') {
+        return None;
+    }
+    let target = &bytes[start + method + 1..];
+    let end = find_below::<0x21>(target, 0);
+    let (whole, is_whole) = (&target[..end], end < target.len());
+    let rest = match whole.starts_with(b"/") {
+        true => whole,
+        false => {
+            let authority = whole.windows(3).position(|window| window == b"://")? + 3;
+            let path = whole[authority..].iter().position(|byte| *byte == b'/')?;
+            &whole[authority + path..]
+        }
+    };
+    let path_end = rest.iter().position(|byte| matches!(byte, b'?' | b'#')).or(is_whole.then_some(rest.len()))?;
+    std::str::from_utf8(&rest[..path_end]).ok()
 }

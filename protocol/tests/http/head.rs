@@ -1,6 +1,6 @@
 //! Request heads: a table of what is accepted, a table of what is refused, every split point, random bytes.
 
-use tidewire_protocol::http::{BodyLength, Head, HeadError, Limits, Method, Version, parse_head};
+use tidewire_protocol::http::{BodyLength, Head, HeadError, Limits, Method, Version, parse_head, path_of_refused};
 
 fn parse(text: &str) -> Result<Option<Head<'_>>, HeadError> {
     parse_head(text.as_bytes(), &Limits::default())
@@ -245,11 +245,47 @@ fn refused() {
 }
 
 #[test]
-fn bytes_that_are_not_utf8_are_refused() {
-    let request = b"GET / HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n";
-    assert_eq!(parse_head(request, &Limits::default()).unwrap_err().status, 400);
-    let request = b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n";
-    assert_eq!(parse_head(request, &Limits::default()).unwrap_err().status, 400);
+fn bytes_that_are_not_utf8_are_refused_where_they_are_read_and_passed_over_elsewhere() {
+    let refused: [&[u8]; 4] = [
+        b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\xff\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nAccept: \xe9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Basic \xff\r\n\r\n",
+    ];
+    for request in refused {
+        assert_eq!(parse_head(request, &Limits::default()).unwrap_err().status, 400, "{}", request.escape_ascii());
+    }
+    // Latin-1, as old proxies and browsers send it; a name is a token still.
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\nX-User: Andr\xe9\r\nUser-Agent: a \xff b\r\nx-user: \t b \r\n\r\n";
+    let head = parse_head(request, &Limits::default()).unwrap().unwrap();
+    assert_eq!((head.length, head.header("user-agent"), head.header("x-user")), (request.len(), None, Some("b")));
+    assert_eq!(head.headers().collect::<Vec<_>>(), [("Host", "a"), ("x-user", "b")]);
+    assert!(head.has_opaque("X-USER") && head.has_opaque("User-Agent") && !head.has_opaque("host"));
+    let name = b"GET / HTTP/1.1\r\nHost: a\r\nX-\xe9: b\r\n\r\n";
+    assert_eq!(parse_head(name, &Limits::default()).unwrap_err().status, 400);
+}
+
+#[test]
+fn the_path_of_a_refused_head_is_told_when_it_arrived_to_its_end() {
+    let cases: [(&[u8], Option<&str>); 14] = [
+        (b"GET /query?q=", Some("/query")),
+        (b"\r\nGET /query?q=\xff", Some("/query")),
+        (b"GET /write HTTP/9.9\r\n", Some("/write")),
+        (b"POST /write\r\n", Some("/write")),
+        (b"GET /a#b", Some("/a")),
+        (b"GET http://h:1/ping HTTP/1.1\r\n", Some("/ping")),
+        (b"GET http://h:1/pi", None),
+        (b"GET http://h:1?x ", None),
+        (b"GET /que", None),
+        (b"GET /\xff ", None),
+        (b"GE\x00T /query ", None),
+        (b" /query ", None),
+        (b"\x16\x03\x01\x02", None),
+        (b"", None),
+    ];
+    for (bytes, path) in cases {
+        assert_eq!(path_of_refused(bytes), path, "{}", bytes.escape_ascii());
+    }
 }
 
 #[test]

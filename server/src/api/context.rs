@@ -1,6 +1,7 @@
 //! What a handler knows of a request beside its head and body.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use tidewire_protocol::http::Query;
 
@@ -8,6 +9,7 @@ use super::counters::RowCounters;
 use super::endpoint::{DatabaseParameter, Endpoint, Family};
 use super::fault::Fault;
 use super::request_id::RequestId;
+use super::request_log::shown_statement;
 use super::routes::Segments;
 use crate::core::state::CoreState;
 
@@ -48,9 +50,18 @@ pub struct RequestContext<'r> {
     pub id: RequestId<'r>,
     /// When its head had arrived: the present of everything that the request does.
     pub now_ns: i64,
+    /// The statement that it runs, for the log; `None` where that does not want it.
+    pub statement: Option<RefCell<String>>,
 }
 
 impl<'r> RequestContext<'r> {
+    /// Notes the statement that the request runs.
+    pub fn note_statement(&self, text: &str) {
+        if let Some(statement) = &self.statement {
+            *statement.borrow_mut() = shown_statement(text);
+        }
+    }
+
     /// A parameter of the URL.
     pub fn parameter(&self, name: &'static str) -> Result<Option<Cow<'r, str>>, Fault> {
         parameter(&self.query, name)

@@ -54,6 +54,9 @@ pub enum Fault {
     /// The endpoint has no such parameter.
     #[error("there is no parameter {0:?} here")]
     ParameterUnknown(String),
+    /// A header that says where rows go is not UTF-8.
+    #[error("the header {0} is not UTF-8")]
+    HeaderOpaque(&'static str),
     /// A parameter has a value that it cannot have.
     #[error("the parameter {name} cannot be {value:?}")]
     ParameterValue {
@@ -62,6 +65,9 @@ pub enum Fault {
         /// Its value.
         value: String,
     },
+    /// `precision` is no unit that InfluxDB's API has.
+    #[error("there is no unit {0:?} of times")]
+    Precision(String),
     /// `chunked` is neither true nor false.
     #[error("chunked is true or false, not {0:?}")]
     Chunked(String),
@@ -123,7 +129,7 @@ pub enum Fault {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// Some rows are written and others are not.
-    #[error("{} rows are written, others are not", .0.rows)]
+    #[error("{}", partly(.0))]
     Partial(Box<Written>),
 
     /// As many queries run as may.
@@ -165,6 +171,16 @@ impl From<PrepareError> for Fault {
             PrepareError::TooLarge { .. } => Self::Body(BodyError::Refused { status: 413, reason: error.to_string() }),
             PrepareError::Query(error) => error.into(),
         }
+    }
+}
+
+/// What is written and what is not.
+fn partly(written: &Written) -> String {
+    let (rows, bad) = (written.rows, &written.bad_rows);
+    let refused = bad.unparsed + bad.dropped;
+    match bad.kept.first() {
+        Some(first) => format!("{rows} rows are written, {refused} are not, the first of these at {first}"),
+        None => format!("{rows} rows are written, {refused} are not"),
     }
 }
 

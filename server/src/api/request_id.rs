@@ -68,8 +68,13 @@ impl RequestIds {
         let said = |name| head.header(name).filter(|text| !text.is_empty());
         match said("x-request-id").or_else(|| said("request-id")) {
             Some(text) => RequestId::Client(text),
-            None => RequestId::Made(self.next(now_ns)),
+            None => self.made(now_ns),
         }
+    }
+
+    /// A new id, for what arrived at `now_ns`.
+    pub fn made(&self, now_ns: i64) -> RequestId<'static> {
+        RequestId::Made(self.next(now_ns))
     }
 
     fn next(&self, now_ns: i64) -> u128 {

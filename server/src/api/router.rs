@@ -1,9 +1,11 @@
 //! One core's handler of requests: from a path to a handler, and from a fault to a reply.
 
+use std::cell::RefCell;
+use std::fmt::Display;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tidewire_protocol::http::{Head, Method, Query};
+use tidewire_protocol::http::{Method, Query};
 use tidewire_sql::exec::ExecError;
 
 use super::context::{Principal, RequestContext};
@@ -11,13 +13,14 @@ use super::counters::{EndpointCounters, RowCounters};
 use super::endpoint::{BodyLimit, Family, Handler};
 use super::fault::{Fault, FaultReply};
 use super::request_id::{RequestId, RequestIds};
+use super::request_log::{Answered, RequestLog};
 use super::routes::Routes;
 use super::table::ENDPOINTS;
 use super::{body_length, cnos, elastic, influx, loki, opentsdb, operations, otlp, plain, prometheus};
 use crate::core::peers::CATALOG_CORE;
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
-use crate::net::{Reply, Request, Service};
+use crate::net::{Refusal, Reply, Request, Service};
 use crate::ring::{Queue, name_task};
 use crate::runtime::clock::now_ns;
 
@@ -28,6 +31,7 @@ pub struct Router {
     /// As the endpoints stand in the table.
     counters: Vec<EndpointCounters>,
     rows: RowCounters,
+    log: RequestLog,
     ids: RequestIds,
 }
 
@@ -40,6 +44,7 @@ impl Router {
             core.queues.spawn(Queue::Query, "continuous queries", work).detach();
         }
         Self {
+            log: RequestLog::new(&core.config.log),
             core,
             routes: Routes::new(&ENDPOINTS),
             counters: ENDPOINTS.iter().map(|endpoint| EndpointCounters::new(endpoint, registry)).collect(),
@@ -48,14 +53,15 @@ impl Router {
         }
     }
 
-    /// Sends a fault. `id` is that of a request for an endpoint.
-    fn send_fault(&self, family: Family, id: Option<&RequestId<'_>>, fault: &Fault, reply: &mut Reply) {
+    /// Sends a fault in the words of a family, or in plain ones where nobody knows which API was asked. `id` is that of
+    /// a request for an endpoint.
+    fn send_fault(&self, family: Option<Family>, id: Option<&RequestId<'_>>, fault: &Fault, reply: &mut Reply) {
         let told = word(family, fault);
         let retry_after = told.is_for_now().then(|| self.core.config.admission.retry_after_s.to_string());
         reply.send(
             told.status,
             |mut head| {
-                if family == Family::Influx {
+                if family == Some(Family::Influx) {
                     head = influx::headers(head, id);
                 }
                 for (name, value) in &told.headers {
@@ -77,9 +83,13 @@ impl Router {
 impl Service for Router {
     async fn call(&self, request: Request<'_>, reply: &mut Reply) {
         let started = Instant::now();
-        let head = request.head;
-        let Some((index, segments)) = self.routes.find(head.path) else {
-            self.send_fault(Family::of_unknown(head.path), None, &Fault::PathUnknown, reply);
+        let (head, peer) = (request.head, request.peer);
+        let (method, path) = (head.method_text, head.path);
+        let Some((index, segments)) = self.routes.find(path) else {
+            self.send_fault(Some(Family::of_unknown(path)), None, &Fault::PathUnknown, reply);
+            let (status, elapsed) = (reply.status(), started.elapsed());
+            let reason = Some(&Fault::PathUnknown as &dyn Display);
+            self.log.note(&Answered { peer, method, path, status, elapsed, reason }, Instant::now());
             return;
         };
         name_task(ENDPOINTS[index].pattern);
@@ -93,8 +103,10 @@ impl Service for Router {
             principal: Principal::Anybody,
             id: self.ids.of(head, now_ns),
             now_ns,
+            statement: self.log.wants_statements().then(RefCell::default),
         };
-        let status = match answer(&context, request, reply).await {
+        let outcome = answer(&context, request, reply).await;
+        let status = match &outcome {
             Ok(()) => reply.status(),
             Err(fault) if reply.is_begun() => {
                 self.counters[index].broken_off();
@@ -102,25 +114,38 @@ impl Service for Router {
                 let level = if has_left { log::Level::Info } else { log::Level::Warn };
                 log::log!(level, "the reply of {} broke off: {fault}", context.endpoint.pattern);
                 // Not that of the head, which was sent when all was well.
-                word(context.endpoint.family, &fault).status
+                word(Some(context.endpoint.family), fault).status
             }
             Err(fault) => {
-                self.send_fault(context.endpoint.family, Some(&context.id), &fault, reply);
+                self.send_fault(Some(context.endpoint.family), Some(&context.id), fault, reply);
                 reply.status()
             }
         };
-        self.counters[index].count(status, started.elapsed());
+        let elapsed = started.elapsed();
+        self.counters[index].count(status, elapsed);
+        let reason = outcome.as_ref().err().map(|fault| fault as &dyn Display);
+        let answered = Answered { peer, method, path, status, elapsed, reason };
+        self.log.note(&answered, started + elapsed);
+        if let Some(statement) = &context.statement {
+            self.log.note_statement(&answered, &statement.borrow());
+        }
     }
 
-    fn refuse(&self, head: Option<&Head<'_>>, status: u16, reason: &str, reply: &mut Reply) {
+    fn refuse(&self, refusal: Refusal<'_>, reply: &mut Reply) {
+        let Refusal { peer, path, head, status, reason } = refusal;
         let fault = Fault::Refused { status, reason: reason.to_owned() };
-        let found = head.and_then(|head| Some((head, self.routes.find(head.path)?.0)));
-        match found {
-            Some((head, index)) => {
-                self.send_fault(ENDPOINTS[index].family, Some(&self.ids.of(head, now_ns())), &fault, reply);
-            }
-            None => self.send_fault(Family::Cnos, None, &fault, reply),
-        }
+        let id = match head {
+            Some(head) => self.ids.of(head, now_ns()),
+            None => self.ids.made(now_ns()),
+        };
+        let family = path.map(|path| match self.routes.find(path) {
+            Some((index, _)) => ENDPOINTS[index].family,
+            None => Family::of_unknown(path),
+        });
+        self.send_fault(family, Some(&id), &fault, reply);
+        let (method, path) = (head.map_or("", |head| head.method_text), path.unwrap_or(""));
+        let answered = Answered { peer, method, path, status, elapsed: Duration::ZERO, reason: Some(&fault) };
+        self.log.note(&answered, Instant::now());
     }
 }
 
@@ -178,8 +203,9 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
     }
 }
 
-/// A fault in the words of a family.
-fn word(family: Family, fault: &Fault) -> FaultReply {
+/// A fault in the words of a family; in plain ones where that is not known.
+fn word(family: Option<Family>, fault: &Fault) -> FaultReply {
+    let Some(family) = family else { return plain::reply(fault) };
     match family {
         Family::Cnos => cnos::error::reply(fault),
         Family::Influx => influx::error::reply(fault),

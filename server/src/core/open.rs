@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use tidewire_storage::Error;
 use tidewire_storage::compaction::CompactionConfig;
 use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::recovery::Recovery;
 use tidewire_storage::schema::{ColumnId, TableId};
 use tidewire_storage::wal::WalSync;
 
@@ -72,8 +73,10 @@ impl Opening<'_> {
                 }
             }
         }
-        let is_offline = |number: &usize| (*number as u32, offline.check(*number as u32).is_err());
-        show_offline(numbers.iter().map(is_offline), self.registry);
+        // Those that are open are shown by `Shards`.
+        for shard in numbers.iter().map(|number| *number as u32).filter(|number| !open.contains_key(number)) {
+            show_offline(shard, true, self.registry);
+        }
         Ok(open)
     }
 
@@ -115,10 +118,44 @@ impl Opening<'_> {
             )));
         }
         let time = started.elapsed();
-        log::info!("shard {number}: {recovery:?} in {time:?}");
+        log::info!("shard {number} {}", recovered(&recovery, time));
         report_recovery(number, &recovery, time, self.registry);
         Ok(shard)
     }
+}
+
+/// What opening a shard has found, in words.
+fn recovered(recovery: &Recovery, time: Duration) -> String {
+    let Recovery {
+        records,
+        rows,
+        log_bytes,
+        torn,
+        segments,
+        unreadable_segments,
+        series,
+        removed_files,
+        detached_files,
+    } = recovery;
+    let mut text = format!("is open after {:.1} s: {series} series, {segments} segments", time.as_secs_f64());
+    match records {
+        0 => text.push_str("; nothing of the log had to be replayed"),
+        _ => text.push_str(&format!("; {rows} rows in {records} records of the log were replayed ({log_bytes} bytes)")),
+    }
+    if let Some((path, offset)) = torn {
+        let path = path.display();
+        text.push_str(&format!("; a commit that was never acknowledged is cut off at offset {offset} of {path}"));
+    }
+    if *unreadable_segments > 0 {
+        text.push_str(&format!("; {unreadable_segments} segments cannot be opened, queries that need them fail"));
+    }
+    if *removed_files > 0 {
+        text.push_str(&format!("; {removed_files} files of work that a crash cut short are removed"));
+    }
+    if *detached_files > 0 {
+        text.push_str(&format!("; {detached_files} files that no manifest names are kept in the folder detached"));
+    }
+    text
 }
 
 fn shard_config(config: &Config, number: u32, shards: usize) -> ShardConfig {
@@ -162,5 +199,33 @@ pub(crate) fn check_catalog(found: &Found, data_dir: &DataDir) -> Result<(), Str
             )),
             None => Ok(()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recovery_is_told_in_words_and_only_what_there_was() {
+        let time = Duration::from_millis(1_260);
+        let calm = Recovery { segments: 3, series: 50, ..Recovery::default() };
+        let text = "is open after 1.3 s: 50 series, 3 segments; nothing of the log had to be replayed";
+        assert_eq!(recovered(&calm, time), text);
+        let crash = Recovery {
+            records: 2,
+            rows: 7,
+            log_bytes: 4096,
+            torn: Some((PathBuf::from("wal/1.log"), 512)),
+            unreadable_segments: 1,
+            removed_files: 4,
+            detached_files: 5,
+            ..calm
+        };
+        let text = "is open after 1.3 s: 50 series, 3 segments; 7 rows in 2 records of the log were replayed (4096 bytes); \
+                    a commit that was never acknowledged is cut off at offset 512 of wal/1.log; 1 segments cannot be \
+                    opened, queries that need them fail; 4 files of work that a crash cut short are removed; 5 files that \
+                    no manifest names are kept in the folder detached";
+        assert_eq!(recovered(&crash, time), text);
     }
 }

@@ -19,8 +19,8 @@ use crate::ingest::caches::DatabaseCaches;
 use crate::memory::CoreMemory;
 use crate::memory::pressure::RefusedWork;
 use crate::metrics::memory::MemoryMetrics;
-use crate::metrics::registry::Registry;
-use crate::ring::Queues;
+use crate::metrics::registry::{Counter, Registry};
+use crate::ring::{self, Queues};
 use tidewire_base::config::Config;
 
 /// What a [`CoreState`] is made from.
@@ -71,13 +71,18 @@ pub struct CoreState {
     pub peers: Rc<Peers>,
     catalog: RefCell<Arc<Catalog>>,
     memory_metrics: MemoryMetrics,
+    /// On the first core.
+    panics: Option<Rc<Counter>>,
 }
 
 impl CoreState {
     /// The state of a core that counts in `registry`.
     pub fn new(parts: CoreParts, registry: &Registry) -> Rc<Self> {
         let CoreParts { number, config, catalog, admission, offline, running, memory, queues, peers } = parts;
+        let help = "Faults of the server itself that it went on after; each is in the log with its backtrace.";
+        let panics = (number == 0).then(|| registry.counter("tidewire_panics_total", help, &[]));
         Rc::new(Self {
+            panics,
             number,
             config,
             admission,
@@ -116,5 +121,9 @@ impl CoreState {
     /// Fills in the values of this moment.
     pub(super) fn update_metrics(&self) {
         self.memory_metrics.update(&self.memory);
+        // Of the whole process, so that one core tells.
+        if let Some(panics) = &self.panics {
+            panics.advance_to(ring::panics());
+        }
     }
 }

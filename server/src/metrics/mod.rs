@@ -1,5 +1,6 @@
-//! What the server counts: the registry of a core, and what memory and shards show in it.
+//! What the server counts: the registry of a core, and what memory and shards show in it; and the pace of its log.
 
 pub(crate) mod memory;
+pub(crate) mod pace;
 pub mod registry;
 pub(crate) mod shard;

@@ -67,13 +67,12 @@ const GAUGES: [Shown; 24] = [
     ("tidewire_cache_bytes", "Blocks of segments kept in memory.", |s| s.cache.bytes),
 ];
 
-/// Shows of each of a core's shards whether it is offline; that does not change while the server runs.
-pub(crate) fn show_offline(shards: impl Iterator<Item = (u32, bool)>, registry: &Registry) {
-    for (shard, is_offline) in shards {
-        let help = "1 when damage keeps the shard from opening, and the server runs without it.";
-        let gauge = registry.gauge("tidewire_shard_offline", help, &[("shard", &shard.to_string())]);
-        gauge.set(i64::from(is_offline));
-    }
+/// Shows of a shard whether it is offline, and gives what shows it.
+pub(crate) fn show_offline(shard: u32, is_offline: bool, registry: &Registry) -> Rc<Gauge> {
+    let help = "1 when damage keeps the shard from opening, or a fault was met in it, and the server runs without it.";
+    let gauge = registry.gauge("tidewire_shard_offline", help, &[("shard", &shard.to_string())]);
+    gauge.set(i64::from(is_offline));
+    gauge
 }
 
 /// The metrics of one shard.

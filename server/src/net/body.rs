@@ -29,6 +29,9 @@ use crate::ring::yield_if_needed;
 /// Receives heads and small bodies.
 const BUFFER_BYTES_SMALL: usize = 4 << 10;
 
+/// A small buffer that grew beyond this is not kept while the connection idles.
+const BUFFER_BYTES_KEPT: usize = 32 << 10;
+
 /// Most bytes a handler may keep: a single line longer than this is refused.
 const KEEP_BYTES_MAX: usize = 16 << 20;
 
@@ -491,6 +494,9 @@ impl Body {
             let large = std::mem::replace(&mut self.buffer, vec![0; BUFFER_BYTES_SMALL]);
             self.core.give_buffer(large);
             self.is_borrowed = false;
+        } else if self.buffer.len() > BUFFER_BYTES_KEPT {
+            // A long head, or a body for which there was no large buffer.
+            self.buffer = vec![0; BUFFER_BYTES_SMALL];
         }
         if self.staged.capacity() > BUFFER_BYTES_SMALL {
             self.staged = Vec::new();

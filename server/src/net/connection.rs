@@ -1,26 +1,34 @@
 //! One connection, from accept to close.
 //!
-//! 1. A head is received into the small buffer and copied aside (it is short), so that the body can use the buffer.
+//! 1. A head is received into the small buffer and copied aside (it is short mostly), so that the body can use the
+//!    buffer.
 //! 2. The handler runs. Replies to pipelined requests collect and leave together, but never wait for a handler that
 //!    waits: before it does, they are sent.
 //! 3. What the handler left of the body is read over, or the connection closes.
+//! 4. A handler that panics is answered with 500, or its reply breaks off, and the connection closes.
 //!
 //! Closing after a refusal first tells the client that nothing more comes and reads over what it still sends, within
 //! bounds: a socket closed with unread bytes would be reset, and the client would never see the refusal.
 
+use std::borrow::Cow;
+use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::future::poll_once;
 use memchr::memmem;
-use tidewire_protocol::http::{HeadError, parse_head};
+use tidewire_protocol::http::{HeadError, parse_head, path_of_refused};
 
 use super::body::{Body, ConnectionState};
 use super::core::NetCore;
+use super::drain::{DrainKey, Stage};
+use super::head::HeadCopy;
 use super::reply::Reply;
-use super::{Request, Service};
+use super::{Refusal, Request, Service};
+use crate::ring::poll_caught;
 use crate::ring::socket::Socket;
 
 /// Replies to pipelined requests are sent once they add up to this.
@@ -33,8 +41,15 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 /// How long the last bytes of a reply that breaks off may take to arrive.
 const BREAK_OFF_TIME_MAX: Duration = Duration::from_secs(1);
 
-/// A head that is not complete is checked for mistakes each time it grew by this much, not each time a byte arrives.
+/// A head that is not complete is checked for mistakes each time it has doubled, and grew by this much: checks begin at
+/// its start, so that one that comes in small pieces would cost its length times their number.
 const RECHECK_BYTES: usize = 1 << 10;
+
+/// A head longer than this needs memory that the server must have to spare.
+const HEAD_BYTES_FREE: usize = 64 << 10;
+
+/// The reason given to a request that comes too late, or takes too long to end.
+const STOPPING: &str = "the server is stopping";
 
 /// How a connection goes on.
 enum Next {
@@ -50,17 +65,20 @@ enum Next {
 pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service: Rc<S>) {
     let socket = Rc::new(socket);
     let state = Rc::new(ConnectionState::default());
+    let drain_key = core.drain.register().await;
     let mut connection = Connection {
+        peer: socket.peer(),
         body: Body::new(Rc::clone(&socket), Rc::clone(&core), Rc::clone(&state)),
         reply: Reply::new(Rc::clone(&socket), Rc::clone(&core), state),
         socket,
         core,
         service,
         backlog: Vec::new(),
+        drain_key,
     };
-    let mut head_bytes = Vec::new();
+    let mut head = HeadCopy::new(Rc::clone(&connection.core));
     loop {
-        match connection.serve_one(&mut head_bytes).await {
+        match connection.serve_one(&mut head).await {
             Next::Request => {}
             Next::Close => return,
             Next::Linger => return connection.linger().await,
@@ -69,6 +87,7 @@ pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service
 }
 
 struct Connection<S> {
+    peer: Option<SocketAddr>,
     socket: Rc<Socket>,
     core: Rc<NetCore>,
     service: Rc<S>,
@@ -76,10 +95,12 @@ struct Connection<S> {
     reply: Reply,
     /// Replies to earlier pipelined requests, not sent yet.
     backlog: Vec<u8>,
+    drain_key: DrainKey,
 }
 
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
+        self.core.drain.forget(self.drain_key);
         self.core.connection_closed();
     }
 }
@@ -91,38 +112,50 @@ enum Received {
     /// The client closed, idled too long or broke off.
     Nothing,
     /// It broke a rule or was too slow.
-    Refused(u16, &'static str),
+    Refused(u16, Cow<'static, str>),
 }
 
 impl<S: Service> Connection<S> {
-    async fn serve_one(&mut self, head_bytes: &mut Vec<u8>) -> Next {
-        match self.receive_head(head_bytes).await {
+    async fn serve_one(&mut self, head_copy: &mut HeadCopy) -> Next {
+        match self.receive_head(head_copy).await {
             Received::Head => {}
             Received::Nothing => return Next::Close,
-            Received::Refused(status, reason) => return self.refuse(status, reason).await,
+            Received::Refused(status, reason) => {
+                let path = path_of_refused(self.body.buffered()).map(str::to_owned);
+                return self.refuse(path.as_deref(), status, &reason).await;
+            }
         }
-        let head = match parse_head(head_bytes, &self.core.options.limits) {
+        let bytes = head_copy.bytes();
+        let head = match parse_head(bytes, &self.core.options.limits) {
             Ok(Some(head)) => head,
-            Ok(None) => return self.refuse(400, "bad request head").await,
-            Err(HeadError { status, reason }) => return self.refuse(status, reason).await,
+            Ok(None) => return self.refuse(path_of_refused(bytes), 400, "bad request head").await,
+            Err(HeadError { status, reason }) => return self.refuse(path_of_refused(bytes), status, reason).await,
         };
         self.core.stats.requests.increment();
         self.body.begin(&head);
         self.reply.begin(Some(&head));
         if self.core.shutdown.is_requested() {
             self.core.stats.refused.increment();
-            self.service.refuse(Some(&head), 503, "the server is stopping", &mut self.reply);
+            let refusal =
+                Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 503, reason: STOPPING };
+            self.service.refuse(refusal, &mut self.reply);
             return self.close_after_reply().await;
         }
         let guard = self.core.enter();
         if head.expect_continue && self.send_backlog().await.is_err() {
             return Next::Close;
         }
-        let broken = {
-            let request = Request { head: &head, body: &mut self.body };
+        let has_panicked;
+        let (broken, is_cut) = {
+            let request = Request { peer: self.peer, head: &head, body: &mut self.body };
             let mut call = pin!(self.service.call(request, &mut self.reply));
+            // A panic ends this request alone; those who watch panics have said which it was.
+            let mut call = poll_fn(|context| poll_caught(call.as_mut(), context));
             match poll_once(&mut call).await {
-                Some(()) => false,
+                Some(ended) => {
+                    has_panicked = ended.is_err();
+                    (false, false)
+                }
                 None => {
                     let sent = if self.backlog.is_empty() {
                         Ok(())
@@ -131,18 +164,34 @@ impl<S: Service> Connection<S> {
                     };
                     self.core.stats.bytes_out.add(self.backlog.len() as u64);
                     self.backlog.clear();
-                    call.await;
-                    sent.is_err()
+                    let called = self.core.drain.before(Stage::Cutting, call).await;
+                    has_panicked = matches!(called, Some(Err(_)));
+                    (sent.is_err(), called.is_none())
                 }
             }
         };
         if broken {
             return Next::Close;
         }
-        if !self.reply.is_begun() {
-            log::error!("no reply to {} {}", head.method_text, head.path);
+        if has_panicked {
+            log::error!("{} {} has panicked", head.method_text, head.path);
+            // What is left of the body is in a state that nobody knows.
             self.reply.close();
-            self.service.refuse(Some(&head), 500, "the server has no answer", &mut self.reply);
+        }
+        if is_cut && !self.reply.is_begun() {
+            self.reply.close();
+            let refusal =
+                Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 503, reason: STOPPING };
+            self.service.refuse(refusal, &mut self.reply);
+        }
+        if !self.reply.is_begun() {
+            if !has_panicked {
+                log::error!("no reply to {} {}", head.method_text, head.path);
+            }
+            self.reply.close();
+            let reason = "the server has no answer";
+            let refusal = Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 500, reason };
+            self.service.refuse(refusal, &mut self.reply);
         }
         if !self.reply.is_complete() {
             // Broken off in the middle: what is out is sent, the end is not, and the client sees that.
@@ -163,31 +212,42 @@ impl<S: Service> Connection<S> {
             return Next::Close;
         }
         drop(guard);
-        if self.body.finish().await { Next::Request } else { Next::Close }
+        match self.core.drain.before(Stage::Closing, self.body.finish()).await {
+            Some(true) => Next::Request,
+            Some(false) => Next::Close,
+            None => Next::Linger,
+        }
     }
 
-    /// Waits for a whole head and copies it to `head_bytes`.
-    async fn receive_head(&mut self, head_bytes: &mut Vec<u8>) -> Received {
-        let mut checked = 0;
+    /// Waits for a whole head and copies it to `head_copy`.
+    async fn receive_head(&mut self, head_copy: &mut HeadCopy) -> Received {
+        head_copy.clear();
+        // Bytes in which mistakes, and the end of the head, have been looked for.
+        let (mut checked, mut searched) = (0, 0);
         let mut is_timed = false;
         loop {
             let bytes = self.body.buffered();
-            if let Some(length) = head_length(bytes) {
+            if let Some(length) = head_length(bytes, searched) {
                 // Whatever is longer is refused by its length; it need not be copied.
                 let copied = length.min(self.core.options.limits.head_bytes_max.saturating_add(1));
-                head_bytes.clear();
-                head_bytes.extend_from_slice(&bytes[..copied]);
+                head_copy.fill(&bytes[..copied]);
                 self.body.skip(length);
                 self.socket.clear_deadline();
                 return Received::Head;
             }
             let arrived = bytes.len();
-            let is_due = checked == 0 || arrived >= checked + RECHECK_BYTES;
+            searched = arrived;
+            let is_due = checked == 0 || arrived >= (2 * checked).max(checked + RECHECK_BYTES);
             if arrived > 0 && (is_due || arrived >= self.core.options.limits.head_bytes_max) {
                 checked = arrived;
                 if let Err(HeadError { status, reason }) = parse_head(bytes, &self.core.options.limits) {
-                    return Received::Refused(status, reason);
+                    return Received::Refused(status, reason.into());
                 }
+            }
+            if arrived > HEAD_BYTES_FREE
+                && let Some(reason) = self.core.refuses_growth()
+            {
+                return Received::Refused(429, reason.into());
             }
             if self.send_backlog().await.is_err() {
                 return Received::Nothing;
@@ -198,23 +258,28 @@ impl<S: Service> Connection<S> {
                 is_timed = true;
                 self.socket.set_deadline(self.core.options.head_timeout);
             }
-            match self.body.receive_head().await {
+            let received = self.core.drain.before(Stage::Closing, self.body.receive_head()).await;
+            let Some(received) = received else {
+                let is_idle = self.body.buffered().is_empty();
+                return if is_idle { Received::Nothing } else { Received::Refused(503, STOPPING.into()) };
+            };
+            match received {
                 Ok(0) if self.body.buffered().is_empty() => return Received::Nothing,
-                Ok(0) => return Received::Refused(400, "the request head broke off"),
+                Ok(0) => return Received::Refused(400, "the request head broke off".into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && !self.body.buffered().is_empty() => {
-                    return Received::Refused(408, "the request head did not arrive in time");
+                    return Received::Refused(408, "the request head did not arrive in time".into());
                 }
                 Err(_) => return Received::Nothing,
             }
         }
     }
 
-    /// Answers what never became a request.
-    async fn refuse(&mut self, status: u16, reason: &str) -> Next {
+    /// Answers what never became a request. `path` is what it asked for, where that had arrived.
+    async fn refuse(&mut self, path: Option<&str>, status: u16, reason: &str) -> Next {
         self.core.stats.refused.increment();
         self.reply.begin(None);
-        self.service.refuse(None, status, reason, &mut self.reply);
+        self.service.refuse(Refusal { peer: self.peer, path, head: None, status, reason }, &mut self.reply);
         self.close_after_reply().await
     }
 
@@ -252,11 +317,14 @@ impl<S: Service> Connection<S> {
     }
 }
 
-/// Length of the head at the start of `bytes`, empty lines before it included, if it is complete.
-fn head_length(bytes: &[u8]) -> Option<usize> {
+/// Length of the head at the start of `bytes`, empty lines before it included, if it is complete. It did not end within
+/// the first `searched` bytes.
+fn head_length(bytes: &[u8], searched: usize) -> Option<usize> {
+    const END: &[u8] = b"\r\n\r\n";
     let mut start = 0;
     while bytes[start..].starts_with(b"\r\n") {
         start += 2;
     }
-    memmem::find(&bytes[start..], b"\r\n\r\n").map(|at| start + at + 4)
+    let from = start.max((searched + 1).saturating_sub(END.len()));
+    memmem::find(bytes.get(from..)?, END).map(|at| from + at + END.len())
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tidewire_protocol::http::{DateCache, Limits, ResponseHead};
 
+use super::drain::Drain;
 use crate::memory::{CoreMemory, Level, Part};
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::ring::deadline::Deadlines;
@@ -106,6 +107,7 @@ pub struct NetCore {
     /// Connections handed to this core and not yet closed; the acceptor counts up, the core counts down.
     load: Arc<AtomicUsize>,
     in_flight: Cell<usize>,
+    pub(super) drain: Drain,
     dates: RefCell<DateCache>,
     spare: RefCell<Vec<Vec<u8>>>,
     lent: Cell<usize>,
@@ -132,6 +134,7 @@ impl NetCore {
             stats: NetStats::new(registry),
             load,
             in_flight: Cell::new(0),
+            drain: Drain::default(),
             dates: RefCell::default(),
             spare: RefCell::default(),
             lent: Cell::new(0),
@@ -148,6 +151,13 @@ impl NetCore {
     /// Requests being served now.
     pub fn in_flight(&self) -> usize {
         self.in_flight.get()
+    }
+
+    /// Ends all connections, once the shutdown was requested and nobody accepts any more: what is under way has
+    /// `time_max` to finish. Returns how many requests were cut.
+    pub async fn drain(&self, time_max: Duration, shutdown: &Shutdown) -> usize {
+        let is_over = || self.load.load(Ordering::Relaxed) == 0;
+        self.drain.run(is_over, || self.in_flight(), &self.deadlines, time_max, shutdown).await
     }
 
     /// The counters.

@@ -121,11 +121,16 @@ pub fn doors(cores: usize) -> io::Result<(Vec<Door>, Vec<Arrivals>)> {
     (0..cores).map(door).collect()
 }
 
-/// Stops an acceptor, from any thread.
+/// Stops an acceptor, from any thread, also before it has started.
 #[derive(Debug, Clone)]
 pub struct StopAccepting(Arc<OwnedFd>);
 
 impl StopAccepting {
+    /// For an acceptor that is not started yet.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self(Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?)))
+    }
+
     /// Stops accepting and closes the addresses soon. Connections that are open stay.
     pub fn stop(&self) {
         // An eventfd takes a count; it fails only when closed, and this is what keeps it open.
@@ -133,18 +138,21 @@ impl StopAccepting {
     }
 }
 
-/// Starts a thread that accepts on all of `listeners`, at most `connections_max` connections in all.
+/// Starts a thread that accepts on all of `listeners`, at most `connections_max` connections in all, until it is
+/// stopped. `at_end` is dropped when the addresses are closed and every connection that was made has its core.
 pub fn start_acceptor(
     listeners: Listeners,
     doors: Vec<Door>,
     connections_max: usize,
-) -> io::Result<(JoinHandle<()>, StopAccepting)> {
-    let stop = Arc::new(rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?);
-    let stopped = Arc::clone(&stop);
-    let thread = std::thread::Builder::new()
-        .name("tidewire-accept".to_owned())
-        .spawn(move || accept_all(&listeners, &doors, connections_max, &stopped))?;
-    Ok((thread, StopAccepting(stop)))
+    stop: StopAccepting,
+    at_end: impl Send + 'static,
+) -> io::Result<JoinHandle<io::Result<()>>> {
+    std::thread::Builder::new().name("tidewire-accept".to_owned()).spawn(move || {
+        let _at_end = at_end;
+        let accepted = accept_all(&listeners, &doors, connections_max, &stop.0);
+        drop(listeners);
+        accepted
+    })
 }
 
 /// What the acceptor remembers between connections.
@@ -156,7 +164,7 @@ struct Accepting {
     told: Option<Instant>,
 }
 
-fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, stop: &OwnedFd) {
+fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, stop: &OwnedFd) -> io::Result<()> {
     let mut accepting = Accepting::default();
     loop {
         let mut watched: Vec<PollFd<'_>> =
@@ -166,18 +174,20 @@ fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, sto
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => continue,
             Err(error) => {
-                log::error!("cannot wait for connections: {error}");
-                return;
+                return Err(io::Error::new(error.kind(), format!("cannot wait for connections: {error}")));
             }
         }
-        if watched.last().is_some_and(|stop| !stop.revents().is_empty()) {
-            return;
-        }
-        let ready: Vec<usize> = (0..listeners.sockets.len()).filter(|at| !watched[*at].revents().is_empty()).collect();
+        let is_stopped = watched.last().is_some_and(|stop| !stop.revents().is_empty());
+        // A client that has connected by now gets an answer: a socket that is closed with its listener is reset.
+        let is_ready = |at: &usize| is_stopped || !watched[*at].revents().is_empty();
+        let ready: Vec<usize> = (0..listeners.sockets.len()).filter(is_ready).collect();
         drop(watched);
         for at in ready {
             let (address, listener) = &listeners.sockets[at];
             accept_waiting(*address, listener, cores, connections_max, &mut accepting, stop);
+        }
+        if is_stopped {
+            return Ok(());
         }
     }
 }

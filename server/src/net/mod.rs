@@ -4,8 +4,10 @@
 //!   listener.rs    one thread accepts on all addresses and hands each socket to the core with the fewest connections
 //!   core.rs        what the connections of one core share: limits, buffers, counters, deadlines
 //!   connection.rs  one connection: head, handler, reply, next head
+//!   head.rs        the head of a request, beside the buffer
 //!   body.rs        the request body, given to the handler in pieces where it was received
 //!   reply.rs       the reply, sent whole in one write or streamed
+//!   drain.rs       the end of all connections of a core
 //! ```
 //!
 //! What a handler may rely on is documented at [`Service`].
@@ -13,6 +15,8 @@
 mod body;
 mod connection;
 mod core;
+mod drain;
+mod head;
 mod listener;
 mod reply;
 
@@ -21,6 +25,7 @@ pub use core::{NetCore, NetOptions, NetStats};
 pub use listener::{Arrivals, Door, Listeners, StopAccepting, doors, start_acceptor};
 pub use reply::Reply;
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use tidewire_protocol::http::Head;
@@ -31,10 +36,27 @@ use crate::ring::{Queue, Queues};
 /// A request being served: its head, and its body as it arrives.
 #[derive(Debug)]
 pub struct Request<'r> {
+    /// The client's address, if the connection still has one.
+    pub peer: Option<SocketAddr>,
     /// The head.
     pub head: &'r Head<'r>,
     /// The body.
     pub body: &'r mut Body,
+}
+
+/// Why a request never reached [`Service::call`]: a bad head, a timeout, a server that is stopping.
+#[derive(Debug, Clone, Copy)]
+pub struct Refusal<'r> {
+    /// The client's address, if the connection still has one.
+    pub peer: Option<SocketAddr>,
+    /// What it asked for, where that is known: then the family of its API is.
+    pub path: Option<&'r str>,
+    /// Its head, where that could be read.
+    pub head: Option<&'r Head<'r>>,
+    /// The status that HTTP has for it.
+    pub status: u16,
+    /// What was wrong.
+    pub reason: &'r str,
 }
 
 /// The handler of a core's requests.
@@ -47,13 +69,11 @@ pub trait Service: 'static {
     /// Answers one request.
     fn call(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = ()>;
 
-    /// Answers a request that never reached [`Self::call`]: a bad head, a timeout, a server that is stopping. `head` is
-    /// there where it is known.
-    fn refuse(&self, head: Option<&Head<'_>>, status: u16, reason: &str, reply: &mut Reply) {
-        let _ = head;
-        let mut body = String::from(reason);
+    /// Answers a request that never reached [`Self::call`].
+    fn refuse(&self, refusal: Refusal<'_>, reply: &mut Reply) {
+        let mut body = String::from(refusal.reason);
         body.push('\n');
-        reply.send(status, |head| head.content_type("text/plain; charset=utf-8"), body.as_bytes());
+        reply.send(refusal.status, |head| head.content_type("text/plain; charset=utf-8"), body.as_bytes());
     }
 }
 

@@ -179,10 +179,11 @@ impl fmt::Debug for RingBuffer {
 
 #[cfg(test)]
 mod tests {
+    use super::super::features::RingFeatures;
     use super::*;
 
     fn arena(pages: usize) -> Rc<Arena> {
-        let reactor = Rc::new(Reactor::new(8).unwrap());
+        let reactor = Rc::new(Reactor::new(8, RingFeatures::default()).unwrap());
         Arena::new(pages * DISK_ALIGN, &reactor)
     }
 

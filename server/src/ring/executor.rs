@@ -9,6 +9,8 @@
 //!    ([`yield_if_needed`]). A task may move to another queue for a part of its work ([`within`](super::within)).
 //!    One that works much longer all the same is reported ([`LongPoll`](super::LongPoll)).
 //! 4. The ring is looked at between two slices, so that what has become ready is heard after one slice.
+//! 5. A task that panics ends, and no other with it, but those that wait for what it gives; a core whose main task
+//!    panics ends with an error.
 //!
 //! [`wake`]: super::wake
 //! [`run_queues`]: super::run_queues
@@ -20,6 +22,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::current::{Core, CoreOptions, LONG_POLL, current, leave};
+use super::features::Completions;
 use super::queue::Queue;
 use super::queues::Queues;
 
@@ -28,7 +31,7 @@ use super::queues::Queues;
 pub struct CoreHandle<T>(JoinHandle<io::Result<T>>);
 
 impl<T> CoreHandle<T> {
-    /// Waits for the core's main future to end. A panic on the core is reported as an error.
+    /// Waits for the core's main future to end. A panic that the core cannot survive is reported as an error.
     pub fn join(self) -> io::Result<T> {
         self.0.join().unwrap_or_else(|_| Err(io::Error::other("the core panicked")))
     }
@@ -41,8 +44,20 @@ where
     F: Future<Output = T> + 'static,
     T: Send + 'static,
 {
+    start_core_with(options, (), main)
+}
+
+/// The same with something that is dropped when the thread ends, also by a panic of any task: that of `main` is then
+/// left where it is.
+pub fn start_core_with<G, F, T>(options: CoreOptions, at_end: impl Send + 'static, main: G) -> io::Result<CoreHandle<T>>
+where
+    G: FnOnce() -> F + Send + 'static,
+    F: Future<Output = T> + 'static,
+    T: Send + 'static,
+{
     let name = options.name.clone();
     let run = move || {
+        let _at_end = at_end;
         if let Some(cpu) = options.cpu
             && !core_affinity::set_for_current(core_affinity::CoreId { id: cpu })
         {
@@ -77,6 +92,11 @@ pub fn registered_bytes() -> usize {
     current().arena.bytes()
 }
 
+/// How the kernel hands completions to the core that the calling thread is.
+pub fn completions() -> Completions {
+    current().reactor.completions()
+}
+
 /// Waits for `time`.
 pub async fn sleep(time: Duration) {
     let reactor = Rc::clone(&current().reactor);
@@ -104,6 +124,9 @@ where
         step(core)?;
         if let Some(value) = main.take() {
             break value;
+        }
+        if main.has_panicked() {
+            return Err(io::Error::other("the core panicked"));
         }
     };
     core.drop_tasks();

@@ -4,6 +4,8 @@
 use std::fs;
 use std::io;
 
+use rustix::io::Errno;
+use rustix::io_uring::IoringFeatureFlags;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Open files asked for: one descriptor per connection, and one for each segment that is read.
@@ -109,23 +111,50 @@ pub fn check_io_uring() -> Result<(), String> {
     match ring {
         Ok(_) => {}
         Err(error) => {
-            let cause = match (error, fs::read_to_string("/proc/sys/kernel/io_uring_disabled")) {
-                (_, Ok(setting)) if setting.trim() == "2" || setting.trim() == "1" => format!(
-                    "it is disabled by kernel.io_uring_disabled={} (sysctl -w kernel.io_uring_disabled=0)",
-                    setting.trim()
-                ),
-                (rustix::io::Errno::NOSYS, _) => {
-                    "the kernel is older than 5.13 or built without it, or a seccomp filter hides it".to_owned()
-                }
-                (rustix::io::Errno::PERM | rustix::io::Errno::ACCESS, _) => {
-                    "a seccomp filter refuses it (in a container, allow the io_uring_* calls)".to_owned()
-                }
-                _ => "no ring could be made".to_owned(),
-            };
-            return Err(format!("io_uring is not available: {cause} ({})", io::Error::from(error)));
+            return Err(format!("io_uring is not available: {}", why_no_ring(&error.into())));
         }
     }
+    // Came with Linux 5.13, as did the polls that stay armed.
+    if !params.features.contains(IoringFeatureFlags::RSRC_TAGS) {
+        return Err(format!("the kernel is too old: {}, and 5.15 is needed (5.13 may do)", kernel()));
+    }
     Ok(())
+}
+
+/// Says in one sentence why this process cannot have a ring, and what helps.
+pub(super) fn why_no_ring(error: &io::Error) -> String {
+    let setting = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").unwrap_or_default();
+    let locked_bytes = getrlimit(Resource::Memlock).current;
+    format!("{} ({error})", cause(error.raw_os_error(), setting.trim(), locked_bytes))
+}
+
+/// Why there is no ring: by the error, the setting `kernel.io_uring_disabled` and the limit of locked memory.
+fn cause(errno: Option<i32>, disabled: &str, locked_bytes: Option<u64>) -> String {
+    let errno = errno.map(Errno::from_raw_os_error);
+    match (errno, disabled) {
+        (Some(Errno::PERM), "1" | "2") => {
+            format!("it is disabled by kernel.io_uring_disabled={disabled} (sysctl -w kernel.io_uring_disabled=0)")
+        }
+        (Some(Errno::NOSYS), _) => "the kernel is built without it, or a seccomp filter hides it (in a container: \
+             --security-opt seccomp=tuning/seccomp/tidewire.json)"
+            .to_owned(),
+        (Some(Errno::PERM | Errno::ACCESS), _) => {
+            "a seccomp filter refuses it, as that of containers does (run it with \
+             --security-opt seccomp=tuning/seccomp/tidewire.json; in a systemd unit, allow @aio in SystemCallFilter)"
+                .to_owned()
+        }
+        (Some(Errno::NOMEM), _) => {
+            let limit = locked_bytes.map_or("unlimited".to_owned(), |bytes| format!("{bytes} bytes"));
+            format!(
+                "there is no memory for a ring: the limit of locked memory is {limit} (ulimit -l, LimitMEMLOCK in the \
+                 unit), or the control group is full"
+            )
+        }
+        (Some(Errno::MFILE | Errno::NFILE), _) => {
+            "no descriptor is left for a ring (ulimit -n, LimitNOFILE in the unit)".to_owned()
+        }
+        _ => "no ring could be made".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -154,6 +183,24 @@ mod tests {
         }
         assert_eq!(io_memory_bytes(Some(64 << 10), 1), 0);
         assert_eq!(io_memory_bytes(None, 8), IO_MEMORY_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_ring_that_is_refused_is_explained_with_what_helps() {
+        let told = |errno: Errno, disabled| cause(Some(errno.raw_os_error()), disabled, Some(65536));
+        for (errno, disabled, wanted) in [
+            (Errno::PERM, "2", "kernel.io_uring_disabled=2"),
+            (Errno::PERM, "0", "seccomp=tuning/seccomp/tidewire.json"),
+            (Errno::ACCESS, "", "SystemCallFilter"),
+            (Errno::NOSYS, "", "built without it"),
+            (Errno::NOMEM, "0", "65536 bytes (ulimit -l, LimitMEMLOCK"),
+            (Errno::MFILE, "0", "LimitNOFILE"),
+            (Errno::INVAL, "0", "no ring could be made"),
+        ] {
+            let told = told(errno, disabled);
+            assert!(told.contains(wanted), "{errno:?}: {told}");
+        }
+        assert!(cause(Some(Errno::NOMEM.raw_os_error()), "", None).contains("unlimited"));
     }
 
     #[test]

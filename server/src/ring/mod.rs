@@ -14,8 +14,10 @@
 //!     task       what `spawn` returns: await, cancel, detach
 //!     within     a part of a task's work in another queue
 //!   reactor    operations (files), sources (sockets and eventfds that stay armed), timers
+//!   features   what the ring uses of its kernel, and does without on an older one
 //!   arena      aligned memory, registered with the ring
 //!   blocking   calls that block or calculate long, on helper threads
+//!   panic      a mistake of ours ends what ran into it, and is counted and logged
 //! ```
 
 mod arena;
@@ -25,8 +27,10 @@ pub mod deadline;
 pub mod disk;
 pub mod event;
 pub mod executor;
+pub mod features;
 mod helper;
 pub mod host;
+mod panic;
 pub mod queue;
 pub mod queues;
 mod reactor;
@@ -45,7 +49,9 @@ pub use arena::RingBuffer;
 pub use blocking::{blocking, calculate, drop_beside};
 pub use current::{CoreOptions, LongPoll, name_task};
 pub use disk::RingDisk;
-pub use executor::{CoreHandle, registered_bytes, sleep, start_core, yield_if_needed};
+pub use executor::{CoreHandle, completions, registered_bytes, sleep, start_core, start_core_with, yield_if_needed};
+pub use features::{Completions, RingFeatures};
+pub use panic::{Caught, Panicked, caught, panics, poll_caught, watch_panics};
 pub use queue::Queue;
 pub use queues::Queues;
 pub use task::Task;

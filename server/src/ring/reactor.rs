@@ -4,13 +4,14 @@
 //!
 //! 1. Memory and descriptors that an operation uses stay alive until the kernel has completed it, also when the future
 //!    that waits for it is dropped: the slot of the operation then owns them.
-//! 2. Nothing is lost between the last look and the sleep: completions are only made while this thread is inside
-//!    `io_uring_enter` (DEFER_TASKRUN), and the wait ends when there is one.
+//! 2. Nothing is lost between the last look and the sleep: the wait ends when there is a completion, also one that was
+//!    there before.
 //! 3. One [`Reactor::turn`] is at most one system call, whatever was queued and whatever comes back.
 //!
 //! How: an entry's `user_data` is the index of a slot. An [`Op`] is completed once; a [`Source`] is a poll that stays
-//! armed and says again and again that a socket or an eventfd can be read. A full submission queue is handed over at
-//! once, so queueing never fails.
+//! armed and says again and again that a socket or an eventfd can be read. The kernel may end such a poll, as when
+//! there is no room for its completion; then it is armed again, and says at once what is there. A full submission queue
+//! is handed over at once, so queueing never fails.
 #![expect(unsafe_code, reason = "hands pointers and descriptors to the kernel")]
 
 use std::any::Any;
@@ -29,6 +30,8 @@ use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode};
 use rustix::event::PollFlags;
 use slab::Slab;
+
+use super::features::{Completions, RingFeatures, build};
 
 /// `user_data` of an entry whose completion nobody waits for.
 const NOBODY: u64 = u64::MAX;
@@ -49,6 +52,8 @@ pub(super) struct Reactor {
     /// Completions taken from the ring and not yet handed on, kept for its memory.
     taken: RefCell<Vec<(u64, i32, u32)>>,
     timers: RefCell<Timers>,
+    features: RingFeatures,
+    completions: Completions,
 }
 
 enum Slot {
@@ -70,27 +75,22 @@ struct Timers {
 }
 
 impl Reactor {
-    /// A ring of `depth` entries. Where the kernel is too old for completions that wait for their thread, the ring
-    /// does without.
-    pub(super) fn new(depth: u32) -> io::Result<Self> {
-        let builder = || {
-            let mut builder = IoUring::builder();
-            builder.setup_clamp().setup_cqsize(depth.saturating_mul(COMPLETIONS_PER_ENTRY));
-            builder
-        };
-        let ring = builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_taskrun_flag()
-            .build(depth)
-            .or_else(|_| builder().setup_coop_taskrun().setup_taskrun_flag().build(depth))
-            .or_else(|_| builder().build(depth))?;
+    /// A ring of `depth` entries, with what the kernel has of `features`.
+    pub(super) fn new(depth: u32, features: RingFeatures) -> io::Result<Self> {
+        let (ring, completions) = build(depth, depth.saturating_mul(COMPLETIONS_PER_ENTRY), features)?;
         Ok(Self {
             ring: RefCell::new(ring),
             slots: RefCell::default(),
             taken: RefCell::default(),
             timers: RefCell::default(),
+            features,
+            completions,
         })
+    }
+
+    /// How the kernel hands over completions.
+    pub(super) fn completions(&self) -> Completions {
+        self.completions
     }
 
     /// Registers memory, which transfers by index 0 then need not pin. False where the limit of
@@ -100,6 +100,9 @@ impl Reactor {
     ///
     /// The memory must stay valid for as long as the ring lives.
     pub(super) unsafe fn register(&self, start: *mut u8, length: usize) -> bool {
+        if !self.features.has_registered_memory {
+            return false;
+        }
         let memory = libc::iovec { iov_base: start.cast(), iov_len: length };
         // SAFETY: the caller keeps the memory.
         unsafe { self.ring.borrow().submitter().register_buffers(&[memory]) }.is_ok()
@@ -124,11 +127,12 @@ impl Reactor {
             is_ended: Cell::new(false),
             is_open: Cell::new(true),
             is_armed: Cell::new(true),
+            descriptor: descriptor.as_raw_fd(),
             waker: RefCell::default(),
         });
         let key = self.slots.borrow_mut().insert(Slot::Source(Rc::clone(&readiness)));
         let source = Source { reactor: Rc::clone(self), key, readiness, descriptor: Rc::new(descriptor) };
-        source.arm();
+        self.arm(key, source.readiness.descriptor);
         source
     }
 
@@ -162,19 +166,30 @@ impl Reactor {
     }
 
     /// Operations the kernel has not completed.
-    fn in_flight(&self) -> usize {
+    fn in_flight(&self) -> Vec<usize> {
         let is_op = |slot: &Slot| matches!(slot, Slot::Waiting(_) | Slot::Abandoned { .. });
-        self.slots.borrow().iter().filter(|(_, slot)| is_op(slot)).count()
+        self.slots.borrow().iter().filter(|(_, slot)| is_op(slot)).map(|(key, _)| key).collect()
     }
 
     /// Ends every operation: polls are cancelled, transfers are waited for.
     pub(super) fn drain(&self) -> io::Result<()> {
-        let cancel = opcode::AsyncCancel2::new(io_uring::types::CancelBuilder::any()).build();
-        self.push(&cancel.user_data(NOBODY));
-        while self.in_flight() > 0 {
+        // One by one: to cancel all with one entry takes Linux 5.19.
+        self.in_flight().into_iter().for_each(|key| self.cancel(key));
+        while !self.in_flight().is_empty() {
             self.turn(true)?;
         }
         Ok(())
+    }
+
+    /// Ends a poll. A transfer may end by itself first, which is as good.
+    fn cancel(&self, key: usize) {
+        self.push(&opcode::AsyncCancel::new(key as u64).build().user_data(NOBODY));
+    }
+
+    /// Has the kernel say again and again that `descriptor` can be read, which its source keeps open.
+    fn arm(&self, key: usize, descriptor: i32) {
+        let events = u32::from(READ_EVENTS.bits());
+        self.push(&opcode::PollAdd::new(Fd(descriptor), events).multi(true).build().user_data(key as u64));
     }
 
     fn enter(&self) -> io::Result<()> {
@@ -248,7 +263,9 @@ impl Reactor {
                     slots.remove(key);
                 }
                 drop(slots);
-                readiness.notice(result, is_more);
+                if readiness.notice(result, is_more) {
+                    self.arm(key, readiness.descriptor);
+                }
             }
             Slot::Done(_) => unreachable!("BUG: operation {key} was completed twice"),
         }
@@ -319,7 +336,7 @@ impl<T: 'static> Drop for Op<T> {
         slots[self.key] = Slot::Abandoned { _used: Box::new(used) };
         drop(slots);
         // A transfer ends by itself, a poll might not.
-        self.reactor.push(&opcode::AsyncCancel::new(self.key as u64).build().user_data(NOBODY));
+        self.reactor.cancel(self.key);
     }
 }
 
@@ -333,20 +350,25 @@ struct Readiness {
     is_open: Cell<bool>,
     /// The poll goes on.
     is_armed: Cell<bool>,
+    /// Open for as long as the source is.
+    descriptor: i32,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Readiness {
-    fn notice(&self, result: i32, is_more: bool) {
-        let is_broken = u32::try_from(result).map_or(true, |events| events & u32::from(END_EVENTS.bits()) != 0);
-        // A poll that ended while its source is open ended because something is wrong with the descriptor; a read
-        // says what.
-        self.is_armed.set(is_more);
-        self.is_ended.set(self.is_ended.get() || is_broken || !is_more);
+    /// Takes in what a poll says. True where it has ended and is to be armed again.
+    fn notice(&self, result: i32, is_more: bool) -> bool {
+        let events = u32::try_from(result).ok();
+        let is_end = events.is_some_and(|events| events & u32::from(END_EVENTS.bits()) != 0);
+        self.is_ended.set(self.is_ended.get() || is_end);
         self.is_ready.set(true);
+        // One that failed is armed again when somebody waits for it: at once it might fail without end.
+        let is_rearmed = !is_more && events.is_some() && self.is_open.get() && !self.is_ended.get();
+        self.is_armed.set(is_more || is_rearmed);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+        is_rearmed
     }
 }
 
@@ -378,6 +400,9 @@ impl Source {
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
             *waker = Some(context.waker().clone());
         }
+        if !self.readiness.is_armed.replace(true) {
+            self.reactor.arm(self.key, self.readiness.descriptor);
+        }
         Poll::Pending
     }
 
@@ -390,12 +415,6 @@ impl Source {
     pub(super) fn set_empty(&self) {
         self.readiness.is_ready.set(false);
     }
-
-    fn arm(&self) {
-        let events = u32::from(READ_EVENTS.bits());
-        let entry = opcode::PollAdd::new(Fd(self.descriptor.as_raw_fd()), events).multi(true).build();
-        self.reactor.push(&entry.user_data(self.key as u64));
-    }
 }
 
 impl Drop for Source {
@@ -406,7 +425,7 @@ impl Drop for Source {
         }
         self.readiness.is_open.set(false);
         // The poll holds the file open until it ends; its last completion frees the slot.
-        self.reactor.push(&opcode::AsyncCancel::new(self.key as u64).build().user_data(NOBODY));
+        self.reactor.cancel(self.key);
     }
 }
 

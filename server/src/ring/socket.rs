@@ -8,6 +8,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::rc::Rc;
@@ -36,6 +37,11 @@ impl Socket {
     /// Takes over a connected stream socket for the core that the calling thread is.
     pub fn adopt(socket: OwnedFd, deadlines: &Rc<Deadlines>) -> Self {
         Self { source: current().reactor.watch(socket), deadline: deadlines.slot() }
+    }
+
+    /// The address of the other end; `None` once the connection is gone.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        rustix::net::getpeername(&self.source).ok().flatten().and_then(|address| SocketAddr::try_from(address).ok())
     }
 
     /// From now on reads and writes end with `TimedOut` once `after` has passed.

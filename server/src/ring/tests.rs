@@ -16,9 +16,13 @@ use super::current::{LONG_POLL, current};
 use super::deadline::Deadlines;
 use super::event::event;
 use super::executor::yield_if_needed;
+use super::features::RingFeatures;
 use super::socket::Socket;
-use super::testing::on_a_core_in_slices;
-use super::{CoreOptions, LongPoll, Queue, Queues, blocking, calculate, name_task, sleep, start_core, within};
+use super::testing::{self, on_a_core_in_slices, on_a_core_with};
+use super::{
+    CoreOptions, LongPoll, Queue, Queues, RingDisk, blocking, calculate, name_task, sleep, start_core, within,
+};
+use tidewire_storage::disk::{DISK_ALIGN, Disk, DiskFile, OpenMode};
 
 const SLICE: Duration = Duration::from_millis(1);
 
@@ -335,8 +339,7 @@ fn a_calculation_that_nobody_waits_for_is_not_begun() {
 
 #[test]
 fn a_panic_on_the_core_is_an_error_of_its_handle() {
-    let options =
-        CoreOptions { name: "panic-test".to_owned(), cpu: None, io_memory_bytes: 0, ring_depth: 8, preempt: SLICE };
+    let options = CoreOptions { name: "panic-test".to_owned(), preempt: SLICE, ..testing::options() };
     let core = start_core(options, || async {
         // A poll in flight must not outlive the panic as a danger.
         let (_signal, listener) = event().unwrap();
@@ -441,4 +444,104 @@ fn data_that_comes_with_the_end_is_read_before_it() {
         });
         peer.join().unwrap();
     }
+}
+
+/// Runs a test on a core with each set of features that a kernel may have.
+fn with_each_set_of_features(test: impl AsyncFnOnce() + Copy + Send + 'static) {
+    for features in RingFeatures::SETS {
+        on_a_core_with(CoreOptions { features, ..testing::options() }, async move || test().await);
+    }
+}
+
+#[test]
+fn files_sockets_timers_and_wakers_work_on_older_kernels_too() {
+    with_each_set_of_features(async || {
+        for round in 0..200_u32 {
+            assert_eq!(blocking(move || Ok(round)).await.unwrap(), round);
+        }
+        let start = Instant::now();
+        sleep(Duration::from_millis(3)).await;
+        assert!(start.elapsed() >= Duration::from_millis(3));
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = std::thread::spawn(move || {
+            let mut client = TcpStream::connect(address).unwrap();
+            let mut echoed = vec![0; 8 << 20];
+            client.write_all(b"more, please").unwrap();
+            client.read_exact(&mut echoed).unwrap();
+            echoed.iter().all(|byte| *byte == 7)
+        });
+        let socket = Socket::adopt(listener.accept().unwrap().0.into(), &Deadlines::new(Duration::from_secs(1)));
+        let mut request = [0; 12];
+        let mut got = 0;
+        while got < request.len() {
+            got += socket.read(&mut request[got..]).await.unwrap();
+        }
+        // More than a socket takes at once, so that the ring is asked when it takes more.
+        socket.write_all(&vec![7; 8 << 20], Duration::from_secs(60)).await.unwrap();
+        assert!(client.join().unwrap());
+
+        let folder = std::env::temp_dir().join(format!("tidewire-features-{}", std::process::id()));
+        let disk = RingDisk::new();
+        disk.create_dir(&folder).await.unwrap();
+        let file = disk.open(&folder.join("file"), OpenMode::Create).await.unwrap();
+        for block in 0..16_u8 {
+            let mut buffer = disk.buffer(DISK_ALIGN);
+            buffer.as_mut().fill(block);
+            file.write_durable(u64::from(block) * DISK_ALIGN as u64, buffer).await.unwrap();
+        }
+        let read = file.read(15 * DISK_ALIGN as u64, DISK_ALIGN).await.unwrap();
+        assert_eq!(read.as_ref(), [15; DISK_ALIGN]);
+        file.close().await.unwrap();
+        disk.remove(&folder.join("file")).await.unwrap();
+        std::fs::remove_dir(&folder).unwrap();
+    });
+}
+
+#[test]
+fn a_core_ends_with_operations_in_flight_on_older_kernels_too() {
+    with_each_set_of_features(async || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = Socket::adopt(listener.accept().unwrap().0.into(), &Deadlines::new(Duration::from_secs(1)));
+        let writing = async move {
+            let _client = client;
+            // The peer reads nothing: the wait for room has no end of its own.
+            socket.write_all(&vec![0; 64 << 20], Duration::from_secs(1000)).await
+        };
+        Queues::new().spawn(Queue::Ingest, "test", async move { drop(writing.await) }).detach();
+        for _ in 0..10 {
+            yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn a_poll_that_the_kernel_ends_is_armed_again() {
+    const SOURCES: usize = 64;
+    with_each_set_of_features(async || {
+        // A ring of 8 entries has room for 64 completions: with more than that at once the kernel ends polls.
+        let ends: Vec<_> = (0..SOURCES * 8).map(|_| event().unwrap()).collect();
+        let (signals, waiters): (Vec<_>, Vec<_>) =
+            ends.into_iter().map(|(signal, listener)| (signal, listener.listen())).unzip();
+        // The first wait may end without a signal.
+        for waiter in &waiters {
+            or(waiter.wait(), yield_now()).await;
+        }
+        for round in 0..5 {
+            signals.iter().for_each(super::event::Signal::raise);
+            for (number, waiter) in waiters.iter().enumerate() {
+                let heard = async {
+                    waiter.wait().await;
+                    true
+                };
+                let deaf = async {
+                    sleep(Duration::from_secs(20)).await;
+                    false
+                };
+                assert!(or(heard, deaf).await, "round {round}: source {number} is deaf");
+            }
+        }
+    });
 }

@@ -4,16 +4,19 @@
 //! processors, data folder (locked), addresses (bound, not yet accepting); then every core builds its [`App`] (opens
 //! its shards, replays their logs); only when all are ready are connections accepted.
 //!
-//! End, when [`Stopper::stop`] was called: no more connections; requests on open ones get 503; each core waits for
-//! what is in flight, then closes its app, then its connections.
+//! End, when [`Stopper::stop`] was called: no more connections; then every core ends those it has
+//! ([`NetCore::drain`]), while it answers the others; when nothing is under way anywhere, every core closes its app;
+//! when all are closed, the cores end ([`Shutdown`]).
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::future;
 
@@ -23,17 +26,11 @@ use crate::metrics::registry::Registry;
 use crate::net::{Arrivals, Listeners, NetCore, NetOptions, Service, StopAccepting, doors, serve_core, start_acceptor};
 use crate::ring::disk::Access;
 use crate::ring::host::{self, Limits};
-use crate::ring::{self, CoreHandle, CoreOptions, Queue, Queues, RingDisk};
-use crate::runtime::shutdown::Shutdown;
+use crate::ring::{self, Completions, CoreHandle, CoreOptions, Queue, Queues, RingDisk, RingFeatures};
+use crate::runtime::shutdown::{Meeting, Shutdown};
 use tidewire_base::config::Config;
 use tidewire_base::datadir::DataDir;
 use tidewire_base::placement::{available, place, shards_of_core};
-
-/// How often an ending core looks whether requests are still in flight.
-const SHUTDOWN_TICK: Duration = Duration::from_millis(2);
-
-/// How long an ending core waits for its cut connections to close their sockets.
-const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 /// What a core says whose start was cut short by another's failure.
 const GIVEN_UP: &str = "another core did not start";
@@ -103,6 +100,8 @@ pub struct StartReport {
     pub memory_bytes_max: u64,
     /// How files in the data folder are reached.
     pub access: Access,
+    /// How the kernel hands over completions.
+    pub completions: Completions,
     /// Addresses served.
     pub addresses: Vec<SocketAddr>,
 }
@@ -112,9 +111,10 @@ impl fmt::Display for StartReport {
         let limit = |limit: Option<u64>| limit.map_or("unlimited".to_owned(), |limit| limit.to_string());
         write!(
             f,
-            "kernel {}; cores {:?}; {} shards; memory bound {} MiB; locked memory limit {} bytes; open files limit \
+            "kernel {} (completions {}); cores {:?}; {} shards; memory bound {} MiB; locked memory limit {} bytes; open files limit \
              {}; ",
             self.kernel,
+            self.completions,
             self.cpus,
             self.shards,
             self.memory_bytes_max >> 20,
@@ -140,41 +140,123 @@ impl fmt::Display for StartReport {
 pub struct Server {
     report: StartReport,
     cores: Vec<CoreHandle<Result<(), String>>>,
-    acceptor: JoinHandle<()>,
+    acceptor: JoinHandle<io::Result<()>>,
     stopper: Stopper,
     ended: Receiver<usize>,
 }
 
-/// Ends a server, from any thread.
+/// Ends a server, from any thread, also while it starts.
 #[derive(Debug, Clone)]
 pub struct Stopper {
-    shutdown: Shutdown,
     accepting: StopAccepting,
+    state: Arc<StopperState>,
+}
+
+#[derive(Debug, Default)]
+struct StopperState {
+    is_asked: AtomicBool,
+    is_urgent: AtomicBool,
+    server: Mutex<Option<Stoppable>>,
+}
+
+/// What there is to stop.
+#[derive(Debug)]
+struct Stoppable {
+    shutdown: Shutdown,
+    /// The acceptor runs, and requests the shutdown when it has ended.
+    is_accepting: bool,
 }
 
 impl Stopper {
-    /// Begins the end. [`Server::wait`] returns when it is done.
+    /// For a server that is not started yet.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { accepting: StopAccepting::new()?, state: Arc::default() })
+    }
+
+    /// Begins the end. [`Server::wait`] returns when it is done; a server that is starting does not start.
     pub fn stop(&self) {
-        self.shutdown.request();
+        self.state.is_asked.store(true, Ordering::SeqCst);
         self.accepting.stop();
+        // First the addresses are closed: a client that is sent to another connection must not find one.
+        if let Some(server) = &*self.state.server()
+            && !server.is_accepting
+        {
+            server.shutdown.request();
+        }
+    }
+
+    /// Does not wait any longer for what is under way.
+    pub fn hurry(&self) {
+        self.state.is_urgent.store(true, Ordering::SeqCst);
+        if let Some(server) = &*self.state.server() {
+            server.shutdown.hurry();
+        }
+    }
+
+    /// Whether [`Self::stop`] was called.
+    pub fn is_asked(&self) -> bool {
+        self.state.is_asked.load(Ordering::SeqCst)
+    }
+
+    /// There is something to stop from now on.
+    fn set(&self, shutdown: &Shutdown) {
+        *self.state.server() = Some(Stoppable { shutdown: shutdown.clone(), is_accepting: false });
+        if self.is_asked() {
+            shutdown.request();
+        }
+        if self.state.is_urgent.load(Ordering::SeqCst) {
+            shutdown.hurry();
+        }
+    }
+
+    fn set_accepting(&self, is_accepting: bool) {
+        if let Some(server) = &mut *self.state.server() {
+            server.is_accepting = is_accepting;
+        }
     }
 }
 
-/// Reports that a core's thread has ended, also when it panicked.
+impl StopperState {
+    fn server(&self) -> MutexGuard<'_, Option<Stoppable>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Requests the shutdown when dropped.
+struct RequestAtEnd(Shutdown);
+
+impl Drop for RequestAtEnd {
+    fn drop(&mut self) {
+        self.0.request();
+    }
+}
+
+/// Reports that a core's thread has ended, however it did.
 struct EndNotice {
     core: usize,
+    shutdown: Shutdown,
     ended: Sender<usize>,
 }
 
 impl Drop for EndNotice {
     fn drop(&mut self) {
+        self.shutdown.lose(self.core);
         // Nobody listens any more when the start failed on another core.
         let _ = self.ended.send(self.core);
     }
 }
 
 /// Starts a server. Returns when it serves, or says in one sentence why it does not.
-pub fn start<A: App>(mut config: Config, shared: &Arc<A::ServerState>) -> Result<Server, String> {
+pub fn start<A: App>(config: Config, shared: &Arc<A::ServerState>) -> Result<Server, String> {
+    start_stoppable::<A>(config, shared, Stopper::new().map_err(|error| no_events(&error))?)
+}
+
+/// The same with a stopper that somebody may use meanwhile.
+pub fn start_stoppable<A: App>(
+    mut config: Config,
+    shared: &Arc<A::ServerState>,
+    stopper: Stopper,
+) -> Result<Server, String> {
     let limits = host::raise_limits();
     host::check_io_uring()?;
     let cpus = place(&config.cores, &available()).map_err(|reason| format!("`cores`: {reason}"))?;
@@ -183,17 +265,19 @@ pub fn start<A: App>(mut config: Config, shared: &Arc<A::ServerState>) -> Result
     let data_dir = DataDir::open(&config.data_dir, wanted, cpus.len()).map_err(|error| error.to_string())?;
     let machine = memory::machine::memory_bytes();
     let budget = memory::budget::settle(&mut config, machine, data_dir.shards(), cpus.len())?;
+    // With what was derived.
+    log::info!("settings beside the defaults: {}", config.settings().join(", "));
     let memory = Memory::new(budget, machine, cpus.len());
     let listeners = Listeners::bind(&config.listen).map_err(|error| error.to_string())?;
     let addresses = listeners.addresses();
 
-    let (config, data_dir, shutdown) = (Arc::new(config), Arc::new(data_dir), Shutdown::new());
+    let (config, data_dir, shutdown) = (Arc::new(config), Arc::new(data_dir), Shutdown::new(cpus.len()));
+    stopper.set(&shutdown);
     let io_memory_bytes = host::io_memory_bytes(limits.locked_bytes, cpus.len());
     let (to_start, ready) = mpsc::channel();
     let (to_end, ended) = mpsc::channel();
-    let no_events = |error| format!("cannot make the events that cores wake each other with: {error}");
-    let (doors, arrivals) = doors(cpus.len()).map_err(no_events)?;
-    let ports = wire(cpus.len()).map_err(no_events)?;
+    let (doors, arrivals) = doors(cpus.len()).map_err(|error| no_events(&error))?;
+    let ports = wire(cpus.len()).map_err(|error| no_events(&error))?;
     let mut cores = Vec::with_capacity(cpus.len());
     for ((core, port), arrivals) in ports.into_iter().enumerate().zip(arrivals) {
         let options = CoreOptions {
@@ -202,6 +286,7 @@ pub fn start<A: App>(mut config: Config, shared: &Arc<A::ServerState>) -> Result
             io_memory_bytes,
             ring_depth: usize::try_from(config.ring.depth).unwrap_or(512),
             preempt: Duration::from_micros(config.ring.preempt_us),
+            features: RingFeatures::default(),
         };
         let setup = CoreSetup {
             core,
@@ -214,17 +299,22 @@ pub fn start<A: App>(mut config: Config, shared: &Arc<A::ServerState>) -> Result
             port,
             arrivals,
             ready: to_start.clone(),
-            notice: EndNotice { core, ended: to_end.clone() },
         };
-        let handle = ring::start_core(options, move || run_core::<A>(setup)).map_err(|error| error.to_string())?;
+        let notice = EndNotice { core, shutdown: shutdown.clone(), ended: to_end.clone() };
+        let handle = ring::start_core_with(options, notice, move || run_core::<A>(setup));
+        let handle = handle.map_err(|error| {
+            shutdown.request();
+            error.to_string()
+        })?;
         cores.push(handle);
     }
     drop(to_start);
-    let (mut access, mut registered_bytes) = (Access::Buffered, 0);
+    let (mut access, mut registered_bytes, mut completions) = (Access::Buffered, 0, Completions::Interrupting);
     for _ in 0..cores.len() {
         match ready.recv() {
             Ok(obtained) => {
                 access = obtained.access;
+                completions = obtained.completions;
                 registered_bytes += obtained.registered_bytes;
             }
             // A core ended before it was ready: the others are ended too, and the first reason is passed on.
@@ -244,8 +334,11 @@ pub fn start<A: App>(mut config: Config, shared: &Arc<A::ServerState>) -> Result
         }
     }
     let connections_max = usize::try_from(config.http.connections_max).unwrap_or(usize::MAX);
-    let (acceptor, accepting) =
-        start_acceptor(listeners, doors, connections_max).map_err(|error| format!("cannot accept: {error}"))?;
+    // From here on the acceptor requests the shutdown, when it is stopped or ends by itself.
+    stopper.set_accepting(true);
+    let at_end = RequestAtEnd(shutdown);
+    let acceptor = start_acceptor(listeners, doors, connections_max, stopper.accepting.clone(), at_end)
+        .map_err(|error| format!("cannot accept: {error}"))?;
     let report = StartReport {
         kernel: host::kernel(),
         cpus,
@@ -255,9 +348,10 @@ pub fn start<A: App>(mut config: Config, shared: &Arc<A::ServerState>) -> Result
         registered_bytes,
         pinned_bytes: host::pinned_bytes(),
         access,
+        completions,
         addresses,
     };
-    Ok(Server { report, cores, acceptor, stopper: Stopper { shutdown, accepting }, ended })
+    Ok(Server { report, cores, acceptor, stopper, ended })
 }
 
 impl Server {
@@ -289,10 +383,8 @@ impl Server {
                 result = result.and(Err(reason));
             }
         }
-        if self.acceptor.join().is_err() {
-            result = result.and(Err("the accepting thread panicked".to_owned()));
-        }
-        result
+        let accepted = self.acceptor.join().map_err(|_| "the accepting thread panicked".to_owned());
+        result.and(accepted.and_then(|accepted| accepted.map_err(|error| error.to_string())))
     }
 }
 
@@ -300,6 +392,7 @@ impl Server {
 struct Obtained {
     access: Access,
     registered_bytes: usize,
+    completions: Completions,
 }
 
 struct CoreSetup<A: App> {
@@ -313,14 +406,13 @@ struct CoreSetup<A: App> {
     port: Port<A::Message>,
     arrivals: Arrivals,
     ready: Sender<Obtained>,
-    notice: EndNotice,
 }
 
 /// The life of one core.
 async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
-    let CoreSetup { core, cores, config, data_dir, memory, shutdown, shared, port, arrivals, ready, notice } = setup;
+    let CoreSetup { core, cores, config, data_dir, memory, shutdown, shared, port, arrivals, ready } = setup;
     // The folder stays locked until the last core has ended.
-    let _held = (notice, Arc::clone(&data_dir));
+    let _held = Arc::clone(&data_dir);
     let queues = Queues::new();
     let disk = RingDisk::new();
     let registry = Registry::new();
@@ -334,7 +426,7 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
     let memory = CoreMemory::new(core, memory);
     let options = NetOptions::from(&config.http);
     let net = NetCore::new(options, shutdown.clone(), arrivals.load(), memory.clone(), &registry);
-    let shutdown_time = Duration::from_secs(config.http.drain_timeout_s);
+    let drain_time = Duration::from_secs(config.http.drain_timeout_s);
     let context = CoreContext {
         core,
         cores,
@@ -364,26 +456,25 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
     let serving =
         queues.spawn(Queue::Ingest, "new connections", serve_core(Rc::clone(&net), arrivals, queues, Rc::clone(&app)));
     // The starter has gone only if another core failed, and then the shutdown follows.
-    let _ = ready.send(Obtained { access, registered_bytes: ring::registered_bytes() });
+    let _ =
+        ready.send(Obtained { access, registered_bytes: ring::registered_bytes(), completions: ring::completions() });
     drop(ready);
 
     shutdown.requested().await;
-    wait_until(shutdown_time, || net.in_flight() == 0).await;
-    if net.in_flight() > 0 {
-        log::warn!("core {core}: {} requests are cut after {shutdown_time:?}", net.in_flight());
+    let cut = net.drain(drain_time, &shutdown).await;
+    if cut > 0 {
+        log::warn!("core {core}: {cut} requests did not finish in time and were cut");
     }
-    let closed = app.close().await;
+    // Until here any core may need this one's shards.
+    shutdown.meet(Meeting::Drained, core).await;
     serving.cancel();
-    net.deadlines().expire_all();
-    wait_until(CLOSE_TIME, || net.stats().connections.get() == 0).await;
+    let closed = app.close().await;
+    shutdown.meet(Meeting::Closed, core).await;
     clock.cancel();
     closed
 }
 
-/// Waits until `is_done`, but not longer than `time`.
-async fn wait_until(time: Duration, is_done: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_done() && start.elapsed() < time {
-        ring::sleep(SHUTDOWN_TICK).await;
-    }
+/// What is said when the host gives no eventfd.
+fn no_events(error: &io::Error) -> String {
+    format!("cannot make the events that cores wake each other with: {error}")
 }

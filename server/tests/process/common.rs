@@ -92,13 +92,29 @@ impl Server {
 
     /// Starts a server in `folder` with more variables of the environment.
     pub(crate) fn start_in(folder: &Path, owns_folder: bool, variables: &[(&str, &str)]) -> Self {
+        Self::start_with_log(folder, owns_folder, variables, Stdio::inherit())
+    }
+
+    /// The same, with its log in the file `log`.
+    pub(crate) fn start_logged(log: &Path, folder: &Path, owns_folder: bool, variables: &[(&str, &str)]) -> Self {
+        let log = OpenOptions::new().create(true).append(true).open(log).expect("the log can be opened");
+        Self::start_with_log(folder, owns_folder, variables, log)
+    }
+
+    /// The same with its log going to `log`.
+    pub(crate) fn start_with_log(
+        folder: &Path,
+        owns_folder: bool,
+        variables: &[(&str, &str)],
+        log: impl Into<Stdio>,
+    ) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_tidewire"))
             .arg("--data-dir")
             .arg(folder)
             .args(["--listen", "127.0.0.1:0", "--cores", "2"])
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            .stderr(log)
             .spawn()
             .expect("the server starts");
         let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
@@ -115,10 +131,25 @@ impl Server {
     }
 
     /// Ends the server as an operator does; panics unless it exits with 0.
-    pub(crate) fn terminate(mut self) {
-        rustix::process::kill_process(self.pid(), rustix::process::Signal::TERM).expect("the server runs");
+    pub(crate) fn terminate(self) {
+        self.signal(rustix::process::Signal::TERM);
+        self.wait();
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(self.pid(), signal).expect("the server runs");
+    }
+
+    /// Waits until the server has ended; panics unless it exits with 0.
+    pub(crate) fn wait(mut self) {
         let status = self.process.wait().expect("the server ends");
         assert!(status.success(), "{status}");
+    }
+
+    /// Whether the server has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.try_wait().expect("the server is a child of this process").is_some()
     }
 
     /// Ends the server as a crash does.

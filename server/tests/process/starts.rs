@@ -11,6 +11,11 @@ pub(crate) fn refused(folder: &Path, more: &[&str]) -> String {
     told(Command::new(env!("CARGO_BIN_EXE_tidewire")).args(more), folder)
 }
 
+/// The same with variables of the environment.
+pub(crate) fn refused_with(variables: &[(&str, &str)], folder: &Path) -> String {
+    told(Command::new(env!("CARGO_BIN_EXE_tidewire")).envs(variables.iter().copied()), folder)
+}
+
 fn told(command: &mut Command, folder: &Path) -> String {
     let ended = command
         .args(["--listen", "127.0.0.1:0", "--cores", "1", "--data-dir"])

@@ -76,7 +76,7 @@ fn alterations_name_what_changes() {
     assert_eq!(definition("alter database d set ttl = 'INF'"), database(DatabaseChange::Ttl(None)));
     let hour = DatabaseChange::PartitionLength(3_600_000_000_000);
     assert_eq!(definition("alter database d set vnode_duration '1h'"), database(hour));
-    assert_eq!(definition("alter database d set shard 3"), database(DatabaseChange::Nothing));
+    assert_eq!(definition("alter database d set shard 1"), database(DatabaseChange::Nothing));
     let table = |change| Definition::AlterTable { database: "slow".into(), name: "p".into(), change };
     let add = |name: &str, kind, codec| table(TableChange::AddColumn { name: name.into(), kind, codec });
     assert_eq!(definition("alter table slow.p add tag T"), add("t", ColumnKind::Tag, None));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidewire_sql::expr::Scalar;
 use tidewire_sql::plan::Plan;
 use tidewire_sql::statement::FieldValues;
-use tidewire_sql::{Definition, Statement};
+use tidewire_sql::{Definition, SqlErrorKind, Statement};
 use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, FieldType, TimeUnit};
 
 use crate::prepared;
@@ -48,7 +48,7 @@ fn databases_are_created_with_options() {
     let default = DatabaseOptions::default();
     assert_eq!(options("create database D"), ("d".to_owned(), false, default.clone()));
     assert_eq!(options("create database if not exists \"D\""), ("D".to_owned(), true, default.clone()));
-    let text = "CREATE DATABASE d WITH TTL '10d' SHARD 2 VNODE_DURATION = '1d' REPLICA 1 PRECISION 'ms'";
+    let text = "CREATE DATABASE d WITH TTL '10d' SHARD 1 VNODE_DURATION = '1d' REPLICA 1 PRECISION 'ms'";
     let expected =
         DatabaseOptions { precision: TimeUnit::Millisecond, ttl_ns: Some(10 * DAY_NS), partition_ns: DAY_NS };
     assert_eq!(options(text), ("d".to_owned(), false, expected));
@@ -56,6 +56,35 @@ fn databases_are_created_with_options() {
     let expected = DatabaseOptions { precision: TimeUnit::Microsecond, ttl_ns: Some(7 * DAY_NS), ..default.clone() };
     assert_eq!(options(text).2, expected);
     assert_eq!(options("create database d with ttl 'INF'").2, default);
+    // What is asked for is what is made, to the second.
+    assert_eq!(options("create database d with vnode_duration '90s'").2.partition_ns, 90_000_000_000);
+    // What DESCRIBE DATABASE shows, which CnosDB's dumps repeat.
+    let dump = "create database if not exists d with precision 'NS' max_memcache_size '128 MiB' memcache_partitions 16 \
+                wal_max_file_size '128 MiB' wal_sync 'false' strict_write 'false' max_cache_readers 32 ttl 'INF' \
+                shard 1 replica 1 vnode_duration '1year'";
+    assert_eq!(options(dump).2.ttl_ns, None);
+}
+
+#[test]
+fn an_option_that_cannot_be_honoured_is_refused() {
+    let refused = [
+        "create database d with shard 2",
+        "create database d with replica 3",
+        "create database d with max_memcache_size '1GiB'",
+        "create database d with memcache_partitions 10",
+        "create database d with wal_max_file_size '300M'",
+        "create database d with wal_sync 'true'",
+        "create database d with strict_write 'true'",
+        "create database d with max_cache_readers 100",
+        "alter database d set shard 3",
+        "alter database d set replica 2",
+    ];
+    for text in refused {
+        let option = text.rsplit(' ').nth(1).unwrap().to_ascii_uppercase();
+        let kind = prepared(text).map_err(|error| *error.kind);
+        let Err(SqlErrorKind::Unsupported(reason)) = kind else { panic!("{text}: {kind:?}") };
+        assert!(reason.starts_with(&format!("{option} other than ")), "{text}: {reason}");
+    }
 }
 
 #[test]

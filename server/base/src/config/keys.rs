@@ -181,10 +181,10 @@ const KEYS: &[Key] = &[
     bytes!(
         "http.head_bytes_max",
         http.head_bytes_max,
-        KIB..=64 * KIB,
-        "Request line and headers together; above it 431."
+        KIB..=MIB,
+        "Request line and headers together; above it 431, or 414 in the request line. What is longer than 64KiB is received while there is memory to spare."
     ),
-    number!("http.headers_max", http.headers_max, 8..=1024, "headers", "Headers of one request; above it 431."),
+    number!("http.headers_max", http.headers_max, 8..=65_536, "headers", "Headers of one request; above it 431."),
     bytes!(
         "http.body_bytes_max_write",
         http.body_bytes_max_write,
@@ -237,7 +237,8 @@ const KEYS: &[Key] = &[
         http.drain_timeout_s,
         1..=3600,
         "seconds",
-        "Time for requests in flight to finish after SIGTERM; then they are cut."
+        "Time for requests under way to finish after SIGTERM; then they are answered 503, or cut where the reply has \
+         begun."
     ),
     derived!(
         "query.memory_bytes_max",
@@ -288,7 +289,26 @@ const KEYS: &[Key] = &[
         "Bytes written to the disk in a second, log and segments of all shards together, for a disk that others need \
          too; split evenly over the cores. Writes that come faster wait, then get 429. 0: no bound."
     ),
-    word!("log.level", log.level, "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"", "What is logged."),
+    word!(
+        "log.level",
+        log.level,
+        "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+        "What is logged. Libraries have their say up to \"warn\" alone."
+    ),
+    word!(
+        "log.access",
+        log.access,
+        "\"off\", \"errors\" or \"all\"",
+        "Requests that have a line of their own, with client, route, status and time: at level \"info\". With \"off\", of \
+         those that are refused or fail one line a second says what the last one was told."
+    ),
+    number!(
+        "log.slow_query_ms",
+        log.slow_query_ms,
+        0..=86_400_000,
+        "milliseconds",
+        "Statements that take longer to answer are logged at level \"warn\", with their text. 0: none."
+    ),
 ];
 
 /// Sets what `table` says, for keys that `belongs` lets in.
@@ -319,11 +339,22 @@ pub(super) fn set_text(config: &mut Config, name: &str, text: &str) -> Result<()
     (key.setting)(config).set_text(text).map_err(|reason| format!("`{name}`: {reason}"))
 }
 
+/// The names of all keys.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|key| key.name)
+}
+
 /// Sets the key that a variable (without its prefix) stands for.
 pub(super) fn set_variable(config: &mut Config, short: &str, text: &str) -> Result<(), String> {
     let key = KEYS.iter().find(|key| key.name.replace('.', "_").eq_ignore_ascii_case(short));
     let key = key.ok_or_else(|| unknown(&short.to_lowercase()))?;
     (key.setting)(config).set_text(text).map_err(|reason| format!("`{}`: {reason}", key.name))
+}
+
+/// The keys in which two configurations differ.
+pub(super) fn differences(left: &mut Config, right: &mut Config) -> Vec<&'static str> {
+    let differs = |key: &&Key| (key.setting)(left).show() != (key.setting)(right).show();
+    KEYS.iter().filter(differs).map(|key| key.name).collect()
 }
 
 fn unknown(name: &str) -> String {
@@ -335,7 +366,7 @@ fn unknown(name: &str) -> String {
 }
 
 /// Edits (insert, remove, replace) between two short words.
-fn distance(left: &str, right: &str) -> usize {
+pub(super) fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (at, left) in left.chars().enumerate() {
@@ -347,6 +378,15 @@ fn distance(left: &str, right: &str) -> usize {
         }
     }
     row[right.len()]
+}
+
+/// The keys whose values are not those of `default`, as `key = value`.
+pub(super) fn settings(config: &mut Config, default: &mut Config) -> Vec<String> {
+    let mut show = |key: &Key| {
+        let shown = (key.setting)(config).show();
+        (shown != (key.setting)(default).show()).then(|| format!("{} = {shown}", key.name))
+    };
+    KEYS.iter().filter_map(&mut show).collect()
 }
 
 /// The example file.

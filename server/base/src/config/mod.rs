@@ -2,10 +2,12 @@
 //!
 //! One table ([`keys`]) names every key with its unit, bound and meaning. The file reader, the variables,
 //! `tidewire.example.toml` and the error texts all come from it, so they cannot disagree. A key that is not in the
-//! table is refused, and every refusal names the key, where it was set and why.
+//! table is refused, and every refusal names the key, where it was set and why. Variables are not ours alone:
+//! [`variables`] says which others are passed over.
 
 mod keys;
 mod value;
+mod variables;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::placement::Cores;
+use variables::Meaning;
 
 /// Everything that can be configured. See `tidewire.example.toml` for units and bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,6 +164,21 @@ pub struct Disk {
 #[expect(missing_docs, reason = "described in the table of keys")]
 pub struct Log {
     pub level: log::LevelFilter,
+    pub access: AccessLog,
+    /// 0: none is slow.
+    pub slow_query_ms: u64,
+}
+
+/// Which requests have a line of their own in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessLog {
+    /// None; of those that fail, one a second.
+    #[default]
+    Off,
+    /// Those that fail.
+    Errors,
+    /// All.
+    All,
 }
 
 impl Default for Config {
@@ -181,8 +199,8 @@ impl Default for Config {
             retention: Retention { clock_settle_s: 600 },
             admission: Admission { bytes_max: 0, retry_after_s: 1 },
             http: Http {
-                head_bytes_max: 16 << 10,
-                headers_max: 64,
+                head_bytes_max: 1 << 20,
+                headers_max: 1024,
                 body_bytes_max_write: 160 << 20,
                 body_bytes_max_sql: 16 << 20,
                 head_timeout_ms: 10_000,
@@ -196,7 +214,7 @@ impl Default for Config {
             influxql: Influxql { rows_max: 0, windows_max: 0 },
             ring: Ring { depth: 512, preempt_us: 1_000 },
             disk: Disk { write_bytes_per_s_max: 0 },
-            log: Log { level: log::LevelFilter::Info },
+            log: Log { level: log::LevelFilter::Info, access: AccessLog::Off, slow_query_ms: 10_000 },
         }
     }
 }
@@ -233,18 +251,25 @@ impl Config {
             .map_err(|message| ConfigError::new(source_name, message))
     }
 
-    /// Takes over `TIDEWIRE_*` variables: `wal.interval_ms` is `TIDEWIRE_WAL_INTERVAL_MS`. A variable with this prefix
-    /// that names no key is refused.
-    pub fn merge_variables(&mut self, variables: impl Iterator<Item = (String, String)>) -> Result<(), ConfigError> {
+    /// Takes over `TIDEWIRE_*` variables: `wal.interval_ms` is `TIDEWIRE_WAL_INTERVAL_MS`. Gives a warning for each
+    /// that names no key and that no platform sets; one that is a key but for a slip of the pen is refused.
+    pub fn merge_variables(&mut self, variables: &[(String, String)]) -> Result<Vec<String>, ConfigError> {
+        let mut warnings = Vec::new();
         for (name, text) in variables {
             let Some(short) = name.strip_prefix(keys::VARIABLE_PREFIX) else { continue };
-            // Seeds of random tests and the like are not settings of the server.
-            if short == "SEED" || short == "CONFIG" {
-                continue;
+            match variables::meaning(short, text) {
+                Meaning::Key => {
+                    keys::set_variable(self, short, text).map_err(|message| ConfigError::new(name, message))?;
+                }
+                Meaning::Others => {}
+                Meaning::Misspelled(key) => {
+                    let message = format!("unknown key; did you mean {}?", variables::name_of(&key));
+                    return Err(ConfigError::new(name, message));
+                }
+                Meaning::Unknown => warnings.push(format!("{name} is no setting and is passed over")),
             }
-            keys::set_variable(self, short, &text).map_err(|message| ConfigError::new(&name, message))?;
         }
-        Ok(())
+        Ok(warnings)
     }
 
     /// Sets one key from text, as a flag does.
@@ -275,6 +300,16 @@ impl Config {
         keys::example(&mut Self::default())
     }
 
+    /// The settings that are not the defaults, as `key = value`.
+    pub fn settings(&self) -> Vec<String> {
+        keys::settings(&mut self.clone(), &mut Self::default())
+    }
+
+    /// The names of the keys in which `other` differs.
+    pub fn differences(&self, other: &Self) -> Vec<&'static str> {
+        keys::differences(&mut self.clone(), &mut other.clone())
+    }
+
     /// Where the tuning file is, if one is named or lies in the data folder.
     pub fn tuning_path(&self) -> Option<PathBuf> {
         if !self.tuning_file.as_os_str().is_empty() {
@@ -284,28 +319,50 @@ impl Config {
     }
 }
 
+/// A configuration from all its sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// What they come to.
+    pub config: Config,
+    /// What somebody should know who reads the log.
+    pub warnings: Vec<String>,
+}
+
+/// The variables of the process. One of ours that is not text is refused.
+pub fn environment() -> Result<Vec<(String, String)>, ConfigError> {
+    // Names that are not text cannot be ours.
+    let named = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    named
+        .filter(|(name, _)| name.starts_with(keys::VARIABLE_PREFIX))
+        .map(|(name, value)| match value.into_string() {
+            Ok(text) => Ok((name, text)),
+            Err(_) => Err(ConfigError::new(name, "its value is not UTF-8")),
+        })
+        .collect()
+}
+
 /// Reads all sources in their order. `file`: the config file; `flags`: key and text of each flag given.
 pub fn load(
     file: Option<&Path>,
-    variables: impl Iterator<Item = (String, String)>,
+    variables: &[(String, String)],
     flags: &[(&str, String)],
-) -> Result<Config, ConfigError> {
+) -> Result<Loaded, ConfigError> {
     let read = |path: &Path| {
         std::fs::read_to_string(path)
             .map_err(|error| ConfigError::new(path.display().to_string(), format!("cannot be read: {error}")))
     };
-    let variables: Vec<_> = variables.collect();
     let text = file.map(read).transpose()?;
-    let over_tuning = |config: &mut Config| -> Result<(), ConfigError> {
+    let over_tuning = |config: &mut Config| -> Result<Vec<String>, ConfigError> {
         if let (Some(path), Some(text)) = (file, &text) {
             config.merge_toml(&path.display().to_string(), text)?;
         }
-        config.merge_variables(variables.iter().cloned())?;
-        flags.iter().try_for_each(|(key, text)| config.set("command line", key, text))
+        let warnings = config.merge_variables(variables)?;
+        flags.iter().try_for_each(|(key, text)| config.set("command line", key, text))?;
+        Ok(warnings)
     };
     // Twice: the first pass only finds out where the tuning file is, which the others override.
     let mut config = Config::default();
-    over_tuning(&mut config)?;
+    let warnings = over_tuning(&mut config)?;
     if let Some(path) = config.tuning_path() {
         let mut tuned = Config::default();
         tuned.merge_tuning(&path.display().to_string(), &read(&path)?)?;
@@ -313,7 +370,7 @@ pub fn load(
         config = tuned;
     }
     config.validate()?;
-    Ok(config)
+    Ok(Loaded { config, warnings })
 }
 
 impl FromStr for WalSync {
@@ -326,6 +383,29 @@ impl FromStr for WalSync {
             "off" => Ok(Self::Off),
             _ => Err(format!("`{text}` is none of always, interval, off")),
         }
+    }
+}
+
+impl FromStr for AccessLog {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "errors" => Ok(Self::Errors),
+            "all" => Ok(Self::All),
+            _ => Err(format!("`{text}` is none of off, errors, all")),
+        }
+    }
+}
+
+impl fmt::Display for AccessLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Errors => "errors",
+            Self::All => "all",
+        })
     }
 }
 
@@ -391,18 +471,27 @@ mod tests {
         )
         .unwrap();
         let variables = [("TIDEWIRE_SHARDS", "4"), ("TIDEWIRE_WAL_SYNC", "off"), ("HOME", "/"), ("TIDEWIRE_SEED", "1")];
-        let variables = || variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        let loaded = load(Some(&file), variables(), &[("wal.sync", "interval".to_owned())]);
-        let unknown = load(None, [("TIDEWIRE_SHARD".to_owned(), "1".to_owned())].into_iter(), &[]);
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let loaded = load(Some(&file), &variables, &[("wal.sync", "interval".to_owned())]);
+        let unknown = load(None, &[("TIDEWIRE_SHARD".to_owned(), "1".to_owned())], &[]);
         std::fs::write(&tuning, "shards = 3").unwrap();
-        let strange = load(Some(&file), variables(), &[]);
+        let strange = load(Some(&file), &variables, &[]);
         std::fs::remove_dir_all(&folder).unwrap();
 
-        let config = loaded.unwrap();
+        let Loaded { config, warnings } = loaded.unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
         assert_eq!((config.ring.depth, config.ring.preempt_us), (256, 500));
         assert_eq!((config.shards, config.wal.sync), (4, WalSync::Interval));
         assert!(unknown.unwrap_err().to_string().starts_with("TIDEWIRE_SHARD: "));
         assert!(strange.unwrap_err().to_string().contains("`shards` has no place in this file"));
+    }
+
+    #[test]
+    fn settings_are_those_that_differ_from_the_defaults() {
+        assert!(Config::default().settings().is_empty());
+        let mut config = Config::default();
+        config.merge_toml("t", "wal.sync = 'off'\ncores = 2\nlog.access = 'errors'").unwrap();
+        assert_eq!(config.settings(), ["cores = \"2\"", "wal.sync = \"off\"", "log.access = \"errors\""]);
     }
 
     #[test]

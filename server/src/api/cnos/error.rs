@@ -56,8 +56,10 @@ pub fn reply(fault: &Fault) -> FaultReply {
         Fault::Parameter { .. }
         | Fault::ParameterMissing(_)
         | Fault::ParameterUnknown(_)
+        | Fault::HeaderOpaque(_)
         | Fault::ParameterValue { .. }
         | Fault::Chunked(_)
+        | Fault::Precision(_)
         | Fault::Consistency(_)
         | Fault::DatabaseMissing
         | Fault::DatabaseUnnamed

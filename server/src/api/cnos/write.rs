@@ -5,6 +5,7 @@ use tidewire_protocol::row::BadRows;
 
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::api::precision::unit;
 use crate::ingest::session::Target;
 use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
@@ -13,11 +14,7 @@ use crate::net::{Reply, Request};
 /// Writes the lines of the body.
 pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let database = context.database()?;
-    let precision = match context.parameter("precision")? {
-        Some(text) if text.eq_ignore_ascii_case("ms") => Precision::Millisecond,
-        Some(text) if text.eq_ignore_ascii_case("us") => Precision::Microsecond,
-        _ => Precision::Nanosecond,
-    };
+    let precision = unit(context)?.unwrap_or(Precision::Nanosecond);
     request.body.limit(context.body_bytes_max())?;
     let target = Target {
         database: &database,

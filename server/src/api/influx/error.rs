@@ -44,6 +44,7 @@ pub fn reply(fault: &Fault) -> FaultReply {
 pub fn message(fault: &Fault) -> String {
     match fault {
         Fault::Consistency(_) => "invalid consistency level".to_owned(),
+        Fault::Precision(text) => format!("invalid precision {text:?} (use n, u, ms, s, m or h)"),
         Fault::DatabaseMissing => "database is required".to_owned(),
         Fault::DatabaseUnnamed => "database name required".to_owned(),
         Fault::DatabaseUnknown(name) => format!("database not found: {name}"),

@@ -21,7 +21,8 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
         Some("s") => Precision::Second,
         Some("m") => Precision::Minute,
         Some("h") => Precision::Hour,
-        _ => Precision::Nanosecond,
+        None | Some("" | "n" | "ns") => Precision::Nanosecond,
+        Some(other) => return Err(Fault::Precision(other.to_owned())),
     };
     if let Some(level) = context.parameter("consistency")?
         && !matches!(&*level, "" | "any" | "one" | "quorum" | "all")

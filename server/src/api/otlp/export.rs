@@ -103,11 +103,11 @@ async fn write(
     is_protobuf: bool,
 ) -> Result<Written, Fault> {
     context.check_parameters(signal.parameters())?;
-    let database = match header(request.head, "db") {
+    let database = match header(request.head, "db")? {
         Some(name) => Cow::Borrowed(name),
         None => context.database()?,
     };
-    let table = match (header(request.head, "table"), context.parameter("table")?) {
+    let table = match (header(request.head, "table")?, context.parameter("table")?) {
         (Some(table), _) => table.to_owned(),
         (None, Some(table)) if !table.is_empty() => table.into_owned(),
         _ => signal.table().ok_or(Fault::ParameterMissing("table"))?.to_owned(),
@@ -142,9 +142,12 @@ async fn write(
     Ok(rows.commit().await?)
 }
 
-/// A header that is there and not empty.
-fn header<'h>(head: &Head<'h>, name: &'static str) -> Option<&'h str> {
-    head.header(name).map(str::trim).filter(|value| !value.is_empty())
+/// A header that is there and not empty. One that is no text is refused, not passed over: it says where rows go.
+fn header<'h>(head: &Head<'h>, name: &'static str) -> Result<Option<&'h str>, Fault> {
+    if head.has_opaque(name) {
+        return Err(Fault::HeaderOpaque(name));
+    }
+    Ok(head.header(name).map(str::trim).filter(|value| !value.is_empty()))
 }
 
 /// Says that everything is durable, or what is not: a partial success has the status of a whole one.

@@ -14,6 +14,10 @@ use crate::net::{Reply, Request};
 /// Writes the samples of the body.
 pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
     context.check_parameters(&["db", "tenant", "precision"])?;
+    // The format has milliseconds.
+    if let Some(other) = context.parameter("precision")?.filter(|unit| !matches!(&**unit, "" | "ms" | "MS")) {
+        return Err(Fault::ParameterValue { name: "precision", value: other.into_owned() });
+    }
     let database = context.database()?;
     let is_second = is_second(request.head)?;
     let bytes_max = context.body_bytes_max();

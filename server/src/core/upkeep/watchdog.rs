@@ -1,14 +1,11 @@
 //! Who held the core: each poll of a task that took longer than it may is counted by its queue, and logged with what
 //! ran, one line a second at most.
 
-use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use crate::metrics::pace::{Lines, others};
 use crate::metrics::registry::{Registry, Unit};
 use crate::ring::{LongPoll, Queue, Queues};
-
-/// Time between two lines of the log.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Watches the running core, number `core`.
 pub(crate) fn watch(core: usize, queues: Queues, registry: &Registry) {
@@ -26,44 +23,21 @@ pub(crate) fn watch(core: usize, queues: Queues, registry: &Registry) {
     });
 }
 
-/// Spaces lines of the log.
-#[derive(Debug, Default)]
-struct Lines {
-    last: Cell<Option<Instant>>,
-    unsaid: Cell<u64>,
-}
-
-impl Lines {
-    /// Whether there is a line at `now`: how many there were not since the last.
-    fn take_turn(&self, now: Instant) -> Option<u64> {
-        if self.last.get().is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
-            self.unsaid.set(self.unsaid.get() + 1);
-            return None;
-        }
-        self.last.set(Some(now));
-        Some(self.unsaid.take())
-    }
-}
-
 fn line(core: usize, poll: &LongPoll, unsaid: u64) -> String {
     let what = if poll.what.is_empty() { "a task" } else { poll.what };
-    let others = match unsaid {
-        0 => String::new(),
-        count => format!("; {count} more since the last such line"),
-    };
+    let others = others(unsaid);
     let ms = poll.time.as_secs_f64() * 1e3;
     format!("core {core}: {what} of queue {} kept the core for {ms:.1} ms{others}", poll.queue.name())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn a_line_a_second_says_what_ran_and_how_often_it_was_not_said() {
-        let (lines, start) = (Lines::default(), Instant::now());
-        let turns = [0, 10, 999, 1_000, 1_500, 2_100].map(|ms| lines.take_turn(start + Duration::from_millis(ms)));
-        assert_eq!(turns, [Some(0), None, None, Some(2), None, Some(1)]);
+    fn a_line_says_what_ran_and_how_often_it_was_not_said() {
         let poll = LongPoll { queue: Queue::Query, what: "/api/v1/sql", time: Duration::from_micros(12_340) };
         assert_eq!(line(3, &poll, 0), "core 3: /api/v1/sql of queue query kept the core for 12.3 ms");
         let poll = LongPoll { what: "", ..poll };

@@ -43,7 +43,7 @@ impl Reader<'_> {
         let change = match option.as_str() {
             "TTL" => DatabaseChange::Ttl(options.ttl_ns),
             "VNODE_DURATION" => DatabaseChange::PartitionLength(options.partition_ns),
-            // One node keeps one copy, and its shards are its cores: checked, and of no effect.
+            // It has the value that it was set to.
             _ => DatabaseChange::Nothing,
         };
         Ok(Parsed::AlterDatabase { name, change })

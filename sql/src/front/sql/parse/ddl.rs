@@ -86,7 +86,7 @@ impl Reader<'_> {
                 // one segment a write.
                 const PARTITION_NS_MIN: i64 = crate::types::unit::MINUTE_NS;
                 options.partition_ns = match duration {
-                    Some(ns) if ns >= PARTITION_NS_MIN => ns - ns % PARTITION_NS_MIN,
+                    Some(ns) if ns >= PARTITION_NS_MIN => ns - ns % COARSEST_UNIT_NS,
                     Some(_) => return Err(SqlErrorKind::PartitionTooShort(text).into()),
                     None => return Err(SqlErrorKind::PartitionInfinite.into()),
                 };
@@ -100,21 +100,22 @@ impl Reader<'_> {
                     _ => return Err(SqlErrorKind::Precision(text).into()),
                 };
             }
-            // One node keeps one copy, and its shards are its cores: the numbers are checked and then of no effect.
             "SHARD" | "REPLICA" => {
-                let count: u64 = self.text_value()?.parse().map_err(|_| self.expected("a number"))?;
+                let text = self.text_value()?;
+                let count: u64 = text.parse().map_err(|_| self.expected("a number"))?;
                 if count == 0 {
                     return Err(SqlErrorKind::OptionZero(name.to_ascii_lowercase()).into());
                 }
+                check_fixed(name, &text)?;
             }
-            // Tuning of the reference's storage, which has no counterpart here.
-            "MAX_MEMCACHE_SIZE" | "MEMCACHE_PARTITIONS" | "WAL_MAX_FILE_SIZE" | "WAL_SYNC" | "MAX_CACHE_READERS" => {
-                self.text_value()?;
-            }
-            "STRICT_WRITE" => {
-                if !self.text_value()?.eq_ignore_ascii_case("false") {
-                    return Err(SqlError::unsupported("STRICT_WRITE"));
-                }
+            "MAX_MEMCACHE_SIZE"
+            | "MEMCACHE_PARTITIONS"
+            | "WAL_MAX_FILE_SIZE"
+            | "WAL_SYNC"
+            | "STRICT_WRITE"
+            | "MAX_CACHE_READERS" => {
+                let text = self.text_value()?;
+                check_fixed(name, &text)?;
             }
             _ => return Err(SqlErrorKind::OptionUnknown(name.to_owned()).into()),
         }
@@ -188,6 +189,40 @@ impl Reader<'_> {
         Ok(ColumnType::Other(other.to_string()))
     }
 }
+
+/// Options of the reference that cannot be chosen here, with the one value that each is taken with: what DESCRIBE
+/// DATABASE shows, so that a script which was written by either server runs on this one. Any other value is refused,
+/// for it would have no effect: one node keeps one copy, its shards are the data folder's, and what tunes storage is in
+/// the server's configuration.
+const FIXED: [(&str, &str, &str); 8] = [
+    ("SHARD", "1", "the data folder has its shards, which all databases share (`tidewire reshard`)"),
+    ("REPLICA", "1", "one node keeps one copy"),
+    ("MAX_MEMCACHE_SIZE", "128MiB", "`memtable.bytes_max` of the configuration is for all databases"),
+    ("MEMCACHE_PARTITIONS", "16", "rows in memory are divided by shard"),
+    ("WAL_MAX_FILE_SIZE", "128MiB", "`wal.file_bytes` of the configuration is for all databases"),
+    ("WAL_SYNC", "false", "`wal.sync` of the configuration is for all databases"),
+    ("STRICT_WRITE", "false", "writes may make tables and columns"),
+    ("MAX_CACHE_READERS", "32", "`cache.bytes_max` of the configuration is for all databases"),
+];
+
+/// Refuses what an option cannot be set to.
+fn check_fixed(name: &str, text: &str) -> Result<(), SqlError> {
+    // `128 MiB`, `128M` and `128MB` are the same to the reference.
+    let plain = |text: &str| {
+        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
+        text.trim_end_matches('b').trim_end_matches('i').to_owned()
+    };
+    let fixed = FIXED.iter().find(|(known, ..)| *known == name);
+    match fixed.filter(|(_, value, _)| plain(value) != plain(text)) {
+        Some((_, value, reason)) => {
+            Err(SqlError::unsupported(format!("{name} other than {value}, found {text}: {reason}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// A millisecond: the coarsest unit that times of a database have.
+const COARSEST_UNIT_NS: i64 = 1_000_000;
 
 /// A duration with its text; `None` for one without end.
 fn duration(text: String) -> Result<(String, Option<i64>), SqlError> {

@@ -1,0 +1,125 @@
+//! The log tells a story: what starts and with which settings, what recovery found, what is refused and why, which
+//! statements are slow, and which requests there were, where that is wanted.
+
+use std::path::{Path, PathBuf};
+
+use crate::common::{Client, Server, fresh_folder};
+
+/// A file for a log, beside the data folder.
+fn log_of(folder: &Path) -> PathBuf {
+    folder.with_extension("log")
+}
+
+fn read(log: &Path) -> String {
+    std::fs::read_to_string(log).expect("the log is there")
+}
+
+/// The lines with `what`.
+fn lines<'l>(log: &'l str, what: &str) -> Vec<&'l str> {
+    log.lines().filter(|line| line.contains(what)).collect()
+}
+
+#[test]
+fn a_start_says_what_it_is_and_recovery_speaks_in_words() {
+    let folder = fresh_folder();
+    let log = log_of(&folder);
+    let variables = [("TIDEWIRE_SHARDS", "2"), ("TIDEWIRE_MEMTABLE_FLUSH_IDLE_S", "86400"), ("TIDEWIRE_ROLE", "x")];
+    let server = Server::start_logged(&log, &folder, false, &variables);
+    let body: String = (0..100).map(|n| format!("m,host=h{n} v={n}i {n}\n")).collect();
+    assert_eq!(server.request("POST", "/api/v1/write", &[], body.as_bytes()).status(), 200);
+    server.kill();
+    let first = read(&log);
+    assert_eq!(
+        lines(&first, &format!("Tidewire {} starts; configuration: no file", env!("CARGO_PKG_VERSION"))).len(),
+        1
+    );
+    assert_eq!(lines(&first, &format!("data folder {}; to listen on 127.0.0.1:0", folder.display())).len(), 1);
+    let settings = lines(&first, "settings beside the defaults: ");
+    assert!(settings.len() == 1 && settings[0].contains("memtable.flush_idle_s = 86400"), "{settings:?}");
+    assert!(settings[0].contains("memory.bytes_max = "), "what was derived is there: {settings:?}");
+    assert_eq!(lines(&first, "TIDEWIRE_ROLE is no setting and is passed over").len(), 1);
+    assert_eq!(lines(&first, "; nothing of the log had to be replayed").len(), 2);
+
+    let _ = std::fs::remove_file(&log);
+    Server::start_logged(&log, &folder, true, &variables).terminate();
+    let second = read(&log);
+    let _ = std::fs::remove_file(&log);
+    let replayed = lines(&second, " of the log were replayed");
+    assert!(!replayed.is_empty() && replayed.iter().all(|line| line.contains(" is open after ")), "{replayed:?}");
+    assert!(lines(&second, "Recovery {").is_empty(), "no insides");
+}
+
+#[test]
+fn refused_requests_are_logged_with_their_reason_a_line_a_second() {
+    let folder = fresh_folder();
+    let log = log_of(&folder);
+    let server = Server::start_logged(&log, &folder, true, &[("TIDEWIRE_CORES", "2")]);
+    let mut client = Client::connect(&server.address);
+    for _ in 0..500 {
+        client.send("POST", "/write?db=%1b%5b2J%0aforged", &[], b"m v=1 1");
+        assert_eq!(client.read(false).status(), 404);
+    }
+    assert_eq!(server.request("GET", "/ping", &[], b"").status(), 204);
+    server.terminate();
+    let log_text = read(&log);
+    let _ = std::fs::remove_file(&log);
+    let refused = lines(&log_text, "refused: 127.0.0.1:");
+    // As many as seconds have passed, on the connection's one core.
+    assert!(!refused.is_empty() && refused.len() < 100, "{}", refused.len());
+    assert!(refused[0].contains(" POST /write 404 in ") && refused[0].contains("u{1b}[2J"), "{}", refused[0]);
+    assert!(lines(&log_text, "/ping").is_empty());
+}
+
+#[test]
+fn the_access_log_has_errors_or_all_and_slow_statements_their_text() {
+    let folder = fresh_folder();
+    let log = log_of(&folder);
+    for access in ["errors", "all"] {
+        let variables = [("TIDEWIRE_LOG_ACCESS", access), ("TIDEWIRE_LOG_SLOW_QUERY_MS", "1")];
+        let server = Server::start_logged(&log, &folder, false, &variables);
+        assert_eq!(server.request("GET", "/ping", &[], b"").status(), 204);
+        for _ in 0..20 {
+            assert_eq!(server.request("POST", "/write?db=nowhere", &[], b"m v=1 1").status(), 404);
+        }
+        // Several seconds of work, if nothing ends it: a statement that takes longer than a millisecond.
+        let slow = "SELECT count(DISTINCT a.v) FROM (SELECT 1 AS v) a WHERE 'x' ~ '(x+x+)+y'";
+        let _ = server.sql("public", slow);
+        server.sql("public", "SELECT * FROM m1 WHERE password = 'secret'");
+        server.terminate();
+        let text = read(&log);
+        let _ = std::fs::remove_file(&log);
+        assert_eq!(lines(&text, " POST /write 404 in ").len(), 20, "{access}");
+        assert_eq!(lines(&text, " GET /ping 204 in ").len(), usize::from(access == "all"));
+        assert!(!text.contains("secret"), "{access}");
+    }
+    let variables = [("TIDEWIRE_LOG_SLOW_QUERY_MS", "1")];
+    let server = Server::start_logged(&log, &folder, true, &variables);
+    let body: String = (0..20_000).map(|n| format!("m,host=h{} v={n}i {n}\n", n % 100)).collect();
+    assert_eq!(server.request("POST", "/api/v1/write", &[], body.as_bytes()).status(), 200);
+    assert_eq!(server.sql("public", "SELECT host, v\n  FROM m\n ORDER BY v").status(), 200);
+    let target = "/query?db=public&q=SELECT%20v%20FROM%20m";
+    assert_eq!(server.request("GET", target, &[], b"").status(), 200);
+    server.terminate();
+    let text = read(&log);
+    let _ = std::fs::remove_file(&log);
+    let slow = lines(&text, "slow: ");
+    let has = |what: &str| slow.iter().any(|line| line.contains(what));
+    assert!(has("/api/v1/sql 200 in ") && has("SELECT host, v   FROM m  ORDER BY v"), "{slow:?}");
+    assert!(has("/query 200 in ") && has(": SELECT v FROM m"), "{slow:?}");
+}
+
+#[test]
+fn at_level_trace_libraries_say_nothing_of_their_insides() {
+    let folder = fresh_folder();
+    let log = log_of(&folder);
+    let server = Server::start_logged(&log, &folder, true, &[("TIDEWIRE_LOG_LEVEL", "trace")]);
+    assert_eq!(server.sql("public", "SELECT 1 + 1 AS x WHERE 'a' ~ 'b'").status(), 200);
+    server.terminate();
+    let text = read(&log);
+    let _ = std::fs::remove_file(&log);
+    assert!(text.contains("starts; configuration"));
+    // Of the SQL parser, for one, which says at debug level what it parses.
+    for inside in ["sqlparser", "Parsing sql", "parsing expr", "prefix:", "infix"] {
+        assert!(!text.contains(inside), "{inside}: {text}");
+    }
+}
