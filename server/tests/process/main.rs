@@ -14,6 +14,7 @@ mod ending;
 mod export;
 mod filesystems;
 mod full;
+mod influx_replies;
 mod influxql;
 mod limits;
 mod lives;

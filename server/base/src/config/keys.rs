@@ -265,6 +265,20 @@ const KEYS: &[Key] = &[
         "queries",
         "Queries that run at once; more get 429."
     ),
+    number!(
+        "influxql.rows_max",
+        influxql.rows_max,
+        0..=1_000_000_000_000,
+        "rows",
+        "Rows of a reply of /query that is not chunked; those beyond are left out (max-row-limit). 0: no bound."
+    ),
+    number!(
+        "influxql.windows_max",
+        influxql.windows_max,
+        0..=1_000_000_000_000,
+        "windows",
+        "Windows of GROUP BY time() that a SELECT may span; above it it fails (max-select-buckets). 0: no bound."
+    ),
     number!("ring.depth", ring.depth, 64..=4096, "entries per ring", "Entries of each io_uring of a core."),
     number!(
         "ring.preempt_us",

@@ -37,6 +37,7 @@ pub struct Config {
     pub admission: Admission,
     pub http: Http,
     pub query: Query,
+    pub influxql: Influxql,
     pub ring: Ring,
     pub disk: Disk,
     pub log: Log,
@@ -137,6 +138,14 @@ pub struct Query {
     pub concurrent_max: u64,
 }
 
+/// Keys under `influxql`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Influxql {
+    pub rows_max: u64,
+    pub windows_max: u64,
+}
+
 /// Keys under `ring`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described in the table of keys")]
@@ -204,6 +213,7 @@ impl Default for Config {
                 drain_timeout_s: 30,
             },
             query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
+            influxql: Influxql { rows_max: 0, windows_max: 0 },
             ring: Ring { depth: 512, preempt_us: 1_000 },
             disk: Disk { write_bytes_per_s_max: 0 },
             log: Log { level: log::LevelFilter::Info, access: AccessLog::Off, slow_query_ms: 10_000 },
