@@ -208,16 +208,18 @@ fn squeeze_some(
         out.extend_from_slice(&room[..status.bytes_written]);
         bytes = &bytes[status.bytes_read..];
     }
-    while is_end {
+    if !is_end {
+        return Some(());
+    }
+    loop {
         let mut output = OutBuffer::around(room.as_mut_slice());
         let left = encoder.finish(&mut output, true).ok()?;
         let written = output.pos();
         out.extend_from_slice(&room[..written]);
         if left == 0 {
-            break;
+            return Some(());
         }
     }
-    Some(())
 }
 
 fn lengths_of(strings: &Strings) -> Vec<u64> {
