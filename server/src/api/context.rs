@@ -8,6 +8,7 @@ use tidewire_protocol::http::Query;
 use super::counters::RowCounters;
 use super::endpoint::{DatabaseParameter, Endpoint, Family};
 use super::fault::Fault;
+use super::query_counters::QueryCounters;
 use super::request_id::RequestId;
 use super::request_log::shown_statement;
 use super::routes::Segments;
@@ -38,6 +39,8 @@ pub struct RequestContext<'r> {
     pub core: &'r CoreState,
     /// Where rows are counted.
     pub rows: &'r RowCounters,
+    /// Where queries are counted.
+    pub queries: &'r QueryCounters,
     /// The endpoint that was asked.
     pub endpoint: &'static Endpoint,
     /// What stands for the placeholders of its pattern.

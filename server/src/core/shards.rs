@@ -8,17 +8,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_storage::Error;
-use tidewire_storage::engine::Shard;
+use tidewire_storage::engine::{Shard, TableTotals};
 use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
 use tidewire_storage::wal::Lsn;
 
-use super::message::TableBatch;
+use super::message::{ShardTrouble, TableBatch};
 use super::offline::OfflineShards;
 use crate::admission::Admission;
 use crate::memory::{CoreMemory, Part};
 use crate::metrics::registry::Registry;
 use crate::metrics::shard::ShardMetrics;
-use crate::runtime::disk_rate::CoreDisk;
+use crate::runtime::timed_disk::CoreDisk;
 
 /// Memory of a new series in the index until it is counted: a key of 150 bytes, and its tags' values and codes.
 const SERIES_BYTES: u64 = 512;
@@ -114,6 +114,26 @@ impl Shards {
             }
         }
         self.report_memtables();
+    }
+
+    /// What the shards hold of each table.
+    pub(super) fn table_totals(&self) -> BTreeMap<TableId, TableTotals> {
+        let mut totals: BTreeMap<TableId, TableTotals> = BTreeMap::new();
+        for (table, held) in self.open.values().flat_map(|shard| shard.table_totals()) {
+            let total = totals.entry(table).or_default();
+            total.rows += held.rows;
+            total.bytes += held.bytes;
+            total.series += held.series;
+        }
+        totals
+    }
+
+    /// What keeps open shards from taking writes.
+    pub(super) fn troubles(&self) -> Vec<ShardTrouble> {
+        let trouble = |(shard, open): (&u32, &Rc<CoreShard>)| {
+            Some(ShardTrouble { shard: *shard, reason: open.refusal()?.to_string() })
+        };
+        self.open.iter().filter_map(trouble).collect()
     }
 
     /// Fills in the values of this moment.

@@ -71,9 +71,16 @@ const GAUGES: [Shown; 24] = [
 pub(crate) fn show_offline(shards: impl Iterator<Item = (u32, bool)>, registry: &Registry) {
     for (shard, is_offline) in shards {
         let help = "1 when damage keeps the shard from opening, and the server runs without it.";
-        let gauge = registry.gauge("tidewire_shard_offline", help, &[("shard", &shard.to_string())]);
-        gauge.set(i64::from(is_offline));
+        let label = shard.to_string();
+        registry.gauge("tidewire_shard_offline", help, &[("shard", &label)]).set(i64::from(is_offline));
+        refusing(&label, "offline", registry).set(i64::from(is_offline));
     }
+}
+
+/// Whether a shard takes no writes, for one of the reasons that there are.
+fn refusing(shard: &str, reason: &str, registry: &Registry) -> Rc<Gauge> {
+    let help = "1 when the shard takes no writes, by why: it is offline, there is no space, or its log has failed.";
+    registry.gauge("tidewire_shard_refusing", help, &[("shard", shard), ("reason", reason)])
 }
 
 /// The metrics of one shard.
@@ -81,6 +88,8 @@ pub(crate) fn show_offline(shards: impl Iterator<Item = (u32, bool)>, registry: 
 pub(crate) struct ShardMetrics {
     counters: Vec<Rc<Counter>>,
     gauges: Vec<Rc<Gauge>>,
+    refusing_no_space: Rc<Gauge>,
+    refusing_log_failed: Rc<Gauge>,
     granted: Rc<Gauge>,
     credits_max: Rc<Gauge>,
     refused: Rc<Counter>,
@@ -95,6 +104,8 @@ impl ShardMetrics {
         Self {
             counters: COUNTERS.iter().map(|(name, help, _)| counter(name, help)).collect(),
             gauges: GAUGES.iter().map(|(name, help, _)| gauge(name, help)).collect(),
+            refusing_no_space: refusing(&label, "no_space", registry),
+            refusing_log_failed: refusing(&label, "log_failed", registry),
             granted: gauge("tidewire_credits_granted_bytes", "Rows granted to requests and not yet durable."),
             credits_max: gauge("tidewire_credits_max_bytes", "Bound of granted rows and memtables together."),
             refused: counter("tidewire_credits_refused_total", "Requests refused for want of credits."),
@@ -110,6 +121,8 @@ impl ShardMetrics {
         for (gauge, (.., value)) in self.gauges.iter().zip(&GAUGES) {
             set(gauge, value(stats));
         }
+        self.refusing_no_space.set(i64::from(stats.no_space));
+        self.refusing_log_failed.set(i64::from(stats.wal_failed));
         let (granted, _, refused) = admission.counters(shard);
         set(&self.granted, granted);
         set(&self.credits_max, admission.bounds().held_bytes_max);

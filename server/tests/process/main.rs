@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
+mod alerts;
 mod broken_log;
 mod cardinality;
 mod common;
@@ -12,6 +13,7 @@ mod doors;
 mod ending;
 mod export;
 mod full;
+mod health;
 mod influxql;
 mod limits;
 mod lives;

@@ -4,6 +4,9 @@ use tidewire_storage::schema::{ColumnKind, FieldType};
 
 use tidewire_base::catalog::CatalogError;
 
+/// A resource of the server is exhausted: memory, or space on the disk.
+pub(super) const EXHAUSTED: &str = "050033";
+
 /// The code of a refusal.
 pub fn code(refusal: &CatalogError) -> &'static str {
     match refusal {
@@ -26,6 +29,7 @@ pub fn code(refusal: &CatalogError) -> &'static str {
         | CatalogError::PolicyTooShort
         | CatalogError::PolicyShorterThanPartition => "050014",
         CatalogError::NotSaved(_) => "050001",
+        CatalogError::NoSpace(_) => EXHAUSTED,
     }
 }
 
@@ -33,6 +37,7 @@ pub fn code(refusal: &CatalogError) -> &'static str {
 pub fn status(refusal: &CatalogError) -> u16 {
     match refusal {
         CatalogError::NotSaved(_) => 500,
+        CatalogError::NoSpace(_) => 507,
         _ => 422,
     }
 }
@@ -63,9 +68,10 @@ pub fn message(refusal: &CatalogError) -> String {
         CatalogError::PolicyShorterThanPartition => {
             "retention policy duration must be greater than the shard duration".to_owned()
         }
-        CatalogError::BadName { .. } | CatalogError::TooManyColumns { .. } | CatalogError::NotSaved(_) => {
-            refusal.to_string()
-        }
+        CatalogError::BadName { .. }
+        | CatalogError::TooManyColumns { .. }
+        | CatalogError::NotSaved(_)
+        | CatalogError::NoSpace(_) => refusal.to_string(),
     }
 }
 

@@ -84,17 +84,20 @@ async fn run_statement(
         }
         Statement::Query(query) => {
             let query = Kept::new(query, held);
-            let (place, bounds) = (query_place(core)?, bounds(core));
-            let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
-            let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
-            let gone = async {
-                body.peer_gone().await;
-                Err(ExecError::Cancelled)
+            let run = async {
+                let (place, bounds) = (query_place(core)?, bounds(core));
+                let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
+                let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
+                let gone = async {
+                    body.peer_gone().await;
+                    Err(ExecError::Cancelled)
+                };
+                // A client that leaves ends its query: dropping it cancels what the shards run.
+                let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds, &mut rows), gone).await;
+                context.rows.read.add(rows.rows);
+                rows.end(outcome.map(drop)).await
             };
-            // A client that leaves ends its query: dropping it cancels what the shards run.
-            let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds, &mut rows), gone).await;
-            context.rows.read.add(rows.rows);
-            rows.end(outcome.map(drop)).await
+            context.queries.count(run).await
         }
         Statement::Explain { query, analyze, steps, .. } => {
             let query = Kept::new(query, held);
@@ -110,7 +113,7 @@ async fn run_statement(
             send_batch(reply, form, &batch).await
         }
         Statement::Delete(deletion) => {
-            delete(core, deletion).await.map_err(Fault::Delete)?;
+            delete(core, deletion).await?;
             send_nothing(reply, form.format);
             Ok(())
         }

@@ -27,7 +27,7 @@ mod select;
 mod statements;
 mod write;
 
-pub use headers::{headers, options};
+pub use headers::{VERSION, headers, options};
 pub use ping::ping;
 pub use query::query;
 pub use write::write;

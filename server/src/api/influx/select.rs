@@ -48,12 +48,22 @@ pub(super) async fn run(
     answer: &mut Answer<'_>,
 ) -> Result<(), Fault> {
     let bound = bind(context, select, scope).await?;
+    context.queries.count(run_bound(context, select, &bound, scope, answer)).await
+}
+
+async fn run_bound(
+    context: &RequestContext<'_>,
+    select: &Select,
+    bound: &BoundSelect,
+    scope: &Scope,
+    answer: &mut Answer<'_>,
+) -> Result<(), Fault> {
     if let Some(into) = &select.into {
-        return write(context, &bound, into, scope, answer).await;
+        return write(context, bound, into, scope, answer).await;
     }
     let (place, bounds) = (query_place(context.core)?, bounds(context.core));
     answer.of_query(Some(Patience::new(bounds.clone(), context.core.admission.clone(), place)));
-    let outcome = show(context, &bound, &bounds, answer).await;
+    let outcome = show(context, bound, &bounds, answer).await;
     answer.of_query(None);
     outcome
 }
