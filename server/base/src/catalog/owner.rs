@@ -282,7 +282,9 @@ mod tests {
         for kind in [FaultKind::Io, FaultKind::NoSpace] {
             for operation in [Operation::Write, Operation::Sync] {
                 disk.inject(Fault::next(operation, "meta", kind));
-                assert!(matches!(run(create("a")).unwrap_err(), CatalogError::NotSaved(_)));
+                let refusal = run(create("a")).unwrap_err();
+                assert_eq!(matches!(refusal, CatalogError::NoSpace(_)), kind == FaultKind::NoSpace, "{refusal}");
+                assert!(matches!(refusal, CatalogError::NotSaved(_) | CatalogError::NoSpace(_)), "{refusal}");
                 assert!(!owner_of.is_in_doubt() && !owner_of.current().databases.contains_key("a"));
                 run(create("b")).unwrap();
                 run(drop_of("b")).unwrap();
