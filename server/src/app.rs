@@ -13,11 +13,12 @@ use crate::core::peers::{CATALOG_CORE, Peers};
 use crate::core::serve::Responder;
 use crate::core::shards::Shards;
 use crate::core::state::{CoreParts, CoreState};
+use crate::core::upkeep::guard::Upkeep;
 use crate::core::upkeep::{expire, flush, log, memory, merge, recheck, tick, watchdog};
 use crate::mesh::Inbox;
 use crate::metrics::registry::Registry;
 use crate::net::{Refusal, Reply, Request, Service};
-use crate::ring::Queue;
+use crate::ring::{Queue, caught};
 use crate::runtime::disk_rate::limit_rate;
 use crate::runtime::start::{App, CoreContext};
 use crate::runtime::timed_disk::TimedDisk;
@@ -119,7 +120,7 @@ impl App for Tidewire {
 
     async fn close(self: Rc<Self>) -> Result<(), String> {
         let mut outcome = Ok(());
-        for (number, shard) in self.shards.iter() {
+        for (number, shard) in self.shards.all() {
             if let Err(error) = shard.close().await {
                 outcome = Err(format!("shard {number} did not close: {error}"));
             }
@@ -132,37 +133,35 @@ impl App for Tidewire {
 async fn receive(responder: Rc<Responder>, mut inbox: Inbox<Message>) {
     loop {
         let (_, message) = inbox.next().await;
-        responder.clone().handle(message);
+        // What a message is about may be lost by a panic, but not what comes after it.
+        if let Err(panicked) = caught(|| responder.clone().handle(message)) {
+            ::log::error!("a message of another core has ended by {panicked}");
+        }
     }
 }
 
 /// Starts what the core does without being asked.
 fn spawn_upkeep(core: &Rc<CoreState>, shards: &Rc<Shards>, registry: &Rc<Registry>) {
     let (queues, config) = (core.queues, &core.config);
+    let upkeep = Upkeep::new(queues, shards);
     for (number, shard) in shards.iter() {
-        queues.spawn(Queue::Ingest, "the log", log::write(number, shard.clone())).detach();
-        queues.spawn(Queue::Maintenance, "a flush", flush::flush_full(number, shard.clone())).detach();
-        queues.spawn(Queue::Compaction, "a merge", merge::merge(number, shard.clone())).detach();
+        upkeep.of_shard(number, Queue::Ingest, "the log", log::write(number, shard.clone()));
+        upkeep.of_shard(number, Queue::Maintenance, "a flush", flush::flush_full(number, shard.clone()));
+        upkeep.of_shard(number, Queue::Compaction, "a merge", merge::merge(number, shard.clone()));
     }
     watchdog::watch(core.number, queues, registry);
-    queues.spawn(Queue::Maintenance, "the tick", tick::tick(shards.clone(), queues)).detach();
-    queues
-        .spawn(Queue::Maintenance, "retention", expire::expire(core.clone(), shards.clone(), registry.clone()))
-        .detach();
-    queues
-        .spawn(
-            Queue::Maintenance,
-            "a flush of an idle memtable",
-            flush::flush_idle(shards.clone(), config.memtable.flush_idle_s),
-        )
-        .detach();
-    queues.spawn(Queue::Maintenance, "a look at damaged segments", recheck::recheck(shards.clone())).detach();
+    upkeep.of_core(Queue::Maintenance, "the tick", move |shards| tick::tick(shards, queues));
+    let (own, counts) = (core.clone(), expire::Counts::new(registry));
+    upkeep.of_core(Queue::Maintenance, "retention", move |shards| expire::expire(own.clone(), shards, counts.clone()));
+    let idle_s = config.memtable.flush_idle_s;
+    upkeep.of_core(Queue::Maintenance, "a flush of an idle memtable", move |shards| flush::flush_idle(shards, idle_s));
+    upkeep.of_core(Queue::Maintenance, "a look at damaged segments", recheck::recheck);
     if config.wal.sync == WalSync::Interval {
         let interval = Duration::from_millis(config.wal.interval_ms);
-        queues.spawn(Queue::Maintenance, "a sync of the log", log::sync(shards.clone(), interval)).detach();
+        upkeep.of_core(Queue::Maintenance, "a sync of the log", move |shards| log::sync(shards, interval));
     }
     // With the writes, which it is to keep up with.
-    queues
-        .spawn(Queue::Ingest, "what keeps memory in bounds", memory::keep_memory(core.clone(), shards.clone()))
-        .detach();
+    let own = core.clone();
+    upkeep
+        .of_core(Queue::Ingest, "what keeps memory in bounds", move |shards| memory::keep_memory(own.clone(), shards));
 }

@@ -400,6 +400,25 @@ fn an_address_in_use_refuses_the_second_server() {
 }
 
 #[test]
+fn a_panic_ends_its_request_and_nothing_else() {
+    let server = run("panic", |_| {});
+    let mut beside = server.client();
+    assert_eq!(beside.get("/core").status, 200);
+    let mut waiting = server.client();
+    waiting.send("GET /slow HTTP/1.1\r\nHost: t\r\n\r\n");
+    for path in ["/panic", "/panic-later", "/panic-in-a-task"] {
+        for _ in 0..3 {
+            let mut client = server.client();
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n"));
+            assert_eq!(client.answer().status, 500, "{path}");
+            assert!(client.is_closed(), "{path}");
+            assert_eq!(beside.get("/core").status, 200, "{path}");
+        }
+    }
+    assert_eq!(waiting.answer().text(), "slow");
+}
+
+#[test]
 fn a_server_that_is_stopped_before_it_serves_ends() {
     let folder = std::env::temp_dir().join(format!("tidewire-test-early-{}", std::process::id()));
     let config = tidewire_base::config::Config {

@@ -18,6 +18,7 @@ use super::message::{Asker, FragmentAnswer, FragmentId, PARTIALS_AHEAD_MAX, RunF
 use super::peers::Peers;
 use super::shards::CoreShard;
 use crate::query::metered::MeteredShard;
+use crate::ring::Caught;
 
 /// The fragments that run on one core.
 #[derive(Debug, Default)]
@@ -101,7 +102,8 @@ impl Fragments {
                 Some(error) => Err(error.into()),
                 None => {
                     let run = ShardRun::new(stages, reader, context.clone());
-                    send_partials(&peers, &asker, &running, run, &context).await
+                    let sent = Caught::new(send_partials(&peers, &asker, &running, run, &context)).await;
+                    sent.unwrap_or_else(|panicked| Err(ExecError::Internal(panicked.to_string())))
                 }
             };
             let outcome = sent.map(|rows_sent| ShardMetrics {

@@ -73,8 +73,10 @@ impl Opening<'_> {
                 }
             }
         }
-        let is_offline = |number: &usize| (*number as u32, offline.check(*number as u32).is_err());
-        show_offline(numbers.iter().map(is_offline), self.registry);
+        // Those that are open are shown by `Shards`.
+        for shard in numbers.iter().map(|number| *number as u32).filter(|number| !open.contains_key(number)) {
+            show_offline(shard, true, self.registry);
+        }
         Ok(open)
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
+use tidewire_sql::exec::ExecError;
 
 use super::fragments::Fragments;
 use super::message::{
@@ -21,7 +22,7 @@ use super::state::CoreState;
 use crate::metrics::database::show_databases;
 use crate::metrics::registry::{Registry, Snapshot};
 use crate::query::{cardinality, delete, schema};
-use crate::ring::{self, Queue, RingDisk};
+use crate::ring::{self, Caught, Queue, RingDisk};
 use tidewire_base::catalog::log::CatalogLog;
 use tidewire_base::catalog::owner::CatalogHost;
 use tidewire_base::catalog::{CatalogOwner, Published, SchemaChange};
@@ -133,7 +134,11 @@ impl Responder {
             Ok(open) => {
                 let (peers, open) = (self.core.peers.clone(), open.clone());
                 self.spawn(Queue::Query, "a delete", async move {
-                    let outcome = delete::delete_from(&open, &deletion).await;
+                    let outcome = Caught::new(delete::delete_from(&open, &deletion)).await;
+                    let outcome = outcome.unwrap_or_else(|panicked| {
+                        let error = ExecError::Internal(panicked.to_string());
+                        Err(DeleteFailure { error, is_touched: true })
+                    });
                     peers.answer(asker, outcome);
                 });
             }

@@ -2,6 +2,9 @@
 //!
 //! What a shard's memtables and its index hold is counted where it grows, with the admission counters and the core's
 //! memory; both are set right at each tick of the upkeep.
+//!
+//! A shard in which a panic was met goes offline ([`Shards::take_offline`]): nothing more is done with it, and what it
+//! had acknowledged is in its files for the next start.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -17,7 +20,8 @@ use super::offline::OfflineShards;
 use crate::admission::Admission;
 use crate::memory::{CoreMemory, Part};
 use crate::metrics::registry::Registry;
-use crate::metrics::shard::ShardMetrics;
+use crate::metrics::shard::{ShardMetrics, ShownOffline, show_offline};
+use crate::ring::caught;
 use crate::runtime::timed_disk::CoreDisk;
 
 /// Memory of a new series in the index until it is counted: a key of 150 bytes, and its tags' values and codes.
@@ -36,6 +40,8 @@ pub struct Shards {
     admission: Arc<Admission>,
     memory: Rc<CoreMemory>,
     metrics: Vec<ShardMetrics>,
+    /// As the open shards.
+    shown_offline: Vec<ShownOffline>,
 }
 
 impl Shards {
@@ -48,12 +54,44 @@ impl Shards {
         registry: &Registry,
     ) -> Self {
         let metrics = open.keys().map(|shard| ShardMetrics::new(*shard, registry)).collect();
-        Self { open, offline, admission, memory, metrics }
+        let shown_offline = open.keys().map(|shard| show_offline(*shard, false, registry)).collect();
+        Self { open, offline, admission, memory, metrics, shown_offline }
     }
 
-    /// The open shards by number.
+    /// The open shards by number, without those that are offline.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Rc<CoreShard>)> {
+        self.all().filter(|(_, shard)| shard.check_sound().is_ok())
+    }
+
+    /// All shards that were opened, by number.
+    pub fn all(&self) -> impl Iterator<Item = (u32, &Rc<CoreShard>)> {
         self.open.iter().map(|(number, shard)| (*number, shard))
+    }
+
+    /// Takes a shard of this core offline, for all cores: a panic was met in it.
+    pub(super) fn take_offline(&self, shard: u32, reason: &str) {
+        let Some(open) = self.open.get(&shard) else { return };
+        open.abandon(reason);
+        // Where none is left that is well, the server still says why.
+        let _ = self.offline.add(shard, reason.to_owned());
+        if let Some(shown) =
+            self.open.keys().position(|number| *number == shard).and_then(|at| self.shown_offline.get(at))
+            && shown.show()
+        {
+            log::error!(
+                "shard {shard} is offline until the server is started again: {reason}; its rows are neither taken nor \
+                 given, those that were acknowledged are in its files"
+            );
+        }
+    }
+
+    /// Takes those shards offline that a panic has left half changed, wherever it was caught.
+    pub(super) fn look_for_unsound(&self) {
+        for (number, shard) in self.all() {
+            if let Err(Error::ShardOffline { reason, .. }) = shard.check_sound() {
+                self.take_offline(number, &reason);
+            }
+        }
     }
 
     /// A shard of this core; an error when it is offline. Every core places shards alike, so a question never goes to
@@ -61,7 +99,7 @@ impl Shards {
     pub(super) fn get(&self, shard: u32) -> Result<&Rc<CoreShard>, Error> {
         self.offline.check(shard)?;
         match self.open.get(&shard) {
-            Some(open) => Ok(open),
+            Some(open) => open.check_sound().map(|()| open),
             None => unreachable!("invariant: shard {shard} lives on another core"),
         }
     }
@@ -74,7 +112,11 @@ impl Shards {
         let before = open.memtable_bytes();
         let is_live = |part: &&TableBatch| !open.has_ended(part.table.id);
         let live: Vec<_> = rows.iter().filter(is_live).map(|part| (&part.batch, &*part.table)).collect();
-        let (lsn, ids) = open.append_all(&live)?;
+        let appended = caught(|| open.append_all(&live)).unwrap_or_else(|panicked| {
+            self.take_offline(shard, &format!("rows were not taken by {panicked}"));
+            Err(open.check_sound().err().unwrap_or(Error::Closed))
+        });
+        let (lsn, ids) = appended?;
         let after = open.memtable_bytes();
         self.admission.set_memtable(shard, after);
         self.memory.change(Part::Memtables, before.min(after), after);
@@ -88,26 +130,26 @@ impl Shards {
 
     /// Reports the memtables to the admission counters.
     pub(super) fn report_memtables(&self) {
-        for (number, shard) in &self.open {
-            self.admission.set_memtable(*number, shard.memtable_bytes());
+        for (number, shard) in self.iter() {
+            self.admission.set_memtable(number, shard.memtable_bytes());
         }
     }
 
     /// Gives the shards the columns of tables.
     pub(super) fn set_columns<'t>(&self, tables: impl IntoIterator<Item = &'t Arc<TableSchema>>) {
         for table in tables {
-            self.open.values().for_each(|shard| shard.set_columns(table));
+            self.iter().for_each(|(_, shard)| shard.set_columns(table));
         }
     }
 
     /// Takes no more rows for tables that the catalog no longer names.
     pub(super) fn end_tables(&self, tables: &[TableId]) {
-        self.open.values().for_each(|shard| shard.end_tables(tables));
+        self.iter().for_each(|(_, shard)| shard.end_tables(tables));
     }
 
     /// Drops the data of tables that the catalog no longer names.
     pub(super) async fn drop_tables(&self, tables: &[TableId]) {
-        for (number, shard) in &self.open {
+        for (number, shard) in self.iter() {
             if let Err(error) = shard.drop_tables(tables).await {
                 // The catalog no longer names them, so at the next start their files are removed.
                 log::error!("shard {number}: cannot drop the data of {} tables: {error}", tables.len());
@@ -119,7 +161,7 @@ impl Shards {
     /// What the shards hold of each table.
     pub(super) fn table_totals(&self) -> BTreeMap<TableId, TableTotals> {
         let mut totals: BTreeMap<TableId, TableTotals> = BTreeMap::new();
-        for (table, held) in self.open.values().flat_map(|shard| shard.table_totals()) {
+        for (table, held) in self.iter().flat_map(|(_, shard)| shard.table_totals()) {
             let total = totals.entry(table).or_default();
             total.rows += held.rows;
             total.bytes += held.bytes;
@@ -130,16 +172,16 @@ impl Shards {
 
     /// What keeps open shards from taking writes.
     pub(super) fn troubles(&self) -> Vec<ShardTrouble> {
-        let trouble = |(shard, open): (&u32, &Rc<CoreShard>)| {
-            Some(ShardTrouble { shard: *shard, reason: open.refusal()?.to_string() })
-        };
-        self.open.iter().filter_map(trouble).collect()
+        let trouble =
+            |(shard, open): (u32, &Rc<CoreShard>)| Some(ShardTrouble { shard, reason: open.refusal()?.to_string() });
+        self.iter().filter_map(trouble).collect()
     }
 
     /// Fills in the values of this moment.
     pub(super) fn update_metrics(&self) {
-        for ((number, shard), metrics) in self.open.iter().zip(&self.metrics) {
-            metrics.update(*number, &shard.stats(), &self.admission);
+        let sound = |((_, shard), _): &((u32, &Rc<CoreShard>), &ShardMetrics)| shard.check_sound().is_ok();
+        for ((number, shard), metrics) in self.all().zip(&self.metrics).filter(sound) {
+            metrics.update(number, &shard.stats(), &self.admission);
         }
     }
 }

@@ -20,8 +20,8 @@ use crate::memory::pressure::RefusedWork;
 use crate::metrics::file_system::FileSystemMetrics;
 use crate::metrics::memory::MemoryMetrics;
 use crate::metrics::process::ProcessMetrics;
-use crate::metrics::registry::Registry;
-use crate::ring::Queues;
+use crate::metrics::registry::{Counter, Registry};
+use crate::ring::{self, Queues};
 use tidewire_base::config::Config;
 
 /// What a [`CoreState`] is made from.
@@ -70,13 +70,18 @@ pub struct CoreState {
     memory_metrics: MemoryMetrics,
     /// Of core 0, which shows for all what is the process's.
     process_metrics: Option<(ProcessMetrics, FileSystemMetrics)>,
+    /// On the first core.
+    panics: Option<Rc<Counter>>,
 }
 
 impl CoreState {
     /// The state of a core that counts in `registry`.
     pub fn new(parts: CoreParts, registry: &Registry) -> Rc<Self> {
         let CoreParts { number, config, catalog, admission, offline, memory, queues, peers } = parts;
+        let help = "Faults of the server itself that it went on after; each is in the log with its backtrace.";
+        let panics = (number == 0).then(|| registry.counter("tidewire_panics_total", help, &[]));
         Rc::new(Self {
+            panics,
             number,
             config,
             admission,
@@ -118,6 +123,10 @@ impl CoreState {
         if let Some((process, file_system)) = &self.process_metrics {
             process.update();
             file_system.update(&self.config.data_dir);
+        }
+        // Of the whole process, so that one core tells.
+        if let Some(panics) = &self.panics {
+            panics.advance_to(ring::panics());
         }
     }
 }

@@ -67,14 +67,33 @@ const GAUGES: [Shown; 24] = [
     ("tidewire_cache_bytes", "Blocks of segments kept in memory.", |s| s.cache.bytes),
 ];
 
-/// Shows of each of a core's shards whether it is offline; that does not change while the server runs.
-pub(crate) fn show_offline(shards: impl Iterator<Item = (u32, bool)>, registry: &Registry) {
-    for (shard, is_offline) in shards {
-        let help = "1 when damage keeps the shard from opening, and the server runs without it.";
-        let label = shard.to_string();
-        registry.gauge("tidewire_shard_offline", help, &[("shard", &label)]).set(i64::from(is_offline));
-        refusing(&label, "offline", registry).set(i64::from(is_offline));
+/// What shows of a shard whether it is offline.
+#[derive(Debug)]
+pub(crate) struct ShownOffline {
+    offline: Rc<Gauge>,
+    refusing: Rc<Gauge>,
+}
+
+impl ShownOffline {
+    /// Shows that it is; false where that was shown before.
+    pub(crate) fn show(&self) -> bool {
+        let is_new = self.offline.get() == 0;
+        self.offline.set(1);
+        self.refusing.set(1);
+        is_new
     }
+}
+
+/// Shows of a shard whether it is offline, and gives what shows it.
+pub(crate) fn show_offline(shard: u32, is_offline: bool, registry: &Registry) -> ShownOffline {
+    let help = "1 when damage keeps the shard from opening, or a fault was met in it, and the server runs without it.";
+    let label = shard.to_string();
+    let offline = registry.gauge("tidewire_shard_offline", help, &[("shard", &label)]);
+    let shown = ShownOffline { offline, refusing: refusing(&label, "offline", registry) };
+    if is_offline {
+        shown.show();
+    }
+    shown
 }
 
 /// Whether a shard takes no writes, for one of the reasons that there are.

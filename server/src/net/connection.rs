@@ -5,11 +5,13 @@
 //! 2. The handler runs. Replies to pipelined requests collect and leave together, but never wait for a handler that
 //!    waits: before it does, they are sent.
 //! 3. What the handler left of the body is read over, or the connection closes.
+//! 4. A handler that panics is answered with 500, or its reply breaks off, and the connection closes.
 //!
 //! Closing after a refusal first tells the client that nothing more comes and reads over what it still sends, within
 //! bounds: a socket closed with unread bytes would be reset, and the client would never see the refusal.
 
 use std::borrow::Cow;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -26,6 +28,7 @@ use super::drain::{DrainKey, Stage};
 use super::head::HeadCopy;
 use super::reply::Reply;
 use super::{Refusal, Request, Service};
+use crate::ring::poll_caught;
 use crate::ring::socket::Socket;
 
 /// Replies to pipelined requests are sent once they add up to this.
@@ -142,11 +145,17 @@ impl<S: Service> Connection<S> {
         if head.expect_continue && self.send_backlog().await.is_err() {
             return Next::Close;
         }
+        let has_panicked;
         let (broken, is_cut) = {
             let request = Request { peer: self.peer, head: &head, body: &mut self.body };
             let mut call = pin!(self.service.call(request, &mut self.reply));
+            // A panic ends this request alone; those who watch panics have said which it was.
+            let mut call = poll_fn(|context| poll_caught(call.as_mut(), context));
             match poll_once(&mut call).await {
-                Some(()) => (false, false),
+                Some(ended) => {
+                    has_panicked = ended.is_err();
+                    (false, false)
+                }
                 None => {
                     let sent = if self.backlog.is_empty() {
                         Ok(())
@@ -156,12 +165,18 @@ impl<S: Service> Connection<S> {
                     self.core.stats.bytes_out.add(self.backlog.len() as u64);
                     self.backlog.clear();
                     let called = self.core.drain.before(Stage::Cutting, call).await;
+                    has_panicked = matches!(called, Some(Err(_)));
                     (sent.is_err(), called.is_none())
                 }
             }
         };
         if broken {
             return Next::Close;
+        }
+        if has_panicked {
+            log::error!("{} {} has panicked", head.method_text, head.path);
+            // What is left of the body is in a state that nobody knows.
+            self.reply.close();
         }
         if is_cut && !self.reply.is_begun() {
             self.reply.close();
@@ -170,7 +185,9 @@ impl<S: Service> Connection<S> {
             self.service.refuse(refusal, &mut self.reply);
         }
         if !self.reply.is_begun() {
-            log::error!("no reply to {} {}", head.method_text, head.path);
+            if !has_panicked {
+                log::error!("no reply to {} {}", head.method_text, head.path);
+            }
             self.reply.close();
             let reason = "the server has no answer";
             let refusal = Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 500, reason };

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
@@ -19,6 +19,7 @@ use super::event::event;
 use super::features::RingFeatures;
 use super::helper::Helper;
 use super::host;
+use super::panic::caught;
 use super::queue::Queue;
 use super::reactor::{Reactor, Source};
 use super::run_queues::RunQueues;
@@ -208,8 +209,9 @@ impl Core {
         self.running.set(handle.slot);
         handle.begin();
         let waker = Waker::from(Arc::clone(handle));
-        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-        if polled.is_pending() {
+        // A task that panics is gone, as if it had been cancelled: see `task` for those who wait for it.
+        let polled = caught(|| future.as_mut().poll(&mut Context::from_waker(&waker)));
+        if matches!(polled, Ok(Poll::Pending)) {
             let mut tasks = self.tasks.borrow_mut();
             // Where it is not there any more, it has cancelled itself.
             if let Some(slot) = tasks.get_mut(handle.slot).filter(|slot| Arc::ptr_eq(&slot.handle, handle)) {
@@ -219,8 +221,12 @@ impl Core {
             }
         }
         let ended = self.remove(handle);
-        self.polled.set(ended.as_ref().map_or("", |slot| slot.what));
-        drop(ended);
+        let what = ended.as_ref().map_or("", |slot| slot.what);
+        self.polled.set(what);
+        let dropped = caught(|| drop((ended, future)));
+        if let Some(panicked) = polled.err().or(dropped.err()) {
+            log::error!("{} has ended by {panicked}", if what.is_empty() { "a task" } else { what });
+        }
     }
 
     /// Says what the task that is being polled does from here on.

@@ -9,6 +9,8 @@
 //!    ([`yield_if_needed`]). A task may move to another queue for a part of its work ([`within`](super::within)).
 //!    One that works much longer all the same is reported ([`LongPoll`](super::LongPoll)).
 //! 4. The ring is looked at between two slices, so that what has become ready is heard after one slice.
+//! 5. A task that panics ends, and no other with it, but those that wait for what it gives; a core whose main task
+//!    panics ends with an error.
 //!
 //! [`wake`]: super::wake
 //! [`run_queues`]: super::run_queues
@@ -29,7 +31,7 @@ use super::queues::Queues;
 pub struct CoreHandle<T>(JoinHandle<io::Result<T>>);
 
 impl<T> CoreHandle<T> {
-    /// Waits for the core's main future to end. A panic on the core is reported as an error.
+    /// Waits for the core's main future to end. A panic that the core cannot survive is reported as an error.
     pub fn join(self) -> io::Result<T> {
         self.0.join().unwrap_or_else(|_| Err(io::Error::other("the core panicked")))
     }
@@ -122,6 +124,9 @@ where
         step(core)?;
         if let Some(value) = main.take() {
             break value;
+        }
+        if main.has_panicked() {
+            return Err(io::Error::other("the core panicked"));
         }
     };
     core.drop_tasks();

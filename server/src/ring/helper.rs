@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::io;
 use std::sync::mpsc::{Sender, channel};
 
+use super::panic::caught;
+
 /// A call that takes long.
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -31,7 +33,8 @@ impl Helper {
                 let niceness = self.niceness;
                 let work = move || {
                     be_nice(niceness);
-                    receiver.into_iter().for_each(|job| job());
+                    // A caller that waits for a job that panics learns of it by what the job drops.
+                    receiver.into_iter().for_each(|job| drop(caught(job)));
                 };
                 std::thread::Builder::new().name(self.name.clone()).spawn(work)?;
                 sender

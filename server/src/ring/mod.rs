@@ -17,6 +17,7 @@
 //!   features   what the ring uses of its kernel, and does without on an older one
 //!   arena      aligned memory, registered with the ring
 //!   blocking   calls that block or calculate long, on helper threads
+//!   panic      a mistake of ours ends what ran into it, and is counted and logged
 //! ```
 
 mod arena;
@@ -29,6 +30,7 @@ pub mod executor;
 pub mod features;
 mod helper;
 pub mod host;
+mod panic;
 pub mod queue;
 pub mod queues;
 mod reactor;
@@ -49,6 +51,7 @@ pub use current::{CoreOptions, LongPoll, name_task};
 pub use disk::RingDisk;
 pub use executor::{CoreHandle, completions, registered_bytes, sleep, start_core, start_core_with, yield_if_needed};
 pub use features::{Completions, RingFeatures};
+pub use panic::{Caught, Panicked, caught, panics, poll_caught, watch_panics};
 pub use queue::Queue;
 pub use queues::Queues;
 pub use task::Task;

@@ -1,4 +1,7 @@
 //! The handle of a task: waits for what it gives, or cancels it.
+//!
+//! A task that panics gives nothing. A task that waits for it panics in turn, up to where panics are
+//! [caught](super::panic): nobody waits without end.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -20,22 +23,34 @@ pub struct Task<T> {
 struct End<T> {
     value: Option<T>,
     waker: Option<Waker>,
+    /// The task is gone, with a value or by a panic.
+    is_over: bool,
 }
 
-/// A future that leaves in the second's hands what the first gives.
-pub(super) fn joined<T: 'static>(future: impl Future<Output = T> + 'static) -> (BoxedFuture, Task<T>) {
-    let end = Rc::new(RefCell::new(End { value: None, waker: None }));
-    let task = Task { handle: None, end: Rc::clone(&end) };
-    let future = async move {
-        let value = future.await;
+/// The task's side of its end: however the task goes, its handle's holder is woken.
+struct EndGuard<T>(Rc<RefCell<End<T>>>);
+
+impl<T> Drop for EndGuard<T> {
+    fn drop(&mut self) {
         let waker = {
-            let mut end = end.borrow_mut();
-            end.value = Some(value);
+            let mut end = self.0.borrow_mut();
+            end.is_over = true;
             end.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+/// A future that leaves in the second's hands what the first gives.
+pub(super) fn joined<T: 'static>(future: impl Future<Output = T> + 'static) -> (BoxedFuture, Task<T>) {
+    let end = Rc::new(RefCell::new(End { value: None, waker: None, is_over: false }));
+    let task = Task { handle: None, end: Rc::clone(&end) };
+    let guard = EndGuard(end);
+    let future = async move {
+        let value = future.await;
+        guard.0.borrow_mut().value = Some(value);
     };
     (Box::pin(future), task)
 }
@@ -48,6 +63,12 @@ impl<T> Task<T> {
     /// What the task gave, if it has ended.
     pub(super) fn take(&self) -> Option<T> {
         self.end.borrow_mut().value.take()
+    }
+
+    /// Whether the task has ended and gives nothing.
+    pub(super) fn has_panicked(&self) -> bool {
+        let end = self.end.borrow();
+        end.is_over && end.value.is_none()
     }
 
     /// Lets the task run on by itself.
@@ -68,6 +89,7 @@ impl<T> Future for Task<T> {
         let mut end = self.end.borrow_mut();
         match end.value.take() {
             Some(value) => Poll::Ready(value),
+            None if end.is_over => panic!("a task that this one waits for has panicked"),
             None => {
                 end.waker = Some(context.waker().clone());
                 Poll::Pending

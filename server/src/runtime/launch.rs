@@ -7,6 +7,7 @@ use std::time::Duration;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
+use crate::ring::watch_panics;
 use crate::runtime::reload::reload;
 use crate::runtime::service_manager::ServiceManager;
 use crate::runtime::signals::{Action, WATCHED, meaning, name};
@@ -25,6 +26,7 @@ pub fn launch<A: App>(
     read: impl Fn() -> Result<Config, String> + Send + 'static,
     serving: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), String> {
+    watch_panics();
     // Before anything else, so that no signal of the start is missed.
     let signals = Signals::new(WATCHED).map_err(|error| format!("cannot watch for signals: {error}"))?;
     let stopper = Stopper::new().map_err(|error| format!("cannot make an event: {error}"))?;

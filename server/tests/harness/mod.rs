@@ -58,6 +58,18 @@ impl Service for Echo {
             "/core" => text(reply, 200, &self.core.to_string()),
             "/ignore" => text(reply, 200, "ignored"),
             "/nothing" => {}
+            "/panic" => panic!("asked for"),
+            "/panic-later" => {
+                let mut body = Vec::new();
+                ring::sleep(Duration::from_millis(1)).await;
+                body.resize(usize::from(request.head.path.is_empty()), 0);
+                panic!("asked for, {} bytes later", body.len());
+            }
+            "/panic-in-a-task" => {
+                let queues = Queues::new();
+                let broken: ring::Task<()> = queues.spawn(ring::Queue::Query, "a test", async { panic!("in a task") });
+                broken.await;
+            }
             "/empty" => reply.send(204, |head| head, b""),
             "/slow" => {
                 ring::sleep(Duration::from_millis(300)).await;

@@ -12,6 +12,7 @@ mod descriptors;
 mod doors;
 mod ending;
 mod export;
+mod filesystems;
 mod full;
 mod health;
 mod influxql;

@@ -1,9 +1,10 @@
 //! Rule: an operator over a projection computes over the projection's input instead.
 //!
 //! The upper expressions take the lower ones in place of their columns, unless that would compute one twice that is
-//! more than a column or a constant. A projection that changes nothing goes.
+//! more than a column or a constant, or make an expression too deep. A projection that changes nothing goes.
 
 use crate::expr::Expr;
+use crate::expr::extent::Extent;
 use crate::plan::Plan;
 
 pub(super) fn rule(plan: Plan) -> Plan {
@@ -39,8 +40,12 @@ pub(super) fn substitute(expr: Expr, lower: &[Expr]) -> Expr {
 
 fn may_merge<'a>(upper: impl Iterator<Item = &'a Expr>, lower: &[Expr]) -> bool {
     let mut uses = vec![0_usize; lower.len()];
+    let extents: Vec<Extent> = lower.iter().map(Extent::of).collect();
     for expr in upper {
         expr.for_each_column(&mut |at| uses[at] += 1);
+        if !Extent::with_columns(expr, &extents).is_shallow() {
+            return false;
+        }
     }
     let cheap = |expr: &Expr| matches!(expr, Expr::Column(_) | Expr::Literal(_));
     lower.iter().zip(uses).all(|(expr, uses)| uses <= 1 || cheap(expr))

@@ -4,74 +4,130 @@
 //! DISTINCT and into every input of a union as they are, through a grouping where they read keys alone. LIMIT stops
 //! them, since it chooses rows; and a lower filter stops a conjunct that can fail, since it may keep away the very rows
 //! that make it fail.
+//!
+//! A conjunct stays where it is where carrying it on would make much more of it: where it is large and reads what a
+//! projection computes more than once (nested queries would double it at each level), where it would become too deep,
+//! and where the copies of all that went into unions have come to [`COPIED_NODES_MAX`].
 
 use arrow_schema::{DataType, Schema};
 
 use crate::expr::conjunction::{join, split};
+use crate::expr::extent::{Extent, SMALL_NODES_MAX};
 use crate::expr::function::Fails;
 use crate::expr::{BinaryOp, Expr};
 use crate::optimize::merge_projects::substitute;
 use crate::plan::Plan;
 
+/// Nodes of expressions that may be copied for one plan. A filter of a hundred conditions over a union of hundreds of
+/// tables is less.
+const COPIED_NODES_MAX: usize = 1 << 18;
+
 pub(super) fn rule(plan: Plan) -> Plan {
-    push(plan, Vec::new())
+    Push { copies_left: COPIED_NODES_MAX }.push(plan, Vec::new())
 }
 
-/// `plan` filtered by `conjuncts`, which are over its output.
-fn push(plan: Plan, mut conjuncts: Vec<Expr>) -> Plan {
-    match plan {
-        Plan::Filter { input, predicate } => {
-            let schema = input.schema().clone();
-            let (above, mut below): (Vec<_>, Vec<_>) =
-                conjuncts.into_iter().partition(|conjunct| can_fail(conjunct, &schema));
-            let mut all = split(predicate);
-            all.append(&mut below);
-            filtered(push(*input, all), above)
+/// What conjuncts are carried down with.
+struct Push {
+    /// Nodes that may still be copied.
+    copies_left: usize,
+}
+
+impl Push {
+    /// `plan` filtered by `conjuncts`, which are over its output.
+    fn push(&mut self, plan: Plan, mut conjuncts: Vec<Expr>) -> Plan {
+        match plan {
+            Plan::Filter { input, predicate } => {
+                let schema = input.schema().clone();
+                let (above, mut below): (Vec<_>, Vec<_>) =
+                    conjuncts.into_iter().partition(|conjunct| can_fail(conjunct, &schema));
+                let mut all = split(predicate);
+                all.append(&mut below);
+                filtered(self.push(*input, all), above)
+            }
+            Plan::Project { input, exprs, schema } => {
+                let (below, above) = self.written(conjuncts, &exprs);
+                filtered(Plan::Project { input: Box::new(self.push(*input, below)), exprs, schema }, above)
+            }
+            Plan::Sort { input, keys, fetch: None } => {
+                Plan::Sort { input: Box::new(self.push(*input, conjuncts)), keys, fetch: None }
+            }
+            Plan::Distinct { input } => Plan::Distinct { input: Box::new(self.push(*input, conjuncts)) },
+            Plan::Aggregate { input, group, calls, schema } => {
+                // A constant conjunct stays above: without rows, a grouping without keys still has one.
+                let (below, mut above): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(|expr| {
+                    let mut keys_alone = true;
+                    expr.for_each_column(&mut |at| keys_alone &= at < group.len());
+                    keys_alone && !expr.is_constant()
+                });
+                let (below, mut left) = self.written(below, &group);
+                above.append(&mut left);
+                let input = Box::new(self.push(*input, below));
+                filtered(Plan::Aggregate { input, group, calls, schema }, above)
+            }
+            Plan::Scan(mut scan) => {
+                let mut all = scan.filter.take().map(split).unwrap_or_default();
+                all.append(&mut conjuncts);
+                scan.filter = join(all);
+                Plan::Scan(scan)
+            }
+            Plan::Union { inputs, schema } => {
+                let copied = Extent::of_all(&conjuncts).nodes.saturating_mul(inputs.len());
+                let (below, above) = match self.may_copy(copied) {
+                    true => (conjuncts, Vec::new()),
+                    false => (Vec::new(), conjuncts),
+                };
+                let inputs = inputs.into_iter().map(|input| self.push(input, below.clone())).collect();
+                filtered(Plan::Union { inputs, schema }, above)
+            }
+            Plan::Limit { input, skip, fetch } => {
+                let input = Box::new(self.push(*input, Vec::new()));
+                filtered(Plan::Limit { input, skip, fetch }, conjuncts)
+            }
+            Plan::Sort { input, keys, fetch } => {
+                let input = Box::new(self.push(*input, Vec::new()));
+                filtered(Plan::Sort { input, keys, fetch }, conjuncts)
+            }
+            Plan::Series { input, step, schema } => {
+                // What a row becomes depends on those before it.
+                let input = Box::new(self.push(*input, Vec::new()));
+                filtered(Plan::Series { input, step, schema }, conjuncts)
+            }
+            values @ Plan::Values { .. } => filtered(values, conjuncts),
         }
-        Plan::Project { input, exprs, schema } => {
-            let below = conjuncts.into_iter().map(|expr| substitute(expr, &exprs)).collect();
-            Plan::Project { input: Box::new(push(*input, below)), exprs, schema }
-        }
-        Plan::Sort { input, keys, fetch: None } => {
-            Plan::Sort { input: Box::new(push(*input, conjuncts)), keys, fetch: None }
-        }
-        Plan::Distinct { input } => Plan::Distinct { input: Box::new(push(*input, conjuncts)) },
-        Plan::Aggregate { input, group, calls, schema } => {
-            // A constant conjunct stays above: without rows, a grouping without keys still has one.
-            let (below, above): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(|expr| {
-                let mut keys_alone = true;
-                expr.for_each_column(&mut |at| keys_alone &= at < group.len());
-                keys_alone && !expr.is_constant()
-            });
-            let below = below.into_iter().map(|expr| substitute(expr, &group)).collect();
-            let input = Box::new(push(*input, below));
-            filtered(Plan::Aggregate { input, group, calls, schema }, above)
-        }
-        Plan::Scan(mut scan) => {
-            let mut all = scan.filter.take().map(split).unwrap_or_default();
-            all.append(&mut conjuncts);
-            scan.filter = join(all);
-            Plan::Scan(scan)
-        }
-        Plan::Union { inputs, schema } => {
-            let inputs = inputs.into_iter().map(|input| push(input, conjuncts.clone())).collect();
-            Plan::Union { inputs, schema }
-        }
-        Plan::Limit { input, skip, fetch } => {
-            let input = Box::new(push(*input, Vec::new()));
-            filtered(Plan::Limit { input, skip, fetch }, conjuncts)
-        }
-        Plan::Sort { input, keys, fetch } => {
-            let input = Box::new(push(*input, Vec::new()));
-            filtered(Plan::Sort { input, keys, fetch }, conjuncts)
-        }
-        Plan::Series { input, step, schema } => {
-            // What a row becomes depends on those before it.
-            let input = Box::new(push(*input, Vec::new()));
-            filtered(Plan::Series { input, step, schema }, conjuncts)
-        }
-        values @ Plan::Values { .. } => filtered(values, conjuncts),
     }
+
+    /// The conjuncts over what a projection reads that computes `lower`, and those that stay above it.
+    fn written(&mut self, conjuncts: Vec<Expr>, lower: &[Expr]) -> (Vec<Expr>, Vec<Expr>) {
+        if conjuncts.is_empty() {
+            return (conjuncts, Vec::new());
+        }
+        let extents: Vec<Extent> = lower.iter().map(Extent::of).collect();
+        let mut above = Vec::new();
+        let below = conjuncts.into_iter().filter_map(|conjunct| {
+            let (before, written) = (Extent::of(&conjunct), Extent::with_columns(&conjunct, &extents));
+            let is_small = written.nodes <= SMALL_NODES_MAX || reads_once(&conjunct, &extents);
+            if is_small && written.is_shallow() && self.may_copy(written.nodes - before.nodes.min(written.nodes)) {
+                return Some(substitute(conjunct, lower));
+            }
+            above.push(conjunct);
+            None
+        });
+        (below.collect(), above)
+    }
+
+    /// Takes leave to copy `nodes`.
+    fn may_copy(&mut self, nodes: usize) -> bool {
+        let left = self.copies_left.checked_sub(nodes);
+        self.copies_left = left.unwrap_or(self.copies_left);
+        left.is_some()
+    }
+}
+
+/// Whether an expression reads once at most what is more than a column or a constant.
+fn reads_once(expr: &Expr, columns: &[Extent]) -> bool {
+    let mut uses = vec![0_usize; columns.len()];
+    expr.for_each_column(&mut |at| uses[at] += 1);
+    uses.iter().zip(columns).all(|(uses, column)| *uses <= 1 || column.nodes <= 1)
 }
 
 /// Whether a kernel may refuse a value: overflow, division by zero, text that is no number.

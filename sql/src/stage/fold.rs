@@ -1,21 +1,19 @@
 //! Rewriting of expressions: putting one list of expressions under another.
 
+use crate::expr::extent::{Extent, SMALL_NODES_MAX};
 use crate::expr::{BinaryOp, Expr};
 
-/// Largest expression that folding may make. Putting a projection under another repeats its expressions wherever they
-/// are read, which could double at every level of a nested query.
-const NODES_MAX: usize = 512;
-
-/// `expr` over what `inputs` compute, written over the columns that `inputs` read. `None` when it grows too large.
+/// `expr` over what `inputs` compute, written over the columns that `inputs` read. `None` when it grows too large:
+/// putting a projection under another repeats its expressions wherever they are read, which could double at every level
+/// of a nested query.
 pub(super) fn substitute(expr: &Expr, inputs: &[Expr]) -> Option<Expr> {
-    let mut nodes = size(expr);
     let mut valid = true;
-    expr.for_each_column(&mut |at| match inputs.get(at) {
-        Some(input) => nodes += size(input),
-        None => valid = false,
-    });
+    expr.for_each_column(&mut |at| valid &= at < inputs.len());
     // Decided before anything is copied.
-    (valid && nodes <= NODES_MAX).then(|| expr.clone().map_columns(&mut |at| inputs[at].clone()))
+    let extents: Vec<Extent> = inputs.iter().map(Extent::of).collect();
+    let written = Extent::with_columns(expr, &extents);
+    (valid && written.nodes <= SMALL_NODES_MAX && written.is_shallow())
+        .then(|| expr.clone().map_columns(&mut |at| inputs[at].clone()))
 }
 
 /// Conjunction.
@@ -24,8 +22,4 @@ pub(super) fn and(left: Option<Expr>, right: Expr) -> Expr {
         None => right,
         Some(left) => Expr::binary(left, BinaryOp::And, right),
     }
-}
-
-fn size(expr: &Expr) -> usize {
-    1 + expr.children().into_iter().map(size).sum::<usize>()
 }

@@ -25,6 +25,7 @@ impl<D: Disk> Shard<D> {
     /// The same for batches of several tables, or several of one: scans see the rows of all or of none, and if one is
     /// refused nothing is left of any. Gives the LSN to wait for, and the ids of each batch's new keys.
     pub fn append_all(&self, batches: &[(&WriteBatch, &TableSchema)]) -> Result<(Lsn, Vec<Vec<SeriesId>>)> {
+        self.check_sound()?;
         self.wal.check_open()?;
         self.check_space()?;
         for (batch, table) in batches {

@@ -45,6 +45,7 @@ impl<D: Disk> Shard<D> {
     /// Series stay in the index; over all times, from `i64::MIN` to `i64::MAX`, those that it names are hidden until
     /// they are written again.
     pub fn delete(&self, table: TableId, series: &SeriesSelection, time_min: i64, time_max: i64) -> Result<Lsn> {
+        self.check_sound()?;
         self.wal.check_open()?;
         // A record takes space like one of rows, and gives none back before a merge has applied it.
         self.check_space()?;

@@ -13,6 +13,9 @@
 //! 5. Without space on the disk appends and deletes are refused ([`is_no_space`](crate::Error::is_no_space)), scans go
 //!    on, and a reserve ([`space`]) lets flushes, drops and expiry be done; writes are taken again by themselves when
 //!    there is space.
+//! 6. A panic within a change ([`guarded`]), or any that the caller says was met here ([`Shard::abandon`]), ends the
+//!    shard's work and nothing else: it is not sound ([`Shard::check_sound`]) until the next start, which reads what
+//!    was acknowledged.
 //!
 //! How: rows live in the active memtable until it is large, then in the frozen one while [`flush`] writes it into
 //! segments, then in those, which the manifest names in one edit together with the LSN up to which the log is not
@@ -29,14 +32,16 @@ mod delete;
 mod expire;
 mod flush;
 pub(crate) mod folders;
+mod guarded;
 mod life;
 mod quarantine;
 mod snapshot;
+mod sound;
 mod space;
 pub(crate) mod state;
 mod stats;
 
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
@@ -59,6 +64,7 @@ pub use delete::SeriesSelection;
 pub use expire::Expired;
 use flush::Written;
 use folders::Folders;
+use guarded::Guarded;
 pub use quarantine::{DamagedRows, Quarantined};
 pub use snapshot::Snapshot;
 use space::Reserve;
@@ -82,7 +88,9 @@ pub struct Shard<D: Disk> {
     config: ShardConfig,
     wal: Wal<D>,
     cache: Rc<Cache>,
-    state: RefCell<State<D>>,
+    state: Guarded<State<D>>,
+    /// Why nothing more is taken, once a fault of the server was met here.
+    abandoned: OnceCell<String>,
     /// Someone changes the manifest.
     editing: Cell<bool>,
     closing: Cell<bool>,
@@ -146,7 +154,7 @@ impl<D: Disk> Shard<D> {
             config,
             wal,
             cache,
-            state: RefCell::new(State {
+            state: Guarded::new(State {
                 tables,
                 dropping: BTreeMap::new(),
                 active,
@@ -161,6 +169,7 @@ impl<D: Disk> Shard<D> {
                 unnamed: Vec::new(),
                 condemned: Vec::new(),
             }),
+            abandoned: OnceCell::default(),
             editing: Cell::default(),
             closing: Cell::default(),
             counts: Cell::default(),
@@ -207,6 +216,7 @@ impl<D: Disk> Shard<D> {
     /// prove that what is written can be read back. To be called when [`Shard::run_wal`] has ended with an error, with
     /// pauses that are the caller's to choose; after an error the shard refuses appends as before.
     pub async fn heal(&self) -> Result<()> {
+        self.check_sound()?;
         if self.wal.failure().is_none() {
             return Ok(());
         }
@@ -222,6 +232,10 @@ impl<D: Disk> Shard<D> {
     /// Takes no more appends, commits and syncs the log, lets a flush in progress end, breaks off a merge, and ends the
     /// tasks. Rows in memory stay in the log; a caller that wants a fast next start flushes before.
     pub async fn close(&self) -> Result<()> {
+        if self.check_sound().is_err() {
+            self.close_unsound();
+            return Ok(());
+        }
         self.closing.set(true);
         self.pace.stop();
         self.changed.notify();

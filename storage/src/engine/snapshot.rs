@@ -177,7 +177,7 @@ impl<D: Disk> Drop for Snapshot<D> {
     fn drop(&mut self) {
         self.seen.memory.clear();
         // Where the state is being worked on, the next flush or snapshot does it.
-        if let Ok(mut state) = self.shard.state.try_borrow_mut() {
+        if let Some(mut state) = self.shard.state.try_borrow_mut() {
             state.forget_unseen();
         }
     }

@@ -7,7 +7,7 @@ use futures_lite::future::{block_on, poll_once, zip};
 use tidewire_storage::Error;
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::disk::throttle::{Throttle, ThrottledDisk};
-use tidewire_storage::engine::{Shard, ShardConfig};
+use tidewire_storage::engine::{SeriesSelection, Shard, ShardConfig};
 use tidewire_storage::wal::{Lsn, WalSync};
 
 use crate::common::{Folder, drive, int_batch, int_rows, open, small_config, table};
@@ -297,4 +297,28 @@ fn behind_a_slow_disk_memory_is_bounded_and_what_was_taken_is_kept() {
     let copy = Folder::copy("slow-copy", &folder.0);
     let (shard, _) = block_on(open(PlainDisk, &copy.0, small_config())).unwrap();
     assert_eq!(block_on(int_rows(&shard, table.id)).len(), taken);
+}
+
+#[test]
+fn an_abandoned_shard_refuses_what_waits_and_the_next_start_has_what_was_acknowledged() {
+    let (folder, table) = (Folder::new("abandoned"), table(1));
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    drive(&shard, async {
+        let lsn = shard.append(&int_batch(&table, &[(1, 1, 1)]), &table).unwrap().lsn;
+        shard.durable(lsn).await.unwrap();
+        let waiting = shard.append(&int_batch(&table, &[(1, 2, 2)]), &table).unwrap().lsn;
+        shard.abandon("a panic");
+        assert!(matches!(shard.durable(waiting).await, Err(Error::LogFailed { .. })));
+        let refused = shard.append(&int_batch(&table, &[(1, 3, 3)]), &table);
+        assert!(matches!(refused, Err(Error::ShardOffline { shard: 3, .. })));
+        let refused = shard.delete(table.id, &SeriesSelection::All, 0, 9);
+        assert!(matches!(refused, Err(Error::ShardOffline { shard: 3, .. })));
+        assert!(matches!(shard.heal().await, Err(Error::ShardOffline { shard: 3, .. })));
+        shard.close().await.unwrap();
+    });
+    drop(shard);
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    let rows = block_on(int_rows(&shard, table.id));
+    assert_eq!(rows[0], (1, 1, 1));
+    assert!(rows.len() == 1 || rows[1..] == [(1, 2, 2)], "{rows:?}");
 }

@@ -13,22 +13,33 @@ use tidewire_storage::schema::Catalog;
 
 use crate::core::shards::Shards;
 use crate::core::state::CoreState;
-use crate::metrics::registry::Registry;
+use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::ring;
 use crate::runtime::clock::{ClockState, ClockWatch, now_ns};
 
 /// How often a core looks. Partitions are hours long at least.
 const INTERVAL: Duration = Duration::from_secs(30);
 
+/// What is counted of the clock.
+#[derive(Clone)]
+pub(crate) struct Counts {
+    jumps: Rc<Counter>,
+    settled: Rc<Gauge>,
+}
+
+impl Counts {
+    /// In `registry`.
+    pub(crate) fn new(registry: &Registry) -> Self {
+        let help = "Jumps of the host's clock that a core has seen.";
+        let jumps = registry.counter("tidewire_clock_jumps_total", help, &[]);
+        let help = "Cores that take the host's clock for settled, so that rows expire.";
+        Self { jumps, settled: registry.gauge("tidewire_clock_settled", help, &[]) }
+    }
+}
+
 /// Drops what is older than its retention policy keeps it.
-pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, registry: Rc<Registry>) {
+pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, Counts { jumps, settled }: Counts) {
     let settle = Duration::from_secs(core.config.retention.clock_settle_s);
-    let jumps = registry.counter("tidewire_clock_jumps_total", "Jumps of the host's clock that a core has seen.", &[]);
-    let settled = registry.gauge(
-        "tidewire_clock_settled",
-        "Cores that take the host's clock for settled, so that rows expire.",
-        &[],
-    );
     let (started, mut watch) = (Instant::now(), ClockWatch::new(settle));
     watch.look(now_ns(), started.elapsed());
     loop {

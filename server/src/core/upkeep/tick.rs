@@ -17,6 +17,7 @@ pub(crate) async fn tick(shards: Rc<Shards>, queues: Queues) {
     let started = Instant::now();
     loop {
         ring::sleep(TICK).await;
+        shards.look_for_unsound();
         shards.report_memtables();
         let mut debt_bytes = 0;
         for (_, shard) in shards.iter() {

@@ -25,6 +25,11 @@ impl<D: Disk> Wal<D> {
         self.work.notify();
     }
 
+    /// The log is given up by its shard: it fails, and nobody heals it.
+    pub(crate) fn abandon(&self, reason: String) {
+        self.fail(reason);
+    }
+
     /// Fails waiters for want of space, and waits until there may be some. The error comes back when the log is
     /// closed instead.
     pub(super) async fn stall(&self, error: Error) -> Result<()> {

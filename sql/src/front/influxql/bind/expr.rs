@@ -9,6 +9,7 @@ use super::error::BindError;
 use super::relation::Relation;
 use super::types::{converted, higher, is_number, type_name};
 use crate::expr::constant::null;
+use crate::expr::extent::Extent;
 use crate::expr::pattern::Pattern;
 use crate::expr::{BinaryOp, Expr as Native, Scalar, ScalarFunction, Typed};
 use crate::front::influxql::ast::{CastType, Expr, Literal, Op};
@@ -109,6 +110,10 @@ pub(super) fn value(expr: &Expr, names: &dyn Names) -> Result<Typed, BindError> 
                         return Err(BindError::Type { left, op: op.symbol(), right, reason });
                     }
                 };
+            }
+            // Brackets within brackets, each with its chain.
+            if !Extent::of(&left.expr).is_shallow() {
+                return Err(BindError::Unsupported("an expression of more than 512 levels"));
             }
             Ok(left)
         }

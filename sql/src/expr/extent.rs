@@ -1,0 +1,95 @@
+//! How large and how deep an expression is, and the bounds of both.
+//!
+//! Every pass over an expression recurses, the executor and `Drop` too, so that no expression may be deeper than
+//! [`LEVELS_MAX`], whatever made it: a front end refuses one that is, a rule leaves one as it was that would become so.
+//! Nor may a rule make much more of expressions than there was: what it puts in several places is counted
+//! ([`Extent::with_columns`]) before it is copied. Measuring does not recurse.
+
+use super::tree::Expr;
+
+/// Levels of an expression. A recursion over it takes some hundred bytes to a few kilobytes of stack a level, and the
+/// threads have 2 MiB at least.
+pub(crate) const LEVELS_MAX: usize = 512;
+
+/// Nodes of an expression that a rule may write a lower expression into more than once.
+pub(crate) const SMALL_NODES_MAX: usize = 512;
+
+/// Nodes and levels of an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Extent {
+    /// Operators, columns and constants.
+    pub(crate) nodes: usize,
+    /// On the longest way to a leaf.
+    pub(crate) levels: usize,
+}
+
+impl Extent {
+    /// Of `expr`.
+    pub(crate) fn of(expr: &Expr) -> Self {
+        let mut whole = Self::default();
+        whole.walk(expr, |_| Self { nodes: 1, levels: 1 });
+        whole
+    }
+
+    /// Of `expr` with each column replaced by an expression as large as `columns` say.
+    pub(crate) fn with_columns(expr: &Expr, columns: &[Self]) -> Self {
+        let mut whole = Self::default();
+        whole.walk(expr, |at| columns.get(at).copied().unwrap_or_default());
+        whole
+    }
+
+    /// Of several expressions together, none of which stands under another.
+    pub(crate) fn of_all<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> Self {
+        exprs.into_iter().map(Self::of).fold(Self::default(), Self::beside)
+    }
+
+    /// Of this and another beside it.
+    pub(crate) fn beside(self, other: Self) -> Self {
+        Self { nodes: self.nodes.saturating_add(other.nodes), levels: self.levels.max(other.levels) }
+    }
+
+    /// Whether the bound of levels is kept.
+    pub(crate) fn is_shallow(self) -> bool {
+        self.levels <= LEVELS_MAX
+    }
+
+    fn walk(&mut self, expr: &Expr, column: impl Fn(usize) -> Self) {
+        let mut open = vec![(expr, 0_usize)];
+        while let Some((expr, above)) = open.pop() {
+            let own = match expr {
+                Expr::Column(at) => column(*at),
+                _ => Self { nodes: 1, levels: 1 },
+            };
+            self.nodes = self.nodes.saturating_add(own.nodes);
+            self.levels = self.levels.max(above + own.levels);
+            open.extend(expr.children().into_iter().map(|child| (child, above + 1)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::BinaryOp;
+
+    fn sum(of: Vec<Expr>) -> Expr {
+        let mut terms = of.into_iter();
+        let first = terms.next().unwrap_or(Expr::Column(0));
+        terms.fold(first, |left, right| Expr::binary(left, BinaryOp::Plus, right))
+    }
+
+    #[test]
+    fn nodes_and_levels_are_those_of_the_tree_and_of_what_it_would_become() {
+        let expr = sum(vec![Expr::Column(0), Expr::Column(1), Expr::Column(0)]);
+        assert_eq!(Extent::of(&expr), Extent { nodes: 5, levels: 3 });
+        let lower = [sum(vec![Expr::Column(7); 4]), Expr::Not(Box::new(Expr::Column(3)))];
+        let written = expr.clone().map_columns(&mut |at| lower[at].clone());
+        let told = Extent::with_columns(&expr, &[Extent::of(&lower[0]), Extent::of(&lower[1])]);
+        assert_eq!(told, Extent::of(&written));
+        assert_eq!(told, Extent { nodes: 2 + 2 * 7 + 2, levels: 6 });
+        let both = Extent::of_all([&expr, &lower[0]]);
+        assert_eq!(both, Extent { nodes: 12, levels: 4 });
+        let chain = (0..LEVELS_MAX).fold(Expr::Column(0), |expr, _| Expr::Not(Box::new(expr)));
+        assert!(!Extent::of(&chain).is_shallow());
+    }
+}
