@@ -12,7 +12,8 @@ pub const REFUSAL_KINDS: [&str; 10] =
     ["not_found", "bad_row", "body", "schema", "overloaded", "memory", "too_large", "no_space", "offline", "storage"];
 
 /// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are
-/// not acknowledged, except where a shard is offline.)
+/// not acknowledged, except where a shard is offline, or a row is longer than a
+/// log file.)
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// No such database.

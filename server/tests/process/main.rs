@@ -5,6 +5,7 @@
 mod alerts;
 mod broken_log;
 mod cardinality;
+mod clock;
 mod common;
 mod damage;
 mod deletes;
@@ -15,6 +16,7 @@ mod export;
 mod filesystems;
 mod full;
 mod health;
+mod influx_replies;
 mod influxql;
 mod limits;
 mod lives;

@@ -26,6 +26,7 @@ pub fn code(refusal: &CatalogError) -> &'static str {
         | CatalogError::PolicyNotFound(_)
         | CatalogError::PolicyExists
         | CatalogError::PolicyConflict
+        | CatalogError::ContinuousQueryExists
         | CatalogError::PolicyTooShort
         | CatalogError::PolicyShorterThanPartition => "050014",
         CatalogError::NotSaved(_) => "050001",
@@ -70,6 +71,7 @@ pub fn message(refusal: &CatalogError) -> String {
         }
         CatalogError::BadName { .. }
         | CatalogError::TooManyColumns { .. }
+        | CatalogError::ContinuousQueryExists
         | CatalogError::NotSaved(_)
         | CatalogError::NoSpace(_) => refusal.to_string(),
     }
