@@ -11,7 +11,7 @@ use super::endpoint::{DatabaseParameter, Endpoint, Family};
 use super::fault::Fault;
 use super::query_counters::QueryCounters;
 use super::request_id::RequestId;
-use super::request_log::shown_statement;
+use super::request_log::STATEMENT_BYTES_MAX;
 use super::routes::Segments;
 use crate::core::state::CoreState;
 use crate::ingest::rows::RowTarget;
@@ -55,8 +55,8 @@ pub struct RequestContext<'r> {
     pub id: RequestId<'r>,
     /// When its head had arrived: the present of everything that the request does.
     pub now_ns: i64,
-    /// The statement that it runs, for the log; `None` where that does not want it.
-    pub statement: Option<RefCell<String>>,
+    /// The head of the statement that it runs, for the log; `None` where that does not want it.
+    pub statement: Option<RefCell<Vec<u8>>>,
 }
 
 impl<'r> RequestContext<'r> {
@@ -65,10 +65,10 @@ impl<'r> RequestContext<'r> {
         RowTarget { database, bad_rows, now_ns: self.now_ns }
     }
 
-    /// Notes the statement that the request runs.
-    pub fn note_statement(&self, text: &str) {
+    /// Notes the statement that the request runs; what the log may show of it is kept.
+    pub fn note_statement(&self, text: &[u8]) {
         if let Some(statement) = &self.statement {
-            *statement.borrow_mut() = shown_statement(text);
+            *statement.borrow_mut() = text[..text.len().min(STATEMENT_BYTES_MAX)].to_vec();
         }
     }
 

@@ -30,9 +30,6 @@ use crate::query::run::{self, RowsOut};
 use crate::ring::{Queue, within};
 use tidewire_base::catalog::SchemaChange;
 
-/// The head of a statement, of which the log may show a part.
-const SHOWN_BYTES_MAX: usize = 4 << 10;
-
 /// Runs the statement of the body.
 pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
     body_length::require(request.head, reply)?;
@@ -52,7 +49,7 @@ pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut
     if text.starts_with(b"\xef\xbb\xbf") {
         text.drain(..3);
     }
-    context.note_statement(&String::from_utf8_lossy(&text[..text.len().min(SHOWN_BYTES_MAX)]));
+    context.note_statement(&text);
     let session = Session {
         tenant: context.tenant()?.into_owned(),
         database,
