@@ -153,6 +153,11 @@ impl Connection {
         }
     }
 
+    /// Sends a part of a request.
+    pub(crate) async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        self.stream.write_all(bytes).await.0.map(drop)
+    }
+
     async fn fill(&mut self) -> io::Result<()> {
         let buffer = std::mem::take(&mut self.spare);
         let (count, buffer) = self.stream.read(buffer).await;
