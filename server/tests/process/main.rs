@@ -4,6 +4,7 @@
 
 mod broken_log;
 mod cardinality;
+mod clock;
 mod common;
 mod damage;
 mod deletes;
@@ -13,6 +14,7 @@ mod ending;
 mod export;
 mod filesystems;
 mod full;
+mod influx_replies;
 mod influxql;
 mod limits;
 mod lives;

@@ -160,6 +160,11 @@ impl<D: Disk> Shard<D> {
             }
             match self.log_record(table, known, batch, series, rows.clone(), end) {
                 Ok(record) => logged.push(record),
+                // A row may be as long as a file, then keys do not fit beside it.
+                Err(Error::RecordTooLarge { .. }) if known.series_logged < end && !rows.is_empty() => {
+                    logged.push(self.log_record(table, known, batch, series, 0..0, end)?);
+                    left.push(rows);
+                }
                 Err(Error::RecordTooLarge { .. }) if rows.len() > 1 => {
                     let middle = rows.start + rows.len() / 2;
                     left.extend([middle..rows.end, rows.start..middle]);

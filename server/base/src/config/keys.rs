@@ -165,6 +165,11 @@ const KEYS: &[Key] = &[
         "seconds",
         "Nothing expires before the clock has been consistent for so long, at the start and after each jump."
     ),
+    Key {
+        name: "retention.clock_offset_file",
+        meaning: "For tests alone: a file with nanoseconds that are added to the host's clock, read all the while. Empty: none.",
+        setting: |config| Box::new(FilePath(&mut config.retention.clock_offset_file)),
+    },
     derived!(
         "admission.bytes_max",
         admission.bytes_max,
@@ -259,6 +264,20 @@ const KEYS: &[Key] = &[
         1..=10_000,
         "queries",
         "Queries that run at once; more get 429."
+    ),
+    number!(
+        "influxql.rows_max",
+        influxql.rows_max,
+        0..=1_000_000_000_000,
+        "rows",
+        "Rows of a reply of /query that is not chunked; those beyond are left out (max-row-limit). 0: no bound."
+    ),
+    number!(
+        "influxql.windows_max",
+        influxql.windows_max,
+        0..=1_000_000_000_000,
+        "windows",
+        "Windows of GROUP BY time() that a SELECT may span; above it it fails (max-select-buckets). 0: no bound."
     ),
     number!("ring.depth", ring.depth, 64..=4096, "entries per ring", "Entries of each io_uring of a core."),
     number!(

@@ -43,7 +43,10 @@ pub(super) async fn read(world: Rc<World<'_>>) {
             match rows(number as u32, &place, table, &names, &snapshot).await {
                 Ok(mut rows) => found.append(&mut rows),
                 Err(tidewire_storage::Error::SnapshotGone { .. }) => is_whole = false,
-                Err(error) => panic!("seed {}: {error}", world.model.borrow().seed),
+                Err(error) => {
+                    world.excuse(&error);
+                    is_whole = false;
+                }
             }
         }
         let shards = [number as u32];
@@ -146,6 +149,9 @@ fn number(values: &ArrayRef, kind: FieldType, row: usize) -> Option<usize> {
         FieldType::UInt => values.as_primitive::<UInt64Type>().value(row) as usize,
         FieldType::Float => values.as_primitive::<Float64Type>().value(row) as usize,
         FieldType::Bool => usize::MAX,
-        FieldType::String => values.as_string::<i32>().value(row).parse().unwrap_or(usize::MAX),
+        FieldType::String => {
+            let text = values.as_string::<i32>().value(row);
+            text.trim_end_matches('.').parse().unwrap_or(usize::MAX)
+        }
     })
 }

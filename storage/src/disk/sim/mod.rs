@@ -25,6 +25,7 @@ mod fault;
 mod folder;
 mod inode;
 mod random;
+mod seeds;
 mod tasks;
 mod world;
 
@@ -38,6 +39,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 pub use fault::{Fault, FaultKind, FaultRates, Moment, Operation, SimCounts};
+pub use seeds::{SimTally, few, soak};
 pub use tasks::{SimEnd, SimTasks};
 
 use super::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
