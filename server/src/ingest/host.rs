@@ -37,6 +37,8 @@ pub trait WriteHost {
     fn admit(&self, place: Place<'_>, rows: &[ShardRows]) -> impl Future<Output = Result<Self::Grant, WriteError>>;
     /// Changes the catalog; resolves when the change is durable and this core has it.
     fn change(&self, change: SchemaChange) -> impl Future<Output = Outcome>;
+    /// Lets others run, if it is time for that.
+    fn yield_if_needed() -> impl Future<Output = ()>;
     /// Hands rows to their shard, waiting for the way to it, and gives the wait for its answer.
     fn append(&self, rows: Append) -> impl Future<Output = impl Future<Output = Appended>>;
 }

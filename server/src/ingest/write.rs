@@ -9,6 +9,7 @@ use tidewire_storage::schema::TimeUnit;
 
 use super::error::WriteError;
 use super::host::WriteHost;
+use super::rows::TRIES_MAX;
 use super::session::{Session, Target, Written};
 use crate::core::state::CoreState;
 use crate::net::Body;
@@ -52,10 +53,6 @@ pub struct WriteRequest<'a> {
     /// Unit of the timestamps.
     pub precision: Precision,
 }
-
-/// Times that a body is parsed, each time after a table or column of its rows was dropped. A client that drops tables
-/// as fast as another one writes them is not to keep the core busy.
-const TRIES_MAX: u32 = 4;
 
 /// The byte-order mark that some programs put at the head of a text, of which it is no part.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

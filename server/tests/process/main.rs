@@ -4,6 +4,7 @@
 
 mod broken_log;
 mod cardinality;
+mod clock;
 mod common;
 mod damage;
 mod deletes;

@@ -75,7 +75,11 @@ async fn run_statement(
     Asked { text, session, form }: Asked,
 ) -> Result<(), Fault> {
     let core = context.core;
-    let Prepared { statement, held } = prepare(core, text, session).await?;
+    let gone = async {
+        body.peer_gone().await;
+        Err(ExecError::Cancelled.into())
+    };
+    let Prepared { statement, held } = futures_lite::future::or(prepare(core, text, session), gone).await?;
     match statement {
         Statement::Empty => {
             send_nothing(reply, form.format);
