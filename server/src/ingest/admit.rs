@@ -18,6 +18,7 @@ use crate::core::recycled::RecycledBatches;
 use crate::core::state::CoreState;
 use crate::memory::pressure::RefusedWork;
 use crate::memory::{Level, Part};
+use crate::ring::yield_if_needed;
 use tidewire_base::catalog::SchemaChange;
 use tidewire_base::catalog::owner::Outcome;
 
@@ -53,6 +54,10 @@ impl WriteHost for CoreState {
 
     fn recycled(&self) -> &RecycledBatches {
         &self.recycled
+    }
+
+    async fn turn(&self) {
+        yield_if_needed().await;
     }
 
     fn shard_count(&self) -> u32 {
@@ -144,7 +149,7 @@ fn wanted(rows: &[ShardRows]) -> Vec<(u32, u64)> {
 #[cfg(test)]
 mod tests {
     use tidewire_storage::batch::WriteBatch;
-    use tidewire_storage::schema::{TableId, TableSchema, TimeUnit};
+    use tidewire_storage::schema::{Columns, TableId, TableSchema, TimeUnit};
 
     use super::*;
 
@@ -156,7 +161,7 @@ mod tests {
             table: Arc::new(TableSchema {
                 id: TableId(table),
                 name: "t".into(),
-                columns: Vec::new(),
+                columns: Columns::default(),
                 time_unit: TimeUnit::Nanosecond,
                 partition_length: 1,
                 next_column: 0,

@@ -117,7 +117,7 @@ impl<D: Disk> Shard<D> {
         if done.is_ok() && frozen.full {
             // Scans copy what they need, so that nobody else holds it but for a snapshot.
             if let Ok(frozen) = Rc::try_unwrap(frozen) {
-                self.state.borrow_mut().idle = Some(Memtable::reuse(frozen.memtable));
+                self.state.borrow_mut().idle = Some(Memtable::reuse(frozen.memtable, self.config.idle_bytes_max()));
             }
         }
         done

@@ -8,11 +8,11 @@ mod column;
 mod sort;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::batch::BatchColumn;
+use crate::batch::{BatchColumn, ColumnPlaces};
 use crate::error::{Error, Result};
 use crate::partition::{Partitions, bounds_of};
 use crate::schema::{ColumnId, FieldType, TableId};
@@ -67,19 +67,33 @@ pub struct NewRows<'a> {
 }
 
 impl Memtable {
-    /// An empty memtable for the tables of `used`, with the memory that their rows took.
-    pub fn reuse(used: Self) -> Self {
+    /// An empty memtable with the memory that the rows of `used` took, for more of the same tables and columns. What
+    /// had none keeps nothing, and all together no more than `bytes_max`: else there would soon be memory for the
+    /// greatest size of every table there ever was.
+    pub fn reuse(used: Self, bytes_max: u64) -> Self {
         let mut tables = used.tables;
+        let mut reserved = 0;
+        tables.retain(|_, rows| {
+            if rows.rows() == 0 {
+                return false;
+            }
+            rows.columns.retain(|column| !column.values().is_empty());
+            let bytes = rows.reserved();
+            let is_kept = reserved + bytes <= bytes_max;
+            reserved += if is_kept { bytes } else { 0 };
+            is_kept
+        });
         tables.values_mut().for_each(TableRows::clear);
-        let reserved = tables.values().map(TableRows::reserved).sum();
         Self { tables, rows: 0, bytes: 0, reserved, partitions: 0 }
     }
 
     /// An error when columns of `new` have another type than here; what is checked can be appended.
     pub fn check(&self, table: TableId, new: &NewRows<'_>) -> Result<()> {
         let Some(rows) = self.tables.get(&table) else { return Ok(()) };
-        for column in new.columns {
-            let (is, was) = (column.values.kind(), rows.columns.iter().find(|c| c.id() == column.id).map(Column::kind));
+        let mut places = None;
+        for (position, column) in new.columns.iter().enumerate() {
+            let known = rows.place(position, column.id, new.columns.len(), &mut places).map(|at| &rows.columns[at]);
+            let (is, was) = (column.values.kind(), known.map(Column::kind));
             if let Some(was) = was.filter(|was| *was != is) {
                 let reason = format!("column {} of table {} holds {was:?}, not {is:?}", column.id.0, table.0);
                 return Err(Error::Rejected(reason));
@@ -200,18 +214,26 @@ impl TableRows {
         let (min, max) = bounds_of(time);
         let partitions = self.partitions.add(time, (min, max), length);
         (self.time_min, self.time_max) = (self.time_min.min(min), self.time_max.max(max));
+        let mut places = None;
         for (position, column) in new.columns.iter().enumerate() {
-            // Batches of a table mostly have the same columns in the same order.
-            let at = match self.columns.get(position).filter(|c| c.id() == column.id) {
-                Some(_) => position,
-                None => self.columns.iter().position(|c| c.id() == column.id).unwrap_or_else(|| {
-                    self.columns.push(Column::new(column.id, column.values.kind()));
-                    self.columns.len() - 1
-                }),
-            };
+            let known = self.place(position, column.id, new.columns.len(), &mut places);
+            let at = known.unwrap_or_else(|| {
+                self.columns.push(Column::new(column.id, column.values.kind()));
+                self.columns.len() - 1
+            });
             self.columns[at].append(start, &column.values, column.validity.as_deref(), new.rows.clone());
         }
         partitions
+    }
+
+    /// Where the column `id` stands, which is at `position` among the `wanted` of a batch: these mostly have a table's
+    /// columns in their order. Where not, `places` are looked into; a batch has no column twice, so that it does not
+    /// matter if some of its own have come since they were made.
+    fn place(&self, position: usize, id: ColumnId, wanted: usize, places: &mut Option<ColumnPlaces>) -> Option<usize> {
+        if self.columns.get(position).is_some_and(|column| column.id() == id) {
+            return Some(position);
+        }
+        places.get_or_insert_with(|| ColumnPlaces::of(self.columns.iter().map(Column::id), wanted)).find(id)
     }
 
     /// Number of rows.
@@ -239,10 +261,6 @@ impl TableRows {
         self.columns.iter().map(Column::id).max()
     }
 
-    fn column(&self, id: ColumnId) -> Option<&Column> {
-        self.columns.iter().find(|column| column.id() == id)
-    }
-
     fn bytes(&self) -> u64 {
         self.rows() as u64 * 12 + self.columns.iter().map(Column::bytes).sum::<u64>()
     }
@@ -251,7 +269,8 @@ impl TableRows {
     pub(crate) fn copy_bytes(&self, rows: usize, columns: &[(ColumnId, FieldType)]) -> u64 {
         // Position, and time and series in order.
         const ORDER_BYTES: u64 = 16;
-        let taken = self.columns.iter().filter(|column| columns.iter().any(|(id, _)| *id == column.id()));
+        let wanted: HashSet<ColumnId> = columns.iter().map(|(id, _)| *id).collect();
+        let taken = self.columns.iter().filter(|column| wanted.contains(&column.id()));
         let share = rows as f64 / self.rows().max(1) as f64;
         rows as u64 * ORDER_BYTES + (taken.map(Column::bytes).sum::<u64>() as f64 * share) as u64
     }
@@ -259,5 +278,64 @@ impl TableRows {
     fn reserved(&self) -> u64 {
         let rows = self.series.capacity() * 4 + self.time.capacity() * 8;
         rows as u64 + self.columns.iter().map(Column::reserved).sum::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Values;
+
+    /// Appends rows of one column.
+    fn append(memtable: &mut Memtable, table: u32, column: u16, rows: usize) {
+        let (series, time) = (vec![0; rows], vec![0; rows]);
+        let columns = [BatchColumn { id: ColumnId(column), values: Values::Int(vec![1; rows]), validity: None }];
+        let new = NewRows { series: &series, time: &time, columns: &columns, rows: 0..rows };
+        memtable.check(TableId(table), &new).unwrap();
+        memtable.append(TableId(table), 1, &new);
+    }
+
+    #[test]
+    fn memory_is_kept_for_what_the_last_rows_were_of() {
+        const ROWS: usize = 10_000;
+        let mut memtable = Memtable::default();
+        for life in 0..24 {
+            append(&mut memtable, life, 0, ROWS);
+            // One table is there in every life, with a column that is new each time.
+            append(&mut memtable, 100, life as u16, ROWS);
+            assert_eq!((memtable.rows(), memtable.tables().count()), (2 * ROWS as u64, 2));
+            let reserved = memtable.reserved();
+            assert!(reserved <= 2 * 2 * 20 * ROWS as u64, "life {life}: {reserved}");
+            memtable = Memtable::reuse(memtable, 1 << 20);
+            assert_eq!((memtable.rows(), memtable.bytes(), memtable.tables().count()), (0, 0, 0));
+            assert!(memtable.reserved() > 0 && memtable.reserved() <= reserved);
+            assert!(memtable.tables.len() <= 2 && memtable.tables.values().all(|rows| rows.columns.len() == 1));
+        }
+        for table in 0..10 {
+            append(&mut memtable, table, 0, ROWS);
+        }
+        let memtable = Memtable::reuse(memtable, 500_000);
+        assert!(memtable.reserved() <= 500_000 && !memtable.tables.is_empty(), "{}", memtable.reserved());
+    }
+
+    /// Columns are found among thousands, in whatever order they come.
+    #[test]
+    fn wide_rows_are_appended_in_any_order_of_their_columns() {
+        let ids: Vec<u16> = (0..5_000).collect();
+        let mut memtable = Memtable::default();
+        for row in 0..4 {
+            let order: Vec<u16> = if row % 2 == 0 { ids.clone() } else { ids.iter().rev().copied().collect() };
+            let column =
+                |id: &u16| BatchColumn { id: ColumnId(*id), values: Values::Int(vec![i64::from(*id)]), validity: None };
+            let columns: Vec<BatchColumn> = order.iter().map(column).collect();
+            let new = NewRows { series: &[0], time: &[row], columns: &columns, rows: 0..1 };
+            memtable.check(TableId(1), &new).unwrap();
+            memtable.append(TableId(1), 1, &new);
+        }
+        let rows = memtable.table(TableId(1)).unwrap();
+        assert_eq!((rows.rows(), rows.columns.len()), (4, ids.len()));
+        for column in &rows.columns {
+            assert_eq!(*column.values(), Values::Int(vec![i64::from(column.id().0); 4]));
+        }
     }
 }

@@ -10,7 +10,7 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer
 
 use super::column::{Column, string_at};
 use super::{Order, TableRows};
-use crate::batch::{Strings, Values};
+use crate::batch::{ColumnPlaces, Strings, Values};
 use crate::error::{Error, Result};
 use crate::partition::partition_of;
 use crate::scan::{Run, ScanChunk};
@@ -45,13 +45,16 @@ pub struct PartitionRows<'a> {
     rows: &'a TableRows,
     order: Order,
     columns: Vec<(ColumnId, FieldType)>,
+    /// Where they stand in the table.
+    places: Vec<usize>,
 }
 
 impl<'a> PartitionRows<'a> {
     /// The rows of `order`, which lie in one partition.
     pub fn new(rows: &'a TableRows, order: Order) -> Self {
-        let known = rows.columns.iter().filter(|column| !column.values().is_empty());
-        Self { rows, order, columns: known.map(|column| (column.id(), column.kind())).collect() }
+        let known = rows.columns.iter().enumerate().filter(|(_, column)| !column.values().is_empty());
+        let (places, columns) = known.map(|(place, column)| (place, (column.id(), column.kind()))).unzip();
+        Self { rows, order, columns, places }
     }
 }
 
@@ -69,10 +72,7 @@ impl SortedTable for PartitionRows<'_> {
     }
 
     fn gather(&self, column: usize, rows: Range<usize>, out: &mut Gathered) {
-        match self.rows.column(self.columns[column].0) {
-            Some(column) => gather(self.rows, column, &self.order, rows, out),
-            None => unreachable!("BUG 11: a column of a frozen memtable is gone"),
-        }
+        gather(self.rows, &self.rows.columns[self.places[column]], &self.order, rows, out);
     }
 }
 
@@ -80,8 +80,9 @@ impl SortedTable for PartitionRows<'_> {
 pub(crate) fn chunk(rows: &TableRows, order: Order, columns: &[(ColumnId, FieldType)]) -> Result<ScanChunk> {
     let count = order.rows.len();
     let mut arrays = Vec::with_capacity(columns.len());
+    let places = ColumnPlaces::of(rows.columns.iter().map(Column::id), columns.len());
     for &(id, kind) in columns {
-        let array = match rows.column(id) {
+        let array = match places.find(id).map(|place| &rows.columns[place]) {
             None => new_null_array(&kind.data_type(), count),
             Some(column) if column.kind() != kind => {
                 let reason = format!("column {} holds {:?}, not {kind:?}", id.0, column.kind());
@@ -124,54 +125,56 @@ fn array(gathered: Gathered, count: usize) -> Result<ArrayRef> {
 
 /// Positions `range` of `order` of one column, older rows standing in where the newest lacks the field.
 fn gather(table: &TableRows, column: &Column, order: &Order, range: Range<usize>, out: &mut Gathered) {
-    let nullable = column.validity().is_some() || column.values().len() < table.rows();
+    let nullable = !column.is_full(table.rows());
     let mut rows = Cow::Borrowed(&order.rows[range.clone()]);
     if nullable {
         for merge in order.merges_in(&range) {
             let at = merge.at as usize - range.start;
-            if column.is_present(rows[at] as usize) {
+            if column.is_present(rows[at]) {
                 continue;
             }
-            if let Some(row) = order.older(merge).iter().rev().find(|row| column.is_present(**row as usize)) {
+            if let Some(row) = order.older(merge).iter().rev().find(|row| column.is_present(**row)) {
                 rows.to_mut()[at] = *row;
             }
         }
     }
+    let places = column.places(rows);
     if out.values.kind() != column.kind() {
         out.values = Values::new(column.kind());
     }
     match (column.values(), &mut out.values) {
-        (Values::Int(from), Values::Int(to)) => pick(from, &rows, to),
-        (Values::UInt(from), Values::UInt(to)) => pick(from, &rows, to),
-        (Values::Float(from), Values::Float(to)) => pick(from, &rows, to),
-        (Values::Bool(from), Values::Bool(to)) => pick(from, &rows, to),
-        (Values::String(from), Values::String(to)) => pick_strings(column, from, &rows, to),
+        (Values::Int(from), Values::Int(to)) => pick(from, &places, to),
+        (Values::UInt(from), Values::UInt(to)) => pick(from, &places, to),
+        (Values::Float(from), Values::Float(to)) => pick(from, &places, to),
+        (Values::Bool(from), Values::Bool(to)) => pick(from, &places, to),
+        (Values::String(from), Values::String(to)) => pick_strings(column, from, &places, to),
         (from, to) => unreachable!("BUG 12: {:?} gathered into {:?}", from.kind(), to.kind()),
     }
     out.validity = nullable.then(|| {
         let mut words = out.validity.take().unwrap_or_default();
         words.clear();
-        words.extend(rows.chunks(64).map(|rows| {
-            rows.iter()
+        words.extend(places.chunks(64).map(|places| {
+            places
+                .iter()
                 .enumerate()
-                .fold(0, |word, (bit, row)| word | u64::from(column.is_present(*row as usize)) << bit)
+                .fold(0, |word, (bit, place)| word | u64::from(column.has_value(*place as usize)) << bit)
         }));
         words
     });
 }
 
-/// The values of `rows`; a placeholder for rows the column does not know of.
-fn pick<T: Copy + Default>(from: &[T], rows: &[u32], to: &mut Vec<T>) {
+/// The values at `places`; a placeholder where there is none.
+fn pick<T: Copy + Default>(from: &[T], places: &[u32], to: &mut Vec<T>) {
     to.clear();
-    to.extend(rows.iter().map(|row| from.get(*row as usize).copied().unwrap_or_default()));
+    to.extend(places.iter().map(|place| from.get(*place as usize).copied().unwrap_or_default()));
 }
 
-fn pick_strings(column: &Column, from: &Strings, rows: &[u32], to: &mut Strings) {
+fn pick_strings(column: &Column, from: &Strings, places: &[u32], to: &mut Strings) {
     to.ends.clear();
     to.bytes.clear();
-    for row in rows {
-        if column.is_present(*row as usize) {
-            to.bytes.extend_from_slice(string_at(from, *row as usize));
+    for place in places {
+        if column.has_value(*place as usize) {
+            to.bytes.extend_from_slice(string_at(from, *place as usize));
         }
         to.ends.push(to.bytes.len() as u32);
     }
