@@ -4,7 +4,7 @@
 //! servers. The others start a server of their own (`own`), read its metrics (`metrics`) and judge what they promise
 //! (`promise`): `verify` kills it and counts what it kept, `soak` runs everything at once, `highcard` loads a million
 //! series, `recovery` restarts it, `compaction` (`merging`) writes while it merges, `scale` asks at two sizes, `full`
-//! fills its disk, `stall` writes beside heavy statements, `tables` makes, drops and opens many tables.
+//! fills its disk, `stall` writes beside heavy statements, `tables` makes, drops and opens many tables, `hostile` attacks it.
 //!
 //! They share `workload` (seeded rows), `deck` (requests encoded in advance), `http` (the client), `csv` (answers),
 //! `pace` (open loop), `tally` (latencies), `process` (what a server costs), `child` (starting and ending servers),
@@ -18,6 +18,7 @@ mod deck;
 mod error;
 mod full;
 mod highcard;
+mod hostile;
 mod http;
 mod merging;
 mod metrics;
@@ -77,6 +78,8 @@ enum Command {
     Stall(stall::StallArgs),
     /// Measure what it costs to make, drop and open many tables.
     Tables(tables::TablesArgs),
+    /// Attack a server with statements and bodies that cost it much, and prove that it lives and serves others.
+    Hostile(hostile::HostileArgs),
 }
 
 fn main() -> ExitCode {
@@ -105,5 +108,6 @@ fn run(command: Command) -> error::Result<()> {
         Command::Full(args) => full::command(&args),
         Command::Stall(args) => stall::command(&args),
         Command::Tables(args) => tables::command(&args),
+        Command::Hostile(args) => hostile::command(&args),
     }
 }
