@@ -31,6 +31,8 @@ pub trait WriteHost {
     fn caches(&self) -> &DatabaseCaches;
     /// Memory for batches.
     fn recycled(&self) -> &RecycledBatches;
+    /// Gives others on the core their turn, if it is due.
+    fn turn(&self) -> impl Future<Output = ()>;
     /// Number of shards.
     fn shard_count(&self) -> u32;
     /// Takes credits for all of `rows`, or for none where one of them cannot be written now.

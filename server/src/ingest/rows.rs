@@ -11,14 +11,25 @@ use crate::core::state::CoreState;
 use crate::net::Body;
 use crate::ring::yield_if_needed;
 
-/// Bounds how much of a body that is there at once is read before others get their turn.
+/// Bounds how much of a message that is there at once is read before others get their turn.
 const STEP_BYTES: usize = 64 << 10;
+
+/// And of a text: a document that is not there whole is looked for from its start again.
+const STEP_BYTES_MIN: usize = 4 << 10;
+
+/// Values that rows may add before what is held is counted, those that they lack included.
+const UNCOUNTED_VALUES_MAX: usize = 1 << 18;
+
+/// Rows between two looks at how wide their tables are.
+const UNCOUNTED_ROWS_MIN: usize = 64;
 
 /// The rows of a request, being collected.
 pub struct RowWriter<'a> {
     session: Session<'a>,
     /// Bytes that the door holds beside its rows.
     held: usize,
+    /// Rows since that was counted.
+    uncounted: usize,
     /// Why nothing of the request is written.
     failure: Option<WriteError>,
 }
@@ -28,7 +39,7 @@ impl<'a> RowWriter<'a> {
     pub fn begin(core: &'a CoreState, database: &'a str, bad_rows: BadRows, now_ns: i64) -> Result<Self, WriteError> {
         let rules = RowRules { bad_rows, time_field: TimeField::Refused };
         let session = Session::begin(core, Target { database, policy: None, dialect: Dialect::Cnos, rules, now_ns })?;
-        Ok(Self { session, held: 0, failure: None })
+        Ok(Self { session, held: 0, uncounted: 0, failure: None })
     }
 
     /// Gives a body that arrives in pieces to a door. `read` gets a piece, whether it is the last, and where rows go,
@@ -42,7 +53,7 @@ impl<'a> RowWriter<'a> {
         while let Some(piece) = body.chunk().await.map_err(WriteError::from)? {
             let (mut consumed, mut end) = (0, 0);
             while end < piece.bytes.len() {
-                end = piece.bytes.len().min(end + STEP_BYTES);
+                end = piece.bytes.len().min(end + self.session.step_bytes().max(STEP_BYTES_MIN));
                 is_last_read = piece.is_last && end == piece.bytes.len();
                 self.session.catch_up()?;
                 consumed += read(piece.bytes.get(consumed..end).unwrap_or_default(), is_last_read, self)?;
@@ -106,6 +117,21 @@ impl<'a> RowWriter<'a> {
         self.session.commit().await
     }
 
+    /// Counts what is held once rows may have added much.
+    fn count_row(&mut self) -> Result<(), Next> {
+        self.uncounted += 1;
+        // Looked at every so often, since there may be a batch for each of many tables.
+        let is_looked_at = self.uncounted.is_multiple_of(UNCOUNTED_ROWS_MIN);
+        if !is_looked_at || self.uncounted * self.session.columns_max() < UNCOUNTED_VALUES_MAX {
+            return Ok(());
+        }
+        self.uncounted = 0;
+        self.session.account(self.held).map_err(|failure| {
+            self.failure = Some(failure);
+            Next::Stop
+        })
+    }
+
     /// Gives a row to the sink, pauses included.
     fn put(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
         loop {
@@ -132,7 +158,8 @@ impl RowTaker for RowWriter<'_> {
     fn take(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
         // The draft is not used again for the same row.
         draft.time = draft.time.div_euclid(self.session.unit().nanoseconds());
-        self.put(position, draft)
+        self.put(position, draft)?;
+        self.count_row()
     }
 
     fn fault(&mut self, position: Position, error: RowError) -> Next {

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
+use futures_lite::future::or;
 use tidewire_protocol::encode::Format;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::explain::{RunMetrics, explain};
@@ -76,7 +77,8 @@ async fn run_statement(
     Asked { text, session, form }: Asked,
 ) -> Result<(), Fault> {
     let core = context.core;
-    let Prepared { statement, held } = prepare(core, text, session).await?;
+    let prepared = async { prepare(core, text, session).await.map_err(Fault::from) };
+    let Prepared { statement, held } = or(prepared, gone(body)).await?;
     match statement {
         Statement::Empty => {
             send_nothing(reply, form.format);
@@ -87,18 +89,14 @@ async fn run_statement(
             let (place, bounds) = (query_place(core)?, bounds(core));
             let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
             let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
-            let gone = async {
-                body.peer_gone().await;
-                Err(ExecError::Cancelled)
-            };
             // A client that leaves ends its query: dropping it cancels what the shards run.
-            let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds, &mut rows), gone).await;
+            let outcome = or(run::run(&core.peers, &query, bounds, &mut rows), gone(body)).await;
             context.rows.read.add(rows.rows);
             rows.end(outcome.map(drop)).await
         }
         Statement::Explain { query, analyze, steps, .. } => {
             let query = Kept::new(query, held);
-            let batch = explained(core, &query, analyze, &steps).await?;
+            let batch = or(explained(core, &query, analyze, &steps), gone(body)).await?;
             send_batch(reply, form, &batch).await
         }
         Statement::Insert(rows) => {
@@ -124,6 +122,12 @@ async fn run_statement(
             Ok(())
         }
     }
+}
+
+/// What is waited for ends with when the client leaves.
+async fn gone<T, E: From<ExecError>>(body: &mut Body) -> Result<T, E> {
+    body.peer_gone().await;
+    Err(ExecError::Cancelled.into())
 }
 
 fn send_nothing(reply: &mut Reply, format: Format) {

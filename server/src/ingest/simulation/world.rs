@@ -168,6 +168,10 @@ impl WriteHost for CoreHost<'_> {
         &self.core.recycled
     }
 
+    async fn turn(&self) {
+        self.world.pause(1).await;
+    }
+
     fn shard_count(&self) -> u32 {
         self.world.shards.len() as u32
     }
