@@ -4,7 +4,8 @@
 //! servers. The others start a server of their own (`own`), read its metrics (`metrics`) and judge what they promise
 //! (`promise`): `verify` kills it and counts what it kept, `soak` runs everything at once, `highcard` loads a million
 //! series, `recovery` restarts it, `compaction` (`merging`) writes while it merges, `scale` asks at two sizes, `full`
-//! fills its disk, `stall` writes beside heavy statements, `tables` makes, drops and opens many tables, `hostile` attacks it.
+//! fills its disk, `stall` writes beside heavy statements, `tables` makes, drops and opens many tables, `hostile`
+//! attacks it.
 //!
 //! They share `workload` (seeded rows), `deck` (requests encoded in advance), `http` (the client), `csv` (answers),
 //! `pace` (open loop), `tally` (latencies), `process` (what a server costs), `child` (starting and ending servers),

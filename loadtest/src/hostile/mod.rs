@@ -2,8 +2,8 @@
 //!
 //! Starts the server itself, with `memory.bytes_max` = `--bound-mib`, and loads a table. Then, for `--minutes`,
 //! `--attackers` threads pick attacks from the corpus (`corpus`) and carry them out (`client`), one after the other;
-//! beside them normal clients (`normal`) ping, write a row and read it, and the process's memory is looked at ten times a
-//! second.
+//! beside them normal clients (`normal`) ping, write a row and read it, and the process's memory is looked at ten times
+//! a second.
 //!
 //! Promised: the process lives; its memory in RAM stays below `--rss-mib-max`; every whole request has a whole answer,
 //! whatever its status; no normal request takes longer than `--late-ms` or is refused.

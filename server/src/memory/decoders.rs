@@ -1,7 +1,7 @@
 //! Memory of the decoders of compressed bodies, of all cores together.
 //!
-//! A few bytes make a decoder take megabytes, and hold them until the client goes on. What a decoder takes is taken from
-//! here first. Large windows leave a part to small ones: those of gzip, which nearly all clients use.
+//! A few bytes make a decoder take megabytes, and hold them until the client goes on. What a decoder takes is taken
+//! from here first. Large windows leave a part to small ones: those of gzip, which nearly all clients use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -409,6 +409,9 @@ impl Body {
 
     /// Reads over what the handler left. False if the connection cannot be used again.
     pub(super) async fn finish(&mut self) -> bool {
+        // The handler has ended, and with it what it had of the body.
+        self.whole = 0;
+        self.count();
         if self.connection.is_body_open.get() {
             return false;
         }

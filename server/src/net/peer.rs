@@ -12,9 +12,11 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::reply::FIRST_BYTES;
 use crate::ring::sleep;
 use crate::ring::socket::Socket;
+
+/// What every reply begins with.
+pub(super) const FIRST_BYTES: &[u8] = b"HTTP/1.1 ";
 
 /// How often a connection is looked at. A query whose client is gone works on for about twice as long.
 const LOOK: Duration = Duration::from_millis(100);

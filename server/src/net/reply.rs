@@ -9,12 +9,9 @@ use std::rc::Rc;
 use tidewire_protocol::http::{self, Framing, Head, Method, ResponseHead, Version};
 
 use super::core::NetCore;
-use super::peer::ConnectionState;
+use super::peer::{ConnectionState, FIRST_BYTES};
 use crate::memory::Part;
 use crate::ring::socket::Socket;
-
-/// What every reply begins with.
-pub(super) const FIRST_BYTES: &[u8] = b"HTTP/1.1 ";
 
 /// A streamed reply is sent when this much has come together: a system call costs about as much as copying 16 KiB.
 const SEND_BYTES: usize = 64 << 10;

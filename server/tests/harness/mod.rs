@@ -79,7 +79,7 @@ impl Service for Echo {
                 ring::sleep(Duration::from_millis(300)).await;
                 text(reply, 200, "slow");
             }
-            // Works for so many milliseconds, or until the client has gone.
+            // Works for the milliseconds that are asked for, or until the client has gone.
             "/wait" => {
                 let time = Duration::from_millis(request.head.query.parse().unwrap_or(20_000));
                 let work = async {

@@ -77,7 +77,7 @@ impl Columns {
         self.all.get(usize::from(index.by_id[at].1))
     }
 
-    /// `None` where a walk does, or where places do not fit the index: ids have 16 bits, so no table has so many.
+    /// `None` where a walk does, or where places do not fit the index: ids have 16 bits, so no table has as many as that.
     fn index(&self) -> Option<&Index> {
         let is_indexed = self.all.len() > WALKED_MAX && self.all.len() <= usize::from(u16::MAX);
         is_indexed.then(|| self.index.get_or_init(|| Index::of(&self.all)))

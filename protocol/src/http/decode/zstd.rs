@@ -29,7 +29,7 @@ pub(super) struct Zstd {
 /// What the first bytes of a frame say.
 #[derive(Debug, PartialEq, Eq)]
 enum Header {
-    /// Nothing before there are so many of them.
+    /// Nothing before there are this many of them.
     More(usize),
     /// Memory of the decoder.
     Takes(u64),
