@@ -69,6 +69,16 @@ impl Target {
         out
     }
 
+    /// A POST of a body that was compressed.
+    pub(crate) fn encoded(&self, path: &str, encoding: &str, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + body.len());
+        self.head("POST", path, None, &mut out);
+        out.extend_from_slice(format!("Content-Encoding: {encoding}\r\n").as_bytes());
+        end_of_post(body.len(), &mut out);
+        out.extend_from_slice(body);
+        out
+    }
+
     /// A whole request: POST when there is a body, GET otherwise.
     pub(crate) fn request(&self, path: &str, accept: Option<&str>, body: Option<&[u8]>) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + body.map_or(0, <[u8]>::len));
@@ -151,6 +161,11 @@ impl Connection {
             (_, Ok(reply)) => (Ok(reply), request),
             (Err(error), Err(_)) | (Ok(_), Err(error)) => (Err(error), request),
         }
+    }
+
+    /// Sends a part of a request.
+    pub(crate) async fn send(&mut self, bytes: Vec<u8>) -> io::Result<()> {
+        self.stream.write_all(bytes).await.0.map(drop)
     }
 
     async fn fill(&mut self) -> io::Result<()> {

@@ -2,10 +2,10 @@
 //!
 //! Each command is a module: `write` loads rows, `query` asks a set of queries, `compare` runs both against several
 //! servers. The others start a server of their own (`own`), read its metrics (`metrics`) and judge what they promise
-//! (`promise`): `verify` kills it and counts what it kept, `soak` runs everything at once, `highcard` loads a million
-//! series, `recovery` restarts it, `compaction` (`merging`) writes while it merges, `scale` asks at two sizes, `full`
-//! fills its disk, `stall` writes beside heavy statements, `tables` makes, drops and opens many tables, `hostile`
-//! attacks it.
+//! (`promise`): `verify` kills it and counts what it kept, `drain` ends it under load, `soak` runs everything at
+//! once, `highcard` loads a million series, `recovery` restarts it, `compaction` (`merging`) writes while it merges,
+//! `scale` asks at two sizes, `full` fills its disk, `stall` writes beside heavy statements, `tables` makes, drops
+//! and opens many tables, `hostile` attacks it.
 //!
 //! They share `workload` (seeded rows), `deck` (requests encoded in advance), `http` (the client), `csv` (answers),
 //! `pace` (open loop), `tally` (latencies), `process` (what a server costs), `child` (starting and ending servers),
@@ -16,6 +16,7 @@ mod child;
 mod compare;
 mod csv;
 mod deck;
+mod drain;
 mod error;
 mod full;
 mod highcard;
@@ -63,6 +64,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Kill a server again and again and prove that it keeps what it acknowledged.
     Verify(verify::VerifyArgs),
+    /// End a server under load again and again and prove that every request gets a whole reply.
+    Drain(drain::DrainArgs),
     /// Write, query, delete, expire and compact for half an hour and prove that nothing creeps.
     Soak(soak::SoakArgs),
     /// Load a million series and compare with few: rate, memory, restarts.
@@ -101,6 +104,7 @@ fn run(command: Command) -> error::Result<()> {
         Command::Query(args) => query::command(args),
         Command::Compare(args) => compare::command(&args),
         Command::Verify(args) => verify::command(args),
+        Command::Drain(args) => drain::command(&args),
         Command::Soak(args) => soak::command(&args),
         Command::Highcard(args) => highcard::command(&args),
         Command::Recovery(args) => recovery::command(&args),

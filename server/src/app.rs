@@ -10,6 +10,7 @@ use crate::core::message::{Handler, Message};
 use crate::core::offline::OfflineShards;
 use crate::core::open::{Opening, check_catalog};
 use crate::core::peers::{CATALOG_CORE, Peers};
+use crate::core::running::RunningQueries;
 use crate::core::serve::Responder;
 use crate::core::shards::Shards;
 use crate::core::state::{CoreParts, CoreState};
@@ -32,6 +33,7 @@ use tidewire_base::placement::core_of_shard;
 pub struct ServerState {
     admission: OnceLock<Arc<Admission>>,
     offline: OnceLock<Arc<OfflineShards>>,
+    running: Arc<RunningQueries>,
     catalog: Handover,
 }
 
@@ -105,6 +107,7 @@ impl App for Tidewire {
             catalog: found.catalog,
             admission: admission.clone(),
             offline: offline.clone(),
+            running: shared.running.clone(),
             memory,
             queues,
             peers: Rc::new(Peers::new(number, placement, mesh)),
@@ -147,7 +150,7 @@ fn spawn_upkeep(core: &Rc<CoreState>, shards: &Rc<Shards>, registry: &Rc<Registr
         upkeep.of_shard(number, Queue::Maintenance, "a flush", flush::flush_full(number, shard.clone()));
         upkeep.of_shard(number, Queue::Compaction, "a merge", merge::merge(number, shard.clone()));
     }
-    watchdog::watch(core.number, queues, registry);
+    watchdog::watch(core.number, queues, registry.clone());
     upkeep.of_core(Queue::Maintenance, "the tick", move |shards| tick::tick(shards, queues));
     let (own, counts) = (core.clone(), expire::Counts::new(registry));
     upkeep.of_core(Queue::Maintenance, "retention", move |shards| expire::expire(own.clone(), shards, counts.clone()));

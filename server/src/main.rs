@@ -75,8 +75,8 @@ fn serve(arguments: &Arguments) -> Result<(), String> {
     launch::<Tidewire>(config, &Arc::default(), read_again, |addresses| say(&first_steps(addresses)))
 }
 
-/// Lines go to standard error. What libraries say of their insides is nobody's affair, whatever the level; that can change
-/// while the server runs, so it is kept by `log` alone.
+/// Lines go to standard error. What libraries say of their insides is nobody's affair, whatever the level; that can
+/// change while the server runs, so it is kept by `log` alone.
 fn start_log(level: LevelFilter) {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(LevelFilter::Warn).filter_module("tidewire", LevelFilter::Trace).format_target(false).init();

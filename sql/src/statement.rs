@@ -153,6 +153,22 @@ pub enum Definition {
         /// Name.
         name: String,
     },
+    /// CREATE CONTINUOUS QUERY. One of the same text is no error.
+    CreateContinuousQuery {
+        /// Database.
+        database: String,
+        /// Name.
+        name: String,
+        /// The whole statement, complete with databases and policies.
+        text: String,
+    },
+    /// DROP CONTINUOUS QUERY. A missing one is no error.
+    DropContinuousQuery {
+        /// Database.
+        database: String,
+        /// Name.
+        name: String,
+    },
     /// DROP MEASUREMENT: the tables of that name of all policies. None is no error.
     DropMeasurement {
         /// Database.

@@ -264,6 +264,18 @@ pub struct Database {
     pub policies: Vec<RetentionPolicy>,
     /// Name of the policy that is meant where none is named. There is none of that name once it was dropped.
     pub default_policy: Arc<str>,
+    /// Statements that run by themselves, in the order in which they were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub continuous_queries: Vec<ContinuousQuery>,
+}
+
+/// A statement that a database keeps and that runs again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContinuousQuery {
+    /// Its name, which no other of the database has.
+    pub name: Arc<str>,
+    /// The whole statement, in the language that it was made in.
+    pub text: Arc<str>,
 }
 
 impl Database {
@@ -277,7 +289,13 @@ impl Database {
             tables: tables.into_iter().map(|table| (table.name.clone(), table)).collect(),
         };
         let default_policy = first.name.clone();
-        Self { name: name.into(), precision: options.precision, policies: vec![first], default_policy }
+        Self {
+            name: name.into(),
+            precision: options.precision,
+            policies: vec![first],
+            default_policy,
+            continuous_queries: Vec::new(),
+        }
     }
 
     /// The policy called `name`.

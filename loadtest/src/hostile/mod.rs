@@ -106,6 +106,7 @@ pub(crate) fn command(args: &HostileArgs) -> Result<()> {
     server.start()?;
     let target = server.target();
     load(&target, args.rows)?;
+    normal::prepare(&target)?;
     let process = server.process()?;
 
     let stop = Arc::new(AtomicBool::new(false));

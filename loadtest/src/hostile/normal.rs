@@ -56,6 +56,13 @@ impl Normal {
     }
 }
 
+/// Writes a row, so that there is one to read from the start.
+pub(super) fn prepare(target: &Target) -> Result<()> {
+    let row = Some(b"normal,client=c v=0i 0".as_slice());
+    let reply = http::call(target, "/api/v1/write?db=public", None, row)?;
+    if reply.is_success() { Ok(()) } else { Err(Error::Failed(format!("a row to read: {}", reply.excerpt()))) }
+}
+
 fn request(target: &Target, kind: &str, at: u64) -> Vec<u8> {
     match kind {
         "ping" => target.request("/ping", None, None),

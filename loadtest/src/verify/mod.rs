@@ -7,6 +7,7 @@
 //!    deletes batches of earlier rounds. Beside them some connections write to tables of a second database, which two
 //!    more drop and make again, with other columns and types, as they do with the database; its TTL changes, too. There
 //!    every value says where it belongs (`lives`).
+//!    Meanwhile the server's clock is set ahead and back (`clock`).
 //! 3. At a seeded random moment the process gets SIGKILL. Batches whose reply came are acknowledged, at most one batch
 //!    of each connection is in flight.
 //! 4. Restart. One time in four it is killed once more while it recovers.
@@ -16,7 +17,8 @@
 //! Memtables and log files are small (unless `--set` says otherwise), so that flushes, merges and the reuse of log
 //! files go on between the kills; a long run in which none was seen fails.
 //!
-//! After the last round the server ends on SIGTERM (it must exit with 0), starts again and is checked once more.
+//! After the last round the server ends on SIGTERM (it must exit with 0), starts again and is checked once more, and again when it takes its clock for settled, so that nothing has expired by
+//! a clock that was wrong.
 //!
 //! Footnote: SIGKILL leaves the page cache alive, so this shows recovery after a crash of the process, not after a loss
 //! of power.
@@ -24,6 +26,7 @@
 mod changer;
 mod check;
 mod client;
+mod clock;
 mod ledger;
 mod lives;
 
@@ -44,6 +47,7 @@ use crate::promise::Promises;
 use crate::write::{Api, duration};
 use check::Checker;
 use client::{Deleter, Writer, load};
+use clock::Clock;
 use ledger::{Batch, Ledger, State, Verdict};
 use lives::Lives;
 
@@ -119,9 +123,14 @@ pub(crate) fn command(args: VerifyArgs) -> Result<()> {
         ("wal.file_bytes", WAL_FILE_BYTES.to_owned()),
         ("memtable.flush_bytes", FLUSH_BYTES.to_owned()),
     ];
-    let server = args.server.prepare(&keys)?;
+    let clock = Clock::new(&args.server.data_dir)?;
+    let clock_keys = [
+        ("retention.clock_settle_s", clock::SETTLE_S.to_string()),
+        ("retention.clock_offset_file", clock.path().display().to_string()),
+    ];
+    let server = args.server.prepare(&[&keys[..], &clock_keys].concat())?;
     let (ledger, lives) = (Ledger::default(), Lives::default());
-    let mut run = Run { args, server, ledger, lives, round_number: 0, work: Work::default() };
+    let mut run = Run { args, server, clock, ledger, lives, round_number: 0, work: Work::default() };
     let rounds = run.all()?;
     let bad = rounds.iter().filter(|round| !round.verdict.is_good()).count();
     output::print(&table(&rounds))?;
@@ -136,6 +145,7 @@ pub(crate) fn command(args: VerifyArgs) -> Result<()> {
     ))?;
     let (written, taken) = run.lives.counts();
     output::print(&format!("beside drops and re-creations: {written} writes, {taken} drops and deletes\n"))?;
+    output::print(&format!("the server's clock was wrong {} times\n", run.clock.jumps()))?;
     if let Some(path) = &run.args.json {
         output::write_json(path, &rounds)?;
     }
@@ -161,6 +171,7 @@ fn enough(args: &VerifyArgs, work: &Work) -> Result<()> {
 struct Run {
     args: VerifyArgs,
     server: Own,
+    clock: Clock,
     ledger: Ledger,
     lives: Lives,
     round_number: u64,
@@ -184,6 +195,7 @@ impl Run {
                 self.server.start_and_kill(Duration::from_millis(rng.u64(..RECOVERY_KILL_MS_MAX)))?;
             }
             let recovery = self.server.start()?;
+            self.clock.put_right()?;
             let rows = batches.iter().map(|batch| batch.rows).sum();
             let count = batches.len() as u64;
             let sample = self.sample(&batches, &mut rng);
@@ -215,6 +227,10 @@ impl Run {
         let ended = self.server.terminate();
         let recovery = self.server.start()?;
         let mut verdict = self.check(&[])?;
+        // What may expire by a clock that has been wrong would be gone now.
+        clock::wait_until_settled(&self.server.target())?;
+        let settled = self.check(&[])?;
+        settled.findings.into_iter().for_each(|finding| verdict.find(finding));
         if let Err(error) = ended {
             verdict.find(error.to_string());
         }
@@ -288,10 +304,12 @@ impl Run {
         let client = thread::Builder::new().name("writers".to_owned());
         let lives = (std::mem::take(&mut self.lives), rng.fork());
         let client = client.spawn(move || load(writers, deleter, doomed, lives)).context(|| "start a client thread")?;
+        let moving = self.clock.begin(rng.fork())?;
         thread::sleep(Duration::from_millis(after_ms));
         // A server that is too busy to say what it did is killed all the same.
         let work = Work::read(&target);
         let killed = self.server.kill();
+        self.clock.end(moving)?;
         let loaded = client.join().map_err(|_| Error::Failed("a client thread panicked".to_owned()))?;
         killed?;
         self.work = self.work.then(work?);

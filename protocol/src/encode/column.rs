@@ -5,6 +5,7 @@
 //! (narrow integers, dates, intervals) into one of the kinds. What outlives a batch stays with the column: escaped tag
 //! values and the timestamp template.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -166,8 +167,8 @@ impl Column {
         Ok(Column { cells, nulls: None, name: field.name().clone(), data_type: data_type.clone() })
     }
 
-    /// Takes the cells out of an array of the column's type.
-    pub(super) fn load(&mut self, array: &ArrayRef) -> Result<(), EncodeError> {
+    /// Takes the cells of these rows out of an array of the column's type.
+    pub(super) fn load(&mut self, array: &ArrayRef, rows: Range<usize>) -> Result<(), EncodeError> {
         let mismatch = || EncodeError::Schema {
             column: self.name.clone(),
             found: array.data_type().clone(),
@@ -176,16 +177,25 @@ impl Column {
         if *array.data_type() != self.data_type {
             return Err(mismatch());
         }
-        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
+        // A slice of an array copies its type, which is felt when a batch leaves in many parts; one of a buffer does not.
+        let part;
+        let (array, rows) = if self.is_read_in_place() {
+            (array, rows)
+        } else {
+            part = array.slice(rows.start, rows.len());
+            (&part, 0..part.len())
+        };
+        let (start, count) = (rows.start, rows.len());
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| nulls.slice(start, count));
         match &mut self.cells {
             Cells::Null => {}
             Cells::Int(values) => {
                 let array = cast(array, &DataType::Int64).ok_or_else(mismatch)?;
-                *values = array.as_primitive_opt::<Int64Type>().ok_or_else(mismatch)?.values().clone();
+                *values = array.as_primitive_opt::<Int64Type>().ok_or_else(mismatch)?.values().slice(start, count);
             }
             Cells::UInt(values) => {
                 let array = cast(array, &DataType::UInt64).ok_or_else(mismatch)?;
-                *values = array.as_primitive_opt::<UInt64Type>().ok_or_else(mismatch)?.values().clone();
+                *values = array.as_primitive_opt::<UInt64Type>().ok_or_else(mismatch)?.values().slice(start, count);
             }
             Cells::Float(values) => {
                 let mut array = Arc::clone(array);
@@ -194,31 +204,44 @@ impl Column {
                     let shortest = cast(&array, &DataType::Utf8).ok_or_else(mismatch)?;
                     array = cast(&shortest, &DataType::Float64).ok_or_else(mismatch)?;
                 }
-                *values = array.as_primitive_opt::<Float64Type>().ok_or_else(mismatch)?.values().clone();
+                *values = array.as_primitive_opt::<Float64Type>().ok_or_else(mismatch)?.values().slice(start, count);
             }
-            Cells::Bool(values) => *values = array.as_boolean_opt().ok_or_else(mismatch)?.values().clone(),
+            Cells::Bool(values) => {
+                *values = array.as_boolean_opt().ok_or_else(mismatch)?.values().slice(start, count);
+            }
             Cells::Text(values) => *values = render(array).ok_or_else(mismatch)?,
             Cells::Tag(tags) => {
                 let array = array.as_dictionary_opt::<UInt32Type>().ok_or_else(mismatch)?;
-                tags.load(array.keys().values().clone(), array.values());
+                tags.load(array.keys().values().slice(start, count), array.values());
             }
             Cells::Time(times) => {
-                times.values = time_values(array).ok_or_else(mismatch)?;
+                times.values = time_values(array).ok_or_else(mismatch)?.slice(start, count);
             }
             Cells::List { offsets, items } => {
                 let array = array.as_list_opt::<i32>().ok_or_else(mismatch)?;
                 *offsets = array.offsets().clone();
-                items.load(array.values())?;
+                items.load(array.values(), 0..array.values().len())?;
             }
             Cells::Struct(columns) => {
                 let array = array.as_struct_opt().ok_or_else(mismatch)?;
                 for ((_, column), array) in columns.iter_mut().zip(array.columns()) {
-                    column.load(array)?;
+                    column.load(array, 0..array.len())?;
                 }
             }
         }
         self.nulls = nulls;
         Ok(())
+    }
+
+    /// Whether the array's own buffer is what the writers take, and not something made of it.
+    fn is_read_in_place(&self) -> bool {
+        match self.cells {
+            Cells::Int(_) => self.data_type == DataType::Int64,
+            Cells::UInt(_) => self.data_type == DataType::UInt64,
+            Cells::Float(_) => self.data_type == DataType::Float64,
+            Cells::Bool(_) | Cells::Tag(_) | Cells::Time(_) => true,
+            Cells::Null | Cells::Text(_) | Cells::List { .. } | Cells::Struct(_) => false,
+        }
     }
 
     /// Whether the row has no value.

@@ -3,6 +3,8 @@
 //! A cell is quoted when it holds the separator, a quote or a line end, quotes are doubled, null is nothing. A row of a
 //! single empty cell is written `""`, so that it is not an empty line.
 
+use std::ops::Range;
+
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 
@@ -38,12 +40,17 @@ impl Separated {
         Ok(Separated { separator, columns: columns?, header })
     }
 
-    pub(super) fn batch(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        super::load_columns(&mut self.columns, batch)?;
+    pub(super) fn part(
+        &mut self,
+        batch: &RecordBatch,
+        rows: Range<usize>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        super::load_columns(&mut self.columns, batch, &rows)?;
         self.finish(out);
         let mut sink = Sink::new(out);
         let (separator, width) = (self.separator, self.columns.len());
-        for row in 0..batch.num_rows() {
+        for row in 0..rows.len() {
             let start = sink.position();
             for column in &mut self.columns {
                 write_cell(column, row, separator, &mut sink);

@@ -5,6 +5,8 @@
 //! separates it from the one before; the first comma of a row is then turned into the opening brace, which spares
 //! every cell the question whether it is the first.
 
+use std::ops::Range;
+
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
 
@@ -53,12 +55,17 @@ impl Objects {
         }
     }
 
-    /// Rows of a batch, its last or others.
-    pub(super) fn part(&mut self, batch: &RecordBatch, is_last: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    /// Rows of a batch.
+    pub(super) fn part(
+        &mut self,
+        batch: &RecordBatch,
+        rows: Range<usize>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         for member in &mut self.members {
-            super::load_column(&mut member.column, member.index, batch)?;
+            super::load_column(&mut member.column, member.index, batch, &rows)?;
         }
-        if batch.num_rows() == 0 {
+        if rows.is_empty() {
             return Ok(());
         }
         let mut sink = Sink::new(out);
@@ -68,7 +75,7 @@ impl Objects {
             _ => sink.byte(b'['),
         }
         let end = if self.shape == Shape::Lines { b"}\n" } else { b"}," };
-        for row in 0..batch.num_rows() {
+        for row in 0..rows.len() {
             let start = sink.position();
             for member in &mut self.members {
                 write_member(&member.key, &mut member.column, row, &mut sink);
@@ -84,7 +91,7 @@ impl Objects {
             sink.unwrite();
             self.open = true;
         }
-        if self.shape == Shape::ArrayPerBatch && is_last {
+        if self.shape == Shape::ArrayPerBatch && rows.end == batch.num_rows() {
             sink.byte(b']');
             self.open = false;
         }

@@ -25,6 +25,8 @@ mod table;
 mod text;
 mod time;
 
+use std::ops::Range;
+
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
 use column::Column;
@@ -110,13 +112,13 @@ pub enum EncodeError {
 }
 
 /// Takes the columns of a batch, in the schema's order.
-fn load_columns(columns: &mut [Column], batch: &RecordBatch) -> Result<(), EncodeError> {
-    columns.iter_mut().enumerate().try_for_each(|(index, column)| load_column(column, index, batch))
+fn load_columns(columns: &mut [Column], batch: &RecordBatch, rows: &Range<usize>) -> Result<(), EncodeError> {
+    columns.iter_mut().enumerate().try_for_each(|(index, column)| load_column(column, index, batch, rows))
 }
 
-fn load_column(column: &mut Column, index: usize, batch: &RecordBatch) -> Result<(), EncodeError> {
+fn load_column(column: &mut Column, index: usize, batch: &RecordBatch, rows: &Range<usize>) -> Result<(), EncodeError> {
     let found = batch.num_columns();
-    column.load(batch.columns().get(index).ok_or(EncodeError::Columns { found, expected: index + 1 })?)
+    column.load(batch.columns().get(index).ok_or(EncodeError::Columns { found, expected: index + 1 })?, rows.clone())
 }
 
 /// Turns the batches of one result into bytes.
@@ -162,18 +164,18 @@ impl Encoder {
     ///
     /// On an error nothing of the batch has been appended.
     pub fn batch(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-        self.part(batch, true, out)
+        self.part(batch, 0..batch.num_rows(), out)
     }
 
-    /// Appends the next rows of a batch, of which they are the last or not: [`Encoder::batch`] for callers with other
-    /// things to do between.
+    /// Appends the next rows of a batch: [`Encoder::batch`] for callers with other things to do between. Parts come in
+    /// order, and the last of a batch ends with its last row.
     ///
     /// On an error nothing of these rows has been appended.
-    pub fn part(&mut self, rows: &RecordBatch, is_last: bool, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub fn part(&mut self, batch: &RecordBatch, rows: Range<usize>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match &mut self.rows {
-            Rows::Separated(separated) => separated.batch(rows, out),
-            Rows::Objects(objects) => objects.part(rows, is_last, out),
-            Rows::Table(table) => table.batch(rows),
+            Rows::Separated(separated) => separated.part(batch, rows, out),
+            Rows::Objects(objects) => objects.part(batch, rows, out),
+            Rows::Table(table) => table.part(batch, rows),
         }
     }
 

@@ -4,6 +4,7 @@
 //! terminal columns (a CJK character takes two); a cell with line ends takes as many lines as it has.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
@@ -45,11 +46,11 @@ impl Table {
         Ok(table)
     }
 
-    pub(super) fn batch(&mut self, batch: &RecordBatch) -> Result<(), EncodeError> {
-        super::load_columns(&mut self.columns, batch)?;
+    pub(super) fn part(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<(), EncodeError> {
+        super::load_columns(&mut self.columns, batch, &rows)?;
         let before = self.ends.len();
         let mut sink = Sink::new(&mut self.text);
-        for row in 0..batch.num_rows() {
+        for row in 0..rows.len() {
             for column in &mut self.columns {
                 display::write(column, row, &mut sink);
                 self.ends.push(sink.position());

@@ -1,6 +1,6 @@
 //! The `/query` document, byte for byte.
 
-use tidewire_protocol::encode::influx::{Epoch, Options, QueryWriter, Tail, Value, write_error};
+use tidewire_protocol::encode::influx::{Epoch, Format, Options, QueryWriter, Tail, Value, write_error};
 
 fn document(options: Options, write: impl FnOnce(&mut QueryWriter, &mut Vec<u8>)) -> String {
     let mut out = Vec::new();
@@ -10,7 +10,7 @@ fn document(options: Options, write: impl FnOnce(&mut QueryWriter, &mut Vec<u8>)
     String::from_utf8(out).unwrap()
 }
 
-const PRETTY: Options = Options { pretty: true, epoch: None };
+const PRETTY: Options = Options { format: Format::Json, pretty: true, epoch: None };
 
 #[test]
 fn create_database() {
@@ -119,7 +119,7 @@ fn select_with_tags_and_all_kinds_of_values() {
         (Some(Epoch::Hours), "463182"),
     ] {
         assert_eq!(
-            document(Options { pretty: false, epoch }, write),
+            document(Options { epoch, ..Options::default() }, write),
             format!(
                 "{{\"results\":[{{\"statement_id\":0,\"series\":[{},{}],\
                  \"messages\":[{{\"level\":\"warning\",\"text\":\"deprecated use\"}}],\"partial\":true}},\
@@ -201,17 +201,93 @@ fn numbers_that_json_lacks() {
 #[test]
 fn errors_and_epochs() {
     let mut out = Vec::new();
-    write_error(&mut out, "error parsing query: found <EOF>", None, false);
+    write_error(&mut out, "error parsing query: found <EOF>", None, Options::default());
     assert_eq!(String::from_utf8(out).unwrap(), "{\"error\":\"error parsing query: found \\u003cEOF\\u003e\"}\n");
     let mut out = Vec::new();
-    write_error(&mut out, "x", Some(7), true);
+    write_error(&mut out, "x", Some(7), PRETTY);
     assert_eq!(String::from_utf8(out).unwrap(), "{\n    \"error\": \"x\",\n    \"line\": 7\n}\n");
     let mut out = Vec::new();
-    write_error(&mut out, "x", Some(7), false);
+    write_error(&mut out, "x", Some(7), Options::default());
     assert_eq!(String::from_utf8(out).unwrap(), "{\"error\":\"x\",\"line\":7}\n");
 
     assert_eq!(Epoch::from_parameter(""), None);
     assert_eq!(Epoch::from_parameter("u"), Some(Epoch::Microseconds));
     assert_eq!(Epoch::from_parameter("us"), Some(Epoch::Nanoseconds));
     assert_eq!(Epoch::from_parameter("h"), Some(Epoch::Hours));
+}
+
+/// Two statements, the first of two series, and an error.
+fn two_statements(writer: &mut QueryWriter, out: &mut Vec<u8>) {
+    writer.result(out, 0);
+    for (host, value) in [("", Value::Float(1e21)), ("a b", Value::Int(-33))] {
+        writer.series(out, "m", &[("host", host), ("x", "1")], &["time", "v"]);
+        writer.row(out, [Value::Time(-1), value]).unwrap();
+        writer.end_series(out, host.is_empty());
+    }
+    writer.end_result(out, Tail::default());
+    writer.result(out, 1);
+    writer.series(out, "n", &[], &["s", "t"]);
+    writer.row(out, [Value::Text(" say \"hi\""), Value::Null]).unwrap();
+    writer.end_series(out, false);
+    writer.end_result(out, Tail::default());
+    writer.result(out, 2);
+    writer.end_result(out, Tail { error: Some("no"), ..Tail::default() });
+}
+
+#[test]
+fn comma_separated_values_have_a_header_for_each_statement() {
+    let options = Options { format: Format::Csv, ..Options::default() };
+    let expected = "name,tags,time,v\nm,x=1,-1,1000000000000000000000\nm,\"host=a\\ b,x=1\",-1,-33\n\n\
+                    name,tags,s,t\nn,,\" say \"\"hi\"\"\",\n";
+    assert_eq!(document(options, two_statements), expected);
+    let mut out = Vec::new();
+    write_error(&mut out, "a, b", None, options);
+    assert_eq!(String::from_utf8(out).unwrap(), "error\n\"a, b\"\n");
+}
+
+#[test]
+fn columns_that_change_have_a_header_of_their_own() {
+    let options = Options { format: Format::Csv, ..Options::default() };
+    let text = document(options, |writer, out| {
+        writer.result(out, 0);
+        for column in ["a", "b"] {
+            writer.series(out, "m", &[], &[column]);
+            writer.row(out, [Value::Float(f64::INFINITY)]).unwrap();
+            writer.end_series(out, false);
+        }
+        writer.end_result(out, Tail::default());
+    });
+    assert_eq!(text, "name,tags,a\nm,,+Inf\n\nname,tags,b\nm,,+Inf\n");
+}
+
+#[test]
+fn message_pack_says_how_many_there_are() {
+    let mut out = Vec::new();
+    let mut writer = QueryWriter::new(Options { format: Format::MessagePack, ..Options::default() });
+    two_statements(&mut writer, &mut out);
+    assert!(out.is_empty() && writer.kept_bytes() > 0);
+    writer.end(&mut out);
+    let hex: String = out.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = |text: &str| -> String {
+        let bytes: String = text.bytes().map(|byte| format!("{byte:02x}")).collect();
+        format!("{:02x}{bytes}", 0xa0 + text.len())
+    };
+    let [name, tags, columns, values] = ["name", "tags", "columns", "values"].map(text);
+    let (id, series, time) = (text("statement_id"), text("series"), "c70c05ffffffffffffffff3b9ac9ff");
+    let head = |host: &str| {
+        let tag = format!("82{}{}{}{}", text("host"), text(host), text("x"), text("1"));
+        format!("{name}{}{tags}{tag}{columns}92{}{}{values}91", text("m"), text("time"), text("v"))
+    };
+    let first = format!("85{}92{time}cb444b1ae4d6e2ef50{}c3", head(""), text("partial"));
+    let second = format!("84{}92{time}d0df", head("a b"));
+    let third =
+        format!("83{name}{}{columns}92{}{}{values}9192{}c0", text("n"), text("s"), text("t"), text(" say \"hi\""));
+    let expected = format!(
+        "81{}9382{id}00{series}92{first}{second}82{id}01{series}91{third}81{}{}",
+        text("results"),
+        text("error"),
+        text("no")
+    );
+    assert_eq!(hex, expected);
+    assert_eq!(writer.kept_bytes(), 0);
 }

@@ -29,7 +29,7 @@ pub(super) async fn read_json(request: Request<'_>, bytes_max: u64) -> Result<Ve
 
 /// Takes the message out of a block, after its memory has been counted.
 pub(super) fn unpack(rows: &mut RowWriter<'_>, block: &[u8], bytes_max: u64) -> Result<Vec<u8>, Fault> {
-    rows.hold(snappy_block_bytes(block, bytes_max)?);
+    rows.hold(block.len() + snappy_block_bytes(block, bytes_max)?);
     rows.account()?;
     Ok(decode_snappy_block(block, bytes_max)?)
 }

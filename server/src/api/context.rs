@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 
 use tidewire_protocol::http::Query;
+use tidewire_protocol::row::BadRows;
 
 use super::counters::RowCounters;
 use super::endpoint::{DatabaseParameter, Endpoint, Family};
@@ -12,6 +13,7 @@ use super::request_id::RequestId;
 use super::request_log::shown_statement;
 use super::routes::Segments;
 use crate::core::state::CoreState;
+use crate::ingest::rows::RowTarget;
 
 /// The tenant of requests that name none.
 pub const DEFAULT_TENANT: &str = "cnosdb";
@@ -55,6 +57,11 @@ pub struct RequestContext<'r> {
 }
 
 impl<'r> RequestContext<'r> {
+    /// Where rows go that a door has by name.
+    pub fn row_target<'d>(&self, database: &'d str, bad_rows: BadRows) -> RowTarget<'d> {
+        RowTarget { database, bad_rows, now_ns: self.now_ns }
+    }
+
     /// Notes the statement that the request runs.
     pub fn note_statement(&self, text: &str) {
         if let Some(statement) = &self.statement {

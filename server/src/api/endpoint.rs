@@ -112,6 +112,8 @@ pub enum Handler {
     CnosPing,
     /// [`influx::write`](super::influx::write)
     InfluxWrite,
+    /// [`influx::write_bucket`](super::influx::write_bucket)
+    InfluxWriteBucket,
     /// [`influx::query`](super::influx::query)
     InfluxQuery,
     /// [`influx::ping`](super::influx::ping)

@@ -26,7 +26,7 @@ use crate::ring::yield_if_needed;
 const WHOLE_BYTES_MAX: usize = 1 << 20;
 
 /// Text that a part of a batch is to give: some 100 µs of encoding.
-const PART_BYTES: usize = 64 << 10;
+const PART_BYTES: usize = 128 << 10;
 
 /// Room for pending text that is kept while it is being sent.
 const PENDING_BYTES_KEPT: usize = 4 * PART_BYTES;
@@ -258,8 +258,8 @@ impl RowsOut for RowsReply<'_> {
             let is_last = start + rows == batch.num_rows();
             let mut pending = std::mem::take(&mut self.pending);
             let before = pending.len();
-            let part = batch.slice(start, rows);
-            let encoded = self.encoder(Some(batch)).and_then(|encoder| encoder.part(&part, is_last, &mut pending));
+            let part = start..start + rows;
+            let encoded = self.encoder(Some(batch)).and_then(|encoder| encoder.part(batch, part, &mut pending));
             if rows > 0 {
                 self.part_rows = next_part(rows, pending.len() - before);
             }

@@ -17,10 +17,11 @@ use super::request_log::{Answered, RequestLog};
 use super::routes::Routes;
 use super::table::ENDPOINTS;
 use super::{body_length, cnos, elastic, influx, loki, opentsdb, operations, otlp, plain, prometheus};
+use crate::core::peers::CATALOG_CORE;
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
 use crate::net::{Refusal, Reply, Request, Service};
-use crate::ring::name_task;
+use crate::ring::{Queue, name_task};
 use crate::runtime::clock::now_ns;
 
 /// One core's handler of requests.
@@ -35,14 +36,19 @@ pub struct Router {
 }
 
 impl Router {
-    /// A handler that counts in `registry`.
+    /// A handler that counts in `registry`. On one core it also runs what databases want to be run.
     pub fn new(core: Rc<CoreState>, registry: &Registry) -> Self {
+        let rows = RowCounters::new(registry);
+        if core.number == CATALOG_CORE {
+            let work = influx::run_continuous(core.clone(), rows.written.clone());
+            core.queues.spawn(Queue::Query, "continuous queries", work).detach();
+        }
         Self {
             log: RequestLog::new(&core.config.log),
             core,
             routes: Routes::new(&ENDPOINTS),
             counters: ENDPOINTS.iter().map(|endpoint| EndpointCounters::new(endpoint, registry)).collect(),
-            rows: RowCounters::new(registry),
+            rows,
             ids: RequestIds::new(),
         }
     }
@@ -164,6 +170,7 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
             Ok(())
         }
         Handler::InfluxWrite => influx::write(context, request, reply).await,
+        Handler::InfluxWriteBucket => influx::write_bucket(context, request, reply).await,
         Handler::InfluxQuery => influx::query(context, request, reply).await,
         Handler::InfluxPing => influx::ping(context, reply),
         Handler::OpenTsdbWrite => opentsdb::write(context, request, reply).await,

@@ -7,7 +7,7 @@ use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, P
 use tidewire_base::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
-pub static ENDPOINTS: [Endpoint; 28] = [
+pub static ENDPOINTS: [Endpoint; 30] = [
     Endpoint {
         pattern: "/api/v1/write",
         methods: &[Post],
@@ -232,6 +232,24 @@ pub static ENDPOINTS: [Endpoint; 28] = [
         database: DatabaseParameter::Required,
         body: BodyLimit::Rows,
         handler: Handler::InfluxWrite,
+    },
+    Endpoint {
+        pattern: "/api/v2/write",
+        methods: &[Post, Options],
+        family: Family::Influx,
+        privilege: Privilege::Write,
+        database: DatabaseParameter::Optional,
+        body: BodyLimit::Rows,
+        handler: Handler::InfluxWriteBucket,
+    },
+    Endpoint {
+        pattern: "/api/v2/ping",
+        methods: &[Get, Head],
+        family: Family::Influx,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::InfluxPing,
     },
     Endpoint {
         pattern: "/query",

@@ -13,6 +13,7 @@ use tidewire_storage::schema::Catalog;
 use super::offline::OfflineShards;
 use super::peers::Peers;
 use super::recycled::RecycledBatches;
+use super::running::RunningQueries;
 use crate::admission::{Admission, BuildBudget};
 use crate::ingest::caches::DatabaseCaches;
 use crate::memory::CoreMemory;
@@ -34,6 +35,8 @@ pub struct CoreParts {
     pub admission: Arc<Admission>,
     /// Shards that damage keeps closed, of all cores.
     pub offline: Arc<OfflineShards>,
+    /// Statements that run, of all cores.
+    pub running: Arc<RunningQueries>,
     /// What this core holds, and the bound of all.
     pub memory: Rc<CoreMemory>,
     /// The task queues of this core.
@@ -52,6 +55,8 @@ pub struct CoreState {
     pub admission: Arc<Admission>,
     /// Shards that damage keeps closed, of all cores.
     pub offline: Arc<OfflineShards>,
+    /// Statements that run, of all cores.
+    pub running: Arc<RunningQueries>,
     /// Rows parsed and not yet granted, on this core.
     pub building: BuildBudget,
     /// What this core holds, and the bound of all.
@@ -73,7 +78,7 @@ pub struct CoreState {
 impl CoreState {
     /// The state of a core that counts in `registry`.
     pub fn new(parts: CoreParts, registry: &Registry) -> Rc<Self> {
-        let CoreParts { number, config, catalog, admission, offline, memory, queues, peers } = parts;
+        let CoreParts { number, config, catalog, admission, offline, running, memory, queues, peers } = parts;
         let help = "Faults of the server itself that it went on after; each is in the log with its backtrace.";
         let panics = (number == 0).then(|| registry.counter("tidewire_panics_total", help, &[]));
         Rc::new(Self {
@@ -82,6 +87,7 @@ impl CoreState {
             config,
             admission,
             offline,
+            running,
             building: BuildBudget::new(memory.shared().budget().parsing_bytes_max),
             caches: DatabaseCaches::new(memory.clone()),
             memory,

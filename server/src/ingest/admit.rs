@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tidewire_storage::Error;
 use tidewire_storage::batch::PARTITIONS_MAX;
 use tidewire_storage::schema::Catalog;
+use tidewire_storage::wal::record_bytes_beside_row;
 
 use super::batch::ShardRows;
 use super::caches::DatabaseCaches;
@@ -18,7 +20,7 @@ use crate::core::recycled::RecycledBatches;
 use crate::core::state::CoreState;
 use crate::memory::pressure::RefusedWork;
 use crate::memory::{Level, Part};
-use crate::ring::yield_if_needed;
+use crate::ring;
 use tidewire_base::catalog::SchemaChange;
 use tidewire_base::catalog::owner::Outcome;
 
@@ -56,10 +58,6 @@ impl WriteHost for CoreState {
         &self.recycled
     }
 
-    async fn turn(&self) {
-        yield_if_needed().await;
-    }
-
     fn shard_count(&self) -> u32 {
         self.peers.shard_count()
     }
@@ -71,6 +69,9 @@ impl WriteHost for CoreState {
         if let Some(refused) = rows.iter().find_map(too_many_partitions) {
             return Err(refused);
         }
+        if let Some(refused) = rows.iter().find_map(|rows| too_long_row(rows, self.config.wal.file_bytes)) {
+            return Err(refused);
+        }
         check_series(self, place, rows).await?;
         self.admission.take(wanted(rows)).map_err(|refusal| match refusal {
             Refusal::Overloaded { shard } => WriteError::Overloaded { shard },
@@ -80,6 +81,10 @@ impl WriteHost for CoreState {
 
     async fn change(&self, change: SchemaChange) -> Outcome {
         self.peers.change(change).await
+    }
+
+    async fn yield_if_needed() {
+        ring::yield_if_needed().await;
     }
 
     async fn append(&self, rows: Append) -> impl Future<Output = Appended> {
@@ -105,6 +110,18 @@ fn too_many_partitions(rows: &ShardRows) -> Option<WriteError> {
     batch
         .spans_more_partitions(table.partition_length, PARTITIONS_MAX)
         .then(|| WriteError::TooManyPartitions { table: table.name.clone(), partitions_max: PARTITIONS_MAX })
+}
+
+/// A row must fit into a log file. That is seen before any shard is sent its rows: a shard that refused the row would
+/// leave those of the others written.
+pub(super) fn too_long_row(rows: &ShardRows, file_bytes: u64) -> Option<WriteError> {
+    let bytes_max = file_bytes.saturating_sub(record_bytes_beside_row(rows.batch.columns.len()));
+    // Hardly any batch is as long as that with all its rows.
+    if rows.batch.bytes() as u64 <= bytes_max {
+        return None;
+    }
+    let bytes = rows.batch.longest_row_bytes() as u64;
+    (bytes > bytes_max).then_some(WriteError::Storage(Error::RecordTooLarge { bytes, bytes_max: file_bytes }))
 }
 
 /// Where no memory is left for more series, asks the owners whether those of `rows` are new, before any row is sent: so

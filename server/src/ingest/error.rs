@@ -8,7 +8,8 @@ use crate::net::BodyError;
 use tidewire_base::catalog::CatalogError;
 
 /// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are
-/// not acknowledged, except where a shard is offline.)
+/// not acknowledged, except where a shard is offline, or a row is longer than a
+/// log file.)
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// No such database.

@@ -31,14 +31,14 @@ pub trait WriteHost {
     fn caches(&self) -> &DatabaseCaches;
     /// Memory for batches.
     fn recycled(&self) -> &RecycledBatches;
-    /// Gives others on the core their turn, if it is due.
-    fn turn(&self) -> impl Future<Output = ()>;
     /// Number of shards.
     fn shard_count(&self) -> u32;
     /// Takes credits for all of `rows`, or for none where one of them cannot be written now.
     fn admit(&self, place: Place<'_>, rows: &[ShardRows]) -> impl Future<Output = Result<Self::Grant, WriteError>>;
     /// Changes the catalog; resolves when the change is durable and this core has it.
     fn change(&self, change: SchemaChange) -> impl Future<Output = Outcome>;
+    /// Lets others run, if it is time for that.
+    fn yield_if_needed() -> impl Future<Output = ()>;
     /// Hands rows to their shard, waiting for the way to it, and gives the wait for its answer.
     fn append(&self, rows: Append) -> impl Future<Output = impl Future<Output = Appended>>;
 }

@@ -1,15 +1,18 @@
 //! A request of a door that has its rows by name, from its body to its acknowledgement.
+//!
+//! As for lines: where a table or column of its rows is dropped before they are written, nothing is. A body that is
+//! there whole is then read anew ([`write_rows`], and [`write_body`] for one that came in one piece).
 
 use tidewire_protocol::line::Dialect;
 use tidewire_protocol::protobuf::split;
 use tidewire_protocol::row::{BadRows, Halt, Next, Position, RowDraft, RowError, RowSink, RowTaker};
 
 use super::error::WriteError;
+use super::host::WriteHost;
 use super::session::{Session, Target, Written};
 use super::sink::{RowRules, TimeField};
 use crate::core::state::CoreState;
 use crate::net::Body;
-use crate::ring::yield_if_needed;
 
 /// Bounds how much of a message that is there at once is read before others get their turn.
 const STEP_BYTES: usize = 64 << 10;
@@ -22,53 +25,142 @@ const UNCOUNTED_VALUES_MAX: usize = 1 << 18;
 
 /// Rows between two looks at how wide their tables are.
 const UNCOUNTED_ROWS_MIN: usize = 64;
+/// Times that a request is read, each time after a table or column of its rows was dropped. A client that drops tables
+/// as fast as another one writes them is not to keep the core busy.
+pub(super) const TRIES_MAX: u32 = 4;
+
+/// Where the rows of a door go: to the default policy of a database.
+#[derive(Debug, Clone, Copy)]
+pub struct RowTarget<'a> {
+    /// Database, as written.
+    pub database: &'a str,
+    /// What a bad row means for the others. A field called `time` makes a row a bad one.
+    pub bad_rows: BadRows,
+    /// The request's present.
+    pub now_ns: i64,
+}
+
+impl<'a> From<RowTarget<'a>> for Target<'a> {
+    fn from(RowTarget { database, bad_rows, now_ns }: RowTarget<'a>) -> Self {
+        let rules = RowRules { bad_rows, time_field: TimeField::Refused };
+        Self { database, policy: None, dialect: Dialect::Cnos, rules, now_ns }
+    }
+}
 
 /// The rows of a request, being collected.
-pub struct RowWriter<'a> {
-    session: Session<'a>,
+pub struct RowWriter<'a, H: WriteHost = CoreState> {
+    session: Session<'a, H>,
     /// Bytes that the door holds beside its rows.
     held: usize,
     /// Rows since that was counted.
     uncounted: usize,
     /// Why nothing of the request is written.
     failure: Option<WriteError>,
+    /// That is because a table or column of its rows is gone: read anew it will pass.
+    is_overtaken: bool,
 }
 
-impl<'a> RowWriter<'a> {
-    /// For rows that go to the default policy of `database`. A field called `time` makes a row a bad one.
-    pub fn begin(core: &'a CoreState, database: &'a str, bad_rows: BadRows, now_ns: i64) -> Result<Self, WriteError> {
-        let rules = RowRules { bad_rows, time_field: TimeField::Refused };
-        let session = Session::begin(core, Target { database, policy: None, dialect: Dialect::Cnos, rules, now_ns })?;
-        Ok(Self { session, held: 0, uncounted: 0, failure: None })
+/// Writes a request whose body is there: `fill` reads it into the writer that it gets. Where a table or column of its
+/// rows is dropped before they are written, nothing is, and it is read anew. Gives what `fill` gave, too.
+pub async fn write_rows<H: WriteHost, T, E: From<WriteError>>(
+    host: &H,
+    target: RowTarget<'_>,
+    mut fill: impl AsyncFnMut(&mut RowWriter<'_, H>) -> Result<T, E>,
+) -> Result<(Written, T), E> {
+    let mut tries = 1;
+    loop {
+        let mut rows = RowWriter::begin(host, target)?;
+        match fill(&mut rows).await {
+            Ok(read) => match rows.commit().await {
+                Ok(written) => return Ok((written, read)),
+                Err(WriteError::TableChanged) => {}
+                Err(error) => return Err(error.into()),
+            },
+            Err(error) if !rows.is_overtaken => return Err(error),
+            Err(_) => {}
+        }
+        if tries == TRIES_MAX {
+            return Err(WriteError::TableChanged.into());
+        }
+        tries += 1;
+    }
+}
+
+/// Writes a request whose body arrives in pieces. `door` begins to read it; `read` gives a door a piece, says whether
+/// it is the last and where rows go, and returns the bytes that it has consumed; the others come again in front of the
+/// next piece. A body that comes in one piece is read anew as in [`write_rows`]; of a longer one the beginning is there
+/// no longer, and it is refused. Gives the door, too.
+pub async fn write_body<D, E: From<WriteError>>(
+    core: &CoreState,
+    target: RowTarget<'_>,
+    body: &mut Body,
+    door: impl Fn() -> D,
+    mut read: impl FnMut(&mut D, &[u8], bool, &mut RowWriter<'_>) -> Result<usize, E>,
+) -> Result<(Written, D), E> {
+    let mut rows = RowWriter::begin(core, target)?;
+    let mut state = door();
+    let mut is_first = true;
+    let mut is_last_read = false;
+    while let Some(piece) = body.chunk().await.map_err(WriteError::from)? {
+        if is_first && piece.is_last {
+            drop(rows);
+            let fill = async |rows: &mut RowWriter<'_>| {
+                let mut state = door();
+                rows.read_piece(piece.bytes, true, |text, last, rows| read(&mut state, text, last, rows)).await?;
+                if piece.bytes.is_empty() {
+                    read(&mut state, &[], true, rows)?;
+                    rows.check()?;
+                }
+                Ok::<_, E>(state)
+            };
+            let written = write_rows(core, target, fill).await?;
+            // Consumes the piece.
+            body.chunk().await.map_err(WriteError::from)?;
+            return Ok(written);
+        }
+        is_first = false;
+        is_last_read = piece.is_last && !piece.bytes.is_empty();
+        let read = |text: &[u8], last, rows: &mut RowWriter<'_>| read(&mut state, text, last, rows);
+        let left = piece.bytes.len() - rows.read_piece(piece.bytes, piece.is_last, read).await?;
+        body.keep(left);
+        rows.account_beside(left)?;
+    }
+    if !is_last_read {
+        rows.catch_up()?;
+        read(&mut state, &[], true, &mut rows)?;
+    }
+    Ok((rows.commit().await?, state))
+}
+
+impl<'a, H: WriteHost> RowWriter<'a, H> {
+    fn begin(host: &'a H, target: RowTarget<'a>) -> Result<Self, WriteError> {
+        let session = Session::begin(host, target.into())?;
+        Ok(Self { session, held: 0, uncounted: 0, failure: None, is_overtaken: false })
     }
 
-    /// Gives a body that arrives in pieces to a door. `read` gets a piece, whether it is the last, and where rows go,
-    /// and returns the bytes that it has consumed; the others come again in front of the next piece.
-    pub async fn read<E: From<WriteError>>(
+    /// Gives a piece of a body to a door, in steps that others' work may come between; gives the bytes consumed.
+    pub(super) async fn read_piece<E: From<WriteError>>(
         &mut self,
-        body: &mut Body,
+        bytes: &[u8],
+        is_last: bool,
         mut read: impl FnMut(&[u8], bool, &mut Self) -> Result<usize, E>,
-    ) -> Result<(), E> {
-        let mut is_last_read = false;
-        while let Some(piece) = body.chunk().await.map_err(WriteError::from)? {
-            let (mut consumed, mut end) = (0, 0);
-            while end < piece.bytes.len() {
-                end = piece.bytes.len().min(end + self.session.step_bytes().max(STEP_BYTES_MIN));
-                is_last_read = piece.is_last && end == piece.bytes.len();
-                self.session.catch_up()?;
-                consumed += read(piece.bytes.get(consumed..end).unwrap_or_default(), is_last_read, self)?;
-                self.check()?;
-                yield_if_needed().await;
-            }
-            let left = piece.bytes.len() - consumed;
-            body.keep(left);
-            self.session.account(self.held + left)?;
+    ) -> Result<usize, E> {
+        let (mut consumed, mut end) = (0, 0);
+        while end < bytes.len() {
+            end = bytes.len().min(end + self.session.step_bytes().max(STEP_BYTES_MIN));
+            self.catch_up()?;
+            let is_end = is_last && end == bytes.len();
+            consumed += read(bytes.get(consumed..end).unwrap_or_default(), is_end, self)?;
+            self.check()?;
+            H::yield_if_needed().await;
         }
-        if !is_last_read {
-            self.session.catch_up()?;
-            read(&[], true, self)?;
-        }
-        Ok(self.check()?)
+        Ok(consumed)
+    }
+
+    fn catch_up(&mut self) -> Result<(), WriteError> {
+        let caught_up = self.session.catch_up();
+        self.is_overtaken |= matches!(caught_up, Err(WriteError::TableChanged));
+        caught_up
     }
 
     /// Gives a message to a door in parts, which others' work may come between.
@@ -81,14 +173,14 @@ impl<'a> RowWriter<'a> {
         while !rest.is_empty() {
             let (part, behind) = rest.split_at(split(rest, STEP_BYTES)?);
             rest = behind;
-            self.session.catch_up()?;
+            self.catch_up()?;
             let next = read(part, self)?;
             self.check()?;
             self.session.account(self.held)?;
             if next == Next::Stop {
                 return Ok(());
             }
-            yield_if_needed().await;
+            H::yield_if_needed().await;
         }
         Ok(())
     }
@@ -103,15 +195,18 @@ impl<'a> RowWriter<'a> {
         self.session.account(self.held)
     }
 
+    fn account_beside(&mut self, more: usize) -> Result<(), WriteError> {
+        self.session.account(self.held + more)
+    }
+
     fn check(&mut self) -> Result<(), WriteError> {
-        match self.failure.take() {
-            Some(failure) => Err(failure),
-            None => self.session.refusal(),
-        }
+        let checked = self.failure.take().map_or_else(|| self.session.refusal(), Err);
+        self.is_overtaken |= matches!(checked, Err(WriteError::TableChanged));
+        checked
     }
 
     /// Makes the rows durable.
-    pub async fn commit(mut self) -> Result<Written, WriteError> {
+    async fn commit(mut self) -> Result<Written, WriteError> {
         self.check()?;
         self.session.count_cache();
         self.session.commit().await
@@ -154,7 +249,7 @@ impl<'a> RowWriter<'a> {
     }
 }
 
-impl RowTaker for RowWriter<'_> {
+impl<H: WriteHost> RowTaker for RowWriter<'_, H> {
     fn take(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
         // The draft is not used again for the same row.
         draft.time = draft.time.div_euclid(self.session.unit().nanoseconds());

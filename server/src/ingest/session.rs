@@ -204,7 +204,7 @@ impl<'a, H: WriteHost> Session<'a, H> {
 
     /// Others get their turn, if it is due.
     pub(super) async fn turn(&self) {
-        self.host.turn().await;
+        H::yield_if_needed().await;
     }
 
     /// Counts what the request holds: its rows, and `more` bytes beside them.

@@ -4,12 +4,40 @@
 //! machine, by hand. Nothing that cannot be taken back may follow from it before it has been consistent for some time:
 //! [`ClockWatch`] compares it with a clock that only goes on.
 
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// What a test adds to the clock of the world, in nanoseconds.
+static OFFSET_NS: AtomicI64 = AtomicI64::new(0);
+
+/// How often the file is read that says so.
+const OFFSET_READ_EVERY: Duration = Duration::from_millis(10);
 
 /// Nanoseconds since the Unix epoch; 0 before it.
 pub fn now_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-    i64::try_from(since).unwrap_or(i64::MAX)
+    let now_ns = i64::try_from(since).unwrap_or(i64::MAX);
+    now_ns.saturating_add(OFFSET_NS.load(Ordering::Relaxed)).max(0)
+}
+
+/// From now on the clock of the world is the host's with the nanoseconds added that stand in a file, as long as the
+/// process lives. For tests that cannot set the host's clock. A file that is missing or says something else changes
+/// nothing.
+pub fn follow_offset(path: PathBuf) -> std::io::Result<()> {
+    read_offset(&path);
+    let follow = move || loop {
+        thread::sleep(OFFSET_READ_EVERY);
+        read_offset(&path);
+    };
+    thread::Builder::new().name("clock".to_owned()).spawn(follow).map(drop)
+}
+
+fn read_offset(path: &Path) {
+    if let Some(offset_ns) = std::fs::read_to_string(path).ok().and_then(|text| text.trim().parse().ok()) {
+        OFFSET_NS.store(offset_ns, Ordering::Relaxed);
+    }
 }
 
 /// Whether the clock of the world may be believed.
@@ -30,8 +58,15 @@ pub enum ClockState {
 #[derive(Debug)]
 pub struct ClockWatch {
     settle: Duration,
-    /// Both clocks as they were when the clock of the world was set last, as far as is known.
-    reference: Option<(i64, Duration)>,
+    /// Both clocks at an earlier look, and since when the clock of the world has been consistent, as far as is known.
+    reference: Option<Reference>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Reference {
+    now_ns: i64,
+    elapsed: Duration,
+    since: Duration,
 }
 
 impl ClockWatch {
@@ -39,6 +74,9 @@ impl ClockWatch {
     const DRIFT_PARTS: u32 = 1000;
     /// And by this at once: a leap second, and what one of the two reads late.
     const STEP_NS: i64 = 2_000_000_000;
+    /// A look is compared with one that is no older than this by much: what may add up as drift in it is no more than
+    /// some seconds, however long the process has been running.
+    const WINDOW: Duration = Duration::from_secs(3600);
 
     /// A watch that believes the clock when it has been consistent for `settle`.
     pub fn new(settle: Duration) -> Self {
@@ -47,19 +85,22 @@ impl ClockWatch {
 
     /// Looks: the clock of the world shows `now_ns`, the other one `elapsed`.
     pub fn look(&mut self, now_ns: i64, elapsed: Duration) -> ClockState {
-        let Some((then_ns, since)) = self.reference else {
-            self.reference = Some((now_ns, elapsed));
+        let Some(reference) = self.reference else {
+            self.reference = Some(Reference { now_ns, elapsed, since: elapsed });
             return if self.settle.is_zero() { ClockState::Settled } else { ClockState::Settling };
         };
-        let passed = elapsed.saturating_sub(since);
-        let expected_ns = then_ns.saturating_add(i64::try_from(passed.as_nanos()).unwrap_or(i64::MAX));
+        let passed = elapsed.saturating_sub(reference.elapsed);
+        let expected_ns = reference.now_ns.saturating_add(i64::try_from(passed.as_nanos()).unwrap_or(i64::MAX));
         let by_ns = now_ns.saturating_sub(expected_ns);
         let drift_ns = i64::try_from((passed / Self::DRIFT_PARTS).as_nanos()).unwrap_or(i64::MAX);
         if by_ns.saturating_abs() > drift_ns.saturating_add(Self::STEP_NS) {
-            self.reference = Some((now_ns, elapsed));
+            self.reference = Some(Reference { now_ns, elapsed, since: elapsed });
             return ClockState::Jumped { by_ns };
         }
-        if passed >= self.settle { ClockState::Settled } else { ClockState::Settling }
+        if passed >= Self::WINDOW {
+            self.reference = Some(Reference { now_ns, elapsed, ..reference });
+        }
+        if elapsed.saturating_sub(reference.since) >= self.settle { ClockState::Settled } else { ClockState::Settling }
     }
 }
 
@@ -116,6 +157,18 @@ mod tests {
             // It is set right again.
             assert_eq!(clocks.jump(-by_s), ClockState::Jumped { by_ns: -by_s * SECOND_NS });
             assert_eq!([clocks.pass(30, 1000), clocks.pass(30, 1000)], [ClockState::Settling, ClockState::Settled]);
+        }
+    }
+
+    #[test]
+    fn a_jump_is_one_however_long_the_clock_has_been_consistent() {
+        let mut clocks = Clocks::new(600);
+        for look in 0..100 * 24 * 120 {
+            assert!(!matches!(clocks.pass(30, 1000), ClockState::Jumped { .. }), "look {look}");
+        }
+        for by_s in [-10, 10, 3600] {
+            assert_eq!(clocks.jump(by_s), ClockState::Jumped { by_ns: by_s * SECOND_NS });
+            (0..500).for_each(|_| _ = clocks.pass(30, 1000));
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) fn reload(used: &mut Config, read: &dyn Fn() -> Result<Config, String
         }
     };
     let changes = changes(used, &new);
-    used.log = new.log;
+    used.log.level = new.log.level;
     log::set_max_level(used.log.level);
     match changes.now.is_empty() {
         true => log::info!("SIGHUP: the configuration was read again; of what can be reloaded nothing has changed"),

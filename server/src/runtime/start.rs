@@ -27,6 +27,7 @@ use crate::net::{Arrivals, Listeners, NetCore, NetOptions, Service, StopAcceptin
 use crate::ring::disk::Access;
 use crate::ring::host::{self, Limits};
 use crate::ring::{self, Completions, CoreHandle, CoreOptions, Queue, Queues, RingDisk, RingFeatures};
+use crate::runtime::clock;
 use crate::runtime::shutdown::{Meeting, Shutdown};
 use tidewire_base::config::Config;
 use tidewire_base::datadir::DataDir;
@@ -267,6 +268,11 @@ pub fn start_stoppable<A: App>(
     let budget = memory::budget::settle(&mut config, machine, data_dir.shards(), cpus.len())?;
     // With what was derived.
     log::info!("settings beside the defaults: {}", config.settings().join(", "));
+    if !config.retention.clock_offset_file.as_os_str().is_empty() {
+        let path = config.retention.clock_offset_file.clone();
+        log::warn!("the clock is the host's moved by what {} says: this is for tests alone", path.display());
+        clock::follow_offset(path).map_err(|error| format!("no thread for the clock: {error}"))?;
+    }
     let memory = Memory::new(budget, machine, cpus.len());
     let listeners = Listeners::bind(&config.listen).map_err(|error| error.to_string())?;
     let addresses = listeners.addresses();

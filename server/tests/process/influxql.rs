@@ -23,6 +23,8 @@ const CORPUS: &[(&str, &str)] = &[
     ),
     ("SELECT load FROM cpu GROUP BY dc", "cpu{dc=} time,load: 10,7; 25,5 | cpu{dc=x} time,load: 0,1; 10,3; 40,2"),
     ("SELECT load FROM cpu ORDER BY time DESC LIMIT 2 OFFSET 1", "cpu{} time,load: 25,5; 10,7"),
+    ("SELECT load FROM cpu OFFSET 3", "cpu{} time,load: 25,5"),
+    ("SELECT load FROM cpu GROUP BY host OFFSET 1", "cpu{host=a} time,load: 10,3 | cpu{host=b} time,load: 25,5"),
     ("SELECT load FROM cpu GROUP BY host LIMIT 1", "cpu{host=a} time,load: 0,1 | cpu{host=b} time,load: 10,7"),
     ("SELECT load FROM cpu GROUP BY host SLIMIT 1 SOFFSET 1", "cpu{host=b} time,load: 10,7; 25,5"),
     ("SELECT *::field FROM cpu WHERE up = false", "cpu{} time,load,n,note,up: 10,3,30,null,false"),
@@ -60,7 +62,47 @@ const CORPUS: &[(&str, &str)] = &[
     ("SELECT bottom(load, host, 2) FROM cpu", "cpu{} time,bottom,host: 0,1,\"a\"; 25,5,\"b\""),
     ("SELECT mean(*) FROM cpu", "cpu{} time,mean_load,mean_n: 0,3.6,32.5"),
     ("SELECT mean(load) FROM cpu WHERE load > 100", ""),
+    ("SELECT integral(*) FROM cpu WHERE host = 'a'", "cpu{} time,integral_load,integral_n: 0,95,950"),
+    ("SELECT integral(load) / mean(n) FROM cpu WHERE host = 'a'", "cpu{} time,integral_mean: 0,4.75"),
+    (
+        "SELECT sample(*, 9) FROM cpu GROUP BY host",
+        "cpu{host=a} time,sample_load,sample_n,sample_note,sample_up: 0,1,10,\"one\",true; 10,3,30,null,false; \
+         40,2,20,null,null | cpu{host=b} time,sample_load,sample_n,sample_note,sample_up: 10,7,70,\"two\",null; \
+         25,5,null,null,null",
+    ),
+    (
+        "SELECT log10(load), pow(load, 3) FROM cpu LIMIT 2 OFFSET 3",
+        "cpu{} time,log10,pow: \
+      25,0.6989700043360187,125; 40,0.3010299956639812,8",
+    ),
+    // How many.
+    (
+        "SHOW SERIES EXACT CARDINALITY GROUP BY host",
+        "cpu{host=a} count: 1 | cpu{host=b} count: 1 | disk{host=a} count: 1",
+    ),
+    ("SHOW TAG KEY CARDINALITY GROUP BY host", "cpu{host=a} count: 2 | cpu{host=b} count: 1 | disk{host=a} count: 1"),
+    ("SHOW MEASUREMENT EXACT CARDINALITY GROUP BY host", "{host=a} count: 2 | {host=b} count: 1"),
+    ("SHOW SERIES CARDINALITY FROM cpu GROUP BY nope", "cpu{nope=} count: 2"),
     // Windows.
+    (
+        "SELECT integral(load), count(n) FROM cpu WHERE host = 'a' AND time >= 0 AND time < 50s GROUP BY time(10s)",
+        "cpu{} time,integral,count: 0,20,1; 10,28.33333333333333,1; 20,null,0; 30,null,0; 40,null,1",
+    ),
+    (
+        "SELECT holt_winters(mean(load), 2, 0) FROM cpu WHERE time >= 0 AND time < 50s GROUP BY time(10s)",
+        "cpu{} time,holt_winters: 50,4.001130081335986; 60,4.001130081043229",
+    ),
+    (
+        "SELECT holt_winters_with_fit(sum(*), 1, 0) FROM cpu WHERE time >= 0 AND time < 30s GROUP BY time(10s), host",
+        "cpu{host=a} time,holt_winters_with_fit_load,holt_winters_with_fit_n: 0,1,10; \
+         10,3.001166904225421,30.00289685405426; 20,6.320314425064524,63.86250320870639 | cpu{host=b} \
+         time,holt_winters_with_fit_load,holt_winters_with_fit_n: 10,7,null; 20,4.998042856712902,null; \
+         30,5.018647769172049,null",
+    ),
+    (
+        "SELECT holt_winters(max(load), 1, 2) FROM cpu WHERE time >= 0 AND time < 50s GROUP BY time(10s), host",
+        "cpu{host=a} time,holt_winters: 50,3.149923826074992 | cpu{host=b} time,holt_winters: 30,5.348",
+    ),
     (
         "SELECT mean(load) FROM cpu WHERE time >= 0 AND time < 50s GROUP BY time(10s)",
         "cpu{} time,mean: 0,1; 10,5; 20,5; 30,null; 40,2",
@@ -68,6 +110,10 @@ const CORPUS: &[(&str, &str)] = &[
     (
         "SELECT count(load) FROM cpu WHERE time >= 0 AND time < 50s GROUP BY time(20s, 5s), host",
         "cpu{host=a} time,count: -15,1; 5,1; 25,1; 45,0 | cpu{host=b} time,count: -15,0; 5,1; 25,1; 45,0",
+    ),
+    (
+        "SELECT mean(load) FROM cpu WHERE time >= 0 AND time < 50s GROUP BY time(10s) OFFSET 2",
+        "cpu{} time,mean: 20,5; 30,null; 40,2",
     ),
     (
         "SELECT sum(n) FROM cpu WHERE time >= 0 AND time < 50s GROUP BY time(10s) fill(none)",

@@ -4,6 +4,7 @@
 
 mod broken_log;
 mod cardinality;
+mod clock;
 mod common;
 mod damage;
 mod deletes;
@@ -11,7 +12,9 @@ mod descriptors;
 mod doors;
 mod ending;
 mod export;
+mod filesystems;
 mod full;
+mod influx_replies;
 mod influxql;
 mod limits;
 mod lives;

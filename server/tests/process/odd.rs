@@ -132,6 +132,30 @@ fn rows_on_more_days_than_one_request_may_bring_are_refused_and_fewer_are_taken(
     assert_eq!(server.sql("daily", "SELECT count(v) FROM m").text(), "COUNT(m.v)\n4096\n");
 }
 
+/// Its shard would refuse the row, and others have taken theirs: so it is refused before any of them is asked.
+#[test]
+fn a_row_longer_than_a_log_file_refuses_its_request_on_all_shards() {
+    let server = Server::start_in(&fresh_folder(), true, &[("TIDEWIRE_WAL_FILE_BYTES", "1MiB")]);
+    let hosts: String = (0..40).map(|host| format!("m,h=h{host} t=\"short\" 1\n")).collect();
+    let (long, fits) = ("x".repeat(1 << 20), "x".repeat(1_000_000));
+    for target in ["/api/v1/write?db=public", "/write?db=public"] {
+        let body = format!("{hosts}m,h=long t=\"{long}\" 1\n");
+        let response = server.request("POST", target, &[], body.as_bytes());
+        assert_eq!(response.status(), 413, "{}", response.text());
+        assert!(response.text().contains("do not fit into a log file of 1048576 bytes"), "{}", response.text());
+        assert_eq!(server.sql("public", "SHOW TABLES").text(), "table_name\n", "nothing of it was written");
+    }
+    let documents: String = (0..40).map(|host| format!("{{\"h\":\"h{host}\",\"t\":\"short\",\"time\":1}}\n")).collect();
+    let body = format!("{documents}{{\"h\":\"long\",\"t\":\"{long}\",\"time\":1}}\n");
+    let response = server.request("POST", "/api/v1/ndjson?db=public&table=m&tag_columns=h", &[], body.as_bytes());
+    assert_eq!(response.status(), 413, "{}", response.text());
+    assert_eq!(server.sql("public", "SHOW TABLES").text(), "table_name\n", "nothing of it was written");
+
+    let body = format!("{hosts}m,h=long t=\"{fits}\" 1\n");
+    assert_eq!(server.request("POST", "/write?db=public", &[], body.as_bytes()).status(), 204);
+    assert_eq!(server.sql("public", "SELECT count(t) AS n FROM m").text(), "n\n41\n");
+}
+
 #[test]
 fn a_series_that_is_known_gets_a_column_in_the_middle_of_a_request() {
     let server = Server::start();

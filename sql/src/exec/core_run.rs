@@ -19,7 +19,7 @@ use super::batch::{OneForm, slices};
 use super::constants::constant_batch;
 use super::context::QueryContext;
 use super::operator::{Filter, Limit, Operator, Project, SeriesRows, Transform};
-use super::sink::{FillWindows, Integrals, Left, Sink, Sort};
+use super::sink::{FillWindows, Forecasts, Integrals, Left, Sink, Sort};
 use crate::error::execution::Result;
 use crate::expr::Expr;
 use crate::stage::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
@@ -285,6 +285,9 @@ fn sink_of(spec: &SinkSpec, context: &QueryContext) -> Result<Option<Box<dyn Sin
             Box::new(Aggregate::whole(keys, &[], Arc::clone(schema), context)?)
         }
         SinkSpec::Integral { integral, schema } => Box::new(Integrals::new(integral.clone(), Arc::clone(schema))),
+        SinkSpec::Forecast { forecast, schema } => {
+            Box::new(Forecasts::new(forecast.clone(), Arc::clone(schema), context))
+        }
         SinkSpec::Fill(fill) => Box::new(FillWindows::new(fill.clone(), context)),
         SinkSpec::Sort { keys, fetch } => Box::new(Sort::new(keys.clone(), *fetch, context)),
     }))

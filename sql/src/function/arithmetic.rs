@@ -47,11 +47,53 @@ pub(crate) static EXP: ScalarFunction = of("exp", Returns::Double, |args| double
 pub(crate) static LN: ScalarFunction = of("ln", Returns::Double, |args| double(args, f64::ln));
 pub(crate) static LOG: ScalarFunction = of("log", Returns::Double, |args| doubles(args, |x, base| x.ln() / base.ln()));
 pub(crate) static LOG2: ScalarFunction = of("log2", Returns::Double, |args| double(args, f64::log2));
-pub(crate) static LOG10: ScalarFunction = of("log10", Returns::Double, |args| double(args, f64::log10));
-pub(crate) static POW: ScalarFunction = of("pow", Returns::Double, |args| doubles(args, f64::powf));
+pub(crate) static LOG10: ScalarFunction = of("log10", Returns::Double, |args| double(args, log10));
+pub(crate) static POW: ScalarFunction = of("pow", Returns::Double, |args| doubles(args, power));
 pub(crate) static SIN: ScalarFunction = of("sin", Returns::Double, |args| double(args, f64::sin));
 pub(crate) static SQRT: ScalarFunction = of("sqrt", Returns::Double, |args| double(args, f64::sqrt));
 pub(crate) static TAN: ScalarFunction = of("tan", Returns::Double, |args| double(args, f64::tan));
+
+/// By way of the base 2 and the parts of the number, as InfluxDB computes it: the last digit depends on it.
+fn log10(x: f64) -> f64 {
+    const FRACTION_BITS: u32 = f64::MANTISSA_DIGITS - 1;
+    const FRACTION: u64 = (1 << FRACTION_BITS) - 1;
+    // The exponent of numbers from a half to one.
+    const HALF: u64 = 1_022;
+    if !x.is_normal() || x < 0.0 {
+        return x.log10();
+    }
+    let fraction = f64::from_bits(x.to_bits() & FRACTION | HALF << FRACTION_BITS);
+    let exponent = (x.to_bits() >> FRACTION_BITS) as f64 - HALF as f64;
+    let binary = match fraction == 0.5 {
+        true => exponent - 1.0,
+        false => fraction.ln() * (1.0 / std::f64::consts::LN_2) + exponent,
+    };
+    binary * std::f64::consts::LOG10_2
+}
+
+/// A power as InfluxDB computes it: squares for the whole part of the exponent, and an exponential for the rest, which
+/// is at most a half. At the borders of what a number holds, the processor's.
+fn power(x: f64, y: f64) -> f64 {
+    let (whole, rest) = (y.abs().trunc(), y.abs().fract());
+    if !x.is_finite() || x == 0.0 || x < 0.0 && rest != 0.0 || whole.is_nan() || whole >= 1e9 {
+        return x.powf(y);
+    }
+    if rest == 0.5 && whole == 0.0 {
+        return if y > 0.0 { x.sqrt() } else { 1.0 / x.sqrt() };
+    }
+    let (mut exponent, rest) = if rest > 0.5 { (whole as u64 + 1, rest - 1.0) } else { (whole as u64, rest) };
+    let mut product = if rest == 0.0 { 1.0 } else { (rest * x.ln()).exp() };
+    let mut square = x;
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            product *= square;
+        }
+        square *= square;
+        exponent >>= 1;
+    }
+    let power = if y < 0.0 { 1.0 / product } else { product };
+    if product.is_normal() && power.is_normal() { power } else { x.powf(y) }
+}
 
 fn floats(args: &[ArrayRef], at: usize) -> Result<Float64Array> {
     Ok(cast_to(&args[at], &DataType::Float64)?.as_primitive::<Float64Type>().clone())

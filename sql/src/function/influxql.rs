@@ -34,6 +34,11 @@ pub enum Kind {
     Integral,
     /// A value from a value and those before it.
     Transformation(Transforming),
+    /// How the values of windows go on.
+    Forecast {
+        /// What the model says of the values that are known is given too.
+        with_fit: bool,
+    },
     /// A value from the values of one row.
     Math {
         /// Its kernel.
@@ -182,7 +187,7 @@ const fn technical(
 }
 
 /// All of them, by kind.
-pub static FUNCTIONS: [InfluxFunction; 50] = [
+pub static FUNCTIONS: [InfluxFunction; 52] = [
     of("count", "count(x)", "Number of values; of `distinct(x)` of different ones.", Kind::Aggregate(Fold::Count)),
     of("distinct", "distinct(x)", "Each different value, in the order of their first times.", Kind::Distinct),
     of("integral", "integral(x[, unit])", "Area under the line between the values, by units of time.", Kind::Integral),
@@ -304,6 +309,18 @@ pub static FUNCTIONS: [InfluxFunction; 50] = [
         "An exponential moving average with hardly any lag.",
         &ta::TRIPLE,
         Warming::Averaged,
+    ),
+    of(
+        "holt_winters",
+        "holt_winters(x, n, season)",
+        "The next `n` windows, foretold; a season has `season` windows.",
+        Kind::Forecast { with_fit: false },
+    ),
+    of(
+        "holt_winters_with_fit",
+        "holt_winters_with_fit(x, n, season)",
+        "The same, and what is foretold of the windows that are known.",
+        Kind::Forecast { with_fit: true },
     ),
     whole("abs", "abs(x)", "The value without its sign.", &math::ABS),
     double("acos", "acos(x)", "Arc cosine.", &math::ACOS),

@@ -73,6 +73,7 @@ impl fmt::Display for SeriesStep {
                 limit.series_fetch.map_or(Ok(()), |fetch| write!(f, ", series_fetch={fetch}"))
             }
             Self::Integral(integral) => write!(f, "Integral: by {} ns", integral.unit_ns),
+            Self::Forecast(forecast) => write!(f, "Forecast: {} columns", forecast.columns.len()),
             Self::Transform(calls) => {
                 let names: Vec<_> = calls.iter().map(|call| call.transformation.name).collect();
                 write!(f, "Transform: {}", names.join(", "))

@@ -3,6 +3,7 @@
 
 use arrow_schema::DataType;
 
+use crate::function::forecast::Forecasting;
 use crate::function::transform::Transformation;
 use crate::types::windows::Windows;
 
@@ -15,6 +16,8 @@ pub enum SeriesStep {
     Limit(SeriesLimit),
     /// Areas under the lines between values: one for each series or each of its windows.
     Integral(Integral),
+    /// How series go on.
+    Forecast(Forecast),
     /// Columns that are computed from a value and those before it in its series, added behind the others.
     Transform(Vec<TransformCall>),
 }
@@ -73,6 +76,15 @@ pub struct Integral {
     pub windows: Option<Windows>,
     /// The unit of time of the areas, in nanoseconds.
     pub unit_ns: f64,
+}
+
+/// What is forecast. The input is the keys, the time and the columns.
+#[derive(Debug, Clone)]
+pub struct Forecast {
+    /// Columns that make a series.
+    pub keys: usize,
+    /// For each column after the time what is asked of it.
+    pub columns: Vec<Forecasting>,
 }
 
 /// One computed column.

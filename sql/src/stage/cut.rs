@@ -193,6 +193,10 @@ impl Cutter {
                         let (integral, schema) = (integral.clone(), Arc::clone(schema));
                         return Open::of(self.closed(open, SinkSpec::Integral { integral, schema }));
                     }
+                    SeriesStep::Forecast(forecast) => {
+                        let (forecast, schema) = (forecast.clone(), Arc::clone(schema));
+                        return Open::of(self.closed(open, SinkSpec::Forecast { forecast, schema }));
+                    }
                     SeriesStep::Limit(limit) => open.operators.push(OperatorSpec::SeriesLimit(*limit)),
                     SeriesStep::Transform(calls) => {
                         let (calls, schema) = (calls.clone(), Arc::clone(schema));

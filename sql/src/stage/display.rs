@@ -87,6 +87,7 @@ impl fmt::Display for SinkSpec {
             Self::Sort { .. } => write!(f, "Sort"),
             Self::Distinct { .. } => write!(f, "Distinct"),
             Self::Integral { integral, .. } => SeriesStep::Integral(integral.clone()).fmt(f),
+            Self::Forecast { forecast, .. } => SeriesStep::Forecast(forecast.clone()).fmt(f),
             Self::Fill(fill) => SeriesStep::Fill(fill.clone()).fmt(f),
         }
     }

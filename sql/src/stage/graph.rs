@@ -17,7 +17,7 @@ use arrow_schema::SchemaRef;
 use super::fragment::Fragment;
 use crate::expr::{AggregateCall, Expr, Scalar};
 use crate::plan::SortKey;
-use crate::plan::series::{Fill, Integral, SeriesLimit, TransformCall};
+use crate::plan::series::{Fill, Forecast, Integral, SeriesLimit, TransformCall};
 
 /// A stage's place in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,6 +114,10 @@ pub(crate) enum SinkSpec {
         schema: SchemaRef,
     },
     Fill(Fill),
+    Forecast {
+        forecast: Forecast,
+        schema: SchemaRef,
+    },
     Integral {
         integral: Integral,
         schema: SchemaRef,

@@ -41,6 +41,7 @@ fn the_page_of_influxql_has_a_table_of_its_functions() {
         Kind::Aggregate(_) | Kind::Distinct | Kind::Integral => "aggregation",
         Kind::Selector(_) | Kind::Rows(_) => "selector",
         Kind::Transformation(_) => "transformation",
+        Kind::Forecast { .. } => "prediction",
         Kind::Math { .. } => "mathematics",
     };
     let row = |function: &tidewire_sql::function::influxql::InfluxFunction| {

@@ -125,6 +125,14 @@ pub fn push_tag(key: &mut Vec<u8>, column: ColumnId, value: &[u8]) {
 }
 
 impl Values {
+    /// The strings, where it holds strings.
+    pub fn strings(&self) -> Option<&Strings> {
+        match self {
+            Self::String(strings) => Some(strings),
+            _ => None,
+        }
+    }
+
     /// An empty column of `kind`.
     pub fn new(kind: FieldType) -> Self {
         match kind {
@@ -180,6 +188,17 @@ impl WriteBatch {
         let mut partitions = Partitions::default();
         partitions.add(&self.time, (first, last), length);
         partitions.len() > most
+    }
+
+    /// What the values and the time of its longest row take.
+    pub fn longest_row_bytes(&self) -> usize {
+        let strings: Vec<_> = self.columns.iter().filter_map(|column| column.values.strings()).collect();
+        let length = |strings: &Strings, row: usize| {
+            let start = row.checked_sub(1).map_or(0, |before| strings.ends[before]);
+            (strings.ends[row] - start) as usize
+        };
+        let longest = (0..self.rows()).map(|row| strings.iter().map(|strings| length(strings, row)).sum::<usize>());
+        8 + self.columns.len() * 8 + longest.max().unwrap_or_default()
     }
 
     /// Number of rows.

@@ -103,7 +103,12 @@ impl Column {
 
     /// Whether the field is present in `row`.
     pub(crate) fn is_present(&self, row: u32) -> bool {
-        self.place(row).is_some_and(|place| self.has_value(place as usize))
+        self.value_place(row).is_some()
+    }
+
+    /// The place of the row's value, if it has one.
+    pub(crate) fn value_place(&self, row: u32) -> Option<usize> {
+        self.place(row).map(|place| place as usize).filter(|place| self.has_value(*place))
     }
 
     /// Whether there is a value at `place`.

@@ -25,6 +25,13 @@ pub(crate) const FRAME_HEADER_BYTES: usize = 64;
 /// Size of a record's header.
 pub(crate) const RECORD_HEADER_BYTES: usize = 16;
 
+/// What a log file with a single row needs beside the bytes of the row's values and of its time, at most: headers, and
+/// what the archive says of each column.
+pub const fn record_bytes_beside_row(columns: usize) -> u64 {
+    const COLUMN_BYTES: usize = 128;
+    (2 * FILE_HEADER_BYTES + columns * COLUMN_BYTES) as u64
+}
+
 /// Archives start at multiples of this in the file.
 pub(crate) const RECORD_ALIGN: usize = 16;
 

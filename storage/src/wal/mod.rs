@@ -32,6 +32,7 @@ pub use cut::LogCut;
 pub use delete::Delete;
 pub(crate) use delete::{bitmap_bytes, bitmap_of};
 pub use folder::{Full, Named, Recovered};
+pub use frame::record_bytes_beside_row;
 pub use observe::{CopiedLog, LogFile, LogFrame, LogSummary, copy_log, read_log};
 pub use pack::RECORD_ROWS_MAX;
 pub use reader::{Record, recover};

@@ -1,91 +1,48 @@
-//! What has happened in one run or more, as numbers that add up.
+//! What has happened in one run or more.
 
 use tidewire_storage::disk::sim::SimCounts;
+use tidewire_storage::sim_tally;
 
-/// What has happened in one run or more.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Tally {
-    pub(crate) batches: u64,
-    pub(crate) large_batches: u64,
-    pub(crate) too_large: u64,
-    pub(crate) acknowledged: u64,
-    pub(crate) refused: u64,
-    pub(crate) flushes: u64,
-    pub(crate) scans: u64,
-    pub(crate) span_scans: u64,
-    pub(crate) deletes: u64,
-    pub(crate) expiries: u64,
-    pub(crate) merges: u64,
-    pub(crate) tables_dropped: u64,
-    pub(crate) kills: u64,
-    pub(crate) crashes: u64,
-    pub(crate) closed: u64,
-    pub(crate) failed_starts: u64,
-    pub(crate) recoveries: u64,
-    pub(crate) torn_writes: u64,
-    pub(crate) lost_writes: u64,
-    pub(crate) lost_names: u64,
-    pub(crate) io_errors: u64,
-    pub(crate) too_many_files: u64,
-    pub(crate) flipped_bits: u64,
-    pub(crate) no_space: u64,
-    pub(crate) healed: u64,
-    pub(crate) short_reads: u64,
-    pub(crate) quarantined: u64,
-    pub(crate) damage_met: u64,
-    pub(crate) latent_damage: u64,
-    pub(crate) long_texts: u64,
-    pub(crate) short_writes: u64,
-    pub(crate) read_only: u64,
-    pub(crate) unsupported: u64,
+sim_tally! {
+    /// What has happened in one run or more.
+    pub(crate) struct Tally {
+        batches,
+        large_batches,
+        too_large,
+        acknowledged,
+        refused,
+        flushes,
+        scans,
+        span_scans,
+        deletes,
+        expiries,
+        merges,
+        tables_dropped,
+        kills,
+        crashes,
+        closed,
+        failed_starts,
+        recoveries,
+        torn_writes,
+        lost_writes,
+        lost_names,
+        io_errors,
+        too_many_files,
+        flipped_bits,
+        no_space,
+        healed,
+        short_reads,
+        quarantined,
+        damage_met,
+        latent_damage,
+        long_texts,
+        short_writes,
+        read_only,
+        unsupported,
+    }
 }
 
 impl Tally {
-    fn numbers(&mut self) -> [&mut u64; 33] {
-        [
-            &mut self.batches,
-            &mut self.large_batches,
-            &mut self.too_large,
-            &mut self.acknowledged,
-            &mut self.refused,
-            &mut self.flushes,
-            &mut self.scans,
-            &mut self.span_scans,
-            &mut self.deletes,
-            &mut self.expiries,
-            &mut self.merges,
-            &mut self.tables_dropped,
-            &mut self.kills,
-            &mut self.crashes,
-            &mut self.closed,
-            &mut self.failed_starts,
-            &mut self.recoveries,
-            &mut self.torn_writes,
-            &mut self.lost_writes,
-            &mut self.lost_names,
-            &mut self.io_errors,
-            &mut self.too_many_files,
-            &mut self.flipped_bits,
-            &mut self.no_space,
-            &mut self.healed,
-            &mut self.short_reads,
-            &mut self.quarantined,
-            &mut self.damage_met,
-            &mut self.latent_damage,
-            &mut self.long_texts,
-            &mut self.short_writes,
-            &mut self.read_only,
-            &mut self.unsupported,
-        ]
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        let mut other = *other;
-        for (sum, number) in self.numbers().into_iter().zip(other.numbers()) {
-            *sum += *number;
-        }
-    }
-
     pub(crate) fn add_disk(&mut self, counts: &SimCounts) {
         self.torn_writes += counts.torn_writes;
         self.lost_writes += counts.lost_writes;
@@ -98,11 +55,5 @@ impl Tally {
         self.short_writes += counts.short_writes;
         self.read_only += counts.read_only;
         self.unsupported += counts.unsupported;
-    }
-
-    /// A simulation in which something never happens does not test it.
-    pub(crate) fn check_variety(mut self) {
-        let text = format!("{self:?}");
-        assert!(self.numbers().into_iter().all(|number| *number > 0), "{text}");
     }
 }

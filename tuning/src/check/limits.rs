@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::host::Host;
 
-/// Each core registers an arena of 10 MiB with its rings; below this much, rings run without registered buffers.
+/// Each core registers up to 8 MiB with its ring, all of them three quarters of the limit at most: enough for six.
 const MEMLOCK_BYTES_MIN: u64 = 64 << 20;
 /// A socket per client and some files per partition.
 const FILES_MIN: u64 = 65_536;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewire_sql::{DatabaseChange, Definition};
-use tidewire_storage::schema::{Catalog, ColumnKind, Database, RetentionPolicy, TableSchema};
+use tidewire_storage::schema::{Catalog, ColumnKind, ContinuousQuery, Database, RetentionPolicy, TableSchema};
 
 use super::change::SchemaChange;
 use super::edit::{DatabaseTerms, Edit};
@@ -74,7 +74,9 @@ fn define(catalog: &Catalog, definition: &Definition) -> Decided {
         | Definition::CreatePolicy { .. }
         | Definition::AlterPolicy { .. }
         | Definition::DropPolicy { .. }
-        | Definition::DropMeasurement { .. } => define_influx(catalog, definition),
+        | Definition::DropMeasurement { .. }
+        | Definition::CreateContinuousQuery { .. }
+        | Definition::DropContinuousQuery { .. } => define_influx(catalog, definition),
     }
 }
 
@@ -100,6 +102,29 @@ fn define_influx(catalog: &Catalog, definition: &Definition) -> Decided {
             let existing = find_database(catalog, database)?;
             let drop = |policy: &RetentionPolicy| Some(drop_table(existing, &policy.name, policy.tables.get(name)?));
             Ok(existing.policies.iter().filter_map(drop).collect())
+        }
+        Definition::CreateContinuousQuery { database, name, text } => {
+            let existing = find_database(catalog, database)?;
+            let is_name = |known: &&ContinuousQuery| *known.name == **name;
+            match existing.continuous_queries.iter().find(is_name) {
+                Some(known) if known.text.eq_ignore_ascii_case(text) => Ok(Vec::new()),
+                Some(_) => Err(CatalogError::ContinuousQueryExists),
+                None => {
+                    check_name(name)?;
+                    let mut queries = existing.continuous_queries.clone();
+                    queries.push(ContinuousQuery { name: name.as_str().into(), text: text.as_str().into() });
+                    Ok(vec![Edit::ContinuousQueries { database: existing.name.clone(), queries }])
+                }
+            }
+        }
+        Definition::DropContinuousQuery { database, name } => {
+            let existing = find_database(catalog, database)?;
+            let mut queries = existing.continuous_queries.clone();
+            queries.retain(|known| *known.name != **name);
+            match queries.len() == existing.continuous_queries.len() {
+                true => Ok(Vec::new()),
+                false => Ok(vec![Edit::ContinuousQueries { database: existing.name.clone(), queries }]),
+            }
         }
         _ => Ok(Vec::new()),
     }
@@ -323,6 +348,29 @@ mod tests {
         assert_eq!((effects.dropped, effects.stale), (vec![id], ["public".into()].into()));
         assert!(apply(&gone, &SchemaChange::Define(drop)).unwrap().is_none());
         assert_eq!(gone.next_table, 2, "ids do not come back");
+    }
+
+    #[test]
+    fn continuous_queries_stay_until_they_or_their_database_are_dropped() {
+        let create = |name: &str, text: &str| {
+            let (database, name, text) = ("public".into(), name.into(), text.into());
+            SchemaChange::Define(Definition::CreateContinuousQuery { database, name, text })
+        };
+        let catalog = apply(&initial(), &create("b", "B")).unwrap().unwrap().0;
+        let catalog = apply(&catalog, &create("a", "A")).unwrap().unwrap().0;
+        assert!(apply(&catalog, &create("a", "a")).unwrap().is_none(), "the same but for the case");
+        assert_eq!(apply(&catalog, &create("a", "B")).unwrap_err(), CatalogError::ContinuousQueryExists);
+        let ttl = Definition::AlterDatabase { name: "public".into(), change: DatabaseChange::Ttl(Some(1 << 60)) };
+        let catalog = apply(&catalog, &SchemaChange::Define(ttl)).unwrap().unwrap().0;
+        let names = |catalog: &Catalog| -> Vec<String> {
+            catalog.databases["public"].continuous_queries.iter().map(|query| query.name.to_string()).collect()
+        };
+        assert_eq!(names(&catalog), ["b", "a"]);
+        let drop = |name: &str| {
+            SchemaChange::Define(Definition::DropContinuousQuery { database: "public".into(), name: name.into() })
+        };
+        assert_eq!(names(&apply(&catalog, &drop("b")).unwrap().unwrap().0), ["a"]);
+        assert!(apply(&catalog, &drop("c")).unwrap().is_none());
     }
 
     #[test]

@@ -11,13 +11,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidewire_storage::names::NameMap;
-use tidewire_storage::schema::{Catalog, ColumnSchema, Database, RetentionPolicy, TableId, TableSchema, TimeUnit};
+use tidewire_storage::schema::{
+    Catalog, ColumnSchema, ContinuousQuery, Database, RetentionPolicy, TableId, TableSchema, TimeUnit,
+};
 
 /// A step from one catalog to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) enum Edit {
-    /// A database is there, with these terms; of one that was there, tables stay whose policies do.
+    /// A database is there, with these terms; of one that was there, tables stay whose policies do, and its queries.
     Database(DatabaseTerms),
     /// A database is gone, with all that is in it.
     DropDatabase {
@@ -52,6 +54,13 @@ pub(super) enum Edit {
         policy: Arc<str>,
         /// Its name.
         table: Arc<str>,
+    },
+    /// A database has these continuous queries, and no others.
+    ContinuousQueries {
+        /// The database.
+        database: Arc<str>,
+        /// The queries.
+        queries: Vec<ContinuousQuery>,
     },
     /// Ids of tables before this one have been given.
     NextTable(u32),
@@ -119,8 +128,13 @@ pub(super) fn snapshot(catalog: &Catalog) -> impl Iterator<Item = Edit> + '_ {
             tables.into_iter().map(table)
         })
     };
+    let queries_of = |database: &Arc<Database>| {
+        let queries = database.continuous_queries.clone();
+        (!queries.is_empty()).then(|| Edit::ContinuousQueries { database: database.name.clone(), queries })
+    };
     let databases = catalog.databases.values().flat_map(move |database| {
-        std::iter::once(Edit::Database(DatabaseTerms::of(database))).chain(tables_of(database))
+        let terms = std::iter::once(Edit::Database(DatabaseTerms::of(database)));
+        terms.chain(queries_of(database)).chain(tables_of(database))
     });
     std::iter::once(Edit::NextTable(catalog.next_table)).chain(databases)
 }
@@ -164,6 +178,11 @@ pub(super) fn replay(catalog: &mut Catalog, edit: &Edit, effects: &mut Effects) 
             let old = old.ok_or_else(|| format!("database {database:?} has no table {table:?}"))?;
             effects.drop(database, [&old]);
         }
+        Edit::ContinuousQueries { database, queries } => {
+            let found = catalog.databases.get_mut(database);
+            let found = found.ok_or_else(|| format!("there is no database {database:?}"))?;
+            Arc::make_mut(found).continuous_queries.clone_from(queries);
+        }
         Edit::NextTable(next) => catalog.next_table = catalog.next_table.max(*next),
     }
     Ok(())
@@ -194,6 +213,7 @@ fn put_database(catalog: &mut Catalog, terms: &DatabaseTerms, effects: &mut Effe
         precision: terms.precision,
         policies: terms.policies.iter().map(policy).collect(),
         default_policy: terms.default_policy.clone(),
+        continuous_queries: old.as_ref().map(|old| old.continuous_queries.clone()).unwrap_or_default(),
     };
     for gone in old.iter().flat_map(|old| &old.policies).filter(|policy| database.policy(&policy.name).is_none()) {
         effects.drop(&terms.name, gone.tables.values());

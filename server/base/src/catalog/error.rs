@@ -76,6 +76,9 @@ pub enum CatalogError {
     /// It is not the default, or not as it is asked for.
     #[error("the existing retention policy is not the one that is asked for")]
     PolicyConflict,
+    /// The name is taken by another one.
+    #[error("a different continuous query of that name exists")]
+    ContinuousQueryExists,
     /// Rows would be kept for too short a time.
     #[error("a retention policy cannot keep rows for less than an hour")]
     PolicyTooShort,

@@ -1,13 +1,13 @@
 //! What two catalogs have in common: what may be shown while it is open which of them is on disk.
 //!
 //! A change whose save failed may be in force after the next start, or not. Until that is known, nothing may be
-//! acknowledged that would be gone with either of the two: no table or column is shown that one of them lacks, and rows
-//! are kept for the shorter time of both.
+//! acknowledged that would be gone with either of the two: no table, column or continuous query is shown that one of
+//! them lacks, and rows are kept for the shorter time of both.
 
 use std::sync::Arc;
 
 use tidewire_storage::names::NameMap;
-use tidewire_storage::schema::{Catalog, Database, RetentionPolicy, TableSchema};
+use tidewire_storage::schema::{Catalog, ContinuousQuery, Database, RetentionPolicy, TableSchema};
 
 /// What `known` and `other` have in common, in `known`'s words.
 pub(super) fn common(known: &Catalog, other: &Catalog) -> Catalog {
@@ -29,7 +29,12 @@ pub(super) fn common(known: &Catalog, other: &Catalog) -> Catalog {
 
 fn common_database(known: &Database, other: &Database) -> Database {
     let policy = |known: &RetentionPolicy| Some(common_policy(known, other.policy(&known.name)?));
-    Database { policies: known.policies.iter().filter_map(policy).collect(), ..known.clone() }
+    let is_common = |query: &&ContinuousQuery| other.continuous_queries.contains(query);
+    Database {
+        policies: known.policies.iter().filter_map(policy).collect(),
+        continuous_queries: known.continuous_queries.iter().filter(is_common).cloned().collect(),
+        ..known.clone()
+    }
 }
 
 fn common_policy(known: &RetentionPolicy, other: &RetentionPolicy) -> RetentionPolicy {

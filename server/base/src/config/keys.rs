@@ -131,7 +131,13 @@ const KEYS: &[Key] = &[
         memtable.flush_idle_s,
         1..=86_400,
         "seconds",
-        "Rows that wait longer are written as segments even if they are few."
+        "Rows are written as segments even if they are few when their shard has taken none for so long, and in any case when the oldest of them has waited four times as long."
+    ),
+    bytes!(
+        "memtable.flush_log_bytes",
+        memtable.flush_log_bytes,
+        MIB..=64 * GIB,
+        "Log of a shard for which its rows in memory are written as segments even if they are few. A start reads it."
     ),
     derived!(
         "cache.bytes_max",
@@ -165,6 +171,11 @@ const KEYS: &[Key] = &[
         "seconds",
         "Nothing expires before the clock has been consistent for so long, at the start and after each jump."
     ),
+    Key {
+        name: "retention.clock_offset_file",
+        meaning: "For tests alone: a file with nanoseconds that are added to the host's clock, read all the while. Empty: none.",
+        setting: |config| Box::new(FilePath(&mut config.retention.clock_offset_file)),
+    },
     derived!(
         "admission.bytes_max",
         admission.bytes_max,
@@ -259,6 +270,20 @@ const KEYS: &[Key] = &[
         1..=10_000,
         "queries",
         "Queries that run at once; more get 429."
+    ),
+    number!(
+        "influxql.rows_max",
+        influxql.rows_max,
+        0..=1_000_000_000_000,
+        "rows",
+        "Rows of a reply of /query that is not chunked; those beyond are left out (max-row-limit). 0: no bound."
+    ),
+    number!(
+        "influxql.windows_max",
+        influxql.windows_max,
+        0..=1_000_000_000_000,
+        "windows",
+        "Windows of GROUP BY time() that a SELECT may span; above it it fails (max-select-buckets). 0: no bound."
     ),
     number!("ring.depth", ring.depth, 64..=4096, "entries per ring", "Entries of each io_uring of a core."),
     number!(

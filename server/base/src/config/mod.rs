@@ -37,6 +37,7 @@ pub struct Config {
     pub admission: Admission,
     pub http: Http,
     pub query: Query,
+    pub influxql: Influxql,
     pub ring: Ring,
     pub disk: Disk,
     pub log: Log,
@@ -77,6 +78,7 @@ pub struct Memtable {
     pub flush_bytes: u64,
     pub bytes_max: u64,
     pub flush_idle_s: u64,
+    pub flush_log_bytes: u64,
 }
 
 /// Keys under `cache`, per shard.
@@ -100,6 +102,8 @@ pub struct Compaction {
 pub struct Retention {
     /// For how long the clock must have been consistent before anything expires by it.
     pub clock_settle_s: u64,
+    /// A file with nanoseconds that are added to the host's clock; empty: none.
+    pub clock_offset_file: PathBuf,
 }
 
 /// Keys under `admission`, per shard.
@@ -133,6 +137,14 @@ pub struct Query {
     pub memory_bytes_max: u64,
     pub timeout_s: u64,
     pub concurrent_max: u64,
+}
+
+/// Keys under `influxql`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Influxql {
+    pub rows_max: u64,
+    pub windows_max: u64,
 }
 
 /// Keys under `ring`.
@@ -184,10 +196,10 @@ impl Default for Config {
             // 0: derived from `memory.bytes_max` at the start, see `memory::budget`.
             memory: Memory { bytes_max: 0 },
             wal: Wal { sync: WalSync::Always, interval_ms: 100, file_bytes: 64 << 20 },
-            memtable: Memtable { flush_bytes: 0, bytes_max: 0, flush_idle_s: 5 },
+            memtable: Memtable { flush_bytes: 0, bytes_max: 0, flush_idle_s: 5, flush_log_bytes: 256 << 20 },
             cache: Cache { bytes_max: 0 },
             compaction: Compaction { bytes_per_s_max: 200 << 20, segment_bytes_max: 1 << 30, cold_after_s: 3600 },
-            retention: Retention { clock_settle_s: 600 },
+            retention: Retention { clock_settle_s: 600, clock_offset_file: PathBuf::new() },
             admission: Admission { bytes_max: 0, retry_after_s: 1 },
             http: Http {
                 head_bytes_max: 1 << 20,
@@ -202,6 +214,7 @@ impl Default for Config {
                 drain_timeout_s: 30,
             },
             query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
+            influxql: Influxql { rows_max: 0, windows_max: 0 },
             ring: Ring { depth: 512, preempt_us: 1_000 },
             disk: Disk { write_bytes_per_s_max: 0 },
             log: Log { level: log::LevelFilter::Info, access: AccessLog::Off, slow_query_ms: 10_000 },

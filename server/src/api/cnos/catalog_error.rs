@@ -23,6 +23,7 @@ pub fn code(refusal: &CatalogError) -> &'static str {
         | CatalogError::PolicyNotFound(_)
         | CatalogError::PolicyExists
         | CatalogError::PolicyConflict
+        | CatalogError::ContinuousQueryExists
         | CatalogError::PolicyTooShort
         | CatalogError::PolicyShorterThanPartition => "050014",
         CatalogError::NotSaved(_) => "050001",
@@ -63,9 +64,10 @@ pub fn message(refusal: &CatalogError) -> String {
         CatalogError::PolicyShorterThanPartition => {
             "retention policy duration must be greater than the shard duration".to_owned()
         }
-        CatalogError::BadName { .. } | CatalogError::TooManyColumns { .. } | CatalogError::NotSaved(_) => {
-            refusal.to_string()
-        }
+        CatalogError::BadName { .. }
+        | CatalogError::TooManyColumns { .. }
+        | CatalogError::ContinuousQueryExists
+        | CatalogError::NotSaved(_) => refusal.to_string(),
     }
 }
 

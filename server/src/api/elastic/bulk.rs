@@ -11,7 +11,7 @@ use crate::api::context::RequestContext;
 use crate::api::counters::Door;
 use crate::api::fault::Fault;
 use crate::api::loki;
-use crate::ingest::rows::RowWriter;
+use crate::ingest::rows::write_body;
 use crate::net::{Reply, Request};
 
 /// Parameters of Elasticsearch's bulk that ask for nothing that would be done otherwise here.
@@ -64,16 +64,20 @@ async fn write_bulk(
     reply: &mut Reply,
 ) -> Result<(), Fault> {
     let database = context.database()?;
-    let mut bulk = Bulk::new(table, document_rule(context, Numbers::Floats)?);
+    let rule = document_rule(context, Numbers::Floats)?;
     request.body.limit(context.body_bytes_max())?;
-    let mut rows = RowWriter::begin(context.core, &database, BadRows::KeepOthers, context.now_ns)?;
-    rows.read(request.body, |text, last, rows| {
-        let consumed = bulk.read(text, last, rows)?;
-        rows.hold(bulk.bytes());
-        Ok::<_, Fault>(consumed)
-    })
+    let (written, bulk) = write_body(
+        context.core,
+        context.row_target(&database, BadRows::KeepOthers),
+        request.body,
+        || Bulk::new(table.clone(), rule.clone()),
+        |bulk, text, last, rows| {
+            let consumed = bulk.read(text, last, rows)?;
+            rows.hold(bulk.bytes());
+            Ok::<_, Fault>(consumed)
+        },
+    )
     .await?;
-    let written = rows.commit().await?;
     context.rows.count(Door::Elasticsearch, &written);
     send_items(context, &bulk, &written, reply).await;
     Ok(())

@@ -7,7 +7,7 @@ use super::rule::{PARAMETERS, document_rule, table};
 use crate::api::context::RequestContext;
 use crate::api::counters::Door;
 use crate::api::fault::Fault;
-use crate::ingest::rows::RowWriter;
+use crate::ingest::rows::write_body;
 use crate::net::{Reply, Request};
 
 /// Writes the documents of the body.
@@ -25,11 +25,16 @@ pub(super) async fn write_lines(
     table: String,
 ) -> Result<(), Fault> {
     let database = context.database()?;
-    let mut lines = JsonLines::new(table, document_rule(context, Numbers::Typed)?);
+    let rule = document_rule(context, Numbers::Typed)?;
     request.body.limit(context.body_bytes_max())?;
-    let mut rows = RowWriter::begin(context.core, &database, BadRows::RefuseAll, context.now_ns)?;
-    rows.read(request.body, |text, last, rows| Ok::<_, Fault>(lines.read(text, last, rows))).await?;
-    let written = rows.commit().await?;
+    let (written, _) = write_body(
+        context.core,
+        context.row_target(&database, BadRows::RefuseAll),
+        request.body,
+        || JsonLines::new(table.clone(), rule.clone()),
+        |lines, text, last, rows| Ok::<_, Fault>(lines.read(text, last, rows)),
+    )
+    .await?;
     context.rows.count(Door::Ndjson, &written);
     Ok(())
 }

@@ -1,12 +1,17 @@
 //! The reply of `/query` under way: whole while it is small, streamed beyond, or one document a chunk.
 
-use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail, UnsupportedValue, Value};
+use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail, UnsupportedValue, Value, write_error};
+use tidewire_protocol::http::{ContentEncoder, Encoding};
+use tidewire_sql::exec::{ExecError, Reservation};
 
-use super::headers::{headers, send};
+use super::headers::headers;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
+use crate::api::queries::bounds;
+use crate::core::running::Registered;
 use crate::net::Reply;
+use crate::ring::yield_if_needed;
 
 /// Bytes that are kept back before the reply is streamed.
 const WHOLE_BYTES_MAX: usize = 1 << 20;
@@ -14,21 +19,45 @@ const WHOLE_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a part of a streamed reply.
 const PART_BYTES: usize = 64 << 10;
 
+/// Bytes that are compressed at one time, in less than half a millisecond.
+const COMPRESS_BYTES: usize = 16 << 10;
+
+/// How a client wants its reply.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) options: Options,
+    pub(super) content_type: &'static str,
+    pub(super) gzip: bool,
+    /// Rows of a document of a chunked reply.
+    pub(super) chunk_rows: Option<usize>,
+    /// Rows of a reply that is not chunked; those beyond are left out.
+    pub(super) rows_max: Option<u64>,
+    /// The client has its reply already: what statements answer goes nowhere.
+    pub(super) is_detached: bool,
+}
+
 /// A reply.
 pub(super) struct Answer<'r> {
     context: &'r RequestContext<'r>,
     reply: &'r mut Reply,
+    manner: Manner,
     writer: QueryWriter,
+    compress: Option<ContentEncoder>,
+    /// What the writer keeps back.
+    kept: Reservation,
     /// Written, not yet sent.
     body: Vec<u8>,
-    /// Rows of a document of a chunked reply.
-    chunk_rows: Option<usize>,
     statement: usize,
     series: Option<Series>,
     /// A series of this document has ended.
     has_series: bool,
+    /// Rows so far.
+    rows: u64,
+    /// A row was left out.
+    is_cut: bool,
     /// Of the query that runs.
     patience: Option<Patience>,
+    registered: Registered,
 }
 
 /// The series whose rows are written.
@@ -45,21 +74,26 @@ impl<'r> Answer<'r> {
     pub(super) fn new(
         context: &'r RequestContext<'r>,
         reply: &'r mut Reply,
-        options: Options,
-        chunk_rows: Option<usize>,
-    ) -> Self {
-        let writer = QueryWriter::new(options);
-        Self {
+        manner: Manner,
+        registered: Registered,
+    ) -> Result<Self, Fault> {
+        let compress = manner.gzip.then(|| ContentEncoder::new(Encoding::Gzip)).transpose();
+        Ok(Self {
             context,
             reply,
-            writer,
+            writer: QueryWriter::new(manner.options),
+            compress: compress.map_err(Fault::Compress)?,
+            kept: bounds(context.core).reservation(),
+            manner,
             body: Vec::new(),
-            chunk_rows,
             statement: 0,
             series: None,
             has_series: false,
+            rows: 0,
+            is_cut: false,
             patience: None,
-        }
+            registered,
+        })
     }
 
     /// What follows are rows of a query that must not pay for its client's slowness; of none, with `None`.
@@ -67,14 +101,64 @@ impl<'r> Answer<'r> {
         self.patience = patience;
     }
 
-    /// Whether some of it is sent.
-    pub(super) fn is_begun(&self) -> bool {
-        self.reply.is_begun()
+    /// The request in the list of those that run.
+    pub(super) fn registered(&self) -> &Registered {
+        &self.registered
     }
 
-    /// The writer and its text, for series that are small.
-    pub(super) fn parts(&mut self) -> (&mut QueryWriter, &mut Vec<u8>) {
-        (&mut self.writer, &mut self.body)
+    /// Whether some of it is sent.
+    pub(super) fn is_begun(&self) -> bool {
+        self.reply.is_begun() && !self.manner.is_detached
+    }
+
+    /// Whether it has as many rows as it may.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_cut || self.rows_left() == Some(0)
+    }
+
+    /// Whether rows were left out, so that no more are wanted.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    fn rows_left(&self) -> Option<u64> {
+        let rows_max = self.manner.rows_max.filter(|_| self.manner.chunk_rows.is_none())?;
+        Some(rows_max.saturating_sub(self.rows))
+    }
+
+    /// A whole series, which is small.
+    pub(super) fn whole_series<'v>(
+        &mut self,
+        name: &str,
+        columns: &[&str],
+        rows: impl IntoIterator<Item = Vec<Value<'v>>>,
+    ) -> Result<(), Fault> {
+        self.whole_series_of(name, &[], columns, rows)
+    }
+
+    /// The same with tags.
+    pub(super) fn whole_series_of<'v>(
+        &mut self,
+        name: &str,
+        tags: &[(&str, &str)],
+        columns: &[&str],
+        rows: impl IntoIterator<Item = Vec<Value<'v>>>,
+    ) -> Result<(), Fault> {
+        if self.is_full() {
+            self.is_cut = true;
+            return Ok(());
+        }
+        self.writer.series(&mut self.body, name, tags, columns);
+        for row in rows {
+            if self.rows_left() == Some(0) {
+                self.is_cut = true;
+                break;
+            }
+            self.rows += 1;
+            self.writer.row(&mut self.body, row)?;
+        }
+        self.writer.end_series(&mut self.body, self.is_cut);
+        Ok(())
     }
 
     /// Begins the result of a statement.
@@ -95,7 +179,11 @@ impl<'r> Answer<'r> {
             self.writer.end_series(&mut self.body, false);
             self.has_series = true;
         }
-        if self.has_series && self.chunk_rows.is_some() {
+        if self.is_full() {
+            self.is_cut = true;
+            return Ok(());
+        }
+        if self.has_series && self.manner.chunk_rows.is_some() {
             self.next_document().await?;
         }
         let series = Series { name: name.to_owned(), tags, columns: columns.to_vec(), rows: 0 };
@@ -120,9 +208,16 @@ impl<'r> Answer<'r> {
         Ok(())
     }
 
-    /// A row of the series.
+    /// A row of the series. One too many ends it.
     pub(super) async fn row(&mut self, values: &[Value<'_>]) -> Result<(), Fault> {
-        if let Some(chunk_rows) = self.chunk_rows
+        if self.rows_left() == Some(0) {
+            self.is_cut = true;
+            if self.series.take().is_some() {
+                self.writer.end_series(&mut self.body, true);
+            }
+            return Ok(());
+        }
+        if let Some(chunk_rows) = self.manner.chunk_rows
             && let Some(series) = self.series.take_if(|series| series.rows >= chunk_rows)
         {
             self.writer.end_series(&mut self.body, true);
@@ -130,6 +225,7 @@ impl<'r> Answer<'r> {
             self.open(Series { rows: 0, ..series });
         }
         let written: Result<(), UnsupportedValue> = self.writer.row(&mut self.body, values.iter().copied());
+        self.rows += 1;
         if let Some(series) = &mut self.series {
             series.rows += 1;
         }
@@ -138,6 +234,7 @@ impl<'r> Answer<'r> {
 
     /// Sends what is there, if that is much.
     pub(super) async fn send_if_due(&mut self) -> Result<(), Fault> {
+        self.kept.resize(self.writer.kept_bytes())?;
         let is_due = match self.is_begun() {
             true => self.body.len() > PART_BYTES,
             false => self.body.len() > WHOLE_BYTES_MAX,
@@ -145,10 +242,40 @@ impl<'r> Answer<'r> {
         if is_due { self.send_part().await } else { Ok(()) }
     }
 
+    /// Compresses what is to be sent. A part is made complete, so that the client can use it at once.
+    async fn pack(&mut self, is_last: bool) -> Result<(), Fault> {
+        let Some(compress) = &mut self.compress else { return Ok(()) };
+        let mut packed = Vec::new();
+        for piece in self.body.chunks(COMPRESS_BYTES) {
+            compress.push(piece, &mut packed).map_err(Fault::Compress)?;
+            yield_if_needed().await;
+        }
+        if !is_last {
+            compress.flush(&mut packed).map_err(Fault::Compress)?;
+        } else if let Some(compress) = self.compress.take() {
+            compress.finish(&mut packed).map_err(Fault::Compress)?;
+        }
+        self.body = packed;
+        Ok(())
+    }
+
     async fn send_part(&mut self) -> Result<(), Fault> {
+        self.send(false).await
+    }
+
+    /// Sends what is there as a part of a streamed reply.
+    async fn send(&mut self, is_last: bool) -> Result<(), Fault> {
+        if self.manner.is_detached {
+            self.body.clear();
+            return Ok(());
+        }
+        self.pack(is_last).await?;
+        let (id, Manner { content_type, gzip, .. }) = (&self.context.id, self.manner);
         if !self.is_begun() {
-            let id = &self.context.id;
-            self.reply.stream(200, |head| headers(head, Some(id)).content_type("application/json"));
+            self.reply.stream(200, |head| {
+                let head = headers(head, Some(id)).content_type(content_type);
+                if gzip { head.header("Content-Encoding", "gzip") } else { head }
+            });
         }
         let sending = self.reply.write(&self.body);
         let sent = match &mut self.patience {
@@ -156,16 +283,16 @@ impl<'r> Answer<'r> {
             None => sending.await,
         };
         self.body.clear();
-        sent.map_err(|_| Fault::Query(tidewire_sql::exec::ExecError::Cancelled))
+        sent.map_err(|_| Fault::Query(ExecError::Cancelled))
     }
 
     /// Ends the result of a statement.
-    pub(super) async fn end_result(&mut self, error: Option<&str>) -> Result<(), Fault> {
+    pub(super) async fn end_result(&mut self, warnings: &[&str], error: Option<&str>) -> Result<(), Fault> {
         if self.series.take().is_some() {
             self.writer.end_series(&mut self.body, false);
         }
-        self.writer.end_result(&mut self.body, Tail { error, ..Tail::default() });
-        if self.chunk_rows.is_some() {
+        self.writer.end_result(&mut self.body, Tail { warnings, error, partial: false });
+        if self.manner.chunk_rows.is_some() {
             self.writer.end(&mut self.body);
             return self.send_part().await;
         }
@@ -174,15 +301,39 @@ impl<'r> Answer<'r> {
 
     /// Ends the reply.
     pub(super) async fn end(mut self) -> Result<(), Fault> {
-        if self.chunk_rows.is_none() || !self.is_begun() {
+        if self.manner.chunk_rows.is_none() || !self.is_begun() {
             self.writer.end(&mut self.body);
         }
-        if self.is_begun() {
-            self.send_part().await?;
-            self.reply.finish();
-        } else {
-            send(self.context, 200, &self.body, self.reply);
+        self.finish().await
+    }
+
+    /// The reply is an error and nothing else.
+    pub(super) async fn end_with(mut self, error: &str) -> Result<(), Fault> {
+        self.body.clear();
+        write_error(&mut self.body, error, None, self.manner.options);
+        self.finish().await
+    }
+
+    async fn finish(mut self) -> Result<(), Fault> {
+        if self.manner.is_detached {
+            return Ok(());
         }
+        if self.is_begun() {
+            self.send(true).await?;
+            self.reply.finish();
+            return Ok(());
+        }
+        self.pack(true).await?;
+        let (id, Manner { content_type, gzip, .. }) = (&self.context.id, self.manner);
+        let body = &self.body;
+        self.reply.send(
+            200,
+            |head| {
+                let head = headers(head, Some(id)).content_type(content_type);
+                if gzip { head.header("Content-Encoding", "gzip") } else { head }
+            },
+            body,
+        );
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ pub fn message(refusal: &CatalogError) -> String {
         CatalogError::PolicyNotFound(name) => format!("retention policy not found: {name}"),
         CatalogError::PolicyExists => "retention policy already exists".to_owned(),
         CatalogError::PolicyConflict => "retention policy conflicts with an existing policy".to_owned(),
+        CatalogError::ContinuousQueryExists => "continuous query already exists".to_owned(),
         CatalogError::PolicyTooShort => "retention policy duration must be at least 1h0m0s".to_owned(),
         CatalogError::PolicyShorterThanPartition => {
             "retention policy duration must be greater than the shard duration".to_owned()

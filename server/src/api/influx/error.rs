@@ -1,7 +1,7 @@
 //! Faults in InfluxDB's words: `{"error":"…"}` with the text again in a header, and plain text where there is no
 //! endpoint.
 
-use tidewire_protocol::encode::influx::write_error;
+use tidewire_protocol::encode::influx::{Options, write_error};
 use tidewire_protocol::http::UnknownEncoding;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
@@ -29,7 +29,7 @@ pub fn reply(fault: &Fault) -> FaultReply {
         _ => {
             let message = message(fault);
             let mut body = Vec::new();
-            write_error(&mut body, &message, line(fault), false);
+            write_error(&mut body, &message, line(fault), Options::default());
             FaultReply {
                 status: status(fault),
                 headers: vec![("X-Influxdb-Error", error_header(&message))],
@@ -59,7 +59,8 @@ pub fn message(fault: &Fault) -> String {
     }
 }
 
-fn status(fault: &Fault) -> u16 {
+/// The status of a reply that is the fault.
+pub(super) fn status(fault: &Fault) -> u16 {
     match fault {
         Fault::Refused { status, .. } => *status,
         Fault::Body(error) => error.status(),
@@ -126,7 +127,7 @@ fn write_message(error: &WriteError) -> String {
 }
 
 /// An error's text as a header: one line, bounded.
-fn error_header(text: &str) -> String {
+pub(super) fn error_header(text: &str) -> String {
     text[..text.floor_char_boundary(ERROR_HEADER_BYTES_MAX)].replace('\n', " ")
 }
 

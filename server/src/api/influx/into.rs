@@ -14,11 +14,12 @@ use tidewire_sql::exec::ExecError;
 use tidewire_sql::influxql::BoundSelect;
 
 use super::cells::Cells;
-use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::core::state::CoreState;
 use crate::ingest::session::Target;
 use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_text};
+use crate::metrics::registry::Counter;
 use crate::query::run::RowsOut;
 use crate::ring::yield_if_needed;
 
@@ -36,9 +37,19 @@ pub(super) struct Measurement<'a> {
     pub(super) name: &'a str,
 }
 
+/// Who writes rows.
+#[derive(Clone, Copy)]
+pub(super) struct Writing<'a> {
+    pub(super) core: &'a CoreState,
+    /// Where they are counted.
+    pub(super) written: &'a Counter,
+    /// The present.
+    pub(super) now_ns: i64,
+}
+
 /// Takes rows and writes them.
 pub(super) struct LinesOut<'a> {
-    context: &'a RequestContext<'a>,
+    writing: Writing<'a>,
     into: Measurement<'a>,
     bound: &'a BoundSelect,
     lines: String,
@@ -50,8 +61,8 @@ pub(super) struct LinesOut<'a> {
 
 impl<'a> LinesOut<'a> {
     /// Writes rows of `bound` to `into`.
-    pub(super) fn new(context: &'a RequestContext<'a>, into: Measurement<'a>, bound: &'a BoundSelect) -> Self {
-        Self { context, into, bound, lines: String::new(), rows: 0, unwritten: None }
+    pub(super) fn new(writing: Writing<'a>, into: Measurement<'a>, bound: &'a BoundSelect) -> Self {
+        Self { writing, into, bound, lines: String::new(), rows: 0, unwritten: None }
     }
 
     /// Writes the lines that wait.
@@ -64,12 +75,12 @@ impl<'a> LinesOut<'a> {
             policy: self.into.policy,
             dialect: Dialect::Influx,
             rules: RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::LeftOut },
-            now_ns: self.context.now_ns,
+            now_ns: self.writing.now_ns,
         };
         let request = WriteRequest { target, precision: Precision::Nanosecond };
-        let written = write_text(self.context.core, request, self.lines.as_bytes()).await?;
+        let written = write_text(self.writing.core, request, self.lines.as_bytes()).await?;
         self.lines.clear();
-        self.context.rows.written.add(written.rows);
+        self.writing.written.add(written.rows);
         if written.bad_rows.is_empty() { Ok(()) } else { Err(Fault::Partial(Box::new(written))) }
     }
 

@@ -1,33 +1,42 @@
 //! InfluxDB's API of 1.x.
 //!
 //! ```text
-//!   write.rs         /write
-//!   query.rs         /query, whose reply answer.rs writes; statements.rs carries its statements out, schema.rs those
-//!                    about what there is, select.rs SELECT (over cells.rs) and into.rs its INTO;
-//!                    parameters.rs reads what they refer to by name, scope.rs is the rest
+//!   write.rs         /write, and /api/v2/write, whose names bucket.rs reads
+//!   query.rs         /query, whose body form.rs reads and whose reply answer.rs writes, in the format that accept.rs
+//!                    finds; statements.rs carries its statements out: schema.rs those about what there is,
+//!                    cardinality.rs about how much, running.rs about what runs, select.rs SELECT (over cells.rs) and
+//!                    into.rs its INTO; parameters.rs reads what they refer to by name, scope.rs is the rest
+//!   continuous.rs    statements that run by themselves
 //!   ping.rs          /ping
 //!   headers.rs       what every reply bears, and the reply to OPTIONS
 //!   error.rs         faults in InfluxDB's words; catalog_error.rs those of the catalog, line_error.rs those of rows;
 //!                    those of InfluxQL are worded where it is read and bound
 //! ```
 
+mod accept;
 mod answer;
+mod bucket;
+mod cardinality;
 pub mod catalog_error;
 mod cells;
+mod continuous;
 pub mod error;
+mod form;
 mod headers;
 mod into;
 mod line_error;
 mod parameters;
 mod ping;
 mod query;
+mod running;
 mod schema;
 mod scope;
 mod select;
 mod statements;
 mod write;
 
+pub use continuous::run_continuous;
 pub use headers::{headers, options};
 pub use ping::ping;
 pub use query::query;
-pub use write::write;
+pub use write::{write, write_bucket};

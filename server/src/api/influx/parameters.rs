@@ -25,7 +25,43 @@ pub(super) fn read(text: &str) -> Result<Parameters, Fault> {
         };
         return Err(refused(format!("json: cannot unmarshal {kind} into Go value of type map[string]interface {{}}")));
     };
+    if let Some(number) = numbers(text).find(|number| !number.contains('.') && number.parse::<i64>().is_err()) {
+        let reason = if number.contains(['e', 'E']) { "invalid syntax" } else { "value out of range" };
+        let words = format!("error parsing json value: strconv.ParseInt: parsing \"{number}\": {reason}");
+        return Err(Fault::QueryParameters(words));
+    }
     members.into_iter().map(|(name, value)| Ok((name, parameter(value)?))).collect()
+}
+
+/// The numbers among the members of an object, as they are written. The text is JSON.
+fn numbers(text: &str) -> impl Iterator<Item = &str> {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    std::iter::from_fn(move || {
+        while let Some(&byte) = bytes.get(at) {
+            let begin = at;
+            at += 1;
+            match byte {
+                b'"' => {
+                    while bytes.get(at).is_some_and(|byte| *byte != b'"') {
+                        at += if bytes[at] == b'\\' { 2 } else { 1 };
+                    }
+                    at += 1;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.saturating_sub(1),
+                b'-' | b'0'..=b'9' => {
+                    let is_of_number = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
+                    at = begin + bytes[begin..].iter().take_while(|byte| is_of_number(byte)).count();
+                    if depth == 1 {
+                        return text.get(begin..at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    })
 }
 
 fn parameter(value: Value) -> Result<Parameter, Fault> {
@@ -70,6 +106,7 @@ mod tests {
 
     #[test]
     fn members_are_literals_names_and_patterns() {
+        assert_eq!(numbers(r#"{"a":[1],"2":"\\"3","b": -4.5e6,"c":{"d":7}}"#).collect::<Vec<_>>(), ["-4.5e6"]);
         let read = read(r#"{"a":1,"b":1.5,"c":"x","d":true,"e":{"identifier":"m"},"f":{"regex":"^a"}}"#).unwrap();
         assert_eq!(read["a"], Parameter::Literal(Literal::Integer(1)));
         assert_eq!(read["b"], Parameter::Literal(Literal::Number(1.5)));
@@ -88,6 +125,11 @@ mod tests {
             (r#"{"a":[]}"#, "[]interface {}"),
             (r#"{"a":{}}"#, "exactly one entry"),
             (r#"{"a":{"b":1}}"#, "unknown bind object type: b"),
+            (
+                r#"{"-1":"\"7e1","a":-1E3}"#,
+                r#"error parsing json value: strconv.ParseInt: parsing "-1E3": invalid syntax"#,
+            ),
+            (r#"{"a":99999999999999999999}"#, r#"parsing "99999999999999999999": value out of range"#),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");

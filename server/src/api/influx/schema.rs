@@ -1,48 +1,24 @@
-//! SHOW of measurements, series, tag keys, tag values and field keys, and of how many of them there are: answered from
-//! the catalog and the shards' indexes.
+//! SHOW of measurements, series, tag keys, tag values and field keys: answered from the catalog and the shards' indexes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tidewire_protocol::encode::influx::{QueryWriter, Value};
+use tidewire_protocol::encode::influx::Value;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::influxql::{
-    BindError, Cardinality, Counted, Expr, Measurement, ShowKind, ShowSchema, TagKeys, schema_selection, speaks_of_time,
+    BindError, Expr, Measurement, ShowKind, ShowSchema, TagKeys, schema_selection, speaks_of_time,
 };
-use tidewire_storage::schema::{ColumnId, ColumnKind, Database, FieldType, TableId, TableSchema};
+use tidewire_storage::schema::{ColumnId, ColumnKind, Database, FieldType, TableSchema};
 
+use super::answer::Answer;
 use super::scope::Scope;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::core::message::{ReadSchema, SchemaFound, SchemaPart, SeriesOfTable};
-use crate::query::cardinality::cardinality;
 use crate::query::schema::schema;
 
-/// Where a series of the reply goes.
-pub(super) struct Out<'a> {
-    pub(super) writer: &'a mut QueryWriter,
-    pub(super) body: &'a mut Vec<u8>,
-}
-
-impl Out<'_> {
-    /// A whole series.
-    pub(super) fn series<'v>(
-        &mut self,
-        name: &str,
-        columns: &[&str],
-        rows: impl IntoIterator<Item = Vec<Value<'v>>>,
-    ) -> Result<(), Fault> {
-        self.writer.series(self.body, name, &[], columns);
-        for row in rows {
-            self.writer.row(self.body, row)?;
-        }
-        self.writer.end_series(self.body, false);
-        Ok(())
-    }
-}
-
 /// LIMIT and OFFSET; no limit is 0.
-fn page<T>(items: impl IntoIterator<Item = T>, limit: u64, offset: u64) -> impl Iterator<Item = T> {
+pub(super) fn page<T>(items: impl IntoIterator<Item = T>, limit: u64, offset: u64) -> impl Iterator<Item = T> {
     let limit = if limit == 0 { u64::MAX } else { limit };
     let as_size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     items.into_iter().skip(as_size(offset)).take(as_size(limit))
@@ -50,7 +26,11 @@ fn page<T>(items: impl IntoIterator<Item = T>, limit: u64, offset: u64) -> impl 
 
 /// Tables of a database: those that `from` means, or all. `everywhere`: of all retention policies where none is named,
 /// else of the default one.
-fn tables(database: &Database, from: &[Measurement], everywhere: bool) -> Result<Vec<Arc<TableSchema>>, BindError> {
+pub(super) fn tables(
+    database: &Database,
+    from: &[Measurement],
+    everywhere: bool,
+) -> Result<Vec<Arc<TableSchema>>, BindError> {
     let mut found: Vec<Arc<TableSchema>> = Vec::new();
     let mut add = |policy: Option<&str>, is_meant: &dyn Fn(&str) -> bool| {
         let policies = database.policies.iter().filter(|known| match policy {
@@ -79,7 +59,7 @@ fn tables(database: &Database, from: &[Measurement], everywhere: bool) -> Result
 }
 
 /// What the shards have of tables, those left out that have no series. Tables come by name.
-async fn read(
+pub(super) async fn read(
     context: &RequestContext<'_>,
     tables: Vec<Arc<TableSchema>>,
     condition: Option<&Expr>,
@@ -114,7 +94,7 @@ pub(super) async fn show(
     context: &RequestContext<'_>,
     show: &ShowSchema,
     scope: &Scope,
-    mut out: Out<'_>,
+    answer: &mut Answer<'_>,
 ) -> Result<(), Fault> {
     let database = show.from.iter().find_map(|from| from.database.as_deref()).or(show.database.as_deref());
     let name = database.unwrap_or(&scope.database);
@@ -137,7 +117,7 @@ pub(super) async fn show(
             let found = read(context, all(true)?, condition, SchemaPart::Count, Some("SHOW MEASUREMENTS")).await?;
             let names: BTreeSet<&str> = found.iter().map(|(table, _)| &*table.name).collect();
             let rows: Vec<_> = page(names, show.limit, show.offset).map(|name| vec![Value::Text(name)]).collect();
-            if rows.is_empty() { Ok(()) } else { out.series("measurements", &["name"], rows) }
+            if rows.is_empty() { Ok(()) } else { answer.whole_series("measurements", &["name"], rows) }
         }
         ShowKind::Series => {
             let found = read(context, all(true)?, condition, SchemaPart::Series, None).await?;
@@ -146,14 +126,14 @@ pub(super) async fn show(
                 keys.extend(found.series.iter().map(|series| series_key(table, series)));
             }
             let rows: Vec<_> = page(&keys, show.limit, show.offset).map(|key| vec![Value::Text(key)]).collect();
-            if rows.is_empty() { Ok(()) } else { out.series("", &["key"], rows) }
+            if rows.is_empty() { Ok(()) } else { answer.whole_series("", &["key"], rows) }
         }
         ShowKind::TagKeys => {
             let found = read(context, all(true)?, condition, SchemaPart::TagKeys, None).await?;
             for (name, keys) in by_name(&found, tag_keys) {
                 let rows: Vec<_> = page(&keys, show.limit, show.offset).map(|key| vec![Value::Text(key)]).collect();
                 if !rows.is_empty() {
-                    out.series(name, &["tagKey"], rows)?;
+                    answer.whole_series(name, &["tagKey"], rows)?;
                 }
             }
             Ok(())
@@ -167,7 +147,7 @@ pub(super) async fn show(
                     .map(|(key, value)| vec![Value::Text(key), Value::Text(value)])
                     .collect();
                 if !rows.is_empty() {
-                    out.series(name, &["key", "value"], rows)?;
+                    answer.whole_series(name, &["key", "value"], rows)?;
                 }
             }
             Ok(())
@@ -179,7 +159,7 @@ pub(super) async fn show(
                     .map(|(key, kind)| vec![Value::Text(key), Value::Text(kind)])
                     .collect();
                 if !rows.is_empty() {
-                    out.series(name, &["fieldKey", "fieldType"], rows)?;
+                    answer.whole_series(name, &["fieldKey", "fieldType"], rows)?;
                 }
             }
             Ok(())
@@ -188,7 +168,7 @@ pub(super) async fn show(
 }
 
 /// What tables of one name have together.
-fn by_name<'a, T: Ord>(
+pub(super) fn by_name<'a, T: Ord>(
     found: &'a [(Arc<TableSchema>, SchemaFound)],
     of: impl Fn(&'a TableSchema, &'a SchemaFound) -> Vec<T>,
 ) -> BTreeMap<&'a str, BTreeSet<T>> {
@@ -199,15 +179,15 @@ fn by_name<'a, T: Ord>(
     names
 }
 
-fn tag_name(table: &TableSchema, tag: ColumnId) -> Option<&str> {
+pub(super) fn tag_name(table: &TableSchema, tag: ColumnId) -> Option<&str> {
     table.column_by_id(tag).map(|column| &*column.name)
 }
 
-fn tag_keys<'a>(table: &'a TableSchema, found: &'a SchemaFound) -> Vec<&'a str> {
+pub(super) fn tag_keys<'a>(table: &'a TableSchema, found: &'a SchemaFound) -> Vec<&'a str> {
     found.keys.iter().filter_map(|tag| tag_name(table, *tag)).collect()
 }
 
-fn tag_values<'a>(table: &'a TableSchema, found: &'a SchemaFound) -> Vec<(&'a str, &'a str)> {
+pub(super) fn tag_values<'a>(table: &'a TableSchema, found: &'a SchemaFound) -> Vec<(&'a str, &'a str)> {
     let of_tag = |(tag, values): (&ColumnId, &'a BTreeSet<Box<str>>)| {
         let name = tag_name(table, *tag);
         values.iter().filter_map(move |value| Some((name?, &**value)))
@@ -215,7 +195,7 @@ fn tag_values<'a>(table: &'a TableSchema, found: &'a SchemaFound) -> Vec<(&'a st
     found.values.iter().flat_map(of_tag).collect()
 }
 
-fn field_keys(table: &TableSchema) -> Vec<(&str, &'static str)> {
+pub(super) fn field_keys(table: &TableSchema) -> Vec<(&str, &'static str)> {
     let of_column = |column: &tidewire_storage::schema::ColumnSchema| match column.kind {
         ColumnKind::Tag => None,
         ColumnKind::Field(kind) => Some(type_name(kind)),
@@ -235,7 +215,7 @@ fn type_name(kind: FieldType) -> &'static str {
 }
 
 /// Names of tags that `keys` means.
-fn tag_names(tables: &[Arc<TableSchema>], keys: &TagKeys) -> Arc<[Arc<str>]> {
+pub(super) fn tag_names(tables: &[Arc<TableSchema>], keys: &TagKeys) -> Arc<[Arc<str>]> {
     let columns = tables.iter().flat_map(|table| &table.columns);
     let tags = columns.filter(|column| column.kind == ColumnKind::Tag && keys.names(&column.name));
     tags.map(|column| column.name.clone()).collect::<BTreeSet<_>>().into_iter().collect()
@@ -263,76 +243,4 @@ fn series_key(table: &TableSchema, tags: &[(ColumnId, Box<str>)]) -> String {
         escape(&mut key, value, &[',', ' ', '=']);
     }
     key
-}
-
-/// Answers SHOW … CARDINALITY.
-pub(super) async fn count(
-    context: &RequestContext<'_>,
-    wanted: &Cardinality,
-    scope: &Scope,
-    mut out: Out<'_>,
-) -> Result<(), Fault> {
-    let name = wanted.database.as_deref().unwrap_or(&scope.database);
-    if name.is_empty() {
-        return Err(Fault::DatabaseUnnamed);
-    }
-    if !wanted.dimensions.is_empty() {
-        return Err(BindError::Unsupported("GROUP BY in SHOW … CARDINALITY").into());
-    }
-    let catalog = context.core.catalog();
-    let known = catalog.databases.get(name);
-    let is_estimate = matches!(wanted.of, Counted::Series | Counted::Measurements)
-        && !wanted.exact
-        && wanted.from.is_empty()
-        && wanted.condition.is_none();
-    if is_estimate {
-        // Estimates of a database that is not there are 0, and they are of all retention policies, as InfluxDB's are.
-        let tables: Vec<_> = known.iter().flat_map(|known| known.all_tables().cloned()).collect();
-        let count = match wanted.of {
-            Counted::Measurements => {
-                let found = read(context, tables, None, SchemaPart::Count, None).await?;
-                found.iter().map(|(table, _)| &table.name).collect::<BTreeSet<_>>().len() as u64
-            }
-            _ => {
-                let ids: Arc<[TableId]> = tables.iter().map(|table| table.id).collect();
-                cardinality(context.core, ids).await.map_err(ExecError::from)?.sketch.estimate()
-            }
-        };
-        return out.series("", &["cardinality estimation"], [vec![Value::UInt(count)]]);
-    }
-    let Some(database) = known else { return Err(Fault::DatabaseUnknown(name.to_owned())) };
-    let tables = tables(database, &wanted.from, false)?;
-    let (part, statement) = match wanted.of {
-        Counted::Series => (SchemaPart::Count, "SHOW SERIES EXACT CARDINALITY"),
-        Counted::Measurements => (SchemaPart::Count, "SHOW MEASUREMENT EXACT CARDINALITY"),
-        Counted::TagKeys => (SchemaPart::TagKeys, "SHOW TAG KEY EXACT CARDINALITY"),
-        Counted::FieldKeys => (SchemaPart::Count, "SHOW FIELD KEY EXACT CARDINALITY"),
-        Counted::TagValues => {
-            let none = TagKeys::In(Vec::new());
-            let keys = wanted.keys.as_ref().unwrap_or(&none);
-            (SchemaPart::TagValues(tag_names(&tables, keys)), "SHOW TAG VALUES EXACT CARDINALITY")
-        }
-    };
-    let found = read(context, tables, wanted.condition.as_ref(), part, Some(statement)).await?;
-    let counts: Vec<(&str, u64)> = match wanted.of {
-        Counted::Measurements => match by_name(&found, |_, _| vec![()]).len() as u64 {
-            0 => Vec::new(),
-            count => vec![("", count)],
-        },
-        Counted::Series => found.iter().map(|(table, found)| (&*table.name, found.count)).collect(),
-        Counted::TagKeys => sizes(by_name(&found, tag_keys)),
-        Counted::TagValues => sizes(by_name(&found, tag_values)),
-        Counted::FieldKeys => sizes(by_name(&found, |table, _| field_keys(table))),
-    };
-    for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-        let rows: Vec<_> = page([vec![Value::UInt(count)]], wanted.limit, wanted.offset).collect();
-        if !rows.is_empty() {
-            out.series(name, &["count"], rows)?;
-        }
-    }
-    Ok(())
-}
-
-fn sizes<T>(by_name: BTreeMap<&str, BTreeSet<T>>) -> Vec<(&str, u64)> {
-    by_name.into_iter().map(|(name, of)| (name, of.len() as u64)).collect()
 }

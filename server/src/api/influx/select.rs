@@ -8,13 +8,14 @@ use tidewire_sql::types::zone::Zone;
 
 use super::answer::Answer;
 use super::cells::Cells;
-use super::into::{LinesOut, Measurement};
-use super::schema::Out;
+use super::into::{LinesOut, Measurement, Writing};
 use super::scope::Scope;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
 use crate::api::queries::{bounds, query_place};
+use crate::core::running::Registered;
+use crate::core::state::CoreState;
 use crate::query::run::{RowsOut, run as run_query};
 use crate::ring::{calculate, yield_if_needed};
 
@@ -22,11 +23,12 @@ use crate::ring::{calculate, yield_if_needed};
 const ROWS_STEP: usize = 512;
 
 /// Binds a SELECT; one of a long text beside the core.
-async fn bind(context: &RequestContext<'_>, select: &Select, scope: &Scope) -> Result<BoundSelect, Fault> {
-    let (catalog, now_ns) = (context.core.catalog(), context.now_ns);
+async fn bind(core: &CoreState, now_ns: i64, select: &Select, scope: &Scope) -> Result<BoundSelect, Fault> {
+    let catalog = core.catalog();
+    let windows_max = Some(core.config.influxql.windows_max).filter(|windows_max| *windows_max > 0);
     let bound = |select: &Select, scope: &Scope| {
         let Scope { database, policy, .. } = scope;
-        bind_select(select, BindScope { catalog: &catalog, database, policy, now_ns })
+        bind_select(select, BindScope { catalog: &catalog, database, policy, now_ns, windows_max })
     };
     if !scope.is_long {
         return Ok(bound(select, scope)?);
@@ -34,7 +36,7 @@ async fn bind(context: &RequestContext<'_>, select: &Select, scope: &Scope) -> R
     let (select, scope, catalog) = (select.clone(), scope.clone(), catalog.clone());
     let bound = calculate(move || {
         let Scope { database, policy, .. } = &scope;
-        bind_select(&select, BindScope { catalog: &catalog, database, policy, now_ns })
+        bind_select(&select, BindScope { catalog: &catalog, database, policy, now_ns, windows_max })
     });
     let bound = bound.await.map_err(|error| ExecError::Internal(format!("a statement was not bound: {error}")))?;
     Ok(bound?)
@@ -47,11 +49,15 @@ pub(super) async fn run(
     scope: &Scope,
     answer: &mut Answer<'_>,
 ) -> Result<(), Fault> {
-    let bound = bind(context, select, scope).await?;
+    let bound = bind(context.core, context.now_ns, select, scope).await?;
     if let Some(into) = &select.into {
-        return write(context, &bound, into, scope, answer).await;
+        let writing = Writing { core: context.core, written: &context.rows.written, now_ns: context.now_ns };
+        let rows = write(writing, &bound, into, scope, Some(answer.registered())).await?;
+        let row = vec![Value::Time(0), Value::UInt(rows)];
+        return answer.whole_series("result", &["time", "written"], [row]);
     }
     let (place, bounds) = (query_place(context.core)?, bounds(context.core));
+    answer.registered().runs(&bounds);
     answer.of_query(Some(Patience::new(bounds.clone(), context.core.admission.clone(), place)));
     let outcome = show(context, &bound, &bounds, answer).await;
     answer.of_query(None);
@@ -79,34 +85,50 @@ async fn show(
         if let Some(fault) = series.unwritten {
             return Err(fault);
         }
+        if answer.is_cut() {
+            break;
+        }
         outcome?;
     }
     Ok(())
 }
 
-/// Runs a SELECT and writes its rows where INTO says.
+/// Runs a SELECT … INTO that nobody waits for.
+pub(super) async fn run_into(writing: Writing<'_>, select: &Select, scope: &Scope) -> Result<u64, Fault> {
+    let bound = bind(writing.core, writing.now_ns, select, scope).await?;
+    match &select.into {
+        Some(into) => write(writing, &bound, into, scope, None).await,
+        None => Ok(0),
+    }
+}
+
+/// Runs a SELECT and writes its rows where INTO says: how many.
 async fn write(
-    context: &RequestContext<'_>,
+    writing: Writing<'_>,
     bound: &BoundSelect,
     into: &Into,
     scope: &Scope,
-    answer: &mut Answer<'_>,
-) -> Result<(), Fault> {
+    registered: Option<&Registered>,
+) -> Result<u64, Fault> {
+    let core = writing.core;
     let database = into.database.as_deref().unwrap_or(&scope.database);
     let policy = into.policy.as_deref().or(Some(scope.policy.as_str()).filter(|policy| !policy.is_empty()));
-    let catalog = context.core.catalog();
+    let catalog = core.catalog();
     let known = catalog.databases.get(database).ok_or_else(|| BindError::DatabaseUnknown(database.to_owned()))?;
     let named = policy.unwrap_or(&known.default_policy);
     if known.policy(named).is_none() {
         return Err(BindError::PolicyUnknown(named.to_owned()).into());
     }
-    let _place = query_place(context.core)?;
-    let bounds = bounds(context.core);
+    let _place = query_place(core)?;
+    let bounds = bounds(core);
+    if let Some(registered) = registered {
+        registered.runs(&bounds);
+    }
     let mut rows = 0;
     for (name, query) in &bound.parts {
         let name = into.name.as_deref().unwrap_or(name);
-        let mut lines = LinesOut::new(context, Measurement { database, policy, name }, bound);
-        let outcome = run_query(&context.core.peers, query, bounds.clone(), &mut lines).await;
+        let mut lines = LinesOut::new(writing, Measurement { database, policy, name }, bound);
+        let outcome = run_query(&core.peers, query, bounds.clone(), &mut lines).await;
         if let Some(fault) = lines.unwritten {
             return Err(fault);
         }
@@ -114,9 +136,7 @@ async fn write(
         lines.flush().await?;
         rows += lines.rows;
     }
-    let (writer, body) = answer.parts();
-    let row = vec![Value::Time(0), Value::UInt(rows)];
-    Out { writer, body }.series("result", &["time", "written"], [row])
+    Ok(rows)
 }
 
 /// Answers EXPLAIN: the plan of each measurement.
@@ -124,12 +144,12 @@ pub(super) async fn explain(
     context: &RequestContext<'_>,
     select: &Select,
     scope: &Scope,
-    mut out: Out<'_>,
+    answer: &mut Answer<'_>,
 ) -> Result<(), Fault> {
-    let bound = bind(context, select, scope).await?;
+    let bound = bind(context.core, context.now_ns, select, scope).await?;
     let plans: Vec<String> = bound.parts.iter().map(|(_, query)| query.plan.to_string()).collect();
     let lines = plans.iter().flat_map(|plan| plan.lines()).map(|line| vec![Value::Text(line)]);
-    out.series("", &["QUERY PLAN"], lines)
+    answer.whole_series("", &["QUERY PLAN"], lines)
 }
 
 /// Takes rows as series: one begins wherever a tag differs from that of the row before.
@@ -166,6 +186,9 @@ impl SeriesOut<'_, '_> {
                 self.answer.series(self.name, named, self.headings).await?;
                 self.current = Some(of_row);
             }
+            if self.answer.is_cut() {
+                return Ok(());
+            }
             let cells: Vec<Value<'_>> = values.iter().map(|column| column.value(row, self.zone)).collect();
             self.answer.row(&cells).await?;
             if row % ROWS_STEP == ROWS_STEP - 1 {
@@ -183,6 +206,7 @@ impl RowsOut for SeriesOut<'_, '_> {
             self.unwritten = Some(fault);
             return Err(ExecError::Cancelled);
         }
-        Ok(())
+        // Nothing more is wanted.
+        if self.answer.is_cut() { Err(ExecError::Cancelled) } else { Ok(()) }
     }
 }

@@ -1,14 +1,14 @@
 //! InfluxQL's statements, carried out: what changes the catalog, what deletes, what is shown from the catalog.
 
-use tidewire_protocol::encode::influx::{QueryWriter, Value};
+use tidewire_protocol::encode::influx::Value;
 use tidewire_sql::Definition;
 use tidewire_sql::influxql::{BindError, Delete, Statement, format_duration};
-use tidewire_storage::schema::Database;
+use tidewire_storage::schema::{Database, RetentionPolicy};
 
 use super::answer::Answer;
-use super::schema::{self, Out};
 use super::scope::Scope;
 use super::select;
+use super::{cardinality, running, schema};
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::query::delete::delete;
@@ -25,15 +25,14 @@ pub(super) async fn run(
     if let Statement::Select(select) = statement {
         return select::run(context, select, scope, answer).await;
     }
-    let (writer, body) = answer.parts();
     let definition = match statement {
-        Statement::ShowDatabases => return show_databases(context, writer, body),
+        Statement::ShowDatabases => return show_databases(context, answer),
         Statement::ShowPolicies { database: named } => {
             let name = named.as_deref().unwrap_or(database);
-            return show_policies(context, name, writer, body);
+            return show_policies(context, name, answer);
         }
-        Statement::ShowSchema(show) => return schema::show(context, show, scope, Out { writer, body }).await,
-        Statement::ShowCardinality(wanted) => return schema::count(context, wanted, scope, Out { writer, body }).await,
+        Statement::ShowSchema(show) => return schema::show(context, show, scope, answer).await,
+        Statement::ShowCardinality(wanted) => return cardinality::count(context, wanted, scope, answer).await,
         Statement::Delete(statement) => return delete_rows(context, database, statement).await,
         Statement::CreateDatabase { name, policy } => {
             Definition::EnsureDatabase { name: name.clone(), policy: policy.clone() }
@@ -51,12 +50,32 @@ pub(super) async fn run(
         Statement::DropMeasurement { name } => {
             Definition::DropMeasurement { database: database.to_owned(), name: name.clone() }
         }
+        Statement::CreateContinuousQuery(query) => {
+            let completed = query.completed(&context.core.catalog())?;
+            let (database, name) = (query.database.clone(), query.name.clone());
+            Definition::CreateContinuousQuery { database, name, text: completed.to_string() }
+        }
+        Statement::DropContinuousQuery { name, database } => {
+            Definition::DropContinuousQuery { database: database.clone(), name: name.clone() }
+        }
         // Nobody is known yet, so that there are none to show.
-        Statement::ShowUsers => return Out { writer, body }.series("", &["user", "admin"], []),
-        Statement::ShowContinuousQueries => return show_continuous_queries(context, Out { writer, body }),
+        Statement::ShowUsers => return answer.whole_series("", &["user", "admin"], []),
+        Statement::ShowContinuousQueries => return show_continuous_queries(context, answer),
+        Statement::DropUser { .. }
+        | Statement::SetPassword { .. }
+        | Statement::Grant { .. }
+        | Statement::Revoke { .. }
+        | Statement::ShowGrants { .. } => return Err(BindError::UserUnknown.into()),
         Statement::ShowSubscriptions => return Ok(()),
+        Statement::ShowQueries => return running::show(context, answer),
+        Statement::KillQuery { id, .. } => {
+            return match context.core.running.kill(*id) {
+                true => Ok(()),
+                false => Err(BindError::QueryUnknown(*id).into()),
+            };
+        }
         Statement::Explain { select, analyze: false } => {
-            return select::explain(context, select, scope, Out { writer, body }).await;
+            return select::explain(context, select, scope, answer).await;
         }
         other => return Err(BindError::Unsupported(kind(other)).into()),
     };
@@ -70,58 +89,79 @@ fn kind(statement: &Statement) -> &'static str {
         Statement::Select(_) => "SELECT",
         Statement::Explain { .. } => "EXPLAIN",
         Statement::DropShard { .. } => "DROP SHARD",
-        Statement::CreateUser { .. } | Statement::DropUser { .. } | Statement::SetPassword { .. } => "users",
-        Statement::Grant { .. } | Statement::Revoke { .. } | Statement::ShowGrants { .. } => "grants",
-        Statement::CreateContinuousQuery(_) | Statement::DropContinuousQuery { .. } => "continuous queries",
+        Statement::CreateUser { .. } => "users",
         Statement::CreateSubscription { .. } | Statement::DropSubscription { .. } => "subscriptions",
-        Statement::ShowQueries | Statement::KillQuery { .. } => "SHOW QUERIES and KILL QUERY",
         Statement::ShowShards | Statement::ShowShardGroups => "SHOW SHARDS",
         _ => "SHOW STATS and SHOW DIAGNOSTICS",
     }
 }
 
-fn show_continuous_queries(context: &RequestContext<'_>, mut out: Out<'_>) -> Result<(), Fault> {
-    for name in context.core.catalog().databases.keys() {
-        out.series(name, &["name", "query"], [])?;
+/// What is said of a statement that changes things when it comes in a request that should change none.
+pub(super) fn deprecation(context: &RequestContext<'_>, statement: &Statement, scope: &Scope) -> Option<String> {
+    let changes = match statement {
+        Statement::Select(select) => select.into.is_some(),
+        Statement::CreateDatabase { .. }
+        | Statement::DropDatabase { .. }
+        | Statement::CreatePolicy { .. }
+        | Statement::AlterPolicy { .. }
+        | Statement::DropPolicy { .. }
+        | Statement::DropMeasurement { .. }
+        | Statement::DropShard { .. }
+        | Statement::CreateUser { .. }
+        | Statement::DropUser { .. }
+        | Statement::SetPassword { .. }
+        | Statement::Grant { .. }
+        | Statement::Revoke { .. }
+        | Statement::CreateContinuousQuery(_)
+        | Statement::DropContinuousQuery { .. }
+        | Statement::CreateSubscription { .. }
+        | Statement::DropSubscription { .. } => true,
+        Statement::Delete(delete) => delete.series,
+        _ => false,
+    };
+    let text = match statement {
+        _ if !changes => return None,
+        Statement::Select(select) => match select.completed(&scope.database, &context.core.catalog()) {
+            Ok(completed) => completed.to_string(),
+            Err(_) => statement.to_string(),
+        },
+        statement => statement.to_string(),
+    };
+    Some(format!("deprecated use of '{text}' in a read only context, please use a POST request instead"))
+}
+
+fn show_continuous_queries(context: &RequestContext<'_>, answer: &mut Answer<'_>) -> Result<(), Fault> {
+    for database in context.core.catalog().databases.values() {
+        let queries = database.continuous_queries.iter();
+        let rows = queries.map(|query| vec![Value::Text(&query.name), Value::Text(&query.text)]);
+        answer.whole_series(&database.name, &["name", "query"], rows)?;
     }
     Ok(())
 }
 
-fn show_databases(context: &RequestContext<'_>, writer: &mut QueryWriter, body: &mut Vec<u8>) -> Result<(), Fault> {
+fn show_databases(context: &RequestContext<'_>, answer: &mut Answer<'_>) -> Result<(), Fault> {
     let catalog = context.core.catalog();
-    writer.series(body, "databases", &[], &["name"]);
-    for name in catalog.databases.keys() {
-        writer.row(body, [Value::Text(name)])?;
-    }
-    writer.end_series(body, false);
-    Ok(())
+    answer.whole_series("databases", &["name"], catalog.databases.keys().map(|name| vec![Value::Text(name)]))
 }
 
-fn show_policies(
-    context: &RequestContext<'_>,
-    name: &str,
-    writer: &mut QueryWriter,
-    body: &mut Vec<u8>,
-) -> Result<(), Fault> {
+fn show_policies(context: &RequestContext<'_>, name: &str, answer: &mut Answer<'_>) -> Result<(), Fault> {
     if name.is_empty() {
         return Err(Fault::DatabaseUnnamed);
     }
     let catalog = context.core.catalog();
     let database: &Database = catalog.databases.get(name).ok_or_else(|| Fault::DatabaseUnknown(name.to_owned()))?;
-    writer.series(body, "", &[], &["name", "duration", "shardGroupDuration", "replicaN", "default"]);
-    for policy in &database.policies {
-        let (duration, partition) = (format_duration(policy.ttl_ns.unwrap_or(0)), format_duration(policy.partition_ns));
-        let row = [
+    let durations = |policy: &RetentionPolicy| [policy.ttl_ns.unwrap_or(0), policy.partition_ns].map(format_duration);
+    let texts: Vec<[String; 2]> = database.policies.iter().map(durations).collect();
+    let rows = database.policies.iter().zip(&texts).map(|(policy, [duration, partition])| {
+        vec![
             Value::Text(&policy.name),
-            Value::Text(&duration),
-            Value::Text(&partition),
+            Value::Text(duration),
+            Value::Text(partition),
             Value::Int(i64::from(policy.replication)),
             Value::Bool(policy.name == database.default_policy),
-        ];
-        writer.row(body, row)?;
-    }
-    writer.end_series(body, false);
-    Ok(())
+        ]
+    });
+    answer.whole_series("", &["name", "duration", "shardGroupDuration", "replicaN", "default"], rows)
 }
 
 /// Deletes from the measurements that are meant, in all retention policies. They are all bound before the first is

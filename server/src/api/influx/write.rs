@@ -1,8 +1,9 @@
-//! `/write`: line protocol; good lines are written although others are bad.
+//! `/write` and `/api/v2/write`: line protocol; good lines are written although others are bad.
 
 use tidewire_protocol::line::Dialect;
 use tidewire_protocol::row::BadRows;
 
+use super::bucket::database_and_policy;
 use super::headers::send;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
@@ -29,10 +30,38 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
         return Err(Fault::Consistency(level.into_owned()));
     }
     let policy = context.parameter("rp")?.filter(|name| !name.is_empty());
+    write_to(context, (&database, policy.as_deref()), precision, request, reply).await
+}
+
+/// Writes the lines of the body into a bucket. The organisation and what a token allows are not looked at.
+pub async fn write_bucket(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let bucket = context.parameter("bucket")?.unwrap_or_default();
+    let place = database_and_policy(&bucket).map_err(|bad| Fault::Refused { status: 404, reason: bad.to_string() })?;
+    let precision = match context.parameter("precision")?.as_deref() {
+        None | Some("" | "ns") => Precision::Nanosecond,
+        Some("us") => Precision::Microsecond,
+        Some("ms") => Precision::Millisecond,
+        Some("s") => Precision::Second,
+        Some(other) => {
+            let words = format!("invalid precision {other:?} (use ns, us, ms or s)");
+            return Err(Fault::QueryParameters(words));
+        }
+    };
+    write_to(context, place, precision, request, reply).await
+}
+
+/// Writes the lines of the body into a database and policy.
+async fn write_to(
+    context: &RequestContext<'_>,
+    (database, policy): (&str, Option<&str>),
+    precision: Precision,
+    request: Request<'_>,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
     request.body.limit(context.body_bytes_max())?;
     let target = Target {
-        database: &database,
-        policy: policy.as_deref(),
+        database,
+        policy,
         dialect: Dialect::Influx,
         rules: RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::LeftOut },
         now_ns: context.now_ns,

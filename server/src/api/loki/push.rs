@@ -8,7 +8,7 @@ use crate::api::body::{is_protobuf, read_json, read_packed, unpack};
 use crate::api::context::RequestContext;
 use crate::api::counters::Door;
 use crate::api::fault::Fault;
-use crate::ingest::rows::RowWriter;
+use crate::ingest::rows::{RowWriter, write_rows};
 use crate::net::{Reply, Request};
 
 /// The table of entries where the request names none.
@@ -32,17 +32,19 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, table: St
         true => read_packed(request, bytes_max).await?,
         false => read_json(request, bytes_max).await?,
     };
-    let mut push = LokiPush::new(table);
-    let mut rows = RowWriter::begin(context.core, &database, BadRows::KeepOthers, context.now_ns)?;
-    if is_protobuf {
-        let message = unpack(&mut rows, &body, bytes_max)?;
-        rows.read_message(&message, |fields, rows| Ok::<_, Fault>(push.read_message(fields, rows)?)).await?;
-    } else {
-        rows.hold(reading_bytes_max(&body));
-        rows.account()?;
-        push.read_json(&body, &mut rows)?;
-    }
-    let written = rows.commit().await?;
+    let fill = async |rows: &mut RowWriter<'_>| {
+        let mut push = LokiPush::new(table.clone());
+        if is_protobuf {
+            let message = unpack(rows, &body, bytes_max)?;
+            rows.read_message(&message, |fields, rows| Ok::<_, Fault>(push.read_message(fields, rows)?)).await?;
+        } else {
+            rows.hold(reading_bytes_max(&body));
+            rows.account()?;
+            push.read_json(&body, rows)?;
+        }
+        Ok::<_, Fault>(())
+    };
+    let (written, ()) = write_rows(context.core, context.row_target(&database, BadRows::KeepOthers), fill).await?;
     context.rows.count(Door::Loki, &written);
     match written.bad_rows.is_empty() {
         true => Ok(()),

@@ -12,7 +12,7 @@ use crate::api::context::RequestContext;
 use crate::api::counters::Door;
 use crate::api::fault::Fault;
 use crate::api::precision::time_scale;
-use crate::ingest::rows::RowWriter;
+use crate::ingest::rows::{RowWriter, write_body};
 use crate::ingest::session::Written;
 use crate::net::{Reply, Request};
 
@@ -38,12 +38,18 @@ pub async fn put(
     let (summary, details) = (has("summary")?, has("details")?);
     let keeps_others = manner == Manner::OpenTsdb || summary || details;
     let bad_rows = if keeps_others { BadRows::KeepOthers } else { BadRows::RefuseAll };
-    let mut points = JsonPoints::new(time_scale(context, TimeScale::Digits)?, manner == Manner::OpenTsdb);
-    points.keep_refused(details);
+    let scale = time_scale(context, TimeScale::Digits)?;
     request.body.limit(context.body_bytes_max())?;
-    let mut rows = RowWriter::begin(context.core, &database, bad_rows, context.now_ns)?;
-    rows.read(request.body, |text, last, rows| Ok::<_, Fault>(points.read(text, last, rows)?)).await?;
-    let written = rows.commit().await?;
+    let begin = || {
+        let mut points = JsonPoints::new(scale, manner == Manner::OpenTsdb);
+        points.keep_refused(details);
+        points
+    };
+    let target = context.row_target(&database, bad_rows);
+    let read = |points: &mut JsonPoints, text: &[u8], last: bool, rows: &mut RowWriter<'_>| {
+        Ok::<_, Fault>(points.read(text, last, rows)?)
+    };
+    let (written, points) = write_body(context.core, target, request.body, begin, read).await?;
     context.rows.count(Door::OpenTsdb, &written);
     if summary || details {
         let status = if written.bad_rows.is_empty() { 200 } else { 400 };

@@ -14,7 +14,7 @@ use crate::api::body::{is_protobuf, read_json};
 use crate::api::context::RequestContext;
 use crate::api::counters::Door;
 use crate::api::fault::Fault;
-use crate::ingest::rows::RowWriter;
+use crate::ingest::rows::{RowWriter, write_rows};
 use crate::ingest::session::Written;
 use crate::net::{Reply, Request};
 
@@ -116,30 +116,34 @@ async fn write(
         true => request.body.read_all(context.body_bytes_max()).await?,
         false => read_json(request, context.body_bytes_max()).await?,
     };
-    let mut rows = RowWriter::begin(context.core, &database, BadRows::KeepOthers, context.now_ns)?;
-    macro_rules! read {
+    let target = context.row_target(&database, BadRows::KeepOthers);
+    macro_rules! write {
         ($reader:expr) => {{
-            let mut reader = $reader;
-            match is_protobuf {
-                true => {
-                    let read =
-                        |fields: &[u8], rows: &mut RowWriter<'_>| Ok::<_, Fault>(reader.read_message(fields, rows)?);
-                    rows.read_message(&body, read).await?;
+            let fill = async |rows: &mut RowWriter<'_>| {
+                let mut reader = $reader;
+                match is_protobuf {
+                    true => {
+                        let read = |fields: &[u8], rows: &mut RowWriter<'_>| {
+                            Ok::<_, Fault>(reader.read_message(fields, rows)?)
+                        };
+                        rows.read_message(&body, read).await?;
+                    }
+                    false => {
+                        rows.hold(reading_bytes_max(&body));
+                        rows.account()?;
+                        reader.read_json(&body, rows)?;
+                    }
                 }
-                false => {
-                    rows.hold(reading_bytes_max(&body));
-                    rows.account()?;
-                    reader.read_json(&body, &mut rows)?;
-                }
-            }
+                Ok::<_, Fault>(())
+            };
+            Ok(write_rows(context.core, target, fill).await?.0)
         }};
     }
     match signal {
-        Signal::NamedTraces | Signal::Traces => read!(SpanReader::new(table)),
-        Signal::Logs => read!(LogReader::new(table, context.now_ns)),
-        Signal::Metrics => read!(MetricReader::default()),
+        Signal::NamedTraces | Signal::Traces => write!(SpanReader::new(table.clone())),
+        Signal::Logs => write!(LogReader::new(table.clone(), context.now_ns)),
+        Signal::Metrics => write!(MetricReader::default()),
     }
-    Ok(rows.commit().await?)
 }
 
 /// A header that is there and not empty. One that is no text is refused, not passed over: it says where rows go.

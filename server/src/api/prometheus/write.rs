@@ -8,7 +8,7 @@ use crate::api::body::{read_packed, unpack};
 use crate::api::context::RequestContext;
 use crate::api::counters::Door;
 use crate::api::fault::Fault;
-use crate::ingest::rows::RowWriter;
+use crate::ingest::rows::{RowWriter, write_rows};
 use crate::net::{Reply, Request};
 
 /// Writes the samples of the body.
@@ -22,19 +22,22 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
     let is_second = is_second(request.head)?;
     let bytes_max = context.body_bytes_max();
     let block = read_packed(request, bytes_max).await?;
-    let mut remote = RemoteWrite::default();
-    let mut rows = RowWriter::begin(context.core, &database, BadRows::KeepOthers, context.now_ns)?;
-    let message = unpack(&mut rows, &block, bytes_max)?;
-    drop(block);
-    if is_second {
-        rows.hold(message.len() + symbols_bytes(&message)?);
-        rows.account()?;
-        let symbols = symbols(&message)?;
-        rows.read_message(&message, |fields, rows| Ok::<_, Fault>(remote.read_second(fields, &symbols, rows)?)).await?;
-    } else {
-        rows.read_message(&message, |fields, rows| Ok::<_, Fault>(remote.read_first(fields, rows)?)).await?;
-    }
-    let written = rows.commit().await?;
+    let fill = async |rows: &mut RowWriter<'_>| {
+        let mut remote = RemoteWrite::default();
+        let message = unpack(rows, &block, bytes_max)?;
+        if is_second {
+            rows.hold(block.len() + message.len() + symbols_bytes(&message)?);
+            rows.account()?;
+            let symbols = symbols(&message)?;
+            let read =
+                |fields: &[u8], rows: &mut RowWriter<'_>| Ok::<_, Fault>(remote.read_second(fields, &symbols, rows)?);
+            rows.read_message(&message, read).await?;
+        } else {
+            rows.read_message(&message, |fields, rows| Ok::<_, Fault>(remote.read_first(fields, rows)?)).await?;
+        }
+        Ok::<_, Fault>(remote)
+    };
+    let (written, remote) = write_rows(context.core, context.row_target(&database, BadRows::KeepOthers), fill).await?;
     context.rows.count(Door::Prometheus, &written);
     if !written.bad_rows.is_empty() {
         return Err(Fault::Partial(Box::new(written)));

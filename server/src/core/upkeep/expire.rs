@@ -17,8 +17,10 @@ use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::ring;
 use crate::runtime::clock::{ClockState, ClockWatch, now_ns};
 
-/// How often a core looks. Partitions are hours long at least.
-const INTERVAL: Duration = Duration::from_secs(30);
+/// How often a core looks at least. Partitions are hours long at least.
+const INTERVAL_MAX: Duration = Duration::from_secs(30);
+/// Looks while the clock settles, at least.
+const SETTLE_LOOKS: u32 = 4;
 
 /// What is counted of the clock.
 #[derive(Clone)]
@@ -40,10 +42,12 @@ impl Counts {
 /// Drops what is older than its retention policy keeps it.
 pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, Counts { jumps, settled }: Counts) {
     let settle = Duration::from_secs(core.config.retention.clock_settle_s);
+    // 0 waits for nothing.
+    let interval = if settle.is_zero() { INTERVAL_MAX } else { INTERVAL_MAX.min(settle / SETTLE_LOOKS) };
     let (started, mut watch) = (Instant::now(), ClockWatch::new(settle));
     watch.look(now_ns(), started.elapsed());
     loop {
-        ring::sleep(INTERVAL).await;
+        ring::sleep(interval).await;
         let now_ns = now_ns();
         let state = watch.look(now_ns, started.elapsed());
         settled.set(i64::from(state == ClockState::Settled));
@@ -63,7 +67,7 @@ pub(crate) async fn expire(core: Rc<CoreState>, shards: Rc<Shards>, Counts { jum
 }
 
 /// Drops from the shards what the policies of `catalog` keep no longer at `now_ns`.
-async fn drop_expired<D: Disk>(catalog: &Catalog, shards: &[(u32, &Rc<Shard<D>>)], now_ns: i64) {
+pub(crate) async fn drop_expired<D: Disk>(catalog: &Catalog, shards: &[(u32, &Rc<Shard<D>>)], now_ns: i64) {
     let policies = catalog.databases.values().flat_map(|database| &database.policies);
     for policy in policies.filter(|policy| policy.ttl_ns.is_some()) {
         for table in policy.tables.values() {
@@ -72,6 +76,7 @@ async fn drop_expired<D: Disk>(catalog: &Catalog, shards: &[(u32, &Rc<Shard<D>>)
                 if let Err(error) = shard.expire(table.id, oldest).await {
                     log::error!("shard {number}: table {} cannot lose its old partitions: {error}", table.name);
                 }
+                shard.yield_if_needed().await;
             }
         }
     }

@@ -6,57 +6,81 @@
 //! request wrote it, and the model knows the place that was named beside it: database, policy, table, tags, column and
 //! time. So a value under another name, in a life of a table that began after its request had ended, of a request that
 //! was refused, or beside others of its request that are missing, is seen wherever somebody reads; and so is one that
-//! was acknowledged and that nobody can have dropped. `TIDEWIRE_SEED` runs one seed, `TIDEWIRE_SEEDS` that many from 0
-//! on.
+//! was acknowledged and that nobody can have dropped. `TIDEWIRE_SEED` runs one seed.
+//!
+//! ```text
+//!   life      starts, deaths, drains, and what must be there afterwards
+//!   world     the cores, as requests and the catalog's owner see them
+//!   model     what was sent, and what became of it
+//!   mesh      rows on their way to their shards
+//!   write     requests of all doors; some are given up
+//!   change    drops, re-creations, deletes, flushes, merges
+//!   read      somebody who reads all the while
+//!   clock     a clock that is set, and expiry by it
+//!   trouble   a disk that fails for a while
+//! ```
 
 mod change;
+mod clock;
 mod life;
+mod mesh;
 mod model;
 mod names;
 mod read;
+mod trouble;
 mod world;
 mod write;
 
-use std::cell::RefCell;
+use tidewire_storage::disk::sim::{self, few};
+use tidewire_storage::sim_tally;
 
-/// What has happened.
-#[derive(Debug, Default)]
-struct Tally {
-    lives: u64,
-    ended: u64,
-    acknowledged: u64,
-    rows_refused: u64,
-    table_changed: u64,
-    refused_otherwise: u64,
-    unheard: u64,
-    inserts: u64,
-    drops: u64,
-    created: u64,
-    changes_refused: u64,
-    deletes: u64,
-    reads: u64,
-    whole_reads: u64,
-    reads_of_dropped: u64,
-    values_seen: u64,
-    values_dropped: u64,
-    overtaken: u64,
-    flushes: u64,
+sim_tally! {
+    /// What has happened.
+    struct Tally {
+        lives,
+        ended,
+        acknowledged,
+        rows_refused,
+        table_changed,
+        refused_otherwise,
+        unheard,
+        inserts,
+        drops,
+        created,
+        changes_refused,
+        deletes,
+        reads,
+        whole_reads,
+        reads_of_dropped,
+        values_seen,
+        values_dropped,
+        overtaken,
+        flushes,
+        given_up,
+        too_long,
+        failed,
+        doubts,
+        expiries,
+        jumps,
+        troubles,
+        drained,
+        log_failures,
+        io_errors,
+        no_space,
+        too_many_files,
+        short_writes,
+        read_only,
+        unsupported,
+    }
 }
 
 #[test]
 fn a_value_is_found_where_it_was_sent_or_nowhere() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let tally = RefCell::new(Tally::default());
-    if let Some(seed) = number("TIDEWIRE_SEED") {
-        return life::run(seed, &tally);
-    }
-    let seeds = number("TIDEWIRE_SEEDS").unwrap_or(40);
-    let started = std::time::Instant::now();
-    for seed in 0..seeds {
-        life::run(seed, &tally);
-    }
-    let text = format!("{:?}", tally.into_inner());
-    eprintln!("{seeds} seeds in {:?}: {text}", started.elapsed());
-    // A simulation in which something never happens does not test it.
-    assert!(!text.contains(": 0,") && !text.contains(": 0 "), "{text}");
+    few(0..40, life::run);
+}
+
+#[test]
+#[ignore = "runs for minutes: see docs/internals/simulation.md"]
+fn soak() {
+    sim::soak("ingest", life::run);
 }

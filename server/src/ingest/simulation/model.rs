@@ -24,6 +24,20 @@ struct Value {
     /// When its row was given to the parser, or its request was admitted, no earlier: what had been taken away before
     /// takes nothing of it.
     read_at: u64,
+    /// The last moment at which somebody may have taken it away.
+    taken_at: u64,
+    fate: Fate,
+}
+
+/// What starts have found of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// None has looked for it.
+    Open,
+    /// It was there, and stays from then on.
+    Kept,
+    /// It was not, and never comes back.
+    Gone,
 }
 
 /// What a client heard of a request.
@@ -58,14 +72,15 @@ pub(super) enum Scope {
     Table(String, String),
     Column(String, String, String),
     Rows(TableId, Place),
+    /// Of a policy, by a clock that is believed: rows before this time.
+    Expired(String, String, i64),
 }
 
 /// A change that takes something away.
 #[derive(Debug)]
 struct Taking {
     scope: Scope,
-    /// When that was known to be over, or to have failed; `None` until then.
-    ended_at: Option<u64>,
+    is_over: bool,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +91,8 @@ pub(super) struct Model {
     values: Vec<Value>,
     requests: Vec<Request>,
     takings: Vec<Taking>,
+    /// Milliseconds that rows have.
+    times: HashSet<i64>,
     /// When ids came to be, no earlier.
     tables: HashMap<TableId, u64>,
     columns: HashMap<(TableId, ColumnId), u64>,
@@ -105,6 +122,9 @@ impl Scope {
             Self::Rows(_, of) => {
                 (&of.database, &of.policy, &of.table) == (&place.database, &place.policy, &place.table)
             }
+            Self::Expired(database, policy, oldest_ns) => {
+                *database == place.database && *policy == place.policy && place.time_ns < *oldest_ns
+            }
         }
     }
 }
@@ -119,6 +139,15 @@ impl Model {
         self.clock
     }
 
+    /// A time of whole milliseconds that no other row has, so that nothing is written over.
+    pub(super) fn time_ns(&mut self, near_ns: i64) -> i64 {
+        let mut time_ms = near_ns / 1_000_000;
+        while !self.times.insert(time_ms) {
+            time_ms += 1;
+        }
+        time_ms * 1_000_000
+    }
+
     pub(super) fn begin_request(&mut self) -> usize {
         self.requests.push(Request { heard: Heard::Nothing, ended_at: None, keeps_others: false });
         self.requests.len() - 1
@@ -131,7 +160,7 @@ impl Model {
 
     /// A value of a request; its number is what is written.
     pub(super) fn send(&mut self, request: usize, place: Place, shard: u32) -> usize {
-        self.values.push(Value { place, shard, request, read_at: self.clock });
+        self.values.push(Value { place, shard, request, read_at: self.clock, taken_at: 0, fate: Fate::Open });
         self.values.len() - 1
     }
 
@@ -159,20 +188,30 @@ impl Model {
     }
 
     pub(super) fn begin_taking(&mut self, scope: Scope) -> usize {
-        self.takings.push(Taking { scope, ended_at: None });
+        self.takings.push(Taking { scope, is_over: false });
         self.takings.len() - 1
     }
 
-    /// It has happened now at the latest, or never will.
+    /// It has happened now at the latest, perhaps in part, or never will.
     pub(super) fn end_taking(&mut self, taking: usize, has_happened: bool) {
         let now = self.tick();
-        self.takings[taking].ended_at = Some(if has_happened { now } else { 0 });
+        let Taking { scope, is_over } = &mut self.takings[taking];
+        *is_over = true;
+        if has_happened {
+            let covered = self.values.iter_mut().filter(|value| scope.covers(&value.place));
+            covered.for_each(|value| value.taken_at = now);
+        }
     }
 
     /// A process has died: nothing that was under way happens any more.
     pub(super) fn die(&mut self) -> u64 {
         let now = self.tick();
-        self.takings.iter_mut().for_each(|taking| taking.ended_at = taking.ended_at.or(Some(now)));
+        for taking in 0..self.takings.len() {
+            if !self.takings[taking].is_over {
+                self.end_taking(taking, true);
+            }
+        }
+        self.takings.clear();
         let unheard = self.requests.iter_mut().filter(|request| request.ended_at.is_none());
         unheard.map(|request| request.ended_at = Some(now)).count() as u64
     }
@@ -187,8 +226,20 @@ impl Model {
 
     /// Whether somebody may have taken a value away.
     fn is_certain(&self, value: &Value) -> bool {
-        let may_have = |taking: &Taking| taking.ended_at.is_none_or(|at| at > value.read_at);
-        !self.takings.iter().any(|taking| may_have(taking) && taking.scope.covers(&value.place))
+        let under_way = self.takings.iter().filter(|taking| !taking.is_over);
+        value.taken_at <= value.read_at && !under_way.into_iter().any(|taking| taking.scope.covers(&value.place))
+    }
+
+    /// What a start has found stays, and what it has not found does not come back.
+    pub(super) fn settle(&mut self, found: &[Found]) {
+        let now = self.tick();
+        let all: HashSet<usize> = found.iter().map(|one| one.value).collect();
+        for (number, value) in self.values.iter_mut().enumerate() {
+            match all.contains(&number) {
+                true => (value.fate, value.read_at) = (Fate::Kept, now),
+                false => value.fate = Fate::Gone,
+            }
+        }
     }
 
     /// Checks what a look has found. Where it was at all tables of some shards at one moment, `seen_at`, nothing may be
@@ -202,6 +253,7 @@ impl Model {
             assert_eq!(one.place, value.place, "seed {seed}: value {} is under another name", one.value);
             assert_eq!(one.shard, value.shard, "seed {seed}: value {} is in another shard", one.value);
             assert!(all.insert(one.value), "seed {seed}: value {} is there twice", one.value);
+            assert_ne!(value.fate, Fate::Gone, "seed {seed}: {one:?} is back");
             let request = &self.requests[value.request];
             assert_ne!(request.heard, Heard::Refused, "seed {seed}: {one:?} of a request that was refused");
             let born = self.tables[&one.table].max(self.columns[&(one.table, one.column)]);
@@ -213,12 +265,14 @@ impl Model {
             by_request.entry(value.request).or_default().insert(one.value);
         }
         for (number, value) in self.values.iter().enumerate().filter(|(_, value)| shards.contains(&value.shard)) {
-            if all.contains(&number) || !self.is_certain(value) {
+            if all.contains(&number) || value.fate == Fate::Gone || !self.is_certain(value) {
                 continue;
             }
             let request = &self.requests[value.request];
             let is_lost = request.heard == Heard::Done && request.ended_at.is_some_and(|at| at < seen_at);
             assert!(!is_lost, "seed {seed}: value {number} was acknowledged and is missing: {value:?}");
+            let is_kept = value.fate == Fate::Kept;
+            assert!(!is_kept, "seed {seed}: value {number} was there at a start and is missing: {value:?}");
             // A request is seen whole on a shard or not at all.
             let others = by_request.get(&value.request).into_iter().flatten();
             let beside = others.copied().find(|other| self.values[*other].shard == value.shard);

@@ -43,7 +43,10 @@ pub(super) async fn read(world: Rc<World<'_>>) {
             match rows(number as u32, &place, table, &names, &snapshot).await {
                 Ok(mut rows) => found.append(&mut rows),
                 Err(tidewire_storage::Error::SnapshotGone { .. }) => is_whole = false,
-                Err(error) => panic!("seed {}: {error}", world.model.borrow().seed),
+                Err(error) => {
+                    world.excuse(&error);
+                    is_whole = false;
+                }
             }
         }
         let shards = [number as u32];
@@ -114,7 +117,7 @@ async fn rows(
     let columns = fields.iter().map(|(column, kind)| (column.id, *kind)).collect();
     let (time_min, time_max) = (i64::MIN, i64::MAX);
     let request = ScanRequest { table: table.id, time_min, time_max, series: None, columns, prune: Vec::new() };
-    let mut scan = snapshot.scan(request, u64::MAX)?;
+    let mut scan = snapshot.scan(request, u64::MAX).await?;
     let mut found = Vec::new();
     while let Some(chunk) = scan.next().await? {
         for run in &chunk.runs {
@@ -146,6 +149,9 @@ fn number(values: &ArrayRef, kind: FieldType, row: usize) -> Option<usize> {
         FieldType::UInt => values.as_primitive::<UInt64Type>().value(row) as usize,
         FieldType::Float => values.as_primitive::<Float64Type>().value(row) as usize,
         FieldType::Bool => usize::MAX,
-        FieldType::String => values.as_string::<i32>().value(row).parse().unwrap_or(usize::MAX),
+        FieldType::String => {
+            let text = values.as_string::<i32>().value(row);
+            text.trim_end_matches('.').parse().unwrap_or(usize::MAX)
+        }
     })
 }

@@ -1,21 +1,23 @@
 //! Cores with their catalogs and caches, the shards that they own, and the owner of the catalog.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use futures_lite::future::yield_now;
+use tidewire_storage::Error;
 use tidewire_storage::disk::sim::SimDisk;
 use tidewire_storage::engine::Shard;
 use tidewire_storage::schema::{Catalog, TableId};
 
 use super::Tally;
 use super::model::Model;
-use crate::core::message::{Append, Appended, TableBatch};
+use crate::core::message::{Append, Appended};
 use crate::core::recycled::RecycledBatches;
+use crate::ingest::admit::too_long_row;
 use crate::ingest::batch::ShardRows;
 use crate::ingest::caches::DatabaseCaches;
 use crate::ingest::error::WriteError;
@@ -25,9 +27,14 @@ use crate::memory::budget::{Keys, divide};
 use crate::memory::{CoreMemory, Memory};
 use tidewire_base::catalog::owner::{CatalogHost, CatalogOwner, Outcome};
 use tidewire_base::catalog::{Published, SchemaChange};
+use tidewire_base::oneshot::{Sender, oneshot};
+
+/// Size of a log file.
+pub(super) const WAL_FILE_BYTES: u64 = 64 << 10;
 
 /// A server.
 pub(super) struct World<'t> {
+    pub(super) disk: SimDisk,
     pub(super) cores: Vec<Rc<Core>>,
     pub(super) shards: Vec<Rc<Shard<SimDisk>>>,
     pub(super) owner: Rc<CatalogOwner<SimDisk>>,
@@ -36,7 +43,51 @@ pub(super) struct World<'t> {
     pub(super) random: RefCell<Rng>,
     /// Data that is to be dropped, by shard.
     pub(super) drops: RefCell<Vec<(usize, Vec<TableId>)>>,
+    /// Rows on their way to their shards.
+    pub(super) mail: RefCell<Mail>,
+    pub(super) clocks: Clocks,
+    /// The disk fails at times.
+    pub(super) is_faulty: bool,
+    /// The process is to end: no request begins any more.
+    pub(super) is_draining: Cell<bool>,
+    /// It has waited long enough: requests are given up.
+    pub(super) is_cut: Cell<bool>,
 }
+
+/// The clock of the world beside one that only goes on.
+#[derive(Debug)]
+pub(super) struct Clocks {
+    pub(super) world_ns: Cell<i64>,
+    pub(super) elapsed: Cell<Duration>,
+}
+
+impl Clocks {
+    pub(super) fn new(world_ns: i64) -> Self {
+        Self { world_ns: Cell::new(world_ns), elapsed: Cell::default() }
+    }
+
+    pub(super) fn pass(&self, time: Duration) {
+        self.elapsed.set(self.elapsed.get() + time);
+        self.world_ns.set(self.world_ns.get() + time.as_nanos() as i64);
+    }
+
+    pub(super) fn set(&self, by_ns: i64) {
+        self.world_ns.set(self.world_ns.get() + by_ns);
+    }
+
+    pub(super) fn difference(&self) -> i64 {
+        self.world_ns.get() - self.elapsed.get().as_nanos() as i64
+    }
+}
+
+/// Rows on their way.
+pub(super) struct Letter {
+    pub(super) rows: Append,
+    pub(super) answer: Sender<Appended>,
+}
+
+/// Letters by core, in the order in which they were sent.
+pub(super) type Mail = Vec<VecDeque<Letter>>;
 
 /// One of its cores.
 pub(super) struct Core {
@@ -82,10 +133,20 @@ impl World<'_> {
         }
     }
 
+    /// Panics at an error of a shard that nothing excuses.
+    pub(super) fn excuse(&self, error: &Error) {
+        let is_excused = match error {
+            Error::Io { .. } | Error::LogFailed { .. } | Error::NoSpace { .. } => self.is_faulty,
+            Error::Closed => self.is_draining.get(),
+            _ => false,
+        };
+        assert!(is_excused, "seed {}: {error}", self.model.borrow().seed);
+    }
+
     /// The shards of a core.
-    fn shards_of(&self, core: usize) -> impl Iterator<Item = (usize, &Rc<Shard<SimDisk>>)> {
+    pub(super) fn shards_of(&self, core: usize) -> impl Iterator<Item = (u32, &Rc<Shard<SimDisk>>)> {
         let cores = self.cores.len();
-        self.shards.iter().enumerate().filter(move |(shard, _)| shard % cores == core)
+        (0..).zip(&self.shards).filter(move |(shard, _)| *shard as usize % cores == core)
     }
 
     /// As `core::serve` takes a catalog over.
@@ -103,8 +164,9 @@ impl World<'_> {
         for (number, shard) in self.shards_of(core) {
             // It is waited for, unless that takes long.
             match self.chance(2) {
-                true => shard.drop_tables(&effects.dropped).await.unwrap(),
-                false => self.drops.borrow_mut().push((number, effects.dropped.clone())),
+                // Where it fails, a start removes what the catalog no longer names.
+                true => shard.drop_tables(&effects.dropped).await.unwrap_or_else(|error| self.excuse(&error)),
+                false => self.drops.borrow_mut().push((number as usize, effects.dropped.clone())),
             }
         }
     }
@@ -168,15 +230,14 @@ impl WriteHost for CoreHost<'_> {
         &self.core.recycled
     }
 
-    async fn turn(&self) {
-        self.world.pause(1).await;
-    }
-
     fn shard_count(&self) -> u32 {
         self.world.shards.len() as u32
     }
 
-    async fn admit(&self, _: Place<'_>, _: &[ShardRows]) -> Result<(), WriteError> {
+    async fn admit(&self, _: Place<'_>, rows: &[ShardRows]) -> Result<(), WriteError> {
+        if let Some(refused) = rows.iter().find_map(|rows| too_long_row(rows, WAL_FILE_BYTES)) {
+            return Err(refused);
+        }
         // What is gone by now must not be written to.
         self.world.model.borrow_mut().admit(self.request);
         // Credits may be waited for.
@@ -189,26 +250,16 @@ impl WriteHost for CoreHost<'_> {
         self.world.change(change).await
     }
 
-    async fn append(&self, Append { shard, rows }: Append) -> impl Future<Output = Appended> {
+    async fn yield_if_needed() {
+        yield_now().await;
+    }
+
+    async fn append(&self, rows: Append) -> impl Future<Output = Appended> {
         self.world.pause(2).await;
-        let world = self.world.clone();
-        async move {
-            world.pause(4).await;
-            let open = &world.shards[shard as usize];
-            // As `core::shards` does it.
-            let is_live = |part: &&TableBatch| !open.has_ended(part.table.id);
-            let live: Vec<_> = rows.iter().filter(is_live).map(|part| (&part.batch, &*part.table)).collect();
-            world.tally.borrow_mut().overtaken += (rows.len() - live.len()) as u64;
-            let (lsn, ids) = match open.append_all(&live) {
-                Ok(appended) => appended,
-                Err(error) => return Appended { rows, outcome: Err(error) },
-            };
-            let mut ids = ids.into_iter();
-            let of_part = |part: &TableBatch| if is_live(&part) { ids.next().unwrap() } else { Vec::new() };
-            let ids = rows.iter().map(of_part).collect();
-            let outcome = open.durable(lsn).await.map(|()| ids);
-            world.pause(2).await;
-            Appended { rows, outcome }
-        }
+        let (answer, answered) = oneshot();
+        let core = rows.shard as usize % self.world.cores.len();
+        self.world.mail.borrow_mut()[core].push_back(Letter { rows, answer });
+        // Where a core is no more, nobody waits any longer either.
+        async { answered.await.unwrap() }
     }
 }

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use futures_lite::future::{or, yield_now};
 use tidewire_protocol::line::{BodyState, Dialect};
-use tidewire_protocol::row::BadRows;
+use tidewire_protocol::row::{BadRows, FieldKind, Position, RawValue, RowDraft, RowTaker};
 use tidewire_sql::statement::{FieldValues, Insert};
+use tidewire_storage::Error;
 use tidewire_storage::schema::{ColumnKind, FieldType};
 
+use super::clock::HOUR_NS;
 use super::model::{Heard, Place};
-use super::names::{DATABASES, KINDS, TABLES, written};
+use super::names::{DATABASES, KINDS, TABLES, text, written};
 use super::world::{CoreHost, World};
 use crate::ingest::error::WriteError;
 use crate::ingest::insert::insert_to;
+use crate::ingest::rows::{RowTarget, RowWriter, write_rows};
 use crate::ingest::session::{Session, Target, Written};
 use crate::ingest::sink::{RowRules, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, parse, write_whole};
@@ -25,23 +29,32 @@ const MILLISECOND_NS: i64 = 1_000_000;
 pub(super) async fn write(world: Rc<World<'_>>, count: usize) {
     for _ in 0..count {
         world.pause(20).await;
+        if world.is_draining.get() {
+            return;
+        }
         let core = world.random.borrow_mut().usize(0..world.cores.len());
         let request = world.model.borrow_mut().begin_request();
         let host = CoreHost { world: world.clone(), core: world.cores[core].clone(), request };
-        let (outcome, bad_rows) = match world.chance(5) {
-            true => match insert(&host).await {
-                Some(outcome) => (outcome.map(|_| Written::default()), false),
-                None => (Ok(Written::default()), false),
-            },
-            false => {
-                let outcome = lines(&host).await;
-                let bad_rows = outcome.as_ref().is_ok_and(|written| !written.bad_rows.is_empty());
-                (outcome, bad_rows)
+        // Some clients do not wait, and a process that is to end gives up what takes too long.
+        let given_up = async {
+            match world.chance(10) {
+                true => world.pause(150).await,
+                false => {
+                    while !world.is_cut.get() {
+                        yield_now().await;
+                    }
+                }
             }
+            None
+        };
+        let Some(outcome) = or(async { Some(one(&host).await) }, given_up).await else {
+            world.model.borrow_mut().end_request(request, Heard::Nothing);
+            world.tally.borrow_mut().given_up += 1;
+            continue;
         };
         let mut tally = world.tally.borrow_mut();
         let heard = match outcome {
-            Ok(_) if bad_rows => {
+            Ok(written) if !written.bad_rows.is_empty() => {
                 tally.rows_refused += 1;
                 Heard::Partly
             }
@@ -49,7 +62,16 @@ pub(super) async fn write(world: Rc<World<'_>>, count: usize) {
                 tally.acknowledged += 1;
                 Heard::Done
             }
-            Err(WriteError::Storage(error)) => panic!("seed {}: {error}", world.model.borrow().seed),
+            Err(WriteError::Storage(Error::RecordTooLarge { .. })) => {
+                tally.too_long += 1;
+                Heard::Refused
+            }
+            // Some of the shards may have taken their rows.
+            Err(WriteError::Storage(error)) => {
+                world.excuse(&error);
+                tally.failed += 1;
+                Heard::Partly
+            }
             Err(WriteError::TableChanged) => {
                 tally.table_changed += 1;
                 Heard::Refused
@@ -61,6 +83,17 @@ pub(super) async fn write(world: Rc<World<'_>>, count: usize) {
         };
         drop(tally);
         world.model.borrow_mut().end_request(request, heard);
+    }
+}
+
+async fn one(host: &CoreHost<'_>) -> Result<Written, WriteError> {
+    let door = host.world.random.borrow_mut().u8(0..10);
+    match door {
+        0 | 1 => {
+            insert(host).await.map_or_else(|| Ok(Written::default()), |outcome| outcome.map(|_| Written::default()))
+        }
+        2..=4 => named(host).await,
+        _ => lines(host).await,
     }
 }
 
@@ -91,8 +124,8 @@ fn row(host: &CoreHost<'_>, database: &str, policy: &str) -> Row {
         };
         fields.insert(name, kind);
     }
-    // No two rows have the same time, so that nothing is written over.
-    let time_ns = host.world.model.borrow_mut().tick() as i64 * MILLISECOND_NS;
+    let age_ns = random.i64(0..2 * HOUR_NS) / [1, 10, 1000][random.usize(0..3)];
+    let time_ns = host.world.model.borrow_mut().time_ns(host.world.clocks.world_ns.get() - age_ns);
     Row { table, tags, time_ns, fields: fields.into_iter().collect() }
 }
 
@@ -130,10 +163,13 @@ async fn lines(host: &CoreHost<'_>) -> Result<Written, WriteError> {
     // Where lines end, and the values before.
     let mut ends = Vec::new();
     let rows = world.random.borrow_mut().usize(1..8);
+    // Some are longer than a log file's quarter, or than a log file.
+    let length = if world.chance(40) { world.random.borrow_mut().usize(0..80 << 10) } else { 0 };
     for _ in 0..rows {
         let row = row(host, database, policy);
         let numbers = send(host, (database, policy), &row);
-        let fields = row.fields.iter().zip(numbers).map(|((name, kind), n)| format!("{name}={}", written(*kind, n)));
+        let text_of = |kind, number| written(kind, number, length);
+        let fields = row.fields.iter().zip(numbers).map(|((name, kind), n)| format!("{name}={}", text_of(*kind, n)));
         let fields: Vec<String> = fields.collect();
         let tags: String = row.tags.iter().map(|(name, value)| format!(",{name}={value}")).collect();
         text += &format!("{}{tags} {} {}\n", row.table, fields.join(","), row.time_ns / unit_ns);
@@ -149,7 +185,7 @@ async fn lines(host: &CoreHost<'_>) -> Result<Written, WriteError> {
     }
     let dialect = if is_strict { Dialect::Cnos } else { Dialect::Influx };
     let named = (policy != "autogen" || world.chance(2)).then_some(policy);
-    let target = Target { database, policy: named, dialect, rules, now_ns: 0 };
+    let target = Target { database, policy: named, dialect, rules, now_ns: world.clocks.world_ns.get() };
     let lines = WriteRequest { target, precision };
     if world.chance(2) {
         // All is there when it begins; it may be read anew.
@@ -163,7 +199,8 @@ async fn lines(host: &CoreHost<'_>) -> Result<Written, WriteError> {
     let patience = if world.chance(3) { 200 } else { 40 };
     while from < text.len() {
         world.pause(patience).await;
-        let to = world.random.borrow_mut().usize(from + 1..=text.len());
+        // A piece that ends within a long line is of no use.
+        let to = if world.chance(6) { text.len() } else { world.random.borrow_mut().usize(from + 1..=text.len()) };
         let complete = ends.iter().rev().find(|end| end.0 <= to).map_or(first, |end| end.1).max(read);
         world.model.borrow_mut().read(read..complete);
         read = complete;
@@ -176,6 +213,63 @@ async fn lines(host: &CoreHost<'_>) -> Result<Written, WriteError> {
         }
     }
     session.commit().await
+}
+
+/// Rows by name, as doors other than that of lines have them; a body that is there.
+async fn named(host: &CoreHost<'_>) -> Result<Written, WriteError> {
+    let world = &host.world;
+    let database = DATABASES[usize::from(world.chance(2))];
+    let first = world.model.borrow().values();
+    let count = world.random.borrow_mut().usize(1..8);
+    let rows: Vec<(Row, Vec<usize>)> = (0..count)
+        .map(|_| {
+            let row = row(host, database, "autogen");
+            let numbers = send(host, (database, "autogen"), &row);
+            (row, numbers)
+        })
+        .collect();
+    let last = world.model.borrow().values();
+    let is_strict = world.chance(2);
+    if !is_strict {
+        world.model.borrow_mut().keep_others(host.request);
+    }
+    let bad_rows = if is_strict { BadRows::RefuseAll } else { BadRows::KeepOthers };
+    let target = RowTarget { database, bad_rows, now_ns: world.clocks.world_ns.get() };
+    let patience = if world.chance(3) { 200 } else { 20 };
+    let fill = async |writer: &mut RowWriter<'_, CoreHost<'_>>| {
+        world.model.borrow_mut().read(first..last);
+        let mut draft = RowDraft::default();
+        for (number, (row, values)) in rows.iter().enumerate() {
+            let put = |_: &[u8], _: bool, writer: &mut RowWriter<'_, CoreHost<'_>>| {
+                fill_draft(&mut draft, row, values);
+                // What stops the door is found by the writer.
+                let _ = writer.take(Position::Item(number as u64), &mut draft);
+                Ok::<_, WriteError>(1)
+            };
+            writer.read_piece(b"r", number + 1 == rows.len(), put).await?;
+            world.pause(patience).await;
+        }
+        Ok::<_, WriteError>(())
+    };
+    Ok(write_rows(host, target, fill).await?.0)
+}
+
+fn fill_draft(draft: &mut RowDraft, row: &Row, values: &[usize]) {
+    draft.begin(row.table);
+    row.tags.iter().for_each(|(name, value)| draft.tag(name, value));
+    for ((name, kind), value) in row.fields.iter().zip(values) {
+        let (value, kind) = match kind {
+            FieldType::Int | FieldType::Bool => (RawValue::from_int(*value as i64), FieldKind::Int),
+            FieldType::UInt => (RawValue::from_uint(*value as u64), FieldKind::UInt),
+            FieldType::Float => (RawValue::from_float(*value as f64), FieldKind::Float),
+            FieldType::String => {
+                draft.string(name, &text(*value, 0));
+                continue;
+            }
+        };
+        draft.field(name, kind, value);
+    }
+    draft.time = row.time_ns;
 }
 
 /// An INSERT that was bound to the table as the core had it; `None` where there was none.

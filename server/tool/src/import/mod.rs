@@ -4,13 +4,14 @@
 //!    ([`lp`], [`parquet`]). Comments in line protocol say where its lines belong; statements say how databases and
 //!    retention policies are to be that are missing.
 //! 2. Several batches are on their way at once ([`send`]). A server that is busy says when to come again, and is
-//!    obeyed. A batch that is refused is halved until the first row that is refused is known. Rows that have expired by
-//!    now are no failure: they are left out and counted ([`expired`]).
+//!    obeyed ([`patience`]). A batch that is refused is halved until the first row that is refused is known. Rows
+//!    that have expired by now are no failure: they are left out and counted ([`expired`]).
 //! 3. The first failure ends it all. Rows that were sent before it are written; sent again they change nothing.
 
 mod expired;
 mod lp;
 mod parquet;
+mod patience;
 mod send;
 mod server;
 
@@ -51,7 +52,7 @@ pub fn run(arguments: &ImportArguments) -> Result<(), String> {
     let total = if files.iter().any(|path| path == Path::new("-")) { 0 } else { total };
     let progress = Progress::new("importing", Unit::Bytes, total);
     let began = std::time::Instant::now();
-    let sent = send::with_senders(&server, arguments.parallel, |sender| {
+    let sent = send::with_senders(&server, arguments.parallel, &progress, |sender| {
         for path in &files {
             import(path, arguments, &progress, sender)?;
         }

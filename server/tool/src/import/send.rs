@@ -4,16 +4,14 @@ use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tidewire_sql::PolicyOptions;
 
+use super::patience::Patience;
 use super::server::{Refusal, Server};
 use super::{Target, expired};
+use crate::progress::Progress;
 use crate::tables::TableTerms;
-
-/// Waiting for a server that is busy or away ends here; the sum for one batch.
-const WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// Rows for one target, as lines.
 #[derive(Debug)]
@@ -57,7 +55,13 @@ impl Batch {
 /// The way to the senders.
 pub(super) struct Sender<'a> {
     queue: SyncSender<Batch>,
+    way: &'a Way<'a>,
+}
+
+/// The way to the server.
+struct Way<'a> {
     server: &'a Server,
+    patience: Patience<'a>,
 }
 
 /// What became of an import.
@@ -85,34 +89,43 @@ impl Sender<'_> {
     /// Makes the database and the retention policy of a target, unless they are there, and what else statements of the
     /// file that is read say of the database.
     pub(super) fn prepare(&self, target: &Target, declared: &[(String, PolicyOptions)]) -> Result<(), String> {
-        patiently(|| self.server.prepare(target, declared)).map_err(|refusal| refusal.text().to_owned())
+        self.way
+            .patience
+            .with(|| self.way.server.prepare(target, declared))
+            .map_err(|refusal| refusal.text().to_owned())
     }
 }
 
 impl Sender<'_> {
     /// Makes a table, unless it is there.
     pub(super) fn create_table(&self, target: &Target, terms: &TableTerms) -> Result<(), String> {
-        patiently(|| self.server.create_table(target, terms)).map_err(|refusal| refusal.text().to_owned())
+        self.way
+            .patience
+            .with(|| self.way.server.create_table(target, terms))
+            .map_err(|refusal| refusal.text().to_owned())
     }
 }
 
-/// Runs `body`, with `parallel` senders beside it, and waits until all is sent.
+/// Runs `body`, with `parallel` senders beside it, and waits until all is sent. `progress` says that a server is waited
+/// for.
 pub(super) fn with_senders(
     server: &Server,
     parallel: usize,
+    progress: &Progress,
     body: impl FnOnce(&Sender<'_>) -> Result<(), String>,
 ) -> Sent {
     // One waiting for each that is on its way: a sender never waits for the reading of a file.
     let (queue, batches) = sync_channel::<Batch>(parallel);
     let (counts, failure) = (Counts::default(), Mutex::new(None));
+    let way = Way { server, patience: Patience::new(progress) };
     let read = std::thread::scope(|scope| {
         let batches = Arc::new(Mutex::new(batches));
         for _ in 0..parallel {
-            let (batches, counts, failure) = (batches.clone(), &counts, &failure);
+            let (batches, way, counts, failure) = (batches.clone(), &way, &counts, &failure);
             scope.spawn(move || {
                 while let Some(batch) = take(&batches) {
                     let all = (0..batch.ends.len()).collect::<Vec<_>>();
-                    if let Err(reason) = deliver(server, &batch, &all, counts) {
+                    if let Err(reason) = deliver(way, &batch, &all, counts) {
                         lock(failure).get_or_insert(reason);
                         break;
                     }
@@ -124,7 +137,7 @@ pub(super) fn with_senders(
         }
         // Only the senders hold the receiver: when all of them have stopped, the reader sees it.
         drop(batches);
-        let sender = Sender { queue, server };
+        let sender = Sender { queue, way: &way };
         body(&sender)
     });
     let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -155,8 +168,8 @@ impl Counts {
 }
 
 /// Writes rows of a batch. What is refused is halved, so that the first row that is refused is known in the end.
-fn deliver(server: &Server, batch: &Batch, rows: &[usize], counts: &Counts) -> Result<(), String> {
-    match patiently(|| server.write(&batch.target, &batch.text_of(rows))) {
+fn deliver(way: &Way<'_>, batch: &Batch, rows: &[usize], counts: &Counts) -> Result<(), String> {
+    match way.patience.with(|| way.server.write(&batch.target, &batch.text_of(rows))) {
         Ok(()) => {
             counts.add(rows.len() as u64, 0);
             Ok(())
@@ -168,22 +181,22 @@ fn deliver(server: &Server, batch: &Batch, rows: &[usize], counts: &Counts) -> R
         Err(Refusal::Expired(None, _)) => {
             let by_time = expired::by_time(rows, |row| batch.text_of(&[row]));
             let mut expired = 0;
-            let divided = expired::divide(&by_time, &mut |rows| write_young(server, batch, rows, counts), &mut expired);
+            let divided = expired::divide(&by_time, &mut |rows| write_young(way, batch, rows, counts), &mut expired);
             counts.add(0, expired);
             divided
         }
         Err(Refusal::Rows(_)) if rows.len() > 1 => {
             let (first, second) = rows.split_at(rows.len() / 2);
-            deliver(server, batch, first, counts)?;
-            deliver(server, batch, second, counts)
+            deliver(way, batch, first, counts)?;
+            deliver(way, batch, second, counts)
         }
         Err(refusal) => Err(told(batch, rows, &refusal)),
     }
 }
 
 /// Writes rows; false where none is written, since one of them has expired.
-fn write_young(server: &Server, batch: &Batch, rows: &[usize], counts: &Counts) -> Result<bool, String> {
-    match patiently(|| server.write(&batch.target, &batch.text_of(rows))) {
+fn write_young(way: &Way<'_>, batch: &Batch, rows: &[usize], counts: &Counts) -> Result<bool, String> {
+    match way.patience.with(|| way.server.write(&batch.target, &batch.text_of(rows))) {
         Ok(()) => {
             counts.add(rows.len() as u64, 0);
             Ok(true)
@@ -191,8 +204,8 @@ fn write_young(server: &Server, batch: &Batch, rows: &[usize], counts: &Counts) 
         Err(Refusal::Expired(..)) => Ok(false),
         Err(Refusal::Rows(_)) if rows.len() > 1 => {
             let (first, second) = rows.split_at(rows.len() / 2);
-            deliver(server, batch, first, counts)?;
-            deliver(server, batch, second, counts)?;
+            deliver(way, batch, first, counts)?;
+            deliver(way, batch, second, counts)?;
             Ok(true)
         }
         Err(refusal) => Err(told(batch, rows, &refusal)),
@@ -204,20 +217,6 @@ fn told(batch: &Batch, rows: &[usize], refusal: &Refusal) -> String {
     let (first, last) = (place(rows.first()), place(rows.last()));
     let place = if first == last { format!("{first}") } else { format!("{first} to {last}") };
     format!("{}, {} {place}: {}", batch.file, batch.unit, refusal.text())
-}
-
-/// Tries again as long as the server is busy, for a bounded time.
-fn patiently(mut act: impl FnMut() -> Result<(), Refusal>) -> Result<(), Refusal> {
-    let mut waited = Duration::ZERO;
-    loop {
-        match act() {
-            Err(Refusal::Busy(pause, _)) if waited < WAIT_MAX => {
-                std::thread::sleep(pause);
-                waited += pause.max(Duration::from_millis(1));
-            }
-            done => return done,
-        }
-    }
 }
 
 impl Refusal {

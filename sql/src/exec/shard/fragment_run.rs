@@ -124,6 +124,14 @@ impl<R: ShardReader> FragmentRun<R> {
         Ok(Some(Self::Gathered(Box::new(gathered))))
     }
 
+    /// Copies what is in memory of the rows that come first.
+    pub(super) async fn prepare(&mut self) -> Result<()> {
+        match self {
+            Self::Rows(stream) => stream.prepare().await,
+            Self::Gathered(gathered) => gathered.source.prepare().await,
+        }
+    }
+
     /// The next batch to send: rows or partial states, never empty. `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         match self {

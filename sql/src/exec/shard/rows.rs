@@ -68,6 +68,11 @@ impl<R: ShardReader> RowStream<R> {
         Self { source, evaluator, left: limit.unwrap_or(usize::MAX), small: Vec::new() }
     }
 
+    /// Copies what is in memory of the rows.
+    pub(super) async fn prepare(&mut self) -> Result<()> {
+        self.source.prepare().await
+    }
+
     pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while self.left > 0 {
             let Some(chunk) = self.source.next().await? else { break };

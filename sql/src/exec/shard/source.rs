@@ -37,6 +37,8 @@ pub(crate) struct ShardSource<R: ShardReader> {
     snapshot: Option<R::Snapshot>,
     /// First and last time that no scan was begun for yet.
     left: (i64, i64),
+    /// A span that was begun, and whose scan is to be made.
+    begun: Option<(i64, i64)>,
     chunks: Option<<R::Snapshot as ShardSnapshot>::Chunks>,
     /// What the scan holds.
     held: Reservation,
@@ -103,6 +105,7 @@ impl<R: ShardReader> ShardSource<R> {
             wanted,
             snapshot: Some(snapshot),
             left,
+            begun: None,
             chunks: None,
             held,
             field_at,
@@ -119,9 +122,18 @@ impl<R: ShardReader> ShardSource<R> {
 
     /// Begins to read the rows of `span`, which lies at one end of what is left.
     pub(crate) fn begin(&mut self, span: (i64, i64)) -> Result<()> {
-        let Some(snapshot) = self.snapshot.take() else {
+        if self.snapshot.is_none() {
             return Err(ExecError::Internal("a span where all were read".into()));
-        };
+        }
+        self.begun = Some(span);
+        Ok(())
+    }
+
+    /// Makes the scan of a span that was begun, if that is still to do: rows that are in memory are copied, while
+    /// others run.
+    pub(crate) async fn prepare(&mut self) -> Result<()> {
+        let Some(span) = self.begun.take() else { return Ok(()) };
+        let Some(snapshot) = self.snapshot.take() else { return Ok(()) };
         let columns = self
             .fragment
             .columns
@@ -136,7 +148,7 @@ impl<R: ShardReader> ShardSource<R> {
             columns,
             prune: self.fragment.prune.clone(),
         };
-        let scan = snapshot.scan(request, self.fragment.mode.clone(), self.context.memory_left());
+        let scan = snapshot.scan(request, self.fragment.mode.clone(), self.context.memory_left()).await;
         if span != self.left {
             self.snapshot = Some(snapshot);
             match span.1 == self.left.1 {
@@ -162,6 +174,7 @@ impl<R: ShardReader> ShardSource<R> {
 
     /// The next rows that pass the filter, never empty, or a summary, of which no filter takes anything away.
     pub(crate) async fn next_item(&mut self) -> Result<Option<ScanItem>> {
+        self.prepare().await?;
         loop {
             self.context.check()?;
             let Some(chunks) = &mut self.chunks else { return Ok(None) };

@@ -1,10 +1,11 @@
 //! Operators that put out their first row when they have seen the last: [`Sink`]. Those that group are in
-//! [`crate::exec::aggregate`]; `fill` and `integral` go by windows of time; `sort` stands on `entry`, `key`, `merge`
-//! and `held`.
+//! [`crate::exec::aggregate`]; `fill`, `integral` and `forecast` go by windows of time; `sort` stands on `entry`,
+//! `key`, `merge` and `held`.
 
 mod entry;
 mod fill;
 mod finishing;
+mod forecast;
 mod held;
 mod integral;
 mod key;
@@ -14,5 +15,6 @@ mod words;
 
 pub(crate) use fill::FillWindows;
 pub(crate) use finishing::{Left, Sink};
+pub(crate) use forecast::Forecasts;
 pub(crate) use integral::Integrals;
 pub(crate) use sort::Sort;

@@ -2,10 +2,12 @@
 //!
 //! [`text`] is tokens, [`parse`] reads statements from them ([`ast`], which also prints them), and [`bind`] says what a
 //! statement means for the databases at hand: SELECT becomes a plan of the one engine, conditions on tags and times
-//! become a choice of series and a range. An [`error`] is worded as InfluxDB words it, since clients match that.
+//! become a choice of series and a range. [`continuous`] is about statements that run by themselves. An [`error`] is
+//! worded as InfluxDB words it, since clients match that.
 
 mod ast;
 mod bind;
+mod continuous;
 mod error;
 mod parse;
 mod text;
@@ -16,6 +18,7 @@ pub use ast::{
     quoted_name,
 };
 pub use bind::{BindError, BoundSelect, SchemaSelection, Scope, bind_select, schema_selection, speaks_of_time};
+pub use continuous::Due;
 pub use error::{ParseError, ParseErrorKind};
 pub use parse::{parse, parse_with};
 pub use text::cursor::{Parameter, Parameters};

@@ -7,7 +7,7 @@
 //! counted here from the jumps themselves, and not by the code under test. Rows that were never written are nowhere.
 //! After a drain, also what was not acknowledged yet is there.
 //!
-//! `TIDEWIRE_SEED` runs one seed, `TIDEWIRE_SEEDS` that many from 0 on.
+//! `TIDEWIRE_SEED` runs one seed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
@@ -23,12 +23,13 @@ use futures_lite::future::{block_on, yield_now};
 use tidewire_sql::{DatabaseChange, Definition};
 use tidewire_storage::batch::{BatchColumn, NEW_SERIES_BIT, Values, WriteBatch};
 use tidewire_storage::disk::Disk;
-use tidewire_storage::disk::sim::{Fault, FaultKind, Operation, SimDisk, SimEnd, SimTasks};
+use tidewire_storage::disk::sim::{self, Fault, FaultKind, Operation, SimDisk, SimEnd, SimTasks, few};
 use tidewire_storage::engine::{Shard, ShardConfig};
 use tidewire_storage::scan::ScanRequest;
 use tidewire_storage::schema::{
     Catalog, ColumnKind, DatabaseOptions, FieldType, RetentionPolicy, TableId, TableSchema, TimeUnit,
 };
+use tidewire_storage::sim_tally;
 
 use super::drop_expired;
 use crate::runtime::clock::{ClockState, ClockWatch};
@@ -47,24 +48,25 @@ const INTERVAL: Duration = Duration::from_secs(30);
 
 type Shards = Vec<Rc<Shard<SimDisk>>>;
 
-/// What has happened.
-#[derive(Debug, Default)]
-struct Tally {
-    lives: u64,
-    acknowledged: u64,
-    unheard: u64,
-    refused: u64,
-    too_old: u64,
-    expired: u64,
-    kept_though_old: u64,
-    jumps: u64,
-    settled_looks: u64,
-    unsettled_looks: u64,
-    ttl_changes: u64,
-    drained: u64,
-    killed: u64,
-    crashed: u64,
-    log_failures: u64,
+sim_tally! {
+    /// What has happened.
+    struct Tally {
+        lives,
+        acknowledged,
+        unheard,
+        refused,
+        too_old,
+        expired,
+        kept_though_old,
+        jumps,
+        settled_looks,
+        unsettled_looks,
+        ttl_changes,
+        drained,
+        killed,
+        crashed,
+        log_failures,
+    }
 }
 
 /// A row, by the shard, and the value that says which.
@@ -510,7 +512,8 @@ fn live(
     now_ns
 }
 
-fn run(seed: u64, tally: &RefCell<Tally>) {
+fn run(seed: u64) -> Tally {
+    let tally = RefCell::new(Tally::default());
     let mut random = Rng::with_seed(seed);
     let disk = SimDisk::new(random.u64(..));
     let counts = (random.usize(1..3), random.usize(2..4));
@@ -527,24 +530,18 @@ fn run(seed: u64, tally: &RefCell<Tally>) {
     let model = RefCell::new(Model::default());
     let mut now_ns = 1_700_000_000 * SECOND_NS;
     for _ in 0..random.usize(1..4) {
-        now_ns = live(seed, &mut random, &disk, counts, (&model, tally), now_ns);
+        now_ns = live(seed, &mut random, &disk, counts, (&model, &tally), now_ns);
     }
+    tally.take()
 }
 
 #[test]
 fn rows_go_when_a_clock_that_is_believed_says_so_and_not_before() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let tally = RefCell::new(Tally::default());
-    if let Some(seed) = number("TIDEWIRE_SEED") {
-        return run(seed, &tally);
-    }
-    let seeds = number("TIDEWIRE_SEEDS").unwrap_or(40);
-    let started = std::time::Instant::now();
-    for seed in 0..seeds {
-        run(seed, &tally);
-    }
-    let text = format!("{:?}", tally.into_inner());
-    eprintln!("{seeds} seeds in {:?}: {text}", started.elapsed());
-    // A simulation in which something never happens does not test it.
-    assert!(!text.contains(": 0,") && !text.contains(": 0 "), "{text}");
+    few(0..40, run);
+}
+
+#[test]
+#[ignore = "runs for minutes: see docs/internals/simulation.md"]
+fn soak() {
+    sim::soak("expiry", run);
 }

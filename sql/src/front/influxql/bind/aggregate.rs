@@ -264,6 +264,10 @@ impl Setting<'_> {
             }
             made.append(&mut columns);
         }
+        let predictions = self.predictions()?;
+        if !predictions.is_empty() {
+            (plan, made) = self.predicted(plan, predictions, &made)?;
+        }
         let (tags, time) = self.leading();
         let mut answers = Vec::with_capacity(self.outputs.len());
         for output in self.outputs {

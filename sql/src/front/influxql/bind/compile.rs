@@ -133,9 +133,6 @@ pub(super) fn compile(select: &Select, clock: Clock<'_>, inherited: Option<(i64,
         () if compiler.calls == 0 => Shape::Raw,
         () if compiler.rows.is_some() => Shape::Rows,
         () if compiler.has_distinct => Shape::Distinct,
-        () if compiler.has_integral && compiler.calls > 1 => {
-            return Err(BindError::Unsupported("integral() beside other functions"));
-        }
         () if compiler.has_integral => Shape::Integral,
         () if compiler.raw_transformation => Shape::Transformed,
         () if compiler.only_selectors && compiler.calls == 1 => Shape::Selector,
@@ -340,7 +337,32 @@ impl Compiler {
                 });
                 self.transformed(name, &args[0], wildcards)
             }
+            Kind::Forecast { .. } => self.forecast(name, args, wildcards),
             Kind::Math { .. } => Ok(()),
+        }
+    }
+
+    fn forecast(&mut self, name: &str, args: &[Expr], wildcards: bool) -> Result<(), BindError> {
+        let refused = |words: String| Err(BindError::Select(words));
+        count_of(name, args, 3, 3)?;
+        match args[1] {
+            Expr::Literal(Literal::Integer(windows)) if windows > 0 => {}
+            Expr::Literal(Literal::Integer(windows)) => {
+                return refused(format!("second arg to {name} must be greater than 0, got {windows}"));
+            }
+            _ => return refused(format!("expected integer argument as second arg in {name}")),
+        }
+        match args[2] {
+            Expr::Literal(Literal::Integer(season)) if season >= 0 => {}
+            Expr::Literal(Literal::Integer(season)) => {
+                return refused(format!("third arg to {name} cannot be negative, got {season}"));
+            }
+            _ => return refused(format!("expected integer argument as third arg in {name}")),
+        }
+        self.only_selectors = false;
+        match &args[0] {
+            arg @ Expr::Call { .. } => self.transformed(name, arg, wildcards),
+            _ => refused(format!("must use aggregate function with {name}")),
         }
     }
 

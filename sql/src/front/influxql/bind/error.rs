@@ -14,6 +14,12 @@ pub enum BindError {
     DatabaseUnknown(String),
     #[error("retention policy not found: {0}")]
     PolicyUnknown(String),
+    #[error("user not found")]
+    UserUnknown,
+    #[error("no such query id: {0}")]
+    QueryUnknown(u64),
+    #[error("query interrupted")]
+    Interrupted,
     #[error("unable to use system source '{name}': use {instead} instead")]
     SystemSource { name: String, instead: &'static str },
     #[error("DROP SERIES doesn't support time in WHERE clause")]
@@ -38,6 +44,8 @@ pub enum BindError {
     Condition(String),
     #[error("invalid function call in condition: {0}")]
     CallInCondition(String),
+    #[error("max-select-buckets limit exceeded: ({windows}/{windows_max})")]
+    TooManyWindows { windows: i128, windows_max: u64 },
     /// What is wrong with the fields, dimensions and clauses of a SELECT.
     #[error("{0}")]
     Select(String),

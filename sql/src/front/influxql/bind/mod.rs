@@ -1,16 +1,18 @@
 //! What statements mean for the databases at hand.
-
 //!
 //! SELECT: a [`compile`]d statement is sound in itself; [`select`] binds it to [`relation`]s, puts out what [`outputs`]
-//! says, and makes the plan of each by its shape ([`raw`], [`aggregate`], [`rows`]) from common pieces ([`plan`]).
-//! [`expr`] binds expressions over [`types`]; a [`condition`] is split into times and the rest; a [`leaf`] is a call of
-//! an aggregate. Statements about [`series`] need no plan.
+//! says, and makes the plan of each by its shape ([`raw`], [`aggregate`], [`rows`]) from common pieces ([`plan`]); what
+//! is computed apart is [`joined`], and a [`forecast`] comes last. [`expr`] binds expressions over [`types`]; a
+//! [`condition`] is split into times and the rest; a [`leaf`] is a call of an aggregate. Statements about [`series`]
+//! need no plan.
 
 mod aggregate;
 mod compile;
 mod condition;
 mod error;
 mod expr;
+mod forecast;
+mod joined;
 mod leaf;
 mod outputs;
 mod plan;

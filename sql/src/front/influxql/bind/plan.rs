@@ -2,6 +2,7 @@
 
 use arrow_schema::{DataType, SchemaRef};
 
+use super::compile::Shape;
 use super::expr::joined;
 use super::relation::{Relation, TIME, schema_of};
 use super::select::Setting;
@@ -91,7 +92,9 @@ impl Setting<'_> {
         let select = self.select;
         let as_size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let some = |count: u64| Some(as_size(count)).filter(|count| *count > 0);
-        let (skip, fetch) = (as_size(select.offset), some(select.limit));
+        // OFFSET alone gives one row of those that are as they are: so InfluxDB has it.
+        let alone = select.offset > 0 && self.compiled.shape == Shape::Raw;
+        let (skip, fetch) = (as_size(select.offset), some(select.limit).or(alone.then_some(1)));
         let (series_skip, series_fetch) = (as_size(select.series_offset), some(select.series_limit));
         // SOFFSET is of no use without SLIMIT: InfluxDB answers nothing then.
         let series_fetch = if series_skip > 0 { series_fetch.or(Some(0)) } else { series_fetch };

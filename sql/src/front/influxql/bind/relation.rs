@@ -26,6 +26,8 @@ pub struct Scope<'a> {
     pub policy: &'a str,
     /// `now()`.
     pub now_ns: i64,
+    /// Windows that a SELECT may span.
+    pub windows_max: Option<u64>,
 }
 
 /// Rows under one name. Column 0 is the time in nanoseconds.

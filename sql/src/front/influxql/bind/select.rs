@@ -127,6 +127,13 @@ fn bind(select: &Select, scope: Scope<'_>, outer: &Outer<'_>) -> Result<Bound, B
     if windows.is_some() && range.max == i64::MAX {
         range.max = scope.now_ns;
     }
+    if let (Some(windows), Some(windows_max)) = (&windows, scope.windows_max) {
+        let (first, last) = (i128::from(windows.start(range.min)), i128::from(windows.start(range.max)));
+        let count = (last - first) / i128::from(windows.width_ns) + 1;
+        if count > i128::from(windows_max) {
+            return Err(BindError::TooManyWindows { windows: count, windows_max });
+        }
+    }
     let descending = match select.descending {
         Some(own) if outer.is_subquery && own != outer.descending => {
             return Err(BindError::select("subqueries must be ordered in the same direction as the query itself"));
@@ -307,6 +314,11 @@ impl Setting<'_> {
     /// The columns of a relation, under their types in the statement.
     pub(super) fn field_type(&self, name: &str) -> Option<DataType> {
         self.names.fields.get(name).cloned()
+    }
+
+    /// The same for other outputs.
+    pub(super) fn of_outputs<'o>(&'o self, outputs: &'o [Output]) -> Setting<'o> {
+        Setting { outputs, windows: self.windows.clone(), ..*self }
     }
 
     /// Names and types of the answer.

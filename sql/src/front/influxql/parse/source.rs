@@ -93,7 +93,8 @@ impl Cursor<'_> {
             self.expect("MEASUREMENT")?;
             None
         } else {
-            Some(last)
+            // An empty name keeps them too.
+            Some(last).filter(|last| !last.is_empty())
         };
         let policy = segments.pop().filter(|policy| !policy.is_empty());
         Ok(Into { database: segments.pop(), policy, name })

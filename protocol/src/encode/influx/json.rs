@@ -1,6 +1,4 @@
-//! The reply of InfluxDB 1.x's `/query`, as JSON: results, their series, messages and errors.
-//!
-//! A [`QueryWriter`] learns what the result is, in order, and appends as it goes, so that a long series streams:
+//! The reply as JSON.
 //!
 //! ```text
 //!   begin                                    {"results":[
@@ -16,106 +14,17 @@
 //! `tags` when empty, `{}` for no results at all. Text is escaped and floats are spelled as Go's `encoding/json`
 //! does. `pretty` puts every value on a line of its own, four spaces a level.
 
-use super::number::{write_go_f64, write_i64, write_u64};
-use super::sink::Sink;
-use super::time::TimeWriter;
+use super::{Epoch, Tail, UnsupportedValue, Value};
+use crate::encode::number::{write_go_f64, write_i64, write_u64};
+use crate::encode::sink::Sink;
+use crate::encode::text::write_bool;
+use crate::encode::time::TimeWriter;
 
-/// Unit in which times are sent; without one they are RFC 3339 text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Epoch {
-    /// Nanoseconds, also for every spelling that is not known.
-    Nanoseconds,
-    /// `u`
-    Microseconds,
-    /// `ms`
-    Milliseconds,
-    /// `s`
-    Seconds,
-    /// `m`
-    Minutes,
-    /// `h`
-    Hours,
-}
-
-impl Epoch {
-    /// From the parameter `epoch`; `None` when it is empty.
-    pub fn from_parameter(text: &str) -> Option<Epoch> {
-        Some(match text {
-            "" => return None,
-            "u" => Epoch::Microseconds,
-            "ms" => Epoch::Milliseconds,
-            "s" => Epoch::Seconds,
-            "m" => Epoch::Minutes,
-            "h" => Epoch::Hours,
-            _ => Epoch::Nanoseconds,
-        })
-    }
-
-    fn nanoseconds(self) -> i64 {
-        match self {
-            Epoch::Nanoseconds => 1,
-            Epoch::Microseconds => 1_000,
-            Epoch::Milliseconds => 1_000_000,
-            Epoch::Seconds => 1_000_000_000,
-            Epoch::Minutes => 60_000_000_000,
-            Epoch::Hours => 3_600_000_000_000,
-        }
-    }
-}
-
-/// One cell of a row.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value<'a> {
-    /// No value; NaN is shown so too.
-    Null,
-    /// A boolean.
-    Bool(bool),
-    /// An integer.
-    Int(i64),
-    /// An unsigned integer.
-    UInt(u64),
-    /// A float. Infinities have no spelling: [`QueryWriter::row`] refuses them.
-    Float(f64),
-    /// Text.
-    Text(&'a str),
-    /// Nanoseconds since 1970, shown by [`Options::epoch`].
-    Time(i64),
-    /// The same, shown as text by clocks that are this many seconds ahead of UTC.
-    LocalTime(i64, i32),
-}
-
-/// An infinity in a row, which JSON cannot say. InfluxDB replaces the whole body by this error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("json: unsupported value: {}Inf", if *.negative { "-" } else { "+" })]
-pub struct UnsupportedValue {
-    /// Minus infinity.
-    pub negative: bool,
-}
-
-/// How the client wants the reply.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Options {
-    /// One value a line, indented.
-    pub pretty: bool,
-    /// Times as numbers of this unit.
-    pub epoch: Option<Epoch>,
-}
-
-/// What stands at the end of a result, after its series.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tail<'a> {
-    /// Warnings about the statement.
-    pub warnings: &'a [&'a str],
-    /// More of this statement's result follows in another document.
-    pub partial: bool,
-    /// Why the statement failed.
-    pub error: Option<&'a str>,
-}
-
-/// Writes one document; see the module.
+/// Writes documents of JSON.
 #[derive(Debug)]
-pub struct QueryWriter {
-    options: Options,
+pub(super) struct JsonWriter {
+    pretty: bool,
+    epoch: Option<Epoch>,
     times: TimeWriter,
     /// Open objects and arrays.
     depth: usize,
@@ -141,14 +50,14 @@ enum Part {
     Rows,
 }
 
-impl QueryWriter {
+impl JsonWriter {
     /// A document with these options.
-    pub fn new(options: Options) -> Self {
-        QueryWriter { options, times: TimeWriter::new(1_000_000_000), depth: 0, filled: false, part: Part::Start }
+    pub(super) fn new(pretty: bool, epoch: Option<Epoch>) -> Self {
+        Self { pretty, epoch, times: TimeWriter::new(1_000_000_000), depth: 0, filled: false, part: Part::Start }
     }
 
     /// Begins the result of a statement.
-    pub fn result(&mut self, out: &mut Vec<u8>, statement_id: usize) {
+    pub(super) fn result(&mut self, out: &mut Vec<u8>, statement_id: usize) {
         debug_assert!(matches!(self.part, Part::Start | Part::Results));
         let mut sink = Sink::new(out);
         if self.part == Part::Start {
@@ -165,7 +74,7 @@ impl QueryWriter {
     }
 
     /// Begins a series of the result. An empty name and no tags are left out.
-    pub fn series(&mut self, out: &mut Vec<u8>, name: &str, tags: &[(&str, &str)], columns: &[&str]) {
+    pub(super) fn series(&mut self, out: &mut Vec<u8>, name: &str, tags: &[(&str, &str)], columns: &[&str]) {
         debug_assert!(matches!(self.part, Part::Result | Part::SeriesList));
         let mut sink = Sink::new(out);
         if self.part == Part::Result {
@@ -200,7 +109,7 @@ impl QueryWriter {
 
     /// Writes a row of the series: one value per column. On an error the document cannot be completed; the caller
     /// discards it or ends it with the error.
-    pub fn row<'a>(
+    pub(super) fn row<'a>(
         &mut self,
         out: &mut Vec<u8>,
         values: impl IntoIterator<Item = Value<'a>>,
@@ -219,7 +128,7 @@ impl QueryWriter {
             self.member(&mut sink);
             match value {
                 Value::Null => sink.bytes(b"null"),
-                Value::Bool(value) => super::text::write_bool(value, &mut sink),
+                Value::Bool(value) => write_bool(value, &mut sink),
                 Value::Int(value) => write_i64(&mut sink, value),
                 Value::UInt(value) => write_u64(&mut sink, value),
                 Value::Float(value) if value.is_finite() => write_go_f64(&mut sink, value),
@@ -240,7 +149,7 @@ impl QueryWriter {
     }
 
     /// Ends the series. `partial`: it continues in another document or was cut.
-    pub fn end_series(&mut self, out: &mut Vec<u8>, partial: bool) {
+    pub(super) fn end_series(&mut self, out: &mut Vec<u8>, partial: bool) {
         debug_assert!(matches!(self.part, Part::Series | Part::Rows));
         let mut sink = Sink::new(out);
         if self.part == Part::Rows {
@@ -256,7 +165,7 @@ impl QueryWriter {
     }
 
     /// Ends the result.
-    pub fn end_result(&mut self, out: &mut Vec<u8>, tail: Tail<'_>) {
+    pub(super) fn end_result(&mut self, out: &mut Vec<u8>, tail: Tail<'_>) {
         debug_assert!(matches!(self.part, Part::Result | Part::SeriesList));
         let mut sink = Sink::new(out);
         if self.part == Part::SeriesList {
@@ -290,7 +199,7 @@ impl QueryWriter {
     }
 
     /// Ends the document with a line end; the writer can then begin another, for the next line of a chunked reply.
-    pub fn end(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn end(&mut self, out: &mut Vec<u8>) {
         debug_assert!(matches!(self.part, Part::Start | Part::Results));
         let mut sink = Sink::new(out);
         if self.part == Part::Start {
@@ -307,7 +216,7 @@ impl QueryWriter {
     }
 
     fn time(&mut self, sink: &mut Sink<'_>, time: i64, ahead_s: i32) {
-        if let Some(epoch) = self.options.epoch {
+        if let Some(epoch) = self.epoch {
             write_i64(sink, time / epoch.nanoseconds());
             return;
         }
@@ -361,13 +270,13 @@ impl QueryWriter {
         self.member(sink);
         write_go_string(name, sink);
         sink.byte(b':');
-        if self.options.pretty {
+        if self.pretty {
             sink.byte(b' ');
         }
     }
 
     fn line(&self, sink: &mut Sink<'_>) {
-        if self.options.pretty {
+        if self.pretty {
             sink.byte(b'\n');
             for _ in 0..self.depth {
                 sink.block(b"    ", 4);
@@ -376,10 +285,10 @@ impl QueryWriter {
     }
 }
 
-/// Appends `{"error":"…"}` and a line end: the body of every failed request on the InfluxDB routes. `line` is the line
-/// of a request's body that the error is about: InfluxDB 1.x does not say it, 2.x has a member of this name for it.
-pub fn write_error(out: &mut Vec<u8>, error: &str, line: Option<u64>, pretty: bool) {
-    let mut writer = QueryWriter::new(Options { pretty, epoch: None });
+/// Appends `{"error":"…"}` and a line end. `line` is the line of a request's body that the error is about: InfluxDB 1.x
+/// does not say it, 2.x has a member of this name for it.
+pub(super) fn write_error(out: &mut Vec<u8>, error: &str, line: Option<u64>, pretty: bool) {
+    let mut writer = JsonWriter::new(pretty, None);
     let mut sink = Sink::new(out);
     writer.open(&mut sink, b'{');
     writer.key(&mut sink, "error");
