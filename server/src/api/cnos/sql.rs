@@ -77,8 +77,7 @@ async fn run_statement(
     Asked { text, session, form }: Asked,
 ) -> Result<(), Fault> {
     let core = context.core;
-    let prepared = async { prepare(core, text, session).await.map_err(Fault::from) };
-    let Prepared { statement, held } = or(prepared, gone(body)).await?;
+    let Prepared { statement, held } = or(prepare(core, text, session), gone(body)).await?;
     match statement {
         Statement::Empty => {
             send_nothing(reply, form.format);
