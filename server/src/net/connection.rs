@@ -46,7 +46,7 @@ const BREAK_OFF_TIME_MAX: Duration = Duration::from_secs(1);
 const RECHECK_BYTES: usize = 1 << 10;
 
 /// A head longer than this needs memory that the server must have to spare.
-const HEAD_BYTES_FREE: usize = 64 << 10;
+const HEAD_BYTES_FREE: usize = 16 << 10;
 
 /// The reason given to a request that comes too late, or takes too long to end.
 const STOPPING: &str = "the server is stopping";
