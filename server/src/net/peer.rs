@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) struct ConnectionState {
     /// The body cannot be read over cheaply, so the connection must close after the reply.
     pub(super) is_body_open: Cell<bool>,
+    /// More was here behind the request when it began: the next one, pipelined.
+    pub(super) has_next: Cell<bool>,
     /// The head of the reply is made: from here on nothing is sent ahead of it.
     pub(super) is_reply_begun: Cell<bool>,
     /// Bytes of the reply that were sent ahead.

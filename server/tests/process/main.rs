@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
+mod alerts;
 mod broken_log;
 mod cardinality;
 mod clock;
@@ -14,6 +15,7 @@ mod ending;
 mod export;
 mod filesystems;
 mod full;
+mod health;
 mod influx_replies;
 mod influxql;
 mod limits;
@@ -32,6 +34,7 @@ mod round_trip;
 mod runbook;
 mod schema;
 mod seeds;
+mod seeds_influx;
 mod starts;
 mod statements;
 mod tools;

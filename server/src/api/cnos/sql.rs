@@ -4,14 +4,13 @@
 //! queue of queries, and the connection waits.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 use futures_lite::future::or;
 use tidewire_protocol::encode::Format;
 use tidewire_sql::exec::ExecError;
-use tidewire_sql::explain::{RunMetrics, explain};
+use tidewire_sql::explain::explain;
 use tidewire_sql::statement::{PlanStep, Statement};
 use tidewire_sql::{Definition, Session, cut};
 
@@ -20,7 +19,7 @@ use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
-use crate::api::queries::{bounds, query_place};
+use crate::api::queries::{bounds, measured, query_place};
 use crate::api::reply::{RowsForm, RowsReply};
 use crate::core::state::CoreState;
 use crate::ingest::insert::insert;
@@ -30,9 +29,6 @@ use crate::query::prepare::{Kept, Prepared, prepare};
 use crate::query::run::{self, RowsOut};
 use crate::ring::{Queue, within};
 use tidewire_base::catalog::SchemaChange;
-
-/// The head of a statement, of which the log may show a part.
-const SHOWN_BYTES_MAX: usize = 4 << 10;
 
 /// Runs the statement of the body.
 pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
@@ -53,7 +49,7 @@ pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut
     if text.starts_with(b"\xef\xbb\xbf") {
         text.drain(..3);
     }
-    context.note_statement(&String::from_utf8_lossy(&text[..text.len().min(SHOWN_BYTES_MAX)]));
+    context.note_statement(&text);
     let session = Session {
         tenant: context.tenant()?.into_owned(),
         database,
@@ -85,13 +81,16 @@ async fn run_statement(
         }
         Statement::Query(query) => {
             let query = Kept::new(query, held);
-            let (place, bounds) = (query_place(core)?, bounds(core));
-            let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
-            let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
-            // A client that leaves ends its query: dropping it cancels what the shards run.
-            let outcome = or(run::run(&core.peers, &query, bounds, &mut rows), gone(body)).await;
-            context.rows.read.add(rows.rows);
-            rows.end(outcome.map(drop)).await
+            let run = async {
+                let (place, bounds) = (query_place(core)?, bounds(core));
+                let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
+                let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
+                // A client that leaves ends its query: dropping it cancels what the shards run.
+                let outcome = or(run::run(&core.peers, &query, bounds, &mut rows), gone(body)).await;
+                context.rows.read.add(rows.rows);
+                rows.end(outcome.map(drop)).await
+            };
+            context.queries.count(run).await
         }
         Statement::Explain { query, analyze, steps, .. } => {
             let query = Kept::new(query, held);
@@ -107,7 +106,7 @@ async fn run_statement(
             send_batch(reply, form, &batch).await
         }
         Statement::Delete(deletion) => {
-            delete(core, deletion).await.map_err(Fault::Delete)?;
+            delete(core, deletion).await?;
             send_nothing(reply, form.format);
             Ok(())
         }
@@ -149,27 +148,7 @@ async fn explained(
     let physical = cut(&query.plan).to_string();
     let mut metrics = None;
     if analyze {
-        let _place = query_place(core)?;
-        let (bounds, started) = (bounds(core), Instant::now());
-        let mut rows = CountRows::default();
-        let shards = run::run(&core.peers, query, bounds.clone(), &mut rows).await?;
-        metrics = Some(RunMetrics {
-            elapsed: started.elapsed(),
-            rows: rows.0,
-            memory_bytes_max: bounds.memory_peak(),
-            shards,
-        });
+        metrics = Some(measured(core, query).await?);
     }
     Ok(explain(query, steps, Some(&physical), metrics.as_ref())?)
-}
-
-/// Counts the rows of a query that is only explained.
-#[derive(Default)]
-struct CountRows(u64);
-
-impl RowsOut for CountRows {
-    async fn rows(&mut self, batch: &RecordBatch) -> Result<(), ExecError> {
-        self.0 += batch.num_rows() as u64;
-        Ok(())
-    }
 }

@@ -74,8 +74,8 @@ pub(super) async fn run(
                 false => Err(BindError::QueryUnknown(*id).into()),
             };
         }
-        Statement::Explain { select, analyze: false } => {
-            return select::explain(context, select, scope, answer).await;
+        Statement::Explain { select, analyze } => {
+            return select::explain(context, select, *analyze, scope, answer).await;
         }
         other => return Err(BindError::Unsupported(kind(other)).into()),
     };
@@ -87,7 +87,6 @@ pub(super) async fn run(
 fn kind(statement: &Statement) -> &'static str {
     match statement {
         Statement::Select(_) => "SELECT",
-        Statement::Explain { .. } => "EXPLAIN",
         Statement::DropShard { .. } => "DROP SHARD",
         Statement::CreateUser { .. } => "users",
         Statement::CreateSubscription { .. } | Statement::DropSubscription { .. } => "subscriptions",
@@ -176,8 +175,17 @@ async fn delete_rows(context: &RequestContext<'_>, database: &str, statement: &D
             deletions.push(statement.bind(table, context.now_ns)?);
         }
     }
+    let mut done: Vec<String> = Vec::new();
     for deletion in deletions {
-        delete(context.core, deletion).await.map_err(Fault::Delete)?;
+        let name = deletion.table.name.to_string();
+        if let Err(error) = delete(context.core, deletion).await {
+            // A measurement of several policies is done when all of its tables are.
+            done.retain(|other| *other != name);
+            return Err(error.after(done).into());
+        }
+        if !done.contains(&name) {
+            done.push(name);
+        }
     }
     Ok(())
 }
