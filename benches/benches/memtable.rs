@@ -29,15 +29,20 @@ const GATHER_ROWS: usize = 4_096;
 
 fn append(memtable: &mut Memtable, batches: &[batches::Rows]) {
     for rows in batches {
-        let new =
-            NewRows { series: &rows.series, time: &rows.time, columns: &rows.columns, rows: 0..rows.series.len() };
+        let new = NewRows {
+            series: &rows.series,
+            time: &rows.time,
+            columns: &rows.columns,
+            rows: 0..rows.series.len(),
+            series_count: 1,
+        };
         memtable.append(TABLE, i64::MAX, &new);
     }
 }
 
 fn order(memtable: &Memtable) -> Order {
     let rows = memtable.table(TABLE).expect("rows were appended");
-    Sorter::new(rows.series(), rows.time(), (0..rows.rows() as u32).collect()).finish()
+    Sorter::new((0..rows.rows() as u32).collect()).finish(rows.series(), rows.time())
 }
 
 fn check(order: &Order) {

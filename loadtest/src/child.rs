@@ -146,11 +146,16 @@ impl Child {
         Err(Error::Failed(format!("the server did not end within {} s of SIGTERM", limit.as_secs())))
     }
 
+    /// Its log.
+    pub(crate) fn log(&self) -> String {
+        let text = fs::read(&self.launch.log).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// The last lines of its log.
     pub(crate) fn log_tail(&self) -> String {
         const LINES: usize = 15;
-        let text = fs::read(&self.launch.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
+        let text = self.log();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(LINES)..].join("\n")
     }

@@ -179,6 +179,11 @@ impl Own {
         DiskUse::glance(&self.data_dir)
     }
 
+    /// Its log.
+    pub(crate) fn log(&self) -> String {
+        self.child.as_ref().map_or_else(String::new, Child::log)
+    }
+
     /// The last lines of its log, for an error message.
     pub(crate) fn log_tail(&self) -> String {
         self.child.as_ref().map_or_else(String::new, Child::log_tail)

@@ -106,6 +106,7 @@ fn replay(args: &RecoveryArgs, promises: &mut Promises) -> Result<(f64, Vec<Rest
         ("memtable.flush_bytes", "1GiB".to_owned()),
         ("memtable.bytes_max", "2GiB".to_owned()),
         ("memtable.flush_idle_s", "86400".to_owned()),
+        ("memtable.flush_log_bytes", "64GiB".to_owned()),
     ];
     let mut server = args.server.prepare_at(&args.server.data_dir.join("log"), &unflushed)?;
     server.start()?;

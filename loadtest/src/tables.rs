@@ -77,7 +77,8 @@ struct Report {
 pub(crate) fn command(args: &TablesArgs) -> Result<()> {
     let mut report = Report { steps: Vec::new(), promises: Promises::default() };
     // Rows stay in memory until they are to be in segments.
-    let mut server = args.server.prepare(&[("memtable.flush_idle_s", "86400".to_owned())])?;
+    let unflushed = [("memtable.flush_idle_s", "86400".to_owned()), ("memtable.flush_log_bytes", "64GiB".to_owned())];
+    let mut server = args.server.prepare(&unflushed)?;
     server.start()?;
     create(&server, "first")?;
     create(&server, "second")?;

@@ -70,7 +70,7 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(usize, &Ask
         }
         let mut body = vec![0; length];
         reader.read_exact(&mut body).unwrap();
-        let asked = Asked { path, accept, body: String::from_utf8(body).unwrap() };
+        let asked = Asked { path, accept, body: String::from_utf8_lossy(&body).into_owned() };
         let number = {
             let mut log = log.lock().unwrap();
             log.push(asked.clone());

@@ -150,7 +150,7 @@ fn spawn_upkeep(core: &Rc<CoreState>, shards: &Rc<Shards>, registry: &Rc<Registr
         upkeep.of_shard(number, Queue::Maintenance, "a flush", flush::flush_full(number, shard.clone()));
         upkeep.of_shard(number, Queue::Compaction, "a merge", merge::merge(number, shard.clone()));
     }
-    watchdog::watch(core.number, queues, registry);
+    watchdog::watch(core.number, queues, registry.clone());
     upkeep.of_core(Queue::Maintenance, "the tick", move |shards| tick::tick(shards, queues));
     let (own, counts) = (core.clone(), expire::Counts::new(registry));
     upkeep.of_core(Queue::Maintenance, "retention", move |shards| expire::expire(own.clone(), shards, counts.clone()));

@@ -68,6 +68,11 @@ pub fn explain(
     RecordBatch::try_new(schema(), columns)
 }
 
+/// The plan, and below it what its run did.
+pub fn analyzed(query: &Query, metrics: &RunMetrics) -> String {
+    metrics_text(&query.plan.to_string(), metrics)
+}
+
 fn metrics_text(logical: &str, metrics: &RunMetrics) -> String {
     let RunMetrics { elapsed, rows, memory_bytes_max, shards } = metrics;
     let mut text = format!("{logical}\nrows={rows}, elapsed={elapsed:?}, memory_bytes_max={memory_bytes_max}");

@@ -4,6 +4,7 @@
 //! Only the scan waits; every operator is synchronous over arrow batches. Memory, time and cancellation are accounted
 //! per query. No sockets and no catalog changes happen here: statements that change something are returned as data.
 
+mod budget;
 pub mod deletion;
 pub mod error;
 pub mod exec;
@@ -24,7 +25,7 @@ pub use error::{Position, SqlError, SqlErrorKind};
 pub use front::influxql;
 pub use front::sql::bind::sql_name;
 pub use front::sql::memory::bytes_to_prepare;
-pub use prepare::prepare;
+pub use prepare::{PrepareError, prepare, prepare_within};
 pub use session::Session;
 pub use stage::cut;
 pub use statement::{DatabaseChange, Definition, PolicyOptions, Query, Statement, TableChange};

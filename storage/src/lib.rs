@@ -34,10 +34,12 @@ pub mod schema;
 pub mod segment;
 pub mod series;
 mod signal;
+mod step_sort;
 #[cfg(test)]
 mod testing;
 mod together;
 mod tombstone;
 pub mod wal;
+pub mod work;
 
 pub use error::{Error, Result};

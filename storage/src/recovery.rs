@@ -158,7 +158,7 @@ pub(crate) async fn load<D: Disk>(
     let next_file = numbers.fold(manifest.next_file, |next, number| next.max(number.saturating_add(1)));
     if is_first {
         // From now on a missing manifest is damage. On a full disk the first flush makes it.
-        match manifest_log.store(&manifest, &Edit::default()).await {
+        match manifest_log.store(&|look| look(&manifest), &Edit::default()).await {
             Err(not_stored) if not_stored.error.is_no_space() => {}
             done => done?,
         }
@@ -200,11 +200,11 @@ async fn load_manifest<D: Disk>(
         return Ok((log, Some(manifest)));
     }
     // Stored before anything of them is removed: a manifest must not name what is not there.
-    match log.store(&manifest, &edit).await {
+    match log.store(&|look| look(&manifest), &edit).await {
         Err(not_stored) if not_stored.error.is_no_space() => {
             // That is what the reserve is for. The shard makes it again when there is space.
             let _ = disk.remove(&folders.root.join(RESERVE)).await;
-            log.store(&manifest, &edit).await?;
+            log.store(&|look| look(&manifest), &edit).await?;
         }
         done => done?,
     }
@@ -322,17 +322,23 @@ fn load_tombstones<D: Disk>(
     manifest: &Manifest,
     tables: &mut BTreeMap<TableId, TableState<D>>,
 ) -> Result<()> {
+    let mut found: BTreeMap<TableId, Vec<Rc<Tombstone>>> = BTreeMap::new();
     for entry in manifest.tombstones() {
-        let Some(table) = tables.get_mut(&TableId(entry.table)) else { continue };
+        let Some(table) = tables.get(&TableId(entry.table)) else { continue };
         let series = entry.series.as_deref().map(bitmap_of).transpose();
         let series = series.map_err(|reason| Error::corrupt(&folders.root.join(MANIFEST), 0, reason))?;
         let TombstoneEntry { lsn, time_min, time_max, .. } = *entry;
         let tombstone = Tombstone { lsn: Lsn(lsn), time_min, time_max, series };
-        if table.touched_by(&tombstone) {
-            table.tombstones.push(Rc::new(tombstone));
+        if table.touched_by(&tombstone).0 {
+            found.entry(TableId(entry.table)).or_default().push(Rc::new(tombstone));
         }
     }
-    tables.values_mut().for_each(|table| table.tombstones.sort_by_key(|tombstone| tombstone.lsn));
+    for (id, mut found) in found {
+        found.sort_by_key(|tombstone| tombstone.lsn);
+        if let Some(table) = tables.get_mut(&id) {
+            found.into_iter().for_each(|tombstone| table.tombstones.push(tombstone));
+        }
+    }
     Ok(())
 }
 
@@ -352,7 +358,7 @@ impl<D: Disk> Replay<D> {
         if tombstone.empties() {
             known.series.hide(tombstone.series.as_ref());
         }
-        if known.touched_by(&tombstone) {
+        if known.touched_by(&tombstone).0 {
             known.tombstones.push(tombstone);
         }
     }
@@ -374,8 +380,13 @@ impl<D: Disk> Replay<D> {
         if rows.series.iter().any(|series| *series as usize >= table.series.len()) {
             return Err("a row names a series that does not exist".to_owned());
         }
-        let new =
-            NewRows { series: &rows.series, time: &rows.time, columns: &rows.columns, rows: 0..rows.series.len() };
+        let new = NewRows {
+            series: &rows.series,
+            time: &rows.time,
+            columns: &rows.columns,
+            rows: 0..rows.series.len(),
+            series_count: table.series.len() as u32,
+        };
         self.active.check(rows.table, &new).map_err(|error| error.to_string())?;
         self.active.append(rows.table, table.partition_length, &new);
         match rows.series.is_empty() {
@@ -412,7 +423,7 @@ mod tests {
             let add_tables = vec![TableEntry { hidden, ..TableEntry::new(TableId(7), 10) }];
             let edit = Edit { flushed: Some(0), add_tables, ..Edit::default() };
             let (log, _) = block_on(ManifestLog::open(&disk, root, 0)).unwrap();
-            block_on(log.store(&Manifest::default(), &edit)).unwrap();
+            block_on(log.store(&|look| look(&Manifest::default()), &edit)).unwrap();
             let opened = block_on(Shard::open(disk.clone(), root, ShardConfig::new(0), &|_| true)).map(drop);
             let files = block_on(ShardFiles::open(&disk, root, 0)).unwrap();
             for error in [opened.unwrap_err(), files.restore_hidden(&mut BTreeMap::new()).unwrap_err()] {

@@ -6,19 +6,23 @@
 //!   `--rate`), some late, some over others; queries over the newest hours and over all that is kept; deletes of what
 //!   is old and of stretches of single hosts, through SQL and InfluxQL;
 //! - *readings* (`readings`): a TTL of minutes, whose partitions expire while the run goes on;
-//! - *sessions* (`sessions`): series that are dropped and come back.
+//! - *sessions* (`sessions`): series that are dropped and come back;
+//! - *burdens* (`burdens`): long strings, new tables, wide lines, bombs, sorts, large statements and single deletes, one
+//!   after another, to find out who keeps a core for long (`slices`).
 //!
 //! What must be there and what must be gone is known exactly, and counted all the time. Every minute a line is printed.
 //! At the end the server gets SIGTERM, starts again, everything is counted once more, and the promises are judged:
 //! see [`judge`].
 
 mod audit;
+mod burdens;
 mod course;
 mod door;
 mod fleet;
 mod lines;
 mod readings;
 mod sessions;
+mod slices;
 mod tasks;
 
 use std::path::PathBuf;
@@ -40,12 +44,14 @@ use crate::promise::Promises;
 use crate::tally::Latencies;
 use crate::write::duration;
 use audit::Audit;
+use burdens::Burdens;
 use course::{Minute, Point};
 use door::{Shared, lock};
 use fleet::{Fleet, Size};
 use lines::Lines;
 use readings::{Readings, Written};
 use sessions::{Kept, Sessions};
+use slices::Slices;
 use tasks::{Asker, Writer};
 
 /// Ticks of a batch of the fleet.
@@ -83,6 +89,12 @@ pub(crate) struct SoakArgs {
     /// Delete nothing but what expires: what a run costs without deletes. Its disk then grows.
     #[arg(long)]
     no_deletes: bool,
+    /// No burdens: what a run is without them.
+    #[arg(long)]
+    no_burdens: bool,
+    /// Bound of the time that a task of the server may keep a core.
+    #[arg(long, default_value_t = 50.0)]
+    slice_ms_max: f64,
     /// Bound of the server's memory.
     #[arg(long, default_value_t = 2_048)]
     rss_mib_max: u64,
@@ -106,6 +118,7 @@ struct Report {
     minutes: Vec<Minute>,
     points: Vec<Point>,
     restart_s: f64,
+    slices: Vec<Slices>,
     promises: Promises,
 }
 
@@ -173,6 +186,7 @@ pub(crate) fn command(args: &SoakArgs) -> Result<()> {
         Ok::<_, Error>((minutes, points, aftermath))
     })?;
     let ended = Work::read(&target)?;
+    let slices = slices::read(&target, &server.log())?;
     // Merges are done in the run; how much was left is reported, not judged.
     if let Err(error) = server.rest(REST_MAX) {
         eprintln!("loadtest: {error}");
@@ -184,7 +198,10 @@ pub(crate) fn command(args: &SoakArgs) -> Result<()> {
 
     let mut promises = Promises::default();
     judge(args, &shared, &minutes, &points, ended, &mut promises);
-    output::print(&format!("\n{}\n", course::query_table(&minutes)))?;
+    let longest_ms = slices::longest_ms(&slices);
+    let (measured, bound) = (format!("{longest_ms:.1} ms"), format!("at most {:.0} ms", args.slice_ms_max));
+    promises.check("longest slice of a core", &measured, &bound, longest_ms <= args.slice_ms_max);
+    output::print(&format!("\n{}\n{}\n", course::query_table(&minutes), slices::table(&slices)))?;
     {
         let fleet = lock(&shared.fleet);
         output::print(&format!(
@@ -200,7 +217,7 @@ pub(crate) fn command(args: &SoakArgs) -> Result<()> {
     if let Some(folder) = &args.charts {
         draw(folder, &minutes, &points)?;
     }
-    let report = Report { minutes, points, restart_s: restart.as_secs_f64(), promises };
+    let report = Report { minutes, points, restart_s: restart.as_secs_f64(), slices, promises };
     if let Some(path) = &args.json {
         output::write_json(path, &report)?;
     }
@@ -248,8 +265,14 @@ fn load(args: &SoakArgs, plan: &Plan, lines: &Arc<Lines>) -> Result<Aftermath> {
         let audit = monoio::spawn(Audit::new(target, shared, args.seed, *keep_batches, deletes).run());
         let readings = monoio::spawn(Readings::new(target, shared, args.ttl(), Written::default()).run());
         let sessions = monoio::spawn(Sessions::new(target, shared, deletes, Kept::default()).run());
+        let burdens = Burdens::new(target, shared, args.seed, deletes);
+        let burdens = (!args.no_burdens).then(|| monoio::spawn(burdens.run()));
         for writer in writers {
             writer.await;
+        }
+        if let Some(burdens) = burdens {
+            let rounds = burdens.await;
+            eprintln!("loadtest: {rounds} rounds of burdens");
         }
         asker.await;
         audit.await;

@@ -1,14 +1,19 @@
-//! What a query is begun with, in whatever language it is written: its place among those that run, and its bounds.
+//! What a query is begun with, in whatever language it is written: its place among those that run, and its bounds; and
+//! a run of one that is only explained.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tidewire_sql::exec::QueryContext;
+use arrow_array::RecordBatch;
+use tidewire_sql::Query;
+use tidewire_sql::exec::{ExecError, QueryContext};
+use tidewire_sql::explain::RunMetrics;
 
 use super::fault::Fault;
 use crate::admission::QueryPlace;
 use crate::core::state::CoreState;
 use crate::memory::Level;
 use crate::memory::pressure::RefusedWork;
+use crate::query::run::{RowsOut, run};
 
 /// A place among the queries that run; too many, or too little memory, are a fault.
 pub(super) fn query_place(core: &CoreState) -> Result<QueryPlace, Fault> {
@@ -25,4 +30,24 @@ pub(super) fn bounds(core: &CoreState) -> QueryContext {
     let (query, memory) = (&core.config.query, core.memory.shared());
     let timeout = (query.timeout_s > 0).then(|| Duration::from_secs(query.timeout_s));
     QueryContext::of_server(query.memory_bytes_max, timeout, memory.queries().clone())
+}
+
+/// Runs a query and throws its rows away: what it did.
+pub(super) async fn measured(core: &CoreState, query: &Query) -> Result<RunMetrics, Fault> {
+    let _place = query_place(core)?;
+    let (bounds, started) = (bounds(core), Instant::now());
+    let mut rows = CountRows::default();
+    let shards = run(&core.peers, query, bounds.clone(), &mut rows).await?;
+    Ok(RunMetrics { elapsed: started.elapsed(), rows: rows.0, memory_bytes_max: bounds.memory_peak(), shards })
+}
+
+/// Counts rows.
+#[derive(Default)]
+struct CountRows(u64);
+
+impl RowsOut for CountRows {
+    async fn rows(&mut self, batch: &RecordBatch) -> Result<(), ExecError> {
+        self.0 += batch.num_rows() as u64;
+        Ok(())
+    }
 }

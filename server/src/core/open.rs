@@ -167,6 +167,7 @@ fn shard_config(config: &Config, number: u32, shards: usize) -> ShardConfig {
         },
         wal_file_bytes: config.wal.file_bytes,
         flush_bytes: config.memtable.flush_bytes,
+        flush_log_bytes: config.memtable.flush_log_bytes,
         // Admission comes first; this is the last bound behind it, with room for what it let through.
         memtable_bytes_max: config.memtable.bytes_max + config.admission.bytes_max,
         // The same for what waits for the log: a request that is alone may be as large as a memtable.

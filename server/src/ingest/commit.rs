@@ -21,6 +21,7 @@ use super::host::WriteHost;
 use super::provisional::{Needs, needs, settle};
 use super::target::Place;
 use crate::core::message::{Append, TableBatch};
+use crate::ring;
 use tidewire_base::catalog::{CatalogError, SchemaChange};
 
 /// Writes all of `rows` or, when they are refused, none of them. Returns for each element the ids of its new series.
@@ -89,6 +90,8 @@ fn renew(rows: &mut [ShardRows], place: Place<'_>, catalog: &Catalog) -> Result<
 
 /// Hands each shard all of its rows at once, and waits until all have answered.
 async fn send<H: WriteHost>(host: &H, rows: Vec<ShardRows>) -> Result<Vec<Vec<SeriesId>>, WriteError> {
+    // Not to be cut short between two shards.
+    let _held = ring::hold();
     let mut new_series = vec![Vec::new(); rows.len()];
     let mut by_shard: BTreeMap<u32, (Vec<usize>, Vec<TableBatch>)> = BTreeMap::new();
     for (place, ShardRows { shard, batch, table, .. }) in rows.into_iter().enumerate() {

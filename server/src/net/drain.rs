@@ -4,11 +4,15 @@
 //!   requested   what comes on open connections gets 503; replies say `Connection: close`
 //!   Closing     half a second later: connections that wait for a request are closed; half a head gets 503
 //!   Cutting     `http.drain_timeout_s` after the request: what still runs gets 503, a reply that has begun breaks off
+//!   Leaving     a little later: the same for what was held
 //! ```
 //!
 //! The pause before the first closing is for clients that send one request after the other: each of them finds its
 //! connection open once more, and learns from the reply that it closes. A connection that is closed while a request is
 //! on its way to it loses the request without a word.
+//!
+//! What has begun to hand a write to its shards holds its task ([`ring::hold`]): it is not cut between two of them, but
+//! for the last stage, when shards have not answered for long.
 //!
 //! How: the task of each connection is registered and woken at each stage; between the stages this costs nothing.
 
@@ -27,9 +31,10 @@ use crate::runtime::shutdown::Shutdown;
 /// How long a connection that waits for a request is left open.
 const QUIET_TIME: Duration = Duration::from_millis(500);
 
-/// How long clients have to take a last reply, and then connections to close.
-const CUT_TIME: Duration = Duration::from_millis(1500);
-const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// How long what is held may still take, then clients to take a last reply, and then connections to close.
+const HELD_TIME: Duration = Duration::from_millis(1500);
+const REPLY_TIME: Duration = Duration::from_secs(1);
+const CLOSE_TIME: Duration = Duration::from_millis(500);
 
 /// How often an ending core looks whether connections are open.
 const LOOK: Duration = Duration::from_millis(2);
@@ -41,6 +46,7 @@ pub(super) enum Stage {
     Open,
     Closing,
     Cutting,
+    Leaving,
 }
 
 /// The stage, and the tasks that are woken at the next.
@@ -71,6 +77,8 @@ impl Drain {
         poll_fn(|context| match future.as_mut().poll(context) {
             Poll::Ready(value) => Poll::Ready(Some(value)),
             Poll::Pending if self.stage.get() < stage => Poll::Pending,
+            // It is asked again when it goes on.
+            Poll::Pending if ring::is_held() && self.stage.get() < Stage::Leaving => Poll::Pending,
             Poll::Pending if is_last_look => Poll::Ready(None),
             Poll::Pending => {
                 // It may have done no more than to yield.
@@ -105,7 +113,9 @@ impl Drain {
         wait(time_max.saturating_sub(start.elapsed()), || is_over() || shutdown.is_urgent()).await;
         let cut = in_flight();
         self.advance(Stage::Cutting);
-        wait(CUT_TIME, &is_over).await;
+        wait(HELD_TIME, &is_over).await;
+        self.advance(Stage::Leaving);
+        wait(REPLY_TIME, &is_over).await;
         deadlines.expire_all();
         wait(CLOSE_TIME, &is_over).await;
         cut
@@ -124,9 +134,10 @@ async fn wait(time_max: Duration, is_met: impl Fn() -> bool) {
 mod tests {
     use std::future::{pending, ready};
 
-    use futures_lite::future::{block_on, yield_now};
+    use futures_lite::future::{block_on, poll_once, yield_now};
 
     use super::*;
+    use crate::ring::testing::on_a_core;
 
     #[test]
     fn what_is_ready_wins_and_what_only_yields_is_asked_once_more() {
@@ -144,6 +155,35 @@ mod tests {
             assert_eq!(drain.before(Stage::Closing, pending::<u8>()).await, None);
             drain.forget(key);
             assert!(drain.tasks.borrow().is_empty());
+        });
+    }
+
+    #[test]
+    fn what_is_held_is_not_cut() {
+        on_a_core(async || {
+            let drain = Drain::default();
+            drain.advance(Stage::Cutting);
+            let handing_over = async {
+                let held = ring::hold();
+                for _ in 0..5 {
+                    yield_now().await;
+                }
+                drop(held);
+                pending::<()>().await;
+            };
+            let mut steps = 0;
+            let mut cut = pin!(drain.before(Stage::Cutting, handing_over));
+            while poll_once(cut.as_mut()).await.is_none() {
+                steps += 1;
+                yield_now().await;
+            }
+            assert!(steps >= 5, "{steps}");
+            drain.advance(Stage::Leaving);
+            let held = async {
+                let _held = ring::hold();
+                pending::<()>().await;
+            };
+            assert_eq!(drain.before(Stage::Cutting, held).await, None);
         });
     }
 

@@ -70,8 +70,8 @@ impl ShardReader for MeteredShard {
 impl ShardSnapshot for MeteredSnapshot {
     type Chunks = MeteredScan;
 
-    fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<MeteredScan> {
-        let scan = ShardSnapshot::scan(&self.snapshot, request, mode, memory_bytes_max)?;
+    async fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<MeteredScan> {
+        let scan = ShardSnapshot::scan(&self.snapshot, request, mode, memory_bytes_max).await?;
         Ok(MeteredScan { scan, counts: self.counts.clone() })
     }
 

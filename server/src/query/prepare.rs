@@ -3,19 +3,30 @@
 //! sqlparser reads a text in one go, and binding follows it in one go: some 300 ns a byte. So a text of more than
 //! [`HERE_BYTES_MAX`] is prepared on the core's thread for calculations, one after the other, and the core goes on. The
 //! memory that this takes is many times the text's and is reserved first, in the account of all queries: a text for
-//! which it is not there is not read.
+//! which it is not there is not read. What binding and the rules make beyond what the text is long they reserve there
+//! too, as they go on, and they stop when the client leaves or the time of a query is over.
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidewire_sql::exec::{ExecError, QueryContext, QueryMemory, Reservation};
-use tidewire_sql::{Session, SqlError, Statement, bytes_to_prepare};
+use tidewire_sql::{Session, SqlError, Statement, bytes_to_prepare, prepare_within};
 
 use crate::core::state::CoreState;
 use crate::ring::{calculate, drop_beside};
 
 /// Longer texts leave the core: this one takes it a millisecond, and handing it over costs some ten microseconds.
 pub const HERE_BYTES_MAX: usize = 4 << 10;
+
+/// Ends the preparing that goes on beside the core when nobody waits for it any more.
+struct EndWork(QueryContext);
+
+impl Drop for EndWork {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
 
 /// What of the reservation a statement needs until it is done. Rows of INSERT keep less, lists of IN about so much.
 const KEPT_FRACTION: u64 = 8;
@@ -80,24 +91,40 @@ pub enum PrepareError {
         /// What there is at most.
         bytes_max: u64,
     },
-    /// There is no memory for it now; or it was not read, for a fault of ours.
+    /// There is no memory for it now, or no time; or it was not read, for a fault of ours.
     #[error(transparent)]
     Query(#[from] ExecError),
+}
+
+impl From<tidewire_sql::PrepareError> for PrepareError {
+    fn from(error: tidewire_sql::PrepareError) -> Self {
+        match error {
+            tidewire_sql::PrepareError::Statement(error) => error.into(),
+            tidewire_sql::PrepareError::Stopped(error) => error.into(),
+        }
+    }
 }
 
 /// Prepares `text`.
 pub async fn prepare(core: &CoreState, text: Vec<u8>, session: Session) -> Result<Prepared, PrepareError> {
     let catalog = core.catalog();
-    if text.len() <= HERE_BYTES_MAX {
-        let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)?;
-        return Ok(Prepared { statement, held: None });
-    }
     let account = core.memory.shared().queries().clone();
+    let timeout_s = core.config.query.timeout_s;
+    let time_limit = (timeout_s > 0).then(|| Duration::from_secs(timeout_s));
+    // It is of no query yet, so that only what all may have bounds its memory.
+    let context = QueryContext::of_server(u64::MAX, time_limit, account.clone());
+    if text.len() <= HERE_BYTES_MAX {
+        let (statement, held) = prepare_within(&String::from_utf8_lossy(&text), &catalog, &session, &context)?;
+        return Ok(Prepared { statement, held: (held.bytes() > 0).then_some(held) });
+    }
+    let _end = EndWork(context.clone());
     beside(move || {
         let bytes = bytes_to_prepare(&text);
         let mut held = reserve(account, bytes)?;
-        let statement = tidewire_sql::prepare(&String::from_utf8_lossy(&text), &catalog, &session)?;
-        held.resize(usize::try_from(bytes / KEPT_FRACTION).unwrap_or(usize::MAX))?;
+        let (statement, made) = prepare_within(&String::from_utf8_lossy(&text), &catalog, &session, &context)?;
+        let kept = made.bytes();
+        drop(made);
+        held.resize(usize::try_from(bytes / KEPT_FRACTION + kept).unwrap_or(usize::MAX))?;
         Ok(Prepared { statement, held: Some(held) })
     })
     .await?

@@ -131,6 +131,8 @@ pub(super) struct TaskSlot {
     handle: Arc<Handle>,
     /// What it does at present.
     what: &'static str,
+    /// How often it is [held](super::hold).
+    holds: u32,
     /// `None` while it is being polled.
     future: Option<BoxedFuture>,
 }
@@ -174,7 +176,7 @@ impl Core {
         let mut tasks = self.tasks.borrow_mut();
         let entry = tasks.vacant_entry();
         let handle = Handle::new(self.id, queue, entry.key(), Arc::clone(&self.remote));
-        entry.insert(TaskSlot { handle: Arc::clone(&handle), what, future: Some(future) });
+        entry.insert(TaskSlot { handle: Arc::clone(&handle), what, holds: 0, future: Some(future) });
         self.ready.push(queue, Arc::clone(&handle));
         handle
     }
@@ -239,6 +241,19 @@ impl Core {
     /// The task that is being polled. `None` where it has cancelled itself.
     pub(super) fn running(&self) -> Option<Arc<Handle>> {
         self.tasks.borrow().get(self.running.get()).map(|slot| Arc::clone(&slot.handle))
+    }
+
+    /// Counts how often a task is held. One that has ended is not.
+    pub(super) fn change_holds(&self, handle: &Arc<Handle>, by: i32) {
+        let mut tasks = self.tasks.borrow_mut();
+        if let Some(slot) = tasks.get_mut(handle.slot).filter(|slot| Arc::ptr_eq(&slot.handle, handle)) {
+            slot.holds = slot.holds.saturating_add_signed(by);
+        }
+    }
+
+    /// Whether the task that is being polled is held.
+    pub(super) fn is_running_held(&self) -> bool {
+        self.tasks.borrow().get(self.running.get()).is_some_and(|slot| slot.holds > 0)
     }
 
     /// Drops every task.

@@ -13,6 +13,7 @@
 //!     wake       wakers: a push to the run queue, or from elsewhere a push to the core's inbox and an eventfd
 //!     task       what `spawn` returns: await, cancel, detach
 //!     within     a part of a task's work in another queue
+//!     hold       tasks that are not to be cut short just now
 //!   reactor    operations (files), sources (sockets and eventfds that stay armed), timers
 //!   features   what the ring uses of its kernel, and does without on an older one
 //!   arena      aligned memory, registered with the ring
@@ -29,6 +30,7 @@ pub mod event;
 pub mod executor;
 pub mod features;
 mod helper;
+mod hold;
 pub mod host;
 mod panic;
 pub mod queue;
@@ -51,6 +53,7 @@ pub use current::{CoreOptions, LongPoll, name_task};
 pub use disk::RingDisk;
 pub use executor::{CoreHandle, completions, registered_bytes, sleep, start_core, start_core_with, yield_if_needed};
 pub use features::{Completions, RingFeatures};
+pub use hold::{Hold, hold, is_held};
 pub use panic::{Caught, Panicked, caught, panics, poll_caught, watch_panics};
 pub use queue::Queue;
 pub use queues::Queues;

@@ -20,7 +20,8 @@ use super::features::RingFeatures;
 use super::socket::Socket;
 use super::testing::{self, on_a_core_in_slices, on_a_core_with};
 use super::{
-    CoreOptions, LongPoll, Queue, Queues, RingDisk, blocking, calculate, name_task, sleep, start_core, within,
+    CoreOptions, LongPoll, Queue, Queues, RingDisk, blocking, calculate, name_task, sleep, start_core, start_core_with,
+    within,
 };
 use tidewire_storage::disk::{DISK_ALIGN, Disk, DiskFile, OpenMode};
 
@@ -346,6 +347,19 @@ fn a_panic_on_the_core_is_an_error_of_its_handle() {
         let _waiter = listener.listen();
         assert!(poll_once(sleep(Duration::from_secs(1000))).await.is_some(), "told to panic");
     });
+    assert_eq!(core.unwrap().join().unwrap_err().to_string(), "the core panicked");
+}
+
+#[test]
+fn what_hangs_on_a_core_is_dropped_when_a_task_of_it_panics() {
+    let (told, hears) = mpsc::channel::<()>();
+    let options = CoreOptions { name: "panic-test".to_owned(), preempt: SLICE, ..testing::options() };
+    let core = start_core_with(options, told, || async {
+        current().set_on_long_poll(Box::new(|_| panic!("told to panic")));
+        Queues::new().spawn(Queue::Query, "test", async { std::thread::sleep(LONG_POLL + SLICE) }).detach();
+        pending::<()>().await;
+    });
+    assert!(hears.recv().is_err(), "the end of the channel");
     assert_eq!(core.unwrap().join().unwrap_err().to_string(), "the core panicked");
 }
 

@@ -16,7 +16,7 @@ use tidewire_base::config::{Config, WalSync};
 
 /// How long a server that is to hurry may take. What it has acknowledged is safe either way: with `wal.sync = "always"`
 /// it is in the log.
-const HURRY_TIME: Duration = Duration::from_secs(4);
+const HURRY_TIME: Duration = Duration::from_secs(5);
 
 /// Starts the server, calls `serving` with its addresses, and waits for its end. `read` reads the configuration again,
 /// for SIGHUP; what signals do is said in [`signals`](crate::runtime::signals).

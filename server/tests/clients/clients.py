@@ -5,7 +5,7 @@
     venv/bin/python clients.py http://127.0.0.1:8902 [client ...]
 
 It writes into the database `public` of a server that is there to be written to. A client that is not installed (those
-of PyPI are in requirements.txt, prometheus and vmagent are binaries in the path) is passed over, and the output says
+of PyPI are in requirements.txt, prometheus, vmagent and influx are binaries in the path) is passed over, and the output says
 so; the exit status counts those that fail.
 """
 
@@ -37,6 +37,88 @@ def post(url, path, body, headers=None):
 def expect(found, wanted):
     if found != wanted:
         raise AssertionError(f"found {found!r}, wanted {wanted!r}")
+
+
+def influxdb_client_1(url):
+    """The Python client of InfluxDB 1.x: MessagePack replies, bound parameters, policies, continuous queries."""
+    from urllib.parse import urlsplit
+
+    from influxdb import InfluxDBClient
+
+    address = urlsplit(url)
+    database = "v1_" + TOKEN
+    client = InfluxDBClient(address.hostname, address.port, database=database)
+    client.ping()
+    client.create_database(database)
+    points = [
+        {"measurement": "cpu", "tags": {"host": host}, "time": at * 10**9, "fields": {"v": float(at), "n": at, "s": "x,y"}}
+        for host in ("a", "b c")
+        for at in range(100)
+    ]
+    client.write_points(points, batch_size=70)
+    rows = list(client.query("SELECT * FROM cpu", epoch="s").get_points())
+    expect((len(rows), rows[-1]), (200, {"time": 99, "host": "b c", "n": 99, "s": "x,y", "v": 99.0}))
+    found = client.query("SELECT v FROM cpu LIMIT 1")
+    expect(list(found.get_points()), [{"time": "1970-01-01T00:00:00Z", "v": 0.0}])
+    found = client.query("SELECT max(v) FROM cpu WHERE host = $h", bind_params={"h": "b c"}, epoch="s")
+    expect(list(found.get_points()), [{"time": 99, "max": 99.0}])
+    grouped = client.query("SELECT count(n) FROM cpu GROUP BY host")
+    expect(sorted(tags["host"] for (_, tags), _ in grouped.items()), ["a", "b c"])
+    expect(client.get_list_measurements(), [{"name": "cpu"}])
+    expect(len(client.get_list_series()), 2)
+    client.create_retention_policy("short", "2h", 1, database)
+    expect([policy["name"] for policy in client.get_list_retention_policies()], ["autogen", "short"])
+    client.create_continuous_query("cq", "SELECT mean(v) INTO cpu_mean FROM cpu GROUP BY time(1m)", database)
+    expect(len([found for found in client.get_list_continuous_queries() if found.get(database)]), 1)
+    client.drop_continuous_query("cq", database)
+    client.delete_series(tags={"host": "a"})
+    expect(len(client.get_list_series()), 1)
+    client.drop_database(database)
+
+
+def influxdb_client_2(url):
+    """The Python client of InfluxDB 2, which writes."""
+    from influxdb_client import InfluxDBClient, Point
+    from influxdb_client.client.write_api import SYNCHRONOUS
+    from influxdb_client.rest import ApiException
+
+    database = "v2_" + TOKEN
+    post(url, "/query?q=CREATE+DATABASE+" + database, "")
+    with InfluxDBClient(url=url, token="user:password", org="-") as client:
+        if not client.ping():
+            raise AssertionError("no ping")
+        writer = client.write_api(write_options=SYNCHRONOUS)
+        writer.write(database + "/autogen", "-", [Point("m").tag("t", "x").field("v", at).time(at) for at in range(500)])
+        try:
+            writer.write("no_" + TOKEN, "-", "m v=1")
+            raise AssertionError("a bucket that is not there")
+        except ApiException as error:
+            expect(error.status, 404)
+    expect(sql(url, "SELECT count(v), sum(v) FROM m", database), [f"500,{sum(range(500))}"])
+
+
+def influx_shell(url):
+    """Debian's `influx`: statements, formats, and an import."""
+    from urllib.parse import urlsplit
+
+    shell = shutil.which("influx")
+    if shell is None:
+        raise ModuleNotFoundError("influx")
+    address, database = urlsplit(url), "shell_" + TOKEN
+
+    def run(*arguments):
+        command = [shell, "-host", address.hostname, "-port", str(address.port), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(f"# DDL\nCREATE DATABASE {database}\n# DML\n# CONTEXT-DATABASE: {database}\n")
+        file.write("".join(f"m,t=x v={at}i {at}\n" for at in range(1, 2001)))
+        file.flush()
+        run("-import", "-path", file.name, "-precision", "s")
+    found = run("-database", database, "-precision", "s", "-format", "csv", "-execute", "SELECT sum(v), count(v) FROM m")
+    expect(found, f"name,time,sum,count\nm,0,{sum(range(2001))},2000\n")
+    found = run("-database", database, "-format", "column", "-execute", "SHOW TAG VALUES WITH KEY = t")
+    expect(found.split(), ["name:", "m", "key", "value", "---", "-----", "t", "x"])
 
 
 def elasticsearch_bulk(url):
@@ -182,7 +264,7 @@ def vmagent(url):
                              "-remoteWrite.tmpDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}"], 18429)
 
 
-CLIENTS = [elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put, prometheus, vmagent]
+CLIENTS = [influxdb_client_1, influxdb_client_2, influx_shell, elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put, prometheus, vmagent]
 
 
 def main():

@@ -110,7 +110,13 @@ fn half_sent(server: &Server, table: &str, value: u64) -> (TcpStream, String) {
 }
 
 fn lines(table: &str, value: u64) -> String {
-    (0..HOSTS).map(|host| format!("{table},h=h{host} v={value}i {}\n", value + 1)).collect()
+    many_lines(table, value, 1)
+}
+
+/// As many rows of each host.
+fn many_lines(table: &str, value: u64, rows: u64) -> String {
+    let row = |row: u64| format!("{table},h=h{} v={value}i {}\n", row % HOSTS, value * 1_000_000 + row + 1);
+    (0..HOSTS * rows).map(row).collect()
 }
 
 /// Values of `table` with the number of their rows.
@@ -323,4 +329,49 @@ fn a_service_manager_is_told_of_each_step() {
     server.terminate();
     assert_eq!(heard(), "STOPPING=1");
     fs::remove_dir_all(&beside).expect("the folder is there");
+}
+
+#[test]
+fn writes_that_wait_for_a_slow_disk_are_whole_or_absent_when_they_are_cut() {
+    /// Of each host in a write.
+    const ROWS: u64 = 100;
+    let folder = fresh_folder();
+    // A disk that takes some seconds for what the writes below bring, and one second to wait for it.
+    let variables = [("TIDEWIRE_DISK_WRITE_BYTES_PER_S_MAX", "64KiB"), ("TIDEWIRE_HTTP_DRAIN_TIMEOUT_S", "1")];
+    let server = Server::start_in(&folder, false, &[]);
+    // The table is there, so that the writes wait for nothing but their shards.
+    assert_eq!(server.request("POST", "/api/v1/write?db=public", &[], lines("slow", 0).as_bytes()).status(), 200);
+    server.terminate();
+    let server = Server::start_in(&folder, false, &variables);
+    let address = server.address.clone();
+    let outcomes: Vec<_> = thread::scope(|scope| {
+        let workers: Vec<_> = (1..=32_u64)
+            .map(|value| {
+                let address = &address;
+                scope.spawn(move || {
+                    let body = many_lines("slow", value, ROWS);
+                    (value, Caller::new(address).call("/api/v1/write?db=public", &body))
+                })
+            })
+            .collect();
+        server.wait_until("writes are under way", |server| server.metric("tidewire_http_requests_total", "") >= 32.0);
+        server.signal(Signal::TERM);
+        server.wait();
+        workers.into_iter().map(|worker| worker.join().expect("a worker ends")).collect()
+    });
+    let server = Server::start_in(&folder, true, &[]);
+    let mut found = rows_of_values(&server, "slow");
+    assert_eq!(found.remove(0), (0, HOSTS));
+    assert!(found.iter().all(|(_, rows)| *rows == HOSTS * ROWS), "a write was done in part: {found:?}");
+    for (value, outcome) in outcomes {
+        match outcome {
+            Outcome::Answered(200) => {
+                assert!(found.contains(&(value, HOSTS * ROWS)), "write {value} is lost: {found:?}")
+            }
+            Outcome::Answered(429 | 503) => {}
+            Outcome::Answered(status) => panic!("write {value}: status {status}"),
+            Outcome::Unsent => panic!("write {value} was not sent"),
+            Outcome::Cut(reason) => panic!("write {value}: {reason}"),
+        }
+    }
 }

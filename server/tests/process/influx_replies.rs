@@ -136,6 +136,12 @@ fn what_runs_is_listed_and_killed() {
     let begin = "\"columns\":[\"qid\",\"query\",\"database\",\"duration\",\"status\"],\"values\":[[";
     assert!(listed.contains(begin) && listed.contains(",\"SHOW QUERIES\",\"db\",\""), "{listed}");
     assert!(listed.contains(",\"running\"]]"), "{listed}");
+    let explained = get(&server, "", "EXPLAIN ANALYZE SELECT f FROM m", &[]).text();
+    assert!(
+        explained.contains("\"columns\":[\"EXPLAIN ANALYZE\"]") && explained.contains("[\"rows=3, elapsed="),
+        "{explained}"
+    );
+    assert!(explained.contains("[\"shard 1: rows_scanned="), "{explained}");
     let none = get(&server, "", "KILL QUERY 99999", &[]).text();
     assert!(none.contains("\"error\":\"no such query id: 99999\""), "{none}");
     server.terminate();

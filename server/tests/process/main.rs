@@ -32,6 +32,7 @@ mod round_trip;
 mod runbook;
 mod schema;
 mod seeds;
+mod seeds_influx;
 mod starts;
 mod statements;
 mod tools;

@@ -26,6 +26,13 @@ pub enum ExecError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// Text that an expression makes of several rows at once is more than is made at once. Those who handed the rows in
+    /// hand in fewer; only where they cannot is it the query's error.
+    #[error("an expression makes {bytes} bytes of text of some rows at once, which is more than is made")]
+    TextTooLong {
+        /// How much it would be.
+        bytes: u64,
+    },
     /// All queries together hold as much memory as they may, or the server is short of it.
     #[error(
         "the queries that run hold {used_bytes} of {limit_bytes} bytes of memory and this one \

@@ -54,6 +54,9 @@ pub enum SqlErrorKind {
         /// The bound.
         levels_max: usize,
     },
+    /// The statement took more memory or time than it may while it was made ready. Never seen outside of this crate:
+    /// what stopped it stands in its place.
+    Stopped,
     /// More than one statement.
     ManyStatements {
         /// How many.

@@ -208,9 +208,8 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// What the operator holds.
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> u64 {
+    /// What is held.
+    pub fn bytes(&self) -> u64 {
         self.bytes
     }
 

@@ -20,7 +20,7 @@ use super::constants::constant_batch;
 use super::context::QueryContext;
 use super::operator::{Filter, Limit, Operator, Project, SeriesRows, Transform};
 use super::sink::{FillWindows, Forecasts, Integrals, Left, Sink, Sort};
-use crate::error::execution::Result;
+use crate::error::execution::{ExecError, Result};
 use crate::expr::Expr;
 use crate::stage::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
 
@@ -59,6 +59,8 @@ struct CoreState {
     /// Sources that may yield more.
     open_sources: usize,
     input: VecDeque<RecordBatch>,
+    /// Parts of a batch that some operators have seen, with the number of those; the next last.
+    parts: Vec<(usize, RecordBatch)>,
     operators: Vec<Box<dyn Operator>>,
     /// `None` where rows only pass.
     sink: Option<Box<dyn Sink>>,
@@ -86,7 +88,7 @@ impl CoreRun {
                 // Of all shards together: they end with `end`.
                 Stage::Shards(_) => CoreState { is_of_shards: true, ..CoreState::new(Vec::new(), None, 1) },
                 Stage::Core(CoreStage { sources, operators, sink }) => {
-                    let operators = operators.iter().map(operator).collect();
+                    let operators = operators.iter().map(|spec| operator(spec, &context)).collect();
                     let mut state = CoreState::new(operators, sink_of(sink, &context)?, sources.len());
                     for source in sources {
                         match source {
@@ -189,6 +191,7 @@ impl CoreState {
             is_of_shards: false,
             open_sources,
             input: VecDeque::new(),
+            parts: Vec::new(),
             operators,
             sink,
             phase: Phase::Taking,
@@ -207,8 +210,9 @@ impl CoreState {
             }
             _ => {}
         }
-        if let Some(batch) = self.input.pop_front() {
-            self.take(batch, out)?;
+        let next = self.parts.pop().or_else(|| Some((0, self.input.pop_front()?)));
+        if let Some((seen, batch)) = next {
+            self.take(seen, batch, out)?;
             return Ok(true);
         }
         if let Some(Source::Values { rows, schema }) = self.constants.pop() {
@@ -223,13 +227,22 @@ impl CoreState {
         Ok(true)
     }
 
-    /// A batch through the operators into the sink.
-    fn take(&mut self, batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
+    /// A batch through the operators that have not `seen` it into the sink. Where one of them would make too much of it
+    /// at once, its halves follow.
+    fn take(&mut self, seen: usize, batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
         let mut rows = Some(batch);
         let mut has_enough = false;
-        for operator in &mut self.operators {
+        for (at, operator) in self.operators.iter_mut().enumerate().skip(seen) {
             let Some(batch) = rows else { break };
-            rows = operator.push(batch)?;
+            let count = batch.num_rows();
+            rows = match operator.push(batch.clone()) {
+                Err(ExecError::TextTooLong { .. }) if count > 1 => {
+                    self.parts.push((at, batch.slice(count / 2, count - count / 2)));
+                    self.parts.push((at, batch.slice(0, count / 2)));
+                    None
+                }
+                pushed => pushed?,
+            };
             has_enough |= operator.has_enough();
         }
         match (rows, &mut self.sink) {
@@ -242,6 +255,7 @@ impl CoreState {
         }
         if has_enough {
             self.input.clear();
+            self.parts.clear();
             self.constants.clear();
             self.open_sources = 0;
             self.end()?;
@@ -261,10 +275,10 @@ impl CoreState {
     }
 }
 
-fn operator(spec: &OperatorSpec) -> Box<dyn Operator> {
+fn operator(spec: &OperatorSpec, context: &QueryContext) -> Box<dyn Operator> {
     match spec {
-        OperatorSpec::Filter(predicate) => Box::new(Filter::new(predicate.clone())),
-        OperatorSpec::Project { exprs, schema } => Box::new(Project::new(exprs.clone(), Arc::clone(schema))),
+        OperatorSpec::Filter(predicate) => Box::new(Filter::new(predicate.clone(), context)),
+        OperatorSpec::Project { exprs, schema } => Box::new(Project::new(exprs.clone(), Arc::clone(schema), context)),
         OperatorSpec::Limit { skip, fetch } => Box::new(Limit::new(*skip, *fetch)),
         OperatorSpec::SeriesLimit(limit) => Box::new(SeriesRows::new(*limit)),
         OperatorSpec::Transform { calls, schema } => Box::new(Transform::new(calls, Arc::clone(schema))),

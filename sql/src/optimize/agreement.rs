@@ -16,6 +16,7 @@ use tidewire_storage::schema::{
 
 use super::optimize;
 use crate::Session;
+use crate::budget::Budget;
 use crate::exec::{CoreRun, ExecError, Progress, QueryContext};
 use crate::expr::fold::fold_constants;
 use crate::expr::{BinaryOp, Expr, Scalar};
@@ -248,7 +249,8 @@ fn query(rng: &mut fastrand::Rng) -> String {
 
 fn bound(text: &str) -> Option<Plan> {
     let session = Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 5 };
-    match bind(crate::front::sql::parse::parse(text).ok()?, &catalog(), &session) {
+    let budget = Budget::new(&QueryContext::new(u64::MAX, None));
+    match bind(crate::front::sql::parse::parse(text).ok()?, &catalog(), &session, &budget) {
         Ok(BoundStatement::Query(plan)) => Some(plan),
         _ => None,
     }

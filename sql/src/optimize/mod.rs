@@ -1,4 +1,5 @@
-//! Rules from plan to plan. Each is a pure function in its own file; none changes what a query answers.
+//! Rules from plan to plan. Each is a pure function in its own file; none changes what a query answers, makes an expression too
+//! deep (`expr::extent`), or copies more than it may.
 
 #[cfg(test)]
 mod agreement;
@@ -14,11 +15,19 @@ mod push_filters;
 mod tag_filter;
 mod time_range;
 
+use std::convert::Infallible;
+
+use crate::budget::Budget;
+use crate::error::SqlError;
 use crate::plan::Plan;
+use crate::plan::extent::PlanExtent;
 use crate::statement::PlanStep;
 
 /// A rule by name.
 type Rule = (&'static str, fn(Plan) -> Plan);
+
+/// The one rule that copies expressions.
+const PUSH_FILTERS: &str = "push_filters";
 
 /// The rules in the order they run. Constants are folded before filters move, since NOT over AND hides conjuncts, and
 /// once more after, since a filter that moved through a projection sees what its columns are made of. Projections meet
@@ -27,7 +36,7 @@ const RULES: [Rule; 12] = [
     ("fold_constants", fold::rule),
     ("group_distinct", distinct::rule),
     ("merge_projects", merge_projects::rule),
-    ("push_filters", push_filters::rule),
+    (PUSH_FILTERS, push_filters::rule),
     ("merge_projects", merge_projects::rule),
     ("fold_constants", fold::rule),
     ("merge_unions", merge_unions::rule),
@@ -39,13 +48,39 @@ const RULES: [Rule; 12] = [
 ];
 
 /// Runs all rules; `trace` gets the plan after each.
-pub(crate) fn optimize(plan: Plan, mut trace: Option<&mut Vec<PlanStep>>) -> Plan {
+pub(crate) fn optimize(plan: Plan, trace: Option<&mut Vec<PlanStep>>) -> Plan {
+    let Ok(plan) = run(plan, trace, |_| Ok::<_, Infallible>(()), |_| Ok(()));
+    plan
+}
+
+/// The same within what a statement may take; what filters that were pushed have made of the plan is looked at.
+pub(crate) fn optimize_within(
+    plan: Plan,
+    trace: Option<&mut Vec<PlanStep>>,
+    budget: &Budget,
+) -> Result<Plan, SqlError> {
+    let before = PlanExtent::of(&plan).exprs.nodes;
+    let pushed = |plan: &Plan| budget.take_nodes(PlanExtent::of(plan).exprs.nodes.saturating_sub(before));
+    run(plan, trace, pushed, |step| budget.take(step.plan.len()))
+}
+
+fn run<E>(
+    plan: Plan,
+    mut trace: Option<&mut Vec<PlanStep>>,
+    pushed: impl Fn(&Plan) -> Result<(), E>,
+    traced: impl Fn(&PlanStep) -> Result<(), E>,
+) -> Result<Plan, E> {
     let mut plan = plan;
     for (name, rule) in RULES {
         plan = rule(plan);
+        if name == PUSH_FILTERS {
+            pushed(&plan)?;
+        }
         if let Some(steps) = trace.as_deref_mut() {
-            steps.push(PlanStep { name: format!("logical_plan after {name}"), plan: plan.to_string() });
+            let step = PlanStep { name: format!("logical_plan after {name}"), plan: plan.to_string() };
+            traced(&step)?;
+            steps.push(step);
         }
     }
-    plan
+    Ok(plan)
 }

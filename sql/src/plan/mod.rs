@@ -4,6 +4,7 @@
 //! A node's output columns are its [`Plan::schema`]: arrow types, where a tag is `Utf8` whatever its form in memory.
 
 mod display;
+pub(crate) mod extent;
 pub mod series;
 mod walk;
 

@@ -7,7 +7,7 @@ use arrow_array::types::{
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, IntervalMonthDayNanoArray, TimestampMicrosecondArray, TimestampMillisecondArray,
+    Array, ArrayRef, IntervalMonthDayNanoArray, StringArray, TimestampMicrosecondArray, TimestampMillisecondArray,
     TimestampNanosecondArray, TimestampSecondArray,
 };
 use arrow_buffer::{IntervalMonthDayNano, NullBuffer, ScalarBuffer};
@@ -27,6 +27,19 @@ pub(crate) fn over_distinct(array: &ArrayRef, kernel: impl Fn(&ArrayRef) -> Resu
         Some(_) => kernel(&plain(array)?),
         None => kernel(array),
     }
+}
+
+/// Texts as a column.
+///
+/// # Errors
+///
+/// Where they are more than its offsets, of 32 bits, can count.
+pub(crate) fn texts<'a>(texts: impl Iterator<Item = Option<&'a str>> + Clone) -> Result<ArrayRef> {
+    let bytes = texts.clone().flatten().map(str::len).fold(0, usize::saturating_add);
+    if bytes > i32::MAX as usize {
+        return Err(ExecError::Execution("more than 2 GiB of text in a column of one batch".to_owned()));
+    }
+    Ok(Arc::new(texts.collect::<StringArray>()))
 }
 
 /// The column without dictionary.

@@ -10,6 +10,7 @@ mod memory;
 mod oracle;
 mod shard;
 mod special;
+mod texts;
 
 use data::{Cell, Rows};
 

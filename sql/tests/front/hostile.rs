@@ -10,7 +10,7 @@ use tidewire_sql::plan::Plan;
 use crate::prepared;
 
 /// Runs `test` on a thread with the stack that executor threads have.
-fn on_small_stack(test: impl FnOnce() + Send + 'static) {
+pub(crate) fn on_small_stack(test: impl FnOnce() + Send + 'static) {
     /// Rust's default, which the server's cores run on.
     const STACK_BYTES: usize = 2 << 20;
     let passed = std::thread::Builder::new().stack_size(STACK_BYTES).spawn(test).map(|thread| thread.join().is_ok());

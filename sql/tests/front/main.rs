@@ -1,5 +1,6 @@
 //! The front end from text to optimized plan, over one small catalog.
 
+mod bounds;
 mod catalog;
 mod changes;
 mod coercions;

@@ -9,13 +9,18 @@
 //! Nulls keep their place, so a row's position is the same in every column of a group; a run of nulls repeats the
 //! value before it, which differences store in no space.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::integer::{self, Scratch};
-use super::text::{self, Text};
+use super::text::{self, Text, TextBlock};
 use super::{CodecPreference, Cursor, Damaged, Decoded, Effort, Transform, bitmap, float};
 use crate::batch::{Strings, Values};
 use crate::schema::FieldType;
+use crate::work;
+
+/// Work to encode a value.
+const UNITS_PER_VALUE: u64 = 30;
 
 pub(super) const WORDS: u8 = 0;
 pub(super) const FLOATS: u8 = 1;
@@ -66,15 +71,42 @@ impl Encoder {
 
     /// Appends the block of `values`. `validity`, where given, has a bit for each row.
     pub fn encode(&mut self, values: &Values, validity: Option<&[u64]>, out: &mut Vec<u8>) {
+        let mut text = self.begin(values, validity, out);
+        while text.as_mut().is_some_and(|text| !text.step()) {}
+        self.end(text, out);
+    }
+
+    /// The same up to what of strings may take long: that is what comes back, to be given to [`Encoder::end`] when its
+    /// steps are done.
+    pub(crate) fn begin<'a>(
+        &mut self,
+        values: &'a Values,
+        validity: Option<&[u64]>,
+        out: &mut Vec<u8>,
+    ) -> Option<TextBlock<'a>> {
         // Lengths and codes of strings are packed as samples say, whatever is asked for.
         if !matches!(values, Values::String(_)) {
             self.integers.transform = self.preference.transform;
         }
-        self.encode_block(values, validity, out);
+        let text = self.encode_block(values, validity, out);
         self.integers.transform = Transform::Sampled;
+        text
     }
 
-    fn encode_block(&mut self, values: &Values, validity: Option<&[u64]>, out: &mut Vec<u8>) {
+    /// Appends the rest of a block.
+    pub(crate) fn end(&mut self, text: Option<TextBlock<'_>>, out: &mut Vec<u8>) {
+        if let Some(text) = text {
+            text.put(&mut self.integers, out);
+        }
+    }
+
+    fn encode_block<'a>(
+        &mut self,
+        values: &'a Values,
+        validity: Option<&[u64]>,
+        out: &mut Vec<u8>,
+    ) -> Option<TextBlock<'a>> {
+        work::charge_each(values.len(), UNITS_PER_VALUE);
         let rows = values.len();
         let present = validity.map_or(rows, |bits| bitmap::count(bits, rows));
         let validity = validity.filter(|_| present < rows);
@@ -88,7 +120,7 @@ impl Encoder {
         let with_validity = validity.is_some() && kind != NOTHING;
         out.extend_from_slice(&[kind, u8::from(with_validity), 0, 0, 0, 0, 0, 0]);
         if kind == NOTHING {
-            return;
+            return None;
         }
         if let Some(bits) = validity {
             bitmap::encode(bits, rows, out);
@@ -103,24 +135,19 @@ impl Encoder {
                 words.extend(v.chunks(64).map(|bytes| {
                     bytes.iter().enumerate().fold(0, |word, (i, byte)| word | u64::from(*byte != 0) << i)
                 }));
-                return match self.preference.transform {
+                match self.preference.transform {
                     Transform::Bits | Transform::Stored => bitmap::encode_words(words, rows, out),
                     _ => bitmap::encode(words, rows, out),
-                };
+                }
+                return None;
             }
             Values::String(strings) => {
-                let kept;
                 let strings = match validity {
-                    None => strings,
-                    Some(bits) => {
-                        kept = without_nulls(strings, bits);
-                        &kept
-                    }
+                    None => Cow::Borrowed(strings),
+                    Some(bits) => Cow::Owned(without_nulls(strings, bits)),
                 };
-                return match self.preference.transform {
-                    Transform::Stored => text::encode_stored(strings, &mut self.integers, out),
-                    _ => text::encode(strings, self.floats.effort, &mut self.integers, out),
-                };
+                let is_stored = matches!(self.preference.transform, Transform::Stored);
+                return Some(TextBlock::new(strings, (!is_stored).then_some(self.floats.effort)));
             }
         }
         if let Some(bits) = validity {
@@ -131,6 +158,7 @@ impl Encoder {
         } else {
             integer::encode(words, &mut self.integers, out);
         }
+        None
     }
 }
 
@@ -227,6 +255,7 @@ pub fn decode(bytes: &[u8], kind: FieldType, total: usize, wanted: Range<usize>)
     let mut cursor = Cursor::new(bytes);
     let (stored, with_validity) = read_kind(&mut cursor, kind)?;
     let rows = wanted.len();
+    work::charge_each(rows, work::LOOK);
     let validity = match with_validity {
         false => None,
         true => Some(bitmap::slice(&bitmap::decode(&mut cursor, total)?, wanted.start, rows)),
@@ -235,7 +264,11 @@ pub fn decode(bytes: &[u8], kind: FieldType, total: usize, wanted: Range<usize>)
     let column = match stored {
         NOTHING => Column::Nothing,
         BITS => Column::Bits(bitmap::slice(&bitmap::decode(&mut cursor, total)?, wanted.start, rows)),
-        TEXT => Column::Text(text::decode(&mut cursor, total, wanted)?),
+        TEXT => {
+            let text = text::decode(&mut cursor, total, wanted)?;
+            work::charge(text.bytes.len() as u64);
+            Column::Text(text)
+        }
         FLOATS => {
             float::decode(&mut cursor, total, wanted, &mut words)?;
             Column::Words(words)

@@ -11,6 +11,7 @@
 //! where the entries of a plain block are its rows. Guarantee: what decodes has the stated number of rows and offsets
 //! within its bytes; that the bytes are UTF-8 is for the caller to check, who makes strings of them.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use hashbrown::HashMap;
@@ -18,6 +19,7 @@ use hashbrown::HashMap;
 use super::integer::{self, Scratch};
 use super::{Cursor, Damaged, Decoded, Effort};
 use crate::batch::Strings;
+use crate::work;
 
 pub(super) const PLAIN: u8 = 0;
 pub(super) const DICTIONARY: u8 = 1;
@@ -31,17 +33,127 @@ const ZSTD_LEVEL_FAST: i32 = 1;
 /// Decodes as fast as the fast level and encodes many times slower, which compaction of cold data can wait for.
 const ZSTD_LEVEL_HARD: i32 = 12;
 
+/// More bytes than these are squeezed in steps,
+const STEPS_FROM: usize = 128 << 10;
+
+/// each of at most this many: some two milliseconds at the hard level, which takes 128 KiB in before it gives something out.
+const STEP_BYTES: usize = 64 << 10;
+
 /// Below this, zstd's own frame eats the gain.
 const ZSTD_FROM: usize = 128;
 
 /// Appends a block of the strings.
 pub fn encode(strings: &Strings, effort: Effort, scratch: &mut Scratch, out: &mut Vec<u8>) {
+    let mut block = TextBlock::new(Cow::Borrowed(strings), Some(effort));
+    while !block.step() {}
+    block.put(scratch, out);
+}
+
+/// A block of strings in the making. To squeeze its bytes takes by far the longest, and is done in steps where they are
+/// many.
+pub(crate) struct TextBlock<'a> {
+    kind: u8,
+    lengths: Vec<u64>,
+    bytes: Cow<'a, [u8]>,
+    /// Of a dictionary.
+    codes: Vec<u64>,
+    squeeze: Squeeze,
+}
+
+/// How far the bytes are squeezed.
+enum Squeeze {
+    /// They are to be stored as they are.
+    Stored,
+    AtOnce(Effort),
+    /// Behind a number of bytes.
+    InSteps(Effort, usize, Box<zstd::stream::raw::Encoder<'static>>, Vec<u8>),
+    Done(Vec<u8>),
+}
+
+impl<'a> TextBlock<'a> {
+    /// Is to be a block of `strings`; as they are where no effort is wanted.
+    pub(crate) fn new(strings: Cow<'a, Strings>, effort: Option<Effort>) -> Self {
+        let found = effort.and_then(|_| dictionary(&strings));
+        let (kind, lengths, bytes, codes) = match found {
+            Some((lengths, bytes, codes)) => (DICTIONARY, lengths, Cow::Owned(bytes), codes),
+            None => {
+                let lengths = lengths_of(&strings);
+                let bytes = match strings {
+                    Cow::Borrowed(strings) => Cow::Borrowed(strings.bytes.as_slice()),
+                    Cow::Owned(strings) => Cow::Owned(strings.bytes),
+                };
+                (PLAIN, lengths, bytes, Vec::new())
+            }
+        };
+        let squeeze = match effort.filter(|_| bytes.len() >= ZSTD_FROM) {
+            None => Squeeze::Stored,
+            Some(effort) if bytes.len() <= STEPS_FROM => Squeeze::AtOnce(effort),
+            Some(effort) => match in_steps(effort, bytes.len()) {
+                Ok(encoder) => Squeeze::InSteps(effort, 0, Box::new(encoder), Vec::new()),
+                Err(_) => Squeeze::Stored,
+            },
+        };
+        Self { kind, lengths, bytes, codes, squeeze }
+    }
+
+    /// Works a while; whether the block can be put.
+    pub(crate) fn step(&mut self) -> bool {
+        match std::mem::replace(&mut self.squeeze, Squeeze::Stored) {
+            Squeeze::Stored => true,
+            Squeeze::AtOnce(effort) => {
+                work::charge_each(self.bytes.len(), units_per_byte(effort));
+                if let Ok(squeezed) = zstd::bulk::compress(&self.bytes, level(effort)) {
+                    self.squeeze = Squeeze::Done(squeezed);
+                }
+                true
+            }
+            Squeeze::InSteps(effort, at, mut encoder, mut squeezed) => {
+                let to = (at + STEP_BYTES).min(self.bytes.len());
+                work::charge_each(to - at, units_per_byte(effort));
+                // Where that fails, which nothing but a lack of memory makes it, the bytes are stored as they are.
+                if squeeze_some(&mut encoder, &self.bytes[at..to], to == self.bytes.len(), &mut squeezed).is_none() {
+                    return true;
+                }
+                let done = to == self.bytes.len();
+                self.squeeze = match done {
+                    true => Squeeze::Done(squeezed),
+                    false => Squeeze::InSteps(effort, to, encoder, squeezed),
+                };
+                done
+            }
+            done @ Squeeze::Done(_) => {
+                self.squeeze = done;
+                true
+            }
+        }
+    }
+
+    /// Appends the block, after a step has said that it can be put.
+    pub(crate) fn put(self, scratch: &mut Scratch, out: &mut Vec<u8>) {
+        let squeezed = match self.squeeze {
+            Squeeze::Done(squeezed) => Some(squeezed),
+            _ => None,
+        };
+        // An eighth less is the least that repays decompression.
+        let squeezed = squeezed.filter(|squeezed| squeezed.len() + squeezed.len() / 7 < self.bytes.len());
+        put_entries(self.kind, &self.lengths, &self.bytes, squeezed.as_deref(), scratch, out);
+        if self.kind == DICTIONARY {
+            integer::encode(&self.codes, scratch, out);
+        }
+    }
+}
+
+/// Lengths and bytes of the different strings, and which of them each row has, where that pays.
+fn dictionary(strings: &Strings) -> Option<(Vec<u64>, Vec<u8>, Vec<u64>)> {
     let rows = strings.ends.len();
+    // Codes cost a byte or two: a dictionary pays only when values repeat.
+    let entries_max = rows / 2;
+    if entries_max == 0 {
+        return None;
+    }
     let mut codes: Vec<u64> = Vec::with_capacity(rows);
     let mut known: HashMap<&[u8], u32, rapidhash::fast::RandomState> = HashMap::default();
     let mut entries: Vec<&[u8]> = Vec::new();
-    // Codes cost a byte or two: a dictionary pays only when values repeat.
-    let entries_max = rows / 2;
     let mut start = 0;
     for end in &strings.ends {
         let text = &strings.bytes[start as usize..*end as usize];
@@ -51,42 +163,66 @@ pub fn encode(strings: &Strings, effort: Effort, scratch: &mut Scratch, out: &mu
             entries.len() as u32 - 1
         });
         if entries.len() > entries_max {
-            break;
+            return None;
         }
         codes.push(u64::from(code));
     }
-    if codes.len() == rows && rows > 0 {
-        let bytes: Vec<u8> = entries.concat();
-        let lengths: Vec<u64> = entries.iter().map(|entry| entry.len() as u64).collect();
-        put_entries(DICTIONARY, &lengths, &bytes, squeeze(&bytes, effort).as_deref(), scratch, out);
-        integer::encode(&codes, scratch, out);
-    } else {
-        let squeezed = squeeze(&strings.bytes, effort);
-        put_entries(PLAIN, &lengths_of(strings), &strings.bytes, squeezed.as_deref(), scratch, out);
+    Some((entries.iter().map(|entry| entry.len() as u64).collect(), entries.concat(), codes))
+}
+
+fn level(effort: Effort) -> i32 {
+    match effort {
+        Effort::Fast => ZSTD_LEVEL_FAST,
+        Effort::Hard => ZSTD_LEVEL_HARD,
     }
 }
 
-/// Appends a block of the strings as they are.
-pub(crate) fn encode_stored(strings: &Strings, scratch: &mut Scratch, out: &mut Vec<u8>) {
-    put_entries(PLAIN, &lengths_of(strings), &strings.bytes, None, scratch, out);
+/// Work to squeeze a byte.
+fn units_per_byte(effort: Effort) -> u64 {
+    match effort {
+        Effort::Fast => 4,
+        Effort::Hard => 40,
+    }
+}
+
+/// Squeezes `length` bytes to what it would at once.
+fn in_steps(effort: Effort, length: usize) -> std::io::Result<zstd::stream::raw::Encoder<'static>> {
+    let mut encoder = zstd::stream::raw::Encoder::new(level(effort))?;
+    encoder.set_pledged_src_size(Some(length as u64))?;
+    Ok(encoder)
+}
+
+/// Squeezes some more bytes, the last ones if `is_end`; `None` where that cannot be done.
+fn squeeze_some(
+    encoder: &mut zstd::stream::raw::Encoder<'_>,
+    mut bytes: &[u8],
+    is_end: bool,
+    out: &mut Vec<u8>,
+) -> Option<()> {
+    use zstd::stream::raw::{Operation, OutBuffer};
+    /// Room for what comes out at once.
+    const ROOM: usize = 64 << 10;
+    let mut room = vec![0; ROOM];
+    while !bytes.is_empty() {
+        let status = encoder.run_on_buffers(bytes, &mut room).ok()?;
+        out.extend_from_slice(&room[..status.bytes_written]);
+        bytes = &bytes[status.bytes_read..];
+    }
+    while is_end {
+        let mut output = OutBuffer::around(room.as_mut_slice());
+        let left = encoder.finish(&mut output, true).ok()?;
+        let written = output.pos();
+        out.extend_from_slice(&room[..written]);
+        if left == 0 {
+            break;
+        }
+    }
+    Some(())
 }
 
 fn lengths_of(strings: &Strings) -> Vec<u64> {
     let starts = std::iter::once(0).chain(strings.ends.iter().copied());
     strings.ends.iter().zip(starts).map(|(end, start)| u64::from(end - start)).collect()
-}
-
-/// `bytes` by zstd, where that pays.
-fn squeeze(bytes: &[u8], effort: Effort) -> Option<Vec<u8>> {
-    let level = match effort {
-        Effort::Fast => ZSTD_LEVEL_FAST,
-        Effort::Hard => ZSTD_LEVEL_HARD,
-    };
-    // An eighth less is the least that repays decompression.
-    (bytes.len() >= ZSTD_FROM)
-        .then(|| zstd::bulk::compress(bytes, level).ok())
-        .flatten()
-        .filter(|squeezed| squeezed.len() + squeezed.len() / 7 < bytes.len())
 }
 
 fn put_entries(

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::budget::Pace;
-use super::plan::{Place, Plan};
+use super::plan::{Place, Plan, Span};
 use crate::batch::{Strings, Values};
 use crate::cache::Cache;
 use crate::codec::bitmap;
@@ -17,7 +17,12 @@ use crate::disk::Disk;
 use crate::error::Result;
 use crate::run::Run;
 use crate::schema::{ColumnId, FieldType};
-use crate::segment::{Band, BandGroup, GROUP_ROWS_MAX, Gathered, Segment, layout};
+use crate::segment::layout::{self, Cuts};
+use crate::segment::{Band, BandGroup, GROUP_ROWS_MAX, Gathered, Segment, TextSize};
+use crate::work;
+
+/// Spans that are looked at between two yields.
+const SPANS_AT_ONCE: usize = 1 << 14;
 
 /// A whole group of a source is taken over undecoded from this size on; smaller ones are worth joining.
 const COPIED_ROWS_MIN: usize = GROUP_ROWS_MAX / 2;
@@ -27,6 +32,8 @@ pub(super) struct Gather<'a, D: Disk> {
     pub(super) plan: &'a Plan,
     pub(super) segments: &'a [Rc<Segment<D>>],
     pub(super) columns: &'a [(ColumnId, FieldType)],
+    /// Those with strings that may be long.
+    pub(super) long: &'a [usize],
     pub(super) reads: &'a Reads<'a>,
     /// Whether groups may be taken over as they are.
     pub(super) copies: bool,
@@ -121,24 +128,23 @@ impl<D: Disk> Band<D> for Gather<'_, D> {
         &self.plan.time
     }
 
-    fn groups(&self) -> Vec<BandGroup<D>> {
+    async fn groups(&self, disk: &D) -> Vec<BandGroup<D>> {
         let mut groups = Vec::new();
         let mut start = 0;
-        for span in &self.plan.spans {
+        for (number, span) in self.plan.spans.iter().enumerate() {
             let rows = span.at as usize..(span.at + span.len) as usize;
-            let segment = &self.segments[span.from.source as usize];
-            let whole = self.copies
-                && span.from.row == 0
-                && rows.len() >= COPIED_ROWS_MIN
-                && rows.len() == segment.group(span.from.group as usize).rows;
-            let clash = self.plan.clashes.partition_point(|clash| (clash.at as usize) < rows.start);
-            if whole && self.plan.clashes.get(clash).is_none_or(|clash| clash.at as usize >= rows.end) {
-                new_groups(&self.plan.runs, start..rows.start, &mut groups);
+            if self.is_copied(span, &rows) {
+                self.new_groups(start..rows.start, disk, &mut groups).await;
                 start = rows.end;
-                groups.push(BandGroup { rows, copied: Some((segment.clone(), span.from.group as usize)) });
+                let segment = self.segments[span.from.source as usize].clone();
+                groups.push(BandGroup { rows, copied: Some((segment, span.from.group as usize)) });
+            }
+            if number.is_multiple_of(SPANS_AT_ONCE) {
+                work::charge_each(SPANS_AT_ONCE, work::LOOK);
+                disk.yield_if_needed().await;
             }
         }
-        new_groups(&self.plan.runs, start..self.plan.time.len(), &mut groups);
+        self.new_groups(start..self.plan.time.len(), disk, &mut groups).await;
         groups
     }
 
@@ -170,10 +176,79 @@ impl<D: Disk> Band<D> for Gather<'_, D> {
     }
 }
 
-/// Cuts the rows `rows`, which `runs` cover among others, into groups.
-fn new_groups<D: Disk>(runs: &[Run], rows: Range<usize>, out: &mut Vec<BandGroup<D>>) {
+impl<D: Disk> Gather<'_, D> {
+    /// Whether a span is a whole group that is taken over as it is.
+    fn is_copied(&self, span: &Span, rows: &Range<usize>) -> bool {
+        let (segment, group) = (&self.segments[span.from.source as usize], span.from.group as usize);
+        let is_whole = self.copies && span.from.row == 0 && rows.len() == segment.group(group).rows;
+        let is_full = || {
+            let bytes = self.long.iter().map(|column| self.text_size(*column, span.from).map_or(0, |size| size.bytes));
+            rows.len() >= COPIED_ROWS_MIN || bytes.max().unwrap_or(0) >= layout::GROUP_TEXT_BYTES_MAX / 2
+        };
+        let clash = || self.plan.clashes.partition_point(|clash| (clash.at as usize) < rows.start);
+        is_whole && is_full() && self.plan.clashes.get(clash()).is_none_or(|clash| clash.at as usize >= rows.end)
+    }
+
+    /// Cuts the rows `rows` into groups.
+    async fn new_groups(&self, rows: Range<usize>, disk: &D, out: &mut Vec<BandGroup<D>>) {
+        let mut cuts = Cuts::default();
+        for group in cut_by_rows(&self.plan.runs, rows) {
+            for column in self.long {
+                cuts.begin_column(group.start);
+                self.weigh(*column, &group, &mut cuts);
+                disk.yield_if_needed().await;
+            }
+            out.extend(cuts.take(group).map(|rows| BandGroup { rows, copied: None }));
+        }
+    }
+
+    /// Cuts rows by what their strings of a column take at most, as their sources say.
+    fn weigh(&self, column: usize, rows: &Range<usize>, cuts: &mut Cuts) {
+        let plan = self.plan;
+        let first = plan.spans.partition_point(|span| ((span.at + span.len) as usize) <= rows.start);
+        let mut clash = plan.clashes.partition_point(|clash| (clash.at as usize) < rows.start);
+        for span in plan.spans[first..].iter().take_while(|span| (span.at as usize) < rows.end) {
+            let (from, to) = ((span.at as usize).max(rows.start), ((span.at + span.len) as usize).min(rows.end));
+            let mut size = self.text_size(column, span.from).unwrap_or(TextSize { bytes: 0, longest: 0 });
+            work::charge(work::LOOK);
+            // Where the newest lacks the field, an older one stands in.
+            while let Some(found) = plan.clashes.get(clash).filter(|clash| (clash.at as usize) < to) {
+                for older in &plan.older[found.older.0 as usize..found.older.1 as usize] {
+                    let stand_in = self.text_size(column, *older).map_or(0, |size| size.longest);
+                    size = TextSize { bytes: size.bytes + stand_in, longest: size.longest.max(stand_in) };
+                }
+                clash += 1;
+            }
+            cuts.push(to - from, size.bytes, size.longest);
+        }
+    }
+
+    /// Of the block that a place is in; `None` where its segment lacks the column.
+    fn text_size(&self, column: usize, place: Place) -> Option<TextSize> {
+        let segment = &self.segments[place.source as usize];
+        Some(segment.text_size(segment.field(self.columns[column].0)?, place.group as usize))
+    }
+}
+
+/// The columns whose strings may take more than a group may have, if its rows have the longest.
+pub(super) fn long_columns<D: Disk>(segments: &[Rc<Segment<D>>], columns: &[(ColumnId, FieldType)]) -> Vec<usize> {
+    let longest = |id: ColumnId| {
+        let of = |segment: &Rc<Segment<D>>| {
+            let field = segment.field(id)?;
+            (0..segment.groups()).map(|group| segment.text_size(field, group).longest).max()
+        };
+        segments.iter().filter_map(of).max().unwrap_or(0)
+    };
+    let is_long = |(_, (id, kind)): &(usize, &(ColumnId, FieldType))| {
+        *kind == FieldType::String && longest(*id) * GROUP_ROWS_MAX as u64 > layout::GROUP_TEXT_BYTES_MAX
+    };
+    columns.iter().enumerate().filter(is_long).map(|(number, _)| number).collect()
+}
+
+/// Cuts the rows `rows`, which `runs` cover among others, into groups by their number.
+fn cut_by_rows(runs: &[Run], rows: Range<usize>) -> Vec<Range<usize>> {
     if rows.is_empty() {
-        return;
+        return Vec::new();
     }
     let first = runs.partition_point(|run| ((run.start + run.len) as usize) <= rows.start);
     let within: Vec<Run> = runs[first..]
@@ -186,7 +261,7 @@ fn new_groups<D: Disk>(runs: &[Run], rows: Range<usize>, out: &mut Vec<BandGroup
         })
         .collect();
     let shift = |range: Range<usize>| range.start + rows.start..range.end + rows.start;
-    out.extend(layout::groups(&within).into_iter().map(|range| BandGroup { rows: shift(range), copied: None }));
+    layout::groups(&within).into_iter().map(shift).collect()
 }
 
 /// Collects values of one type.
@@ -271,6 +346,7 @@ fn append_values(values: &mut Values, column: &Column, rows: Range<usize>) {
                 text.offsets[rows.start + 1..=rows.end].iter().map(|end| (shift + (end - from) as usize) as u32),
             );
             bytes.extend_from_slice(&text.bytes[from as usize..text.offsets[rows.end] as usize]);
+            work::charge_copy(bytes.len() - shift);
         }
         (values, column) => unreachable!("BUG 20: {column:?} decoded for a field of {:?}", values.kind()),
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::budget::Pace;
-use super::gather::{Gather, Reads};
+use super::gather::{Gather, Reads, long_columns};
 use super::plan::{Plan, Planner};
 use crate::cache::Cache;
 use crate::codec::Effort;
@@ -68,9 +68,11 @@ pub(crate) async fn merge<D: Disk>(
     let through_cache =
         |input: Input<D>| Input { segment: input.segment.with_cache(cache.clone(), extent_bytes), ..input };
     let inputs: Vec<Input<D>> = inputs.into_iter().map(through_cache).collect();
+    let segments: Vec<_> = inputs.iter().map(|input| input.segment.clone()).collect();
     let mut merger = Merger {
         disk,
-        segments: inputs.iter().map(|input| input.segment.clone()).collect(),
+        long: long_columns(&segments, &columns),
+        segments,
         columns,
         planner: Planner::new(disk, &inputs),
         plan: Plan::default(),
@@ -119,6 +121,8 @@ struct Merger<'a, D: Disk> {
     disk: &'a D,
     segments: Vec<Rc<Segment<D>>>,
     columns: Vec<(ColumnId, FieldType)>,
+    /// Those with strings that may be long.
+    long: Vec<usize>,
     planner: Planner<D>,
     plan: Plan,
     target: &'a MergeTarget<'a>,
@@ -167,6 +171,7 @@ impl<D: Disk> Merger<'_, D> {
             plan: &self.plan,
             segments: &self.segments,
             columns: &self.columns,
+            long: &self.long,
             reads: &self.reads,
             copies: self.target.effort == Effort::Fast,
             blocks: (0..self.segments.len()).map(|_| None).collect(),

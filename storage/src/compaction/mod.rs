@@ -7,11 +7,13 @@
 //! Deciding is apart from doing:
 //!
 //! * [`picker`] looks at numbers only and says which neighbouring segments of a partition to merge next;
+//! * [`agenda`] remembers what it has said, and what is to be looked at again;
 //! * [`budget`] says how fast;
 //! * [`merge`] walks the segments side by side by (series, time) and plans the output a band of rows at a time
 //!   ([`plan`]); [`gather`] then fetches the planned rows column by column for the segment writer;
 //! * the shard's `run_compaction` asks the first two, runs the third, and swaps the files by one edit of the manifest.
 
+pub(crate) mod agenda;
 pub mod budget;
 mod gather;
 mod merge;

@@ -19,6 +19,10 @@
 use std::ops::Range;
 
 use crate::codec::Effort;
+use crate::work;
+
+/// Work for a segment: a handful of rules look at each.
+const PICK: u64 = 20 * work::LOOK;
 
 /// Segments of a tier that are merged. More would write less and leave more segments to read.
 pub const FAN_IN: usize = 4;
@@ -100,6 +104,7 @@ impl Choice {
 
 /// The next merge of a partition whose `segments` stand in order of age, the oldest first; `None` when it is in order.
 pub fn pick(segments: &[SegmentInfo], cold: bool, segment_bytes_max: u64) -> Option<Choice> {
+    work::charge_each(segments.len() + 1, PICK);
     let mut best: Option<Choice> = None;
     let mut start = 0;
     for stretch in segments.split(|segment| segment.quarantined) {

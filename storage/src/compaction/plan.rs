@@ -14,7 +14,11 @@ use crate::run::Run;
 use crate::schema::SeriesId;
 use crate::segment::Segment;
 use crate::segment::index::IndexRun;
-use crate::tombstone::{Deletes, remove_deleted};
+use crate::tombstone::Deletes;
+use crate::work;
+
+/// Rows or stretches that are planned between two yields.
+const STEPS_AT_ONCE: usize = 1 << 12;
 
 /// A place in the sources.
 #[derive(Debug, Clone, Copy)]
@@ -109,15 +113,12 @@ impl<D: Disk> Source<D> {
             let number = self.next_group;
             self.next_group += 1;
             let info = self.segment.group(number);
-            let gone = |delete: &Rc<crate::tombstone::Tombstone>| {
-                delete.series.is_none() && delete.time_min <= info.time_min && info.time_max <= delete.time_max
-            };
-            if self.deletes.iter().any(gone) {
+            if self.deletes.cover_all_series((info.time_min, info.time_max)) {
                 continue;
             }
             let mut runs = self.segment.index(number).await?;
             let times = self.segment.times(number, &runs).await?;
-            remove_deleted(&self.deletes, &mut runs, Some(&times));
+            self.deletes.remove_from(&mut runs, Some(&times));
             if let Some(first) = runs.first() {
                 let row = first.start;
                 self.open = Some(Open { number: number as u32, runs, times, run: 0, row });
@@ -188,7 +189,13 @@ impl<D: Disk> Planner<D> {
     /// Puts the next rows into `plan`, at most `rows_max`, and of `only` if one is given. There are none at the end.
     pub(super) async fn next_band(&mut self, plan: &mut Plan, rows_max: usize, only: Option<SeriesId>) -> Result<()> {
         plan.clear();
+        let mut steps: usize = 0;
         while plan.time.len() < rows_max {
+            steps += 1;
+            if steps.is_multiple_of(STEPS_AT_ONCE) {
+                work::charge_each(STEPS_AT_ONCE * self.sources.len(), work::LOOK);
+                self.disk.yield_if_needed().await;
+            }
             for source in &mut self.sources {
                 if source.open.is_none() {
                     source.fill().await?;

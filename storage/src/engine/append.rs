@@ -50,17 +50,21 @@ impl<D: Disk> Shard<D> {
                 }
             }
         }
-        let State { tables, active, .. } = &mut *state;
+        let State { tables, hidden_in, active, .. } = &mut *state;
         let mut new_series = Vec::with_capacity(batches.len());
         for ((batch, table), one) in batches.iter().zip(staged) {
             let known = tables.entry(table.id).or_insert_with(|| TableState::new(table.partition_length));
             let series = one.series.as_deref().unwrap_or(&batch.series);
             for Logged { first_series, rows } in one.records {
                 match rows.is_empty() {
-                    true => known.series.hide_new(first_series),
+                    true => {
+                        known.series.hide_new(first_series);
+                        hidden_in.insert(table.id);
+                    }
                     false => known.series.show(&series[rows.clone()]),
                 }
-                active.append(table.id, known.partition_length, &rows_of(batch, series, rows));
+                let rows = rows_of(batch, series, rows, known.series.len());
+                active.append(table.id, known.partition_length, &rows);
             }
             new_series.push(one.new_series);
         }
@@ -80,7 +84,7 @@ impl<D: Disk> Shard<D> {
     /// Gives a batch's new keys their ids and queues its records; on an error the index is as it was.
     fn stage(&self, state: &mut State<D>, batch: &WriteBatch, table: &TableSchema) -> Result<Staged> {
         let State { tables, active, .. } = state;
-        active.check(table.id, &rows_of(batch, &batch.series, 0..batch.rows()))?;
+        active.check(table.id, &rows_of(batch, &batch.series, 0..batch.rows(), 0))?;
         let is_new = !tables.contains_key(&table.id);
         let known = tables.entry(table.id).or_insert_with(|| TableState::new(table.partition_length));
         let mut one = Staged {
@@ -251,8 +255,8 @@ fn first_keys<D: Disk>(known: &TableState<D>, end: u32, bytes_max: u64) -> Optio
     None
 }
 
-fn rows_of<'a>(batch: &'a WriteBatch, series: &'a [u32], rows: Range<usize>) -> NewRows<'a> {
-    NewRows { series, time: &batch.time, columns: &batch.columns, rows }
+fn rows_of<'a>(batch: &'a WriteBatch, series: &'a [u32], rows: Range<usize>, series_count: usize) -> NewRows<'a> {
+    NewRows { series, time: &batch.time, columns: &batch.columns, rows, series_count: series_count as u32 }
 }
 
 /// Gives all keys of the batch their ids, after a look that every series it names exists.

@@ -25,6 +25,10 @@ impl<D: Disk> Shard<D> {
     /// Takes over what the catalog says of a table's columns. Those with ids before its `next_column` that it lacks are
     /// dropped for good.
     pub fn set_columns(&self, schema: &TableSchema) {
+        if !schema.says_of_columns() && !self.columns.borrow().contains_key(&schema.id) {
+            // Most tables have neither: a request may bring a hundred thousand.
+            return;
+        }
         let live: BTreeSet<ColumnId> = schema.columns.iter().map(|column| column.id).collect();
         let columns = Columns {
             codecs: schema.columns.iter().filter_map(|column| Some((column.id, column.codec?))).collect(),
@@ -41,7 +45,7 @@ impl<D: Disk> Shard<D> {
         }
         drop(known);
         if may_shrink {
-            self.unsettled.set(true);
+            self.note_table(schema.id);
             self.changed.notify();
         }
     }

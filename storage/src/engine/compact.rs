@@ -1,6 +1,7 @@
 //! Merging segments beside everything else.
 //!
-//! 1. The picker is asked for each partition; its most urgent choice is carried out.
+//! 1. The picker is asked for each partition that has changed ([`look`](super::look)); the most urgent choice of all is
+//!    carried out.
 //! 2. The merge reads immutable segments and writes new files, without the right to change the manifest, so that
 //!    flushes go on meanwhile. A flush only adds newer segments; a drop or an expiry may take inputs away, and then the
 //!    output is thrown away.
@@ -19,55 +20,65 @@ use std::time::Duration;
 
 use super::Shard;
 use super::state::TableState;
-use crate::compaction::picker::{self, Choice, SegmentInfo};
+use crate::compaction::picker::Choice;
 use crate::compaction::{Input, MergeTarget, merge};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, SegmentEntry};
-use crate::schema::{ColumnId, TableId};
+use crate::schema::TableId;
 use crate::segment::{Origin, Segment};
-use crate::wal::Lsn;
+use crate::tombstone::Deletes;
 
 /// A merge to be done.
 pub(super) struct Job<D: Disk> {
-    table: TableId,
-    partition_start: i64,
-    inputs: Vec<Rc<Segment<D>>>,
-    choice: Choice,
+    pub(super) table: TableId,
+    pub(super) partition_start: i64,
+    pub(super) inputs: Vec<Rc<Segment<D>>>,
+    pub(super) choice: Choice,
 }
 
 impl<D: Disk> Shard<D> {
     /// The task that compacts: polled until [`Shard::close`]. After an error it may be polled anew, with a pause that
     /// is the caller's to choose; nothing was changed. A damaged segment is no error: it is left alone from then on.
     pub async fn run_compaction(&self) -> Result<()> {
-        let next = || match self.has_unread() && !self.closing.get() {
-            true => Some(Some(None)),
-            false => self.next_job().map(|job| job.map(Some)),
+        enum Task {
+            Remove,
+            Merge,
+            End,
+        }
+        let next = || match () {
+            () if self.closing.get() => Some(Task::End),
+            () if self.has_unread() => Some(Task::Remove),
+            () => (!self.compacting.get() && !self.agenda.borrow().is_empty()).then_some(Task::Merge),
         };
-        while let Some(work) = self.changed.until(next).await {
-            match work {
-                Some(job) => self.carry_out(job).await?,
-                None => self.remove_unread().await,
+        loop {
+            match self.changed.until(next).await {
+                Task::Remove => self.remove_unread().await,
+                Task::Merge => drop(self.merge_next().await?),
+                Task::End => return Ok(()),
             }
         }
-        Ok(())
     }
 
     /// Merges until nothing is left to merge.
     pub async fn compact(&self) -> Result<()> {
-        self.unsettled.set(true);
+        self.note_all();
         loop {
-            let idle = || match self.compacting.get() {
-                true => None,
-                false => Some(self.next_job().flatten()),
-            };
-            match self.changed.until(idle).await {
-                Some(job) => self.carry_out(job).await?,
-                None => {
-                    self.remove_unread().await;
-                    return Ok(());
-                }
+            self.changed.until(|| (!self.compacting.get()).then_some(())).await;
+            if !self.merge_next().await? {
+                self.remove_unread().await;
+                return Ok(());
             }
+        }
+    }
+
+    /// Carries out the most urgent merge; false where there is none. Nobody else merges meanwhile.
+    async fn merge_next(&self) -> Result<bool> {
+        self.compacting.set(true);
+        let _compacting = Compacting(self);
+        match self.next_job().await {
+            Some(job) => self.carry_out(job).await.map(|()| true),
+            None => Ok(false),
         }
     }
 
@@ -82,82 +93,21 @@ impl<D: Disk> Shard<D> {
         let look = now.saturating_sub(looked) >= LOOK;
         self.clock.set(Some(Clock { now, since, looked: if look { now } else { looked } }));
         if look {
-            self.unsettled.set(true);
-            self.changed.notify();
-        }
-    }
-
-    /// `Some(Some(_))` when there is something to merge, `Some(None)` when there never will be again.
-    fn next_job(&self) -> Option<Option<Job<D>>> {
-        if self.closing.get() {
-            return Some(None);
-        }
-        if self.compacting.get() || !self.unsettled.get() {
-            return None;
-        }
-        let job = self.pick();
-        if job.is_none() {
-            self.unsettled.set(false);
-        }
-        job.map(Some)
-    }
-
-    /// Bytes of the merges that were due when the last one was chosen.
-    pub fn merge_debt_bytes(&self) -> u64 {
-        self.debt_bytes.get()
-    }
-
-    /// The most urgent merge. Counts the debt on the way.
-    fn pick(&self) -> Option<Job<D>> {
-        let state = self.state.borrow();
-        let config = &self.config.compaction;
-        let (clock, flushed) = (self.clock.get(), Lsn(state.manifest.flushed_lsn));
-        let mut best: Option<Job<D>> = None;
-        let (mut debt, mut infos) = (0, Vec::new());
-        for (table, known) in &state.tables {
-            let dropped = self.columns(*table).dropped;
-            for (&start, segments) in &known.partitions {
-                if known.unreadable.contains_key(&start) {
-                    // What is older and what is newer than its rows must stay apart.
-                    continue;
-                }
-                infos.clear();
-                infos.extend(segments.iter().map(|segment| self.info(known, segment, &dropped, flushed)));
-                let cold = clock.is_some_and(|clock| {
-                    let changed = known.changed.get(&start).copied().unwrap_or(clock.since);
-                    clock.now.saturating_sub(changed) >= config.cold_after
-                });
-                let Some(choice) = picker::pick(&infos, cold, config.segment_bytes_max) else { continue };
-                debt += choice.bytes;
-                if best.as_ref().is_none_or(|best| best.choice.priority() < choice.priority()) {
-                    let inputs = segments[choice.segments.clone()].to_vec();
-                    best = Some(Job { table: *table, partition_start: start, inputs, choice });
-                }
+            self.note_cold(now);
+            if !self.agenda.borrow().is_empty() {
+                self.changed.notify();
             }
         }
-        self.debt_bytes.set(debt);
-        best
     }
 
-    fn info(&self, table: &TableState<D>, segment: &Segment<D>, dropped: &[ColumnId], flushed: Lsn) -> SegmentInfo {
-        let meta = segment.meta();
-        let due = table.tombstones.iter().filter(|tombstone| tombstone.lsn <= flushed && tombstone.touches(meta));
-        let (dead, deletes) = due.fold((0.0, 0), |(dead, count), tombstone| (dead + tombstone.share(meta), count + 1));
-        SegmentInfo {
-            bytes: meta.bytes,
-            time: (meta.time_min, meta.time_max),
-            series: (meta.series_min, meta.series_max),
-            dead_bytes: (meta.bytes as f64 * f64::min(dead, 1.0)) as u64,
-            deleted_from: deletes > 0,
-            dropped_bytes: segment.bytes_without(dropped),
-            hard: meta.hard,
-            quarantined: self.quarantined.borrow().contains(&meta.file) || !segment.damage().is_empty(),
-        }
+    /// Bytes of the merges that are due.
+    pub fn merge_debt_bytes(&self) -> u64 {
+        self.agenda.borrow().debt_bytes()
     }
 
     async fn carry_out(&self, job: Job<D>) -> Result<()> {
-        self.compacting.set(true);
-        let _compacting = Compacting(self);
+        // Whatever becomes of it, the partition is to be looked at again.
+        self.agenda.borrow_mut().note((job.table, job.partition_start));
         let rows: u64 = job.inputs.iter().map(|segment| segment.meta().rows).sum();
         match self.with_reserve(job.choice.bytes, async || self.merge(&job).await).await {
             Ok(()) => {
@@ -184,13 +134,14 @@ impl<D: Disk> Shard<D> {
 
     async fn merge(&self, job: &Job<D>) -> Result<()> {
         let lsn = self.flushed_lsn();
-        let (inputs, stored) = {
-            let state = self.state.borrow();
-            let Some(table) = state.tables.get(&job.table) else { return Ok(()) };
-            let input =
-                |segment: &Rc<Segment<D>>| Input { segment: segment.clone(), deletes: table.deletes_of(segment, lsn) };
-            (job.inputs.iter().map(input).collect(), table.series_stored)
+        let cover = Rc::new(self.deletes_up_to(job.table, lsn).await);
+        let input = |segment: &Rc<Segment<D>>| Input {
+            segment: segment.clone(),
+            deletes: Deletes::after(&cover, segment.meta().lsn),
         };
+        let inputs = job.inputs.iter().map(input).collect();
+        let stored = self.state.borrow().tables.get(&job.table).map(|table| table.series_stored);
+        let Some(stored) = stored else { return Ok(()) };
         let series = self.series_mark(job.table, stored).await;
         let columns = self.columns(job.table);
         let target = MergeTarget {
@@ -262,8 +213,8 @@ impl<D: Disk> Shard<D> {
                     table.partitions.remove(&job.partition_start);
                 }
             }
-            state.prune_tombstones();
         }
+        self.prune_tombstones(vec![job.table]).await;
         self.sweep().await;
         let paths = job.inputs.iter().map(|segment| segment.path().to_owned());
         // The job has them too, and ends with this.
@@ -361,6 +312,11 @@ pub(super) struct Clock {
 impl Clock {
     pub(super) fn now(self) -> Duration {
         self.now
+    }
+
+    /// Whether a partition is cold at `now` that was last flushed to at `changed`, or not since the first time given.
+    pub(super) fn is_cold(self, now: Duration, changed: Option<Duration>, after: Duration) -> bool {
+        now.saturating_sub(changed.unwrap_or(self.since)) >= after
     }
 }
 

@@ -18,6 +18,8 @@ pub struct ShardConfig {
     pub wal_pending_bytes_max: u64,
     /// Rows in memory that make a flush due.
     pub flush_bytes: u64,
+    /// Log since the last flush that makes a flush due, however few rows it holds: it takes space, and time at a start.
+    pub flush_log_bytes: u64,
     /// Partitions of rows in memory, of all tables, that make a flush due: each becomes a file.
     pub flush_partitions: usize,
     /// Partitions of rows in memory, flushing ones included; beyond, appends are refused.
@@ -47,6 +49,8 @@ impl ShardConfig {
             wal_pending_bytes_max: 32 * MIB,
             // 700,000 devops rows: blocks of segments are full, and sorting them takes some 40 ms.
             flush_bytes: 64 * MIB,
+            // Single rows take 4 KiB each: a start reads it in some two seconds.
+            flush_log_bytes: 256 * MIB,
             // A file and its sync take one to five milliseconds: a flush of as many seconds as are lost with them.
             flush_partitions: 8192,
             memtable_partitions_max: 65_536,

@@ -21,14 +21,25 @@ use super::state::{State, TableState};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, Manifest, TombstoneEntry};
+use crate::partition::partition_of;
 use crate::schema::TableId;
 use crate::segment::Segment;
-use crate::tombstone::{Deletes, Tombstone};
+use crate::tombstone::{Cover, Tombstone};
 use crate::wal::{Delete, Lsn, bitmap_bytes};
+use crate::work;
 
 /// Memory of tombstones that were not yet applied by compaction; beyond, deletes are refused until some are. Each
 /// manifest carries all of them.
 const TOMBSTONE_BYTES_MAX: u64 = 16 << 20;
+
+/// Tables that are forgotten between two yields.
+const DROP_STEP: usize = 256;
+
+/// Looks at segments and tombstones between two yields, when some may be forgotten.
+const PRUNE_LOOKS: usize = 1 << 14;
+
+/// Tombstones that are added to a cover between two yields.
+const COVER_STEP: usize = 1 << 10;
 
 /// Which series to delete from.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,7 +70,7 @@ impl<D: Disk> Shard<D> {
             if nothing || !state.tables.contains_key(&table) {
                 return Ok(self.wal.appended());
             }
-            state.tables.values().flat_map(|table| &table.tombstones).map(|t| t.bytes()).sum()
+            state.with_tombstones().map(|(_, table)| table.tombstones.bytes()).sum()
         };
         if held_bytes > TOMBSTONE_BYTES_MAX {
             let (shard, limit_bytes) = (self.config.shard, TOMBSTONE_BYTES_MAX);
@@ -79,7 +90,7 @@ impl<D: Disk> Shard<D> {
         time_max: i64,
     ) -> Result<Lsn> {
         let mut state = self.state.borrow_mut();
-        let State { tables, active, frozen, .. } = &mut *state;
+        let State { tables, deleted_from, hidden_in, active, frozen, .. } = &mut *state;
         let Some(known) = tables.get_mut(&table) else { return Ok(self.wal.appended()) };
         let delete = Delete { table, time_min, time_max, series };
         let lsn = self.wal.append_delete(&delete)?;
@@ -87,10 +98,17 @@ impl<D: Disk> Shard<D> {
         active.delete(table, &tombstone);
         if tombstone.empties() {
             known.series.hide(tombstone.series.as_ref());
+            hidden_in.insert(table);
         }
         let flushing = frozen.as_ref().is_some_and(|frozen| frozen.memtable.table(table).is_some());
-        if flushing || known.touched_by(&tombstone) {
+        if flushing || known.touched_by(&tombstone).0 {
             known.tombstones.push(tombstone);
+            deleted_from.insert(table);
+        }
+        let due = self.is_flush_due(active);
+        drop(state);
+        if due {
+            self.changed.notify();
         }
         Ok(lsn)
     }
@@ -106,14 +124,12 @@ impl<D: Disk> Shard<D> {
     pub async fn drop_tables(&self, tables: &[TableId]) -> Result<()> {
         self.end_tables(tables);
         let _edit = self.edit().await;
+        for some in tables.chunks(DROP_STEP) {
+            self.forget(some);
+            self.disk.yield_if_needed().await;
+        }
         let (edit, files) = {
-            let mut state = self.state.borrow_mut();
-            for table in tables {
-                state.active.remove(*table);
-                let segments = state.tables.remove(table).map(|known| known.partitions).unwrap_or_default();
-                state.dropping.entry(*table).or_default().extend(segments.into_values().flatten());
-                self.columns.borrow_mut().remove(table);
-            }
+            let state = self.state.borrow();
             // As the manifest has them: an earlier try may have failed after the tables were forgotten.
             let files: Vec<PathBuf> = self.segments_named(&state.manifest, tables).collect();
             let drop_tables = tables.iter().map(|table| table.0).collect();
@@ -128,6 +144,19 @@ impl<D: Disk> Shard<D> {
         self.sweep().await;
         self.remove_segments(gone, 0, files.into_iter()).await;
         Ok(())
+    }
+
+    /// Forgets what is in memory of tables that are over.
+    fn forget(&self, tables: &[TableId]) {
+        let mut state = self.state.borrow_mut();
+        for table in tables {
+            state.active.remove(*table);
+            self.agenda.borrow_mut().forget(*table);
+            let segments = state.tables.remove(table).map(|known| known.partitions).unwrap_or_default();
+            state.dropping.entry(*table).or_default().extend(segments.into_values().flatten());
+            self.columns.borrow_mut().remove(table);
+        }
+        work::charge_each(tables.len(), 100 * work::LOOK);
     }
 
     /// Where the segments lie that a manifest names of `tables`.
@@ -149,28 +178,14 @@ impl<D: Disk> State<D> {
         gone.flat_map(|(_, segments)| segments).collect()
     }
 
-    /// Forgets tombstones that no rows are left for: after segments were replaced or removed.
-    pub(super) fn prune_tombstones(&mut self) {
-        let frozen = self.frozen.as_ref();
-        for (id, table) in self.tables.iter_mut().filter(|(_, table)| !table.tombstones.is_empty()) {
-            let mut tombstones = std::mem::take(&mut table.tombstones);
-            let flushing = frozen.filter(|frozen| frozen.memtable.table(*id).is_some()).map(|frozen| frozen.lsn());
-            tombstones
-                .retain(|tombstone| flushing.is_some_and(|lsn| lsn < tombstone.lsn) || table.touched_by(tombstone));
-            table.tombstones = tombstones;
-        }
-    }
-
     /// The tombstones of log records from after the manifest's up to `flushed`, for the manifest.
     pub(super) fn new_tombstones(&self, flushed: Lsn) -> Result<Vec<TombstoneEntry>> {
         let mut entries = Vec::new();
-        for (table, known) in &self.tables {
-            for tombstone in &known.tombstones {
-                if (self.manifest.flushed_lsn + 1..=flushed.0).contains(&tombstone.lsn.0) {
-                    let series = tombstone.series.as_ref().map(bitmap_bytes).transpose().map_err(Error::Rejected)?;
-                    let Tombstone { lsn, time_min, time_max, .. } = **tombstone;
-                    entries.push(TombstoneEntry { table: table.0, lsn: lsn.0, time_min, time_max, series });
-                }
+        for (table, known) in self.with_tombstones() {
+            for tombstone in known.tombstones.between(Lsn(self.manifest.flushed_lsn), flushed) {
+                let series = tombstone.series.as_ref().map(bitmap_bytes).transpose().map_err(Error::Rejected)?;
+                let Tombstone { lsn, time_min, time_max, .. } = **tombstone;
+                entries.push(TombstoneEntry { table: table.0, lsn: lsn.0, time_min, time_max, series });
             }
         }
         Ok(entries)
@@ -178,21 +193,107 @@ impl<D: Disk> State<D> {
 }
 
 impl<D: Disk> TableState<D> {
-    /// Whether a segment may hold rows that a tombstone deletes. One that cannot be opened counts: when a copy of its
-    /// file is put in place, what was deleted must not come back.
-    pub(crate) fn touched_by(&self, tombstone: &Tombstone) -> bool {
-        self.metas().any(|meta| tombstone.touches(meta))
+    /// Whether a segment may hold rows that a tombstone deletes, and at how many of them that took a look. One that
+    /// cannot be opened counts: when a copy of its file is put in place, what was deleted must not come back.
+    pub(crate) fn touched_by(&self, tombstone: &Tombstone) -> (bool, usize) {
+        let (first, last) = tombstone.times();
+        let first = partition_of(first, self.partition_length);
+        let times = first..=last.max(first);
+        let known = self.partitions.range(times.clone()).flat_map(|(_, segments)| segments);
+        let unreadable = self.unreadable.range(times).flat_map(|(_, segments)| segments);
+        let metas = known.map(|segment| segment.meta()).chain(unreadable.map(|segment| &segment.meta));
+        let mut looks = 0;
+        for meta in metas {
+            looks += 1;
+            if tombstone.touches(meta) {
+                return (true, looks);
+            }
+        }
+        (false, looks)
+    }
+}
+
+impl<D: Disk> Shard<D> {
+    /// Forgets tombstones of these tables that no rows are left for: after segments were replaced or removed. To be
+    /// called with the right to change the manifest, so that nobody else forgets any.
+    pub(super) async fn prune_tombstones(&self, tables: Vec<TableId>) {
+        for table in tables {
+            let (mut at, mut forgot) = (0, false);
+            while let Some((next, less)) = self.prune_some(table, at) {
+                (at, forgot) = (next, forgot | less);
+                self.disk.yield_if_needed().await;
+            }
+            if forgot {
+                self.renew_cover(table).await;
+            }
+        }
     }
 
-    /// The deletes of log records after `lsn`.
-    pub(super) fn deletes_after(&self, lsn: Lsn) -> &[Rc<Tombstone>] {
-        let from = self.tombstones.partition_point(|tombstone| tombstone.lsn <= lsn);
-        &self.tombstones[from..]
+    /// Some more of those of a table from the `at`-th on: where to go on, and whether any was forgotten; `None` at the
+    /// end.
+    fn prune_some(&self, id: TableId, at: usize) -> Option<(usize, bool)> {
+        let mut state = self.state.borrow_mut();
+        let State { tables, deleted_from, frozen, .. } = &mut *state;
+        let flushing = frozen.as_ref().filter(|frozen| frozen.memtable.table(id).is_some()).map(|frozen| frozen.lsn());
+        let table = tables.get_mut(&id);
+        let count = table.as_ref().map_or(0, |table| table.tombstones.as_slice().len());
+        if count == 0 {
+            deleted_from.remove(&id);
+        }
+        let table = table.filter(|_| at < count)?;
+        let mut tombstones = std::mem::take(&mut table.tombstones);
+        let before = tombstones.as_slice().len();
+        let next = tombstones.retain_some(at, PRUNE_LOOKS, |tombstone| {
+            match flushing.is_some_and(|lsn| lsn < tombstone.lsn) {
+                true => (true, 0),
+                false => table.touched_by(tombstone),
+            }
+        });
+        let forgot = tombstones.as_slice().len() < before;
+        table.tombstones = tombstones;
+        Some((next, forgot))
     }
 
-    /// The deletes up to `lsn` that have to be applied to the rows of a segment.
-    pub(super) fn deletes_of(&self, segment: &Segment<D>, lsn: Lsn) -> Deletes {
-        let touching = |tombstone: &&Rc<Tombstone>| tombstone.lsn <= lsn && tombstone.touches(segment.meta());
-        self.tombstones.iter().filter(touching).cloned().collect()
+    /// The deletes of a table up to a log record, which is not later than any that is appended.
+    pub(super) async fn deletes_up_to(&self, id: TableId, lsn: Lsn) -> Cover {
+        let (mut cover, mut after) = (Cover::default(), Lsn(0));
+        loop {
+            {
+                let state = self.state.borrow();
+                let Some(table) = state.tables.get(&id) else { return cover };
+                // Some may be forgotten meanwhile, which cover nothing that is left.
+                let list = table.tombstones.between(after, lsn);
+                let some = &list[..list.len().min(COVER_STEP)];
+                let Some(last) = some.last() else { return cover };
+                for tombstone in some {
+                    cover.add(tombstone.series.as_ref(), tombstone.times(), tombstone.lsn.0);
+                }
+                work::charge_each(some.len(), work::SORT);
+                after = last.lsn;
+            }
+            self.disk.yield_if_needed().await;
+        }
+    }
+
+    /// Makes the cover of a table's tombstones anew, without what was forgotten.
+    async fn renew_cover(&self, id: TableId) {
+        let (mut cover, mut done) = (Cover::default(), 0);
+        loop {
+            {
+                let mut state = self.state.borrow_mut();
+                let Some(table) = state.tables.get_mut(&id) else { return };
+                let list = table.tombstones.as_slice();
+                let to = list.len().min(done + COVER_STEP);
+                for tombstone in &list[done..to] {
+                    cover.add(tombstone.series.as_ref(), tombstone.times(), tombstone.lsn.0);
+                }
+                work::charge_each(to - done, work::SORT);
+                done = to;
+                if done == list.len() {
+                    return table.tombstones.set_cover(cover, done);
+                }
+            }
+            self.disk.yield_if_needed().await;
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Edit, SegmentEntry};
 use crate::partition::partition_of;
 use crate::schema::TableId;
+use crate::tombstone::Deletes;
 use crate::wal::Lsn;
 
 /// What [`Shard::expire`] has done.
@@ -58,12 +59,14 @@ impl<D: Disk> Shard<D> {
             if let Some(known) = state.tables.get_mut(&table) {
                 let later = known.partitions.split_off(&start);
                 gone = std::mem::replace(&mut known.partitions, later);
+                let mut agenda = self.agenda.borrow_mut();
+                gone.keys().for_each(|start| agenda.set((table, *start), None));
                 known.unreadable = known.unreadable.split_off(&start);
                 known.changed = known.changed.split_off(&start);
             }
-            state.prune_tombstones();
             gone.into_values().flatten().collect()
         };
+        self.prune_tombstones(vec![table]).await;
         let segments = paths.len() as u64;
         self.count(|counts| counts.segments_expired += segments);
         self.sweep().await;
@@ -91,13 +94,13 @@ impl<D: Disk> Shard<D> {
     fn has_in_memory(&self, table: TableId, start: i64) -> bool {
         let state = self.state.borrow();
         let Some(known) = state.tables.get(&table) else { return false };
-        let flushing = state.frozen.iter().map(|frozen| (&frozen.memtable, known.deletes_after(frozen.lsn())));
-        let mut memtables = flushing.chain([(&state.active, &[][..])]);
+        let flushing = state.frozen.iter().map(|frozen| (&frozen.memtable, known.tombstones.after(frozen.lsn())));
+        let mut memtables = flushing.chain([(&state.active, Deletes::default())]);
         memtables.any(|(memtable, later)| {
             let Some(rows) = memtable.table(table).filter(|rows| rows.time_bounds().0 < start) else { return false };
-            let mut old: Vec<u32> = (0..rows.rows() as u32).filter(|row| rows.time()[*row as usize] < start).collect();
-            rows.retain_live(&mut old, rows.deletes(), later);
-            !old.is_empty()
+            let deletes = rows.deletes(later);
+            let mut old = (0..rows.rows() as u32).filter(|row| rows.time()[*row as usize] < start);
+            old.any(|row| rows.is_live(row, &deletes))
         })
     }
 

@@ -18,20 +18,22 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::compact::Clock;
-use super::state::{Frozen, TableState};
+use super::state::{Frozen, State, TableState};
 use crate::codec::Effort;
 use crate::disk::Disk;
 use crate::disk::whole::write_whole;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, NotStored, SegmentEntry, SeriesFileEntry, TableEntry};
-use crate::memtable::{Memtable, Order, PartitionRows, Sorter, TableRows, split_partitions};
+use crate::memtable::{Memtable, Order, PartitionRows, Sorter, Splitter, TableRows};
 use crate::schema::TableId;
 use crate::segment::{Origin, Segment, Target, write_table};
 use crate::series::SeriesMark;
 use crate::series::file::{SeriesCounts, SeriesWriter, copy_of};
 use crate::series::tiers::{FileSize, first_to_rewrite};
 use crate::together::together;
+use crate::tombstone::Deletes;
 use crate::wal::Lsn;
+use crate::work;
 
 /// Segments after which what is done so far is made to last.
 const ROUND_SEGMENTS: usize = 256;
@@ -39,6 +41,12 @@ const ROUND_SEGMENTS: usize = 256;
 /// Segments that are written side by side where they are many, and so small: a disk syncs as many at once. Each has a
 /// buffer of a mebibyte.
 const SEGMENTS_AT_ONCE: usize = 8;
+
+/// Tables of a memtable whose memory is kept for the next one: to look through more takes long.
+const REUSED_TABLES_MAX: usize = 512;
+
+/// Rows that are held against deletes between two yields.
+const LIVE_STEP: usize = 1 << 15;
 
 /// From this many on they are.
 const SMALL_ROUND_SEGMENTS: usize = 16;
@@ -90,9 +98,11 @@ impl<D: Disk> Shard<D> {
         (due && !self.editing.get()).then_some(true)
     }
 
-    /// Whether there are enough rows in memory, or partitions with rows, for a flush.
+    /// Whether there are enough rows in memory, partitions with rows, or log for a flush.
     pub(super) fn is_flush_due(&self, active: &Memtable) -> bool {
-        active.bytes() >= self.config.flush_at() || active.partitions() >= self.config.flush_at_partitions()
+        active.bytes() >= self.config.flush_at()
+            || active.partitions() >= self.config.flush_at_partitions()
+            || self.log_bytes() >= self.config.flush_log_bytes
     }
 
     async fn flush_once(&self) -> Result<()> {
@@ -114,10 +124,14 @@ impl<D: Disk> Shard<D> {
         if done.is_ok() {
             self.retire(&frozen);
         }
-        if done.is_ok() && frozen.full {
-            // Scans copy what they need, so that nobody else holds it but for a snapshot.
-            if let Ok(frozen) = Rc::try_unwrap(frozen) {
+        // Scans copy what they need, so that nobody else holds it but for a snapshot.
+        if let (Ok(()), Ok(mut frozen)) = (&done, Rc::try_unwrap(frozen)) {
+            if frozen.full && frozen.memtable.tables().take(REUSED_TABLES_MAX + 1).count() <= REUSED_TABLES_MAX {
                 self.state.borrow_mut().idle = Some(Memtable::reuse(frozen.memtable));
+            } else {
+                while frozen.memtable.forget_some() {
+                    self.disk.yield_if_needed().await;
+                }
             }
         }
         done
@@ -131,16 +145,23 @@ impl<D: Disk> Shard<D> {
         }
         let lsn = self.wal.appended();
         if lsn.0 <= state.manifest.flushed_lsn {
+            // What there is of the log has nothing that a flush could take up.
+            self.log_bytes_frozen.set(self.wal.live_bytes());
             return None;
         }
         let next = state.idle.take().unwrap_or_default();
         let memtable = std::mem::replace(&mut state.active, next);
         let full = memtable.bytes() >= self.config.flush_at();
-        let series = state.tables.iter().map(|(id, table)| (*id, table.series.len() as u32)).collect();
-        let hidden = state.tables.iter().map(|(id, table)| (*id, table.series.hidden()));
-        let hidden = hidden.filter(|(_, hidden)| !hidden.is_empty()).map(|(id, hidden)| (id, hidden.clone())).collect();
+        let State { tables, hidden_in, .. } = &mut *state;
+        let mut hidden = BTreeMap::new();
+        hidden_in.retain(|id| {
+            let of = tables.get(id).map(|table| table.series.hidden()).filter(|hidden| !hidden.is_empty());
+            hidden.extend(of.map(|of| (*id, of.clone())));
+            of.is_some()
+        });
+        self.log_bytes_frozen.set(self.wal.live_bytes());
         let pin = std::mem::take(&mut state.pin);
-        let frozen = Rc::new(Frozen { memtable, generation: state.generation, pin, lsn, series, hidden, full });
+        let frozen = Rc::new(Frozen { memtable, generation: state.generation, pin, lsn, hidden, full });
         state.generation += 1;
         state.frozen = Some(frozen.clone());
         Some(frozen)
@@ -160,6 +181,7 @@ impl<D: Disk> Shard<D> {
                 return Err(error);
             }
         };
+        let flushed_before = self.flushed_lsn();
         let gone = {
             let mut state = self.state.borrow_mut();
             state.manifest.apply(edit);
@@ -172,17 +194,19 @@ impl<D: Disk> Shard<D> {
                 if let Some(table) = state.tables.get_mut(&TableId(entry.table)) {
                     table.changed.extend(now.map(|now| (entry.partition_start, now)));
                     table.partitions.entry(entry.partition_start).or_default().push(segment);
+                    self.agenda.borrow_mut().note((TableId(entry.table), entry.partition_start));
                 }
             }
-            for (id, series) in &frozen.series {
-                if let Some(table) = state.tables.get_mut(id) {
-                    table.series_stored = *series;
+            for (id, series) in frozen.memtable.series_counts() {
+                if let Some(table) = state.tables.get_mut(&id) {
+                    table.series_stored = series;
                 }
             }
-            state.prune_tombstones();
             state.take_dropped()
         };
-        self.unsettled.set(true);
+        let deleted_from = self.state.borrow().deleted_from.iter().copied().collect();
+        self.prune_tombstones(deleted_from).await;
+        self.note_deletes(flushed_before);
         self.sweep().await;
         self.remove_segments(gone, 0, old_files.into_iter()).await;
         self.wal.release(frozen.lsn).await
@@ -228,18 +252,17 @@ impl<D: Disk> Shard<D> {
         written.segments = kept;
         let gone: Vec<(SegmentEntry, Rc<Segment<D>>)> = gone;
         self.discard(gone.iter().map(|(_, segment)| segment.path().to_owned())).await;
+        let mut done: BTreeMap<u32, BTreeSet<i64>> = BTreeMap::new();
+        for (entry, _) in &written.segments {
+            done.entry(entry.table).or_default().insert(entry.partition_start);
+        }
         for (table, rows) in frozen.memtable.tables() {
             let length = self.state.borrow().tables.get(&table).map(|known| known.partition_length);
             let Some(length) = length else { continue };
-            let done: BTreeSet<i64> = written
-                .segments
-                .iter()
-                .filter(|(entry, _)| entry.table == table.0)
-                .map(|(e, _)| e.partition_start)
-                .collect();
+            let done = done.remove(&table.0).unwrap_or_default();
             let order = self.order(rows).await;
-            let mut parts =
-                split_partitions(order, length).into_iter().filter(|(start, _)| !done.contains(start)).peekable();
+            let parts = self.split(order, length).await;
+            let mut parts = parts.into_iter().filter(|(start, _)| !done.contains(start)).peekable();
             while parts.peek().is_some() {
                 let round: Vec<_> = parts.by_ref().take(ROUND_SEGMENTS).collect();
                 self.write_round(frozen, (table, rows), round, written).await?;
@@ -257,7 +280,7 @@ impl<D: Disk> Shard<D> {
         written: &mut Written<D>,
     ) -> Result<()> {
         let codecs = &self.columns(table).codecs;
-        let series = self.series_mark(table, frozen.series.get(&table).copied().unwrap_or_default()).await;
+        let series = self.series_mark(table, frozen.memtable.series_count(table).unwrap_or_default()).await;
         let at_once = if parts.len() < SMALL_ROUND_SEGMENTS { 1 } else { SEGMENTS_AT_ONCE };
         let tasks = parts.into_iter().map(|(start, order)| async move {
             let path = self.next_path("seg");
@@ -297,15 +320,35 @@ impl<D: Disk> Shard<D> {
 
     /// The rows that are not deleted, by (series, time).
     async fn order(&self, rows: &TableRows) -> Order {
-        let mut live = (0..rows.rows() as u32).collect();
-        rows.retain_live(&mut live, rows.deletes(), &[]);
-        let mut sorter = Sorter::new(rows.series(), rows.time(), live);
+        let (count, deletes) = (rows.rows() as u32, rows.deletes(Deletes::default()));
+        let mut live = Vec::with_capacity(count as usize);
+        for first in (0..count).step_by(LIVE_STEP) {
+            let some = first..count.min(first + LIVE_STEP as u32);
+            work::charge_each(some.len(), work::LOOK);
+            match deletes.is_empty() {
+                true => live.extend(some),
+                false => live.extend(some.filter(|row| rows.is_live(*row, &deletes))),
+            }
+            self.disk.yield_if_needed().await;
+        }
+        let mut sorter = Sorter::new(live);
         loop {
-            let done = sorter.step();
+            let done = sorter.step(rows.series(), rows.time());
             self.sorting.set(sorter.memory_bytes());
             if let Some(order) = done {
                 self.sorting.set(order.memory_bytes());
                 return order;
+            }
+            self.disk.yield_if_needed().await;
+        }
+    }
+
+    /// Ordered rows by the first time of their partition.
+    async fn split(&self, order: Order, length: i64) -> BTreeMap<i64, Order> {
+        let mut splitter = Splitter::new(order, length);
+        loop {
+            if let Some(parts) = splitter.step() {
+                return parts;
             }
             self.disk.yield_if_needed().await;
         }
@@ -362,18 +405,19 @@ impl<D: Disk> Shard<D> {
     /// The number of series files that stay, and the series of each live table that are not in them.
     fn series_to_write(&self, frozen: &Frozen) -> (usize, BTreeMap<TableId, Range<u32>>) {
         let state = self.state.borrow();
-        let new = |(id, to): (&TableId, &u32)| Some((*id, state.tables.get(id)?.series_stored..*to));
-        let mut series: BTreeMap<_, _> = frozen.series.iter().filter_map(new).collect();
+        let new = |(id, to): (TableId, u32)| Some((id, state.tables.get(&id)?.series_stored..to));
+        let mut series: BTreeMap<_, _> = frozen.memtable.series_counts().filter_map(new).collect();
         let files = state.series_files.iter().map(|counts| FileSize {
             series: total(counts.values().copied()),
-            live: total(counts.iter().filter(|(id, _)| series.contains_key(id)).map(|(_, count)| *count)),
+            live: total(counts.iter().filter(|(id, _)| state.tables.contains_key(id)).map(|(_, count)| *count)),
         });
         let files: Vec<_> = files.collect();
         let new = total(series.values().map(|new| new.end - new.start));
         // The last space there is goes to what is new.
         let kept = if self.is_short() { files.len() } else { first_to_rewrite(&files, new) };
         for (id, count) in state.series_files[kept..].iter().flatten() {
-            if let Some(range) = series.get_mut(id) {
+            if let Some(table) = state.tables.get(id) {
+                let range = series.entry(*id).or_insert(table.series_stored..table.series_stored);
                 range.start = range.start.saturating_sub(*count);
             }
         }
@@ -384,11 +428,13 @@ impl<D: Disk> Shard<D> {
     fn edited(&self, frozen: &Frozen, written: &Written<D>) -> Result<(Edit, Vec<PathBuf>)> {
         let state = self.state.borrow();
         let mut add_tables = Vec::new();
-        for id in frozen.series.keys() {
-            let Some(table) = state.tables.get(id) else { continue };
-            let (known, hidden) = (state.manifest.table(*id), frozen.hidden_bytes(*id)?);
+        let touched: BTreeSet<TableId> =
+            frozen.memtable.series_counts().map(|(id, _)| id).chain(frozen.hidden.keys().copied()).collect();
+        for id in touched {
+            let Some(table) = state.tables.get(&id) else { continue };
+            let (known, hidden) = (state.manifest.table(id), frozen.hidden_bytes(id)?);
             if known.is_none_or(|known| known.hidden != hidden) {
-                add_tables.push(TableEntry { hidden, ..table.entry(*id) });
+                add_tables.push(TableEntry { hidden, ..table.entry(id) });
             }
         }
         // A drop whose edit failed is in memory alone: what is written now has none of its series any more.
@@ -412,8 +458,7 @@ impl<D: Disk> Shard<D> {
 
     /// Makes an edit of the manifest durable. Afterwards it is to be made in memory, before anybody waits.
     pub(super) async fn store(&self, edit: &Edit) -> Result<(), NotStored> {
-        let storing = self.manifest_log.store(&self.state.borrow().manifest, edit);
-        storing.await
+        self.manifest_log.store(&|look| look(&self.state.borrow().manifest), edit).await
     }
 
     /// A path that was never used before, in the folder of its kind.

@@ -28,18 +28,21 @@ mod append;
 mod columns;
 mod compact;
 mod config;
+mod copy;
 mod delete;
 mod expire;
 mod flush;
 pub(crate) mod folders;
 mod guarded;
 mod life;
+mod look;
 mod quarantine;
 mod snapshot;
 mod sound;
 mod space;
 pub(crate) mod state;
 mod stats;
+mod stock;
 
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -49,6 +52,7 @@ use std::rc::Rc;
 use crate::batch::NewSeries;
 use crate::cache::Cache;
 use crate::compaction::Pace;
+use crate::compaction::agenda::{Agenda, Spot};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::manifest::ManifestLog;
@@ -71,6 +75,7 @@ use space::Reserve;
 use state::{State, TableState};
 use stats::Counts;
 pub use stats::{ShardMemory, ShardStats};
+use stock::Stock;
 
 /// What [`Shard::append`] has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +94,8 @@ pub struct Shard<D: Disk> {
     wal: Wal<D>,
     cache: Rc<Cache>,
     state: Guarded<State<D>>,
+    /// [`Wal::live_bytes`] when a memtable was frozen last.
+    log_bytes_frozen: Cell<u64>,
     /// Why nothing more is taken, once a fault of the server was met here.
     abandoned: OnceCell<String>,
     /// Someone changes the manifest.
@@ -97,12 +104,12 @@ pub struct Shard<D: Disk> {
     counts: Cell<Counts>,
     pace: Pace,
     compacting: Cell<bool>,
-    /// Segments or the time have changed since there was nothing to merge.
-    unsettled: Cell<bool>,
-    /// Bytes of merges that are due.
+    /// What there is to merge.
+    agenda: RefCell<Agenda>,
+    /// The partition behind which the next ones are looked at for whether they are cold.
+    cold_from: Cell<Option<Spot>>,
     /// Files of the frozen memtable that are written: a flush that failed goes on from there.
     written: RefCell<Written<D>>,
-    debt_bytes: Cell<u64>,
     reserve: Reserve,
     /// The task of the log has ended.
     log_ended: Cell<bool>,
@@ -112,6 +119,8 @@ pub struct Shard<D: Disk> {
     /// Files of damaged segments.
     quarantined: RefCell<BTreeSet<String>>,
     detached_files: Cell<u64>,
+    /// What all tables have, where they are many.
+    stock: Cell<Option<Stock>>,
     /// Tables that are over.
     ended: RefCell<BTreeSet<TableId>>,
     /// What the catalog says of columns, of tables with dropped ones or codecs.
@@ -148,6 +157,9 @@ impl<D: Disk> Shard<D> {
         let wal_config = WalConfig { shard: config.shard, sync: config.wal_sync, file_bytes: config.wal_file_bytes };
         let wal = Wal::open(disk.clone(), &folders.wal, wal_config, wal).await?;
         let pace = Pace::new(config.compaction.bytes_per_s);
+        let of_tables = |has: &dyn Fn(&TableState<D>) -> bool| -> BTreeSet<TableId> {
+            tables.iter().filter(|(_, table)| has(table)).map(|(id, _)| *id).collect()
+        };
         let shard = Self {
             disk,
             folders,
@@ -155,6 +167,8 @@ impl<D: Disk> Shard<D> {
             wal,
             cache,
             state: Guarded::new(State {
+                deleted_from: of_tables(&|table| !table.tombstones.as_slice().is_empty()),
+                hidden_in: of_tables(&|table| !table.series.hidden().is_empty()),
                 tables,
                 dropping: BTreeMap::new(),
                 active,
@@ -169,26 +183,29 @@ impl<D: Disk> Shard<D> {
                 unnamed: Vec::new(),
                 condemned: Vec::new(),
             }),
+            log_bytes_frozen: Cell::default(),
             abandoned: OnceCell::default(),
             editing: Cell::default(),
             closing: Cell::default(),
             counts: Cell::default(),
             pace,
             compacting: Cell::default(),
-            unsettled: Cell::new(true),
+            agenda: RefCell::default(),
+            cold_from: Cell::default(),
             written: RefCell::default(),
-            debt_bytes: Cell::default(),
             reserve: Reserve::default(),
             log_ended: Cell::default(),
             manifest_log,
             sorting: Cell::default(),
             quarantined: RefCell::default(),
             detached_files: Cell::new(detached_files),
+            stock: Cell::default(),
             ended: RefCell::default(),
             columns: RefCell::default(),
             clock: Cell::default(),
             changed: Signal::default(),
         };
+        shard.note_all();
         shard.open_reserve().await?;
         Ok((Rc::new(shard), recovery))
     }
@@ -272,13 +289,23 @@ impl<D: Disk> Shard<D> {
     pub fn has_unflushed(&self) -> bool {
         let state = self.state.borrow();
         let flushed = Lsn(state.manifest.flushed_lsn);
-        let mut tombstones = state.tables.values().filter_map(|table| table.tombstones.last());
+        let mut tombstones = state.with_tombstones().filter_map(|(_, table)| table.tombstones.as_slice().last());
         state.memtables().any(|memtable| memtable.rows() > 0) || tombstones.any(|tombstone| tombstone.lsn > flushed)
     }
 
     /// Bytes of rows in memory, the measure against `memtable_bytes_max`; cheap enough to be asked after each append.
     pub fn memtable_bytes(&self) -> u64 {
         self.state.borrow().memtables().map(Memtable::bytes).sum()
+    }
+
+    /// Bytes of the log since rows were last taken up by a flush; those that were there at the start count too.
+    pub(super) fn log_bytes(&self) -> u64 {
+        self.wal.live_bytes().saturating_sub(self.log_bytes_frozen.get())
+    }
+
+    /// The number of the memtable that takes appends; another one follows with each flush.
+    pub fn generation(&self) -> u64 {
+        self.state.borrow().generation
     }
 
     /// Whether the rows in memory are enough for a flush; a caller that runs none of the tasks flushes then.
@@ -288,7 +315,7 @@ impl<D: Disk> Shard<D> {
 
     /// Memory held now.
     pub fn memory(&self) -> ShardMemory {
-        let state = self.state.borrow();
+        let (stock, state) = (self.stock(), self.state.borrow());
         ShardMemory {
             active: state.active.bytes(),
             flushing: state.frozen.as_ref().map_or(0, |frozen| frozen.memtable.bytes()),
@@ -301,8 +328,8 @@ impl<D: Disk> Shard<D> {
                 + state.idle.as_ref().map_or(0, Memtable::reserved),
             wal_pending: self.wal.pending_bytes() as u64,
             cache: self.cache.stats().bytes,
-            index: state.tables.values().map(|table| table.series.memory_bytes() as u64).sum(),
-            segments: state.tables.values().flat_map(TableState::segments).map(|segment| segment.memory_bytes()).sum(),
+            index: stock.index_bytes,
+            segments: stock.footer_bytes,
         }
     }
 
@@ -331,9 +358,8 @@ impl<D: Disk> Shard<D> {
 
     /// Counts and sizes.
     pub fn stats(&self) -> ShardStats {
-        let quarantined = self.quarantined();
+        let stock = self.stock();
         let (state, counts, wal) = (self.state.borrow(), self.counts.get(), self.wal.stats());
-        let segments = || state.tables.values().flat_map(TableState::segments).map(|segment| segment.meta());
         ShardStats {
             rows_appended: counts.rows,
             batches_appended: counts.batches,
@@ -349,7 +375,7 @@ impl<D: Disk> Shard<D> {
             flush_failures: counts.flush_failures,
             rows_flushed: counts.rows_flushed,
             deletes: counts.deletes,
-            tombstones: state.tables.values().map(|table| table.tombstones.len() as u64).sum(),
+            tombstones: state.with_tombstones().map(|(_, table)| table.tombstones.as_slice().len() as u64).sum(),
             segments_expired: counts.segments_expired,
             merges: counts.merges,
             merge_failures: counts.merge_failures,
@@ -357,17 +383,17 @@ impl<D: Disk> Shard<D> {
             merging: self.compacting.get(),
             merge_read_bytes: self.pace.moved().0,
             merge_written_bytes: self.pace.moved().1,
-            merge_debt_bytes: self.debt_bytes.get(),
-            segments_quarantined: quarantined.len() as u64,
+            merge_debt_bytes: self.merge_debt_bytes(),
+            segments_quarantined: stock.quarantined,
             detached_files: self.detached_files.get(),
-            corrupt_blocks: quarantined.iter().map(|segment| segment.damage.len() as u64).sum(),
-            segments: segments().count() as u64,
+            corrupt_blocks: stock.corrupt_blocks,
+            segments: stock.segments,
             segments_open: self.cache.files().count() as u64,
             memtable_partitions: state.memtables().map(|memtable| memtable.partitions() as u64).sum(),
-            segment_bytes: segments().map(|meta| meta.bytes).sum(),
-            segment_rows: segments().map(|meta| meta.rows).sum(),
-            series: state.tables.values().map(|table| table.series.live_len() as u64).sum(),
-            series_hidden: state.tables.values().map(|table| table.series.hidden_len() as u64).sum(),
+            segment_bytes: stock.segment_bytes,
+            segment_rows: stock.segment_rows,
+            series: stock.series,
+            series_hidden: stock.series_hidden,
             tables: state.tables.len() as u64,
             cache: self.cache.stats(),
             memory: self.memory(),

@@ -83,7 +83,7 @@ impl<D: Disk> Shard<D> {
             }
         }
         if mended > 0 {
-            self.unsettled.set(true);
+            self.note_all();
             self.changed.notify();
         }
         Ok(mended)

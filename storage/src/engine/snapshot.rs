@@ -12,16 +12,16 @@ use std::rc::Rc;
 use roaring::RoaringBitmap;
 
 use super::Shard;
+use super::copy::MemoryCopy;
 use super::state::{Frozen, State, Unreadable};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::memtable::{Memtable, Sorter, TableRows, chunk, split_partitions};
+use crate::memtable::{Memtable, SeenDeletes};
 use crate::partition::partition_of;
-use crate::scan::{PartitionSources, Scan, ScanRequest, SegmentSource};
+use crate::scan::{PartitionSources, Scan, ScanChunk, ScanRequest, SegmentSource};
 use crate::schema::TableId;
-use crate::segment::SegmentMeta;
-use crate::tombstone::Tombstone;
-use crate::wal::Lsn;
+use crate::segment::{Segment, SegmentMeta};
+use crate::tombstone::Deletes;
 
 /// Rows of one table as they were at one moment, for any number of scans. To be dropped when no more are to come.
 pub struct Snapshot<D: Disk> {
@@ -47,18 +47,29 @@ struct SeenMemory {
     /// Keeps the memtable when it is flushed.
     _pin: Rc<()>,
     rows: usize,
-    /// Deletes that came into the memtable before.
-    deletes: usize,
-    /// Deletes after the memtable was frozen.
-    later: Vec<Rc<Tombstone>>,
+    deletes: SeenDeletes,
 }
 
 impl<D: Disk> Shard<D> {
-    /// A scan of what was appended before. `memory_bytes_max` bounds what it holds. It is refused where it may need
-    /// rows of a segment that cannot be read at all.
+    /// A scan of what was appended before, for callers that may keep the thread while rows in memory are copied; others
+    /// take a [`Snapshot`]. `memory_bytes_max` bounds what it holds. It is refused where it may need rows of a segment
+    /// that cannot be read at all.
     pub fn scan(&self, request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
         let seen = self.see(request.table, request.time_min, request.time_max);
-        self.scan_seen(seen.as_ref(), request, memory_bytes_max)
+        let mut scan = self.scan_segments(seen.as_ref(), &request)?;
+        if let Some(seen) = &seen {
+            let mut left = memory_bytes_max;
+            for memory in &seen.memory {
+                let mut copy = MemoryCopy::new(&request, &memory.deletes, memory.rows, seen.partition_length);
+                loop {
+                    if let Some(chunks) = self.copy_some(seen, memory, &mut copy, (&mut left, memory_bytes_max))? {
+                        add_chunks(&mut scan, chunks);
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(Scan::new(self.disk.clone(), request, scan.into_values().collect(), memory_bytes_max))
     }
 
     /// What was appended before of a table, between two times; `None` where the shard does not know the table.
@@ -70,29 +81,24 @@ impl<D: Disk> Shard<D> {
         let state = self.state.borrow();
         let known = state.tables.get(&table)?;
         let range = || partition_of(time_min, known.partition_length)..=time_max.max(time_min);
-        let source = |segment: &Rc<_>| SegmentSource {
+        let source = |segment: &Rc<Segment<D>>| SegmentSource {
             segment: Rc::clone(segment),
-            deletes: known.deletes_of(segment, Lsn(u64::MAX)),
+            deletes: known.tombstones.of(segment.meta()),
         };
         let partitions = known.partitions.range(range());
         let partitions = partitions.map(|(start, segments)| (*start, segments.iter().map(source).collect()));
-        let rows_of = |memtable: &Memtable, generation: u64, pin: &Rc<()>, later: &[Rc<Tombstone>]| {
+        let rows_of = |memtable: &Memtable, generation: u64, pin: &Rc<()>, later: Deletes| {
             let rows = memtable.table(table)?;
-            Some(SeenMemory {
-                generation,
-                _pin: pin.clone(),
-                rows: rows.rows(),
-                deletes: rows.deletes(),
-                later: later.to_vec(),
-            })
+            Some(SeenMemory { generation, _pin: pin.clone(), rows: rows.rows(), deletes: rows.deletes(later) })
         };
         let unreadable = known.unreadable.range(range()).flat_map(|(_, segments)| segments);
         // Nobody misses what is deleted.
-        let is_wanted = |of: &&Unreadable| !known.tombstones.iter().any(|delete| delete.covers_all_of(&of.meta));
+        let is_wanted =
+            |of: &&Unreadable| !known.tombstones.as_slice().iter().any(|delete| delete.covers_all_of(&of.meta));
         let flushing = state.frozen.as_ref().and_then(|frozen| {
-            rows_of(&frozen.memtable, frozen.generation, &frozen.pin, known.deletes_after(frozen.lsn()))
+            rows_of(&frozen.memtable, frozen.generation, &frozen.pin, known.tombstones.after(frozen.lsn()))
         });
-        let active = rows_of(&state.active, state.generation, &state.pin, &[]);
+        let active = rows_of(&state.active, state.generation, &state.pin, Deletes::default());
         Some(Seen {
             table,
             partition_length: known.partition_length,
@@ -103,47 +109,35 @@ impl<D: Disk> Shard<D> {
         })
     }
 
-    /// A scan of `seen`; of nothing where that is none.
-    fn scan_seen(&self, seen: Option<&Seen<D>>, request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
-        let mut partitions: BTreeMap<i64, PartitionSources<D>> = BTreeMap::new();
-        if let Some(seen) = seen {
-            if let Some(unreadable) = seen.unreadable.iter().find(|segment| is_wanted(&segment.meta, &request)) {
-                return Err(unreadable.error());
-            }
-            let from = partition_of(request.time_min, seen.partition_length);
-            for (start, segments) in seen.partitions.range(from..=request.time_max.max(from)) {
-                let wanted = segments.iter().filter(|source| is_wanted(source.segment.meta(), &request));
-                let wanted: Vec<_> = wanted.cloned().collect();
-                if !wanted.is_empty() {
-                    partitions.insert(*start, PartitionSources { segments: wanted, memory: Vec::new() });
-                }
-            }
-            let state = self.state.borrow();
-            let mut copied = 0;
-            for memory in &seen.memory {
-                let Some(rows) = state.memtable_of(memory.generation).and_then(|memtable| memtable.table(seen.table))
-                else {
-                    return Err(Error::SnapshotGone { shard: self.config.shard });
-                };
-                let mut selected = select(rows, memory.rows, &request);
-                rows.retain_live(&mut selected, memory.deletes, &memory.later);
-                if selected.is_empty() {
-                    continue;
-                }
-                // Before the copy, not after: many queries at once would copy as many memtables.
-                copied += rows.copy_bytes(selected.len(), &request.columns);
-                if copied > memory_bytes_max {
-                    return Err(Error::ScanMemory { limit_bytes: memory_bytes_max });
-                }
-                let order = Sorter::new(rows.series(), rows.time(), selected).finish();
-                for (start, order) in split_partitions(order, seen.partition_length) {
-                    let chunk = chunk(rows, order, &request.columns)?;
-                    let empty = || PartitionSources { segments: Vec::new(), memory: Vec::new() };
-                    partitions.entry(start).or_insert_with(empty).memory.push(chunk);
-                }
+    /// The segments of `seen` that a scan may need; of nothing where that is none.
+    fn scan_segments(&self, seen: Option<&Seen<D>>, request: &ScanRequest) -> Result<Sources<D>> {
+        let mut partitions = Sources::new();
+        let Some(seen) = seen else { return Ok(partitions) };
+        if let Some(unreadable) = seen.unreadable.iter().find(|segment| is_wanted(&segment.meta, request)) {
+            return Err(unreadable.error());
+        }
+        let from = partition_of(request.time_min, seen.partition_length);
+        for (start, segments) in seen.partitions.range(from..=request.time_max.max(from)) {
+            let wanted = segments.iter().filter(|source| is_wanted(source.segment.meta(), request));
+            let wanted: Vec<_> = wanted.cloned().collect();
+            if !wanted.is_empty() {
+                partitions.insert(*start, PartitionSources { segments: wanted, memory: Vec::new() });
             }
         }
-        Ok(Scan::new(self.disk.clone(), request, partitions.into_values().collect(), memory_bytes_max))
+        Ok(partitions)
+    }
+
+    /// Copies some more of a memtable that was seen.
+    fn copy_some(
+        &self,
+        seen: &Seen<D>,
+        memory: &SeenMemory,
+        copy: &mut MemoryCopy<'_>,
+        bytes: (&mut u64, u64),
+    ) -> Result<Option<BTreeMap<i64, ScanChunk>>> {
+        let state = self.state.borrow();
+        let rows = state.memtable_of(memory.generation).and_then(|memtable| memtable.table(seen.table));
+        copy.step(rows.ok_or(Error::SnapshotGone { shard: self.config.shard })?, bytes)
     }
 
     /// Keeps a flushed memtable for the snapshots that may look at it, if there are any. The oldest ones go where more
@@ -162,9 +156,22 @@ impl<D: Disk> Shard<D> {
 
 impl<D: Disk> Snapshot<D> {
     /// A scan of what the snapshot sees, of its table and within its times; see [`Shard::scan`].
-    pub fn scan(&self, request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
-        debug_assert_eq!(request.table, self.seen.table, "BUG: a snapshot of one table is asked for another");
-        self.shard.scan_seen(Some(&self.seen), request, memory_bytes_max)
+    pub async fn scan(&self, request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
+        let (shard, seen) = (&self.shard, &self.seen);
+        debug_assert_eq!(request.table, seen.table, "BUG: a snapshot of one table is asked for another");
+        let mut scan = shard.scan_segments(Some(seen), &request)?;
+        let mut left = memory_bytes_max;
+        for memory in &seen.memory {
+            let mut copy = MemoryCopy::new(&request, &memory.deletes, memory.rows, seen.partition_length);
+            loop {
+                if let Some(chunks) = shard.copy_some(seen, memory, &mut copy, (&mut left, memory_bytes_max))? {
+                    add_chunks(&mut scan, chunks);
+                    break;
+                }
+                shard.disk.yield_if_needed().await;
+            }
+        }
+        Ok(Scan::new(shard.disk.clone(), request, scan.into_values().collect(), memory_bytes_max))
     }
 
     /// Least and greatest time that rows of the table may have; `None` when it has none.
@@ -203,51 +210,20 @@ impl<D: Disk> State<D> {
     }
 }
 
+/// Where the rows of a scan are, by the start of their partition.
+type Sources<D> = BTreeMap<i64, PartitionSources<D>>;
+
+/// Adds chunks of a memtable that is newer than all before.
+fn add_chunks<D: Disk>(sources: &mut Sources<D>, chunks: BTreeMap<i64, ScanChunk>) {
+    for (start, chunk) in chunks.into_iter().filter(|(_, chunk)| chunk.rows() > 0) {
+        let empty = || PartitionSources { segments: Vec::new(), memory: Vec::new() };
+        sources.entry(start).or_insert_with(empty).memory.push(chunk);
+    }
+}
+
 /// Whether a segment may hold rows that are asked for.
 pub(super) fn is_wanted(meta: &SegmentMeta, request: &ScanRequest) -> bool {
     let in_time = meta.time_max >= request.time_min && meta.time_min <= request.time_max;
     let has_series = |series: &RoaringBitmap| series.range_cardinality(meta.series_min..=meta.series_max) > 0;
     in_time && request.series.as_ref().is_none_or(has_series)
-}
-
-/// Those of the first `count` rows that are asked for, ascending.
-fn select(rows: &TableRows, count: usize, request: &ScanRequest) -> Vec<u32> {
-    let (series, time) = (&rows.series()[..count], &rows.time()[..count]);
-    let (min, max) = rows.time_bounds();
-    let whole_time = request.time_min <= min && max <= request.time_max;
-    if max < request.time_min || request.time_max < min {
-        return Vec::new();
-    }
-    let in_time = |row: u32| {
-        let time = time[row as usize];
-        whole_time || (request.time_min <= time && time <= request.time_max)
-    };
-    let all = 0..count as u32;
-    let Some(wanted) = request.series.as_ref() else {
-        return all.filter(|row| in_time(*row)).collect();
-    };
-    match wanted.len() {
-        0 => Vec::new(),
-        1 => {
-            let one = wanted.min().unwrap_or_default();
-            positions_of(series, one).filter(|row| in_time(*row)).collect()
-        }
-        _ => {
-            // A byte a series instead of a search in the bitmap for each row.
-            let mut table = vec![false; wanted.max().unwrap_or_default() as usize + 1];
-            wanted.iter().for_each(|series| table[series as usize] = true);
-            let has = |row: &u32| table.get(series[*row as usize] as usize).is_some_and(|wanted| *wanted);
-            all.filter(|row| has(row) && in_time(*row)).collect()
-        }
-    }
-}
-
-/// Rows of one series. Looks at a stretch of rows at once, since most have none.
-fn positions_of(series: &[u32], one: u32) -> impl Iterator<Item = u32> {
-    const STRETCH: usize = 64;
-    series.chunks(STRETCH).enumerate().flat_map(move |(at, stretch)| {
-        let hit = stretch.iter().fold(false, |hit, &series| hit | (series == one));
-        let rows = if hit { stretch } else { &[] };
-        rows.iter().enumerate().filter(move |(_, series)| **series == one).map(move |(i, _)| (at * STRETCH + i) as u32)
-    })
 }

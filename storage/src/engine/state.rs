@@ -3,7 +3,7 @@
 //! Data with the questions that can be answered from it alone. It changes without waiting in between, in the modules
 //! that say when.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,12 +16,16 @@ use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
 use crate::series::file::SeriesCounts;
 use crate::series::{Hidden, SeriesIndex, SeriesMark};
-use crate::tombstone::Tombstone;
+use crate::tombstone::Tombstones;
 use crate::wal::{Lsn, bitmap_bytes};
 
 /// All that changes and is looked at without waiting.
 pub(crate) struct State<D: Disk> {
     pub(crate) tables: BTreeMap<TableId, TableState<D>>,
+    /// Those that may have tombstones.
+    pub(crate) deleted_from: BTreeSet<TableId>,
+    /// Those that may have hidden series.
+    pub(super) hidden_in: BTreeSet<TableId>,
     /// Dropped tables whose drop has not come to the manifest yet, with their segments.
     pub(super) dropping: BTreeMap<TableId, Vec<Rc<Segment<D>>>>,
     pub(crate) active: Memtable,
@@ -55,8 +59,8 @@ pub(crate) struct TableState<D: Disk> {
     pub(super) series_mark: SeriesMark,
     /// Series that are in series files or log records.
     pub(crate) series_logged: u32,
-    /// Deletes that are not yet applied to every segment, in the order of the log.
-    pub(crate) tombstones: Vec<Rc<Tombstone>>,
+    /// Deletes that are not yet applied to every segment.
+    pub(crate) tombstones: Tombstones,
     /// By first time, the oldest segment first.
     pub(crate) partitions: BTreeMap<i64, Vec<Rc<Segment<D>>>>,
     /// Segments that cannot be opened, by the same times.
@@ -73,7 +77,7 @@ impl<D: Disk> TableState<D> {
             series_stored: 0,
             series_mark: SeriesMark::default(),
             series_logged: 0,
-            tombstones: Vec::new(),
+            tombstones: Tombstones::default(),
             partitions: BTreeMap::new(),
             unreadable: BTreeMap::new(),
             changed: BTreeMap::new(),
@@ -108,6 +112,11 @@ impl<D: Disk> TableState<D> {
 }
 
 impl<D: Disk> State<D> {
+    /// The tables with tombstones.
+    pub(super) fn with_tombstones(&self) -> impl Iterator<Item = (TableId, &TableState<D>)> {
+        self.deleted_from.iter().filter_map(|id| Some((*id, self.tables.get(id)?)))
+    }
+
     /// Those with rows, the oldest first.
     pub(super) fn memtables(&self) -> impl Iterator<Item = &Memtable> {
         self.frozen.iter().map(|frozen| &frozen.memtable).chain([&self.active])
@@ -124,8 +133,6 @@ pub(super) struct Frozen {
     pub(super) pin: Rc<()>,
     /// The last record whose rows are in it.
     pub(super) lsn: Lsn,
-    /// Series of each table, of which all but the stored ones are to be stored with it.
-    pub(super) series: BTreeMap<TableId, u32>,
     /// Series of each table that were hidden after that record; tables with none are left out.
     pub(super) hidden: BTreeMap<TableId, Hidden>,
     /// It was frozen because it was full, so that the next one will need as much memory.

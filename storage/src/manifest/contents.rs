@@ -1,9 +1,11 @@
 //! The manifest in memory: what is live, by table and partition, and what an edit makes of it.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Bound;
 
 use super::entry::{DroppedEntry, Edit, RemovedSegment, SegmentEntry, SeriesFileEntry, TableEntry, TombstoneEntry};
 use super::snapshot::Lists;
+use crate::partition::partition_of;
 use crate::schema::TableId;
 
 /// What is live.
@@ -65,6 +67,43 @@ impl Manifest {
     /// Whether a table is one of those.
     pub(crate) fn is_dropped(&self, table: TableId) -> bool {
         self.dropped.contains_key(&table.0)
+    }
+
+    /// Tables, segments and deletes, as far as `count_max` of them are counted.
+    pub(super) fn count_entries(&self, count_max: usize) -> usize {
+        let (segments, tombstones) =
+            (self.segments().take(count_max).count(), self.tombstones().take(count_max).count());
+        self.tables.len() + segments + tombstones
+    }
+
+    /// The same without tables, segments and deletes.
+    pub(super) fn without_lists(&self) -> Self {
+        let Self { flushed_lsn, next_file, .. } = *self;
+        let (series_files, dropped) = (self.series_files.clone(), self.dropped.clone());
+        Self { flushed_lsn, next_file, series_files, dropped, ..Self::default() }
+    }
+
+    /// Tables from one on.
+    pub(super) fn tables_from(&self, from: Bound<u32>) -> impl Iterator<Item = &TableEntry> {
+        self.tables.range((from, Bound::Unbounded)).map(|(_, entry)| entry)
+    }
+
+    /// The segments of each partition from one on.
+    pub(super) fn partitions_from(&self, from: Bound<(u32, i64)>) -> impl Iterator<Item = &Vec<SegmentEntry>> {
+        let (table, start) = match from {
+            Bound::Excluded((table, start)) => (table, Bound::Excluded(start)),
+            Bound::Included((table, start)) => (table, Bound::Included(start)),
+            Bound::Unbounded => (0, Bound::Unbounded),
+        };
+        self.segments.range(table..).flat_map(move |(known, partitions)| {
+            let from = if *known == table { start } else { Bound::Unbounded };
+            partitions.range((from, Bound::Unbounded)).map(|(_, segments)| segments)
+        })
+    }
+
+    /// The deletes of each table from one on.
+    pub(super) fn tombstones_from(&self, from: Bound<u32>) -> impl Iterator<Item = (u32, &[TombstoneEntry])> {
+        self.tombstones.range((from, Bound::Unbounded)).map(|(table, all)| (*table, all.as_slice()))
     }
 
     /// Makes a change.
@@ -141,8 +180,13 @@ impl Manifest {
     fn prune_tombstones(&mut self, table: u32) {
         let Some(tombstones) = self.tombstones.get_mut(&table) else { return };
         let segments = self.segments.get(&table);
-        let metas = || segments.into_iter().flat_map(BTreeMap::values).flatten().map(|entry| &entry.meta);
-        tombstones.retain(|tombstone| metas().any(|meta| tombstone.touches(meta)));
+        let length = self.tables.get(&table).map(|known| known.partition_length.max(1));
+        let touches = |tombstone: &TombstoneEntry| {
+            let from = length.map_or(i64::MIN, |length| partition_of(tombstone.time_min, length));
+            let within = segments.into_iter().flat_map(|known| known.range(from..=tombstone.time_max.max(from)));
+            within.flat_map(|(_, segments)| segments).any(|entry| tombstone.touches(&entry.meta))
+        };
+        tombstones.retain(touches);
         if tombstones.is_empty() {
             self.tombstones.remove(&table);
         }

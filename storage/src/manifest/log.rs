@@ -6,7 +6,8 @@
 //!    changed. A sync that failed is not repeated; this one is about other bytes. Where that fails too, it is open
 //!    whether the edit counts ([`NotStored::may_count`]), and the next edit begins new files, under new numbers.
 //! 3. New files are begun by the first edit of a process too, and when edits have outgrown the snapshot: both are
-//!    written anew with the edit in the snapshot, each under another name, synced, renamed, and the folder synced.
+//!    written anew with the edit in the snapshot, or behind it and the rest in [`pieces`], each under another name,
+//!    synced, renamed, and the folder synced.
 //! 4. A start goes on from the file with more edits: a crash may have come between the two, and what one has lost the
 //!    other has. The other one is made the same. Since what was read, or was not there any more, may be so in a cache
 //!    alone, the last frame of each is written again, with the zeros behind it.
@@ -19,10 +20,12 @@ use rkyv::util::AlignedVec;
 use super::contents::Manifest;
 use super::entry::Edit;
 use super::image::{Image, last_sequence};
+use super::pieces::{self, Progress};
 use super::{frame, snapshot};
 use crate::disk::whole::{place_whole, prepare_whole, read_whole, write_whole};
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
+use crate::work;
 
 /// Name of the manifest in the shard's folder.
 pub(crate) const MANIFEST: &str = "MANIFEST";
@@ -75,9 +78,18 @@ impl From<NotStored> for Error {
 /// What an edit comes to.
 enum Step {
     Append(Vec<u8>),
-    /// A snapshot with the edit in it.
-    Begin(Vec<u8>),
+    /// The manifest with the edit in it, and the number of the last edit.
+    Begin(Vec<u8>, u64),
 }
+
+/// Lends the manifest for a moment.
+pub(crate) type Look<'a> = dyn Fn(&mut dyn FnMut(&Manifest)) + 'a;
+
+/// Work for an entry of a snapshot, which is copied, made, and archived.
+const ENTRY_WORK: u64 = 500;
+
+/// How often a byte of a piece is copied until it is in a file.
+const PIECE_WORK: usize = 8;
 
 impl<D: Disk> ManifestLog<D> {
     /// The manifest in `folder`, and its log; `None` where there is none yet. Afterwards both files are the same.
@@ -99,32 +111,55 @@ impl<D: Disk> ManifestLog<D> {
         self.is_stored.get()
     }
 
-    /// Makes an edit of `manifest` durable; the caller makes it in memory afterwards. One at a time.
-    pub(crate) fn store<'a>(
-        &'a self,
-        manifest: &Manifest,
-        edit: &Edit,
-    ) -> impl Future<Output = Result<(), NotStored>> + use<'a, D> {
-        // Nothing of the manifest is looked at while waiting.
+    /// Makes an edit of the manifest that `look` lends durable; the caller makes it in memory afterwards, and sees to
+    /// it that nobody else changes the manifest meanwhile. One at a time.
+    pub(crate) async fn store(&self, look: &Look<'_>, edit: &Edit) -> Result<(), NotStored> {
         let sequence = self.sequence.get() + 1;
+        // Nobody has them until they are given back.
         let files = self.files.take();
         let step = match &files {
             Some(files) if !files.have_grown() => frame::encode(edit, sequence).map(Step::Append),
-            _ => {
+            _ => self.file_with(look, edit, sequence).await.map(|(bytes, last)| Step::Begin(bytes, last)),
+        };
+        match (step, files) {
+            (Ok(Step::Append(frame)), Some(files)) => self.append(files, frame).await,
+            (Ok(Step::Append(bytes)), files) => self.begin(files, bytes, sequence).await,
+            (Ok(Step::Begin(bytes, last)), files) => self.begin(files, bytes, last).await,
+            (Err(error), files) => {
+                self.files.set(files);
+                Err(NotStored { error, may_count: false })
+            }
+        }
+    }
+
+    /// The bytes of a file that begins with the manifest after an edit, and the number of its last edit.
+    async fn file_with(&self, look: &Look<'_>, edit: &Edit, sequence: u64) -> Result<(Vec<u8>, u64)> {
+        let (mut first, mut whole) = (None, Ok(Vec::new()));
+        look(&mut |manifest| {
+            first = pieces::first(manifest);
+            if first.is_none() {
                 let mut next = manifest.clone();
                 next.apply(edit.clone());
-                snapshot::encode(&(&next).into(), sequence, self.shard).map(Step::Begin)
+                work::charge_each(manifest.count_entries(usize::MAX), ENTRY_WORK);
+                whole = snapshot::encode(&(&next).into(), sequence, self.shard);
             }
-        };
-        async move {
-            match (step, files) {
-                (Ok(Step::Append(frame)), Some(files)) => self.append(files, frame).await,
-                (Ok(Step::Append(bytes) | Step::Begin(bytes)), files) => self.begin(files, bytes).await,
-                (Err(error), files) => {
-                    self.files.set(files);
-                    Err(NotStored { error, may_count: false })
-                }
+        });
+        let Some(first) = first else { return Ok((whole?, sequence)) };
+        let mut bytes = snapshot::encode(&(&first).into(), sequence, self.shard)?;
+        let (mut progress, mut last) = (Progress::begin(), sequence);
+        loop {
+            let mut piece = None;
+            look(&mut |manifest| piece = progress.next(manifest));
+            let is_end = piece.is_none();
+            last += 1;
+            let frame = frame::encode(piece.as_ref().unwrap_or(edit), last)?;
+            work::charge_copy(frame.len() * PIECE_WORK);
+            bytes.resize(bytes.len().next_multiple_of(DISK_ALIGN), 0);
+            bytes.extend_from_slice(&frame);
+            if is_end {
+                return Ok((bytes, last));
             }
+            self.disk.yield_if_needed().await;
         }
     }
 
@@ -161,7 +196,8 @@ impl<D: Disk> ManifestLog<D> {
         Err(NotStored { error, may_count })
     }
 
-    async fn begin(&self, files: Option<Files<D::File>>, mut bytes: Vec<u8>) -> Result<(), NotStored> {
+    /// Begins new files with `bytes`, of which the last edit has the number `last`.
+    async fn begin(&self, files: Option<Files<D::File>>, mut bytes: Vec<u8>, last: u64) -> Result<(), NotStored> {
         bytes.resize(bytes.len().next_multiple_of(DISK_ALIGN), 0);
         let end = bytes.len() as u64;
         // No frame follows.
@@ -172,7 +208,7 @@ impl<D: Disk> ManifestLog<D> {
             self.files.set(files.map(|files| Files { snapshot_bytes: files.end, ..files }));
             return Err(NotStored { error, may_count: false });
         }
-        self.sequence.update(|sequence| sequence + 1);
+        self.sequence.set(last);
         let placed = async {
             place_whole(&self.disk, &path).await?;
             write_whole(&self.disk, &copy, &bytes).await

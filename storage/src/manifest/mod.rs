@@ -11,14 +11,15 @@
 //!
 //! How: a file begins with a snapshot ([`snapshot`]), which is put in place as a whole, and edits are appended to it
 //! ([`frame`]), first to `MANIFEST` and then to `MANIFEST.copy`. When the edits outgrow the snapshot, both files are
-//! made anew ([`log`]). A start reads both, and what it goes on from is durable in both afterwards. [`entry`] and
-//! [`contents`] are the manifest in memory.
+//! made anew ([`log`]), in [`pieces`] where they hold much. A start reads both, and what it goes on from is durable in
+//! both afterwards. [`entry`] and [`contents`] are the manifest in memory.
 
 mod contents;
 mod entry;
 mod frame;
 mod image;
 mod log;
+mod pieces;
 mod snapshot;
 #[cfg(test)]
 mod tests;

@@ -168,7 +168,7 @@ fn adding(number: usize) -> Edit {
 
 fn edit(log: &ManifestLog<SimDisk>, manifest: &mut Manifest, number: usize) -> Result<(), NotStored> {
     let edit = adding(number);
-    block_on(log.store(manifest, &edit))?;
+    block_on(log.store(&|look| look(manifest), &edit))?;
     manifest.apply(edit);
     Ok(())
 }
@@ -342,7 +342,7 @@ fn what_a_start_has_found_the_next_one_finds() {
                 disk.set_delays(1);
                 disk.inject(Fault::next(Operation::Sync, part, FaultKind::Io));
                 let adding = adding(3);
-                SimTasks::new(seed).run(log.store(&manifest, &adding), steps);
+                SimTasks::new(seed).run(log.store(&|look| look(&manifest), &adding), steps);
                 drop(log);
                 disk.kill();
                 disk.heal();
@@ -354,4 +354,47 @@ fn what_a_start_has_found_the_next_one_finds() {
         }
     }
     assert!(found_of_each.into_iter().all(|count| count > 0), "{found_of_each:?}: without the edit, and with it");
+}
+
+/// A manifest of thousands of tables is written in pieces, and what is read back is that manifest.
+#[test]
+fn a_manifest_that_holds_much_is_written_in_pieces() {
+    let (disk, log, mut manifest) = edited(0);
+    let names: Vec<String> = (0..3000).map(|number| format!("{number:08}.seg")).collect();
+    let tables = (0..3000).map(|table| TableEntry {
+        hidden: if table % 500 == 0 { vec![1, 2, 3] } else { Vec::new() },
+        ..TableEntry::new(TableId(table), 10)
+    });
+    // Some partitions have several segments, and one table has many partitions.
+    let place = |number: usize| if number < 1500 { (7, number as i64 / 3 * 10) } else { (number as u32 - 1000, 0) };
+    let add_segments = names.iter().enumerate().map(|(number, name)| segment(place(number).0, place(number).1, name));
+    let tombstone = |lsn: u64| TombstoneEntry { table: 7, lsn, time_min: 0, time_max: 9, series: None };
+    let filling = Edit {
+        flushed: Some(70),
+        next_file: 4000,
+        add_tables: tables.collect(),
+        add_segments: add_segments.collect(),
+        add_series_files: vec![SeriesFileEntry { file: "s".to_owned(), bytes: 10 }],
+        add_tombstones: (1..=2100).map(tombstone).collect(),
+        ..Edit::default()
+    };
+    block_on(log.store(&|look| look(&manifest), &filling)).unwrap();
+    manifest.apply(filling);
+    // A new process begins new files, with its first edit behind the pieces.
+    let (log, found) = block_on(ManifestLog::open(&disk, Path::new(ROOT), 3)).unwrap();
+    assert_eq!(found.as_ref(), Some(&manifest));
+    let drop = Edit { drop_tables: (100..200).collect(), dropped_lsn: 75, ..Edit::default() };
+    crate::work::take();
+    block_on(log.store(&|look| look(&manifest), &drop)).unwrap();
+    manifest.apply(drop);
+    let image = Image::read(Path::new("m"), &aligned(&disk.bytes(&path(MANIFEST)).unwrap()), 3).unwrap();
+    assert!(image.manifest == manifest && image.last_frame.is_some());
+    assert!(crate::work::take() <= crate::work::UNITS_MAX / 10, "a piece is made in a step");
+    // Edits go on behind them, and both files say the same.
+    for number in 0..3 {
+        edit(&log, &mut manifest, number).unwrap();
+    }
+    assert_eq!(disk.bytes(&path(MANIFEST)), disk.bytes(&path(COPY)));
+    let (_, found) = block_on(ManifestLog::open(&disk, Path::new(ROOT), 3)).unwrap();
+    assert_eq!(found, Some(manifest));
 }

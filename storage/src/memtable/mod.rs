@@ -6,6 +6,7 @@
 
 mod column;
 mod sort;
+mod split;
 mod view;
 
 use std::collections::BTreeMap;
@@ -16,12 +17,17 @@ use crate::batch::BatchColumn;
 use crate::error::{Error, Result};
 use crate::partition::{Partitions, bounds_of};
 use crate::schema::{ColumnId, FieldType, TableId};
-use crate::tombstone::Tombstone;
+use crate::tombstone::{Cover, Deletes, Tombstone};
+use crate::work;
 use column::Column;
 
 pub use sort::{Merge, Order, Sorter};
+pub(crate) use split::Splitter;
+pub(crate) use view::Copier;
 pub use view::PartitionRows;
-pub(crate) use view::{chunk, split_partitions};
+
+/// In [`TableRows::positions`]. There are fewer columns than ids.
+const NO_COLUMN: u16 = u16::MAX;
 
 /// Rows of all tables since the last flush.
 #[derive(Debug, Default)]
@@ -40,17 +46,31 @@ pub struct TableRows {
     series: Vec<u32>,
     time: Vec<i64>,
     columns: Vec<Column>,
+    /// Where each stands in `columns`, by its id; [`NO_COLUMN`] for ids of others.
+    positions: Vec<u16>,
     time_min: i64,
     time_max: i64,
     partitions: Partitions,
-    deletes: Vec<RowsDeleted>,
+    /// Deletes, by how many rows had come before them.
+    deletes: Rc<Cover>,
+    /// Series that the table had when rows came last; 0 where none did.
+    series_count: u32,
 }
 
-/// A delete, and how many rows had come before it.
-#[derive(Debug)]
-struct RowsDeleted {
-    rows: u32,
-    delete: Rc<Tombstone>,
+/// The deletes that a reader of a table's rows sees.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SeenDeletes {
+    /// By how many rows had come before them.
+    own: Rc<Cover>,
+    /// Newer than all rows.
+    later: Deletes,
+}
+
+impl SeenDeletes {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.later.is_empty()
+    }
 }
 
 /// Rows to append: those of a batch in `rows`, with the shard's series ids.
@@ -64,6 +84,8 @@ pub struct NewRows<'a> {
     pub columns: &'a [BatchColumn],
     /// The rows of the batch to append.
     pub rows: Range<usize>,
+    /// Series that the table has by now.
+    pub series_count: u32,
 }
 
 impl Memtable {
@@ -79,7 +101,7 @@ impl Memtable {
     pub fn check(&self, table: TableId, new: &NewRows<'_>) -> Result<()> {
         let Some(rows) = self.tables.get(&table) else { return Ok(()) };
         for column in new.columns {
-            let (is, was) = (column.values.kind(), rows.columns.iter().find(|c| c.id() == column.id).map(Column::kind));
+            let (is, was) = (column.values.kind(), rows.column(column.id).map(Column::kind));
             if let Some(was) = was.filter(|was| *was != is) {
                 let reason = format!("column {} of table {} holds {was:?}, not {is:?}", column.id.0, table.0);
                 return Err(Error::Rejected(reason));
@@ -106,13 +128,24 @@ impl Memtable {
         let Some(rows) = self.tables.get_mut(&table) else { return };
         let (min, max) = rows.time_bounds();
         if delete.time_min <= max && min <= delete.time_max {
-            rows.deletes.push(RowsDeleted { rows: rows.rows() as u32, delete: delete.clone() });
+            let rows_before = rows.rows() as u64;
+            Rc::make_mut(&mut rows.deletes).add(delete.series.as_ref(), delete.times(), rows_before);
         }
     }
 
     /// Tables with rows.
     pub fn tables(&self) -> impl Iterator<Item = (TableId, &TableRows)> {
         self.tables.iter().filter(|(_, rows)| rows.rows() > 0).map(|(id, rows)| (*id, rows))
+    }
+
+    /// Tables that had rows or series appended, and how many series they had then.
+    pub(crate) fn series_counts(&self) -> impl Iterator<Item = (TableId, u32)> {
+        self.tables.iter().filter(|(_, rows)| rows.series_count > 0).map(|(id, rows)| (*id, rows.series_count))
+    }
+
+    /// The same of one table.
+    pub(crate) fn series_count(&self, table: TableId) -> Option<u32> {
+        self.tables.get(&table).map(|rows| rows.series_count).filter(|count| *count > 0)
     }
 
     /// Rows of a table, if it has any.
@@ -128,6 +161,15 @@ impl Memtable {
             self.bytes -= rows.bytes();
             self.reserved = self.reserved.saturating_sub(rows.reserved());
         }
+    }
+
+    /// Gives the memory of some tables back, whose rows nobody wants; false when none is left.
+    pub(crate) fn forget_some(&mut self) -> bool {
+        /// Each takes some calls of the allocator for each of its columns.
+        const TABLES: usize = 64;
+        (0..TABLES).for_each(|_| drop(self.tables.pop_first()));
+        work::charge_each(TABLES, 100 * work::LOOK);
+        !self.tables.is_empty()
     }
 
     /// Rows held.
@@ -157,10 +199,12 @@ impl TableRows {
             series: Vec::new(),
             time: Vec::new(),
             columns: Vec::new(),
+            positions: Vec::new(),
             time_min: i64::MAX,
             time_max: i64::MIN,
             partitions: Partitions::default(),
-            deletes: Vec::new(),
+            deletes: Rc::default(),
+            series_count: 0,
         }
     }
 
@@ -170,30 +214,25 @@ impl TableRows {
         self.columns.iter_mut().for_each(Column::clear);
         (self.time_min, self.time_max) = (i64::MAX, i64::MIN);
         self.partitions = Partitions::default();
-        self.deletes.clear();
+        self.deletes = Rc::default();
+        self.series_count = 0;
     }
 
-    /// Deletes that have come here.
-    pub(crate) fn deletes(&self) -> usize {
-        self.deletes.len()
+    /// The deletes that have come here, and `later` ones, which are newer than all rows.
+    pub(crate) fn deletes(&self, later: Deletes) -> SeenDeletes {
+        SeenDeletes { own: Rc::clone(&self.deletes), later }
     }
 
-    /// Leaves of `rows` those that are not deleted, by the first `deletes` that came here or by `later` ones.
-    pub(crate) fn retain_live(&self, rows: &mut Vec<u32>, deletes: usize, later: &[Rc<Tombstone>]) {
-        let own = self.deletes[..deletes].iter().map(|own| (own.rows, &own.delete));
-        for (before, delete) in own.chain(later.iter().map(|delete| (u32::MAX, delete))) {
-            let (min, max) = self.time_bounds();
-            if delete.time_min <= max && min <= delete.time_max {
-                rows.retain(|row| {
-                    *row >= before || !delete.covers(self.series[*row as usize], self.time[*row as usize])
-                });
-            }
-        }
+    /// Whether a row is not deleted.
+    pub(crate) fn is_live(&self, row: u32, deletes: &SeenDeletes) -> bool {
+        let (series, time) = (self.series[row as usize], self.time[row as usize]);
+        !deletes.own.covers(series, time, u64::from(row)) && !deletes.later.covers(series, time)
     }
 
     /// Appends rows, and says how many partitions have come with them.
     fn append(&mut self, new: &NewRows<'_>, length: i64) -> usize {
         let start = self.rows();
+        self.series_count = new.series_count;
         let time = &new.time[new.rows.clone()];
         self.series.extend_from_slice(&new.series[new.rows.clone()]);
         self.time.extend_from_slice(time);
@@ -204,10 +243,7 @@ impl TableRows {
             // Batches of a table mostly have the same columns in the same order.
             let at = match self.columns.get(position).filter(|c| c.id() == column.id) {
                 Some(_) => position,
-                None => self.columns.iter().position(|c| c.id() == column.id).unwrap_or_else(|| {
-                    self.columns.push(Column::new(column.id, column.values.kind()));
-                    self.columns.len() - 1
-                }),
+                None => self.position(column.id).unwrap_or_else(|| self.add_column(column)),
             };
             self.columns[at].append(start, &column.values, column.validity.as_deref(), new.rows.clone());
         }
@@ -240,7 +276,22 @@ impl TableRows {
     }
 
     fn column(&self, id: ColumnId) -> Option<&Column> {
-        self.columns.iter().find(|column| column.id() == id)
+        self.columns.get(self.position(id)?)
+    }
+
+    fn position(&self, id: ColumnId) -> Option<usize> {
+        self.positions.get(usize::from(id.0)).filter(|at| **at != NO_COLUMN).map(|at| usize::from(*at))
+    }
+
+    /// Adds an empty column like that of a batch, and says where it stands.
+    fn add_column(&mut self, like: &BatchColumn) -> usize {
+        let (at, id) = (self.columns.len(), usize::from(like.id.0));
+        if self.positions.len() <= id {
+            self.positions.resize(id + 1, NO_COLUMN);
+        }
+        self.positions[id] = at as u16;
+        self.columns.push(Column::new(like.id, like.values.kind()));
+        at
     }
 
     fn bytes(&self) -> u64 {

@@ -1,7 +1,6 @@
 //! Rows of a memtable on their way out: to the segment writer a partition at a time, to a scan as an arrow chunk.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,33 +10,18 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer
 use super::column::{Column, string_at};
 use super::{Order, TableRows};
 use crate::batch::{Strings, Values};
+use crate::codec::bitmap;
 use crate::error::{Error, Result};
-use crate::partition::partition_of;
 use crate::scan::{Run, ScanChunk};
 use crate::schema::{ColumnId, FieldType};
 use crate::segment::{Gathered, SortedTable};
+use crate::work;
 
-/// Cuts ordered rows into partitions of `length`, by first time.
-pub(crate) fn split_partitions(order: Order, length: i64) -> BTreeMap<i64, Order> {
-    let mut parts: BTreeMap<i64, Order> = BTreeMap::new();
-    let bounds = order.time.iter().fold(None, |bounds: Option<(i64, i64)>, &t| {
-        Some(bounds.map_or((t, t), |(min, max)| (min.min(t), max.max(t))))
-    });
-    let Some((min, max)) = bounds else { return parts };
-    if partition_of(min, length) == partition_of(max, length) {
-        parts.insert(partition_of(min, length), order);
-        return parts;
-    }
-    let mut merges = order.merges.iter().peekable();
-    for run in &order.runs {
-        for at in run.start..run.start + run.len {
-            let (row, time) = (order.rows[at as usize], order.time[at as usize]);
-            let older = merges.next_if(|merge| merge.at == at).map_or(&[][..], |merge| order.older(merge));
-            parts.entry(partition_of(time, length)).or_default().push(run.series.0, time, row, older);
-        }
-    }
-    parts
-}
+/// Rows of a column that one [`Copier::step`] copies,
+const STEP_ROWS: usize = 1 << 15;
+
+/// and bytes of their strings, but for the last.
+const STEP_BYTES: usize = 1 << 20;
 
 /// Rows of one table and partition, as the segment writer takes them.
 #[derive(Debug)]
@@ -45,13 +29,16 @@ pub struct PartitionRows<'a> {
     rows: &'a TableRows,
     order: Order,
     columns: Vec<(ColumnId, FieldType)>,
+    /// Those columns, in the same order.
+    values: Vec<&'a Column>,
 }
 
 impl<'a> PartitionRows<'a> {
     /// The rows of `order`, which lie in one partition.
     pub fn new(rows: &'a TableRows, order: Order) -> Self {
-        let known = rows.columns.iter().filter(|column| !column.values().is_empty());
-        Self { rows, order, columns: known.map(|column| (column.id(), column.kind())).collect() }
+        let values: Vec<_> = rows.columns.iter().filter(|column| !column.values().is_empty()).collect();
+        let columns = values.iter().map(|column| (column.id(), column.kind())).collect();
+        Self { rows, order, columns, values }
     }
 }
 
@@ -69,18 +56,48 @@ impl SortedTable for PartitionRows<'_> {
     }
 
     fn gather(&self, column: usize, rows: Range<usize>, out: &mut Gathered) {
-        match self.rows.column(self.columns[column].0) {
-            Some(column) => gather(self.rows, column, &self.order, rows, out),
-            None => unreachable!("BUG 11: a column of a frozen memtable is gone"),
+        gather(self.rows, self.values[column], &self.order, rows, out);
+    }
+
+    fn text_bytes_max(&self, column: usize) -> u64 {
+        match self.values[column].values() {
+            Values::String(strings) => strings.bytes.len() as u64,
+            _ => 0,
         }
+    }
+
+    fn text_lengths(&self, column: usize, rows: Range<usize>, out: &mut Vec<u32>) {
+        let column = self.values[column];
+        out.clear();
+        let Values::String(strings) = column.values() else { return };
+        let length = |row: &u32| match column.is_present(*row as usize) {
+            true => string_at(strings, *row as usize).len() as u32,
+            false => 0,
+        };
+        out.extend(picked(self.rows, column, &self.order, &rows).iter().map(length));
     }
 }
 
-/// Ordered rows as arrow arrays of the columns wanted.
-pub(crate) fn chunk(rows: &TableRows, order: Order, columns: &[(ColumnId, FieldType)]) -> Result<ScanChunk> {
-    let count = order.rows.len();
-    let mut arrays = Vec::with_capacity(columns.len());
-    for &(id, kind) in columns {
+/// Copies ordered rows, in steps, as arrow arrays of the columns wanted.
+pub(crate) struct Copier {
+    order: Order,
+    arrays: Vec<ArrayRef>,
+    /// The column in work.
+    gathered: Option<Gathered>,
+    /// Its next row.
+    at: usize,
+}
+
+impl Copier {
+    /// Is to copy the rows of `order`.
+    pub(crate) fn new(order: Order) -> Self {
+        Self { order, arrays: Vec::new(), gathered: None, at: 0 }
+    }
+
+    /// Copies some more of `columns`; whether all of them are there.
+    pub(crate) fn step(&mut self, rows: &TableRows, columns: &[(ColumnId, FieldType)]) -> Result<bool> {
+        let Some(&(id, kind)) = columns.get(self.arrays.len()) else { return Ok(true) };
+        let count = self.order.rows.len();
         let array = match rows.column(id) {
             None => new_null_array(&kind.data_type(), count),
             Some(column) if column.kind() != kind => {
@@ -88,14 +105,41 @@ pub(crate) fn chunk(rows: &TableRows, order: Order, columns: &[(ColumnId, FieldT
                 return Err(Error::Rejected(reason));
             }
             Some(column) => {
-                let mut gathered = Gathered { values: Values::new(kind), validity: None };
-                gather(rows, column, &order, 0..count, &mut gathered);
-                array(gathered, count)?
+                let out = self.gathered.get_or_insert_with(|| Gathered {
+                    values: Values::new(kind),
+                    validity: is_nullable(rows, column).then(Vec::new),
+                });
+                let to = step_end(column, &self.order, self.at, count);
+                gather_more(rows, column, &self.order, self.at..to, out);
+                self.at = to;
+                if to < count {
+                    return Ok(false);
+                }
+                self.at = 0;
+                array(self.gathered.take().unwrap_or(Gathered { values: Values::new(kind), validity: None }), count)?
             }
         };
-        arrays.push(array);
+        self.arrays.push(array);
+        Ok(self.arrays.len() == columns.len())
     }
-    Ok(ScanChunk { runs: order.runs, time: ScalarBuffer::from(order.time), columns: arrays })
+
+    /// What was copied.
+    pub(crate) fn finish(self) -> ScanChunk {
+        ScanChunk { runs: self.order.runs, time: ScalarBuffer::from(self.order.time), columns: self.arrays }
+    }
+}
+
+/// Where a step ends that copies values of `column` from position `at` of `order` on: after a number of rows, or fewer
+/// that take as many bytes.
+fn step_end(column: &Column, order: &Order, at: usize, count: usize) -> usize {
+    let to = (at + STEP_ROWS).min(count);
+    let Values::String(strings) = column.values() else { return to };
+    let mut bytes = 0;
+    let is_full = |row: &u32| {
+        bytes += if column.is_present(*row as usize) { string_at(strings, *row as usize).len() } else { 0 };
+        bytes >= STEP_BYTES
+    };
+    order.rows[at..to].iter().position(is_full).map_or(to, |full| at + full + 1)
 }
 
 fn array(gathered: Gathered, count: usize) -> Result<ArrayRef> {
@@ -124,10 +168,37 @@ fn array(gathered: Gathered, count: usize) -> Result<ArrayRef> {
 
 /// Positions `range` of `order` of one column, older rows standing in where the newest lacks the field.
 fn gather(table: &TableRows, column: &Column, order: &Order, range: Range<usize>, out: &mut Gathered) {
-    let nullable = column.validity().is_some() || column.values().len() < table.rows();
+    if out.values.kind() != column.kind() {
+        out.values = Values::new(column.kind());
+    }
+    match &mut out.values {
+        Values::Int(values) => values.clear(),
+        Values::UInt(values) => values.clear(),
+        Values::Float(values) => values.clear(),
+        Values::Bool(values) => values.clear(),
+        Values::String(Strings { ends, bytes }) => {
+            ends.clear();
+            bytes.clear();
+        }
+    }
+    out.validity = is_nullable(table, column).then(|| {
+        let mut words = out.validity.take().unwrap_or_default();
+        words.clear();
+        words
+    });
+    gather_more(table, column, order, range, out);
+}
+
+/// Whether rows may lack the field.
+fn is_nullable(table: &TableRows, column: &Column) -> bool {
+    column.validity().is_some() || column.values().len() < table.rows()
+}
+
+/// The rows that positions `range` of `order` take their values from.
+fn picked<'a>(table: &TableRows, column: &Column, order: &'a Order, range: &Range<usize>) -> Cow<'a, [u32]> {
     let mut rows = Cow::Borrowed(&order.rows[range.clone()]);
-    if nullable {
-        for merge in order.merges_in(&range) {
+    if is_nullable(table, column) {
+        for merge in order.merges_in(range) {
             let at = merge.at as usize - range.start;
             if column.is_present(rows[at] as usize) {
                 continue;
@@ -137,9 +208,14 @@ fn gather(table: &TableRows, column: &Column, order: &Order, range: Range<usize>
             }
         }
     }
-    if out.values.kind() != column.kind() {
-        out.values = Values::new(column.kind());
-    }
+    rows
+}
+
+/// The same, behind what `out` has, which is of the column's type.
+fn gather_more(table: &TableRows, column: &Column, order: &Order, range: Range<usize>, out: &mut Gathered) {
+    let rows = picked(table, column, order, &range);
+    let before = out.values.len();
+    work::charge_each(rows.len(), work::LOOK);
     match (column.values(), &mut out.values) {
         (Values::Int(from), Values::Int(to)) => pick(from, &rows, to),
         (Values::UInt(from), Values::UInt(to)) => pick(from, &rows, to),
@@ -148,31 +224,29 @@ fn gather(table: &TableRows, column: &Column, order: &Order, range: Range<usize>
         (Values::String(from), Values::String(to)) => pick_strings(column, from, &rows, to),
         (from, to) => unreachable!("BUG 12: {:?} gathered into {:?}", from.kind(), to.kind()),
     }
-    out.validity = nullable.then(|| {
-        let mut words = out.validity.take().unwrap_or_default();
-        words.clear();
-        words.extend(rows.chunks(64).map(|rows| {
+    if let Some(words) = &mut out.validity {
+        let present = |rows: &[u32]| {
             rows.iter()
                 .enumerate()
                 .fold(0, |word, (bit, row)| word | u64::from(column.is_present(*row as usize)) << bit)
-        }));
-        words
-    });
+        };
+        let bits: Vec<u64> = rows.chunks(64).map(present).collect();
+        bitmap::append(words, before, &bits, 0..rows.len());
+    }
 }
 
 /// The values of `rows`; a placeholder for rows the column does not know of.
 fn pick<T: Copy + Default>(from: &[T], rows: &[u32], to: &mut Vec<T>) {
-    to.clear();
     to.extend(rows.iter().map(|row| from.get(*row as usize).copied().unwrap_or_default()));
 }
 
 fn pick_strings(column: &Column, from: &Strings, rows: &[u32], to: &mut Strings) {
-    to.ends.clear();
-    to.bytes.clear();
+    let before = to.bytes.len();
     for row in rows {
         if column.is_present(*row as usize) {
             to.bytes.extend_from_slice(string_at(from, *row as usize));
         }
         to.ends.push(to.bytes.len() as u32);
     }
+    work::charge_copy(to.bytes.len() - before);
 }

@@ -228,7 +228,8 @@ impl<D: Disk> Attaching<'_, D> {
 
     async fn edit(&self, edit: &Edit) -> Result<()> {
         let (log, manifest) = ManifestLog::open(self.disk, &self.folders.root, self.shard).await?;
-        Ok(log.store(&manifest.unwrap_or_default(), edit).await?)
+        let manifest = manifest.unwrap_or_default();
+        Ok(log.store(&|look| look(&manifest), edit).await?)
     }
 
     /// The name that the file had, or a new one where that is taken.

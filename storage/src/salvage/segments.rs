@@ -63,7 +63,7 @@ pub async fn accept_losses<D: Disk>(disk: &D, folder: &Path, shard: u32, losses:
     let is_lost = |file: &str| losses.iter().any(|loss| loss.segment.meta.file == file);
     let lost = manifest.segments().filter(|entry| is_lost(&entry.meta.file));
     let remove_segments = lost.map(SegmentEntry::removed).collect();
-    log.store(&manifest, &Edit { remove_segments, ..Edit::default() }).await?;
+    log.store(&|look| look(&manifest), &Edit { remove_segments, ..Edit::default() }).await?;
     for loss in losses {
         match detach(disk, &folders, &loss.path).await {
             Err(error) if error.is_not_found() => {}

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::schema::{ColumnId, FieldType, SeriesId};
 use crate::segment::index::IndexRun;
 use crate::segment::{Segment, Statistics};
-use crate::tombstone::{Deletes, needs_times, remove_deleted};
+use crate::tombstone::Deletes;
 
 /// Where a group's rows are.
 pub(super) enum Origin<D: Disk> {
@@ -75,10 +75,10 @@ impl<D: Disk> Group<D> {
         let mut times = None;
         if !deletes.is_empty() {
             // The times of a run's pieces do not follow from what is stored of the run.
-            if needs_times(deletes, &runs) {
+            if deletes.need_times(&runs) {
                 times = Some(segment.times(number, &runs).await?);
             }
-            remove_deleted(deletes, &mut runs, times.as_deref());
+            deletes.remove_from(&mut runs, times.as_deref());
         }
         let bytes = (runs.len() * size_of::<IndexRun>() + times.as_ref().map_or(0, Vec::len) * 8) as u64;
         let mut group = Self::new(Origin::Segment { segment, number }, runs, rows, bytes);
@@ -461,9 +461,7 @@ pub(super) async fn keeps_end<D: Disk>(
         return Ok(false);
     }
     let (times, series) = ((info.time_min, info.time_max), (info.series_min, info.series_max));
-    if fullness_of(context, segment, number) != Fullness::Full
-        || deletes.iter().any(|delete| delete.overlaps(times, series))
-    {
+    if fullness_of(context, segment, number) != Fullness::Full || deletes.overlaps(times, series) {
         return Ok(true);
     }
     let (time_min, time_max) = (context.request.time_min, context.request.time_max);

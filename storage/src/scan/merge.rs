@@ -1,8 +1,8 @@
 //! Merging rows that several sources have, one by one: newest wins, field by field.
 //!
 //! Per series, [`Merge::add`] copies the rows in the overlap from every source, oldest source first, into one staging
-//! table, and [`Merge::close_series`] puts them in order of time. Of rows with one time, each column takes the value of
-//! the newest row that has one. [`Merge::take`] gathers a chunk of all series closed so far.
+//! table, and [`Merge::close_some`] puts them in order of time, step by step. Of rows with one time, each column takes
+//! the value of the newest row that has one. [`Merge::take`] gathers a chunk of the series closed so far.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
@@ -16,9 +16,14 @@ use crate::codec::column::{Column, Nullable, is_valid};
 use crate::codec::text::Text;
 use crate::error::{Error, Result};
 use crate::schema::{FieldType, SeriesId};
+use crate::step_sort::StepSort;
+use crate::work;
 
-/// Rows of a chunk of merged rows. A series with more is given out in one larger chunk.
+/// Rows of a chunk of merged rows; the last of some may have nearly twice as many.
 const CHUNK_ROWS: usize = 4096;
+
+/// Rows that are merged between two yields, of all columns together.
+const STEP_CELLS: usize = 1 << 16;
 
 /// Rows collected and not yet given out.
 #[derive(Debug, Default)]
@@ -31,6 +36,24 @@ pub(super) struct Merge {
     time: Vec<i64>,
     /// For each column and row of `time`, the staged row that its value comes from.
     picks: Vec<Vec<u32>>,
+    /// Rows of `time` that were given out.
+    given: usize,
+}
+
+/// A series whose rows are being put in order.
+#[derive(Debug)]
+pub(super) struct Closing {
+    series: SeriesId,
+    /// Where its rows begin in the merge.
+    start: usize,
+    order: Order,
+}
+
+#[derive(Debug)]
+enum Order {
+    Sorting(StepSort<(i64, u32)>),
+    /// Sorted, and merged up to a position.
+    Merging(Vec<(i64, u32)>, usize),
 }
 
 /// Values of staged rows of one column.
@@ -142,7 +165,7 @@ impl Merge {
 
     /// Whether enough rows for a chunk are there.
     pub(super) fn is_full(&self) -> bool {
-        self.time.len() >= CHUNK_ROWS
+        self.time.len() - self.given >= CHUNK_ROWS
     }
 
     /// Takes rows of the open series with these times, of a source that is not older than those taken before. The
@@ -155,42 +178,97 @@ impl Merge {
         &mut self.columns
     }
 
-    /// Orders the rows of the open series.
-    pub(super) fn close_series(&mut self, series: SeriesId) {
-        self.rows.sort_unstable();
+    /// Begins to put the rows of the open series in order.
+    pub(super) fn close(&mut self, series: SeriesId) -> Closing {
         self.picks.resize_with(self.columns.len(), Vec::new);
-        let start = self.time.len();
-        for same in self.rows.chunk_by(|a, b| a.0 == b.0) {
-            let Some((time, newest)) = same.last().copied() else { continue };
+        let rows = std::mem::take(&mut self.rows);
+        Closing { series, start: self.time.len(), order: Order::Sorting(StepSort::new(rows)) }
+    }
+
+    /// Whether the open series has more rows than may be closed without a yield.
+    pub(super) fn is_long(&self) -> bool {
+        self.rows.len() > CHUNK_ROWS
+    }
+
+    /// Works a while; whether the series is closed.
+    pub(super) fn close_some(&mut self, closing: &mut Closing) -> bool {
+        match &mut closing.order {
+            Order::Sorting(sort) => {
+                if sort.step() {
+                    let rows = std::mem::replace(sort, StepSort::new(Vec::new())).into_keys();
+                    closing.order = Order::Merging(rows, 0);
+                }
+                false
+            }
+            Order::Merging(rows, at) => {
+                *at = self.merge_some(rows, *at);
+                if *at < rows.len() {
+                    return false;
+                }
+                self.rows = std::mem::take(rows);
+                self.rows.clear();
+                let len = (self.time.len() - closing.start) as u32;
+                if len > 0 {
+                    self.runs.push(Run { series: closing.series, start: closing.start as u32, len });
+                }
+                true
+            }
+        }
+    }
+
+    /// Merges some of the sorted rows of a series, and says where to go on.
+    fn merge_some(&mut self, rows: &[(i64, u32)], from: usize) -> usize {
+        let mut at = from;
+        let rows_max = STEP_CELLS / (1 + self.columns.len());
+        for same in rows[from..].chunk_by(|a, b| a.0 == b.0) {
+            let Some((time, newest)) = same.last().copied().filter(|_| at - from <= rows_max) else { break };
+            at += same.len();
             self.time.push(time);
             for (column, picks) in self.columns.iter().zip(&mut self.picks) {
                 let valued = same.iter().rev().find(|(_, row)| column.valid[*row as usize]);
                 picks.push(valued.map_or(newest, |(_, row)| *row));
             }
         }
-        self.rows.clear();
-        let len = (self.time.len() - start) as u32;
-        if len > 0 {
-            self.runs.push(Run { series, start: start as u32, len });
-        }
+        work::charge_each((at - from) * (1 + self.columns.len()), work::LOOK);
+        at
     }
 
-    /// All rows of closed series; `None` if there is none.
+    /// Some rows of closed series; `None` if there is none.
     pub(super) fn take(&mut self, kinds: impl Iterator<Item = FieldType>) -> Result<Option<ScanChunk>> {
         debug_assert!(self.rows.is_empty(), "between series");
-        let rows = self.time.len();
-        if rows == 0 {
+        let left = self.time.len() - self.given;
+        if left == 0 {
             return Ok(None);
         }
+        // What is left is less than a chunk then, or nothing: memory is given back when all is given out.
+        let rows = if left < 2 * CHUNK_ROWS { left } else { CHUNK_ROWS };
+        let (from, to) = (self.given, self.given + rows);
+        work::charge_each(rows * (1 + self.columns.len()), work::LOOK);
         let gathered = self
             .columns
             .iter()
             .zip(&self.picks)
             .zip(kinds)
-            .map(|((column, picks), kind)| values::array(column.gather(picks, kind), kind, rows));
+            .map(|((column, picks), kind)| values::array(column.gather(&picks[from..to], kind), kind, rows));
         let columns: Result<Vec<ArrayRef>, Damaged> = gathered.collect();
         let columns = columns.map_err(|Damaged(reason)| Error::Rejected(format!("rows do not merge: {reason}")))?;
-        let merged = std::mem::take(self);
-        Ok(Some(ScanChunk { runs: merged.runs, time: merged.time.into(), columns }))
+        let runs = self.runs_between(from as u32, to as u32);
+        let time = self.time[from..to].to_vec().into();
+        self.given = to;
+        if to == self.time.len() {
+            *self = Self::default();
+        }
+        Ok(Some(ScanChunk { runs, time, columns }))
+    }
+
+    /// The runs of rows `from..to`, counted from the first.
+    fn runs_between(&self, from: u32, to: u32) -> Vec<Run> {
+        let first = self.runs.partition_point(|run| run.start + run.len <= from);
+        let within = self.runs[first..].iter().take_while(|run| run.start < to);
+        let cut = |run: &Run| {
+            let (start, end) = (run.start.max(from), (run.start + run.len).min(to));
+            Run { series: run.series, start: start - from, len: end - start }
+        };
+        within.map(cut).collect()
     }
 }

@@ -118,7 +118,7 @@ pub struct SegmentSource<D: Disk> {
 impl<D: Disk> From<Rc<Segment<D>>> for SegmentSource<D> {
     /// Nothing of it is deleted.
     fn from(segment: Rc<Segment<D>>) -> Self {
-        Self { segment, deletes: Rc::from([]) }
+        Self { segment, deletes: Deletes::default() }
     }
 }
 

@@ -124,6 +124,17 @@ impl<D: Disk> Partition<D> {
         Ok(())
     }
 
+    /// Puts the rows of a series in order that several sources have.
+    async fn close_series(&mut self, context: &Context<'_, D>, series: SeriesId) {
+        let is_long = self.merge.is_long();
+        let mut closing = self.merge.close(series);
+        while !self.merge.close_some(&mut closing) {
+            if is_long {
+                context.disk.yield_if_needed().await;
+            }
+        }
+    }
+
     fn take_merged(&mut self, context: &Context<'_, D>) -> Result<Option<ScanChunk>> {
         self.merge.take(context.request.columns.iter().map(|(_, kind)| *kind))
     }
@@ -158,7 +169,7 @@ impl<D: Disk> Partition<D> {
             };
             let group = &mut self.sources[piece.source].open[piece.group];
             if group.stage_end(context, row, time, &mut self.merge) {
-                self.merge.close_series(series);
+                self.close_series(context, series).await;
             } else {
                 group.release(series, row..row + 1);
             }
@@ -179,9 +190,10 @@ impl<D: Disk> Partition<D> {
                 group.stage(context, rows, &mut self.merge).await?;
             }
             group.release(series, at..piece.rows.end);
+            context.disk.yield_if_needed().await;
         }
         if !self.zones.is_empty() {
-            self.merge.close_series(series);
+            self.close_series(context, series).await;
         }
         let mut held = self.merge.bytes();
         for source in &mut self.sources {
@@ -350,9 +362,7 @@ impl<D: Disk> Source<D> {
             let whole = request.time_min <= info.time_min
                 && info.time_max <= request.time_max
                 && (request.series.is_none() || one_wanted())
-                && !deletes
-                    .iter()
-                    .any(|delete| delete.overlaps((info.time_min, info.time_max), (info.series_min, info.series_max)));
+                && !deletes.overlaps((info.time_min, info.time_max), (info.series_min, info.series_max));
             if whole && let Some(summary) = group::summary(segment, number, context, rule) {
                 groups.pop_front();
                 context.disk.yield_if_needed().await;

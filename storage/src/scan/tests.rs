@@ -147,7 +147,7 @@ impl World {
         let segments = sources.iter_mut().map(|(columns, rows)| {
             let deletes = random_deletes(rng);
             let source = SegmentSource { deletes: deletes.clone(), ..self.segment(columns, rows) };
-            rows.retain(|(series, time), _| !deletes.iter().any(|delete| delete.covers(*series, *time)));
+            rows.retain(|(series, time), _| !deletes.covers(*series, *time));
             source
         });
         segments.collect()

@@ -55,7 +55,8 @@ pub(super) struct Group {
     pub(super) regular: bool,
 }
 
-/// A column's block of one group. Numbers are the bits of the column's type.
+/// A column's block of one group. Numbers are the bits of the column's type; of strings, which are not summarized,
+/// [`TextSize`] says what they stand for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub(super) struct Block {
     pub(super) place: Place,
@@ -87,7 +88,30 @@ pub(super) struct Footer {
     pub(super) columns: Vec<Column>,
 }
 
+/// What is known of a block of strings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TextSize {
+    /// Bytes of all of them.
+    pub(crate) bytes: u64,
+    /// Of the longest.
+    pub(crate) longest: u64,
+}
+
+/// In [`Block::first`] of strings: the size is said. Earlier builds said none.
+const SIZE_IS_SAID: u64 = 1;
+
 impl Block {
+    /// A block of strings.
+    pub(super) fn of_text(place: Place, nulls: usize, TextSize { bytes, longest }: TextSize) -> Self {
+        let block = Self::new(place, nulls, &Statistics::None);
+        Self { max: longest, sum: bytes, first: SIZE_IS_SAID, ..block }
+    }
+
+    /// Of a block of strings; `None` where it does not say.
+    pub(super) fn text_size(&self) -> Option<TextSize> {
+        (!self.summarized && self.first == SIZE_IS_SAID).then_some(TextSize { bytes: self.sum, longest: self.max })
+    }
+
     pub(super) fn new(place: Place, nulls: usize, statistics: &Statistics) -> Self {
         let (summarized, [min, max, sum, first, last]) = match statistics {
             Statistics::None => (false, [0; 5]),

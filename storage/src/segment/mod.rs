@@ -11,7 +11,7 @@
 //! ```
 //!
 //! 1. Rows are cut into groups of at most [`GROUP_ROWS_MAX`], [`layout`] decides where: between series where it can,
-//!    so that long series have groups of their own.
+//!    so that long series have groups of their own. Where strings are long, groups have fewer rows.
 //! 2. A group's index block lists its runs: series, rows, first and last time, and whether the times between are
 //!    evenly spaced, in which case the time block is empty ([`index`]).
 //! 3. Each field has one block a group ([`codec::column`](crate::codec::column)), and its blocks of one band lie side
@@ -38,7 +38,7 @@ use crate::batch::Values;
 use crate::run::Run;
 use crate::schema::{ColumnId, FieldType};
 
-pub(crate) use format::{Header, Origin};
+pub(crate) use format::{Header, Origin, TextSize};
 pub use layout::GROUP_ROWS_MAX;
 pub(crate) use reader::LANES_BEFORE_FIELDS;
 pub use reader::Segment;
@@ -58,6 +58,20 @@ pub trait SortedTable {
     fn columns(&self) -> &[(ColumnId, FieldType)];
     /// Puts rows `rows` of the `column`-th field into `out`, which is cleared first and may hold another type before.
     fn gather(&self, column: usize, rows: Range<usize>, out: &mut Gathered);
+    /// Bytes that the strings of the `column`-th field take together, or more.
+    fn text_bytes_max(&self, _column: usize) -> u64 {
+        u64::MAX
+    }
+    /// Puts the lengths of rows `rows` of the `column`-th field, which has strings, into `out`, which is cleared first.
+    fn text_lengths(&self, column: usize, rows: Range<usize>, out: &mut Vec<u32>) {
+        let mut gathered = Gathered { values: Values::new(FieldType::String), validity: None };
+        self.gather(column, rows, &mut gathered);
+        out.clear();
+        if let Values::String(strings) = gathered.values {
+            let starts = std::iter::once(0).chain(strings.ends.iter().copied());
+            out.extend(strings.ends.iter().zip(starts).map(|(end, start)| end - start));
+        }
+    }
 }
 
 /// Some rows of one field; reused from call to call.

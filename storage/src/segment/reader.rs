@@ -6,7 +6,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::format::{self, Block, Footer, Group, HEADER_BYTES, Place, TRAILER_BYTES, Trailer, TrailerError, VERSIONS};
+use super::format::{
+    self, Block, Footer, Group, HEADER_BYTES, Place, TRAILER_BYTES, TextSize, Trailer, TrailerError, VERSIONS,
+};
 use super::index::{self, IndexRun};
 use super::picked;
 use super::{SegmentMeta, Statistics};
@@ -188,6 +190,17 @@ impl<D: Disk> Segment<D> {
         let column = &self.footer.columns[field];
         let block = &column.blocks[group];
         (block.nulls, column.field_type().map_or(Statistics::None, |kind| block.statistics(kind)))
+    }
+
+    /// How much the strings of a group's block take, and the longest of them; about, where the block does not say.
+    pub(crate) fn text_size(&self, field: usize, group: usize) -> TextSize {
+        /// How far strings are squeezed, where nothing is said of it.
+        const SQUEEZED: u64 = 8;
+        let block = &self.footer.columns[field].blocks[group];
+        block.text_size().unwrap_or_else(|| {
+            let bytes = u64::from(block.place.length) * SQUEEZED;
+            TextSize { bytes, longest: bytes / u64::from(self.footer.groups[group].rows.max(2)) * 2 }
+        })
     }
 
     /// The runs of a group.

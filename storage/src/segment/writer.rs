@@ -9,10 +9,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::format::{Block, Column, Footer, Group, Header, Place, TRAILER_BYTES, Trailer, VERSION, kind_of};
+use super::format::{Block, Column, Footer, Group, Header, Place, TRAILER_BYTES, TextSize, Trailer, VERSION, kind_of};
 use super::index::{self, IndexRun};
-use super::{Gathered, Origin, Segment, SegmentMeta, SortedTable, Statistics, layout};
-use crate::batch::Values;
+use super::layout::{self, Cuts};
+use super::{Gathered, Origin, Segment, SegmentMeta, SortedTable, Statistics};
+use crate::batch::{Strings, Values};
 use crate::codec::column::Encoder;
 use crate::codec::float::Hints;
 use crate::codec::{CodecPreference, Effort, bitmap, text};
@@ -21,6 +22,7 @@ use crate::disk::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::{Error, Result};
 use crate::run::Run;
 use crate::schema::{Codec, ColumnId, FieldType, TableId};
+use crate::work;
 
 /// Writes `input` to a new file `path`, durable when it returns. `input` has at least one row.
 pub async fn write_segment<D: Disk>(
@@ -64,8 +66,8 @@ pub(crate) trait Band<D: Disk> {
     fn runs(&self) -> &[Run];
     /// Timestamps of the rows, ascending within a run.
     fn time(&self) -> &[i64];
-    /// The groups that the rows are to be written in: all rows, in order.
-    fn groups(&self) -> Vec<BandGroup<D>>;
+    /// The groups that the rows are to be written in: all rows, in order. Lets others run meanwhile.
+    async fn groups(&self, disk: &D) -> Vec<BandGroup<D>>;
     /// Puts rows `rows` of the `column`-th field into `out`, which is cleared first and may hold another type before.
     /// The rows asked for of one column ascend.
     async fn gather(&mut self, column: usize, rows: Range<usize>, out: &mut Gathered) -> Result<()>;
@@ -91,8 +93,24 @@ impl<D: Disk, T: SortedTable> Band<D> for Whole<'_, T> {
         self.0.time()
     }
 
-    fn groups(&self) -> Vec<BandGroup<D>> {
-        layout::groups(self.0.runs()).into_iter().map(|rows| BandGroup { rows, copied: None }).collect()
+    async fn groups(&self, disk: &D) -> Vec<BandGroup<D>> {
+        let may_be_long = |column: &usize| {
+            let is_text = self.0.columns()[*column].1 == FieldType::String;
+            is_text && self.0.text_bytes_max(*column) > layout::GROUP_TEXT_BYTES_MAX
+        };
+        let long: Vec<usize> = (0..self.0.columns().len()).filter(may_be_long).collect();
+        let (mut groups, mut cuts, mut lengths) = (Vec::new(), Cuts::default(), Vec::new());
+        for rows in layout::groups(self.0.runs()) {
+            for column in &long {
+                cuts.begin_column(rows.start);
+                self.0.text_lengths(*column, rows.clone(), &mut lengths);
+                lengths.iter().for_each(|length| cuts.push(1, u64::from(*length), u64::from(*length)));
+                work::charge_each(rows.len(), 2 * work::LOOK);
+                disk.yield_if_needed().await;
+            }
+            groups.extend(cuts.take(rows).map(|rows| BandGroup { rows, copied: None }));
+        }
+        groups
     }
 
     async fn gather(&mut self, column: usize, rows: Range<usize>, out: &mut Gathered) -> Result<()> {
@@ -193,7 +211,7 @@ impl<D: Disk> SegmentWriter<D> {
 
     /// Writes a band. After an error the file is of no use.
     pub(crate) async fn band(&mut self, band: &mut impl Band<D>) -> Result<()> {
-        let groups = band.groups();
+        let groups = band.groups(&self.disk).await;
         let first_group = self.footer.groups.len();
         let mut first_runs = Vec::with_capacity(groups.len());
         let mut runs = Vec::new();
@@ -253,10 +271,18 @@ impl<D: Disk> SegmentWriter<D> {
                     band.gather(column, rows.clone(), &mut gathered).await?;
                     check_gathered(&gathered, id, rows.len(), kind)?;
                     self.block.clear();
-                    self.encoder.encode(&gathered.values, gathered.validity.as_deref(), &mut self.block);
-                    let present = gathered.validity.as_ref().map_or(rows.len(), |bits| bitmap::count(bits, rows.len()));
+                    let validity = gathered.validity.as_deref();
+                    let mut text = self.encoder.begin(&gathered.values, validity, &mut self.block);
+                    while text.as_mut().is_some_and(|text| !text.step()) {
+                        self.disk.yield_if_needed().await;
+                    }
+                    self.encoder.end(text, &mut self.block);
+                    let nulls = rows.len() - validity.map_or(rows.len(), |bits| bitmap::count(bits, rows.len()));
                     let place = self.output.put_block(&self.block).await?;
-                    Block::new(place, rows.len() - present, &Statistics::of(&gathered))
+                    match &gathered.values {
+                        Values::String(strings) => Block::of_text(place, nulls, text_size(strings)),
+                        _ => Block::new(place, nulls, &Statistics::of(&gathered)),
+                    }
                 }
             };
             self.footer.columns[number].blocks.push(block);
@@ -314,6 +340,12 @@ impl<D: Disk> SegmentWriter<D> {
     }
 }
 
+fn text_size(strings: &Strings) -> TextSize {
+    let starts = std::iter::once(0).chain(strings.ends.iter().copied());
+    let longest = strings.ends.iter().zip(starts).map(|(end, start)| end - start).max();
+    TextSize { bytes: strings.bytes.len() as u64, longest: u64::from(longest.unwrap_or(0)) }
+}
+
 /// The runs of the rows `range`, the first of which belongs to run `at`; returns the run of the row after.
 fn group_runs(runs: &[Run], time: &[i64], mut at: usize, range: &Range<usize>, out: &mut Vec<IndexRun>) -> usize {
     out.clear();
@@ -369,6 +401,7 @@ impl<D: Disk> Output<D> {
             let free = &mut self.buffer.as_mut()[self.filled..];
             let (head, rest) = bytes.split_at(bytes.len().min(free.len()));
             free[..head.len()].copy_from_slice(head);
+            work::charge_copy(head.len());
             self.filled += head.len();
             bytes = rest;
             if self.filled == IO_BYTES_MAX {
@@ -385,6 +418,7 @@ impl<D: Disk> Output<D> {
     /// Appends a block, whose codecs keep it a multiple of 8 bytes.
     async fn put_block(&mut self, block: &[u8]) -> Result<Place> {
         debug_assert!(block.len().is_multiple_of(8), "blocks begin on words");
+        work::charge_copy(block.len());
         let place = Place { offset: self.offset(), length: block.len() as u32, crc: crc32c::crc32c(block) };
         self.put(block).await?;
         Ok(place)

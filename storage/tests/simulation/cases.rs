@@ -217,3 +217,39 @@ fn a_drop_whose_edit_failed_is_made_up_for_by_the_next_flush() {
     let segments = disk.paths().iter().filter(|path| path.extension().is_some_and(|kind| kind == "seg")).count();
     assert_eq!(segments, 1, "the space of the dropped rows is back");
 }
+
+/// A commit takes a block of the log however small its record is: a client that writes or deletes a row at a time fills
+/// the log long before it fills a memtable.
+#[test]
+fn a_log_of_single_rows_makes_a_flush_due() {
+    let (disk, table) = (disk(1), table(1));
+    let open = || {
+        let config = ShardConfig { flush_log_bytes: 64 << 10, ..config() };
+        block_on(Shard::open(disk.clone(), Path::new(FOLDER), config, &|_| true)).unwrap().0
+    };
+    let shard = open();
+    with_log(&shard, async {
+        for turn in 0..3 {
+            let mut rows = 0;
+            while !shard.wants_flush() {
+                write(&shard, &table, &[turn * 100 + rows]).await.unwrap();
+                rows += 1;
+            }
+            assert!((10..20).contains(&rows) && shard.memtable_bytes() < 2 << 10, "{rows} rows");
+            shard.flush().await.unwrap();
+            assert!(!shard.wants_flush() && !shard.has_unflushed());
+        }
+        for time in 0..20 {
+            let lsn = shard.delete(table.id, &SeriesSelection::All, time, time).unwrap();
+            shard.durable(lsn).await.unwrap();
+        }
+        assert!(shard.wants_flush(), "deletes are records too");
+    });
+    drop(shard);
+    disk.crash();
+    // What a start finds counts: it would be read again at the next one.
+    let shard = open();
+    assert!(shard.wants_flush());
+    block_on(shard.flush()).unwrap();
+    assert!(!shard.wants_flush());
+}

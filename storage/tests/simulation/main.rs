@@ -10,6 +10,8 @@
 //! 3. The series that count (no delete over all times has emptied them since their last row) are those of the map.
 //! 4. Files that nothing names are gone.
 //!
+//! All the while no task works for longer than it may without a yield; [`stalls`] has what takes long.
+//!
 //! `TIDEWIRE_SEED=n` runs one seed. The long run is
 //! `TIDEWIRE_SEEDS=10000 cargo test -p tidewire-storage --release -- --ignored soak`.
 
@@ -29,6 +31,7 @@ mod partitions;
 mod rot;
 mod run;
 mod snapshots;
+mod stalls;
 mod tally;
 mod work;
 mod world;

@@ -64,6 +64,7 @@ fn home(random: &mut Rng, number: u32) -> Home {
         wal_sync: [WalSync::Always, WalSync::Always, WalSync::Interval, WalSync::Off][random.usize(0..4)],
         wal_file_bytes: [64 << 10, 64 << 10, 64 << 10, 128 << 10, 128 << 10, 128 << 10, 4 << 20][random.usize(0..7)],
         flush_bytes: [2 << 10, 16 << 10, 64 << 10, 256 << 10][random.usize(0..4)],
+        flush_log_bytes: [64 << 10, 256 << 20, 256 << 20][random.usize(0..3)],
         memtable_bytes_max: [32 << 10, 1 << 20][random.usize(0..2)],
         flush_partitions: [3, 8192, 8192][random.usize(0..3)],
         memtable_partitions_max: [40, 65_536, 65_536][random.usize(0..3)],

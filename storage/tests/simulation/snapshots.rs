@@ -19,7 +19,7 @@ fn open(config: ShardConfig) -> Rc<Shard<SimDisk>> {
 fn seen(snapshot: &Snapshot<SimDisk>) -> Result<BTreeSet<i64>> {
     let mut found = BTreeSet::new();
     for (from, to) in [(2000, i64::MAX), (1000, 1999), (i64::MIN, 999)] {
-        let mut scan = snapshot.scan(request(&table(1), from, to), u64::MAX)?;
+        let mut scan = block_on(snapshot.scan(request(&table(1), from, to), u64::MAX))?;
         while let Some(chunk) = block_on(scan.next())? {
             found.extend(chunk.time.iter().copied());
         }

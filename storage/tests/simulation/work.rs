@@ -342,14 +342,21 @@ impl Client<'_> {
 
     /// A scan sees what the map held when it was made.
     async fn scan(&mut self, request: tidewire_storage::scan::ScanRequest) -> Result<()> {
-        let scan = self.shard.scan(request.clone(), u64::MAX)?;
+        let Some(snapshot) = self.shard.snapshot(request.table, request.time_min, request.time_max) else {
+            return Ok(());
+        };
         self.check_live(request.table);
         let table = self.home.history.borrow().table(request.table.0);
         let expected = data::expected(self.shard, &request, &table);
         let mut expected = expected;
         self.home.history.borrow().leave_certain(&mut expected);
         let uncertain = self.home.history.borrow().expiring();
-        let mut found = data::rows(self.shard, scan).await?;
+        let names = data::names(self.shard, request.table);
+        let scan = match snapshot.scan(request.clone(), u64::MAX).await {
+            Err(Error::SnapshotGone { .. }) => return Ok(()),
+            scan => scan?,
+        };
+        let mut found = data::rows_named(&names, scan).await?;
         found.retain(|key, _| !uncertain.iter().any(|(table, horizon)| key.0 == *table && key.2 < *horizon));
         same(&found, &expected, &format!("a scan of {request:?}"));
         self.count(|tally| tally.scans += 1);
@@ -371,7 +378,7 @@ impl Client<'_> {
             let to = if border == i64::MAX { i64::MAX } else { border - 1 };
             let request =
                 tidewire_storage::scan::ScanRequest { time_min: from, time_max: to, ..data::everything(&table) };
-            let scan = match snapshot.scan(request, u64::MAX) {
+            let scan = match snapshot.scan(request, u64::MAX).await {
                 // Rows of a table that was dropped meanwhile, or too much was written.
                 Err(Error::SnapshotGone { .. }) => return Ok(()),
                 scan => scan?,

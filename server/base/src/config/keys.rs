@@ -131,7 +131,13 @@ const KEYS: &[Key] = &[
         memtable.flush_idle_s,
         1..=86_400,
         "seconds",
-        "Rows that wait longer are written as segments even if they are few."
+        "Rows are written as segments even if they are few when their shard has taken none for so long, and in any case when the oldest of them has waited four times as long."
+    ),
+    bytes!(
+        "memtable.flush_log_bytes",
+        memtable.flush_log_bytes,
+        MIB..=64 * GIB,
+        "Log of a shard for which its rows in memory are written as segments even if they are few. A start reads it."
     ),
     derived!(
         "cache.bytes_max",

@@ -78,6 +78,7 @@ pub struct Memtable {
     pub flush_bytes: u64,
     pub bytes_max: u64,
     pub flush_idle_s: u64,
+    pub flush_log_bytes: u64,
 }
 
 /// Keys under `cache`, per shard.
@@ -195,7 +196,7 @@ impl Default for Config {
             // 0: derived from `memory.bytes_max` at the start, see `memory::budget`.
             memory: Memory { bytes_max: 0 },
             wal: Wal { sync: WalSync::Always, interval_ms: 100, file_bytes: 64 << 20 },
-            memtable: Memtable { flush_bytes: 0, bytes_max: 0, flush_idle_s: 5 },
+            memtable: Memtable { flush_bytes: 0, bytes_max: 0, flush_idle_s: 5, flush_log_bytes: 256 << 20 },
             cache: Cache { bytes_max: 0 },
             compaction: Compaction { bytes_per_s_max: 200 << 20, segment_bytes_max: 1 << 30, cold_after_s: 3600 },
             retention: Retention { clock_settle_s: 600, clock_offset_file: PathBuf::new() },

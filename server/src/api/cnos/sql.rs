@@ -4,13 +4,12 @@
 //! queue of queries, and the connection waits.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
 use tidewire_protocol::encode::Format;
 use tidewire_sql::exec::ExecError;
-use tidewire_sql::explain::{RunMetrics, explain};
+use tidewire_sql::explain::explain;
 use tidewire_sql::statement::{PlanStep, Statement};
 use tidewire_sql::{Definition, Session, cut};
 
@@ -19,7 +18,7 @@ use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
-use crate::api::queries::{bounds, query_place};
+use crate::api::queries::{bounds, measured, query_place};
 use crate::api::reply::{RowsForm, RowsReply};
 use crate::core::state::CoreState;
 use crate::ingest::insert::insert;
@@ -76,7 +75,11 @@ async fn run_statement(
     Asked { text, session, form }: Asked,
 ) -> Result<(), Fault> {
     let core = context.core;
-    let Prepared { statement, held } = prepare(core, text, session).await?;
+    let gone = async {
+        body.peer_gone().await;
+        Err(ExecError::Cancelled.into())
+    };
+    let Prepared { statement, held } = futures_lite::future::or(prepare(core, text, session), gone).await?;
     match statement {
         Statement::Empty => {
             send_nothing(reply, form.format);
@@ -146,27 +149,7 @@ async fn explained(
     let physical = cut(&query.plan).to_string();
     let mut metrics = None;
     if analyze {
-        let _place = query_place(core)?;
-        let (bounds, started) = (bounds(core), Instant::now());
-        let mut rows = CountRows::default();
-        let shards = run::run(&core.peers, query, bounds.clone(), &mut rows).await?;
-        metrics = Some(RunMetrics {
-            elapsed: started.elapsed(),
-            rows: rows.0,
-            memory_bytes_max: bounds.memory_peak(),
-            shards,
-        });
+        metrics = Some(measured(core, query).await?);
     }
     Ok(explain(query, steps, Some(&physical), metrics.as_ref())?)
-}
-
-/// Counts the rows of a query that is only explained.
-#[derive(Default)]
-struct CountRows(u64);
-
-impl RowsOut for CountRows {
-    async fn rows(&mut self, batch: &RecordBatch) -> Result<(), ExecError> {
-        self.0 += batch.num_rows() as u64;
-        Ok(())
-    }
 }

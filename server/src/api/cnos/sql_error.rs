@@ -22,6 +22,7 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
             "the statement is nested too deeply (at most {brackets_max} levels of brackets and {operators_max} \
              operators in a row; IN (…) takes a list of any length)"
         )),
+        SqlErrorKind::Stopped => parser("the statement was stopped while it was made ready".to_owned()),
         SqlErrorKind::ExpressionTooDeep { levels_max } => {
             parser(format!("the expression is nested too deeply (at most {levels_max} levels)"))
         }
@@ -198,7 +199,7 @@ pub(super) fn execution_words(error: &ExecError) -> (&'static str, String) {
             let what = values.as_ref().map_or("Overflow happened on:".to_owned(), |values| format!("{values} in"));
             ("010001", format!("Arrow error: Arithmetic overflow: {what} {of}"))
         }
-        ExecError::Memory { .. } | ExecError::ServerMemory { .. } => {
+        ExecError::Memory { .. } | ExecError::ServerMemory { .. } | ExecError::TextTooLong { .. } => {
             ("010001", format!("Resources exhausted: {error}"))
         }
         ExecError::Storage(_) | ExecError::Timeout { .. } | ExecError::Cancelled => ("010001", error.to_string()),

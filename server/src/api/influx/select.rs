@@ -3,6 +3,7 @@
 use arrow_array::RecordBatch;
 use tidewire_protocol::encode::influx::Value;
 use tidewire_sql::exec::{ExecError, QueryContext};
+use tidewire_sql::explain::analyzed;
 use tidewire_sql::influxql::{BindError, BoundSelect, Into, Scope as BindScope, Select, bind_select};
 use tidewire_sql::types::zone::Zone;
 
@@ -13,7 +14,7 @@ use super::scope::Scope;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
-use crate::api::queries::{bounds, query_place};
+use crate::api::queries::{bounds, measured, query_place};
 use crate::core::running::Registered;
 use crate::core::state::CoreState;
 use crate::query::run::{RowsOut, run as run_query};
@@ -139,17 +140,24 @@ async fn write(
     Ok(rows)
 }
 
-/// Answers EXPLAIN: the plan of each measurement.
+/// Answers EXPLAIN: the plan of each measurement; with ANALYZE they are run, and below each stands what that did.
 pub(super) async fn explain(
     context: &RequestContext<'_>,
     select: &Select,
+    analyze: bool,
     scope: &Scope,
     answer: &mut Answer<'_>,
 ) -> Result<(), Fault> {
     let bound = bind(context.core, context.now_ns, select, scope).await?;
-    let plans: Vec<String> = bound.parts.iter().map(|(_, query)| query.plan.to_string()).collect();
+    let mut plans: Vec<String> = Vec::with_capacity(bound.parts.len());
+    for (_, query) in &bound.parts {
+        plans.push(match analyze {
+            true => analyzed(query, &measured(context.core, query).await?),
+            false => query.plan.to_string(),
+        });
+    }
     let lines = plans.iter().flat_map(|plan| plan.lines()).map(|line| vec![Value::Text(line)]);
-    answer.whole_series("", &["QUERY PLAN"], lines)
+    answer.whole_series("", &[if analyze { "EXPLAIN ANALYZE" } else { "QUERY PLAN" }], lines)
 }
 
 /// Takes rows as series: one begins wherever a tag differs from that of the row before.

@@ -74,8 +74,8 @@ pub(super) async fn run(
                 false => Err(BindError::QueryUnknown(*id).into()),
             };
         }
-        Statement::Explain { select, analyze: false } => {
-            return select::explain(context, select, scope, answer).await;
+        Statement::Explain { select, analyze } => {
+            return select::explain(context, select, *analyze, scope, answer).await;
         }
         other => return Err(BindError::Unsupported(kind(other)).into()),
     };
@@ -87,7 +87,6 @@ pub(super) async fn run(
 fn kind(statement: &Statement) -> &'static str {
     match statement {
         Statement::Select(_) => "SELECT",
-        Statement::Explain { .. } => "EXPLAIN",
         Statement::DropShard { .. } => "DROP SHARD",
         Statement::CreateUser { .. } => "users",
         Statement::CreateSubscription { .. } | Statement::DropSubscription { .. } => "subscriptions",

@@ -76,6 +76,7 @@ pub(crate) async fn drop_expired<D: Disk>(catalog: &Catalog, shards: &[(u32, &Rc
                 if let Err(error) = shard.expire(table.id, oldest).await {
                     log::error!("shard {number}: table {} cannot lose its old partitions: {error}", table.name);
                 }
+                shard.yield_if_needed().await;
             }
         }
     }

@@ -37,6 +37,7 @@ pub(crate) async fn keep_memory(core: Rc<CoreState>, shards: Rc<Shards>) {
     let mut upkeep = MemoryUpkeep::new(core, shards);
     loop {
         ring::sleep(TICK).await;
+        upkeep.take_stock().await;
         upkeep.tick();
     }
 }
@@ -47,6 +48,8 @@ struct MemoryUpkeep {
     ticks: u32,
     /// When what takes long is counted again.
     count_at: Option<Instant>,
+    /// How long it took the shards to take stock for the next count.
+    stock_took: Duration,
     /// Bounds of the block caches, by shard, where they are not as configured.
     caches: BTreeMap<u32, u64>,
     /// A memtable is being flushed early.
@@ -55,7 +58,27 @@ struct MemoryUpkeep {
 
 impl MemoryUpkeep {
     fn new(core: Rc<CoreState>, shards: Rc<Shards>) -> Self {
-        Self { core, shards, ticks: 0, count_at: None, caches: BTreeMap::new(), is_flushing: Rc::default() }
+        Self {
+            core,
+            shards,
+            ticks: 0,
+            count_at: None,
+            stock_took: Duration::ZERO,
+            caches: BTreeMap::new(),
+            is_flushing: Rc::default(),
+        }
+    }
+
+    /// Lets the shards take stock before they are counted.
+    async fn take_stock(&mut self) {
+        let started = Instant::now();
+        self.stock_took = Duration::ZERO;
+        if self.count_at.is_none_or(|at| at <= started) {
+            for (_, shard) in self.shards.clone().iter() {
+                shard.take_stock().await;
+            }
+            self.stock_took = started.elapsed();
+        }
     }
 
     fn tick(&mut self) {
@@ -106,7 +129,7 @@ impl MemoryUpkeep {
             memory.set(Part::Series, all.index);
             memory.set(Part::Segments, all.segments);
             let ended = Instant::now();
-            self.count_at = Some(ended + (ended - started) * COUNT_SHARE);
+            self.count_at = Some(ended + (ended - started + self.stock_took) * COUNT_SHARE);
         }
         memory.report();
     }

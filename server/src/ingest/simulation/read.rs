@@ -117,7 +117,7 @@ async fn rows(
     let columns = fields.iter().map(|(column, kind)| (column.id, *kind)).collect();
     let (time_min, time_max) = (i64::MIN, i64::MAX);
     let request = ScanRequest { table: table.id, time_min, time_max, series: None, columns, prune: Vec::new() };
-    let mut scan = snapshot.scan(request, u64::MAX)?;
+    let mut scan = snapshot.scan(request, u64::MAX).await?;
     let mut found = Vec::new();
     while let Some(chunk) = scan.next().await? {
         for run in &chunk.runs {

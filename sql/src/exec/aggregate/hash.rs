@@ -2,6 +2,7 @@
 //! What a batch of states holds is said in [`crate::stage`].
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{Field, Schema, SchemaRef};
@@ -11,7 +12,7 @@ use super::group_table::GroupTable;
 use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::{BatchMaker, OUTPUT_ROWS};
 use crate::exec::context::{QueryContext, Reservation};
-use crate::exec::eval::{Input, evaluate_array};
+use crate::exec::eval::{Input, Names, Room, evaluate_array};
 use crate::exec::sink::{Left, Sink};
 use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::{AggregateCall, Expr};
@@ -34,6 +35,7 @@ pub(crate) struct Aggregate {
     groups: Vec<u32>,
     slices: Vec<Slice>,
     memory: Reservation,
+    room: Rc<Room>,
     /// The groups that are not put out yet, once all rows are taken in.
     left: Range<usize>,
 }
@@ -117,6 +119,7 @@ impl Aggregate {
             groups: Vec::new(),
             slices: Vec::new(),
             memory: context.reservation(),
+            room: Rc::new(Room::new(context)),
             left: 0..0,
         }
     }
@@ -139,22 +142,50 @@ fn slices_of(groups: &[u32], slices: &mut Vec<Slice>) {
 }
 
 impl Aggregate {
-    /// Takes in rows; columns that no expression reads may have any length.
-    pub(crate) fn update(&mut self, input: Input<'_>) -> Result<()> {
+    /// Takes in `rows` rows whose columns, called `names`, are `columns`; those that no expression reads may have any
+    /// length.
+    pub(crate) fn update(&mut self, columns: &[ArrayRef], rows: usize, names: &dyn Names) -> Result<()> {
+        let room = Rc::clone(&self.room);
+        self.take_in(Input { columns, rows, names, room: &room })?;
+        room.clear()
+    }
+
+    /// Takes in rows, half of them at a time where they make too much text at once.
+    fn take_in(&mut self, input: Input<'_>) -> Result<()> {
+        match self.take_in_at_once(input) {
+            Err(ExecError::TextTooLong { .. }) if input.rows > 1 => {
+                input.halves(|half| {
+                    half.room.clear()?;
+                    self.take_in(half)
+                })?;
+                Ok(())
+            }
+            taken => taken,
+        }
+    }
+
+    /// The same; nothing is changed where text is too long.
+    fn take_in_at_once(&mut self, input: Input<'_>) -> Result<()> {
         if input.rows == 0 {
             return Ok(());
         }
         let keys = self.keys.iter().map(|key| evaluate_array(key, input)).collect::<Result<Vec<_>>>()?;
+        let mut args = Vec::with_capacity(self.calls.len());
+        for (intake, _) in &self.calls {
+            args.push(match intake {
+                Intake::Rows(exprs) => {
+                    exprs.iter().map(|arg| evaluate_array(arg, input)).collect::<Result<Vec<ArrayRef>>>()?
+                }
+                Intake::States(_) => Vec::new(),
+            });
+        }
         self.table.groups(&keys, input.rows, &mut self.groups)?;
         slices_of(&self.groups, &mut self.slices);
         let slices = Slices { slices: &self.slices, ascending: false };
-        for (intake, accumulator) in &mut self.calls {
+        for ((intake, accumulator), args) in self.calls.iter_mut().zip(&args) {
             accumulator.resize(self.table.len());
             match intake {
-                Intake::Rows(args) => {
-                    let args = args.iter().map(|arg| evaluate_array(arg, input)).collect::<Result<Vec<_>>>()?;
-                    accumulator.update(&args, slices)?;
-                }
+                Intake::Rows(_) => accumulator.update(args, slices)?,
                 Intake::States(columns) => {
                     let states = input
                         .columns
@@ -171,7 +202,7 @@ impl Aggregate {
 
 impl Sink for Aggregate {
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
-        self.update(Input { columns: batch.columns(), rows: batch.num_rows(), names: batch.schema_ref().as_ref() })
+        self.update(batch.columns(), batch.num_rows(), batch.schema_ref().as_ref())
     }
 
     fn end(&mut self) -> Result<()> {
@@ -294,9 +325,10 @@ mod tests {
                         true => Arc::new(texts.collect::<DictionaryArray<UInt32Type>>()),
                         false => Arc::new(texts.collect::<StringArray>()),
                     };
+                    let count = keys.len();
                     let values: ArrayRef =
                         Arc::new(rows.map(|row| (row % 3 > 0).then_some(row)).collect::<Int64Array>());
-                    partial.update(Input { rows: keys.len(), columns: &[keys, values], names: &() }).unwrap();
+                    partial.update(&[keys, values], count, &()).unwrap();
                 }
                 let (states, steps) = ended(&mut partial);
                 assert_eq!(steps, (groups as usize).div_ceil(OUTPUT_ROWS));

@@ -8,17 +8,16 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, new_null_array};
 use arrow_schema::DataType;
 use arrow_select::filter::prep_null_mask_filter;
-use arrow_string::concat_elements::concat_elements_utf8;
 
 use super::compare::compare;
-use super::value::Value;
+use super::concat::concat;
+use super::value::{Input, Value};
 use crate::error::execution::{ExecError, Result};
 use crate::expr::BinaryOp;
-use crate::types::array::cast_to;
 use crate::types::array::difference;
 
 /// Evaluates an operator over two columns or constants.
-pub(super) fn binary(op: BinaryOp, left: Value, right: Value, rows: usize) -> Result<Value> {
+pub(super) fn binary(op: BinaryOp, left: Value, right: Value, input: Input<'_>) -> Result<Value> {
     let (left, right) = same_type(op, left, right)?;
     let compared = |array: BooleanArray| -> Result<ArrayRef> { Ok(Arc::new(array)) };
     let array = match op {
@@ -27,24 +26,20 @@ pub(super) fn binary(op: BinaryOp, left: Value, right: Value, rows: usize) -> Re
         }
         BinaryOp::Plus => Ok(numeric::add(&left, &right)?),
         BinaryOp::Minus if is_time(&left) && is_time(&right) => {
-            let rows = rows_of(&left, &right, rows);
-            difference(&left.clone().into_array(rows)?, &right.clone().into_array(rows)?)
+            let rows = rows_of(&left, &right, input.rows);
+            let expanded = |value: &Value| value.clone().into_array(rows, input.room);
+            difference(&expanded(&left)?, &expanded(&right)?)
         }
         BinaryOp::Minus => Ok(numeric::sub(&left, &right)?),
         BinaryOp::Multiply => Ok(numeric::mul(&left, &right)?),
         BinaryOp::Divide => Ok(numeric::div(&left, &right)?),
         BinaryOp::Modulo => Ok(numeric::rem(&left, &right)?),
-        BinaryOp::And | BinaryOp::Or | BinaryOp::Concat => {
-            let rows = rows_of(&left, &right, rows);
-            let (a, b) = (left.clone().into_array(rows)?, right.clone().into_array(rows)?);
-            match op {
-                BinaryOp::And => compared(and_kleene(&boolean(&a)?, &boolean(&b)?)?),
-                BinaryOp::Or => compared(or_kleene(&boolean(&a)?, &boolean(&b)?)?),
-                _ => {
-                    let (a, b) = (cast_to(&a, &DataType::Utf8)?, cast_to(&b, &DataType::Utf8)?);
-                    Ok(Arc::new(concat_elements_utf8(a.as_string::<i32>(), b.as_string::<i32>())?) as ArrayRef)
-                }
-            }
+        BinaryOp::Concat => concat(&left, &right, input),
+        BinaryOp::And | BinaryOp::Or => {
+            let rows = rows_of(&left, &right, input.rows);
+            let expanded = |value: &Value| boolean(&value.clone().into_array(rows, input.room)?);
+            let (a, b) = (expanded(&left)?, expanded(&right)?);
+            compared(if op == BinaryOp::And { and_kleene(&a, &b) } else { or_kleene(&a, &b) }?)
         }
     }?;
     Ok(left.joined(&right, array))

@@ -10,7 +10,8 @@ use arrow_select::filter::filter;
 use arrow_select::interleave::interleave;
 
 use super::binary::mask;
-use super::value::{Evaluate, Input, Names, Value};
+use super::room::text_bytes;
+use super::value::{Evaluate, Input, Value};
 use crate::error::execution::Result;
 use crate::expr::Expr;
 use crate::types::array::cast_to;
@@ -25,8 +26,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn view<'a>(&'a self, names: &'a dyn Names) -> Input<'a> {
-        Input { columns: &self.columns, rows: self.count, names }
+    fn view<'a>(&'a self, of: Input<'a>) -> Input<'a> {
+        Input { columns: &self.columns, rows: self.count, ..of }
     }
 
     fn ids(&self) -> UInt32Array {
@@ -77,8 +78,10 @@ impl Sieve {
         }
     }
 
-    fn finish(self) -> Result<Value> {
+    fn finish(self, input: Input<'_>) -> Result<Value> {
         let rows = self.places.len();
+        let bytes = self.parts.iter().map(text_bytes).fold(0, usize::saturating_add);
+        input.room.take(bytes, rows)?;
         let to = match self.parts.iter().map(Array::data_type).find(|t| **t != DataType::Null) {
             Some(DataType::Dictionary(_, value)) => value.as_ref().clone(),
             Some(other) => other.clone(),
@@ -100,24 +103,24 @@ pub(super) fn case(
     otherwise: Option<&Expr>,
     input: Input<'_>,
 ) -> Result<Value> {
-    let column = |expr: &Expr, rows: Input<'_>| evaluate(expr, rows)?.into_array(rows.rows);
+    let column = |expr: &Expr, rows: Input<'_>| evaluate(expr, rows)?.into_array(rows.rows, rows.room);
     let mut sieve = Sieve::new(input);
     for (condition, value) in branches {
         if sieve.is_done() {
             break;
         }
-        let condition = mask(&column(condition, sieve.left.view(input.names))?)?;
+        let condition = mask(&column(condition, sieve.left.view(input))?)?;
         let chosen = sieve.left.select(&condition)?;
-        let answer = column(value, chosen.view(input.names))?;
+        let answer = column(value, chosen.view(input))?;
         sieve.answer(&chosen.ids(), answer);
         sieve.left = sieve.left.select(&not(&condition)?)?;
     }
     if let (Some(value), false) = (otherwise, sieve.is_done()) {
-        let answer = column(value, sieve.left.view(input.names))?;
+        let answer = column(value, sieve.left.view(input))?;
         let ids = sieve.left.ids();
         sieve.answer(&ids, answer);
     }
-    sieve.finish()
+    sieve.finish(input)
 }
 
 /// `coalesce(…)`: the first argument that is not null.
@@ -127,11 +130,11 @@ pub(super) fn coalesce(evaluate: Evaluate, args: &[Expr], input: Input<'_>) -> R
         if sieve.is_done() {
             break;
         }
-        let answer = evaluate(arg, sieve.left.view(input.names))?.into_array(sieve.left.count)?;
+        let answer = evaluate(arg, sieve.left.view(input))?.into_array(sieve.left.count, input.room)?;
         let missing = is_null(&answer)?;
         let ids = sieve.left.ids();
         sieve.answer(&ids, answer);
         sieve.left = sieve.left.select(&missing)?;
     }
-    sieve.finish()
+    sieve.finish(input)
 }

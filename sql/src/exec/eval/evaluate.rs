@@ -12,21 +12,60 @@ use arrow_arith::numeric;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_schema::{ArrowError, DataType};
+use arrow_select::concat::concat;
 use arrow_string::like;
 
 use super::binary::{binary, boolean, mask};
+use super::room::{text_bytes, text_bytes_with_values};
 use super::value::{Input, Value, scalar_array};
 use super::{branch, in_list};
 use crate::error::execution::{ExecError, Result};
-use crate::expr::function::Kernel;
+use crate::expr::function::{Kernel, Returns};
 use crate::expr::tree::parameters;
-use crate::expr::{Expr, ScalarFunction};
+use crate::expr::{BinaryOp, Expr, ScalarFunction};
 use crate::plan::show_by;
 use crate::types::array::{cast_to, over_distinct, plain};
 
-/// Evaluates to a column of `input.rows` rows.
+/// Evaluates to a column of `input.rows` rows. Where text on the way to what is none would be too long, half of the
+/// rows are taken at a time; of a column of text that is the caller's to do ([`ExecError::TextTooLong`]).
 pub(crate) fn evaluate_array(expr: &Expr, input: Input<'_>) -> Result<ArrayRef> {
-    evaluate(expr, input)?.into_array(input.rows)
+    let taken = input.room.taken();
+    match evaluate(expr, input).and_then(|value| value.into_array(input.rows, input.room)) {
+        Err(ExecError::TextTooLong { .. }) if input.rows > 1 && !is_text(expr, input) => {
+            let halves = input.halves(|half| {
+                input.room.back_to(taken)?;
+                evaluate_array(expr, half)
+            })?;
+            input.room.back_to(taken)?;
+            Ok(concat(&[&*halves[0], &*halves[1]])?)
+        }
+        other => other,
+    }
+}
+
+/// Whether an expression comes to text.
+fn is_text(expr: &Expr, input: Input<'_>) -> bool {
+    match expr {
+        Expr::Column(at) => {
+            let data_type = input.columns.get(*at).map(Array::data_type);
+            matches!(data_type, Some(DataType::Utf8 | DataType::Dictionary(..)))
+        }
+        Expr::Literal(value) => value.data_type() == DataType::Utf8,
+        Expr::Binary { op, .. } => *op == BinaryOp::Concat,
+        Expr::Cast { to, .. } => *to == DataType::Utf8,
+        Expr::Case { branches, otherwise } => {
+            branches.iter().map(|(_, value)| value).chain(otherwise.as_deref()).any(|value| is_text(value, input))
+        }
+        Expr::Coalesce(operands) => operands.iter().any(|operand| is_text(operand, input)),
+        Expr::Call { function, args } => {
+            let argument = |at: usize| match args.get(at).is_some_and(|arg| is_text(arg, input)) {
+                true => DataType::Utf8,
+                false => DataType::Null,
+            };
+            function.data_type(argument) == DataType::Utf8
+        }
+        _ => false,
+    }
 }
 
 /// Evaluates a condition; typeless null counts as null BOOLEAN.
@@ -50,7 +89,7 @@ pub(super) fn evaluate(expr: &Expr, input: Input<'_>) -> Result<Value> {
         Expr::Literal(scalar) => Ok(Value::Constant(scalar_array(scalar))),
         Expr::Binary { op, left, right } => {
             let (a, b) = (operand(expr, left, input)?, operand(expr, right, input)?);
-            binary(*op, a, b, input.rows).map_err(|error| named(error, expr, input))
+            binary(*op, a, b, input).map_err(|error| named(error, expr, input))
         }
         Expr::Not(operand) => evaluate(operand, input)?.map(|array| Ok(Arc::new(not(&boolean(array)?)?))),
         Expr::Negative(of) => operand(expr, of, input)?.map(negative).map_err(|error| overflow(error, expr, input)),
@@ -63,6 +102,12 @@ pub(super) fn evaluate(expr: &Expr, input: Input<'_>) -> Result<Value> {
                 (true, false) => like::nlike,
                 (false, true) => like::ilike,
                 (true, true) => like::nilike,
+            };
+            let plain = |array: &ArrayRef| {
+                if matches!(array.data_type(), DataType::Dictionary(..)) {
+                    input.room.take(text_bytes(array), array.len())?;
+                }
+                plain(array)
             };
             let (text, pattern) = (as_text(text)?, as_text(pattern)?.map(plain)?);
             let matched = match (&text, &pattern) {
@@ -83,7 +128,12 @@ pub(super) fn evaluate(expr: &Expr, input: Input<'_>) -> Result<Value> {
         Expr::InSet { expr, set, negated } => in_list::in_set(evaluate, expr, set, *negated, input),
         Expr::InList { expr, list, negated } => in_list::in_list(evaluate, expr, list, *negated, input),
         Expr::Case { branches, otherwise } => branch::case(evaluate, branches, otherwise.as_deref(), input),
-        Expr::Cast { expr, to } => evaluate(expr, input)?.map(|array| cast_to(array, to)),
+        Expr::Cast { expr, to } => evaluate(expr, input)?.map(|array| {
+            if *to == DataType::Utf8 && array.data_type() != to {
+                input.room.take(text_bytes(array), array.len())?;
+            }
+            cast_to(array, to)
+        }),
         Expr::Coalesce(operands) => branch::coalesce(evaluate, operands, input),
         Expr::Call { function, args } => call(function, args, input).map_err(|error| named(error, expr, input)),
     }
@@ -137,15 +187,29 @@ fn negative(array: &ArrayRef) -> Result<ArrayRef> {
     }
 }
 
+/// Bytes that a character of one byte can become in the other case, and more than any other grows by.
+const CASE_GROWTH: usize = 3;
+
 fn call(function: &ScalarFunction, args: &[Expr], input: Input<'_>) -> Result<Value> {
+    let kernel_of = |kernel: fn(&[ArrayRef]) -> Result<ArrayRef>, columns: &[ArrayRef]| {
+        if matches!(function.returns, Returns::Text) {
+            let bytes = columns.iter().map(text_bytes_with_values).fold(0, usize::saturating_add);
+            let bytes = bytes.saturating_mul(CASE_GROWTH);
+            input.room.take(bytes, columns.first().map_or(0, Array::len))?;
+        }
+        kernel(columns)
+    };
     match (function.kernel, args) {
-        (Kernel::Columns(kernel), [only]) => evaluate(only, input)?.map(|array| kernel(std::slice::from_ref(array))),
+        (Kernel::Columns(kernel), [only]) => {
+            evaluate(only, input)?.map(|array| kernel_of(kernel, std::slice::from_ref(array)))
+        }
         (Kernel::Columns(kernel), _) => {
             let values = args.iter().map(|arg| evaluate(arg, input)).collect::<Result<Vec<_>>>()?;
             let constant = values.iter().all(|value| matches!(value, Value::Constant(_)));
             let rows = if constant { 1 } else { input.rows };
-            let columns = values.into_iter().map(|value| value.into_array(rows)).collect::<Result<Vec<_>>>()?;
-            let column = kernel(&columns)?;
+            let columns =
+                values.into_iter().map(|value| value.into_array(rows, input.room)).collect::<Result<Vec<_>>>()?;
+            let column = kernel_of(kernel, &columns)?;
             Ok(if constant { Value::Constant(column) } else { Value::Array(column) })
         }
         (Kernel::Parameters(at, kernel), _) => match (parameters(args, at), args.get(at)) {

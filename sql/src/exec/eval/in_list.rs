@@ -61,8 +61,8 @@ pub(super) fn in_set(
 
 /// `found OR value = element`.
 fn or_equal(found: Value, value: &Value, element: Value, input: Input<'_>) -> Result<Value> {
-    let equal = binary(BinaryOp::Eq, value.clone(), element, input.rows)?;
-    binary(BinaryOp::Or, found, equal, input.rows)
+    let equal = binary(BinaryOp::Eq, value.clone(), element, input)?;
+    binary(BinaryOp::Or, found, equal, input)
 }
 
 fn invert(found: &Value) -> Result<Value> {

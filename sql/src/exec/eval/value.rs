@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Datum, Float64Array, Int64Array, IntervalMonthDayNanoArray, NullArray, StringArray,
-    UInt32Array, UInt64Array, new_null_array,
+    Array, ArrayRef, BooleanArray, Datum, Float64Array, Int64Array, IntervalMonthDayNanoArray, NullArray, RecordBatch,
+    StringArray, UInt32Array, UInt64Array, new_null_array,
 };
 use arrow_buffer::IntervalMonthDayNano;
 use arrow_schema::Schema;
 use arrow_select::take::take;
 
+use super::room::{Room, text_bytes};
 use crate::error::execution::Result;
 use crate::expr::{Expr, Scalar};
 use crate::types::array::time_array;
@@ -23,6 +24,30 @@ pub(crate) struct Input<'a> {
     pub(crate) rows: usize,
     /// What the columns are called, for errors.
     pub(crate) names: &'a dyn Names,
+    /// For the text that is made.
+    pub(crate) room: &'a Room,
+}
+
+impl<'a> Input<'a> {
+    /// The rows of a batch.
+    pub(crate) fn of(batch: &'a RecordBatch, room: &'a Room) -> Self {
+        Self { columns: batch.columns(), rows: batch.num_rows(), names: batch.schema_ref().as_ref(), room }
+    }
+
+    /// Makes something of the first half of the rows, then of the rest.
+    pub(crate) fn halves<T>(self, mut make: impl FnMut(Input<'_>) -> Result<T>) -> Result<[T; 2]> {
+        let middle = self.rows / 2;
+        let mut half = |start: usize, rows: usize| {
+            let part = |column: &ArrayRef| match column.len() == self.rows {
+                true => column.slice(start, rows),
+                // One that no expression reads.
+                false => Arc::clone(column),
+            };
+            let columns: Vec<ArrayRef> = self.columns.iter().map(part).collect();
+            make(Input { columns: &columns, rows, names: self.names, room: self.room })
+        };
+        Ok([half(0, middle)?, half(middle, self.rows - middle)?])
+    }
 }
 
 /// What columns are called.
@@ -71,12 +96,15 @@ impl Value {
     }
 
     /// One value for each of `rows` rows.
-    pub(crate) fn into_array(self, rows: usize) -> Result<ArrayRef> {
+    pub(crate) fn into_array(self, rows: usize, room: &Room) -> Result<ArrayRef> {
         match self {
             Self::Array(array) => Ok(array),
             Self::Constant(array) if rows == 1 => Ok(array),
             Self::Constant(array) if array.is_null(0) => Ok(new_null_array(array.data_type(), rows)),
-            Self::Constant(array) => Ok(take(&array, &UInt32Array::from_value(0, rows), None)?),
+            Self::Constant(array) => {
+                room.take(text_bytes(&array).saturating_mul(rows), rows)?;
+                Ok(take(&array, &UInt32Array::from_value(0, rows), None)?)
+            }
         }
     }
 

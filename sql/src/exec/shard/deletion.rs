@@ -10,6 +10,11 @@ use super::reader::{ShardReader, TagIndex};
 use super::series::wanted_series;
 use crate::deletion::{SeriesFilter, TagCondition, TagMatch};
 use crate::error::execution::ExecError;
+use crate::exec::context::QueryContext;
+use crate::exec::eval::Room;
+
+/// Text that a predicate may make of some thousand series.
+const TEXT_BYTES_MAX: u64 = 64 << 20;
 
 /// The series of a shard that `filter` selects of a table.
 pub fn selected_series<R: ShardReader>(
@@ -23,7 +28,9 @@ pub fn selected_series<R: ShardReader>(
     shard.with_index(table.id, |index| {
         let series = match (index, filter) {
             (None, _) => RoaringBitmap::new(),
-            (Some(index), SeriesFilter::Predicate { filter, columns }) => wanted_series(index, filter, columns)?,
+            (Some(index), SeriesFilter::Predicate { filter, columns }) => {
+                wanted_series(index, filter, columns, &Room::new(&QueryContext::new(TEXT_BYTES_MAX, None)))?
+            }
             (Some(index), SeriesFilter::Tags(condition)) => of_condition(condition, index),
             (Some(index), SeriesFilter::All) => all(index),
         };

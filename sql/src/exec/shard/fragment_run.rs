@@ -12,13 +12,12 @@ use tidewire_storage::scan::ScanItem;
 
 use super::fused::Fused;
 use super::reader::{ShardReader, TagIndex};
-use super::rows::{Evaluator, RowStream};
+use super::rows::{Evaluator, Parts, RowStream};
 use super::source::{ShardSource, reads};
 use super::spans::{Spans, first_width};
 use crate::error::execution::{ExecError, Result};
 use crate::exec::aggregate::Aggregate;
 use crate::exec::context::QueryContext;
-use crate::exec::eval::Input;
 use crate::exec::sink::{Left, Sink, Sort};
 use crate::stage::{Fragment, Shape, TopBuckets};
 use crate::types::tiling::Tiling;
@@ -75,7 +74,7 @@ impl<R: ShardReader> FragmentRun<R> {
         let (gather, mut spans) = match &fragment.shape {
             Shape::Rows { exprs, schema, limit } => {
                 source.begin(span)?;
-                let evaluator = Evaluator::new(fragment, exprs.iter(), schema);
+                let evaluator = Evaluator::new(fragment, exprs.iter(), schema, &source.context);
                 return Ok(Some(Self::Rows(Box::new(RowStream::new(source, evaluator, *limit)))));
             }
             Shape::Aggregate { keys, calls, fused: Some(fused), top } => {
@@ -101,7 +100,7 @@ impl<R: ShardReader> FragmentRun<R> {
                 (Gather::Hashed { aggregate, needed }, Spans::whole(span))
             }
             Shape::TopRows { exprs, schema, keys, fetch, by_time } => {
-                let evaluator = Evaluator::new(fragment, exprs.iter(), schema);
+                let evaluator = Evaluator::new(fragment, exprs.iter(), schema, &source.context);
                 let sort = Box::new(Sort::new(keys.clone(), Some(*fetch), &source.context));
                 let (spans, wanted) = match by_time {
                     Some(order) => {
@@ -122,6 +121,14 @@ impl<R: ShardReader> FragmentRun<R> {
         };
         let gathered = Gathered { source, gather, begun, spans, out: VecDeque::new(), is_over: false };
         Ok(Some(Self::Gathered(Box::new(gathered))))
+    }
+
+    /// Copies what is in memory of the rows that come first.
+    pub(super) async fn prepare(&mut self) -> Result<()> {
+        match self {
+            Self::Rows(stream) => stream.prepare().await,
+            Self::Gathered(gathered) => gathered.source.prepare().await,
+        }
     }
 
     /// The next batch to send: rows or partial states, never empty. `None` at the end.
@@ -216,7 +223,7 @@ async fn read_hashed<R: ShardReader>(
     while let Some(chunk) = source.next().await? {
         let columns = source.columns(&chunk, needed)?;
         let names = source.fragment.as_ref();
-        aggregate.update(Input { columns: &columns, rows: chunk.rows(), names })?;
+        aggregate.update(&columns, chunk.rows(), names)?;
     }
     Ok(())
 }
@@ -230,9 +237,10 @@ async fn read_top<R: ShardReader>(
     let mut rows = 0;
     // Nothing comes out before the end.
     let mut none = Vec::new();
-    while let Some(chunk) = source.next().await? {
+    let mut parts = Parts::default();
+    while let Some(chunk) = parts.next(source).await? {
+        let Some(batch) = parts.batch(evaluator, source, &chunk)? else { continue };
         rows += chunk.rows();
-        let batch = evaluator.batch(source, &chunk)?;
         sort.push(batch)?;
         while sort.step(&mut none)? == Left::Work {
             source.reader.yield_if_needed().await;

@@ -24,13 +24,14 @@ use hashbrown::HashMap;
 use tidewire_storage::scan::{GroupSummary, ScanChunk};
 use tidewire_storage::schema::ColumnId;
 
+use super::dictionary::IdState;
+use super::part::{halves, part_of};
 use super::reader::{NO_TAG, TagIndex};
-use super::source::IdState;
 use crate::error::execution::{ExecError, Result};
 use crate::exec::aggregate::{accumulator_of, partial_batch};
 use crate::exec::batch::OUTPUT_ROWS;
 use crate::exec::context::{QueryContext, Reservation};
-use crate::exec::eval::{Input, Names, evaluate_array};
+use crate::exec::eval::{Input, Names, Room, evaluate_array};
 use crate::exec::sink::Left;
 use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::{AggregateCall, Expr};
@@ -58,6 +59,7 @@ pub(crate) struct Fused {
     /// Slots that are put out.
     put_out: usize,
     memory: Reservation,
+    room: Room,
 }
 
 /// One aggregate.
@@ -137,6 +139,7 @@ impl Fused {
             slices: Vec::new(),
             put_out: 0,
             memory: context.reservation(),
+            room: Room::new(context),
         })
     }
 
@@ -155,7 +158,8 @@ impl Fused {
         self.slots.iter().map(of_slot).collect::<HashSet<_>>().len()
     }
 
-    /// Takes in a chunk whose columns, called `names`, are `columns` as far as the calls read them.
+    /// Takes in a chunk whose columns, called `names`, are `columns` as far as the calls read them; half of its rows at
+    /// a time where they make too much text at once.
     pub(crate) fn update<I: TagIndex>(
         &mut self,
         chunk: &ScanChunk,
@@ -163,17 +167,39 @@ impl Fused {
         names: &dyn Names,
         index: &I,
     ) -> Result<()> {
-        self.slice(chunk, index);
-        let input = Input { columns, rows: chunk.rows(), names };
-        for Call { args, accumulator, by_time, .. } in &mut self.calls {
-            accumulator.resize(self.slots.len());
-            // A slice is a part of one run, and rows of a run ascend in time.
-            let slices = Slices { slices: &self.slices, ascending: *by_time };
-            let args = args.iter().map(|arg| evaluate_array(arg, input)).collect::<Result<Vec<_>>>()?;
-            accumulator.update(&args, slices)?;
+        let rows = chunk.rows();
+        let args = self.arguments(columns, rows, names);
+        self.room.clear()?;
+        match args {
+            Err(ExecError::TextTooLong { .. }) if rows > 1 => {
+                for part in halves(rows) {
+                    let of_part = |column: &ArrayRef| match column.len() == rows {
+                        true => column.slice(part.start, part.len()),
+                        false => Arc::clone(column),
+                    };
+                    let columns: Vec<ArrayRef> = columns.iter().map(of_part).collect();
+                    self.update(&part_of(chunk, part), &columns, names, index)?;
+                }
+                return Ok(());
+            }
+            args => {
+                self.slice(chunk, index);
+                for (Call { accumulator, by_time, .. }, args) in self.calls.iter_mut().zip(args?) {
+                    accumulator.resize(self.slots.len());
+                    // A slice is a part of one run, and rows of a run ascend in time.
+                    accumulator.update(&args, Slices { slices: &self.slices, ascending: *by_time })?;
+                }
+            }
         }
         let bytes = self.bytes();
         self.memory.resize(bytes)
+    }
+
+    /// The arguments of all calls.
+    fn arguments(&self, columns: &[ArrayRef], rows: usize, names: &dyn Names) -> Result<Vec<Vec<ArrayRef>>> {
+        let input = Input { columns, rows, names, room: &self.room };
+        let of_call = |call: &Call| call.args.iter().map(|arg| evaluate_array(arg, input)).collect();
+        self.calls.iter().map(of_call).collect()
     }
 
     /// Takes in rows that lie in one group, by their summary.

@@ -60,7 +60,12 @@ pub trait ShardSnapshot {
     type Chunks: ChunkSource;
 
     /// Begins a scan. A mode other than rows allows less than all rows, it does not ask for it.
-    fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<Self::Chunks>;
+    fn scan(
+        &self,
+        request: ScanRequest,
+        mode: ScanMode,
+        memory_bytes_max: u64,
+    ) -> impl Future<Output = Result<Self::Chunks>>;
     /// Times that all rows of the table lie between, inclusive, perhaps wider than they do; `None` without rows.
     fn time_bounds(&self) -> Option<(i64, i64)>;
 }
@@ -121,8 +126,8 @@ impl<D: Disk> ShardReader for Rc<Shard<D>> {
 impl<D: Disk> ShardSnapshot for Snapshot<D> {
     type Chunks = Scan<D>;
 
-    fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<Scan<D>> {
-        let mut scan = Snapshot::scan(self, request, memory_bytes_max)?;
+    async fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<Scan<D>> {
+        let mut scan = Snapshot::scan(self, request, memory_bytes_max).await?;
         scan.set_mode(mode);
         Ok(scan)
     }

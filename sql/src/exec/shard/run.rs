@@ -38,6 +38,10 @@ impl<R: ShardReader + Clone> ShardRun<R> {
                 let run = FragmentRun::open(fragment, reader.clone(), self.context.clone())?;
                 self.running.extend(run.map(|run| (*stage, run)));
             }
+            // Now and not when its turn comes: what is written meanwhile would have to be kept apart for it.
+            for (_, run) in &mut self.running {
+                run.prepare().await?;
+            }
         }
         while let Some((stage, run)) = self.running.front_mut() {
             if let Some(batch) = run.next().await? {

@@ -7,26 +7,32 @@
 use std::sync::Arc;
 
 use arrow_array::types::UInt32Type;
-use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, StringArray};
+use arrow_array::{ArrayRef, BooleanArray, DictionaryArray, PrimitiveArray, StringArray};
 use roaring::RoaringBitmap;
 use tidewire_storage::schema::ColumnId;
 
 use super::reader::{NO_TAG, TagIndex};
 use crate::error::execution::{ExecError, Result};
-use crate::exec::eval::{Input, evaluate_condition};
+use crate::exec::eval::{Input, Room, evaluate_condition};
 use crate::expr::{BinaryOp, Expr, Scalar};
 
 /// Series decided at a time by a term over several tags.
 const SERIES_CHUNK: usize = 8_192;
 
 /// The series for which `filter`, over the tags `columns`, is true.
-pub(crate) fn wanted_series<I: TagIndex>(index: &I, filter: &Expr, columns: &[ColumnId]) -> Result<RoaringBitmap> {
-    Decider { index, columns }.decide(filter, None)
+pub(crate) fn wanted_series<I: TagIndex>(
+    index: &I,
+    filter: &Expr,
+    columns: &[ColumnId],
+    room: &Room,
+) -> Result<RoaringBitmap> {
+    Decider { index, columns, room }.decide(filter, None)
 }
 
 struct Decider<'a, I> {
     index: &'a I,
     columns: &'a [ColumnId],
+    room: &'a Room,
 }
 
 impl<I: TagIndex> Decider<'_, I> {
@@ -67,12 +73,19 @@ impl<I: TagIndex> Decider<'_, I> {
         });
         match read.as_slice() {
             [] => {
-                let holds = evaluate_condition(expr, Input { columns: &[], rows: 1, names: &() })?.true_count() == 1;
+                let holds = self.holds(expr, &[], 1)?.true_count() == 1;
                 Ok(if holds { self.all() } else { RoaringBitmap::new() })
             }
             [column] => self.term_of_one(expr, *column, among),
             _ => self.term_of_many(expr, &read, among),
         }
+    }
+
+    /// Of each row whether `expr` is true.
+    fn holds(&self, expr: &Expr, columns: &[ArrayRef], rows: usize) -> Result<BooleanArray> {
+        let holds = evaluate_condition(expr, Input { columns, rows, names: &(), room: self.room });
+        self.room.clear()?;
+        holds
     }
 
     /// Decides each distinct value of the one tag that `expr` reads.
@@ -82,15 +95,22 @@ impl<I: TagIndex> Decider<'_, I> {
         if among.is_some_and(|among| among.len() < u64::from(count)) {
             return self.term_of_many(expr, &[at], among);
         }
-        let values: ArrayRef = Arc::new(
-            (0..count).map(|code| Some(self.index.value(column, code))).chain([None]).collect::<StringArray>(),
-        );
-        let rows = values.len();
-        let none: ArrayRef = Arc::new(StringArray::new_null(0));
-        let mut inputs = vec![none; at];
-        inputs.push(values);
-        let holds = evaluate_condition(expr, Input { columns: &inputs, rows, names: &() })?;
-        let is_true = |row: usize| holds.value(row) && arrow_array::Array::is_valid(&holds, row);
+        let mut decided = Vec::with_capacity(count as usize + 1);
+        // The tag's values, then none.
+        let mut rows = (0..count).map(Some).chain([None]);
+        loop {
+            let chunk: Vec<Option<u32>> = rows.by_ref().take(SERIES_CHUNK).collect();
+            if chunk.is_empty() {
+                break;
+            }
+            let values = chunk.iter().map(|code| code.map(|code| self.index.value(column, code)));
+            let values: ArrayRef = Arc::new(values.collect::<StringArray>());
+            let none: ArrayRef = Arc::new(StringArray::new_null(0));
+            let mut inputs = vec![none; at];
+            inputs.push(values);
+            decided.extend(self.holds(expr, &inputs, chunk.len())?.iter().map(|holds| holds == Some(true)));
+        }
+        let is_true = |row: usize| decided[row];
         let mut series = RoaringBitmap::new();
         if is_true(count as usize) {
             // The series without the tag hold as well: all, less those whose value does not.
@@ -131,7 +151,7 @@ impl<I: TagIndex> Decider<'_, I> {
             for &at in read {
                 inputs[at] = self.tags_of(self.column(at)?, &chunk)?;
             }
-            let holds = evaluate_condition(expr, Input { columns: &inputs, rows: chunk.len(), names: &() })?;
+            let holds = self.holds(expr, &inputs, chunk.len())?;
             found.extend(chunk.iter().zip(holds.iter()).filter(|(_, holds)| *holds == Some(true)).map(|(id, _)| *id));
         }
     }

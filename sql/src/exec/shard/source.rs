@@ -3,28 +3,23 @@
 
 use std::sync::Arc;
 
-use arrow_array::types::UInt32Type;
-use arrow_array::{ArrayRef, BooleanArray, DictionaryArray, NullArray, PrimitiveArray, StringArray, new_null_array};
-use arrow_buffer::{NullBufferBuilder, ScalarBuffer};
+use arrow_array::{ArrayRef, BooleanArray, NullArray, PrimitiveArray, new_null_array};
 use arrow_schema::{DataType, TimeUnit};
 use arrow_select::filter::FilterBuilder;
-use hashbrown::HashMap;
 use roaring::RoaringBitmap;
 use tidewire_storage::scan::{Run, ScanChunk, ScanItem, ScanRequest};
 use tidewire_storage::schema::ColumnId;
 
-use super::reader::{ChunkSource, NO_TAG, ShardReader, ShardSnapshot, TagIndex};
+use super::dictionary::TagDictionary;
+use super::reader::{ChunkSource, ShardReader, ShardSnapshot};
 use super::series::wanted_series;
 use crate::error::execution::{ExecError, Result};
 use crate::exec::context::{QueryContext, Reservation};
-use crate::exec::eval::{Input, evaluate_mask};
+use crate::exec::eval::{Input, Room, evaluate_mask};
 use crate::plan::ScanColumn;
 use crate::stage::Fragment;
 use crate::types::array::time_array;
 use crate::types::unit::arrow_unit;
-
-/// Hashing for small integer keys that come from ids the shard itself gave out.
-pub(crate) type IdState = rapidhash::fast::RandomState;
 
 /// Rows of one fragment on one shard.
 pub(crate) struct ShardSource<R: ShardReader> {
@@ -37,6 +32,8 @@ pub(crate) struct ShardSource<R: ShardReader> {
     snapshot: Option<R::Snapshot>,
     /// First and last time that no scan was begun for yet.
     left: (i64, i64),
+    /// A span that was begun, and whose scan is to be made.
+    begun: Option<(i64, i64)>,
     chunks: Option<<R::Snapshot as ShardSnapshot>::Chunks>,
     /// What the scan holds.
     held: Reservation,
@@ -46,13 +43,8 @@ pub(crate) struct ShardSource<R: ShardReader> {
     filter_reads: Vec<bool>,
     dictionaries: Vec<Option<TagDictionary>>,
     unit: TimeUnit,
-}
-
-/// The values of a tag that a fragment can meet, as one array shared by all its batches.
-struct TagDictionary {
-    values: ArrayRef,
-    /// Position of each code in `values`; `None` where a code is its own position.
-    positions: Option<HashMap<u32, u32, IdState>>,
+    /// For the text that the filter makes.
+    room: Room,
 }
 
 /// A scan that finds no memory fails as any part of its query does.
@@ -69,7 +61,9 @@ impl<R: ShardReader> ShardSource<R> {
         let wanted = reader.with_index(fragment.table.id, |index| match (index, &fragment.tag_filter) {
             (None, _) => Ok(Some(RoaringBitmap::new())),
             (Some(_), None) => Ok(None),
-            (Some(index), Some(filter)) => wanted_series(index, filter, &fragment.tag_columns).map(Some),
+            (Some(index), Some(filter)) => {
+                wanted_series(index, filter, &fragment.tag_columns, &Room::new(&context)).map(Some)
+            }
         })?;
         if wanted.as_ref().is_some_and(RoaringBitmap::is_empty) || fragment.time_min > fragment.time_max {
             return Ok(None);
@@ -95,7 +89,7 @@ impl<R: ShardReader> ShardSource<R> {
         let filter_reads = reads(fragment.filter.iter(), fragment.columns.len());
         let dictionaries = fragment.columns.iter().map(|_| None).collect();
         let unit = arrow_unit(fragment.table.time_unit);
-        let held = context.reservation();
+        let (held, room) = (context.reservation(), Room::new(&context));
         Ok(Some(Self {
             fragment,
             reader,
@@ -103,12 +97,14 @@ impl<R: ShardReader> ShardSource<R> {
             wanted,
             snapshot: Some(snapshot),
             left,
+            begun: None,
             chunks: None,
             held,
             field_at,
             filter_reads,
             dictionaries,
             unit,
+            room,
         }))
     }
 
@@ -119,9 +115,18 @@ impl<R: ShardReader> ShardSource<R> {
 
     /// Begins to read the rows of `span`, which lies at one end of what is left.
     pub(crate) fn begin(&mut self, span: (i64, i64)) -> Result<()> {
-        let Some(snapshot) = self.snapshot.take() else {
+        if self.snapshot.is_none() {
             return Err(ExecError::Internal("a span where all were read".into()));
-        };
+        }
+        self.begun = Some(span);
+        Ok(())
+    }
+
+    /// Makes the scan of a span that was begun, if that is still to do: rows that are in memory are copied, while
+    /// others run.
+    pub(crate) async fn prepare(&mut self) -> Result<()> {
+        let Some(span) = self.begun.take() else { return Ok(()) };
+        let Some(snapshot) = self.snapshot.take() else { return Ok(()) };
         let columns = self
             .fragment
             .columns
@@ -136,7 +141,7 @@ impl<R: ShardReader> ShardSource<R> {
             columns,
             prune: self.fragment.prune.clone(),
         };
-        let scan = snapshot.scan(request, self.fragment.mode.clone(), self.context.memory_left());
+        let scan = snapshot.scan(request, self.fragment.mode.clone(), self.context.memory_left()).await;
         if span != self.left {
             self.snapshot = Some(snapshot);
             match span.1 == self.left.1 {
@@ -162,6 +167,7 @@ impl<R: ShardReader> ShardSource<R> {
 
     /// The next rows that pass the filter, never empty, or a summary, of which no filter takes anything away.
     pub(crate) async fn next_item(&mut self) -> Result<Option<ScanItem>> {
+        self.prepare().await?;
         loop {
             self.context.check()?;
             let Some(chunks) = &mut self.chunks else { return Ok(None) };
@@ -193,8 +199,10 @@ impl<R: ShardReader> ShardSource<R> {
         let needed = std::mem::take(&mut self.filter_reads);
         let columns = self.columns(&chunk, &needed);
         self.filter_reads = needed;
-        let input = Input { columns: &columns?, rows: chunk.rows(), names: fragment.as_ref() };
-        let mask = evaluate_mask(filter, input)?;
+        let input = Input { columns: &columns?, rows: chunk.rows(), names: fragment.as_ref(), room: &self.room };
+        let mask = evaluate_mask(filter, input);
+        self.room.clear()?;
+        let mask = mask?;
         match mask.true_count() {
             0 => Ok(None),
             count if count == chunk.rows() => Ok(Some(chunk)),
@@ -229,66 +237,13 @@ impl<R: ShardReader> ShardSource<R> {
 
     /// A tag column of a chunk: one key a row, over the fragment's shared values.
     fn tag(&mut self, at: usize, column: ColumnId, chunk: &ScanChunk) -> Result<ArrayRef> {
-        let Self { fragment, reader, wanted, dictionaries, .. } = self;
+        let Self { fragment, reader, wanted, dictionaries, context, .. } = self;
         reader.with_index(fragment.table.id, |index| {
             let index = index.ok_or_else(|| ExecError::Internal("rows of a table without series".into()))?;
-            let dictionary = dictionaries[at].get_or_insert_with(|| TagDictionary::new(index, column, wanted.as_ref()));
-            let codes = index.codes(column);
-            let mut keys = Vec::with_capacity(chunk.rows());
-            let mut nulls = NullBufferBuilder::new(chunk.rows());
-            for run in &chunk.runs {
-                let code = codes.get(run.series.0 as usize).copied().unwrap_or(NO_TAG);
-                let len = run.len as usize;
-                match dictionary.position(code) {
-                    Some(position) => {
-                        keys.resize(keys.len() + len, position);
-                        nulls.append_n_non_nulls(len);
-                    }
-                    None => {
-                        keys.resize(keys.len() + len, 0);
-                        nulls.append_n_nulls(len);
-                    }
-                }
-            }
-            let keys = PrimitiveArray::<UInt32Type>::new(ScalarBuffer::from(keys), nulls.finish());
-            Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(&dictionary.values))?) as ArrayRef)
+            let dictionary =
+                dictionaries[at].get_or_insert_with(|| TagDictionary::new(index, column, wanted.as_ref(), context));
+            dictionary.column(index, column, chunk)
         })
-    }
-}
-
-impl TagDictionary {
-    /// The values that the wanted series have. For few of many series only theirs, else all of the tag's.
-    fn new<I: TagIndex>(index: &I, column: ColumnId, wanted: Option<&RoaringBitmap>) -> Self {
-        let count = index.value_count(column);
-        match wanted {
-            Some(wanted) if wanted.len() < u64::from(count) => {
-                let codes = index.codes(column);
-                let mut positions = HashMap::with_hasher(IdState::default());
-                let mut values = Vec::new();
-                for series in wanted {
-                    let code = codes.get(series as usize).copied().unwrap_or(NO_TAG);
-                    if code != NO_TAG {
-                        positions.entry(code).or_insert_with(|| {
-                            values.push(index.value(column, code));
-                            values.len() as u32 - 1
-                        });
-                    }
-                }
-                Self { values: Arc::new(StringArray::from(values)), positions: Some(positions) }
-            }
-            _ => {
-                let values: StringArray = (0..count).map(|code| Some(index.value(column, code))).collect();
-                Self { values: Arc::new(values), positions: None }
-            }
-        }
-    }
-
-    fn position(&self, code: u32) -> Option<u32> {
-        match &self.positions {
-            // A code beyond the values came after the scan began, so no row of it can have it.
-            None => (code < self.values.len() as u32).then_some(code),
-            Some(positions) => positions.get(&code).copied(),
-        }
     }
 }
 

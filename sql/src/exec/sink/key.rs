@@ -15,7 +15,9 @@ use arrow_schema::{DataType, SortOptions};
 
 use super::words::words;
 use crate::error::execution::Result;
-use crate::exec::eval::{Input, evaluate_array};
+use crate::exec::context::QueryContext;
+use crate::exec::eval::{Input, Room, evaluate_array};
+use crate::expr::Expr;
 use crate::plan::SortKey;
 use crate::types::array::cast_to;
 use crate::types::float;
@@ -181,12 +183,16 @@ impl Known {
     }
 }
 
+/// Text that a key may make of a batch where it is no column.
+const KEY_BYTES_MAX: u64 = 64 << 20;
+
 /// A key of all rows. Text is plain, or a dictionary of plain text by 32-bit keys; equal floats have equal bits.
 fn evaluate(key: &SortKey, batch: &RecordBatch) -> Result<ArrayRef> {
-    let column = evaluate_array(
-        &key.expr,
-        Input { columns: batch.columns(), rows: batch.num_rows(), names: batch.schema_ref().as_ref() },
-    )?;
+    let column = match &key.expr {
+        // As the front ends have them.
+        Expr::Column(at) if *at < batch.num_columns() => Arc::clone(batch.column(*at)),
+        expr => evaluate_array(expr, Input::of(batch, &Room::new(&QueryContext::new(KEY_BYTES_MAX, None))))?,
+    };
     match column.data_type() {
         DataType::Dictionary(keys, values) if **keys != DataType::UInt32 || **values != DataType::Utf8 => {
             cast_to(&column, values)
@@ -229,7 +235,6 @@ mod tests {
 
     use super::*;
     use crate::exec::sink::entry::Entry;
-    use crate::expr::Expr;
 
     /// Columns of all forms with ties, nulls and the ends of their types.
     fn batch(random: &mut fastrand::Rng, rows: usize) -> RecordBatch {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Int64Array, StringArray};
+use arrow_array::{Array, ArrayRef, Int64Array};
 use arrow_schema::DataType;
 
 use super::kernel::Lane;
@@ -20,6 +20,7 @@ use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::aggregate::{Needs, SeriesEnd};
 use crate::expr::{AggregateCall, AggregateFunction, Typed};
 use crate::function::definition::{Aggregate, Arguments, Documentation, wrong_arguments};
+use crate::types::array::texts;
 
 pub(super) static FIRST_ENTRY: Aggregate = Aggregate::own(
     Documentation::new("first", "first(time, x)", "The value at the least time where `x` is not null."),
@@ -232,7 +233,7 @@ impl Accumulator for TextEndpoint {
     }
 
     fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
-        Ok(Arc::new(self.values[slots].iter().map(Option::as_deref).collect::<StringArray>()))
+        texts(self.values[slots].iter().map(Option::as_deref))
     }
 
     fn bytes(&self) -> usize {

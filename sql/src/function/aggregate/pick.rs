@@ -4,9 +4,8 @@
 
 use std::cmp::Ordering;
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow_array::{ArrayRef, StringArray};
+use arrow_array::ArrayRef;
 use arrow_schema::DataType;
 
 use super::scalars::{Values, column, held_type, order};
@@ -14,6 +13,7 @@ use crate::error::execution::Result;
 use crate::expr::accumulator::{Accumulator, Slices};
 use crate::expr::aggregate::Needs;
 use crate::expr::{AggregateFunction, Scalar};
+use crate::types::array::texts;
 
 /// What chooses the row.
 #[derive(Debug, Clone, Copy)]
@@ -123,12 +123,12 @@ impl Accumulator for Pick {
         let value_type = held(|picked| &picked.value).map(held_type).find(|held| *held != DataType::Null);
         let times: Vec<Scalar> =
             slots.iter().map(|slot| slot.as_ref().map_or(Scalar::Null, |picked| Scalar::Int(picked.time))).collect();
-        let ties = slots.iter().map(|slot| slot.as_ref().map(|picked| &*picked.tie)).collect::<StringArray>();
+        let ties = texts(slots.iter().map(|slot| slot.as_ref().map(|picked| &*picked.tie)))?;
         Ok(vec![
             column(held(|picked| &picked.value), &value_type.unwrap_or(DataType::Null))?,
             column(times.iter(), &DataType::Int64)?,
             column(held(|picked| &picked.answer), &self.result)?,
-            Arc::new(ties),
+            ties,
         ])
     }
 

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::new_null_array;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, StringArray, UInt64Array};
+use arrow_array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, UInt64Array};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field};
 
 use crate::error::execution::{ExecError, Result};
 use crate::expr::Scalar;
-use crate::types::array::{cast_to, plain};
+use crate::types::array::{cast_to, plain, texts};
 
 /// A column whose values are read one at a time: times are numbers, text is plain.
 pub(super) struct Values(ArrayRef);
@@ -63,7 +63,7 @@ pub(super) fn order(one: &Scalar, other: &Scalar) -> Ordering {
 }
 
 /// A column of `data_type` of these values.
-pub(super) fn column<'a>(values: impl Iterator<Item = &'a Scalar>, data_type: &DataType) -> Result<ArrayRef> {
+pub(super) fn column<'a>(values: impl Iterator<Item = &'a Scalar> + Clone, data_type: &DataType) -> Result<ArrayRef> {
     let array: ArrayRef = match data_type {
         DataType::Null => return Ok(new_null_array(data_type, values.count())),
         DataType::Int64 | DataType::Timestamp(..) => Arc::new(
@@ -86,11 +86,9 @@ pub(super) fn column<'a>(values: impl Iterator<Item = &'a Scalar>, data_type: &D
                 .map(|value| if let Scalar::Bool(value) = value { Some(*value) } else { None })
                 .collect::<BooleanArray>(),
         ),
-        DataType::Utf8 => Arc::new(
-            values
-                .map(|value| if let Scalar::Str(value) = value { Some(&**value) } else { None })
-                .collect::<StringArray>(),
-        ),
+        DataType::Utf8 => {
+            texts(values.map(|value| if let Scalar::Str(value) = value { Some(&**value) } else { None }))?
+        }
         other => return Err(ExecError::Internal(format!("states of {other}"))),
     };
     cast_to(&array, data_type)

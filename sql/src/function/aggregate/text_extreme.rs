@@ -1,15 +1,15 @@
 //! `min(x)` and `max(x)` of text.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, StringArray};
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 
 use super::lane::lane_array;
 use crate::error::execution::Result;
 use crate::expr::accumulator::{Accumulator, Slices};
+use crate::types::array::texts;
 
 /// Least or greatest text, by bytes.
 pub(super) struct TextExtreme {
@@ -55,7 +55,7 @@ impl Accumulator for TextExtreme {
     }
 
     fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
-        Ok(Arc::new(self.values[slots].iter().map(Option::as_deref).collect::<StringArray>()))
+        texts(self.values[slots].iter().map(Option::as_deref))
     }
 
     fn bytes(&self) -> usize {

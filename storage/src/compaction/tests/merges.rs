@@ -98,7 +98,7 @@ fn a_merge_is_what_a_map_would_hold() {
                 let mut rows = random_rows(&mut random, &columns);
                 let deletes = random_deletes(&mut random);
                 inputs.push((world.segment(&columns, &rows), deletes.clone()));
-                rows.retain(|(series, time), _| !deletes.iter().any(|delete| delete.covers(*series, *time)));
+                rows.retain(|(series, time), _| !deletes.covers(*series, *time));
                 left.push((columns, rows));
             }
             let expected = overlay(&left, &everything(&COLUMNS));
@@ -131,7 +131,7 @@ fn groups_that_stay_as_they_are_are_copied_and_small_ones_joined() {
     // Three groups of each series, and a few rows that came later.
     let old = world.segment(&columns, &rows(0..3, 0..9000));
     let new: Vec<_> = (0..4).map(|at| world.segment(&columns, &rows(0..3, 9000 + at * 100..9100 + at * 100))).collect();
-    let inputs: Vec<_> = std::iter::once(&old).chain(&new).map(|s| (s.clone(), Deletes::from([]))).collect();
+    let inputs: Vec<_> = std::iter::once(&old).chain(&new).map(|s| (s.clone(), Deletes::default())).collect();
     let metas = world.merge(&inputs, &target(Effort::Fast), &Pace::new(0)).unwrap();
     let merged = world.open(&metas[0]);
     let sizes: Vec<usize> = (0..merged.groups()).map(|group| merged.group(group).rows).collect();
@@ -197,7 +197,7 @@ fn however_many_inputs_there_are_each_is_read_about_once() {
         .map(|number| {
             let (path, noise) = (world.next_path(), Noise::new(number));
             let meta = block_on(write_segment(&PlainDisk, &path, TableId(1), 0, &noise)).unwrap();
-            (world.open(&meta), Deletes::from([]))
+            (world.open(&meta), Deletes::default())
         })
         .collect();
     let bytes: u64 = inputs.iter().map(|(segment, _)| segment.meta().bytes).sum();
@@ -215,7 +215,7 @@ fn a_merge_that_fails_or_is_stopped_leaves_no_file() {
     let world = World::new();
     let mut random = Rng::with_seed(5);
     let inputs: Vec<_> = (0..3)
-        .map(|_| (world.segment(&COLUMNS.to_vec(), &random_rows(&mut random, &COLUMNS)), Deletes::from([])))
+        .map(|_| (world.segment(&COLUMNS.to_vec(), &random_rows(&mut random, &COLUMNS)), Deletes::default()))
         .collect();
     let stopped = Pace::new(0);
     stopped.stop();
@@ -242,7 +242,7 @@ fn a_merge_goes_as_fast_as_its_budget_lets_it() {
     let segment = world.segment(&columns, &rows);
     let bytes = segment.meta().bytes;
     let pace = Pace::new(bytes / 2);
-    let input = Input { segment, deletes: Deletes::from([]) };
+    let input = Input { segment, deletes: Deletes::default() };
     let target = MergeTarget { band_rows_max: 1000, ..target(Effort::Hard) };
     let mut merge = Box::pin(merge(&PlainDisk, vec![input], &target, || world.next_path(), &pace));
     block_on(async {

@@ -15,6 +15,7 @@
 //!    A durable write is durable by itself: what was written to the file before it may still be lost.
 //! 5. Each operation keeps its task waiting for a while ([`SimDisk::set_delays`]), so that tasks meet in every order;
 //!    [`SimTasks`] runs them in one thread. A sync covers what was written before it began, not before it ended.
+//!    A task that [works](crate::work) for long without an operation or a yield between is stopped by a panic.
 //! 6. Space is counted in blocks of 4 KiB, for bytes written and reserved; [`SimDisk::set_capacity`] bounds it. It may
 //!    be that none can be reserved ([`SimDisk::cannot_reserve`]), and that nothing can be changed
 //!    ([`SimDisk::set_read_only`]).
@@ -44,6 +45,7 @@ pub use tasks::{SimEnd, SimTasks};
 
 use super::{DISK_ALIGN, Disk, DiskFile, IO_BYTES_MAX, OpenMode};
 use crate::error::Result;
+use crate::work;
 use inode::{Change, SECTOR};
 use world::{BLOCK_BYTES, World};
 
@@ -243,6 +245,7 @@ impl SimDisk {
             drop(outcome);
         };
         let under_way = UnderWay(Some(unheard), self.clone());
+        work::end_stretch("an operation of the disk");
         self.delay().await;
         under_way.ended();
         act(&mut self.world.borrow_mut())
@@ -288,6 +291,8 @@ impl Disk for SimDisk {
     }
 
     async fn yield_if_needed(&self) {
+        // Whether it yields or not: it would if it had worked for long.
+        work::end_stretch("a yield");
         let yields = self.world.borrow_mut().random.coin();
         Delay(u32::from(yields), self.clone()).await;
     }

@@ -1,8 +1,9 @@
 //! Tasks of one thread, run in an order that a seed decides.
 //!
-//! Each step polls one of the tasks that have been woken. A run ends when the main future is done, after a given number
-//! of steps (a crash at any point), or when nobody is awake: then a wake-up was lost or all wait for each other, which
-//! a real executor would show as a server that hangs.
+//! Each step polls one of the tasks that have been woken, and stops the run where the task [works](crate::work) for too
+//! long in it. A run ends when the main future is done, after a given number of steps (a crash at any point), or when
+//! nobody is awake: then a wake-up was lost or all wait for each other, which a real executor would show as a server
+//! that hangs.
 
 use std::fmt;
 use std::pin::{Pin, pin};
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::random::Random;
+use crate::work;
 
 /// Tasks beside a main future. Dropping them stops them where they are, as the death of a process would.
 pub struct SimTasks<'a> {
@@ -90,10 +92,14 @@ impl<'a> SimTasks<'a> {
                 return SimEnd::Stuck;
             }
             self.steps += 1;
+            // What the caller did between is nobody's.
+            work::take();
             let number = ready[self.random.below(ready.len() as u64) as usize];
             let Some(task) = self.tasks.get_mut(number) else {
                 main_awake.0.store(false, Ordering::Relaxed);
-                match main.as_mut().poll(&mut Context::from_waker(&main_waker)) {
+                let polled = main.as_mut().poll(&mut Context::from_waker(&main_waker));
+                work::end_stretch("the end of a poll");
+                match polled {
                     Poll::Ready(done) => return SimEnd::Done(done),
                     Poll::Pending => continue,
                 }
@@ -105,6 +111,7 @@ impl<'a> SimTasks<'a> {
             {
                 task.future = None;
             }
+            work::end_stretch("the end of a poll");
         }
         SimEnd::Steps
     }

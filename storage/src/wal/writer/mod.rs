@@ -54,6 +54,8 @@ pub struct Wal<D: Disk> {
     config: WalConfig,
     queue: RefCell<Queue>,
     files: RefCell<Files<D>>,
+    /// Bytes of files with records that were there at the start.
+    found_bytes: u64,
     /// Last record appended.
     appended: Cell<Lsn>,
     /// Last record written to its file.
@@ -90,6 +92,7 @@ impl<D: Disk> Wal<D> {
         let mut full = recovered.live;
         full.sort_by_key(|file| file.last_lsn);
         let wal = Self {
+            found_bytes: full.iter().map(|file| file.length).sum(),
             disk,
             folder: folder.to_owned(),
             config,
@@ -210,6 +213,11 @@ impl<D: Disk> Wal<D> {
     /// Memory of records that are not yet in a file.
     pub fn pending_bytes(&self) -> usize {
         self.queue.borrow().bytes
+    }
+
+    /// Bytes of frames that were there when the log was opened, and were written since.
+    pub fn live_bytes(&self) -> u64 {
+        self.found_bytes + self.stats.get().bytes
     }
 
     /// Counts since the log was opened.

@@ -6,10 +6,10 @@ use arrow_schema::DataType;
 use sqlparser::ast::{self, ObjectName};
 use tidewire_storage::schema::{Catalog, ColumnKind, TableSchema};
 
-use super::expr::ExprBinder;
 use super::literal;
 use super::relation::{Relation, schema_of};
 use super::scope::{Qualifier, Scope, ScopeColumn};
+use crate::budget::Budget;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::Scalar;
 use crate::front::sql::parse::{fold, position_of};
@@ -24,6 +24,8 @@ pub(super) const SYSTEM_SCHEMAS: [&str; 3] = ["information_schema", "usage_schem
 pub(super) struct Binder<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) session: &'a Session,
+    /// What binding may take.
+    pub(super) budget: &'a Budget,
 }
 
 impl Binder<'_> {
@@ -63,6 +65,7 @@ impl Binder<'_> {
     /// All rows and columns of a table: time, then its columns in display order.
     pub(super) fn scan(&self, name: &ObjectName) -> Result<Relation, SqlError> {
         let (database, table, qualifier) = self.table(name)?;
+        self.budget.take_columns(table.columns.iter().map(|column| &*column.name))?;
         let mut columns =
             vec![(ScanColumn::Time, "time".to_owned(), DataType::Timestamp(arrow_unit(table.time_unit), None))];
         for column in &table.columns {
@@ -106,16 +109,7 @@ impl Binder<'_> {
             return value;
         }
         let scope = Scope::default();
-        let mut binder = ExprBinder {
-            session: self.session,
-            scope: &scope,
-            aliases: &[],
-            aliases_first: false,
-            calls: None,
-            clause,
-            depth: 0,
-        };
-        match binder.bind(expr)?.constant() {
+        match self.binder(&scope, clause).bind(expr)?.constant() {
             Some(value) => Ok(value),
             None => Err(SqlError::unsupported(format!("the expression {expr} in {clause}"))),
         }

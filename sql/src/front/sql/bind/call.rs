@@ -4,7 +4,7 @@ use sqlparser::ast::{self, FunctionArguments};
 
 use super::arguments::{arguments, is_distinct, is_star};
 use super::expr::ExprBinder;
-use super::heading::heading;
+use super::heading;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::boolean;
 use crate::expr::{AggregateCall, Expr, Typed};
@@ -31,6 +31,8 @@ impl ExprBinder<'_> {
             return Err(SqlErrorKind::FilterOfScalar(name).into());
         }
         let args = arguments(function)?.into_iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>()?;
+        // One that is made of operators may write an argument twice.
+        args.iter().try_for_each(|arg| self.copies(arg, 1))?;
         self.scalar(&name, args)
     }
 
@@ -61,7 +63,7 @@ impl ExprBinder<'_> {
         let result = call.map(|call| {
             let data_type = call.data_type.clone();
             let at = calls.calls.iter().position(|known| *known == call).unwrap_or_else(|| {
-                calls.headings.push(heading(&ast::Expr::Function(function.clone()), self.scope));
+                calls.headings.push(heading::call(function, self.scope));
                 calls.calls.push(call);
                 calls.calls.len() - 1
             });

@@ -7,13 +7,15 @@ use sqlparser::ast::{self, BinaryOperator, UnaryOperator};
 
 use super::literal;
 use super::scope::Scope;
-use crate::error::{SqlError, SqlErrorKind};
+use crate::budget::Budget;
+use crate::error::{Position, SqlError, SqlErrorKind};
 use crate::expr::coerce::{arithmetic, boolean, comparable, comparison, convert, no_window, unify};
 use crate::expr::conjunction::balanced;
 use crate::expr::constant::null;
+use crate::expr::extent::Extent;
 use crate::expr::pattern::Pattern;
 use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar, Typed};
-use crate::front::sql::parse::{fold, position_of};
+use crate::front::sql::parse::{fold, position_at, position_of};
 use crate::function::bucket::window_member;
 use crate::function::time::part_of_time;
 use crate::session::Session;
@@ -33,9 +35,11 @@ pub(super) struct Calls {
 /// Binds expressions over one scope.
 pub(super) struct ExprBinder<'a> {
     pub(super) session: &'a Session,
+    /// What binding may take: a node for each that is bound, and those that are copied.
+    pub(super) budget: &'a Budget,
     pub(super) scope: &'a Scope,
     /// Names of output columns with what they stand for, for names that no input column has.
-    pub(super) aliases: &'a [(String, ast::Expr)],
+    pub(super) aliases: &'a [(String, &'a ast::Expr)],
     /// Aliases come before input columns (HAVING, ORDER BY).
     pub(super) aliases_first: bool,
     /// Where aggregates go; `None` where they are not allowed.
@@ -79,7 +83,16 @@ fn regex_operator(op: &BinaryOperator) -> Option<(bool, bool)> {
 impl ExprBinder<'_> {
     /// Binds `expr`.
     pub(super) fn bind(&mut self, expr: &ast::Expr) -> Result<Typed, SqlError> {
-        self.deeper(1, |binder| binder.dispatch(expr))
+        self.budget.take_nodes(1)?;
+        self.deeper(1, |binder| binder.dispatch(expr)).map_err(|error| match (&*error.kind, error.position) {
+            (SqlErrorKind::ExpressionTooDeep { .. }, None) => error.at(start_of(expr)),
+            _ => error,
+        })
+    }
+
+    /// Before `count` copies of `bound` are made.
+    pub(super) fn copies(&self, bound: &Typed, count: usize) -> Result<(), SqlError> {
+        self.budget.take_nodes(Extent::of(&bound.expr).nodes.saturating_mul(count))
     }
 
     fn deeper<T>(&mut self, levels: usize, bind: impl FnOnce(&mut Self) -> Result<T, SqlError>) -> Result<T, SqlError> {
@@ -296,6 +309,8 @@ impl ExprBinder<'_> {
     /// `a IS NOT DISTINCT FROM b`: equal, or both null. Where `a = b` is null, one of them is.
     fn not_distinct(&mut self, a: &ast::Expr, b: &ast::Expr) -> Result<Expr, SqlError> {
         let (a, b) = (self.bind(a)?, self.bind(b)?);
+        self.copies(&a, 1)?;
+        self.copies(&b, 1)?;
         let is_null = |bound: &Typed| Expr::IsNull(Box::new(bound.expr.clone()));
         let both_null = Expr::binary(is_null(&a), BinaryOp::And, is_null(&b));
         Ok(Expr::Coalesce(vec![comparison(BinaryOp::Eq, a, b)?, both_null]))
@@ -310,6 +325,7 @@ impl ExprBinder<'_> {
     ) -> Result<Typed, SqlError> {
         let expr = self.bind(expr)?;
         let (low, high) = (self.bind(low)?, self.bind(high)?);
+        self.copies(&expr, 1)?;
         let above = comparison(BinaryOp::GtEq, expr.clone(), low)?;
         let below = comparison(BinaryOp::LtEq, expr, high)?;
         let within = Expr::binary(above, BinaryOp::And, below);
@@ -320,6 +336,7 @@ impl ExprBinder<'_> {
         let expr = self.bind(expr)?;
         no_window(&expr)?;
         let list = list.iter().map(|item| self.bind(item)).collect::<Result<Vec<_>, _>>()?;
+        self.copies(&expr, 1)?;
         // One type for all: that of the comparison with the element that asks for the widest.
         let mut wide = Typed::new(expr.expr.clone(), expr.data_type.clone());
         let mut uniform = !matches!(expr.data_type, DataType::Timestamp(..));
@@ -338,6 +355,7 @@ impl ExprBinder<'_> {
             let expr = Box::new(convert(expr, &target)?);
             return Ok(truth(Expr::InList { expr, list, negated }));
         }
+        self.copies(&expr, list.len())?;
         let equal =
             list.into_iter().map(|item| comparison(BinaryOp::Eq, expr.clone(), item)).collect::<Result<Vec<_>, _>>()?;
         let any = balanced(BinaryOp::Or, equal).unwrap_or(Expr::Literal(Scalar::Bool(false)));
@@ -399,6 +417,9 @@ impl ExprBinder<'_> {
         otherwise: Option<&ast::Expr>,
     ) -> Result<Typed, SqlError> {
         let operand = operand.map(|operand| self.bind(operand)).transpose()?;
+        if let Some(operand) = &operand {
+            self.copies(operand, conditions.len())?;
+        }
         let mut tests = Vec::with_capacity(conditions.len());
         let mut values = Vec::with_capacity(conditions.len() + 1);
         for ast::CaseWhen { condition, result } in conditions {
@@ -439,6 +460,42 @@ impl ExprBinder<'_> {
             return Err(SqlErrorKind::Cast { from: bound.data_type, to }.into());
         }
         Ok(Typed::new(convert(bound, &to)?, to))
+    }
+}
+
+/// About where an expression begins. As deep as it may be, sqlparser's own answer would not do: it recurses.
+fn start_of(expr: &ast::Expr) -> Option<Position> {
+    let mut at = expr;
+    loop {
+        at = match at {
+            ast::Expr::Identifier(ident) => return position_of(ident),
+            ast::Expr::CompoundIdentifier(idents) => return idents.first().and_then(position_of),
+            ast::Expr::Value(value) => return position_at(value.span.start),
+            ast::Expr::Function(function) => {
+                return function.name.0.first().and_then(ast::ObjectNamePart::as_ident).and_then(position_of);
+            }
+            ast::Expr::Case { case_token, .. } => return position_at(case_token.0.span.start),
+            ast::Expr::BinaryOp { left: first, .. }
+            | ast::Expr::Nested(first)
+            | ast::Expr::UnaryOp { expr: first, .. }
+            | ast::Expr::IsNull(first)
+            | ast::Expr::IsNotNull(first)
+            | ast::Expr::IsTrue(first)
+            | ast::Expr::IsNotTrue(first)
+            | ast::Expr::IsFalse(first)
+            | ast::Expr::IsNotFalse(first)
+            | ast::Expr::IsUnknown(first)
+            | ast::Expr::IsNotUnknown(first)
+            | ast::Expr::IsDistinctFrom(first, _)
+            | ast::Expr::IsNotDistinctFrom(first, _)
+            | ast::Expr::Between { expr: first, .. }
+            | ast::Expr::InList { expr: first, .. }
+            | ast::Expr::Like { expr: first, .. }
+            | ast::Expr::ILike { expr: first, .. }
+            | ast::Expr::Extract { expr: first, .. }
+            | ast::Expr::Cast { expr: first, .. } => first,
+            _ => return None,
+        };
     }
 }
 

@@ -136,7 +136,8 @@ fn column(parts: &[String], scope: &Scope) -> String {
     parts.join(".")
 }
 
-fn call(function: &ast::Function, scope: &Scope) -> String {
+/// The heading of a call over `scope`.
+pub(crate) fn call(function: &ast::Function, scope: &Scope) -> String {
     let written = function.name.to_string().to_ascii_lowercase();
     let known = find(&written);
     let takes_star = matches!(known, Some(Known::Aggregate(aggregate)) if aggregate.takes_star);

@@ -45,6 +45,7 @@ impl Binder<'_> {
             }
             let mut has_field = false;
             for (cell, target) in cells.iter().zip(&mut targets) {
+                self.budget.take_nodes(1)?;
                 let value = self.constant(cell, "VALUES")?;
                 let is_null = value == Scalar::Null;
                 put(&table, target, &value)?;

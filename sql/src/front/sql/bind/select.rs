@@ -9,6 +9,8 @@
 //! then moved over the groups: a part equal to a group key becomes that key, a call its result, and a column that is
 //! left over is an error.
 
+use std::borrow::Cow;
+
 use arrow_schema::DataType;
 use sqlparser::ast::{self, GroupByExpr, LimitClause, OrderByKind, SelectItem, SelectItemQualifiedWildcardKind};
 
@@ -18,6 +20,7 @@ use super::heading::heading;
 use super::literal;
 use super::relation::{Relation, schema_of};
 use super::scope::{Scope, ScopeColumn};
+use crate::budget::Budget;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::boolean;
 use crate::expr::{Expr, Scalar, Typed};
@@ -39,6 +42,9 @@ impl Output {
         if self.has_alias { format!("{} AS {}", self.words, self.name) } else { self.words.clone() }
     }
 }
+
+/// An item of the SELECT list, and its alias. A copy of one would recurse over it, as deep as it may be.
+type Item<'e> = (Cow<'e, ast::Expr>, Option<String>);
 
 /// Output columns and sort keys, while they are bound over the input.
 struct Bindings {
@@ -119,7 +125,16 @@ impl Binder<'_> {
     }
 
     pub(super) fn binder<'a>(&'a self, scope: &'a Scope, clause: &'static str) -> ExprBinder<'a> {
-        ExprBinder { session: self.session, scope, aliases: &[], aliases_first: false, calls: None, clause, depth: 0 }
+        ExprBinder {
+            session: self.session,
+            budget: self.budget,
+            scope,
+            aliases: &[],
+            aliases_first: false,
+            calls: None,
+            clause,
+            depth: 0,
+        }
     }
 
     fn bindings(
@@ -130,11 +145,12 @@ impl Binder<'_> {
         has_from: bool,
         calls: &mut Calls,
     ) -> Result<Bindings, SqlError> {
-        let items = expand(select, scope, has_from)?;
+        let items = expand(select, scope, has_from, self.budget)?;
         let mut outputs = Vec::with_capacity(items.len());
         let mut aliases = Vec::new();
         for (expr, alias) in &items {
             let bound = ExprBinder { calls: Some(calls), ..self.binder(scope, "SELECT") }.bind(expr)?;
+            let expr = &**expr;
             let name = match (alias, expr) {
                 (Some(alias), _) => alias.clone(),
                 (None, ast::Expr::Identifier(ident)) => fold(ident),
@@ -145,8 +161,9 @@ impl Binder<'_> {
             };
             let words = heading(expr, scope);
             if let Some(alias) = alias {
-                aliases.push((alias.clone(), expr.clone()));
+                aliases.push((alias.clone(), expr));
             }
+            self.budget.take_columns([name.as_str(), words.as_str()].into_iter())?;
             outputs.push(Output { bound, name, words, has_alias: alias.is_some() });
         }
         unique_names(&outputs)?;
@@ -174,11 +191,7 @@ impl Binder<'_> {
     }
 
     /// The expressions of GROUP BY, ordinals replaced by what they count.
-    fn group_by<'e>(
-        &self,
-        group_by: &'e GroupByExpr,
-        items: &'e [(ast::Expr, Option<String>)],
-    ) -> Result<Vec<&'e ast::Expr>, SqlError> {
+    fn group_by<'e>(&self, group_by: &'e GroupByExpr, items: &'e [Item<'e>]) -> Result<Vec<&'e ast::Expr>, SqlError> {
         let GroupByExpr::Expressions(exprs, modifiers) = group_by else {
             return Err(SqlError::unsupported("GROUP BY ALL"));
         };
@@ -189,7 +202,7 @@ impl Binder<'_> {
             Some(at) => at
                 .checked_sub(1)
                 .and_then(|at| items.get(at))
-                .map(|(expr, _)| expr)
+                .map(|(expr, _)| &**expr)
                 .ok_or_else(|| SqlError::new(SqlErrorKind::GroupPosition(at))),
             None => Ok(expr),
         });
@@ -201,7 +214,7 @@ impl Binder<'_> {
         order_by: Option<&ast::OrderBy>,
         scope: &Scope,
         outputs: &[Output],
-        aliases: &[(String, ast::Expr)],
+        aliases: &[(String, &ast::Expr)],
         calls: &mut Calls,
     ) -> Result<Vec<SortKeySource>, SqlError> {
         let Some(order_by) = order_by else {
@@ -328,7 +341,12 @@ fn output_named(expr: &ast::Expr, outputs: &[Output]) -> Option<usize> {
 }
 
 /// The SELECT list with wildcards written out.
-fn expand(select: &ast::Select, scope: &Scope, has_from: bool) -> Result<Vec<(ast::Expr, Option<String>)>, SqlError> {
+fn expand<'e>(
+    select: &'e ast::Select,
+    scope: &Scope,
+    has_from: bool,
+    budget: &Budget,
+) -> Result<Vec<Item<'e>>, SqlError> {
     let as_written = |column: &ScopeColumn| {
         let ident = |name: &String| ast::Ident::with_quote('"', name.clone());
         let mut parts = Vec::new();
@@ -345,20 +363,22 @@ fn expand(select: &ast::Select, scope: &Scope, has_from: bool) -> Result<Vec<(as
     let mut items = Vec::new();
     for item in &select.projection {
         match item {
-            SelectItem::UnnamedExpr(expr) => items.push((expr.clone(), None)),
-            SelectItem::ExprWithAlias { expr, alias } => items.push((expr.clone(), Some(fold(alias)))),
+            SelectItem::UnnamedExpr(expr) => items.push((Cow::Borrowed(expr), None)),
+            SelectItem::ExprWithAlias { expr, alias } => items.push((Cow::Borrowed(expr), Some(fold(alias)))),
             SelectItem::Wildcard(options) => {
                 plain_wildcard(options)?;
                 if !has_from {
                     return Err(SqlErrorKind::StarWithoutFrom.into());
                 }
-                items.extend(scope.columns.iter().map(|column| (as_written(column), None)));
+                budget.take_columns(scope.columns.iter().map(|column| column.name.as_str()))?;
+                items.extend(scope.columns.iter().map(|column| (Cow::Owned(as_written(column)), None)));
             }
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                 plain_wildcard(options)?;
                 let parts: Vec<_> = name.0.iter().filter_map(ast::ObjectNamePart::as_ident).map(fold).collect();
                 let table = parts.join(".");
                 let before = items.len();
+                budget.take_columns(scope.columns.iter().map(|column| column.name.as_str()))?;
                 let matching = scope.columns.iter().filter(|column| match (&column.qualifier, parts.as_slice()) {
                     (Some(q), [only]) => q.table == *only,
                     (Some(q), [database, only]) => {
@@ -366,7 +386,7 @@ fn expand(select: &ast::Select, scope: &Scope, has_from: bool) -> Result<Vec<(as
                     }
                     _ => false,
                 });
-                items.extend(matching.map(|column| (as_written(column), None)));
+                items.extend(matching.map(|column| (Cow::Owned(as_written(column)), None)));
                 if items.len() == before {
                     return Err(SqlErrorKind::Qualifier(table).into());
                 }

@@ -4,6 +4,7 @@ use tidewire_storage::schema::Catalog;
 
 use super::binder::Binder;
 use super::ddl;
+use crate::budget::Budget;
 use crate::error::SqlError;
 use crate::front::sql::parse::Parsed;
 use crate::plan::Plan;
@@ -22,9 +23,14 @@ pub(crate) enum BoundStatement {
     Delete { rows: Plan },
 }
 
-/// Binds `parsed` against the catalog.
-pub(crate) fn bind(parsed: Parsed, catalog: &Catalog, session: &Session) -> Result<BoundStatement, SqlError> {
-    let binder = Binder { catalog, session };
+/// Binds `parsed` against the catalog, within `budget`.
+pub(crate) fn bind(
+    parsed: Parsed,
+    catalog: &Catalog,
+    session: &Session,
+    budget: &Budget,
+) -> Result<BoundStatement, SqlError> {
+    let binder = Binder { catalog, session, budget };
     let statement = match parsed {
         Parsed::Empty => Statement::Empty,
         Parsed::Query(query) => return Ok(BoundStatement::Query(binder.top_query(&query)?)),

@@ -26,6 +26,7 @@ impl Binder<'_> {
                 _ => return Err(SqlError::unsupported("TABLE as a query")),
             };
             same_width(&inputs, &input, operand)?;
+            self.budget.take_nodes(input.columns.len())?;
             inputs.push(input);
         }
         self.ordered(joined(inputs)?, query.order_by.as_ref(), query.limit_clause.as_ref())

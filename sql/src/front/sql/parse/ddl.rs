@@ -4,7 +4,7 @@ use sqlparser::tokenizer::Token;
 use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, TimeUnit};
 
 use super::parsed::{ColumnDefinition, ColumnType, Parsed};
-use super::reader::{Reader, parser_error};
+use super::reader::Reader;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::types::duration::parse_duration;
 use crate::types::error::DurationError;
@@ -185,7 +185,7 @@ impl Reader<'_> {
         if self.word("GEOMETRY") {
             return Err(SqlError::unsupported("GEOMETRY columns"));
         }
-        let other = self.parser.parse_data_type().map_err(|e| parser_error(&e))?;
+        let other = self.parser.parse_data_type().map_err(|e| self.refused(&e))?;
         Ok(ColumnType::Other(other.to_string()))
     }
 }

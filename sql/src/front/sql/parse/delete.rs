@@ -1,7 +1,7 @@
 //! DELETE FROM table [alias] [WHERE predicate].
 
 use super::parsed::Parsed;
-use super::reader::{Reader, parser_error};
+use super::reader::Reader;
 use crate::error::SqlError;
 
 impl Reader<'_> {
@@ -14,7 +14,7 @@ impl Reader<'_> {
         let named = self.word("AS");
         let alias = if named || self.at_alias() { Some(self.identifier()?) } else { None };
         let predicate = if self.word("WHERE") {
-            Some(Box::new(self.parser.parse_expr().map_err(|e| parser_error(&e))?))
+            Some(Box::new(self.parser.parse_expr().map_err(|e| self.refused(&e))?))
         } else {
             None
         };

@@ -2,16 +2,18 @@
 //!
 //! sqlparser limits nesting, but builds `1 + 1 + 1 + …` in a loop: a flat text makes a tree as deep as it is long, and
 //! merely dropping that tree recurses. So every token that can add a level (operators and key words; not names,
-//! literals, commas or dots) counts one; a comma starts again; a bracket's depth counts as that of one operand.
+//! literals, commas or dots) counts one; a comma starts again; a bracket's depth counts as that of one operand. Set
+//! operations chain whole queries, commas and all: no comma takes back their levels.
 //!
 //! ```text
-//! depth(list)    = max over its items
+//! depth(list)    = set operations + max over its items
 //! depth(item)    = walk: token -> d + 1, group -> max(d, depth(group)) + 1
 //! ```
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
+use super::name::position_at;
 use crate::error::{SqlError, SqlErrorKind};
 
 /// Nested expressions and subqueries that sqlparser may descend into; each level costs it several stack frames.
@@ -32,6 +34,7 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
     struct Level {
         item: usize,
         list: usize,
+        operations: usize,
     }
     let mut open: Vec<Level> = Vec::new();
     let mut level = Level::default();
@@ -39,7 +42,7 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
         match &token.token {
             Token::LParen | Token::LBracket | Token::LBrace => open.push(std::mem::take(&mut level)),
             Token::RParen | Token::RBracket | Token::RBrace => {
-                let depth = level.item.max(level.list);
+                let depth = level.item.max(level.list) + level.operations;
                 level = open.pop().unwrap_or_default();
                 level.item = level.item.max(depth) + 1;
             }
@@ -48,13 +51,18 @@ pub(super) fn check(tokens: &[TokenWithSpan]) -> Result<(), SqlError> {
                 level.item = 0;
             }
             Token::SemiColon => level = Level::default(),
+            Token::Word(word) if is_set_operation(word.keyword) => level.operations += 1,
             Token::Word(word) if word.keyword == Keyword::NoKeyword => {}
             Token::Whitespace(_) | Token::Number(..) | Token::SingleQuotedString(_) | Token::Period | Token::EOF => {}
             _ => level.item += 1,
         }
-        if level.item > DEPTH_MAX {
-            return Err(too_deep());
+        if level.item + level.operations > DEPTH_MAX {
+            return Err(too_deep().at(position_at(token.span.start)));
         }
     }
     Ok(())
+}
+
+fn is_set_operation(keyword: Keyword) -> bool {
+    matches!(keyword, Keyword::UNION | Keyword::EXCEPT | Keyword::INTERSECT | Keyword::MINUS)
 }

@@ -20,6 +20,13 @@ impl Reader<'_> {
         SqlError::new(kind).at(position_at(found.span.start))
     }
 
+    /// sqlparser's error at the next token.
+    pub(super) fn refused(&self, error: &ParserError) -> SqlError {
+        let position = position_at(self.parser.peek_token_ref().span.start);
+        let error = parser_error(error);
+        if error.position.is_none() { error.at(position) } else { error }
+    }
+
     /// Consumes the next word if it is `word`, in any case.
     pub(super) fn word(&mut self, word: &str) -> bool {
         let found = matches!(&self.parser.peek_token_ref().token,
@@ -43,15 +50,15 @@ impl Reader<'_> {
     }
 
     pub(super) fn identifier(&mut self) -> Result<Ident, SqlError> {
-        self.parser.parse_identifier().map_err(|e| parser_error(&e))
+        self.parser.parse_identifier().map_err(|e| self.refused(&e))
     }
 
     pub(super) fn object_name(&mut self) -> Result<ObjectName, SqlError> {
-        self.parser.parse_object_name(false).map_err(|e| parser_error(&e))
+        self.parser.parse_object_name(false).map_err(|e| self.refused(&e))
     }
 
     pub(super) fn query(&mut self) -> Result<Box<ast::Query>, SqlError> {
-        self.parser.parse_query().map_err(|e| parser_error(&e))
+        self.parser.parse_query().map_err(|e| self.refused(&e))
     }
 
     /// `(a, b, …)`

@@ -9,7 +9,7 @@ use super::depth::{self, RECURSION_MAX};
 use super::dialect::CnosDialect;
 use super::name::position_at;
 use super::parsed::Parsed;
-use super::reader::{Reader, parser_error};
+use super::reader::Reader;
 use crate::error::{SqlError, SqlErrorKind};
 
 /// Reads `text` as one statement.
@@ -83,7 +83,7 @@ impl Reader<'_> {
 
     /// A statement that only sqlparser knows: real SQL that is not run here, or no SQL at all.
     fn foreign(&mut self) -> Result<Parsed, SqlError> {
-        let statement = self.parser.parse_statement().map_err(|e| parser_error(&e))?;
+        let statement = self.parser.parse_statement().map_err(|e| self.refused(&e))?;
         let what = match statement {
             ast::Statement::StartTransaction { .. } => "START TRANSACTION".to_owned(),
             other => other.to_string(),
