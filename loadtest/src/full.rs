@@ -2,7 +2,7 @@
 //!
 //! 1. A filler file takes `--filler-mib` of the small file system that `--data-dir` lies on (`enospc.sh` makes one);
 //!    the server is started and written to until it refuses.
-//! 2. While the disk is full: `/api/v1/write` must answer 422 with the code of a full disk, `/write` 507; all rows that
+//! 2. While the disk is full: `/api/v1/write` and `/write` must answer 507, the former with its code; all rows that
 //!    were acknowledged must be read; the server must be up.
 //! 3. The filler is removed: writes must be taken again, without a restart, within `--resume-s-max`.
 //! 4. Everything acknowledged is counted once more, and again after SIGTERM and a restart.
@@ -39,7 +39,7 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// A server that is only busy must be done with it in this time.
 const BUSY_MAX: Duration = Duration::from_secs(60);
 /// CnosDB's code of a full disk.
-const CODE: &str = "050014";
+const CODE: &str = "050033";
 
 /// `loadtest full`
 #[derive(Debug, Args)]
@@ -168,7 +168,7 @@ pub(crate) fn command(args: &FullArgs) -> Result<()> {
     eprintln!("full after {batch} batches: {}", refused.excerpt());
     let code = if String::from_utf8_lossy(&refused.body).contains(CODE) { CODE } else { "another code" };
     let measured = format!("{}, {code}", refused.status);
-    promises.check("answer of /api/v1/write", &measured, &format!("422, {CODE}"), measured == format!("422, {CODE}"));
+    promises.check("answer of /api/v1/write", &measured, &format!("507, {CODE}"), measured == format!("507, {CODE}"));
     let reply = send(&target, Api::Influx, batch)?;
     ledger.0.insert(batch, reply.is_success());
     batch += 1;

@@ -22,6 +22,7 @@ use crate::net::{Refusal, Reply, Request, Service};
 use crate::ring::{Queue, caught};
 use crate::runtime::disk_rate::limit_rate;
 use crate::runtime::start::{App, CoreContext};
+use crate::runtime::timed_disk::TimedDisk;
 use tidewire_base::catalog::handover::{Found, Handover};
 use tidewire_base::catalog::log::CatalogLog;
 use tidewire_base::catalog::read::CATALOG_FOLDER;
@@ -96,6 +97,7 @@ impl App for Tidewire {
         let offline = shared.offline.get_or_init(|| Arc::new(OfflineShards::new(shard_count)));
         // Before any shard opens: what recovery writes counts too.
         let disk = limit_rate(disk, config.disk.write_bytes_per_s_max, cores, &queues);
+        let disk = TimedDisk::new(disk, registry.clone());
         let opening =
             Opening { disk: &disk, data_dir: &data_dir, config: &config, catalog: &found, registry: &registry };
         let open = opening.open(&shards, offline).await?;

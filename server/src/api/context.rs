@@ -9,8 +9,9 @@ use tidewire_protocol::row::BadRows;
 use super::counters::RowCounters;
 use super::endpoint::{DatabaseParameter, Endpoint, Family};
 use super::fault::Fault;
+use super::query_counters::QueryCounters;
 use super::request_id::RequestId;
-use super::request_log::shown_statement;
+use super::request_log::STATEMENT_BYTES_MAX;
 use super::routes::Segments;
 use crate::core::state::CoreState;
 use crate::ingest::rows::RowTarget;
@@ -40,6 +41,8 @@ pub struct RequestContext<'r> {
     pub core: &'r CoreState,
     /// Where rows are counted.
     pub rows: &'r RowCounters,
+    /// Where queries are counted.
+    pub queries: &'r QueryCounters,
     /// The endpoint that was asked.
     pub endpoint: &'static Endpoint,
     /// What stands for the placeholders of its pattern.
@@ -52,8 +55,8 @@ pub struct RequestContext<'r> {
     pub id: RequestId<'r>,
     /// When its head had arrived: the present of everything that the request does.
     pub now_ns: i64,
-    /// The statement that it runs, for the log; `None` where that does not want it.
-    pub statement: Option<RefCell<String>>,
+    /// The head of the statement that it runs, for the log; `None` where that does not want it.
+    pub statement: Option<RefCell<Vec<u8>>>,
 }
 
 impl<'r> RequestContext<'r> {
@@ -62,10 +65,10 @@ impl<'r> RequestContext<'r> {
         RowTarget { database, bad_rows, now_ns: self.now_ns }
     }
 
-    /// Notes the statement that the request runs.
-    pub fn note_statement(&self, text: &str) {
+    /// Notes the statement that the request runs; what the log may show of it is kept.
+    pub fn note_statement(&self, text: &[u8]) {
         if let Some(statement) = &self.statement {
-            *statement.borrow_mut() = shown_statement(text);
+            *statement.borrow_mut() = text[..text.len().min(STATEMENT_BYTES_MAX)].to_vec();
         }
     }
 

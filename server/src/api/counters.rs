@@ -4,6 +4,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
+use crate::ingest::error::{REFUSAL_KINDS, WriteError};
+use crate::ingest::fault::{BadRowLog, FAULT_KINDS};
 use crate::ingest::session::Written;
 use crate::metrics::registry::{Counter, Histogram, Registry, Unit};
 
@@ -64,6 +66,10 @@ pub struct RowCounters {
     pub written: Rc<Counter>,
     /// Rows sent in replies.
     pub read: Rc<Counter>,
+    /// Rows that are not taken, by [`FAULT_KINDS`].
+    rejected: [Rc<Counter>; FAULT_KINDS.len()],
+    /// Requests that wrote nothing, by [`REFUSAL_KINDS`].
+    refused: [Rc<Counter>; REFUSAL_KINDS.len()],
     /// By [`Door`]: rows acknowledged, and those refused while others of their request were taken.
     by_door: [(Rc<Counter>, Rc<Counter>); Door::ALL.len()],
 }
@@ -107,6 +113,14 @@ impl RowCounters {
         Self {
             written: registry.counter("tidewire_rows_written_total", "Rows acknowledged.", &[]),
             read: registry.counter("tidewire_rows_read_total", "Rows sent in replies.", &[]),
+            rejected: FAULT_KINDS.map(|reason| {
+                let help = "Rows that are not taken for what is wrong with them; of a request that is refused for one, that one.";
+                registry.counter("tidewire_rows_rejected_total", help, &[("reason", reason)])
+            }),
+            refused: REFUSAL_KINDS.map(|reason| {
+                let help = "Write requests of which nothing was acknowledged, by why.";
+                registry.counter("tidewire_writes_refused_total", help, &[("reason", reason)])
+            }),
             by_door: Door::ALL.map(|door| {
                 let labels = [("door", door.name())];
                 (
@@ -121,11 +135,27 @@ impl RowCounters {
         }
     }
 
+    /// Counts rows that are not taken, of a request whose others are.
+    pub fn count_rejected(&self, bad_rows: &BadRowLog) {
+        for (counter, count) in self.rejected.iter().zip(bad_rows.by_kind) {
+            counter.add(count);
+        }
+    }
+
+    /// Counts a request that wrote nothing.
+    pub fn count_refused(&self, error: &WriteError) {
+        self.refused[error.kind()].increment();
+        if let WriteError::BadRow(row) = error {
+            self.rejected[row.fault.kind()].increment();
+        }
+    }
+
     /// Counts what a request in the format of `door` has written.
     pub fn count(&self, door: Door, written: &Written) {
         self.written.add(written.rows);
         let (rows, refused) = &self.by_door[door as usize];
         rows.add(written.rows);
         refused.add(written.bad_rows.unparsed + written.bad_rows.dropped);
+        self.count_rejected(&written.bad_rows);
     }
 }

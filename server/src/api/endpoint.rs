@@ -148,4 +148,8 @@ pub enum Handler {
     OtlpMetrics,
     /// [`operations::metrics`](super::operations::metrics)
     Metrics,
+    /// [`operations::health`](super::operations::health)
+    Health,
+    /// [`operations::ready`](super::operations::ready)
+    Ready,
 }

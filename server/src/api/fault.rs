@@ -16,6 +16,7 @@ use crate::ingest::error::WriteError;
 use crate::ingest::session::Written;
 use crate::memory::account::Shortage;
 use crate::net::BodyError;
+use crate::query::delete::DeleteError;
 use crate::query::prepare::PrepareError;
 use tidewire_base::catalog::CatalogError;
 
@@ -146,7 +147,7 @@ pub enum Fault {
     Query(#[from] ExecError),
     /// Rows are not deleted, or not all of them.
     #[error(transparent)]
-    Delete(ExecError),
+    Delete(#[from] DeleteError),
     /// The format cannot show a column.
     #[error(transparent)]
     Unshown(#[from] EncodeError),

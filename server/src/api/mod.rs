@@ -5,8 +5,8 @@
 //!   table.rs       all endpoints
 //!   routes.rs      from a path to its endpoint
 //!   context.rs     what a handler knows of a request: who, when, which database; request_id.rs its id
-//!   router.rs      joins them: path → endpoint → handler → reply, or fault → words; counters.rs counts, request_log.rs
-//!                  logs
+//!   router.rs      joins them: path → endpoint → handler → reply, or fault → words; counters.rs and
+//!                  query_counters.rs count, request_log.rs logs
 //!   body_length.rs refuses bodies of no length
 //!   fault.rs       what went wrong, in the words of no API
 //!   reply.rs       rows as a reply, whole or streamed; patience.rs what a query holds while its client does not read
@@ -37,6 +37,7 @@ mod plain;
 mod precision;
 pub mod prometheus;
 mod queries;
+mod query_counters;
 pub mod reply;
 pub mod request_id;
 mod request_log;

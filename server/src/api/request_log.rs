@@ -22,6 +22,9 @@ const TEXT_CHARS_MAX: usize = 300;
 /// Characters of a slow statement.
 const STATEMENT_CHARS_MAX: usize = 1_000;
 
+/// Bytes of a statement that are kept for the log.
+pub(super) const STATEMENT_BYTES_MAX: usize = 4 * STATEMENT_CHARS_MAX;
+
 /// A request that was answered.
 pub(super) struct Answered<'a> {
     /// The client, if its connection still says.
@@ -94,18 +97,17 @@ impl RequestLog {
     }
 
     /// Says of a statement that it was slow, if it was.
-    pub(super) fn note_statement(&self, answered: &Answered<'_>, statement: &str) {
+    pub(super) fn note_statement(&self, answered: &Answered<'_>, statement: &[u8]) {
         if !statement.is_empty() && self.slow.is_some_and(|slow| answered.elapsed >= slow) {
-            log::warn!("slow: {answered}: {statement}");
+            log::warn!("slow: {answered}: {}", shown_statement(&String::from_utf8_lossy(statement)));
         }
     }
 }
 
-/// What is kept of a statement for the log.
-pub(super) fn shown_statement(text: &str) -> String {
+/// What the log shows of a statement.
+fn shown_statement(text: &str) -> String {
     // The word is ASCII, so its place is the same in the text itself.
-    let lower = text[..text.floor_char_boundary(4 * STATEMENT_CHARS_MAX)].to_ascii_lowercase();
-    match lower.find("password") {
+    match text.to_ascii_lowercase().find("password") {
         Some(at) => format!("{} …", plain(&text[..at + "password".len()], STATEMENT_CHARS_MAX)),
         None => plain(text, STATEMENT_CHARS_MAX),
     }

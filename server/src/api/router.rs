@@ -12,6 +12,7 @@ use super::context::{Principal, RequestContext};
 use super::counters::{EndpointCounters, RowCounters};
 use super::endpoint::{BodyLimit, Family, Handler};
 use super::fault::{Fault, FaultReply};
+use super::query_counters::QueryCounters;
 use super::request_id::{RequestId, RequestIds};
 use super::request_log::{Answered, RequestLog};
 use super::routes::Routes;
@@ -31,6 +32,7 @@ pub struct Router {
     /// As the endpoints stand in the table.
     counters: Vec<EndpointCounters>,
     rows: RowCounters,
+    queries: QueryCounters,
     log: RequestLog,
     ids: RequestIds,
 }
@@ -49,6 +51,7 @@ impl Router {
             routes: Routes::new(&ENDPOINTS),
             counters: ENDPOINTS.iter().map(|endpoint| EndpointCounters::new(endpoint, registry)).collect(),
             rows,
+            queries: QueryCounters::new(registry),
             ids: RequestIds::new(),
         }
     }
@@ -97,6 +100,7 @@ impl Service for Router {
         let context = RequestContext {
             core: &self.core,
             rows: &self.rows,
+            queries: &self.queries,
             endpoint: &ENDPOINTS[index],
             segments,
             query: Query::new(head.query),
@@ -106,6 +110,9 @@ impl Service for Router {
             statement: self.log.wants_statements().then(RefCell::default),
         };
         let outcome = answer(&context, request, reply).await;
+        if let Err(Fault::Write(error)) = &outcome {
+            self.rows.count_refused(error);
+        }
         let status = match &outcome {
             Ok(()) => reply.status(),
             Err(fault) if reply.is_begun() => {
@@ -198,6 +205,14 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
         Handler::PrometheusWrite => prometheus::write(context, request, reply).await,
         Handler::Metrics => {
             operations::metrics(context, reply).await;
+            Ok(())
+        }
+        Handler::Health => {
+            operations::health(context, reply).await;
+            Ok(())
+        }
+        Handler::Ready => {
+            operations::ready(context, reply).await;
             Ok(())
         }
     }

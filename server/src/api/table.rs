@@ -7,7 +7,7 @@ use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, P
 use tidewire_base::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
-pub static ENDPOINTS: [Endpoint; 30] = [
+pub static ENDPOINTS: [Endpoint; 32] = [
     Endpoint {
         pattern: "/api/v1/write",
         methods: &[Post],
@@ -277,6 +277,24 @@ pub static ENDPOINTS: [Endpoint; 30] = [
         database: DatabaseParameter::None,
         body: BodyLimit::Unread,
         handler: Handler::Metrics,
+    },
+    Endpoint {
+        pattern: "/health",
+        methods: &[Get, Head],
+        family: Family::Influx,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::Health,
+    },
+    Endpoint {
+        pattern: "/ready",
+        methods: &[Get, Head],
+        family: Family::Influx,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::Ready,
     },
 ];
 

@@ -255,6 +255,28 @@ pub struct SchemaFound {
 /// The tags of a series, each with its value.
 pub type SeriesTags = Box<[(ColumnId, Box<str>)]>;
 
+/// Why a shard has not deleted its part.
+#[derive(Debug)]
+pub struct DeleteFailure {
+    /// What went wrong.
+    pub error: ExecError,
+    /// Some of its rows may be deleted all the same.
+    pub is_touched: bool,
+}
+
+/// Asks for what keeps the receiver's open shards from taking writes.
+#[derive(Debug, Clone)]
+pub struct ReadHealth;
+
+/// Why an open shard takes no writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardTrouble {
+    /// The shard.
+    pub shard: u32,
+    /// In words.
+    pub reason: String,
+}
+
 /// Asks for the counters and gauges of the receiver and its shards.
 #[derive(Debug, Clone)]
 pub struct ReadMetrics;
@@ -322,11 +344,12 @@ questions! {
     Append => Appended, 1, appends;
     // One more than partials, for the fragment's end.
     RunFragment => FragmentAnswer, PARTIALS_AHEAD_MAX + 1, fragments;
-    Delete => Result<(), ExecError>, 1, deletes;
+    Delete => Result<(), DeleteFailure>, 1, deletes;
     ChangeCatalog => Outcome, 1, changes;
     UseCatalog => (), 1, catalogs;
     CountUnknownSeries => usize, 1, unknown_series;
     CountSeries => SeriesTotals, 1, series;
     ReadSchema => Vec<SchemaFound>, 1, schemas;
     ReadMetrics => Snapshot, 1, metrics;
+    ReadHealth => Vec<ShardTrouble>, 1, healths;
 }

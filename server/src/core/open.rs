@@ -19,7 +19,7 @@ use super::shards::CoreShard;
 use crate::metrics::registry::Registry;
 use crate::metrics::shard::{report_recovery, show_offline};
 use crate::ring::host;
-use crate::runtime::disk_rate::CoreDisk;
+use crate::runtime::timed_disk::CoreDisk;
 use tidewire_base::catalog::handover::Found;
 use tidewire_base::catalog::read::CATALOG_FOLDER;
 use tidewire_base::config::{self, Config};

@@ -13,12 +13,13 @@ use tidewire_sql::exec::ExecError;
 
 use super::fragments::Fragments;
 use super::message::{
-    AnyQuestion, Append, Appended, Asker, ChangeCatalog, CountUnknownSeries, Delete, FragmentAnswer, Handler, Message,
-    RunFragment, UseCatalog,
+    AnyQuestion, Append, Appended, Asker, ChangeCatalog, CountUnknownSeries, Delete, DeleteFailure, FragmentAnswer,
+    Handler, Message, RunFragment, UseCatalog,
 };
 use super::peers::CATALOG_CORE;
 use super::shards::Shards;
 use super::state::CoreState;
+use crate::metrics::database::show_databases;
 use crate::metrics::registry::{Registry, Snapshot};
 use crate::query::{cardinality, delete, schema};
 use crate::ring::{self, Caught, Queue, RingDisk};
@@ -95,6 +96,7 @@ impl Responder {
                 });
             }
             AnyQuestion::ReadMetrics(asker, _) => peers.answer(asker, self.snapshot()),
+            AnyQuestion::ReadHealth(asker, _) => peers.answer(asker, self.shards.troubles()),
         }
     }
 
@@ -125,12 +127,18 @@ impl Responder {
 
     fn delete(&self, asker: Asker<Delete>, Delete { shard, deletion }: Delete) {
         match self.shards.get(shard) {
-            Err(error) => self.core.peers.answer(asker, Err(error.into())),
+            Err(error) => {
+                let failure = DeleteFailure { error: error.into(), is_touched: false };
+                self.core.peers.answer(asker, Err(failure));
+            }
             Ok(open) => {
                 let (peers, open) = (self.core.peers.clone(), open.clone());
                 self.spawn(Queue::Query, "a delete", async move {
                     let outcome = Caught::new(delete::delete_from(&open, &deletion)).await;
-                    let outcome = outcome.unwrap_or_else(|panicked| Err(ExecError::Internal(panicked.to_string())));
+                    let outcome = outcome.unwrap_or_else(|panicked| {
+                        let error = ExecError::Internal(panicked.to_string());
+                        Err(DeleteFailure { error, is_touched: true })
+                    });
                     peers.answer(asker, outcome);
                 });
             }
@@ -171,7 +179,9 @@ impl Responder {
     fn snapshot(&self) -> Snapshot {
         self.shards.update_metrics();
         self.core.update_metrics();
-        self.registry.snapshot()
+        let mut snapshot = self.registry.snapshot();
+        show_databases(&self.core.catalog(), &self.shards.table_totals(), &mut snapshot);
+        snapshot
     }
 }
 

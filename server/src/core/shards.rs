@@ -11,18 +11,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_storage::Error;
-use tidewire_storage::engine::Shard;
+use tidewire_storage::engine::{Shard, TableTotals};
 use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
 use tidewire_storage::wal::Lsn;
 
-use super::message::TableBatch;
+use super::message::{ShardTrouble, TableBatch};
 use super::offline::OfflineShards;
 use crate::admission::Admission;
 use crate::memory::{CoreMemory, Part};
-use crate::metrics::registry::{Gauge, Registry};
-use crate::metrics::shard::{ShardMetrics, show_offline};
+use crate::metrics::registry::Registry;
+use crate::metrics::shard::{ShardMetrics, ShownOffline, show_offline};
 use crate::ring::caught;
-use crate::runtime::disk_rate::CoreDisk;
+use crate::runtime::timed_disk::CoreDisk;
 
 /// Memory of a new series in the index until it is counted: a key of 150 bytes, and its tags' values and codes.
 const SERIES_BYTES: u64 = 512;
@@ -41,7 +41,7 @@ pub struct Shards {
     memory: Rc<CoreMemory>,
     metrics: Vec<ShardMetrics>,
     /// As the open shards.
-    shown_offline: Vec<Rc<Gauge>>,
+    shown_offline: Vec<ShownOffline>,
 }
 
 impl Shards {
@@ -76,9 +76,8 @@ impl Shards {
         let _ = self.offline.add(shard, reason.to_owned());
         if let Some(shown) =
             self.open.keys().position(|number| *number == shard).and_then(|at| self.shown_offline.get(at))
-            && shown.get() == 0
+            && shown.show()
         {
-            shown.set(1);
             log::error!(
                 "shard {shard} is offline until the server is started again: {reason}; its rows are neither taken nor \
                  given, those that were acknowledged are in its files"
@@ -157,6 +156,25 @@ impl Shards {
             }
         }
         self.report_memtables();
+    }
+
+    /// What the shards hold of each table.
+    pub(super) fn table_totals(&self) -> BTreeMap<TableId, TableTotals> {
+        let mut totals: BTreeMap<TableId, TableTotals> = BTreeMap::new();
+        for (table, held) in self.iter().flat_map(|(_, shard)| shard.table_totals()) {
+            let total = totals.entry(table).or_default();
+            total.rows += held.rows;
+            total.bytes += held.bytes;
+            total.series += held.series;
+        }
+        totals
+    }
+
+    /// What keeps open shards from taking writes.
+    pub(super) fn troubles(&self) -> Vec<ShardTrouble> {
+        let trouble =
+            |(shard, open): (u32, &Rc<CoreShard>)| Some(ShardTrouble { shard, reason: open.refusal()?.to_string() });
+        self.iter().filter_map(trouble).collect()
     }
 
     /// Fills in the values of this moment.

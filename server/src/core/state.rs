@@ -18,7 +18,9 @@ use crate::admission::{Admission, BuildBudget};
 use crate::ingest::caches::DatabaseCaches;
 use crate::memory::CoreMemory;
 use crate::memory::pressure::RefusedWork;
+use crate::metrics::file_system::FileSystemMetrics;
 use crate::metrics::memory::MemoryMetrics;
+use crate::metrics::process::ProcessMetrics;
 use crate::metrics::registry::{Counter, Registry};
 use crate::ring::{self, Queues};
 use tidewire_base::config::Config;
@@ -71,6 +73,8 @@ pub struct CoreState {
     pub peers: Rc<Peers>,
     catalog: RefCell<Arc<Catalog>>,
     memory_metrics: MemoryMetrics,
+    /// Of core 0, which shows for all what is the process's.
+    process_metrics: Option<(ProcessMetrics, FileSystemMetrics)>,
     /// On the first core.
     panics: Option<Rc<Counter>>,
 }
@@ -96,6 +100,7 @@ impl CoreState {
             peers,
             catalog: RefCell::new(catalog),
             memory_metrics: MemoryMetrics::new(number, registry),
+            process_metrics: (number == 0).then(|| (ProcessMetrics::new(registry), FileSystemMetrics::new(registry))),
         })
     }
 
@@ -121,6 +126,10 @@ impl CoreState {
     /// Fills in the values of this moment.
     pub(super) fn update_metrics(&self) {
         self.memory_metrics.update(&self.memory);
+        if let Some((process, file_system)) = &self.process_metrics {
+            process.update();
+            file_system.update(&self.config.data_dir);
+        }
         // Of the whole process, so that one core tells.
         if let Some(panics) = &self.panics {
             panics.advance_to(ring::panics());

@@ -7,6 +7,10 @@ use crate::memory::account::Shortage;
 use crate::net::BodyError;
 use tidewire_base::catalog::CatalogError;
 
+/// Names of the reasons for which a request writes nothing, for metrics.
+pub const REFUSAL_KINDS: [&str; 10] =
+    ["not_found", "bad_row", "body", "schema", "overloaded", "memory", "too_large", "no_space", "offline", "storage"];
+
 /// Why a request has written nothing. (After [`WriteError::Storage`] a shard may hold rows that are
 /// not acknowledged, except where a shard is offline, or a row is longer than a
 /// log file.)
@@ -69,4 +73,25 @@ pub enum WriteError {
     /// A shard could not make its rows durable.
     #[error(transparent)]
     Storage(tidewire_storage::Error),
+}
+
+impl WriteError {
+    /// What kind of reason it is, of [`REFUSAL_KINDS`].
+    pub fn kind(&self) -> usize {
+        use tidewire_storage::Error;
+        match self {
+            Self::DatabaseNotFound(_) | Self::PolicyNotFound(_) => 0,
+            Self::BadRow(_) => 1,
+            Self::Body(_) => 2,
+            Self::Catalog(CatalogError::NoSpace(_)) => 7,
+            Self::TableChanged | Self::Catalog(_) => 3,
+            Self::Overloaded { .. } | Self::TooMuchInFlight => 4,
+            Self::ShortOfMemory(_) | Self::SeriesRefused { .. } => 5,
+            Self::TooLarge { .. } | Self::TooManyPartitions { .. } | Self::Storage(Error::RecordTooLarge { .. }) => 6,
+            Self::Storage(error) if error.is_no_space() => 7,
+            Self::Storage(Error::Overloaded { .. } | Error::Crowded { .. }) => 4,
+            Self::Storage(Error::ShardOffline { .. }) => 8,
+            Self::Storage(_) => 9,
+        }
+    }
 }

@@ -14,6 +14,10 @@ pub const FAULTS_KEPT_MAX: usize = 100;
 /// Bytes of their text, for lines may be as long as a body.
 pub const FAULT_BYTES_KEPT_MAX: usize = 256 << 10;
 
+/// Names of the kinds of faults, for metrics.
+pub const FAULT_KINDS: [&str; 6] =
+    ["unreadable", "type_conflict", "reserved_name", "catalog", "expired", "time_outside"];
+
 /// Why a row is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowFault {
@@ -57,6 +61,20 @@ pub enum RowFault {
         /// The last.
         last: i64,
     },
+}
+
+impl RowFault {
+    /// What kind of fault it is, of [`FAULT_KINDS`].
+    pub fn kind(&self) -> usize {
+        match self {
+            Self::Line(_) | Self::Unread(_) => 0,
+            Self::ColumnConflict { .. } => 1,
+            Self::ReservedTime { .. } => 2,
+            Self::Catalog(_) => 3,
+            Self::Expired => 4,
+            Self::TimeOutside { .. } => 5,
+        }
+    }
 }
 
 /// A row with what is wrong with it.
@@ -106,6 +124,8 @@ pub struct BadRowLog {
     pub unparsed: u64,
     /// Rows that were read and do not fit.
     pub dropped: u64,
+    /// The same by kind, see [`FAULT_KINDS`].
+    pub by_kind: [u64; FAULT_KINDS.len()],
     /// The first of both, in the order of the request.
     pub kept: Vec<BadRow>,
     /// Bytes of lines among them, and of those before the last one.
@@ -122,6 +142,7 @@ impl BadRowLog {
     /// Notes a line that is no row.
     pub fn unparsed(&mut self, error: &LineError<'_>) {
         self.unparsed += 1;
+        self.by_kind[0] += 1;
         // One more than the bytes allow: where words are cut between characters, a few bytes of the next may fit.
         if self.unparsed <= FAULTS_KEPT_MAX as u64 && self.line_bytes_but_last < FAULT_BYTES_KEPT_MAX {
             let mut fault = LineFault::of(error);
@@ -134,6 +155,7 @@ impl BadRowLog {
     /// Notes what is no row, of a door that has its rows by name.
     pub fn unread(&mut self, row: BadRow) {
         self.unparsed += 1;
+        self.by_kind[row.fault.kind()] += 1;
         if self.unparsed <= FAULTS_KEPT_MAX as u64 {
             self.kept.push(row);
         }
@@ -142,6 +164,7 @@ impl BadRowLog {
     /// Notes a row that does not fit.
     pub fn dropped(&mut self, row: BadRow) {
         self.dropped += 1;
+        self.by_kind[row.fault.kind()] += 1;
         if self.dropped <= FAULTS_KEPT_MAX as u64 {
             self.kept.push(row);
         }
@@ -178,6 +201,7 @@ mod tests {
             log.dropped(BadRow { position: Position::Line(2 * line + 1), fault: RowFault::Expired });
         }
         assert_eq!((log.unparsed, log.dropped), (rows, rows));
+        assert_eq!(log.by_kind, [rows, 0, 0, 0, rows, 0]);
         assert_eq!((log.kept.len(), log.lines().count()), (2 * FAULTS_KEPT_MAX, FAULTS_KEPT_MAX));
         assert!(log.kept.is_sorted_by_key(|row| row.position));
         assert_eq!(log.first_dropped().map(|row| row.position), Some(Position::Line(3)));

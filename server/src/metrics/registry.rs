@@ -145,7 +145,14 @@ enum Cells {
     Counter(Rc<Counter>),
     SharedCounter(Arc<AtomicU64>),
     Gauge(Rc<Gauge>),
-    Histogram { cells: Rc<Histogram>, unit: Unit },
+    /// Of nanoseconds, shown in seconds.
+    SecondsCounter(Rc<Counter>),
+    /// The same.
+    SecondsGauge(Rc<Gauge>),
+    Histogram {
+        cells: Rc<Histogram>,
+        unit: Unit,
+    },
 }
 
 /// What a histogram's values are.
@@ -208,6 +215,20 @@ impl Registry {
         cells
     }
 
+    /// A counter of nanoseconds, shown in seconds.
+    pub fn seconds_counter(&self, name: &'static str, help: &'static str) -> Rc<Counter> {
+        let cells = Rc::<Counter>::default();
+        self.add(name, help, &[], Cells::SecondsCounter(Rc::clone(&cells)));
+        cells
+    }
+
+    /// A gauge of nanoseconds, shown in seconds.
+    pub fn seconds_gauge(&self, name: &'static str, help: &'static str) -> Rc<Gauge> {
+        let cells = Rc::<Gauge>::default();
+        self.add(name, help, &[], Cells::SecondsGauge(Rc::clone(&cells)));
+        cells
+    }
+
     /// A histogram.
     pub fn histogram(
         &self,
@@ -222,13 +243,7 @@ impl Registry {
     }
 
     fn add(&self, name: &'static str, help: &'static str, labels: &[(&str, &str)], cells: Cells) {
-        let mut text = String::new();
-        for (label, value) in labels {
-            let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            // Writing to a String cannot fail.
-            let _ = write!(text, ",{label}=\"{value}\"");
-        }
-        self.metrics.borrow_mut().push(Metric { name, help, labels: text, cells });
+        self.metrics.borrow_mut().push(Metric { name, help, labels: label_text(labels), cells });
     }
 
     /// All values now, ready to cross cores.
@@ -242,6 +257,8 @@ impl Registry {
                 Cells::Counter(cells) => Value::Counter(cells.get()),
                 Cells::SharedCounter(total) => Value::Counter(total.load(Ordering::Relaxed)),
                 Cells::Gauge(cells) => Value::Gauge(cells.get()),
+                Cells::SecondsCounter(cells) => Value::Seconds(Kind::Counter, cells.get() as f64 * 1e-9),
+                Cells::SecondsGauge(cells) => Value::Seconds(Kind::Gauge, cells.get() as f64 * 1e-9),
                 Cells::Histogram { cells, unit } => {
                     let (exponents, scale) = unit.shown();
                     let buckets = exponents.map(|exponent| {
@@ -271,6 +288,25 @@ impl std::fmt::Debug for Registry {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot(Vec<Sample>);
 
+impl Snapshot {
+    /// Adds a gauge that is not in the registry, as of things that come and go.
+    pub fn gauge(&mut self, name: &'static str, help: &'static str, labels: &[(&str, &str)], value: u64) {
+        let value = Value::Gauge(i64::try_from(value).unwrap_or(i64::MAX));
+        self.0.push(Sample { name, help, labels: label_text(labels), value });
+    }
+}
+
+/// Labels as they stand behind the first.
+fn label_text(labels: &[(&str, &str)]) -> String {
+    let mut text = String::new();
+    for (label, value) in labels {
+        let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        // Writing to a String cannot fail.
+        let _ = write!(text, ",{label}=\"{value}\"");
+    }
+    text
+}
+
 #[derive(Debug, Clone, PartialEq)]
 struct Sample {
     name: &'static str,
@@ -283,6 +319,7 @@ struct Sample {
 enum Value {
     Counter(u64),
     Gauge(i64),
+    Seconds(Kind, f64),
     /// Upper bounds with the count of values up to each.
     Histogram {
         buckets: Vec<(f64, u64)>,
@@ -296,6 +333,7 @@ impl Value {
         match self {
             Self::Counter(_) => Kind::Counter,
             Self::Gauge(_) => Kind::Gauge,
+            Self::Seconds(kind, _) => *kind,
             Self::Histogram { .. } => Kind::Histogram,
         }
     }
@@ -324,6 +362,7 @@ pub fn write_text(cores: &[Snapshot], out: &mut String) {
             let _ = match &sample.value {
                 Value::Counter(value) => writeln!(out, "{name}{{core=\"{core}\"{labels}}} {value}"),
                 Value::Gauge(value) => writeln!(out, "{name}{{core=\"{core}\"{labels}}} {value}"),
+                Value::Seconds(_, value) => writeln!(out, "{name}{{core=\"{core}\"{labels}}} {value}"),
                 Value::Histogram { buckets, count: total, sum } => {
                     for (bound, count) in buckets {
                         let _ = writeln!(out, "{name}_bucket{{core=\"{core}\"{labels},le=\"{bound}\"}} {count}");

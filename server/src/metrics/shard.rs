@@ -67,12 +67,39 @@ const GAUGES: [Shown; 24] = [
     ("tidewire_cache_bytes", "Blocks of segments kept in memory.", |s| s.cache.bytes),
 ];
 
+/// What shows of a shard whether it is offline.
+#[derive(Debug)]
+pub(crate) struct ShownOffline {
+    offline: Rc<Gauge>,
+    refusing: Rc<Gauge>,
+}
+
+impl ShownOffline {
+    /// Shows that it is; false where that was shown before.
+    pub(crate) fn show(&self) -> bool {
+        let is_new = self.offline.get() == 0;
+        self.offline.set(1);
+        self.refusing.set(1);
+        is_new
+    }
+}
+
 /// Shows of a shard whether it is offline, and gives what shows it.
-pub(crate) fn show_offline(shard: u32, is_offline: bool, registry: &Registry) -> Rc<Gauge> {
+pub(crate) fn show_offline(shard: u32, is_offline: bool, registry: &Registry) -> ShownOffline {
     let help = "1 when damage keeps the shard from opening, or a fault was met in it, and the server runs without it.";
-    let gauge = registry.gauge("tidewire_shard_offline", help, &[("shard", &shard.to_string())]);
-    gauge.set(i64::from(is_offline));
-    gauge
+    let label = shard.to_string();
+    let offline = registry.gauge("tidewire_shard_offline", help, &[("shard", &label)]);
+    let shown = ShownOffline { offline, refusing: refusing(&label, "offline", registry) };
+    if is_offline {
+        shown.show();
+    }
+    shown
+}
+
+/// Whether a shard takes no writes, for one of the reasons that there are.
+fn refusing(shard: &str, reason: &str, registry: &Registry) -> Rc<Gauge> {
+    let help = "1 when the shard takes no writes, by why: it is offline, there is no space, or its log has failed.";
+    registry.gauge("tidewire_shard_refusing", help, &[("shard", shard), ("reason", reason)])
 }
 
 /// The metrics of one shard.
@@ -80,6 +107,8 @@ pub(crate) fn show_offline(shard: u32, is_offline: bool, registry: &Registry) ->
 pub(crate) struct ShardMetrics {
     counters: Vec<Rc<Counter>>,
     gauges: Vec<Rc<Gauge>>,
+    refusing_no_space: Rc<Gauge>,
+    refusing_log_failed: Rc<Gauge>,
     granted: Rc<Gauge>,
     credits_max: Rc<Gauge>,
     refused: Rc<Counter>,
@@ -94,6 +123,8 @@ impl ShardMetrics {
         Self {
             counters: COUNTERS.iter().map(|(name, help, _)| counter(name, help)).collect(),
             gauges: GAUGES.iter().map(|(name, help, _)| gauge(name, help)).collect(),
+            refusing_no_space: refusing(&label, "no_space", registry),
+            refusing_log_failed: refusing(&label, "log_failed", registry),
             granted: gauge("tidewire_credits_granted_bytes", "Rows granted to requests and not yet durable."),
             credits_max: gauge("tidewire_credits_max_bytes", "Bound of granted rows and memtables together."),
             refused: counter("tidewire_credits_refused_total", "Requests refused for want of credits."),
@@ -109,6 +140,8 @@ impl ShardMetrics {
         for (gauge, (.., value)) in self.gauges.iter().zip(&GAUGES) {
             set(gauge, value(stats));
         }
+        self.refusing_no_space.set(i64::from(stats.no_space));
+        self.refusing_log_failed.set(i64::from(stats.wal_failed));
         let (granted, _, refused) = admission.counters(shard);
         set(&self.granted, granted);
         set(&self.credits_max, admission.bounds().held_bytes_max);

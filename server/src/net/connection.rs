@@ -46,7 +46,7 @@ const BREAK_OFF_TIME_MAX: Duration = Duration::from_secs(1);
 const RECHECK_BYTES: usize = 1 << 10;
 
 /// A head longer than this needs memory that the server must have to spare.
-const HEAD_BYTES_FREE: usize = 64 << 10;
+const HEAD_BYTES_FREE: usize = 16 << 10;
 
 /// The reason given to a request that comes too late, or takes too long to end.
 const STOPPING: &str = "the server is stopping";
@@ -139,7 +139,15 @@ impl<S: Service> Connection<S> {
             let refusal =
                 Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 503, reason: STOPPING };
             self.service.refuse(refusal, &mut self.reply);
-            return self.close_after_reply().await;
+            if !self.reply.keeps_alive() {
+                return self.close_after_reply().await;
+            }
+            // Others wait behind it, for the same.
+            self.backlog.append(self.reply.out());
+            return match self.core.drain.before(Stage::Closing, self.body.finish()).await {
+                Some(true) => Next::Request,
+                Some(false) | None => self.close_after_reply().await,
+            };
         }
         let guard = self.core.enter();
         if head.expect_continue && self.send_backlog().await.is_err() {

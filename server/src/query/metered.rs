@@ -11,7 +11,7 @@ use tidewire_storage::schema::TableId;
 use tidewire_storage::series::SeriesIndex;
 
 use crate::core::shards::CoreShard;
-use crate::runtime::disk_rate::CoreDisk;
+use crate::runtime::timed_disk::CoreDisk;
 
 /// What a scan has yielded.
 #[derive(Debug, Clone, Copy, Default)]

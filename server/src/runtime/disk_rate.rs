@@ -14,15 +14,17 @@ use tidewire_storage::disk::throttle::{Throttle, ThrottledDisk};
 
 use crate::ring::{self, Queue, Queues, RingDisk};
 
-/// A core's disk.
-pub type CoreDisk = ThrottledDisk<RingDisk>;
-
 /// How often the budget is refilled: often enough that a waiting log record is not held up noticeably, seldom enough
 /// that the task costs nothing.
 const TICK: Duration = Duration::from_millis(20);
 
 /// `disk` with the write rate of one of `cores` cores; `bytes_per_s_max` is for all of them together, 0 for no bound.
-pub(crate) fn limit_rate(disk: RingDisk, bytes_per_s_max: u64, cores: usize, queues: &Queues) -> CoreDisk {
+pub(crate) fn limit_rate(
+    disk: RingDisk,
+    bytes_per_s_max: u64,
+    cores: usize,
+    queues: &Queues,
+) -> ThrottledDisk<RingDisk> {
     if bytes_per_s_max == 0 {
         return ThrottledDisk::new(disk, Throttle::new(u64::MAX));
     }

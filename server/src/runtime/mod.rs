@@ -13,3 +13,4 @@ pub mod service_manager;
 pub mod shutdown;
 pub mod signals;
 pub mod start;
+pub mod timed_disk;

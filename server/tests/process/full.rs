@@ -137,8 +137,8 @@ impl Load {
             let response = self.write(server, "/api/v1/write");
             match response.status() {
                 200 | 429 | 503 => {}
-                422 => {
-                    assert!(response.text().contains("\"050014\""), "{}", response.text());
+                507 => {
+                    assert!(response.text().contains("\"050033\""), "{}", response.text());
                     cnos = true;
                 }
                 other => panic!("status {other}: {}", response.text()),
@@ -169,13 +169,45 @@ fn writes_stop_reads_go_on_and_writes_resume() {
     let mut load = Load { random: fastrand::Rng::with_seed(seed), next: 0, acknowledged: Vec::new() };
 
     let server = start(&folder);
+    let before = crate::alerts::scrape(&server);
+    assert_eq!(server.request("GET", "/health", &[], b"").status(), 200);
     load.fill(&server);
     load.check(&server, "while the disk is full");
     assert_eq!(server.request("GET", "/ping", &[], b"").status(), 204);
     assert_eq!(server.metric("tidewire_wal_failed", ""), 0.0);
+    let [free, size] = ["free", "size"].map(|what| server.metric(&format!("tidewire_filesystem_{what}_bytes"), ""));
+    assert!(size <= (SIZE_MIB << 20) as f64 && free < size / 2.0, "{free} of {size}");
+    // Flushes make space for a moment, so that all of it holds only as long as rows come.
+    server.wait_until("health, metrics and the alert say that there is no space", |server| {
+        load.write(server, "/write?db=public");
+        let told = ["/health", "/ready"].map(|path| server.request("GET", path, &[], b""));
+        let is_told =
+            |told: &Response| told.status() == 503 && told.text().contains(" takes no writes for want of space");
+        let now = crate::alerts::scrape(server);
+        told.iter().all(is_told) && crate::alerts::firing(&before, &now).iter().any(|name| name == "TidewireDiskFull")
+    });
+    // Deletes are refused too, with CnosDB's code and in InfluxDB's shape.
+    server.wait_until("a DELETE is refused in SQL", |server| {
+        load.write(server, "/write?db=public");
+        let told = server.sql("public", "DELETE FROM m WHERE time < 0");
+        assert!(matches!(told.status(), 200 | 507), "{}: {}", told.status(), told.text());
+        told.status() == 507 && told.text().contains("\"050033\"") && told.text().contains("for want of space")
+    });
+    server.wait_until("a DELETE is refused in InfluxQL", |server| {
+        load.write(server, "/write?db=public");
+        let target = "/query?db=public&q=DELETE%20FROM%20m%20WHERE%20time%20%3C%200";
+        let told = server.request("POST", target, &[], b"").text();
+        let shape = "{\"results\":[{\"statement_id\":0,\"error\":\"";
+        told.starts_with(shape) && told.contains("for want of space")
+    });
     // A table that would have to be made.
     let made = server.request("POST", "/write?db=public", &[], b"another v=1 1");
     assert!(matches!(made.status(), 204 | 507), "{}: {}", made.status(), made.text());
+    // And databases: either there is space, or it is said that there is none.
+    for n in 0..20 {
+        let made = server.sql("public", &format!("CREATE DATABASE made{n}"));
+        assert!(matches!(made.status(), 200 | 507), "{}: {}", made.status(), made.text());
+    }
     // Still full after a start: what is there can be read.
     server.kill();
     let server = start(&folder);
@@ -186,6 +218,7 @@ fn writes_stop_reads_go_on_and_writes_resume() {
     for _ in 0..10 {
         load.write(&server, "/api/v1/write");
     }
+    server.wait_until("health", |server| server.request("GET", "/health", &[], b"").status() == 200);
     load.check(&server, "after space came back");
     server.kill();
     let server = start(&folder);

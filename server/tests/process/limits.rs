@@ -80,6 +80,37 @@ fn bytes_that_are_no_text_pass_in_headers_that_nobody_reads() {
     assert!(refused.text().contains("the header table is not UTF-8"), "{}", refused.text());
 }
 
+#[test]
+fn long_heads_are_held_within_the_bound_of_memory() {
+    const CLIENTS: usize = 300;
+    let server = Server::start_in(&fresh_folder(), true, &[("TIDEWIRE_MEMORY_BYTES_MAX", "64MiB")]);
+    // Almost a megabyte each, and not the end of the head.
+    let part = format!("GET /query?q={}", "y".repeat(900_000));
+    let mut clients: Vec<TcpStream> = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = TcpStream::connect(&server.address).expect("the server accepts");
+        client.set_write_timeout(Some(Duration::from_secs(5))).expect("a timeout can be set");
+        // One that is refused is not read to its end.
+        let _ = client.write_all(part.as_bytes());
+        clients.push(client);
+    }
+    let held = server.metric("tidewire_memory_bytes", "part=\"connections\"");
+    assert!(held < 130e6, "{held} bytes in buffers");
+    assert_eq!(server.request("GET", "/ping", &[], b"").status(), 204);
+    let mut refused = 0;
+    for client in &mut clients {
+        client.set_nonblocking(true).expect("a socket takes that");
+        let mut reply = [0; 4096];
+        if let Ok(length @ 1..) = client.read(&mut reply) {
+            let text = String::from_utf8_lossy(&reply[..length]);
+            assert!(text.starts_with("HTTP/1.1 429 ") && text.contains("\r\nRetry-After: "), "{text}");
+            assert!(text.contains("{\"error\":\""), "{text}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "nobody is refused, {held} bytes in buffers");
+}
+
 /// How a family says that a request is refused.
 fn is_in_words_of(family: &str, reply: &Response) -> bool {
     let text = reply.text();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 
+mod alerts;
 mod broken_log;
 mod cardinality;
 mod clock;
@@ -14,6 +15,7 @@ mod ending;
 mod export;
 mod filesystems;
 mod full;
+mod health;
 mod influx_replies;
 mod influxql;
 mod limits;

@@ -127,12 +127,53 @@ fn faults(name: &str, family: &Family) -> Vec<String> {
     if name.ends_with("_total") != (kind == "counter") {
         fault("counters end in _total and nothing else does");
     }
-    if ["_bucket", "_sum", "_count", "_info"].iter().any(|end| name.ends_with(end)) {
+    if ["_bucket", "_sum", "_count"].iter().any(|end| name.ends_with(end)) {
         fault("a reserved end");
     }
-    let units = ["_ms", "_us", "_ns", "_milliseconds", "_microseconds", "_minutes", "_kib", "_mib", "_percent"];
-    if units.iter().any(|unit| name.trim_end_matches("_total").ends_with(unit)) {
-        fault("not a base unit");
+    if name.ends_with("_info") && (kind != "gauge" || family.samples.iter().any(|sample| sample.value != 1.0)) {
+        fault("what tells labels alone is a gauge of 1");
+    }
+    let not_base = [
+        "ms",
+        "us",
+        "ns",
+        "s",
+        "sec",
+        "m",
+        "min",
+        "h",
+        "d",
+        "b",
+        "kb",
+        "mb",
+        "gb",
+        "tb",
+        "kib",
+        "mib",
+        "gib",
+        "nanoseconds",
+        "microseconds",
+        "milliseconds",
+        "minutes",
+        "hours",
+        "days",
+        "weeks",
+        "kilobytes",
+        "megabytes",
+        "gigabytes",
+        "bits",
+        "kibibytes",
+        "mebibytes",
+        "gibibytes",
+        "percent",
+        "kelvin",
+        "calories",
+    ];
+    if name.split('_').skip(1).any(|word| not_base.contains(&word)) {
+        fault("not a base unit, or an abbreviated one");
+    }
+    if family.samples.iter().any(|sample| sample.labels.iter().any(|(label, _)| label == "le" && kind != "histogram")) {
+        fault("a label that only histograms have");
     }
     if name.split('_').any(|word| ["counter", "gauge", "histogram"].contains(&word)) {
         fault("the type is in the name");
@@ -188,6 +229,12 @@ fn scrape(server: &Server) -> BTreeMap<String, Family> {
     parse(&response.text()).expect("Prometheus text")
 }
 
+/// Values that a histogram has seen.
+fn count(families: &BTreeMap<String, Family>, name: &str) -> f64 {
+    let counts = families[name].samples.iter().filter(|sample| sample.name.ends_with("_count"));
+    counts.map(|sample| sample.value).sum()
+}
+
 fn sum(families: &BTreeMap<String, Family>, name: &str) -> f64 {
     families.get(name).expect(name).samples.iter().map(|sample| sample.value).sum()
 }
@@ -209,6 +256,32 @@ fn the_text_keeps_to_the_conventions_and_tells_what_happened() {
     assert_eq!(sum(&families, "tidewire_memtable_rows"), 1_000.0);
     assert!(sum(&families, "tidewire_wal_syncs_total") >= 1.0);
     assert_eq!(sum(&families, "tidewire_wal_failed"), 0.0);
+    assert_eq!(sum(&families, "tidewire_rows_rejected_total"), 1.0);
+    assert_eq!(sum(&families, "tidewire_writes_refused_total"), 1.0);
+    assert_eq!(sum(&families, "tidewire_queries_total"), 1.0);
+    assert_eq!(sum(&families, "tidewire_queries_running"), 0.0);
+    assert!(count(&families, "tidewire_wal_sync_duration_seconds") >= 1.0);
+    // Of the process, as every client of Prometheus says them.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs_f64();
+    let age = now - sum(&families, "process_start_time_seconds");
+    assert!((-2.0..600.0).contains(&age), "{age}");
+    assert!(sum(&families, "process_cpu_seconds_total") > 0.0);
+    let (open, most) = (sum(&families, "process_open_fds"), sum(&families, "process_max_fds"));
+    assert!(open > 10.0 && open < most, "{open} of {most}");
+    let (resident, mapped) =
+        (sum(&families, "process_resident_memory_bytes"), sum(&families, "process_virtual_memory_bytes"));
+    assert!(resident > 1e6 && resident < mapped, "{resident} of {mapped}");
+    let build = &families["tidewire_build_info"].samples;
+    let version = ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    assert!(build.len() == 1 && build[0].labels.contains(&version), "{build:?}");
+    assert!(sum(&families, "tidewire_filesystem_free_bytes") <= sum(&families, "tidewire_filesystem_size_bytes"));
+    // Of each database.
+    let public = |name: &str| {
+        let is_public =
+            |sample: &&Sample| sample.labels.iter().any(|(label, value)| label == "database" && value == "public");
+        families[name].samples.iter().filter(is_public).map(|sample| sample.value).sum::<f64>()
+    };
+    assert_eq!((public("tidewire_database_rows"), public("tidewire_database_series")), (1_000.0, 50.0));
 
     // Counters do not go back, and a scrape counts itself.
     let later = scrape(&server);
@@ -234,7 +307,9 @@ fn the_check_sees_what_it_is_for() {
     };
     assert_eq!(told("# HELP a A.\n# TYPE a gauge\na{x=\"\\\"}\"} -1\n"), Vec::<String>::new());
     assert_eq!(told("# HELP a A.\n# TYPE a counter\na 1\n"), ["a: counters end in _total and nothing else does"]);
-    assert_eq!(told("# HELP a_ms A.\n# TYPE a_ms gauge\na_ms 1\n"), ["a_ms: not a base unit"]);
+    assert_eq!(told("# HELP a_ms A.\n# TYPE a_ms gauge\na_ms 1\n"), ["a_ms: not a base unit, or an abbreviated one"]);
+    let info = ["a_info: what tells labels alone is a gauge of 1"];
+    assert_eq!(told("# HELP a_info A.\n# TYPE a_info gauge\na_info 2\n"), info);
     let histogram = |buckets: &str| told(&format!("# HELP h H.\n# TYPE h histogram\n{buckets}h_sum 3\nh_count 2\n"));
     assert!(histogram("h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\n").is_empty());
     assert_eq!(histogram("h_bucket{le=\"1\"} 3\nh_bucket{le=\"+Inf\"} 2\n"), ["h: buckets are not cumulative: []"]);

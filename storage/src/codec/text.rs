@@ -36,8 +36,8 @@ const ZSTD_LEVEL_HARD: i32 = 12;
 /// More bytes than these are squeezed in steps,
 const STEPS_FROM: usize = 128 << 10;
 
-/// each of at most this many: some two milliseconds at the hard level, which takes 128 KiB in before it gives something out.
-const STEP_BYTES: usize = 64 << 10;
+/// each of at most this many: a millisecond or two at the hard level.
+const STEP_BYTES: usize = 32 << 10;
 
 /// Below this, zstd's own frame eats the gain.
 const ZSTD_FROM: usize = 128;
@@ -208,16 +208,16 @@ fn squeeze_some(
         out.extend_from_slice(&room[..status.bytes_written]);
         bytes = &bytes[status.bytes_read..];
     }
-    while is_end {
+    loop {
         let mut output = OutBuffer::around(room.as_mut_slice());
-        let left = encoder.finish(&mut output, true).ok()?;
+        // Else bytes would be gathered, and four steps squeezed in one of them.
+        let left = if is_end { encoder.finish(&mut output, true) } else { encoder.flush(&mut output) }.ok()?;
         let written = output.pos();
         out.extend_from_slice(&room[..written]);
         if left == 0 {
-            break;
+            return Some(());
         }
     }
-    Some(())
 }
 
 fn lengths_of(strings: &Strings) -> Vec<u64> {
@@ -395,6 +395,36 @@ mod tests {
                 }
                 hurt.truncate(rng.usize(0..bytes.len() - 8));
                 assert!(decode(&mut Cursor::new(&hurt), 2000, 0..2000).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn long_strings_are_squeezed_in_steps_and_come_back() {
+        for seed in crate::testing::seeds() {
+            let mut random = fastrand::Rng::with_seed(seed);
+            for (effort, letters) in [(Effort::Fast, 4), (Effort::Hard, 4), (Effort::Hard, 200)] {
+                let mut strings = Strings::default();
+                for _ in 0..random.usize(1..5) {
+                    let length = [0, 100, 200 << 10, 300_001][random.usize(0..4)];
+                    strings.bytes.extend((0..length).map(|_| random.u8(0..letters)));
+                    strings.ends.push(strings.bytes.len() as u32);
+                }
+                let mut block = TextBlock::new(Cow::Borrowed(&strings), Some(effort));
+                let (mut steps, bytes) = (1, block.bytes.len());
+                work::take();
+                while !block.step() {
+                    steps += 1;
+                    assert!(work::take() <= work::UNITS_MAX / 2, "seed {seed}");
+                }
+                assert!(bytes <= STEPS_FROM || steps == bytes.div_ceil(STEP_BYTES), "seed {seed}");
+                let (mut scratch, mut out) = (Scratch::default(), Vec::new());
+                block.put(&mut scratch, &mut out);
+                assert!(letters > 4 || strings.bytes.len() < 1000 || out.len() < strings.bytes.len() / 2);
+                let rows = strings.ends.len();
+                let found = decode(&mut Cursor::new(&out), rows, 0..rows).unwrap();
+                let ends: Vec<u32> = found.offsets[1..].iter().map(|end| *end as u32).collect();
+                assert_eq!((ends, found.bytes), (strings.ends, strings.bytes), "seed {seed}");
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::scan::{ScanChunk, ScanRequest};
 use crate::work;
 
 /// Rows of one step of the selection.
-const STEP_ROWS: u32 = 1 << 15;
+const STEP_ROWS: u32 = 1 << 13;
 
 /// See the module.
 pub(super) struct MemoryCopy<'a> {

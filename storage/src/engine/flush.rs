@@ -46,7 +46,7 @@ const SEGMENTS_AT_ONCE: usize = 8;
 const REUSED_TABLES_MAX: usize = 512;
 
 /// Rows that are held against deletes between two yields.
-const LIVE_STEP: usize = 1 << 15;
+const LIVE_STEP: usize = 1 << 13;
 
 /// From this many on they are.
 const SMALL_ROUND_SEGMENTS: usize = 16;

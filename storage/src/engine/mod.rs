@@ -74,7 +74,7 @@ pub use snapshot::Snapshot;
 use space::Reserve;
 use state::{State, TableState};
 use stats::Counts;
-pub use stats::{ShardMemory, ShardStats};
+pub use stats::{ShardMemory, ShardStats, TableTotals};
 use stock::Stock;
 
 /// What [`Shard::append`] has done.
@@ -398,6 +398,24 @@ impl<D: Disk> Shard<D> {
             cache: self.cache.stats(),
             memory: self.memory(),
         }
+    }
+
+    /// What each table holds, by its id.
+    pub fn table_totals(&self) -> BTreeMap<TableId, TableTotals> {
+        let state = self.state.borrow();
+        let mut totals: BTreeMap<TableId, TableTotals> = BTreeMap::new();
+        for (id, table) in &state.tables {
+            let total = totals.entry(*id).or_default();
+            total.series = table.series.live_len() as u64;
+            for segment in table.segments() {
+                total.rows += segment.meta().rows;
+                total.bytes += segment.meta().bytes;
+            }
+        }
+        for (id, rows) in state.memtables().flat_map(Memtable::tables) {
+            totals.entry(id).or_default().rows += rows.rows() as u64;
+        }
+        totals
     }
 
     /// Waits for the right to change the manifest.

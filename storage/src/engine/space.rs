@@ -40,14 +40,30 @@ impl<D: Disk> Shard<D> {
         self.reserve.spent.get()
     }
 
+    /// Why appends and deletes are refused now, if they are; nobody is asked for anything.
+    pub fn refusal(&self) -> Option<Error> {
+        let shard = self.config.shard;
+        if let Some(reason) = self.wal.failure() {
+            return Some(Error::LogFailed { shard, reason });
+        }
+        if let Some(reason) = self.wal.stalled() {
+            return Some(Error::NoSpace { shard, reason });
+        }
+        self.is_short().then(|| self.no_reserve())
+    }
+
+    fn no_reserve(&self) -> Error {
+        let reason = format!("the reserve of {} bytes is used up", self.config.reserve_bytes);
+        Error::NoSpace { shard: self.config.shard, reason }
+    }
+
     /// An error where appends would use what was kept for other work.
     pub(super) fn check_space(&self) -> Result<()> {
         if !self.is_short() {
             return Ok(());
         }
         self.ask_for_reserve();
-        let reason = format!("the reserve of {} bytes is used up", self.config.reserve_bytes);
-        Err(Error::NoSpace { shard: self.config.shard, reason })
+        Err(self.no_reserve())
     }
 
     fn ask_for_reserve(&self) {

@@ -116,6 +116,17 @@ pub struct ShardStats {
     pub memory: ShardMemory,
 }
 
+/// What a shard holds of one table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TableTotals {
+    /// Rows, in memory and in segments; one that was written again may count twice.
+    pub rows: u64,
+    /// Bytes of its segments.
+    pub bytes: u64,
+    /// Series, hidden ones not counted.
+    pub series: u64,
+}
+
 /// What the shard itself counts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {

@@ -15,16 +15,26 @@ use crate::work;
 const FEW_SERIES_MAX: u64 = 8;
 
 /// See the module. Deletes are added in the order of their marks.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cover {
+    /// Least and greatest time that a delete covers: most rows lie outside.
+    times: (i64, i64),
     of_all: Intervals,
     of_one: BTreeMap<u32, Intervals>,
     of_many: Vec<(RoaringBitmap, Intervals)>,
 }
 
+impl Default for Cover {
+    fn default() -> Self {
+        let times = (i64::MAX, i64::MIN);
+        Self { times, of_all: Intervals::default(), of_one: BTreeMap::new(), of_many: Vec::new() }
+    }
+}
+
 impl Cover {
     /// Adds a delete, as new as those before or newer.
     pub(crate) fn add(&mut self, series: Option<&RoaringBitmap>, (from, to): (i64, i64), mark: u64) {
+        self.times = (self.times.0.min(from), self.times.1.max(to));
         let Some(set) = series else { return self.of_all.add(from, to, mark) };
         if set.len() <= FEW_SERIES_MAX {
             for one in set {
@@ -49,6 +59,10 @@ impl Cover {
 
     /// Whether a delete beyond `after` covers a row.
     pub(crate) fn covers(&self, series: u32, time: i64, after: u64) -> bool {
+        work::charge(work::LOOK);
+        if time < self.times.0 || self.times.1 < time {
+            return false;
+        }
         work::charge(work::LOOK * (2 + self.of_many.len() as u64));
         let is_after = |intervals: &Intervals| intervals.newest(time).is_some_and(|mark| mark > after);
         is_after(&self.of_all)
@@ -58,6 +72,9 @@ impl Cover {
 
     /// Whether a delete beyond `after` may cover rows between such times and series.
     pub(crate) fn overlaps(&self, (from, to): (i64, i64), (first, last): (u32, u32), after: u64) -> bool {
+        if to < self.times.0 || self.times.1 < from {
+            return false;
+        }
         let is_hit = |intervals: &Intervals| intervals.between(from, to, after).next().is_some();
         is_hit(&self.of_all)
             || self.of_one.range(first..=last.max(first)).any(|(_, intervals)| is_hit(intervals))

@@ -36,7 +36,7 @@ fn config() -> ShardConfig {
 }
 
 /// Runs `body` beside the log of a shard, with a seed.
-fn run(seed: u64, body: impl AsyncFn(&Rc<Shard<SimDisk>>, &mut Rng)) {
+fn run(seed: u64, body: &impl AsyncFn(&Rc<Shard<SimDisk>>, &mut Rng)) {
     let disk = disk(seed);
     let shard = block_on(Shard::open(disk.clone(), Path::new("/data/shard-0"), config(), &|_| true)).unwrap().0;
     let mut random = Rng::with_seed(seed);
@@ -73,7 +73,7 @@ async fn turn_cold(shard: &Shard<SimDisk>) {
 #[test]
 fn thousands_of_deletes_and_thousands_of_rows() {
     for seed in SEEDS {
-        run(seed, async |shard, random| {
+        run(seed, &async |shard, random| {
             let table = TableSchema { partition_length: 1 << 40, ..table(1) };
             let (rows, deletes) = (random.i64(15_000..25_000), random.i64(2500..4000));
             let times: Vec<i64> = (0..rows).collect();
@@ -131,7 +131,7 @@ fn text(random: &mut Rng, length: usize) -> String {
 #[test]
 fn strings_of_a_megabyte_are_flushed_and_merged_group_by_group() {
     for seed in SEEDS {
-        run(seed, async |shard, random| {
+        run(seed, &async |shard, random| {
             let (table, mut rows) = (text_table(), 0);
             for _ in 0..2 {
                 let mut batch = WriteBatch { table: Some(table.id), ..WriteBatch::default() };
@@ -163,7 +163,7 @@ fn strings_of_a_megabyte_are_flushed_and_merged_group_by_group() {
 #[test]
 fn rows_far_out_of_order_are_sorted_in_steps() {
     for seed in SEEDS {
-        run(seed, async |shard, random| {
+        run(seed, &async |shard, random| {
             let table = TableSchema { partition_length: 1 << 40, ..table(1) };
             let mut written = std::collections::BTreeSet::new();
             for _ in 0..2 {
@@ -183,7 +183,7 @@ fn rows_far_out_of_order_are_sorted_in_steps() {
 
 #[test]
 fn thousands_of_partitions_are_written_and_looked_at_a_few_at_a_time() {
-    run(1, async |shard, random| {
+    run(1, &async |shard, random| {
         let table = TableSchema { partition_length: 10, ..table(1) };
         let rows = random.i64(1000..1500);
         let times: Vec<i64> = (0..rows).map(|row| row * 10).collect();
@@ -199,7 +199,7 @@ fn thousands_of_partitions_are_written_and_looked_at_a_few_at_a_time() {
 
 #[test]
 fn thousands_of_tables_are_flushed_looked_at_and_dropped_a_few_at_a_time() {
-    run(1, async |shard, _| {
+    run(1, &async |shard, _| {
         let tables: Vec<TableSchema> = (1..1200).map(table).collect();
         for (number, table) in tables.iter().enumerate() {
             append(shard, table, &[1, 2, 3]).unwrap();

@@ -104,6 +104,9 @@ pub enum CatalogError {
     /// The catalog could not be made durable; nothing changed.
     #[error("the catalog cannot be saved: {0}")]
     NotSaved(String),
+    /// There was no space for the change on the disk; nothing changed, as far as is known.
+    #[error("the catalog cannot be saved for want of space: {0}")]
+    NoSpace(String),
 }
 
 /// What is wrong with a name.

@@ -140,18 +140,17 @@ impl<D: Disk> CatalogOwner<D> {
                     }
                     Err(error) if log.is_in_doubt() => {
                         self.hide(&next, host).await;
-                        (Err(format!("{error}; it is not known yet whether the change is on disk")), next)
+                        let reason = format!("{error}; it is not known yet whether the change is on disk");
+                        (Err(unsaved(&error, reason)), next)
                     }
-                    Err(error) => (Err(error.to_string()), before),
+                    Err(error) => (Err(unsaved(&error, error.to_string())), before),
                 }
             }
         };
         for (sender, outcome, holds_anyway) in outcomes {
             sender.send(match (&saved, outcome) {
                 // It may be refused for a change before it that did not happen.
-                (Err(reason), outcome) if outcome.is_ok() || !holds_anyway => {
-                    Err(CatalogError::NotSaved(reason.clone()))
-                }
+                (Err(unsaved), outcome) if outcome.is_ok() || !holds_anyway => Err(unsaved.clone()),
                 (_, Err(refusal)) => Err(refusal),
                 (_, Ok(())) => Ok(newest.clone()),
             });
@@ -205,6 +204,14 @@ impl<D: Disk> CatalogOwner<D> {
             *self.current.borrow_mut() = shown.clone();
             host.publish(Arc::new(Published { catalog: shown, effects: Effects::default() })).await;
         }
+    }
+}
+
+/// What a change ends with that the log has not taken.
+fn unsaved(error: &tidewire_storage::Error, reason: String) -> CatalogError {
+    match error.is_no_space() {
+        true => CatalogError::NoSpace(reason),
+        false => CatalogError::NotSaved(reason),
     }
 }
 
@@ -275,7 +282,9 @@ mod tests {
         for kind in [FaultKind::Io, FaultKind::NoSpace] {
             for operation in [Operation::Write, Operation::Sync] {
                 disk.inject(Fault::next(operation, "meta", kind));
-                assert!(matches!(run(create("a")).unwrap_err(), CatalogError::NotSaved(_)));
+                let refusal = run(create("a")).unwrap_err();
+                assert_eq!(matches!(refusal, CatalogError::NoSpace(_)), kind == FaultKind::NoSpace, "{refusal}");
+                assert!(matches!(refusal, CatalogError::NotSaved(_) | CatalogError::NoSpace(_)), "{refusal}");
                 assert!(!owner_of.is_in_doubt() && !owner_of.current().databases.contains_key("a"));
                 run(create("b")).unwrap();
                 run(drop_of("b")).unwrap();

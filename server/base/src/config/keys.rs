@@ -193,7 +193,7 @@ const KEYS: &[Key] = &[
         "http.head_bytes_max",
         http.head_bytes_max,
         KIB..=MIB,
-        "Request line and headers together; above it 431, or 414 in the request line. What is longer than 64KiB is received while there is memory to spare."
+        "Request line and headers together; above it 431, or 414 in the request line. What is longer than 16KiB is received while there is memory to spare."
     ),
     number!("http.headers_max", http.headers_max, 8..=65_536, "headers", "Headers of one request; above it 431."),
     bytes!(

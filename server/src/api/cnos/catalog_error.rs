@@ -4,6 +4,9 @@ use tidewire_storage::schema::{ColumnKind, FieldType};
 
 use tidewire_base::catalog::CatalogError;
 
+/// A resource of the server is exhausted: memory, or space on the disk.
+pub(super) const EXHAUSTED: &str = "050033";
+
 /// The code of a refusal.
 pub fn code(refusal: &CatalogError) -> &'static str {
     match refusal {
@@ -27,6 +30,7 @@ pub fn code(refusal: &CatalogError) -> &'static str {
         | CatalogError::PolicyTooShort
         | CatalogError::PolicyShorterThanPartition => "050014",
         CatalogError::NotSaved(_) => "050001",
+        CatalogError::NoSpace(_) => EXHAUSTED,
     }
 }
 
@@ -34,6 +38,7 @@ pub fn code(refusal: &CatalogError) -> &'static str {
 pub fn status(refusal: &CatalogError) -> u16 {
     match refusal {
         CatalogError::NotSaved(_) => 500,
+        CatalogError::NoSpace(_) => 507,
         _ => 422,
     }
 }
@@ -67,7 +72,8 @@ pub fn message(refusal: &CatalogError) -> String {
         CatalogError::BadName { .. }
         | CatalogError::TooManyColumns { .. }
         | CatalogError::ContinuousQueryExists
-        | CatalogError::NotSaved(_) => refusal.to_string(),
+        | CatalogError::NotSaved(_)
+        | CatalogError::NoSpace(_) => refusal.to_string(),
     }
 }
 

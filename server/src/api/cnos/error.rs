@@ -7,11 +7,13 @@ use tidewire_protocol::http::UnknownEncoding;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
+use super::catalog_error::{self, EXHAUSTED};
 use super::sql_error::{execution_words, words};
-use super::{catalog_error, encode_error, line_error};
+use super::{encode_error, line_error};
 use crate::api::fault::{Fault, FaultReply, allow};
 use crate::ingest::error::WriteError;
 use crate::net::BodyError;
+use crate::query::delete::DeleteError;
 use tidewire_base::catalog::CatalogError;
 
 /// A header or a parameter is wrong.
@@ -30,8 +32,6 @@ const EXECUTION: &str = "010001";
 const ARROW: &str = "010002";
 /// Storage cannot apply the rows.
 const APPLY: &str = "050014";
-/// Memory is short.
-const MEMORY: &str = "050033";
 
 /// The reply that says what went wrong.
 pub fn reply(fault: &Fault) -> FaultReply {
@@ -82,8 +82,9 @@ pub fn reply(fault: &Fault) -> FaultReply {
         Fault::TooManyQueries { .. } | Fault::QueryShortOfMemory(_) => {
             json_reply(429, TOO_MANY_QUERIES, &fault.to_string())
         }
-        Fault::Delete(ExecError::Storage(error)) => storage(error),
-        Fault::Query(error) | Fault::Delete(error) => query(error),
+        Fault::Delete(error) => delete(error),
+        Fault::Query(ExecError::Storage(error)) if error.is_no_space() => storage(error),
+        Fault::Query(error) => query(error),
         Fault::Unshown(error) => json_reply(422, FETCH, &format!("Fetch result: {}", encode_error::words(error))),
         Fault::Unwritten(error) => json_reply(422, EXECUTION, &unwritten(error)),
         Fault::UnshownValue(error) => json_reply(422, FETCH, &format!("Fetch result: {error}")),
@@ -141,24 +142,46 @@ fn write(error: &WriteError) -> FaultReply {
         WriteError::Overloaded { .. }
         | WriteError::TooMuchInFlight
         | WriteError::ShortOfMemory(_)
-        | WriteError::SeriesRefused { .. } => json_reply(429, MEMORY, &message),
-        WriteError::TooLarge { .. } | WriteError::TooManyPartitions { .. } => json_reply(413, MEMORY, &message),
+        | WriteError::SeriesRefused { .. } => json_reply(429, EXHAUSTED, &message),
+        WriteError::TooLarge { .. } | WriteError::TooManyPartitions { .. } => json_reply(413, EXHAUSTED, &message),
         WriteError::Storage(error) => storage(error),
     }
 }
 
 /// A shard that cannot take rows, or take them away.
 fn storage(error: &Error) -> FaultReply {
-    let (status, code) = match error {
-        Error::RecordTooLarge { .. } => (413, MEMORY),
-        // Other owners may have taken their part: not the 429 that promises that nothing was written.
-        Error::Overloaded { .. } | Error::Crowded { .. } | Error::Closed => (503, MEMORY),
-        Error::ShardOffline { .. } => (503, APPLY),
-        // CnosDB has no status of its own for it; its error for what storage could not apply.
-        error if error.is_no_space() => (422, APPLY),
-        _ => (500, APPLY),
-    };
+    let (status, code) = storage_code(error);
     json_reply(status, code, &error.to_string())
+}
+
+fn storage_code(error: &Error) -> (u16, &'static str) {
+    match error {
+        Error::RecordTooLarge { .. } => (413, EXHAUSTED),
+        // Other owners may have taken their part: not the 429 that promises that nothing was written.
+        Error::Overloaded { .. } | Error::Crowded { .. } | Error::Closed => (503, EXHAUSTED),
+        Error::ShardOffline { .. } => (503, APPLY),
+        error if error.is_no_space() => (507, EXHAUSTED),
+        _ => (500, APPLY),
+    }
+}
+
+/// A deletion has the status and the code of its first failure: those of a write that storage refuses, or else of a
+/// query.
+fn delete(error: &DeleteError) -> FaultReply {
+    let (status, code, message) = match error.cause() {
+        ExecError::Storage(cause) => {
+            let (status, code) = storage_code(cause);
+            (status, code, cause.to_string())
+        }
+        cause => {
+            let (code, message) = execution_words(cause);
+            (query_status(cause), code, message)
+        }
+    };
+    match error {
+        DeleteError::Refused(_) => json_reply(status, code, &message),
+        DeleteError::Partly(_) => json_reply(status, code, &error.to_string()),
+    }
 }
 
 fn catalog(refusal: &CatalogError, message: &str) -> FaultReply {
@@ -167,21 +190,25 @@ fn catalog(refusal: &CatalogError, message: &str) -> FaultReply {
 
 /// A query that failed while it ran.
 fn query(error: &ExecError) -> FaultReply {
-    let status = match error {
+    let (code, message) = execution_words(error);
+    json_reply(query_status(error), code, &message)
+}
+
+fn query_status(error: &ExecError) -> u16 {
+    match error {
         ExecError::Storage(Error::ShardOffline { .. }) => 503,
         // The query may fit when others have ended.
         ExecError::ServerMemory { .. } => 429,
         ExecError::Timeout { .. } | ExecError::Storage(_) | ExecError::Internal(_) => 500,
         _ => 422,
-    };
-    let (code, message) = execution_words(error);
-    json_reply(status, code, &message)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::memory::account::Shortage;
+    use crate::query::delete::PartlyDone;
 
     fn text(reply: &FaultReply) -> &str {
         std::str::from_utf8(&reply.body).unwrap()
@@ -200,23 +227,32 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_422_and_a_failing_one_500() {
+    fn a_full_disk_is_507_and_a_failing_one_500() {
         let full = || Error::NoSpace { shard: 3, reason: "the reserve is used up".to_owned() };
         let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
         let no_file = Error::Io { operation: "allocate".into(), path: "wal".into(), source };
         for error in [full(), no_file] {
             let found = reply(&WriteError::Storage(error).into());
-            assert_eq!(found.status, 422);
-            assert!(text(&found).starts_with(r#"{"error_code":"050014","error_message":"#), "{}", text(&found));
+            assert_eq!(found.status, 507);
+            assert!(text(&found).starts_with(r#"{"error_code":"050033","error_message":"#), "{}", text(&found));
         }
         let failed = || Error::LogFailed { shard: 3, reason: "a sync failed".to_owned() };
         assert_eq!(reply(&WriteError::Storage(failed()).into()).status, 500);
         // A deletion that storage refuses is answered as a write is, one that fails otherwise as a query.
-        let deletion = |error| reply(&Fault::Delete(error));
-        assert_eq!(deletion(ExecError::Storage(full())), told(422, "050014", &full().to_string()));
+        let deletion = |error| reply(&Fault::Delete(DeleteError::Refused(error)));
+        assert_eq!(deletion(ExecError::Storage(full())), told(507, "050033", &full().to_string()));
         assert_eq!(deletion(ExecError::Storage(failed())), told(500, "050014", &failed().to_string()));
         let cancelled = deletion(ExecError::Cancelled);
         assert_eq!(cancelled, told(422, "010001", "the query was cancelled"));
+        // One that some shards have done says so, with the code of what the others ran into.
+        let cause = ExecError::Storage(full());
+        let partly =
+            DeleteError::Partly(PartlyDone { measurements: Vec::new(), done: vec![0], failed: Vec::new(), cause });
+        assert_eq!(reply(&Fault::Delete(partly)).status, 507);
+        // A change of the catalog, and a query that finds no space for what it puts aside.
+        let unsaved = reply(&CatalogError::NoSpace("x".to_owned()).into());
+        assert_eq!(unsaved, told(507, "050033", "the catalog cannot be saved for want of space: x"));
+        assert_eq!(reply(&ExecError::Storage(full()).into()).status, 507);
     }
 
     #[test]

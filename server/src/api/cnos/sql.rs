@@ -29,9 +29,6 @@ use crate::query::run::{self, RowsOut};
 use crate::ring::{Queue, within};
 use tidewire_base::catalog::SchemaChange;
 
-/// The head of a statement, of which the log may show a part.
-const SHOWN_BYTES_MAX: usize = 4 << 10;
-
 /// Runs the statement of the body.
 pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
     body_length::require(request.head, reply)?;
@@ -51,7 +48,7 @@ pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut
     if text.starts_with(b"\xef\xbb\xbf") {
         text.drain(..3);
     }
-    context.note_statement(&String::from_utf8_lossy(&text[..text.len().min(SHOWN_BYTES_MAX)]));
+    context.note_statement(&text);
     let session = Session {
         tenant: context.tenant()?.into_owned(),
         database,
@@ -87,17 +84,20 @@ async fn run_statement(
         }
         Statement::Query(query) => {
             let query = Kept::new(query, held);
-            let (place, bounds) = (query_place(core)?, bounds(core));
-            let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
-            let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
-            let gone = async {
-                body.peer_gone().await;
-                Err(ExecError::Cancelled)
+            let run = async {
+                let (place, bounds) = (query_place(core)?, bounds(core));
+                let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
+                let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
+                let gone = async {
+                    body.peer_gone().await;
+                    Err(ExecError::Cancelled)
+                };
+                // A client that leaves ends its query: dropping it cancels what the shards run.
+                let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds, &mut rows), gone).await;
+                context.rows.read.add(rows.rows);
+                rows.end(outcome.map(drop)).await
             };
-            // A client that leaves ends its query: dropping it cancels what the shards run.
-            let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds, &mut rows), gone).await;
-            context.rows.read.add(rows.rows);
-            rows.end(outcome.map(drop)).await
+            context.queries.count(run).await
         }
         Statement::Explain { query, analyze, steps, .. } => {
             let query = Kept::new(query, held);
@@ -113,7 +113,7 @@ async fn run_statement(
             send_batch(reply, form, &batch).await
         }
         Statement::Delete(deletion) => {
-            delete(core, deletion).await.map_err(Fault::Delete)?;
+            delete(core, deletion).await?;
             send_nothing(reply, form.format);
             Ok(())
         }

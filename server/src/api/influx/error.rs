@@ -67,7 +67,10 @@ pub(super) fn status(fault: &Fault) -> u16 {
         Fault::Write(error) => write_status(error),
         Fault::TooManyQueries { .. } | Fault::QueryShortOfMemory(_) => 429,
         Fault::Query(ExecError::ServerMemory { .. }) => 429,
+        Fault::Query(ExecError::Storage(error)) if error.is_no_space() => 507,
+        Fault::Delete(error) if error.is_no_space() => 507,
         Fault::Query(_) | Fault::Delete(_) | Fault::Compress(_) | Fault::Rows(_) => 500,
+        Fault::Catalog(CatalogError::NoSpace(_)) => 507,
         _ => 400,
     }
 }
@@ -95,6 +98,7 @@ fn write_status(error: &WriteError) -> u16 {
             Error::Overloaded { .. } | Error::Crowded { .. } | Error::Closed | Error::ShardOffline { .. },
         ) => 503,
         WriteError::Storage(error) if error.is_no_space() => 507,
+        WriteError::Catalog(CatalogError::NoSpace(_)) => 507,
         WriteError::Catalog(CatalogError::NotSaved(_)) | WriteError::Storage(_) => 500,
         WriteError::Catalog(_) => 400,
         WriteError::Overloaded { .. }
@@ -117,9 +121,9 @@ fn write_message(error: &WriteError) -> String {
         WriteError::DatabaseNotFound(name) | WriteError::Catalog(CatalogError::DatabaseNotFound(name)) => {
             format!("database not found: {name:?}")
         }
-        WriteError::Catalog(refusal @ (CatalogError::PolicyNotFound(_) | CatalogError::NotSaved(_))) => {
-            catalog_error::message(refusal)
-        }
+        WriteError::Catalog(
+            refusal @ (CatalogError::PolicyNotFound(_) | CatalogError::NotSaved(_) | CatalogError::NoSpace(_)),
+        ) => catalog_error::message(refusal),
         WriteError::Catalog(refusal) => format!("partial write: {} dropped=0", catalog_error::message(refusal)),
         WriteError::BadRow(row) => line_error::reason(row),
         other => other.to_string(),
@@ -222,6 +226,9 @@ mod tests {
         assert_eq!((policy.status, text(&policy)), (500, "{\"error\":\"retention policy not found: p\"}\n"));
         let unsaved = of(CatalogError::NotSaved("disk full".to_owned()));
         assert_eq!((unsaved.status, text(&unsaved)), (500, "{\"error\":\"the catalog cannot be saved: disk full\"}\n"));
+        let no_space = of(CatalogError::NoSpace("x".to_owned()));
+        let words = "{\"error\":\"the catalog cannot be saved for want of space: x\"}\n";
+        assert_eq!((no_space.status, text(&no_space)), (507, words));
         let full = of(CatalogError::TooManyColumns { table: "m".to_owned(), columns: 17_000 });
         let words = "partial write: table m would have 17000 columns, the bound is 16384 dropped=0";
         assert_eq!((full.status, text(&full)), (400, format!("{{\"error\":\"{words}\"}}\n").as_str()));

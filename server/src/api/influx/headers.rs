@@ -7,7 +7,7 @@ use crate::api::request_id::RequestId;
 use crate::net::Reply;
 
 /// The version whose API this is; clients switch features by it.
-pub(super) const VERSION: &str = "1.7.10";
+pub const VERSION: &str = "1.7.10";
 
 /// The headers of a reply: build and version, and the request's id where there is an endpoint for it.
 pub fn headers<'o>(head: ResponseHead<'o>, id: Option<&RequestId<'_>>) -> ResponseHead<'o> {

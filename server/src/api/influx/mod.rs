@@ -36,7 +36,7 @@ mod statements;
 mod write;
 
 pub use continuous::run_continuous;
-pub use headers::{headers, options};
+pub use headers::{VERSION, headers, options};
 pub use ping::ping;
 pub use query::query;
 pub use write::{write, write_bucket};

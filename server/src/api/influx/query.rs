@@ -23,9 +23,6 @@ use crate::ring::{Queue, within, yield_if_needed};
 /// What reading a form takes for each byte of it, measured: `benches`, test `statement_memory`.
 const BYTES_PER_FORM_BYTE: u64 = 128;
 
-/// The head of statements, of which the log may show a part.
-const SHOWN_BYTES_MAX: usize = 4 << 10;
-
 /// Rows of a document of a chunked reply, unless the request says it otherwise.
 const CHUNK_ROWS: usize = 10_000;
 
@@ -113,7 +110,7 @@ async fn run_statements(
     let read = move |form: &[u8]| of_url.with_form(&Form::new(&content_type, form)?);
     let (read, _held) = prepare::read(context.core, form, bytes, read).await?;
     let Asked { text, statements, scope, epoch, chunk_rows, is_async } = read?;
-    context.note_statement(&text[..text.floor_char_boundary(SHOWN_BYTES_MAX)]);
+    context.note_statement(text.as_bytes());
     let manner = Manner {
         options: wanted.options(epoch),
         content_type: wanted.format.content_type,

@@ -51,16 +51,26 @@ pub(super) async fn run(
     answer: &mut Answer<'_>,
 ) -> Result<(), Fault> {
     let bound = bind(context.core, context.now_ns, select, scope).await?;
+    context.queries.count(run_bound(context, select, &bound, scope, answer)).await
+}
+
+async fn run_bound(
+    context: &RequestContext<'_>,
+    select: &Select,
+    bound: &BoundSelect,
+    scope: &Scope,
+    answer: &mut Answer<'_>,
+) -> Result<(), Fault> {
     if let Some(into) = &select.into {
         let writing = Writing { core: context.core, written: &context.rows.written, now_ns: context.now_ns };
-        let rows = write(writing, &bound, into, scope, Some(answer.registered())).await?;
+        let rows = write(writing, bound, into, scope, Some(answer.registered())).await?;
         let row = vec![Value::Time(0), Value::UInt(rows)];
         return answer.whole_series("result", &["time", "written"], [row]);
     }
     let (place, bounds) = (query_place(context.core)?, bounds(context.core));
     answer.registered().runs(&bounds);
     answer.of_query(Some(Patience::new(bounds.clone(), context.core.admission.clone(), place)));
-    let outcome = show(context, &bound, &bounds, answer).await;
+    let outcome = show(context, bound, &bounds, answer).await;
     answer.of_query(None);
     outcome
 }

@@ -175,8 +175,17 @@ async fn delete_rows(context: &RequestContext<'_>, database: &str, statement: &D
             deletions.push(statement.bind(table, context.now_ns)?);
         }
     }
+    let mut done: Vec<String> = Vec::new();
     for deletion in deletions {
-        delete(context.core, deletion).await.map_err(Fault::Delete)?;
+        let name = deletion.table.name.to_string();
+        if let Err(error) = delete(context.core, deletion).await {
+            // A measurement of several policies is done when all of its tables are.
+            done.retain(|other| *other != name);
+            return Err(error.after(done).into());
+        }
+        if !done.contains(&name) {
+            done.push(name);
+        }
     }
     Ok(())
 }

@@ -53,6 +53,8 @@ pub(super) fn protobuf(fault: &Fault) -> FaultReply {
 fn status(fault: &Fault, otherwise: u16) -> u16 {
     match fault {
         Fault::Write(WriteError::BadRow(_)) => 400,
+        // A full disk: it may have space later.
+        _ if otherwise == 507 => 503,
         _ => otherwise,
     }
 }

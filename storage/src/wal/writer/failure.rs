@@ -142,6 +142,11 @@ impl<D: Disk> Wal<D> {
         self.stalled.borrow().is_some()
     }
 
+    /// What there is no space for now, if there is none.
+    pub fn stalled(&self) -> Option<String> {
+        self.stalled.borrow().clone()
+    }
+
     pub(super) fn check_stalled(&self) -> Result<()> {
         match self.stalled.borrow().as_ref() {
             Some(reason) => Err(Error::NoSpace { shard: self.config.shard, reason: reason.clone() }),

@@ -269,8 +269,12 @@ async fn client(
         let outcome = owner.change(change).await;
         let heard = match outcome {
             Ok(_) => Heard::Done,
-            Err(CatalogError::NotSaved(reason)) if reason.contains("whether the change is on disk") => Heard::Doubtful,
-            Err(CatalogError::NotSaved(_)) => Heard::Failed,
+            Err(CatalogError::NotSaved(reason) | CatalogError::NoSpace(reason))
+                if reason.contains("whether the change is on disk") =>
+            {
+                Heard::Doubtful
+            }
+            Err(CatalogError::NotSaved(_) | CatalogError::NoSpace(_)) => Heard::Failed,
             Err(refusal) => Heard::Refused(refusal),
         };
         let at = world.tick();
