@@ -434,3 +434,22 @@ fn a_server_that_is_stopped_before_it_serves_ends() {
     assert!(stopper.is_asked());
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+fn pipelined_requests_are_all_answered_at_the_end() {
+    let server = run("pipelined-end", |_| {});
+    let mut client = server.client();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: t\r\n\r\n");
+    let post = "POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nbody";
+    client.send([&get("/slow"), post, &get("/core"), post].concat());
+    // The first must be in flight before the end begins.
+    std::thread::sleep(Duration::from_millis(100));
+    server.server().stopper().stop();
+    let answers: Vec<_> = (0..4).map(|_| client.answer()).collect();
+    assert_eq!(answers[0].text(), "slow");
+    assert!(answers[1..].iter().all(|answer| answer.status == 503), "{answers:?}");
+    let closing: Vec<_> = answers.iter().map(|answer| answer.header("connection")).collect();
+    assert_eq!(closing, [None, None, None, Some("close")]);
+    assert!(client.is_closed());
+    assert_eq!(server.end(), Ok(()));
+}

@@ -46,6 +46,8 @@ const LIMIT_DEFAULT: u64 = 1 << 20;
 pub(super) struct ConnectionState {
     /// The body cannot be read over cheaply, so the connection must close after the reply.
     pub(super) is_body_open: Cell<bool>,
+    /// More was here behind the request when it began: the next one, pipelined.
+    pub(super) has_next: Cell<bool>,
 }
 
 /// Why a body cannot be had to its end.
@@ -436,6 +438,12 @@ impl Body {
         self.expects_continue = head.expect_continue && !is_empty;
         let is_short = matches!(head.body, BodyLength::Length(length) if length <= DISCARD_BYTES_MAX);
         self.connection.is_body_open.set(!is_empty && (!is_short || self.expects_continue));
+        let here = (self.end - self.start) as u64;
+        self.connection.has_next.set(match head.body {
+            BodyLength::None => here > 0,
+            BodyLength::Length(length) => here > length,
+            BodyLength::Chunked => false,
+        });
         self.mode = if is_empty {
             Mode::InPlace { left: 0 }
         } else {

@@ -139,7 +139,15 @@ impl<S: Service> Connection<S> {
             let refusal =
                 Refusal { peer: self.peer, path: Some(head.path), head: Some(&head), status: 503, reason: STOPPING };
             self.service.refuse(refusal, &mut self.reply);
-            return self.close_after_reply().await;
+            if !self.reply.keeps_alive() {
+                return self.close_after_reply().await;
+            }
+            // Others wait behind it, for the same.
+            self.backlog.append(self.reply.out());
+            return match self.core.drain.before(Stage::Closing, self.body.finish()).await {
+                Some(true) => Next::Request,
+                Some(false) | None => self.close_after_reply().await,
+            };
         }
         let guard = self.core.enter();
         if head.expect_continue && self.send_backlog().await.is_err() {

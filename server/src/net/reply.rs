@@ -178,7 +178,9 @@ impl Reply {
     fn head(&mut self, status: u16, headers: impl FnOnce(ResponseHead<'_>) -> ResponseHead<'_>, framing: Framing) {
         assert!(self.state == State::Unsent, "invariant: one reply for each request");
         self.status = status;
-        if self.connection.is_body_open.get() || self.core.shutdown.is_requested() {
+        // At the end of the server the last of the requests that are here closes the connection.
+        let is_last = self.core.shutdown.is_requested() && !self.connection.has_next.get();
+        if self.connection.is_body_open.get() || is_last {
             self.keeps_alive = false;
         }
         let head = self.core.date(ResponseHead::new(&mut self.out, status));
