@@ -1,9 +1,9 @@
 //! The server's clock, moved while it is written to: `retention.clock_offset_file` is a file with nanoseconds that the
 //! server adds to the host's clock.
 //!
-//! During the load the clock is wrong for moments, ahead or behind by more than any TTL, and now and then it is when the
-//! server is killed: then the next start begins with a wrong clock. It is put right as soon as that start answers. No
-//! moment is as long as the server wants a clock to be consistent, so that nothing may expire by a wrong one.
+//! During the load the clock is wrong for moments, ahead or behind by more than most TTLs, and now and then it is when
+//! the server is killed: then the next start begins with a wrong clock. It is put right as soon as that start answers.
+//! No moment is as long as the server wants a clock to be consistent, so that nothing may expire by a wrong one.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -17,8 +17,8 @@
 //! Memtables and log files are small (unless `--set` says otherwise), so that flushes, merges and the reuse of log
 //! files go on between the kills; a long run in which none was seen fails.
 //!
-//! After the last round the server ends on SIGTERM (it must exit with 0), starts again and is checked once more, and again when it takes its clock for settled, so that nothing has expired by
-//! a clock that was wrong.
+//! After the last round the server ends on SIGTERM (it must exit with 0), starts again and is checked once more, and
+//! again when it takes its clock for settled, so that nothing has expired by a clock that was wrong.
 //!
 //! Footnote: SIGKILL leaves the page cache alive, so this shows recovery after a crash of the process, not after a loss
 //! of power.

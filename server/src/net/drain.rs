@@ -1,7 +1,7 @@
 //! The end of a core's connections, after the shutdown was requested and no more are accepted.
 //!
 //! ```text
-//!   requested   what comes on open connections gets 503; replies say `Connection: close`
+//!   requested   what comes on open connections gets 503; the reply to the last that is here says `Connection: close`
 //!   Closing     half a second later: connections that wait for a request are closed; half a head gets 503
 //!   Cutting     `http.drain_timeout_s` after the request: what still runs gets 503, a reply that has begun breaks off
 //!   Leaving     a little later: the same for what was held

@@ -72,7 +72,9 @@ impl<D: Disk> Shard<D> {
             let changed = known.changed.get(&spot.1).copied();
             let is_cold =
                 self.clock.get().is_some_and(|clock| clock.is_cold(now, changed, self.config.compaction.cold_after));
-            if is_cold && (segments.len() > 1 || segments.iter().any(|segment| !segment.meta().hard)) {
+            let is_deleted_from = !known.tombstones.as_slice().is_empty();
+            if is_cold && (is_deleted_from || segments.len() > 1 || segments.iter().any(|segment| !segment.meta().hard))
+            {
                 agenda.note(spot);
             }
         }

@@ -8,7 +8,7 @@ use rkyv::util::AlignedVec;
 use super::entry::{DroppedEntry, Edit, SegmentEntry, SeriesFileEntry, TableEntry, TombstoneEntry};
 use super::image::Image;
 use super::*;
-use crate::disk::sim::{Fault, FaultKind, Operation, SimDisk};
+use crate::disk::sim::{Fault, FaultKind, Operation, SimDisk, SimTasks};
 use crate::disk::{DISK_ALIGN, Disk, DiskFile, OpenMode};
 use crate::error::Error;
 use crate::schema::TableId;
@@ -145,7 +145,10 @@ const ROOT: &str = "/shard";
 
 /// A disk with a manifest of a number of edits, each of which adds a segment, and its log.
 fn edited(edits: usize) -> (SimDisk, ManifestLog<SimDisk>, Manifest) {
-    let disk = SimDisk::new(1);
+    edited_on(SimDisk::new(1), edits)
+}
+
+fn edited_on(disk: SimDisk, edits: usize) -> (SimDisk, ManifestLog<SimDisk>, Manifest) {
     block_on(disk.create_dir(Path::new(ROOT))).unwrap();
     block_on(disk.sync_dir(Path::new("/"))).unwrap();
     let (log, found) = block_on(ManifestLog::open(&disk, Path::new(ROOT), 3)).unwrap();
@@ -157,10 +160,14 @@ fn edited(edits: usize) -> (SimDisk, ManifestLog<SimDisk>, Manifest) {
     (disk, log, manifest)
 }
 
-fn edit(log: &ManifestLog<SimDisk>, manifest: &mut Manifest, number: usize) -> Result<(), NotStored> {
+fn adding(number: usize) -> Edit {
     let add_tables = vec![TableEntry::new(TableId(1), 10)];
     let add_segments = vec![segment(1, number as i64, &format!("{number}.seg"))];
-    let edit = Edit { flushed: Some(number as u64), add_tables, add_segments, ..Edit::default() };
+    Edit { flushed: Some(number as u64), add_tables, add_segments, ..Edit::default() }
+}
+
+fn edit(log: &ManifestLog<SimDisk>, manifest: &mut Manifest, number: usize) -> Result<(), NotStored> {
+    let edit = adding(number);
     block_on(log.store(&|look| look(manifest), &edit))?;
     manifest.apply(edit);
     Ok(())
@@ -321,6 +328,32 @@ fn a_failed_edit_is_undone_or_settled_by_the_next() {
             }
         }
     }
+}
+
+/// An edit, whole or failed, is broken off at any step: what the next start finds is what every later one finds, though
+/// the power is lost in between, for the start acts by it: it removes what is not named.
+#[test]
+fn what_a_start_has_found_the_next_one_finds() {
+    let mut found_of_each = [0, 0];
+    for seed in 0..60 {
+        for part in ["none", "/MANIFEST", "/MANIFEST.copy"] {
+            for steps in 0..24 {
+                let (disk, log, manifest) = edited_on(SimDisk::new(seed), 3);
+                disk.set_delays(1);
+                disk.inject(Fault::next(Operation::Sync, part, FaultKind::Io));
+                let adding = adding(3);
+                SimTasks::new(seed).run(log.store(&|look| look(&manifest), &adding), steps);
+                drop(log);
+                disk.kill();
+                disk.heal();
+                let found = open(&disk).unwrap();
+                found_of_each[usize::from(found != Some(manifest))] += 1;
+                disk.crash();
+                assert_eq!(open(&disk).unwrap(), found, "seed {seed}, {part}, {steps} steps");
+            }
+        }
+    }
+    assert!(found_of_each.into_iter().all(|count| count > 0), "{found_of_each:?}: without the edit, and with it");
 }
 
 /// A manifest of thousands of tables is written in pieces, and what is read back is that manifest.

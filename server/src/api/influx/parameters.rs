@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn members_are_literals_names_and_patterns() {
-        assert_eq!(numbers(r#"{"a":[1],"2":"\\"3","b": -4.5e6,"c":{"d":7}}"#).collect::<Vec<_>>(), ["-4.5e6"]);
+        assert_eq!(numbers(r#"{"a":[1],"2":"\"3","b": -4.5e6,"c":{"d":7}}"#).collect::<Vec<_>>(), ["-4.5e6"]);
         let read = read(r#"{"a":1,"b":1.5,"c":"x","d":true,"e":{"identifier":"m"},"f":{"regex":"^a"}}"#).unwrap();
         assert_eq!(read["a"], Parameter::Literal(Literal::Integer(1)));
         assert_eq!(read["b"], Parameter::Literal(Literal::Number(1.5)));

@@ -1,4 +1,5 @@
-//! SHOW of measurements, series, tag keys, tag values and field keys: answered from the catalog and the shards' indexes.
+//! SHOW of measurements, series, tag keys, tag values and field keys: answered from the catalog and the shards'
+//! indexes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -66,6 +66,7 @@ sim_tally! {
         killed,
         crashed,
         log_failures,
+        too_many_files,
     }
 }
 
@@ -297,6 +298,17 @@ async fn time(world: Rc<World<'_>>) {
     }
 }
 
+/// Now and then hardly another file can be opened.
+async fn lack_descriptors(world: Rc<World<'_>>) {
+    loop {
+        world.pause(600).await;
+        let most = world.disk.open_files() + world.random(|random| random.u64(0..4));
+        world.disk.set_open_files_max(Some(most));
+        world.pause(200).await;
+        world.disk.set_open_files_max(None);
+    }
+}
+
 async fn alter(world: Rc<World<'_>>) {
     loop {
         world.pause(400).await;
@@ -444,7 +456,12 @@ fn live(
                 }
             }
         });
-        tasks.spawn(async move { flushing.run_flush().await.unwrap() });
+        tasks.spawn(async move {
+            // Without a descriptor a flush is tried again.
+            while flushing.run_flush().await.is_err() {
+                yield_now().await;
+            }
+        });
     }
     let owner = world.owner.clone();
     let host = world.clone();
@@ -458,6 +475,9 @@ fn live(
         tasks.spawn(expiry(world.clone(), core));
     }
     tasks.spawn(time(world.clone()));
+    if random.u8(0..3) == 0 {
+        tasks.spawn(lack_descriptors(world.clone()));
+    }
     tasks.spawn(alter(world.clone()));
     let left = Rc::new(Cell::new(0));
     for _ in 0..random.usize(1..4) {
@@ -532,6 +552,7 @@ fn run(seed: u64) -> Tally {
     for _ in 0..random.usize(1..4) {
         now_ns = live(seed, &mut random, &disk, counts, (&model, &tally), now_ns);
     }
+    tally.borrow_mut().too_many_files += disk.counts().too_many_files;
     tally.take()
 }
 
