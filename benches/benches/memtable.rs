@@ -63,7 +63,7 @@ fn memtable(criterion: &mut Criterion) {
     let mut used = Memtable::default();
     group.bench_function("append", |bencher| {
         bencher.iter(|| {
-            let mut memtable = Memtable::reuse(std::mem::take(&mut used));
+            let mut memtable = Memtable::reuse(std::mem::take(&mut used), u64::MAX);
             for _ in 0..BATCHES / HOT_BATCHES {
                 append(&mut memtable, &batches[..HOT_BATCHES]);
             }

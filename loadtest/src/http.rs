@@ -258,25 +258,29 @@ impl Connection {
     }
 }
 
+/// How an answer ends.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
-enum Framing {
+pub(crate) enum Framing {
     None,
     Length(usize),
     Chunked,
     UntilClose,
 }
 
+/// The head of an answer.
 #[derive(Debug, PartialEq, Eq)]
-struct ReplyHead {
-    status: u16,
-    bytes: usize,
-    retry_after_s: Option<u64>,
-    close: bool,
-    body: Framing,
+pub(crate) struct ReplyHead {
+    pub(crate) status: u16,
+    /// Its length.
+    pub(crate) bytes: usize,
+    pub(crate) retry_after_s: Option<u64>,
+    pub(crate) close: bool,
+    pub(crate) body: Framing,
 }
 
 impl ReplyHead {
-    fn parse(bytes: &[u8]) -> io::Result<Option<Self>> {
+    /// Reads the head at the start of `bytes`, if it is there whole.
+    pub(crate) fn parse(bytes: &[u8]) -> io::Result<Option<Self>> {
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
             return if bytes.len() > HEAD_BYTES_MAX { Err(malformed("endless head")) } else { Ok(None) };
         };

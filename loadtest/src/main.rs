@@ -5,7 +5,7 @@
 //! (`promise`): `verify` kills it and counts what it kept, `drain` ends it under load, `soak` runs everything at
 //! once, `highcard` loads a million series, `recovery` restarts it, `compaction` (`merging`) writes while it merges,
 //! `scale` asks at two sizes, `full` fills its disk, `stall` writes beside heavy statements, `tables` makes, drops
-//! and opens many tables.
+//! and opens many tables, `hostile` attacks it.
 //!
 //! They share `workload` (seeded rows), `deck` (requests encoded in advance), `http` (the client), `csv` (answers),
 //! `pace` (open loop), `tally` (latencies), `process` (what a server costs), `child` (starting and ending servers),
@@ -20,6 +20,7 @@ mod drain;
 mod error;
 mod full;
 mod highcard;
+mod hostile;
 mod http;
 mod merging;
 mod metrics;
@@ -81,6 +82,8 @@ enum Command {
     Stall(stall::StallArgs),
     /// Measure what it costs to make, drop and open many tables.
     Tables(tables::TablesArgs),
+    /// Attack a server with statements and bodies that cost it much, and prove that it lives and serves others.
+    Hostile(hostile::HostileArgs),
 }
 
 fn main() -> ExitCode {
@@ -110,5 +113,6 @@ fn run(command: Command) -> error::Result<()> {
         Command::Full(args) => full::command(&args),
         Command::Stall(args) => stall::command(&args),
         Command::Tables(args) => tables::command(&args),
+        Command::Hostile(args) => hostile::command(&args),
     }
 }

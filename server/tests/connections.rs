@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use harness::{Client, run};
+use tidewire_base::placement::Cores;
 use tidewire_server::runtime::start::{Stopper, start_stoppable};
 
 /// Waits for something that another thread does soon.
@@ -85,6 +86,55 @@ fn a_reply_does_not_wait_for_the_next_request() {
     assert_eq!(client.answer().status, 200);
     client.socket.shutdown(Shutdown::Both).unwrap();
     assert!(eventually(|| server.watch.cancelled.load(Ordering::SeqCst) == 1));
+}
+
+#[test]
+fn a_client_that_closes_its_sending_side_alone_is_answered() {
+    let server = run("half-closed", |_| {});
+    // Some of the reply is sent ahead while the work lasts, or nothing, or all that can be.
+    for (time_ms, version) in [(1, "1.1"), (150, "1.1"), (900, "1.1"), (900, "1.0")] {
+        let mut client = server.client();
+        client.send(format!("GET /wait?{time_ms} HTTP/{version}\r\nHost: t\r\nConnection: close\r\n\r\n"));
+        client.socket.shutdown(Shutdown::Write).unwrap();
+        let answer = client.answer();
+        assert_eq!((answer.status, answer.text()), (200, "waited"), "after {time_ms} ms, HTTP/{version}");
+        assert!(client.is_closed());
+    }
+    // With requests behind, which are more than there is room for while the first is worked on.
+    let mut client = server.client();
+    client.send("GET /wait?900 HTTP/1.1\r\nHost: t\r\n\r\n");
+    client.send("GET /core HTTP/1.1\r\nHost: t\r\n\r\n".repeat(1000));
+    client.socket.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.answer().text(), "waited");
+    for _ in 0..1000 {
+        assert_eq!(client.answer().status, 200);
+    }
+    assert_eq!(server.watch.cancelled.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_client_that_has_gone_ends_its_work_whatever_it_has_sent_before() {
+    let server = run("gone", |_| {});
+    let request = "GET /wait HTTP/1.1\r\nHost: t\r\n\r\n";
+    // Nothing, more than the buffer takes, more than the kernel takes: then its end does not arrive at all.
+    for (number, behind) in [(1, 0), (2, 10 << 10), (3, usize::MAX)] {
+        let mut client = server.client();
+        client.send(request);
+        client.socket.set_nonblocking(true).unwrap();
+        let mut sent = 0;
+        while sent < behind {
+            match client.socket.write(&request.as_bytes().repeat(100)) {
+                Ok(count) => sent += count,
+                Err(error) => {
+                    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                    break;
+                }
+            }
+        }
+        drop(client);
+        let is_cancelled = || server.watch.cancelled.load(Ordering::SeqCst) == number;
+        assert!(eventually(is_cancelled), "{sent} bytes behind the request");
+    }
 }
 
 #[test]
@@ -165,6 +215,85 @@ fn compressed_bodies() {
         client.send(coded);
         assert_eq!(client.answer().status, status);
     }
+}
+
+/// A few bytes ask for a window that the decoder would hold for as long as its client stalls.
+#[test]
+fn stalled_bodies_hold_no_more_windows_than_there_is_memory_for() {
+    // A sixteenth, less what is left to small decoders, is 2 MiB; a window of 512 KiB takes almost one.
+    let server = run("windows", |config| {
+        config.cores = Cores::Count(1);
+        config.memory.bytes_max = 48 << 20;
+    });
+    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0, 9 << 3, 0x02, 0, 0x10, b'\n'];
+    let head = "POST /lines HTTP/1.1\r\nHost: t\r\nContent-Encoding: zstd\r\nContent-Length: ";
+    let mut clients: Vec<Client> = (0..6).map(|_| server.client()).collect();
+    for client in &mut clients {
+        client.send(format!("{head}1000\r\n\r\n"));
+        client.send(frame);
+    }
+    let is_answered = |client: &Client| {
+        client.socket.set_nonblocking(true).unwrap();
+        let peeked = client.socket.peek(&mut [0]);
+        client.socket.set_nonblocking(false).unwrap();
+        peeked.is_ok()
+    };
+    assert!(eventually(|| clients.iter().filter(|client| is_answered(client)).count() == 4));
+    let (mut refused, stalled): (Vec<_>, Vec<_>) = clients.into_iter().partition(is_answered);
+    for client in &mut refused {
+        let answer = client.answer();
+        assert_eq!(answer.status, 429, "{}", answer.text());
+        assert!(answer.text().contains("decoder"), "{}", answer.text());
+    }
+    // Meanwhile others are served, those whose bodies are compressed as usual among them.
+    let mut client = server.client();
+    let coded = gzip("1\n2\n");
+    client.send(format!(
+        "POST /lines HTTP/1.1\r\nHost: t\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
+        coded.len()
+    ));
+    client.send(&coded);
+    assert_eq!(client.answer().text(), "2 lines, sum 3, true");
+    // What was taken is given back.
+    drop(stalled);
+    let whole = [&frame[..6], &[0x03, 0, 0x10, b'\n']].concat();
+    assert!(eventually(|| {
+        let mut client = server.client();
+        client.send(format!("{head}{}\r\n\r\n", whole.len()));
+        client.send(&whole);
+        client.answer().status == 200
+    }));
+    // More than there ever is.
+    let mut client = server.client();
+    client.send(format!("{head}1000\r\n\r\n"));
+    client.send([0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3, 0x02, 0, 0x10, b'\n']);
+    assert_eq!(client.answer().status, 413);
+}
+
+/// Connections are many: what each has had at some time must not stay with it.
+#[test]
+fn long_heads_and_long_replies_are_given_back() {
+    let server = run("given-back", |config| {
+        config.cores = Cores::Count(1);
+        config.http.head_bytes_max = 16 << 10;
+    });
+    let held = || {
+        let mut client = server.client();
+        client.get("/memory").text().parse::<u64>().unwrap()
+    };
+    let before = held();
+    let long = "x".repeat(12 << 10);
+    let body = "y".repeat(100 << 10);
+    let mut clients: Vec<Client> = (0..50).map(|_| server.client()).collect();
+    for client in &mut clients {
+        client.send(format!("GET /core HTTP/1.1\r\nHost: t\r\nX-Long: {long}\r\n\r\n"));
+        assert_eq!(client.answer().status, 200);
+        client.send(format!("POST /echo HTTP/1.1\r\nHost: t\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+        assert_eq!(client.answer().body.len(), body.len());
+    }
+    // A first buffer each, and what is kept of short replies; large buffers are kept by the core, a few of them.
+    let most = before + 50 * (20 << 10) + 16 * (256 << 10);
+    assert!(eventually(|| held() <= most), "{} now, {before} before", held());
 }
 
 #[test]

@@ -4,12 +4,16 @@
 //! snapshot. Ids ([`TableId`], [`ColumnId`]) are given once and never used again, so that a batch, a log record or a
 //! segment that names an id can outlive a DROP without ever meaning something else.
 
+mod columns;
+
 use std::sync::Arc;
 
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
 use crate::names::NameMap;
+
+pub use columns::Columns;
 
 /// Identity of a table over the life of a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -172,7 +176,7 @@ pub struct TableSchema {
     /// Name as written, case kept.
     pub name: Arc<str>,
     /// Tags and fields, in display order, without `time`.
-    pub columns: Vec<ColumnSchema>,
+    pub columns: Columns,
     /// Unit of this table's timestamps (its database's).
     pub time_unit: TimeUnit,
     /// Length of a time partition in `time_unit`s; at least 1.
@@ -184,7 +188,7 @@ pub struct TableSchema {
 impl TableSchema {
     /// The column called `name`, case-sensitive.
     pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
-        self.columns.iter().find(|c| &*c.name == name)
+        self.columns.named(name)
     }
 
     /// Whether anything is to be known of its columns beside their names and kinds: a codec, or that some are gone.
@@ -194,7 +198,7 @@ impl TableSchema {
 
     /// The column with identity `id`.
     pub fn column_by_id(&self, id: ColumnId) -> Option<&ColumnSchema> {
-        self.columns.iter().find(|c| c.id == id)
+        self.columns.with_id(id)
     }
 }
 

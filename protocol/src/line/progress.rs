@@ -22,6 +22,8 @@ pub enum State {
     NeedMore,
     /// The sink asked for a pause; what is left begins with the line it asked at.
     Paused,
+    /// The call has worked for long enough, so that others may get their turn; what is left begins with a new line.
+    Yielded,
     /// The sink stopped at a refused line, which is consumed.
     Stopped,
 }

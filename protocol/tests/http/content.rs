@@ -28,12 +28,17 @@ fn compress(encoding: Encoding, data: &[u8]) -> Vec<u8> {
     out
 }
 
+/// No stream makes a decoder take more: a window of 16 MiB, and what stands beside it.
+const MEMORY_BYTES_MAX: u64 = 20 << 20;
+
 /// Feeds `input` in pieces of `step` bytes as a connection would.
 fn decompress(encoding: Encoding, max: u64, input: &[u8], step: usize) -> Result<Vec<u8>, DecodeError> {
     let mut decoder = ContentDecoder::with_encoding(encoding, max);
     assert_eq!(decoder.is_identity(), encoding == Encoding::Identity);
     let mut out = Vec::new();
     let mut start = 0;
+    let mut memory = 0;
+    decoder.allow(memory);
     loop {
         let end = (start + step).min(input.len());
         let mut piece = &input[start..end];
@@ -42,7 +47,11 @@ fn decompress(encoding: Encoding, max: u64, input: &[u8], step: usize) -> Result
             let pushed = decoder.push(piece, end == input.len(), &mut out)?;
             assert!(out.len() - before <= STEP_BYTES_MAX, "one step appended {}", out.len() - before);
             piece = &piece[pushed.consumed..];
-            if !pushed.more {
+            if let Some(bytes) = pushed.needs {
+                assert!(bytes > memory && bytes <= MEMORY_BYTES_MAX, "{bytes} beyond {memory}");
+                memory = bytes;
+                decoder.allow(memory);
+            } else if !pushed.more {
                 break;
             }
         }
@@ -51,6 +60,46 @@ fn decompress(encoding: Encoding, max: u64, input: &[u8], step: usize) -> Result
             return Ok(out);
         }
         start = end;
+    }
+}
+
+/// A body of a few bytes that stops there must not hold what it could ask for.
+#[test]
+fn a_decoder_takes_nothing_before_it_may() {
+    let text = lines(40);
+    for encoding in ALL.into_iter().filter(|encoding| *encoding != Encoding::Identity) {
+        let coded = compress(encoding, &text);
+        let mut decoder = ContentDecoder::with_encoding(encoding, 1 << 20);
+        decoder.allow(0);
+        let (mut out, mut consumed, mut memory) = (Vec::new(), 0, Vec::new());
+        loop {
+            let pushed = decoder.push(&coded[consumed..], true, &mut out).unwrap();
+            consumed += pushed.consumed;
+            match pushed.needs {
+                Some(bytes) => {
+                    assert_eq!(out.len(), 0, "{encoding:?}");
+                    // Asked again without leave, it says the same.
+                    let again = decoder.push(&coded[consumed..], true, &mut out).unwrap();
+                    assert_eq!((again.needs, again.consumed), (Some(bytes), 0), "{encoding:?}");
+                    memory.push(bytes);
+                    decoder.allow(bytes);
+                }
+                None if pushed.more => {}
+                None => break,
+            }
+        }
+        assert_eq!((memory.len(), out == text), (1, true), "{encoding:?}: {memory:?}");
+    }
+    // A second frame may ask for more than the first.
+    let frame = |window_log: u32, text: &[u8]| {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        encoder.window_log(window_log).unwrap();
+        std::io::Write::write_all(&mut encoder, text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let coded = [frame(15, &text), frame(22, &text)].concat();
+    for step in [1, 7, coded.len()] {
+        assert_eq!(decompress(Encoding::Zstd, 1 << 20, &coded, step).unwrap(), text.repeat(2), "step {step}");
     }
 }
 

@@ -28,6 +28,9 @@ const WHOLE_BYTES_MAX: usize = 1 << 20;
 /// Text that a part of a batch is to give: some 100 µs of encoding.
 const PART_BYTES: usize = 128 << 10;
 
+/// Room for pending text that is kept while it is being sent.
+const PENDING_BYTES_KEPT: usize = 4 * PART_BYTES;
+
 /// Rows of the first part, of which nobody knows yet how long they are.
 const FIRST_PART_ROWS: usize = 256;
 
@@ -144,18 +147,33 @@ impl<'r> RowsReply<'r> {
 
     async fn send_pending(&mut self, last: bool) -> std::io::Result<()> {
         self.pack(last).await?;
-        let sending = self.reply.write(&self.pending);
-        let sent = match &mut self.patience {
-            Some(patience) => patience.during(sending).await,
-            None => sending.await,
-        };
+        let pending = std::mem::take(&mut self.pending);
+        if pending.capacity() > PENDING_BYTES_KEPT {
+            // Its client may be slow, and what was copied is not to be held beside the copy.
+            let sending = self.reply.write_with(move |out| out.extend_from_slice(&pending));
+            return wait(&mut self.patience, sending).await;
+        }
+        let sent = wait(&mut self.patience, self.reply.write(&pending)).await;
+        self.pending = pending;
         self.pending.clear();
         sent
+    }
+
+    /// An error while it can be told, where there is no memory to hold what its client has not read.
+    fn check_room(&self) -> Result<(), ExecError> {
+        match self.reply.is_begun() || self.reply.has_room(self.pending.len()) {
+            true => Ok(()),
+            false => {
+                let (used_bytes, limit_bytes) = self.reply.memory();
+                Err(ExecError::ServerMemory { used_bytes, limit_bytes })
+            }
+        }
     }
 
     /// Sends what is pending, if that is enough or was asked for.
     async fn send_if_due(&mut self) -> Result<(), ExecError> {
         if self.reply.is_begun() || self.form.chunked || self.pending.len() > WHOLE_BYTES_MAX {
+            self.check_room()?;
             if !self.reply.is_begun() {
                 self.begin_stream();
             }
@@ -187,10 +205,13 @@ impl<'r> RowsReply<'r> {
                 break;
             }
             yield_if_needed().await;
-            if self.pending.len() > WHOLE_BYTES_MAX && self.send_if_due().await.is_err() {
-                return Ok(());
+            if self.pending.len() > WHOLE_BYTES_MAX
+                && let Err(error) = self.send_if_due().await
+            {
+                return if self.reply.is_begun() { Ok(()) } else { Err(Fault::Query(error)) };
             }
         }
+        self.check_room().map_err(Fault::Query)?;
         if self.reply.is_begun() || self.form.chunked {
             if !self.reply.is_begun() {
                 self.begin_stream();
@@ -204,6 +225,17 @@ impl<'r> RowsReply<'r> {
         let form = self.form;
         self.reply.send(200, |head| form.headers(head), &self.pending);
         Ok(())
+    }
+}
+
+/// Waits for the client, for as long as the query may.
+async fn wait(
+    patience: &mut Option<Patience>,
+    sending: impl Future<Output = std::io::Result<()>>,
+) -> std::io::Result<()> {
+    match patience {
+        Some(patience) => patience.during(sending).await,
+        None => sending.await,
     }
 }
 

@@ -166,7 +166,7 @@ fn wanted(rows: &[ShardRows]) -> Vec<(u32, u64)> {
 #[cfg(test)]
 mod tests {
     use tidewire_storage::batch::WriteBatch;
-    use tidewire_storage::schema::{TableId, TableSchema, TimeUnit};
+    use tidewire_storage::schema::{Columns, TableId, TableSchema, TimeUnit};
 
     use super::*;
 
@@ -178,7 +178,7 @@ mod tests {
             table: Arc::new(TableSchema {
                 id: TableId(table),
                 name: "t".into(),
-                columns: Vec::new(),
+                columns: Columns::default(),
                 time_unit: TimeUnit::Nanosecond,
                 partition_length: 1,
                 next_column: 0,

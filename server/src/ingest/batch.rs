@@ -61,6 +61,11 @@ impl TableRows {
         self.builder.rows()
     }
 
+    /// Columns that rows have.
+    pub fn columns(&self) -> usize {
+        self.builder.columns()
+    }
+
     /// Memory held by the rows.
     pub fn bytes(&self) -> usize {
         self.builder.bytes()

@@ -125,11 +125,13 @@ mod tests {
             table: Arc::new(TableSchema {
                 id: TableId(3),
                 name: "t".into(),
-                columns: vec![
+                columns: [
                     column(0, "host", ColumnKind::Tag),
                     column(1, "v", ColumnKind::Field(FieldType::Int)),
                     column(2, "s", ColumnKind::Field(FieldType::String)),
-                ],
+                ]
+                .into_iter()
+                .collect(),
                 time_unit: TimeUnit::Nanosecond,
                 partition_length: 1,
                 next_column: 3,

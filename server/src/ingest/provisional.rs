@@ -6,7 +6,7 @@
 //! batches are exchanged for those that the catalog gave ([`settle`]). So a request that is refused, or breaks off,
 //! leaves nothing behind.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use tidewire_storage::batch::{NEW_SERIES_BIT, NewSeries, WriteBatch};
 use tidewire_storage::schema::{ColumnId, ColumnKind, ColumnSchema, TableSchema};
@@ -19,11 +19,10 @@ pub(super) fn needs(batch: &WriteBatch, table: &TableSchema, needs: &mut Needs) 
     let mut used: BTreeSet<ColumnId> = batch.columns.iter().map(|column| column.id).collect();
     used.extend((0..batch.new_series.len()).flat_map(|ordinal| tags(batch.new_series.key(ordinal))).map(|(id, _)| id));
     let wanted = needs.entry(table.name.to_string()).or_default();
-    for column in used.into_iter().filter_map(|id| table.column_by_id(id)) {
-        if !wanted.iter().any(|(name, _)| **name == *column.name) {
-            wanted.push((column.name.to_string(), column.kind));
-        }
-    }
+    let known: HashSet<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
+    let columns = used.into_iter().filter_map(|id| table.column_by_id(id));
+    let missing = columns.filter(|column| !known.contains(&*column.name));
+    wanted.extend(missing.map(|column| (column.name.to_string(), column.kind)));
 }
 
 /// Exchanges the ids of `from`, which a batch was made with, for those of `to`: another life of the table, or what

@@ -14,9 +14,17 @@ use super::sink::{RowRules, TimeField};
 use crate::core::state::CoreState;
 use crate::net::Body;
 
-/// Bounds how much of a body that is there at once is read before others get their turn.
+/// Bounds how much of a message that is there at once is read before others get their turn.
 const STEP_BYTES: usize = 64 << 10;
 
+/// And of a text: a document that is not there whole is looked for from its start again.
+const STEP_BYTES_MIN: usize = 4 << 10;
+
+/// Values that rows may add before what is held is counted, those that they lack included.
+const UNCOUNTED_VALUES_MAX: usize = 1 << 18;
+
+/// Rows between two looks at how wide their tables are.
+const UNCOUNTED_ROWS_MIN: usize = 64;
 /// Times that a request is read, each time after a table or column of its rows was dropped. A client that drops tables
 /// as fast as another one writes them is not to keep the core busy.
 pub(super) const TRIES_MAX: u32 = 4;
@@ -44,6 +52,8 @@ pub struct RowWriter<'a, H: WriteHost = CoreState> {
     session: Session<'a, H>,
     /// Bytes that the door holds beside its rows.
     held: usize,
+    /// Rows since that was counted.
+    uncounted: usize,
     /// Why nothing of the request is written.
     failure: Option<WriteError>,
     /// That is because a table or column of its rows is gone: read anew it will pass.
@@ -125,7 +135,7 @@ pub async fn write_body<D, E: From<WriteError>>(
 impl<'a, H: WriteHost> RowWriter<'a, H> {
     fn begin(host: &'a H, target: RowTarget<'a>) -> Result<Self, WriteError> {
         let session = Session::begin(host, target.into())?;
-        Ok(Self { session, held: 0, failure: None, is_overtaken: false })
+        Ok(Self { session, held: 0, uncounted: 0, failure: None, is_overtaken: false })
     }
 
     /// Gives a piece of a body to a door, in steps that others' work may come between; gives the bytes consumed.
@@ -137,7 +147,7 @@ impl<'a, H: WriteHost> RowWriter<'a, H> {
     ) -> Result<usize, E> {
         let (mut consumed, mut end) = (0, 0);
         while end < bytes.len() {
-            end = bytes.len().min(end + STEP_BYTES);
+            end = bytes.len().min(end + self.session.step_bytes().max(STEP_BYTES_MIN));
             self.catch_up()?;
             let is_end = is_last && end == bytes.len();
             consumed += read(bytes.get(consumed..end).unwrap_or_default(), is_end, self)?;
@@ -202,6 +212,21 @@ impl<'a, H: WriteHost> RowWriter<'a, H> {
         self.session.commit().await
     }
 
+    /// Counts what is held once rows may have added much.
+    fn count_row(&mut self) -> Result<(), Next> {
+        self.uncounted += 1;
+        // Looked at every so often, since there may be a batch for each of many tables.
+        let is_looked_at = self.uncounted.is_multiple_of(UNCOUNTED_ROWS_MIN);
+        if !is_looked_at || self.uncounted * self.session.columns_max() < UNCOUNTED_VALUES_MAX {
+            return Ok(());
+        }
+        self.uncounted = 0;
+        self.session.account(self.held).map_err(|failure| {
+            self.failure = Some(failure);
+            Next::Stop
+        })
+    }
+
     /// Gives a row to the sink, pauses included.
     fn put(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
         loop {
@@ -228,7 +253,8 @@ impl<H: WriteHost> RowTaker for RowWriter<'_, H> {
     fn take(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
         // The draft is not used again for the same row.
         draft.time = draft.time.div_euclid(self.session.unit().nanoseconds());
-        self.put(position, draft)
+        self.put(position, draft)?;
+        self.count_row()
     }
 
     fn fault(&mut self, position: Position, error: RowError) -> Next {

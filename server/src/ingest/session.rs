@@ -63,6 +63,21 @@ pub(super) struct Doors<'c> {
     pub(super) names: &'c mut SlotCache,
 }
 
+/// Text that is read before others get their turn: some 100 µs of lines.
+const STEP_BYTES_MAX: usize = 64 << 10;
+/// Room for a line.
+const STEP_BYTES_MIN: usize = 512;
+/// Values that the rows of one step may add, those that they lack included.
+const STEP_VALUES_MAX: usize = 1 << 20;
+/// The shortest row has a few bytes.
+const ROW_BYTES_MIN: usize = 8;
+
+/// Text that may be read in one step where the widest batch has `columns`. A row that lacks most of them takes a value
+/// in each all the same, so that a few bytes can take a hundred kilobytes of memory.
+fn step_bytes(columns: usize) -> usize {
+    (STEP_VALUES_MAX / columns.max(1)).saturating_mul(ROW_BYTES_MIN).clamp(STEP_BYTES_MIN, STEP_BYTES_MAX)
+}
+
 /// A catalog with what a request brings, and the caches that know of it.
 struct Own {
     catalog: Catalog,
@@ -177,6 +192,21 @@ impl<'a, H: WriteHost> Session<'a, H> {
         Ok(())
     }
 
+    /// Text that may be read in one step, see [`step_bytes`].
+    pub(super) fn step_bytes(&self) -> usize {
+        step_bytes(self.collected.columns_max())
+    }
+
+    /// Columns of the widest batch.
+    pub(super) fn columns_max(&self) -> usize {
+        self.collected.columns_max()
+    }
+
+    /// Others get their turn, if it is due.
+    pub(super) async fn turn(&self) {
+        H::yield_if_needed().await;
+    }
+
     /// Counts what the request holds: its rows, and `more` bytes beside them.
     pub(super) fn account(&mut self, more: usize) -> Result<(), WriteError> {
         let bytes = (self.collected.bytes() + more) as u64;
@@ -206,5 +236,21 @@ impl<'a, H: WriteHost> Session<'a, H> {
         }
         cache.count();
         Ok(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_over_a_wide_table_is_short() {
+        // columns, bytes
+        let table = [(0, 65_536), (1, 65_536), (100, 65_536), (128, 65_536), (1024, 8192), (16_384, 512)];
+        for (columns, bytes) in table {
+            assert_eq!(step_bytes(columns), bytes, "{columns}");
+            assert!(columns * bytes / ROW_BYTES_MIN <= STEP_VALUES_MAX);
+        }
+        assert_eq!(step_bytes(usize::MAX), STEP_BYTES_MIN);
     }
 }

@@ -88,6 +88,11 @@ impl Collected {
         self.parted_rows + self.builders.iter().flatten().map(TableRows::rows).sum::<usize>()
     }
 
+    /// Columns of the widest batch.
+    pub fn columns_max(&self) -> usize {
+        self.builders.iter().flatten().map(TableRows::columns).max().unwrap_or_default()
+    }
+
     /// Whether nothing is known of any row yet.
     pub fn is_empty(&self) -> bool {
         self.rows() == 0 && self.bad_rows.is_empty()

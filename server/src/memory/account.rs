@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use tidewire_sql::exec::QueryMemory;
 
 use super::Budget;
+use super::decoders::DecoderMemory;
 use super::pressure::{Level, level, over, resident_bytes_max};
 
 /// A change that is reported at once: small beside every bound, large beside what a request of a few lines moves.
@@ -38,13 +39,15 @@ pub enum Part {
     ParserCaches,
     /// Batches kept for use again.
     Batches,
-    /// Buffers of bodies and replies.
+    /// Buffers of heads, bodies and replies.
     Connections,
+    /// Windows and tables of compressed bodies.
+    Decoders,
 }
 
 impl Part {
     /// All parts, with the names that metrics show.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Memtables, "memtables"),
         (Self::Log, "log"),
         (Self::BlockCaches, "block_caches"),
@@ -54,6 +57,7 @@ impl Part {
         (Self::ParserCaches, "parser_caches"),
         (Self::Batches, "batches"),
         (Self::Connections, "connections"),
+        (Self::Decoders, "decoders"),
     ];
 }
 
@@ -73,6 +77,7 @@ pub struct Memory {
     resident_bytes_max: u64,
     cores: Vec<Reported>,
     queries: Arc<QueryMemory>,
+    decoders: Arc<DecoderMemory>,
     resident: AtomicU64,
     level: AtomicU8,
     are_series_full: AtomicU8,
@@ -86,6 +91,7 @@ impl Memory {
             resident_bytes_max: resident_bytes_max(budget.bytes_max, machine),
             cores: (0..cores).map(|_| Reported::default()).collect(),
             queries: QueryMemory::new(budget.queries_bytes_max),
+            decoders: DecoderMemory::new(budget.decoders_bytes_max),
             resident: AtomicU64::new(0),
             level: AtomicU8::new(0),
             are_series_full: AtomicU8::new(0),
@@ -100,6 +106,11 @@ impl Memory {
     /// The account of all queries.
     pub fn queries(&self) -> &Arc<QueryMemory> {
         &self.queries
+    }
+
+    /// The account of all decoders of bodies.
+    pub fn decoders(&self) -> &Arc<DecoderMemory> {
+        &self.decoders
     }
 
     /// Bytes that are counted, of all cores and queries.

@@ -10,6 +10,7 @@
 //!                on their way in and in the log both; being parsed
 //!   caches       shards × cache.bytes_max
 //!   connections  buffers of bodies and replies
+//!   decoders     windows of compressed bodies
 //!   rest         queries 40 %, parser caches 15 %, series and footers of segments 45 %
 //! ```
 
@@ -46,6 +47,12 @@ const CONNECTIONS_PERCENT: u64 = 5;
 /// As many large buffers as a core lends, and as much again for replies.
 const CONNECTIONS_BYTES: u64 = 128 * MIB;
 const CONNECTIONS_BYTES_MIN: u64 = 2 * MIB;
+
+/// Of the bound for decoders of compressed bodies.
+const DECODERS_PERCENT: u64 = 6;
+/// A few of the largest windows at once, beside hundreds of usual ones.
+const DECODERS_BYTES: u64 = 64 * MIB;
+const DECODERS_BYTES_MIN: u64 = MIB;
 
 /// Of the rest.
 const QUERIES_PERCENT: u64 = 40;
@@ -85,6 +92,8 @@ pub struct Budget {
     pub parsing_bytes_max: u64,
     /// Buffers of the connections of a core.
     pub connections_bytes_max: u64,
+    /// Decoders of the bodies of all connections.
+    pub decoders_bytes_max: u64,
     /// All queries together.
     pub queries_bytes_max: u64,
     /// Parser caches of a core.
@@ -164,7 +173,8 @@ pub fn divide(bytes_max: u64, shards: u64, cores: u64, set: Keys) -> Result<Budg
         |terms: &[(u64, u64)]| terms.iter().fold(0_u64, |sum, (n, each)| sum.saturating_add(n.saturating_mul(*each)));
     let rows = sum(&[(shards, memtable), (2 * shards, admission), (cores, memtable)]);
     let caches = sum(&[(shards, cache)]);
-    let buffers = sum(&[(cores, connections)]);
+    let decoders = whole(percent(DECODERS_PERCENT).min(DECODERS_BYTES)).max(DECODERS_BYTES_MIN);
+    let buffers = sum(&[(cores, connections), (1, decoders)]);
     let fixed = sum(&[(1, rows), (1, caches), (1, buffers)]);
     let queries_min = or(set.query_bytes_max, QUERIES_BYTES_MIN);
     let least = sum(&[(1, queries_min), (cores, PARSER_BYTES_MIN), (1, SERIES_BYTES_MIN)]);
@@ -203,6 +213,7 @@ pub fn divide(bytes_max: u64, shards: u64, cores: u64, set: Keys) -> Result<Budg
         },
         parsing_bytes_max: memtable,
         connections_bytes_max: connections,
+        decoders_bytes_max: decoders,
         queries_bytes_max: queries,
         parser_bytes_max: parser,
         series_bytes_max: rest - parsers - queries,
@@ -234,6 +245,7 @@ mod tests {
         let keys = &budget.keys;
         shards * (keys.memtable_bytes_max + 2 * keys.admission_bytes_max + keys.cache_bytes_max)
             + cores * (budget.parsing_bytes_max + budget.connections_bytes_max + budget.parser_bytes_max)
+            + budget.decoders_bytes_max
             + budget.queries_bytes_max
             + budget.series_bytes_max
     }
@@ -242,12 +254,12 @@ mod tests {
     fn nothing_set_gives_the_known_sizes_where_there_is_room_and_less_where_there_is_not() {
         // (bound, shards, cores): flush, memtable, admission, cache, query in MiB
         let table = [
-            (14 * GIB, 2, 2, [64, 192, 32, 128, 646]),
-            (14 * GIB, 8, 8, [64, 192, 32, 128, 450]),
-            (96 * GIB, 48, 48, [64, 192, 32, 128, 3_287]),
-            (1228 * MIB, 2, 2, [30, 92, 15, 61, 245]),
-            (256 * MIB, 2, 2, [6, 19, 3, 12, 51]),
-            (64 * MIB, 1, 1, [3, 9, 1, 6, 12]),
+            (14 * GIB, 2, 2, [64, 192, 32, 128, 643]),
+            (14 * GIB, 8, 8, [64, 192, 32, 128, 447]),
+            (96 * GIB, 48, 48, [64, 192, 32, 128, 3_283]),
+            (1228 * MIB, 2, 2, [30, 92, 15, 61, 220]),
+            (256 * MIB, 2, 2, [6, 19, 3, 12, 45]),
+            (64 * MIB, 1, 1, [3, 9, 1, 6, 11]),
         ];
         for (bound, shards, cores, expected) in table {
             let budget = divide(bound, shards, cores, Keys::default()).unwrap();

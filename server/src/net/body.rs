@@ -13,15 +13,15 @@
 //! Heads and small bodies live in a small buffer of the connection; when more is to come, a large one is borrowed from
 //! the core and given back when the connection idles, so that idle connections cost little.
 
-use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
-use tidewire_protocol::http::{
-    self, BodyFramer, BodyLength, ContentDecoder, DecodeError, Encoding, Head, STEP_BYTES_MAX, UnknownEncoding,
-};
+use tidewire_protocol::http::{self, BodyFramer, BodyLength, Encoding, Head, STEP_BYTES_MAX, UnknownEncoding};
 
+use super::body_error::BodyError;
 use super::core::{BUFFER_BYTES, NetCore};
+use super::peer::{self, ConnectionState};
+use super::staging::Staging;
 use crate::memory::Part;
 use crate::ring::socket::Socket;
 use crate::ring::yield_if_needed;
@@ -29,8 +29,12 @@ use crate::ring::yield_if_needed;
 /// Receives heads and small bodies.
 const BUFFER_BYTES_SMALL: usize = 4 << 10;
 
+/// What a connection may hold without asking whether there is memory, beside a large buffer: those are few, and so much
+/// is had by all connections there may be.
+const FREE_BYTES_MAX: u64 = 8 << 10;
+
 /// A small buffer that grew beyond this is not kept while the connection idles.
-const BUFFER_BYTES_KEPT: usize = 32 << 10;
+const BUFFER_BYTES_KEPT: usize = 8 << 10;
 
 /// Most bytes a handler may keep: a single line longer than this is refused.
 const KEEP_BYTES_MAX: usize = 16 << 20;
@@ -40,55 +44,6 @@ const DISCARD_BYTES_MAX: u64 = 256 << 10;
 
 /// Bound of a body whose handler sets none.
 const LIMIT_DEFAULT: u64 = 1 << 20;
-
-/// What the body and the reply of a connection know of each other.
-#[derive(Debug, Default)]
-pub(super) struct ConnectionState {
-    /// The body cannot be read over cheaply, so the connection must close after the reply.
-    pub(super) is_body_open: Cell<bool>,
-    /// More was here behind the request when it began: the next one, pipelined.
-    pub(super) has_next: Cell<bool>,
-}
-
-/// Why a body cannot be had to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// The client broke a rule or a bound: 400, 408, 413, 415, 431; or the server is short of memory: 429.
-    #[error("{reason}")]
-    Refused {
-        /// What to answer.
-        status: u16,
-        /// What was wrong.
-        reason: String,
-    },
-    /// Nobody here can decompress it: 415.
-    #[error(transparent)]
-    UnknownEncoding(UnknownEncoding),
-    /// The client has gone; nobody will read an answer.
-    #[error("connection broke in the request body: {0}")]
-    Gone(io::Error),
-}
-
-impl BodyError {
-    /// The status to answer with.
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::Refused { status, .. } => *status,
-            Self::UnknownEncoding(_) => 415,
-            Self::Gone(_) => 400,
-        }
-    }
-
-    fn refused(status: u16, reason: impl Into<String>) -> Self {
-        Self::Refused { status, reason: reason.into() }
-    }
-}
-
-impl From<http::BodyError> for BodyError {
-    fn from(error: http::BodyError) -> Self {
-        Self::refused(error.status, error.reason)
-    }
-}
 
 /// A piece of a body.
 #[derive(Debug)]
@@ -112,21 +67,6 @@ enum Mode {
     Failed,
 }
 
-/// A body that is put together from chunks, or decompressed.
-#[derive(Debug)]
-struct Staging {
-    framer: BodyFramer,
-    decoder: Option<ContentDecoder>,
-    /// Payload that the framer found at the start of the buffer and the decoder has not taken.
-    piece: usize,
-    /// The decoder must be called again, with or without payload.
-    is_pushing: bool,
-    /// Everything has come out.
-    is_complete: bool,
-    /// A piece was handed out as the last.
-    is_last_given: bool,
-}
-
 /// The body of a request, see [`super::Request`].
 #[derive(Debug)]
 pub struct Body {
@@ -147,6 +87,8 @@ pub struct Body {
     whole: usize,
     /// Bytes of all that, as they were counted last.
     counted: u64,
+    /// The same of the decoder.
+    counted_decoder: u64,
 }
 
 impl Body {
@@ -166,6 +108,7 @@ impl Body {
             expects_continue: false,
             whole: 0,
             counted: 0,
+            counted_decoder: 0,
         };
         body.count();
         body
@@ -175,6 +118,11 @@ impl Body {
     fn count(&mut self) {
         let bytes = (self.buffer.len() + self.staged.capacity() + self.whole) as u64;
         self.core.memory.change(Part::Connections, std::mem::replace(&mut self.counted, bytes), bytes);
+        let decoder = match &self.mode {
+            Mode::Staged(staging) => staging.decoder_bytes(),
+            _ => 0,
+        };
+        self.core.memory.change(Part::Decoders, std::mem::replace(&mut self.counted_decoder, decoder), decoder);
     }
 
     /// Bounds the body, as sent and as decompressed. Refuses at once what is known to be too large (413) or cannot be
@@ -194,14 +142,7 @@ impl Body {
         self.mode = match *length {
             BodyLength::None => Mode::InPlace { left: 0 },
             BodyLength::Length(left) if encoding == Encoding::Identity => Mode::InPlace { left },
-            BodyLength::Length(_) | BodyLength::Chunked => Mode::Staged(Staging {
-                framer,
-                decoder: (encoding != Encoding::Identity).then(|| ContentDecoder::with_encoding(encoding, bytes_max)),
-                piece: 0,
-                is_pushing: false,
-                is_complete: false,
-                is_last_given: false,
-            }),
+            BodyLength::Length(_) | BodyLength::Chunked => Mode::Staged(Staging::new(framer, encoding, bytes_max)),
         };
         Ok(())
     }
@@ -244,35 +185,38 @@ impl Body {
         loop {
             let left = self.left();
             let Some(chunk) = self.chunk().await? else { break };
-            if chunk.is_last && all.is_empty() {
-                let all = chunk.bytes.to_vec();
-                self.whole = all.capacity();
-                self.count();
-                return Ok(all);
-            }
-            all.reserve_exact(growth(&all, chunk.bytes.len(), left));
-            all.extend_from_slice(chunk.bytes);
+            let more = match chunk.is_last && all.is_empty() {
+                true => chunk.bytes.len(),
+                false => growth(&all, chunk.bytes.len(), left),
+            };
+            let length = chunk.bytes.len();
+            self.check_growth(more)?;
+            all.reserve_exact(more);
+            all.extend_from_slice(self.last_piece(length));
             self.whole = all.capacity();
             self.count();
-            self.check_growth()?;
         }
         Ok(all)
     }
 
-    /// Waits until the client has closed its side or the connection broke. What the client sends meanwhile (the next
-    /// request) is kept; once the buffer is full of it, this never resolves.
-    ///
-    /// A client may close its sending side and still want the reply, and nothing tells the two apart. Handlers whose
-    /// work is worth saving (queries) take it as leaving; others should not ask.
+    /// Waits until the client has gone. What it sends meanwhile (the next request) is kept, as far as there is room. A
+    /// client that has closed its sending side alone is still there: see [`peer`].
     pub async fn peer_gone(&mut self) {
-        loop {
-            if self.end == self.buffer.len() {
-                std::future::pending::<()>().await;
-            }
+        while self.end < self.buffer.len() {
             match self.socket.read(&mut self.buffer[self.end..]).await {
-                Ok(0) | Err(_) => return,
+                Ok(0) => break,
+                Err(_) => return,
                 Ok(count) => self.received(count),
             }
+        }
+        peer::reset(&self.socket, &self.connection).await;
+    }
+
+    /// The piece that was handed out last, of this length.
+    fn last_piece(&self, length: usize) -> &[u8] {
+        match self.mode {
+            Mode::Staged(_) => &self.staged[..length],
+            _ => &self.buffer[self.start..self.start + length],
         }
     }
 
@@ -308,8 +252,7 @@ impl Body {
                 let bytes = &self.buffer[self.start..self.start + available];
                 return Ok(Some(Chunk { bytes, is_last }));
             }
-            self.make_room(usize::try_from(left).unwrap_or(usize::MAX));
-            self.check_growth()?;
+            self.make_room(usize::try_from(left).unwrap_or(usize::MAX))?;
             self.receive_body().await?;
         }
     }
@@ -335,7 +278,14 @@ impl Body {
                 Ok(consumed) => self.start += consumed,
                 Err(error) => return Err(self.fail(error)),
             }
+            if let Some(bytes) = staging.needs.take()
+                && let Err(refusal) = staging.allow(bytes, self.core.memory.shared().decoders())
+            {
+                return Err(self.fail(refusal.into()));
+            }
             self.count();
+            // A step adds a few hundred kilobytes at most.
+            self.check_growth(0)?;
             // A few bytes can become megabytes, for which nothing is waited.
             yield_if_needed().await;
             let Mode::Staged(staging) = &mut self.mode else { return Ok(None) };
@@ -350,8 +300,8 @@ impl Body {
                 return Ok(Some(Chunk { bytes: &self.staged, is_last: is_complete }));
             }
             if is_dry && !is_complete {
-                self.make_room(BUFFER_BYTES);
-                self.check_growth()?;
+                self.make_room(BUFFER_BYTES)?;
+                self.shed();
                 self.receive_body().await?;
             }
         }
@@ -394,7 +344,7 @@ impl Body {
     }
 
     /// Makes room behind what is in the buffer; `wanted` bytes from `start` on are worth having room for.
-    fn make_room(&mut self, wanted: usize) {
+    fn make_room(&mut self, wanted: usize) -> Result<(), BodyError> {
         let used = self.end - self.start;
         if wanted > self.buffer.len()
             && !self.is_borrowed
@@ -411,17 +361,28 @@ impl Body {
         }
         (self.start, self.end) = (0, used);
         if self.end == self.buffer.len() {
+            self.check_growth(self.buffer.len())?;
             self.buffer.resize(self.buffer.len() * 2, 0);
         }
         self.count();
+        Ok(())
     }
 
-    /// Refuses a body for which there is no memory. A buffer of the usual size is always had.
-    fn check_growth(&mut self) -> Result<(), BodyError> {
-        if self.counted <= 2 * BUFFER_BYTES as u64 {
+    /// Gives memory back that is not used now, where there is little: a client that stops here may hold it for long.
+    fn shed(&mut self) {
+        if self.staged.is_empty() && self.staged.capacity() as u64 > FREE_BYTES_MAX && self.core.is_crowded() {
+            self.staged = Vec::new();
+            self.count();
+        }
+    }
+
+    /// Refuses what there is no memory for. A buffer of the usual size is always had.
+    fn check_growth(&mut self, more: usize) -> Result<(), BodyError> {
+        let free = FREE_BYTES_MAX + if self.is_borrowed { BUFFER_BYTES as u64 } else { 0 };
+        if self.counted + more as u64 <= free {
             return Ok(());
         }
-        match self.core.refuses_growth() {
+        match self.core.refuses_growth(more as u64) {
             Some(reason) => Err(self.fail(BodyError::refused(429, reason))),
             None => Ok(()),
         }
@@ -434,7 +395,6 @@ impl Body {
         let is_empty = matches!(head.body, BodyLength::None | BodyLength::Length(0));
         (self.lent, self.kept) = (0, 0);
         self.whole = 0;
-        self.count();
         self.expects_continue = head.expect_continue && !is_empty;
         let is_short = matches!(head.body, BodyLength::Length(length) if length <= DISCARD_BYTES_MAX);
         self.connection.is_body_open.set(!is_empty && (!is_short || self.expects_continue));
@@ -450,10 +410,14 @@ impl Body {
             Mode::Fresh { length: head.body, encoding: head.content_encoding() }
         };
         self.staged.clear();
+        self.count();
     }
 
     /// Reads over what the handler left. False if the connection cannot be used again.
     pub(super) async fn finish(&mut self) -> bool {
+        // The handler has ended, and with it what it had of the body.
+        self.whole = 0;
+        self.count();
         if self.connection.is_body_open.get() {
             return false;
         }
@@ -483,13 +447,13 @@ impl Body {
         self.start += count;
     }
 
-    /// Receives more of a head. 0 if the client has closed.
+    /// Receives more of a head. 0 if the client has closed; `OutOfMemory` if there is none for more of it.
     pub(super) async fn receive_head(&mut self) -> io::Result<usize> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             self.rest();
         } else if self.end == self.buffer.len() {
-            self.make_room(0);
+            self.make_room(0).map_err(|_| io::ErrorKind::OutOfMemory)?;
         }
         let count = self.socket.read(&mut self.buffer[self.end..]).await?;
         self.received(count);
@@ -526,52 +490,6 @@ fn growth(all: &Vec<u8>, more: usize, left: Option<u64>) -> usize {
     }
 }
 
-impl Staging {
-    /// Takes one step over `input`, which begins with what is not consumed yet; appends what comes out.
-    fn advance(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, BodyError> {
-        if self.is_complete {
-            return Ok(0);
-        }
-        let mut framing = 0;
-        if !self.is_pushing {
-            let framed = self.framer.next(input)?;
-            framing = framed.consumed - framed.data.len();
-            self.piece = framed.data.len();
-            self.is_pushing = self.piece > 0 || framed.done;
-        }
-        if !self.is_pushing {
-            return Ok(framing);
-        }
-        let payload = &input[framing..framing + self.piece];
-        let taken = match &mut self.decoder {
-            None => {
-                out.extend_from_slice(payload);
-                self.is_pushing = false;
-                payload.len()
-            }
-            Some(decoder) => {
-                let pushed = decoder.push(payload, self.framer.is_done(), out)?;
-                self.is_pushing = pushed.more;
-                pushed.consumed
-            }
-        };
-        self.piece -= taken;
-        self.is_complete = !self.is_pushing && self.framer.is_done();
-        Ok(framing + taken)
-    }
-
-    /// Whether nothing comes out before more is received.
-    fn is_dry(&self) -> bool {
-        !self.is_pushing
-    }
-}
-
-impl From<DecodeError> for BodyError {
-    fn from(error: DecodeError) -> Self {
-        Self::refused(error.status(), error.to_string())
-    }
-}
-
 impl Drop for Body {
     fn drop(&mut self) {
         (self.start, self.end) = (0, 0);
@@ -579,5 +497,6 @@ impl Drop for Body {
             self.core.give_buffer(std::mem::take(&mut self.buffer));
         }
         self.core.memory.change(Part::Connections, self.counted, 0);
+        self.core.memory.change(Part::Decoders, self.counted_decoder, 0);
     }
 }

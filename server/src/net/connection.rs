@@ -22,17 +22,22 @@ use futures_lite::future::poll_once;
 use memchr::memmem;
 use tidewire_protocol::http::{HeadError, parse_head, path_of_refused};
 
-use super::body::{Body, ConnectionState};
+use super::body::Body;
 use super::core::NetCore;
 use super::drain::{DrainKey, Stage};
 use super::head::HeadCopy;
+use super::peer::ConnectionState;
 use super::reply::Reply;
 use super::{Refusal, Request, Service};
+use crate::memory::Part;
 use crate::ring::poll_caught;
 use crate::ring::socket::Socket;
 
 /// Replies to pipelined requests are sent once they add up to this.
 const BACKLOG_BYTES_MAX: usize = 64 << 10;
+
+/// A larger buffer of theirs is not kept for the next ones: connections that idle are many.
+const BACKLOG_BYTES_KEPT: usize = 8 << 10;
 
 /// Bounds of reading over what a refused client still sends.
 const LINGER_BYTES_MAX: usize = 1 << 20;
@@ -45,11 +50,11 @@ const BREAK_OFF_TIME_MAX: Duration = Duration::from_secs(1);
 /// its start, so that one that comes in small pieces would cost its length times their number.
 const RECHECK_BYTES: usize = 1 << 10;
 
-/// A head longer than this needs memory that the server must have to spare.
-const HEAD_BYTES_FREE: usize = 16 << 10;
-
 /// The reason given to a request that comes too late, or takes too long to end.
 const STOPPING: &str = "the server is stopping";
+
+/// What is said to a client whose head there is no memory for.
+const SHORT_OF_MEMORY: &str = "the server is short of memory for heads of requests; try again later";
 
 /// How a connection goes on.
 enum Next {
@@ -74,6 +79,7 @@ pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service
         core,
         service,
         backlog: Vec::new(),
+        counted: 0,
         drain_key,
     };
     let mut head = HeadCopy::new(Rc::clone(&connection.core));
@@ -95,11 +101,14 @@ struct Connection<S> {
     reply: Reply,
     /// Replies to earlier pipelined requests, not sent yet.
     backlog: Vec<u8>,
+    /// Bytes of that, as they were counted last.
+    counted: u64,
     drain_key: DrainKey,
 }
 
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
+        self.core.memory.change(Part::Connections, self.counted, 0);
         self.core.drain.forget(self.drain_key);
         self.core.connection_closed();
     }
@@ -215,6 +224,7 @@ impl<S: Service> Connection<S> {
             return next;
         }
         self.backlog.append(self.reply.out());
+        self.count_backlog();
         let is_next_here = memmem::find(self.body.buffered(), b"\r\n\r\n").is_some();
         if (!is_next_here || self.backlog.len() >= BACKLOG_BYTES_MAX) && self.send_backlog().await.is_err() {
             return Next::Close;
@@ -252,11 +262,6 @@ impl<S: Service> Connection<S> {
                     return Received::Refused(status, reason.into());
                 }
             }
-            if arrived > HEAD_BYTES_FREE
-                && let Some(reason) = self.core.refuses_growth()
-            {
-                return Received::Refused(429, reason.into());
-            }
             if self.send_backlog().await.is_err() {
                 return Received::Nothing;
             }
@@ -275,6 +280,9 @@ impl<S: Service> Connection<S> {
                 Ok(0) if self.body.buffered().is_empty() => return Received::Nothing,
                 Ok(0) => return Received::Refused(400, "the request head broke off".into()),
                 Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                    return Received::Refused(429, SHORT_OF_MEMORY.into());
+                }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && !self.body.buffered().is_empty() => {
                     return Received::Refused(408, "the request head did not arrive in time".into());
                 }
@@ -293,6 +301,7 @@ impl<S: Service> Connection<S> {
 
     async fn close_after_reply(&mut self) -> Next {
         self.backlog.append(self.reply.out());
+        self.count_backlog();
         if self.send_backlog().await.is_err() { Next::Close } else { Next::Linger }
     }
 
@@ -304,10 +313,17 @@ impl<S: Service> Connection<S> {
         self.core.stats.bytes_out.add(self.backlog.len() as u64);
         self.backlog.clear();
         self.reply.rest();
-        if self.backlog.capacity() > 2 * BACKLOG_BYTES_MAX {
+        if self.backlog.capacity() > BACKLOG_BYTES_KEPT {
             self.backlog = Vec::new();
         }
+        self.count_backlog();
         sent
+    }
+
+    /// Counts what the backlog holds.
+    fn count_backlog(&mut self) {
+        let bytes = self.backlog.capacity() as u64;
+        self.core.memory.change(Part::Connections, std::mem::replace(&mut self.counted, bytes), bytes);
     }
 
     /// Lets the client read the last reply before the socket goes.

@@ -209,17 +209,28 @@ impl NetCore {
         self.memory.shared().level() > Level::Calm
     }
 
-    /// Why buffers may not grow now.
-    pub(super) fn refuses_growth(&self) -> Option<String> {
-        let (held, budget) = (self.memory.get(Part::Connections), self.memory.shared().budget());
-        if held > budget.connections_bytes_max + KEEPS_BYTES_MAX {
+    /// Whether the connections hold much of what they may.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.memory.get(Part::Connections) > self.memory.shared().budget().connections_bytes_max / 2 || self.is_short()
+    }
+
+    /// Why buffers may not grow by `more` bytes now.
+    pub(super) fn refuses_growth(&self, more: u64) -> Option<String> {
+        let (held, shared) = (self.memory.get(Part::Connections), self.memory.shared());
+        let (share, all) = (shared.budget().connections_bytes_max, shared.budget().bytes_max);
+        if held + more > share + KEEPS_BYTES_MAX {
             return Some(format!(
                 "the connections of this core hold {held} bytes in their buffers, their share of `memory.bytes_max` is \
-                 {}; try again later",
-                budget.connections_bytes_max
+                 {share}; try again later"
             ));
         }
-        self.memory.shared().shortage(Level::Full).map(|shortage| format!("{shortage}; try again later"))
+        if shared.used() + more > all {
+            return Some(format!(
+                "the server holds {} of `memory.bytes_max` = {all} bytes; try again later",
+                shared.used()
+            ));
+        }
+        shared.shortage(Level::Full).map(|shortage| format!("{shortage}; try again later"))
     }
 }
 

@@ -6,7 +6,7 @@ use super::core::NetCore;
 use crate::memory::Part;
 
 /// A copy that grew beyond this is not kept for the next request: connections that idle are many.
-const KEEP_BYTES_MAX: usize = 16 << 10;
+const KEEP_BYTES_MAX: usize = 4 << 10;
 
 /// The copy of a head.
 pub(super) struct HeadCopy {

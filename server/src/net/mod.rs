@@ -6,21 +6,27 @@
 //!   connection.rs  one connection: head, handler, reply, next head
 //!   head.rs        the head of a request, beside the buffer
 //!   body.rs        the request body, given to the handler in pieces where it was received
+//!   staging.rs     what a chunked or compressed body passes through
 //!   reply.rs       the reply, sent whole in one write or streamed
+//!   peer.rs        whether the client is still there
 //!   drain.rs       the end of all connections of a core
 //! ```
 //!
 //! What a handler may rely on is documented at [`Service`].
 
 mod body;
+mod body_error;
 mod connection;
 mod core;
 mod drain;
 mod head;
 mod listener;
+mod peer;
 mod reply;
+mod staging;
 
-pub use body::{Body, BodyError, Chunk};
+pub use body::{Body, Chunk};
+pub use body_error::BodyError;
 pub use core::{NetCore, NetOptions, NetStats};
 pub use listener::{Arrivals, Door, Listeners, StopAccepting, doors, start_acceptor};
 pub use reply::Reply;

@@ -8,16 +8,19 @@ use std::rc::Rc;
 
 use tidewire_protocol::http::{self, Framing, Head, Method, ResponseHead, Version};
 
-use super::body::ConnectionState;
 use super::core::NetCore;
+use super::peer::{ConnectionState, FIRST_BYTES};
 use crate::memory::Part;
 use crate::ring::socket::Socket;
 
 /// A streamed reply is sent when this much has come together: a system call costs about as much as copying 16 KiB.
 const SEND_BYTES: usize = 64 << 10;
 
-/// A send buffer that grew beyond this is not kept for the next reply: connections that idle are many.
-const KEEP_BYTES_MAX: usize = 2 * SEND_BYTES;
+/// A send buffer that grew beyond this is not kept for the next part of a stream.
+const STREAM_BYTES_KEPT: usize = 2 * SEND_BYTES;
+
+/// And beyond this not for the next reply: connections that idle are many.
+const IDLE_BYTES_KEPT: usize = 8 << 10;
 
 /// Hex digits of the size in front of a chunk that is written in place.
 const SIZE_DIGITS: usize = 8;
@@ -84,6 +87,18 @@ impl Reply {
         self.state = State::Complete;
     }
 
+    /// Whether there is memory for a reply whose text takes so much. A large one is held until its client has read it,
+    /// and clients may be many and slow; a handler that asks before it begins can still say why there is none.
+    pub fn has_room(&self, bytes: usize) -> bool {
+        bytes <= SEND_BYTES || self.core.refuses_growth(bytes as u64).is_none()
+    }
+
+    /// Bytes that buffers of all connections of the core hold, and what they may.
+    pub fn memory(&self) -> (u64, u64) {
+        let memory = &self.core.memory;
+        (memory.get(Part::Connections), memory.shared().budget().connections_bytes_max)
+    }
+
     /// Begins a reply whose length is not known. It is complete with [`Self::finish`]; if that is never called, the
     /// client sees that the reply broke off: the last chunk is missing, or where there are no chunks (HTTP/1.0), the
     /// connection ends with a reset.
@@ -147,14 +162,18 @@ impl Reply {
         let sent = self.socket.write_all(&self.out, self.core.options.send_timeout).await;
         self.core.stats.bytes_out.add(self.out.len() as u64);
         self.out.clear();
-        self.rest();
+        self.rest_above(STREAM_BYTES_KEPT);
         self.is_broken |= sent.is_err();
         sent
     }
 
-    /// Gives the memory of an unusually long reply back, once it is sent.
+    /// Gives the memory of a reply of more than some rows back, once it is sent.
     pub(super) fn rest(&mut self) {
-        if self.out.is_empty() && self.out.capacity() > KEEP_BYTES_MAX {
+        self.rest_above(IDLE_BYTES_KEPT);
+    }
+
+    fn rest_above(&mut self, bytes_kept: usize) {
+        if self.out.is_empty() && self.out.capacity() > bytes_kept {
             self.out = Vec::new();
         }
         self.count();
@@ -183,6 +202,7 @@ impl Reply {
         if self.connection.is_body_open.get() || is_last {
             self.keeps_alive = false;
         }
+        let start = self.out.len();
         let head = self.core.date(ResponseHead::new(&mut self.out, status));
         let head = headers(head);
         let head = match (self.keeps_alive, self.is_http10) {
@@ -191,6 +211,10 @@ impl Reply {
             (true, false) => head,
         };
         head.finish(framing);
+        self.connection.is_reply_begun.set(true);
+        let ahead = self.connection.sent_ahead.take();
+        assert!(self.out[start..].starts_with(&FIRST_BYTES[..ahead]), "BUG: a reply that begins otherwise");
+        self.out.drain(start..start + ahead);
     }
 
     // For the connection loop.
@@ -198,6 +222,7 @@ impl Reply {
     /// Sets up for the reply to a request, or to something that is none.
     pub(super) fn begin(&mut self, head: Option<&Head<'_>>) {
         self.state = State::Unsent;
+        self.connection.is_reply_begun.set(false);
         self.status = 0;
         self.is_head = head.is_some_and(|head| head.method == Method::Head);
         self.is_http10 = head.is_some_and(|head| head.version == Version::Http10);

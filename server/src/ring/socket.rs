@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::ioctl::Getter;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -79,6 +80,18 @@ impl Socket {
             true => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             false => Poll::Pending,
         }
+    }
+
+    /// Writes `bytes`, which are few, if there is room for them now; whether there was.
+    pub fn try_write(&self, bytes: &[u8]) -> bool {
+        send(&self.source, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) == Ok(bytes.len())
+    }
+
+    /// Whether the connection has ended in both directions: the peer has reset it.
+    pub fn is_reset(&self) -> bool {
+        let mut watched = [PollFd::new(&self.source, PollFlags::empty())];
+        let polled = rustix::event::poll(&mut watched, Some(&Timespec::default()));
+        polled.is_ok() && watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
     }
 
     /// Writes all of `bytes`, as long as the peer takes some of them every `pause_max`.

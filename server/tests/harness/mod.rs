@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tidewire_base::config::Config;
 use tidewire_base::placement::{Cores, available};
+use tidewire_server::memory::{CoreMemory, Part};
 use tidewire_server::mesh::Inbox;
 use tidewire_server::net::{Body, BodyError, Reply, Request, Service};
 use tidewire_server::ring::{self, Queues};
@@ -27,6 +28,7 @@ pub(crate) struct Watch {
 pub(crate) struct Echo {
     core: usize,
     watch: Arc<Watch>,
+    memory: Rc<CoreMemory>,
     _queues: Queues,
 }
 
@@ -35,7 +37,7 @@ impl App for Echo {
     type ServerState = Watch;
 
     async fn start(context: CoreContext<()>, _inbox: Inbox<()>, shared: Arc<Watch>) -> Result<Rc<Self>, String> {
-        Ok(Rc::new(Self { core: context.core, watch: shared, _queues: context.queues }))
+        Ok(Rc::new(Self { core: context.core, watch: shared, memory: context.memory, _queues: context.queues }))
     }
 
     async fn close(self: Rc<Self>) -> Result<(), String> {
@@ -56,6 +58,8 @@ impl Service for Echo {
     async fn call(&self, request: Request<'_>, reply: &mut Reply) {
         match request.head.path {
             "/core" => text(reply, 200, &self.core.to_string()),
+            // Bytes that buffers of connections hold.
+            "/memory" => text(reply, 200, &self.memory.get(Part::Connections).to_string()),
             "/ignore" => text(reply, 200, "ignored"),
             "/nothing" => {}
             "/panic" => panic!("asked for"),
@@ -75,9 +79,11 @@ impl Service for Echo {
                 ring::sleep(Duration::from_millis(300)).await;
                 text(reply, 200, "slow");
             }
+            // Works for the milliseconds that are asked for, or until the client has gone.
             "/wait" => {
+                let time = Duration::from_millis(request.head.query.parse().unwrap_or(20_000));
                 let work = async {
-                    ring::sleep(Duration::from_secs(20)).await;
+                    ring::sleep(time).await;
                     true
                 };
                 let gone = async {

@@ -19,7 +19,7 @@ fn table(id: u32, name: &str, unit: TimeUnit, columns: &[(&str, ColumnKind)]) ->
         time_unit: unit,
         partition_length: 86_400 * (1_000_000_000 / unit.nanoseconds()),
         next_column: u16::try_from(columns.len()).unwrap_or(u16::MAX),
-        columns,
+        columns: columns.into(),
     })
 }
 

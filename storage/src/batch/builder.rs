@@ -7,7 +7,7 @@
 //! Rows that come as columns: first series and times ([`BatchBuilder::push_series`]), then each field for all rows
 //! ([`BatchBuilder::push_column`]).
 
-use super::{BatchColumn, Strings, Values, WriteBatch};
+use super::{BatchColumn, ColumnPlaces, Strings, Values, WriteBatch};
 use crate::schema::{ColumnId, FieldType, TableId};
 
 /// Which batch column each field of a layout goes to; `None` where the field is left out.
@@ -43,6 +43,11 @@ impl BatchBuilder {
     /// Rows collected.
     pub fn rows(&self) -> usize {
         self.batch.rows()
+    }
+
+    /// Columns that rows have.
+    pub fn columns(&self) -> usize {
+        self.batch.columns.len()
     }
 
     /// Memory held by the rows.
@@ -118,10 +123,11 @@ impl BatchBuilder {
             self.batch.columns.clear();
         }
         self.map.clear();
+        // No layout has a field twice, so that what is added here is not asked for again.
+        let before = ColumnPlaces::of(self.batch.columns.iter().map(|column| column.id), fields.len());
         for field in fields {
             let target = field.map(|(id, kind)| {
-                let found = self.batch.columns.iter().position(|c| c.id == id);
-                found.unwrap_or_else(|| {
+                before.find(id).unwrap_or_else(|| {
                     let mut values = Values::new(kind);
                     for _ in 0..rows {
                         push_placeholder(&mut values);

@@ -304,16 +304,16 @@ fn check_columns(batch: &WriteBatch, table: &TableSchema) -> Result<()> {
     if batch.time.len() != rows {
         return Err(misshapen("its times"));
     }
-    // Columns mostly come in the table's order, so that a search from the last hit on ends at once.
-    let mut from = 0;
+    // Columns mostly come in the table's order: the next one is looked at before any is looked for.
+    let mut next = 0;
     let mut ascending = true;
     for (position, column) in batch.columns.iter().enumerate() {
-        let schema = table.columns.iter().cycle().skip(from).take(table.columns.len()).zip(from..);
-        let Some((found, at)) = schema.into_iter().find(|(schema, _)| schema.id == column.id) else {
+        let here = table.columns.get(next).filter(|schema| schema.id == column.id);
+        let Some(found) = here.or_else(|| table.column_by_id(column.id)) else {
             let reason = format!("table {} has no column {}", table.name, column.id.0);
             return Err(Error::Rejected(reason));
         };
-        from = (at + 1) % table.columns.len();
+        next += 1;
         let kind = column.values.kind();
         if found.kind != ColumnKind::Field(kind) {
             let reason = format!("column {} of table {} is {:?}, not {kind:?}", found.name, table.name, found.kind);

@@ -70,7 +70,12 @@ impl ShardConfig {
         self.flush_bytes.min(self.memtable_bytes_max)
     }
 
-    /// The same of partitions with rows in memory.
+    /// Memory that is kept for the next memtable: what one takes whose vectors have just doubled.
+    pub(super) fn idle_bytes_max(&self) -> u64 {
+        self.flush_at().saturating_mul(2)
+    }
+
+    /// Partitions with rows in memory that make a flush due, within the same bound.
     pub(super) fn flush_at_partitions(&self) -> usize {
         self.flush_partitions.min(self.memtable_partitions_max)
     }

@@ -127,7 +127,8 @@ impl<D: Disk> Shard<D> {
         // Scans copy what they need, so that nobody else holds it but for a snapshot.
         if let (Ok(()), Ok(mut frozen)) = (&done, Rc::try_unwrap(frozen)) {
             if frozen.full && frozen.memtable.tables().take(REUSED_TABLES_MAX + 1).count() <= REUSED_TABLES_MAX {
-                self.state.borrow_mut().idle = Some(Memtable::reuse(frozen.memtable));
+                let bytes_max = self.config.idle_bytes_max();
+                self.state.borrow_mut().idle = Some(Memtable::reuse(frozen.memtable, bytes_max));
             } else {
                 while frozen.memtable.forget_some() {
                     self.disk.yield_if_needed().await;

@@ -9,7 +9,7 @@ mod sort;
 mod split;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -89,11 +89,23 @@ pub struct NewRows<'a> {
 }
 
 impl Memtable {
-    /// An empty memtable for the tables of `used`, with the memory that their rows took.
-    pub fn reuse(used: Self) -> Self {
+    /// An empty memtable with the memory that the rows of `used` took, for more of the same tables and columns. What
+    /// had none keeps nothing, and all together no more than `bytes_max`: else there would soon be memory for the
+    /// greatest size of every table there ever was.
+    pub fn reuse(used: Self, bytes_max: u64) -> Self {
         let mut tables = used.tables;
+        let mut reserved = 0;
+        tables.retain(|_, rows| {
+            if rows.rows() == 0 {
+                return false;
+            }
+            rows.forget_empty_columns();
+            let bytes = rows.reserved();
+            let is_kept = reserved + bytes <= bytes_max;
+            reserved += if is_kept { bytes } else { 0 };
+            is_kept
+        });
         tables.values_mut().for_each(TableRows::clear);
-        let reserved = tables.values().map(TableRows::reserved).sum();
         Self { tables, rows: 0, bytes: 0, reserved, partitions: 0 }
     }
 
@@ -283,13 +295,22 @@ impl TableRows {
         self.positions.get(usize::from(id.0)).filter(|at| **at != NO_COLUMN).map(|at| usize::from(*at))
     }
 
+    /// Forgets columns without values.
+    fn forget_empty_columns(&mut self) {
+        if self.columns.iter().all(|column| !column.values().is_empty()) {
+            return;
+        }
+        self.columns.retain(|column| !column.values().is_empty());
+        self.positions.clear();
+        for (column, at) in self.columns.iter().zip(0..) {
+            note_position(&mut self.positions, column.id(), at);
+        }
+    }
+
     /// Adds an empty column like that of a batch, and says where it stands.
     fn add_column(&mut self, like: &BatchColumn) -> usize {
-        let (at, id) = (self.columns.len(), usize::from(like.id.0));
-        if self.positions.len() <= id {
-            self.positions.resize(id + 1, NO_COLUMN);
-        }
-        self.positions[id] = at as u16;
+        let at = self.columns.len();
+        note_position(&mut self.positions, like.id, at as u16);
         self.columns.push(Column::new(like.id, like.values.kind()));
         at
     }
@@ -302,7 +323,8 @@ impl TableRows {
     pub(crate) fn copy_bytes(&self, rows: usize, columns: &[(ColumnId, FieldType)]) -> u64 {
         // Position, and time and series in order.
         const ORDER_BYTES: u64 = 16;
-        let taken = self.columns.iter().filter(|column| columns.iter().any(|(id, _)| *id == column.id()));
+        let wanted: HashSet<ColumnId> = columns.iter().map(|(id, _)| *id).collect();
+        let taken = self.columns.iter().filter(|column| wanted.contains(&column.id()));
         let share = rows as f64 / self.rows().max(1) as f64;
         rows as u64 * ORDER_BYTES + (taken.map(Column::bytes).sum::<u64>() as f64 * share) as u64
     }
@@ -310,5 +332,73 @@ impl TableRows {
     fn reserved(&self) -> u64 {
         let rows = self.series.capacity() * 4 + self.time.capacity() * 8;
         rows as u64 + self.columns.iter().map(Column::reserved).sum::<u64>()
+    }
+}
+
+/// Notes where the column `id` stands.
+fn note_position(positions: &mut Vec<u16>, id: ColumnId, at: u16) {
+    let id = usize::from(id.0);
+    if positions.len() <= id {
+        positions.resize(id + 1, NO_COLUMN);
+    }
+    positions[id] = at;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::Values;
+
+    /// Appends rows of one column.
+    fn append(memtable: &mut Memtable, table: u32, column: u16, rows: usize) {
+        let (series, time) = (vec![0; rows], vec![0; rows]);
+        let columns = [BatchColumn { id: ColumnId(column), values: Values::Int(vec![1; rows]), validity: None }];
+        let new = NewRows { series: &series, time: &time, columns: &columns, rows: 0..rows, series_count: 1 };
+        memtable.check(TableId(table), &new).unwrap();
+        memtable.append(TableId(table), 1, &new);
+    }
+
+    #[test]
+    fn memory_is_kept_for_what_the_last_rows_were_of() {
+        const ROWS: usize = 10_000;
+        let mut memtable = Memtable::default();
+        for life in 0..24 {
+            append(&mut memtable, life, 0, ROWS);
+            // One table is there in every life, with a column that is new each time.
+            append(&mut memtable, 100, life as u16, ROWS);
+            assert_eq!((memtable.rows(), memtable.tables().count()), (2 * ROWS as u64, 2));
+            let reserved = memtable.reserved();
+            assert!(reserved <= 2 * 2 * 20 * ROWS as u64, "life {life}: {reserved}");
+            memtable = Memtable::reuse(memtable, 1 << 20);
+            assert_eq!((memtable.rows(), memtable.bytes(), memtable.tables().count()), (0, 0, 0));
+            assert!(memtable.reserved() > 0 && memtable.reserved() <= reserved);
+            assert!(memtable.tables.len() <= 2 && memtable.tables.values().all(|rows| rows.columns.len() == 1));
+        }
+        for table in 0..10 {
+            append(&mut memtable, table, 0, ROWS);
+        }
+        let memtable = Memtable::reuse(memtable, 500_000);
+        assert!(memtable.reserved() <= 500_000 && !memtable.tables.is_empty(), "{}", memtable.reserved());
+    }
+
+    /// Columns are found among thousands, in whatever order they come.
+    #[test]
+    fn wide_rows_are_appended_in_any_order_of_their_columns() {
+        let ids: Vec<u16> = (0..5_000).collect();
+        let mut memtable = Memtable::default();
+        for row in 0..4 {
+            let order: Vec<u16> = if row % 2 == 0 { ids.clone() } else { ids.iter().rev().copied().collect() };
+            let column =
+                |id: &u16| BatchColumn { id: ColumnId(*id), values: Values::Int(vec![i64::from(*id)]), validity: None };
+            let columns: Vec<BatchColumn> = order.iter().map(column).collect();
+            let new = NewRows { series: &[0], time: &[row], columns: &columns, rows: 0..1, series_count: 1 };
+            memtable.check(TableId(1), &new).unwrap();
+            memtable.append(TableId(1), 1, &new);
+        }
+        let rows = memtable.table(TableId(1)).unwrap();
+        assert_eq!((rows.rows(), rows.columns.len()), (4, ids.len()));
+        for column in &rows.columns {
+            assert_eq!(*column.values(), Values::Int(vec![i64::from(column.id().0); 4]));
+        }
     }
 }

@@ -70,8 +70,8 @@ impl SortedTable for PartitionRows<'_> {
         let column = self.values[column];
         out.clear();
         let Values::String(strings) = column.values() else { return };
-        let length = |row: &u32| match column.is_present(*row as usize) {
-            true => string_at(strings, *row as usize).len() as u32,
+        let length = |place: &u32| match column.has_value(*place as usize) {
+            true => string_at(strings, *place as usize).len() as u32,
             false => 0,
         };
         out.extend(picked(self.rows, column, &self.order, &rows).iter().map(length));
@@ -136,7 +136,7 @@ fn step_end(column: &Column, order: &Order, at: usize, count: usize) -> usize {
     let Values::String(strings) = column.values() else { return to };
     let mut bytes = 0;
     let is_full = |row: &u32| {
-        bytes += if column.is_present(*row as usize) { string_at(strings, *row as usize).len() } else { 0 };
+        bytes += column.value_place(*row).map_or(0, |place| string_at(strings, place).len());
         bytes >= STEP_BYTES
     };
     order.rows[at..to].iter().position(is_full).map_or(to, |full| at + full + 1)
@@ -191,60 +191,61 @@ fn gather(table: &TableRows, column: &Column, order: &Order, range: Range<usize>
 
 /// Whether rows may lack the field.
 fn is_nullable(table: &TableRows, column: &Column) -> bool {
-    column.validity().is_some() || column.values().len() < table.rows()
+    !column.is_full(table.rows())
 }
 
-/// The rows that positions `range` of `order` take their values from.
+/// The places of the values that positions `range` of `order` take.
 fn picked<'a>(table: &TableRows, column: &Column, order: &'a Order, range: &Range<usize>) -> Cow<'a, [u32]> {
     let mut rows = Cow::Borrowed(&order.rows[range.clone()]);
     if is_nullable(table, column) {
         for merge in order.merges_in(range) {
             let at = merge.at as usize - range.start;
-            if column.is_present(rows[at] as usize) {
+            if column.is_present(rows[at]) {
                 continue;
             }
-            if let Some(row) = order.older(merge).iter().rev().find(|row| column.is_present(**row as usize)) {
+            if let Some(row) = order.older(merge).iter().rev().find(|row| column.is_present(**row)) {
                 rows.to_mut()[at] = *row;
             }
         }
     }
-    rows
+    column.places(rows)
 }
 
 /// The same, behind what `out` has, which is of the column's type.
 fn gather_more(table: &TableRows, column: &Column, order: &Order, range: Range<usize>, out: &mut Gathered) {
-    let rows = picked(table, column, order, &range);
+    let places = picked(table, column, order, &range);
     let before = out.values.len();
-    work::charge_each(rows.len(), work::LOOK);
+    work::charge_each(places.len(), work::LOOK);
     match (column.values(), &mut out.values) {
-        (Values::Int(from), Values::Int(to)) => pick(from, &rows, to),
-        (Values::UInt(from), Values::UInt(to)) => pick(from, &rows, to),
-        (Values::Float(from), Values::Float(to)) => pick(from, &rows, to),
-        (Values::Bool(from), Values::Bool(to)) => pick(from, &rows, to),
-        (Values::String(from), Values::String(to)) => pick_strings(column, from, &rows, to),
+        (Values::Int(from), Values::Int(to)) => pick(from, &places, to),
+        (Values::UInt(from), Values::UInt(to)) => pick(from, &places, to),
+        (Values::Float(from), Values::Float(to)) => pick(from, &places, to),
+        (Values::Bool(from), Values::Bool(to)) => pick(from, &places, to),
+        (Values::String(from), Values::String(to)) => pick_strings(column, from, &places, to),
         (from, to) => unreachable!("BUG 12: {:?} gathered into {:?}", from.kind(), to.kind()),
     }
     if let Some(words) = &mut out.validity {
-        let present = |rows: &[u32]| {
-            rows.iter()
+        let present = |places: &[u32]| {
+            places
+                .iter()
                 .enumerate()
-                .fold(0, |word, (bit, row)| word | u64::from(column.is_present(*row as usize)) << bit)
+                .fold(0, |word, (bit, place)| word | u64::from(column.has_value(*place as usize)) << bit)
         };
-        let bits: Vec<u64> = rows.chunks(64).map(present).collect();
-        bitmap::append(words, before, &bits, 0..rows.len());
+        let bits: Vec<u64> = places.chunks(64).map(present).collect();
+        bitmap::append(words, before, &bits, 0..places.len());
     }
 }
 
-/// The values of `rows`; a placeholder for rows the column does not know of.
-fn pick<T: Copy + Default>(from: &[T], rows: &[u32], to: &mut Vec<T>) {
-    to.extend(rows.iter().map(|row| from.get(*row as usize).copied().unwrap_or_default()));
+/// The values at `places`; a placeholder where there is none.
+fn pick<T: Copy + Default>(from: &[T], places: &[u32], to: &mut Vec<T>) {
+    to.extend(places.iter().map(|place| from.get(*place as usize).copied().unwrap_or_default()));
 }
 
-fn pick_strings(column: &Column, from: &Strings, rows: &[u32], to: &mut Strings) {
+fn pick_strings(column: &Column, from: &Strings, places: &[u32], to: &mut Strings) {
     let before = to.bytes.len();
-    for row in rows {
-        if column.is_present(*row as usize) {
-            to.bytes.extend_from_slice(string_at(from, *row as usize));
+    for place in places {
+        if column.has_value(*place as usize) {
+            to.bytes.extend_from_slice(string_at(from, *place as usize));
         }
         to.ends.push(to.bytes.len() as u32);
     }

@@ -19,6 +19,7 @@ mod sketch;
 pub(crate) mod tiers;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use roaring::RoaringBitmap;
 
@@ -42,11 +43,16 @@ const LOOK_AHEAD: usize = 16;
 /// Memory of an entry in a sparse bitmap; in a dense one it takes less.
 const ENTRY_BYTES: usize = 2;
 
+/// Up to this many tags a walk finds one as fast as a table of all; a table may have thousands.
+const TAGS_WALKED_MAX: usize = 16;
+
 /// The series of one table.
 #[derive(Debug, Default)]
 pub struct SeriesIndex {
     keys: Arena,
     tags: Vec<TagColumn>,
+    /// Where tags stand; filled while they are more than [`TAGS_WALKED_MAX`].
+    places: BTreeMap<ColumnId, u32>,
     hidden: Hidden,
 }
 
@@ -174,7 +180,27 @@ impl SeriesIndex {
     pub(crate) fn truncate(&mut self, len: usize) {
         self.keys.truncate(len);
         self.tags.iter_mut().for_each(|tag| tag.truncate(len));
+        let before = self.tags.len();
         self.tags.retain(|tag| tag.values.len() > 0);
+        if self.tags.len() < before {
+            self.places.clear();
+            self.note_places();
+        }
+    }
+
+    /// Notes where tags stand that are not noted yet.
+    fn note_places(&mut self) {
+        if self.tags.len() > TAGS_WALKED_MAX {
+            let noted = self.places.len();
+            self.places.extend(self.tags.iter().map(|tag| tag.id).zip(0..).skip(noted));
+        }
+    }
+
+    fn place(&self, column: ColumnId) -> Option<usize> {
+        match self.tags.len() > TAGS_WALKED_MAX {
+            false => self.tags.iter().position(|tag| tag.id == column),
+            true => self.places.get(&column).map(|place| *place as usize),
+        }
     }
 
     /// Gives back what growing has taken in advance.
@@ -207,11 +233,12 @@ impl SeriesIndex {
     pub fn memory_bytes(&self) -> usize {
         self.keys.memory_bytes()
             + self.tags.iter().map(TagColumn::memory_bytes).sum::<usize>()
+            + 2 * self.places.len() * size_of::<(ColumnId, u32)>()
             + self.hidden.memory_bytes()
     }
 
     fn tag(&self, column: ColumnId) -> Option<&TagColumn> {
-        self.tags.iter().find(|tag| tag.id == column)
+        self.tags.get(self.place(column)?)
     }
 
     /// The tag, which is probably the one at `position`: most series of a table have the same tags.
@@ -219,7 +246,7 @@ impl SeriesIndex {
         let expected = self.tags.get(position).is_some_and(|tag| tag.id == column);
         let at = match expected {
             true => position,
-            false => self.tags.iter().position(|tag| tag.id == column).unwrap_or_else(|| {
+            false => self.place(column).unwrap_or_else(|| {
                 self.tags.push(TagColumn {
                     id: column,
                     values: Arena::default(),
@@ -227,6 +254,7 @@ impl SeriesIndex {
                     postings: Vec::new(),
                     bitmap_bytes: 0,
                 });
+                self.note_places();
                 self.tags.len() - 1
             }),
         };
@@ -329,8 +357,6 @@ fn split_tag(key: &[u8]) -> Option<(ColumnId, &[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::testing::seeds;
 
@@ -402,5 +428,30 @@ mod tests {
         let doubled = [&good[..], &good[..]].concat();
         assert_eq!(check_key(&doubled), Err("its tags are not in order"));
         assert_eq!(check_key(&[1, 0, 1, 0, 0, 0, 0xff]), Err("a tag value is not UTF-8"));
+    }
+
+    /// Tags are found where they stand among thousands, also when the last series are forgotten.
+    #[test]
+    fn the_tags_of_wide_series_are_found() {
+        let mut index = SeriesIndex::default();
+        let mut keys = NewSeries::default();
+        let column = |at: u16| ColumnId(at * 3);
+        for series in 0..3_u16 {
+            let value = format!("v{series}");
+            keys.push((series * 2000..(series + 1) * 2000).map(|at| (column(at), value.as_bytes())));
+        }
+        index.insert_all(&keys);
+        let check = |index: &SeriesIndex, series: u16| {
+            for at in [0, 1, 1999, 2000, 3999, 4000, 5999] {
+                let wanted = u32::from(at / 2000 < series);
+                assert_eq!(index.value_count(column(at)), wanted as usize, "{at} of {series} series");
+                assert_eq!(index.value_count(ColumnId(at * 3 + 1)), 0);
+            }
+        };
+        check(&index, 3);
+        index.truncate(2);
+        check(&index, 2);
+        index.insert_all(&keys);
+        check(&index, 3);
     }
 }

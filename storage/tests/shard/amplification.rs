@@ -20,13 +20,13 @@ const VALUES: f64 = HOSTS as f64 * STEPS as f64 * FIELDS as f64;
 
 fn schema(kind: FieldType) -> TableSchema {
     let mut schema = TableSchema { partition_length: STEPS * STEP_NS, ..table(1) };
-    schema.columns.truncate(1);
-    schema.columns.extend((1..=FIELDS).map(|id| ColumnSchema {
+    let fields = (1..=FIELDS).map(|id| ColumnSchema {
         id: ColumnId(id),
         name: format!("field{id}").into(),
         kind: ColumnKind::Field(kind),
         codec: None,
-    }));
+    });
+    schema.columns = schema.columns[..1].iter().cloned().chain(fields).collect();
     schema
 }
 

@@ -333,9 +333,8 @@ fn a_codec_that_is_asked_for_holds_for_flushes_and_merges() {
     let rows: Vec<(u32, i64, i64)> = (0..900).map(|i| (1, i, i * i * 1000)).collect();
     let bytes = |codec: Option<Codec>| {
         let (folder, mut table) = (Folder::new("codecs"), table(1));
-        for column in table.columns.iter_mut().filter(|column| column.id == INT) {
-            column.codec = codec;
-        }
+        let place = table.columns.iter().position(|column| column.id == INT).unwrap();
+        table.columns.set_codec(place, codec);
         let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
         shard.set_columns(&table);
         drive(&shard, async {

@@ -76,14 +76,16 @@ pub(crate) fn table(id: u32) -> TableSchema {
     TableSchema {
         id: TableId(id),
         name: Arc::from(format!("table{id}")),
-        columns: vec![
+        columns: [
             column(HOST, "host", ColumnKind::Tag),
             column(INT, "int", ColumnKind::Field(FieldType::Int)),
             column(FLOAT, "float", ColumnKind::Field(FieldType::Float)),
             column(TEXT, "text", ColumnKind::Field(FieldType::String)),
             column(FLAG, "flag", ColumnKind::Field(FieldType::Bool)),
             column(COUNT, "count", ColumnKind::Field(FieldType::UInt)),
-        ],
+        ]
+        .into_iter()
+        .collect(),
         time_unit: TimeUnit::Nanosecond,
         partition_length: 1000,
         next_column: 6,

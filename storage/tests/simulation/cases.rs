@@ -44,10 +44,12 @@ pub(crate) fn table(id: u32) -> TableSchema {
     TableSchema {
         id: TableId(id),
         name: Arc::from("t"),
-        columns: vec![
+        columns: [
             column(ColumnId(0), "host", ColumnKind::Tag),
             column(VALUE, "value", ColumnKind::Field(FieldType::Int)),
-        ],
+        ]
+        .into_iter()
+        .collect(),
         time_unit: TimeUnit::Nanosecond,
         partition_length: 1000,
         next_column: 2,

@@ -102,7 +102,7 @@ pub(crate) fn new_table(random: &mut Rng, id: u32) -> TableSchema {
     let mut table = TableSchema {
         id: TableId(id),
         name: Arc::from(format!("table{id}")),
-        columns: vec![tag(HOST, "host"), tag(ZONE, "zone")],
+        columns: [tag(HOST, "host"), tag(ZONE, "zone")].into_iter().collect(),
         time_unit: TimeUnit::Nanosecond,
         partition_length: [100, 1000, 1 << 40][random.usize(0..3)],
         next_column: 2,

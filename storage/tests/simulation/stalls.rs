@@ -108,10 +108,12 @@ fn thousands_of_deletes_and_thousands_of_rows() {
 fn text_table() -> TableSchema {
     let column = |id, name: &str, kind| ColumnSchema { id, name: Arc::from(name), kind, codec: None };
     TableSchema {
-        columns: vec![
+        columns: [
             column(ColumnId(0), "host", ColumnKind::Tag),
             column(TEXT, "text", ColumnKind::Field(FieldType::String)),
-        ],
+        ]
+        .into_iter()
+        .collect(),
         partition_length: 1 << 40,
         ..table(1)
     }

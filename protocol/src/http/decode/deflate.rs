@@ -7,29 +7,35 @@ use super::{Codec, Step};
 /// The window every encoder uses; gzip and HTTP allow no larger one.
 const WINDOW_BITS: u8 = 15;
 
+/// Memory of a decoder: the window, and the tables and states of zlib-rs.
+const MEMORY_BYTES: u64 = 64 << 10;
+
 /// Members that one body may have. Writers that flush by starting a new member make hundreds; each costs the set-up
 /// of a decoder, so millions of empty ones are an attack.
 const MEMBERS_MAX: u32 = 4_096;
 
 pub(super) struct Gzip {
-    inflate: Decompress,
+    inflate: Option<Decompress>,
     members: u32,
 }
 
 impl Gzip {
     pub(super) fn new() -> Self {
-        Gzip { inflate: Decompress::new_gzip(WINDOW_BITS), members: 1 }
+        Gzip { inflate: None, members: 1 }
     }
 }
 
 impl Codec for Gzip {
-    fn step(&mut self, input: &[u8], room: &mut [u8]) -> Result<Step, String> {
-        inflate(&mut self.inflate, input, room)
+    fn step(&mut self, input: &[u8], room: &mut [u8], memory_bytes_max: u64) -> Result<Step, String> {
+        if MEMORY_BYTES > memory_bytes_max {
+            return Ok(Step::needs(MEMORY_BYTES));
+        }
+        inflate(self.inflate.get_or_insert_with(|| Decompress::new_gzip(WINDOW_BITS)), input, room)
     }
 
     fn restart(&mut self) -> bool {
         self.members += 1;
-        self.inflate = Decompress::new_gzip(WINDOW_BITS);
+        self.inflate = None;
         self.members <= MEMBERS_MAX
     }
 }
@@ -47,13 +53,16 @@ impl Deflate {
 }
 
 impl Codec for Deflate {
-    fn step(&mut self, input: &[u8], room: &mut [u8]) -> Result<Step, String> {
+    fn step(&mut self, input: &[u8], room: &mut [u8], memory_bytes_max: u64) -> Result<Step, String> {
         let Some(first) = input.first() else {
             return match &mut self.inflate {
                 Some(decompress) => inflate(decompress, input, room),
-                None => Ok(Step { read: 0, wrote: 0, ended: false }),
+                None => Ok(Step { read: 0, wrote: 0, ended: false, needs: None }),
             };
         };
+        if MEMORY_BYTES > memory_bytes_max {
+            return Ok(Step::needs(MEMORY_BYTES));
+        }
         let zlib_header = first & 0x8f == 8;
         inflate(self.inflate.get_or_insert_with(|| Decompress::new(zlib_header)), input, room)
     }
@@ -73,5 +82,6 @@ fn inflate(decompress: &mut Decompress, input: &[u8], room: &mut [u8]) -> Result
         read: (decompress.total_in() - read) as usize,
         wrote: (decompress.total_out() - wrote) as usize,
         ended: status == Status::StreamEnd,
+        needs: None,
     })
 }

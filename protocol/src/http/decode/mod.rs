@@ -4,6 +4,10 @@
 //! tells the caller to come again, and the sum of all output is bounded by what the constructor was given. What has
 //! been appended when an error comes is part of a body that is refused, and worth nothing.
 //!
+//! What a decoder itself takes is megabytes where a stream asks for a large window, and a client that sends no more
+//! holds it. So a decoder takes nothing before it may: it says what it needs ([`Pushed::needs`]), and goes on when that
+//! is [allowed](ContentDecoder::allow).
+//!
 //! Each coding is a file of its own behind one small trait: *read some input, fill some room, say whether a stream
 //! ended*. This module owns what is common: room, bounds, what may follow an ended stream, and truncation.
 
@@ -62,6 +66,8 @@ pub struct Pushed {
     pub consumed: usize,
     /// Call again with the rest of the input, also when that is empty: output is waiting.
     pub more: bool,
+    /// Memory, in all, that the decoder must be allowed before it goes on.
+    pub needs: Option<u64>,
 }
 
 /// What a codec did with its input.
@@ -70,12 +76,22 @@ struct Step {
     wrote: usize,
     /// A stream ended here; `read` stops behind it.
     ended: bool,
+    /// It takes this much memory to go on, which is more than it may.
+    needs: Option<u64>,
+}
+
+impl Step {
+    /// Nothing can be done before more memory is allowed.
+    fn needs(bytes: u64) -> Self {
+        Self { read: 0, wrote: 0, ended: false, needs: Some(bytes) }
+    }
 }
 
 /// A stream decoder.
 trait Codec {
-    /// Reads from `input` and writes to `room` until one of them is used up or a stream ends. The error is the reason.
-    fn step(&mut self, input: &[u8], room: &mut [u8]) -> Result<Step, String>;
+    /// Reads from `input` and writes to `room` until one of them is used up or a stream ends. Holds no more than
+    /// `memory_bytes_max`. The error is the reason.
+    fn step(&mut self, input: &[u8], room: &mut [u8], memory_bytes_max: u64) -> Result<Step, String>;
 
     /// Makes ready for another stream after one that ended; false where there may be none.
     fn restart(&mut self) -> bool;
@@ -92,6 +108,7 @@ pub struct ContentDecoder {
     codec: Option<Box<dyn Codec>>,
     /// Output that may still come before the bound is passed.
     allowance: u64,
+    memory_bytes_max: u64,
     place: Place,
 }
 
@@ -132,7 +149,13 @@ impl ContentDecoder {
             Encoding::Zstd => Some(Box::new(zstd::Zstd::new())),
             Encoding::Snappy => Some(Box::new(snappy::Snappy::new())),
         };
-        ContentDecoder { encoding, codec, allowance: decoded_bytes_max, place: Place::Start }
+        let (allowance, memory_bytes_max) = (decoded_bytes_max, u64::MAX);
+        ContentDecoder { encoding, codec, allowance, memory_bytes_max, place: Place::Start }
+    }
+
+    /// Bounds the memory that the decoder takes; without a call it takes what a stream asks for.
+    pub fn allow(&mut self, memory_bytes_max: u64) {
+        self.memory_bytes_max = memory_bytes_max;
     }
 
     /// Whether the body is not coded; its bytes can then be used where they are, without a copy through `push`.
@@ -155,7 +178,7 @@ impl ContentDecoder {
                 self.place = Place::Stream;
             }
             if left == 0 {
-                return Ok(Pushed { consumed, more: true });
+                return Ok(Pushed { consumed, more: true, needs: None });
             }
             room = room.min(left);
             let step = self.step(rest, room, out)?;
@@ -164,6 +187,9 @@ impl ContentDecoder {
             self.allowance = self.allowance.checked_sub(step.wrote as u64).ok_or(DecodeError::TooLarge)?;
             if step.ended {
                 self.place = Place::Between;
+            }
+            if step.needs.is_some() {
+                return Ok(Pushed { consumed, more: true, needs: step.needs });
             }
             let stuck = step.read == 0 && step.wrote == 0 && !step.ended;
             let idle = consumed == input.len() && step.wrote < room;
@@ -187,21 +213,21 @@ impl ContentDecoder {
         if last && !complete {
             return Err(DecodeError::Truncated { encoding: self.encoding });
         }
-        Ok(Pushed { consumed, more: false })
+        Ok(Pushed { consumed, more: false, needs: None })
     }
 
     fn step(&mut self, input: &[u8], room: usize, out: &mut Vec<u8>) -> Result<Step, DecodeError> {
         let Some(codec) = &mut self.codec else {
             let data = &input[..input.len().min(room)];
             out.extend_from_slice(data);
-            return Ok(Step { read: data.len(), wrote: data.len(), ended: false });
+            return Ok(Step { read: data.len(), wrote: data.len(), ended: false, needs: None });
         };
         if self.place != Place::Stream {
-            return Ok(Step { read: 0, wrote: 0, ended: false });
+            return Ok(Step { read: 0, wrote: 0, ended: false, needs: None });
         }
         let start = out.len();
         out.resize(start + room, 0);
-        let result = codec.step(input, &mut out[start..]);
+        let result = codec.step(input, &mut out[start..], self.memory_bytes_max);
         out.truncate(start + result.as_ref().map_or(0, |step| step.wrote));
         result.map_err(|reason| self.corrupt(reason))
     }

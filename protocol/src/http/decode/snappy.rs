@@ -21,6 +21,9 @@ const BLOCK_BYTES_MAX: usize = 64 * 1024;
 /// Compressed bytes of a chunk: what `snap::raw::max_compress_len` says of a block.
 const COMPRESSED_BYTES_MAX: usize = 76_490;
 
+/// Memory of a decoder: a chunk and what it decodes to.
+const MEMORY_BYTES: u64 = (CHUNK_HEADER + CHECKSUM + COMPRESSED_BYTES_MAX + BLOCK_BYTES_MAX + (16 << 10)) as u64;
+
 const STREAM_IDENTIFIER: &[u8] = b"sNaPpY";
 
 pub(super) struct Snappy {
@@ -99,7 +102,10 @@ fn masked(checksum: u32) -> u32 {
 }
 
 impl Codec for Snappy {
-    fn step(&mut self, input: &[u8], room: &mut [u8]) -> Result<Step, String> {
+    fn step(&mut self, input: &[u8], room: &mut [u8], memory_bytes_max: u64) -> Result<Step, String> {
+        if MEMORY_BYTES > memory_bytes_max {
+            return Ok(Step::needs(MEMORY_BYTES));
+        }
         let (mut read, mut wrote) = (0, 0);
         loop {
             let ready = &self.block[self.given..];
@@ -143,7 +149,7 @@ impl Codec for Snappy {
         }
         // The format has no end of its own: any end of a chunk may be it.
         let whole = self.chunk.is_empty() && self.skip == 0 && self.identified && self.given == self.block.len();
-        Ok(Step { read, wrote, ended: whole && read == input.len() })
+        Ok(Step { read, wrote, ended: whole && read == input.len(), needs: None })
     }
 
     fn restart(&mut self) -> bool {

@@ -179,8 +179,7 @@ fn one_parser_for_many_texts() {
             let mut sink = Recorder::default();
             for case in 0..500 {
                 let text = random_case(&mut rng);
-                parser.begin();
-                parser.parse(&text, true, &RULES[0], &mut sink);
+                feed(&mut parser, &[&text], &mut sink);
                 let events = std::mem::take(&mut sink.events);
                 let expected = scalar_events(dialect, &text, &RULES[0]);
                 assert_eq!(events, expected, "seed {seed}, case {case}, {dialect:?}: {}", text.escape_ascii());
@@ -200,7 +199,7 @@ fn feed(parser: &mut LineParser, pieces: &[&[u8]], sink: &mut Recorder) {
             let progress = parser.parse(&kept, last, &RULES[0], sink);
             kept.drain(..progress.consumed);
             match progress.state {
-                State::Paused => {}
+                State::Paused | State::Yielded => {}
                 State::NeedMore => {
                     assert!(!last && !kept.is_empty());
                     break;
@@ -212,6 +211,34 @@ fn feed(parser: &mut LineParser, pieces: &[&[u8]], sink: &mut Recorder) {
                 State::Stopped => return,
             }
         }
+    }
+}
+
+/// A few bytes that are decompressed can be millions of lines, none of which is worth a word.
+#[test]
+fn a_call_ends_after_some_lines_that_are_no_rows() {
+    for (dialect, line) in [
+        (Dialect::Cnos, "\n"),
+        (Dialect::Influx, " \r\n"),
+        (Dialect::Cnos, "# a comment\n"),
+        (Dialect::Influx, "x\n"),
+        (Dialect::Cnos, "m v=1 x\n"),
+    ] {
+        let text = line.repeat(50_000);
+        let mut parser = LineParser::new(dialect);
+        let mut sink = Recorder::default();
+        let (mut consumed, mut lines, mut calls) = (0, 0, 0);
+        loop {
+            let progress = parser.parse(&text.as_bytes()[consumed..], true, &RULES[0], &mut sink);
+            assert!(progress.lines <= 256 && progress.lines > 0, "{line:?}: {} lines at once", progress.lines);
+            (consumed, lines, calls) = (consumed + progress.consumed, lines + progress.lines, calls + 1);
+            match progress.state {
+                State::Yielded => assert!(consumed < text.len(), "{line:?}: nothing is left"),
+                State::Done => break,
+                other => panic!("{line:?}: {other:?}"),
+            }
+        }
+        assert_eq!((consumed, lines), (text.len(), 50_000), "{line:?} in {calls} calls");
     }
 }
 

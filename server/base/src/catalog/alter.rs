@@ -43,7 +43,7 @@ pub(super) fn alter(table: &TableSchema, change: &TableChange) -> Result<TableSc
 
 #[cfg(test)]
 mod tests {
-    use tidewire_storage::schema::{Codec, FieldType, TableId, TimeUnit};
+    use tidewire_storage::schema::{Codec, Columns, FieldType, TableId, TimeUnit};
 
     use super::*;
 
@@ -53,7 +53,7 @@ mod tests {
         let empty = TableSchema {
             id: TableId(1),
             name: "t".into(),
-            columns: Vec::new(),
+            columns: Columns::default(),
             time_unit: TimeUnit::Nanosecond,
             partition_length: 1,
             next_column: 0,

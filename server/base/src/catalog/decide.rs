@@ -173,8 +173,8 @@ fn ensure(
                 Edit::Table { database: database_name, policy: policy_name, table: Arc::new(table) }
             }
             Some(found) => {
-                let mut columns = with_columns(TableSchema::clone(found), &missing)?.columns;
-                let columns = columns.split_off(found.columns.len());
+                let columns =
+                    with_columns(TableSchema::clone(found), &missing)?.columns.into_later(found.columns.len());
                 Edit::Columns { database: database_name, policy: policy_name, table: found.name.clone(), columns }
             }
         });

@@ -1,7 +1,7 @@
 //! Tables as pure values: made, given columns, given codecs.
 
 use tidewire_storage::schema::{
-    Catalog, Codec, ColumnId, ColumnKind, ColumnSchema, Database, RetentionPolicy, TableId, TableSchema,
+    Catalog, Codec, ColumnId, ColumnKind, ColumnSchema, Columns, Database, RetentionPolicy, TableId, TableSchema,
 };
 
 use super::bounds::TABLE_COLUMNS_MAX;
@@ -32,7 +32,7 @@ pub(super) fn new_table(
     Ok(TableSchema {
         id,
         name: name.into(),
-        columns: Vec::new(),
+        columns: Columns::default(),
         time_unit: unit,
         partition_length: (policy.partition_ns / unit.nanoseconds()).max(1),
         next_column: 0,
@@ -75,9 +75,9 @@ pub(super) fn with_columns(
 /// Gives a field the codec, which suits it.
 pub(super) fn set_codec(table: &mut TableSchema, column: &str, codec: Option<Codec>) -> Result<(), CatalogError> {
     let suits = |kind| matches!(kind, ColumnKind::Field(field) if codec.is_none_or(|codec| codec.suits(field)));
-    match table.columns.iter_mut().find(|known| &*known.name == column && suits(known.kind)) {
-        Some(found) => {
-            found.codec = codec;
+    match table.columns.place(column).filter(|place| suits(table.columns[*place].kind)) {
+        Some(place) => {
+            table.columns.set_codec(place, codec);
             Ok(())
         }
         // The statement was bound to a table that has changed since.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::{DataType, Field, Schema};
+use futures_lite::future::or;
 use tidewire_protocol::encode::Format;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::explain::explain;
@@ -72,11 +73,7 @@ async fn run_statement(
     Asked { text, session, form }: Asked,
 ) -> Result<(), Fault> {
     let core = context.core;
-    let gone = async {
-        body.peer_gone().await;
-        Err(ExecError::Cancelled.into())
-    };
-    let Prepared { statement, held } = futures_lite::future::or(prepare(core, text, session), gone).await?;
+    let Prepared { statement, held } = or(prepare(core, text, session), gone(body)).await?;
     match statement {
         Statement::Empty => {
             send_nothing(reply, form.format);
@@ -88,12 +85,8 @@ async fn run_statement(
                 let (place, bounds) = (query_place(core)?, bounds(core));
                 let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
                 let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
-                let gone = async {
-                    body.peer_gone().await;
-                    Err(ExecError::Cancelled)
-                };
                 // A client that leaves ends its query: dropping it cancels what the shards run.
-                let outcome = futures_lite::future::or(run::run(&core.peers, &query, bounds, &mut rows), gone).await;
+                let outcome = or(run::run(&core.peers, &query, bounds, &mut rows), gone(body)).await;
                 context.rows.read.add(rows.rows);
                 rows.end(outcome.map(drop)).await
             };
@@ -101,7 +94,7 @@ async fn run_statement(
         }
         Statement::Explain { query, analyze, steps, .. } => {
             let query = Kept::new(query, held);
-            let batch = explained(core, &query, analyze, &steps).await?;
+            let batch = or(explained(core, &query, analyze, &steps), gone(body)).await?;
             send_batch(reply, form, &batch).await
         }
         Statement::Insert(rows) => {
@@ -127,6 +120,12 @@ async fn run_statement(
             Ok(())
         }
     }
+}
+
+/// What is waited for ends with when the client leaves.
+async fn gone<T, E: From<ExecError>>(body: &mut Body) -> Result<T, E> {
+    body.peer_gone().await;
+    Err(ExecError::Cancelled.into())
 }
 
 fn send_nothing(reply: &mut Reply, format: Format) {

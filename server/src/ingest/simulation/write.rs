@@ -205,7 +205,7 @@ async fn lines(host: &CoreHost<'_>) -> Result<Written, WriteError> {
         world.model.borrow_mut().read(read..complete);
         read = complete;
         let is_last = to == text.len();
-        let consumed = parse(&mut session, &mut state, &lines, &text.as_bytes()[from..to], is_last)?;
+        let consumed = parse(&mut session, &mut state, &lines, &text.as_bytes()[from..to], is_last).await?;
         session.account(to - from - consumed)?;
         from += consumed;
         if is_last {

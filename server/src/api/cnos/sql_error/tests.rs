@@ -27,7 +27,7 @@ fn database(name: &str, options: &DatabaseOptions, tables: &[Table<'_>]) -> Arc<
             time_unit: options.precision,
             partition_length: 1 << 40,
             next_column: columns.len() as u16,
-            columns,
+            columns: columns.into(),
         })
     });
     Arc::new(Database::new(name, options, tables.collect::<Vec<_>>()))

@@ -133,7 +133,9 @@ mod tests {
         Arc::new(TableSchema {
             id: TableId(1),
             name: "cpu".into(),
-            columns: vec![column(0, "host", ColumnKind::Tag), column(1, "v", ColumnKind::Field(FieldType::Float))],
+            columns: [column(0, "host", ColumnKind::Tag), column(1, "v", ColumnKind::Field(FieldType::Float))]
+                .into_iter()
+                .collect(),
             time_unit,
             partition_length: 1,
             next_column: 2,

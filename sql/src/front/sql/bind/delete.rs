@@ -43,7 +43,7 @@ impl Binder<'_> {
             let qualifier = Qualifier { database: None, table: fold(alias) };
             columns.iter_mut().for_each(|column| column.qualifier = Some(qualifier.clone()));
         }
-        let scope = Scope { columns };
+        let scope = Scope::new(columns);
         let predicate = boolean(self.binder(&scope, "WHERE").bind(predicate)?, "WHERE")?;
         check_columns(&predicate, &scan)?;
         check_operators(&predicate)?;

@@ -1,5 +1,9 @@
 //! The columns that names can mean at one place of a statement.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+
 use arrow_schema::DataType;
 
 use crate::error::{SqlError, SqlErrorKind};
@@ -28,7 +32,12 @@ pub(crate) struct ScopeColumn {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
     pub(crate) columns: Vec<ScopeColumn>,
+    /// Their places by name, where they are many: a statement may name all columns of a table that has thousands.
+    places: OnceCell<HashMap<String, Vec<usize>>>,
 }
+
+/// Up to this many columns a walk finds one as fast.
+const COLUMNS_WALKED_MAX: usize = 16;
 
 /// An identifier as it must be written: in double quotes unless it folds to itself.
 fn quoted(name: &str) -> String {
@@ -73,14 +82,35 @@ impl ScopeColumn {
 }
 
 impl Scope {
+    /// Of these columns.
+    pub(crate) fn new(columns: Vec<ScopeColumn>) -> Self {
+        Self { columns, places: OnceCell::new() }
+    }
+
+    /// The places of the columns with this name, at least.
+    fn candidates(&self, name: Option<&String>) -> Cow<'_, [usize]> {
+        if self.columns.len() <= COLUMNS_WALKED_MAX {
+            return (0..self.columns.len()).collect();
+        }
+        let places = self.places.get_or_init(|| {
+            let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+            for (at, column) in self.columns.iter().enumerate() {
+                places.entry(column.name.clone()).or_default().push(at);
+            }
+            places
+        });
+        Cow::Borrowed(name.and_then(|name| places.get(name)).map_or(&[], Vec::as_slice))
+    }
+
     /// Position of the column that `parts` (name, table.name or database.table.name) means; `None` where none does.
     pub(crate) fn find(&self, parts: &[String]) -> Result<Option<usize>, SqlError> {
-        let mut found = (0..self.columns.len()).filter(|&at| self.columns[at].answers_to(parts));
+        let candidates = self.candidates(parts.last());
+        let mut found = candidates.iter().filter(|at| self.columns[**at].answers_to(parts));
         let first = found.next();
         if found.next().is_some() {
             return Err(SqlErrorKind::ColumnAmbiguous(parts.join(".")).into());
         }
-        Ok(first)
+        Ok(first.copied())
     }
 
     /// The error for a name that no column has.

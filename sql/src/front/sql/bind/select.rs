@@ -76,7 +76,7 @@ impl Binder<'_> {
         refuse_unusual(select)?;
         let Relation { plan: mut input, columns } = self.from(&select.from)?;
         let has_from = !select.from.is_empty();
-        let scope = Scope { columns };
+        let scope = Scope::new(columns);
         if let Some(predicate) = &select.selection {
             let bound = self.binder(&scope, "WHERE").bind(predicate)?;
             let predicate = boolean(bound, "WHERE")?;
@@ -114,7 +114,7 @@ impl Binder<'_> {
             has_alias: false,
         };
         let outputs: Vec<Output> = columns.iter().enumerate().map(output).collect();
-        let scope = Scope { columns };
+        let scope = Scope::new(columns);
         let mut calls = Calls { width: scope.columns.len(), ..Calls::default() };
         let sort = self.order_by(order_by, &scope, &outputs, &[], &mut calls)?;
         if let Some(name) = calls.headings.pop() {
