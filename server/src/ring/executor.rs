@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use super::current::{Core, CoreOptions, LONG_POLL, current, leave};
 use super::features::Completions;
+use super::helper::STACK_BYTES;
 use super::queue::Queue;
 use super::queues::Queues;
 
@@ -70,7 +71,7 @@ where
             .map_err(|error| io::Error::new(error.kind(), format!("cannot start {}: {error}", options.name)))?;
         run(&core, main)
     };
-    Builder::new().name(name).spawn(run).map(CoreHandle)
+    Builder::new().name(name).stack_size(STACK_BYTES).spawn(run).map(CoreHandle)
 }
 
 /// Gives the core to other tasks if the running slice is over; else returns at once.

@@ -6,6 +6,10 @@ use std::sync::mpsc::{Sender, channel};
 
 use super::panic::caught;
 
+/// Stack of a core and of its helpers. Statements and what they come to are trees of bounded depth, and the deepest that
+/// is taken needs about half of it in a build without optimisation, where a level of an expression takes most.
+pub(super) const STACK_BYTES: usize = 8 << 20;
+
 /// A call that takes long.
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -36,7 +40,7 @@ impl Helper {
                     // A caller that waits for a job that panics learns of it by what the job drops.
                     receiver.into_iter().for_each(|job| drop(caught(job)));
                 };
-                std::thread::Builder::new().name(self.name.clone()).spawn(work)?;
+                std::thread::Builder::new().name(self.name.clone()).stack_size(STACK_BYTES).spawn(work)?;
                 sender
             }
         };
