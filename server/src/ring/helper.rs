@@ -6,8 +6,8 @@ use std::sync::mpsc::{Sender, channel};
 
 use super::panic::caught;
 
-/// Stack of a core and of its helpers. Statements and what they come to are trees of bounded depth, and the deepest that
-/// is taken needs about half of it in a build without optimisation, where a level of an expression takes most.
+/// Stack of a core and of its helpers. Statements and what they come to are trees of bounded depth; in a build without
+/// optimisation, where a level of an expression takes most, the deepest that is taken does not fit into 2 MiB.
 pub(super) const STACK_BYTES: usize = 8 << 20;
 
 /// A call that takes long.

@@ -5,7 +5,7 @@ use crate::common::{Server, fresh_folder};
 
 const MIB: u64 = 1 << 20;
 
-/// `around` so many times about `of`.
+/// `around` about `of`, `levels` times.
 fn nested(levels: usize, of: &str, around: &str) -> String {
     (0..levels).fold(of.to_owned(), |inner, _| around.replacen('#', &inner, 1))
 }

@@ -1,5 +1,5 @@
-//! Rules from plan to plan. Each is a pure function in its own file; none changes what a query answers, makes an expression too
-//! deep (`expr::extent`), or copies more than it may.
+//! Rules from plan to plan. Each is a pure function in its own file; none changes what a query answers, makes an
+//! expression too deep (`expr::extent`), or copies more than it may.
 
 #[cfg(test)]
 mod agreement;

@@ -1,5 +1,5 @@
-//! Text that grows while a query runs: what is far more of a chunk's rows than of the chunk is made a few rows at a time,
-//! the answer is the same, and the query's memory bounds it before it is made.
+//! Text that grows while a query runs: what is far more of a chunk's rows than of the chunk is made a few rows at a
+//! time, the answer is the same, and the query's memory bounds it before it is made.
 
 use tidewire_sql::exec::ExecError;
 
