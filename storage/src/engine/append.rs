@@ -308,12 +308,13 @@ fn check_columns(batch: &WriteBatch, table: &TableSchema) -> Result<()> {
     let mut next = 0;
     let mut ascending = true;
     for (position, column) in batch.columns.iter().enumerate() {
-        let here = table.columns.get(next).filter(|schema| schema.id == column.id);
-        let Some(found) = here.or_else(|| table.column_by_id(column.id)) else {
+        let is_next = table.columns.get(next).is_some_and(|schema| schema.id == column.id);
+        let place = if is_next { Some(next) } else { table.columns.place_of(column.id) };
+        let Some((place, found)) = place.and_then(|place| Some((place, table.columns.get(place)?))) else {
             let reason = format!("table {} has no column {}", table.name, column.id.0);
             return Err(Error::Rejected(reason));
         };
-        next += 1;
+        next = place + 1;
         let kind = column.values.kind();
         if found.kind != ColumnKind::Field(kind) {
             let reason = format!("column {} of table {} is {:?}, not {kind:?}", found.name, table.name, found.kind);

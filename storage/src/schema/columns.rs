@@ -70,14 +70,19 @@ impl Columns {
         self.all.get(self.place(name)?)
     }
 
-    /// The column with identity `id`.
-    pub fn with_id(&self, id: ColumnId) -> Option<&ColumnSchema> {
-        let Some(index) = self.index() else { return self.all.iter().find(|column| column.id == id) };
+    /// The place of the column with identity `id`.
+    pub fn place_of(&self, id: ColumnId) -> Option<usize> {
+        let Some(index) = self.index() else { return self.all.iter().position(|column| column.id == id) };
         let at = index.by_id.binary_search_by_key(&id, |(known, _)| *known).ok()?;
-        self.all.get(usize::from(index.by_id[at].1))
+        Some(usize::from(index.by_id[at].1))
     }
 
-    /// `None` where a walk does, or where places do not fit the index: ids have 16 bits, so no table has as many as that.
+    /// The column with identity `id`.
+    pub fn with_id(&self, id: ColumnId) -> Option<&ColumnSchema> {
+        self.all.get(self.place_of(id)?)
+    }
+
+    /// `None` where a walk does, or where places do not fit the index, which is for no table: ids have 16 bits.
     fn index(&self) -> Option<&Index> {
         let is_indexed = self.all.len() > WALKED_MAX && self.all.len() <= usize::from(u16::MAX);
         is_indexed.then(|| self.index.get_or_init(|| Index::of(&self.all)))
