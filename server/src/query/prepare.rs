@@ -111,8 +111,8 @@ pub async fn prepare(core: &CoreState, text: Vec<u8>, session: Session) -> Resul
     let account = core.memory.shared().queries().clone();
     let timeout_s = core.config.query.timeout_s;
     let time_limit = (timeout_s > 0).then(|| Duration::from_secs(timeout_s));
-    // It is of no query yet, so that only what all may have bounds its memory.
-    let context = QueryContext::of_server(u64::MAX, time_limit, account.clone());
+    // What it makes beyond its text is the query's to be; the text itself only what all may have bounds.
+    let context = QueryContext::of_server(core.config.query.memory_bytes_max, time_limit, account.clone());
     if text.len() <= HERE_BYTES_MAX {
         let (statement, held) = prepare_within(&String::from_utf8_lossy(&text), &catalog, &session, &context)?;
         return Ok(Prepared { statement, held: (held.bytes() > 0).then_some(held) });

@@ -16,6 +16,7 @@ mod export;
 mod filesystems;
 mod full;
 mod health;
+mod hostile;
 mod influx_replies;
 mod influxql;
 mod limits;
