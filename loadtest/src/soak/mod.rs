@@ -7,8 +7,8 @@
 //!   is old and of stretches of single hosts, through SQL and InfluxQL;
 //! - *readings* (`readings`): a TTL of minutes, whose partitions expire while the run goes on;
 //! - *sessions* (`sessions`): series that are dropped and come back;
-//! - *burdens* (`burdens`): long strings, new tables, wide lines, bombs, sorts, large statements and single deletes, one
-//!   after another, to find out who keeps a core for long (`slices`).
+//! - *burdens* (`burdens`): long strings, new tables, wide lines, bombs, sorts, large statements and single deletes,
+//!   one after another, to find out who keeps a core for long (`slices`).
 //!
 //! What must be there and what must be gone is known exactly, and counted all the time. Every minute a line is printed.
 //! At the end the server gets SIGTERM, starts again, everything is counted once more, and the promises are judged:

@@ -192,7 +192,7 @@ impl SeriesIndex {
     fn note_places(&mut self) {
         if self.tags.len() > TAGS_WALKED_MAX {
             let noted = self.places.len();
-            self.places.extend(self.tags.iter().map(|tag| tag.id).zip(0..).skip(noted));
+            self.places.extend(self.tags[noted..].iter().map(|tag| tag.id).zip(noted as u32..));
         }
     }
 
