@@ -97,7 +97,7 @@ impl App for Tidewire {
         let offline = shared.offline.get_or_init(|| Arc::new(OfflineShards::new(shard_count)));
         // Before any shard opens: what recovery writes counts too.
         let disk = limit_rate(disk, config.disk.write_bytes_per_s_max, cores, &queues);
-        let disk = TimedDisk::new(disk, registry.clone());
+        let disk = TimedDisk::new(disk, registry.clone(), config.wal.sync);
         let opening =
             Opening { disk: &disk, data_dir: &data_dir, config: &config, catalog: &found, registry: &registry };
         let open = opening.open(&shards, offline).await?;

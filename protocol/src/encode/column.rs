@@ -177,7 +177,8 @@ impl Column {
         if *array.data_type() != self.data_type {
             return Err(mismatch());
         }
-        // A slice of an array copies its type, which is felt when a batch leaves in many parts; one of a buffer does not.
+        // A slice of an array copies its type, which is felt when a batch leaves in many parts; one of a buffer does
+        // not.
         let part;
         let (array, rows) = if self.is_read_in_place() {
             (array, rows)

@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn parts_give_about_as_much_text_however_long_rows_are() {
-        assert_eq!(next_part(256, 256 * 64), PART_BYTES / 64);
+        assert_eq!(next_part(256, 256 * 256), PART_BYTES / 256);
         assert_eq!(next_part(256, 256 * (1 << 20)), 1);
         // What gives no text at all (a table, nulls of JSON) grows by steps.
         assert_eq!(next_part(256, 0), 1024);

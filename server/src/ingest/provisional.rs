@@ -1,10 +1,10 @@
 //! Rows of tables and columns that are not in the catalog yet.
 //!
 //! A request that brings some is parsed whole before anything is made of it: it sees a catalog of its own
-//! ([`preview`](tidewire_base::catalog::preview)), in which what it lacks has ids that nobody else knows. When its body is read
-//! and its rows are admitted, all that its rows need is made with one durable change ([`needs`]), and the ids in its
-//! batches are exchanged for those that the catalog gave ([`settle`]). So a request that is refused, or breaks off,
-//! leaves nothing behind.
+//! ([`preview`](tidewire_base::catalog::preview)), in which what it lacks has ids that nobody else knows. When its body
+//! is read and its rows are admitted, all that its rows need is made with one durable change ([`needs`]), and the ids
+//! in its batches are exchanged for those that the catalog gave ([`settle`]). So a request that is refused, or breaks
+//! off, leaves nothing behind.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 

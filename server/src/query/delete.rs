@@ -24,7 +24,7 @@ pub enum DeleteError {
     Refused(ExecError),
     /// Some are, or may be.
     #[error(transparent)]
-    Partly(PartlyDone),
+    Partly(Box<PartlyDone>),
 }
 
 /// A deletion that some shards have done and others not.
@@ -85,10 +85,11 @@ impl DeleteError {
         if measurements.is_empty() {
             return self;
         }
-        Self::Partly(match self {
+        let done = match self {
             Self::Refused(cause) => PartlyDone { measurements, done: Vec::new(), failed: Vec::new(), cause },
-            Self::Partly(partly) => PartlyDone { measurements, ..partly },
-        })
+            Self::Partly(partly) => PartlyDone { measurements, ..*partly },
+        };
+        Self::Partly(Box::new(done))
     }
 }
 
@@ -130,7 +131,10 @@ fn judge(outcomes: Vec<Result<(), DeleteFailure>>) -> Result<(), DeleteError> {
         Some(cause) if done.is_empty() && failed.iter().all(|(_, is_touched)| !is_touched) => {
             Err(DeleteError::Refused(cause))
         }
-        Some(cause) => Err(DeleteError::Partly(PartlyDone { measurements: Vec::new(), done, failed, cause })),
+        Some(cause) => {
+            let partly = PartlyDone { measurements: Vec::new(), done, failed, cause };
+            Err(DeleteError::Partly(Box::new(partly)))
+        }
     }
 }
 

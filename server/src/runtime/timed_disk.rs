@@ -1,15 +1,19 @@
 //! How long a shard's log waits for its disk: every durable write and sync of its files is timed, and shown as
-//! `tidewire_wal_sync_duration_seconds`. What other files wait for is not timed, and costs nothing.
+//! `tidewire_wal_sync_duration_seconds`. A record too long for one write goes to the disk in several and is then synced:
+//! with `wal.sync = "always"`, where somebody waits for all of that, the writes count as part of the sync that follows.
+//! What other files wait for is not timed, and costs nothing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tidewire_storage::Result;
 use tidewire_storage::disk::throttle::ThrottledDisk;
 use tidewire_storage::disk::{Disk, DiskFile, OpenMode};
+
+use tidewire_base::config::WalSync;
 
 use crate::metrics::registry::{Histogram, Registry, Unit};
 use crate::ring::RingDisk;
@@ -27,6 +31,8 @@ pub struct TimedDisk<D> {
 /// The histograms of a core's shards, by the name of the shard's folder.
 struct Logs {
     registry: Rc<Registry>,
+    /// Each commit is on the medium before its writers hear of it.
+    is_sync_awaited: bool,
     shards: RefCell<BTreeMap<String, Rc<Histogram>>>,
 }
 
@@ -38,7 +44,8 @@ impl Logs {
         let number: u32 = shard.strip_prefix("shard-")?.parse().ok()?;
         let mut shards = self.shards.borrow_mut();
         let made = || {
-            let help = "Time until a part of the log was on the medium: a durable write, or a sync.";
+            let help =
+                "Time until a part of the log was on the medium: a durable write, or a sync with its record's writes.";
             let labels = [("shard", &*number.to_string())];
             self.registry.histogram("tidewire_wal_sync_duration_seconds", help, &labels, Unit::Nanoseconds)
         };
@@ -48,8 +55,9 @@ impl Logs {
 
 impl<D: Disk> TimedDisk<D> {
     /// Times the logs behind `inner` in `registry`.
-    pub(crate) fn new(inner: D, registry: Rc<Registry>) -> Self {
-        Self { inner, logs: Rc::new(Logs { registry, shards: RefCell::default() }) }
+    pub(crate) fn new(inner: D, registry: Rc<Registry>, sync: WalSync) -> Self {
+        let is_sync_awaited = sync == WalSync::Always;
+        Self { inner, logs: Rc::new(Logs { registry, is_sync_awaited, shards: RefCell::default() }) }
     }
 }
 
@@ -57,16 +65,30 @@ impl<D: Disk> TimedDisk<D> {
 pub struct TimedFile<F> {
     inner: F,
     histogram: Option<Rc<Histogram>>,
+    is_sync_awaited: bool,
+    /// Time of writes that no sync has followed yet.
+    unsynced: Cell<Duration>,
 }
 
 impl<F> TimedFile<F> {
     async fn timed<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let Some(histogram) = &self.histogram else { return work.await };
-        let started = Instant::now();
+        let (before, started) = (self.unsynced.take(), Instant::now());
         let done = work.await;
         if done.is_ok() {
-            histogram.record(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            histogram.record(u64::try_from((before + started.elapsed()).as_nanos()).unwrap_or(u64::MAX));
         }
+        done
+    }
+
+    /// A write whose time is part of the next sync's.
+    async fn timed_later<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        if self.histogram.is_none() || !self.is_sync_awaited {
+            return work.await;
+        }
+        let started = Instant::now();
+        let done = work.await;
+        self.unsynced.set(self.unsynced.get() + started.elapsed());
         done
     }
 }
@@ -80,7 +102,9 @@ impl<D: Disk> Disk for TimedDisk<D> {
     }
 
     async fn open(&self, path: &Path, mode: OpenMode) -> Result<Self::File> {
-        Ok(TimedFile { inner: self.inner.open(path, mode).await?, histogram: self.logs.of(path) })
+        let inner = self.inner.open(path, mode).await?;
+        let (histogram, is_sync_awaited) = (self.logs.of(path), self.logs.is_sync_awaited);
+        Ok(TimedFile { inner, histogram, is_sync_awaited, unsynced: Cell::default() })
     }
 
     async fn list(&self, folder: &Path) -> Result<Vec<String>> {
@@ -117,7 +141,7 @@ impl<F: DiskFile> DiskFile for TimedFile<F> {
     }
 
     async fn write(&self, offset: u64, buffer: F::Buffer) -> Result<()> {
-        self.inner.write(offset, buffer).await
+        self.timed_later(self.inner.write(offset, buffer)).await
     }
 
     async fn write_durable(&self, offset: u64, buffer: F::Buffer) -> Result<()> {
@@ -163,7 +187,7 @@ mod tests {
 
     #[test]
     fn files_of_a_shards_log_are_known_by_their_path() {
-        let logs = Logs { registry: Registry::new(), shards: RefCell::default() };
+        let logs = Logs { registry: Registry::new(), is_sync_awaited: true, shards: RefCell::default() };
         for path in ["/d/shard-003/wal/1.log", "/d/shard-003/wal/2.log", "/d/shard-000/wal/1.log"] {
             assert!(logs.of(Path::new(path)).is_some(), "{path}");
         }

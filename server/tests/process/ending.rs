@@ -366,7 +366,7 @@ fn writes_that_wait_for_a_slow_disk_are_whole_or_absent_when_they_are_cut() {
     for (value, outcome) in outcomes {
         match outcome {
             Outcome::Answered(200) => {
-                assert!(found.contains(&(value, HOSTS * ROWS)), "write {value} is lost: {found:?}")
+                assert!(found.contains(&(value, HOSTS * ROWS)), "write {value} is lost: {found:?}");
             }
             Outcome::Answered(429 | 503) => {}
             Outcome::Answered(status) => panic!("write {value}: status {status}"),

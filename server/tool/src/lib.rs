@@ -1,5 +1,6 @@
-//! The operator's tools: subcommands of `tidewire` that work on the files of a data folder, without a server's help. A package of its own: the server needs nothing of
-//! it, nor what only it imports (Parquet, an HTTP client, progress bars).
+//! The operator's tools: subcommands of `tidewire` that work on the files of a data folder, without a server's help. A
+//! package of its own: the server needs nothing of it, nor what only it imports (Parquet, an HTTP client, progress
+//! bars).
 //!
 //! Each gives a sentence where it refuses or fails, and the process then exits with 1. [`inspect`], [`backup`] and
 //! [`restore`] need of the formats what [`tidewire_storage::inspect`] gives, which only reads: [`folder`] finds what a

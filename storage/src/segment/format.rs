@@ -13,7 +13,9 @@ use crate::disk::DISK_ALIGN;
 use crate::schema::FieldType;
 use crate::series::SeriesMark;
 
-use super::{Statistics, Summary};
+use super::{Gathered, Statistics, Summary};
+use crate::batch::{Strings, Values};
+use crate::codec::column::is_valid;
 
 /// Version of the format, in header, trailer and [`SegmentMeta`](super::SegmentMeta). Since 2, vectors may be runs.
 pub const VERSION: u32 = 2;
@@ -97,14 +99,37 @@ pub(crate) struct TextSize {
     pub(crate) longest: u64,
 }
 
+impl TextSize {
+    /// Of the strings of rows that have one.
+    fn of(strings: &Strings, validity: Option<&[u64]>) -> Self {
+        let starts = std::iter::once(0).chain(strings.ends.iter().copied());
+        let lengths = strings.ends.iter().zip(starts).map(|(end, start)| u64::from(end - start));
+        let present = lengths.enumerate().filter(|(row, _)| validity.is_none_or(|bits| is_valid(bits, *row)));
+        present.fold(Self { bytes: 0, longest: 0 }, |size, (_, length)| Self {
+            bytes: size.bytes + length,
+            longest: size.longest.max(length),
+        })
+    }
+}
+
 /// In [`Block::first`] of strings: the size is said. Earlier builds said none.
 const SIZE_IS_SAID: u64 = 1;
 
 impl Block {
-    /// A block of strings.
-    pub(super) fn of_text(place: Place, nulls: usize, TextSize { bytes, longest }: TextSize) -> Self {
-        let block = Self::new(place, nulls, &Statistics::None);
+    /// The block of `gathered`, `nulls` of whose rows have no value.
+    pub(super) fn of(place: Place, nulls: usize, gathered: &Gathered) -> Self {
+        let block = Self::new(place, nulls, &Statistics::of(gathered));
+        let Values::String(strings) = &gathered.values else { return block };
+        let TextSize { bytes, longest } = TextSize::of(strings, gathered.validity.as_deref());
         Self { max: longest, sum: bytes, first: SIZE_IS_SAID, ..block }
+    }
+
+    /// What `self` would be if an earlier build had written it.
+    pub(super) fn without_text_size(self) -> Self {
+        match self.text_size() {
+            Some(_) => Self { max: 0, sum: 0, first: 0, ..self },
+            None => self,
+        }
     }
 
     /// Of a block of strings; `None` where it does not say.

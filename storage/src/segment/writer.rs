@@ -9,11 +9,11 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::format::{Block, Column, Footer, Group, Header, Place, TRAILER_BYTES, TextSize, Trailer, VERSION, kind_of};
+use super::format::{Block, Column, Footer, Group, Header, Place, TRAILER_BYTES, Trailer, VERSION, kind_of};
 use super::index::{self, IndexRun};
 use super::layout::{self, Cuts};
-use super::{Gathered, Origin, Segment, SegmentMeta, SortedTable, Statistics};
-use crate::batch::{Strings, Values};
+use super::{Gathered, Origin, Segment, SegmentMeta, SortedTable};
+use crate::batch::Values;
 use crate::codec::column::Encoder;
 use crate::codec::float::Hints;
 use crate::codec::{CodecPreference, Effort, bitmap, text};
@@ -279,10 +279,7 @@ impl<D: Disk> SegmentWriter<D> {
                     self.encoder.end(text, &mut self.block);
                     let nulls = rows.len() - validity.map_or(rows.len(), |bits| bitmap::count(bits, rows.len()));
                     let place = self.output.put_block(&self.block).await?;
-                    match &gathered.values {
-                        Values::String(strings) => Block::of_text(place, nulls, text_size(strings)),
-                        _ => Block::new(place, nulls, &Statistics::of(&gathered)),
-                    }
+                    Block::of(place, nulls, &gathered)
                 }
             };
             self.footer.columns[number].blocks.push(block);
@@ -338,12 +335,6 @@ impl<D: Disk> SegmentWriter<D> {
         // Why it was given up is the error to report; what stays behind is removed at the next start.
         let _ = disk.remove(&temporary).await;
     }
-}
-
-fn text_size(strings: &Strings) -> TextSize {
-    let starts = std::iter::once(0).chain(strings.ends.iter().copied());
-    let longest = strings.ends.iter().zip(starts).map(|(end, start)| end - start).max();
-    TextSize { bytes: strings.bytes.len() as u64, longest: u64::from(longest.unwrap_or(0)) }
 }
 
 /// The runs of the rows `range`, the first of which belongs to run `at`; returns the run of the row after.

@@ -246,8 +246,12 @@ mod tests {
         assert_eq!(cancelled, told(422, "010001", "the query was cancelled"));
         // One that some shards have done says so, with the code of what the others ran into.
         let cause = ExecError::Storage(full());
-        let partly =
-            DeleteError::Partly(PartlyDone { measurements: Vec::new(), done: vec![0], failed: Vec::new(), cause });
+        let partly = DeleteError::Partly(Box::new(PartlyDone {
+            measurements: Vec::new(),
+            done: vec![0],
+            failed: Vec::new(),
+            cause,
+        }));
         assert_eq!(reply(&Fault::Delete(partly)).status, 507);
         // A change of the catalog, and a query that finds no space for what it puts aside.
         let unsaved = reply(&CatalogError::NoSpace("x".to_owned()).into());

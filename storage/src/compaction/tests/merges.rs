@@ -16,7 +16,7 @@ use crate::disk::plain::PlainDisk;
 use crate::scan::tests::{COLUMNS, collect, everything, overlay, random_deletes, random_rows, some_columns};
 use crate::scan::{PartitionSources, Run, Scan};
 use crate::schema::{ColumnId, FieldType, SeriesId, TableId};
-use crate::segment::{Gathered, Origin, Segment, SegmentMeta, SortedTable, write_segment};
+use crate::segment::{Expected, Gathered, Origin, Segment, SegmentMeta, SortedTable, write_segment};
 use crate::testing::{Cell as Value, Folder, Rows, TestTable, seeds};
 use crate::tombstone::Deletes;
 use crate::{Error, Result};
@@ -47,6 +47,7 @@ impl World {
     fn segment(&self, columns: &Columns, rows: &Rows) -> Rc<Segment<PlainDisk>> {
         let table = TestTable::new(columns, rows);
         let meta = block_on(write_segment(&PlainDisk, &self.next_path(), TableId(1), 0, &table)).unwrap();
+        assert_eq!(self.damage(&meta), [""; 0]);
         self.open(&meta)
     }
 
@@ -65,6 +66,16 @@ impl World {
         let segments: Vec<_> = metas.iter().map(|meta| self.open(meta).into()).collect();
         let partition = PartitionSources { segments, memory: Vec::new() };
         collect(&mut Scan::new(PlainDisk, everything(&COLUMNS), vec![partition], u64::MAX))
+    }
+
+    /// What reading a segment through finds wrong with it.
+    fn damage(&self, meta: &SegmentMeta) -> Vec<String> {
+        let expected =
+            Expected { table: TableId(1), partition_start: 0, partition_length: 1 << 40, series: Some(1 << 20) };
+        let (segment, mut damage) = (self.open(meta), Vec::new());
+        block_on(segment.verify(&PlainDisk, &expected, &mut |error| damage.push(error.to_string()), &mut |_| {}))
+            .unwrap();
+        damage
     }
 
     fn file_count(&self) -> usize {
@@ -114,6 +125,7 @@ fn a_merge_is_what_a_map_would_hold() {
             assert!(world.rows(&metas) == expected, "seed {seed} {target:?}");
             assert!(metas.iter().all(|meta| meta.lsn == 7 && meta.hard == (target.effort == Effort::Hard)));
             assert!(metas.windows(2).all(|pair| pair[0].series_max < pair[1].series_min), "no series in two files");
+            assert_eq!(metas.iter().flat_map(|meta| world.damage(meta)).collect::<Vec<_>>(), [""; 0]);
             assert_eq!(world.file_count(), inputs.len() + metas.len(), "nothing else is left");
             let (read, written) = pace.moved();
             assert!(read > 0 && written <= metas.iter().map(|meta| meta.bytes).sum());
