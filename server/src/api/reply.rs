@@ -8,6 +8,7 @@
 //! A batch can be megabytes of text. It is encoded in parts ([`next_part`]), and compressed in parts; between two of
 //! them the core is given to others when they are due.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -25,11 +26,11 @@ use crate::ring::yield_if_needed;
 /// Encoded bytes kept back before the reply starts to stream.
 const WHOLE_BYTES_MAX: usize = 1 << 20;
 
-/// Text that a part of a batch is to give: some 100 µs of encoding.
-const PART_BYTES: usize = 128 << 10;
+/// Text that a part of a batch is to give: some 200 µs of encoding.
+const PART_BYTES: usize = 256 << 10;
 
 /// Room for pending text that is kept while it is being sent.
-const PENDING_BYTES_KEPT: usize = 4 * PART_BYTES;
+const PENDING_BYTES_KEPT: usize = 2 * PART_BYTES;
 
 /// Rows of the first part, of which nobody knows yet how long they are.
 const FIRST_PART_ROWS: usize = 256;
@@ -182,6 +183,45 @@ impl<'r> RowsReply<'r> {
         Ok(())
     }
 
+    /// Encodes some rows of a batch. Of a stream that is under way they are sent at once: while they are in the cache
+    /// the socket takes them at half the cost. What is compressed is packed by the batch, and with `chunked` each batch
+    /// is a whole.
+    async fn part(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<(), ExecError> {
+        let count = rows.len();
+        let is_direct =
+            self.reply.is_begun() && self.compress.is_none() && !self.form.chunked && self.pending.is_empty();
+        if let Err(error) = self.encoder(Some(batch)) {
+            return Err(self.give_up(error));
+        }
+        let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        let (mut encoded, mut bytes) = (Ok(()), 0);
+        let fill = |out: &mut Vec<u8>| {
+            let before = out.len();
+            encoded = encoder.part(batch, rows, out);
+            bytes = out.len() - before;
+        };
+        let sent = match is_direct {
+            true => wait(&mut self.patience, self.reply.write_with(fill)).await,
+            false => {
+                fill(&mut self.pending);
+                Ok(())
+            }
+        };
+        if let Err(error) = encoded {
+            return Err(self.give_up(error));
+        }
+        if count > 0 {
+            self.part_rows = next_part(count, bytes);
+        }
+        sent.map_err(|_| ExecError::Cancelled)
+    }
+
+    /// The query ends; [`Self::end`] tells what it ended of.
+    fn give_up(&mut self, error: EncodeError) -> ExecError {
+        self.unwritten = Some(error);
+        ExecError::Cancelled
+    }
+
     /// Ends the reply after the last row, or gives the error that stopped the query. Where the reply has begun by then,
     /// it stays without its end.
     pub async fn end(mut self, outcome: Result<(), ExecError>) -> Result<(), Fault> {
@@ -256,29 +296,12 @@ impl RowsOut for RowsReply<'_> {
         loop {
             let rows = self.part_rows.min(batch.num_rows() - start);
             let is_last = start + rows == batch.num_rows();
-            let mut pending = std::mem::take(&mut self.pending);
-            let before = pending.len();
-            let part = start..start + rows;
-            let encoded = self.encoder(Some(batch)).and_then(|encoder| encoder.part(batch, part, &mut pending));
-            if rows > 0 {
-                self.part_rows = next_part(rows, pending.len() - before);
-            }
-            self.pending = pending;
-            if let Err(error) = encoded {
-                // The query ends; `end` tells what it ended of.
-                self.unwritten = Some(error);
-                return Err(ExecError::Cancelled);
-            }
+            self.part(batch, start..start + rows).await?;
             yield_if_needed().await;
             if is_last {
                 break;
             }
             start += rows;
-            // While they are in the cache the socket takes them at half the cost. What is compressed is packed by the
-            // batch, and with `chunked` each batch is a whole.
-            if self.reply.is_begun() && self.compress.is_none() && !self.form.chunked {
-                self.send_if_due().await?;
-            }
         }
         self.send_if_due().await
     }

@@ -16,14 +16,18 @@ use crate::ring::socket::Socket;
 /// A streamed reply is sent when this much has come together: a system call costs about as much as copying 16 KiB.
 const SEND_BYTES: usize = 64 << 10;
 
-/// A send buffer that grew beyond this is not kept for the next part of a stream.
-const STREAM_BYTES_KEPT: usize = 2 * SEND_BYTES;
+/// A send buffer that grew beyond this is not kept for the next part of a stream: what a part of rows takes, and half
+/// as much again.
+const STREAM_BYTES_KEPT: usize = 6 * SEND_BYTES;
 
 /// And beyond this not for the next reply: connections that idle are many.
 const IDLE_BYTES_KEPT: usize = 8 << 10;
 
 /// Hex digits of the size in front of a chunk that is written in place.
 const SIZE_DIGITS: usize = 8;
+
+/// What a chunk has around its bytes: its size, and two ends of lines.
+const FRAME_BYTES: usize = SIZE_DIGITS + 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -111,6 +115,7 @@ impl Reply {
 
     /// Adds to a streamed reply. An error means that the client has gone.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.reserve(bytes.len() + FRAME_BYTES);
         self.write_with(|out| out.extend_from_slice(bytes)).await
     }
 

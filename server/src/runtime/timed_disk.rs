@@ -1,7 +1,7 @@
 //! How long a shard's log waits for its disk: every durable write and sync of its files is timed, and shown as
-//! `tidewire_wal_sync_duration_seconds`. A record too long for one write goes to the disk in several and is then synced:
-//! with `wal.sync = "always"`, where somebody waits for all of that, the writes count as part of the sync that follows.
-//! What other files wait for is not timed, and costs nothing.
+//! `tidewire_wal_sync_duration_seconds`. A record too long for one write goes to the disk in several and is then
+//! synced: with `wal.sync = "always"`, where somebody waits for all of that, the writes count as part of the sync that
+//! follows. What other files wait for is not timed, and costs nothing.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

@@ -147,8 +147,8 @@ fn a_shard_that_is_offline_fires() {
 
 #[test]
 fn a_log_that_waits_for_its_disk_fires() {
-    // Two MiB a second for each of two cores, so that a commit of one MiB waits for half a second. Some records take one
-    // write, some several and a sync.
+    // Two MiB a second for each of two cores, so that a commit of one MiB waits for half a second. Some records take
+    // one write, some several and a sync.
     let variables = [
         ("TIDEWIRE_DISK_WRITE_BYTES_PER_S_MAX", "4MiB"),
         ("TIDEWIRE_SHARDS", "2"),

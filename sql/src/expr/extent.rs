@@ -54,15 +54,20 @@ impl Extent {
     }
 
     fn walk(&mut self, expr: &Expr, column: impl Fn(usize) -> Self) {
-        let mut open = vec![(expr, 0_usize)];
-        while let Some((expr, above)) = open.pop() {
-            let own = match expr {
-                Expr::Column(at) => column(*at),
-                _ => Self { nodes: 1, levels: 1 },
-            };
-            self.nodes = self.nodes.saturating_add(own.nodes);
-            self.levels = self.levels.max(above + own.levels);
-            open.extend(expr.children().into_iter().map(|child| (child, above + 1)));
+        // Level by level.
+        let (mut level, mut next, mut above) = (vec![expr], Vec::new(), 0_usize);
+        while !level.is_empty() {
+            for expr in level.drain(..) {
+                let own = match expr {
+                    Expr::Column(at) => column(*at),
+                    _ => Self { nodes: 1, levels: 1 },
+                };
+                self.nodes = self.nodes.saturating_add(own.nodes);
+                self.levels = self.levels.max(above + own.levels);
+                expr.put_children(&mut next);
+            }
+            std::mem::swap(&mut level, &mut next);
+            above += 1;
         }
     }
 }

@@ -134,20 +134,31 @@ impl Expr {
 
     /// The operands, left to right.
     pub fn children(&self) -> Vec<&Self> {
+        let mut children = Vec::new();
+        self.put_children(&mut children);
+        children
+    }
+
+    /// The same, at the end of `out`.
+    pub(crate) fn put_children<'e>(&'e self, out: &mut Vec<&'e Self>) {
         match self {
-            Self::Column(_) | Self::Literal(_) => Vec::new(),
-            Self::Binary { left, right, .. } => vec![left, right],
+            Self::Column(_) | Self::Literal(_) => {}
+            Self::Binary { left, right, .. } => out.extend([&**left, right]),
             Self::Not(e) | Self::Negative(e) | Self::IsNull(e) | Self::IsNotNull(e) | Self::Cast { expr: e, .. } => {
-                vec![e]
+                out.push(e);
             }
-            Self::Like { expr, pattern, .. } => vec![expr, pattern],
-            Self::Matches { expr, .. } | Self::InSet { expr, .. } => vec![expr],
-            Self::InList { expr, list, .. } => std::iter::once(expr.as_ref()).chain(list).collect(),
+            Self::Like { expr, pattern, .. } => out.extend([&**expr, pattern]),
+            Self::Matches { expr, .. } | Self::InSet { expr, .. } => out.push(expr),
+            Self::InList { expr, list, .. } => {
+                out.push(expr);
+                out.extend(list);
+            }
             Self::Case { branches, otherwise } => {
-                branches.iter().flat_map(|(when, then)| [when, then]).chain(otherwise.as_deref()).collect()
+                out.extend(branches.iter().flat_map(|(when, then)| [when, then]));
+                out.extend(otherwise.as_deref());
             }
-            Self::Coalesce(operands) => operands.iter().collect(),
-            Self::Call { args, .. } => args.iter().collect(),
+            Self::Coalesce(operands) => out.extend(operands),
+            Self::Call { args, .. } => out.extend(args),
         }
     }
 

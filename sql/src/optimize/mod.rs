@@ -59,8 +59,11 @@ pub(crate) fn optimize_within(
     trace: Option<&mut Vec<PlanStep>>,
     budget: &Budget,
 ) -> Result<Plan, SqlError> {
-    let before = PlanExtent::of(&plan).exprs.nodes;
-    let pushed = |plan: &Plan| budget.take_nodes(PlanExtent::of(plan).exprs.nodes.saturating_sub(before));
+    let before = push_filters::may_copy(&plan).then(|| PlanExtent::of(&plan).exprs.nodes);
+    let pushed = |plan: &Plan| match before {
+        Some(before) => budget.take_nodes(PlanExtent::of(plan).exprs.nodes.saturating_sub(before)),
+        None => Ok(()),
+    };
     run(plan, trace, pushed, |step| budget.take(step.plan.len()))
 }
 

@@ -26,6 +26,19 @@ pub(super) fn rule(plan: Plan) -> Plan {
     Push { copies_left: COPIED_NODES_MAX }.push(plan, Vec::new())
 }
 
+/// Whether a filter stands where the rule may write one in several places, or with what others compute in it.
+pub(super) fn may_copy(plan: &Plan) -> bool {
+    let mut open = vec![(plan, false)];
+    while let Some((plan, is_filtered)) = open.pop() {
+        let is_filter = matches!(plan, Plan::Filter { .. });
+        if is_filtered && matches!(plan, Plan::Project { .. } | Plan::Aggregate { .. } | Plan::Union { .. }) {
+            return true;
+        }
+        open.extend(plan.inputs().iter().map(|input| (input, is_filtered || is_filter)));
+    }
+    false
+}
+
 /// What conjuncts are carried down with.
 struct Push {
     /// Nodes that may still be copied.

@@ -1,7 +1,6 @@
 //! The columns that names can mean at one place of a statement.
 
-use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::collections::HashMap;
 
 use arrow_schema::DataType;
@@ -32,12 +31,14 @@ pub(crate) struct ScopeColumn {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
     pub(crate) columns: Vec<ScopeColumn>,
-    /// Their places by name, where they are many: a statement may name all columns of a table that has thousands.
+    /// Their places by name, once many were looked for: a statement may name all columns of a table that has thousands.
     places: OnceCell<HashMap<String, Vec<usize>>>,
+    /// Columns that were passed on the way to others.
+    passed: Cell<usize>,
 }
 
-/// Up to this many columns a walk finds one as fast.
-const COLUMNS_WALKED_MAX: usize = 16;
+/// Passing this many columns takes about as long as noting the places of some dozens, which most statements never need.
+const COLUMNS_PASSED_MAX: usize = 2048;
 
 /// An identifier as it must be written: in double quotes unless it folds to itself.
 fn quoted(name: &str) -> String {
@@ -84,14 +85,11 @@ impl ScopeColumn {
 impl Scope {
     /// Of these columns.
     pub(crate) fn new(columns: Vec<ScopeColumn>) -> Self {
-        Self { columns, places: OnceCell::new() }
+        Self { columns, ..Self::default() }
     }
 
-    /// The places of the columns with this name, at least.
-    fn candidates(&self, name: Option<&String>) -> Cow<'_, [usize]> {
-        if self.columns.len() <= COLUMNS_WALKED_MAX {
-            return (0..self.columns.len()).collect();
-        }
+    /// The places of the columns with this name.
+    fn places(&self, name: Option<&String>) -> &[usize] {
         let places = self.places.get_or_init(|| {
             let mut places: HashMap<String, Vec<usize>> = HashMap::new();
             for (at, column) in self.columns.iter().enumerate() {
@@ -99,18 +97,24 @@ impl Scope {
             }
             places
         });
-        Cow::Borrowed(name.and_then(|name| places.get(name)).map_or(&[], Vec::as_slice))
+        name.and_then(|name| places.get(name)).map_or(&[], Vec::as_slice)
     }
 
     /// Position of the column that `parts` (name, table.name or database.table.name) means; `None` where none does.
     pub(crate) fn find(&self, parts: &[String]) -> Result<Option<usize>, SqlError> {
-        let candidates = self.candidates(parts.last());
-        let mut found = candidates.iter().filter(|at| self.columns[**at].answers_to(parts));
-        let first = found.next();
-        if found.next().is_some() {
-            return Err(SqlErrorKind::ColumnAmbiguous(parts.join(".")).into());
+        let answers = |at: &usize| self.columns[*at].answers_to(parts);
+        let (first, second) = if self.passed.get() < COLUMNS_PASSED_MAX {
+            self.passed.set(self.passed.get() + self.columns.len());
+            let mut found = (0..self.columns.len()).filter(answers);
+            (found.next(), found.next())
+        } else {
+            let mut found = self.places(parts.last()).iter().copied().filter(answers);
+            (found.next(), found.next())
+        };
+        match second {
+            Some(_) => Err(SqlErrorKind::ColumnAmbiguous(parts.join(".")).into()),
+            None => Ok(first),
         }
-        Ok(first.copied())
     }
 
     /// The error for a name that no column has.
