@@ -92,7 +92,7 @@ pub(crate) struct SoakArgs {
     /// No burdens: what a run is without them.
     #[arg(long)]
     no_burdens: bool,
-    /// Bound of the time that a task of the server may keep a core.
+    /// Bound of the time that a task of the server may keep a core, by the time that it has the processor.
     #[arg(long, default_value_t = 50.0)]
     slice_ms_max: f64,
     /// Bound of the server's memory.
@@ -198,9 +198,16 @@ pub(crate) fn command(args: &SoakArgs) -> Result<()> {
 
     let mut promises = Promises::default();
     judge(args, &shared, &minutes, &points, ended, &mut promises);
-    let longest_ms = slices::longest_ms(&slices);
+    // The generator and whatever else runs on the machine take the processor from the server; what is promised is what
+    // the server does with it.
+    let longest_ms = slices::processor_longest_ms(&slices);
     let (measured, bound) = (format!("{longest_ms:.1} ms"), format!("at most {:.0} ms", args.slice_ms_max));
-    promises.check("longest slice of a core", &measured, &bound, longest_ms <= args.slice_ms_max);
+    promises.check(
+        "longest slice of a core, by the processor's time",
+        &measured,
+        &bound,
+        longest_ms <= args.slice_ms_max,
+    );
     output::print(&format!("\n{}\n{}\n", course::query_table(&minutes), slices::table(&slices)))?;
     {
         let fleet = lock(&shared.fleet);

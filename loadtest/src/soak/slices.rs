@@ -13,9 +13,10 @@ use crate::output;
 
 const HISTOGRAM: &str = "tidewire_long_poll_duration_seconds";
 
-/// What a line of the log says between the task and its queue, and before the time.
+/// What a line of the log says between the task and its queue, and before the times.
 const OF_QUEUE: &str = " of queue ";
 const KEPT: &str = " kept the core for ";
+const PROCESSOR: &str = " ms, the processor ";
 
 /// The slices of one task.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -26,6 +27,8 @@ pub(super) struct Slices {
     /// All of them together.
     pub(super) sum_ms: f64,
     pub(super) longest_ms: f64,
+    /// The longest that the thread had the processor for one: on a shared machine what others took is not in it.
+    pub(super) processor_longest_ms: f64,
 }
 
 /// Those of a server, by queue and task.
@@ -53,8 +56,11 @@ fn of(metrics: &str, log: &str) -> Vec<Slices> {
             entry(queue, task, &|slices| slices.sum_ms += value * 1e3);
         }
     }
-    for (queue, task, ms) in log.lines().filter_map(said) {
-        entry(queue, task, &|slices| slices.longest_ms = slices.longest_ms.max(ms));
+    for (queue, task, ms, processor_ms) in log.lines().filter_map(said) {
+        entry(queue, task, &|slices| {
+            slices.longest_ms = slices.longest_ms.max(ms);
+            slices.processor_longest_ms = slices.processor_longest_ms.max(processor_ms);
+        });
     }
     found.into_values().filter(|slices| slices.count > 0 || slices.longest_ms > 0.0).collect()
 }
@@ -65,30 +71,35 @@ fn label<'a>(name: &'a str, label: &str) -> Option<&'a str> {
     rest.split('"').next()
 }
 
-/// Queue, task and milliseconds of a line of the log about a slice.
-fn said(line: &str) -> Option<(&str, &str, f64)> {
+/// Queue, task, milliseconds and those of the processor of a line of the log about a slice.
+fn said(line: &str) -> Option<(&str, &str, f64, f64)> {
     let (left, right) = line.split_once(KEPT)?;
     let (left, queue) = left.rsplit_once(OF_QUEUE)?;
     // "… core 1: the task".
     let (_, rest) = left.rsplit_once("core ")?;
     let (_, task) = rest.split_once(": ")?;
-    let ms = right.split(' ').next()?.parse().ok()?;
-    Some((queue, if task == "a task" { "other" } else { task }, ms))
+    let (ms, right) = right.split_once(PROCESSOR)?;
+    let processor_ms = right.split(';').next()?.parse().ok()?;
+    Some((queue, if task == "a task" { "other" } else { task }, ms.parse().ok()?, processor_ms))
 }
 
-/// The longest of all.
-pub(super) fn longest_ms(slices: &[Slices]) -> f64 {
-    slices.iter().map(|slices| slices.longest_ms).fold(0.0, f64::max)
+/// The longest of all by the processor's time.
+pub(super) fn processor_longest_ms(slices: &[Slices]) -> f64 {
+    slices.iter().map(|slices| slices.processor_longest_ms).fold(0.0, f64::max)
 }
 
 pub(super) fn table(slices: &[Slices]) -> String {
-    let mut rows =
-        vec![["queue", "slices of 10 ms and more", "count", "longest, ms", "mean, ms"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["queue", "slices of 10 ms and more", "count", "longest, ms", "of the processor", "mean, ms"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     let mut sorted: Vec<&Slices> = slices.iter().collect();
     sorted.sort_by(|a, b| b.longest_ms.total_cmp(&a.longest_ms));
-    for Slices { queue, task, count, sum_ms, longest_ms } in sorted {
+    for Slices { queue, task, count, sum_ms, longest_ms, processor_longest_ms } in sorted {
         let mean_ms = sum_ms / (*count).max(1) as f64;
-        let figures = [count.to_string(), format!("{longest_ms:.1}"), format!("{mean_ms:.1}")];
+        let figures = [longest_ms, processor_longest_ms, &mean_ms].map(|ms| format!("{ms:.1}"));
+        let figures = std::iter::once(count.to_string()).chain(figures);
         rows.push([queue.clone(), task.clone()].into_iter().chain(figures).collect());
     }
     output::table(&rows)
@@ -106,20 +117,22 @@ mod tests {
             tidewire_long_poll_duration_seconds_count{core=\"1\",queue=\"query\",task=\"/api/v1/sql\"} 1\n\
             tidewire_long_poll_duration_seconds_sum{core=\"0\",queue=\"query\",task=\"/api/v1/sql\"} 0.06\n\
             tidewire_long_poll_duration_seconds_count{core=\"0\",queue=\"ingest\",task=\"other\"} 0\n";
-        let log = "2026 WARN core 0: /api/v1/sql of queue query kept the core for 12.3 ms\n\
+        let log = "2026 WARN core 0: /api/v1/sql of queue query kept the core for 12.3 ms, the processor 12.1\n\
             2026 INFO nothing\n\
-            2026 WARN core 1: /api/v1/sql of queue query kept the core for 35.5 ms; 4 more since the last such line\n\
-            2026 WARN core 1: a task of queue compaction kept the core for 10.5 ms\n";
+            2026 WARN core 1: /api/v1/sql of queue query kept the core for 35.5 ms, the processor 8.0; 4 more since the last such line\n\
+            2026 WARN core 1: a task of queue compaction kept the core for 10.5 ms, the processor 0.3\n";
         let found = of(metrics, log);
-        let slices = |queue: &str, task: &str, count, sum_ms, longest_ms| Slices {
+        let slices = |queue: &str, task: &str, count, sum_ms, [longest_ms, processor_longest_ms]: [f64; 2]| Slices {
             queue: queue.to_owned(),
             task: task.to_owned(),
             count,
             sum_ms,
             longest_ms,
+            processor_longest_ms,
         };
-        assert_eq!(found, [slices("compaction", "other", 0, 0.0, 10.5), slices("query", "/api/v1/sql", 3, 60.0, 35.5)]);
-        assert_eq!(longest_ms(&found), 35.5);
+        let query = slices("query", "/api/v1/sql", 3, 60.0, [35.5, 12.1]);
+        assert_eq!(found, [slices("compaction", "other", 0, 0.0, [10.5, 0.3]), query]);
+        assert_eq!(processor_longest_ms(&found), 12.1);
         let table = table(&found);
         assert!(table.lines().nth(1).is_some_and(|line| line.contains("/api/v1/sql")), "{table}");
         assert_eq!(of("", ""), []);

@@ -121,6 +121,8 @@ pub struct LongPoll {
     pub what: &'static str,
     /// How long, by the clock: where others want the processor too, their time is in it.
     pub time: Duration,
+    /// How long the thread had the processor meanwhile, at most: up to a slice of other tasks may be in it.
+    pub processor: Duration,
 }
 
 /// What is done about long polls.
@@ -193,10 +195,10 @@ impl Core {
         *self.on_long_poll.borrow_mut() = Some(report);
     }
 
-    /// The task that was polled last, one of `queue`, took `time` for it.
-    pub(super) fn long_poll(&self, queue: Queue, time: Duration) {
+    /// The task that was polled last, one of `queue`, took `time` for it, and `processor` at most of the processor's.
+    pub(super) fn long_poll(&self, queue: Queue, time: Duration, processor: Duration) {
         if let Some(report) = &*self.on_long_poll.borrow() {
-            report(LongPoll { queue, what: self.polled.get(), time });
+            report(LongPoll { queue, what: self.polled.get(), time, processor: processor.min(time) });
         }
     }
 

@@ -21,6 +21,8 @@ use std::task::Poll;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::current::{Core, CoreOptions, LONG_POLL, current, leave};
 use super::features::Completions;
 use super::helper::STACK_BYTES;
@@ -150,8 +152,13 @@ fn step(core: &Core) -> io::Result<()> {
     }
 }
 
+/// How long the thread has had a processor so far.
+fn processor_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
+}
+
 fn run_slice(core: &Core, queue: Queue) {
-    let start = core.begin_slice();
+    let (start, processor) = (core.begin_slice(), processor_time());
     core.ready.begin(queue);
     let mut time = Duration::ZERO;
     // One task at least, however short the slice.
@@ -164,7 +171,7 @@ fn run_slice(core: &Core, queue: Queue) {
         core.poll(&handle);
         let before = std::mem::replace(&mut time, start.elapsed());
         if time - before >= LONG_POLL {
-            core.long_poll(queue, time - before);
+            core.long_poll(queue, time - before, processor_time().saturating_sub(processor));
         }
         if time >= core.preempt {
             break;
