@@ -85,7 +85,12 @@ fn table() -> Arc<TableSchema> {
 fn catalog() -> Catalog {
     let table = table();
     let database = Arc::new(Database::new("public", &DatabaseOptions::default(), [table]));
-    Catalog { version: 1, databases: [(Arc::clone(&database.name), database)].into_iter().collect(), next_table: 2 }
+    Catalog {
+        version: 1,
+        databases: [(Arc::clone(&database.name), database)].into_iter().collect(),
+        next_table: 2,
+        ..Catalog::default()
+    }
 }
 
 /// A folder that goes with the benchmark.

@@ -47,7 +47,12 @@ pub fn table() -> Arc<TableSchema> {
 /// A catalog with that table alone.
 pub fn catalog() -> Catalog {
     let database = Arc::new(Database::new(DATABASE, &DatabaseOptions::default(), [table()]));
-    Catalog { version: 1, databases: [(Arc::clone(&database.name), database)].into_iter().collect(), next_table: 2 }
+    Catalog {
+        version: 1,
+        databases: [(Arc::clone(&database.name), database)].into_iter().collect(),
+        next_table: 2,
+        ..Catalog::default()
+    }
 }
 
 /// Empty caches of a core.

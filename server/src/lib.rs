@@ -12,6 +12,7 @@
 pub mod admission;
 pub mod api;
 pub mod app;
+pub mod auth;
 pub mod core;
 pub mod ingest;
 pub mod memory;

@@ -5,6 +5,7 @@
 //! segment that names an id can outlive a DROP without ever meaning something else.
 
 mod columns;
+mod user;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::NameMap;
 
 pub use columns::Columns;
+pub use user::{Access, PasswordHash, User};
 
 /// Identity of a table over the life of a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -346,6 +348,9 @@ pub struct Catalog {
     pub databases: NameMap<Arc<Database>>,
     /// The id the next created table gets.
     pub next_table: u32,
+    /// Users by name.
+    #[serde(default)]
+    pub users: NameMap<Arc<User>>,
 }
 
 impl Catalog {

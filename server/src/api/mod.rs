@@ -6,7 +6,7 @@
 //!   routes.rs      from a path to its endpoint
 //!   context.rs     what a handler knows of a request: who, when, which database; request_id.rs its id
 //!   router.rs      joins them: path → endpoint → handler → reply, or fault → words; counters.rs and
-//!                  query_counters.rs count, request_log.rs logs
+//!                  query_counters.rs count, request_log.rs logs; redact.rs hides passwords
 //!   body_length.rs refuses bodies of no length
 //!   fault.rs       what went wrong, in the words of no API
 //!   reply.rs       rows as a reply, whole or streamed; patience.rs what a query holds while its client does not read
@@ -38,6 +38,7 @@ mod precision;
 pub mod prometheus;
 mod queries;
 mod query_counters;
+mod redact;
 pub mod reply;
 pub mod request_id;
 mod request_log;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use tidewire_base::config::{self, AccessLog};
 
+use super::redact::without_password;
 use crate::metrics::pace::{Lines, others};
 
 /// Characters of a client's text, or of a reason, that a line has.
@@ -106,11 +107,7 @@ impl RequestLog {
 
 /// What the log shows of a statement.
 fn shown_statement(text: &str) -> String {
-    // The word is ASCII, so its place is the same in the text itself.
-    match text.to_ascii_lowercase().find("password") {
-        Some(at) => format!("{} …", plain(&text[..at + "password".len()], STATEMENT_CHARS_MAX)),
-        None => plain(text, STATEMENT_CHARS_MAX),
-    }
+    plain(&without_password(text), STATEMENT_CHARS_MAX)
 }
 
 /// A text on one line, without control characters, cut.

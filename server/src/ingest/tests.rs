@@ -50,7 +50,12 @@ fn catalog(tables: &[(&str, &[(&str, ColumnKind)])]) -> Catalog {
         })
     });
     let database = Arc::new(Database::new(DATABASE, &DatabaseOptions::default(), tables));
-    Catalog { version: 1, databases: [(Arc::clone(&database.name), database)].into_iter().collect(), next_table: 9 }
+    Catalog {
+        version: 1,
+        databases: [(Arc::clone(&database.name), database)].into_iter().collect(),
+        next_table: 9,
+        ..Catalog::default()
+    }
 }
 
 fn sink<'a>(

@@ -222,7 +222,7 @@ mod tests {
             let databases = [(database.name.clone(), database)].into_iter().collect();
             let budget = divide(256 << 20, 1, 1, Keys::default()).unwrap();
             Self {
-                catalog: Arc::new(Catalog { version: 1, databases, next_table: 1 }),
+                catalog: Arc::new(Catalog { version: 1, databases, next_table: 1, ..Catalog::default() }),
                 caches: DatabaseCaches::new(CoreMemory::new(0, Memory::new(budget, None, 1))),
                 recycled: RecycledBatches::default(),
                 held: RefCell::default(),

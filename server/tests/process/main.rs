@@ -40,4 +40,5 @@ mod starts;
 mod statements;
 mod tools;
 mod unions;
+mod users;
 mod values;

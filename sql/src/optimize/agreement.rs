@@ -50,7 +50,7 @@ fn catalog() -> Catalog {
     });
     let database = Database::new("public", &DatabaseOptions::default(), [table]);
     let databases = [(database.name.clone(), Arc::new(database))].into_iter().collect();
-    Catalog { version: 1, databases, next_table: 2 }
+    Catalog { version: 1, databases, next_table: 2, ..Catalog::default() }
 }
 
 /// Rows of the table: time, then [`COLUMNS`]. Few different values, so that comparisons hold and groups meet; a fifth

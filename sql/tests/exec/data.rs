@@ -208,6 +208,7 @@ pub(crate) fn catalog() -> Catalog {
         version: 1,
         databases: [public, ms].into_iter().map(|database| (Arc::clone(&database.name), database)).collect(),
         next_table: 10,
+        ..Catalog::default()
     }
 }
 

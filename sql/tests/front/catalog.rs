@@ -59,7 +59,7 @@ pub(crate) fn catalog() -> Catalog {
     let slow = database("slow", &millis, vec![table(4, "p", ms, &[("k", Tag), ("v", Field(FieldType::Int))])]);
     let kept = database("kept", &kept, vec![table(5, "p", ms, &[("k", Tag), ("v", Field(FieldType::Int))])]);
     let databases = [public, slow, kept].into_iter().map(|d| (d.name.clone(), d)).collect();
-    Catalog { version: 1, databases, next_table: 6 }
+    Catalog { version: 1, databases, next_table: 6, ..Catalog::default() }
 }
 
 /// A session in `public` at 2022-11-03T06:20:11.

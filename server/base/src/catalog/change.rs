@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidewire_sql::Definition;
-use tidewire_storage::schema::ColumnKind;
+use tidewire_storage::schema::{Access, ColumnKind, PasswordHash};
 
 /// What a statement or a write wants of the catalog. It is done whole or not at all.
 #[derive(Debug, Clone)]
@@ -19,5 +19,69 @@ pub enum SchemaChange {
         policy: String,
         /// By table, what must be there afterwards.
         tables: BTreeMap<String, Vec<(String, ColumnKind)>>,
+    },
+    /// A statement about users.
+    User(UserChange),
+}
+
+/// What a statement wants of users. A password comes as its hash: none is ever part of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserChange {
+    /// CREATE USER.
+    Create {
+        /// Name.
+        name: String,
+        /// The password's hash.
+        password: PasswordHash,
+        /// May do everything.
+        is_admin: bool,
+        /// A user that exists is no error, and not changed.
+        if_not_exists: bool,
+    },
+    /// DROP USER.
+    Drop {
+        /// Name.
+        name: String,
+        /// A missing user is no error.
+        if_exists: bool,
+    },
+    /// A user's name is another one.
+    Rename {
+        /// The name that it has.
+        name: String,
+        /// The one that it gets.
+        to: String,
+    },
+    /// A user's password is another one.
+    SetPassword {
+        /// Name.
+        name: String,
+        /// The password's hash.
+        password: PasswordHash,
+    },
+    /// A user may do everything, or no more.
+    SetAdmin {
+        /// Name.
+        name: String,
+        /// May do everything.
+        is_admin: bool,
+    },
+    /// A user may do this in a database, and nothing else there.
+    Grant {
+        /// Name.
+        name: String,
+        /// Database.
+        database: String,
+        /// What it may do.
+        access: Access,
+    },
+    /// A user may not do this any more in a database.
+    Revoke {
+        /// Name.
+        name: String,
+        /// Database.
+        database: String,
+        /// What it may not do.
+        access: Access,
     },
 }

@@ -8,21 +8,20 @@ use tidewire_sql::{DatabaseChange, Definition};
 use tidewire_storage::schema::{Catalog, ColumnKind, ContinuousQuery, Database, RetentionPolicy, TableSchema};
 
 use super::change::SchemaChange;
+use super::decided::{Decided, find_database, nothing_if};
 use super::edit::{DatabaseTerms, Edit};
 use super::error::CatalogError;
 use super::initial::DEFAULT_DATABASE;
 use super::name::check_name;
 use super::table::{TableIds, new_table, set_codec, with_columns};
-use super::{alter, policy};
-
-/// Edits, or why there are none.
-type Decided = Result<Vec<Edit>, CatalogError>;
+use super::{alter, policy, user};
 
 /// What `change` does to `catalog`.
 pub(super) fn decide(catalog: &Catalog, change: &SchemaChange) -> Decided {
     match change {
         SchemaChange::Define(definition) => define(catalog, definition),
         SchemaChange::Ensure { database, policy, tables } => ensure(catalog, database, policy, tables),
+        SchemaChange::User(change) => user::decide(catalog, change),
     }
 }
 
@@ -39,7 +38,11 @@ fn define(catalog: &Catalog, definition: &Definition) -> Decided {
             Err(CatalogError::DatabaseProtected(name.clone()))
         }
         Definition::DropDatabase { name, if_exists } => match catalog.databases.get(name) {
-            Some(database) => Ok(vec![Edit::DropDatabase { name: database.name.clone() }]),
+            Some(database) => {
+                let gone = Edit::DropDatabase { name: database.name.clone() };
+                // What was granted on it must not hold for another one of its name.
+                Ok(user::without_grants(catalog, name).chain([gone]).collect())
+            }
             None => nothing_if(*if_exists, || CatalogError::DatabaseNotFound(name.clone())),
         },
         Definition::CreateTable { database, name, if_not_exists, columns, codecs } => {
@@ -204,14 +207,6 @@ fn missing(
         }
     }
     Ok(missing)
-}
-
-fn nothing_if(is_fine: bool, refusal: impl FnOnce() -> CatalogError) -> Decided {
-    if is_fine { Ok(Vec::new()) } else { Err(refusal()) }
-}
-
-fn find_database<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Arc<Database>, CatalogError> {
-    catalog.databases.get(name).ok_or_else(|| CatalogError::DatabaseNotFound(name.to_owned()))
 }
 
 fn find_policy<'a>(database: &'a Database, name: &str) -> Result<&'a RetentionPolicy, CatalogError> {

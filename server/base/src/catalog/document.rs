@@ -44,7 +44,7 @@ impl From<Catalog1> for Catalog {
     fn from(old: Catalog1) -> Self {
         let database = |old: Database1| Database::new(&old.name, &old.options, old.tables.into_values());
         let databases = old.databases.into_iter().map(|(name, old)| (name, Arc::new(database(old)))).collect();
-        Self { version: old.version, databases, next_table: old.next_table }
+        Self { version: old.version, databases, next_table: old.next_table, ..Self::default() }
     }
 }
 

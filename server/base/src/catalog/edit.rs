@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidewire_storage::names::NameMap;
 use tidewire_storage::schema::{
-    Catalog, ColumnSchema, ContinuousQuery, Database, RetentionPolicy, TableId, TableSchema, TimeUnit,
+    Catalog, ColumnSchema, ContinuousQuery, Database, RetentionPolicy, TableId, TableSchema, TimeUnit, User,
 };
 
 /// A step from one catalog to the next.
@@ -64,6 +64,13 @@ pub(super) enum Edit {
     },
     /// Ids of tables before this one have been given.
     NextTable(u32),
+    /// A user is there, as it stands here.
+    User(User),
+    /// A user is gone.
+    DropUser {
+        /// Its name.
+        name: Arc<str>,
+    },
 }
 
 /// A database without its tables.
@@ -136,7 +143,8 @@ pub(super) fn snapshot(catalog: &Catalog) -> impl Iterator<Item = Edit> + '_ {
         let terms = std::iter::once(Edit::Database(DatabaseTerms::of(database)));
         terms.chain(queries_of(database)).chain(tables_of(database))
     });
-    std::iter::once(Edit::NextTable(catalog.next_table)).chain(databases)
+    let users = catalog.users.values().map(|user| Edit::User(User::clone(user)));
+    std::iter::once(Edit::NextTable(catalog.next_table)).chain(databases).chain(users)
 }
 
 /// Makes an edit of a catalog, but for the catalog's version. Fails where it names what is not there: then it was made
@@ -184,6 +192,12 @@ pub(super) fn replay(catalog: &mut Catalog, edit: &Edit, effects: &mut Effects) 
             Arc::make_mut(found).continuous_queries.clone_from(queries);
         }
         Edit::NextTable(next) => catalog.next_table = catalog.next_table.max(*next),
+        Edit::User(user) => {
+            catalog.users.insert(user.name.clone(), Arc::new(user.clone()));
+        }
+        Edit::DropUser { name } => {
+            catalog.users.remove(name).ok_or_else(|| format!("there is no user {name:?}"))?;
+        }
     }
     Ok(())
 }

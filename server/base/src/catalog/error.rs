@@ -85,6 +85,15 @@ pub enum CatalogError {
     /// Rows would be kept for less than a partition's length.
     #[error("a retention policy cannot keep rows for less than the length of its partitions")]
     PolicyShorterThanPartition,
+    /// No such user.
+    #[error("there is no user {0:?}")]
+    UserNotFound(String),
+    /// A user has a name.
+    #[error("the user has no name")]
+    UserUnnamed,
+    /// The name is taken.
+    #[error("user {0:?} exists")]
+    UserExists(String),
     /// A name that cannot be.
     #[error("invalid name {name:?}: {fault}")]
     BadName {

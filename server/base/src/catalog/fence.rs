@@ -2,12 +2,12 @@
 //!
 //! A change whose save failed may be in force after the next start, or not. Until that is known, nothing may be
 //! acknowledged that would be gone with either of the two: no table, column or continuous query is shown that one of
-//! them lacks, and rows are kept for the shorter time of both.
+//! them lacks, and rows are kept for the shorter time of both. Nobody may do what one of them does not let him.
 
 use std::sync::Arc;
 
 use tidewire_storage::names::NameMap;
-use tidewire_storage::schema::{Catalog, ContinuousQuery, Database, RetentionPolicy, TableSchema};
+use tidewire_storage::schema::{Access, Catalog, ContinuousQuery, Database, RetentionPolicy, TableSchema, User};
 
 /// What `known` and `other` have in common, in `known`'s words.
 pub(super) fn common(known: &Catalog, other: &Catalog) -> Catalog {
@@ -23,8 +23,28 @@ pub(super) fn common(known: &Catalog, other: &Catalog) -> Catalog {
             }
         }
     }
+    for (name, user) in known.users.iter() {
+        match other.users.get(name) {
+            Some(other) if Arc::ptr_eq(user, other) => {}
+            Some(other) => {
+                catalog.users.insert(name.clone(), Arc::new(common_user(user, other)));
+            }
+            None => {
+                catalog.users.remove(name);
+            }
+        }
+    }
     catalog.next_table = known.next_table.max(other.next_table);
     catalog
+}
+
+fn common_user(known: &User, other: &User) -> User {
+    let access = |(name, access): (&Arc<str>, &Access)| (name.clone(), access.common(other.access(name)));
+    User {
+        is_admin: known.is_admin && other.is_admin,
+        grants: known.grants.iter().map(access).collect(),
+        ..known.clone()
+    }
 }
 
 fn common_database(known: &Database, other: &Database) -> Database {
@@ -57,4 +77,45 @@ fn common_table(known: &Arc<TableSchema>, other: &Arc<TableSchema>) -> Arc<Table
     let mut table = TableSchema::clone(known);
     table.columns.retain(|column| other.column_by_id(column.id).is_some());
     Arc::new(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use tidewire_storage::schema::PasswordHash;
+
+    use super::*;
+    use crate::catalog::initial::initial;
+
+    #[test]
+    fn a_user_may_do_what_both_catalogs_let_it() {
+        let user = |name: &str, hash: &str, is_admin, grants: &[(&str, Access)]| User {
+            name: name.into(),
+            password: PasswordHash::new(hash),
+            is_admin,
+            grants: grants.iter().map(|(database, access)| ((*database).into(), *access)).collect(),
+        };
+        let with = |users: &[User]| {
+            let users = users.iter().map(|user| (user.name.clone(), Arc::new(user.clone()))).collect();
+            Catalog { users, ..initial() }
+        };
+        let both = Access::READ | Access::WRITE;
+        let known = with(&[
+            user("changed", "$old", false, &[("d", both), ("e", Access::READ)]),
+            user("dropped", "$h", true, &[]),
+            user("raised", "$h", false, &[("d", Access::READ)]),
+            user("lowered", "$h", true, &[]),
+        ]);
+        let other = with(&[
+            user("changed", "$new", false, &[("d", Access::READ)]),
+            user("made", "$h", true, &[]),
+            user("raised", "$h", true, &[("d", Access::READ)]),
+            user("lowered", "$h", false, &[]),
+        ]);
+        let expected = with(&[
+            user("changed", "$old", false, &[("d", Access::READ), ("e", Access::NONE)]),
+            user("raised", "$h", false, &[("d", Access::READ)]),
+            user("lowered", "$h", false, &[]),
+        ]);
+        assert_eq!(common(&known, &other), expected);
+    }
 }

@@ -10,5 +10,10 @@ pub const DEFAULT_DATABASE: &str = "public";
 /// The catalog of a new data directory.
 pub fn initial() -> Catalog {
     let public = Database::new(DEFAULT_DATABASE, &DatabaseOptions::default(), []);
-    Catalog { version: 1, databases: [(DEFAULT_DATABASE, Arc::new(public))].into_iter().collect(), next_table: 1 }
+    Catalog {
+        version: 1,
+        databases: [(DEFAULT_DATABASE, Arc::new(public))].into_iter().collect(),
+        next_table: 1,
+        ..Catalog::default()
+    }
 }

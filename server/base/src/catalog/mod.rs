@@ -15,6 +15,7 @@ mod alter;
 pub mod bounds;
 pub mod change;
 mod decide;
+mod decided;
 mod document;
 pub mod edit;
 pub mod error;
@@ -33,8 +34,9 @@ mod simulation;
 mod table;
 #[cfg(test)]
 mod tests;
+mod user;
 
-pub use change::SchemaChange;
+pub use change::{SchemaChange, UserChange};
 pub use error::CatalogError;
 pub use owner::{CatalogOwner, Published};
 pub use preview::preview;

@@ -15,6 +15,8 @@ pub fn code(refusal: &CatalogError) -> &'static str {
         CatalogError::DatabaseExists(_) => "030018",
         CatalogError::TableNotFound { .. } => "030019",
         CatalogError::TableExists(_) => "030020",
+        CatalogError::UserExists(_) => "030007",
+        CatalogError::UserNotFound(_) => "030008",
         CatalogError::ColumnExists { .. } => "010028",
         CatalogError::ColumnNotFound { .. } => "010029",
         CatalogError::TagNotDroppable(_) => "010030",
@@ -23,6 +25,7 @@ pub fn code(refusal: &CatalogError) -> &'static str {
         CatalogError::ColumnConflict { .. }
         | CatalogError::TooManyColumns { .. }
         | CatalogError::BadName { .. }
+        | CatalogError::UserUnnamed
         | CatalogError::PolicyNotFound(_)
         | CatalogError::PolicyExists
         | CatalogError::PolicyConflict
@@ -52,6 +55,8 @@ pub fn message(refusal: &CatalogError) -> String {
         CatalogError::DatabaseExists(name) => format!("Database \"{name}\" already exists"),
         CatalogError::TableNotFound { database, table } => format!("Table not found: \"cnosdb.{database}.{table}\""),
         CatalogError::TableExists(name) => format!("Table {name} already exists."),
+        CatalogError::UserExists(name) => format!("The user {name} already exists"),
+        CatalogError::UserNotFound(name) => format!("The user {name} not found"),
         CatalogError::ColumnConflict { column, wanted, found, .. } => conflict(column, *wanted, *found),
         CatalogError::ColumnExists { table, column } => {
             format!("Semantic error:  column {column} already exists in table {table}")
@@ -70,6 +75,7 @@ pub fn message(refusal: &CatalogError) -> String {
             "retention policy duration must be greater than the shard duration".to_owned()
         }
         CatalogError::BadName { .. }
+        | CatalogError::UserUnnamed
         | CatalogError::TooManyColumns { .. }
         | CatalogError::ContinuousQueryExists
         | CatalogError::NotSaved(_)
@@ -139,6 +145,8 @@ mod tests {
                 "030019",
                 "Table not found: \"cnosdb.d.t\"",
             ),
+            (CatalogError::UserExists(x()), "030007", "The user x already exists"),
+            (CatalogError::UserNotFound(x()), "030008", "The user x not found"),
             (CatalogError::NotSaved(x()), "050001", "the catalog cannot be saved: x"),
         ];
         for (refusal, expected_code, words) in cases {

@@ -11,6 +11,9 @@ pub fn message(refusal: &CatalogError) -> String {
         CatalogError::PolicyExists => "retention policy already exists".to_owned(),
         CatalogError::PolicyConflict => "retention policy conflicts with an existing policy".to_owned(),
         CatalogError::ContinuousQueryExists => "continuous query already exists".to_owned(),
+        CatalogError::UserNotFound(_) => "user not found".to_owned(),
+        CatalogError::UserExists(_) => "user already exists".to_owned(),
+        CatalogError::UserUnnamed => "username required".to_owned(),
         CatalogError::PolicyTooShort => "retention policy duration must be at least 1h0m0s".to_owned(),
         CatalogError::PolicyShorterThanPartition => {
             "retention policy duration must be greater than the shard duration".to_owned()
@@ -29,6 +32,9 @@ mod tests {
         let cases = [
             (CatalogError::DatabaseNotFound("d".into()), "database not found: d"),
             (CatalogError::PolicyNotFound("p".into()), "retention policy not found: p"),
+            (CatalogError::UserNotFound("u".into()), "user not found"),
+            (CatalogError::UserExists("u".into()), "user already exists"),
+            (CatalogError::UserUnnamed, "username required"),
             (CatalogError::PolicyConflict, "retention policy conflicts with an existing policy"),
             (
                 CatalogError::BadName { name: "time".into(), fault: NameFault::Time },

@@ -33,6 +33,7 @@ mod schema;
 mod scope;
 mod select;
 mod statements;
+mod users;
 mod write;
 
 pub use continuous::run_continuous;

@@ -8,6 +8,7 @@ use tidewire_sql::influxql::{self, Parameters};
 use super::answer::Answer;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::api::redact::without_password;
 
 /// Lists what runs, this statement too.
 pub(super) fn show(context: &RequestContext<'_>, answer: &mut Answer<'_>) -> Result<(), Fault> {
@@ -26,11 +27,11 @@ pub(super) fn show(context: &RequestContext<'_>, answer: &mut Answer<'_>) -> Res
     answer.whole_series("", &["qid", "query", "database", "duration", "status"], rows)
 }
 
-/// The statements of a text as they are printed; the text where it is cut or needs parameters.
+/// The statements of a text as they are printed, without passwords; the text where it is cut or needs parameters.
 fn as_printed(text: &str) -> String {
     match influxql::parse_with(text.trim(), &Parameters::new()) {
         Ok(statements) => statements.iter().map(ToString::to_string).collect::<Vec<_>>().join(";\n"),
-        Err(_) => text.to_owned(),
+        Err(_) => without_password(text).into_owned(),
     }
 }
 
@@ -67,5 +68,7 @@ mod tests {
     fn statements_are_shown_as_they_are_printed() {
         assert_eq!(as_printed("show  databases; select v from m"), "SHOW DATABASES;\nSELECT v FROM m");
         assert_eq!(as_printed("select v from m where h = $h"), "select v from m where h = $h");
+        assert_eq!(as_printed("create user u with password 's3'"), "CREATE USER u WITH PASSWORD [REDACTED]");
+        assert_eq!(as_printed("set password for u = 's3'; select $h from m"), "set password …");
     }
 }

@@ -8,7 +8,7 @@ use tidewire_storage::schema::{Database, RetentionPolicy};
 use super::answer::Answer;
 use super::scope::Scope;
 use super::select;
-use super::{cardinality, running, schema};
+use super::{cardinality, running, schema, users};
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::query::delete::delete;
@@ -58,14 +58,14 @@ pub(super) async fn run(
         Statement::DropContinuousQuery { name, database } => {
             Definition::DropContinuousQuery { database: database.clone(), name: name.clone() }
         }
-        // Nobody is known yet, so that there are none to show.
-        Statement::ShowUsers => return answer.whole_series("", &["user", "admin"], []),
+        Statement::ShowUsers => return users::show(context, answer),
+        Statement::ShowGrants { user } => return users::show_grants(context, user, answer),
         Statement::ShowContinuousQueries => return show_continuous_queries(context, answer),
-        Statement::DropUser { .. }
+        Statement::CreateUser { .. }
+        | Statement::DropUser { .. }
         | Statement::SetPassword { .. }
         | Statement::Grant { .. }
-        | Statement::Revoke { .. }
-        | Statement::ShowGrants { .. } => return Err(BindError::UserUnknown.into()),
+        | Statement::Revoke { .. } => return users::change(context, statement).await,
         Statement::ShowSubscriptions => return Ok(()),
         Statement::ShowQueries => return running::show(context, answer),
         Statement::KillQuery { id, .. } => {
@@ -88,7 +88,6 @@ fn kind(statement: &Statement) -> &'static str {
     match statement {
         Statement::Select(_) => "SELECT",
         Statement::DropShard { .. } => "DROP SHARD",
-        Statement::CreateUser { .. } => "users",
         Statement::CreateSubscription { .. } | Statement::DropSubscription { .. } => "subscriptions",
         Statement::ShowShards | Statement::ShowShardGroups => "SHOW SHARDS",
         _ => "SHOW STATS and SHOW DIAGNOSTICS",

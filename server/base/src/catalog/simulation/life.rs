@@ -82,6 +82,7 @@ impl Run<'_> {
         }
         let (mut log, found) = opened.unwrap();
         assert_eq!((&found.databases, found.next_table), (&start.databases, start.next_table), "seed {}", self.seed);
+        assert_eq!(found.users, start.users, "seed {}", self.seed);
         log.set_rotate_bytes_min(self.rotate_bytes_min);
         let owner = Rc::new(CatalogOwner::new(Arc::new(found), log));
         let world = Rc::new(World {

@@ -55,7 +55,7 @@ pub(super) struct Memory {
 
 /// A catalog without what a change counts.
 fn same(one: &Catalog, other: &Catalog) -> bool {
-    one.databases == other.databases && one.next_table == other.next_table
+    one.databases == other.databases && one.users == other.users && one.next_table == other.next_table
 }
 
 fn add(states: &mut Vec<Catalog>, state: Catalog) {

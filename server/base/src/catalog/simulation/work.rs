@@ -2,9 +2,9 @@
 
 use fastrand::Rng;
 use tidewire_sql::{DatabaseChange, Definition, PolicyOptions, TableChange};
-use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType};
+use tidewire_storage::schema::{Access, ColumnKind, DatabaseOptions, FieldType, PasswordHash};
 
-use crate::catalog::change::SchemaChange;
+use crate::catalog::change::{SchemaChange, UserChange};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 
@@ -40,6 +40,9 @@ fn columns(random: &mut Rng) -> Vec<(String, ColumnKind)> {
 
 /// A change that somebody wants.
 pub(super) fn change(random: &mut Rng) -> SchemaChange {
+    if random.u8(0..5) == 0 {
+        return SchemaChange::User(user_change(random));
+    }
     let (database, name) = (database(random), table(random));
     let options = PolicyOptions {
         duration_ns: random.bool().then(|| random.i64(1..50) * HOUR_NS),
@@ -83,6 +86,23 @@ pub(super) fn change(random: &mut Rng) -> SchemaChange {
             return SchemaChange::Ensure { database, policy: policy(random), tables };
         }
     })
+}
+
+/// A change of a user that somebody wants.
+fn user_change(random: &mut Rng) -> UserChange {
+    let user = |random: &mut Rng| format!("u{}", random.u8(0..4));
+    let (name, database) = (user(random), database(random));
+    let password = PasswordHash::new(format!("$hash${}", random.u32(..)));
+    let access = random.choice([Access::NONE, Access::READ, Access::WRITE, Access::ALL]).unwrap_or_default();
+    match random.u8(0..8) {
+        0 | 1 => UserChange::Create { name, password, is_admin: random.bool(), if_not_exists: random.bool() },
+        2 => UserChange::Drop { name, if_exists: random.bool() },
+        3 => UserChange::Rename { name, to: user(random) },
+        4 => UserChange::SetPassword { name, password },
+        5 => UserChange::SetAdmin { name, is_admin: random.bool() },
+        6 => UserChange::Grant { name, database, access },
+        _ => UserChange::Revoke { name, database, access },
+    }
 }
 
 fn options_of(random: &mut Rng) -> DatabaseOptions {

@@ -59,7 +59,7 @@ fn catalog() -> Catalog {
     .into_iter()
     .map(|database| (database.name.clone(), database))
     .collect();
-    Catalog { version: 1, databases, next_table: 6 }
+    Catalog { version: 1, databases, next_table: 6, ..Catalog::default() }
 }
 
 fn session() -> Session {
