@@ -70,8 +70,13 @@ fn table() -> Arc<TableSchema> {
     let tags = TAGS.iter().map(|name| (name, ColumnKind::Tag));
     let fields = FIELDS.iter().map(|name| (name, ColumnKind::Field(FieldType::Int)));
     let columns = tags.chain(fields).zip(0..);
-    let columns =
-        columns.map(|((name, kind), id)| ColumnSchema { id: ColumnId(id), name: (*name).into(), kind, codec: None });
+    let columns = columns.map(|((name, kind), id)| ColumnSchema {
+        id: ColumnId(id),
+        name: (*name).into(),
+        kind,
+        codec: None,
+        geometry: None,
+    });
     Arc::new(TableSchema {
         id: TableId(1),
         name: "cpu".into(),

@@ -108,7 +108,13 @@ fn series(criterion: &mut Criterion) {
 /// Rows of devops with their series, in a log, and nowhere else.
 fn logged(folder: &Folder) {
     let shard = open(folder);
-    let column = |id: u16, kind| ColumnSchema { id: ColumnId(id), name: format!("c{id}").into(), kind, codec: None };
+    let column = |id: u16, kind| ColumnSchema {
+        id: ColumnId(id),
+        name: format!("c{id}").into(),
+        kind,
+        codec: None,
+        geometry: None,
+    };
     let fields = (0..FIELDS).map(|id| column(id, ColumnKind::Field(FieldType::Int)));
     let columns = fields.chain([column(TAG.0, ColumnKind::Tag)]).collect();
     let table = TableSchema { columns, next_column: FIELDS + 1, ..(*sensors::table()).clone() };

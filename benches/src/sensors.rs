@@ -33,6 +33,7 @@ pub fn table() -> Arc<TableSchema> {
         name: name.into(),
         kind,
         codec: None,
+        geometry: None,
     });
     Arc::new(TableSchema {
         id: TableId(1),

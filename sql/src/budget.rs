@@ -88,6 +88,17 @@ impl Budget {
         Ok(held)
     }
 
+    /// What the statement runs within.
+    pub(crate) fn context(&self) -> &QueryContext {
+        &self.context
+    }
+
+    /// Stops the statement for what went wrong while a part of it was computed.
+    pub(crate) fn stop(&self, error: ExecError) -> SqlError {
+        *self.stopped.borrow_mut() = Some(error);
+        SqlErrorKind::Stopped.into()
+    }
+
     /// Why it was stopped, if it was.
     pub(crate) fn stopped(self) -> Option<ExecError> {
         self.stopped.into_inner()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, TableSchema};
+use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, Geometry, TableSchema};
 
 use crate::deletion::Deletion;
 use crate::plan::Plan;
@@ -84,6 +84,8 @@ pub enum Definition {
         columns: Vec<(String, ColumnKind)>,
         /// Codecs of fields that have another than the default; each suits its field.
         codecs: Vec<(String, Codec)>,
+        /// The shapes that fields of text hold.
+        geometries: Vec<(String, Geometry)>,
     },
     /// ALTER TABLE … ALTER … SET CODEC.
     SetCodec {
@@ -200,6 +202,8 @@ pub enum TableChange {
         kind: ColumnKind,
         /// The codec of a field that has another than the default; it suits the field.
         codec: Option<Codec>,
+        /// The shapes that a field of text holds.
+        geometry: Option<Geometry>,
     },
     /// DROP.
     DropColumn {

@@ -131,6 +131,53 @@ pub struct ColumnSchema {
     /// Coding asked for; `None` for the default. Catalogs of before it could be set lack it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub codec: Option<Codec>,
+    /// The shapes that a field of text holds; `None` where it may hold any text. Catalogs of before lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geometry: Option<Geometry>,
+}
+
+/// A kind of shapes in the plane, which a field of text holds as well-known text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of the standard on simple features")]
+pub enum Geometry {
+    Point,
+    LineString,
+    Polygon,
+    MultiPoint,
+    MultiLineString,
+    MultiPolygon,
+    GeometryCollection,
+}
+
+impl Geometry {
+    /// All kinds.
+    pub const ALL: [Self; 7] = [
+        Self::Point,
+        Self::LineString,
+        Self::Polygon,
+        Self::MultiPoint,
+        Self::MultiLineString,
+        Self::MultiPolygon,
+        Self::GeometryCollection,
+    ];
+
+    /// Its name in well-known text.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Point => "POINT",
+            Self::LineString => "LINESTRING",
+            Self::Polygon => "POLYGON",
+            Self::MultiPoint => "MULTIPOINT",
+            Self::MultiLineString => "MULTILINESTRING",
+            Self::MultiPolygon => "MULTIPOLYGON",
+            Self::GeometryCollection => "GEOMETRYCOLLECTION",
+        }
+    }
+
+    /// The kind of that name, in any case.
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
 }
 
 /// Unit of a database's timestamps, counted from the Unix epoch.
@@ -193,9 +240,11 @@ impl TableSchema {
         self.columns.named(name)
     }
 
-    /// Whether anything is to be known of its columns beside their names and kinds: a codec, or that some are gone.
+    /// Whether anything is to be known of its columns beside their names and kinds: a codec, shapes, or that some are
+    /// gone.
     pub fn says_of_columns(&self) -> bool {
-        usize::from(self.next_column) != self.columns.len() || self.columns.iter().any(|column| column.codec.is_some())
+        let says = |column: &ColumnSchema| column.codec.is_some() || column.geometry.is_some();
+        usize::from(self.next_column) != self.columns.len() || self.columns.iter().any(says)
     }
 
     /// The column with identity `id`.

@@ -118,8 +118,13 @@ mod tests {
     use tidewire_storage::schema::{ColumnKind, ColumnSchema, FieldType, TableId, TableSchema, TimeUnit};
 
     fn sample() -> Insert {
-        let column =
-            |id: u16, name: &str, kind| ColumnSchema { id: ColumnId(id), name: name.into(), kind, codec: None };
+        let column = |id: u16, name: &str, kind| ColumnSchema {
+            id: ColumnId(id),
+            name: name.into(),
+            kind,
+            codec: None,
+            geometry: None,
+        };
         Insert {
             database: "public".into(),
             table: Arc::new(TableSchema {

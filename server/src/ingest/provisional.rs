@@ -107,6 +107,7 @@ mod tests {
             name: (*name).into(),
             kind: *kind,
             codec: None,
+            geometry: None,
         };
         TableSchema {
             id: TableId(id),

@@ -39,6 +39,7 @@ fn catalog(tables: &[(&str, &[(&str, ColumnKind)])]) -> Catalog {
             name: (*name).into(),
             kind: *kind,
             codec: None,
+            geometry: None,
         });
         Arc::new(TableSchema {
             id: TableId(id),

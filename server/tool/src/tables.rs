@@ -30,6 +30,9 @@ pub struct FieldTerms {
     /// The codec asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub codec: Option<tidewire_storage::schema::Codec>,
+    /// The shapes that it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub geometry: Option<tidewire_storage::schema::Geometry>,
 }
 
 /// The type of a field, by its name in JSON.
@@ -80,6 +83,7 @@ impl TableTerms {
                         name: column.name.to_string(),
                         kind: kind.into(),
                         codec: column.codec,
+                        geometry: column.geometry,
                     });
                 }
             }
@@ -101,7 +105,9 @@ impl TableTerms {
     pub fn create(&self) -> String {
         let field = |field: &FieldTerms| {
             let codec = field.codec.map_or_else(String::new, |codec| format!(" CODEC({})", codec.name()));
-            format!("{} {}{codec}", identifier(&field.name), sql_name(field.kind.into()))
+            let shapes = field.geometry.map(|geometry| format!("GEOMETRY({}, 0)", geometry.name()));
+            let kind = shapes.as_deref().unwrap_or_else(|| sql_name(field.kind.into()));
+            format!("{} {kind}{codec}", identifier(&field.name))
         };
         let mut columns: Vec<String> = self.fields.iter().map(field).collect();
         if !self.tags.is_empty() {
@@ -125,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_table_is_said_and_made() {
-        let field = |name: &str, kind, codec| FieldTerms { name: name.to_owned(), kind, codec };
+        let field = |name: &str, kind, codec| FieldTerms { name: name.to_owned(), kind, codec, geometry: None };
         let terms = TableTerms {
             name: "a \"b\"\n".to_owned(),
             tags: vec!["t".to_owned(), "u,v".to_owned()],

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use arrow_schema::{DataType, TimeUnit};
+use tidewire_storage::schema::Geometry;
 
 use crate::expr::BinaryOp;
 use crate::types::error::{ConversionError, IntervalError};
@@ -98,6 +99,16 @@ pub enum SqlErrorKind {
         codec: String,
         /// The column's type.
         data_type: String,
+    },
+
+    /// A column of GEOMETRY that is none.
+    Geometry {
+        /// The column.
+        column: String,
+        /// Its type, as written.
+        data_type: String,
+        /// What is wrong with it.
+        error: GeometryError,
     },
 
     /// No such database.
@@ -329,6 +340,26 @@ pub enum SqlErrorKind {
     InsertTimeOutside,
     /// A value of INSERT that cannot be converted.
     InsertValue(ConversionError),
+    /// A value of INSERT that is no shape of the column's kind.
+    InsertGeometry {
+        /// The column.
+        column: String,
+        /// The kind of shapes that it holds.
+        kind: Geometry,
+        /// The text.
+        text: String,
+    },
+}
+
+/// What is wrong with a column's type GEOMETRY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GeometryError {
+    /// It has not two arguments.
+    Arguments,
+    /// No kind of shapes.
+    Kind,
+    /// A system of reference other than 0.
+    System,
 }
 
 /// Why arguments make no time window.

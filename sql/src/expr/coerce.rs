@@ -42,6 +42,27 @@ pub(crate) fn convert(typed: Typed, to: &DataType) -> Result<Expr, SqlError> {
     Ok(Expr::Cast { expr: Box::new(typed.expr), to: to.clone() })
 }
 
+/// `CAST(typed AS to)`.
+pub(crate) fn explicit_cast(typed: Typed, to: DataType) -> Result<Typed, SqlError> {
+    no_window(&typed)?;
+    if !casts(&typed.data_type, &to) {
+        return Err(SqlErrorKind::Cast { from: typed.data_type, to }.into());
+    }
+    Ok(Typed::new(convert(typed, &to)?, to))
+}
+
+/// Whether CAST converts between these types.
+pub(crate) fn casts(from: &DataType, to: &DataType) -> bool {
+    use DataType::{Int64, Interval, Null, Struct, Timestamp, Utf8};
+    match (from, to) {
+        (from, to) if from == to => true,
+        (Struct(_), _) => false,
+        (Null | Utf8, _) | (_, Utf8) | (Timestamp(..), Int64 | Timestamp(..)) | (Int64, Timestamp(..)) => true,
+        (Timestamp(..) | Interval(_), _) | (_, Timestamp(..) | Interval(_)) => false,
+        _ => true,
+    }
+}
+
 fn is_number(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Int64 | DataType::UInt64 | DataType::Float64)
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use arrow_array::ArrayRef;
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 
 use super::scalar::Scalar;
 use crate::error::execution::Result;
@@ -18,10 +18,21 @@ pub struct ScalarFunction {
     pub(crate) returns: Returns,
     pub(crate) kernel: Kernel,
     pub(crate) fails: Fails,
+    /// The text that it makes.
+    pub(crate) text: TextMade,
     /// The value for constants, where it is what the kernel would give; `None` where that is to decide.
     pub(crate) fold: Option<Fold>,
     /// The tiling of time whose bucket begins the function gives, for times in a unit; its parameters are the kernel's.
     pub(crate) tiling: Option<TilingOf>,
+}
+
+/// How much text a function makes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum TextMade {
+    /// None beyond that of its arguments in another case.
+    OfArguments,
+    /// No more than these bytes for columns of arguments, none of which is a dictionary.
+    Bytes(fn(&[ArrayRef]) -> usize),
 }
 
 /// The value of a function of constants.
@@ -37,6 +48,14 @@ pub(crate) enum Returns {
     Double,
     /// BIGINT.
     BigInt,
+    /// BOOLEAN.
+    Boolean,
+    /// INTERVAL.
+    Interval,
+    /// Time in a unit.
+    Time(TimeUnit),
+    /// BIGINT UNSIGNED.
+    UBigInt,
     /// STRING.
     Text,
     /// That of the argument at this position.
@@ -52,6 +71,8 @@ pub(crate) enum Kernel {
     Columns(fn(&[ArrayRef]) -> Result<ArrayRef>),
     /// Over the argument at a position; all others are literals, which come first, in their order.
     Parameters(usize, fn(&[&Scalar], &ArrayRef) -> Result<ArrayRef>),
+    /// Over nothing: another value in each row, and at each call; given the number of rows.
+    Volatile(fn(usize) -> ArrayRef),
 }
 
 /// Whether a kernel may refuse a value.
@@ -61,12 +82,29 @@ pub(crate) enum Fails {
     Never,
     /// An integer may overflow.
     Integers,
+    /// There are values that it does not take.
+    Values,
 }
 
 impl ScalarFunction {
     /// A function that refuses nothing, and whose constants the kernel computes.
     pub(crate) const fn new(name: &'static str, returns: Returns, kernel: Kernel) -> Self {
-        Self { name, returns, kernel, fails: Fails::Never, fold: None, tiling: None }
+        Self { name, returns, kernel, fails: Fails::Never, text: TextMade::OfArguments, fold: None, tiling: None }
+    }
+
+    /// The same where there are values that it does not take.
+    pub(crate) const fn failing(self) -> Self {
+        Self { fails: Fails::Values, ..self }
+    }
+
+    /// The same where it makes text of this size.
+    pub(crate) const fn making(self, bytes: fn(&[ArrayRef]) -> usize) -> Self {
+        Self { text: TextMade::Bytes(bytes), ..self }
+    }
+
+    /// Whether two calls of it differ.
+    pub(crate) fn is_volatile(&self) -> bool {
+        matches!(self.kernel, Kernel::Volatile(_))
     }
 
     /// The type of the result; `argument` gives that of an argument.
@@ -74,6 +112,10 @@ impl ScalarFunction {
         match self.returns {
             Returns::Double => DataType::Float64,
             Returns::BigInt => DataType::Int64,
+            Returns::Boolean => DataType::Boolean,
+            Returns::Interval => DataType::Interval(IntervalUnit::MonthDayNano),
+            Returns::Time(unit) => DataType::Timestamp(unit, None),
+            Returns::UBigInt => DataType::UInt64,
             Returns::Text => DataType::Utf8,
             Returns::Argument(at) => argument(at),
             Returns::Made(make) => make(&argument(0)),

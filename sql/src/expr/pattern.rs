@@ -43,6 +43,11 @@ impl Pattern {
         self.regex.is_match(text)
     }
 
+    /// The parts of `text` that match, one after the other, with what the groups of the pattern matched in each.
+    pub fn captures<'t>(&self, text: &'t str) -> impl Iterator<Item = regex::Captures<'t>> {
+        self.regex.captures_iter(text)
+    }
+
     /// The pattern as it was written.
     pub fn text(&self) -> &str {
         &self.text

@@ -220,6 +220,12 @@ impl Expr {
         constant
     }
 
+    /// Whether two evaluations of it may differ: it cannot be written twice, nor moved to where rows are others.
+    pub fn is_volatile(&self) -> bool {
+        matches!(self, Self::Call { function, .. } if function.is_volatile())
+            || self.children().into_iter().any(Self::is_volatile)
+    }
+
     /// The tiling of time whose bucket begins this expression gives, for times in `unit`, and the time; `None` for
     /// other expressions, and for parameters that make no tiling of that unit.
     pub(crate) fn tiling(&self, unit: TimeUnit) -> Option<(Tiling, &Self)> {

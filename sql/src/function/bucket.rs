@@ -13,7 +13,7 @@ use super::time::time_operand;
 use crate::error::execution::{ExecError, Result as ExecResult};
 use crate::error::{SqlError, SqlErrorKind, WindowError};
 use crate::expr::coerce::convert;
-use crate::expr::function::{Fails, Kernel, Returns, TilingOf};
+use crate::expr::function::{Fails, Kernel, Returns, TextMade, TilingOf};
 use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction, Typed};
 use crate::session::Session;
 use crate::types::error::IntervalError;
@@ -59,6 +59,7 @@ static DATE_BIN: ScalarFunction = ScalarFunction {
     returns: Returns::Argument(1),
     kernel: Kernel::Parameters(1, |parameters, times| bins(fixed_tiling, parameters, times)),
     fails: Fails::Never,
+    text: TextMade::OfArguments,
     fold: Some(fold_bin),
     tiling: Some(fixed_tiling),
 };
@@ -69,6 +70,7 @@ static DATE_TRUNC: ScalarFunction = ScalarFunction {
     returns: Returns::Argument(1),
     kernel: Kernel::Parameters(1, |parameters, times| bins(calendar_tiling, parameters, times)),
     fails: Fails::Never,
+    text: TextMade::OfArguments,
     fold: None,
     tiling: Some(calendar_tiling),
 };

@@ -54,9 +54,52 @@ pub struct Function {
 #[derive(Debug)]
 enum Rule {
     /// A call of the function, its arguments converted one by one to what is wanted in their place.
-    Call(&'static [Parameter], ScalarFunction),
+    Call(Signature, ScalarFunction),
     /// What this makes of the function's name, as it was written, and its arguments.
     Own(fn(&str, Vec<Typed>, &Session) -> Result<Typed, SqlError>),
+}
+
+/// Which arguments a function takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Signature {
+    parameters: &'static [Parameter],
+    /// How many of them must be there.
+    required: usize,
+    /// Whether the last may come again and again.
+    repeats: bool,
+}
+
+impl Signature {
+    /// All of these.
+    pub(super) const fn of(parameters: &'static [Parameter]) -> Self {
+        Self { parameters, required: parameters.len(), repeats: false }
+    }
+
+    /// These, of which only the first `required` must be there.
+    pub(super) const fn at_least(required: usize, parameters: &'static [Parameter]) -> Self {
+        Self { parameters, required, repeats: false }
+    }
+
+    /// These, and more like the last.
+    pub(super) const fn and_more(parameters: &'static [Parameter]) -> Self {
+        Self { parameters, required: parameters.len(), repeats: true }
+    }
+
+    /// The arguments of a call of `name`, converted.
+    fn take(self, name: &str, args: Vec<Typed>) -> Result<Vec<Typed>, SqlError> {
+        let fits = args.len() >= self.required && (self.repeats || args.len() <= self.parameters.len());
+        let last = self.parameters.last();
+        if !fits {
+            return Err(wrong_arguments(name, &args));
+        }
+        let of = |at: usize| self.parameters.get(at).or(last).copied();
+        let types: Vec<DataType> = args.iter().map(|arg| arg.data_type.clone()).collect();
+        let taken = args.into_iter().enumerate().map(|(at, arg)| match of(at).and_then(|of| of.take(arg)) {
+            Some(taken) => taken,
+            None => Err(SqlErrorKind::Arguments { name: name.to_owned(), types: types.clone() }.into()),
+        });
+        taken.collect()
+    }
 }
 
 /// What an argument is converted to.
@@ -64,21 +107,37 @@ enum Rule {
 pub(super) enum Parameter {
     /// A number as DOUBLE.
     Double,
+    /// BIGINT.
+    BigInt,
     /// Text.
     Text,
+    /// Any value as text.
+    AnyText,
 }
 
 impl Parameter {
-    /// The argument, if its type is of the right kind; else the error of a call of `name`.
-    pub(super) fn take(self, name: &str, arg: Typed) -> Result<Typed, SqlError> {
+    /// The argument converted; `None` where its type is not of the right kind.
+    fn take(self, arg: Typed) -> Option<Result<Typed, SqlError>> {
         let to = match (self, &arg.data_type) {
             (Self::Double, DataType::Int64 | DataType::UInt64 | DataType::Float64 | DataType::Null) => {
                 DataType::Float64
             }
-            (Self::Text, DataType::Utf8 | DataType::Null) => DataType::Utf8,
-            _ => return Err(wrong_arguments(name, &[arg])),
+            (Self::BigInt, DataType::Int64 | DataType::Null) => DataType::Int64,
+            (Self::Text | Self::AnyText, DataType::Utf8 | DataType::Null) => DataType::Utf8,
+            (
+                Self::AnyText,
+                DataType::Int64 | DataType::UInt64 | DataType::Float64 | DataType::Boolean | DataType::Timestamp(..),
+            ) => DataType::Utf8,
+            _ => return None,
         };
-        Ok(Typed::new(convert(arg, &to)?, to))
+        Some(convert(arg, &to).map(|expr| Typed::new(expr, to)))
+    }
+
+    /// The argument, if its type is of the right kind; else the error of a call of `name`.
+    pub(super) fn take_for(self, name: &str, arg: Typed) -> Result<Typed, SqlError> {
+        let data_type = arg.data_type.clone();
+        let refused = || SqlErrorKind::Arguments { name: name.to_owned(), types: vec![data_type] }.into();
+        self.take(arg).unwrap_or_else(|| Err(refused()))
     }
 }
 
@@ -91,7 +150,12 @@ impl Function {
         kernel: fn(&[ArrayRef]) -> ExecResult<ArrayRef>,
     ) -> Self {
         let function = ScalarFunction::new(documentation.name, returns, Kernel::Columns(kernel));
-        Self { documentation, rule: Rule::Call(parameters, function) }
+        Self::of(documentation, Signature::of(parameters), function)
+    }
+
+    /// A function of these arguments.
+    pub(super) const fn of(documentation: Documentation, signature: Signature, function: ScalarFunction) -> Self {
+        Self { documentation, rule: Rule::Call(signature, function) }
     }
 
     /// A function with a rule of its own.
@@ -107,11 +171,7 @@ impl Function {
         args.iter().try_for_each(no_window)?;
         match &self.rule {
             Rule::Own(rule) => rule(name, args, session),
-            Rule::Call(parameters, function) if args.len() == parameters.len() => {
-                let args = parameters.iter().zip(args).map(|(parameter, arg)| parameter.take(name, arg));
-                Ok(call(function, args.collect::<Result<_, _>>()?))
-            }
-            Rule::Call(..) => Err(wrong_arguments(name, &args)),
+            Rule::Call(signature, function) => Ok(call(function, signature.take(name, args)?)),
         }
     }
 }

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::definition::{Aggregate, Documentation, Function};
-use super::{aggregate, bucket, conditional, math, session, text, time};
+use super::{
+    aggregate, bucket, conditional, conversion, digest, gauge, math, random, regular, session, text, text_part, time,
+};
 
 /// What a name means.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +30,20 @@ impl Known {
 }
 
 /// Families of scalar functions.
-static FAMILIES: [&[Function]; 6] =
-    [math::FUNCTIONS, text::FUNCTIONS, conditional::FUNCTIONS, bucket::FUNCTIONS, time::FUNCTIONS, session::FUNCTIONS];
+static FAMILIES: [&[Function]; 12] = [
+    math::FUNCTIONS,
+    random::FUNCTIONS,
+    text::FUNCTIONS,
+    text_part::FUNCTIONS,
+    regular::FUNCTIONS,
+    digest::FUNCTIONS,
+    conditional::FUNCTIONS,
+    conversion::FUNCTIONS,
+    bucket::FUNCTIONS,
+    time::FUNCTIONS,
+    gauge::FUNCTIONS,
+    session::FUNCTIONS,
+];
 
 static NAMES: LazyLock<HashMap<&'static str, Known>> = LazyLock::new(|| {
     let all = scalars().map(Known::Scalar).chain(aggregates().map(Known::Aggregate));

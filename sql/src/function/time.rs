@@ -35,7 +35,41 @@ pub(super) static FUNCTIONS: &[Function] = &[
             "to_timestamp(x)",
             "Text, or a number of nanoseconds since 1970, as a time in nanoseconds.",
         ),
-        to_timestamp,
+        |name, args, _| to_timestamp(name, args, TimeUnit::Nanosecond),
+    ),
+    Function::own(
+        Documentation::new(
+            "to_timestamp_micros",
+            "to_timestamp_micros(x)",
+            "Text, or a number of microseconds since 1970, as a time in microseconds.",
+        ),
+        |name, args, _| to_timestamp(name, args, TimeUnit::Microsecond),
+    ),
+    Function::own(
+        Documentation::new(
+            "to_timestamp_millis",
+            "to_timestamp_millis(x)",
+            "Text, or a number of milliseconds since 1970, as a time in milliseconds.",
+        ),
+        |name, args, _| to_timestamp(name, args, TimeUnit::Millisecond),
+    ),
+    Function::own(
+        Documentation::new(
+            "to_timestamp_seconds",
+            "to_timestamp_seconds(x)",
+            "Text, or a number of seconds since 1970, as a time in seconds.",
+        ),
+        |name, args, _| to_timestamp(name, args, TimeUnit::Second),
+    ),
+    Function::own(
+        Documentation::new("from_unixtime", "from_unixtime(i)", "A number of seconds since 1970 as a time in seconds."),
+        |name, args, _| {
+            let [seconds] = exactly::<1>(name, args)?;
+            match seconds.data_type {
+                DataType::Int64 => to_timestamp(name, vec![seconds], TimeUnit::Second),
+                _ => Err(wrong_arguments(name, &[seconds])),
+            }
+        },
     ),
 ];
 
@@ -81,13 +115,14 @@ pub(super) fn time_operand(name: &str, arg: Typed) -> Result<(Expr, TimeUnit), S
     }
 }
 
-fn to_timestamp(name: &str, args: Vec<Typed>, _: &Session) -> Result<Typed, SqlError> {
+/// Text, a number in `unit` or another time as a time in `unit`; what is finer is cut off towards the past.
+fn to_timestamp(name: &str, args: Vec<Typed>, unit: TimeUnit) -> Result<Typed, SqlError> {
     let [arg] = exactly::<1>(name, args)?;
-    if !matches!(arg.data_type, DataType::Int64 | DataType::Utf8 | DataType::Timestamp(..)) {
+    if !matches!(arg.data_type, DataType::Int64 | DataType::Utf8 | DataType::Timestamp(..) | DataType::Null) {
         return Err(wrong_arguments(name, &[arg]));
     }
-    let nanoseconds = DataType::Timestamp(TimeUnit::Nanosecond, None);
-    Ok(Typed::new(convert(arg, &nanoseconds)?, nanoseconds))
+    let to = DataType::Timestamp(unit, None);
+    Ok(Typed::new(convert(arg, &to)?, to))
 }
 
 fn date_part(_: &str, args: Vec<Typed>, _: &Session) -> Result<Typed, SqlError> {

@@ -38,7 +38,13 @@ fn catalog() -> Catalog {
     let columns = COLUMNS
         .iter()
         .zip(0..)
-        .map(|((name, kind), id)| ColumnSchema { id: ColumnId(id), name: (*name).into(), kind: *kind, codec: None })
+        .map(|((name, kind), id)| ColumnSchema {
+            id: ColumnId(id),
+            name: (*name).into(),
+            kind: *kind,
+            codec: None,
+            geometry: None,
+        })
         .collect();
     let table = Arc::new(TableSchema {
         id: TableId(1),

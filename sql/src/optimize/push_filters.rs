@@ -119,7 +119,14 @@ impl Push {
         let below = conjuncts.into_iter().filter_map(|conjunct| {
             let (before, written) = (Extent::of(&conjunct), Extent::with_columns(&conjunct, &extents));
             let is_small = written.nodes <= SMALL_NODES_MAX || reads_once(&conjunct, &extents);
-            if is_small && written.is_shallow() && self.may_copy(written.nodes - before.nodes.min(written.nodes)) {
+            // A value that changes from one evaluation to the next is not computed another time.
+            let mut is_stable = true;
+            conjunct.for_each_column(&mut |at| is_stable &= !lower[at].is_volatile());
+            if is_stable
+                && is_small
+                && written.is_shallow()
+                && self.may_copy(written.nodes - before.nodes.min(written.nodes))
+            {
                 return Some(substitute(conjunct, lower));
             }
             above.push(conjunct);
@@ -160,6 +167,7 @@ fn can_fail(expr: &Expr, input: &Schema) -> bool {
         Expr::Call { function, .. } => match function.fails {
             Fails::Never => false,
             Fails::Integers => expr.data_type(input) != DataType::Float64,
+            Fails::Values => true,
         },
         _ => false,
     };

@@ -8,7 +8,8 @@ use crate::expr::{BinaryOp, Expr};
 /// of a nested query.
 pub(super) fn substitute(expr: &Expr, inputs: &[Expr]) -> Option<Expr> {
     let mut valid = true;
-    expr.for_each_column(&mut |at| valid &= at < inputs.len());
+    // What changes from one evaluation to the next is computed where it stands, and nowhere else.
+    expr.for_each_column(&mut |at| valid &= inputs.get(at).is_some_and(|input| !input.is_volatile()));
     // Decided before anything is copied.
     let extents: Vec<Extent> = inputs.iter().map(Extent::of).collect();
     let written = Extent::with_columns(expr, &extents);

@@ -180,12 +180,14 @@ pub(crate) fn catalog() -> Catalog {
             name: name.into(),
             kind: ColumnKind::Tag,
             codec: None,
+            geometry: None,
         });
         let fields = FIELDS.map(|(name, id, kind)| ColumnSchema {
             id: ColumnId(id),
             name: name.into(),
             kind: ColumnKind::Field(kind),
             codec: None,
+            geometry: None,
         });
         let columns = tags.into_iter().chain(fields).collect();
         Arc::new(TableSchema {

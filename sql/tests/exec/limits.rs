@@ -7,7 +7,7 @@ use crate::data::{self, Cell, Rows};
 use crate::{engine, oracle, seeds, shard};
 
 /// Arguments that some aggregate takes.
-const ARGUMENTS: [&str; 18] = [
+const ARGUMENTS: [&str; 19] = [
     "*",
     "i",
     "n",
@@ -26,13 +26,20 @@ const ARGUMENTS: [&str; 18] = [
     "time, s",
     "f, 0.5",
     "i, 2",
+    "f, n, 0.5",
 ];
+
+/// Aggregates whose answer depends a little on how rows are spread: digests of parts become one in another order. They
+/// have tests of their own.
+const ABOUT: [&str; 3] = ["approx_median", "approx_percentile_cont", "approx_percentile_cont_with_weight"];
 
 /// The calls of an aggregate that the binder takes.
 fn calls(name: &str) -> Vec<String> {
     let session = Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 0 };
     let all = ARGUMENTS.iter().map(|arguments| format!("{name}({arguments})"));
-    all.filter(|call| prepare(&format!("SELECT {call} FROM m"), &data::catalog(), &session).is_ok()).collect()
+    let taken = all.filter(|call| prepare(&format!("SELECT {call} FROM m"), &data::catalog(), &session).is_ok());
+    // A struct is seen through what is made of it.
+    taken.map(|call| if name == "gauge_agg" { format!("delta({call})") } else { call }).collect()
 }
 
 /// A query without its bound, and how it is ordered.
@@ -153,6 +160,9 @@ fn a_bound_takes_its_part_of_the_whole_answer() {
             let name = aggregate.documentation.name;
             let calls = calls(name);
             assert!(!calls.is_empty(), "no call of {name} is tried: add its arguments to the list");
+            if ABOUT.contains(&name) {
+                continue;
+            }
             for call in calls {
                 asked.extend((0..2).map(|_| (oracle::knows(name), grouped(&call, &mut random))));
             }

@@ -5,6 +5,7 @@
 
 mod data;
 mod engine;
+mod functions;
 mod limits;
 mod memory;
 mod oracle;

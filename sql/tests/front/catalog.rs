@@ -11,7 +11,13 @@ fn table(id: u32, name: &str, unit: TimeUnit, columns: &[(&str, ColumnKind)]) ->
     let columns: Vec<_> = columns
         .iter()
         .zip(0..)
-        .map(|((name, kind), id)| ColumnSchema { id: ColumnId(id), name: (*name).into(), kind: *kind, codec: None })
+        .map(|((name, kind), id)| ColumnSchema {
+            id: ColumnId(id),
+            name: (*name).into(),
+            kind: *kind,
+            codec: None,
+            geometry: None,
+        })
         .collect();
     Arc::new(TableSchema {
         id: TableId(id),

@@ -78,7 +78,8 @@ fn alterations_name_what_changes() {
     assert_eq!(definition("alter database d set vnode_duration '1h'"), database(hour));
     assert_eq!(definition("alter database d set shard 1"), database(DatabaseChange::Nothing));
     let table = |change| Definition::AlterTable { database: "slow".into(), name: "p".into(), change };
-    let add = |name: &str, kind, codec| table(TableChange::AddColumn { name: name.into(), kind, codec });
+    let add =
+        |name: &str, kind, codec| table(TableChange::AddColumn { name: name.into(), kind, codec, geometry: None });
     assert_eq!(definition("alter table slow.p add tag T"), add("t", ColumnKind::Tag, None));
     assert_eq!(
         definition("alter table slow.p add field \"F\" bigint unsigned codec(delta)"),

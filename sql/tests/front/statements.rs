@@ -91,7 +91,7 @@ fn an_option_that_cannot_be_honoured_is_refused() {
 fn tables_are_created_tags_first() {
     let text = "CREATE TABLE IF NOT EXISTS slow.Air (visibility DOUBLE, N bigint unsigned codec(delta), ok BOOLEAN, \
                 \"Note\" STRING CODEC(ZSTD), i bigint, TAGS(station, \"Dc\"))";
-    let Ok(Statement::Define(Definition::CreateTable { database, name, if_not_exists, columns, codecs })) =
+    let Ok(Statement::Define(Definition::CreateTable { database, name, if_not_exists, columns, codecs, .. })) =
         prepared(text)
     else {
         panic!("CREATE TABLE is not understood");
@@ -213,4 +213,31 @@ fn explain_keeps_the_steps_only_if_verbose() {
     assert_eq!(steps[0].name, "initial_logical_plan");
     assert!(steps[0].plan.starts_with("Project: "), "{}", steps[0].plan);
     assert!(steps.iter().any(|step| step.name == "logical_plan after time_range"));
+}
+
+#[test]
+fn a_column_of_shapes_is_text_of_one_kind() {
+    use tidewire_sql::error::{GeometryError, SqlErrorKind};
+    use tidewire_storage::schema::Geometry;
+
+    let text = "CREATE TABLE g (a geometry(point, 0), b GEOMETRY(MultiPolygon, 0), c string)";
+    let Ok(Statement::Define(Definition::CreateTable { columns, geometries, .. })) = prepared(text) else {
+        panic!("GEOMETRY is not understood");
+    };
+    assert!(columns.iter().all(|(_, kind)| *kind == ColumnKind::Field(FieldType::String)), "{columns:?}");
+    assert_eq!(geometries, [("a".to_owned(), Geometry::Point), ("b".to_owned(), Geometry::MultiPolygon)]);
+    for (written, expected) in [
+        ("geometry", GeometryError::Arguments),
+        ("geometry()", GeometryError::Arguments),
+        ("geometry(point)", GeometryError::Arguments),
+        ("geometry(point, 0, 1)", GeometryError::Arguments),
+        ("geometry(circle, 0)", GeometryError::Kind),
+        ("geometry(point, 1)", GeometryError::System),
+    ] {
+        let refused = prepared(&format!("CREATE TABLE g (a {written})")).unwrap_err();
+        assert!(
+            matches!(*refused.kind, SqlErrorKind::Geometry { error, .. } if error == expected),
+            "{written}: {refused}"
+        );
+    }
 }

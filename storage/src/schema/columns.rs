@@ -12,7 +12,7 @@ use std::sync::{LazyLock, OnceLock};
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, ColumnId, ColumnSchema};
+use super::{Codec, ColumnId, ColumnSchema, Geometry};
 
 /// Up to this many columns a walk is as fast as an index, and costs no memory.
 const WALKED_MAX: usize = 16;
@@ -116,6 +116,13 @@ impl Columns {
         }
     }
 
+    /// Says what shapes the column at `place` holds.
+    pub fn set_geometry(&mut self, place: usize, geometry: Option<Geometry>) {
+        if let Some(column) = self.all.get_mut(place) {
+            column.geometry = geometry;
+        }
+    }
+
     /// Those from `place` on, in a list of their own.
     pub fn into_later(mut self, place: usize) -> Vec<ColumnSchema> {
         self.all.split_off(place.min(self.all.len()))
@@ -187,7 +194,13 @@ mod tests {
     use crate::schema::ColumnKind;
 
     fn column(id: u16) -> ColumnSchema {
-        ColumnSchema { id: ColumnId(id), name: format!("c{id}").into(), kind: ColumnKind::Tag, codec: None }
+        ColumnSchema {
+            id: ColumnId(id),
+            name: format!("c{id}").into(),
+            kind: ColumnKind::Tag,
+            codec: None,
+            geometry: None,
+        }
     }
 
     /// Every column is found in its place by its name and its id, and none that is not there.

@@ -25,6 +25,7 @@ fn schema(kind: FieldType) -> TableSchema {
         name: format!("field{id}").into(),
         kind: ColumnKind::Field(kind),
         codec: None,
+        geometry: None,
     });
     schema.columns = schema.columns[..1].iter().cloned().chain(fields).collect();
     schema

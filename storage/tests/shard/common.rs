@@ -71,8 +71,13 @@ pub(crate) const COUNT: ColumnId = ColumnId(5);
 
 /// A table with a tag and a field of each type; a partition is 1,000 long.
 pub(crate) fn table(id: u32) -> TableSchema {
-    let column =
-        |id: ColumnId, name: &str, kind: ColumnKind| ColumnSchema { id, name: Arc::from(name), kind, codec: None };
+    let column = |id: ColumnId, name: &str, kind: ColumnKind| ColumnSchema {
+        id,
+        name: Arc::from(name),
+        kind,
+        codec: None,
+        geometry: None,
+    };
     TableSchema {
         id: TableId(id),
         name: Arc::from(format!("table{id}")),

@@ -40,7 +40,7 @@ pub(crate) async fn open(disk: &SimDisk) -> Result<Rc<Shard<SimDisk>>> {
 
 /// A table with one tag and one field, in partitions of 1,000.
 pub(crate) fn table(id: u32) -> TableSchema {
-    let column = |id, name: &str, kind| ColumnSchema { id, name: Arc::from(name), kind, codec: None };
+    let column = |id, name: &str, kind| ColumnSchema { id, name: Arc::from(name), kind, codec: None, geometry: None };
     TableSchema {
         id: TableId(id),
         name: Arc::from("t"),

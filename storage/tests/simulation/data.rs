@@ -98,7 +98,8 @@ impl Habit {
 
 /// A table with one field.
 pub(crate) fn new_table(random: &mut Rng, id: u32) -> TableSchema {
-    let tag = |id, name: &str| ColumnSchema { id, name: Arc::from(name), kind: ColumnKind::Tag, codec: None };
+    let tag =
+        |id, name: &str| ColumnSchema { id, name: Arc::from(name), kind: ColumnKind::Tag, codec: None, geometry: None };
     let mut table = TableSchema {
         id: TableId(id),
         name: Arc::from(format!("table{id}")),
@@ -118,7 +119,13 @@ pub(crate) fn add_column(random: &mut Rng, table: &mut TableSchema) {
     }
     let id = ColumnId(table.next_column);
     let kind = ColumnKind::Field(KINDS[random.usize(0..KINDS.len())]);
-    table.columns.push(ColumnSchema { id, name: Arc::from(format!("field{}", id.0)), kind, codec: None });
+    table.columns.push(ColumnSchema {
+        id,
+        name: Arc::from(format!("field{}", id.0)),
+        kind,
+        codec: None,
+        geometry: None,
+    });
     table.next_column += 1;
 }
 

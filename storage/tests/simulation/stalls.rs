@@ -106,7 +106,7 @@ fn thousands_of_deletes_and_thousands_of_rows() {
 
 /// A table with one field of strings.
 fn text_table() -> TableSchema {
-    let column = |id, name: &str, kind| ColumnSchema { id, name: Arc::from(name), kind, codec: None };
+    let column = |id, name: &str, kind| ColumnSchema { id, name: Arc::from(name), kind, codec: None, geometry: None };
     TableSchema {
         columns: [
             column(ColumnId(0), "host", ColumnKind::Tag),

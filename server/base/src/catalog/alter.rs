@@ -5,18 +5,21 @@ use tidewire_sql::TableChange;
 use tidewire_storage::schema::{ColumnKind, TableSchema};
 
 use super::error::CatalogError;
-use super::table::{set_codec, with_columns};
+use super::table::{set_codec, set_geometry, with_columns};
 
 /// The table after a change.
 pub(super) fn alter(table: &TableSchema, change: &TableChange) -> Result<TableSchema, CatalogError> {
     match change {
-        TableChange::AddColumn { name, kind, codec } => {
+        TableChange::AddColumn { name, kind, codec, geometry } => {
             if name == "time" || table.column(name).is_some() {
                 return Err(CatalogError::ColumnExists { table: table.name.to_string(), column: name.clone() });
             }
             let mut changed = with_columns(table.clone(), &[(name.clone(), *kind)])?;
             if codec.is_some() {
                 set_codec(&mut changed, name, *codec)?;
+            }
+            if let Some(geometry) = geometry {
+                set_geometry(&mut changed, name, *geometry)?;
             }
             Ok(changed)
         }
@@ -58,7 +61,8 @@ mod tests {
             partition_length: 1,
             next_column: 0,
         };
-        let add = |name: &str, kind| TableChange::AddColumn { name: name.to_owned(), kind, codec: None };
+        let add =
+            |name: &str, kind| TableChange::AddColumn { name: name.to_owned(), kind, codec: None, geometry: None };
         let drop = |name: &str| TableChange::DropColumn { name: name.to_owned() };
         let table = with_columns(empty, &[("h".into(), ColumnKind::Tag), ("a".into(), INT)]).unwrap();
         let refusal = |change: &TableChange| alter(&table, change).unwrap_err();
@@ -74,7 +78,7 @@ mod tests {
         let table = alter(&table, &add("a", ColumnKind::Field(FieldType::String))).unwrap();
         let columns: Vec<(&str, u16)> = table.columns.iter().map(|column| (&*column.name, column.id.0)).collect();
         assert_eq!(columns, [("h", 0), ("b", 2), ("a", 3)]);
-        let coded = |kind| TableChange::AddColumn { name: "c".into(), kind, codec: Some(Codec::Delta) };
+        let coded = |kind| TableChange::AddColumn { name: "c".into(), kind, codec: Some(Codec::Delta), geometry: None };
         let table = alter(&table, &coded(INT)).unwrap();
         let codecs: Vec<_> = table.columns.iter().map(|column| column.codec).collect();
         assert_eq!(codecs, [None, None, None, Some(Codec::Delta)]);

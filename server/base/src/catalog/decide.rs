@@ -13,7 +13,7 @@ use super::edit::{DatabaseTerms, Edit};
 use super::error::CatalogError;
 use super::initial::DEFAULT_DATABASE;
 use super::name::check_name;
-use super::table::{TableIds, new_table, set_codec, with_columns};
+use super::table::{TableIds, new_table, set_codec, set_geometry, with_columns};
 use super::{alter, policy, user};
 
 /// What `change` does to `catalog`.
@@ -45,7 +45,7 @@ fn define(catalog: &Catalog, definition: &Definition) -> Decided {
             }
             None => nothing_if(*if_exists, || CatalogError::DatabaseNotFound(name.clone())),
         },
-        Definition::CreateTable { database, name, if_not_exists, columns, codecs } => {
+        Definition::CreateTable { database, name, if_not_exists, columns, codecs, geometries } => {
             let existing = find_database(catalog, database)?;
             if existing.table(name).is_some() {
                 return nothing_if(*if_not_exists, || CatalogError::TableExists(name.clone()));
@@ -55,6 +55,9 @@ fn define(catalog: &Catalog, definition: &Definition) -> Decided {
             let mut table = with_columns(table, columns)?;
             for (column, codec) in codecs {
                 set_codec(&mut table, column, Some(*codec))?;
+            }
+            for (column, geometry) in geometries {
+                set_geometry(&mut table, column, *geometry)?;
             }
             Ok(vec![put_table(existing, table)])
         }
@@ -402,6 +405,7 @@ mod tests {
             if_not_exists: false,
             columns: vec![("host".into(), ColumnKind::Tag), ("v".into(), INT), ("f".into(), FLOAT)],
             codecs: vec![("v".into(), Codec::Delta)],
+            geometries: Vec::new(),
         };
         let catalog = apply(&initial(), &SchemaChange::Define(create)).unwrap().unwrap().0;
         let codec = |catalog: &Catalog, name: &str| catalog.table("public", "cpu").unwrap().column(name).unwrap().codec;

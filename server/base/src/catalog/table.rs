@@ -1,7 +1,8 @@
 //! Tables as pure values: made, given columns, given codecs.
 
 use tidewire_storage::schema::{
-    Catalog, Codec, ColumnId, ColumnKind, ColumnSchema, Columns, Database, RetentionPolicy, TableId, TableSchema,
+    Catalog, Codec, ColumnId, ColumnKind, ColumnSchema, Columns, Database, FieldType, Geometry, RetentionPolicy,
+    TableId, TableSchema,
 };
 
 use super::bounds::TABLE_COLUMNS_MAX;
@@ -66,10 +67,23 @@ pub(super) fn with_columns(
             name: name.as_str().into(),
             kind: *kind,
             codec: None,
+            geometry: None,
         });
         table.next_column += 1;
     }
     Ok(table)
+}
+
+/// Says what shapes a field of text holds.
+pub(super) fn set_geometry(table: &mut TableSchema, column: &str, geometry: Geometry) -> Result<(), CatalogError> {
+    let is_text = |kind| kind == ColumnKind::Field(FieldType::String);
+    match table.columns.place(column).filter(|place| is_text(table.columns[*place].kind)) {
+        Some(place) => {
+            table.columns.set_geometry(place, Some(geometry));
+            Ok(())
+        }
+        None => Err(CatalogError::ColumnNotFound { table: table.name.to_string(), column: column.to_owned() }),
+    }
 }
 
 /// Gives a field the codec, which suits it.

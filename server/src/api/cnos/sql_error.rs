@@ -1,7 +1,7 @@
 //! CnosDB's words and codes for what is wrong with a statement of SQL, and for what can stop a query. They are those of
 //! DataFusion 27 where that finds it. Clients match both.
 
-use tidewire_sql::error::{Position, SqlError, SqlErrorKind, WindowError};
+use tidewire_sql::error::{GeometryError, Position, SqlError, SqlErrorKind, WindowError};
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::types::error::{ConversionError, IntervalError, TimestampError, TimestampPart};
 
@@ -54,6 +54,18 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::CodecUnknown(name) => parser(format!("{name} is not a valid codec")),
         SqlErrorKind::CodecUnsuited { codec, data_type } => {
             semantic("010042", format!("Unsupported encoding type {codec} for {data_type}"))
+        }
+
+        SqlErrorKind::Geometry { column, data_type, error } => {
+            let reason = match error {
+                GeometryError::Arguments => "format: GEOMETRY(<sub_type>, <srid>)",
+                GeometryError::Kind => {
+                    "sub_type must be POINT, LINESTRING, POLYGON, MULTIPOINT, MULTILINESTRING, MULTIPOLYGON, \
+                     GEOMETRYCOLLECTION"
+                }
+                GeometryError::System => "currently only supports 0, Cartesian coordinate system",
+            };
+            semantic("010041", format!("Unexpected data type {data_type} of {column}, {reason}"))
         }
 
         SqlErrorKind::DatabaseNotFound(name) => ("030017", format!("Database not found: {name:?}")),
@@ -187,6 +199,9 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::InsertNoField => ("050034", "Fields can't be empty".to_owned()),
         SqlErrorKind::InsertTimeOutside => ("050014", "timestamp overflow".to_owned()),
         SqlErrorKind::InsertExpired => ("030034", "Operation not support: create expired bucket".to_owned()),
+        SqlErrorKind::InsertGeometry { column, kind, text } => {
+            ("010073", format!("Invalid geometry type, error: expect {} in {column}, got {text:?}", kind.name()))
+        }
         SqlErrorKind::InsertValue(error) => ("010002", format!("Arrow: {}", conversion(error))),
     }
 }

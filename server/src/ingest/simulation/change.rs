@@ -71,7 +71,7 @@ fn table(random: &mut Rng, database: String, name: String) -> Definition {
     if columns.len() == 1 {
         columns.push(("c0".to_owned(), ColumnKind::Field(FieldType::Int)));
     }
-    Definition::CreateTable { database, name, if_not_exists: true, columns, codecs: Vec::new() }
+    Definition::CreateTable { database, name, if_not_exists: true, columns, codecs: Vec::new(), geometries: Vec::new() }
 }
 
 fn definition(world: &World<'_>) -> (Definition, Option<Scope>) {
@@ -95,7 +95,7 @@ fn definition(world: &World<'_>) -> (Definition, Option<Scope>) {
             (Definition::AlterTable { database, name, change }, Some(scope))
         }
         11 | 12 => {
-            let change = TableChange::AddColumn { name: column, kind, codec: None };
+            let change = TableChange::AddColumn { name: column, kind, codec: None, geometry: None };
             (Definition::AlterTable { database, name, change }, None)
         }
         13 => {

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use arrow_arith::boolean::{is_not_null, is_null, not};
 use arrow_arith::numeric;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, BooleanArray};
+use arrow_array::types::UInt32Type;
+use arrow_array::{Array, ArrayRef, BooleanArray, new_null_array};
 use arrow_schema::{ArrowError, DataType};
 use arrow_select::concat::concat;
+use arrow_select::take::take;
 use arrow_string::like;
 
 use super::binary::{binary, boolean, mask};
@@ -20,7 +22,7 @@ use super::room::{text_bytes, text_bytes_with_values};
 use super::value::{Input, Value, scalar_array};
 use super::{branch, in_list};
 use crate::error::execution::{ExecError, Result};
-use crate::expr::function::{Kernel, Returns};
+use crate::expr::function::{Fails, Kernel, Returns, TextMade};
 use crate::expr::tree::parameters;
 use crate::expr::{BinaryOp, Expr, ScalarFunction};
 use crate::plan::show_by;
@@ -191,30 +193,81 @@ fn negative(array: &ArrayRef) -> Result<ArrayRef> {
 const CASE_GROWTH: usize = 3;
 
 fn call(function: &ScalarFunction, args: &[Expr], input: Input<'_>) -> Result<Value> {
-    let kernel_of = |kernel: fn(&[ArrayRef]) -> Result<ArrayRef>, columns: &[ArrayRef]| {
-        if matches!(function.returns, Returns::Text) {
-            let bytes = columns.iter().map(text_bytes_with_values).fold(0, usize::saturating_add);
-            let bytes = bytes.saturating_mul(CASE_GROWTH);
-            input.room.take(bytes, columns.first().map_or(0, Array::len))?;
-        }
-        kernel(columns)
-    };
-    match (function.kernel, args) {
-        (Kernel::Columns(kernel), [only]) => {
-            evaluate(only, input)?.map(|array| kernel_of(kernel, std::slice::from_ref(array)))
-        }
-        (Kernel::Columns(kernel), _) => {
+    match function.kernel {
+        Kernel::Columns(kernel) => {
             let values = args.iter().map(|arg| evaluate(arg, input)).collect::<Result<Vec<_>>>()?;
-            let constant = values.iter().all(|value| matches!(value, Value::Constant(_)));
-            let rows = if constant { 1 } else { input.rows };
-            let columns =
-                values.into_iter().map(|value| value.into_array(rows, input.room)).collect::<Result<Vec<_>>>()?;
-            let column = kernel_of(kernel, &columns)?;
-            Ok(if constant { Value::Constant(column) } else { Value::Array(column) })
+            columns(function, kernel, values, input)
         }
-        (Kernel::Parameters(at, kernel), _) => match (parameters(args, at), args.get(at)) {
+        Kernel::Parameters(at, kernel) => match (parameters(args, at), args.get(at)) {
             (Some(parameters), Some(arg)) => evaluate(arg, input)?.map(|array| kernel(&parameters, array)),
             _ => Err(ExecError::Internal(format!("{function:?} with other arguments than the binder's"))),
         },
+        Kernel::Volatile(kernel) => Ok(Value::Array(kernel(input.rows))),
     }
+}
+
+/// A kernel over columns: over one row where all are constant; over the values of a tag where it is all that is not,
+/// unless a value that no row has could make it fail; else row by row.
+fn columns(
+    function: &ScalarFunction,
+    kernel: fn(&[ArrayRef]) -> Result<ArrayRef>,
+    values: Vec<Value>,
+    input: Input<'_>,
+) -> Result<Value> {
+    let mut of_rows = values.iter().enumerate().filter(|(_, value)| matches!(value, Value::Array(_)));
+    let (first, second) = (of_rows.next(), of_rows.next());
+    let Some((at, column)) = first else {
+        return values_of(function, kernel, values, 1, input).map(Value::Constant);
+    };
+    let Some(dictionary) = column.array().as_dictionary_opt::<UInt32Type>().filter(|dictionary| {
+        second.is_none() && function.fails == Fails::Never && dictionary.values().len() <= dictionary.len()
+    }) else {
+        return values_of(function, kernel, values, input.rows, input).map(Value::Array);
+    };
+    let (mut keys, mut distinct) = (dictionary.keys().clone(), Arc::clone(dictionary.values()));
+    if keys.null_count() > 0 {
+        // Null is a value as well: there are functions that make something of it.
+        let null = u32::try_from(distinct.len()).map_err(|_| ExecError::Internal("keys beyond 32 bits".into()))?;
+        keys = keys.iter().map(|key| key.unwrap_or(null)).collect();
+        distinct = concat(&[&*distinct, &*new_null_array(distinct.data_type(), 1)])?;
+    }
+    let count = distinct.len();
+    let mut of_values = values;
+    of_values[at] = Value::Array(distinct);
+    let made = values_of(function, kernel, of_values, count, input)?;
+    if let Some(made) = made.as_string_opt::<i32>() {
+        let lengths = keys.iter().flatten().map(|key| made.value_length(key as usize).unsigned_abs() as usize);
+        input.room.take(lengths.fold(0, usize::saturating_add), keys.len())?;
+    }
+    Ok(Value::Array(take(&made, &keys, None)?))
+}
+
+/// A kernel over `rows` rows of each value. What has several arguments, or makes text of its own, sees no dictionary.
+fn values_of(
+    function: &ScalarFunction,
+    kernel: fn(&[ArrayRef]) -> Result<ArrayRef>,
+    values: Vec<Value>,
+    rows: usize,
+    input: Input<'_>,
+) -> Result<ArrayRef> {
+    let expands = values.len() > 1 || matches!(function.text, TextMade::Bytes(_));
+    let column = |value: Value| -> Result<ArrayRef> {
+        let array = value.into_array(rows, input.room)?;
+        if expands && matches!(array.data_type(), DataType::Dictionary(..)) {
+            input.room.take(text_bytes(&array), rows)?;
+            return plain(&array);
+        }
+        Ok(array)
+    };
+    let columns = values.into_iter().map(column).collect::<Result<Vec<_>>>()?;
+    let made = match function.text {
+        TextMade::Bytes(bytes) => bytes(&columns),
+        TextMade::OfArguments if matches!(function.returns, Returns::Text) => {
+            let bytes = columns.iter().map(text_bytes_with_values).fold(0, usize::saturating_add);
+            bytes.saturating_mul(CASE_GROWTH)
+        }
+        TextMade::OfArguments => 0,
+    };
+    input.room.take(made, rows)?;
+    kernel(&columns)
 }

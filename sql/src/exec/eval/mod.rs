@@ -12,4 +12,4 @@ mod value;
 
 pub(crate) use evaluate::{evaluate_array, evaluate_condition, evaluate_mask};
 pub(crate) use room::Room;
-pub(crate) use value::{Input, Names, scalar_array};
+pub(crate) use value::{Input, Names, scalar_array, scalar_at};

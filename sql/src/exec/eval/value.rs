@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type, IntervalMonthDayNanoType, UInt64Type};
 use arrow_array::{
     Array, ArrayRef, BooleanArray, Datum, Float64Array, Int64Array, IntervalMonthDayNanoArray, NullArray, RecordBatch,
     StringArray, UInt32Array, UInt64Array, new_null_array,
 };
 use arrow_buffer::IntervalMonthDayNano;
-use arrow_schema::Schema;
+use arrow_schema::{DataType, IntervalUnit, Schema};
 use arrow_select::take::take;
 
 use super::room::{Room, text_bytes};
 use crate::error::execution::Result;
 use crate::expr::{Expr, Scalar};
-use crate::types::array::time_array;
+use crate::types::array::{time_array, time_parts};
 
 /// Columns to evaluate over.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +141,26 @@ pub(crate) fn scalar_array(scalar: &Scalar) -> ArrayRef {
             Arc::new(IntervalMonthDayNanoArray::from_value(IntervalMonthDayNano::new(*months, *days, *nanoseconds), 1))
         }
     }
+}
+
+/// The value of a row as a constant; `None` where its type has no constants.
+pub(crate) fn scalar_at(array: &ArrayRef, row: usize) -> Option<Scalar> {
+    if array.is_null(row) || *array.data_type() == DataType::Null {
+        return Some(Scalar::Null);
+    }
+    Some(match array.data_type() {
+        DataType::Boolean => Scalar::Bool(array.as_boolean().value(row)),
+        DataType::Int64 => Scalar::Int(array.as_primitive::<Int64Type>().value(row)),
+        DataType::UInt64 => Scalar::UInt(array.as_primitive::<UInt64Type>().value(row)),
+        DataType::Float64 => Scalar::Float(array.as_primitive::<Float64Type>().value(row)),
+        DataType::Utf8 => Scalar::Str(array.as_string::<i32>().value(row).into()),
+        DataType::Timestamp(unit, _) => Scalar::Time(time_parts(array).ok()?.0[row], *unit),
+        DataType::Interval(IntervalUnit::MonthDayNano) => {
+            let value = array.as_primitive::<IntervalMonthDayNanoType>().value(row);
+            Scalar::Interval { months: value.months, days: value.days, nanoseconds: value.nanoseconds }
+        }
+        _ => return None,
+    })
 }
 
 /// How an expression within another is evaluated: handed down, so that what decides which rows of it are wanted needs

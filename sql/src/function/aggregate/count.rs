@@ -24,6 +24,7 @@ pub(super) static ENTRY: Aggregate = Aggregate::own(
         "count(* | [DISTINCT] x)",
         "Number of rows, or of those where `x` is not null, BIGINT.",
     )
+    .aliases(&["exact_count"])
     .heading("COUNT"),
     true,
     bind,

@@ -18,6 +18,7 @@ use crate::error::SqlError;
 use crate::error::execution::Result;
 use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::aggregate::{Needs, SeriesEnd};
+use crate::expr::coerce::convert;
 use crate::expr::{AggregateCall, AggregateFunction, Typed};
 use crate::function::definition::{Aggregate, Arguments, Documentation, wrong_arguments};
 use crate::types::array::texts;
@@ -79,6 +80,11 @@ fn bind(
     if !matches!(time.data_type, DataType::Timestamp(..)) || arguments.distinct {
         return Err(wrong_arguments(name, &[time, value]));
     }
+    // A null without type is one of text.
+    let value = match value.data_type {
+        DataType::Null => Typed::new(convert(value, &DataType::Utf8)?, DataType::Utf8),
+        _ => value,
+    };
     let args = vec![time.expr, arguments.only_if(value.expr)];
     Ok(AggregateCall { function, args, distinct: false, data_type: value.data_type })
 }

@@ -5,9 +5,16 @@
 //! NaN is the greatest float. `first` and `last` at equal times take the greater value, as InfluxDB does.
 
 mod average;
+mod bits;
 mod count;
+mod covariance;
+mod digest;
+mod distinct;
+mod double2;
 mod endpoint;
 mod fold;
+mod gauge;
+mod increase;
 mod kernel;
 mod lane;
 mod mode;
@@ -37,7 +44,7 @@ pub(crate) static MIN: &Aggregate = &fold::MIN;
 pub(crate) static MAX: &Aggregate = &fold::MAX;
 
 /// All of them.
-pub(super) static AGGREGATES: [&Aggregate; 7] = [
+pub(super) static AGGREGATES: [&Aggregate; 27] = [
     &count::ENTRY,
     &sum::ENTRY,
     &fold::MIN,
@@ -45,4 +52,24 @@ pub(super) static AGGREGATES: [&Aggregate; 7] = [
     &average::ENTRY,
     &endpoint::FIRST_ENTRY,
     &endpoint::LAST_ENTRY,
+    &mode::ENTRY,
+    &ranked::MEDIAN_ENTRY,
+    &stddev::STDDEV_ENTRY,
+    &stddev::STDDEV_POP_ENTRY,
+    &stddev::VAR_ENTRY,
+    &stddev::VAR_POP_ENTRY,
+    &covariance::COVAR_ENTRY,
+    &covariance::COVAR_POP_ENTRY,
+    &covariance::CORR_ENTRY,
+    &bits::BIT_AND_ENTRY,
+    &bits::BIT_OR_ENTRY,
+    &bits::BIT_XOR_ENTRY,
+    &bits::BOOL_AND_ENTRY,
+    &bits::BOOL_OR_ENTRY,
+    &distinct::ENTRY,
+    &digest::MEDIAN_ENTRY,
+    &digest::PERCENTILE_ENTRY,
+    &digest::WEIGHTED_ENTRY,
+    &increase::ENTRY,
+    &gauge::ENTRY,
 ];

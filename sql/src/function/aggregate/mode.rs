@@ -10,7 +10,21 @@ use super::scalars::{Values, column, held_type, items, lists, order};
 use crate::error::execution::Result;
 use crate::expr::accumulator::{Accumulator, Slices};
 use crate::expr::aggregate::Needs;
-use crate::expr::{AggregateFunction, Scalar};
+use crate::expr::{AggregateCall, AggregateFunction, Expr, Scalar};
+use crate::function::definition::{Aggregate, Documentation, wrong_arguments};
+
+pub(super) static ENTRY: Aggregate = Aggregate::own(
+    Documentation::new("mode", "mode(x)", "The value that is there most often, of several the least; null is none."),
+    false,
+    |name, mut arguments| {
+        let Some(arg) = arguments.args.pop().filter(|_| arguments.args.is_empty() && !arguments.distinct) else {
+            return Err(wrong_arguments(name, &arguments.args));
+        };
+        // Every row is there at the same time.
+        let args = vec![arguments.only_if(arg.expr), Expr::Literal(Scalar::Int(0))];
+        Ok(AggregateCall { function: &MODE, args, distinct: false, data_type: arg.data_type })
+    },
+);
 
 /// The value that is there most often.
 pub(crate) static MODE: AggregateFunction = AggregateFunction {

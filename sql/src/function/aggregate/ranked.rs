@@ -14,6 +14,26 @@ use crate::error::execution::Result;
 use crate::expr::accumulator::{Accumulator, Slices};
 use crate::expr::aggregate::Needs;
 use crate::expr::{AggregateFunction, Scalar};
+use crate::function::definition::{Aggregate, Documentation, Gives, Takes};
+
+pub(super) static MEDIAN_ENTRY: Aggregate = Aggregate::of_value(
+    Documentation::new(
+        "median",
+        "median([DISTINCT] x)",
+        "The number in the middle, or the mean of the two there, of the type of `x`; all numbers of a group are held.",
+    )
+    .heading("MEDIAN"),
+    Takes::Numbers,
+    Gives::Value,
+    true,
+    AggregateFunction {
+        name: "median",
+        accumulator: |result| Ok(Ranked::boxed(Rank::Median, result)),
+        state_columns: 2,
+        needs: Needs::Rows,
+        end: None,
+    },
+);
 
 /// The mean of the two in the middle, or the one: DOUBLE.
 pub(crate) static MEDIAN: AggregateFunction = AggregateFunction {
@@ -92,7 +112,7 @@ impl Ranked {
             };
             order(&one.value, &other.value).then(by_row)
         });
-        let float = |held: &Held| match held.value {
+        let float = |value: &Scalar| match *value {
             Scalar::Int(value) => value as f64,
             Scalar::UInt(value) => value as f64,
             Scalar::Float(value) => value,
@@ -100,12 +120,21 @@ impl Ranked {
         };
         let len = sorted.len();
         if self.rank == Rank::Median {
-            return match sorted.as_slice() {
-                [] => Scalar::Null,
-                all if len % 2 == 1 => Scalar::Float(float(all[len / 2])),
-                all => {
-                    let (low, high) = (float(all[len / 2 - 1]), float(all[len / 2]));
-                    Scalar::Float(low + (high - low) / 2.0)
+            let (low, high) = match sorted.as_slice() {
+                [] => return Scalar::Null,
+                all => (&all[(len - 1) / 2].value, &all[len / 2].value),
+            };
+            return match (&self.result, low, high) {
+                // The integer between two is the one towards zero.
+                (DataType::Int64, Scalar::Int(low), Scalar::Int(high)) => {
+                    Scalar::Int(((i128::from(*low) + i128::from(*high)) / 2) as i64)
+                }
+                (DataType::UInt64, Scalar::UInt(low), Scalar::UInt(high)) => {
+                    Scalar::UInt(((u128::from(*low) + u128::from(*high)) / 2) as u64)
+                }
+                (_, low, high) => {
+                    let (low, high) = (float(low), float(high));
+                    Scalar::Float(if low == high { low } else { low + (high - low) / 2.0 })
                 }
             };
         }

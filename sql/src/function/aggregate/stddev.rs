@@ -1,4 +1,4 @@
-//! `stddev(x)`: standard deviation of a sample, DOUBLE.
+//! Variance and standard deviation, of a sample (`n - 1`) or of all there is (`n`), DOUBLE.
 //!
 //! Count, sum and sum of squares are kept, the sums in two doubles each (about 32 digits), so that the answer is right
 //! to the last digit or two in whatever order rows come, also where values are large and close together.
@@ -11,60 +11,61 @@ use arrow_array::types::{Float64Type, Int64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array};
 use arrow_schema::DataType;
 
+use super::double2::Double2;
 use super::lane::lane_array;
 use crate::error::execution::Result;
 use crate::expr::AggregateFunction;
 use crate::expr::accumulator::{Accumulator, Slices};
 use crate::expr::aggregate::Needs;
+use crate::function::definition::{Aggregate, Documentation, Gives, Takes};
+
+/// What a function makes of the moments.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    /// Whether the values are a sample.
+    of_sample: bool,
+    /// Whether the root is taken.
+    root: bool,
+}
+
+const fn function(name: &'static str, accumulator: Make) -> AggregateFunction {
+    AggregateFunction { name, accumulator, state_columns: 5, needs: Needs::Rows, end: None }
+}
+
+type Make = fn(&DataType) -> Result<Box<dyn Accumulator>>;
+
+const fn entry(documentation: Documentation, function: AggregateFunction) -> Aggregate {
+    Aggregate::of_value(documentation, Takes::Numbers, Gives::Double, true, function)
+}
 
 /// Standard deviation of a sample; of one value null.
-pub(crate) static STDDEV: AggregateFunction = AggregateFunction {
-    name: "stddev",
-    accumulator: |_| Ok(Box::new(Deviation::default())),
-    state_columns: 5,
-    needs: Needs::Rows,
-    end: None,
-};
+pub(crate) static STDDEV: AggregateFunction =
+    function("stddev", |_| Ok(Deviation::boxed(Answer { of_sample: true, root: true })));
 
-/// A number as the sum of two doubles, the second below the last digit of the first.
-#[derive(Debug, Clone, Copy, Default)]
-struct Double2 {
-    high: f64,
-    low: f64,
-}
+pub(super) static STDDEV_ENTRY: Aggregate = entry(
+    Documentation::new("stddev", "stddev(x)", "Standard deviation of a sample, null of fewer than two values, DOUBLE.")
+        .aliases(&["stddev_samp"])
+        .heading("STDDEV"),
+    function("stddev", |_| Ok(Deviation::boxed(Answer { of_sample: true, root: true }))),
+);
 
-impl Double2 {
-    fn sum(one: f64, other: f64) -> Self {
-        let high = one + other;
-        let of_other = high - one;
-        Self { high, low: (one - (high - of_other)) + (other - of_other) }
-    }
+pub(super) static STDDEV_POP_ENTRY: Aggregate = entry(
+    Documentation::new("stddev_pop", "stddev_pop(x)", "Standard deviation of all there is, DOUBLE.")
+        .heading("STDDEV_POP"),
+    function("stddev_pop", |_| Ok(Deviation::boxed(Answer { of_sample: false, root: true }))),
+);
 
-    fn product(one: f64, other: f64) -> Self {
-        let high = one * other;
-        Self { high, low: one.mul_add(other, -high) }
-    }
+pub(super) static VAR_ENTRY: Aggregate = entry(
+    Documentation::new("var", "var(x)", "Variance of a sample, null of fewer than two values, DOUBLE.")
+        .aliases(&["var_samp"])
+        .heading("VARIANCE"),
+    function("var", |_| Ok(Deviation::boxed(Answer { of_sample: true, root: false }))),
+);
 
-    fn plus(self, other: Self) -> Self {
-        let sum = Self::sum(self.high, other.high);
-        Self::sum(sum.high, sum.low + self.low + other.low)
-    }
-
-    fn minus(self, other: Self) -> Self {
-        self.plus(Self { high: -other.high, low: -other.low })
-    }
-
-    fn times(self, other: Self) -> Self {
-        let product = Self::product(self.high, other.high);
-        Self::sum(product.high, product.low + self.high * other.low + self.low * other.high)
-    }
-
-    fn over(self, divisor: f64) -> Self {
-        let high = self.high / divisor;
-        let rest = self.minus(Self::product(high, divisor));
-        Self::sum(high, rest.high / divisor)
-    }
-}
+pub(super) static VAR_POP_ENTRY: Aggregate = entry(
+    Documentation::new("var_pop", "var_pop(x)", "Variance of all there is, DOUBLE.").heading("VARIANCE_POP"),
+    function("var_pop", |_| Ok(Deviation::boxed(Answer { of_sample: false, root: false }))),
+);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Moments {
@@ -73,9 +74,15 @@ struct Moments {
     squares: Double2,
 }
 
-#[derive(Default)]
 struct Deviation {
+    answer: Answer,
     slots: Vec<Moments>,
+}
+
+impl Deviation {
+    fn boxed(answer: Answer) -> Box<dyn Accumulator> {
+        Box::new(Self { answer, slots: Vec::new() })
+    }
 }
 
 impl Accumulator for Deviation {
@@ -91,7 +98,7 @@ impl Accumulator for Deviation {
             for row in slice.range().filter(|row| values.is_valid(*row)) {
                 let value = values.value(row);
                 moments.count += 1;
-                moments.sum = moments.sum.plus(Double2 { high: value, low: 0.0 });
+                moments.sum = moments.sum.plus(Double2::of(value));
                 moments.squares = moments.squares.plus(Double2::product(value, value));
             }
         }
@@ -126,15 +133,19 @@ impl Accumulator for Deviation {
     }
 
     fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
-        let deviation = |moments: &Moments| {
-            if moments.count < 2 {
+        let Answer { of_sample, root } = self.answer;
+        let answer = |moments: &Moments| {
+            let count = moments.count as f64;
+            let divisor = if of_sample { count - 1.0 } else { count };
+            if divisor <= 0.0 {
                 return None;
             }
-            let count = moments.count as f64;
             let around_mean = moments.squares.minus(moments.sum.times(moments.sum).over(count));
-            Some((around_mean.over(count - 1.0).high.max(0.0)).sqrt())
+            // The squares of equal values differ from that of their mean by rounding alone.
+            let variance = around_mean.over(divisor).beside(moments.squares.high / divisor);
+            Some(if root { variance.sqrt() } else { variance })
         };
-        Ok(Arc::new(self.slots[slots].iter().map(deviation).collect::<Float64Array>()))
+        Ok(Arc::new(self.slots[slots].iter().map(answer).collect::<Float64Array>()))
     }
 
     fn bytes(&self) -> usize {
@@ -150,17 +161,18 @@ mod tests {
     #[test]
     fn large_values_that_are_close_keep_their_digits() {
         let values: ArrayRef = Arc::new(Float64Array::from(vec![1e9, 1e9 + 1.0, 1e9 + 2.0, 1e9 + 3.0]));
-        let mut whole = Deviation::default();
+        let new = || Deviation { answer: Answer { of_sample: true, root: true }, slots: Vec::new() };
+        let mut whole = new();
         whole.resize(1);
         let slice = Slice { slot: 0, start: 0, end: 4 };
         whole.update(std::slice::from_ref(&values), Slices { slices: &[slice], ascending: false }).unwrap();
         let expected = (5.0f64 / 3.0).sqrt();
         let of = |of: &Deviation| of.results(0..1).unwrap().as_primitive::<Float64Type>().value(0);
         assert_eq!(of(&whole), expected);
-        let mut merged = Deviation::default();
+        let mut merged = new();
         merged.resize(1);
         for range in [0..1, 1..4] {
-            let mut part = Deviation::default();
+            let mut part = new();
             part.resize(1);
             let slice = Slice { slot: 0, start: range.start, end: range.end };
             part.update(std::slice::from_ref(&values), Slices { slices: &[slice], ascending: false }).unwrap();

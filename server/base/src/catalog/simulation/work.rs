@@ -61,7 +61,14 @@ pub(super) fn change(random: &mut Rng) -> SchemaChange {
         8..=10 => Definition::DropTable { database, name, if_exists: random.bool() },
         11 => {
             let (if_not_exists, columns) = (random.bool(), columns(random));
-            Definition::CreateTable { database, name, if_not_exists, columns, codecs: Vec::new() }
+            Definition::CreateTable {
+                database,
+                name,
+                if_not_exists,
+                columns,
+                codecs: Vec::new(),
+                geometries: Vec::new(),
+            }
         }
         12 => {
             let ttl_ns = random.bool().then(|| random.i64(1..50) * HOUR_NS);
@@ -69,7 +76,7 @@ pub(super) fn change(random: &mut Rng) -> SchemaChange {
         }
         13 => {
             let (name_of, kind) = column(random);
-            let change = TableChange::AddColumn { name: name_of, kind, codec: None };
+            let change = TableChange::AddColumn { name: name_of, kind, codec: None, geometry: None };
             Definition::AlterTable { database, name, change }
         }
         14..=16 => {

@@ -128,8 +128,13 @@ mod tests {
     use crate::front::influxql::{Statement, parse};
 
     fn table(time_unit: TimeUnit) -> Arc<TableSchema> {
-        let column =
-            |id: u16, name: &str, kind| ColumnSchema { id: ColumnId(id), name: name.into(), kind, codec: None };
+        let column = |id: u16, name: &str, kind| ColumnSchema {
+            id: ColumnId(id),
+            name: name.into(),
+            kind,
+            codec: None,
+            geometry: None,
+        };
         Arc::new(TableSchema {
             id: TableId(1),
             name: "cpu".into(),

@@ -1,6 +1,6 @@
 //! The arguments of a call, as they are written.
 
-use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments};
+use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments};
 
 use crate::error::SqlError;
 
@@ -16,6 +16,16 @@ pub(super) fn is_star(function: &ast::Function) -> bool {
         if matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)] | []))
 }
 
+/// What ORDER BY in the arguments of a call names: the order in which an aggregate is to see rows.
+pub(super) fn argument_order(function: &ast::Function) -> Vec<&ast::Expr> {
+    let FunctionArguments::List(list) = &function.args else { return Vec::new() };
+    let orders = list.clauses.iter().filter_map(|clause| match clause {
+        FunctionArgumentClause::OrderBy(order) => Some(order.iter().map(|by| &by.expr)),
+        _ => None,
+    });
+    orders.flatten().collect()
+}
+
 /// Plain positional arguments of a call.
 pub(super) fn arguments(function: &ast::Function) -> Result<Vec<&ast::Expr>, SqlError> {
     let FunctionArguments::List(list) = &function.args else {
@@ -24,7 +34,7 @@ pub(super) fn arguments(function: &ast::Function) -> Result<Vec<&ast::Expr>, Sql
             _ => Err(SqlError::unsupported("subqueries as arguments")),
         };
     };
-    if !list.clauses.is_empty() {
+    if !list.clauses.iter().all(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_))) {
         return Err(SqlError::unsupported(format!("clauses in the arguments of {}", function.name)));
     }
     let plain = list.args.iter().map(|arg| match arg {

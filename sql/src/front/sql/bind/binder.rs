@@ -11,10 +11,15 @@ use super::relation::{Relation, schema_of};
 use super::scope::{Qualifier, Scope, ScopeColumn};
 use crate::budget::Budget;
 use crate::error::{SqlError, SqlErrorKind};
-use crate::expr::Scalar;
+use crate::exec::eval::{Input, Room, evaluate_array, scalar_array, scalar_at};
+use crate::expr::cast::cast;
+use crate::expr::coerce::casts;
+use crate::expr::fold::fold_constants;
+use crate::expr::{Expr, Scalar};
 use crate::front::sql::parse::{fold, position_of};
 use crate::plan::{Plan, ScanColumn, ScanNode};
 use crate::session::Session;
+use crate::types::array::cast_to;
 use crate::types::unit::arrow_unit;
 
 /// Schemas of the reference that hold tables about the server itself.
@@ -109,9 +114,33 @@ impl Binder<'_> {
             return value;
         }
         let scope = Scope::default();
-        match self.binder(&scope, clause).bind(expr)?.constant() {
+        let bound = self.binder(&scope, clause).bind(expr)?;
+        match bound.constant() {
             Some(value) => Ok(value),
-            None => Err(SqlError::unsupported(format!("the expression {expr} in {clause}"))),
+            None => self.computed(&fold_constants(bound.expr), expr, clause),
+        }
+    }
+
+    /// What an expression without columns comes to, where only kernels can say.
+    fn computed(&self, bound: &Expr, written: &ast::Expr, clause: &'static str) -> Result<Scalar, SqlError> {
+        let unsupported = || SqlError::unsupported(format!("the expression {written} in {clause}"));
+        let room = Room::new(self.budget.context());
+        let input = Input { columns: &[], rows: 1, names: &(), room: &room };
+        let value = evaluate_array(bound, input).map_err(|error| self.budget.stop(error))?;
+        let scalar = scalar_at(&value, 0).ok_or_else(unsupported)?;
+        self.budget.take(if let Scalar::Str(text) = &scalar { text.len() } else { 0 })?;
+        Ok(scalar)
+    }
+
+    /// A constant as `to`, as CAST converts it.
+    pub(super) fn converted(&self, value: &Scalar, to: &DataType) -> Result<Option<Scalar>, SqlError> {
+        match cast(value, to) {
+            Ok(None) if casts(&value.data_type(), to) => {
+                let array = cast_to(&scalar_array(value), to).map_err(|error| self.budget.stop(error))?;
+                Ok(scalar_at(&array, 0))
+            }
+            Ok(converted) => Ok(converted),
+            Err(error) => Err(SqlErrorKind::InsertValue(error).into()),
         }
     }
 }

@@ -2,18 +2,26 @@
 
 use sqlparser::ast::{self, FunctionArguments};
 
-use super::arguments::{arguments, is_distinct, is_star};
+use super::arguments::{argument_order, arguments, is_distinct, is_star};
 use super::expr::ExprBinder;
 use super::heading;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::boolean;
 use crate::expr::{AggregateCall, Expr, Typed};
+use crate::front::sql::parse::position_of;
 use crate::function::registry::{Known, find};
 use crate::function::{Aggregate, Arguments};
 
 impl ExprBinder<'_> {
-    /// A call as it is written.
+    /// A call as it is written. An error of which no part of it has a place is at its name.
     pub(super) fn function(&mut self, function: &ast::Function) -> Result<Typed, SqlError> {
+        self.called(function).map_err(|error| match error.position {
+            Some(_) => error,
+            None => error.at(function.name.0.first().and_then(ast::ObjectNamePart::as_ident).and_then(position_of)),
+        })
+    }
+
+    fn called(&mut self, function: &ast::Function) -> Result<Typed, SqlError> {
         if function.over.is_some() {
             return Err(SqlError::unsupported("window functions"));
         }
@@ -29,6 +37,9 @@ impl ExprBinder<'_> {
         }
         if function.filter.is_some() {
             return Err(SqlErrorKind::FilterOfScalar(name).into());
+        }
+        if !argument_order(function).is_empty() {
+            return Err(SqlError::unsupported(format!("ORDER BY in the arguments of {}", function.name)));
         }
         let args = arguments(function)?.into_iter().map(|arg| self.bind(arg)).collect::<Result<Vec<_>, _>>()?;
         // One that is made of operators may write an argument twice.
@@ -80,6 +91,10 @@ impl ExprBinder<'_> {
         function: &ast::Function,
     ) -> Result<AggregateCall, SqlError> {
         let distinct = is_distinct(function);
+        // No aggregate's answer depends on the order of rows but by the times among its arguments.
+        for by in argument_order(function) {
+            self.bind(by)?;
+        }
         let filter = match &function.filter {
             Some(filter) => Some(boolean(self.bind(filter)?, "FILTER")?),
             None => None,

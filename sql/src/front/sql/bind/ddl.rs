@@ -1,7 +1,7 @@
 //! CREATE, ALTER and DROP: names and column lists checked, system names refused.
 
 use sqlparser::ast::{Ident, ObjectName};
-use tidewire_storage::schema::{Codec, ColumnKind, DatabaseOptions};
+use tidewire_storage::schema::{Codec, ColumnKind, DatabaseOptions, FieldType, Geometry};
 
 use super::binder::{Binder, SYSTEM_SCHEMAS};
 use super::codec::{codec_of, unsupported};
@@ -65,10 +65,13 @@ impl Binder<'_> {
         };
         let mut all: Vec<(String, ColumnKind)> = tags.iter().map(|tag| (fold(tag), ColumnKind::Tag)).collect();
         let mut codecs = Vec::new();
-        for ColumnDefinition { name, kind, codec } in columns {
+        let mut geometries = Vec::new();
+        for definition in columns {
+            let name = &definition.name;
             // A TIMESTAMP column can only be the one that every table has.
-            let (kind, codec) = checked_kind(kind, codec.as_ref(), || twice("time"))?;
+            let CheckedKind { kind, codec, geometry } = checked_kind(definition, || twice("time"))?;
             codecs.extend(codec.map(|codec| (fold(name), codec)));
+            geometries.extend(geometry.map(|geometry| (fold(name), geometry)));
             all.push((fold(name), kind));
         }
         let mut seen = std::collections::HashSet::from(["time"]);
@@ -77,17 +80,17 @@ impl Binder<'_> {
                 return Err(twice(column));
             }
         }
-        Ok(Definition::CreateTable { database, name, if_not_exists, columns: all, codecs })
+        Ok(Definition::CreateTable { database, name, if_not_exists, columns: all, codecs, geometries })
     }
 
     /// The column lists are checked when the change is made, against the table of that moment.
     pub(super) fn alter_table(&self, name: &ObjectName, alteration: &TableAlteration) -> Result<Definition, SqlError> {
         let (database, table) = self.target(name)?;
         let change = match alteration {
-            TableAlteration::Add(ColumnDefinition { name, kind, codec }) => {
+            TableAlteration::Add(definition) => {
                 let time = || SqlErrorKind::ColumnExists { column: "time".to_owned(), table: table.clone() }.into();
-                let (kind, codec) = checked_kind(kind, codec.as_ref(), time)?;
-                TableChange::AddColumn { name: fold(name), kind, codec }
+                let CheckedKind { kind, codec, geometry } = checked_kind(definition, time)?;
+                TableChange::AddColumn { name: fold(&definition.name), kind, codec, geometry }
             }
             TableAlteration::Drop(name) => TableChange::DropColumn { name: fold(name) },
         };
@@ -95,21 +98,30 @@ impl Binder<'_> {
     }
 }
 
-/// What a declared column is, and its codec unless that is the default, if its type can be stored and the codec suits
-/// it.
-fn checked_kind(
-    kind: &ColumnType,
-    codec: Option<&Ident>,
-    is_time: impl FnOnce() -> SqlError,
-) -> Result<(ColumnKind, Option<Codec>), SqlError> {
-    let kind = match kind {
-        ColumnType::Stored(kind) => *kind,
+/// What a declared column is.
+struct CheckedKind {
+    kind: ColumnKind,
+    /// `None` for the default.
+    codec: Option<Codec>,
+    geometry: Option<Geometry>,
+}
+
+/// What a declared column is, if its type can be stored and the codec suits it.
+fn checked_kind(definition: &ColumnDefinition, is_time: impl FnOnce() -> SqlError) -> Result<CheckedKind, SqlError> {
+    let ColumnDefinition { name, kind, codec } = definition;
+    let (kind, geometry) = match kind {
+        ColumnType::Stored(kind) => (*kind, None),
+        ColumnType::Geometry(geometry) => (ColumnKind::Field(FieldType::String), Some(*geometry)),
+        ColumnType::NoGeometry(words, error) => {
+            let (column, data_type) = (fold(name), words.clone());
+            return Err(SqlErrorKind::Geometry { column, data_type, error: *error }.into());
+        }
         ColumnType::Timestamp => return Err(is_time()),
         ColumnType::Other(words) => return Err(unsupported("Default", words)),
     };
-    let codec = match (kind, codec) {
+    let codec = match (kind, codec.as_ref()) {
         (ColumnKind::Field(field), Some(codec)) => codec_of(codec, field)?,
         _ => None,
     };
-    Ok((kind, codec))
+    Ok(CheckedKind { kind, codec, geometry })
 }

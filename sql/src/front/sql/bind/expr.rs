@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::DataType;
 use sqlparser::ast::{self, BinaryOperator, UnaryOperator};
 
 use super::literal;
@@ -115,9 +115,10 @@ impl ExprBinder<'_> {
             ast::Expr::CompoundIdentifier(idents) => self.name(idents),
             ast::Expr::CompoundFieldAccess { root, access_chain } => self.field_access(root, access_chain),
             ast::Expr::Nested(inner) => self.bind(inner),
-            ast::Expr::BinaryOp { left, op, right } => match regex_operator(op) {
-                Some((negated, case_insensitive)) => self.matches(left, right, negated, case_insensitive),
-                None => self.binary(left, op, right),
+            ast::Expr::BinaryOp { left, op, right } => match (regex_operator(op), Self::bitwise(op)) {
+                (Some((negated, case_insensitive)), _) => self.matches(left, right, negated, case_insensitive),
+                (None, Some(function)) => self.bits(left, op, function, right),
+                (None, None) => self.binary(left, op, right),
             },
             ast::Expr::UnaryOp { op, expr } => self.unary(*op, expr),
             ast::Expr::IsNull(_)
@@ -154,6 +155,7 @@ impl ExprBinder<'_> {
                 let arg = self.bind(expr)?;
                 self.scalar("floor", vec![arg])
             }
+            ast::Expr::Trim { .. } | ast::Expr::Substring { .. } | ast::Expr::Position { .. } => self.spelled(expr),
             ast::Expr::Function(function) => self.function(function),
             ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => {
                 Err(SqlError::unsupported("subqueries in expressions"))
@@ -237,7 +239,7 @@ impl ExprBinder<'_> {
         let mut leftmost = left;
         let logical = matches!(bound_op, BinaryOp::And | BinaryOp::Or);
         while let ast::Expr::BinaryOp { left, op, right } = leftmost {
-            if regex_operator(op).is_some() {
+            if regex_operator(op).is_some() || Self::bitwise(op).is_some() {
                 break;
             }
             let op = known(op)?;
@@ -439,28 +441,6 @@ impl ExprBinder<'_> {
         let branches = tests.into_iter().zip(values).collect();
         Ok(Typed::new(Expr::Case { branches, otherwise }, data_type))
     }
-
-    fn cast(&mut self, kind: &ast::CastKind, expr: &ast::Expr, to: &ast::DataType) -> Result<Typed, SqlError> {
-        if !matches!(kind, ast::CastKind::Cast | ast::CastKind::DoubleColon) {
-            return Err(SqlError::unsupported("TRY_CAST"));
-        }
-        let bound = self.bind(expr)?;
-        no_window(&bound)?;
-        let to = cast_target(to)?;
-        let fits = match (&bound.data_type, &to) {
-            (from, to) if from == to => true,
-            (DataType::Null | DataType::Utf8, _) | (_, DataType::Utf8) => true,
-            (DataType::Timestamp(..), DataType::Int64 | DataType::Timestamp(..)) => true,
-            (DataType::Int64, DataType::Timestamp(..)) => true,
-            (DataType::Timestamp(..) | DataType::Interval(_), _)
-            | (_, DataType::Timestamp(..) | DataType::Interval(_)) => false,
-            _ => true,
-        };
-        if !fits {
-            return Err(SqlErrorKind::Cast { from: bound.data_type, to }.into());
-        }
-        Ok(Typed::new(convert(bound, &to)?, to))
-    }
 }
 
 /// About where an expression begins. As deep as it may be, sqlparser's own answer would not do: it recurses.
@@ -517,21 +497,4 @@ fn combine(op: BinaryOp, left: Typed, right: Typed) -> Result<Typed, SqlError> {
         }
         _ => comparison(op, left, right).map(truth),
     }
-}
-
-/// The type that CAST names.
-fn cast_target(written: &ast::DataType) -> Result<DataType, SqlError> {
-    Ok(match written {
-        ast::DataType::BigInt(_) | ast::DataType::Int8(_) | ast::DataType::Int64 => DataType::Int64,
-        ast::DataType::BigIntUnsigned(_) => DataType::UInt64,
-        ast::DataType::Double(_) | ast::DataType::DoublePrecision | ast::DataType::Float8 => DataType::Float64,
-        ast::DataType::Boolean | ast::DataType::Bool => DataType::Boolean,
-        ast::DataType::String(_) | ast::DataType::Text | ast::DataType::Varchar(None) | ast::DataType::Char(None) => {
-            DataType::Utf8
-        }
-        ast::DataType::Timestamp(_, ast::TimezoneInfo::None | ast::TimezoneInfo::WithoutTimeZone) => {
-            DataType::Timestamp(TimeUnit::Nanosecond, None)
-        }
-        other => return Err(SqlError::unsupported(format!("CAST to {other}"))),
-    })
 }

@@ -94,6 +94,23 @@ pub(crate) fn heading(expr: &ast::Expr, scope: &Scope) -> String {
         }
         ast::Expr::Ceil { expr, .. } => format!("ceil({})", name(expr)),
         ast::Expr::Floor { expr, .. } => format!("floor({})", name(expr)),
+        ast::Expr::Trim { expr, trim_where, trim_what, trim_characters } => {
+            let side = match trim_where {
+                None => "trim",
+                Some(ast::TrimWhereField::Both) => "btrim",
+                Some(ast::TrimWhereField::Leading) => "ltrim",
+                Some(ast::TrimWhereField::Trailing) => "rtrim",
+            };
+            let characters = trim_what.as_deref().into_iter().chain(trim_characters.iter().flatten());
+            let args: Vec<_> = std::iter::once(expr.as_ref()).chain(characters).map(name).collect();
+            format!("{side}({})", args.join(","))
+        }
+        ast::Expr::Substring { expr, substring_from, substring_for, .. } => {
+            let from = substring_from.as_deref().map_or_else(|| "Int64(1)".to_owned(), name);
+            let args: Vec<_> = [name(expr), from].into_iter().chain(substring_for.as_deref().map(name)).collect();
+            format!("substr({})", args.join(","))
+        }
+        ast::Expr::Position { expr, r#in } => format!("strpos({},{})", name(r#in), name(expr)),
         ast::Expr::Function(function) => call(function, scope),
         other => match literal::constant(other) {
             Some(Ok(value)) => scalar(&value),

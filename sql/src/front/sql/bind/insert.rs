@@ -1,4 +1,4 @@
-//! INSERT … VALUES: every cell becomes a constant of its column's type.
+//! INSERT … VALUES: every cell becomes a constant of its column's type; what is no literal is computed.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, TableSchema};
 use super::binder::Binder;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::Scalar;
-use crate::expr::cast::cast;
 use crate::front::sql::parse::fold;
 use crate::statement::{FieldValues, Insert, Statement};
 use crate::types::error::ConversionError;
+use crate::types::geometry::kind_of;
 use crate::types::unit::arrow_unit;
 
 /// Where the cells of one column of VALUES go.
@@ -48,7 +48,7 @@ impl Binder<'_> {
                 self.budget.take_nodes(1)?;
                 let value = self.constant(cell, "VALUES")?;
                 let is_null = value == Scalar::Null;
-                put(&table, target, &value)?;
+                self.put(&table, target, &value)?;
                 has_field |= !is_null && matches!(target, Target::Field(..));
             }
             if !has_field {
@@ -77,6 +77,44 @@ impl Binder<'_> {
             return Err(SqlErrorKind::InsertExpired.into());
         }
         Ok(Statement::Insert(insert))
+    }
+
+    /// Appends one cell.
+    fn put(&self, table: &TableSchema, target: &mut Target, value: &Scalar) -> Result<(), SqlError> {
+        let unsupported = |to: DataType| {
+            SqlError::new(SqlErrorKind::InsertValue(ConversionError::Unsupported { from: value.data_type(), to }))
+        };
+        let convert =
+            |to: DataType| -> Result<Scalar, SqlError> { self.converted(value, &to)?.ok_or_else(|| unsupported(to)) };
+        match target {
+            Target::Time(times) => match convert(DataType::Timestamp(arrow_unit(table.time_unit), None))? {
+                Scalar::Time(time, _) => times.push(time),
+                Scalar::Null => times.push(0),
+                _ => return Err(unsupported(DataType::Timestamp(arrow_unit(table.time_unit), None))),
+            },
+            Target::Tag(_, values) => match convert(DataType::Utf8)? {
+                Scalar::Str(text) => values.push(Some(text)),
+                Scalar::Null => values.push(None),
+                _ => return Err(unsupported(DataType::Utf8)),
+            },
+            Target::Field(id, field, values) => match (values, convert(field.data_type())?) {
+                (FieldValues::Int(values), Scalar::Int(value)) => values.push(Some(value)),
+                (FieldValues::Int(values), Scalar::Null) => values.push(None),
+                (FieldValues::UInt(values), Scalar::UInt(value)) => values.push(Some(value)),
+                (FieldValues::UInt(values), Scalar::Null) => values.push(None),
+                (FieldValues::Float(values), Scalar::Float(value)) => values.push(Some(value)),
+                (FieldValues::Float(values), Scalar::Null) => values.push(None),
+                (FieldValues::Bool(values), Scalar::Bool(value)) => values.push(Some(value)),
+                (FieldValues::Bool(values), Scalar::Null) => values.push(None),
+                (FieldValues::String(values), Scalar::Str(text)) => {
+                    check_shape(table, *id, &text)?;
+                    values.push(Some(text));
+                }
+                (FieldValues::String(values), Scalar::Null) => values.push(None),
+                _ => return Err(unsupported(field.data_type())),
+            },
+        }
+        Ok(())
     }
 }
 
@@ -113,6 +151,18 @@ fn targets(table: &TableSchema, columns: &[Ident], count: usize) -> Result<Vec<T
     named.collect()
 }
 
+/// Refuses text that is no shape of the kind that its column holds.
+fn check_shape(table: &TableSchema, id: ColumnId, text: &str) -> Result<(), SqlError> {
+    let Some(column) = table.column_by_id(id) else { return Ok(()) };
+    match column.geometry.filter(|kind| kind_of(text) != Some(*kind)) {
+        Some(kind) => {
+            let (column, text) = (column.name.to_string(), text.to_owned());
+            Err(SqlErrorKind::InsertGeometry { column, kind, text }.into())
+        }
+        None => Ok(()),
+    }
+}
+
 fn empty(field: FieldType, count: usize) -> FieldValues {
     match field {
         FieldType::Int => FieldValues::Int(Vec::with_capacity(count)),
@@ -121,44 +171,4 @@ fn empty(field: FieldType, count: usize) -> FieldValues {
         FieldType::Bool => FieldValues::Bool(Vec::with_capacity(count)),
         FieldType::String => FieldValues::String(Vec::with_capacity(count)),
     }
-}
-
-/// Appends one cell.
-fn put(table: &TableSchema, target: &mut Target, value: &Scalar) -> Result<(), SqlError> {
-    let unsupported = |to: DataType| {
-        SqlError::new(SqlErrorKind::InsertValue(ConversionError::Unsupported { from: value.data_type(), to }))
-    };
-    let convert = |to: DataType| -> Result<Scalar, SqlError> {
-        match cast(value, &to) {
-            Ok(Some(value)) => Ok(value),
-            Ok(None) => Err(unsupported(to)),
-            Err(error) => Err(SqlErrorKind::InsertValue(error).into()),
-        }
-    };
-    match target {
-        Target::Time(times) => match convert(DataType::Timestamp(arrow_unit(table.time_unit), None))? {
-            Scalar::Time(time, _) => times.push(time),
-            Scalar::Null => times.push(0),
-            _ => return Err(unsupported(DataType::Timestamp(arrow_unit(table.time_unit), None))),
-        },
-        Target::Tag(_, values) => match convert(DataType::Utf8)? {
-            Scalar::Str(text) => values.push(Some(text)),
-            Scalar::Null => values.push(None),
-            _ => return Err(unsupported(DataType::Utf8)),
-        },
-        Target::Field(_, field, values) => match (values, convert(field.data_type())?) {
-            (FieldValues::Int(values), Scalar::Int(value)) => values.push(Some(value)),
-            (FieldValues::Int(values), Scalar::Null) => values.push(None),
-            (FieldValues::UInt(values), Scalar::UInt(value)) => values.push(Some(value)),
-            (FieldValues::UInt(values), Scalar::Null) => values.push(None),
-            (FieldValues::Float(values), Scalar::Float(value)) => values.push(Some(value)),
-            (FieldValues::Float(values), Scalar::Null) => values.push(None),
-            (FieldValues::Bool(values), Scalar::Bool(value)) => values.push(Some(value)),
-            (FieldValues::Bool(values), Scalar::Null) => values.push(None),
-            (FieldValues::String(values), Scalar::Str(text)) => values.push(Some(text)),
-            (FieldValues::String(values), Scalar::Null) => values.push(None),
-            _ => return Err(unsupported(field.data_type())),
-        },
-    }
-    Ok(())
 }

@@ -12,8 +12,8 @@ use crate::types::interval::parse_interval;
 use crate::types::timestamp::parse_timestamp;
 use crate::types::unit::floor_to_unit;
 
-/// The constant that `expr` writes down: a literal, a signed number, TIMESTAMP '…' or INTERVAL '…'. `None` for
-/// anything that has to be computed.
+/// The constant that `expr` writes down: a literal, a signed number, TIMESTAMP '…', DATE '…' or INTERVAL '…'. `None`
+/// for anything that has to be computed.
 pub(super) fn constant(expr: &ast::Expr) -> Option<Result<Scalar, SqlError>> {
     match expr {
         ast::Expr::Value(value) => Some(plain(&value.value)),
@@ -24,7 +24,12 @@ pub(super) fn constant(expr: &ast::Expr) -> Option<Result<Scalar, SqlError>> {
             },
             _ => None,
         },
-        ast::Expr::TypedString(ast::TypedString { data_type: ast::DataType::Timestamp(..), value, .. }) => {
+        // A date is the time at which it begins.
+        ast::Expr::TypedString(ast::TypedString {
+            data_type: ast::DataType::Timestamp(..) | ast::DataType::Date,
+            value,
+            ..
+        }) => {
             let text = value.value.clone().into_string().unwrap_or_default();
             Some(timestamp(&text))
         }

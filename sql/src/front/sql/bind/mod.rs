@@ -2,12 +2,13 @@
 //!
 //! A [`statement`] is recognised; its names are looked up by a [`binder`] in the catalog. A [`query`] is a [`select`]
 //! over the [`relation`] of its FROM, whose columns are the [`scope`] of names in expressions ([`expr`], [`call`],
-//! [`literal`]), or a [`union`] of several; an output without a name is called by its [`heading`]. What is not run here
-//! is refused at the place where it is met, never passed over.
+//! [`cast`], [`spelled`], [`literal`]), or a [`union`] of several; an output without a name is called by its
+//! [`heading`]. What is not run here is refused at the place where it is met, never passed over.
 
 mod arguments;
 mod binder;
 mod call;
+mod cast;
 mod codec;
 mod ddl;
 mod delete;
@@ -20,6 +21,7 @@ mod relation;
 mod scope;
 mod select;
 mod show;
+mod spelled;
 mod statement;
 mod union;
 

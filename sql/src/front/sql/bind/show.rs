@@ -51,7 +51,10 @@ impl Binder<'_> {
         };
         let columns = schema.columns.iter().map(|column| match column.kind {
             ColumnKind::Tag => row(&column.name, "STRING", "TAG", column.codec),
-            ColumnKind::Field(field) => row(&column.name, sql_name(field), "FIELD", column.codec),
+            ColumnKind::Field(field) => {
+                let geometry = column.geometry.map(|geometry| format!("GEOMETRY({}, 0)", geometry.name()));
+                row(&column.name, geometry.as_deref().unwrap_or_else(|| sql_name(field)), "FIELD", column.codec)
+            }
         });
         let names = ["column_name", "data_type", "column_type", "compression_codec"];
         Ok(table(names, std::iter::once(row("time", time, "TIME", None)).chain(columns)))

@@ -1,11 +1,11 @@
 //! CREATE and DROP of databases and tables.
 
 use sqlparser::tokenizer::Token;
-use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, TimeUnit};
+use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, Geometry, TimeUnit};
 
 use super::parsed::{ColumnDefinition, ColumnType, Parsed};
 use super::reader::Reader;
-use crate::error::{SqlError, SqlErrorKind};
+use crate::error::{GeometryError, SqlError, SqlErrorKind};
 use crate::types::duration::parse_duration;
 use crate::types::error::DurationError;
 
@@ -183,11 +183,37 @@ impl Reader<'_> {
             return Ok(ColumnType::Timestamp);
         }
         if self.word("GEOMETRY") {
-            return Err(SqlError::unsupported("GEOMETRY columns"));
+            return self.geometry();
         }
         let other = self.parser.parse_data_type().map_err(|e| self.refused(&e))?;
         Ok(ColumnType::Other(other.to_string()))
     }
+
+    /// What follows GEOMETRY.
+    fn geometry(&mut self) -> Result<ColumnType, SqlError> {
+        let mut arguments = Vec::new();
+        if self.parser.consume_token(&Token::LParen) {
+            while !self.parser.consume_token(&Token::RParen) {
+                if !arguments.is_empty() {
+                    self.token(&Token::Comma)?;
+                }
+                arguments.push(self.text_value()?);
+            }
+        }
+        let parts: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Ok(match geometry_of(&parts) {
+            Ok(kind) => ColumnType::Geometry(kind),
+            Err(error) if parts.is_empty() => ColumnType::NoGeometry("geometry".to_owned(), error),
+            Err(error) => ColumnType::NoGeometry(format!("geometry({})", parts.join(", ")), error),
+        })
+    }
+}
+
+/// The arguments of GEOMETRY: a kind of shapes and 0, the plane without a system of reference.
+fn geometry_of(arguments: &[&str]) -> Result<Geometry, GeometryError> {
+    let [kind, system] = arguments else { return Err(GeometryError::Arguments) };
+    let kind = Geometry::of_name(kind).ok_or(GeometryError::Kind)?;
+    if *system == "0" { Ok(kind) } else { Err(GeometryError::System) }
 }
 
 /// Options of the reference that cannot be chosen here, with the one value that each is taken with: what DESCRIBE

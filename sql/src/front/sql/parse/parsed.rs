@@ -1,8 +1,9 @@
 //! A statement of SQL as it is written.
 
 use sqlparser::ast::{self, Ident, ObjectName};
-use tidewire_storage::schema::{ColumnKind, DatabaseOptions};
+use tidewire_storage::schema::{ColumnKind, DatabaseOptions, Geometry};
 
+use crate::error::GeometryError;
 use crate::statement::DatabaseChange;
 
 /// A statement as written, names not yet looked up.
@@ -46,6 +47,10 @@ pub(crate) struct ColumnDefinition {
 #[derive(Debug)]
 pub(crate) enum ColumnType {
     Stored(ColumnKind),
+    /// Text that is of such shapes.
+    Geometry(Geometry),
+    /// GEOMETRY of something else, as written, and what is wrong with it.
+    NoGeometry(String, GeometryError),
     Timestamp,
     Other(String),
 }
