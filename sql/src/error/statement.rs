@@ -249,6 +249,33 @@ pub enum SqlErrorKind {
         /// The type so far, and the one that does not fit it.
         types: [DataType; 2],
     },
+    /// A row of VALUES of another number of values than the first.
+    ValuesWidth {
+        /// Values of the first.
+        first: usize,
+        /// The row, from 1.
+        number: usize,
+        /// Its values.
+        found: usize,
+    },
+    /// An alias with names of more columns than there are.
+    AliasWidth {
+        /// The alias.
+        table: String,
+        /// Names.
+        names: usize,
+        /// Columns.
+        columns: usize,
+    },
+    /// A name that WITH gives twice.
+    NameTwice(String),
+    /// More of something than one statement may have.
+    TooMany {
+        /// What.
+        what: &'static str,
+        /// The most there may be.
+        max: usize,
+    },
     /// An aggregate where none may stand.
     AggregateMisplaced {
         /// The aggregate, as written.

@@ -9,7 +9,9 @@
 //! the caller can let others have the core in between. Later stages go first: rows leave as early as they can,
 //! and little waits between stages. A stage that has enough (LIMIT) ends at once, and so do all that only it reads.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -18,8 +20,9 @@ use super::aggregate::Aggregate;
 use super::batch::{OneForm, slices};
 use super::constants::constant_batch;
 use super::context::QueryContext;
+use super::join::{Build, BuildSide, HashJoin, JoinPlan};
 use super::operator::{Filter, Limit, Operator, Project, SeriesRows, Transform};
-use super::sink::{FillWindows, Forecasts, Integrals, Left, Sink, Sort};
+use super::sink::{FillWindows, Forecasts, Integrals, Left, Repeat, Sink, Sort};
 use crate::error::execution::{ExecError, Result};
 use crate::expr::Expr;
 use crate::stage::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
@@ -83,13 +86,16 @@ impl CoreRun {
     /// Makes the operators and sinks of the stages.
     pub fn new(graph: &StageGraph, context: QueryContext) -> Result<Self> {
         let mut stages = Vec::with_capacity(graph.stages().len());
+        // The sides of joins that are kept, by the stage that keeps them.
+        let mut kept = HashMap::new();
         for stage in graph.stages() {
             stages.push(match stage {
                 // Of all shards together: they end with `end`.
                 Stage::Shards(_) => CoreState { is_of_shards: true, ..CoreState::new(Vec::new(), None, 1) },
                 Stage::Core(CoreStage { sources, operators, sink }) => {
                     let operators = operators.iter().map(|spec| operator(spec, &context)).collect();
-                    let mut state = CoreState::new(operators, sink_of(sink, &context)?, sources.len());
+                    let mut state =
+                        CoreState::new(operators, sink_of(sink, stages.len(), &mut kept, &context)?, sources.len());
                     for source in sources {
                         match source {
                             Source::Stage(stage) => state.reads.push(*stage),
@@ -285,7 +291,13 @@ fn operator(spec: &OperatorSpec, context: &QueryContext) -> Box<dyn Operator> {
     }
 }
 
-fn sink_of(spec: &SinkSpec, context: &QueryContext) -> Result<Option<Box<dyn Sink>>> {
+/// The sink of the stage at place `at`.
+fn sink_of(
+    spec: &SinkSpec,
+    at: usize,
+    kept: &mut HashMap<usize, Rc<RefCell<BuildSide>>>,
+    context: &QueryContext,
+) -> Result<Option<Box<dyn Sink>>> {
     Ok(Some(match spec {
         SinkSpec::Gather => return Ok(None),
         SinkSpec::Merge { keys, calls, distinct_columns, states, schema } => {
@@ -302,6 +314,18 @@ fn sink_of(spec: &SinkSpec, context: &QueryContext) -> Result<Option<Box<dyn Sin
         SinkSpec::Forecast { forecast, schema } => {
             Box::new(Forecasts::new(forecast.clone(), Arc::clone(schema), context))
         }
+        SinkSpec::Build { keys } => {
+            let side = BuildSide::new(context);
+            kept.insert(at, Rc::clone(&side));
+            Box::new(Build::new(keys, side, context)?)
+        }
+        SinkSpec::Join { kind, build, keys, filter, pairs, left_columns, schema } => {
+            let side = kept.remove(&build.index());
+            let side = side.ok_or_else(|| ExecError::Internal("a join of rows that no stage keeps".to_owned()))?;
+            let (kind, filter, left_columns) = (*kind, filter.as_ref(), *left_columns);
+            Box::new(HashJoin::new(&JoinPlan { kind, keys, filter, pairs, left_columns, schema }, side, context)?)
+        }
+        SinkSpec::Repeat { schema } => Box::new(Repeat::new(Arc::clone(schema), context)),
         SinkSpec::Fill(fill) => Box::new(FillWindows::new(fill.clone(), context)),
         SinkSpec::Sort { keys, fetch } => Box::new(Sort::new(keys.clone(), *fetch, context)),
     }))

@@ -11,6 +11,7 @@ mod constants;
 pub mod context;
 mod core_run;
 pub(crate) mod eval;
+mod join;
 mod operator;
 mod series;
 pub mod shard;

@@ -242,8 +242,25 @@ fn query(rng: &mut fastrand::Rng) -> String {
         }
         _ => inner,
     };
-    match rng.usize(..4) {
+    let other = format!(
+        "select {} as x, {} as z from m where {}",
+        one(rng, VALUES),
+        one(rng, VALUES),
+        truth(rng, OVER_TABLE, 1)
+    );
+    let way = one(rng, &["join", "left join", "right join", "full join"]);
+    let on = one(rng, &["q.x = r.x", "q.x = r.x and r.z is not null", "q.x is not null and r.x = q.x", "q.x < r.x"]);
+    let filter = one(rng, &["r.z is null", "q.y is not null", "q.x = r.x", "q.y = r.z", "true", "q.x > 1 and r.x = 2"]);
+    match rng.usize(..6) {
         0 => inner,
+        4 => format!("select q.x, y, z from ({inner}) as q {way} ({other}) as r on {on} where {filter}"),
+        5 => {
+            let operation = one(rng, &["union", "intersect", "intersect all", "except", "except all"]);
+            format!(
+                "select * from (select x, y from ({inner}) {operation} {other}) u where {}",
+                truth(rng, OVER_QUERY, 1)
+            )
+        }
         1 => format!("select * from ({inner}) where {}", truth(rng, OVER_QUERY, 1)),
         2 => format!(
             "select x, count(*) as c, max(y) as z from ({inner}) where {} group by x",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_schema::{Schema, SchemaRef};
 
 use crate::expr::Expr;
-use crate::plan::Plan;
+use crate::plan::{JoinKind, JoinOn, Plan};
 
 pub(super) fn rule(plan: Plan) -> Plan {
     let width = plan.schema().fields().len();
@@ -131,6 +131,13 @@ fn prune(plan: Plan, wanted: &[bool]) -> (Plan, Moved) {
             let input = exactly(*input, &vec![true; width]);
             (Plan::Series { input: Box::new(input), step, schema }, (0..wanted.len()).collect())
         }
+        Plan::Repeat { input, schema } => {
+            // All of its columns are those of the rows, and the last the number.
+            let width = input.schema().fields().len();
+            let input = exactly(*input, &vec![true; width]);
+            (Plan::Repeat { input: Box::new(input), schema }, (0..wanted.len()).collect())
+        }
+        Plan::Join { inputs, kind, on, .. } => prune_join(*inputs, kind, on, wanted),
         Plan::Union { inputs, schema } => {
             // Inputs must keep the same columns: what one yields beyond them, a projection takes away.
             let kept = at_least_one(wanted);
@@ -142,6 +149,34 @@ fn prune(plan: Plan, wanted: &[bool]) -> (Plan, Moved) {
             (values, all)
         }
     }
+}
+
+fn prune_join([left, right]: [Plan; 2], kind: JoinKind, on: JoinOn, wanted: &[bool]) -> (Plan, Moved) {
+    let (left_width, right_width) = (left.schema().fields().len(), right.schema().fields().len());
+    let mut needed = wanted.to_vec();
+    // The mark of a row, where there is one, stands where no column of the right input does.
+    let is_marked = matches!(kind, JoinKind::Mark { .. });
+    if is_marked {
+        needed.truncate(left_width);
+    }
+    needed.resize(left_width + right_width, false);
+    if let Some(filter) = &on.filter {
+        want(&mut needed, filter);
+    }
+    let mut right_needed = needed.split_off(left_width);
+    for (left, right) in &on.keys {
+        want(&mut needed, left);
+        want(&mut right_needed, right);
+    }
+    let (left, left_moved) = prune(left, &at_least_one(&needed));
+    let (right, right_moved) = prune(right, &at_least_one(&right_needed));
+    let new_width = left.schema().fields().len();
+    let both: Moved = left_moved.iter().copied().chain(right_moved.iter().map(|at| new_width + at)).collect();
+    let keys = on.keys.into_iter().map(|(a, b)| (moved_expr(a, &left_moved), moved_expr(b, &right_moved))).collect();
+    let filter = on.filter.map(|filter| moved_expr(filter, &both));
+    let schema = kind.schema(left.schema(), right.schema());
+    let moved = if is_marked { left_moved.into_iter().chain([new_width]).collect() } else { both };
+    (Plan::Join { inputs: Box::new([left, right]), kind, on: JoinOn { keys, filter }, schema }, moved)
 }
 
 /// `plan` with the wanted columns in their order and no other.

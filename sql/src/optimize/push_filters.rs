@@ -9,14 +9,15 @@
 //! projection computes more than once (nested queries would double it at each level), where it would become too deep,
 //! and where the copies of all that went into unions have come to [`COPIED_NODES_MAX`].
 
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{DataType, Schema, SchemaRef};
 
 use crate::expr::conjunction::{join, split};
 use crate::expr::extent::{Extent, SMALL_NODES_MAX};
 use crate::expr::function::Fails;
 use crate::expr::{BinaryOp, Expr};
 use crate::optimize::merge_projects::substitute;
-use crate::plan::Plan;
+use crate::plan::join::pairs;
+use crate::plan::{JoinKind, JoinOn, Plan};
 
 /// Nodes of expressions that may be copied for one plan. A filter of a hundred conditions over a union of hundreds of
 /// tables is less.
@@ -92,6 +93,11 @@ impl Push {
                 let inputs = inputs.into_iter().map(|input| self.push(input, below.clone())).collect();
                 filtered(Plan::Union { inputs, schema }, above)
             }
+            Plan::Join { inputs, kind, on, schema } => self.push_into_join(*inputs, kind, on, schema, conjuncts),
+            Plan::Repeat { input, schema } => {
+                let input = Box::new(self.push(*input, conjuncts));
+                Plan::Repeat { input, schema }
+            }
             Plan::Limit { input, skip, fetch } => {
                 let input = Box::new(self.push(*input, Vec::new()));
                 filtered(Plan::Limit { input, skip, fetch }, conjuncts)
@@ -107,6 +113,57 @@ impl Push {
             }
             values @ Plan::Values { .. } => filtered(values, conjuncts),
         }
+    }
+
+    /// A join filtered by `conjuncts`. What reads one input alone goes into it, unless that would let a row of the
+    /// other one meet none, and out with nulls; and what makes a column of one equal to a column of the other becomes
+    /// a key. What can fail stays, since rows that meet none may be those that make it fail.
+    fn push_into_join(
+        &mut self,
+        [left, right]: [Plan; 2],
+        kind: JoinKind,
+        JoinOn { mut keys, filter }: JoinOn,
+        schema: SchemaRef,
+        conjuncts: Vec<Expr>,
+    ) -> Plan {
+        let width = left.schema().fields().len();
+        let both = pairs(left.schema(), right.schema());
+        let (mut above, mut to_left, mut to_right, mut rest) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let shifted = |expr: Expr| expr.map_columns(&mut |at| Expr::Column(at - width));
+        for conjunct in conjuncts {
+            let reads = side_of(&conjunct, width, both.fields().len());
+            if can_fail(&conjunct, &schema) || conjunct.is_constant() {
+                above.push(conjunct);
+            } else if reads == Side::Left && !kind.keeps_right() {
+                to_left.push(conjunct);
+            } else if matches!(kind, JoinKind::Mark { .. }) {
+                above.push(conjunct);
+            } else if reads == Side::Right && matches!(kind, JoinKind::Inner | JoinKind::Right) {
+                to_right.push(shifted(conjunct));
+            } else if kind == JoinKind::Inner && reads == Side::Both {
+                rest.push(conjunct);
+            } else {
+                above.push(conjunct);
+            }
+        }
+        for conjunct in filter.map(split).unwrap_or_default() {
+            let reads = side_of(&conjunct, width, both.fields().len());
+            let is_safe = !can_fail(&conjunct, &both) && !conjunct.is_constant();
+            match reads {
+                Side::Left if is_safe && matches!(kind, JoinKind::Inner | JoinKind::Right) => to_left.push(conjunct),
+                Side::Right if is_safe && !kind.keeps_right() => to_right.push(shifted(conjunct)),
+                _ => rest.push(conjunct),
+            }
+        }
+        let mut filter = Vec::new();
+        for conjunct in rest {
+            match key_of(conjunct, width, &both) {
+                Ok(key) => keys.push(key),
+                Err(conjunct) => filter.push(conjunct),
+            }
+        }
+        let inputs = Box::new([self.push(left, to_left), self.push(right, to_right)]);
+        filtered(Plan::Join { inputs, kind, on: JoinOn { keys, filter: join(filter) }, schema }, above)
     }
 
     /// The conjuncts over what a projection reads that computes `lower`, and those that stay above it.
@@ -141,6 +198,47 @@ impl Push {
         self.copies_left = left.unwrap_or(self.copies_left);
         left.is_some()
     }
+}
+
+/// The inputs of a join whose columns an expression reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+    Both,
+}
+
+/// Which columns of a join's inputs, the left of which has `width` and both together `all`, an expression reads. What
+/// reads a column beyond them or none is of both.
+fn side_of(expr: &Expr, width: usize, all: usize) -> Side {
+    let (mut left, mut right) = (false, false);
+    expr.for_each_column(&mut |at| {
+        left |= at < width || at >= all;
+        right |= at >= width;
+    });
+    match (left, right) {
+        (true, false) => Side::Left,
+        (false, true) => Side::Right,
+        _ => Side::Both,
+    }
+}
+
+/// The key that an equality of one side with the other is; anything else comes back.
+fn key_of(conjunct: Expr, width: usize, both: &Schema) -> Result<(Expr, Expr), Expr> {
+    let all = both.fields().len();
+    let Expr::Binary { op: BinaryOp::Eq, left, right } = conjunct else { return Err(conjunct) };
+    let sides = (side_of(&left, width, all), side_of(&right, width, all));
+    let data_type = left.data_type(both);
+    let is_key = data_type == right.data_type(both)
+        && !matches!(data_type, DataType::Null | DataType::Struct(_))
+        && !left.is_constant()
+        && !right.is_constant();
+    let (a, b) = match sides {
+        (Side::Left, Side::Right) if is_key => (left, right),
+        (Side::Right, Side::Left) if is_key => (right, left),
+        _ => return Err(Expr::Binary { op: BinaryOp::Eq, left, right }),
+    };
+    Ok((*a, b.map_columns(&mut |at| Expr::Column(at - width))))
 }
 
 /// Whether an expression reads once at most what is more than a column or a constant.

@@ -4,7 +4,8 @@ use std::fmt;
 
 use arrow_schema::{DataType, Schema};
 
-use super::{Plan, ScanColumn, ScanNode, SeriesStep, SortKey};
+use super::join::pairs;
+use super::{JoinKind, JoinOn, Plan, ScanColumn, ScanNode, SeriesStep, SortKey};
 use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar};
 use crate::types::interval::{Interval, format_interval};
 use crate::types::timestamp::format_timestamp;
@@ -57,9 +58,28 @@ fn write_plan(plan: &Plan, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Re
         }
         Plan::Distinct { .. } => write!(f, "Distinct")?,
         Plan::Series { step, .. } => write!(f, "{step}")?,
+        Plan::Repeat { .. } => write!(f, "Repeat")?,
+        Plan::Join { inputs, kind, on, .. } => write_join(inputs, *kind, on, f)?,
         Plan::Union { schema, .. } => write!(f, "Union: {}", names(schema))?,
     }
     plan.inputs().iter().try_for_each(|input| write_plan(input, f, indent + 1))
+}
+
+fn write_join(
+    [left, right]: &[Plan; 2],
+    kind: JoinKind,
+    JoinOn { keys, filter }: &JoinOn,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "Join: {kind}")?;
+    for (at, (a, b)) in keys.iter().enumerate() {
+        let before = if at == 0 { " on " } else { " and " };
+        write!(f, "{before}{} = {}", show(a, left.schema()), show(b, right.schema()))?;
+    }
+    match filter {
+        Some(filter) => write!(f, ", filter: {}", show(filter, &pairs(left.schema(), right.schema()))),
+        None => Ok(()),
+    }
 }
 
 impl fmt::Display for SeriesStep {

@@ -6,7 +6,7 @@ use crate::expr::extent::{Extent, LEVELS_MAX};
 
 /// Operators above each other. Every pass over a plan recurses. The front ends nest no more queries than make some
 /// hundred.
-const OPERATORS_MAX: usize = 512;
+pub(crate) const OPERATORS_MAX: usize = 512;
 
 /// What a plan is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -17,6 +17,8 @@ pub(crate) struct PlanExtent {
     pub(crate) columns: usize,
     /// Operators on the longest way to a leaf.
     pub(crate) operators: usize,
+    /// All operators.
+    pub(crate) all_operators: usize,
 }
 
 impl PlanExtent {
@@ -27,6 +29,7 @@ impl PlanExtent {
         while let Some((plan, operators)) = open.pop() {
             whole.exprs = whole.exprs.beside(Extent::of_all(exprs(plan)));
             whole.columns = whole.columns.saturating_add(own_columns(plan));
+            whole.all_operators += 1;
             whole.operators = whole.operators.max(operators);
             open.extend(plan.inputs().iter().map(|input| (input, operators + 1)));
         }
@@ -51,9 +54,15 @@ fn exprs(plan: &Plan) -> Vec<&Expr> {
         Plan::Project { exprs, .. } => exprs.iter().collect(),
         Plan::Aggregate { group, calls, .. } => group.iter().chain(calls.iter().flat_map(|call| &call.args)).collect(),
         Plan::Sort { keys, .. } => keys.iter().map(|key| &key.expr).collect(),
-        Plan::Limit { .. } | Plan::Distinct { .. } | Plan::Series { .. } | Plan::Union { .. } | Plan::Values { .. } => {
-            Vec::new()
+        Plan::Join { on, .. } => {
+            on.keys.iter().flat_map(|(left, right)| [left, right]).chain(on.filter.as_ref()).collect()
         }
+        Plan::Limit { .. }
+        | Plan::Distinct { .. }
+        | Plan::Repeat { .. }
+        | Plan::Series { .. }
+        | Plan::Union { .. }
+        | Plan::Values { .. } => Vec::new(),
     }
 }
 

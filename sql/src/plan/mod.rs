@@ -5,6 +5,7 @@
 
 mod display;
 pub(crate) mod extent;
+pub mod join;
 pub mod series;
 mod walk;
 
@@ -16,6 +17,7 @@ use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 use crate::expr::{AggregateCall, Expr, Scalar};
 pub use display::show;
 pub(crate) use display::show_by;
+pub use join::{JoinKind, JoinOn};
 pub use series::SeriesStep;
 
 /// A column that a scan yields.
@@ -125,6 +127,24 @@ pub enum Plan {
         /// Output names and types.
         schema: SchemaRef,
     },
+    /// The rows of two inputs that meet.
+    Join {
+        /// The left and the right input.
+        inputs: Box<[Plan; 2]>,
+        /// Which rows come out.
+        kind: JoinKind,
+        /// When rows meet.
+        on: JoinOn,
+        /// Output names and types.
+        schema: SchemaRef,
+    },
+    /// Each row as often as it says: INTERSECT ALL and EXCEPT ALL.
+    Repeat {
+        /// Input. Its last column, BIGINT, is the number, and not put out.
+        input: Box<Plan>,
+        /// Output names and types.
+        schema: SchemaRef,
+    },
     /// Series by series: fill, limits, transformations.
     Series {
         /// Input, in the order of its keys and times.
@@ -151,6 +171,8 @@ impl Plan {
             Self::Project { schema, .. }
             | Self::Aggregate { schema, .. }
             | Self::Union { schema, .. }
+            | Self::Join { schema, .. }
+            | Self::Repeat { schema, .. }
             | Self::Series { schema, .. }
             | Self::Values { schema, .. } => schema,
             Self::Filter { input, .. }

@@ -1,10 +1,11 @@
 //! A plan as a tree: every operator's inputs and expressions, without its kind.
 
-use super::Plan;
+use super::{JoinOn, Plan};
 use crate::expr::Expr;
 
 impl Plan {
-    /// What the operator reads, in order: nothing for a scan, one input for most, any number for a union.
+    /// What the operator reads, in order: nothing for a scan, one input for most, two for a join, any number for a
+    /// union.
     pub fn inputs(&self) -> &[Plan] {
         match self {
             Self::Scan(_) | Self::Values { .. } => &[],
@@ -13,9 +14,11 @@ impl Plan {
             | Self::Aggregate { input, .. }
             | Self::Sort { input, .. }
             | Self::Series { input, .. }
+            | Self::Repeat { input, .. }
             | Self::Limit { input, .. }
             | Self::Distinct { input } => std::slice::from_ref(input),
             Self::Union { inputs, .. } => inputs,
+            Self::Join { inputs, .. } => inputs.as_slice(),
         }
     }
 
@@ -33,7 +36,11 @@ impl Plan {
             Self::Limit { input, skip, fetch } => Self::Limit { input: boxed(input), skip, fetch },
             Self::Distinct { input } => Self::Distinct { input: boxed(input) },
             Self::Series { input, step, schema } => Self::Series { input: boxed(input), step, schema },
+            Self::Repeat { input, schema } => Self::Repeat { input: boxed(input), schema },
             Self::Union { inputs, schema } => Self::Union { inputs: inputs.into_iter().map(change).collect(), schema },
+            Self::Join { inputs, kind, on, schema } => {
+                Self::Join { inputs: Box::new((*inputs).map(change)), kind, on, schema }
+            }
         }
     }
 
@@ -63,7 +70,12 @@ impl Plan {
                 }
                 Self::Sort { input, keys, fetch }
             }
+            Self::Join { inputs, kind, on: JoinOn { keys, filter }, schema } => {
+                let keys = keys.into_iter().map(|(left, right)| (change(left), change(right))).collect();
+                Self::Join { inputs, kind, on: JoinOn { keys, filter: filter.map(change) }, schema }
+            }
             other @ (Self::Limit { .. }
+            | Self::Repeat { .. }
             | Self::Distinct { .. }
             | Self::Series { .. }
             | Self::Union { .. }

@@ -10,6 +10,9 @@
 //!    leaves states on the shards and its sink merges them; DISTINCT is an aggregate without calls; a sort with a bound
 //!    leaves the shard's best rows; a limit that many rows; a full sort all of them.
 //!
+//! A join closes two: its right input's, which keeps the rows by their keys, and its left input's, whose rows meet
+//! them.
+//!
 //! A scan's own part goes into its [`Fragment`](super::Fragment), which becomes a stage when the stage that reads it
 //! closes.
 
@@ -19,10 +22,11 @@ use arrow_schema::SchemaRef;
 
 use super::fold;
 use super::fragment::{Shape, TimeOrder, refine};
-use super::graph::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
+use super::graph::{CoreStage, JoinKeys, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
 use super::partial::Split;
 use crate::expr::Expr;
-use crate::plan::{Plan, ScanColumn, ScanNode, SeriesStep, SortKey};
+use crate::plan::join::pairs;
+use crate::plan::{JoinKind, JoinOn, Plan, ScanColumn, ScanNode, SeriesStep, SortKey};
 
 /// Cuts a plan.
 pub fn cut(plan: &Plan) -> StageGraph {
@@ -185,6 +189,11 @@ impl Cutter {
                 }
                 Open::of(self.closed(open, SinkSpec::Sort { keys: keys.clone(), fetch: *fetch }))
             }
+            Plan::Join { inputs, kind, on, schema } => self.joined(inputs, *kind, on, schema, path),
+            Plan::Repeat { input, schema } => {
+                let open = self.open(input, path);
+                Open::of(self.closed(open, SinkSpec::Repeat { schema: Arc::clone(schema) }))
+            }
             Plan::Series { input, step, schema } => {
                 let mut open = self.open(input, path);
                 match step {
@@ -219,6 +228,41 @@ impl Cutter {
                 self.grouped(open, Split::new(group, calls, schema), path, whole)
             }
         }
+    }
+
+    /// A stage that keeps the right input's rows by their keys, and one that the left input's rows pass to meet them.
+    /// The kept side comes behind the other, since stages behind others are worked first: nothing passes, to wait in
+    /// the stage above, before all sides are kept.
+    fn joined<'p>(
+        &mut self,
+        [left, right]: &'p [Plan; 2],
+        kind: JoinKind,
+        on: &JoinOn,
+        schema: &SchemaRef,
+        path: &mut Vec<&'p Plan>,
+    ) -> Open<'p> {
+        let side = |plan: &Plan, expr: fn(&(Expr, Expr)) -> &Expr| JoinKeys {
+            exprs: on.keys.iter().map(|key| expr(key).clone()).collect(),
+            types: on.keys.iter().map(|key| expr(key).data_type(plan.schema())).collect(),
+        };
+        let mut open = self.open(left, path);
+        if !open.operators.is_empty() {
+            // An operator that has enough would end the other side too.
+            open = Open::of(self.closed(open, SinkSpec::Gather));
+        }
+        let kept = self.open(right, path);
+        let build = self.close(kept, SinkSpec::Build { keys: side(right, |key| &key.1) });
+        open.sources.push(OpenSource::Closed(Source::Stage(build)));
+        let join = SinkSpec::Join {
+            kind,
+            build,
+            keys: side(left, |key| &key.0),
+            filter: on.filter.clone(),
+            pairs: pairs(left.schema(), right.schema()),
+            left_columns: left.schema().fields().len(),
+            schema: Arc::clone(schema),
+        };
+        Open::of(self.closed(open, join))
     }
 
     /// Groups the rows of `open`: over scans alone as `split` says, else all at once by `whole`. The operator that does

@@ -50,11 +50,15 @@ impl Tree<'_> {
             self.line(depth, operator, f)?;
             depth += 1;
         }
-        if sources.len() != 1 {
+        // What a join has kept stands below what meets it.
+        let kept = usize::from(matches!(sink, SinkSpec::Join { .. }));
+        if sources.len() != 1 + kept {
             self.line(depth, "Union", f)?;
             depth += 1;
         }
-        for source in sources {
+        let inputs = sources.len().saturating_sub(kept);
+        for (at, source) in sources.iter().enumerate() {
+            let depth = depth - usize::from(at >= inputs && inputs != 1);
             match source {
                 Source::Stage(stage) => self.stage(*stage, depth, f)?,
                 Source::Values { .. } => self.line(depth, "ConstantRows", f)?,
@@ -88,6 +92,12 @@ impl fmt::Display for SinkSpec {
             Self::Distinct { .. } => write!(f, "Distinct"),
             Self::Integral { integral, .. } => SeriesStep::Integral(integral.clone()).fmt(f),
             Self::Forecast { forecast, .. } => SeriesStep::Forecast(forecast.clone()).fmt(f),
+            Self::Build { keys } => write!(f, "Build: keys={}", keys.exprs.len()),
+            Self::Join { kind, keys, filter, .. } => {
+                write!(f, "HashJoin: {kind}, keys={}", keys.exprs.len())?;
+                if filter.is_some() { write!(f, ", filter") } else { Ok(()) }
+            }
+            Self::Repeat { .. } => write!(f, "Repeat"),
             Self::Fill(fill) => SeriesStep::Fill(fill.clone()).fmt(f),
         }
     }

@@ -12,12 +12,12 @@
 
 use std::sync::Arc;
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, SchemaRef};
 
 use super::fragment::Fragment;
 use crate::expr::{AggregateCall, Expr, Scalar};
-use crate::plan::SortKey;
 use crate::plan::series::{Fill, Forecast, Integral, SeriesLimit, TransformCall};
+use crate::plan::{JoinKind, SortKey};
 
 /// A stage's place in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +89,13 @@ pub(crate) enum OperatorSpec {
     Transform { calls: Vec<TransformCall>, schema: SchemaRef },
 }
 
+/// One side of what must be equal in a join.
+#[derive(Debug, Clone)]
+pub(crate) struct JoinKeys {
+    pub(crate) exprs: Vec<Expr>,
+    pub(crate) types: Vec<DataType>,
+}
+
 /// What takes all rows of a stage.
 #[derive(Debug, Clone)]
 pub(crate) enum SinkSpec {
@@ -114,6 +121,26 @@ pub(crate) enum SinkSpec {
         schema: SchemaRef,
     },
     Fill(Fill),
+    /// Keeps all rows by their keys for the stage that joins them; puts none out.
+    Build {
+        keys: JoinKeys,
+    },
+    /// Joins rows with those of the stage `build`, the last of the sources.
+    Join {
+        kind: JoinKind,
+        build: StageId,
+        /// Of the rows that come in.
+        keys: JoinKeys,
+        filter: Option<Expr>,
+        /// Names and types of the columns of both sides.
+        pairs: SchemaRef,
+        /// Columns of the rows that come in.
+        left_columns: usize,
+        schema: SchemaRef,
+    },
+    Repeat {
+        schema: SchemaRef,
+    },
     Forecast {
         forecast: Forecast,
         schema: SchemaRef,

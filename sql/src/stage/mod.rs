@@ -16,7 +16,7 @@ mod prune;
 pub use cut::cut;
 pub use fragment::Fragment;
 pub(crate) use fragment::{Shape, TimeOrder, TopBuckets};
-pub(crate) use graph::{CoreStage, OperatorSpec, SinkSpec, Source, Stage};
+pub(crate) use graph::{CoreStage, JoinKeys, OperatorSpec, SinkSpec, Source, Stage};
 pub use graph::{ShardStage, StageGraph, StageId};
 pub(crate) use keys::{BucketKey, FusedKey, FusedKeys};
 pub(crate) use mode::field_at;

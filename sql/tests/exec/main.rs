@@ -9,6 +9,7 @@ mod functions;
 mod limits;
 mod memory;
 mod oracle;
+mod relations;
 mod shard;
 mod special;
 mod texts;

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use arrow_schema::{DataType, TimeUnit};
 use tidewire_sql::expr::{AggregateCall, BinaryOp, Expr, Scalar, ScalarFunction};
-use tidewire_sql::plan::{Plan, ScanColumn, ScanNode};
+use tidewire_sql::plan::{JoinKind, JoinOn, Plan, ScanColumn, ScanNode};
 
 use crate::data::{Cell, FIELDS, NONE, Row, Rows, order};
 use crate::memory::tag_position;
@@ -58,9 +58,54 @@ pub(crate) fn run(plan: &Plan, rows: &Rows) -> Answer {
             distinct
         }
         Plan::Union { inputs, .. } => inputs.iter().flat_map(|input| run(input, rows)).collect(),
+        Plan::Repeat { input, .. } => run(input, rows)
+            .into_iter()
+            .flat_map(|mut row| {
+                let Some(Cell::Int(count)) = row.pop() else { panic!("a row that does not say how often") };
+                std::iter::repeat_n(row, usize::try_from(count).unwrap_or(0))
+            })
+            .collect(),
+        Plan::Join { inputs, kind, on, .. } => {
+            let [left, right] = &**inputs;
+            let widths = [left.schema().fields().len(), right.schema().fields().len()];
+            join(&run(left, rows), &run(right, rows), widths, *kind, on)
+        }
         Plan::Series { step, .. } => panic!("SQL has no step by series: {step}"),
         Plan::Values { rows, .. } => rows.iter().map(|row| row.iter().map(literal).collect()).collect(),
     }
+}
+
+/// Every left row against every right one.
+fn join(left: &Answer, right: &Answer, [left_width, right_width]: [usize; 2], kind: JoinKind, on: &JoinOn) -> Answer {
+    let side_by_side = |a: &[Cell], b: &[Cell]| a.iter().chain(b).cloned().collect::<Vec<Cell>>();
+    let equal = |a: &[Cell], b: &[Cell]| {
+        let keys = on.keys.iter().map(|(l, r)| binary(BinaryOp::Eq, eval(l, a), eval(r, b)));
+        keys.fold(Cell::Bool(true), |all, key| binary(BinaryOp::And, all, key))
+    };
+    let meets = |a: &[Cell], b: &[Cell]| {
+        equal(a, b) == Cell::Bool(true)
+            && on.filter.as_ref().is_none_or(|filter| eval(filter, &side_by_side(a, b)) == Cell::Bool(true))
+    };
+    let mut answer = Vec::new();
+    for a in left {
+        let met: Vec<&Vec<Cell>> = right.iter().filter(|b| meets(a, b)).collect();
+        if let JoinKind::Mark { with_nulls } = kind {
+            let is_null = met.is_empty() && with_nulls && right.iter().any(|b| equal(a, b).is_null());
+            let mark = if is_null { Cell::Null } else { Cell::Bool(!met.is_empty()) };
+            answer.push(side_by_side(a, &[mark]));
+            continue;
+        }
+        assert!(kind != JoinKind::Single || met.len() < 2, "a subquery of more than one row");
+        if met.is_empty() && kind.keeps_left() {
+            answer.push(side_by_side(a, &vec![Cell::Null; right_width]));
+        }
+        answer.extend(met.into_iter().map(|b| side_by_side(a, b)));
+    }
+    if kind.keeps_right() {
+        let alone = right.iter().filter(|b| !left.iter().any(|a| meets(a, b)));
+        answer.extend(alone.map(|b| side_by_side(&vec![Cell::Null; left_width], b)));
+    }
+    answer
 }
 
 fn scan_rows(scan: &ScanNode, rows: &Rows) -> Answer {

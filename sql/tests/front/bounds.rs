@@ -296,3 +296,21 @@ fn preparing_stops_when_the_client_leaves_or_the_deadline_passes() {
     // What is small asks for nothing, so that it is not stopped either.
     assert!(prepare_within("drop table m", &catalog(), &session(), &context).is_ok());
 }
+
+#[test]
+fn names_of_with_do_not_double_without_end() {
+    let mut text = "with a0 as (select * from m)".to_owned();
+    for at in 1..60 {
+        let before = at - 1;
+        text.push_str(&format!(", a{at} as (select * from a{before} union all select * from a{before})"));
+    }
+    let doubled = format!("{text} select count(*) from a59");
+    assert!(matches!(made(&doubled), Err(PrepareError::Stopped(ExecError::Memory { .. }))));
+    let error = prepared(&doubled).expect_err("more than a statement may have");
+    assert!(matches!(*error.kind, SqlErrorKind::TooMany { .. }), "{error}");
+    let deep: String =
+        (1..250).map(|at| format!(", b{at} as (select t, i + 1 as i from b{} limit 9)", at - 1)).collect();
+    on_small_stack(move || {
+        let _ = made(&format!("with b0 as (select t, i from m){deep} select * from b249"));
+    });
+}

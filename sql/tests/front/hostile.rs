@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use arrow_schema::{DataType, Schema};
 use tidewire_sql::Statement;
 use tidewire_sql::expr::Expr;
-use tidewire_sql::plan::Plan;
+use tidewire_sql::plan::{JoinKind, Plan};
 
 use crate::prepared;
 
@@ -360,6 +360,24 @@ fn check(plan: &Plan) {
         Plan::Union { inputs, schema } => {
             let types = |schema: &Schema| schema.fields().iter().map(|f| f.data_type().clone()).collect::<Vec<_>>();
             assert!(inputs.iter().all(|input| types(input.schema()) == types(schema)), "{plan}");
+        }
+        Plan::Join { inputs, kind, on, schema } => {
+            let [left, right] = &**inputs;
+            let (left, right) = (left.schema(), right.schema());
+            for (a, b) in &on.keys {
+                assert_eq!(over(a, left), over(b, right), "{plan}");
+            }
+            let both = Schema::new(left.fields().iter().chain(right.fields()).cloned().collect::<Vec<_>>());
+            if let Some(filter) = &on.filter {
+                assert_eq!(over(filter, &both), DataType::Boolean, "{plan}");
+            }
+            let marked = left.fields().len() + 1;
+            let width = if matches!(kind, JoinKind::Mark { .. }) { marked } else { both.fields().len() };
+            assert_eq!(schema.fields().len(), width, "{plan}");
+        }
+        Plan::Repeat { input, schema } => {
+            let [rest @ .., times] = &input.schema().fields()[..] else { panic!("{plan}") };
+            assert_eq!((times.data_type(), rest), (&DataType::Int64, &schema.fields()[..]), "{plan}");
         }
         Plan::Limit { .. } | Plan::Distinct { .. } => {}
     }

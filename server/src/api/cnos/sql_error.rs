@@ -119,6 +119,14 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::UnionTypes { column, number, types: [first, second] } => {
             planning(format!("UNION, column {number} ({column}): types {first} and {second} have no common type"))
         }
+        SqlErrorKind::ValuesWidth { first, number, found } => planning(format!(
+            "Inconsistent data length across values list: got {found} values in row {number} but expected {first}"
+        )),
+        SqlErrorKind::AliasWidth { table, names, columns } => planning(format!(
+            "Source table contains {columns} columns but {names} names given as column alias of {table}"
+        )),
+        SqlErrorKind::NameTwice(name) => planning(format!("WITH query name \"{name}\" specified more than once")),
+        SqlErrorKind::TooMany { what, max } => planning(format!("the statement has more than {max} {what}")),
         SqlErrorKind::Negation(data_type) => {
             planning(format!("Negation only supports numeric and interval types, not {data_type}"))
         }

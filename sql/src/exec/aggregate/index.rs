@@ -17,7 +17,7 @@ const AT_ONCE_MAX: usize = 8_192;
 
 /// Numbers by the hash of what they stand for.
 #[derive(Debug, Default)]
-pub(super) struct DenseIndex {
+pub(crate) struct DenseIndex {
     table: HashTable<u32>,
     /// The table before, as long as not all of it is moved.
     old: HashTable<u32>,
@@ -29,7 +29,7 @@ impl DenseIndex {
     /// The number of what hashes to `hash` and `is_it`; else `next`, which is added and must be the number of entries.
     /// `hash_of` is the hash of what any number stands for.
     #[inline]
-    pub(super) fn get_or_insert(
+    pub(crate) fn get_or_insert(
         &mut self,
         hash: u64,
         next: u32,
@@ -44,6 +44,11 @@ impl DenseIndex {
             Entry::Occupied(entry) => *entry.get(),
             Entry::Vacant(entry) => *entry.insert(next).get(),
         }
+    }
+
+    /// The number of what hashes to `hash` and `is_it`, if it was added.
+    pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        self.table.find(hash, |&at| is_it(at)).or_else(|| self.old.find(hash, |&at| is_it(at))).copied()
     }
 
     #[cold]
@@ -81,7 +86,7 @@ impl DenseIndex {
     }
 
     /// Memory held.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         (self.table.capacity() + self.old.capacity()) * (size_of::<u32>() + 1)
     }
 }
@@ -99,6 +104,8 @@ mod tests {
             assert_eq!(index.get_or_insert(hash_of(next), next, |at| at == next, hash_of), next);
             let known = next / 3;
             assert_eq!(index.get_or_insert(hash_of(known), next + 1, |at| at == known, hash_of), known);
+            assert_eq!(index.find(hash_of(known), |at| at == known), Some(known));
+            assert_eq!(index.find(hash_of(next + 1), |at| at == next + 1), None);
             // Never is a large table moved at once.
             assert!(index.old.is_empty() || index.old.len() > AT_ONCE_MAX && index.table.len() >= index.moved);
         }

@@ -7,3 +7,4 @@ mod index;
 mod interner;
 
 pub(crate) use hash::{Aggregate, accumulator_of, partial_batch};
+pub(crate) use index::DenseIndex;

@@ -11,5 +11,5 @@ mod room;
 mod value;
 
 pub(crate) use evaluate::{evaluate_array, evaluate_condition, evaluate_mask};
-pub(crate) use room::Room;
+pub(crate) use room::{Room, text_bytes};
 pub(crate) use value::{Input, Names, scalar_array, scalar_at};

@@ -66,7 +66,7 @@ impl Room {
 }
 
 /// Bytes of a column's text, each value as often as it stands in a row; 0 of what is no text.
-pub(super) fn text_bytes(column: &ArrayRef) -> usize {
+pub(crate) fn text_bytes(column: &ArrayRef) -> usize {
     match column.data_type() {
         DataType::Utf8 => {
             let offsets = column.as_string::<i32>().value_offsets();

@@ -10,6 +10,7 @@ mod held;
 mod integral;
 mod key;
 mod merge;
+mod repeat;
 mod sort;
 mod words;
 
@@ -17,4 +18,5 @@ pub(crate) use fill::FillWindows;
 pub(crate) use finishing::{Left, Sink};
 pub(crate) use forecast::Forecasts;
 pub(crate) use integral::Integrals;
+pub(crate) use repeat::Repeat;
 pub(crate) use sort::Sort;

@@ -7,6 +7,7 @@ use sqlparser::ast::{self, ObjectName};
 use tidewire_storage::schema::{Catalog, ColumnKind, TableSchema};
 
 use super::literal;
+use super::named::NamedQueries;
 use super::relation::{Relation, schema_of};
 use super::scope::{Qualifier, Scope, ScopeColumn};
 use crate::budget::Budget;
@@ -26,11 +27,14 @@ use crate::types::unit::arrow_unit;
 pub(super) const SYSTEM_SCHEMAS: [&str; 3] = ["information_schema", "usage_schema", "cluster_schema"];
 
 /// What names are looked up in.
+#[derive(Clone)]
 pub(super) struct Binder<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) session: &'a Session,
     /// What binding may take.
     pub(super) budget: &'a Budget,
+    /// Names that WITH has given.
+    pub(super) named: NamedQueries,
 }
 
 impl Binder<'_> {
@@ -89,6 +93,7 @@ impl Binder<'_> {
                 name,
                 data_type,
                 window_ns: None,
+                is_merged: false,
             })
             .collect();
         // What is older than its database keeps it is not seen, also while it is still there.

@@ -8,6 +8,7 @@ use sqlparser::ast::{self, SetExpr, TableFactor, TableWithJoins};
 use super::binder::Binder;
 use super::relation::{Relation, schema_of};
 use super::scope::Qualifier;
+use super::with::renamed;
 use crate::error::SqlError;
 use crate::expr::{Expr, Typed};
 use crate::front::sql::parse::fold;
@@ -40,7 +41,6 @@ impl Binder<'_> {
 
     pub(super) fn query(&self, query: &ast::Query) -> Result<Relation, SqlError> {
         let unusual = [
-            (query.with.is_some(), "WITH"),
             (query.fetch.is_some(), "FETCH"),
             (!query.locks.is_empty(), "locks"),
             (query.for_clause.is_some(), "FOR"),
@@ -51,12 +51,24 @@ impl Binder<'_> {
         if let Some((_, what)) = unusual.iter().find(|(present, _)| *present) {
             return Err(SqlError::unsupported(what));
         }
+        if let Some(with) = &query.with {
+            return self.with(with)?.body(query);
+        }
+        self.body(query)
+    }
+
+    /// A query, the names of its WITH being known.
+    fn body(&self, query: &ast::Query) -> Result<Relation, SqlError> {
         match query.body.as_ref() {
             SetExpr::Select(select) => self.select(select, query.order_by.as_ref(), query.limit_clause.as_ref()),
             SetExpr::Query(inner) if query.order_by.is_none() && query.limit_clause.is_none() => self.query(inner),
-            SetExpr::Query(_) => Err(SqlError::unsupported("ORDER BY and LIMIT after a query in brackets")),
-            SetExpr::SetOperation { .. } => self.union(query),
-            SetExpr::Values(_) => Err(SqlError::unsupported("VALUES outside INSERT")),
+            SetExpr::Query(inner) => {
+                self.ordered(self.query(inner)?, query.order_by.as_ref(), query.limit_clause.as_ref())
+            }
+            SetExpr::SetOperation { .. } => self.set_operation(query),
+            SetExpr::Values(values) => {
+                self.ordered(self.values(values)?, query.order_by.as_ref(), query.limit_clause.as_ref())
+            }
             _ => Err(SqlError::unsupported("TABLE as a query")),
         }
     }
@@ -69,7 +81,7 @@ impl Binder<'_> {
                 Ok(Relation { plan, columns: Vec::new() })
             }
             [TableWithJoins { relation, joins }] if joins.is_empty() => self.table_factor(relation),
-            _ => Err(SqlError::unsupported("joins")),
+            _ => self.tables(from),
         }
     }
 
@@ -86,15 +98,21 @@ impl Binder<'_> {
                 sample: None,
                 index_hints,
                 ..
-            } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => self.scan(name)?,
+            } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
+                match self.named_query(name) {
+                    Some(named) => named?,
+                    None => self.scan(name)?,
+                }
+            }
             TableFactor::Derived { lateral: false, subquery, sample: None, .. } => self.query(subquery)?,
+            TableFactor::NestedJoin { table_with_joins, .. } => self.joined_table(table_with_joins)?,
             _ => return Err(SqlError::unsupported("this kind of table in FROM")),
         };
-        if let TableFactor::Table { alias: Some(alias), .. } | TableFactor::Derived { alias: Some(alias), .. } = factor
+        if let TableFactor::Table { alias: Some(alias), .. }
+        | TableFactor::Derived { alias: Some(alias), .. }
+        | TableFactor::NestedJoin { alias: Some(alias), .. } = factor
         {
-            if !alias.columns.is_empty() {
-                return Err(SqlError::unsupported("aliases of columns in FROM"));
-            }
+            renamed(&mut relation, alias)?;
             let qualifier = Qualifier { database: None, table: fold(&alias.name) };
             for column in &mut relation.columns {
                 column.qualifier = Some(qualifier.clone());

@@ -25,6 +25,8 @@ pub(crate) struct ScopeColumn {
     /// Set where the column holds the start of a `time_window`: the window's width in nanoseconds. To the statement
     /// it is a struct of start and end.
     pub(crate) window_ns: Option<i64>,
+    /// USING has made one column of this and another: its name alone means that one, and so does `*`.
+    pub(crate) is_merged: bool,
 }
 
 /// All columns of the input, in its order.
@@ -48,6 +50,11 @@ fn quoted(name: &str) -> String {
 }
 
 impl ScopeColumn {
+    /// A column of no table.
+    pub(crate) fn new(name: String, data_type: DataType) -> Self {
+        Self { qualifier: None, name, data_type, window_ns: None, is_merged: false }
+    }
+
     /// Qualified name, for headings.
     pub(crate) fn flat_name(&self) -> String {
         self.joined(str::to_owned)
@@ -71,7 +78,7 @@ impl ScopeColumn {
     fn answers_to(&self, parts: &[String]) -> bool {
         let qualifier = self.qualifier.as_ref();
         match parts {
-            [name] => self.name == *name,
+            [name] => self.name == *name && !self.is_merged,
             [table, name] => self.name == *name && qualifier.is_some_and(|q| q.table == *table),
             [database, table, name] => {
                 self.name == *name

@@ -371,7 +371,8 @@ fn expand<'e>(
                     return Err(SqlErrorKind::StarWithoutFrom.into());
                 }
                 budget.take_columns(scope.columns.iter().map(|column| column.name.as_str()))?;
-                items.extend(scope.columns.iter().map(|column| (Cow::Owned(as_written(column)), None)));
+                let shown = scope.columns.iter().filter(|column| !column.is_merged);
+                items.extend(shown.map(|column| (Cow::Owned(as_written(column)), None)));
             }
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                 plain_wildcard(options)?;
@@ -526,6 +527,7 @@ fn finish(
             name: name.clone(),
             data_type: bound.data_type.clone(),
             window_ns: bound.window_ns,
+            is_merged: false,
         })
         .collect();
     let schema = schema_of(names.iter().map(String::as_str).zip(columns.iter().map(|bound| &bound.data_type)));

@@ -4,6 +4,7 @@ use tidewire_storage::schema::Catalog;
 
 use super::binder::Binder;
 use super::ddl;
+use super::named::NamedQueries;
 use crate::budget::Budget;
 use crate::error::SqlError;
 use crate::front::sql::parse::Parsed;
@@ -30,7 +31,7 @@ pub(crate) fn bind(
     session: &Session,
     budget: &Budget,
 ) -> Result<BoundStatement, SqlError> {
-    let binder = Binder { catalog, session, budget };
+    let binder = Binder { catalog, session, budget, named: NamedQueries::default() };
     let statement = match parsed {
         Parsed::Empty => Statement::Empty,
         Parsed::Query(query) => return Ok(BoundStatement::Query(binder.top_query(&query)?)),
