@@ -14,6 +14,7 @@ use crate::core::running::RunningQueries;
 use crate::core::serve::Responder;
 use crate::core::shards::Shards;
 use crate::core::state::{CoreParts, CoreState};
+use crate::core::tally::Tally;
 use crate::core::upkeep::guard::Upkeep;
 use crate::core::upkeep::{expire, flush, log, memory, merge, recheck, tick, watchdog};
 use crate::mesh::Inbox;
@@ -35,6 +36,7 @@ pub struct ServerState {
     admission: OnceLock<Arc<Admission>>,
     offline: OnceLock<Arc<OfflineShards>>,
     running: Arc<RunningQueries>,
+    tally: Arc<Tally>,
     catalog: Handover,
 }
 
@@ -110,6 +112,7 @@ impl App for Tidewire {
             admission: admission.clone(),
             offline: offline.clone(),
             running: shared.running.clone(),
+            tally: shared.tally.clone(),
             memory,
             queues,
             peers: Rc::new(Peers::new(number, placement, mesh)),

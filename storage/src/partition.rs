@@ -21,6 +21,11 @@ impl Partitions {
         self.starts.len()
     }
 
+    /// First times of them.
+    pub(crate) fn starts(&self) -> impl Iterator<Item = i64> {
+        self.starts.iter().copied()
+    }
+
     /// Adds those of rows at `times`, which lie between `bounds`, and says how many are new.
     pub(crate) fn add(&mut self, times: &[i64], bounds: (i64, i64), length: i64) -> usize {
         if times.is_empty() {

@@ -7,6 +7,7 @@
 mod columns;
 mod user;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_schema::DataType;
@@ -21,7 +22,8 @@ pub use user::{Access, PasswordHash, User};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TableId(pub u32);
 
-/// Identity of a column (tag or field) within its table. Never reused. `time` has none.
+/// Identity of a column (tag or field) within its table. Never reused. `time` has none. A tag and a field may share a
+/// name, so that what is stored names columns by this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ColumnId(pub u16);
 
@@ -180,6 +182,9 @@ impl Geometry {
     }
 }
 
+/// Ends the label of a tag that shares its name with a field.
+pub const TAG_SUFFIX: &str = "::tag";
+
 /// Unit of a database's timestamps, counted from the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum TimeUnit {
@@ -235,9 +240,39 @@ pub struct TableSchema {
 }
 
 impl TableSchema {
-    /// The column called `name`, case-sensitive.
+    /// The column called `name`, case-sensitive: the field, where a tag has the name too.
     pub fn column(&self, name: &str) -> Option<&ColumnSchema> {
         self.columns.named(name)
+    }
+
+    /// The column of this name that is of one sort with `kind`: the tag, or the field of whatever type.
+    pub fn column_like(&self, name: &str, kind: ColumnKind) -> Option<&ColumnSchema> {
+        match kind {
+            ColumnKind::Tag => self.columns.tag(name),
+            ColumnKind::Field(_) => self.columns.field(name),
+        }
+    }
+
+    /// Whether a tag has the name of a field.
+    pub fn shares_names(&self) -> bool {
+        self.columns.iter().any(|column| column.kind == ColumnKind::Tag && self.columns.field(&column.name).is_some())
+    }
+
+    /// The name under which a column of the table is known where tags and fields stand side by side, as in SQL: its
+    /// own, but `name::tag` for a tag that shares its name with a field.
+    pub fn label<'a>(&self, column: &'a ColumnSchema) -> Cow<'a, str> {
+        match column.kind {
+            ColumnKind::Tag if self.columns.field(&column.name).is_some() => {
+                Cow::Owned(format!("{}{TAG_SUFFIX}", column.name))
+            }
+            _ => Cow::Borrowed(&*column.name),
+        }
+    }
+
+    /// The column with that [`label`](Self::label).
+    pub fn labelled(&self, label: &str) -> Option<&ColumnSchema> {
+        let shared = || self.columns.tag(label.strip_suffix(TAG_SUFFIX)?);
+        self.columns.named(label).or_else(|| shared().filter(|tag| self.label(tag) == label))
     }
 
     /// Whether anything is to be known of its columns beside their names and kinds: a codec, shapes, or that some are

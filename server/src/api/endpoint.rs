@@ -118,6 +118,10 @@ pub enum Handler {
     InfluxQuery,
     /// [`influx::ping`](super::influx::ping)
     InfluxPing,
+    /// [`influx::vars`](super::influx::vars)
+    InfluxVars,
+    /// [`influx::requests`](super::influx::requests)
+    InfluxRequests,
     /// [`opentsdb::write`](super::opentsdb::write)
     OpenTsdbWrite,
     /// [`opentsdb::put`](super::opentsdb::put), in the manner of CnosDB

@@ -180,6 +180,11 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
         Handler::InfluxWriteBucket => influx::write_bucket(context, request, reply).await,
         Handler::InfluxQuery => influx::query(context, request, reply).await,
         Handler::InfluxPing => influx::ping(context, reply),
+        Handler::InfluxVars => {
+            influx::vars(context, reply).await;
+            Ok(())
+        }
+        Handler::InfluxRequests => influx::requests(context, reply).await,
         Handler::OpenTsdbWrite => opentsdb::write(context, request, reply).await,
         Handler::OpenTsdbPutCnos => opentsdb::put(context, request, opentsdb::Manner::Cnos, reply).await,
         Handler::OpenTsdbPut => opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply).await,

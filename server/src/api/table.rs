@@ -7,7 +7,7 @@ use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, P
 use tidewire_base::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
-pub static ENDPOINTS: [Endpoint; 32] = [
+pub static ENDPOINTS: [Endpoint; 34] = [
     Endpoint {
         pattern: "/api/v1/write",
         methods: &[Post],
@@ -268,6 +268,24 @@ pub static ENDPOINTS: [Endpoint; 32] = [
         database: DatabaseParameter::None,
         body: BodyLimit::Unread,
         handler: Handler::InfluxPing,
+    },
+    Endpoint {
+        pattern: "/debug/vars",
+        methods: &[Get, Head],
+        family: Family::Influx,
+        privilege: Privilege::Monitor,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::InfluxVars,
+    },
+    Endpoint {
+        pattern: "/debug/requests",
+        methods: &[Get, Head],
+        family: Family::Influx,
+        privilege: Privilege::Monitor,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::InfluxRequests,
     },
     Endpoint {
         pattern: "/metrics",

@@ -237,6 +237,8 @@ pub enum SchemaPart {
     TagValues(Arc<[Arc<str>]>),
     /// Themselves.
     Series,
+    /// The partitions of time that their table's rows lie in, whichever series they are of.
+    Partitions,
 }
 
 /// The answer to [`ReadSchema`] for one table.
@@ -250,6 +252,8 @@ pub struct SchemaFound {
     pub values: BTreeMap<ColumnId, BTreeSet<Box<str>>>,
     /// Tags of each series.
     pub series: Vec<SeriesTags>,
+    /// First times of partitions, in the table's unit.
+    pub partitions: BTreeSet<i64>,
 }
 
 /// The tags of a series, each with its value.

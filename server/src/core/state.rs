@@ -14,6 +14,7 @@ use super::offline::OfflineShards;
 use super::peers::Peers;
 use super::recycled::RecycledBatches;
 use super::running::RunningQueries;
+use super::tally::Tally;
 use crate::admission::{Admission, BuildBudget};
 use crate::ingest::caches::DatabaseCaches;
 use crate::memory::CoreMemory;
@@ -39,6 +40,8 @@ pub struct CoreParts {
     pub offline: Arc<OfflineShards>,
     /// Statements that run, of all cores.
     pub running: Arc<RunningQueries>,
+    /// Who watches what requests there are, of all cores.
+    pub tally: Arc<Tally>,
     /// What this core holds, and the bound of all.
     pub memory: Rc<CoreMemory>,
     /// The task queues of this core.
@@ -59,6 +62,8 @@ pub struct CoreState {
     pub offline: Arc<OfflineShards>,
     /// Statements that run, of all cores.
     pub running: Arc<RunningQueries>,
+    /// Who watches what requests there are, of all cores.
+    pub tally: Arc<Tally>,
     /// Rows parsed and not yet granted, on this core.
     pub building: BuildBudget,
     /// What this core holds, and the bound of all.
@@ -82,7 +87,7 @@ pub struct CoreState {
 impl CoreState {
     /// The state of a core that counts in `registry`.
     pub fn new(parts: CoreParts, registry: &Registry) -> Rc<Self> {
-        let CoreParts { number, config, catalog, admission, offline, running, memory, queues, peers } = parts;
+        let CoreParts { number, config, catalog, admission, offline, running, tally, memory, queues, peers } = parts;
         let help = "Faults of the server itself that it went on after; each is in the log with its backtrace.";
         let panics = (number == 0).then(|| registry.counter("tidewire_panics_total", help, &[]));
         Rc::new(Self {
@@ -92,6 +97,7 @@ impl CoreState {
             admission,
             offline,
             running,
+            tally,
             building: BuildBudget::new(memory.shared().budget().parsing_bytes_max),
             caches: DatabaseCaches::new(memory.clone()),
             memory,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use tidewire_protocol::line::{Dialect, LineParser};
 use tidewire_protocol::row::SlotCache;
 use tidewire_storage::batch::{NEW_SERIES_BIT, push_tag};
-use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, SeriesId, TableSchema};
+use tidewire_storage::schema::{ColumnId, FieldType, SeriesId, TableSchema};
 
 use super::pending::{PendingKey, PendingKeys};
 use crate::memory::{CoreMemory, Part};
@@ -269,10 +269,7 @@ impl Slots {
 
 /// The tag columns of these names with the place of each, sorted by column; `None` when `schema` lacks one of them.
 fn tag_columns<'a>(names: impl Iterator<Item = &'a str>, schema: &TableSchema) -> Option<Box<[(ColumnId, u32)]>> {
-    let column = |(place, name)| {
-        let column = schema.column(name).filter(|column| column.kind == ColumnKind::Tag)?;
-        Some((column.id, place))
-    };
+    let column = |(place, name)| Some((schema.columns.tag(name)?.id, place));
     let mut columns = (0..).zip(names).map(column).collect::<Option<Box<[_]>>>()?;
     columns.sort_unstable_by_key(|(column, _)| *column);
     Some(columns)

@@ -14,14 +14,19 @@ use tidewire_storage::schema::{ColumnId, ColumnKind, ColumnSchema, TableSchema};
 /// By table, its columns.
 pub(super) type Needs = BTreeMap<String, Vec<(String, ColumnKind)>>;
 
+/// A tag and a field may share a name.
+fn is_tag(kind: ColumnKind) -> bool {
+    kind == ColumnKind::Tag
+}
+
 /// Adds to `needs` the table of a batch and the columns that its rows have.
 pub(super) fn needs(batch: &WriteBatch, table: &TableSchema, needs: &mut Needs) {
     let mut used: BTreeSet<ColumnId> = batch.columns.iter().map(|column| column.id).collect();
     used.extend((0..batch.new_series.len()).flat_map(|ordinal| tags(batch.new_series.key(ordinal))).map(|(id, _)| id));
     let wanted = needs.entry(table.name.to_string()).or_default();
-    let known: HashSet<String> = wanted.iter().map(|(name, _)| name.clone()).collect();
+    let known: HashSet<(String, bool)> = wanted.iter().map(|(name, kind)| (name.clone(), is_tag(*kind))).collect();
     let columns = used.into_iter().filter_map(|id| table.column_by_id(id));
-    let missing = columns.filter(|column| !known.contains(&*column.name));
+    let missing = columns.filter(|column| !known.contains(&(column.name.to_string(), is_tag(column.kind))));
     wanted.extend(missing.map(|column| (column.name.to_string(), column.kind)));
 }
 
@@ -62,11 +67,9 @@ pub(super) fn settled_keys(keys: &NewSeries, from: &TableSchema, to: &TableSchem
 
 /// For each column of `from` the one of the same name and kind.
 fn exchange(from: &TableSchema, to: &TableSchema) -> BTreeMap<ColumnId, Option<ColumnId>> {
-    let by_name: HashMap<&str, &ColumnSchema> = to.columns.iter().map(|column| (&*column.name, column)).collect();
-    let same = |column: &ColumnSchema| {
-        let found = by_name.get(&*column.name).filter(|found| found.kind == column.kind);
-        (column.id, found.map(|found| found.id))
-    };
+    let by_name: HashMap<(&str, ColumnKind), ColumnId> =
+        to.columns.iter().map(|column| ((&*column.name, column.kind), column.id)).collect();
+    let same = |column: &ColumnSchema| (column.id, by_name.get(&(&*column.name, column.kind)).copied());
     from.columns.iter().map(same).collect()
 }
 
@@ -157,6 +160,20 @@ mod tests {
         keys.push([(ColumnId(3), &b"y"[..]), (ColumnId(5), &b"x"[..])]);
         keys.push([(ColumnId(3), &b""[..])]);
         assert_eq!(moved.new_series, keys);
+        // A tag and a field of one name are two columns.
+        let from = table(1, &[(0, "a", ColumnKind::Tag), (1, "v", ColumnKind::Tag), (2, "v", INT)]);
+        let mut found = Needs::new();
+        needs(&batch(), &from, &mut found);
+        assert_eq!(found["t"][1..], [("v".to_owned(), ColumnKind::Tag), ("v".to_owned(), INT)]);
+        let mut moved = batch();
+        let to = table(8, &[(0, "a", ColumnKind::Tag), (3, "v", INT), (4, "v", ColumnKind::Tag)]);
+        assert!(settle(&mut moved, &from, &to));
+        assert_eq!(moved.columns[0].id, ColumnId(3));
+        let mut keys = NewSeries::default();
+        keys.push([(ColumnId(0), &b"x"[..]), (ColumnId(4), &b"y"[..])]);
+        keys.push([(ColumnId(4), &b""[..])]);
+        assert_eq!(moved.new_series, keys);
+        let from = table(1, &[(0, "a", ColumnKind::Tag), (1, "b", ColumnKind::Tag), (2, "v", INT)]);
         for lacking in [table(8, &[(0, "v", INT), (3, "b", ColumnKind::Tag)]), table(8, &[(0, "v", ColumnKind::Tag)])] {
             assert!(!settle(&mut batch(), &from, &lacking));
         }

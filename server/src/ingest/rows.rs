@@ -10,7 +10,7 @@ use tidewire_protocol::row::{BadRows, Halt, Next, Position, RowDraft, RowError, 
 use super::error::WriteError;
 use super::host::WriteHost;
 use super::session::{Session, Target, Written};
-use super::sink::{RowRules, TimeField};
+use super::sink::{RowRules, SharedNames, TimeField};
 use crate::core::state::CoreState;
 use crate::net::Body;
 
@@ -42,7 +42,7 @@ pub struct RowTarget<'a> {
 
 impl<'a> From<RowTarget<'a>> for Target<'a> {
     fn from(RowTarget { database, bad_rows, now_ns }: RowTarget<'a>) -> Self {
-        let rules = RowRules { bad_rows, time_field: TimeField::Refused };
+        let rules = RowRules { bad_rows, time_field: TimeField::Refused, shared_names: SharedNames::Refused };
         Self { database, policy: None, dialect: Dialect::Cnos, rules, now_ns }
     }
 }

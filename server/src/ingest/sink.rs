@@ -5,7 +5,7 @@ use tidewire_protocol::row::{
     BadRows, FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowError, RowSink, SeriesRef, SeriesSlot,
 };
 use tidewire_storage::batch::{NEW_SERIES_BIT, WriteBatch};
-use tidewire_storage::schema::{Catalog, ColumnKind, FieldType};
+use tidewire_storage::schema::{Catalog, ColumnKind, FieldType, TableSchema};
 
 use super::batch::{FinishedBatch, TableRows};
 use super::cache::{Layout, Slots};
@@ -50,6 +50,17 @@ pub struct RowRules {
     pub bad_rows: BadRows,
     /// What becomes of a field with the name of the timestamp.
     pub time_field: TimeField,
+    /// Whether a tag and a field may share a name.
+    pub shared_names: SharedNames,
+}
+
+/// Whether a tag may have the name of a field of its table, and a field that of a tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SharedNames {
+    /// A row that would make the second of the two is bad.
+    Refused,
+    /// They are two columns.
+    Taken,
 }
 
 /// What becomes of a field called `time`.
@@ -192,6 +203,14 @@ impl RequestSink<'_> {
         Next::Stop
     }
 
+    /// Refuses a column that `table` lacks and that would share its name, where the door has no such columns.
+    fn shares(&self, table: &TableSchema, name: &str, wanted: ColumnKind) -> Result<(), Halt<RowFault>> {
+        match table.column(name).filter(|_| self.rules.shared_names == SharedNames::Refused) {
+            Some(found) => Err(conflict(&table.name, name, wanted, found.kind)),
+            None => Ok(()),
+        }
+    }
+
     fn want(&mut self, table: &str, columns: Vec<(String, ColumnKind)>) -> Halt<RowFault> {
         self.collected.wanted = Some(SchemaChange::Ensure {
             database: self.database.to_owned(),
@@ -265,10 +284,9 @@ impl RowSink for RequestSink<'_> {
         if let Some(schema) = schema {
             let mut missing = Vec::new();
             for (name, _) in series.tags {
-                match schema.column(name) {
-                    None => missing.push(((*name).to_owned(), ColumnKind::Tag)),
-                    Some(column) if column.kind == ColumnKind::Tag => {}
-                    Some(column) => return Err(conflict(series.table, name, ColumnKind::Tag, column.kind)),
+                if schema.columns.tag(name).is_none() {
+                    self.shares(&schema, name, ColumnKind::Tag)?;
+                    missing.push(((*name).to_owned(), ColumnKind::Tag));
                 }
             }
             if !missing.is_empty() {
@@ -296,8 +314,11 @@ impl RowSink for RequestSink<'_> {
                 }
                 return Err(reserved_time(&name, wanted));
             }
-            match schema.as_ref().and_then(|s| s.column(field)) {
-                None => missing.push(((*field).to_owned(), wanted)),
+            match schema.as_ref().and_then(|s| s.columns.field(field)) {
+                None => {
+                    schema.as_ref().map_or(Ok(()), |schema| self.shares(schema, field, wanted))?;
+                    missing.push(((*field).to_owned(), wanted));
+                }
                 Some(column) if column.kind == wanted => columns.push(Some((column.id, field_type(*kind)))),
                 Some(column) => return Err(conflict(&name, field, wanted, column.kind)),
             }
@@ -307,7 +328,11 @@ impl RowSink for RequestSink<'_> {
                 missing.extend(self.slots.tag_names(series.0).map(|tag| (tag.to_owned(), ColumnKind::Tag)));
                 // One name as tag and field of the row that makes the table.
                 missing.sort_by(|(a, _), (b, _)| a.cmp(b));
-                if let Some(pair) = missing.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+                let is_bad = |pair: &&[(String, ColumnKind)]| {
+                    let is_shared = pair.iter().any(|(_, kind)| *kind == ColumnKind::Tag);
+                    pair[0].0 == pair[1].0 && !(is_shared && self.rules.shared_names == SharedNames::Taken)
+                };
+                if let Some(pair) = missing.windows(2).find(is_bad) {
                     return Err(conflict(&name, &pair[0].0, ColumnKind::Tag, pair[0].1));
                 }
             }
@@ -320,7 +345,7 @@ impl RowSink for RequestSink<'_> {
 
     fn field_kind(&self, series: SeriesSlot, name: &str) -> Option<FieldKind> {
         let table = &self.slots.tables[self.slots.table_of(series.0) as usize].name;
-        match self.catalog.table_of(self.database, self.policy, table)?.column(name)?.kind {
+        match self.catalog.table_of(self.database, self.policy, table)?.columns.field(name)?.kind {
             ColumnKind::Tag => None,
             ColumnKind::Field(FieldType::Int) => Some(FieldKind::Int),
             ColumnKind::Field(FieldType::UInt) => Some(FieldKind::UInt),

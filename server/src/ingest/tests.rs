@@ -13,7 +13,7 @@ use tidewire_storage::schema::{
 
 use super::cache::Slots;
 use super::fault::{BadRow, RowFault};
-use super::sink::{Collected, Refused, RequestSink, RowRules, TimeField};
+use super::sink::{Collected, Refused, RequestSink, RowRules, SharedNames, TimeField};
 use tidewire_base::catalog::SchemaChange;
 use tidewire_base::series_owner::owner;
 
@@ -73,7 +73,7 @@ fn sink<'a>(
         database: DATABASE,
         policy: RetentionPolicy::FIRST,
         time_min: 0,
-        rules: RowRules { bad_rows, time_field: TimeField::Refused },
+        rules: RowRules { bad_rows, time_field: TimeField::Refused, shared_names: SharedNames::Refused },
         shards,
     }
 }

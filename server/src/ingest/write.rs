@@ -195,7 +195,7 @@ mod tests {
     use crate::core::recycled::RecycledBatches;
     use crate::ingest::batch::ShardRows;
     use crate::ingest::caches::DatabaseCaches;
-    use crate::ingest::sink::{RowRules, TimeField};
+    use crate::ingest::sink::{RowRules, SharedNames, TimeField};
     use crate::ingest::target::Place;
     use crate::memory::budget::{Keys, divide};
     use crate::memory::{CoreMemory, Memory};
@@ -232,7 +232,11 @@ mod tests {
 
         /// Parses a body that is there whole.
         fn parse(&self, text: &[u8]) -> Result<usize, WriteError> {
-            let rules = RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::Refused };
+            let rules = RowRules {
+                bad_rows: BadRows::KeepOthers,
+                time_field: TimeField::Refused,
+                shared_names: SharedNames::Refused,
+            };
             let target = Target { database: "public", policy: None, dialect: Dialect::Cnos, rules, now_ns: 0 };
             let mut session = Session::begin(self, target)?;
             let request = WriteRequest { target, precision: Precision::Nanosecond };

@@ -296,6 +296,22 @@ impl Snapshot {
     }
 }
 
+/// The sum over all cores of the samples called `name` that have all of `labels`; of a histogram the sum of its values.
+pub fn total(cores: &[Snapshot], name: &str, labels: &[(&str, &str)]) -> f64 {
+    let wanted: Vec<String> = labels.iter().map(|label| label_text(&[*label])).collect();
+    // The name of a label begins behind a comma, and its value ends at a quote: no other text has it.
+    let is_meant = |sample: &&Sample| sample.name == name && wanted.iter().all(|label| sample.labels.contains(label));
+    let samples = cores.iter().flat_map(|core| &core.0).filter(is_meant);
+    samples
+        .map(|sample| match &sample.value {
+            Value::Counter(value) => *value as f64,
+            Value::Gauge(value) => *value as f64,
+            Value::Seconds(_, value) => *value,
+            Value::Histogram { sum, .. } => *sum,
+        })
+        .sum()
+}
+
 /// Labels as they stand behind the first.
 fn label_text(labels: &[(&str, &str)]) -> String {
     let mut text = String::new();

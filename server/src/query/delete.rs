@@ -149,6 +149,16 @@ pub(crate) async fn delete_from(shard: &Rc<CoreShard>, deletion: &Deletion) -> R
             Err(error) => return Err(DeleteFailure { error: error.into(), is_touched: last.is_some() }),
         }
     }
+    // One over all times hides its series by itself.
+    if last.is_some() && !deletion.times.contains(&(i64::MIN, i64::MAX)) {
+        match shard.hide_emptied(deletion.table.id, &series).await {
+            Ok(hidden) => last = hidden.or(last),
+            // The rows are gone all the same.
+            Err(error) => {
+                log::warn!("series of {} that have no rows left are still shown: {error}", deletion.table.name)
+            }
+        }
+    }
     match last {
         // Until it is known to be durable a crash may undo it.
         Some(lsn) => shard.durable(lsn).await.map_err(|error| DeleteFailure { error: error.into(), is_touched: true }),

@@ -31,6 +31,7 @@ pub async fn schema(core: &CoreState, question: ReadSchema) -> Result<Vec<Schema
                 found.values.entry(key).or_default().extend(values);
             }
             found.series.extend(more.series);
+            found.partitions.extend(more.partitions);
         }
     }
     Ok(all)
@@ -58,6 +59,10 @@ async fn read_shard(
     part: &SchemaPart,
     found: &mut SchemaFound,
 ) -> Result<(), ExecError> {
+    if let SchemaPart::Partitions = part {
+        found.partitions.extend(shard.partitions(table.id));
+        return Ok(());
+    }
     if let Some((first, last)) = times
         && !shard.time_bounds(table.id).is_some_and(|(min, max)| min <= *last && max >= *first)
     {

@@ -17,6 +17,8 @@ mod filesystems;
 mod full;
 mod health;
 mod hostile;
+mod influx_hostile;
+mod influx_operations;
 mod influx_replies;
 mod influxql;
 mod limits;

@@ -1,12 +1,17 @@
 //! The examples of InfluxDB's REST document for `/query`, `/write` and `/ping` that need no user, as curl sends them:
 //! status line, headers and body are compared with what the document shows. Where it shows the names of columns in the
-//! place of null cells of CSV, a server of 1.6.7 shows nothing, and so do we.
+//! place of null cells of CSV, a server of 1.6.7 shows nothing, and so do we. The document of a hosted InfluxDB (seed
+//! 004) has the same examples with a user's name and password in each URL, which a server that asks for none passes
+//! over: each example is sent both ways.
 
 use crate::common::{Response, Server};
 
 /// What curl says of a body given with `--data-urlencode` or `--data-binary`.
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const CURL: [(&str, &str); 2] = [("User-Agent", "curl/7.88.1"), ("Accept", "*/*")];
+
+/// What the two documents put behind the other parameters.
+const CREDENTIALS: [&str; 2] = ["", "u=myusername&p=mypassword"];
 
 const ROWS: &str = "mymeas myfield=33.1 1488327378\nmymeas,mytag1=12,mytag2=14 myfield=12.4 1488327438\n";
 const FIRST: &str = r#"["2017-03-01T00:16:18Z",33.1,null,null]"#;
@@ -16,16 +21,31 @@ fn urlencoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
+/// Sends a request with each document's parameters; both are answered alike, and one of the answers is given. A chunk's
+/// or a request's id is its own.
+fn both(server: &Server, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let answers = CREDENTIALS.map(|credentials| {
+        let path = if credentials.is_empty() { path.to_owned() } else { format!("{path}{separator}{credentials}") };
+        server.request(method, &path, headers, body)
+    });
+    let [one, other] = answers;
+    assert_eq!((&one.status_line, one.text()), (&other.status_line, other.text()), "{method} {path}");
+    let names = |response: &Response| response.headers.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&one), names(&other), "{method} {path}");
+    one
+}
+
 /// `curl -G … --data-urlencode q=… [--data-urlencode params=…]`
 fn get(server: &Server, parameters: &str, statements: &str, params: Option<&str>) -> Response {
     let params = params.map_or(String::new(), |params| format!("&params={}", urlencoded(params)));
-    server.request("GET", &format!("/query?{parameters}&q={}{params}", urlencoded(statements)), &CURL, b"")
+    both(server, "GET", &format!("/query?{parameters}&q={}{params}", urlencoded(statements)), &CURL, b"")
 }
 
 /// `curl -XPOST … --data-urlencode q=…`
 fn post(server: &Server, path: &str, statements: &str) -> Response {
     let headers = [CURL[0], CURL[1], FORM];
-    server.request("POST", path, &headers, format!("q={}", urlencoded(statements)).as_bytes())
+    both(server, "POST", path, &headers, format!("q={}", urlencoded(statements)).as_bytes())
 }
 
 fn check(response: &Response, status_line: &str, body: &str) {
@@ -91,7 +111,7 @@ fn parameters_of_seed_003() {
 fn formats_and_files_of_seed_003() {
     let server = example();
     let path = format!("/query?db=mydb&q={}", urlencoded("SELECT * FROM \"mymeas\""));
-    let csv = server.request("GET", &path, &[CURL[0], ("Accept", "application/csv")], b"");
+    let csv = both(&server, "GET", &path, &[CURL[0], ("Accept", "application/csv")], b"");
     let expected = "name,tags,time,myfield,mytag1,mytag2\nmymeas,,1488327378000000000,33.1,,\n\
                     mymeas,,1488327438000000000,12.4,12,14\n";
     assert_eq!(
@@ -104,10 +124,25 @@ fn formats_and_files_of_seed_003() {
     let file = part("name=\"q\"; filename=\"queries.txt\"\r\nContent-Type: text/plain", queries);
     let body = format!("{file}{}--x--\r\n", part("name=\"async\"", "true"));
     let headers = [CURL[0], CURL[1], ("Content-Type", "multipart/form-data; boundary=x")];
-    check(&server.request("POST", "/query", &headers, body.as_bytes()), "HTTP/1.1 204 No Content", "");
+    check(&both(&server, "POST", "/query", &headers, body.as_bytes()), "HTTP/1.1 204 No Content", "");
     server.wait_until("the policy is there", |server| {
         get(server, "db=mydb", "SHOW RETENTION POLICIES", None).text().contains("[\"four_weeks\",\"672h0m0s\",")
     });
+    server.terminate();
+}
+
+/// Seed 004 lets `chunked` be the number of rows of a chunk.
+#[test]
+fn chunks_of_seed_004() {
+    let server = example();
+    let all = "SELECT * FROM \"mymeas\"";
+    for (parameters, chunks) in [("db=mydb&chunked=1", 2), ("db=mydb&chunked=2", 1), ("db=mydb&chunked=true", 1)] {
+        let reply = get(&server, parameters, all, None);
+        assert_eq!(reply.status_line, "HTTP/1.1 200 OK");
+        let text = reply.text();
+        assert_eq!(text.lines().count(), chunks, "{text}");
+        assert!(text.contains(FIRST) && text.contains(SECOND), "{text}");
+    }
     server.terminate();
 }
 
@@ -120,9 +155,12 @@ fn replies_of_seed_003() {
     let body = "{\"error\":\"error parsing query: found EOF, expected FROM at line 1, char 9\"}\n";
     check(&wrong, "HTTP/1.1 400 Bad Request", body);
     assert_eq!(wrong.header("content-length"), Some("76"));
-    let ping = server.request("HEAD", "/ping", &CURL, b"");
+    let ping = both(&server, "HEAD", "/ping", &CURL, b"");
     check(&ping, "HTTP/1.1 204 No Content", "");
     assert_eq!(ping.header("x-influxdb-build"), Some("OSS"));
+    let version = ping.header("x-influxdb-version").expect("a version").to_owned();
+    let verbose = both(&server, "GET", "/ping?verbose=true", &CURL, b"");
+    check(&verbose, "HTTP/1.1 200 OK", &format!("{{\"version\":\"{version}\"}}"));
     server.terminate();
 }
 
@@ -134,7 +172,8 @@ fn writes_of_seed_003() {
         r#"{"statement_id":0}"#,
     );
     let write = |parameters: &str, lines: &str| {
-        server.request("POST", &format!("/write?db=mydb{parameters}"), &[CURL[0], CURL[1], FORM], lines.as_bytes())
+        let headers = [CURL[0], CURL[1], FORM];
+        both(&server, "POST", &format!("/write?db=mydb{parameters}"), &headers, lines.as_bytes())
     };
     for (parameters, lines) in [
         ("&precision=s", "mymeas,mytag=1 myfield=90 1463683075"),

@@ -101,7 +101,13 @@ impl TableTerms {
         serde_json::from_str(text).map_err(|error| format!("the columns of a table cannot be read: {error}"))
     }
 
-    /// The statement that makes the table, unless it is there.
+    /// Whether a tag has the name of a field.
+    pub fn is_shared(&self, tag: &str) -> bool {
+        self.fields.iter().any(|field| field.name == tag)
+    }
+
+    /// The statement that makes the table, unless it is there. Tags that share the name of a field come with rows: SQL
+    /// has no way to make them.
     pub fn create(&self) -> String {
         let field = |field: &FieldTerms| {
             let codec = field.codec.map_or_else(String::new, |codec| format!(" CODEC({})", codec.name()));
@@ -110,8 +116,9 @@ impl TableTerms {
             format!("{} {kind}{codec}", identifier(&field.name))
         };
         let mut columns: Vec<String> = self.fields.iter().map(field).collect();
-        if !self.tags.is_empty() {
-            let tags: Vec<String> = self.tags.iter().map(|tag| identifier(tag)).collect();
+        let tags = self.tags.iter().filter(|tag| !self.is_shared(tag));
+        let tags: Vec<String> = tags.map(|tag| identifier(tag)).collect();
+        if !tags.is_empty() {
             columns.push(format!("TAGS({})", tags.join(", ")));
         }
         format!("CREATE TABLE IF NOT EXISTS {} ({})", identifier(&self.name), columns.join(", "))
@@ -142,6 +149,9 @@ mod tests {
         let statement = "CREATE TABLE IF NOT EXISTS \"a \"\"b\"\"\n\" \
                          (\"f\" DOUBLE CODEC(Gorilla), \"n\" BIGINT UNSIGNED, TAGS(\"t\", \"u,v\"))";
         assert_eq!(terms.create(), statement);
+        let shared = TableTerms { tags: vec!["n".to_owned()], ..terms };
+        assert!(shared.is_shared("n") && !shared.is_shared("t"));
+        assert!(shared.create().ends_with("\"n\" BIGINT UNSIGNED)"));
         assert!(TableTerms::decode("{}").unwrap_err().contains("cannot be read"));
     }
 }

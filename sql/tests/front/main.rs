@@ -8,6 +8,7 @@ mod errors;
 mod functions;
 mod headings;
 mod hostile;
+mod influxql_hostile;
 mod plans;
 mod rules;
 mod stages;

@@ -30,6 +30,7 @@ mod compact;
 mod config;
 mod copy;
 mod delete;
+mod emptied;
 mod expire;
 mod flush;
 pub(crate) mod folders;
@@ -58,8 +59,10 @@ use crate::error::Result;
 use crate::manifest::ManifestLog;
 use crate::memtable::Memtable;
 use crate::schema::{SeriesId, TableId};
+use crate::segment::Segment;
 use crate::series::SeriesIndex;
 use crate::signal::Signal;
+use crate::tombstone::Deletes;
 use crate::wal::{Lsn, Wal, WalConfig};
 use columns::Columns;
 use compact::Clock;
@@ -277,6 +280,30 @@ impl<D: Disk> Shard<D> {
         let state = self.state.borrow();
         let known = state.tables.get(&table)?;
         known.bounds(table, state.memtables())
+    }
+
+    /// First times of the partitions that rows of a table lie in, those not counted all of whose rows one delete of all
+    /// series covers.
+    pub fn partitions(&self, table: TableId) -> BTreeSet<i64> {
+        let state = self.state.borrow();
+        let Some(known) = state.tables.get(&table) else { return BTreeSet::new() };
+        let times = |start: i64| (start, start.saturating_add(known.partition_length - 1));
+        let is_live =
+            |start: i64, segment: &Segment<D>| !known.tombstones.of(segment.meta()).cover_all_series(times(start));
+        let stored = known.partitions.iter().map(|(start, segments)| (*start, segments));
+        let stored = stored.filter(|(start, segments)| segments.iter().any(|segment| is_live(*start, segment)));
+        let stored = stored.map(|(start, _)| start);
+        let unreadable = known.unreadable.keys().copied();
+        let flushing = state.frozen.as_ref().and_then(|frozen| {
+            let rows = frozen.memtable.table(table)?;
+            Some((rows, known.tombstones.after(frozen.lsn())))
+        });
+        let active = state.active.table(table).map(|rows| (rows, Deletes::default()));
+        let memory = flushing.into_iter().chain(active).flat_map(|(rows, later)| {
+            let deletes = rows.deletes(later);
+            rows.partitions().filter(move |start| !rows.are_deleted(times(*start), &deletes))
+        });
+        stored.chain(unreadable).chain(memory).collect()
     }
 
     /// The last record appended. Where it has not moved for a while and [`Shard::has_unflushed`] says so, an idle

@@ -30,24 +30,24 @@ pub struct Snapshot<D: Disk> {
 }
 
 /// What a snapshot sees.
-struct Seen<D: Disk> {
-    table: TableId,
+pub(super) struct Seen<D: Disk> {
+    pub(super) table: TableId,
     partition_length: i64,
     /// Segments by the start of their partition, the oldest first.
     partitions: BTreeMap<i64, Vec<SegmentSource<D>>>,
     unreadable: Vec<Unreadable>,
     /// The oldest first.
-    memory: Vec<SeenMemory>,
+    pub(super) memory: Vec<SeenMemory>,
     bounds: Option<(i64, i64)>,
 }
 
 /// Rows of a memtable.
-struct SeenMemory {
-    generation: u64,
+pub(super) struct SeenMemory {
+    pub(super) generation: u64,
     /// Keeps the memtable when it is flushed.
     _pin: Rc<()>,
-    rows: usize,
-    deletes: SeenDeletes,
+    pub(super) rows: usize,
+    pub(super) deletes: SeenDeletes,
 }
 
 impl<D: Disk> Shard<D> {
@@ -77,7 +77,7 @@ impl<D: Disk> Shard<D> {
         Some(Snapshot { shard: self.clone(), seen: self.see(table, time_min, time_max)? })
     }
 
-    fn see(&self, table: TableId, time_min: i64, time_max: i64) -> Option<Seen<D>> {
+    pub(super) fn see(&self, table: TableId, time_min: i64, time_max: i64) -> Option<Seen<D>> {
         let state = self.state.borrow();
         let known = state.tables.get(&table)?;
         let range = || partition_of(time_min, known.partition_length)..=time_max.max(time_min);
@@ -110,7 +110,7 @@ impl<D: Disk> Shard<D> {
     }
 
     /// The segments of `seen` that a scan may need; of nothing where that is none.
-    fn scan_segments(&self, seen: Option<&Seen<D>>, request: &ScanRequest) -> Result<Sources<D>> {
+    pub(super) fn scan_segments(&self, seen: Option<&Seen<D>>, request: &ScanRequest) -> Result<Sources<D>> {
         let mut partitions = Sources::new();
         let Some(seen) = seen else { return Ok(partitions) };
         if let Some(unreadable) = seen.unreadable.iter().find(|segment| is_wanted(&segment.meta, request)) {
@@ -191,7 +191,8 @@ impl<D: Disk> Drop for Snapshot<D> {
 }
 
 impl<D: Disk> State<D> {
-    fn memtable_of(&self, generation: u64) -> Option<&Memtable> {
+    /// The memtable of that number, if it is there still.
+    pub(super) fn memtable_of(&self, generation: u64) -> Option<&Memtable> {
         if generation == self.generation {
             return Some(&self.active);
         }
@@ -211,7 +212,7 @@ impl<D: Disk> State<D> {
 }
 
 /// Where the rows of a scan are, by the start of their partition.
-type Sources<D> = BTreeMap<i64, PartitionSources<D>>;
+pub(super) type Sources<D> = BTreeMap<i64, PartitionSources<D>>;
 
 /// Adds chunks of a memtable that is newer than all before.
 fn add_chunks<D: Disk>(sources: &mut Sources<D>, chunks: BTreeMap<i64, ScanChunk>) {

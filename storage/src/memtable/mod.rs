@@ -241,6 +241,17 @@ impl TableRows {
         !deletes.own.covers(series, time, u64::from(row)) && !deletes.later.covers(series, time)
     }
 
+    /// First times of the partitions that rows lie in, deleted ones included.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = i64> {
+        self.partitions.starts()
+    }
+
+    /// Whether one delete of all series, after the last row, covers all of these times.
+    pub(crate) fn are_deleted(&self, times: (i64, i64), deletes: &SeenDeletes) -> bool {
+        let last = (self.rows() as u64).saturating_sub(1);
+        deletes.own.covers_all_series(times, last) || deletes.later.cover_all_series(times)
+    }
+
     /// Appends rows, and says how many partitions have come with them.
     fn append(&mut self, new: &NewRows<'_>, length: i64) -> usize {
         let start = self.rows();

@@ -12,7 +12,7 @@ use std::sync::{LazyLock, OnceLock};
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
-use super::{Codec, ColumnId, ColumnSchema, Geometry};
+use super::{Codec, ColumnId, ColumnKind, ColumnSchema, Geometry};
 
 /// Up to this many columns a walk is as fast as an index, and costs no memory.
 const WALKED_MAX: usize = 16;
@@ -58,16 +58,39 @@ fn hash(name: &str) -> u64 {
 }
 
 impl Columns {
-    /// The place of the column called `name`, case-sensitive.
+    /// The place of the column called `name`, case-sensitive: of the field, where a tag has the name too.
     pub fn place(&self, name: &str) -> Option<usize> {
-        let Some(index) = self.index() else { return self.all.iter().position(|column| &*column.name == name) };
-        let is_it = |place: &u16| self.all.get(usize::from(*place)).is_some_and(|column| &*column.name == name);
-        index.by_name.find(hash(name), is_it).map(|place| usize::from(*place))
+        self.place_in(name, Self::is_field).or_else(|| self.place_in(name, Self::is_tag))
     }
 
-    /// The column called `name`, case-sensitive.
+    /// The column called `name`, case-sensitive: the field, where a tag has the name too.
     pub fn named(&self, name: &str) -> Option<&ColumnSchema> {
         self.all.get(self.place(name)?)
+    }
+
+    /// The tag called `name`, case-sensitive.
+    pub fn tag(&self, name: &str) -> Option<&ColumnSchema> {
+        self.all.get(self.place_in(name, Self::is_tag)?)
+    }
+
+    /// The field called `name`, case-sensitive.
+    pub fn field(&self, name: &str) -> Option<&ColumnSchema> {
+        self.all.get(self.place_in(name, Self::is_field)?)
+    }
+
+    fn is_tag(column: &ColumnSchema) -> bool {
+        column.kind == ColumnKind::Tag
+    }
+
+    fn is_field(column: &ColumnSchema) -> bool {
+        !Self::is_tag(column)
+    }
+
+    fn place_in(&self, name: &str, is_meant: impl Fn(&ColumnSchema) -> bool) -> Option<usize> {
+        let is_it = |column: &ColumnSchema| &*column.name == name && is_meant(column);
+        let Some(index) = self.index() else { return self.all.iter().position(is_it) };
+        let is_there = |place: &u16| self.all.get(usize::from(*place)).is_some_and(is_it);
+        index.by_name.find(hash(name), is_there).map(|place| usize::from(*place))
     }
 
     /// The place of the column with identity `id`.
@@ -191,7 +214,7 @@ impl std::fmt::Debug for Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::ColumnKind;
+    use crate::schema::FieldType;
 
     fn column(id: u16) -> ColumnSchema {
         ColumnSchema {
@@ -233,6 +256,23 @@ mod tests {
                 check(&columns.clone());
             }
             assert_eq!(columns, columns.iter().cloned().collect(), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_tag_and_a_field_of_one_name_are_two_columns_in_lists_of_any_length() {
+        for others in [0, 2, 40] {
+            let mut columns: Columns = (0..others).map(column).collect();
+            columns.push(ColumnSchema { name: "x".into(), ..column(50) });
+            let kind = ColumnKind::Field(FieldType::Int);
+            columns.push(ColumnSchema { name: "x".into(), kind, ..column(51) });
+            columns.push(ColumnSchema { name: "y".into(), kind, ..column(52) });
+            let id = |column: Option<&ColumnSchema>| column.map(|column| column.id.0);
+            assert_eq!((id(columns.tag("x")), id(columns.field("x"))), (Some(50), Some(51)));
+            assert_eq!((id(columns.tag("y")), id(columns.field("y"))), (None, Some(52)));
+            assert_eq!((id(columns.named("x")), id(columns.named("y"))), (Some(51), Some(52)));
+            columns.retain(|column| column.id.0 != 51);
+            assert_eq!((id(columns.named("x")), columns.field("x")), (Some(50), None));
         }
     }
 

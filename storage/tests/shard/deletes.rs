@@ -1,5 +1,8 @@
 //! Deletes, drops and expiry: what is gone, what stays, and what a crash makes of it.
 
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
 use futures_lite::future::block_on;
 use roaring::RoaringBitmap;
 use tidewire_storage::Error;
@@ -317,4 +320,71 @@ fn a_flush_that_fails_keeps_what_was_hidden_when_it_began() {
         assert_eq!(live(&shard, table.id), [0, 2]);
         assert_eq!(live_after_a_crash(&folder, table.id).await, [0, 2]);
     });
+}
+
+/// One history, from a seed: the live series are those with rows, at every moment.
+async fn live_series_have_rows(folder: &Folder, shard: &Rc<Shard<PlainDisk>>, seed: u64) {
+    let (table, mut random) = (table(1), fastrand::Rng::with_seed(seed));
+    let mut rows = BTreeSet::new();
+    let hosts_of = |rows: &BTreeSet<(u32, i64)>| {
+        let mut hosts: Vec<u32> = rows.iter().map(|(host, _)| *host).collect();
+        hosts.dedup();
+        hosts
+    };
+    let put = |rows: &[IntRow]| shard.append(&int_batch(&table, rows), &table).unwrap();
+    put(&[(0, 10, 1)]);
+    rows.insert((0, 10));
+    for step in 0..60 {
+        let new: Vec<IntRow> = (0..random.usize(1..4)).map(|_| (random.u32(0..12), random.i64(0..4_000), 1)).collect();
+        match random.u8(0..5) {
+            0 => shard.flush().await.unwrap(),
+            1 => shard.compact().await.unwrap(),
+            2 => {
+                put(&new);
+                rows.extend(new.iter().map(|(host, time, _)| (*host, *time)));
+            }
+            _ => {
+                let hosts: Vec<u32> = (0..random.u32(1..8)).map(|_| random.u32(0..12)).collect();
+                let (from, width) = (random.i64(0..3_000), random.i64(1..4_000));
+                let series = {
+                    let index = shard.series(table.id).unwrap();
+                    let is_meant = |series: &SeriesId| {
+                        let (_, value) = index.key(*series).next().unwrap();
+                        hosts.iter().any(|host| value == format!("host_{host}"))
+                    };
+                    SeriesSelection::Of(index.live().filter(is_meant).map(|series| series.0).collect())
+                };
+                shard.delete(table.id, &series, from, from + width).unwrap();
+                rows.retain(|(host, time)| !(hosts.contains(host) && (from..=from + width).contains(time)));
+                // Rows that come while it is looked for what is left.
+                let writing = async {
+                    if random.bool() {
+                        futures_lite::future::yield_now().await;
+                        put(&new);
+                        rows.extend(new.iter().map(|(host, time, _)| (*host, *time)));
+                    }
+                };
+                let (hidden, ()) = futures_lite::future::zip(shard.hide_emptied(table.id, &series), writing).await;
+                hidden.unwrap();
+            }
+        }
+        let expected = hosts_of(&rows);
+        assert_eq!(live(shard, table.id), expected, "seed {seed}, step {step}");
+        let found: BTreeSet<(u32, i64)> =
+            int_rows(shard, table.id).await.into_iter().map(|(host, time, _)| (host, time)).collect();
+        assert_eq!(found, rows, "seed {seed}, step {step}");
+        if random.u8(0..8) == 0 {
+            shard.sync_wal().await.unwrap();
+            assert_eq!(live_after_a_crash(folder, table.id).await, expected, "seed {seed}, step {step}");
+        }
+    }
+}
+
+#[test]
+fn series_that_deletes_of_some_times_empty_do_not_count() {
+    for seed in 0..12 {
+        let folder = Folder::new("emptied");
+        let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+        drive(&shard, live_series_have_rows(&folder, &shard, seed));
+    }
 }

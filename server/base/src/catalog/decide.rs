@@ -196,7 +196,7 @@ fn missing(
 ) -> Result<Vec<(String, ColumnKind)>, CatalogError> {
     let mut missing = Vec::new();
     for (name, kind) in columns {
-        match found.and_then(|table| table.column(name)) {
+        match found.and_then(|table| table.column_like(name, *kind)) {
             None => missing.push((name.clone(), *kind)),
             Some(column) if column.kind == *kind => {}
             Some(column) => {

@@ -54,7 +54,7 @@ pub(super) fn with_columns(
         if name == "time" {
             return Err(CatalogError::BadName { name: name.clone(), fault: NameFault::Time });
         }
-        if let Some(found) = table.column(name) {
+        if let Some(found) = table.column_like(name, *kind) {
             return Err(CatalogError::ColumnConflict {
                 table: table.name.to_string(),
                 column: name.clone(),

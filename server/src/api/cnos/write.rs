@@ -7,7 +7,7 @@ use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::precision::unit;
 use crate::ingest::session::Target;
-use crate::ingest::sink::{RowRules, TimeField};
+use crate::ingest::sink::{RowRules, SharedNames, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::net::{Reply, Request};
 
@@ -20,7 +20,11 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
         database: &database,
         policy: None,
         dialect: Dialect::Cnos,
-        rules: RowRules { bad_rows: BadRows::RefuseAll, time_field: TimeField::Refused },
+        rules: RowRules {
+            bad_rows: BadRows::RefuseAll,
+            time_field: TimeField::Refused,
+            shared_names: SharedNames::Refused,
+        },
         now_ns: context.now_ns,
     };
     let lines = WriteRequest { target, precision };

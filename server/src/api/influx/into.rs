@@ -17,7 +17,7 @@ use super::cells::Cells;
 use crate::api::fault::Fault;
 use crate::core::state::CoreState;
 use crate::ingest::session::Target;
-use crate::ingest::sink::{RowRules, TimeField};
+use crate::ingest::sink::{RowRules, SharedNames, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_text};
 use crate::metrics::registry::Counter;
 use crate::query::run::RowsOut;
@@ -74,7 +74,11 @@ impl<'a> LinesOut<'a> {
             database: self.into.database,
             policy: self.into.policy,
             dialect: Dialect::Influx,
-            rules: RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::LeftOut },
+            rules: RowRules {
+                bad_rows: BadRows::KeepOthers,
+                time_field: TimeField::LeftOut,
+                shared_names: SharedNames::Taken,
+            },
             now_ns: self.writing.now_ns,
         };
         let request = WriteRequest { target, precision: Precision::Nanosecond };

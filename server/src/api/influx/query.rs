@@ -16,6 +16,7 @@ use super::{accept, error, parameters, statements};
 use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::core::tally::Work;
 use crate::net::{Body, Reply, Request};
 use crate::query::prepare;
 use crate::ring::{Queue, within, yield_if_needed};
@@ -28,6 +29,7 @@ const CHUNK_ROWS: usize = 10_000;
 
 /// Runs the statements.
 pub async fn query(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    context.core.tally.note(None, request.peer.map(|peer| peer.ip()), Work::Query);
     let content_type = form_type(request.head);
     if content_type.is_some() {
         body_length::require(request.head, reply)?;

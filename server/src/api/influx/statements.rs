@@ -8,7 +8,7 @@ use tidewire_storage::schema::{Database, RetentionPolicy};
 use super::answer::Answer;
 use super::scope::Scope;
 use super::select;
-use super::{cardinality, running, schema, users};
+use super::{cardinality, diagnostics, running, schema, shards, statistics, users};
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::query::delete::delete;
@@ -67,6 +67,11 @@ pub(super) async fn run(
         | Statement::Grant { .. }
         | Statement::Revoke { .. } => return users::change(context, statement).await,
         Statement::ShowSubscriptions => return Ok(()),
+        Statement::ShowStats { module } => return statistics::show(context, module.as_deref(), answer).await,
+        Statement::ShowDiagnostics { module } => return diagnostics::show(context, module.as_deref(), answer).await,
+        Statement::ShowShards => return shards::show(context, answer).await,
+        Statement::ShowShardGroups => return shards::show_groups(context, answer).await,
+        Statement::DropShard { id } => return shards::drop_shard(context, *id).await,
         Statement::ShowQueries => return running::show(context, answer),
         Statement::KillQuery { id, .. } => {
             return match context.core.running.kill(*id) {
@@ -87,10 +92,7 @@ pub(super) async fn run(
 fn kind(statement: &Statement) -> &'static str {
     match statement {
         Statement::Select(_) => "SELECT",
-        Statement::DropShard { .. } => "DROP SHARD",
-        Statement::CreateSubscription { .. } | Statement::DropSubscription { .. } => "subscriptions",
-        Statement::ShowShards | Statement::ShowShardGroups => "SHOW SHARDS",
-        _ => "SHOW STATS and SHOW DIAGNOSTICS",
+        _ => "subscriptions",
     }
 }
 

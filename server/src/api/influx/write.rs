@@ -7,8 +7,9 @@ use super::bucket::database_and_policy;
 use super::headers::send;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::core::tally::Work;
 use crate::ingest::session::Target;
-use crate::ingest::sink::{RowRules, TimeField};
+use crate::ingest::sink::{RowRules, SharedNames, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, write_lines};
 use crate::net::{Reply, Request};
 
@@ -58,12 +59,17 @@ async fn write_to(
     request: Request<'_>,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
+    context.core.tally.note(None, request.peer.map(|peer| peer.ip()), Work::Write);
     request.body.limit(context.body_bytes_max())?;
     let target = Target {
         database,
         policy,
         dialect: Dialect::Influx,
-        rules: RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::LeftOut },
+        rules: RowRules {
+            bad_rows: BadRows::KeepOthers,
+            time_field: TimeField::LeftOut,
+            shared_names: SharedNames::Taken,
+        },
         now_ns: context.now_ns,
     };
     let lines = WriteRequest { target, precision };

@@ -19,7 +19,7 @@ use crate::ingest::error::WriteError;
 use crate::ingest::insert::insert_to;
 use crate::ingest::rows::{RowTarget, RowWriter, write_rows};
 use crate::ingest::session::{Session, Target, Written};
-use crate::ingest::sink::{RowRules, TimeField};
+use crate::ingest::sink::{RowRules, SharedNames, TimeField};
 use crate::ingest::write::{Precision, WriteRequest, parse, write_whole};
 use tidewire_base::series_owner::owner;
 
@@ -179,6 +179,7 @@ async fn lines(host: &CoreHost<'_>) -> Result<Written, WriteError> {
     let rules = RowRules {
         bad_rows: if is_strict { BadRows::RefuseAll } else { BadRows::KeepOthers },
         time_field: TimeField::Refused,
+        shared_names: SharedNames::Refused,
     };
     if !is_strict {
         world.model.borrow_mut().keep_others(host.request);

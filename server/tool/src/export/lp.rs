@@ -109,6 +109,11 @@ fn dialect(source: &Source, place: &[Chosen]) -> Result<Dialect, String> {
                 return Err(format!("the name {name:?} cannot be said in a comment; export as Parquet"));
             }
         }
+        if table.shares_names() {
+            let influx = Readers { cnos: false, influx: true };
+            readers =
+                narrowed(readers, influx, || format!("table {:?}, with a tag and a field of one name", table.name))?;
+        }
         for column in &table.columns {
             if matches!(column.kind, ColumnKind::Field(_)) {
                 let of = Readers::of("m", &[], Some(&column.name));

@@ -131,7 +131,7 @@ fn is_tag(column: &ColumnSchema) -> bool {
     column.kind == ColumnKind::Tag
 }
 
-/// `time`, then tags, then fields.
+/// `time`, then tags, then fields, under their labels: readers find columns by name.
 fn schema(table: &TableSchema) -> SchemaRef {
     let unit = match table.time_unit {
         TimeUnit::Millisecond => ArrowUnit::Millisecond,
@@ -141,7 +141,7 @@ fn schema(table: &TableSchema) -> SchemaRef {
     let time = Field::new(TIME, DataType::Timestamp(unit, Some("UTC".into())), false);
     let tag = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     let tags = table.columns.iter().filter(|column| is_tag(column));
-    let tags = tags.map(|column| Field::new(&*column.name, tag.clone(), true));
+    let tags = tags.map(|column| Field::new(table.label(column), tag.clone(), true));
     let fields = table.columns.iter().filter_map(|column| match column.kind {
         ColumnKind::Tag => None,
         ColumnKind::Field(kind) => Some(Field::new(&*column.name, kind.data_type(), true)),
@@ -151,7 +151,8 @@ fn schema(table: &TableSchema) -> SchemaRef {
 
 fn metadata(chosen: &Chosen) -> Vec<KeyValue> {
     let Chosen { database, policy, table } = chosen;
-    let tags: Vec<&str> = table.columns.iter().filter(|column| is_tag(column)).map(|column| &*column.name).collect();
+    let tags = table.columns.iter().filter(|column| is_tag(column));
+    let tags: Vec<_> = tags.map(|column| table.label(column)).collect();
     let value = |key: &str, value: String| KeyValue::new(key.to_owned(), value);
     let mut pairs = vec![
         value(DATABASE_KEY, database.name.to_string()),

@@ -20,6 +20,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::KeyValue;
 use tidewire_protocol::line::Dialect;
 use tidewire_sql::PolicyOptions;
+use tidewire_storage::schema::TAG_SUFFIX;
 
 use super::Target;
 use super::send::{Batch, Sender};
@@ -170,15 +171,29 @@ impl Layout {
             let column = schema.index_of(&name).map_err(|_| format!("there is no column {name:?} to be a tag"))?;
             tags.push((column, name));
         }
+        let columns = value(COLUMNS_KEY).map(|text| TableTerms::decode(&text)).transpose()?;
+        let mut shares_names = false;
+        for (_, name) in &mut tags {
+            let shared = name.strip_suffix(TAG_SUFFIX).filter(|tag| {
+                columns
+                    .as_ref()
+                    .is_some_and(|terms| terms.is_shared(tag) && terms.tags.iter().any(|known| known == tag))
+            });
+            if let Some(shared) = shared {
+                *name = shared.to_owned();
+                shares_names = true;
+            }
+        }
         tags.sort_by(|one, two| one.1.cmp(&two.1));
         let is_field = |column: &usize| *column != time && tags.iter().all(|(tag, _)| tag != column);
         let fields = (0..schema.fields().len()).filter(is_field);
         let fields: Vec<_> = fields.map(|column| (column, schema.field(column).name().clone())).collect();
         let of_names = fields.iter().map(|(_, name)| Readers::of("m", &[], Some(name)));
-        let field_readers = of_names.fold(Readers::ALL, Readers::and);
+        // CnosDB's door has no tag and field of one name.
+        let all = Readers { cnos: !shares_names, ..Readers::ALL };
+        let field_readers = of_names.fold(all, Readers::and);
         let stem = Path::new(file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let table = arguments.table.clone().or_else(|| value(TABLE_KEY)).or(stem);
-        let columns = value(COLUMNS_KEY).map(|text| TableTerms::decode(&text)).transpose()?;
         let name = table.clone().unwrap_or_default();
         let mut declared = Declared::default();
         if let Some(statements) = value(DDL_KEY) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidewire_storage::schema::{ColumnKind, TableSchema};
+use tidewire_storage::schema::TableSchema;
 
 use super::condition::{Clock, TimeRange, speaks_of_time, split};
 use super::error::BindError;
@@ -107,8 +107,8 @@ fn tag(table: &TableSchema, left: &Expr, op: Op, right: &Expr, wrong: &BindError
         (Expr::Name { name, .. }, value) | (value, Expr::Name { name, .. }) => (name, value),
         _ => return Err(wrong.clone()),
     };
-    let column = table.column(name);
-    if column.is_some_and(|column| column.kind != ColumnKind::Tag) {
+    let column = table.columns.tag(name);
+    if column.is_none() && table.columns.field(name).is_some() {
         return Err(wrong.clone());
     }
     let matches = match value {

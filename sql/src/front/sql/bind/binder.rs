@@ -82,7 +82,7 @@ impl Binder<'_> {
                 ColumnKind::Tag => (ScanColumn::Tag(column.id), DataType::Utf8),
                 ColumnKind::Field(field) => (ScanColumn::Field(column.id, field), field.data_type()),
             };
-            columns.push((scanned, column.name.to_string(), data_type));
+            columns.push((scanned, table.label(column).into_owned(), data_type));
         }
         let schema = schema_of(columns.iter().map(|(_, name, data_type)| (name.as_str(), data_type)));
         let scanned = columns.iter().map(|(column, ..)| *column).collect();

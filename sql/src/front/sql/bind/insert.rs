@@ -1,5 +1,6 @@
 //! INSERT … VALUES: every cell becomes a constant of its column's type; what is no literal is computed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow_schema::DataType;
@@ -123,7 +124,7 @@ fn targets(table: &TableSchema, columns: &[Ident], count: usize) -> Result<Vec<T
     let of_column = |name: &str| -> Option<Target> {
         // Names are matched exactly, then without case: `TIME` is time.
         let column =
-            table.column(name).or_else(|| table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)));
+            table.labelled(name).or_else(|| table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name)));
         match column {
             Some(column) => Some(match column.kind {
                 ColumnKind::Tag => Target::Tag(column.id, Vec::with_capacity(count)),
@@ -133,9 +134,9 @@ fn targets(table: &TableSchema, columns: &[Ident], count: usize) -> Result<Vec<T
             None => None,
         }
     };
-    let all = || std::iter::once("time").chain(table.columns.iter().map(|column| &*column.name));
+    let all = || std::iter::once("time".into()).chain(table.columns.iter().map(|column| table.label(column)));
     if columns.is_empty() {
-        return Ok(all().filter_map(of_column).collect());
+        return Ok(all().filter_map(|name: Cow<'_, str>| of_column(&name)).collect());
     }
     let mut seen = std::collections::HashSet::new();
     let named = columns.iter().map(|ident| {
@@ -144,7 +145,7 @@ fn targets(table: &TableSchema, columns: &[Ident], count: usize) -> Result<Vec<T
             return Err(SqlErrorKind::InsertColumnTwice(name).into());
         }
         of_column(&name).ok_or_else(|| {
-            let known = all().map(str::to_owned).collect();
+            let known = all().map(Cow::into_owned).collect();
             SqlErrorKind::InsertColumn { column: name, known }.into()
         })
     });

@@ -50,7 +50,7 @@ impl Binder<'_> {
             [name.to_owned(), data_type.to_owned(), kind.to_owned(), codec]
         };
         let columns = schema.columns.iter().map(|column| match column.kind {
-            ColumnKind::Tag => row(&column.name, "STRING", "TAG", column.codec),
+            ColumnKind::Tag => row(&schema.label(column), "STRING", "TAG", column.codec),
             ColumnKind::Field(field) => {
                 let geometry = column.geometry.map(|geometry| format!("GEOMETRY({}, 0)", geometry.name()));
                 row(&column.name, geometry.as_deref().unwrap_or_else(|| sql_name(field)), "FIELD", column.codec)
