@@ -1,5 +1,5 @@
-//! `/query` with parameters, headers and bodies that nobody means: each is answered, errors are JSON, and the server goes
-//! on.
+//! `/query` with parameters, headers and bodies that nobody means: each is answered, errors are JSON, and the server
+//! lives.
 
 use std::time::Duration;
 

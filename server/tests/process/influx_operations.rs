@@ -1,5 +1,5 @@
-//! InfluxDB's statements and endpoints about the server itself: shards, statistics, diagnostics, `/debug`; and a tag and
-//! a field of one name, over both languages and a restart.
+//! InfluxDB's statements and endpoints about the server itself: shards, statistics, diagnostics, `/debug`; and a tag
+//! and a field of one name, over both languages and a restart.
 
 use serde_json::{Value, json};
 
