@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidewire_protocol::line::{Dialect, State, TimeRule};
 use tidewire_protocol::row::BadRows;
 use tidewire_server::ingest::cache::DatabaseCache;
-use tidewire_server::ingest::sink::{Collected, RequestSink, RowRules, TimeField};
+use tidewire_server::ingest::sink::{Collected, RequestSink, RowRules, SharedNames, TimeField};
 use tidewire_server::memory::budget::{Keys, divide};
 use tidewire_server::memory::{CoreMemory, Memory};
 use tidewire_storage::batch::WriteBatch;
@@ -107,7 +107,11 @@ pub fn parse(cache: &mut DatabaseCache, catalog: &Catalog, text: &str, recycled:
         database: DATABASE,
         policy: RetentionPolicy::FIRST,
         time_min: i64::MIN,
-        rules: RowRules { bad_rows: BadRows::KeepOthers, time_field: TimeField::LeftOut },
+        rules: RowRules {
+            bad_rows: BadRows::KeepOthers,
+            time_field: TimeField::LeftOut,
+            shared_names: SharedNames::Refused,
+        },
         shards: 1,
     };
     parser.begin();

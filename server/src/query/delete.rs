@@ -155,7 +155,7 @@ pub(crate) async fn delete_from(shard: &Rc<CoreShard>, deletion: &Deletion) -> R
             Ok(hidden) => last = hidden.or(last),
             // The rows are gone all the same.
             Err(error) => {
-                log::warn!("series of {} that have no rows left are still shown: {error}", deletion.table.name)
+                log::warn!("series of {} that have no rows left are still shown: {error}", deletion.table.name);
             }
         }
     }

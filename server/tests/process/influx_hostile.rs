@@ -99,7 +99,7 @@ fn check(response: &Response, accept: &str, what: &str) {
 #[test]
 fn whatever_the_parameters_are_there_is_an_answer() {
     let seed = std::env::var("TIDEWIRE_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7_u64);
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let server = Server::start();
     let created = server.request("POST", "/query?q=CREATE%20DATABASE%20db", &[], b"");

@@ -222,7 +222,7 @@ fn seeds() -> Vec<u64> {
 #[test]
 fn words_in_any_order_do_no_harm() {
     for seed in seeds() {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         on_small_stack(move || {
             let mut random = fastrand::Rng::with_seed(seed);
             for _ in 0..20_000 {
@@ -239,7 +239,7 @@ fn words_in_any_order_do_no_harm() {
 #[test]
 fn whole_statements_that_are_broken_do_no_harm() {
     for seed in seeds() {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         on_small_stack(move || {
             let mut random = fastrand::Rng::with_seed(seed);
             for _ in 0..10_000 {
