@@ -217,10 +217,17 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "Invalid TimeWindow parameter : months and years are not supported",
     ),
     // Not supported.
-    ("select * from m, cpu", "010005", "This feature is not implemented: joins"),
-    ("select * from m a join cpu b on a.t = b.hostname", "010005", "This feature is not implemented: joins"),
-    ("with q as (select 1) select * from q", "010005", "This feature is not implemented: WITH"),
-    ("select 1 union select 2", "010005", "This feature is not implemented: UNION"),
+    ("with recursive q as (select 1) select * from q", "010005", "This feature is not implemented: WITH RECURSIVE"),
+    (
+        "select 1 union select 2, 3",
+        "010001",
+        "Datafusion: Error during planning: The queries of a UNION must have the same number of columns: the first has 1, number 2 has 2",
+    ),
+    (
+        "select time from m join cpu on t = hostname",
+        "010001",
+        "Datafusion: Schema error: Ambiguous reference to unqualified field time",
+    ),
     (
         "select t, i from m union all select i from m",
         "010001",
