@@ -201,7 +201,7 @@ fn line(criterion: &mut Criterion) {
             bencher.iter(|| {
                 sink.answer = Answer::default();
                 parser.begin();
-                parser.parse(black_box(text.as_bytes()), true, &rule, &mut sink);
+                lines::parse_whole(&mut parser, black_box(text.as_bytes()), &rule, &mut sink);
                 assert_eq!(sink.answer, expected);
             });
         });
@@ -212,7 +212,7 @@ fn line(criterion: &mut Criterion) {
             bencher.iter(|| {
                 sink.clear();
                 parser.begin();
-                parser.parse(black_box(text.as_bytes()), true, &rule, &mut sink);
+                lines::parse_whole(&mut parser, black_box(text.as_bytes()), &rule, &mut sink);
                 assert_eq!(sink.times.len() as u64, expected.rows);
             });
             assert_eq!(sink.answer(), expected);

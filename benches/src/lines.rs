@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tidewire_protocol::line::{LineParser, LineSink, State, TimeRule};
+
 use crate::devops::FIELDS;
 
 /// What the field values of [`text`] look like.
@@ -97,5 +99,17 @@ fn fields(shape: Shape, rng: &mut fastrand::Rng, out: &mut String) {
             Shape::Decimal => write!(out, "{name}={}.{:02}", rng.u8(..100), rng.u8(..100)),
             _ => write!(out, "{name}={}", rng.f64() * 100.0),
         };
+    }
+}
+
+/// Parses a whole text with no other work between two calls of the parser; gives why the last of them ended.
+pub fn parse_whole<S: LineSink>(parser: &mut LineParser, text: &[u8], rule: &TimeRule, sink: &mut S) -> State {
+    let mut rest = text;
+    loop {
+        let progress = parser.parse(rest, true, rule, sink);
+        if progress.state != State::Yielded {
+            return progress.state;
+        }
+        rest = &rest[progress.consumed..];
     }
 }

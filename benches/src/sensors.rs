@@ -115,8 +115,8 @@ pub fn parse(cache: &mut DatabaseCache, catalog: &Catalog, text: &str, recycled:
         shards: 1,
     };
     parser.begin();
-    let progress = parser.parse(text.as_bytes(), true, &TimeRule::identity(0), &mut sink);
-    assert_eq!(progress.state, State::Done);
+    let state = crate::lines::parse_whole(parser, text.as_bytes(), &TimeRule::identity(0), &mut sink);
+    assert_eq!(state, State::Done);
     assert_eq!((collected.bad_rows.unparsed, collected.bad_rows.dropped), (0, 0));
     let (batches, _) = collected.finish(1);
     batches.into_iter().next().map(|(_, finished)| finished.batch).unwrap_or_default()
