@@ -79,6 +79,7 @@ fn serve(arguments: &Arguments) -> Result<(), String> {
 /// change while the server runs, so it is kept by `log` alone.
 fn start_log(level: LevelFilter) {
     let mut builder = env_logger::Builder::new();
-    builder.filter_level(LevelFilter::Warn).filter_module("tidewire", LevelFilter::Trace).format_target(false).init();
+    builder.filter_level(LevelFilter::Warn).filter_module("tidewire", LevelFilter::Trace);
+    builder.format_target(false).format_timestamp_millis().init();
     log::set_max_level(level);
 }

@@ -1,9 +1,9 @@
 //! `loadtest hostile`: does the server live, and serve others, whatever is sent to it?
 //!
 //! Starts the server itself, with `memory.bytes_max` = `--bound-mib`, and loads a table. Then, for `--minutes`,
-//! `--attackers` threads pick attacks from the corpus (`corpus`) and carry them out (`client`), one after the other;
-//! beside them normal clients (`normal`) ping, write a row and read it, and the process's memory is looked at ten times
-//! a second.
+//! `--attackers` threads pick attacks from the corpus (`corpus`) and carry them out (`client`), one after the other, at
+//! the lowest priority; beside them normal clients (`normal`) ping, write a row and read it, and the process's memory
+//! is looked at ten times a second.
 //!
 //! Promised: the process lives; its memory in RAM stays below `--rss-mib-max`; every whole request has a whole answer,
 //! whatever its status; no normal request takes longer than `--late-ms` or is refused.
@@ -35,6 +35,8 @@ use crate::write::Api;
 
 const LOAD_ROWS: u64 = 10_000;
 const MIB: u64 = 1 << 20;
+/// How far attackers stand back where they share processors with the server: all the way.
+const ATTACKER_NICE: i32 = 19;
 /// How often the process is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 /// Once that often says how it goes.
@@ -114,7 +116,12 @@ pub(crate) fn command(args: &HostileArgs) -> Result<()> {
     let attackers = (0..args.attackers).map(|number| {
         let (target, stop, cases) = (target.clone(), Arc::clone(&stop), cases.clone());
         let rng = fastrand::Rng::with_seed(args.seed.wrapping_mul(1_000_003).wrapping_add(number));
-        let work = move || attack(&target, &cases, rng, &stop);
+        let work = move || {
+            // On machines of their own they would leave the processors to the server and to who is watched. It is no
+            // fault to stay where it cannot be had.
+            let _ = rustix::process::nice(ATTACKER_NICE);
+            attack(&target, &cases, rng, &stop)
+        };
         thread::Builder::new().name(format!("attacker {number}")).spawn(work).context(|| "start a thread")
     });
     let attackers = attackers.collect::<Result<Vec<_>>>()?;
