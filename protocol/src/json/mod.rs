@@ -8,7 +8,7 @@ mod reader;
 mod split;
 mod value;
 
-pub use reader::{JsonReader, reading_bytes_max};
+pub use reader::{JsonDocument, JsonReader, JsonTape, reading_bytes_max};
 pub use split::Elements;
 pub(crate) use split::Found;
 pub use value::{Entries, Items, JsonValue, Scalar};

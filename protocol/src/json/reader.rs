@@ -19,6 +19,51 @@ pub fn reading_bytes_max(document: &[u8]) -> usize {
     2 * document.len() + (marks + 1) * NODE_BYTES
 }
 
+/// A document of its own, for those who read it over several turns.
+#[derive(Debug)]
+pub struct JsonDocument {
+    text: Vec<u8>,
+    bytes: usize,
+}
+
+/// What a document says.
+#[derive(Debug)]
+pub struct JsonTape<'t>(Tape<'t>);
+
+impl JsonDocument {
+    /// A copy: the parser takes escapes out in place.
+    pub fn of(document: &[u8]) -> Self {
+        let mut text = Vec::new();
+        pad(document, &mut text);
+        Self { text, bytes: document.len() }
+    }
+
+    /// Reads it, whole.
+    pub fn tape(&mut self) -> Result<JsonTape<'_>, RowError> {
+        let mut tape = Tape(Vec::new());
+        fill(&mut self.text, self.bytes, &mut Buffers::with_max_depth(0, DEPTH_MAX), &mut tape)?;
+        Ok(JsonTape(tape))
+    }
+}
+
+impl<'t> JsonTape<'t> {
+    /// The value that the document is.
+    pub fn root(&self) -> JsonValue<'_, 't> {
+        JsonValue::of(&self.0.0)
+    }
+}
+
+fn pad(document: &[u8], text: &mut Vec<u8>) {
+    text.clear();
+    text.extend_from_slice(document);
+    // The parser may look at it.
+    text.resize(document.len() + INPUT_PADDING, b' ');
+}
+
+fn fill<'t>(text: &'t mut [u8], bytes: usize, buffers: &mut Buffers, tape: &mut Tape<'t>) -> Result<(), RowError> {
+    simd_json::fill_tape_padded(text, bytes, buffers, tape).map_err(|error| RowError::Json(error.to_string()))
+}
+
 /// See the module.
 pub struct JsonReader {
     buffers: Buffers,
@@ -41,16 +86,10 @@ impl Default for JsonReader {
 impl JsonReader {
     /// Reads a document, whole, and gives it to `see`.
     pub fn read<R>(&mut self, document: &[u8], see: impl FnOnce(JsonValue<'_, '_>) -> R) -> Result<R, RowError> {
-        // The parser takes escapes out in place and may look at the padding.
-        self.text.clear();
-        self.text.extend_from_slice(document);
-        self.text.resize(document.len() + INPUT_PADDING, b' ');
+        pad(document, &mut self.text);
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
-        let filled = simd_json::fill_tape_padded(&mut self.text, document.len(), &mut self.buffers, &mut tape);
-        let seen = match filled {
-            Ok(()) => Ok(see(JsonValue::of(&tape.0))),
-            Err(error) => Err(RowError::Json(error.to_string())),
-        };
+        let filled = fill(&mut self.text, document.len(), &mut self.buffers, &mut tape);
+        let seen = filled.map(|()| see(JsonValue::of(&tape.0)));
         self.tape = tape.reset();
         if document.len() > KEPT_BYTES_MAX {
             *self = Self::default();

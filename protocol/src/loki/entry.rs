@@ -44,7 +44,7 @@ impl LokiPush {
     }
 
     /// An entry of a stream with these labels: its time and its line, and its metadata.
-    pub(super) fn entry(
+    pub(super) async fn entry(
         &mut self,
         labels: &Labels,
         entry: Result<(i64, &str), RowError>,
@@ -55,7 +55,10 @@ impl LokiPush {
         let position = Position::Item(self.entries);
         let (time, line) = match entry {
             Ok(entry) => entry,
-            Err(error) => return rows.fault(position, error),
+            Err(error) => {
+                let next = rows.fault(position, error);
+                return if next == Next::Stop { next } else { rows.turn().await };
+            }
         };
         self.draft.begin(&self.table);
         for (name, value) in labels.iter() {
@@ -74,10 +77,11 @@ impl LokiPush {
             self.draft.string(&self.name, value);
         }
         self.draft.time = self.distinct(time, line);
-        match self.draft.check() {
+        let next = match self.draft.check() {
             Ok(()) => rows.take(position, &mut self.draft).err().unwrap_or(Next::Continue),
             Err(error) => rows.fault(position, error),
-        }
+        };
+        if next == Next::Stop { next } else { rows.turn().await }
     }
 
     /// A time that the entry before of the stream does not have.

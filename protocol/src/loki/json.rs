@@ -3,16 +3,15 @@
 
 use super::LokiPush;
 use super::labels::Labels;
-use crate::json::{JsonReader, JsonValue, Scalar};
+use crate::json::{JsonDocument, JsonValue, Scalar};
 use crate::row::{Next, RowError, RowTaker, parse_date};
 
 impl LokiPush {
     /// Reads a push. The error is one of the whole body.
-    pub fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        JsonReader::default().read(body, |push| self.push(push, rows))?
-    }
-
-    fn push(&mut self, push: JsonValue<'_, '_>, rows: &mut impl RowTaker) -> Result<Next, RowError> {
+    pub async fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        let mut document = JsonDocument::of(body);
+        let tape = document.tape()?;
+        let push = tape.root();
         let streams = push.get("streams").and_then(JsonValue::array).ok_or(RowError::Missing("the array streams"))?;
         let mut labels = Labels::default();
         for stream in streams {
@@ -21,12 +20,12 @@ impl LokiPush {
             for value in array(stream.get("values"))? {
                 let mut metadata = Vec::new();
                 let entry = read_value(value, &mut metadata);
-                if self.entry(&labels, entry, &metadata, rows) == Next::Stop {
+                if self.entry(&labels, entry, &metadata, rows).await == Next::Stop {
                     return Ok(Next::Stop);
                 }
             }
             for entry in array(stream.get("entries"))? {
-                if self.entry(&labels, read_entry(entry), &[], rows) == Next::Stop {
+                if self.entry(&labels, read_entry(entry), &[], rows).await == Next::Stop {
                     return Ok(Next::Stop);
                 }
             }

@@ -14,18 +14,19 @@ use crate::row::{Next, RowError, RowTaker};
 
 impl LokiPush {
     /// Reads fields of a push. The error is one of the whole body.
-    pub fn read_message(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+    pub async fn read_message(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let mut labels = Labels::default();
         let mut streams = Fields::of(fields);
         while let Some(stream) = streams.next_field()? {
-            if stream.number == 1 && self.message_stream(stream.value.bytes()?, &mut labels, rows)? == Next::Stop {
+            if stream.number == 1 && self.message_stream(stream.value.bytes()?, &mut labels, rows).await? == Next::Stop
+            {
                 return Ok(Next::Stop);
             }
         }
         Ok(Next::Continue)
     }
 
-    fn message_stream(
+    async fn message_stream(
         &mut self,
         stream: &[u8],
         labels: &mut Labels,
@@ -46,7 +47,7 @@ impl LokiPush {
             if field.number == 2 {
                 let mut metadata = Vec::new();
                 let entry = read_entry(field.value.bytes()?, &mut metadata);
-                if self.entry(labels, entry, &metadata, rows) == Next::Stop {
+                if self.entry(labels, entry, &metadata, rows).await == Next::Stop {
                     return Ok(Next::Stop);
                 }
             }

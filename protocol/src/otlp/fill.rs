@@ -2,7 +2,7 @@
 
 use super::id::Id;
 use super::node::{Key, Node};
-use crate::row::{DraftMark, FieldKind, Next, RawValue, RowDraft, RowError};
+use crate::row::{DraftMark, FieldKind, RawValue, RowDraft, RowError};
 
 /// The attribute of a resource that names what sent it.
 pub(super) const SERVICE: &str = "service.name";
@@ -99,14 +99,14 @@ impl Fill {
         key: Key,
         mut add: impl FnMut(&mut Self, &str, &str),
     ) -> Result<(), RowError> {
-        of.each(key, |pair| {
+        for pair in of.list(key) {
+            let pair = pair?;
             let name = pair.text((1, "key"))?;
             match pair.node((2, "value"))? {
                 Some(value) => self.value(value, |row, text| add(row, name, text))?,
                 None => add(self, name, ""),
             }
-            Ok(Next::Continue)
-        })?;
+        }
         Ok(())
     }
 

@@ -5,17 +5,16 @@ use super::columns::{
     RESOURCE, RESOURCE_SCHEMA, SCOPE, SCOPE_SCHEMA, SPAN, SpanHead, attribute, code_number, kind_number,
 };
 use super::id::Id;
-use super::node::read_export;
-use crate::json::{JsonValue, Scalar};
+use super::node::export_of;
+use crate::json::{JsonDocument, JsonValue, Scalar};
 use crate::row::{Next, RowError, RowTaker};
 
 impl SpanReader {
     /// Reads an export. The error is one of the whole body.
-    pub fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        read_export(body, |export| self.export(export, rows))
-    }
-
-    fn export(&mut self, export: JsonValue<'_, '_>, rows: &mut impl RowTaker) -> Result<Next, RowError> {
+    pub async fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        let mut document = JsonDocument::of(body);
+        let tape = document.tape()?;
+        let export = export_of(&tape)?;
         for spans in list(export, "resourceSpans")? {
             self.begin();
             self.row.string(&[RESOURCE_SCHEMA], text(spans, "schemaUrl")?);
@@ -34,7 +33,7 @@ impl SpanReader {
                     self.row.back_to(mark);
                     let position = self.span();
                     let head = self.json_span(span);
-                    if self.finish(position, head, rows) == Next::Stop {
+                    if self.finish(position, head, rows) == Next::Stop || rows.turn().await == Next::Stop {
                         return Ok(Next::Stop);
                     }
                 }

@@ -5,7 +5,8 @@
 //! its scope comes a nanosecond later: rows of one series and one time would be one row.
 
 use super::fill::{Fill, SERVICE};
-use super::node::{Key, Node, read_export};
+use super::node::{Key, Node, export_of};
+use crate::json::JsonDocument;
 use crate::row::{FieldKind, Next, Position, RawValue, RowError, RowTaker};
 
 const RESOURCE_LOGS: Key = (1, "resourceLogs");
@@ -44,17 +45,20 @@ impl LogReader {
     }
 
     /// Reads fields of an export as protobuf. The error is one of the whole body.
-    pub fn read_message(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        self.export(fields, rows)
+    pub async fn read_message(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        self.export(fields, rows).await
     }
 
     /// Reads an export as JSON. The error is one of the whole body.
-    pub fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        read_export(body, |export| self.export(export, rows))
+    pub async fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        let mut document = JsonDocument::of(body);
+        let tape = document.tape()?;
+        self.export(export_of(&tape)?, rows).await
     }
 
-    fn export<'t, N: Node<'t>>(&mut self, export: N, rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        export.each(RESOURCE_LOGS, |logs| {
+    async fn export<'t, N: Node<'t>>(&mut self, export: N, rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        for logs in export.list(RESOURCE_LOGS) {
+            let logs = logs?;
             self.row.begin(&self.table);
             if let Some(resource) = logs.node(RESOURCE)? {
                 self.row.attributes(resource, ATTRIBUTES_OF_RESOURCE, |row, name, value| match name {
@@ -63,24 +67,29 @@ impl LogReader {
                 })?;
             }
             let mark = self.row.mark();
-            logs.each(SCOPE_LOGS, |logs| {
+            for logs in logs.list(SCOPE_LOGS) {
+                let logs = logs?;
                 self.row.back_to(mark);
                 if let Some(scope) = logs.node(SCOPE)? {
                     self.row.tag(&["scope.name"], scope.text(NAME)?);
                 }
                 let mark = self.row.mark();
                 self.before = None;
-                logs.each(RECORDS, |record| {
+                for record in logs.list(RECORDS) {
                     self.row.back_to(mark);
                     self.records += 1;
                     let position = Position::Item(self.records);
-                    Ok(match self.record(record) {
+                    let next = match self.record(record?) {
                         Ok(()) => rows.take(position, self.row.draft()).err().unwrap_or(Next::Continue),
                         Err(error) => rows.fault(position, error),
-                    })
-                })
-            })
-        })
+                    };
+                    if next == Next::Stop || rows.turn().await == Next::Stop {
+                        return Ok(Next::Stop);
+                    }
+                }
+            }
+        }
+        Ok(Next::Continue)
     }
 
     fn record<'t, N: Node<'t>>(&mut self, record: N) -> Result<(), RowError> {

@@ -23,17 +23,17 @@ use crate::row::{Next, RowError, RowTaker};
 
 impl SpanReader {
     /// Reads fields of an export. The error is one of the whole body.
-    pub fn read_message(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+    pub async fn read_message(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let mut fields = Fields::of(fields);
         while let Some(field) = fields.next_field()? {
-            if field.number == 1 && self.message_resource(field.value.bytes()?, rows)? == Next::Stop {
+            if field.number == 1 && self.message_resource(field.value.bytes()?, rows).await? == Next::Stop {
                 return Ok(Next::Stop);
             }
         }
         Ok(Next::Continue)
     }
 
-    fn message_resource(&mut self, spans: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+    async fn message_resource(&mut self, spans: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let (mut resource, mut schema) = (&[][..], "");
         let mut fields = Fields::of(spans);
         while let Some(field) = fields.next_field()? {
@@ -60,7 +60,7 @@ impl SpanReader {
         while let Some(field) = fields.next_field()? {
             if field.number == 2 {
                 self.row.back_to(mark);
-                if self.message_scope(field.value.bytes()?, rows)? == Next::Stop {
+                if self.message_scope(field.value.bytes()?, rows).await? == Next::Stop {
                     return Ok(Next::Stop);
                 }
             }
@@ -68,7 +68,7 @@ impl SpanReader {
         Ok(Next::Continue)
     }
 
-    fn message_scope(&mut self, spans: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+    async fn message_scope(&mut self, spans: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let (mut scope, mut schema) = (&[][..], "");
         let mut fields = Fields::of(spans);
         while let Some(field) = fields.next_field()? {
@@ -99,7 +99,7 @@ impl SpanReader {
                 let span = field.value.bytes()?;
                 let position = self.span();
                 let head = self.message_span(span);
-                if self.finish(position, head, rows) == Next::Stop {
+                if self.finish(position, head, rows) == Next::Stop || rows.turn().await == Next::Stop {
                     return Ok(Next::Stop);
                 }
             }

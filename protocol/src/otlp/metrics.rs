@@ -7,7 +7,8 @@
 //! tag `attribute.<name>`. A point that says it has no value makes no row.
 
 use super::fill::Fill;
-use super::node::{Key, Node, read_export};
+use super::node::{Key, Node, export_of};
+use crate::json::JsonDocument;
 use crate::row::{Next, Position, RowError, RowTaker};
 
 const RESOURCE_METRICS: Key = (1, "resourceMetrics");
@@ -54,33 +55,41 @@ const SUMMARY: Kind = Kind { data: (11, "summary"), attributes: (7, "attributes"
 
 impl MetricReader {
     /// Reads fields of an export as protobuf. The error is one of the whole body.
-    pub fn read_message(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        self.export(fields, rows)
+    pub async fn read_message(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        self.export(fields, rows).await
     }
 
     /// Reads an export as JSON. The error is one of the whole body.
-    pub fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        read_export(body, |export| self.export(export, rows))
+    pub async fn read_json(&mut self, body: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        let mut document = JsonDocument::of(body);
+        let tape = document.tape()?;
+        self.export(export_of(&tape)?, rows).await
     }
 
-    fn export<'t, N: Node<'t>>(&mut self, export: N, rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        export.each(RESOURCE_METRICS, |of_resource| {
+    async fn export<'t, N: Node<'t>>(&mut self, export: N, rows: &mut impl RowTaker) -> Result<Next, RowError> {
+        for of_resource in export.list(RESOURCE_METRICS) {
+            let of_resource = of_resource?;
             let resource = of_resource.node(RESOURCE)?;
-            of_resource.each(SCOPE_METRICS, |of_scope| {
+            for of_scope in of_resource.list(SCOPE_METRICS) {
+                let of_scope = of_scope?;
                 let scope = of_scope.node(SCOPE)?.map_or(Ok(""), |scope| scope.text(NAME))?;
-                of_scope.each(METRICS, |metric| {
+                for metric in of_scope.list(METRICS) {
+                    let metric = metric?;
                     self.row.begin(metric.text(NAME)?);
                     if let Some(resource) = resource {
                         self.row.attributes(resource, ATTRIBUTES_OF_RESOURCE, tag)?;
                     }
                     self.row.tag(&["scope.name"], scope);
-                    self.metric(metric, rows)
-                })
-            })
-        })
+                    if self.metric(metric, rows).await? == Next::Stop {
+                        return Ok(Next::Stop);
+                    }
+                }
+            }
+        }
+        Ok(Next::Continue)
     }
 
-    fn metric<'t, N: Node<'t>>(&mut self, metric: N, rows: &mut impl RowTaker) -> Result<Next, RowError> {
+    async fn metric<'t, N: Node<'t>>(&mut self, metric: N, rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let kinds: [(Kind, Filler<N>); 5] = [
             (NUMBERS[0], number),
             (NUMBERS[1], number),
@@ -91,18 +100,19 @@ impl MetricReader {
         let mark = self.row.mark();
         for (kind, fill) in kinds {
             let Some(data) = metric.node(kind.data)? else { continue };
-            let next = data.each(POINTS, |point| {
+            for point in data.list(POINTS) {
+                let point = point?;
                 self.row.back_to(mark);
                 self.points += 1;
                 let position = Position::Item(self.points);
-                Ok(match self.point(point, kind, fill) {
+                let next = match self.point(point, kind, fill) {
                     Ok(true) => rows.take(position, self.row.draft()).err().unwrap_or(Next::Continue),
                     Ok(false) => Next::Continue,
                     Err(error) => rows.fault(position, error),
-                })
-            })?;
-            if next == Next::Stop {
-                return Ok(Next::Stop);
+                };
+                if next == Next::Stop || rows.turn().await == Next::Stop {
+                    return Ok(Next::Stop);
+                }
             }
         }
         Ok(Next::Continue)
@@ -168,11 +178,11 @@ fn exponential<'t, N: Node<'t>>(row: &mut Fill, point: N) -> Result<(), RowError
 
 fn summary<'t, N: Node<'t>>(row: &mut Fill, point: N) -> Result<(), RowError> {
     count_and_sum(row, point)?;
-    point.each((6, "quantileValues"), |value| {
+    for value in point.list((6, "quantileValues")) {
+        let value = value?;
         let quantile = value.float((1, "quantile"))?.unwrap_or_default();
         row.number(&["quantile_", &quantile.to_string()], value.float((2, "value"))?.unwrap_or_default());
-        Ok(Next::Continue)
-    })?;
+    }
     Ok(())
 }
 

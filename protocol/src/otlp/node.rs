@@ -5,17 +5,17 @@
 
 use super::attribute::{write_json, write_message};
 use super::id::Id;
-use crate::json::{JsonReader, JsonValue, Scalar};
+use crate::json::{JsonTape, JsonValue, Scalar};
 use crate::protobuf::{Fields, Value};
-use crate::row::{Next, RowError};
+use crate::row::RowError;
 
 /// A field: its number, and its name in JSON.
 pub(super) type Key = (u32, &'static str);
 
 /// A message.
 pub(super) trait Node<'t>: Copy {
-    /// Gives each message of a list to `see`, until it says that nothing follows.
-    fn each(self, key: Key, see: impl FnMut(Self) -> Result<Next, RowError>) -> Result<Next, RowError>;
+    /// The messages of a list, none behind an error.
+    fn list(self, key: Key) -> impl Iterator<Item = Result<Self, RowError>>;
 
     /// The message in a field.
     fn node(self, key: Key) -> Result<Option<Self>, RowError>;
@@ -42,26 +42,29 @@ pub(super) trait Node<'t>: Copy {
     fn write_value(self, text: &mut String) -> Result<(), RowError>;
 }
 
-/// Shows an export in JSON to `see`. The error is one of the whole body.
-pub(super) fn read_export(
-    body: &[u8],
-    see: impl FnOnce(JsonValue<'_, '_>) -> Result<Next, RowError>,
-) -> Result<Next, RowError> {
-    JsonReader::default().read(body, |export| match export.object() {
-        Some(_) => see(export),
-        None => Err(RowError::Type { part: "an export", found: export.kind(), wanted: "an object" }),
-    })?
+/// An export in JSON. The error is one of the whole body.
+pub(super) fn export_of<'n, 't>(tape: &'n JsonTape<'t>) -> Result<JsonValue<'n, 't>, RowError> {
+    let export = tape.root();
+    let wrong = || RowError::Type { part: "an export", found: export.kind(), wanted: "an object" };
+    export.object().map(|_| export).ok_or_else(wrong)
 }
 
 impl<'t> Node<'t> for &'t [u8] {
-    fn each(self, key: Key, mut see: impl FnMut(Self) -> Result<Next, RowError>) -> Result<Next, RowError> {
-        let mut fields = Fields::of(self);
-        while let Some(field) = fields.next_field()? {
-            if field.number == key.0 && see(field.value.bytes()?)? == Next::Stop {
-                return Ok(Next::Stop);
+    fn list(self, key: Key) -> impl Iterator<Item = Result<Self, RowError>> {
+        let mut fields = Some(Fields::of(self));
+        std::iter::from_fn(move || {
+            loop {
+                match fields.as_mut()?.next_field() {
+                    Ok(Some(field)) if field.number == key.0 => return Some(field.value.bytes()),
+                    Ok(Some(_)) => {}
+                    Ok(None) => return None,
+                    Err(error) => {
+                        fields = None;
+                        return Some(Err(error));
+                    }
+                }
             }
-        }
-        Ok(Next::Continue)
+        })
     }
 
     fn node(self, key: Key) -> Result<Option<Self>, RowError> {
@@ -130,13 +133,12 @@ fn last(message: &[u8], key: Key) -> Result<Option<Value<'_>>, RowError> {
 }
 
 impl<'t> Node<'t> for JsonValue<'_, 't> {
-    fn each(self, key: Key, mut see: impl FnMut(Self) -> Result<Next, RowError>) -> Result<Next, RowError> {
-        for item in items(self, key)? {
-            if see(item)? == Next::Stop {
-                return Ok(Next::Stop);
-            }
-        }
-        Ok(Next::Continue)
+    fn list(self, key: Key) -> impl Iterator<Item = Result<Self, RowError>> {
+        let (items, error) = match items(self, key) {
+            Ok(items) => (Some(items), None),
+            Err(error) => (None, Some(Err(error))),
+        };
+        error.into_iter().chain(items.into_iter().flatten().map(Ok))
     }
 
     fn node(self, key: Key) -> Result<Option<Self>, RowError> {

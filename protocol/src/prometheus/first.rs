@@ -10,18 +10,18 @@ const HISTOGRAMS: u32 = 4;
 
 impl RemoteWrite {
     /// Reads fields of a message. The error is one of the whole body.
-    pub fn read_first(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+    pub async fn read_first(&mut self, fields: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
         let mut labels = Vec::new();
         let mut fields = Fields::of(fields);
         while let Some(field) = fields.next_field()? {
-            if field.number == 1 && self.first_series(field.value.bytes()?, &mut labels, rows)? == Next::Stop {
+            if field.number == 1 && self.first_series(field.value.bytes()?, &mut labels, rows).await? == Next::Stop {
                 return Ok(Next::Stop);
             }
         }
         Ok(Next::Continue)
     }
 
-    fn first_series<'b>(
+    async fn first_series<'b>(
         &mut self,
         message: &'b [u8],
         labels: &mut Vec<(&'b str, &'b str)>,
@@ -38,6 +38,6 @@ impl RemoteWrite {
             }
         }
         self.begin(labels.iter().copied());
-        self.values(message, HISTOGRAMS, rows)
+        self.values(message, HISTOGRAMS, rows).await
     }
 }

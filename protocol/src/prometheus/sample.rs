@@ -66,7 +66,7 @@ impl RemoteWrite {
     }
 
     /// What the series `message` has beside its labels: `2 samples*`, and in the field `histograms` those.
-    pub(super) fn values(
+    pub(super) async fn values(
         &mut self,
         message: &[u8],
         histograms: u32,
@@ -79,7 +79,7 @@ impl RemoteWrite {
                 number if number == histograms => self.histogram(rows),
                 _ => Next::Continue,
             };
-            if next == Next::Stop {
+            if next == Next::Stop || rows.turn().await == Next::Stop {
                 return Ok(Next::Stop);
             }
         }

@@ -33,11 +33,17 @@ pub fn symbols(message: &[u8]) -> Result<Vec<&str>, RowError> {
 
 impl RemoteWrite {
     /// Reads fields of a message with these symbols. The error is one of the whole body.
-    pub fn read_second(&mut self, fields: &[u8], symbols: &[&str], rows: &mut impl RowTaker) -> Result<Next, RowError> {
+    pub async fn read_second(
+        &mut self,
+        fields: &[u8],
+        symbols: &[&str],
+        rows: &mut impl RowTaker,
+    ) -> Result<Next, RowError> {
         let mut labels = Vec::new();
         let mut fields = Fields::of(fields);
         while let Some(field) = fields.next_field()? {
-            if field.number == 5 && self.second_series(field.value.bytes()?, symbols, &mut labels, rows)? == Next::Stop
+            if field.number == 5
+                && self.second_series(field.value.bytes()?, symbols, &mut labels, rows).await? == Next::Stop
             {
                 return Ok(Next::Stop);
             }
@@ -45,7 +51,7 @@ impl RemoteWrite {
         Ok(Next::Continue)
     }
 
-    fn second_series<'b>(
+    async fn second_series<'b>(
         &mut self,
         message: &[u8],
         symbols: &[&'b str],
@@ -70,6 +76,6 @@ impl RemoteWrite {
             return Err(RowError::Missing("the value of the last label"));
         }
         self.begin(labels.chunks_exact(2).map(|label| (label[0], label[1])));
-        self.values(message, HISTOGRAMS, rows)
+        self.values(message, HISTOGRAMS, rows).await
     }
 }

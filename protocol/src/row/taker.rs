@@ -11,4 +11,8 @@ pub trait RowTaker {
 
     /// What stands at `position` is no row.
     fn fault(&mut self, position: Position, error: RowError) -> Next;
+
+    /// Lets others have their turn if it is time. Doors whose documents nest call it after each item, and say with the
+    /// result what follows: a list may have millions.
+    fn turn(&mut self) -> impl Future<Output = Next>;
 }

@@ -9,7 +9,7 @@ use tidewire_protocol::row::RowError;
 
 use crate::definition::messages;
 use crate::random::{damaged, generator};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, now};
 
 messages! {
     message Label {
@@ -71,18 +71,18 @@ fn told(
 
 fn first(message: &[u8], part_bytes: usize) -> Result<Vec<String>, RowError> {
     let mut remote = RemoteWrite::default();
-    told(message, part_bytes, |fields, rows| remote.read_first(fields, rows).map(drop))
+    told(message, part_bytes, |fields, rows| now(remote.read_first(fields, rows)).map(drop))
 }
 
 fn second(message: &[u8], part_bytes: usize) -> Result<Vec<String>, RowError> {
     let symbols = symbols(message)?;
     let mut remote = RemoteWrite::default();
-    told(message, part_bytes, |fields, rows| remote.read_second(fields, &symbols, rows).map(drop))
+    told(message, part_bytes, |fields, rows| now(remote.read_second(fields, &symbols, rows)).map(drop))
 }
 
 fn loki(message: &[u8], part_bytes: usize) -> Result<Vec<String>, RowError> {
     let mut push = LokiPush::new("t".to_owned());
-    told(message, part_bytes, |fields, rows| push.read_message(fields, rows).map(drop))
+    told(message, part_bytes, |fields, rows| now(push.read_message(fields, rows)).map(drop))
 }
 
 /// The rows of a series, as a recorder writes them.

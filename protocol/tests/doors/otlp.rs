@@ -8,7 +8,7 @@ use tidewire_protocol::row::RowError;
 
 use crate::definition::messages;
 use crate::random::{damaged, generator};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, now};
 
 messages! {
     message Text {
@@ -212,14 +212,14 @@ fn message(body: &[u8], part_bytes: usize) -> Result<Vec<String>, RowError> {
     while !rest.is_empty() {
         let (part, behind) = rest.split_at(split(rest, part_bytes)?);
         rest = behind;
-        spans.read_message(part, &mut recorder)?;
+        now(spans.read_message(part, &mut recorder))?;
     }
     Ok(recorder.told)
 }
 
 fn json(body: &[u8]) -> Result<Vec<String>, RowError> {
     let mut recorder = Recorder::default();
-    SpanReader::new("t".to_owned()).read_json(body, &mut recorder)?;
+    now(SpanReader::new("t".to_owned()).read_json(body, &mut recorder))?;
     Ok(recorder.told)
 }
 

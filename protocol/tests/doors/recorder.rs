@@ -1,5 +1,7 @@
 //! Takes rows through a cache of slots and writes them down.
 
+use std::task::{Context, Poll, Waker};
+
 use tidewire_protocol::row::{
     FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowDraft, RowError, RowSink, RowTaker, SeriesRef,
     SeriesSlot, SlotCache,
@@ -46,6 +48,18 @@ impl RowTaker for Recorder {
     fn fault(&mut self, position: Position, error: RowError) -> Next {
         self.told.push(format!("{position}: {error}"));
         self.next
+    }
+
+    async fn turn(&mut self) -> Next {
+        Next::Continue
+    }
+}
+
+/// What a door has read, which waits for nobody but a [`Recorder`].
+pub(crate) fn now<T>(read: impl Future<Output = T>) -> T {
+    match std::pin::pin!(read).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(read) => read,
+        Poll::Pending => panic!("a recorder lets nobody wait"),
     }
 }
 

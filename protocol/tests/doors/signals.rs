@@ -7,7 +7,7 @@ use tidewire_protocol::row::{Next, RowError};
 
 use crate::definition::messages;
 use crate::random::{damaged, generator};
-use crate::recorder::Recorder;
+use crate::recorder::{Recorder, now};
 
 messages! {
     message Text {
@@ -102,12 +102,12 @@ fn told(body: &[u8], read: Read) -> Result<Vec<String>, RowError> {
 }
 
 const LOGS: [Read; 2] = [
-    |body, rows| LogReader::new("logs".to_owned(), 5).read_message(body, rows),
-    |body, rows| LogReader::new("logs".to_owned(), 5).read_json(body, rows),
+    |body, rows| now(LogReader::new("logs".to_owned(), 5).read_message(body, rows)),
+    |body, rows| now(LogReader::new("logs".to_owned(), 5).read_json(body, rows)),
 ];
 const METRICS: [Read; 2] = [
-    |body, rows| MetricReader::default().read_message(body, rows),
-    |body, rows| MetricReader::default().read_json(body, rows),
+    |body, rows| now(MetricReader::default().read_message(body, rows)),
+    |body, rows| now(MetricReader::default().read_json(body, rows)),
 ];
 
 /// Of a refused id, only what it is: the two forms quote it differently.

@@ -23,6 +23,9 @@ const STEP_BYTES_MIN: usize = 4 << 10;
 /// Values that rows may add before what is held is counted, those that they lack included.
 const UNCOUNTED_VALUES_MAX: usize = 1 << 18;
 
+/// Items between two looks at the time: some µs of small ones.
+const TURN_ITEMS: usize = 32;
+
 /// Rows between two looks at how wide their tables are.
 const UNCOUNTED_ROWS_MIN: usize = 64;
 /// Times that a request is read, each time after a table or column of its rows was dropped. A client that drops tables
@@ -54,6 +57,8 @@ pub struct RowWriter<'a, H: WriteHost = CoreState> {
     held: usize,
     /// Rows since that was counted.
     uncounted: usize,
+    /// Items since others could have their turn.
+    since_turn: usize,
     /// Why nothing of the request is written.
     failure: Option<WriteError>,
     /// That is because a table or column of its rows is gone: read anew it will pass.
@@ -135,7 +140,7 @@ pub async fn write_body<D, E: From<WriteError>>(
 impl<'a, H: WriteHost> RowWriter<'a, H> {
     fn begin(host: &'a H, target: RowTarget<'a>) -> Result<Self, WriteError> {
         let session = Session::begin(host, target.into())?;
-        Ok(Self { session, held: 0, uncounted: 0, failure: None, is_overtaken: false })
+        Ok(Self { session, held: 0, uncounted: 0, since_turn: 0, failure: None, is_overtaken: false })
     }
 
     /// Gives a piece of a body to a door, in steps that others' work may come between; gives the bytes consumed.
@@ -147,7 +152,7 @@ impl<'a, H: WriteHost> RowWriter<'a, H> {
     ) -> Result<usize, E> {
         let (mut consumed, mut end) = (0, 0);
         while end < bytes.len() {
-            end = bytes.len().min(end + self.session.step_bytes().max(STEP_BYTES_MIN));
+            end = bytes.len().min(end + self.session.step_bytes(end).max(STEP_BYTES_MIN));
             self.catch_up()?;
             let is_end = is_last && end == bytes.len();
             consumed += read(bytes.get(consumed..end).unwrap_or_default(), is_end, self)?;
@@ -167,14 +172,14 @@ impl<'a, H: WriteHost> RowWriter<'a, H> {
     pub async fn read_message<E: From<WriteError> + From<RowError>>(
         &mut self,
         message: &[u8],
-        mut read: impl FnMut(&[u8], &mut Self) -> Result<Next, E>,
+        mut read: impl AsyncFnMut(&[u8], &mut Self) -> Result<Next, E>,
     ) -> Result<(), E> {
         let mut rest = message;
         while !rest.is_empty() {
             let (part, behind) = rest.split_at(split(rest, STEP_BYTES)?);
             rest = behind;
             self.catch_up()?;
-            let next = read(part, self)?;
+            let next = read(part, self).await?;
             self.check()?;
             self.session.account(self.held)?;
             if next == Next::Stop {
@@ -221,6 +226,7 @@ impl<'a, H: WriteHost> RowWriter<'a, H> {
             return Ok(());
         }
         self.uncounted = 0;
+        self.session.part_wide();
         self.session.account(self.held).map_err(|failure| {
             self.failure = Some(failure);
             Next::Stop
@@ -259,5 +265,21 @@ impl<H: WriteHost> RowTaker for RowWriter<'_, H> {
 
     fn fault(&mut self, position: Position, error: RowError) -> Next {
         self.session.with_sink(|_, sink| sink.unread(position, error))
+    }
+
+    async fn turn(&mut self) -> Next {
+        self.since_turn += 1;
+        if self.since_turn < TURN_ITEMS {
+            return Next::Continue;
+        }
+        self.since_turn = 0;
+        H::yield_if_needed().await;
+        match self.catch_up() {
+            Ok(()) => Next::Continue,
+            Err(failure) => {
+                self.failure = Some(failure);
+                Next::Stop
+            }
+        }
     }
 }

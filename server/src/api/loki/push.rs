@@ -36,11 +36,13 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, table: St
         let mut push = LokiPush::new(table.clone());
         if is_protobuf {
             let message = unpack(rows, &body, bytes_max)?;
-            rows.read_message(&message, |fields, rows| Ok::<_, Fault>(push.read_message(fields, rows)?)).await?;
+            let read =
+                async |fields: &[u8], rows: &mut RowWriter<'_>| Ok::<_, Fault>(push.read_message(fields, rows).await?);
+            rows.read_message(&message, read).await?;
         } else {
             rows.hold(reading_bytes_max(&body));
             rows.account()?;
-            push.read_json(&body, rows)?;
+            push.read_json(&body, rows).await?;
         }
         Ok::<_, Fault>(())
     };

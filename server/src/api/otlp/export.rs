@@ -123,15 +123,15 @@ async fn write(
                 let mut reader = $reader;
                 match is_protobuf {
                     true => {
-                        let read = |fields: &[u8], rows: &mut RowWriter<'_>| {
-                            Ok::<_, Fault>(reader.read_message(fields, rows)?)
+                        let read = async |fields: &[u8], rows: &mut RowWriter<'_>| {
+                            Ok::<_, Fault>(reader.read_message(fields, rows).await?)
                         };
                         rows.read_message(&body, read).await?;
                     }
                     false => {
                         rows.hold(reading_bytes_max(&body));
                         rows.account()?;
-                        reader.read_json(&body, rows)?;
+                        reader.read_json(&body, rows).await?;
                     }
                 }
                 Ok::<_, Fault>(())

@@ -29,11 +29,14 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
             rows.hold(block.len() + message.len() + symbols_bytes(&message)?);
             rows.account()?;
             let symbols = symbols(&message)?;
-            let read =
-                |fields: &[u8], rows: &mut RowWriter<'_>| Ok::<_, Fault>(remote.read_second(fields, &symbols, rows)?);
+            let read = async |fields: &[u8], rows: &mut RowWriter<'_>| {
+                Ok::<_, Fault>(remote.read_second(fields, &symbols, rows).await?)
+            };
             rows.read_message(&message, read).await?;
         } else {
-            rows.read_message(&message, |fields, rows| Ok::<_, Fault>(remote.read_first(fields, rows)?)).await?;
+            let read =
+                async |fields: &[u8], rows: &mut RowWriter<'_>| Ok::<_, Fault>(remote.read_first(fields, rows).await?);
+            rows.read_message(&message, read).await?;
         }
         Ok::<_, Fault>(remote)
     };
