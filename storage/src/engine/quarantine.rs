@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 use crate::schema::TableId;
 use crate::segment::{Expected, Segment, SegmentMeta};
 
+/// Partitions that are looked at before others have their turn.
+const PARTITIONS_AT_ONCE: usize = 256;
+
 /// A damaged segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
@@ -75,7 +78,7 @@ impl<D: Disk> Shard<D> {
     pub async fn recheck(&self) -> Result<u64> {
         self.detached_files.set(self.disk.list(&self.folders.detached).await?.len() as u64);
         let mut mended = 0;
-        for suspect in self.suspects() {
+        for suspect in self.suspects().await {
             let Some(segment) = self.try_again(&suspect).await? else { continue };
             if self.end_quarantine(&suspect, segment).await {
                 log::warn!("shard {}: {} can be read again", self.config.shard, suspect.path.display());
@@ -89,30 +92,45 @@ impl<D: Disk> Shard<D> {
         Ok(mended)
     }
 
-    fn suspects(&self) -> Vec<Suspect<D>> {
-        let (state, set_aside) = (self.state.borrow(), self.quarantined.borrow());
+    /// The damaged segments. Others have their turn in between, since there may be many that are well.
+    async fn suspects(&self) -> Vec<Suspect<D>> {
+        let tables: Vec<TableId> = self.state.borrow().tables.keys().copied().collect();
         let mut suspects = Vec::new();
-        for (&table, known) in &state.tables {
-            let suspect = |start: i64, meta: &SegmentMeta, path: PathBuf, open: Option<Rc<Segment<D>>>| Suspect {
-                table,
-                start,
-                length: known.partition_length,
-                meta: meta.clone(),
-                path,
-                open,
-            };
-            for (&start, segments) in &known.unreadable {
-                suspects.extend(segments.iter().map(|of| suspect(start, &of.meta, of.path.clone(), None)));
-            }
-            for (&start, segments) in &known.partitions {
-                let is_suspect = |segment: &&Rc<Segment<D>>| {
-                    !segment.damage().is_empty() || set_aside.contains(&segment.meta().file)
-                };
-                let open = |of: &Rc<Segment<D>>| suspect(start, of.meta(), of.path().to_owned(), Some(of.clone()));
-                suspects.extend(segments.iter().filter(is_suspect).map(open));
+        for table in tables {
+            let mut from = Some(i64::MIN);
+            while let Some(start) = from {
+                from = self.suspects_of(table, start, &mut suspects);
+                self.disk.yield_if_needed().await;
             }
         }
         suspects
+    }
+
+    /// Adds those of some partitions of a table, the first of which begins at or after `from`; gives where to go on.
+    fn suspects_of(&self, table: TableId, from: i64, suspects: &mut Vec<Suspect<D>>) -> Option<i64> {
+        let (state, set_aside) = (self.state.borrow(), self.quarantined.borrow());
+        let known = state.tables.get(&table)?;
+        let suspect = |start: i64, meta: &SegmentMeta, path: PathBuf, open: Option<Rc<Segment<D>>>| Suspect {
+            table,
+            start,
+            length: known.partition_length,
+            meta: meta.clone(),
+            path,
+            open,
+        };
+        if from == i64::MIN {
+            for (&start, segments) in &known.unreadable {
+                suspects.extend(segments.iter().map(|of| suspect(start, &of.meta, of.path.clone(), None)));
+            }
+        }
+        let mut partitions = known.partitions.range(from..);
+        for (&start, segments) in partitions.by_ref().take(PARTITIONS_AT_ONCE) {
+            let is_suspect =
+                |segment: &&Rc<Segment<D>>| segment.is_damaged() || set_aside.contains(&segment.meta().file);
+            let open = |of: &Rc<Segment<D>>| suspect(start, of.meta(), of.path().to_owned(), Some(of.clone()));
+            suspects.extend(segments.iter().filter(is_suspect).map(open));
+        }
+        partitions.next().map(|(start, _)| *start)
     }
 
     /// The segment as it is now, if it is well.

@@ -283,6 +283,11 @@ impl<D: Disk> Segment<D> {
         self.damage.borrow().iter().map(|(offset, reason)| (*offset, *reason)).collect()
     }
 
+    /// Whether a block was found damaged.
+    pub(crate) fn is_damaged(&self) -> bool {
+        !self.damage.borrow().is_empty()
+    }
+
     fn damaged(&self, place: Place, error: Damaged) -> Error {
         if self.damage.borrow_mut().insert(place.offset, error.0).is_none() {
             log::error!("{} is damaged at offset {}: {}", self.path.display(), place.offset, error.0);

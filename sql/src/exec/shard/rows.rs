@@ -80,6 +80,8 @@ pub(super) struct Parts(Vec<ScanChunk>);
 impl Parts {
     /// The next part, else the next chunk of `source`.
     pub(super) async fn next<R: ShardReader>(&mut self, source: &mut ShardSource<R>) -> Result<Option<ScanChunk>> {
+        // Each part may make as much text as a column may have.
+        source.reader.yield_if_needed().await;
         match self.0.pop() {
             Some(part) => Ok(Some(part)),
             None => source.next().await,
