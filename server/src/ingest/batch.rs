@@ -7,6 +7,11 @@ use tidewire_protocol::row::RawValue;
 use tidewire_storage::batch::{BatchBuilder, Strings, Values, WriteBatch};
 use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 
+/// Columns of a batch that are many: few tables have more, and a batch more costs less than values that rows lack.
+const WIDE_COLUMNS_MIN: usize = 256;
+/// Values of such a batch that are many: two megabytes.
+const WIDE_VALUES_MIN: usize = 1 << 18;
+
 /// See the module.
 #[derive(Debug)]
 pub struct TableRows {
@@ -69,6 +74,11 @@ impl TableRows {
     /// Memory held by the rows.
     pub fn bytes(&self) -> usize {
         self.builder.bytes()
+    }
+
+    /// Whether it has many columns and, with those that rows lack, many values.
+    pub fn is_wide(&self) -> bool {
+        self.columns() >= WIDE_COLUMNS_MIN && self.rows() * self.columns() >= WIDE_VALUES_MIN
     }
 
     /// Whether the last row had this layout.

@@ -65,10 +65,13 @@ pub(super) struct Doors<'c> {
 
 /// Text that is read before others get their turn: some 100 µs of lines.
 const STEP_BYTES_MAX: usize = 64 << 10;
-/// Room for a line.
-const STEP_BYTES_MIN: usize = 512;
-/// Values that the rows of one step may add, those that they lack included.
-const STEP_VALUES_MAX: usize = 1 << 20;
+/// Text of the first step: rows that bring a column each are some hundred of them.
+const STEP_BYTES_FIRST: usize = 8 << 10;
+/// A few of the shortest rows. A line that is longer is read over several steps.
+const STEP_BYTES_MIN: usize = 64;
+/// Values that the rows of one step may add, those that they lack included: two megabytes, some milliseconds where their
+/// pages are new.
+const STEP_VALUES_MAX: usize = 1 << 18;
 /// The shortest row has a few bytes.
 const ROW_BYTES_MIN: usize = 8;
 
@@ -192,12 +195,18 @@ impl<'a, H: WriteHost> Session<'a, H> {
         Ok(())
     }
 
-    /// Text that may be read in one step, see [`step_bytes`].
-    pub(super) fn step_bytes(&self) -> usize {
-        step_bytes(self.collected.columns_max())
+    /// Text that may be read in one step after `seen` bytes. See [`step_bytes`]; the first steps are short, since nobody
+    /// knows yet how wide the rows are.
+    pub(super) fn step_bytes(&self, seen: usize) -> usize {
+        step_bytes(self.collected.columns_max()).min(STEP_BYTES_FIRST.max(seen))
     }
 
-    /// Columns of the widest batch.
+    /// Ends batches that have grown wide.
+    pub(super) fn part_wide(&mut self) {
+        self.collected.part_wide(self.host.shard_count());
+    }
+
+    /// Columns of the widest batch so far.
     pub(super) fn columns_max(&self) -> usize {
         self.collected.columns_max()
     }
@@ -246,7 +255,7 @@ mod tests {
     #[test]
     fn a_step_over_a_wide_table_is_short() {
         // columns, bytes
-        let table = [(0, 65_536), (1, 65_536), (100, 65_536), (128, 65_536), (1024, 8192), (16_384, 512)];
+        let table = [(0, 65_536), (1, 65_536), (32, 65_536), (128, 16_384), (1024, 2048), (16_384, 128)];
         for (columns, bytes) in table {
             assert_eq!(step_bytes(columns), bytes, "{columns}");
             assert!(columns * bytes / ROW_BYTES_MIN <= STEP_VALUES_MAX);

@@ -31,6 +31,8 @@ pub struct Collected {
     parted: Vec<(u32, FinishedBatch)>,
     parted_bytes: usize,
     parted_rows: usize,
+    /// Columns of the widest of those that were ended for it.
+    parted_columns_max: usize,
     recycled: Vec<WriteBatch>,
 }
 
@@ -85,6 +87,7 @@ impl Collected {
             parted: Vec::new(),
             parted_bytes: 0,
             parted_rows: 0,
+            parted_columns_max: 0,
             recycled,
         }
     }
@@ -99,9 +102,9 @@ impl Collected {
         self.parted_rows + self.builders.iter().flatten().map(TableRows::rows).sum::<usize>()
     }
 
-    /// Columns of the widest batch.
+    /// Columns of the widest batch so far.
     pub fn columns_max(&self) -> usize {
-        self.builders.iter().flatten().map(TableRows::columns).max().unwrap_or_default()
+        self.builders.iter().flatten().map(TableRows::columns).fold(self.parted_columns_max, usize::max)
     }
 
     /// Whether nothing is known of any row yet.
@@ -115,12 +118,25 @@ impl Collected {
         self.parted.extend(finish(std::mem::take(&mut self.builders), shards));
     }
 
+    /// Ends batches that are wide and have many values: rows that lack most of their columns go on in others, which have
+    /// only what these rows bring, and no batch has thousands of columns that double at one moment.
+    pub fn part_wide(&mut self, shards: u32) {
+        for (index, builder) in self.builders.iter_mut().enumerate() {
+            if let Some(rows) = builder.take_if(|rows| rows.is_wide()) {
+                self.parted_bytes += rows.bytes();
+                self.parted_rows += rows.rows();
+                self.parted_columns_max = self.parted_columns_max.max(rows.columns());
+                self.parted.push((index as u32 % shards, rows.finish()));
+            }
+        }
+    }
+
     /// Forgets the slots of rows that were read with a cache that is over: their ids are of no use to anybody.
     pub fn forget_slots(&mut self) {
         self.parted.iter_mut().for_each(|(_, finished)| finished.slots.clear());
     }
 
-    /// How many of the batches have slots that were given up.
+    /// How many of the batches get no more rows.
     pub fn parted(&self) -> usize {
         self.parted.len()
     }

@@ -138,15 +138,16 @@ pub(super) async fn parse<H: WriteHost>(
     loop {
         session.catch_up()?;
         let rule = time_rule(request.precision, session.unit(), request.target.now_ns);
-        end = text.len().min(end.max(consumed + session.step_bytes()));
+        end = text.len().min(end.max(consumed + session.step_bytes(end)));
         let progress = parse_some(session, state, &rule, &text[consumed..end], last && end == text.len());
         consumed += progress.consumed;
         session.refusal()?;
+        session.part_wide();
         match progress.state {
             State::Stopped => return Ok(consumed),
             State::Done | State::NeedMore if end == text.len() => return Ok(consumed),
             // The line that the end of the step cuts is read on where its reading stopped.
-            State::NeedMore => end += session.step_bytes(),
+            State::NeedMore => end += session.step_bytes(end),
             // What has been read may have made tables so wide that a step is shorter now.
             State::Done | State::Yielded => end = consumed,
             State::Paused => {
@@ -187,6 +188,8 @@ mod tests {
 
     use futures_lite::future::block_on;
     use tidewire_protocol::line::Dialect;
+    use tidewire_protocol::loki::LokiPush;
+    use tidewire_protocol::otlp::SpanReader;
     use tidewire_protocol::row::BadRows;
     use tidewire_storage::schema::{Catalog, Database, DatabaseOptions};
 
@@ -195,6 +198,7 @@ mod tests {
     use crate::core::recycled::RecycledBatches;
     use crate::ingest::batch::ShardRows;
     use crate::ingest::caches::DatabaseCaches;
+    use crate::ingest::rows::{RowTarget, RowWriter, write_rows};
     use crate::ingest::sink::{RowRules, SharedNames, TimeField};
     use crate::ingest::target::Place;
     use crate::memory::budget::{Keys, divide};
@@ -310,18 +314,53 @@ mod tests {
         }
     }
 
-    /// Rows that lack most columns of a wide table are a few bytes of text and a hundred kilobytes of memory.
+    /// Rows of a few bytes that bring a column each make each other a hundred kilobytes long.
     #[test]
-    fn what_short_rows_of_a_wide_table_take_is_counted_before_it_is_much() {
+    fn what_short_rows_with_columns_of_their_own_take_is_counted_before_it_is_much() {
         let bytes_max = 32 << 20;
-        let fields: Vec<String> = (0..4_000).map(|at| format!("field_{at:08}=1")).collect();
-        let text = format!("m {} 1\n{}", fields.join(","), "m field_00000001=1 2\n".repeat(20_000));
+        let text: String = (0..20_000).map(|at| format!("m field_{:08}=1 {at}\n", at % 4_000)).collect();
         let host = Host::new(bytes_max);
         assert!(matches!(host.parse(text.as_bytes()), Err(WriteError::TooLarge { .. })));
         let held = host.held.borrow();
         let growth = held.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).max();
         assert!(growth.is_some_and(|growth| growth <= 12 << 20), "{growth:?}");
         assert!(held.last().is_some_and(|last| *last <= bytes_max + (12 << 20)), "{held:?}");
+    }
+
+    /// Rows that lack most columns of a wide table take no more than they bring, however wide one before them is.
+    #[test]
+    fn short_rows_behind_a_wide_one_take_little() {
+        let fields: Vec<String> = (0..4_000).map(|at| format!("field_{at:08}=1")).collect();
+        let text = format!("m {} 1\n{}", fields.join(","), "m field_00000001=1 2\n".repeat(20_000));
+        let host = Host::new(u64::MAX);
+        assert_eq!(host.parse(text.as_bytes()).unwrap(), text.len());
+        let held = host.held.borrow().iter().copied().max();
+        assert!(held.is_some_and(|held| held <= 12 << 20), "{held:?}");
+    }
+
+    /// An export often has all its spans in one list, and a push all its entries.
+    #[test]
+    fn others_get_their_turn_within_a_list_of_a_document() {
+        const ITEMS: usize = 10_000;
+        let entries: Vec<String> = (0..ITEMS).map(|at| format!("[\"{at}\",\"line\"]")).collect();
+        let push = format!("{{\"streams\":[{{\"stream\":{{\"h\":\"a\"}},\"values\":[{}]}}]}}", entries.join(","));
+        let spans = format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{}{{}}]}}]}}]}}", "{},".repeat(ITEMS));
+        let host = Host::new(u64::MAX);
+        let target = RowTarget { database: "public", bad_rows: BadRows::KeepOthers, now_ns: 0 };
+        let fill = async |rows: &mut RowWriter<'_, Host>| {
+            LokiPush::new("m".to_owned()).read_json(push.as_bytes(), rows).await.map_err(|_| WriteError::TableChanged)
+        };
+        // This host lets nothing be written.
+        assert!(matches!(block_on(write_rows(&host, target, fill)), Err(WriteError::TooMuchInFlight)));
+        assert!(TURNS.replace(0) >= ITEMS / 64);
+        let fill = async |rows: &mut RowWriter<'_, Host>| {
+            SpanReader::new("m".to_owned())
+                .read_json(spans.as_bytes(), rows)
+                .await
+                .map_err(|_| WriteError::TableChanged)
+        };
+        assert!(matches!(block_on(write_rows(&host, target, fill)), Err(WriteError::TooMuchInFlight)));
+        assert!(TURNS.get() >= ITEMS / 64);
     }
 
     /// 16,000 tags or fields in a line, of which all are new, all are known, or the line is one of many.
