@@ -261,6 +261,14 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "short lines, and one of many fields behind",
+        make: |rng| {
+            let fields = joined(rng.usize(1_000..16_000), ",", |at| format!("f{at}=1"));
+            let short = "hostile_fields f1=1 2\n".repeat(rng.usize(0..100_000));
+            Attack::Ask(lines(format!("{short}hostile_fields {fields} 1\n{short}")))
+        },
+    },
+    Case {
         name: "many new tables",
         make: |rng| {
             let first = rng.usize(0..1_000_000);

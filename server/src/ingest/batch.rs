@@ -76,9 +76,10 @@ impl TableRows {
         self.builder.bytes()
     }
 
-    /// Whether it has many columns and, with those that rows lack, many values.
-    pub fn is_wide(&self) -> bool {
-        self.columns() >= WIDE_COLUMNS_MIN && self.rows() * self.columns() >= WIDE_VALUES_MIN
+    /// Whether it has, with so many columns more, many columns and, with those that rows lack, many values.
+    pub fn is_wide_with(&self, more: usize) -> bool {
+        let columns = self.columns() + more;
+        columns >= WIDE_COLUMNS_MIN && self.rows() * columns >= WIDE_VALUES_MIN
     }
 
     /// Whether the last row had this layout.

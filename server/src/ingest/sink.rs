@@ -121,13 +121,19 @@ impl Collected {
     /// Ends batches that are wide and have many values: rows that lack most of their columns go on in others, which have
     /// only what these rows bring, and no batch has thousands of columns that double at one moment.
     pub fn part_wide(&mut self, shards: u32) {
-        for (index, builder) in self.builders.iter_mut().enumerate() {
-            if let Some(rows) = builder.take_if(|rows| rows.is_wide()) {
-                self.parted_bytes += rows.bytes();
-                self.parted_rows += rows.rows();
-                self.parted_columns_max = self.parted_columns_max.max(rows.columns());
-                self.parted.push((index as u32 % shards, rows.finish()));
+        for index in 0..self.builders.len() {
+            if self.builders[index].as_ref().is_some_and(|rows| rows.is_wide_with(0)) {
+                self.part_one(index, shards);
             }
+        }
+    }
+
+    fn part_one(&mut self, index: usize, shards: u32) {
+        if let Some(rows) = self.builders.get_mut(index).and_then(Option::take) {
+            self.parted_bytes += rows.bytes();
+            self.parted_rows += rows.rows();
+            self.parted_columns_max = self.parted_columns_max.max(rows.columns());
+            self.parted.push((index as u32 % shards, rows.finish()));
         }
     }
 
@@ -385,7 +391,15 @@ impl RowSink for RequestSink<'_> {
         }
         let entry = self.slots.series(series.0);
         let index = entry.place as usize;
-        if self.collected.builders.get(index).is_none_or(Option::is_none) {
+        let goes_on = match self.collected.builders.get(index) {
+            // Rows before one with many columns get a value in each.
+            Some(Some(rows)) => {
+                rows.has_layout(layout.0) || !rows.is_wide_with(self.slots.layouts[layout.0 as usize].fields.len())
+            }
+            _ => false,
+        };
+        if !goes_on {
+            self.collected.part_one(index, self.shards);
             self.open_builder(index, layout);
         }
         let Self { slots, collected, .. } = self;

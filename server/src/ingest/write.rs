@@ -327,15 +327,18 @@ mod tests {
         assert!(held.last().is_some_and(|last| *last <= bytes_max + (12 << 20)), "{held:?}");
     }
 
-    /// Rows that lack most columns of a wide table take no more than they bring, however wide one before them is.
+    /// Rows that lack most columns of a wide table take no more than they bring, however wide another is.
     #[test]
-    fn short_rows_behind_a_wide_one_take_little() {
+    fn short_rows_beside_a_wide_one_take_little() {
         let fields: Vec<String> = (0..4_000).map(|at| format!("field_{at:08}=1")).collect();
-        let text = format!("m {} 1\n{}", fields.join(","), "m field_00000001=1 2\n".repeat(20_000));
-        let host = Host::new(u64::MAX);
-        assert_eq!(host.parse(text.as_bytes()).unwrap(), text.len());
-        let held = host.held.borrow().iter().copied().max();
-        assert!(held.is_some_and(|held| held <= 12 << 20), "{held:?}");
+        let wide = format!("m {} 1\n", fields.join(","));
+        let short = "m field_00000001=1 2\n".repeat(20_000);
+        for text in [format!("{wide}{short}"), format!("{short}{wide}{short}{wide}")] {
+            let host = Host::new(u64::MAX);
+            assert_eq!(host.parse(text.as_bytes()).unwrap(), text.len());
+            let held = host.held.borrow().iter().copied().max();
+            assert!(held.is_some_and(|held| held <= 12 << 20), "{held:?}");
+        }
     }
 
     /// An export often has all its spans in one list, and a push all its entries.
