@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::growth::{make_room, phase_of};
 use crate::batch::{Strings, Values};
 use crate::codec::bitmap;
 use crate::schema::{ColumnId, FieldType};
@@ -135,12 +136,13 @@ impl Column {
                 None => bitmap::append_ones(words, start, count),
             }
         }
+        let phase = phase_of(self.id.0);
         match (&mut self.values, values) {
-            (Values::Int(own), Values::Int(new)) => extend(own, start, &new[rows]),
-            (Values::UInt(own), Values::UInt(new)) => extend(own, start, &new[rows]),
-            (Values::Float(own), Values::Float(new)) => extend(own, start, &new[rows]),
-            (Values::Bool(own), Values::Bool(new)) => extend(own, start, &new[rows]),
-            (Values::String(own), Values::String(new)) => extend_strings(own, start, new, rows),
+            (Values::Int(own), Values::Int(new)) => extend(own, start, &new[rows], phase),
+            (Values::UInt(own), Values::UInt(new)) => extend(own, start, &new[rows], phase),
+            (Values::Float(own), Values::Float(new)) => extend(own, start, &new[rows], phase),
+            (Values::Bool(own), Values::Bool(new)) => extend(own, start, &new[rows], phase),
+            (Values::String(own), Values::String(new)) => extend_strings(own, start, new, rows, phase),
             (own, new) => unreachable!("BUG 10: {:?} appended to a column of {:?}", new.kind(), own.kind()),
         }
     }
@@ -175,17 +177,23 @@ pub(crate) fn string_at(strings: &Strings, place: usize) -> &[u8] {
     &strings.bytes[start..strings.ends[place] as usize]
 }
 
-fn extend<T: Copy + Default>(own: &mut Vec<T>, start: usize, new: &[T]) {
+fn extend<T: Copy + Default>(own: &mut Vec<T>, start: usize, new: &[T], phase: u16) {
+    make_room(own, start + new.len(), phase);
     own.resize(start, T::default());
     own.extend_from_slice(new);
 }
 
-fn extend_strings(own: &mut Strings, start: usize, new: &Strings, rows: Range<usize>) {
+fn extend_strings(own: &mut Strings, start: usize, new: &Strings, rows: Range<usize>, phase: u16) {
+    make_room(&mut own.ends, start + rows.len(), phase);
     let end = own.bytes.len() as u32;
     own.ends.resize(start, end);
     let skipped = if rows.start == 0 { 0 } else { new.ends[rows.start - 1] };
     let Some(&last) = new.ends[rows.clone()].last() else { return };
-    own.bytes.extend_from_slice(&new.bytes[skipped as usize..last as usize]);
+    let text = &new.bytes[skipped as usize..last as usize];
+    // Not with its own ends either.
+    let bytes = own.bytes.len() + text.len();
+    make_room(&mut own.bytes, bytes, phase + 1);
+    own.bytes.extend_from_slice(text);
     own.ends.extend(new.ends[rows].iter().map(|&e| end + (e - skipped)));
 }
 
