@@ -5,7 +5,9 @@
 //! 2. Each shard may be [`PARTIALS_AHEAD_MAX`](crate::core::message::PARTIALS_AHEAD_MAX) batches ahead of what this
 //!    core has worked off, so a slow client slows the scan and memory stays bounded.
 //! 3. Between two steps of this core's stages other tasks may run.
-//! 4. An error, stages that have seen enough, or a client that went away cancels the fragments that still run.
+//! 4. Under a heavy load a shard may flush rows faster than a snapshot of them is copied, and not be able to keep them
+//!    all. As long as the reply has no rows yet, the query is begun anew: its client need not know.
+//! 5. An error, stages that have seen enough, or a client that went away cancels the fragments that still run.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -48,11 +50,21 @@ struct FragmentCalls<'a> {
     starting: Option<Starting<'a>>,
     /// Where to look next, so that no shard is favoured.
     next: usize,
+    /// The query goes on when these calls have ended early.
+    is_begun_anew: bool,
 }
 
 impl<'a> FragmentCalls<'a> {
     fn new(peers: &'a Peers, stages: Arc<[ShardStage]>, context: &QueryContext) -> Self {
-        let mut calls = Self { peers, stages, context: context.clone(), calls: Vec::new(), starting: None, next: 0 };
+        let mut calls = Self {
+            peers,
+            stages,
+            context: context.clone(),
+            calls: Vec::new(),
+            starting: None,
+            next: 0,
+            is_begun_anew: false,
+        };
         calls.starting = calls.ask(0);
         calls
     }
@@ -115,11 +127,22 @@ impl Drop for FragmentCalls<'_> {
             if let Some(call) = call
                 && !call.is_complete()
             {
-                self.context.cancel();
+                if !self.is_begun_anew {
+                    self.context.cancel();
+                }
                 self.peers.cancel(self.peers.core_of(shard as u32), call);
             }
         }
     }
+}
+
+/// Times that a query is begun. Each lasts as long as some flushes.
+const TRIES_MAX: u32 = 4;
+
+/// Whether a query that has failed for `error` is begun anew.
+fn is_for_another_try(error: &ExecError, has_rows: bool, tries: u32) -> bool {
+    let is_gone = matches!(error, ExecError::Storage(tidewire_storage::Error::SnapshotGone { .. }));
+    is_gone && !has_rows && tries < TRIES_MAX
 }
 
 /// Runs `query` and hands its rows to `out`. Returns what the shards did that ran to their end.
@@ -129,15 +152,34 @@ pub async fn run<O: RowsOut>(
     context: QueryContext,
     out: &mut O,
 ) -> Result<Vec<ShardMetrics>, ExecError> {
+    let (mut has_rows, mut tries) = (false, 1);
+    loop {
+        match run_once(peers, query, &context, out, &mut has_rows).await {
+            Err(error) if is_for_another_try(&error, has_rows, tries) => tries += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn run_once<O: RowsOut>(
+    peers: &Peers,
+    query: &Query,
+    context: &QueryContext,
+    out: &mut O,
+    has_rows: &mut bool,
+) -> Result<Vec<ShardMetrics>, ExecError> {
     let graph = cut(&query.plan);
     let mut core = CoreRun::new(&graph, context.clone())?;
-    let mut calls = FragmentCalls::new(peers, graph.on_shards(), &context);
+    let mut calls = FragmentCalls::new(peers, graph.on_shards(), context);
     let mut shards = Vec::new();
     // The shard whose partial is being worked off.
     let mut taken = None;
     loop {
         match core.step()? {
-            Progress::Rows(rows) => out.rows(&rows).await?,
+            Progress::Rows(rows) => {
+                *has_rows = true;
+                out.rows(&rows).await?;
+            }
             Progress::Working => yield_if_needed().await,
             Progress::Waiting => {
                 if let Some(shard) = taken.take() {
@@ -150,11 +192,29 @@ pub async fn run<O: RowsOut>(
                         core.push(stage, batch);
                         taken = Some(shard);
                     }
-                    Some((_, FragmentAnswer::Done(outcome))) => shards.push(outcome?),
+                    Some((_, FragmentAnswer::Done(Ok(metrics)))) => shards.push(metrics),
+                    Some((_, FragmentAnswer::Done(Err(error)))) => {
+                        calls.is_begun_anew = is_for_another_try(&error, *has_rows, 0);
+                        return Err(error);
+                    }
                     None => core.end(),
                 }
             }
             Progress::Done => return Ok(shards),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_begun_anew_where_rows_are_gone_and_none_was_sent() {
+        let gone = || ExecError::Storage(tidewire_storage::Error::SnapshotGone { shard: 0 });
+        assert!(is_for_another_try(&gone(), false, 1) && is_for_another_try(&gone(), false, TRIES_MAX - 1));
+        assert!(!is_for_another_try(&gone(), false, TRIES_MAX), "it ends");
+        assert!(!is_for_another_try(&gone(), true, 1), "rows would come twice");
+        assert!(!is_for_another_try(&ExecError::Cancelled, false, 1));
     }
 }
