@@ -97,6 +97,17 @@ pub fn batch_bytes(batch: &RecordBatch) -> usize {
 /// Rows of an output batch: large enough that per-batch work vanishes, small enough to stream.
 pub(crate) const OUTPUT_ROWS: usize = 8_192;
 
+/// Rows times nodes that are evaluated before others get their turn: some milliseconds.
+const EVALUATED_AT_ONCE: usize = 1 << 20;
+
+/// Fewer rows than this cost as much by the node as by the row.
+const ROWS_AT_ONCE_MIN: usize = 512;
+
+/// Rows that expressions of so many nodes together are evaluated over at a time.
+pub(crate) fn rows_at_once(nodes: usize) -> usize {
+    (EVALUATED_AT_ONCE / nodes.max(1)).max(ROWS_AT_ONCE_MIN)
+}
+
 /// A large batch in parts of [`OUTPUT_ROWS`] that share its memory.
 pub(crate) fn slices(batch: RecordBatch) -> impl Iterator<Item = RecordBatch> {
     let rows = batch.num_rows();

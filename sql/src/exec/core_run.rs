@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 
 use super::aggregate::Aggregate;
-use super::batch::{OneForm, slices};
+use super::batch::{OneForm, rows_at_once, slices};
 use super::constants::constant_batch;
 use super::context::QueryContext;
 use super::join::{Build, BuildSide, HashJoin, JoinPlan};
@@ -25,6 +25,7 @@ use super::operator::{Filter, Limit, Operator, Project, SeriesRows, Transform};
 use super::sink::{FillWindows, Forecasts, Integrals, Left, Repeat, Sink, Sort};
 use crate::error::execution::{ExecError, Result};
 use crate::expr::Expr;
+use crate::expr::extent::Extent;
 use crate::stage::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
 
 /// What one [`CoreRun::step`] came to.
@@ -62,6 +63,8 @@ struct CoreState {
     /// Sources that may yield more.
     open_sources: usize,
     input: VecDeque<RecordBatch>,
+    /// Rows of a batch that operators see, by the size of what they evaluate.
+    rows_at_once: usize,
     /// Parts of a batch that some operators have seen, with the number of those; the next last.
     parts: Vec<(usize, RecordBatch)>,
     operators: Vec<Box<dyn Operator>>,
@@ -93,9 +96,11 @@ impl CoreRun {
                 // Of all shards together: they end with `end`.
                 Stage::Shards(_) => CoreState { is_of_shards: true, ..CoreState::new(Vec::new(), None, 1) },
                 Stage::Core(CoreStage { sources, operators, sink }) => {
+                    let nodes = operators.iter().map(nodes).fold(0, usize::saturating_add);
                     let operators = operators.iter().map(|spec| operator(spec, &context)).collect();
                     let mut state =
                         CoreState::new(operators, sink_of(sink, stages.len(), &mut kept, &context)?, sources.len());
+                    state.rows_at_once = rows_at_once(nodes);
                     for source in sources {
                         match source {
                             Source::Stage(stage) => state.reads.push(*stage),
@@ -197,6 +202,7 @@ impl CoreState {
             is_of_shards: false,
             open_sources,
             input: VecDeque::new(),
+            rows_at_once: usize::MAX,
             parts: Vec::new(),
             operators,
             sink,
@@ -216,7 +222,7 @@ impl CoreState {
             }
             _ => {}
         }
-        let next = self.parts.pop().or_else(|| Some((0, self.input.pop_front()?)));
+        let next = self.parts.pop().or_else(|| Some((0, self.next_input()?)));
         if let Some((seen, batch)) = next {
             self.take(seen, batch, out)?;
             return Ok(true);
@@ -231,6 +237,17 @@ impl CoreState {
         }
         self.end()?;
         Ok(true)
+    }
+
+    /// The next batch, or as much of it as operators see at once.
+    fn next_input(&mut self) -> Option<RecordBatch> {
+        let batch = self.input.pop_front()?;
+        let (rows, most) = (batch.num_rows(), self.rows_at_once);
+        if rows <= most {
+            return Some(batch);
+        }
+        self.input.push_front(batch.slice(most, rows - most));
+        Some(batch.slice(0, most))
     }
 
     /// A batch through the operators that have not `seen` it into the sink. Where one of them would make too much of it
@@ -278,6 +295,15 @@ impl CoreState {
             None => Phase::Over,
         };
         Ok(())
+    }
+}
+
+/// Nodes of what an operator evaluates.
+fn nodes(spec: &OperatorSpec) -> usize {
+    match spec {
+        OperatorSpec::Filter(predicate) => Extent::of(predicate).nodes,
+        OperatorSpec::Project { exprs, .. } => Extent::of_all(exprs).nodes,
+        _ => 0,
     }
 }
 

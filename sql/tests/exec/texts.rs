@@ -84,3 +84,23 @@ fn text_that_doubles_is_refused_before_it_fills_the_memory() {
         }
     }
 }
+
+/// A chunk is cut where each of its rows costs thousands of comparisons, on the shards and on the core that asks.
+#[test]
+fn conditions_of_many_parts_answer_as_short_ones_do() {
+    for seed in seeds().into_iter().take(1) {
+        let rows = Rows::random(seed, 1_700);
+        let parts: Vec<String> = (0..400).map(|at| format!("i % 997 = {at} OR s = 'x{at}'")).collect();
+        let many = parts.join(" OR ");
+        for text in [
+            "SELECT host, i, s FROM m WHERE MANY",
+            "SELECT count(*), min(i) FROM m WHERE MANY",
+            "SELECT host, count(*) FROM m WHERE b OR MANY GROUP BY host",
+            "SELECT i FROM m WHERE MANY ORDER BY i LIMIT 9",
+            "SELECT n, i FROM (SELECT i, s, count(*) AS n FROM m GROUP BY i, s) WHERE MANY",
+            "SELECT (MANY) AS found, i FROM m",
+        ] {
+            check(&text.replace("MANY", &many), &rows, seed);
+        }
+    }
+}

@@ -11,13 +11,16 @@ use tidewire_storage::scan::{Run, ScanChunk, ScanItem, ScanRequest};
 use tidewire_storage::schema::ColumnId;
 
 use super::dictionary::TagDictionary;
+use super::part::part_of;
 use super::reader::{ChunkSource, ShardReader, ShardSnapshot};
 use super::series::wanted_series;
 use crate::error::execution::{ExecError, Result};
+use crate::exec::batch::rows_at_once;
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::eval::{Input, Room, evaluate_mask};
+use crate::expr::extent::Extent;
 use crate::plan::ScanColumn;
-use crate::stage::Fragment;
+use crate::stage::{Fragment, Shape};
 use crate::types::array::time_array;
 use crate::types::unit::arrow_unit;
 
@@ -35,6 +38,10 @@ pub(crate) struct ShardSource<R: ShardReader> {
     /// A span that was begun, and whose scan is to be made.
     begun: Option<(i64, i64)>,
     chunks: Option<<R::Snapshot as ShardSnapshot>::Chunks>,
+    /// Parts of a chunk that are to come, the next last.
+    parts: Vec<ScanChunk>,
+    /// Rows of a part, by the size of what is evaluated over it.
+    part_rows: usize,
     /// What the scan holds.
     held: Reservation,
     /// For each scan column that is a field, where it stands in a chunk.
@@ -91,7 +98,6 @@ impl<R: ShardReader> ShardSource<R> {
         let unit = arrow_unit(fragment.table.time_unit);
         let (held, room) = (context.reservation(), Room::new(&context));
         Ok(Some(Self {
-            fragment,
             reader,
             context,
             wanted,
@@ -99,12 +105,15 @@ impl<R: ShardReader> ShardSource<R> {
             left,
             begun: None,
             chunks: None,
+            parts: Vec::new(),
+            part_rows: rows_at_once(nodes(&fragment)),
             held,
             field_at,
             filter_reads,
             dictionaries,
             unit,
             room,
+            fragment,
         }))
     }
 
@@ -170,10 +179,22 @@ impl<R: ShardReader> ShardSource<R> {
         self.prepare().await?;
         loop {
             self.context.check()?;
+            if let Some(part) = self.parts.pop() {
+                self.reader.yield_if_needed().await;
+                match self.filtered(part)? {
+                    Some(kept) => return Ok(Some(ScanItem::Rows(kept))),
+                    None => continue,
+                }
+            }
             let Some(chunks) = &mut self.chunks else { return Ok(None) };
             let item = chunks.next().await.map_err(|error| scan_error(error, &self.context))?;
             self.held.resize(usize::try_from(chunks.memory_bytes()).unwrap_or(usize::MAX))?;
             match item {
+                Some(ScanItem::Rows(chunk)) if chunk.rows() > self.part_rows => {
+                    let starts = (0..chunk.rows()).step_by(self.part_rows).rev();
+                    let part = |start| part_of(&chunk, start..chunk.rows().min(start + self.part_rows));
+                    self.parts.extend(starts.map(part));
+                }
                 Some(ScanItem::Rows(chunk)) => {
                     if let Some(kept) = self.filtered(chunk)? {
                         return Ok(Some(ScanItem::Rows(kept)));
@@ -245,6 +266,18 @@ impl<R: ShardReader> ShardSource<R> {
             dictionary.column(index, column, chunk)
         })
     }
+}
+
+/// Nodes of all that a fragment evaluates row by row.
+fn nodes(fragment: &Fragment) -> usize {
+    let of_shape: usize = match &fragment.shape {
+        Shape::Rows { exprs, .. } | Shape::TopRows { exprs, .. } => Extent::of_all(exprs).nodes,
+        Shape::Aggregate { keys, calls, .. } => {
+            let args = calls.iter().flat_map(|call| &call.args);
+            Extent::of_all(keys.iter().chain(args)).nodes
+        }
+    };
+    of_shape.saturating_add(Extent::of_all(&fragment.filter).nodes)
 }
 
 /// Which of `count` columns the expressions read.
