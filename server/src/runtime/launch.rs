@@ -18,6 +18,9 @@ use tidewire_base::config::{Config, WalSync};
 /// it is in the log.
 const HURRY_TIME: Duration = Duration::from_secs(5);
 
+/// A secret of HS256 has at least as many as its hash, says RFC 7518.
+const JWT_SECRET_BYTES: usize = 32;
+
 /// Starts the server, calls `serving` with its addresses, and waits for its end. `read` reads the configuration again,
 /// for SIGHUP; what signals do is said in [`signals`](crate::runtime::signals).
 pub fn launch<A: App>(
@@ -35,6 +38,7 @@ pub fn launch<A: App>(
     hearing.spawn(signals, read)?;
     let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
     log::info!("data folder {}; to listen on {}", config.data_dir.display(), listen.join(", "));
+    check_exposure(&config)?;
     if config.wal.sync != WalSync::Always {
         log::warn!("wal.sync = \"{}\": acknowledged writes can be lost, see the README", config.wal.sync);
     }
@@ -51,6 +55,31 @@ pub fn launch<A: App>(
     let ended = server.wait();
     log::info!("ended");
     ended
+}
+
+/// Refuses to serve other hosts where nobody is asked who he is, and says what may surprise.
+fn check_exposure(config: &Config) -> Result<(), String> {
+    let (auth, open) = (&config.auth, config.open_addresses());
+    let open: Vec<String> = open.iter().map(ToString::to_string).collect();
+    match (auth.enabled, open.is_empty()) {
+        (false, true) => {}
+        (false, false) if auth.insecure => log::warn!(
+            "INSECURE: on {} everybody who reaches this server may read, change and drop all there is: auth.enabled is false",
+            open.join(" and ")
+        ),
+        (false, false) => {
+            return Err(format!(
+                "`listen` names {}, which other hosts may reach, and nobody is asked who he is: set auth.enabled = true, or \
+                 pass --insecure (auth.insecure = true) where everybody who reaches it may do everything",
+                open.join(" and ")
+            ));
+        }
+        (true, _) if (1..JWT_SECRET_BYTES).contains(&auth.jwt_secret.reveal().len()) => {
+            log::warn!("auth.jwt_secret has less than {JWT_SECRET_BYTES} bytes: tokens that it signs may be forged");
+        }
+        (true, _) => {}
+    }
+    Ok(())
 }
 
 /// What hears the signals of the process.
@@ -122,6 +151,21 @@ pub fn first_steps(addresses: &[SocketAddr]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_hosts_are_served_when_somebody_wants_it_so() {
+        let of = |text: &str| {
+            let mut config = Config::default();
+            config.merge_toml("t", text).unwrap();
+            check_exposure(&config)
+        };
+        assert_eq!(of(""), Ok(()));
+        let refused = of("listen = ['127.0.0.1:1', '0.0.0.0:2']").unwrap_err();
+        assert!(refused.contains("0.0.0.0:2") && refused.contains("--insecure"), "{refused}");
+        assert!(of("listen = ['[::]:2']").is_err());
+        assert_eq!(of("listen = ['0.0.0.0:2']\nauth.insecure = true"), Ok(()));
+        assert_eq!(of("listen = ['0.0.0.0:2']\nauth.enabled = true\nauth.jwt_secret = 'short'"), Ok(()));
+    }
 
     #[test]
     fn first_steps_name_the_address_that_is_served() {

@@ -15,6 +15,7 @@ mod ending;
 mod export;
 mod filesystems;
 mod full;
+mod guard;
 mod health;
 mod hostile;
 mod influx_hostile;

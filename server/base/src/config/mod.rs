@@ -6,6 +6,7 @@
 //! [`variables`] says which others are passed over.
 
 mod keys;
+mod secret;
 mod value;
 mod variables;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::placement::Cores;
+pub use secret::Secret;
 use variables::Meaning;
 
 /// Everything that can be configured. See `tidewire.example.toml` for units and bounds.
@@ -36,6 +38,7 @@ pub struct Config {
     pub retention: Retention,
     pub admission: Admission,
     pub http: Http,
+    pub auth: Auth,
     pub query: Query,
     pub influxql: Influxql,
     pub ring: Ring,
@@ -130,6 +133,29 @@ pub struct Http {
     pub drain_timeout_s: u64,
 }
 
+/// Keys under `auth`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Auth {
+    pub enabled: bool,
+    pub insecure: bool,
+    pub monitor: MonitorAccess,
+    /// Empty: no bearer token is taken.
+    pub jwt_secret: Secret,
+}
+
+/// Who may watch the server at work while authentication is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MonitorAccess {
+    /// Administrators.
+    #[default]
+    Admins,
+    /// Every user.
+    Users,
+    /// Everybody, without credentials.
+    Anyone,
+}
+
 /// Keys under `query`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described in the table of keys")]
@@ -212,6 +238,12 @@ impl Default for Config {
                 send_timeout_ms: 60_000,
                 connections_max: 10_000,
                 drain_timeout_s: 30,
+            },
+            auth: Auth {
+                enabled: false,
+                insecure: false,
+                monitor: MonitorAccess::Admins,
+                jwt_secret: Secret::default(),
             },
             query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
             influxql: Influxql { rows_max: 0, windows_max: 0 },
@@ -296,6 +328,13 @@ impl Config {
             return refuse("`listen` must name at least one address");
         }
         Ok(())
+    }
+
+    /// Addresses to listen on that others than this host reach. A server that asks nobody who he is must not serve
+    /// there by mistake.
+    pub fn open_addresses(&self) -> Vec<SocketAddr> {
+        let is_open = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
+        self.listen.iter().filter(is_open).copied().collect()
     }
 
     /// The example file: every key with its default.
@@ -386,6 +425,29 @@ impl FromStr for WalSync {
             "off" => Ok(Self::Off),
             _ => Err(format!("`{text}` is none of always, interval, off")),
         }
+    }
+}
+
+impl FromStr for MonitorAccess {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "admins" => Ok(Self::Admins),
+            "users" => Ok(Self::Users),
+            "anyone" => Ok(Self::Anyone),
+            _ => Err(format!("`{text}` is none of admins, users, anyone")),
+        }
+    }
+}
+
+impl fmt::Display for MonitorAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Admins => "admins",
+            Self::Users => "users",
+            Self::Anyone => "anyone",
+        })
     }
 }
 
@@ -495,6 +557,31 @@ mod tests {
         let mut config = Config::default();
         config.merge_toml("t", "wal.sync = 'off'\ncores = 2\nlog.access = 'errors'").unwrap();
         assert_eq!(config.settings(), ["cores = \"2\"", "wal.sync = \"off\"", "log.access = \"errors\""]);
+    }
+
+    #[test]
+    fn a_secret_is_taken_and_never_shown() {
+        let mut config = Config::default();
+        config.merge_toml("t", "[auth]\nenabled = true\njwt_secret = 'zirkon'").unwrap();
+        assert_eq!((config.auth.enabled, config.auth.jwt_secret.reveal()), (true, "zirkon"));
+        let all = format!("{:?} {:?}", config.settings(), config);
+        assert!(all.contains("auth.enabled = true") && all.contains("auth.jwt_secret = ") && !all.contains("zirkon"));
+        let mut other = config.clone();
+        other.set("t", "auth.jwt_secret", "granat").unwrap();
+        assert_eq!(config.differences(&other), ["auth.jwt_secret"]);
+        let refused = refusal("auth.enabled = 'perhaps'");
+        assert_eq!(refused, "test.toml: `auth.enabled`: `\"perhaps\"` is neither true nor false");
+        let refused = refusal("auth.jwt_secret = 5");
+        assert_eq!(refused, "test.toml: `auth.jwt_secret`: a secret is text");
+    }
+
+    #[test]
+    fn addresses_beyond_loopback_are_known() {
+        let mut config = Config::default();
+        assert!(config.open_addresses().is_empty());
+        config.set("t", "listen", "127.8.0.1:1,[::1]:2,[::ffff:127.0.0.1]:3,0.0.0.0:4,[::]:5,10.0.0.7:6").unwrap();
+        let open: Vec<u16> = config.open_addresses().iter().map(SocketAddr::port).collect();
+        assert_eq!(open, [4, 5, 6]);
     }
 
     #[test]
