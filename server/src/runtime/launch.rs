@@ -1,12 +1,12 @@
 //! A server from start to signal: what `main` does once it has a configuration.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
+use crate::net::Certificates;
 use crate::ring::watch_panics;
 use crate::runtime::reload::reload;
 use crate::runtime::service_manager::ServiceManager;
@@ -21,22 +21,29 @@ const HURRY_TIME: Duration = Duration::from_secs(5);
 /// A secret of HS256 has at least as many as its hash, says RFC 7518.
 const JWT_SECRET_BYTES: usize = 32;
 
-/// Starts the server, calls `serving` with its addresses, and waits for its end. `read` reads the configuration again,
+/// Starts the server, calls `serving` with its URLs, and waits for its end. `read` reads the configuration again,
 /// for SIGHUP; what signals do is said in [`signals`](crate::runtime::signals).
 pub fn launch<A: App>(
     config: Config,
     shared: &Arc<A::ServerState>,
     read: impl Fn() -> Result<Config, String> + Send + 'static,
-    serving: impl FnOnce(&[SocketAddr]),
+    serving: impl FnOnce(&[String]),
 ) -> Result<(), String> {
     watch_panics();
     // Before anything else, so that no signal of the start is missed.
     let signals = Signals::new(WATCHED).map_err(|error| format!("cannot watch for signals: {error}"))?;
     let stopper = Stopper::new().map_err(|error| format!("cannot make an event: {error}"))?;
     let manager = Arc::new(ServiceManager::from_environment());
-    let hearing = Hearing { stopper: stopper.clone(), manager: manager.clone(), used: config.clone(), ends: 0 };
+    let certificates = Arc::<OnceLock<Arc<Certificates>>>::default();
+    let hearing = Hearing {
+        stopper: stopper.clone(),
+        manager: manager.clone(),
+        used: config.clone(),
+        certificates: certificates.clone(),
+        ends: 0,
+    };
     hearing.spawn(signals, read)?;
-    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
+    let listen: Vec<String> = config.listen.iter().chain(&config.tls.listen).map(ToString::to_string).collect();
     log::info!("data folder {}; to listen on {}", config.data_dir.display(), listen.join(", "));
     check_exposure(&config)?;
     if config.wal.sync != WalSync::Always {
@@ -50,7 +57,10 @@ pub fn launch<A: App>(
         started => started?,
     };
     log::info!("{}", server.report());
-    serving(server.addresses());
+    if let Some(of_server) = server.certificates() {
+        let _ = certificates.set(of_server);
+    }
+    serving(&server.urls());
     manager.ready();
     let ended = server.wait();
     log::info!("ended");
@@ -88,6 +98,8 @@ struct Hearing {
     manager: Arc<ServiceManager>,
     /// The configuration in use.
     used: Config,
+    /// The certificates, once the server serves HTTPS.
+    certificates: Arc<OnceLock<Arc<Certificates>>>,
     /// Signals that have asked for the end.
     ends: u32,
 }
@@ -128,6 +140,9 @@ impl Hearing {
             Action::Reload => {
                 self.manager.reloading();
                 reload(&mut self.used, read);
+                if let Some(certificates) = self.certificates.get() {
+                    certificates.reload();
+                }
                 self.manager.ready();
             }
             Action::Note => log::info!("{name} means nothing to the server"),
@@ -137,14 +152,14 @@ impl Hearing {
 }
 
 /// The lines that a new user is shown: a first write and a first query.
-pub fn first_steps(addresses: &[SocketAddr]) -> String {
-    let Some(address) = addresses.first() else { return String::new() };
+pub fn first_steps(urls: &[String]) -> String {
+    let Some(url) = urls.first() else { return String::new() };
     format!(
         "Tidewire serves on {}\n\n\
          A first write and a first query:\n\n  \
-         curl -i -X POST 'http://{address}/api/v1/write?db=public' -u root: --data-binary 'air,station=XiaoMaiDao temperature=21.5,pressure=63'\n  \
-         curl -X POST 'http://{address}/api/v1/sql?db=public' -u root: -H 'Accept: application/table' --data-binary 'SELECT * FROM air'\n\n",
-        addresses.iter().map(|address| format!("http://{address}")).collect::<Vec<_>>().join(" and ")
+         curl -i -X POST '{url}/api/v1/write?db=public' -u root: --data-binary 'air,station=XiaoMaiDao temperature=21.5,pressure=63'\n  \
+         curl -X POST '{url}/api/v1/sql?db=public' -u root: -H 'Accept: application/table' --data-binary 'SELECT * FROM air'\n\n",
+        urls.join(" and ")
     )
 }
 
@@ -169,9 +184,10 @@ mod tests {
 
     #[test]
     fn first_steps_name_the_address_that_is_served() {
-        let text = first_steps(&["127.0.0.1:1234".parse().unwrap(), "[::1]:9".parse().unwrap()]);
-        assert!(text.contains("http://127.0.0.1:1234/api/v1/write?db=public"));
-        assert!(text.contains("http://127.0.0.1:1234 and http://[::1]:9"));
+        let urls = ["http://127.0.0.1:1234", "http://[::1]:9", "https://[::1]:3242"].map(str::to_owned);
+        let text = first_steps(&urls);
+        assert!(text.contains("'http://127.0.0.1:1234/api/v1/write?db=public'"));
+        assert!(text.contains("http://127.0.0.1:1234 and http://[::1]:9 and https://[::1]:3242\n"));
         assert!(first_steps(&[]).is_empty());
     }
 }

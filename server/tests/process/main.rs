@@ -41,6 +41,7 @@ mod seeds;
 mod seeds_influx;
 mod starts;
 mod statements;
+mod tls;
 mod tools;
 mod unions;
 mod users;

@@ -257,6 +257,27 @@ const KEYS: &[Key] = &[
         "Time for requests under way to finish after SIGTERM; then they are answered 503, or cut where the reply has \
          begun."
     ),
+    Key {
+        name: "tls.listen",
+        meaning: "Addresses to serve HTTPS on (TLS 1.2 and 1.3); every route on each.",
+        setting: |config| Box::new(Addresses(&mut config.tls.listen)),
+    },
+    Key {
+        name: "tls.certificate_file",
+        meaning: "The server's certificate in PEM, with those between it and its root behind it. It and the key are read \
+                  again when they change, and on SIGHUP.",
+        setting: |config| Box::new(FilePath(&mut config.tls.certificate_file)),
+    },
+    Key {
+        name: "tls.key_file",
+        meaning: "Its private key in PEM (PKCS #8, PKCS #1 or SEC 1).",
+        setting: |config| Box::new(FilePath(&mut config.tls.key_file)),
+    },
+    Key {
+        name: "tls.client_ca_file",
+        meaning: "Roots in PEM: clients must show a certificate of one of them. Empty: they need none.",
+        setting: |config| Box::new(FilePath(&mut config.tls.client_ca_file)),
+    },
     switch!(
         "auth.enabled",
         auth.enabled,

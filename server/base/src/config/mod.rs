@@ -38,6 +38,7 @@ pub struct Config {
     pub retention: Retention,
     pub admission: Admission,
     pub http: Http,
+    pub tls: Tls,
     pub auth: Auth,
     pub query: Query,
     pub influxql: Influxql,
@@ -131,6 +132,17 @@ pub struct Http {
     pub send_timeout_ms: u64,
     pub connections_max: u64,
     pub drain_timeout_s: u64,
+}
+
+/// Keys under `tls`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Tls {
+    pub listen: Vec<SocketAddr>,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+    /// Empty: clients need no certificate.
+    pub client_ca_file: PathBuf,
 }
 
 /// Keys under `auth`.
@@ -239,6 +251,7 @@ impl Default for Config {
                 connections_max: 10_000,
                 drain_timeout_s: 30,
             },
+            tls: Tls::default(),
             auth: Auth {
                 enabled: false,
                 insecure: false,
@@ -324,8 +337,15 @@ impl Config {
         if self.memtable.bytes_max != 0 && self.admission.bytes_max > self.memtable.bytes_max {
             return refuse("`admission.bytes_max` must not be above `memtable.bytes_max`");
         }
-        if self.listen.is_empty() {
-            return refuse("`listen` must name at least one address");
+        if self.listen.is_empty() && self.tls.listen.is_empty() {
+            return refuse("`listen` or `tls.listen` must name at least one address");
+        }
+        if self.tls.listen.iter().any(|address| address.port() != 0 && self.listen.contains(address)) {
+            return refuse("`listen` and `tls.listen` must name different addresses");
+        }
+        let Tls { certificate_file, key_file, .. } = &self.tls;
+        if !self.tls.listen.is_empty() && (certificate_file.as_os_str().is_empty() || key_file.as_os_str().is_empty()) {
+            return refuse("`tls.listen` needs `tls.certificate_file` and `tls.key_file`");
         }
         Ok(())
     }
@@ -334,7 +354,7 @@ impl Config {
     /// there by mistake.
     pub fn open_addresses(&self) -> Vec<SocketAddr> {
         let is_open = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
-        self.listen.iter().filter(is_open).copied().collect()
+        self.listen.iter().chain(&self.tls.listen).filter(is_open).copied().collect()
     }
 
     /// The example file: every key with its default.
@@ -580,8 +600,9 @@ mod tests {
         let mut config = Config::default();
         assert!(config.open_addresses().is_empty());
         config.set("t", "listen", "127.8.0.1:1,[::1]:2,[::ffff:127.0.0.1]:3,0.0.0.0:4,[::]:5,10.0.0.7:6").unwrap();
+        config.set("t", "tls.listen", "127.0.0.1:7,0.0.0.0:8").unwrap();
         let open: Vec<u16> = config.open_addresses().iter().map(SocketAddr::port).collect();
-        assert_eq!(open, [4, 5, 6]);
+        assert_eq!(open, [4, 5, 6, 8]);
     }
 
     #[test]
@@ -589,5 +610,16 @@ mod tests {
         let mut config = Config::default();
         config.merge_toml("t", "memtable.bytes_max = '16MiB'\nmemtable.flush_bytes = '16MiB'").unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("memtable.bytes_max"));
+        let refused = |text: &str| {
+            let mut config = Config::default();
+            config.merge_toml("t", text).unwrap();
+            config.validate().map_err(|error| error.to_string())
+        };
+        assert!(refused("listen = []").unwrap_err().contains("`tls.listen`"));
+        assert!(refused("tls.listen = ['127.0.0.1:1']").unwrap_err().contains("tls.key_file"));
+        let files = "tls.certificate_file = 'c'\ntls.key_file = 'k'";
+        assert_eq!(refused(&format!("listen = []\ntls.listen = ['127.0.0.1:1']\n{files}")), Ok(()));
+        let twice = refused(&format!("listen = ['127.0.0.1:1']\ntls.listen = ['127.0.0.1:1']\n{files}"));
+        assert!(twice.unwrap_err().contains("different addresses"));
     }
 }
