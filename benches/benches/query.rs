@@ -167,7 +167,13 @@ fn batch(data: &Data, hosts: &[usize], times: std::ops::Range<usize>) -> WriteBa
 
 /// The answer to `text`, shard after shard.
 fn run(text: &str, catalog: &Catalog, shards: &[Rc<Shard<PlainDisk>>]) -> Vec<RecordBatch> {
-    let session = Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 0 };
+    let session = Session {
+        tenant: "cnosdb".into(),
+        database: "public".into(),
+        user: "root".into(),
+        rights: tidewire_storage::schema::Rights::All,
+        now_ns: 0,
+    };
     let Ok(Statement::Query(query)) = prepare(text, catalog, &session) else { panic!("{text} is no query") };
     let graph = cut(&query.plan);
     let context = QueryContext::new(1 << 30, None);

@@ -18,7 +18,13 @@ fn repeated(head: &str, item: &str, tail: &str) -> String {
 #[test]
 fn what_is_reserved_for_a_statement_is_enough_and_not_much_more() {
     let catalog = sensors::catalog();
-    let session = Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 0 };
+    let session = Session {
+        tenant: "cnosdb".into(),
+        database: "public".into(),
+        user: "root".into(),
+        rights: tidewire_storage::schema::Rights::All,
+        now_ns: 0,
+    };
     let insert = "INSERT INTO sensor (time, id, site, count, level) VALUES ";
     let texts = [
         ("numbers", repeated("SELECT count(*) FROM sensor WHERE count IN (", "12345678", ")")),

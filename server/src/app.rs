@@ -121,7 +121,8 @@ impl App for Tidewire {
         let responder = Responder::new(core.clone(), shards.clone(), catalog_log, registry.clone());
         queues.spawn(Queue::Ingest, "messages of other cores", receive(responder, inbox)).detach();
         spawn_upkeep(&core, &shards, &registry);
-        Ok(Rc::new(Self { shards, router: Router::new(core, &registry) }))
+        let router = Router::new(core, &registry).map_err(|error| format!("no random numbers: {error}"))?;
+        Ok(Rc::new(Self { shards, router }))
     }
 
     async fn close(self: Rc<Self>) -> Result<(), String> {

@@ -72,7 +72,7 @@ fn serve(arguments: &Arguments) -> Result<(), String> {
     log::info!("Tidewire {} starts; configuration: {from}", env!("CARGO_PKG_VERSION"));
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let read_again = move || Ok(read().map_err(|error| error.to_string())?.config);
-    launch::<Tidewire>(config, &Arc::default(), read_again, |addresses| say(&first_steps(addresses)))
+    launch::<Tidewire>(config, &Arc::default(), read_again, |urls| say(&first_steps(urls)))
 }
 
 /// Lines go to standard error. What libraries say of their insides is nobody's affair, whatever the level; that can

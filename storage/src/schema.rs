@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::NameMap;
 
 pub use columns::Columns;
-pub use user::{Access, PasswordHash, User};
+pub use user::{Access, Need, PasswordHash, Rights, User};
 
 /// Identity of a table over the life of a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

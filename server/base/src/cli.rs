@@ -28,6 +28,9 @@ pub struct Arguments {
     /// When a write is acknowledged: always, interval or off
     #[arg(long, value_name = "MODE")]
     pub wal_sync: Option<String>,
+    /// Serve other hosts although nobody is asked who he is
+    #[arg(long)]
+    pub insecure: bool,
 }
 
 /// Commands beside serving.
@@ -298,6 +301,7 @@ impl Arguments {
             ("listen", listen),
             ("cores", self.cores.clone()),
             ("wal.sync", self.wal_sync.clone()),
+            ("auth.insecure", self.insecure.then(|| "true".to_owned())),
         ];
         pairs.into_iter().filter_map(|(key, text)| Some((key, text?))).collect()
     }
@@ -309,7 +313,7 @@ mod tests {
 
     #[test]
     fn flags_become_settings() {
-        let line = "tidewire --listen 127.0.0.1:1 --listen [::1]:2 --cores 0, --wal-sync off --data-dir /x";
+        let line = "tidewire --listen 127.0.0.1:1 --listen [::1]:2 --cores 0, --wal-sync off --data-dir /x --insecure";
         let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
         assert_eq!(
             arguments.settings(),
@@ -318,6 +322,7 @@ mod tests {
                 ("listen", "127.0.0.1:1,[::1]:2".to_owned()),
                 ("cores", "0,".to_owned()),
                 ("wal.sync", "off".to_owned()),
+                ("auth.insecure", "true".to_owned()),
             ]
         );
         assert!(Arguments::try_parse_from(["tidewire"]).unwrap().settings().is_empty());

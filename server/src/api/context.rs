@@ -3,37 +3,27 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use tidewire_protocol::http::Query;
+use tidewire_protocol::http::{Head, Query};
 use tidewire_protocol::row::BadRows;
 
 use super::counters::RowCounters;
 use super::endpoint::{DatabaseParameter, Endpoint, Family};
 use super::fault::Fault;
+use super::influx::bucket::database_and_policy;
 use super::query_counters::QueryCounters;
 use super::request_id::RequestId;
 use super::request_log::STATEMENT_BYTES_MAX;
 use super::routes::Segments;
+use crate::auth::credentials::claimed_user;
+use crate::auth::principal::Principal;
 use crate::core::state::CoreState;
 use crate::ingest::rows::RowTarget;
 
 /// The tenant of requests that name none.
 pub const DEFAULT_TENANT: &str = "cnosdb";
 
-/// Who a request comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Principal {
-    /// Anybody: the server asks for no credentials, and whatever a client brings is as good as the owner's.
-    Anybody,
-}
-
-impl Principal {
-    /// The name that the principal goes by in statements.
-    pub fn user(self) -> &'static str {
-        match self {
-            Self::Anybody => "root",
-        }
-    }
-}
+/// The user whom requests come from that name none, while nobody is asked.
+const DEFAULT_USER: &str = "root";
 
 /// A request's context.
 pub struct RequestContext<'r> {
@@ -47,6 +37,8 @@ pub struct RequestContext<'r> {
     pub endpoint: &'static Endpoint,
     /// What stands for the placeholders of its pattern.
     pub segments: Segments<'r>,
+    /// The request's head.
+    pub head: &'r Head<'r>,
     /// What follows the path.
     pub query: Query<'r>,
     /// Who asks.
@@ -88,6 +80,14 @@ impl<'r> RequestContext<'r> {
         Ok(())
     }
 
+    /// The user's name in statements: while nobody is asked, the one that the request gives.
+    pub fn user_name(&self) -> String {
+        match self.principal.user() {
+            Some(name) => name.to_owned(),
+            None => claimed_user(self.head).unwrap_or_else(|| DEFAULT_USER.to_owned()),
+        }
+    }
+
     /// The database that the request is about; empty where the endpoint's requests may leave it open.
     pub fn database(&self) -> Result<Cow<'r, str>, Fault> {
         let default = match self.endpoint.database {
@@ -95,11 +95,35 @@ impl<'r> RequestContext<'r> {
             DatabaseParameter::Default(name) => Ok(name),
             DatabaseParameter::Required => Err(Fault::DatabaseMissing),
             DatabaseParameter::Optional => Ok(""),
+            DatabaseParameter::Header(name) => match self.text_header("db")? {
+                Some(named) => return Ok(Cow::Borrowed(named)),
+                None => Ok(name),
+            },
+            DatabaseParameter::Bucket => {
+                let bucket = self.parameter("bucket")?.unwrap_or_default();
+                let named = database_and_policy(&bucket).map(|(database, _)| database.len());
+                let length = named.map_err(|bad| Fault::Refused { status: 404, reason: bad.to_string() })?;
+                return Ok(match bucket {
+                    Cow::Borrowed(bucket) => Cow::Borrowed(&bucket[..length]),
+                    Cow::Owned(mut bucket) => {
+                        bucket.truncate(length);
+                        Cow::Owned(bucket)
+                    }
+                });
+            }
         };
         match self.parameter("db")?.filter(|name| !name.is_empty()) {
             Some(name) => Ok(name),
             None => default.map(Cow::Borrowed),
         }
+    }
+
+    /// A header that is there and not empty. One that is no text is refused, not passed over: it says where rows go.
+    pub fn text_header(&self, name: &'static str) -> Result<Option<&'r str>, Fault> {
+        if self.head.has_opaque(name) {
+            return Err(Fault::HeaderOpaque(name));
+        }
+        Ok(self.head.header(name).map(str::trim).filter(|value| !value.is_empty()))
     }
 
     /// The tenant that the request is about.

@@ -77,6 +77,10 @@ pub enum DatabaseParameter {
     Required,
     /// In the parameter `db`, or in its statements.
     Optional,
+    /// In the parameter `bucket`, as `database` or `database/policy`.
+    Bucket,
+    /// In the header `db`, or else in the parameter; this one is meant where both are missing or empty.
+    Header(&'static str),
 }
 
 /// How long a request's body may be, as sent and as decompressed.

@@ -3,6 +3,8 @@
 //! A handler returns a [`Fault`]; only the `error` file of the endpoint's family turns it into a status, headers and a
 //! body ([`FaultReply`]). The sentences here are for what no family has words of its own for.
 
+use std::fmt::{self, Display};
+
 use arrow_schema::ArrowError;
 use tidewire_protocol::encode::EncodeError;
 use tidewire_protocol::encode::influx::UnsupportedValue;
@@ -11,7 +13,10 @@ use tidewire_protocol::row::RowError;
 use tidewire_sql::SqlError;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::influxql::{BindError, ParseError};
+use tidewire_storage::schema::Need;
 
+use super::redact::{has_password, without_password};
+use crate::auth::denial::Denial;
 use crate::ingest::error::WriteError;
 use crate::ingest::session::Written;
 use crate::memory::account::Shortage;
@@ -40,6 +45,16 @@ pub enum Fault {
         /// What was wrong.
         reason: String,
     },
+
+    /// Nobody knows who asks.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// Who asks may not do that.
+    #[error("{0}")]
+    Forbidden(Box<Forbidden>),
+    /// There is no user yet, and the statements do not begin with one that makes an administrator.
+    #[error("there is no user yet: create an administrator first")]
+    AdminMissing,
 
     /// A parameter cannot be decoded.
     #[error("bad query parameter {name}: {error}")]
@@ -105,11 +120,16 @@ pub enum Fault {
     ContentType(String),
 
     /// The SQL is no statement that can be run.
-    #[error(transparent)]
+    #[error("{}", without_password(&.0.to_string()))]
     Statement(#[from] SqlError),
     /// The InfluxQL is no text of statements.
-    #[error(transparent)]
-    Influxql(#[from] ParseError),
+    #[error("{}", unread(error, *has_password))]
+    Influxql {
+        /// What is wrong. It may repeat a part of the text, which only the client may be told.
+        error: ParseError,
+        /// The text has the word PASSWORD.
+        has_password: bool,
+    },
     /// A statement of InfluxQL asks for what its databases do not let it.
     #[error(transparent)]
     Unfit(#[from] BindError),
@@ -165,6 +185,13 @@ pub enum Fault {
     Rows(#[from] ArrowError),
 }
 
+impl Fault {
+    /// What is wrong with `text`, which is no InfluxQL.
+    pub fn unread_influxql(error: ParseError, text: &str) -> Self {
+        Self::Influxql { error, has_password: has_password(text) }
+    }
+}
+
 impl From<PrepareError> for Fault {
     fn from(error: PrepareError) -> Self {
         match error {
@@ -172,6 +199,35 @@ impl From<PrepareError> for Fault {
             PrepareError::TooLarge { .. } => Self::Body(BodyError::Refused { status: 413, reason: error.to_string() }),
             PrepareError::Query(error) => error.into(),
         }
+    }
+}
+
+/// What a user may not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forbidden {
+    /// Who asked.
+    pub user: String,
+    /// What it takes.
+    pub need: Need,
+    /// The statement that needs it, in its normal form, without passwords; `None` where the request itself does.
+    pub statement: Option<String>,
+}
+
+impl Display for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user, need, .. } = self;
+        match need {
+            Need::Admin => write!(f, "user {user:?} is no administrator"),
+            Need::Database { name, .. } => write!(f, "user {user:?} may not do that in database {name:?}"),
+        }
+    }
+}
+
+/// What is wrong with a text, for the log. A token that cannot stand where it does may be a password without quotes.
+fn unread(error: &ParseError, has_password: bool) -> String {
+    match has_password {
+        true => format!("a text with a password is no statement, at line {}, char {}", error.line, error.character),
+        false => error.to_string(),
     }
 }
 
@@ -202,6 +258,19 @@ impl FaultReply {
     /// Whether trying again later makes sense: then the reply says `Retry-After`.
     pub fn is_for_now(&self) -> bool {
         matches!(self.status, 429 | 503)
+    }
+}
+
+/// What credentials are asked for, where the family says nothing else; clients show it.
+pub const REALM: &str = "Tidewire";
+
+/// The header that goes with 401: credentials of `realm` are asked for.
+pub fn challenge(fault: &Fault, realm: &str) -> Vec<(&'static str, String)> {
+    match fault {
+        Fault::Denied(denial) if denial.asks_for_credentials() => {
+            vec![("WWW-Authenticate", format!("Basic realm=\"{realm}\""))]
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 //!   table.rs       all endpoints
 //!   routes.rs      from a path to its endpoint
 //!   context.rs     what a handler knows of a request: who, when, which database; request_id.rs its id
+//!   guard.rs       the one place where requests are let in, by who asks and what the table says
 //!   router.rs      joins them: path → endpoint → handler → reply, or fault → words; counters.rs and
 //!                  query_counters.rs count, request_log.rs logs; redact.rs hides passwords
 //!   body_length.rs refuses bodies of no length
@@ -27,6 +28,7 @@ pub mod counters;
 pub mod elastic;
 pub mod endpoint;
 pub mod fault;
+mod guard;
 pub mod influx;
 pub mod loki;
 pub mod opentsdb;

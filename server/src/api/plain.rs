@@ -2,7 +2,7 @@
 //! API has for them. What is wrong with rows is 400 there.
 
 use super::cnos;
-use super::fault::{Fault, FaultReply, allow};
+use super::fault::{Fault, FaultReply, REALM, allow, challenge};
 use crate::ingest::error::WriteError;
 
 /// The reply that says what went wrong.
@@ -11,6 +11,7 @@ pub(super) fn reply(fault: &Fault) -> FaultReply {
         Fault::MethodUnknown { allowed } => {
             return FaultReply { status: 405, headers: vec![allow(allowed)], ..FaultReply::default() };
         }
+        Fault::Forbidden(_) => 403,
         Fault::Write(WriteError::BadRow(_)) | Fault::Partial(_) | Fault::Unreadable(_) => 400,
         Fault::Write(WriteError::DatabaseNotFound(_)) => 404,
         _ => cnos::error::reply(fault).status,
@@ -25,7 +26,7 @@ pub(super) fn reply(fault: &Fault) -> FaultReply {
     };
     FaultReply {
         status,
-        headers: Vec::new(),
+        headers: challenge(fault, REALM),
         content_type: Some("text/plain; charset=utf-8"),
         body: format!("{message}\n").into_bytes(),
     }

@@ -2,6 +2,11 @@
 
 use std::borrow::Cow;
 
+/// Whether the text has the word PASSWORD.
+pub(super) fn has_password(text: &str) -> bool {
+    matches!(without_password(text), Cow::Owned(_))
+}
+
 /// The text up to the word PASSWORD, if it has that; what follows is left out.
 pub(super) fn without_password(text: &str) -> Cow<'_, str> {
     const WORD: &[u8] = b"password";
@@ -26,6 +31,7 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(without_password(text), shown);
+            assert_eq!(has_password(text), text != shown);
         }
     }
 }

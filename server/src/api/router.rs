@@ -2,22 +2,26 @@
 
 use std::cell::RefCell;
 use std::fmt::Display;
+use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tidewire_protocol::http::{Method, Query};
 use tidewire_sql::exec::ExecError;
 
-use super::context::{Principal, RequestContext};
+use super::context::RequestContext;
 use super::counters::{EndpointCounters, RowCounters};
 use super::endpoint::{BodyLimit, Family, Handler};
 use super::fault::{Fault, FaultReply};
+use super::guard;
 use super::query_counters::QueryCounters;
 use super::request_id::{RequestId, RequestIds};
 use super::request_log::{Answered, RequestLog};
 use super::routes::Routes;
 use super::table::ENDPOINTS;
 use super::{body_length, cnos, elastic, influx, loki, opentsdb, operations, otlp, plain, prometheus};
+use crate::auth::logins::Logins;
+use crate::auth::principal::Principal;
 use crate::core::peers::CATALOG_CORE;
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
@@ -28,6 +32,7 @@ use crate::runtime::clock::now_ns;
 /// One core's handler of requests.
 pub struct Router {
     core: Rc<CoreState>,
+    logins: Logins,
     routes: Routes,
     /// As the endpoints stand in the table.
     counters: Vec<EndpointCounters>,
@@ -39,21 +44,29 @@ pub struct Router {
 
 impl Router {
     /// A handler that counts in `registry`. On one core it also runs what databases want to be run.
-    pub fn new(core: Rc<CoreState>, registry: &Registry) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers.
+    pub fn new(core: Rc<CoreState>, registry: &Registry) -> io::Result<Self> {
         let rows = RowCounters::new(registry);
+        if core.number == CATALOG_CORE && core.config.auth.enabled && core.catalog().users.is_empty() {
+            log::warn!("there is no user yet: the first client to create an administrator on /query is one");
+        }
         if core.number == CATALOG_CORE {
             let work = influx::run_continuous(core.clone(), rows.written.clone());
             core.queues.spawn(Queue::Query, "continuous queries", work).detach();
         }
-        Self {
+        Ok(Self {
             log: RequestLog::new(&core.config.log),
+            logins: Logins::new(core.config.auth.jwt_secret.clone(), core.queues, registry)?,
             core,
             routes: Routes::new(&ENDPOINTS),
             counters: ENDPOINTS.iter().map(|endpoint| EndpointCounters::new(endpoint, registry)).collect(),
             rows,
             queries: QueryCounters::new(registry),
             ids: RequestIds::new(),
-        }
+        })
     }
 
     /// Sends a fault in the words of a family, or in plain ones where nobody knows which API was asked. `id` is that of
@@ -97,19 +110,20 @@ impl Service for Router {
         };
         name_task(ENDPOINTS[index].pattern);
         let now_ns = now_ns();
-        let context = RequestContext {
+        let mut context = RequestContext {
             core: &self.core,
             rows: &self.rows,
             queries: &self.queries,
             endpoint: &ENDPOINTS[index],
             segments,
+            head,
             query: Query::new(head.query),
-            principal: Principal::Anybody,
+            principal: Principal::Guest,
             id: self.ids.of(head, now_ns),
             now_ns,
             statement: self.log.wants_statements().then(RefCell::default),
         };
-        let outcome = answer(&context, request, reply).await;
+        let outcome = answer(&mut context, &self.logins, request, reply).await;
         if let Err(Fault::Write(error)) = &outcome {
             self.rows.count_refused(error);
         }
@@ -156,8 +170,13 @@ impl Service for Router {
     }
 }
 
-/// Lets the endpoint's handler answer.
-async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+/// Lets the endpoint's handler answer those who may ask it.
+async fn answer(
+    context: &mut RequestContext<'_>,
+    logins: &Logins,
+    request: Request<'_>,
+    reply: &mut Reply,
+) -> Result<(), Fault> {
     let (endpoint, method) = (context.endpoint, request.head.method);
     if !endpoint.methods.contains(&method) {
         return Err(Fault::MethodUnknown { allowed: endpoint.methods });
@@ -166,6 +185,10 @@ async fn answer(context: &RequestContext<'_>, request: Request<'_>, reply: &mut 
         influx::options(context, reply);
         return Ok(());
     }
+    let address = request.peer.map(|peer| peer.ip());
+    context.principal = guard::principal(context.core, logins, endpoint, request.head, address).await?;
+    let context = &*context;
+    guard::admit(context)?;
     if endpoint.body == BodyLimit::Rows {
         body_length::require(request.head, reply)?;
     }

@@ -29,6 +29,8 @@ pub struct Running {
     pub text: String,
     /// The database that it works with.
     pub database: String,
+    /// Who runs it.
+    pub user: String,
     /// When it began.
     pub started: Instant,
     killed: AtomicBool,
@@ -51,12 +53,13 @@ impl Drop for Registered {
 
 impl RunningQueries {
     /// Enters a text.
-    pub fn register(self: &Arc<Self>, text: &str, database: &str) -> Registered {
+    pub fn register(self: &Arc<Self>, text: &str, database: &str, user: &str) -> Registered {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let running = Arc::new(Running {
             id,
             text: text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned(),
             database: database.to_owned(),
+            user: user.to_owned(),
             started: Instant::now(),
             killed: AtomicBool::new(false),
             context: Mutex::new(None),
@@ -118,7 +121,7 @@ mod tests {
     #[test]
     fn what_is_killed_is_cancelled_whenever_its_context_comes() {
         let all = Arc::new(RunningQueries::default());
-        let (one, other) = (all.register("one", "d"), all.register("other", ""));
+        let (one, other) = (all.register("one", "d", "u"), all.register("other", "", "u"));
         let context = QueryContext::new(1, None);
         one.runs(&context);
         assert!(all.kill(1) && one.is_killed() && !other.is_killed());
@@ -137,7 +140,7 @@ mod tests {
     fn a_long_text_is_cut() {
         let all = Arc::new(RunningQueries::default());
         let text = format!("x{}", "é".repeat(TEXT_BYTES_MAX));
-        let _registered = all.register(&text, "d");
+        let _registered = all.register(&text, "d", "u");
         assert_eq!(all.list()[0].text.len(), TEXT_BYTES_MAX - 1);
     }
 }

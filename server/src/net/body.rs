@@ -22,8 +22,8 @@ use super::body_error::BodyError;
 use super::core::{BUFFER_BYTES, NetCore};
 use super::peer::{self, ConnectionState};
 use super::staging::Staging;
+use super::transport::Transport;
 use crate::memory::Part;
-use crate::ring::socket::Socket;
 use crate::ring::yield_if_needed;
 
 /// Receives heads and small bodies.
@@ -70,7 +70,7 @@ enum Mode {
 /// The body of a request, see [`super::Request`].
 #[derive(Debug)]
 pub struct Body {
-    socket: Rc<Socket>,
+    socket: Rc<Transport>,
     core: Rc<NetCore>,
     connection: Rc<ConnectionState>,
     buffer: Vec<u8>,
@@ -92,7 +92,7 @@ pub struct Body {
 }
 
 impl Body {
-    pub(super) fn new(socket: Rc<Socket>, core: Rc<NetCore>, connection: Rc<ConnectionState>) -> Self {
+    pub(super) fn new(socket: Rc<Transport>, core: Rc<NetCore>, connection: Rc<ConnectionState>) -> Self {
         let mut body = Self {
             socket,
             core,

@@ -28,10 +28,10 @@ use super::drain::{DrainKey, Stage};
 use super::head::HeadCopy;
 use super::peer::ConnectionState;
 use super::reply::Reply;
+use super::transport::Transport;
 use super::{Refusal, Request, Service};
 use crate::memory::Part;
 use crate::ring::poll_caught;
-use crate::ring::socket::Socket;
 
 /// Replies to pipelined requests are sent once they add up to this.
 const BACKLOG_BYTES_MAX: usize = 64 << 10;
@@ -67,8 +67,8 @@ enum Next {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service: Rc<S>) {
-    let socket = Rc::new(socket);
+pub(super) async fn serve<S: Service>(transport: Transport, core: Rc<NetCore>, service: Rc<S>) {
+    let socket = Rc::new(transport);
     let state = Rc::new(ConnectionState::default());
     let drain_key = core.drain.register().await;
     let mut connection = Connection {
@@ -82,6 +82,9 @@ pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service
         counted: 0,
         drain_key,
     };
+    if !connection.open().await {
+        return;
+    }
     let mut head = HeadCopy::new(Rc::clone(&connection.core));
     loop {
         match connection.serve_one(&mut head).await {
@@ -94,7 +97,7 @@ pub(super) async fn serve<S: Service>(socket: Socket, core: Rc<NetCore>, service
 
 struct Connection<S> {
     peer: Option<SocketAddr>,
-    socket: Rc<Socket>,
+    socket: Rc<Transport>,
     core: Rc<NetCore>,
     service: Rc<S>,
     body: Body,
@@ -125,6 +128,18 @@ enum Received {
 }
 
 impl<S: Service> Connection<S> {
+    /// Makes the connection ready for the first request; whether it is.
+    async fn open(&self) -> bool {
+        let Some(session) = self.socket.session() else { return true };
+        let handshake = session.handshake(self.core.options.head_timeout);
+        let opened = self.core.drain.before(Stage::Closing, handshake).await;
+        if let Some(Err(error)) = &opened {
+            self.core.stats.handshakes_failed.increment();
+            log::debug!("no TLS with {:?}: {error}", self.peer);
+        }
+        matches!(opened, Some(Ok(())))
+    }
+
     async fn serve_one(&mut self, head_copy: &mut HeadCopy) -> Next {
         match self.receive_head(head_copy).await {
             Received::Head => {}

@@ -8,10 +8,15 @@ use std::time::{Duration, SystemTime};
 
 use tidewire_protocol::http::{DateCache, Limits, ResponseHead};
 
+use super::certificates::Certificates;
 use super::drain::Drain;
+use super::listener::Arrival;
+use super::tls::{CipherBuffers, TlsStream};
+use super::transport::Transport;
 use crate::memory::{CoreMemory, Level, Part};
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::ring::deadline::Deadlines;
+use crate::ring::socket::Socket;
 use crate::runtime::shutdown::Shutdown;
 use tidewire_base::config;
 
@@ -43,6 +48,8 @@ pub struct NetOptions {
     pub body_timeout: Duration,
     /// Between two pieces of a reply that the client takes.
     pub send_timeout: Duration,
+    /// What connections of HTTPS begin with.
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 impl From<&config::Http> for NetOptions {
@@ -54,6 +61,7 @@ impl From<&config::Http> for NetOptions {
             idle_timeout: Duration::from_millis(http.idle_timeout_ms),
             body_timeout: Duration::from_millis(http.body_timeout_ms),
             send_timeout: Duration::from_millis(http.send_timeout_ms),
+            certificates: None,
         }
     }
 }
@@ -79,6 +87,8 @@ pub struct NetStats {
     pub bytes_in: Rc<Counter>,
     /// Bytes sent.
     pub bytes_out: Rc<Counter>,
+    /// Handshakes of TLS that came to nothing.
+    pub handshakes_failed: Rc<Counter>,
 }
 
 impl NetStats {
@@ -93,6 +103,11 @@ impl NetStats {
             ),
             bytes_in: registry.counter("tidewire_http_received_bytes_total", "Bytes received.", &[]),
             bytes_out: registry.counter("tidewire_http_sent_bytes_total", "Bytes sent.", &[]),
+            handshakes_failed: registry.counter(
+                "tidewire_tls_handshakes_failed_total",
+                "Connections to an address of HTTPS that did not come to keys.",
+                &[],
+            ),
         }
     }
 }
@@ -109,6 +124,7 @@ pub struct NetCore {
     in_flight: Cell<usize>,
     pub(super) drain: Drain,
     dates: RefCell<DateCache>,
+    cipher_buffers: Rc<CipherBuffers>,
     spare: RefCell<Vec<Vec<u8>>>,
     lent: Cell<usize>,
     /// Large buffers that may be lent: half of what connections may hold.
@@ -136,11 +152,33 @@ impl NetCore {
             in_flight: Cell::new(0),
             drain: Drain::default(),
             dates: RefCell::default(),
+            cipher_buffers: Rc::default(),
             spare: RefCell::default(),
             lent: Cell::new(0),
             buffers_max: buffers_max.clamp(BUFFERS_MIN, BUFFERS_MAX),
             memory,
         })
+    }
+
+    /// What the bytes of a connection travel on; `None` where it cannot be had.
+    pub(super) fn transport(&self, arrival: Arrival) -> Option<Transport> {
+        let socket = Socket::adopt(arrival.socket, &self.deadlines);
+        if !arrival.has_tls {
+            return Some(Transport::Plain(socket));
+        }
+        let config = self.options.certificates.as_ref().map(|certificates| certificates.current());
+        let stream =
+            config.map(|config| TlsStream::new(socket, config, self.cipher_buffers.clone(), self.memory.clone()));
+        match stream {
+            Some(Ok(stream)) => Some(Transport::Tls(Box::new(stream))),
+            other => {
+                if let Some(Err(error)) = other {
+                    log::error!("no session of TLS begins: {error}");
+                }
+                self.load.fetch_sub(1, Ordering::Relaxed);
+                None
+            }
+        }
     }
 
     /// The deadlines of this core, whose clock somebody must run.

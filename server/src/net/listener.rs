@@ -35,35 +35,54 @@ const FULL: &[u8] =
 /// Bound addresses.
 #[derive(Debug)]
 pub struct Listeners {
-    sockets: Vec<(SocketAddr, OwnedFd)>,
+    sockets: Vec<Bound>,
+}
+
+/// An address that is bound.
+#[derive(Debug)]
+struct Bound {
+    address: SocketAddr,
+    socket: OwnedFd,
+    has_tls: bool,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) socket: OwnedFd,
+    /// It came to an address of HTTPS.
+    pub(super) has_tls: bool,
 }
 
 impl Listeners {
-    /// Binds every address. Port 0 takes a free port, which [`Self::addresses`] tells.
-    pub fn bind(addresses: &[SocketAddr]) -> io::Result<Self> {
-        let bind = |address: &SocketAddr| -> io::Result<(SocketAddr, OwnedFd)> {
+    /// Binds every address: those of HTTP, and those of HTTPS. Port 0 takes a free port, which [`Self::addresses`]
+    /// tells.
+    pub fn bind(plain: &[SocketAddr], tls: &[SocketAddr]) -> io::Result<Self> {
+        let bind = |address: &SocketAddr, has_tls: bool| -> io::Result<Bound> {
             // `std` sets SO_REUSEADDR, so a restart need not wait for old connections to be forgotten.
             let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             rustix::net::listen(&listener, BACKLOG)?;
-            Ok((listener.local_addr()?, listener.into()))
+            Ok(Bound { address: listener.local_addr()?, socket: listener.into(), has_tls })
         };
-        let sockets = addresses.iter().map(|address| {
-            bind(address).map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+        let all = plain.iter().map(|address| (address, false)).chain(tls.iter().map(|address| (address, true)));
+        let sockets = all.map(|(address, has_tls)| {
+            bind(address, has_tls)
+                .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
         });
         Ok(Self { sockets: sockets.collect::<io::Result<_>>()? })
     }
 
-    /// The addresses that are bound.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.sockets.iter().map(|(address, _)| *address).collect()
+    /// The addresses that are bound; of HTTPS if `has_tls`, else of HTTP.
+    pub fn addresses(&self, has_tls: bool) -> Vec<SocketAddr> {
+        self.sockets.iter().filter(|bound| bound.has_tls == has_tls).map(|bound| bound.address).collect()
     }
 }
 
 /// A core's end of the handing over.
 #[derive(Debug)]
 pub struct Arrivals {
-    sockets: Consumer<OwnedFd>,
+    sockets: Consumer<Arrival>,
     bell: Arc<Bell>,
     listener: Listener,
     load: Arc<AtomicUsize>,
@@ -82,11 +101,11 @@ impl Arrivals {
     }
 
     /// Calls `take` with every socket that arrives, without end, on the executor of the calling thread.
-    pub(super) async fn take_all(self, mut take: impl FnMut(OwnedFd)) {
+    pub(super) async fn take_all(self, mut take: impl FnMut(Arrival)) {
         let waiter = self.listener.listen();
         loop {
-            while let Some(socket) = self.sockets.pop() {
-                take(socket);
+            while let Some(arrival) = self.sockets.pop() {
+                take(arrival);
             }
             self.bell.arm();
             if self.sockets.is_empty() {
@@ -101,7 +120,7 @@ impl Arrivals {
 /// The acceptor's end of the handing over to one core.
 #[derive(Debug)]
 pub struct Door {
-    sockets: Producer<OwnedFd>,
+    sockets: Producer<Arrival>,
     bell: Arc<Bell>,
     load: Arc<AtomicUsize>,
     failures: Arc<AtomicU64>,
@@ -168,7 +187,7 @@ fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, sto
     let mut accepting = Accepting::default();
     loop {
         let mut watched: Vec<PollFd<'_>> =
-            listeners.sockets.iter().map(|(_, socket)| PollFd::new(socket, PollFlags::IN)).collect();
+            listeners.sockets.iter().map(|bound| PollFd::new(&bound.socket, PollFlags::IN)).collect();
         watched.push(PollFd::new(stop, PollFlags::IN));
         match rustix::event::poll(&mut watched, None) {
             Ok(_) => {}
@@ -183,8 +202,7 @@ fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, sto
         let ready: Vec<usize> = (0..listeners.sockets.len()).filter(is_ready).collect();
         drop(watched);
         for at in ready {
-            let (address, listener) = &listeners.sockets[at];
-            accept_waiting(*address, listener, cores, connections_max, &mut accepting, stop);
+            accept_waiting(&listeners.sockets[at], cores, connections_max, &mut accepting, stop);
         }
         if is_stopped {
             return Ok(());
@@ -194,8 +212,7 @@ fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, sto
 
 /// Accepts what waits on one address.
 fn accept_waiting(
-    address: SocketAddr,
-    listener: &OwnedFd,
+    Bound { address, socket: listener, has_tls }: &Bound,
     cores: &[Door],
     connections_max: usize,
     accepting: &mut Accepting,
@@ -226,7 +243,7 @@ fn accept_waiting(
         let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
         let load = |core: usize| cores[core].load.load(Ordering::Relaxed);
         if (0..cores.len()).map(load).sum::<usize>() >= connections_max {
-            refuse(&socket);
+            refuse(&socket, *has_tls);
             continue;
         }
         // Ties go to the core after the one that was served last.
@@ -236,18 +253,21 @@ fn accept_waiting(
         accepting.last = chosen;
         let core = &cores[chosen];
         core.load.fetch_add(1, Ordering::Relaxed);
-        match core.sockets.push(socket) {
+        match core.sockets.push(Arrival { socket, has_tls: *has_tls }) {
             Ok(()) => core.bell.ring(),
-            Err(socket) => {
+            Err(arrival) => {
                 core.load.fetch_sub(1, Ordering::Relaxed);
-                refuse(&socket);
+                refuse(&arrival.socket, *has_tls);
             }
         }
     }
 }
 
-/// Tells a client, without waiting, that there is no room.
-fn refuse(socket: impl AsFd) {
+/// Tells a client, without waiting, that there is no room. One that wants TLS reads no such words.
+fn refuse(socket: impl AsFd, has_tls: bool) {
+    if has_tls {
+        return;
+    }
     // The socket is fresh, so its send buffer takes the few bytes; if not, the client sees a close.
     let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
     let _ = rustix::net::send(&socket, FULL, flags);

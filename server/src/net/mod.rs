@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!   listener.rs    one thread accepts on all addresses and hands each socket to the core with the fewest connections
+//!   transport.rs   what a connection's bytes travel on: the socket, or TLS over it (tls.rs), with certificates that
+//!                  are read again when they change (certificates.rs)
 //!   core.rs        what the connections of one core share: limits, buffers, counters, deadlines
 //!   connection.rs  one connection: head, handler, reply, next head
 //!   head.rs        the head of a request, beside the buffer
@@ -16,6 +18,7 @@
 
 mod body;
 mod body_error;
+mod certificates;
 mod connection;
 mod core;
 mod drain;
@@ -24,9 +27,12 @@ mod listener;
 mod peer;
 mod reply;
 mod staging;
+mod tls;
+mod transport;
 
 pub use body::{Body, Chunk};
 pub use body_error::BodyError;
+pub use certificates::Certificates;
 pub use core::{NetCore, NetOptions, NetStats};
 pub use listener::{Arrivals, Door, Listeners, StopAccepting, doors, start_acceptor};
 pub use reply::Reply;
@@ -36,7 +42,6 @@ use std::rc::Rc;
 
 use tidewire_protocol::http::Head;
 
-use crate::ring::socket::Socket;
 use crate::ring::{Queue, Queues};
 
 /// A request being served: its head, and its body as it arrives.
@@ -85,10 +90,10 @@ pub trait Service: 'static {
 
 /// Serves the connections that arrive on this core, until it ends.
 pub async fn serve_core<S: Service>(core: Rc<NetCore>, arrivals: Arrivals, queues: Queues, service: Rc<S>) {
-    let serve = |socket| {
+    let serve = |arrival| {
+        let Some(transport) = core.transport(arrival) else { return };
         core.stats().connections.add(1);
-        let socket = Socket::adopt(socket, &core.deadlines());
-        let connection = connection::serve(socket, Rc::clone(&core), Rc::clone(&service));
+        let connection = connection::serve(transport, Rc::clone(&core), Rc::clone(&service));
         queues.spawn(Queue::Ingest, "a connection", connection).detach();
     };
     arrivals.take_all(serve).await;

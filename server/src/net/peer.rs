@@ -12,8 +12,8 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use super::transport::Transport;
 use crate::ring::sleep;
-use crate::ring::socket::Socket;
 
 /// What every reply begins with.
 pub(super) const FIRST_BYTES: &[u8] = b"HTTP/1.1 ";
@@ -35,7 +35,7 @@ pub(super) struct ConnectionState {
 }
 
 /// Waits until the connection is reset.
-pub(super) async fn reset(socket: &Socket, state: &ConnectionState) {
+pub(super) async fn reset(socket: &Transport, state: &ConnectionState) {
     for look in 1_u64.. {
         sleep(LOOK).await;
         if socket.is_reset() {
@@ -48,7 +48,7 @@ pub(super) async fn reset(socket: &Socket, state: &ConnectionState) {
 }
 
 /// Sends the next of the reply's first bytes, if there is one left that is not sent.
-fn send_ahead(socket: &Socket, state: &ConnectionState) {
+fn send_ahead(socket: &Transport, state: &ConnectionState) {
     let sent = state.sent_ahead.get();
     let next = FIRST_BYTES.get(sent..=sent).filter(|_| !state.is_reply_begun.get());
     if next.is_some_and(|byte| socket.try_write(byte)) {

@@ -10,8 +10,8 @@ use tidewire_protocol::http::{self, Framing, Head, Method, ResponseHead, Version
 
 use super::core::NetCore;
 use super::peer::{ConnectionState, FIRST_BYTES};
+use super::transport::Transport;
 use crate::memory::Part;
-use crate::ring::socket::Socket;
 
 /// A streamed reply is sent when this much has come together: a system call costs about as much as copying 16 KiB.
 const SEND_BYTES: usize = 64 << 10;
@@ -42,7 +42,7 @@ enum State {
 /// The reply to one request.
 #[derive(Debug)]
 pub struct Reply {
-    socket: Rc<Socket>,
+    socket: Rc<Transport>,
     core: Rc<NetCore>,
     connection: Rc<ConnectionState>,
     out: Vec<u8>,
@@ -58,7 +58,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(super) fn new(socket: Rc<Socket>, core: Rc<NetCore>, connection: Rc<ConnectionState>) -> Self {
+    pub(super) fn new(socket: Rc<Transport>, core: Rc<NetCore>, connection: Rc<ConnectionState>) -> Self {
         Self {
             socket,
             core,

@@ -82,6 +82,60 @@ impl Socket {
         }
     }
 
+    /// Waits until there may be something to read, without memory for it.
+    pub async fn readable(&self) -> io::Result<()> {
+        yield_if_needed().await;
+        poll_fn(|context| match self.source.poll_ready(context) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending if self.deadline.poll_due(context) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Reads what is there: 0 when the peer sends no more, `WouldBlock` when there is nothing.
+    pub fn try_read(&self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match recv(&self.source, &mut *into, RecvFlags::DONTWAIT) {
+                Ok((count, _)) => {
+                    if count < into.len() {
+                        self.source.set_drained();
+                    }
+                    return Ok(count);
+                }
+                Err(Errno::AGAIN) => {
+                    self.source.set_empty();
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Writes some of `bytes`, for which the peer has `pause_max` to make room. Where this is dropped, nothing was
+    /// written.
+    pub async fn write_some(&self, bytes: &[u8], pause_max: Duration) -> io::Result<usize> {
+        loop {
+            match self.try_write_some(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_writable(pause_max).await?,
+                written => return written,
+            }
+        }
+    }
+
+    /// Writes those of `bytes` that there is room for; `WouldBlock` where there is none.
+    pub fn try_write_some(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match send(&self.source, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => return Ok(count),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
     /// Writes `bytes`, which are few, if there is room for them now; whether there was.
     pub fn try_write(&self, bytes: &[u8]) -> bool {
         send(&self.source, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) == Ok(bytes.len())

@@ -23,7 +23,9 @@ use futures_lite::future;
 use crate::memory::{self, CoreMemory, Memory};
 use crate::mesh::{Inbox, Mesh, Port, wire};
 use crate::metrics::registry::Registry;
-use crate::net::{Arrivals, Listeners, NetCore, NetOptions, Service, StopAccepting, doors, serve_core, start_acceptor};
+use crate::net::{
+    Arrivals, Certificates, Listeners, NetCore, NetOptions, Service, StopAccepting, doors, serve_core, start_acceptor,
+};
 use crate::ring::disk::Access;
 use crate::ring::host::{self, Limits};
 use crate::ring::{self, Completions, CoreHandle, CoreOptions, Queue, Queues, RingDisk, RingFeatures};
@@ -103,8 +105,10 @@ pub struct StartReport {
     pub access: Access,
     /// How the kernel hands over completions.
     pub completions: Completions,
-    /// Addresses served.
+    /// Addresses that HTTP is served on.
     pub addresses: Vec<SocketAddr>,
+    /// Addresses that HTTPS is served on.
+    pub tls_addresses: Vec<SocketAddr>,
 }
 
 impl fmt::Display for StartReport {
@@ -144,6 +148,7 @@ pub struct Server {
     acceptor: JoinHandle<io::Result<()>>,
     stopper: Stopper,
     ended: Receiver<usize>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 /// Ends a server, from any thread, also while it starts.
@@ -274,8 +279,15 @@ pub fn start_stoppable<A: App>(
         clock::follow_offset(path).map_err(|error| format!("no thread for the clock: {error}"))?;
     }
     let memory = Memory::new(budget, machine, cpus.len());
-    let listeners = Listeners::bind(&config.listen).map_err(|error| error.to_string())?;
-    let addresses = listeners.addresses();
+    let certificates = match config.tls.listen.is_empty() {
+        true => None,
+        false => Some(Arc::new(Certificates::read(&config.tls).map_err(|reason| format!("`tls`: {reason}"))?)),
+    };
+    if let Some(certificates) = &certificates {
+        certificates.watch().map_err(|error| format!("no thread for certificates: {error}"))?;
+    }
+    let listeners = Listeners::bind(&config.listen, &config.tls.listen).map_err(|error| error.to_string())?;
+    let (addresses, tls_addresses) = (listeners.addresses(false), listeners.addresses(true));
 
     let (config, data_dir, shutdown) = (Arc::new(config), Arc::new(data_dir), Shutdown::new(cpus.len()));
     stopper.set(&shutdown);
@@ -304,6 +316,7 @@ pub fn start_stoppable<A: App>(
             shared: Arc::clone(shared),
             port,
             arrivals,
+            certificates: certificates.clone(),
             ready: to_start.clone(),
         };
         let notice = EndNotice { core, shutdown: shutdown.clone(), ended: to_end.clone() };
@@ -356,8 +369,9 @@ pub fn start_stoppable<A: App>(
         access,
         completions,
         addresses,
+        tls_addresses,
     };
-    Ok(Server { report, cores, acceptor, stopper, ended })
+    Ok(Server { report, cores, acceptor, stopper, ended, certificates })
 }
 
 impl Server {
@@ -366,9 +380,20 @@ impl Server {
         &self.report
     }
 
-    /// Addresses served.
+    /// Addresses that HTTP is served on.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.report.addresses
+    }
+
+    /// What clients ask: the addresses as URLs, those of HTTP first.
+    pub fn urls(&self) -> Vec<String> {
+        let plain = self.report.addresses.iter().map(|address| format!("http://{address}"));
+        plain.chain(self.report.tls_addresses.iter().map(|address| format!("https://{address}"))).collect()
+    }
+
+    /// The certificates, where HTTPS is served.
+    pub fn certificates(&self) -> Option<Arc<Certificates>> {
+        self.certificates.clone()
     }
 
     /// What ends this server.
@@ -411,12 +436,14 @@ struct CoreSetup<A: App> {
     shared: Arc<A::ServerState>,
     port: Port<A::Message>,
     arrivals: Arrivals,
+    certificates: Option<Arc<Certificates>>,
     ready: Sender<Obtained>,
 }
 
 /// The life of one core.
 async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
-    let CoreSetup { core, cores, config, data_dir, memory, shutdown, shared, port, arrivals, ready } = setup;
+    let CoreSetup { core, cores, config, data_dir, memory, shutdown, shared, port, arrivals, certificates, ready } =
+        setup;
     // The folder stays locked until the last core has ended.
     let _held = Arc::clone(&data_dir);
     let queues = Queues::new();
@@ -430,7 +457,7 @@ async fn run_core<A: App>(setup: CoreSetup<A>) -> Result<(), String> {
         registry.shared_counter("tidewire_accept_failures_total", help, arrivals.accept_failures());
     }
     let memory = CoreMemory::new(core, memory);
-    let options = NetOptions::from(&config.http);
+    let options = NetOptions { certificates, ..NetOptions::from(&config.http) };
     let net = NetCore::new(options, shutdown.clone(), arrivals.load(), memory.clone(), &registry);
     let drain_time = Duration::from_secs(config.http.drain_timeout_s);
     let context = CoreContext {

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(crate) struct Server {
     process: Child,
     pub(crate) address: String,
+    /// Where it serves HTTPS.
+    pub(crate) tls_address: Option<String>,
     folder: PathBuf,
     owns_folder: bool,
 }
@@ -56,6 +58,14 @@ pub(crate) fn with_copies(data: &Path) -> usize {
         }
     }
     series_files
+}
+
+/// The address of loopback behind `scheme` in a line.
+fn address_of(line: &str, scheme: &str) -> Option<String> {
+    let at = line.find(&format!("{scheme}127.0.0.1:"))?;
+    let rest = &line[at + scheme.len()..];
+    let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(rest.len());
+    Some(rest[..end].to_owned())
 }
 
 /// A folder under the system's temporary one, empty.
@@ -118,16 +128,14 @@ impl Server {
             .spawn()
             .expect("the server starts");
         let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
-        let address = loop {
+        let (address, tls_address) = loop {
             let line = lines.next().expect("the server prints its address before it ends").expect("UTF-8");
-            if let Some(at) = line.find("http://127.0.0.1:") {
-                let rest = &line[at + "http://".len()..];
-                let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(rest.len());
-                break rest[..end].to_owned();
+            if let Some(address) = address_of(&line, "http://") {
+                break (address, address_of(&line, "https://"));
             }
         };
         std::thread::spawn(move || lines.for_each(drop));
-        Self { process, address, folder: folder.to_owned(), owns_folder }
+        Self { process, address, tls_address, folder: folder.to_owned(), owns_folder }
     }
 
     /// Ends the server as an operator does; panics unless it exits with 0.

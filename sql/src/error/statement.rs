@@ -6,7 +6,7 @@
 use std::fmt;
 
 use arrow_schema::{DataType, TimeUnit};
-use tidewire_storage::schema::Geometry;
+use tidewire_storage::schema::{Geometry, Need};
 
 use crate::expr::BinaryOp;
 use crate::types::error::{ConversionError, IntervalError};
@@ -110,6 +110,9 @@ pub enum SqlErrorKind {
         /// What is wrong with it.
         error: GeometryError,
     },
+
+    /// Who asks may not do what the statement does, whether or not what it names is there.
+    Forbidden(Need),
 
     /// No such database.
     DatabaseNotFound(String),

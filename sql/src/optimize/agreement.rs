@@ -271,7 +271,13 @@ fn query(rng: &mut fastrand::Rng) -> String {
 }
 
 fn bound(text: &str) -> Option<Plan> {
-    let session = Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 5 };
+    let session = Session {
+        tenant: "cnosdb".into(),
+        database: "public".into(),
+        user: "root".into(),
+        rights: tidewire_storage::schema::Rights::All,
+        now_ns: 5,
+    };
     let budget = Budget::new(&QueryContext::new(u64::MAX, None));
     match bind(crate::front::sql::parse::parse(text).ok()?, &catalog(), &session, &budget) {
         Ok(BoundStatement::Query(plan)) => Some(plan),

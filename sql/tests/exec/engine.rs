@@ -21,8 +21,13 @@ use crate::memory::{Given, MemoryShard};
 
 /// The query that `text` is.
 pub(crate) fn bound(text: &str) -> Query {
-    let session =
-        Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 1_000_000_000 };
+    let session = Session {
+        tenant: "cnosdb".into(),
+        database: "public".into(),
+        user: "root".into(),
+        rights: tidewire_storage::schema::Rights::All,
+        now_ns: 1_000_000_000,
+    };
     match prepare(text, &catalog(), &session) {
         Ok(Statement::Query(query)) => query,
         other => panic!("{text}: {other:?}"),

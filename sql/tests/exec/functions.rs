@@ -31,6 +31,7 @@ fn refusal(text: &str, rows: &Rows) -> String {
         tenant: "cnosdb".into(),
         database: "public".into(),
         user: "root".into(),
+        rights: tidewire_storage::schema::Rights::All,
         now_ns: 1_000_000_000,
     };
     match tidewire_sql::prepare(text, &crate::data::catalog(), &session) {

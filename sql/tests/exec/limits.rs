@@ -35,7 +35,13 @@ const ABOUT: [&str; 3] = ["approx_median", "approx_percentile_cont", "approx_per
 
 /// The calls of an aggregate that the binder takes.
 fn calls(name: &str) -> Vec<String> {
-    let session = Session { tenant: "cnosdb".into(), database: "public".into(), user: "root".into(), now_ns: 0 };
+    let session = Session {
+        tenant: "cnosdb".into(),
+        database: "public".into(),
+        user: "root".into(),
+        rights: tidewire_storage::schema::Rights::All,
+        now_ns: 0,
+    };
     let all = ARGUMENTS.iter().map(|arguments| format!("{name}({arguments})"));
     let taken = all.filter(|call| prepare(&format!("SELECT {call} FROM m"), &data::catalog(), &session).is_ok());
     // A struct is seen through what is made of it.

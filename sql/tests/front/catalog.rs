@@ -74,6 +74,7 @@ pub(crate) fn session() -> Session {
         tenant: "cnosdb".to_owned(),
         database: "public".to_owned(),
         user: "root".to_owned(),
+        rights: tidewire_storage::schema::Rights::All,
         now_ns: 1_667_456_411_000_000_000,
     }
 }

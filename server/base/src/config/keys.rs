@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::Config;
-use super::value::{Addresses, Bytes, FilePath, Number, Setting, Word};
+use super::value::{Addresses, Bytes, FilePath, Hidden, Number, Setting, Switch, Word};
 
 pub(super) const VARIABLE_PREFIX: &str = "TIDEWIRE_";
 
@@ -50,6 +50,12 @@ macro_rules! derived {
                 Box::new(Bytes { target: &mut config.$($field).+, bounds: $bounds, is_derivable: true })
             },
         }
+    };
+}
+
+macro_rules! switch {
+    ($name:literal, $($field:ident).+, $meaning:literal) => {
+        Key { name: $name, meaning: $meaning, setting: |config| Box::new(Switch(&mut config.$($field).+)) }
     };
 }
 
@@ -251,6 +257,50 @@ const KEYS: &[Key] = &[
         "Time for requests under way to finish after SIGTERM; then they are answered 503, or cut where the reply has \
          begun."
     ),
+    Key {
+        name: "tls.listen",
+        meaning: "Addresses to serve HTTPS on (TLS 1.2 and 1.3); every route on each.",
+        setting: |config| Box::new(Addresses(&mut config.tls.listen)),
+    },
+    Key {
+        name: "tls.certificate_file",
+        meaning: "The server's certificate in PEM, with those between it and its root behind it. It and the key are read \
+                  again when they change, and on SIGHUP.",
+        setting: |config| Box::new(FilePath(&mut config.tls.certificate_file)),
+    },
+    Key {
+        name: "tls.key_file",
+        meaning: "Its private key in PEM (PKCS #8, PKCS #1 or SEC 1).",
+        setting: |config| Box::new(FilePath(&mut config.tls.key_file)),
+    },
+    Key {
+        name: "tls.client_ca_file",
+        meaning: "Roots in PEM: clients must show a certificate of one of them. Empty: they need none.",
+        setting: |config| Box::new(FilePath(&mut config.tls.client_ca_file)),
+    },
+    switch!(
+        "auth.enabled",
+        auth.enabled,
+        "Whether a request must prove who it comes from, and may do what its user was granted alone. See docs/security.md."
+    ),
+    switch!(
+        "auth.insecure",
+        auth.insecure,
+        "Listen also where other hosts reach the server although auth.enabled is false: everybody who reaches it may do everything."
+    ),
+    word!(
+        "auth.monitor",
+        auth.monitor,
+        "\"admins\", \"users\" or \"anyone\"",
+        "Who may read /metrics and /debug while auth.enabled is true: administrators, every user, or everybody without \
+         credentials."
+    ),
+    Key {
+        name: "auth.jwt_secret",
+        meaning: "What bearer tokens (JWT, HS256) are signed with: 32 random bytes or more, as text. Empty: no such token \
+                  is taken. It is better set by TIDEWIRE_AUTH_JWT_SECRET than in a file that others read.",
+        setting: |config| Box::new(Hidden(&mut config.auth.jwt_secret)),
+    },
     derived!(
         "query.memory_bytes_max",
         query.memory_bytes_max,
@@ -394,8 +444,8 @@ pub(super) fn distance(left: &str, right: &str) -> usize {
 /// The keys whose values are not those of `default`, as `key = value`.
 pub(super) fn settings(config: &mut Config, default: &mut Config) -> Vec<String> {
     let mut show = |key: &Key| {
-        let shown = (key.setting)(config).show();
-        (shown != (key.setting)(default).show()).then(|| format!("{} = {shown}", key.name))
+        let setting = (key.setting)(config);
+        (setting.show() != (key.setting)(default).show()).then(|| format!("{} = {}", key.name, setting.told()))
     };
     KEYS.iter().filter_map(&mut show).collect()
 }

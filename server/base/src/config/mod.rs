@@ -6,6 +6,7 @@
 //! [`variables`] says which others are passed over.
 
 mod keys;
+mod secret;
 mod value;
 mod variables;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::placement::Cores;
+pub use secret::Secret;
 use variables::Meaning;
 
 /// Everything that can be configured. See `tidewire.example.toml` for units and bounds.
@@ -36,6 +38,8 @@ pub struct Config {
     pub retention: Retention,
     pub admission: Admission,
     pub http: Http,
+    pub tls: Tls,
+    pub auth: Auth,
     pub query: Query,
     pub influxql: Influxql,
     pub ring: Ring,
@@ -130,6 +134,40 @@ pub struct Http {
     pub drain_timeout_s: u64,
 }
 
+/// Keys under `tls`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Tls {
+    pub listen: Vec<SocketAddr>,
+    pub certificate_file: PathBuf,
+    pub key_file: PathBuf,
+    /// Empty: clients need no certificate.
+    pub client_ca_file: PathBuf,
+}
+
+/// Keys under `auth`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Auth {
+    pub enabled: bool,
+    pub insecure: bool,
+    pub monitor: MonitorAccess,
+    /// Empty: no bearer token is taken.
+    pub jwt_secret: Secret,
+}
+
+/// Who may watch the server at work while authentication is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MonitorAccess {
+    /// Administrators.
+    #[default]
+    Admins,
+    /// Every user.
+    Users,
+    /// Everybody, without credentials.
+    Anyone,
+}
+
 /// Keys under `query`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described in the table of keys")]
@@ -213,6 +251,13 @@ impl Default for Config {
                 connections_max: 10_000,
                 drain_timeout_s: 30,
             },
+            tls: Tls::default(),
+            auth: Auth {
+                enabled: false,
+                insecure: false,
+                monitor: MonitorAccess::Admins,
+                jwt_secret: Secret::default(),
+            },
             query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
             influxql: Influxql { rows_max: 0, windows_max: 0 },
             ring: Ring { depth: 512, preempt_us: 1_000 },
@@ -292,10 +337,24 @@ impl Config {
         if self.memtable.bytes_max != 0 && self.admission.bytes_max > self.memtable.bytes_max {
             return refuse("`admission.bytes_max` must not be above `memtable.bytes_max`");
         }
-        if self.listen.is_empty() {
-            return refuse("`listen` must name at least one address");
+        if self.listen.is_empty() && self.tls.listen.is_empty() {
+            return refuse("`listen` or `tls.listen` must name at least one address");
+        }
+        if self.tls.listen.iter().any(|address| address.port() != 0 && self.listen.contains(address)) {
+            return refuse("`listen` and `tls.listen` must name different addresses");
+        }
+        let Tls { certificate_file, key_file, .. } = &self.tls;
+        if !self.tls.listen.is_empty() && (certificate_file.as_os_str().is_empty() || key_file.as_os_str().is_empty()) {
+            return refuse("`tls.listen` needs `tls.certificate_file` and `tls.key_file`");
         }
         Ok(())
+    }
+
+    /// Addresses to listen on that others than this host reach. A server that asks nobody who he is must not serve
+    /// there by mistake.
+    pub fn open_addresses(&self) -> Vec<SocketAddr> {
+        let is_open = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
+        self.listen.iter().chain(&self.tls.listen).filter(is_open).copied().collect()
     }
 
     /// The example file: every key with its default.
@@ -386,6 +445,29 @@ impl FromStr for WalSync {
             "off" => Ok(Self::Off),
             _ => Err(format!("`{text}` is none of always, interval, off")),
         }
+    }
+}
+
+impl FromStr for MonitorAccess {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "admins" => Ok(Self::Admins),
+            "users" => Ok(Self::Users),
+            "anyone" => Ok(Self::Anyone),
+            _ => Err(format!("`{text}` is none of admins, users, anyone")),
+        }
+    }
+}
+
+impl fmt::Display for MonitorAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Admins => "admins",
+            Self::Users => "users",
+            Self::Anyone => "anyone",
+        })
     }
 }
 
@@ -498,9 +580,46 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_taken_and_never_shown() {
+        let mut config = Config::default();
+        config.merge_toml("t", "[auth]\nenabled = true\njwt_secret = 'zirkon'").unwrap();
+        assert_eq!((config.auth.enabled, config.auth.jwt_secret.reveal()), (true, "zirkon"));
+        let all = format!("{:?} {:?}", config.settings(), config);
+        assert!(all.contains("auth.enabled = true") && all.contains("auth.jwt_secret = ") && !all.contains("zirkon"));
+        let mut other = config.clone();
+        other.set("t", "auth.jwt_secret", "granat").unwrap();
+        assert_eq!(config.differences(&other), ["auth.jwt_secret"]);
+        let refused = refusal("auth.enabled = 'perhaps'");
+        assert_eq!(refused, "test.toml: `auth.enabled`: `\"perhaps\"` is neither true nor false");
+        let refused = refusal("auth.jwt_secret = 5");
+        assert_eq!(refused, "test.toml: `auth.jwt_secret`: a secret is text");
+    }
+
+    #[test]
+    fn addresses_beyond_loopback_are_known() {
+        let mut config = Config::default();
+        assert!(config.open_addresses().is_empty());
+        config.set("t", "listen", "127.8.0.1:1,[::1]:2,[::ffff:127.0.0.1]:3,0.0.0.0:4,[::]:5,10.0.0.7:6").unwrap();
+        config.set("t", "tls.listen", "127.0.0.1:7,0.0.0.0:8").unwrap();
+        let open: Vec<u16> = config.open_addresses().iter().map(SocketAddr::port).collect();
+        assert_eq!(open, [4, 5, 6, 8]);
+    }
+
+    #[test]
     fn relations_are_checked() {
         let mut config = Config::default();
         config.merge_toml("t", "memtable.bytes_max = '16MiB'\nmemtable.flush_bytes = '16MiB'").unwrap();
         assert!(config.validate().unwrap_err().to_string().contains("memtable.bytes_max"));
+        let refused = |text: &str| {
+            let mut config = Config::default();
+            config.merge_toml("t", text).unwrap();
+            config.validate().map_err(|error| error.to_string())
+        };
+        assert!(refused("listen = []").unwrap_err().contains("`tls.listen`"));
+        assert!(refused("tls.listen = ['127.0.0.1:1']").unwrap_err().contains("tls.key_file"));
+        let files = "tls.certificate_file = 'c'\ntls.key_file = 'k'";
+        assert_eq!(refused(&format!("listen = []\ntls.listen = ['127.0.0.1:1']\n{files}")), Ok(()));
+        let twice = refused(&format!("listen = ['127.0.0.1:1']\ntls.listen = ['127.0.0.1:1']\n{files}"));
+        assert!(twice.unwrap_err().contains("different addresses"));
     }
 }

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use toml::Value;
 
+use super::secret::Secret;
+
 /// A field of the configuration being read or shown.
 pub(super) trait Setting {
     /// Takes a value from a file.
@@ -18,6 +20,10 @@ pub(super) trait Setting {
     }
     /// The value as TOML.
     fn show(&self) -> String;
+    /// The value as the log may have it.
+    fn told(&self) -> String {
+        self.show()
+    }
     /// The bound, for the example file; empty where the kind says it all.
     fn bound(&self) -> String;
 }
@@ -129,6 +135,53 @@ impl<T: FromStr<Err: Display> + Display> Setting for Word<'_, T> {
 
     fn bound(&self) -> String {
         self.choices.to_owned()
+    }
+}
+
+/// Yes or no.
+pub(super) struct Switch<'c>(pub(super) &'c mut bool);
+
+impl Setting for Switch<'_> {
+    fn set(&mut self, value: &Value) -> Result<(), String> {
+        *self.0 = match value {
+            Value::Boolean(is_on) => *is_on,
+            Value::String(text) if text == "true" => true,
+            Value::String(text) if text == "false" => false,
+            other => return Err(format!("`{other}` is neither true nor false")),
+        };
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn bound(&self) -> String {
+        "true or false".to_owned()
+    }
+}
+
+/// A text that is not shown to anybody.
+pub(super) struct Hidden<'c>(pub(super) &'c mut Secret);
+
+impl Setting for Hidden<'_> {
+    fn set(&mut self, value: &Value) -> Result<(), String> {
+        // What is refused is not repeated.
+        let Value::String(text) = value else { return Err("a secret is text".to_owned()) };
+        *self.0 = Secret::new(text.as_str());
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        Value::String(self.0.reveal().to_owned()).to_string()
+    }
+
+    fn told(&self) -> String {
+        format!("{:?}", self.0)
+    }
+
+    fn bound(&self) -> String {
+        String::new()
     }
 }
 

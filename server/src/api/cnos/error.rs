@@ -8,9 +8,11 @@ use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
 use super::catalog_error::{self, EXHAUSTED};
+use super::forbidden::{denied, forbidden as words_of_forbidden};
 use super::sql_error::{execution_words, words};
 use super::{encode_error, line_error};
-use crate::api::fault::{Fault, FaultReply, allow};
+use crate::api::fault::{Fault, FaultReply, REALM, allow, challenge};
+use crate::auth::denial::Denial;
 use crate::ingest::error::WriteError;
 use crate::net::BodyError;
 use crate::query::delete::DeleteError;
@@ -53,6 +55,18 @@ pub fn reply(fault: &Fault) -> FaultReply {
             let message = format!("Invalid header: accept encoding not support: {accepted}, only support: {known}");
             json_reply(400, BAD_REQUEST, &message)
         }
+        Fault::Denied(denial) => {
+            let (status, code, message) = denied(denial);
+            FaultReply { headers: challenge(fault, REALM), ..json_reply(status, code, &message) }
+        }
+        Fault::AdminMissing => {
+            let (status, code, message) = denied(&Denial::NoUsers);
+            json_reply(status, code, &message)
+        }
+        Fault::Forbidden(forbidden) => {
+            let (code, message) = words_of_forbidden(&forbidden.need);
+            json_reply(422, code, &message)
+        }
         Fault::Parameter { .. }
         | Fault::ParameterMissing(_)
         | Fault::ParameterUnknown(_)
@@ -71,7 +85,7 @@ pub fn reply(fault: &Fault) -> FaultReply {
             let (code, message) = words(error);
             json_reply(422, code, &message)
         }
-        Fault::Influxql(_) | Fault::QueryParameters(_) | Fault::Unfit(_) => {
+        Fault::Influxql { .. } | Fault::QueryParameters(_) | Fault::Unfit(_) => {
             json_reply(422, "010009", &fault.to_string())
         }
         Fault::DatabaseUnknown(name) => json_reply(422, "030017", &format!("Database not found: {name:?}")),

@@ -4,15 +4,17 @@
 //!   write.rs         /api/v1/write
 //!   sql.rs           /api/v1/sql; accept.rs what form its reply has
 //!   ping.rs          /api/v1/ping
-//!   error.rs         faults in CnosDB's words and codes: catalog_error.rs those of the catalog, line_error.rs those of
-//!                    rows, sql_error.rs those of statements and queries, with functions.rs, which knows the names of
-//!                    CnosDB's functions, encode_error.rs those of results that a format cannot show
+//!   error.rs         faults in CnosDB's words and codes: forbidden.rs those of requests that are not let in,
+//!                    catalog_error.rs those of the catalog, line_error.rs those of rows, sql_error.rs those of
+//!                    statements and queries, with functions.rs, which knows the names of CnosDB's functions,
+//!                    encode_error.rs those of results that a format cannot show
 //! ```
 
 mod accept;
 pub mod catalog_error;
 mod encode_error;
 pub mod error;
+mod forbidden;
 mod functions;
 mod line_error;
 mod ping;

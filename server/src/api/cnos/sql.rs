@@ -53,7 +53,8 @@ pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut
     let session = Session {
         tenant: context.tenant()?.into_owned(),
         database,
-        user: context.principal.user().to_owned(),
+        user: context.user_name(),
+        rights: context.principal.rights(),
         now_ns: context.now_ns,
     };
     within(Queue::Query, run_statement(context, request.body, reply, Asked { text, session, form })).await

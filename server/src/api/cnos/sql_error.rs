@@ -5,6 +5,7 @@ use tidewire_sql::error::{GeometryError, Position, SqlError, SqlErrorKind, Windo
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::types::error::{ConversionError, IntervalError, TimestampError, TimestampPart};
 
+use super::forbidden::forbidden;
 use super::functions::{Unknown, unknown};
 
 /// Code and text of an error.
@@ -68,6 +69,7 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
             semantic("010041", format!("Unexpected data type {data_type} of {column}, {reason}"))
         }
 
+        SqlErrorKind::Forbidden(need) => forbidden(need),
         SqlErrorKind::DatabaseNotFound(name) => ("030017", format!("Database not found: {name:?}")),
         SqlErrorKind::DatabaseExists(name) => ("030018", format!("Database {name:?} already exists")),
         SqlErrorKind::DatabaseKept(name) => ("010065", format!("Database {name:?} forbid drop")),

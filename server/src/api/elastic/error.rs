@@ -34,6 +34,8 @@ pub fn reply(fault: &Fault) -> FaultReply {
     if let Ok(Value::Object(mut body)) = serde_json::from_slice::<Value>(&reply.body) {
         let reason = body.get("error_message").cloned().unwrap_or_default();
         let kind = match reply.status {
+            401 => "security_exception",
+            _ if matches!(fault, Fault::Forbidden(_)) => "security_exception",
             429 => "es_rejected_execution_exception",
             400..=499 => "illegal_argument_exception",
             _ => "exception",

@@ -2,7 +2,7 @@
 
 /// Why a bucket names no database.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BadBucket {
+pub(in crate::api) enum BadBucket {
     /// It names nothing.
     #[error("bucket name {0:?} is missing a slash; not in \"database/retention-policy\" format")]
     NoDatabase(String),
@@ -12,7 +12,7 @@ pub(super) enum BadBucket {
 }
 
 /// Database and policy of a bucket: `database` or `database/policy`; no policy is the default one.
-pub(super) fn database_and_policy(bucket: &str) -> Result<(&str, Option<&str>), BadBucket> {
+pub(in crate::api) fn database_and_policy(bucket: &str) -> Result<(&str, Option<&str>), BadBucket> {
     match bucket.split_once('/') {
         None if bucket.is_empty() => Err(BadBucket::NoDatabase(bucket.to_owned())),
         None => Ok((bucket, None)),

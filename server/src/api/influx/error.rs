@@ -6,8 +6,9 @@ use tidewire_protocol::http::UnknownEncoding;
 use tidewire_sql::exec::ExecError;
 use tidewire_storage::Error;
 
+use super::forbidden::{NO_ADMIN, REALM, denied, denied_status, forbidden};
 use super::{catalog_error, line_error};
-use crate::api::fault::{Fault, FaultReply, allow};
+use crate::api::fault::{Fault, FaultReply, allow, challenge};
 use crate::ingest::error::WriteError;
 use crate::net::BodyError;
 use tidewire_base::catalog::CatalogError;
@@ -23,6 +24,12 @@ pub fn reply(fault: &Fault) -> FaultReply {
         content_type: Some("text/plain; charset=utf-8"),
         body: text.as_bytes().to_vec(),
     };
+    if status(fault) == 401 {
+        let mut body = Vec::new();
+        write_error(&mut body, &message(fault), None, Options::default());
+        let headers = challenge(fault, REALM);
+        return FaultReply { status: 401, headers, content_type: Some("application/json"), body };
+    }
     match fault {
         Fault::PathUnknown => plain(404, "404 page not found\n", Vec::new()),
         Fault::MethodUnknown { allowed } => plain(405, "Method Not Allowed\n", vec![allow(allowed)]),
@@ -43,13 +50,16 @@ pub fn reply(fault: &Fault) -> FaultReply {
 /// The text of a fault, also for one statement of several.
 pub fn message(fault: &Fault) -> String {
     match fault {
+        Fault::Denied(denial) => denied(denial),
+        Fault::Forbidden(what) => forbidden(what),
+        Fault::AdminMissing => NO_ADMIN.to_owned(),
         Fault::Consistency(_) => "invalid consistency level".to_owned(),
         Fault::Precision(text) => format!("invalid precision {text:?} (use n, u, ms, s, m or h)"),
         Fault::DatabaseMissing => "database is required".to_owned(),
         Fault::DatabaseUnnamed => "database name required".to_owned(),
         Fault::DatabaseUnknown(name) => format!("database not found: {name}"),
         Fault::StatementMissing => "missing required parameter \"q\"".to_owned(),
-        Fault::Influxql(error) => format!("error parsing query: {error}"),
+        Fault::Influxql { error, .. } => format!("error parsing query: {error}"),
         Fault::Unfit(error) => error.to_string(),
         Fault::Catalog(refusal) | Fault::DropTable(refusal) => catalog_error::message(refusal),
         Fault::Body(error) => body_message(error),
@@ -63,6 +73,8 @@ pub fn message(fault: &Fault) -> String {
 pub(super) fn status(fault: &Fault) -> u16 {
     match fault {
         Fault::Refused { status, .. } => *status,
+        Fault::Denied(denial) => denied_status(denial),
+        Fault::Forbidden(_) | Fault::AdminMissing => 403,
         Fault::Body(error) => error.status(),
         Fault::Write(error) => write_status(error),
         Fault::TooManyQueries { .. } | Fault::QueryShortOfMemory(_) => 429,

@@ -12,19 +12,21 @@
 //!   continuous.rs    statements that run by themselves
 //!   ping.rs          /ping
 //!   headers.rs       what every reply bears, and the reply to OPTIONS
-//!   error.rs         faults in InfluxDB's words; catalog_error.rs those of the catalog, line_error.rs those of rows;
-//!                    those of InfluxQL are worded where it is read and bound
+//!   error.rs         faults in InfluxDB's words; forbidden.rs those of requests that are not let in,
+//!                    catalog_error.rs those of the catalog, line_error.rs those of rows; those of InfluxQL
+//!                    are worded where it is read and bound
 //! ```
 
 mod accept;
 mod answer;
-mod bucket;
+pub(super) mod bucket;
 mod cardinality;
 pub mod catalog_error;
 mod cells;
 mod continuous;
 mod diagnostics;
 pub mod error;
+mod forbidden;
 mod form;
 mod headers;
 mod into;

@@ -16,6 +16,7 @@ use super::{accept, error, parameters, statements};
 use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
+use crate::api::guard::admit_statements;
 use crate::core::tally::Work;
 use crate::net::{Body, Reply, Request};
 use crate::query::prepare;
@@ -29,7 +30,7 @@ const CHUNK_ROWS: usize = 10_000;
 
 /// Runs the statements.
 pub async fn query(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
-    context.core.tally.note(None, request.peer.map(|peer| peer.ip()), Work::Query);
+    context.core.tally.note(context.principal.user(), request.peer.map(|peer| peer.ip()), Work::Query);
     let content_type = form_type(request.head);
     if content_type.is_some() {
         body_length::require(request.head, reply)?;
@@ -113,6 +114,7 @@ async fn run_statements(
     let (read, _held) = prepare::read(context.core, form, bytes, read).await?;
     let Asked { text, statements, scope, epoch, chunk_rows, is_async } = read?;
     context.note_statement(text.as_bytes());
+    admit_statements(context, &statements, &scope.database)?;
     let manner = Manner {
         options: wanted.options(epoch),
         content_type: wanted.format.content_type,
@@ -127,7 +129,8 @@ async fn run_statements(
         send(context, 204, b"", reply);
         reply.flush().await.map_err(|_| Fault::Query(ExecError::Cancelled))?;
     }
-    let registered = context.core.running.register(&text, &scope.database);
+    let registered =
+        context.core.running.register(&text, &scope.database, context.principal.user().unwrap_or_default());
     let mut answer = Answer::new(context, reply, manner, registered)?;
     for (id, statement) in statements.iter().enumerate() {
         answer.begin_result(id);
@@ -229,7 +232,8 @@ impl OfUrl {
             None => Parameters::new(),
         };
         let epoch = of_form("epoch")?.and_then(|unit| Epoch::from_parameter(&unit)).or(self.epoch?);
-        let statements = influxql::parse_with(text.trim(), &parameters)?;
+        let statements = influxql::parse_with(text.trim(), &parameters);
+        let statements = statements.map_err(|error| Fault::unread_influxql(error, &text))?;
         // A number is a size of chunks too: the API of InfluxDB's cloud service has it so.
         let chunked = of_form("chunked")?.or(self.chunked?).unwrap_or_default();
         let size = of_form("chunk_size")?.or(self.chunk_size?).or_else(|| Some(chunked.clone()));

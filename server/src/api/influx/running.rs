@@ -10,9 +10,12 @@ use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::redact::without_password;
 
-/// Lists what runs, this statement too.
+/// Lists what runs of the user, this statement too; for an administrator all.
 pub(super) fn show(context: &RequestContext<'_>, answer: &mut Answer<'_>) -> Result<(), Fault> {
-    let running = context.core.running.list();
+    // A text may name what its reader may not see: of others' only an administrator sees any.
+    let user = context.principal.user().unwrap_or_default();
+    let mut running = context.core.running.list();
+    running.retain(|query| context.principal.is_admin() || query.user == user);
     let texts: Vec<(String, String)> =
         running.iter().map(|query| (as_printed(&query.text), shown(query.started.elapsed()))).collect();
     let rows = running.iter().zip(&texts).map(|(query, (text, duration))| {

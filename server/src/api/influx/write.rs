@@ -34,10 +34,11 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
     write_to(context, (&database, policy.as_deref()), precision, request, reply).await
 }
 
-/// Writes the lines of the body into a bucket. The organisation and what a token allows are not looked at.
+/// Writes the lines of the body into a bucket. The organisation is not looked at.
 pub async fn write_bucket(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    let database = context.database()?;
     let bucket = context.parameter("bucket")?.unwrap_or_default();
-    let place = database_and_policy(&bucket).map_err(|bad| Fault::Refused { status: 404, reason: bad.to_string() })?;
+    let policy = database_and_policy(&bucket).ok().and_then(|(_, policy)| policy);
     let precision = match context.parameter("precision")?.as_deref() {
         None | Some("" | "ns") => Precision::Nanosecond,
         Some("us") => Precision::Microsecond,
@@ -48,7 +49,7 @@ pub async fn write_bucket(context: &RequestContext<'_>, request: Request<'_>, re
             return Err(Fault::QueryParameters(words));
         }
     };
-    write_to(context, place, precision, request, reply).await
+    write_to(context, (&database, policy), precision, request, reply).await
 }
 
 /// Writes the lines of the body into a database and policy.
@@ -59,7 +60,7 @@ async fn write_to(
     request: Request<'_>,
     reply: &mut Reply,
 ) -> Result<(), Fault> {
-    context.core.tally.note(None, request.peer.map(|peer| peer.ip()), Work::Write);
+    context.core.tally.note(context.principal.user(), request.peer.map(|peer| peer.ip()), Work::Write);
     request.body.limit(context.body_bytes_max())?;
     let target = Target {
         database,

@@ -14,9 +14,11 @@ const BAD_LOG: &str = "040016";
 /// gRPC's codes.
 const INVALID_ARGUMENT: u32 = 3;
 const NOT_FOUND: u32 = 5;
+const PERMISSION_DENIED: u32 = 7;
 const RESOURCE_EXHAUSTED: u32 = 8;
 const INTERNAL: u32 = 13;
 const UNAVAILABLE: u32 = 14;
+const UNAUTHENTICATED: u32 = 16;
 
 /// The reply to a client that sent JSON, or nothing of either type.
 pub fn reply(fault: &Fault) -> FaultReply {
@@ -53,6 +55,7 @@ pub(super) fn protobuf(fault: &Fault) -> FaultReply {
 fn status(fault: &Fault, otherwise: u16) -> u16 {
     match fault {
         Fault::Write(WriteError::BadRow(_)) => 400,
+        Fault::Forbidden(_) => 403,
         // A full disk: it may have space later.
         _ if otherwise == 507 => 503,
         _ => otherwise,
@@ -61,6 +64,8 @@ fn status(fault: &Fault, otherwise: u16) -> u16 {
 
 fn code(status: u16) -> u32 {
     match status {
+        401 => UNAUTHENTICATED,
+        403 => PERMISSION_DENIED,
         404 => NOT_FOUND,
         413 | 429 => RESOURCE_EXHAUSTED,
         400..=499 => INVALID_ARGUMENT,

@@ -1,10 +1,7 @@
 //! `/api/v1/traces` and `/v1/traces`, `/v1/logs`, `/v1/metrics`: an export, as protobuf or as JSON. Good items are
 //! written although others are bad.
 
-use std::borrow::Cow;
-
 use serde_json::{Value, json};
-use tidewire_protocol::http::Head;
 use tidewire_protocol::json::reading_bytes_max;
 use tidewire_protocol::otlp::{LogReader, MetricReader, SpanReader, partial_success};
 use tidewire_protocol::row::BadRows;
@@ -103,11 +100,8 @@ async fn write(
     is_protobuf: bool,
 ) -> Result<Written, Fault> {
     context.check_parameters(signal.parameters())?;
-    let database = match header(request.head, "db")? {
-        Some(name) => Cow::Borrowed(name),
-        None => context.database()?,
-    };
-    let table = match (header(request.head, "table")?, context.parameter("table")?) {
+    let database = context.database()?;
+    let table = match (context.text_header("table")?, context.parameter("table")?) {
         (Some(table), _) => table.to_owned(),
         (None, Some(table)) if !table.is_empty() => table.into_owned(),
         _ => signal.table().ok_or(Fault::ParameterMissing("table"))?.to_owned(),
@@ -144,14 +138,6 @@ async fn write(
         Signal::Logs => write!(LogReader::new(table.clone(), context.now_ns)),
         Signal::Metrics => write!(MetricReader::default()),
     }
-}
-
-/// A header that is there and not empty. One that is no text is refused, not passed over: it says where rows go.
-fn header<'h>(head: &Head<'h>, name: &'static str) -> Result<Option<&'h str>, Fault> {
-    if head.has_opaque(name) {
-        return Err(Fault::HeaderOpaque(name));
-    }
-    Ok(head.header(name).map(str::trim).filter(|value| !value.is_empty()))
 }
 
 /// Says that everything is durable, or what is not: a partial success has the status of a whole one.

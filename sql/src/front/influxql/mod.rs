@@ -2,13 +2,14 @@
 //!
 //! [`text`] is tokens, [`parse`] reads statements from them ([`ast`], which also prints them), and [`bind`] says what a
 //! statement means for the databases at hand: SELECT becomes a plan of the one engine, conditions on tags and times
-//! become a choice of series and a range. [`continuous`] is about statements that run by themselves. An [`error`] is
-//! worded as InfluxDB words it, since clients match that.
+//! become a choice of series and a range. [`needs`] says what it takes to be allowed to run one. [`continuous`] is
+//! about statements that run by themselves. An [`error`] is worded as InfluxDB words it, since clients match that.
 
 mod ast;
 mod bind;
 mod continuous;
 mod error;
+mod needs;
 mod parse;
 mod text;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::DataType;
 use sqlparser::ast::{self, ObjectName};
-use tidewire_storage::schema::{Catalog, ColumnKind, TableSchema};
+use tidewire_storage::schema::{Access, Catalog, ColumnKind, Need, TableSchema};
 
 use super::literal;
 use super::named::NamedQueries;
@@ -54,9 +54,20 @@ impl Binder<'_> {
         }
     }
 
-    /// The table of that name, or the error that SELECT, INSERT and DESCRIBE give.
-    pub(super) fn table(&self, name: &ObjectName) -> Result<(Arc<str>, Arc<TableSchema>, Qualifier), SqlError> {
+    /// Refuses what the session may not do.
+    pub(super) fn require(&self, need: Need) -> Result<(), SqlError> {
+        if self.session.rights.allow(&need) { Ok(()) } else { Err(SqlErrorKind::Forbidden(need).into()) }
+    }
+
+    /// The table of that name for one who may do `access` in its database, or the error that SELECT, INSERT and
+    /// DESCRIBE give.
+    pub(super) fn table(
+        &self,
+        name: &ObjectName,
+        access: Access,
+    ) -> Result<(Arc<str>, Arc<TableSchema>, Qualifier), SqlError> {
         let (database, table, qualifier) = self.table_name(name)?;
+        self.require(Need::of(database.as_str(), access))?;
         let stored = self.catalog.databases.get(database.as_str());
         if let Some(stored) = stored
             && let Some(schema) = stored.table(&table)
@@ -71,9 +82,9 @@ impl Binder<'_> {
         Err(error.at(position))
     }
 
-    /// All rows and columns of a table: time, then its columns in display order.
-    pub(super) fn scan(&self, name: &ObjectName) -> Result<Relation, SqlError> {
-        let (database, table, qualifier) = self.table(name)?;
+    /// All rows and columns of a table: time, then its columns in display order. What is done with them takes `access`.
+    pub(super) fn scan(&self, name: &ObjectName, access: Access) -> Result<Relation, SqlError> {
+        let (database, table, qualifier) = self.table(name, access)?;
         self.budget.take_columns(table.columns.iter().map(|column| &*column.name))?;
         let mut columns =
             vec![(ScanColumn::Time, "time".to_owned(), DataType::Timestamp(arrow_unit(table.time_unit), None))];

@@ -1,7 +1,7 @@
 //! Codecs: known ones, of types that take them.
 
 use sqlparser::ast::{Ident, ObjectName};
-use tidewire_storage::schema::{Codec, ColumnKind, FieldType};
+use tidewire_storage::schema::{Access, Codec, ColumnKind, FieldType};
 
 use super::binder::Binder;
 use super::show::sql_name;
@@ -12,7 +12,7 @@ use crate::statement::Definition;
 impl Binder<'_> {
     pub(super) fn set_codec(&self, name: &ObjectName, column: &Ident, codec: &Ident) -> Result<Definition, SqlError> {
         let (database, table) = self.target(name)?;
-        let (_, schema, _) = self.table(name)?;
+        let (_, schema, _) = self.table(name, Access::DEFINE)?;
         let column = fold(column);
         if column == "time" {
             return Err(SqlError::unsupported("a codec of time"));

@@ -1,7 +1,7 @@
 //! CREATE, ALTER and DROP: names and column lists checked, system names refused.
 
 use sqlparser::ast::{Ident, ObjectName};
-use tidewire_storage::schema::{Codec, ColumnKind, DatabaseOptions, FieldType, Geometry};
+use tidewire_storage::schema::{Access, Codec, ColumnKind, DatabaseOptions, FieldType, Geometry, Need};
 
 use super::binder::{Binder, SYSTEM_SCHEMAS};
 use super::codec::{codec_of, unsupported};
@@ -12,34 +12,40 @@ use crate::statement::{DatabaseChange, Definition, TableChange};
 /// The database that every data directory has.
 const DEFAULT_DATABASE: &str = "public";
 
-pub(super) fn create_database(
-    name: &Ident,
-    if_not_exists: bool,
-    options: DatabaseOptions,
-) -> Result<Definition, SqlError> {
-    let name = fold(name);
-    if SYSTEM_SCHEMAS.contains(&name.as_str()) {
-        return Err(SqlErrorKind::DatabaseExists(name).into());
-    }
-    Ok(Definition::CreateDatabase { name, if_not_exists, options })
-}
-
-pub(super) fn drop_database(name: &Ident, if_exists: bool) -> Result<Definition, SqlError> {
-    let name = fold(name);
-    if name == DEFAULT_DATABASE || SYSTEM_SCHEMAS.contains(&name.as_str()) {
-        return Err(SqlErrorKind::DatabaseKept(name).into());
-    }
-    Ok(Definition::DropDatabase { name, if_exists })
-}
-
-pub(super) fn alter_database(name: &Ident, change: DatabaseChange) -> Definition {
-    Definition::AlterDatabase { name: fold(name), change }
-}
-
 impl Binder<'_> {
+    pub(super) fn create_database(
+        &self,
+        name: &Ident,
+        if_not_exists: bool,
+        options: DatabaseOptions,
+    ) -> Result<Definition, SqlError> {
+        self.require(Need::Admin)?;
+        let name = fold(name);
+        if SYSTEM_SCHEMAS.contains(&name.as_str()) {
+            return Err(SqlErrorKind::DatabaseExists(name).into());
+        }
+        Ok(Definition::CreateDatabase { name, if_not_exists, options })
+    }
+
+    pub(super) fn drop_database(&self, name: &Ident, if_exists: bool) -> Result<Definition, SqlError> {
+        let name = fold(name);
+        self.require(Need::of(name.as_str(), Access::DEFINE))?;
+        if name == DEFAULT_DATABASE || SYSTEM_SCHEMAS.contains(&name.as_str()) {
+            return Err(SqlErrorKind::DatabaseKept(name).into());
+        }
+        Ok(Definition::DropDatabase { name, if_exists })
+    }
+
+    pub(super) fn alter_database(&self, name: &Ident, change: DatabaseChange) -> Result<Definition, SqlError> {
+        let name = fold(name);
+        self.require(Need::of(name.as_str(), Access::DEFINE))?;
+        Ok(Definition::AlterDatabase { name, change })
+    }
+
     /// Database and name of a table to make or drop.
     pub(super) fn target(&self, name: &ObjectName) -> Result<(String, String), SqlError> {
         let (database, table, _) = self.table_name(name)?;
+        self.require(Need::of(database.as_str(), Access::DEFINE))?;
         if SYSTEM_SCHEMAS.contains(&database.as_str()) {
             return Err(SqlError::unsupported(format!("changing the system schema {database}")));
         }

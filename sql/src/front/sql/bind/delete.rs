@@ -5,6 +5,7 @@
 //! field, or one that mixes tags and time other than by AND, has no exact form here, and the reference refuses it too.
 
 use sqlparser::ast::{self, Ident, ObjectName};
+use tidewire_storage::schema::Access;
 
 use super::binder::Binder;
 use super::relation::Relation;
@@ -29,7 +30,7 @@ impl Binder<'_> {
         predicate: Option<&ast::Expr>,
     ) -> Result<BoundStatement, SqlError> {
         let ready = |deletion| Ok(BoundStatement::Ready(Statement::Delete(deletion)));
-        let Relation { plan, mut columns } = self.scan(table)?;
+        let Relation { plan, mut columns } = self.scan(table, Access::WRITE)?;
         let Plan::Scan(mut scan) = plan else {
             return Err(SqlError::unsupported("DELETE from what is no table"));
         };

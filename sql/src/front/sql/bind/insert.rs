@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_schema::DataType;
 use sqlparser::ast::{self, Ident, ObjectName, SetExpr};
-use tidewire_storage::schema::{ColumnId, ColumnKind, FieldType, TableSchema};
+use tidewire_storage::schema::{Access, ColumnId, ColumnKind, FieldType, TableSchema};
 
 use super::binder::Binder;
 use crate::error::{SqlError, SqlErrorKind};
@@ -30,7 +30,7 @@ impl Binder<'_> {
         columns: &[Ident],
         source: &ast::Query,
     ) -> Result<Statement, SqlError> {
-        let (database, table, _) = self.table(table)?;
+        let (database, table, _) = self.table(table, Access::WRITE)?;
         let SetExpr::Values(values) = source.body.as_ref() else {
             return Err(SqlError::unsupported("INSERT of a query"));
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::Schema;
 use sqlparser::ast::{self, SetExpr, TableFactor, TableWithJoins};
+use tidewire_storage::schema::Access;
 
 use super::binder::Binder;
 use super::relation::{Relation, schema_of};
@@ -101,7 +102,7 @@ impl Binder<'_> {
             } if with_hints.is_empty() && partitions.is_empty() && index_hints.is_empty() => {
                 match self.named_query(name) {
                     Some(named) => named?,
-                    None => self.scan(name)?,
+                    None => self.scan(name, Access::READ)?,
                 }
             }
             TableFactor::Derived { lateral: false, subquery, sample: None, .. } => self.query(subquery)?,

@@ -1,7 +1,7 @@
 //! SHOW and DESCRIBE, answered from the catalog as constant rows with the reference's columns.
 
 use sqlparser::ast::{Ident, ObjectName};
-use tidewire_storage::schema::{Codec, ColumnKind, Database, DatabaseOptions, FieldType, TimeUnit};
+use tidewire_storage::schema::{Access, Codec, ColumnKind, Database, DatabaseOptions, FieldType, Need, TimeUnit};
 
 use super::binder::Binder;
 use super::relation::schema_of;
@@ -20,7 +20,9 @@ fn table<const N: usize>(names: [&str; N], rows: impl Iterator<Item = [String; N
 }
 
 impl Binder<'_> {
+    /// A database for one who may read it.
     fn database(&self, name: &str) -> Result<&Database, SqlError> {
+        self.require(Need::of(name, Access::READ))?;
         self.catalog
             .databases
             .get(name)
@@ -29,7 +31,8 @@ impl Binder<'_> {
     }
 
     pub(super) fn show_databases(&self) -> Plan {
-        table(["database_name"], self.catalog.databases.keys().map(|name| [name.to_string()]))
+        let names = self.catalog.databases.keys().filter(|name| self.session.rights.may_see(name));
+        table(["database_name"], names.map(|name| [name.to_string()]))
     }
 
     pub(super) fn show_tables(&self, on: Option<&Ident>) -> Result<Plan, SqlError> {
@@ -39,7 +42,7 @@ impl Binder<'_> {
     }
 
     pub(super) fn describe_table(&self, name: &ObjectName) -> Result<Plan, SqlError> {
-        let (_, schema, _) = self.table(name)?;
+        let (_, schema, _) = self.table(name, Access::READ)?;
         let time = match schema.time_unit {
             TimeUnit::Millisecond => "TIMESTAMP(MILLISECOND)",
             TimeUnit::Microsecond => "TIMESTAMP(MICROSECOND)",

@@ -3,7 +3,6 @@
 use tidewire_storage::schema::Catalog;
 
 use super::binder::Binder;
-use super::ddl;
 use super::named::NamedQueries;
 use crate::budget::Budget;
 use crate::error::SqlError;
@@ -43,15 +42,15 @@ pub(crate) fn bind(
         Parsed::DescribeDatabase(name) => return binder.describe_database(&name).map(BoundStatement::Query),
         Parsed::DescribeTable(name) => return binder.describe_table(&name).map(BoundStatement::Query),
         Parsed::CreateDatabase { name, if_not_exists, options } => {
-            Statement::Define(ddl::create_database(&name, if_not_exists, options)?)
+            Statement::Define(binder.create_database(&name, if_not_exists, options)?)
         }
-        Parsed::DropDatabase { name, if_exists } => Statement::Define(ddl::drop_database(&name, if_exists)?),
+        Parsed::DropDatabase { name, if_exists } => Statement::Define(binder.drop_database(&name, if_exists)?),
         Parsed::CreateTable { name, if_not_exists, columns, tags } => {
             Statement::Define(binder.create_table(&name, if_not_exists, &columns, &tags)?)
         }
         Parsed::SetCodec { table, column, codec } => Statement::Define(binder.set_codec(&table, &column, &codec)?),
         Parsed::DropTable { name, if_exists } => Statement::Define(binder.drop_table(&name, if_exists)?),
-        Parsed::AlterDatabase { name, change } => Statement::Define(ddl::alter_database(&name, change)),
+        Parsed::AlterDatabase { name, change } => Statement::Define(binder.alter_database(&name, change)?),
         Parsed::AlterTable { name, alteration } => Statement::Define(binder.alter_table(&name, &alteration)?),
         Parsed::Insert { table, columns, source } => binder.insert(&table, &columns, &source)?,
         Parsed::Delete { table, alias, predicate } => {
