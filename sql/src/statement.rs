@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arrow_schema::SchemaRef;
 use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, Geometry, TableSchema};
 
-use crate::deletion::Deletion;
+use crate::deletion::{Deletion, SeriesFilter};
+use crate::insertion::InsertTarget;
 use crate::plan::Plan;
 
 /// A bound, optimized query.
@@ -49,8 +50,35 @@ pub enum Statement {
     Define(Definition),
     /// INSERT … VALUES.
     Insert(Insert),
+    /// INSERT of the rows of a query, or UPDATE of fields.
+    InsertQuery {
+        /// Its columns are of the target's types.
+        query: Query,
+        /// Where they go.
+        target: InsertTarget,
+    },
+    /// UPDATE of tags: rows move to other series.
+    UpdateTags(Box<TagUpdate>),
+    /// COMPACT DATABASE.
+    Compact {
+        /// Name.
+        database: String,
+    },
     /// DELETE.
     Delete(Deletion),
+}
+
+/// Series whose tags change.
+#[derive(Debug, Clone)]
+pub struct TagUpdate {
+    /// Their rows, with the tags that they have.
+    pub rows: Query,
+    /// Where the rows go, once `tags` are set.
+    pub target: InsertTarget,
+    /// The series.
+    pub series: SeriesFilter,
+    /// What is set.
+    pub tags: Vec<(ColumnId, Option<Arc<str>>)>,
 }
 
 /// A change of the catalog that a statement asks for. Names are as written, after folding.

@@ -3,6 +3,7 @@
 //! ```text
 //!   write.rs         /api/v1/write
 //!   sql.rs           /api/v1/sql; accept.rs what form its reply has
+//!   insert_rows.rs   INSERT of a query's rows, UPDATE
 //!   ping.rs          /api/v1/ping
 //!   error.rs         faults in CnosDB's words and codes: catalog_error.rs those of the catalog, line_error.rs those of
 //!                    rows, sql_error.rs those of statements and queries, with functions.rs, which knows the names of
@@ -14,6 +15,7 @@ pub mod catalog_error;
 mod encode_error;
 pub mod error;
 mod functions;
+mod insert_rows;
 mod line_error;
 mod ping;
 mod sql;
