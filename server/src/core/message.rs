@@ -268,8 +268,8 @@ pub struct DeleteFailure {
     pub is_touched: bool,
 }
 
-/// Asks for the rows of the receiver's shards to be written as segments, and for these to be merged as far as that makes
-/// sense. The answer: it is done, or the first failure.
+/// Asks for the rows of the receiver's shards to be written as segments, and for these to be merged as far as that
+/// makes sense. The answer: it is done, or the first failure.
 #[derive(Debug, Clone)]
 pub struct CompactShards;
 

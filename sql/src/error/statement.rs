@@ -303,7 +303,7 @@ pub enum SqlErrorKind {
     SelectionBeside(&'static str),
     /// A parameter of a repair that is none, in words.
     RepairArgument(String),
-    /// A query that stands for a value, of so many columns.
+    /// A query that stands for a value, of N columns.
     SubqueryWidth(usize),
     /// FILTER of what is no aggregate.
     FilterOfScalar(String),

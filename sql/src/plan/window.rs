@@ -31,9 +31,9 @@ pub enum WindowFunction {
     PercentRank,
     /// Share of rows that do not come after its equals.
     CumeDist,
-    /// Number of its bucket, of so many of about one size.
+    /// Number of its bucket, of N of about one size.
     Ntile(u64),
-    /// Value of the row that comes so many rows later, or before if negative, or else the default.
+    /// Value of the row that comes N rows later, or before if negative, or else the default.
     Shift {
         /// The value.
         value: Expr,

@@ -80,7 +80,7 @@ fn values_that_read_columns_around_them() {
         ),
         (
             "SELECT host FROM (SELECT DISTINCT host FROM m) a WHERE 0 < (SELECT count(i) FROM m c WHERE a.host = c.host)",
-            "SELECT host FROM m WHERE i IS NOT NULL GROUP BY host",
+            "SELECT host FROM m WHERE i IS NOT NULL AND host IS NOT NULL GROUP BY host",
         ),
     ]);
     check_queries(&[

@@ -89,7 +89,8 @@ impl FrameAggregate {
     /// Makes the accumulator that of `frame`; with the rows that it has taken in for that.
     fn take_in(&mut self, frame: &Range<usize>) -> Result<usize> {
         let of = self.of.clone();
-        if !(self.is_new || frame.start <= of.start && frame.end >= of.end) {
+        let grows = frame.start <= of.start && frame.end >= of.end;
+        if !self.is_new && !grows {
             self.accumulator = fresh(&self.call)?;
             self.is_new = true;
         }

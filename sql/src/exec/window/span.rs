@@ -79,7 +79,7 @@ impl Span {
         Some(Place { row, partition, equals })
     }
 
-    /// The place that comes so many rows later, if there is one.
+    /// The place that comes N rows later, if there is one.
     pub(super) fn after(&self, place: Place, rows: usize) -> Option<Place> {
         let row = place.row.checked_add(rows).filter(|row| *row < self.rows.num_rows())?;
         let number = |starts: &[usize]| starts.partition_point(|start| *start <= row) - 1;

@@ -27,7 +27,7 @@ pub(super) fn repair_call(select: &ast::Select) -> Option<(&ast::Function, &'sta
     };
     let [part] = function.name.0.as_slice() else { return None };
     let name = &part.as_ident()?.value;
-    let known = ["timestamp_repair", "value_fill", "value_repair"].into_iter();
+    let known = ["timestamp_repair", "value_fill", "value_repair"];
     Some((function, known.into_iter().find(|known| name.eq_ignore_ascii_case(known))?))
 }
 

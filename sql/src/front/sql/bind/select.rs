@@ -44,8 +44,10 @@ impl Binder<'_> {
     ) -> Result<Relation, SqlError> {
         refuse_unusual(select)?;
         // Tables in FROM see nothing of a query around this one.
-        let alone = Self { outer: None, ..self.clone() };
-        let Relation { plan: mut input, columns } = alone.from(&select.from)?;
+        let Relation { plan: mut input, columns } = match self.outer {
+            None => self.from(&select.from)?,
+            Some(_) => Self { outer: None, ..self.clone() }.from(&select.from)?,
+        };
         let has_from = !select.from.is_empty();
         let scope = Scope::new(columns);
         let mut ties = Vec::new();

@@ -1,5 +1,5 @@
-//! Calls of functions over windows: `f(…) OVER (…)`. They are set aside as aggregates are ([`Windows`]), so that what is
-//! around them sees a column, and are computed over the rows behind GROUP BY and HAVING.
+//! Calls of functions over windows: `f(…) OVER (…)`. They are set aside as aggregates are ([`Windows`]), so that what
+//! is around them sees a column, and are computed over the rows behind GROUP BY and HAVING.
 //!
 //! [`Windows`]: super::window_calls::Windows
 
@@ -21,7 +21,7 @@ use crate::plan::window::{Frame, FrameBound, FrameUnits, WindowFunction};
 use crate::plan::{SortKey, WindowCall};
 use arrow_schema::DataType;
 
-/// Windows of one SELECT that name others, at most so many after each other.
+/// Windows of one SELECT that name each other, at most N in a row.
 const NAMES_MAX: usize = 64;
 
 impl<'a> ExprBinder<'a> {
@@ -286,6 +286,9 @@ impl<'e> Spec<'e> {
 impl Binder<'_> {
     /// Refuses windows of one SELECT that have one name.
     pub(super) fn check_named_windows(&self, named: &[ast::NamedWindowDefinition]) -> Result<(), SqlError> {
+        if named.len() < 2 {
+            return Ok(());
+        }
         let mut seen = std::collections::HashSet::new();
         match named.iter().map(|known| fold(&known.0)).find(|name| !seen.insert(name.clone())) {
             Some(name) => Err(SqlErrorKind::NameTwice(name).into()),

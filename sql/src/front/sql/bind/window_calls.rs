@@ -1,7 +1,7 @@
 //! Calls over windows that have been met while a SELECT is bound, and the operators that they become.
 //!
-//! Call `i` is column [`WINDOWS_AT`]` + i`. Windows of one partition and order are one operator over one sort; what they
-//! read that is no column is computed before the sort.
+//! Call `i` is column [`WINDOWS_AT`]` + i`. Windows of one partition and order are one operator over one sort; what
+//! they read that is no column is computed before the sort.
 
 use arrow_schema::DataType;
 

@@ -53,15 +53,17 @@ impl Reader<'_> {
         let tags = if with_key { Some(self.tag_names()?) } else { None };
         let predicate = self.predicate()?;
         let order_by = self.parser.parse_optional_order_by().map_err(|e| self.refused(&e))?;
-        let mut limit = None;
-        let mut offset = None;
-        if self.word("LIMIT") {
-            limit = self.parser.parse_limit().map_err(|e| self.refused(&e))?;
-        }
-        if self.word("OFFSET") {
-            let value = self.parser.parse_expr().map_err(|e| self.refused(&e))?;
-            offset = Some(ast::Offset { value, rows: ast::OffsetRows::None });
-        }
+        let limit = match self.word("LIMIT") {
+            true => self.parser.parse_limit().map_err(|e| self.refused(&e))?,
+            false => None,
+        };
+        let offset = match self.word("OFFSET") {
+            true => {
+                let value = self.parser.parse_expr().map_err(|e| self.refused(&e))?;
+                Some(ast::Offset { value, rows: ast::OffsetRows::None })
+            }
+            false => None,
+        };
         let limit = match (limit, offset) {
             (None, None) => None,
             (limit, offset) => Some(ast::LimitClause::LimitOffset { limit, offset, limit_by: Vec::new() }),
