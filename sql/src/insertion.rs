@@ -9,9 +9,38 @@ use arrow_schema::DataType;
 use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 
 use crate::error::{SqlError, SqlErrorKind};
-use crate::statement::{FieldValues, Insert};
 use crate::types::array::{cast_to, time_parts};
 use crate::types::geometry::kind_of;
+
+/// Rows to write, by column. All vectors have one entry a row; every row has at least one field.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Insert {
+    /// Database.
+    pub database: String,
+    /// The table as it was when the statement was bound.
+    pub table: Arc<TableSchema>,
+    /// Timestamps in the table's unit.
+    pub time: Vec<i64>,
+    /// The tags that the statement names.
+    pub tags: Vec<(ColumnId, Vec<Option<Arc<str>>>)>,
+    /// The fields that the statement names.
+    pub fields: Vec<(ColumnId, FieldValues)>,
+}
+
+/// Values of one field, `None` where a row lacks it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FieldValues {
+    /// BIGINT.
+    Int(Vec<Option<i64>>),
+    /// BIGINT UNSIGNED.
+    UInt(Vec<Option<u64>>),
+    /// DOUBLE.
+    Float(Vec<Option<f64>>),
+    /// BOOLEAN.
+    Bool(Vec<Option<bool>>),
+    /// STRING.
+    String(Vec<Option<Arc<str>>>),
+}
 
 /// Where the columns of a query go.
 #[derive(Debug, Clone)]
@@ -90,7 +119,7 @@ impl InsertTarget {
             .filter(|(_, target)| matches!(target, InsertColumn::Field(..)))
             .map(|(column, _)| column)
             .collect();
-        let nulls: Vec<_> = fields.iter().map(|field| field.logical_nulls()).collect();
+        let nulls: Vec<_> = fields.iter().map(Array::logical_nulls).collect();
         let is_null = |at: usize, row: usize| nulls[at].as_ref().is_some_and(|nulls| nulls.is_null(row));
         let mut kept = Vec::with_capacity(batch.num_rows());
         for row in 0..batch.num_rows() {
@@ -172,6 +201,7 @@ pub(crate) fn check_shape(table: &TableSchema, id: ColumnId, text: &str) -> Resu
 }
 
 /// The query's columns have the types that they are inserted in: that they have not is a fault of ours.
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn internal(error: crate::error::ExecError) -> SqlError {
     SqlError::unsupported(format!("a column that is of another type than it was bound with: {error}"))
 }

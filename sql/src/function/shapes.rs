@@ -68,8 +68,12 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "Whether the two have the same points, however they are written, BOOLEAN.",
         |a, b| a.relate(b).is_equal_topo()
     ),
-    relation!("st_intersects", "st_intersects(a, b)", "Whether the two have a point in common, BOOLEAN.", |a, b| a
-        .intersects(b)),
+    relation!(
+        "st_intersects",
+        "st_intersects(a, b)",
+        "Whether the two have a point in common, BOOLEAN.",
+        Geometry::intersects
+    ),
     relation!("st_disjoint", "st_disjoint(a, b)", "Whether the two have no point in common, BOOLEAN.", |a, b| !a
         .intersects(b)),
 ];

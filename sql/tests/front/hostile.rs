@@ -381,7 +381,7 @@ fn check(plan: &Plan) {
         }
         Plan::Window { input, partition, order, calls, schema } => {
             let keys = partition.iter().chain(order.iter().map(|key| &key.expr));
-            for expr in keys.chain(calls.iter().flat_map(|call| call.exprs())) {
+            for expr in keys.chain(calls.iter().flat_map(tidewire_sql::plan::WindowCall::exprs)) {
                 over(expr, input.schema());
             }
             let own = input.schema().fields().iter().map(|field| field.data_type().clone());

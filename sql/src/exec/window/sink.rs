@@ -149,7 +149,7 @@ impl Windows {
                 Some(Running { kind: Kind::Aggregate(aggregate), .. }) => aggregate.bytes(),
                 _ => 0,
             };
-            work.bytes + of_call + work.answers.iter().map(|answer| answer.get_array_memory_size()).sum::<usize>()
+            work.bytes + of_call + work.answers.iter().map(Array::get_array_memory_size).sum::<usize>()
         });
         self.memory.resize(self.held_bytes + of_work)
     }

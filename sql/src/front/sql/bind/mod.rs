@@ -5,7 +5,8 @@
 //! [`cast`], [`spelled`], [`literal`]), a [`set_operation`] over several, or [`values`]; several tables in FROM are a
 //! [`join`], functions over rows around a row a [`window`], queries inside of expressions a [`subquery`], what chooses
 //! rows a [`selection`], what makes a series whole a [`repair`], and [`with`] gives queries names ([`named`]). An
-//! output without a name is called by its [`heading`]. What is not run here is refused at the place where it is met, never passed over.
+//! output without a name is called by its [`heading`]. What is not run here is refused at the place where it is met,
+//! never passed over.
 
 mod arguments;
 mod binder;

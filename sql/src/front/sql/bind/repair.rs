@@ -10,7 +10,7 @@ use super::relation::{Relation, schema_of};
 use super::scope::{Scope, ScopeColumn};
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::convert;
-use crate::expr::{Expr, Scalar};
+use crate::expr::{Expr, Scalar, Typed};
 use crate::function::wrong_arguments;
 use crate::plan::repair::{Bound, Distance, Fill, Repair, Start};
 use crate::plan::{Plan, SeriesStep, SortKey};
@@ -47,7 +47,7 @@ impl Binder<'_> {
         for arg in arguments(function)? {
             args.push(self.binder(scope, "SELECT").bind(arg)?);
         }
-        let text = match args.get(2).map(|text| text.constant()) {
+        let text = match args.get(2).map(Typed::constant) {
             None => String::new(),
             Some(Some(Scalar::Str(text))) => text.to_string(),
             Some(_) => return Err(wrong_arguments(name, &args)),
