@@ -24,6 +24,9 @@ pub struct Deletion {
     pub times: Vec<(i64, i64)>,
 }
 
+/// All tags that a series has, each with its value.
+pub type SeriesKey = Box<[(ColumnId, Box<str>)]>;
+
 /// Which series of a table.
 #[derive(Debug, Clone)]
 pub enum SeriesFilter {
@@ -36,6 +39,8 @@ pub enum SeriesFilter {
         /// The tags that it reads.
         columns: Vec<ColumnId>,
     },
+    /// Those with exactly these tags.
+    Keys(Arc<[SeriesKey]>),
     /// Those for which a condition of InfluxQL holds.
     Tags(TagCondition),
 }

@@ -6,14 +6,14 @@ use crate::budget::Budget;
 use crate::error::execution::ExecError;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::exec::{QueryContext, Reservation};
-use crate::front::sql::bind::{BoundStatement, bind, deletion};
+use crate::front::sql::bind::{BoundStatement, bind, deletion, series_of};
 use crate::front::sql::parse::parse;
 use crate::optimize::constant_sets::with_sets;
 use crate::optimize::optimize_within;
 use crate::plan::Plan;
 use crate::plan::extent::PlanExtent;
 use crate::session::Session;
-use crate::statement::{PlanStep, Query, Statement};
+use crate::statement::{PlanStep, Query, Statement, TagUpdate};
 
 /// Why there is no statement.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,9 @@ pub fn prepare_within(
     match made_ready(text, catalog, session, &budget) {
         Ok(statement) => {
             let kept = match &statement {
-                Statement::Query(query) | Statement::Explain { query, .. } => PlanExtent::of(&query.plan),
+                Statement::Query(query) | Statement::Explain { query, .. } | Statement::InsertQuery { query, .. } => {
+                    PlanExtent::of(&query.plan)
+                }
                 _ => PlanExtent::default(),
             };
             Ok((statement, budget.end(kept.exprs.nodes, kept.columns)?))
@@ -67,6 +69,14 @@ fn made_ready(text: &str, catalog: &Catalog, session: &Session, budget: &Budget)
             }
             let query = optimized(plan, verbose.then_some(&mut steps), budget)?;
             Ok(Statement::Explain { query, analyze, verbose, steps })
+        }
+        BoundStatement::InsertQuery { plan, target } => {
+            Ok(Statement::InsertQuery { query: optimized(plan, None, budget)?, target })
+        }
+        BoundStatement::UpdateTags { rows, target, tags } => {
+            let rows = optimized(rows, None, budget)?;
+            let series = series_of(&rows.plan)?;
+            Ok(Statement::UpdateTags(Box::new(TagUpdate { rows, target, series, tags })))
         }
         BoundStatement::Delete { rows } => {
             check_levels(&rows)?;

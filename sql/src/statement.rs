@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, Geometry, TableSchema};
+use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, Geometry};
 
-use crate::deletion::Deletion;
+use crate::deletion::{Deletion, SeriesFilter};
+use crate::insertion::InsertTarget;
+pub use crate::insertion::{FieldValues, Insert};
 use crate::plan::Plan;
 
 /// A bound, optimized query.
@@ -49,8 +51,35 @@ pub enum Statement {
     Define(Definition),
     /// INSERT … VALUES.
     Insert(Insert),
+    /// INSERT of the rows of a query, or UPDATE of fields.
+    InsertQuery {
+        /// Its columns are of the target's types.
+        query: Query,
+        /// Where they go.
+        target: InsertTarget,
+    },
+    /// UPDATE of tags: rows move to other series.
+    UpdateTags(Box<TagUpdate>),
+    /// COMPACT DATABASE.
+    Compact {
+        /// Name.
+        database: String,
+    },
     /// DELETE.
     Delete(Deletion),
+}
+
+/// Series whose tags change.
+#[derive(Debug, Clone)]
+pub struct TagUpdate {
+    /// Their rows, with the tags that they have.
+    pub rows: Query,
+    /// Where the rows go, once `tags` are set.
+    pub target: InsertTarget,
+    /// The series.
+    pub series: SeriesFilter,
+    /// What is set.
+    pub tags: Vec<(ColumnId, Option<Arc<str>>)>,
 }
 
 /// A change of the catalog that a statement asks for. Names are as written, after folding.
@@ -223,34 +252,4 @@ pub struct PolicyOptions {
     pub shard_duration_ns: Option<i64>,
     /// DEFAULT.
     pub make_default: bool,
-}
-
-/// Rows to write, by column. All vectors have one entry a row; every row has at least one field.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Insert {
-    /// Database.
-    pub database: String,
-    /// The table as it was when the statement was bound.
-    pub table: Arc<TableSchema>,
-    /// Timestamps in the table's unit.
-    pub time: Vec<i64>,
-    /// The tags that the statement names.
-    pub tags: Vec<(ColumnId, Vec<Option<Arc<str>>>)>,
-    /// The fields that the statement names.
-    pub fields: Vec<(ColumnId, FieldValues)>,
-}
-
-/// Values of one field, `None` where a row lacks it.
-#[derive(Debug, Clone, PartialEq)]
-pub enum FieldValues {
-    /// BIGINT.
-    Int(Vec<Option<i64>>),
-    /// BIGINT UNSIGNED.
-    UInt(Vec<Option<u64>>),
-    /// DOUBLE.
-    Float(Vec<Option<f64>>),
-    /// BOOLEAN.
-    Bool(Vec<Option<bool>>),
-    /// STRING.
-    String(Vec<Option<Arc<str>>>),
 }

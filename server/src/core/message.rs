@@ -268,6 +268,11 @@ pub struct DeleteFailure {
     pub is_touched: bool,
 }
 
+/// Asks for the rows of the receiver's shards to be written as segments, and for these to be merged as far as that
+/// makes sense. The answer: it is done, or the first failure.
+#[derive(Debug, Clone)]
+pub struct CompactShards;
+
 /// Asks for what keeps the receiver's open shards from taking writes.
 #[derive(Debug, Clone)]
 pub struct ReadHealth;
@@ -354,6 +359,7 @@ questions! {
     CountUnknownSeries => usize, 1, unknown_series;
     CountSeries => SeriesTotals, 1, series;
     ReadSchema => Vec<SchemaFound>, 1, schemas;
+    CompactShards => Result<(), tidewire_storage::Error>, 1, compactions;
     ReadMetrics => Snapshot, 1, metrics;
     ReadHealth => Vec<ShardTrouble>, 1, healths;
 }

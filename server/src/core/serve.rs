@@ -95,6 +95,13 @@ impl Responder {
                     peers.answer(asker, found);
                 });
             }
+            AnyQuestion::CompactShards(asker, _) => {
+                let (peers, shards) = (peers.clone(), self.shards.clone());
+                self.spawn(Queue::Maintenance, "a compaction that was asked for", async move {
+                    let outcome = shards.compact().await;
+                    peers.answer(asker, outcome);
+                });
+            }
             AnyQuestion::ReadMetrics(asker, _) => peers.answer(asker, self.snapshot()),
             AnyQuestion::ReadHealth(asker, _) => peers.answer(asker, self.shards.troubles()),
         }

@@ -158,6 +158,16 @@ impl Shards {
         self.report_memtables();
     }
 
+    /// Brings all rows into segments, and merges these until nothing is left to merge.
+    pub(super) async fn compact(&self) -> Result<(), Error> {
+        for (_, shard) in self.iter() {
+            shard.flush().await?;
+            shard.compact().await?;
+        }
+        self.report_memtables();
+        Ok(())
+    }
+
     /// What the shards hold of each table.
     pub(super) fn table_totals(&self) -> BTreeMap<TableId, TableTotals> {
         let mut totals: BTreeMap<TableId, TableTotals> = BTreeMap::new();

@@ -5,6 +5,7 @@
 mod alerts;
 mod broken_log;
 mod cardinality;
+mod changes;
 mod clock;
 mod common;
 mod damage;

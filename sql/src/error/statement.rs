@@ -286,6 +286,28 @@ pub enum SqlErrorKind {
         /// The clause.
         clause: &'static str,
     },
+    /// A call over a window where none may stand.
+    WindowMisplaced {
+        /// The function, as written.
+        name: String,
+        /// The clause.
+        clause: &'static str,
+    },
+    /// A window that has not been named.
+    WindowUnknown(String),
+    /// A window that none can be, and why.
+    FrameInvalid(&'static str),
+    /// `topk` or `bottom` of other arguments than a value and a small number.
+    SelectionArguments {
+        /// `topk`.
+        greatest: bool,
+    },
+    /// `topk` or `bottom` beside what it cannot stand beside.
+    SelectionBeside(&'static str),
+    /// A parameter of a repair that is none, in words.
+    RepairArgument(String),
+    /// A query that stands for a value, of N columns.
+    SubqueryWidth(usize),
     /// FILTER of what is no aggregate.
     FilterOfScalar(String),
     /// The part of a time, which must be a constant text.
@@ -368,6 +390,30 @@ pub enum SqlErrorKind {
     InsertExpired,
     /// A row whose time is none that the table's unit has.
     InsertTimeOutside,
+    /// VALUES of INSERT with constants of different types in one column.
+    ValuesTypes {
+        /// The first row of another type than those before, from 0.
+        row: usize,
+        /// The column, from 0.
+        column: usize,
+    },
+    /// UPDATE without WHERE.
+    UpdateWithoutWhere,
+    /// UPDATE of tags and fields together, or of the time.
+    UpdateMixed,
+    /// UPDATE of tags by a condition on this column, which is no tag.
+    UpdateWhere(String),
+    /// UPDATE of a field to null.
+    UpdateNull,
+    /// UPDATE of tags to those of a series that there is, or of several series to those of one.
+    UpdateSeriesExists,
+    /// A condition of SHOW SERIES or SHOW TAG VALUES on a field.
+    ShowByField {
+        /// SHOW SERIES or SHOW TAG VALUES.
+        statement: &'static str,
+        /// The field.
+        column: String,
+    },
     /// A value of INSERT that cannot be converted.
     InsertValue(ConversionError),
     /// A value of INSERT that is no shape of the column's kind.

@@ -22,7 +22,8 @@ use super::constants::constant_batch;
 use super::context::QueryContext;
 use super::join::{Build, BuildSide, HashJoin, JoinPlan};
 use super::operator::{Filter, Limit, Operator, Project, SeriesRows, Transform};
-use super::sink::{FillWindows, Forecasts, Integrals, Left, Repeat, Sink, Sort};
+use super::sink::{FillWindows, Forecasts, Integrals, Left, Repairs, Repeat, Sink, Sort};
+use super::window::Windows;
 use crate::error::execution::{ExecError, Result};
 use crate::expr::Expr;
 use crate::expr::extent::Extent;
@@ -337,6 +338,7 @@ fn sink_of(
             Box::new(Aggregate::whole(keys, &[], Arc::clone(schema), context)?)
         }
         SinkSpec::Integral { integral, schema } => Box::new(Integrals::new(integral.clone(), Arc::clone(schema))),
+        SinkSpec::Repair { repair, schema } => Box::new(Repairs::new(*repair, Arc::clone(schema), context)),
         SinkSpec::Forecast { forecast, schema } => {
             Box::new(Forecasts::new(forecast.clone(), Arc::clone(schema), context))
         }
@@ -350,6 +352,10 @@ fn sink_of(
             let side = side.ok_or_else(|| ExecError::Internal("a join of rows that no stage keeps".to_owned()))?;
             let (kind, filter, left_columns) = (*kind, filter.as_ref(), *left_columns);
             Box::new(HashJoin::new(&JoinPlan { kind, keys, filter, pairs, left_columns, schema }, side, context)?)
+        }
+        SinkSpec::Window { partition, order, calls, schema } => {
+            let (partition, order, calls) = (partition.clone(), order.clone(), calls.clone());
+            Box::new(Windows::new(partition, order, calls, Arc::clone(schema), context))
         }
         SinkSpec::Repeat { schema } => Box::new(Repeat::new(Arc::clone(schema), context)),
         SinkSpec::Fill(fill) => Box::new(FillWindows::new(fill.clone(), context)),

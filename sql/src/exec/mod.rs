@@ -18,6 +18,7 @@ pub mod shard;
 mod sink;
 #[cfg(test)]
 pub(crate) mod testing;
+mod window;
 
 pub use crate::error::ExecError;
 pub use batch::batch_bytes;

@@ -312,7 +312,7 @@ pub(super) fn exactly<const N: usize>(name: &str, args: Vec<Typed>) -> Result<[T
 }
 
 /// The error for arguments of wrong number or type.
-pub(super) fn wrong_arguments(name: &str, args: &[Typed]) -> SqlError {
+pub(crate) fn wrong_arguments(name: &str, args: &[Typed]) -> SqlError {
     let types = args.iter().map(|arg| arg.data_type.clone()).collect();
     SqlErrorKind::Arguments { name: name.to_owned(), types }.into()
 }

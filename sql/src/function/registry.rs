@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 
 use super::definition::{Aggregate, Documentation, Function};
 use super::{
-    aggregate, bucket, conditional, conversion, digest, gauge, math, random, regular, session, text, text_part, time,
+    aggregate, bucket, conditional, conversion, digest, gauge, math, random, regular, session, shapes, text, text_part,
+    time,
 };
 
 /// What a name means.
@@ -30,7 +31,7 @@ impl Known {
 }
 
 /// Families of scalar functions.
-static FAMILIES: [&[Function]; 12] = [
+static FAMILIES: [&[Function]; 13] = [
     math::FUNCTIONS,
     random::FUNCTIONS,
     text::FUNCTIONS,
@@ -42,6 +43,7 @@ static FAMILIES: [&[Function]; 12] = [
     bucket::FUNCTIONS,
     time::FUNCTIONS,
     gauge::FUNCTIONS,
+    shapes::FUNCTIONS,
     session::FUNCTIONS,
 ];
 

@@ -24,6 +24,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
+/// The server's variable of that name, `@@` and all.
+pub(crate) fn variable(name: &str) -> Option<Scalar> {
+    let value = match name {
+        "@@server_version" => concat!("tidewire ", env!("CARGO_PKG_VERSION")),
+        "@@deployment_mode" => "singleton",
+        "@@cluster_name" => "tidewire",
+        "@@node_id" => "0",
+        _ => return None,
+    };
+    Some(Scalar::Str(value.into()))
+}
+
 fn constant(name: &str, mut args: Vec<Typed>, value: Scalar) -> Result<Typed, SqlError> {
     if args.is_empty() {
         return Ok(Typed::literal(value));

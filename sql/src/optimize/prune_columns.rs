@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_schema::{Schema, SchemaRef};
 
 use crate::expr::Expr;
-use crate::plan::{JoinKind, JoinOn, Plan};
+use crate::plan::{JoinKind, JoinOn, Plan, SortKey, WindowCall};
 
 pub(super) fn rule(plan: Plan) -> Plan {
     let width = plan.schema().fields().len();
@@ -131,6 +131,9 @@ fn prune(plan: Plan, wanted: &[bool]) -> (Plan, Moved) {
             let input = exactly(*input, &vec![true; width]);
             (Plan::Series { input: Box::new(input), step, schema }, (0..wanted.len()).collect())
         }
+        Plan::Window { input, partition, order, calls, schema } => {
+            prune_window(*input, (partition, order, calls), &schema, wanted)
+        }
         Plan::Repeat { input, schema } => {
             // All of its columns are those of the rows, and the last the number.
             let width = input.schema().fields().len();
@@ -149,6 +152,36 @@ fn prune(plan: Plan, wanted: &[bool]) -> (Plan, Moved) {
             (values, all)
         }
     }
+}
+
+fn prune_window(
+    input: Plan,
+    (partition, mut order, calls): (Vec<Expr>, Vec<SortKey>, Vec<WindowCall>),
+    schema: &Schema,
+    wanted: &[bool],
+) -> (Plan, Moved) {
+    let (mut needed, wanted_calls) = (wanted.to_vec(), wanted.split_at(input.schema().fields().len()).1);
+    needed.truncate(input.schema().fields().len());
+    let calls = keep(calls, wanted_calls);
+    partition.iter().for_each(|expr| want(&mut needed, expr));
+    order.iter().for_each(|key| want(&mut needed, &key.expr));
+    calls.iter().flat_map(|call| call.function.exprs()).for_each(|expr| want(&mut needed, expr));
+    let of_calls = keep(schema.fields().iter().skip(needed.len()).cloned().collect(), wanted_calls);
+    let (input, mut moved) = prune(input, &at_least_one(&needed));
+    let width = input.schema().fields().len();
+    let partition = partition.into_iter().map(|expr| moved_expr(expr, &moved)).collect();
+    for key in &mut order {
+        key.expr = moved_expr(std::mem::replace(&mut key.expr, Expr::Column(0)), &moved);
+    }
+    let changed = |call: WindowCall| WindowCall {
+        function: call.function.map_exprs(&mut |expr| moved_expr(expr, &moved)),
+        ..call
+    };
+    let calls = calls.into_iter().map(changed).collect();
+    let fields: Vec<_> = input.schema().fields().iter().cloned().chain(of_calls).collect();
+    moved.extend(positions(wanted_calls).into_iter().map(|at| width + at));
+    let (input, schema) = (Box::new(input), Arc::new(Schema::new(fields)));
+    (Plan::Window { input, partition, order, calls, schema }, moved)
 }
 
 fn prune_join([left, right]: [Plan; 2], kind: JoinKind, on: JoinOn, wanted: &[bool]) -> (Plan, Moved) {

@@ -111,6 +111,16 @@ impl Push {
                 let input = Box::new(self.push(*input, Vec::new()));
                 filtered(Plan::Series { input, step, schema }, conjuncts)
             }
+            Plan::Window { input, partition, order, calls, schema } => {
+                // What a row's answer is depends on the other rows of its partition, which stay or go together.
+                let (below, above): (Vec<_>, Vec<_>) = conjuncts.into_iter().partition(|conjunct| {
+                    let mut of_partition = true;
+                    conjunct.for_each_column(&mut |at| of_partition &= partition.contains(&Expr::Column(at)));
+                    of_partition && !conjunct.is_constant() && !can_fail(conjunct, &schema)
+                });
+                let input = Box::new(self.push(*input, below));
+                filtered(Plan::Window { input, partition, order, calls, schema }, above)
+            }
             values @ Plan::Values { .. } => filtered(values, conjuncts),
         }
     }

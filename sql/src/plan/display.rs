@@ -60,6 +60,13 @@ fn write_plan(plan: &Plan, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Re
         Plan::Series { step, .. } => write!(f, "{step}")?,
         Plan::Repeat { .. } => write!(f, "Repeat")?,
         Plan::Join { inputs, kind, on, .. } => write_join(inputs, *kind, on, f)?,
+        Plan::Window { input, partition, order, calls, .. } => {
+            let schema = input.schema();
+            let order: Vec<_> = order.iter().map(|key| key_text(key, schema)).collect();
+            let calls: Vec<_> = calls.iter().map(|call| call.text(schema)).collect();
+            let (partition, order, calls) = (list(partition, schema), order.join(", "), calls.join(", "));
+            write!(f, "Window: partition=[{partition}], order=[{order}], calls=[{calls}]")?;
+        }
         Plan::Union { schema, .. } => write!(f, "Union: {}", names(schema))?,
     }
     plan.inputs().iter().try_for_each(|input| write_plan(input, f, indent + 1))
@@ -93,6 +100,7 @@ impl fmt::Display for SeriesStep {
                 limit.series_fetch.map_or(Ok(()), |fetch| write!(f, ", series_fetch={fetch}"))
             }
             Self::Integral(integral) => write!(f, "Integral: by {} ns", integral.unit_ns),
+            Self::Repair(repair) => write!(f, "Repair: {repair:?}"),
             Self::Forecast(forecast) => write!(f, "Forecast: {} columns", forecast.columns.len()),
             Self::Transform(calls) => {
                 let names: Vec<_> = calls.iter().map(|call| call.transformation.name).collect();

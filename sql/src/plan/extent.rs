@@ -27,7 +27,7 @@ impl PlanExtent {
         let mut whole = Self::default();
         let mut open = vec![(plan, 1_usize)];
         while let Some((plan, operators)) = open.pop() {
-            whole.exprs = whole.exprs.beside(Extent::of_all(exprs(plan)));
+            whole.exprs = whole.exprs.beside(Extent::of_all(plan.exprs()));
             whole.columns = whole.columns.saturating_add(own_columns(plan));
             whole.all_operators += 1;
             whole.operators = whole.operators.max(operators);
@@ -46,23 +46,31 @@ impl PlanExtent {
     }
 }
 
-/// The expressions of an operator.
-fn exprs(plan: &Plan) -> Vec<&Expr> {
-    match plan {
-        Plan::Scan(scan) => scan.tag_filter.iter().chain(&scan.filter).collect(),
-        Plan::Filter { predicate, .. } => vec![predicate],
-        Plan::Project { exprs, .. } => exprs.iter().collect(),
-        Plan::Aggregate { group, calls, .. } => group.iter().chain(calls.iter().flat_map(|call| &call.args)).collect(),
-        Plan::Sort { keys, .. } => keys.iter().map(|key| &key.expr).collect(),
-        Plan::Join { on, .. } => {
-            on.keys.iter().flat_map(|(left, right)| [left, right]).chain(on.filter.as_ref()).collect()
+impl Plan {
+    /// The operator's own expressions.
+    pub(crate) fn exprs(&self) -> Vec<&Expr> {
+        match self {
+            Plan::Scan(scan) => scan.tag_filter.iter().chain(&scan.filter).collect(),
+            Plan::Filter { predicate, .. } => vec![predicate],
+            Plan::Project { exprs, .. } => exprs.iter().collect(),
+            Plan::Aggregate { group, calls, .. } => {
+                group.iter().chain(calls.iter().flat_map(|call| &call.args)).collect()
+            }
+            Plan::Sort { keys, .. } => keys.iter().map(|key| &key.expr).collect(),
+            Plan::Join { on, .. } => {
+                on.keys.iter().flat_map(|(left, right)| [left, right]).chain(on.filter.as_ref()).collect()
+            }
+            Plan::Window { partition, order, calls, .. } => {
+                let of_calls = calls.iter().flat_map(|call| call.function.exprs());
+                partition.iter().chain(order.iter().map(|key| &key.expr)).chain(of_calls).collect()
+            }
+            Plan::Limit { .. }
+            | Plan::Distinct { .. }
+            | Plan::Repeat { .. }
+            | Plan::Series { .. }
+            | Plan::Union { .. }
+            | Plan::Values { .. } => Vec::new(),
         }
-        Plan::Limit { .. }
-        | Plan::Distinct { .. }
-        | Plan::Repeat { .. }
-        | Plan::Series { .. }
-        | Plan::Union { .. }
-        | Plan::Values { .. } => Vec::new(),
     }
 }
 

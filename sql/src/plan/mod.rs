@@ -6,8 +6,10 @@
 mod display;
 pub(crate) mod extent;
 pub mod join;
+pub mod repair;
 pub mod series;
 mod walk;
+pub mod window;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ pub use display::show;
 pub(crate) use display::show_by;
 pub use join::{JoinKind, JoinOn};
 pub use series::SeriesStep;
+pub use window::WindowCall;
 
 /// A column that a scan yields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -145,6 +148,19 @@ pub enum Plan {
         /// Output names and types.
         schema: SchemaRef,
     },
+    /// Every row with what window functions say of it, behind its columns.
+    Window {
+        /// Input, in the order of `partition` and then of `order`.
+        input: Box<Plan>,
+        /// Rows of one partition are equal in these.
+        partition: Vec<Expr>,
+        /// Order within a partition.
+        order: Vec<SortKey>,
+        /// One for each further column.
+        calls: Vec<WindowCall>,
+        /// Output names and types.
+        schema: SchemaRef,
+    },
     /// Series by series: fill, limits, transformations.
     Series {
         /// Input, in the order of its keys and times.
@@ -174,6 +190,7 @@ impl Plan {
             | Self::Join { schema, .. }
             | Self::Repeat { schema, .. }
             | Self::Series { schema, .. }
+            | Self::Window { schema, .. }
             | Self::Values { schema, .. } => schema,
             Self::Filter { input, .. }
             | Self::Sort { input, .. }

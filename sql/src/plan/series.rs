@@ -3,6 +3,7 @@
 
 use arrow_schema::DataType;
 
+use super::repair::Repair;
 use crate::function::forecast::Forecasting;
 use crate::function::transform::Transformation;
 use crate::types::windows::Windows;
@@ -18,6 +19,8 @@ pub enum SeriesStep {
     Integral(Integral),
     /// How series go on.
     Forecast(Forecast),
+    /// The series as a whole is made better.
+    Repair(Repair),
     /// Columns that are computed from a value and those before it in its series, added behind the others.
     Transform(Vec<TransformCall>),
 }

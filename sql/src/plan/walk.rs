@@ -1,7 +1,8 @@
 //! A plan as a tree: every operator's inputs and expressions, without its kind.
 
-use super::{JoinOn, Plan};
+use super::{JoinOn, Plan, WindowCall};
 use crate::expr::Expr;
+use tidewire_storage::schema::TableId;
 
 impl Plan {
     /// What the operator reads, in order: nothing for a scan, one input for most, two for a join, any number for a
@@ -14,12 +15,25 @@ impl Plan {
             | Self::Aggregate { input, .. }
             | Self::Sort { input, .. }
             | Self::Series { input, .. }
+            | Self::Window { input, .. }
             | Self::Repeat { input, .. }
             | Self::Limit { input, .. }
             | Self::Distinct { input } => std::slice::from_ref(input),
             Self::Union { inputs, .. } => inputs,
             Self::Join { inputs, .. } => inputs.as_slice(),
         }
+    }
+
+    /// Whether rows of a table are read somewhere in it.
+    pub fn reads(&self, table: TableId) -> bool {
+        let mut open = vec![self];
+        while let Some(plan) = open.pop() {
+            if matches!(plan, Self::Scan(scan) if scan.table.id == table) {
+                return true;
+            }
+            open.extend(plan.inputs());
+        }
+        false
     }
 
     /// The plan with `change` made to its inputs.
@@ -37,6 +51,9 @@ impl Plan {
             Self::Distinct { input } => Self::Distinct { input: boxed(input) },
             Self::Series { input, step, schema } => Self::Series { input: boxed(input), step, schema },
             Self::Repeat { input, schema } => Self::Repeat { input: boxed(input), schema },
+            Self::Window { input, partition, order, calls, schema } => {
+                Self::Window { input: boxed(input), partition, order, calls, schema }
+            }
             Self::Union { inputs, schema } => Self::Union { inputs: inputs.into_iter().map(change).collect(), schema },
             Self::Join { inputs, kind, on, schema } => {
                 Self::Join { inputs: Box::new((*inputs).map(change)), kind, on, schema }
@@ -69,6 +86,15 @@ impl Plan {
                     key.expr = change(std::mem::replace(&mut key.expr, Expr::Column(0)));
                 }
                 Self::Sort { input, keys, fetch }
+            }
+            Self::Window { input, partition, mut order, calls, schema } => {
+                let partition = partition.into_iter().map(&mut *change).collect();
+                for key in &mut order {
+                    key.expr = change(std::mem::replace(&mut key.expr, Expr::Column(0)));
+                }
+                let changed = |call: WindowCall| WindowCall { function: call.function.map_exprs(change), ..call };
+                let calls = calls.into_iter().map(changed).collect();
+                Self::Window { input, partition, order, calls, schema }
             }
             Self::Join { inputs, kind, on: JoinOn { keys, filter }, schema } => {
                 let keys = keys.into_iter().map(|(left, right)| (change(left), change(right))).collect();

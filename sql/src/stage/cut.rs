@@ -194,6 +194,12 @@ impl Cutter {
                 let open = self.open(input, path);
                 Open::of(self.closed(open, SinkSpec::Repeat { schema: Arc::clone(schema) }))
             }
+            Plan::Window { input, partition, order, calls, schema } => {
+                let open = self.open(input, path);
+                let (partition, order, calls) = (partition.clone(), order.clone(), calls.clone());
+                let schema = Arc::clone(schema);
+                Open::of(self.closed(open, SinkSpec::Window { partition, order, calls, schema }))
+            }
             Plan::Series { input, step, schema } => {
                 let mut open = self.open(input, path);
                 match step {
@@ -201,6 +207,10 @@ impl Cutter {
                     SeriesStep::Integral(integral) => {
                         let (integral, schema) = (integral.clone(), Arc::clone(schema));
                         return Open::of(self.closed(open, SinkSpec::Integral { integral, schema }));
+                    }
+                    SeriesStep::Repair(repair) => {
+                        let (repair, schema) = (*repair, Arc::clone(schema));
+                        return Open::of(self.closed(open, SinkSpec::Repair { repair, schema }));
                     }
                     SeriesStep::Forecast(forecast) => {
                         let (forecast, schema) = (forecast.clone(), Arc::clone(schema));

@@ -91,6 +91,7 @@ impl fmt::Display for SinkSpec {
             Self::Sort { .. } => write!(f, "Sort"),
             Self::Distinct { .. } => write!(f, "Distinct"),
             Self::Integral { integral, .. } => SeriesStep::Integral(integral.clone()).fmt(f),
+            Self::Repair { repair, .. } => SeriesStep::Repair(*repair).fmt(f),
             Self::Forecast { forecast, .. } => SeriesStep::Forecast(forecast.clone()).fmt(f),
             Self::Build { keys } => write!(f, "Build: keys={}", keys.exprs.len()),
             Self::Join { kind, keys, filter, .. } => {
@@ -98,6 +99,10 @@ impl fmt::Display for SinkSpec {
                 if filter.is_some() { write!(f, ", filter") } else { Ok(()) }
             }
             Self::Repeat { .. } => write!(f, "Repeat"),
+            Self::Window { partition, order, calls, .. } => {
+                let (partition, order) = (partition.len(), order.len());
+                write!(f, "Window: partition={partition}, order={order}, calls={}", calls.len())
+            }
             Self::Fill(fill) => SeriesStep::Fill(fill.clone()).fmt(f),
         }
     }

@@ -16,8 +16,9 @@ use arrow_schema::{DataType, SchemaRef};
 
 use super::fragment::Fragment;
 use crate::expr::{AggregateCall, Expr, Scalar};
+use crate::plan::repair::Repair;
 use crate::plan::series::{Fill, Forecast, Integral, SeriesLimit, TransformCall};
-use crate::plan::{JoinKind, SortKey};
+use crate::plan::{JoinKind, SortKey, WindowCall};
 
 /// A stage's place in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -139,6 +140,17 @@ pub(crate) enum SinkSpec {
         schema: SchemaRef,
     },
     Repeat {
+        schema: SchemaRef,
+    },
+    /// Rows come in the order of `partition` and `order`.
+    Window {
+        partition: Vec<Expr>,
+        order: Vec<SortKey>,
+        calls: Vec<WindowCall>,
+        schema: SchemaRef,
+    },
+    Repair {
+        repair: Repair,
         schema: SchemaRef,
     },
     Forecast {

@@ -12,7 +12,9 @@ mod oracle;
 mod relations;
 mod shard;
 mod special;
+mod subqueries;
 mod texts;
+mod windows;
 
 use data::{Cell, Rows};
 

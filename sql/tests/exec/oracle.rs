@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 
 use arrow_schema::{DataType, TimeUnit};
 use tidewire_sql::expr::{AggregateCall, BinaryOp, Expr, Scalar, ScalarFunction};
-use tidewire_sql::plan::{JoinKind, JoinOn, Plan, ScanColumn, ScanNode};
+use tidewire_sql::plan::window::{Frame, FrameBound, FrameUnits, WindowFunction};
+use tidewire_sql::plan::{JoinKind, JoinOn, Plan, ScanColumn, ScanNode, SortKey, WindowCall};
 
 use crate::data::{Cell, FIELDS, NONE, Row, Rows, order};
 use crate::memory::tag_position;
@@ -25,23 +26,7 @@ pub(crate) fn run(plan: &Plan, rows: &Rows) -> Answer {
         Plan::Aggregate { input, group, calls, .. } => aggregate(&run(input, rows), group, calls),
         Plan::Sort { input, keys, fetch } => {
             let mut answer = run(input, rows);
-            answer.sort_by(|a, b| {
-                keys.iter()
-                    .map(|key| {
-                        let (a, b) = (eval(&key.expr, a), eval(&key.expr, b));
-                        match (a.is_null(), b.is_null()) {
-                            (true, true) => Ordering::Equal,
-                            (true, false) if key.nulls_first => Ordering::Less,
-                            (true, false) => Ordering::Greater,
-                            (false, true) if key.nulls_first => Ordering::Greater,
-                            (false, true) => Ordering::Less,
-                            (false, false) if key.descending => order(&b, &a),
-                            (false, false) => order(&a, &b),
-                        }
-                    })
-                    .find(|o| o.is_ne())
-                    .unwrap_or(Ordering::Equal)
-            });
+            answer.sort_by(|a, b| by_keys(keys, a, b));
             answer.truncate(fetch.unwrap_or(usize::MAX));
             answer
         }
@@ -70,9 +55,168 @@ pub(crate) fn run(plan: &Plan, rows: &Rows) -> Answer {
             let widths = [left.schema().fields().len(), right.schema().fields().len()];
             join(&run(left, rows), &run(right, rows), widths, *kind, on)
         }
+        Plan::Window { input, partition, order, calls, .. } => {
+            let input = run(input, rows);
+            let partition_of = |row: &[Cell]| partition.iter().map(|key| eval(key, row)).collect::<Vec<_>>();
+            let mut answer = input.clone();
+            for (at, row) in answer.iter_mut().enumerate() {
+                let own = partition_of(&input[at]);
+                let of: Vec<usize> = (0..input.len()).filter(|other| partition_of(&input[*other]) == own).collect();
+                row.extend(calls.iter().map(|call| window(call, &input, &of, at, order)));
+            }
+            answer
+        }
         Plan::Series { step, .. } => panic!("SQL has no step by series: {step}"),
         Plan::Values { rows, .. } => rows.iter().map(|row| row.iter().map(literal).collect()).collect(),
     }
+}
+
+/// By the keys of ORDER BY.
+fn by_keys(keys: &[SortKey], a: &[Cell], b: &[Cell]) -> Ordering {
+    let by_key = |key: &SortKey| {
+        let (a, b) = (eval(&key.expr, a), eval(&key.expr, b));
+        match (a.is_null(), b.is_null()) {
+            (true, true) => Ordering::Equal,
+            (true, false) if key.nulls_first => Ordering::Less,
+            (true, false) => Ordering::Greater,
+            (false, true) if key.nulls_first => Ordering::Greater,
+            (false, true) => Ordering::Less,
+            (false, false) if key.descending => order(&b, &a),
+            (false, false) => order(&a, &b),
+        }
+    };
+    keys.iter().map(by_key).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+/// What a window function says of row `at`, whose partition is rows `of`.
+fn window(call: &WindowCall, rows: &Answer, of: &[usize], at: usize, keys: &[SortKey]) -> Cell {
+    let compare = |other: usize| by_keys(keys, &rows[other], &rows[at]);
+    let position = of.iter().position(|row| *row == at).unwrap() as i64;
+    let before = of.iter().filter(|row| compare(**row).is_lt()).count() as u64;
+    let framed: Vec<usize> = (0_i64..)
+        .zip(of)
+        .filter(|(p, row)| in_frame(&call.frame, rows, (of, keys), (position, at), (*p, **row)))
+        .map(|(_, row)| *row)
+        .collect();
+    let value = |row: Option<&usize>, value: &Expr| row.map_or(Cell::Null, |row| eval(value, &rows[*row]));
+    match &call.function {
+        WindowFunction::RowNumber => Cell::UInt(position as u64 + 1),
+        WindowFunction::Rank => Cell::UInt(before + 1),
+        WindowFunction::DenseRank => {
+            let mut distinct: Vec<usize> = Vec::new();
+            for row in of.iter().filter(|row| compare(**row).is_lt()) {
+                if distinct.iter().all(|known| by_keys(keys, &rows[*known], &rows[*row]).is_ne()) {
+                    distinct.push(*row);
+                }
+            }
+            Cell::UInt(distinct.len() as u64 + 1)
+        }
+        WindowFunction::PercentRank if of.len() == 1 => Cell::Float(0.0),
+        WindowFunction::PercentRank => Cell::Float(before as f64 / (of.len() - 1) as f64),
+        WindowFunction::CumeDist => {
+            Cell::Float(of.iter().filter(|row| compare(**row).is_le()).count() as f64 / of.len() as f64)
+        }
+        WindowFunction::Ntile(buckets) => {
+            // Deals the rows out and counts how many each bucket has.
+            let mut sizes = vec![0_i64; *buckets as usize];
+            (0..of.len()).for_each(|row| sizes[row % *buckets as usize] += 1);
+            let mut left = position;
+            Cell::UInt(
+                1 + sizes
+                    .iter()
+                    .take_while(|size| {
+                        left -= **size;
+                        left >= 0
+                    })
+                    .count() as u64,
+            )
+        }
+        WindowFunction::Shift { value: shown, by, default } => {
+            match usize::try_from(position + by).ok().and_then(|at| of.get(at)) {
+                Some(row) => eval(shown, &rows[*row]),
+                None => literal(default),
+            }
+        }
+        WindowFunction::First(shown) => value(framed.first(), shown),
+        WindowFunction::Last(shown) => value(framed.last(), shown),
+        WindowFunction::Nth(shown, number) => value(framed.get(*number as usize - 1), shown),
+        WindowFunction::Aggregate(call) => {
+            one_call(call, &framed.iter().map(|row| rows[*row].clone()).collect::<Answer>())
+        }
+    }
+}
+
+/// Whether row `other`, at position `p` of the partition, is in the frame of row `at`.
+fn in_frame(
+    frame: &Frame,
+    rows: &Answer,
+    (of, keys): (&[usize], &[SortKey]),
+    (position, at): (i64, usize),
+    (p, other): (i64, usize),
+) -> bool {
+    let equals = |a: usize, b: usize| by_keys(keys, &rows[a], &rows[b]).is_eq();
+    // The number of a row's equals in the partition.
+    let group = |row: usize| {
+        let mut distinct: Vec<usize> = Vec::new();
+        for before in of.iter().take_while(|before| !equals(**before, row)) {
+            if distinct.last().is_none_or(|last| !equals(*last, *before)) {
+                distinct.push(*before);
+            }
+        }
+        distinct.len() as i64
+    };
+    // How far the other row is behind this one: below zero before it.
+    let distance = |by: &Scalar| match (frame.units, by) {
+        (FrameUnits::Rows, Scalar::Int(by)) => (p - position, *by),
+        (FrameUnits::Groups, Scalar::Int(by)) => (group(other) - group(at), *by),
+        (FrameUnits::Range, by) => {
+            let sign = if keys[0].descending { -1 } else { 1 };
+            match (eval(&keys[0].expr, &rows[at]), eval(&keys[0].expr, &rows[other]), by) {
+                (Cell::Int(a), Cell::Int(b), Scalar::Int(by)) => (sign * (b - a), *by),
+                (Cell::Time(a, unit), Cell::Time(b, _), Scalar::Interval { months: 0, days, nanoseconds }) => {
+                    (sign * (b - a), length(*days, *nanoseconds, unit))
+                }
+                // Nulls are far from all else.
+                (Cell::Null, Cell::Null, _) => (0, 0),
+                (a, b, _) if a.is_null() || b.is_null() => {
+                    (by_keys(keys, &rows[other], &rows[at]) as i64 * i64::MAX, 0)
+                }
+                (a, b, by) => panic!("from {a:?} to {b:?} by {by:?}"),
+            }
+        }
+        (units, by) => panic!("{by:?} of {units:?}"),
+    };
+    let side = match frame.units {
+        FrameUnits::Rows => p.cmp(&position),
+        _ => by_keys(keys, &rows[other], &rows[at]),
+    };
+    let starts = match &frame.start {
+        FrameBound::UnboundedPreceding => true,
+        FrameBound::CurrentRow => side.is_ge(),
+        FrameBound::Preceding(by) => {
+            let (far, by) = distance(by);
+            far >= -by
+        }
+        FrameBound::Following(by) => {
+            let (far, by) = distance(by);
+            far >= by
+        }
+        FrameBound::UnboundedFollowing => false,
+    };
+    let ends = match &frame.end {
+        FrameBound::UnboundedFollowing => true,
+        FrameBound::CurrentRow => side.is_le(),
+        FrameBound::Preceding(by) => {
+            let (far, by) = distance(by);
+            far <= -by
+        }
+        FrameBound::Following(by) => {
+            let (far, by) = distance(by);
+            far <= by
+        }
+        FrameBound::UnboundedPreceding => false,
+    };
+    starts && ends
 }
 
 /// Every left row against every right one.

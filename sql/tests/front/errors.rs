@@ -35,6 +35,31 @@ fn errors_say_what_they_are_about() {
         ("select abs('a')", Kind::Arguments { name: text("abs"), types: vec![DataType::Utf8] }),
         ("select sum(t) from m", Kind::AggregateArgument { heading: "SUM", data_type: DataType::Utf8 }),
         ("select i from m where sum(i) > 1", Kind::AggregateMisplaced { name: text("sum"), clause: "WHERE" }),
+        ("select i from m where rank() over () = 1", Kind::WindowMisplaced { name: text("rank"), clause: "WHERE" }),
+        (
+            "select sum(rank() over ()) over () from m",
+            Kind::WindowMisplaced { name: text("rank"), clause: "the arguments of a window function" },
+        ),
+        ("select rank() over w from m", Kind::WindowUnknown(text("w"))),
+        (
+            "select sum(i) over (rows between 1 following and 1 preceding) from m",
+            Kind::FrameInvalid("it ends before it starts"),
+        ),
+        (
+            "select sum(i) over (order by s range 1 preceding) from m",
+            Kind::FrameInvalid("a RANGE with a distance takes one key that has distances"),
+        ),
+        ("select sum(i) over (rows -1 preceding) from m", Kind::FrameInvalid("a distance is negative")),
+        ("select rank() from m", Kind::FunctionUnknown(text("rank"))),
+        (
+            "select lead(i, 1, 'x') over () from m",
+            Kind::Arguments { name: text("lead"), types: vec![DataType::Int64, DataType::Int64, DataType::Utf8] },
+        ),
+        ("insert slow.p(time, v) values (1, 1), (2, 2.5)", Kind::ValuesTypes { row: 1, column: 1 }),
+        ("update m set i = 1", Kind::UpdateWithoutWhere),
+        ("update m set i = 1, t = 'x' where t = 'a'", Kind::UpdateMixed),
+        ("update m set t = 'x' where time > 1", Kind::UpdateWhere(text("time"))),
+        ("show series from m where i > 1", Kind::ShowByField { statement: "SHOW SERIES", column: text("i") }),
         ("select * from m where i", Kind::NotBoolean { place: "WHERE", found: DataType::Int64 }),
         (
             "select nosuch from slow.p",

@@ -1,7 +1,7 @@
 //! docs/sql.md and docs/influxql.md list the functions that there are, as they describe themselves.
 
 use tidewire_sql::function::influxql::{FUNCTIONS, Kind};
-use tidewire_sql::function::{Documentation, aggregates, scalars};
+use tidewire_sql::function::{Documentation, aggregates, over_windows, scalars};
 
 /// Columns of the page's lines.
 const COLUMNS_MAX: usize = 120;
@@ -27,7 +27,8 @@ fn the_page_lists_the_functions_that_there_are() {
     let page = include_str!("../../../docs/sql.md");
     let scalars: String = scalars().map(|function| item(&function.documentation)).collect();
     let aggregates: String = aggregates().map(|aggregate| item(&aggregate.documentation)).collect();
-    for (mark, expected) in [("scalars", scalars), ("aggregates", aggregates)] {
+    let windows: String = over_windows().map(item).collect();
+    for (mark, expected) in [("scalars", scalars), ("aggregates", aggregates), ("windows", windows)] {
         let (_, rest) = page.split_once(&format!("<!-- {mark} -->\n")).unwrap_or_default();
         let (listed, _) = rest.split_once("<!-- end -->").unwrap_or_default();
         assert!(listed == expected, "docs/sql.md must list after <!-- {mark} -->:\n{expected}<!-- end -->");

@@ -379,6 +379,16 @@ fn check(plan: &Plan) {
             let [rest @ .., times] = &input.schema().fields()[..] else { panic!("{plan}") };
             assert_eq!((times.data_type(), rest), (&DataType::Int64, &schema.fields()[..]), "{plan}");
         }
+        Plan::Window { input, partition, order, calls, schema } => {
+            let keys = partition.iter().chain(order.iter().map(|key| &key.expr));
+            for expr in keys.chain(calls.iter().flat_map(tidewire_sql::plan::WindowCall::exprs)) {
+                over(expr, input.schema());
+            }
+            let own = input.schema().fields().iter().map(|field| field.data_type().clone());
+            let found: Vec<_> = own.chain(calls.iter().map(|call| call.data_type.clone())).collect();
+            let promised: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
+            assert_eq!(found, promised, "{plan}");
+        }
         Plan::Limit { .. } | Plan::Distinct { .. } => {}
     }
     plan.inputs().iter().for_each(check);

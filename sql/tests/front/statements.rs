@@ -162,9 +162,9 @@ fn show_and_describe_are_answered_from_the_catalog() {
 #[test]
 fn inserted_cells_take_the_columns_types() {
     let text = "insert m(TIME, t, i, n, f, b, s) values \
-                ('2022-11-03 06:20:11', 'a1', 1.7, '12', 3, 'true', 5), \
-                (7, null, -2, 3, null, false, null), \
-                (1 + 1, 'x', null, null, 1e3, null, 'é')";
+                ('2022-11-03 06:20:11', 'a1', 1.7, 12, 3.0, 'true', 5), \
+                ('1970-01-01 00:00:00.000000007', null, -2.0, 18446744073709551615, null, 'false', null), \
+                (1 + 1, 'x', null, null, 1e3, null, 1 || 'é')";
     let Ok(Statement::Insert(insert)) = prepared(text) else {
         panic!("INSERT is not understood");
     };
@@ -176,10 +176,10 @@ fn inserted_cells_take_the_columns_types() {
         insert.fields,
         [
             (ColumnId(2), FieldValues::Int(vec![Some(1), Some(-2), None])),
-            (ColumnId(3), FieldValues::UInt(vec![Some(12), Some(3), None])),
+            (ColumnId(3), FieldValues::UInt(vec![Some(12), Some(u64::MAX), None])),
             (ColumnId(4), FieldValues::Float(vec![Some(3.0), None, Some(1000.0)])),
             (ColumnId(5), FieldValues::Bool(vec![Some(true), Some(false), None])),
-            (ColumnId(6), FieldValues::String(texts(&[Some("5"), None, Some("é")]))),
+            (ColumnId(6), FieldValues::String(texts(&[Some("5"), None, Some("1é")]))),
         ]
     );
 }

@@ -18,8 +18,7 @@ const KNOWN_TOO: &str = "arrow_cast substring mode increase topk bottom sample g
     idelta_left idelta_right first_time last_time first_val last_val state_agg compact_state_agg duration_in state_at \
     completeness consistency timeliness validity timestamp_repair value_fill value_repair exact_count st_distance \
     st_area st_equals st_contains st_intersects st_disjoint st_within st_asbinary st_geomfromwkb current_role \
-    time_window_gapfill locf interpolate row_number rank dense_rank percent_rank cume_dist ntile lag lead nth_value \
-    variance mean to_char";
+    time_window_gapfill locf interpolate variance mean to_char";
 
 /// What a name that is no function here is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

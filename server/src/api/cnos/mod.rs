@@ -3,6 +3,7 @@
 //! ```text
 //!   write.rs         /api/v1/write
 //!   sql.rs           /api/v1/sql; accept.rs what form its reply has
+//!   insert_rows.rs   INSERT of a query's rows, UPDATE
 //!   ping.rs          /api/v1/ping
 //!   error.rs         faults in CnosDB's words and codes: forbidden.rs those of requests that are not let in,
 //!                    catalog_error.rs those of the catalog, line_error.rs those of rows, sql_error.rs those of
@@ -16,6 +17,7 @@ mod encode_error;
 pub mod error;
 mod forbidden;
 mod functions;
+mod insert_rows;
 mod line_error;
 mod ping;
 mod sql;

@@ -14,6 +14,7 @@ use tidewire_sql::explain::explain;
 use tidewire_sql::statement::{PlanStep, Statement};
 use tidewire_sql::{Definition, Session, cut};
 
+use super::insert_rows::{insert_query, update_tags};
 use super::{accept, error};
 use crate::api::body_length;
 use crate::api::context::RequestContext;
@@ -21,6 +22,7 @@ use crate::api::fault::Fault;
 use crate::api::patience::Patience;
 use crate::api::queries::{bounds, measured, query_place};
 use crate::api::reply::{RowsForm, RowsReply};
+use crate::core::message::CompactShards;
 use crate::core::state::CoreState;
 use crate::ingest::insert::insert;
 use crate::net::{Body, Reply, Request};
@@ -102,9 +104,25 @@ async fn run_statement(
             let rows = Kept::new(rows, held);
             let count = insert(core, &rows).await?;
             context.rows.written.add(count);
-            let schema = Arc::new(Schema::new(vec![Field::new("rows", DataType::UInt64, false)]));
-            let batch = RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![count]))])?;
-            send_batch(reply, form, &batch).await
+            send_count(reply, form, count).await
+        }
+        Statement::InsertQuery { query, target } => {
+            let query = Kept::new(query, held);
+            let count = or(insert_query(context, &query, &target), gone(body)).await?;
+            send_count(reply, form, count).await
+        }
+        Statement::UpdateTags(update) => {
+            let update = Kept::new(update, held);
+            let count = update_tags(context, &update).await?;
+            send_count(reply, form, count).await
+        }
+        Statement::Compact { .. } => {
+            core.offline.check_all().map_err(ExecError::from)?;
+            for outcome in core.peers.ask_all(CompactShards).await {
+                outcome.map_err(ExecError::from)?;
+            }
+            send_nothing(reply, form.format);
+            Ok(())
         }
         Statement::Delete(deletion) => {
             delete(core, deletion).await?;
@@ -131,6 +149,13 @@ async fn gone<T, E: From<ExecError>>(body: &mut Body) -> Result<T, E> {
 
 fn send_nothing(reply: &mut Reply, format: Format) {
     reply.send(200, |head| head.content_type(format.content_type()), b"");
+}
+
+/// The answer to a statement that writes rows.
+async fn send_count(reply: &mut Reply, form: RowsForm, count: u64) -> Result<(), Fault> {
+    let schema = Arc::new(Schema::new(vec![Field::new("rows", DataType::UInt64, false)]));
+    let batch = RecordBatch::try_new(schema, vec![Arc::new(UInt64Array::from(vec![count]))])?;
+    send_batch(reply, form, &batch).await
 }
 
 async fn send_batch(reply: &mut Reply, form: RowsForm, batch: &RecordBatch) -> Result<(), Fault> {

@@ -164,6 +164,20 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::AggregateMisplaced { name, clause } => {
             planning(format!("Aggregate function '{name}' is not allowed in {clause}"))
         }
+        SqlErrorKind::WindowMisplaced { name, clause } => {
+            planning(format!("Window function '{name}' is not allowed in {clause}"))
+        }
+        SqlErrorKind::SelectionArguments { greatest } => {
+            let name = if *greatest { "TOPK" } else { "BOTTOM" };
+            planning(format!("{name} takes a value and a constant number from 1 to 255"))
+        }
+        SqlErrorKind::SelectionBeside(what) => planning(format!("a selection function cannot stand beside {what}")),
+        SqlErrorKind::RepairArgument(reason) => ("010001", format!("Datafusion: Execution error: {reason}")),
+        SqlErrorKind::SubqueryWidth(count) => {
+            planning(format!("Scalar subquery should only return one column, but found {count}"))
+        }
+        SqlErrorKind::WindowUnknown(name) => planning(format!("The window {name} is not defined!")),
+        SqlErrorKind::FrameInvalid(why) => planning(format!("Invalid window frame: {why}")),
         SqlErrorKind::FilterOfScalar(name) => planning(format!("FILTER on {name}, which is no aggregate")),
         SqlErrorKind::PartNotConstant { function } => {
             planning(format!("First argument of `{}` must be non-null scalar Utf8", function.to_ascii_uppercase()))
@@ -212,6 +226,23 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::InsertGeometry { column, kind, text } => {
             ("010073", format!("Invalid geometry type, error: expect {} in {column}, got {text:?}", kind.name()))
         }
+        SqlErrorKind::ValuesTypes { row, column } => {
+            planning(format!("Inconsistent data type across values list at row {row} column {column}"))
+        }
+        SqlErrorKind::UpdateWithoutWhere => analyze("Update statement must have a where clause"),
+        SqlErrorKind::UpdateMixed => {
+            analyze("Update the time/tag/field columns at the same statement is not supported")
+        }
+        SqlErrorKind::UpdateWhere(name) => {
+            analyze(format!("Where clause cannot contain field/time column, but found: {name}"))
+        }
+        SqlErrorKind::UpdateNull => analyze("a field cannot be set to NULL"),
+        SqlErrorKind::UpdateSeriesExists => {
+            ("010001", "Datafusion: Index: series 'new series keys' already exists".to_owned())
+        }
+        SqlErrorKind::ShowByField { statement, column } => {
+            semantic("010046", format!("{statement} does not support where clause contains field {column}"))
+        }
         SqlErrorKind::InsertValue(error) => ("010002", format!("Arrow: {}", conversion(error))),
     }
 }
@@ -247,6 +278,11 @@ fn unsupported(what: &str) -> (&'static str, String) {
 /// The statement's parts do not fit together.
 fn planning(message: impl std::fmt::Display) -> (&'static str, String) {
     ("010001", format!("Datafusion: Error during planning: {message}"))
+}
+
+/// A statement that cannot be analyzed.
+fn analyze(message: impl std::fmt::Display) -> (&'static str, String) {
+    ("010010", format!("Failed to do analyze. err: {message}"))
 }
 
 /// A name that no column has, or too many have.

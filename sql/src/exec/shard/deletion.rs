@@ -4,11 +4,11 @@
 
 use roaring::RoaringBitmap;
 use tidewire_storage::engine::SeriesSelection;
-use tidewire_storage::schema::{ColumnId, TableSchema};
+use tidewire_storage::schema::{ColumnId, ColumnKind, TableSchema};
 
-use super::reader::{ShardReader, TagIndex};
+use super::reader::{NO_TAG, ShardReader, TagIndex};
 use super::series::wanted_series;
-use crate::deletion::{SeriesFilter, TagCondition, TagMatch};
+use crate::deletion::{SeriesFilter, SeriesKey, TagCondition, TagMatch};
 use crate::error::execution::ExecError;
 use crate::exec::context::QueryContext;
 use crate::exec::eval::Room;
@@ -31,6 +31,7 @@ pub fn selected_series<R: ShardReader>(
             (Some(index), SeriesFilter::Predicate { filter, columns }) => {
                 wanted_series(index, filter, columns, &Room::new(&QueryContext::new(TEXT_BYTES_MAX, None)))?
             }
+            (Some(index), SeriesFilter::Keys(keys)) => of_keys(keys, index, table),
             (Some(index), SeriesFilter::Tags(condition)) => of_condition(condition, index),
             (Some(index), SeriesFilter::All) => all(index),
         };
@@ -49,6 +50,27 @@ fn of_condition<I: TagIndex>(condition: &TagCondition, index: &I) -> RoaringBitm
             if *negated { all(index) - matching } else { matching }
         }
     }
+}
+
+/// The series of these keys.
+fn of_keys<I: TagIndex>(keys: &[SeriesKey], index: &I, table: &TableSchema) -> RoaringBitmap {
+    let tags: Vec<ColumnId> =
+        table.columns.iter().filter(|column| column.kind == ColumnKind::Tag).map(|column| column.id).collect();
+    let mut found = RoaringBitmap::new();
+    for key in keys {
+        let with = |(tag, value): &(ColumnId, Box<str>)| {
+            let mut series = RoaringBitmap::new();
+            if let Some(code) = index.code(*tag, value) {
+                index.add_postings(*tag, code, &mut series);
+            }
+            series
+        };
+        let series = key.iter().map(with).reduce(|all, one| all & one).unwrap_or_else(|| all(index));
+        let lacks = |tag: &ColumnId, id: u32| index.codes(*tag).get(id as usize).is_none_or(|code| *code == NO_TAG);
+        let other = |tag: &&ColumnId| key.iter().all(|(known, _)| known != *tag);
+        found.extend(series.iter().filter(|id| tags.iter().filter(other).all(|tag| lacks(tag, *id))));
+    }
+    found
 }
 
 fn all<I: TagIndex>(index: &I) -> RoaringBitmap {

@@ -10,6 +10,7 @@ use super::literal;
 use super::named::NamedQueries;
 use super::relation::{Relation, schema_of};
 use super::scope::{Qualifier, Scope, ScopeColumn};
+use super::subqueries::Outer;
 use crate::budget::Budget;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::exec::eval::{Input, Room, evaluate_array, scalar_array, scalar_at};
@@ -35,6 +36,8 @@ pub(super) struct Binder<'a> {
     pub(super) budget: &'a Budget,
     /// Names that WITH has given.
     pub(super) named: NamedQueries,
+    /// The query around the one that is bound, if it is one inside of an expression.
+    pub(super) outer: Option<Outer<'a>>,
 }
 
 impl Binder<'_> {

@@ -22,14 +22,14 @@ impl ExprBinder<'_> {
     }
 
     fn called(&mut self, function: &ast::Function) -> Result<Typed, SqlError> {
-        if function.over.is_some() {
-            return Err(SqlError::unsupported("window functions"));
-        }
-        if !function.within_group.is_empty() || function.null_treatment.is_some() {
+        if !function.within_group.is_empty() || (function.null_treatment.is_some() && function.over.is_none()) {
             return Err(SqlError::unsupported("WITHIN GROUP and IGNORE NULLS"));
         }
         if !matches!(function.parameters, FunctionArguments::None) {
             return Err(SqlError::unsupported(format!("parameters of {}", function.name)));
+        }
+        if function.over.is_some() {
+            return self.over_window(function);
         }
         let name = function.name.to_string().to_ascii_lowercase();
         if let Some(Known::Aggregate(aggregate)) = find(&name) {
@@ -68,7 +68,9 @@ impl ExprBinder<'_> {
         // in `sum(i) AS i … HAVING sum(i) > 1` stands for the aggregate itself.
         let clause = std::mem::replace(&mut self.clause, "the arguments of an aggregate");
         let aliases_first = std::mem::replace(&mut self.aliases_first, false);
+        let queries = self.queries.take();
         let call = self.aggregate_call(aggregate, name, function);
+        self.queries = queries;
         self.clause = clause;
         self.aliases_first = aliases_first;
         let result = call.map(|call| {
@@ -84,7 +86,8 @@ impl ExprBinder<'_> {
         result
     }
 
-    fn aggregate_call(
+    /// The call of an aggregate, bound.
+    pub(super) fn aggregate_call(
         &mut self,
         aggregate: &'static Aggregate,
         name: &str,

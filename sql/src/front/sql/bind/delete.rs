@@ -61,6 +61,17 @@ impl Binder<'_> {
     }
 }
 
+/// The series of the optimized plan of rows that tags alone select.
+pub(crate) fn series_of(rows: &Plan) -> Result<SeriesFilter, SqlError> {
+    match rows {
+        Plan::Scan(scan) if scan.filter.is_none() => Ok(match &scan.tag_filter {
+            None => SeriesFilter::All,
+            Some(filter) => SeriesFilter::Predicate { filter: filter.clone(), columns: scan.tag_columns.clone() },
+        }),
+        _ => Err(not_exact("this predicate")),
+    }
+}
+
 /// What the optimized plan of the rows to delete selects.
 pub(crate) fn deletion(rows: Plan) -> Result<Deletion, SqlError> {
     let Plan::Scan(scan) = rows else {

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 use sqlparser::ast::{self, BinaryOperator, UnaryOperator};
 
+use super::binder::Binder;
 use super::literal;
 use super::scope::Scope;
+use super::subqueries::Subqueries;
+use super::window_calls::Windows;
 use crate::budget::Budget;
 use crate::error::{Position, SqlError, SqlErrorKind};
 use crate::expr::coerce::{arithmetic, boolean, comparable, comparison, convert, no_window, unify};
@@ -17,6 +20,7 @@ use crate::expr::pattern::Pattern;
 use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar, Typed};
 use crate::front::sql::parse::{fold, position_at, position_of};
 use crate::function::bucket::window_member;
+use crate::function::session::variable;
 use crate::function::time::part_of_time;
 use crate::session::Session;
 
@@ -44,6 +48,14 @@ pub(super) struct ExprBinder<'a> {
     pub(super) aliases_first: bool,
     /// Where aggregates go; `None` where they are not allowed.
     pub(super) calls: Option<&'a mut Calls>,
+    /// Where calls over windows go; `None` where they are not allowed.
+    pub(super) windows: Option<&'a mut Windows>,
+    /// Windows that have a name.
+    pub(super) named_windows: &'a [ast::NamedWindowDefinition],
+    /// Where queries go; `None` where they are not allowed.
+    pub(super) queries: Option<&'a mut Subqueries>,
+    /// What binds them.
+    pub(super) binder: &'a Binder<'a>,
     /// Where we are, for messages.
     pub(super) clause: &'static str,
     pub(super) depth: usize,
@@ -157,9 +169,7 @@ impl ExprBinder<'_> {
             }
             ast::Expr::Trim { .. } | ast::Expr::Substring { .. } | ast::Expr::Position { .. } => self.spelled(expr),
             ast::Expr::Function(function) => self.function(function),
-            ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => {
-                Err(SqlError::unsupported("subqueries in expressions"))
-            }
+            ast::Expr::Subquery(_) | ast::Expr::Exists { .. } | ast::Expr::InSubquery { .. } => self.subquery(expr),
             ast::Expr::GroupingSets(_) | ast::Expr::Cube(_) | ast::Expr::Rollup(_) => {
                 Err(SqlError::unsupported("GROUPING SETS, CUBE and ROLLUP"))
             }
@@ -180,6 +190,9 @@ impl ExprBinder<'_> {
         if let Some(bound) = self.alias(&parts) {
             return bound;
         }
+        if let Some(bound) = self.outer_column(&parts)? {
+            return Ok(bound);
+        }
         // `window.start`, `table.window.start`
         if let [rest @ .., member] = parts.as_slice()
             && let Some(at) = self.scope.find(rest)?
@@ -193,6 +206,11 @@ impl ExprBinder<'_> {
         {
             let name = if name == "current_timestamp" { "now" } else { name };
             return self.scalar(name, Vec::new());
+        }
+        if let [name] = parts.as_slice()
+            && let Some(value) = variable(name)
+        {
+            return Ok(Typed::literal(value));
         }
         let error = self.scope.no_field(&parts);
         Err(error.at(idents.first().and_then(position_of)))

@@ -10,7 +10,9 @@ use super::literal;
 use super::scope::Scope;
 use crate::expr::Scalar;
 use crate::front::sql::parse::fold;
+use crate::function::over::find_over_window;
 use crate::function::registry::{Known, find};
+use crate::plan::window::Frame;
 
 /// The heading of `expr` over `scope`.
 pub(crate) fn heading(expr: &ast::Expr, scope: &Scope) -> String {
@@ -165,12 +167,52 @@ pub(crate) fn call(function: &ast::Function, scope: &Scope) -> String {
         shown.join(",")
     };
     let distinct = if is_distinct(function) { "DISTINCT " } else { "" };
-    let name = known.map_or(written.as_str(), |known| known.documentation().heading);
+    let over = function.over.as_ref().and_then(|_| find_over_window(&written));
+    let name = match (over, known) {
+        (Some((_, documentation)), _) => documentation.heading,
+        (None, Some(known)) => known.documentation().heading,
+        (None, None) => written.as_str(),
+    };
     let mut text = format!("{name}({distinct}{shown})");
     if let Some(filter) = &function.filter {
         text.push_str(&format!(" FILTER (WHERE {})", heading(filter, scope)));
     }
-    text
+    match &function.over {
+        Some(over) => text + &window(over, scope),
+        None => text,
+    }
+}
+
+/// What stands behind a call over a window.
+fn window(over: &ast::WindowType, scope: &Scope) -> String {
+    let window = match over {
+        ast::WindowType::WindowSpec(window) => window,
+        ast::WindowType::NamedWindow(name) => return format!(" OVER {}", fold(name)),
+    };
+    let mut text = String::new();
+    if !window.partition_by.is_empty() {
+        let keys: Vec<_> = window.partition_by.iter().map(|key| heading(key, scope)).collect();
+        text.push_str(&format!(" PARTITION BY [{}]", keys.join(", ")));
+    }
+    if !window.order_by.is_empty() {
+        let key = |key: &ast::OrderByExpr| {
+            let descending = key.options.sort == Some(ast::OrderBySort::Desc);
+            let nulls = if key.options.nulls_first.unwrap_or(descending) { "FIRST" } else { "LAST" };
+            let order = if descending { "DESC" } else { "ASC" };
+            format!("{} {order} NULLS {nulls}", heading(&key.expr, scope))
+        };
+        let keys: Vec<_> = window.order_by.iter().map(key).collect();
+        text.push_str(&format!(" ORDER BY [{}]", keys.join(", ")));
+    }
+    let frame = match &window.window_frame {
+        Some(frame) => {
+            let end = frame.end_bound.as_ref().unwrap_or(&ast::WindowFrameBound::CurrentRow);
+            format!("{} BETWEEN {} AND {end}", frame.units, frame.start_bound)
+        }
+        None if window.order_by.is_empty() => Frame::WHOLE.to_string(),
+        None => Frame::SO_FAR.to_string(),
+    };
+    text + " " + &frame
 }
 
 /// An element of IN, in Rust's debug form: that is what clients get to see.

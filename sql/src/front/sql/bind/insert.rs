@@ -1,4 +1,5 @@
-//! INSERT … VALUES: every cell becomes a constant of its column's type; what is no literal is computed.
+//! INSERT. Of VALUES, every cell becomes a constant of its column's type; what is no literal is computed. The rows of
+//! any other query are converted as it runs.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,12 +9,17 @@ use sqlparser::ast::{self, Ident, ObjectName, SetExpr};
 use tidewire_storage::schema::{Access, ColumnId, ColumnKind, FieldType, TableSchema};
 
 use super::binder::Binder;
+use super::literal;
+use super::relation::{Relation, schema_of};
+use super::statement::BoundStatement;
 use crate::error::{SqlError, SqlErrorKind};
-use crate::expr::Scalar;
+use crate::expr::coerce::explicit_cast;
+use crate::expr::{Expr, Scalar, Typed};
 use crate::front::sql::parse::fold;
+use crate::insertion::{InsertColumn, InsertTarget, Nulls, check_shape};
+use crate::plan::Plan;
 use crate::statement::{FieldValues, Insert, Statement};
 use crate::types::error::ConversionError;
-use crate::types::geometry::kind_of;
 use crate::types::unit::arrow_unit;
 
 /// Where the cells of one column of VALUES go.
@@ -29,15 +35,18 @@ impl Binder<'_> {
         table: &ObjectName,
         columns: &[Ident],
         source: &ast::Query,
-    ) -> Result<Statement, SqlError> {
+    ) -> Result<BoundStatement, SqlError> {
         let (database, table, _) = self.table(table, Access::WRITE)?;
-        let SetExpr::Values(values) = source.body.as_ref() else {
-            return Err(SqlError::unsupported("INSERT of a query"));
+        let values = match source.body.as_ref() {
+            SetExpr::Values(values)
+                if source.order_by.is_none() && source.limit_clause.is_none() && source.with.is_none() =>
+            {
+                values
+            }
+            _ => return self.insert_query(&database, table, columns, source),
         };
-        if source.order_by.is_some() || source.limit_clause.is_some() || source.with.is_some() {
-            return Err(SqlError::unsupported("INSERT of a query"));
-        }
         let count = values.rows.len();
+        self.check_values(values)?;
         let mut targets = targets(&table, columns, count)?;
         for row in &values.rows {
             let cells = &row.content;
@@ -77,7 +86,76 @@ impl Binder<'_> {
             // As the reference refuses them: older than the database keeps.
             return Err(SqlErrorKind::InsertExpired.into());
         }
-        Ok(Statement::Insert(insert))
+        Ok(BoundStatement::Ready(Statement::Insert(insert)))
+    }
+
+    /// INSERT of the rows of a query, by position.
+    fn insert_query(
+        &self,
+        database: &str,
+        table: Arc<TableSchema>,
+        columns: &[Ident],
+        source: &ast::Query,
+    ) -> Result<BoundStatement, SqlError> {
+        let targets: Vec<InsertColumn> = targets(&table, columns, 0)?
+            .iter()
+            .map(|target| match target {
+                Target::Time(_) => InsertColumn::Time,
+                Target::Tag(id, _) => InsertColumn::Tag(*id),
+                Target::Field(id, field, _) => InsertColumn::Field(*id, *field),
+            })
+            .collect();
+        let Relation { plan, columns } = self.query(source)?;
+        if columns.len() != targets.len() {
+            return Err(SqlErrorKind::InsertWidth.into());
+        }
+        self.budget.take_nodes(2 * columns.len())?;
+        let mut exprs = Vec::with_capacity(columns.len());
+        let mut types = Vec::with_capacity(columns.len());
+        for (at, (column, target)) in columns.iter().zip(&targets).enumerate() {
+            let to = match target {
+                InsertColumn::Time => DataType::Timestamp(arrow_unit(table.time_unit), None),
+                InsertColumn::Tag(_) => DataType::Utf8,
+                InsertColumn::Field(_, field) => field.data_type(),
+            };
+            let value = Typed { window_ns: column.window_ns, ..Typed::new(Expr::Column(at), column.data_type.clone()) };
+            exprs.push(explicit_cast(value, to.clone())?.expr);
+            types.push(to);
+        }
+        let schema = schema_of(columns.iter().map(|column| column.name.as_str()).zip(&types));
+        let plan = Plan::Project { input: Box::new(plan), exprs, schema };
+        let policy = self.catalog.databases.get(database).and_then(|database| database.main_policy());
+        let time_min = policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, table.time_unit));
+        let (database, nulls) = (database.to_owned(), Nulls::NeedField);
+        let target = InsertTarget { database, table, columns: targets, time_min, nulls };
+        Ok(BoundStatement::InsertQuery { plan, target })
+    }
+
+    /// Refuses a list whose rows have constants of different types in one column, as the reference refuses it: what
+    /// a column is would depend on which row is looked at.
+    fn check_values(&self, values: &ast::Values) -> Result<(), SqlError> {
+        let mut types: Vec<Option<DataType>> = Vec::new();
+        for (number, row) in values.rows.iter().enumerate() {
+            for (at, cell) in row.content.iter().enumerate() {
+                if at == types.len() {
+                    types.push(None);
+                }
+                let Some(Ok(value)) = literal::constant(cell) else { continue };
+                // An integer too large for BIGINT is an integer all the same.
+                let data_type = match value.data_type() {
+                    DataType::UInt64 => DataType::Int64,
+                    other => other,
+                };
+                match &types[at] {
+                    _ if data_type == DataType::Null => {}
+                    Some(known) if *known != data_type => {
+                        return Err(SqlErrorKind::ValuesTypes { row: number, column: at }.into());
+                    }
+                    _ => types[at] = Some(data_type),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Appends one cell.
@@ -150,18 +228,6 @@ fn targets(table: &TableSchema, columns: &[Ident], count: usize) -> Result<Vec<T
         })
     });
     named.collect()
-}
-
-/// Refuses text that is no shape of the kind that its column holds.
-fn check_shape(table: &TableSchema, id: ColumnId, text: &str) -> Result<(), SqlError> {
-    let Some(column) = table.column_by_id(id) else { return Ok(()) };
-    match column.geometry.filter(|kind| kind_of(text) != Some(*kind)) {
-        Some(kind) => {
-            let (column, text) = (column.name.to_string(), text.to_owned());
-            Err(SqlErrorKind::InsertGeometry { column, kind, text }.into())
-        }
-        None => Ok(()),
-    }
 }
 
 fn empty(field: FieldType, count: usize) -> FieldValues {

@@ -62,9 +62,13 @@ impl Binder<'_> {
     fn body(&self, query: &ast::Query) -> Result<Relation, SqlError> {
         match query.body.as_ref() {
             SetExpr::Select(select) => self.select(select, query.order_by.as_ref(), query.limit_clause.as_ref()),
+            SetExpr::SetOperation { .. } | SetExpr::Values(_) if self.outer.is_some() => {
+                Binder { outer: None, ..self.clone() }.body(query)
+            }
             SetExpr::Query(inner) if query.order_by.is_none() && query.limit_clause.is_none() => self.query(inner),
             SetExpr::Query(inner) => {
-                self.ordered(self.query(inner)?, query.order_by.as_ref(), query.limit_clause.as_ref())
+                let alone = Binder { outer: None, ..self.clone() };
+                alone.ordered(alone.query(inner)?, query.order_by.as_ref(), query.limit_clause.as_ref())
             }
             SetExpr::SetOperation { .. } => self.set_operation(query),
             SetExpr::Values(values) => {

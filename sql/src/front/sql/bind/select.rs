@@ -11,59 +11,28 @@
 
 use std::borrow::Cow;
 
-use arrow_schema::DataType;
 use sqlparser::ast::{self, GroupByExpr, LimitClause, OrderByKind, SelectItem, SelectItemQualifiedWildcardKind};
 
 use super::binder::Binder;
 use super::expr::{Calls, ExprBinder};
 use super::heading::heading;
 use super::literal;
-use super::relation::{Relation, schema_of};
+use super::outputs::{Bindings, Output, SortBy, SortKeySource, aggregate, answered, filtered, finish, tied, windowed};
+use super::relation::Relation;
+use super::repair::repair_call;
 use super::scope::{Scope, ScopeColumn};
+use super::selection::selection;
+use super::subqueries::{Subqueries, correlated};
+use super::window_calls::Windows;
 use crate::budget::Budget;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::boolean;
 use crate::expr::{Expr, Scalar, Typed};
 use crate::front::sql::parse::fold;
-use crate::plan::{Plan, SortKey};
-
-/// An output column.
-struct Output {
-    bound: Typed,
-    name: String,
-    /// The expression in words, without its alias.
-    words: String,
-    has_alias: bool,
-}
-
-impl Output {
-    /// As DataFusion prints the expression with its alias.
-    fn full_words(&self) -> String {
-        if self.has_alias { format!("{} AS {}", self.words, self.name) } else { self.words.clone() }
-    }
-}
+use crate::plan::Plan;
 
 /// An item of the SELECT list, and its alias. A copy of one would recurse over it, as deep as it may be.
 type Item<'e> = (Cow<'e, ast::Expr>, Option<String>);
-
-/// Output columns and sort keys, while they are bound over the input.
-struct Bindings {
-    outputs: Vec<Output>,
-    group: Vec<Expr>,
-    having: Option<Expr>,
-    sort: Vec<SortKeySource>,
-}
-
-enum SortBy {
-    Output(usize),
-    Hidden(Typed),
-}
-
-struct SortKeySource {
-    by: SortBy,
-    descending: bool,
-    nulls_first: bool,
-}
 
 impl Binder<'_> {
     /// Binds `select` over the rows of its FROM.
@@ -74,28 +43,71 @@ impl Binder<'_> {
         limit: Option<&LimitClause>,
     ) -> Result<Relation, SqlError> {
         refuse_unusual(select)?;
-        let Relation { plan: mut input, columns } = self.from(&select.from)?;
+        // Tables in FROM see nothing of a query around this one.
+        let Relation { plan: mut input, columns } = match self.outer {
+            None => self.from(&select.from)?,
+            Some(_) => Self { outer: None, ..self.clone() }.from(&select.from)?,
+        };
         let has_from = !select.from.is_empty();
         let scope = Scope::new(columns);
+        let mut ties = Vec::new();
+        let mut is_tied_exists = false;
         if let Some(predicate) = &select.selection {
-            let bound = self.binder(&scope, "WHERE").bind(predicate)?;
-            let predicate = boolean(bound, "WHERE")?;
-            input = Plan::Filter { input: Box::new(input), predicate };
+            let mut queries = Subqueries::default();
+            let bound = ExprBinder { queries: Some(&mut queries), ..self.binder(&scope, "WHERE") }.bind(predicate)?;
+            let mut predicate = Some(boolean(bound, "WHERE")?);
+            if self.outer.is_some() {
+                (ties, predicate) = predicate.map_or((Vec::new(), None), correlated);
+            }
+            if let Some(predicate) = predicate {
+                input = filtered(input, predicate, queries);
+            }
+        }
+        if let Some(call) = repair_call(select) {
+            if self.outer.is_some() && !ties.is_empty() {
+                return Err(SqlError::unsupported("such a function in a subquery"));
+            }
+            return self.ordered(self.repair(call, select, (input, &scope))?, order_by, limit);
         }
         let mut calls = Calls { width: scope.columns.len(), ..Calls::default() };
         let mut bindings = self.bindings(select, order_by, &scope, has_from, &mut calls)?;
-        if !bindings.group.is_empty() || !calls.calls.is_empty() || select.having.is_some() {
+        let is_aggregate = !bindings.group.is_empty() || !calls.calls.is_empty() || select.having.is_some();
+        if bindings.selected.is_some() && is_aggregate {
+            return Err(SqlErrorKind::SelectionBeside("an aggregate").into());
+        }
+        if let Some(outer) = &self.outer {
+            let exists = outer.exists && !is_aggregate;
+            is_tied_exists = exists && !ties.is_empty();
+            let is_cut = (limit.is_some() && !exists) || bindings.selected.is_some();
+            *outer.correlation.borrow_mut() =
+                tied(&mut bindings, ties, (&calls, input.schema()), (is_aggregate, is_cut, exists))?;
+        }
+        if is_aggregate {
             input = aggregate(input, &mut bindings, calls, &scope)?;
-            if let Some(predicate) = bindings.having.take() {
-                input = Plan::Filter { input: Box::new(input), predicate };
-            }
+        }
+        input = answered(input, &mut bindings);
+        if let Some(predicate) = bindings.having.take() {
+            input = Plan::Filter { input: Box::new(input), predicate };
+        }
+        if !bindings.windows.is_empty() {
+            input = windowed(input, &mut bindings);
+        }
+        if let Some(predicate) = bindings.qualify.take() {
+            input = Plan::Filter { input: Box::new(input), predicate };
         }
         let distinct = match &select.distinct {
             None | Some(ast::Distinct::All) => false,
             Some(ast::Distinct::Distinct) => true,
             Some(ast::Distinct::On(_)) => return Err(SqlError::unsupported("DISTINCT ON")),
         };
-        let (skip, fetch) = self.limits(limit)?;
+        let (mut skip, mut fetch) = self.limits(limit)?;
+        if is_tied_exists {
+            // Whether there is a row does not depend on how many are asked for.
+            if skip > 0 || fetch == Some(0) {
+                return Err(SqlError::unsupported("such a LIMIT in EXISTS"));
+            }
+            (skip, fetch) = (0, None);
+        }
         finish(input, bindings, distinct, skip, fetch)
     }
 
@@ -116,12 +128,23 @@ impl Binder<'_> {
         let outputs: Vec<Output> = columns.iter().enumerate().map(output).collect();
         let scope = Scope::new(columns);
         let mut calls = Calls { width: scope.columns.len(), ..Calls::default() };
-        let sort = self.order_by(order_by, &scope, &outputs, &[], &mut calls)?;
+        let nothing = (&[][..], &[][..]);
+        let sort = self.order_by(order_by, &scope, &outputs, nothing, &mut calls, (None, None))?;
         if let Some(name) = calls.headings.pop() {
             return Err(SqlErrorKind::AggregateMisplaced { name, clause: "the ORDER BY of a UNION" }.into());
         }
         let (skip, fetch) = self.limits(limit)?;
-        finish(plan, Bindings { outputs, group: Vec::new(), having: None, sort }, false, skip, fetch)
+        let bindings = Bindings {
+            outputs,
+            selected: None,
+            group: Vec::new(),
+            having: None,
+            qualify: None,
+            sort,
+            windows: Windows::default(),
+            queries: Subqueries::default(),
+        };
+        finish(plan, bindings, false, skip, fetch)
     }
 
     pub(super) fn binder<'a>(&'a self, scope: &'a Scope, clause: &'static str) -> ExprBinder<'a> {
@@ -132,8 +155,12 @@ impl Binder<'_> {
             aliases: &[],
             aliases_first: false,
             calls: None,
+            windows: None,
+            named_windows: &[],
+            queries: None,
+            binder: self,
             clause,
-            depth: 0,
+            depth: self.outer.map_or(0, |outer| outer.depth),
         }
     }
 
@@ -145,12 +172,29 @@ impl Binder<'_> {
         has_from: bool,
         calls: &mut Calls,
     ) -> Result<Bindings, SqlError> {
+        self.check_named_windows(&select.named_window)?;
+        let named_windows = select.named_window.as_slice();
+        let mut windows = Windows::default();
+        let mut queries = Subqueries::default();
+        let mut selected = None;
         let items = expand(select, scope, has_from, self.budget)?;
         let mut outputs = Vec::with_capacity(items.len());
         let mut aliases = Vec::new();
         for (expr, alias) in &items {
-            let bound = ExprBinder { calls: Some(calls), ..self.binder(scope, "SELECT") }.bind(expr)?;
+            let mut binder = ExprBinder {
+                calls: Some(&mut *calls),
+                windows: Some(&mut windows),
+                named_windows,
+                queries: Some(&mut queries),
+                ..self.binder(scope, "SELECT")
+            };
             let expr = &**expr;
+            let chosen = selection(expr, outputs.len())?;
+            if selected.is_some() && chosen.is_some() {
+                return Err(SqlErrorKind::SelectionBeside("another").into());
+            }
+            selected = selected.or(chosen.map(|(_, selection)| selection));
+            let bound = binder.bind(chosen.map_or(expr, |(value, _)| value))?;
             let name = match (alias, expr) {
                 (Some(alias), _) => alias.clone(),
                 (None, ast::Expr::Identifier(ident)) => fold(ident),
@@ -177,17 +221,34 @@ impl Binder<'_> {
         let having = match &select.having {
             Some(predicate) => {
                 let mut binder = ExprBinder {
-                    calls: Some(calls),
+                    calls: Some(&mut *calls),
                     aliases: &aliases,
                     aliases_first: true,
+                    queries: Some(&mut queries),
                     ..self.binder(scope, "HAVING")
                 };
                 Some(boolean(binder.bind(predicate)?, "HAVING")?)
             }
             None => None,
         };
-        let sort = self.order_by(order_by, scope, &outputs, &aliases, calls)?;
-        Ok(Bindings { outputs, group, having, sort })
+        let qualify = match &select.qualify {
+            Some(predicate) => {
+                let mut binder = ExprBinder {
+                    calls: Some(&mut *calls),
+                    windows: Some(&mut windows),
+                    named_windows,
+                    aliases: &aliases,
+                    aliases_first: true,
+                    queries: Some(&mut queries),
+                    ..self.binder(scope, "QUALIFY")
+                };
+                Some(boolean(binder.bind(predicate)?, "QUALIFY")?)
+            }
+            None => None,
+        };
+        let names = (aliases.as_slice(), named_windows);
+        let sort = self.order_by(order_by, scope, &outputs, names, calls, (Some(&mut windows), Some(&mut queries)))?;
+        Ok(Bindings { outputs, selected, group, having, qualify, sort, windows, queries })
     }
 
     /// The expressions of GROUP BY, ordinals replaced by what they count.
@@ -214,8 +275,9 @@ impl Binder<'_> {
         order_by: Option<&ast::OrderBy>,
         scope: &Scope,
         outputs: &[Output],
-        aliases: &[(String, &ast::Expr)],
+        (aliases, named_windows): (&[(String, &ast::Expr)], &[ast::NamedWindowDefinition]),
         calls: &mut Calls,
+        (mut windows, mut queries): (Option<&mut Windows>, Option<&mut Subqueries>),
     ) -> Result<Vec<SortKeySource>, SqlError> {
         let Some(order_by) = order_by else {
             return Ok(Vec::new());
@@ -245,8 +307,15 @@ impl Binder<'_> {
             } else if let Some(at) = output_named(expr, outputs) {
                 SortBy::Output(at)
             } else {
-                let mut binder =
-                    ExprBinder { calls: Some(calls), aliases, aliases_first: true, ..self.binder(scope, "ORDER BY") };
+                let mut binder = ExprBinder {
+                    calls: Some(&mut *calls),
+                    windows: windows.as_deref_mut(),
+                    named_windows,
+                    aliases,
+                    aliases_first: true,
+                    queries: queries.as_deref_mut(),
+                    ..self.binder(scope, "ORDER BY")
+                };
                 let bound = binder.bind(expr)?;
                 match outputs.iter().position(|output| output.bound.expr == bound.expr) {
                     Some(at) => SortBy::Output(at),
@@ -307,8 +376,6 @@ fn refuse_unusual(select: &ast::Select) -> Result<(), SqlError> {
         (!select.cluster_by.is_empty(), "CLUSTER BY"),
         (!select.distribute_by.is_empty(), "DISTRIBUTE BY"),
         (!select.sort_by.is_empty(), "SORT BY"),
-        (!select.named_window.is_empty(), "window functions"),
-        (select.qualify.is_some(), "QUALIFY"),
         (select.value_table_mode.is_some(), "SELECT AS"),
         (select.select_modifiers.is_some(), "modifiers of SELECT"),
         (select.flavor != ast::SelectFlavor::Standard, "FROM before SELECT"),
@@ -425,127 +492,4 @@ fn unique_names(outputs: &[Output]) -> Result<(), SqlError> {
         }
     }
     Ok(())
-}
-
-/// Puts the Aggregate node in and moves the bindings over its output.
-fn aggregate(input: Plan, bindings: &mut Bindings, calls: Calls, scope: &Scope) -> Result<Plan, SqlError> {
-    let input_schema = input.schema().clone();
-    let group = std::mem::take(&mut bindings.group);
-    let group_names: Vec<String> = group
-        .iter()
-        .enumerate()
-        .map(|(at, key)| match key {
-            Expr::Column(column) => scope.columns[*column].flat_name(),
-            _ => bindings
-                .outputs
-                .iter()
-                .find(|output| output.bound.expr == *key)
-                .map_or_else(|| format!("group {}", at + 1), |output| output.words.clone()),
-        })
-        .collect();
-    let group_types: Vec<DataType> = group.iter().map(|key| key.data_type(&input_schema)).collect();
-    let schema = schema_of(
-        (group_names.iter().map(String::as_str).zip(&group_types))
-            .chain(calls.headings.iter().map(String::as_str).zip(calls.calls.iter().map(|call| &call.data_type))),
-    );
-    let over_groups = |expr: &Expr| {
-        regroup(expr, &group, calls.width).map_err(|column| {
-            let column = scope.columns.get(column).map(ScopeColumn::flat_name).unwrap_or_default();
-            let available = group_names.iter().chain(&calls.headings).cloned().collect();
-            SqlError::new(SqlErrorKind::NotGrouped { column, available })
-        })
-    };
-    for output in &mut bindings.outputs {
-        output.bound.expr = over_groups(&output.bound.expr)?;
-    }
-    if let Some(having) = &mut bindings.having {
-        *having = over_groups(having)?;
-    }
-    for key in &mut bindings.sort {
-        if let SortBy::Hidden(bound) = &mut key.by {
-            bound.expr = over_groups(&bound.expr)?;
-        }
-    }
-    Ok(Plan::Aggregate { input: Box::new(input), group, calls: calls.calls, schema })
-}
-
-/// `expr` over the output of an Aggregate; the error is a column that is neither grouped nor aggregated.
-fn regroup(expr: &Expr, group: &[Expr], width: usize) -> Result<Expr, usize> {
-    if let Some(at) = group.iter().position(|key| key == expr) {
-        return Ok(Expr::Column(at));
-    }
-    if let Expr::Column(column) = expr {
-        return match column.checked_sub(width) {
-            Some(call) => Ok(Expr::Column(group.len() + call)),
-            None => Err(*column),
-        };
-    }
-    let mut failed = None;
-    let moved = expr.clone().map_children(|child| match regroup(&child, group, width) {
-        Ok(moved) => moved,
-        Err(column) => {
-            failed.get_or_insert(column);
-            child
-        }
-    });
-    failed.map_or(Ok(moved), Err)
-}
-
-/// Everything above the rows: projection, DISTINCT, order, limits.
-fn finish(
-    input: Plan,
-    bindings: Bindings,
-    distinct: bool,
-    skip: usize,
-    fetch: Option<usize>,
-) -> Result<Relation, SqlError> {
-    let Bindings { outputs, sort, .. } = bindings;
-    let width = outputs.len();
-    let mut names: Vec<String> = outputs.iter().map(|output| output.name.clone()).collect();
-    let mut columns: Vec<Typed> = outputs.into_iter().map(|output| output.bound).collect();
-    let mut keys = Vec::with_capacity(sort.len());
-    for key in sort {
-        let at = match key.by {
-            SortBy::Output(at) => at,
-            SortBy::Hidden(_) if distinct => {
-                return Err(SqlErrorKind::SortUnderDistinct.into());
-            }
-            SortBy::Hidden(bound) => {
-                names.push(format!("sort key {}", keys.len() + 1));
-                columns.push(bound);
-                columns.len() - 1
-            }
-        };
-        keys.push(SortKey { expr: Expr::Column(at), descending: key.descending, nulls_first: key.nulls_first });
-    }
-    let scope_columns: Vec<ScopeColumn> = names
-        .iter()
-        .zip(&columns)
-        .take(width)
-        .map(|(name, bound)| ScopeColumn {
-            qualifier: None,
-            name: name.clone(),
-            data_type: bound.data_type.clone(),
-            window_ns: bound.window_ns,
-            is_merged: false,
-        })
-        .collect();
-    let schema = schema_of(names.iter().map(String::as_str).zip(columns.iter().map(|bound| &bound.data_type)));
-    let visible = schema_of(scope_columns.iter().map(|column| (column.name.as_str(), &column.data_type)));
-    let exprs: Vec<Expr> = columns.into_iter().map(|bound| bound.expr).collect();
-    let has_hidden = exprs.len() > width;
-    let mut plan = Plan::Project { input: Box::new(input), exprs, schema };
-    if distinct {
-        plan = Plan::Distinct { input: Box::new(plan) };
-    }
-    if !keys.is_empty() {
-        plan = Plan::Sort { input: Box::new(plan), keys, fetch: None };
-    }
-    if skip > 0 || fetch.is_some() {
-        plan = Plan::Limit { input: Box::new(plan), skip, fetch };
-    }
-    if has_hidden {
-        plan = Plan::Project { input: Box::new(plan), exprs: (0..width).map(Expr::Column).collect(), schema: visible };
-    }
-    Ok(Relation { plan, columns: scope_columns })
 }

@@ -1,15 +1,21 @@
 //! One parsed statement to a [`BoundStatement`].
 
-use tidewire_storage::schema::Catalog;
+use std::sync::Arc;
+
+use tidewire_storage::schema::{Catalog, ColumnId};
 
 use super::binder::Binder;
 use super::named::NamedQueries;
 use crate::budget::Budget;
 use crate::error::SqlError;
 use crate::front::sql::parse::Parsed;
+use crate::insertion::InsertTarget;
 use crate::plan::Plan;
 use crate::session::Session;
 use crate::statement::Statement;
+
+/// A tag and the value that it is set to.
+pub(crate) type NewTag = (ColumnId, Option<Arc<str>>);
 
 /// A bound statement.
 pub(crate) enum BoundStatement {
@@ -19,6 +25,10 @@ pub(crate) enum BoundStatement {
     Query(Plan),
     /// EXPLAIN of a query.
     Explain { plan: Plan, analyze: bool, verbose: bool },
+    /// INSERT of the rows of a query, or UPDATE of fields.
+    InsertQuery { plan: Plan, target: InsertTarget },
+    /// UPDATE of the tags of these rows.
+    UpdateTags { rows: Plan, target: InsertTarget, tags: Vec<NewTag> },
     /// DELETE of these rows, which [`super::deletion`] turns into series and times once the plan is optimized.
     Delete { rows: Plan },
 }
@@ -30,7 +40,7 @@ pub(crate) fn bind(
     session: &Session,
     budget: &Budget,
 ) -> Result<BoundStatement, SqlError> {
-    let binder = Binder { catalog, session, budget, named: NamedQueries::default() };
+    let binder = Binder { catalog, session, budget, named: NamedQueries::default(), outer: None };
     let statement = match parsed {
         Parsed::Empty => Statement::Empty,
         Parsed::Query(query) => return Ok(BoundStatement::Query(binder.top_query(&query)?)),
@@ -52,7 +62,15 @@ pub(crate) fn bind(
         Parsed::DropTable { name, if_exists } => Statement::Define(binder.drop_table(&name, if_exists)?),
         Parsed::AlterDatabase { name, change } => Statement::Define(binder.alter_database(&name, change)?),
         Parsed::AlterTable { name, alteration } => Statement::Define(binder.alter_table(&name, &alteration)?),
-        Parsed::Insert { table, columns, source } => binder.insert(&table, &columns, &source)?,
+        Parsed::Insert { table, columns, source } => return binder.insert(&table, &columns, &source),
+        Parsed::Update { table, assignments, predicate } => {
+            return binder.update(&table, &assignments, predicate.as_deref());
+        }
+        Parsed::ShowSeries(show) => return binder.show_series(&show).map(BoundStatement::Query),
+        Parsed::ShowTagValues { show, tags } => {
+            return binder.show_tag_values(&show, &tags).map(BoundStatement::Query);
+        }
+        Parsed::Compact { database } => Statement::Compact { database: binder.database_named(&database)? },
         Parsed::Delete { table, alias, predicate } => {
             return binder.delete(&table, alias.as_ref(), predicate.as_deref());
         }

@@ -26,7 +26,8 @@ impl Binder<'_> {
         if with.recursive {
             return Err(SqlError::unsupported("WITH RECURSIVE"));
         }
-        let mut inner = self.clone();
+        // What has a name stands alone.
+        let mut inner = Self { outer: None, ..self.clone() };
         let before = inner.named.known.len();
         for ast::Cte { alias, query, from, .. } in &with.cte_tables {
             if from.is_some() {
@@ -44,7 +45,7 @@ impl Binder<'_> {
             self.check_operators(&relation.plan)?;
             inner.named.known.push(Rc::new((name, relation)));
         }
-        Ok(inner)
+        Ok(Self { outer: self.outer, ..inner })
     }
 
     /// The rows of the query that `name` means, if it is the name of one.
@@ -63,7 +64,8 @@ impl Binder<'_> {
         }))
     }
 
-    fn copied(&self, plan: &Plan) -> Result<Plan, SqlError> {
+    /// A copy of a plan, counted.
+    pub(super) fn copied(&self, plan: &Plan) -> Result<Plan, SqlError> {
         let extent = PlanExtent::of(plan);
         let copied = self.named.copied.get().saturating_add(extent.all_operators);
         if copied > OPERATORS_COPIED_MAX {

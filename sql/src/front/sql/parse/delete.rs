@@ -13,11 +13,7 @@ impl Reader<'_> {
         let table = self.object_name()?;
         let named = self.word("AS");
         let alias = if named || self.at_alias() { Some(self.identifier()?) } else { None };
-        let predicate = if self.word("WHERE") {
-            Some(Box::new(self.parser.parse_expr().map_err(|e| self.refused(&e))?))
-        } else {
-            None
-        };
+        let predicate = self.predicate()?;
         Ok(Parsed::Delete { table, alias, predicate })
     }
 

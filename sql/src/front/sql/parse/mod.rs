@@ -5,6 +5,7 @@
 //! depth of the tree is bounded from its tokens before it is built ([`depth`]).
 
 mod alter;
+mod change;
 mod codec;
 mod ddl;
 mod delete;
@@ -13,8 +14,9 @@ mod dialect;
 mod name;
 mod parsed;
 mod reader;
+mod show;
 mod statement;
 
 pub(crate) use name::{fold, position_at, position_of};
-pub(crate) use parsed::{ColumnDefinition, ColumnType, Parsed, TableAlteration};
+pub(crate) use parsed::{ColumnDefinition, ColumnType, Parsed, ShowOfTable, TableAlteration, TagNames};
 pub(crate) use statement::parse;

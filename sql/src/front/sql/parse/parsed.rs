@@ -24,7 +24,28 @@ pub(crate) enum Parsed {
     DescribeDatabase(Ident),
     ShowDatabases,
     ShowTables { database: Option<Ident> },
+    ShowSeries(Box<ShowOfTable>),
+    ShowTagValues { show: Box<ShowOfTable>, tags: TagNames },
+    Compact { database: Ident },
+    Update { table: ObjectName, assignments: Vec<(Ident, ast::Expr)>, predicate: Option<Box<ast::Expr>> },
     Insert { table: ObjectName, columns: Vec<Ident>, source: Box<ast::Query> },
+}
+
+/// What of a table SHOW is about.
+#[derive(Debug)]
+pub(crate) struct ShowOfTable {
+    pub(crate) database: Option<Ident>,
+    pub(crate) table: ObjectName,
+    pub(crate) predicate: Option<Box<ast::Expr>>,
+    pub(crate) order_by: Option<ast::OrderBy>,
+    pub(crate) limit: Option<ast::LimitClause>,
+}
+
+/// The tags of SHOW TAG VALUES: these, or all others.
+#[derive(Debug)]
+pub(crate) struct TagNames {
+    pub(crate) names: Vec<Ident>,
+    pub(crate) negated: bool,
 }
 
 /// What ALTER TABLE does.

@@ -61,6 +61,14 @@ impl Reader<'_> {
         self.parser.parse_query().map_err(|e| self.refused(&e))
     }
 
+    /// WHERE and its condition, if they stand here.
+    pub(super) fn predicate(&mut self) -> Result<Option<Box<ast::Expr>>, SqlError> {
+        if !self.word("WHERE") {
+            return Ok(None);
+        }
+        self.parser.parse_expr().map(|predicate| Some(Box::new(predicate))).map_err(|e| self.refused(&e))
+    }
+
     /// `(a, b, …)`
     pub(super) fn identifier_list(&mut self) -> Result<Vec<Ident>, SqlError> {
         self.token(&Token::LParen)?;

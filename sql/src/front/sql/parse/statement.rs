@@ -41,7 +41,8 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, SqlError> {
 }
 
 impl Reader<'_> {
-    fn starts_query(&self) -> bool {
+    /// Whether a query begins here.
+    pub(super) fn starts_query(&self) -> bool {
         match &self.parser.peek_token_ref().token {
             Token::LParen => true,
             Token::Word(w) => matches!(w.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES | Keyword::TABLE),
@@ -64,6 +65,8 @@ impl Reader<'_> {
             "SHOW" => self.show(),
             "INSERT" => self.insert(),
             "DELETE" => self.delete(),
+            "UPDATE" => self.update(),
+            "COMPACT" => self.compact(),
             "ALTER" => self.alter(),
             "EXPLAIN" => {
                 self.parser.next_token();
@@ -75,8 +78,9 @@ impl Reader<'_> {
                 Ok(Parsed::Explain { query: self.query()?, analyze, verbose })
             }
             // The reference's own statements, which sqlparser would misread.
-            "CHECKSUM" | "COMPACT" | "COPY" | "GRANT" | "KILL" | "MOVE" | "RECOVER" | "REPLICA" | "REVOKE"
-            | "UPDATE" => Err(SqlError::unsupported(first)),
+            "CHECKSUM" | "COPY" | "GRANT" | "KILL" | "MOVE" | "RECOVER" | "REPLICA" | "REVOKE" => {
+                Err(SqlError::unsupported(first))
+            }
             _ => self.foreign(),
         }
     }
@@ -91,49 +95,15 @@ impl Reader<'_> {
         Err(SqlError::unsupported(what))
     }
 
-    fn describe(&mut self) -> Result<Parsed, SqlError> {
+    /// `COMPACT DATABASE d`
+    fn compact(&mut self) -> Result<Parsed, SqlError> {
         self.parser.next_token();
-        if self.word("TABLE") {
-            Ok(Parsed::DescribeTable(self.object_name()?))
-        } else if self.word("DATABASE") {
-            Ok(Parsed::DescribeDatabase(self.identifier()?))
-        } else {
-            Err(self.expected("table/database"))
+        if self.word("DATABASE") {
+            return Ok(Parsed::Compact { database: self.identifier()? });
         }
-    }
-
-    fn show(&mut self) -> Result<Parsed, SqlError> {
-        self.parser.next_token();
-        if self.word("DATABASES") {
-            Ok(Parsed::ShowDatabases)
-        } else if self.word("TABLES") {
-            let database = if self.word("ON") { Some(self.identifier()?) } else { None };
-            Ok(Parsed::ShowTables { database })
-        } else {
-            let what = self.parser.peek_token_ref().token.to_string().to_ascii_uppercase();
-            match what.as_str() {
-                "SERIES" | "TAG" | "QUERIES" | "STREAMS" | "REPLICAS" => {
-                    Err(SqlError::unsupported(format!("SHOW {what}")))
-                }
-                _ => Err(self.expected("DATABASES or TABLES")),
-            }
+        match self.parser.peek_token_ref().token.to_string().to_ascii_uppercase().as_str() {
+            "VNODE" => Err(SqlError::unsupported("COMPACT VNODE")),
+            _ => Err(self.expected("DATABASE")),
         }
-    }
-
-    fn insert(&mut self) -> Result<Parsed, SqlError> {
-        self.parser.next_token();
-        let _ = self.word("INTO");
-        let table = self.object_name()?;
-        let is_list = self.parser.peek_token_ref().token == Token::LParen
-            && match &self.parser.peek_nth_token_ref(1).token {
-                Token::LParen => false,
-                Token::Word(w) => !matches!(w.keyword, Keyword::SELECT | Keyword::WITH | Keyword::VALUES),
-                _ => true,
-            };
-        let columns = if is_list { self.identifier_list()? } else { Vec::new() };
-        if !self.starts_query() {
-            return Err(self.expected("VALUES or SELECT"));
-        }
-        Ok(Parsed::Insert { table, columns, source: self.query()? })
     }
 }
