@@ -76,7 +76,7 @@ impl TableRows {
         self.builder.bytes()
     }
 
-    /// Whether it has, with so many columns more, many columns and, with those that rows lack, many values.
+    /// Whether it has, with `more` columns, many columns and, with those that rows lack, many values.
     pub fn is_wide_with(&self, more: usize) -> bool {
         let columns = self.columns() + more;
         columns >= WIDE_COLUMNS_MIN && self.rows() * columns >= WIDE_VALUES_MIN

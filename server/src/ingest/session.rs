@@ -69,8 +69,8 @@ const STEP_BYTES_MAX: usize = 64 << 10;
 const STEP_BYTES_FIRST: usize = 8 << 10;
 /// A few of the shortest rows. A line that is longer is read over several steps.
 const STEP_BYTES_MIN: usize = 64;
-/// Values that the rows of one step may add, those that they lack included: two megabytes, some milliseconds where their
-/// pages are new.
+/// Values that the rows of one step may add, those that they lack included: two megabytes, some milliseconds where
+/// their pages are new.
 const STEP_VALUES_MAX: usize = 1 << 18;
 /// The shortest row has a few bytes.
 const ROW_BYTES_MIN: usize = 8;
@@ -195,8 +195,8 @@ impl<'a, H: WriteHost> Session<'a, H> {
         Ok(())
     }
 
-    /// Text that may be read in one step after `seen` bytes. See [`step_bytes`]; the first steps are short, since nobody
-    /// knows yet how wide the rows are.
+    /// Text that may be read in one step after `seen` bytes. See [`step_bytes`]; the first steps are short, since how
+    /// wide the rows are is not known yet.
     pub(super) fn step_bytes(&self, seen: usize) -> usize {
         step_bytes(self.collected.columns_max()).min(STEP_BYTES_FIRST.max(seen))
     }

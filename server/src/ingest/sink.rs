@@ -118,8 +118,8 @@ impl Collected {
         self.parted.extend(finish(std::mem::take(&mut self.builders), shards));
     }
 
-    /// Ends batches that are wide and have many values: rows that lack most of their columns go on in others, which have
-    /// only what these rows bring, and no batch has thousands of columns that double at one moment.
+    /// Ends batches that are wide and have many values: rows that lack most of their columns go on in others, which
+    /// have only what these rows bring, and no batch has thousands of columns that double at one moment.
     pub fn part_wide(&mut self, shards: u32) {
         for index in 0..self.builders.len() {
             if self.builders[index].as_ref().is_some_and(|rows| rows.is_wide_with(0)) {

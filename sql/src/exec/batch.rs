@@ -103,7 +103,7 @@ const EVALUATED_AT_ONCE: usize = 1 << 20;
 /// Fewer rows than this cost as much by the node as by the row.
 const ROWS_AT_ONCE_MIN: usize = 512;
 
-/// Rows that expressions of so many nodes together are evaluated over at a time.
+/// Rows that expressions of `nodes` nodes together are evaluated over at a time.
 pub(crate) fn rows_at_once(nodes: usize) -> usize {
     (EVALUATED_AT_ONCE / nodes.max(1)).max(ROWS_AT_ONCE_MIN)
 }
