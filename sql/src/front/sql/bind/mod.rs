@@ -31,6 +31,7 @@ mod selection;
 mod series;
 mod set_operation;
 mod show;
+mod sort_order;
 mod spelled;
 mod statement;
 mod subqueries;

@@ -22,6 +22,7 @@ use super::relation::Relation;
 use super::repair::repair_call;
 use super::scope::{Scope, ScopeColumn};
 use super::selection::selection;
+use super::sort_order::sort_order;
 use super::subqueries::{Subqueries, correlated};
 use super::window_calls::Windows;
 use crate::budget::Budget;
@@ -289,15 +290,9 @@ impl Binder<'_> {
             return Err(SqlError::unsupported("INTERPOLATE"));
         }
         let mut keys = Vec::with_capacity(exprs.len());
-        for ast::OrderByExpr { expr, options, with_fill } in exprs {
-            if with_fill.is_some() {
-                return Err(SqlError::unsupported("WITH FILL"));
-            }
-            let descending = match &options.sort {
-                None | Some(ast::OrderBySort::Asc) => false,
-                Some(ast::OrderBySort::Desc) => true,
-                Some(_) => return Err(SqlError::unsupported("ORDER BY … USING")),
-            };
+        for key in exprs {
+            let (descending, nulls_first) = sort_order(key)?;
+            let expr = &key.expr;
             let by = if let Some(at) = ordinal(expr) {
                 let found = at.checked_sub(1).filter(|at| *at < outputs.len());
                 SortBy::Output(found.ok_or_else(|| {
@@ -322,7 +317,7 @@ impl Binder<'_> {
                     None => SortBy::Hidden(bound),
                 }
             };
-            keys.push(SortKeySource { by, descending, nulls_first: options.nulls_first.unwrap_or(descending) });
+            keys.push(SortKeySource { by, descending, nulls_first });
         }
         Ok(keys)
     }

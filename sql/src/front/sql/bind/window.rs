@@ -9,6 +9,7 @@ use super::arguments::{arguments, is_distinct};
 use super::binder::Binder;
 use super::expr::ExprBinder;
 use super::heading;
+use super::sort_order::sort_order;
 use super::window_calls::{Order, WINDOWS_AT};
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::{convert, no_window};
@@ -57,19 +58,11 @@ impl<'a> ExprBinder<'a> {
             }
         }
         let (mut keys, mut key_types) = (Vec::with_capacity(spec.order_by.len()), Vec::new());
-        for ast::OrderByExpr { expr, options, with_fill } in spec.order_by {
-            if with_fill.is_some() {
-                return Err(SqlError::unsupported("WITH FILL"));
-            }
-            let descending = match &options.sort {
-                None | Some(ast::OrderBySort::Asc) => false,
-                Some(ast::OrderBySort::Desc) => true,
-                Some(_) => return Err(SqlError::unsupported("ORDER BY … USING")),
-            };
-            let bound = self.bind(expr)?;
+        for key in spec.order_by {
+            let (descending, nulls_first) = sort_order(key)?;
+            let bound = self.bind(&key.expr)?;
             no_window(&bound)?;
             key_types.push(bound.data_type);
-            let nulls_first = options.nulls_first.unwrap_or(descending);
             keys.push(SortKey { expr: bound.expr, descending, nulls_first });
         }
         let frame = match spec.frame {
