@@ -27,6 +27,7 @@ use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::schema::{ColumnId, SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesSketch;
 
+use super::watch::Watch;
 use crate::mesh::{CallId, Calls};
 use crate::metrics::registry::Snapshot;
 use tidewire_base::catalog::owner::Outcome;
@@ -115,6 +116,8 @@ pub struct Append {
     pub shard: u32,
     /// The rows, by table.
     pub rows: Vec<TableBatch>,
+    /// The watch of the statement that moves them from other series.
+    pub by: Option<Arc<Watch>>,
 }
 
 /// Rows of one table.
@@ -169,6 +172,42 @@ pub struct Delete {
     pub shard: u32,
     /// Which.
     pub deletion: Arc<Deletion>,
+}
+
+/// Sets a watch on a table of a shard. The answer: it is set.
+#[derive(Debug)]
+pub struct SetWatch {
+    /// The shard.
+    pub shard: u32,
+    /// The table.
+    pub table: TableId,
+    /// The watch.
+    pub watch: Arc<Watch>,
+    /// The round of its statement.
+    pub round: u32,
+}
+
+/// Rows of a shard to delete unless others have written some of them while they were watched. The answer: they are gone
+/// for good, or the watch has met some and none is deleted, or they are not all deleted.
+#[derive(Debug)]
+pub struct DeleteWatched {
+    /// The shard.
+    pub shard: u32,
+    /// Which.
+    pub deletion: Arc<Deletion>,
+    /// The watch that is set on their table.
+    pub watch: Arc<Watch>,
+    /// The round that it was set for.
+    pub round: u32,
+}
+
+/// What a shard has done of a [`DeleteWatched`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchedDelete {
+    /// All of it.
+    Done,
+    /// Nothing: others have written such rows.
+    Written,
 }
 
 /// A change of the catalog, for the core that owns it. The answer: it is durable and visible, or refused.
@@ -354,6 +393,8 @@ questions! {
     // One more than partials, for the fragment's end.
     RunFragment => FragmentAnswer, PARTIALS_AHEAD_MAX + 1, fragments;
     Delete => Result<(), DeleteFailure>, 1, deletes;
+    SetWatch => (), 1, watches;
+    DeleteWatched => Result<WatchedDelete, DeleteFailure>, 1, watched_deletes;
     ChangeCatalog => Outcome, 1, changes;
     UseCatalog => (), 1, catalogs;
     CountUnknownSeries => usize, 1, unknown_series;

@@ -8,7 +8,8 @@
 //!
 //! [`message`] is the closed set of what crosses; [`state`] what the requests of a core share; [`shards`] its shards
 //! and what is counted of them, [`offline`] those that damage keeps closed, [`running`] the statements that run,
-//! [`tally`] who asks while somebody watches; [`open`] opens shards at the start.
+//! [`tally`] who asks while somebody watches, [`watch`] what is written while series move; [`open`] opens shards at the
+//! start.
 
 pub(crate) mod fragments;
 pub mod message;
@@ -22,3 +23,4 @@ pub mod shards;
 pub mod state;
 pub mod tally;
 pub(crate) mod upkeep;
+pub mod watch;

@@ -89,6 +89,19 @@ impl Peers {
         answers
     }
 
+    /// Asks the core of every shard, and waits for all answers, which come in the order of the shards.
+    pub async fn ask_shards<Q: Question>(&self, question: impl Fn(u32) -> Q) -> Vec<Q::Answer> {
+        let mut calls = Vec::with_capacity(self.placement.len());
+        for shard in 0..self.shard_count() {
+            calls.push(self.ask(self.core_of(shard), question(shard)).await);
+        }
+        let mut answers = Vec::with_capacity(calls.len());
+        for call in calls {
+            answers.push(call.answer().await);
+        }
+        answers
+    }
+
     /// Changes the catalog; resolves when the change is durable and visible on every core.
     pub async fn change(&self, change: SchemaChange) -> Outcome {
         self.ask(CATALOG_CORE, ChangeCatalog(change)).await.answer().await

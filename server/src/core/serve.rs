@@ -13,11 +13,11 @@ use tidewire_sql::exec::ExecError;
 
 use super::fragments::Fragments;
 use super::message::{
-    AnyQuestion, Append, Appended, Asker, ChangeCatalog, CountUnknownSeries, Delete, DeleteFailure, FragmentAnswer,
-    Handler, Message, RunFragment, UseCatalog,
+    AnyQuestion, Append, Appended, Asker, ChangeCatalog, CountUnknownSeries, Delete, DeleteFailure, DeleteWatched,
+    FragmentAnswer, Handler, Message, Question, RunFragment, UseCatalog,
 };
 use super::peers::CATALOG_CORE;
-use super::shards::Shards;
+use super::shards::{CoreShard, Shards};
 use super::state::CoreState;
 use crate::metrics::database::show_databases;
 use crate::metrics::registry::{Registry, Snapshot};
@@ -72,6 +72,11 @@ impl Responder {
             AnyQuestion::Append(asker, rows) => self.append(asker, rows),
             AnyQuestion::RunFragment(asker, question) => self.run_fragment(asker, question),
             AnyQuestion::Delete(asker, question) => self.delete(asker, question),
+            AnyQuestion::SetWatch(asker, question) => {
+                self.shards.watch(&question);
+                peers.answer(asker, ());
+            }
+            AnyQuestion::DeleteWatched(asker, question) => self.delete_watched(asker, question),
             AnyQuestion::ChangeCatalog(asker, ChangeCatalog(change)) => self.change_catalog(asker, change),
             AnyQuestion::UseCatalog(asker, UseCatalog(published)) => {
                 let responder = self.clone();
@@ -107,8 +112,8 @@ impl Responder {
         }
     }
 
-    fn append(&self, asker: Asker<Append>, Append { shard, rows }: Append) {
-        match self.shards.append(shard, &rows) {
+    fn append(&self, asker: Asker<Append>, Append { shard, rows, by }: Append) {
+        match self.shards.append(shard, &rows, by.as_ref()) {
             Err(error) => self.core.peers.answer(asker, Appended { rows, outcome: Err(error) }),
             Ok((open, lsn, new_series)) => {
                 let (peers, open) = (self.core.peers.clone(), open.clone());
@@ -133,6 +138,21 @@ impl Responder {
     }
 
     fn delete(&self, asker: Asker<Delete>, Delete { shard, deletion }: Delete) {
+        self.deleted(asker, shard, async move |open| delete::delete_from(&open, &deletion).await);
+    }
+
+    fn delete_watched(&self, asker: Asker<DeleteWatched>, question: DeleteWatched) {
+        let shards = self.shards.clone();
+        self.deleted(asker, question.shard, async move |open| {
+            delete::delete_unless(&open, &question.deletion, |series| shards.is_written(&question, series)).await
+        });
+    }
+
+    /// Answers with what comes of a delete from a shard of this core.
+    fn deleted<Q, T>(&self, asker: Asker<Q>, shard: u32, delete: impl AsyncFnOnce(Rc<CoreShard>) -> Q::Answer + 'static)
+    where
+        Q: Question<Answer = Result<T, DeleteFailure>> + 'static,
+    {
         match self.shards.get(shard) {
             Err(error) => {
                 let failure = DeleteFailure { error: error.into(), is_touched: false };
@@ -141,7 +161,7 @@ impl Responder {
             Ok(open) => {
                 let (peers, open) = (self.core.peers.clone(), open.clone());
                 self.spawn(Queue::Query, "a delete", async move {
-                    let outcome = Caught::new(delete::delete_from(&open, &deletion)).await;
+                    let outcome = Caught::new(delete(open)).await;
                     let outcome = outcome.unwrap_or_else(|panicked| {
                         let error = ExecError::Internal(panicked.to_string());
                         Err(DeleteFailure { error, is_touched: true })

@@ -6,17 +6,19 @@
 //! A shard in which a panic was met goes offline ([`Shards::take_offline`]): nothing more is done with it, and what it
 //! had acknowledged is in its files for the next start.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tidewire_storage::Error;
-use tidewire_storage::engine::{Shard, TableTotals};
+use tidewire_storage::engine::{SeriesSelection, Shard, TableTotals};
 use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
 use tidewire_storage::wal::Lsn;
 
-use super::message::{ShardTrouble, TableBatch};
+use super::message::{DeleteWatched, SetWatch, ShardTrouble, TableBatch};
 use super::offline::OfflineShards;
+use super::watch::{Watch, Watches};
 use crate::admission::Admission;
 use crate::memory::{CoreMemory, Part};
 use crate::metrics::registry::Registry;
@@ -42,6 +44,7 @@ pub struct Shards {
     metrics: Vec<ShardMetrics>,
     /// As the open shards.
     shown_offline: Vec<ShownOffline>,
+    watches: RefCell<Watches>,
 }
 
 impl Shards {
@@ -55,7 +58,8 @@ impl Shards {
     ) -> Self {
         let metrics = open.keys().map(|shard| ShardMetrics::new(*shard, registry)).collect();
         let shown_offline = open.keys().map(|shard| show_offline(*shard, false, registry)).collect();
-        Self { open, offline, admission, memory, metrics, shown_offline }
+        let watches = RefCell::default();
+        Self { open, offline, admission, memory, metrics, shown_offline, watches }
     }
 
     /// The open shards by number, without those that are offline.
@@ -107,7 +111,12 @@ impl Shards {
     /// Appends rows to a shard, all or none, and counts what that takes. They are durable when [`Shard::durable`] says
     /// so for the LSN. Those of a table that is over are passed over: they were written before the DROP, which has
     /// taken them already (`ingest::commit` says why that is so).
-    pub(super) fn append(&self, shard: u32, rows: &[TableBatch]) -> Result<(&Rc<CoreShard>, Lsn, NewIds), Error> {
+    pub(super) fn append(
+        &self,
+        shard: u32,
+        rows: &[TableBatch],
+        by: Option<&Arc<Watch>>,
+    ) -> Result<(&Rc<CoreShard>, Lsn, NewIds), Error> {
         let open = self.get(shard)?;
         let before = open.memtable_bytes();
         let is_live = |part: &&TableBatch| !open.has_ended(part.table.id);
@@ -125,7 +134,23 @@ impl Shards {
         self.memory.change(Part::Series, 0, new_series as u64 * SERIES_BYTES);
         let mut ids = ids.into_iter();
         let of_part = |part: &TableBatch| if is_live(&part) { ids.next().unwrap_or_default() } else { Vec::new() };
-        Ok((open, lsn, rows.iter().map(of_part).collect()))
+        let ids: NewIds = rows.iter().map(of_part).collect();
+        let mut watches = self.watches.borrow_mut();
+        if !watches.is_empty() {
+            rows.iter().zip(&ids).for_each(|(part, ids)| watches.note(shard, by, &part.batch, ids));
+        }
+        Ok((open, lsn, ids))
+    }
+
+    /// Sets a watch on a table of a shard.
+    pub(super) fn watch(&self, SetWatch { shard, table, watch, round }: &SetWatch) {
+        self.watches.borrow_mut().set(watch, *round, *shard, *table);
+    }
+
+    /// Whether others have written such rows since the watch was set.
+    pub(super) fn is_written(&self, question: &DeleteWatched, series: &SeriesSelection) -> bool {
+        let DeleteWatched { shard, deletion, watch, round } = question;
+        self.watches.borrow().is_written(watch, *round, *shard, series, &deletion.times)
     }
 
     /// Reports the memtables to the admission counters.

@@ -21,15 +21,17 @@ use super::host::WriteHost;
 use super::provisional::{Needs, needs, settle};
 use super::target::Place;
 use crate::core::message::{Append, TableBatch};
+use crate::core::watch::Watch;
 use crate::ring;
 use tidewire_base::catalog::{CatalogError, SchemaChange};
 
 /// Writes all of `rows` or, when they are refused, none of them. Returns for each element the ids of its new series.
-/// The batches' memory is recycled.
+/// The batches' memory is recycled. A statement that moves rows from other series has its watch in `by`.
 pub(super) async fn commit<H: WriteHost>(
     host: &H,
     place: Place<'_>,
     mut rows: Vec<ShardRows>,
+    by: Option<&Arc<Watch>>,
 ) -> Result<Vec<Vec<SeriesId>>, WriteError> {
     let grant = match host.admit(place, &rows).await {
         Ok(grant) => grant,
@@ -40,7 +42,7 @@ pub(super) async fn commit<H: WriteHost>(
     };
     make_durable(host, place, &mut rows).await?;
     renew(&mut rows, place, &host.catalog())?;
-    let new_series = send(host, rows).await;
+    let new_series = send(host, rows, by).await;
     drop(grant);
     new_series
 }
@@ -89,7 +91,11 @@ fn renew(rows: &mut [ShardRows], place: Place<'_>, catalog: &Catalog) -> Result<
 }
 
 /// Hands each shard all of its rows at once, and waits until all have answered.
-async fn send<H: WriteHost>(host: &H, rows: Vec<ShardRows>) -> Result<Vec<Vec<SeriesId>>, WriteError> {
+async fn send<H: WriteHost>(
+    host: &H,
+    rows: Vec<ShardRows>,
+    by: Option<&Arc<Watch>>,
+) -> Result<Vec<Vec<SeriesId>>, WriteError> {
     // Not to be cut short between two shards.
     let _held = ring::hold();
     let mut new_series = vec![Vec::new(); rows.len()];
@@ -101,7 +107,7 @@ async fn send<H: WriteHost>(host: &H, rows: Vec<ShardRows>) -> Result<Vec<Vec<Se
     }
     let mut calls = Vec::with_capacity(by_shard.len());
     for (shard, (places, rows)) in by_shard {
-        calls.push((places, host.append(Append { shard, rows }).await));
+        calls.push((places, host.append(Append { shard, rows, by: by.cloned() }).await));
     }
     let mut failure = None;
     for (places, call) in calls {

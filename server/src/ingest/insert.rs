@@ -14,18 +14,25 @@ use super::host::WriteHost;
 use super::provisional::settle;
 use super::target::Place;
 use crate::core::state::CoreState;
+use crate::core::watch::Watch;
 use crate::ring::yield_if_needed;
 use tidewire_base::series_owner;
 
 /// Writes the rows of a bound INSERT; returns their number.
 pub async fn insert(core: &CoreState, rows: &Insert) -> Result<u64, WriteError> {
-    insert_to(core, rows, yield_if_needed).await
+    insert_to(core, rows, None, yield_if_needed).await
+}
+
+/// The same for a statement that moves rows from other series, which `watch` watches.
+pub async fn insert_moved(core: &CoreState, rows: &Insert, watch: &Arc<Watch>) -> Result<u64, WriteError> {
+    insert_to(core, rows, Some(watch), yield_if_needed).await
 }
 
 /// The same with another host. Others run at each `pause`.
 pub(super) async fn insert_to<H: WriteHost>(
     host: &H,
     insert: &Insert,
+    by: Option<&Arc<Watch>>,
     pause: impl AsyncFn(),
 ) -> Result<u64, WriteError> {
     host.begin()?;
@@ -44,7 +51,7 @@ pub(super) async fn insert_to<H: WriteHost>(
             part.table = table.clone();
         }
     }
-    commit(host, place, rows).await?;
+    commit(host, place, rows, by).await?;
     Ok(insert.time.len() as u64)
 }
 

@@ -238,7 +238,7 @@ impl<'a, H: WriteHost> Session<'a, H> {
             rows.push(ShardRows { shard, batch: finished.batch, table: finished.table, is_provisional });
         }
         let place = Place { database: self.target.database, policy: &self.terms.policy };
-        let new_series = commit(self.host, place, rows).await?;
+        let new_series = commit(self.host, place, rows, None).await?;
         let mut cache = self.cache.borrow_mut();
         for (slots, ids) in slots.into_iter().zip(new_series).take(shared) {
             cache.slots.learn(slots.into_iter().zip(ids));

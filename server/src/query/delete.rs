@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use tidewire_sql::Deletion;
 use tidewire_sql::exec::{ExecError, selected_series};
+use tidewire_storage::engine::SeriesSelection;
 
-use crate::core::message::{Delete, DeleteFailure};
+use crate::core::message::{Delete, DeleteFailure, DeleteWatched, WatchedDelete};
 use crate::core::shards::CoreShard;
 use crate::core::state::CoreState;
+use crate::core::watch::Watch;
 
 /// Why rows are not deleted, or not all of them.
 #[derive(Debug, thiserror::Error)]
@@ -101,24 +103,31 @@ pub async fn delete(core: &CoreState, deletion: Deletion) -> Result<(), DeleteEr
     core.offline.check_all().map_err(|error| DeleteError::Refused(error.into()))?;
     let deletion = Arc::new(deletion);
     let peers = &core.peers;
-    let mut calls = Vec::new();
-    for shard in 0..peers.shard_count() {
-        let question = Delete { shard, deletion: deletion.clone() };
-        calls.push(peers.ask(peers.core_of(shard), question).await);
-    }
-    let mut outcomes = Vec::with_capacity(calls.len());
-    for call in calls {
-        outcomes.push(call.answer().await);
-    }
-    judge(outcomes)
+    judge(peers.ask_shards(|shard| Delete { shard, deletion: deletion.clone() }).await).map(drop)
+}
+
+/// The same for rows that were watched: says of each shard what it has done.
+pub async fn delete_watched(
+    core: &CoreState,
+    deletion: Deletion,
+    watch: &Arc<Watch>,
+    round: u32,
+) -> Result<Vec<WatchedDelete>, DeleteError> {
+    core.offline.check_all().map_err(|error| DeleteError::Refused(error.into()))?;
+    let deletion = Arc::new(deletion);
+    let question = |shard| DeleteWatched { shard, deletion: deletion.clone(), watch: watch.clone(), round };
+    judge(core.peers.ask_shards(question).await)
 }
 
 /// What the shards' outcomes, in their order, come to.
-fn judge(outcomes: Vec<Result<(), DeleteFailure>>) -> Result<(), DeleteError> {
-    let (mut done, mut failed, mut cause) = (Vec::new(), Vec::new(), None);
+fn judge<T>(outcomes: Vec<Result<T, DeleteFailure>>) -> Result<Vec<T>, DeleteError> {
+    let (mut all, mut done, mut failed, mut cause) = (Vec::new(), Vec::new(), Vec::new(), None);
     for (shard, outcome) in (0_u32..).zip(outcomes) {
         match outcome {
-            Ok(()) => done.push(shard),
+            Ok(outcome) => {
+                all.push(outcome);
+                done.push(shard);
+            }
             Err(failure) => {
                 let DeleteFailure { error, is_touched } = failure;
                 failed.push((shard, is_touched));
@@ -127,7 +136,7 @@ fn judge(outcomes: Vec<Result<(), DeleteFailure>>) -> Result<(), DeleteError> {
         }
     }
     match cause {
-        None => Ok(()),
+        None => Ok(all),
         Some(cause) if done.is_empty() && failed.iter().all(|(_, is_touched)| !is_touched) => {
             Err(DeleteError::Refused(cause))
         }
@@ -140,18 +149,43 @@ fn judge(outcomes: Vec<Result<(), DeleteFailure>>) -> Result<(), DeleteError> {
 
 /// Deletes from one shard of this core.
 pub(crate) async fn delete_from(shard: &Rc<CoreShard>, deletion: &Deletion) -> Result<(), DeleteFailure> {
-    let untouched = |error: ExecError| DeleteFailure { error, is_touched: false };
-    let series = selected_series(&deletion.series, shard, &deletion.table).map_err(untouched)?;
+    delete_series(shard, deletion, &series_of(shard, deletion)?).await
+}
+
+/// The same unless `is_written` says of the series that others have written to them: then nothing is deleted. Nothing
+/// is written between its answer and the delete.
+pub(crate) async fn delete_unless(
+    shard: &Rc<CoreShard>,
+    deletion: &Deletion,
+    is_written: impl FnOnce(&SeriesSelection) -> bool,
+) -> Result<WatchedDelete, DeleteFailure> {
+    let series = series_of(shard, deletion)?;
+    if is_written(&series) {
+        return Ok(WatchedDelete::Written);
+    }
+    delete_series(shard, deletion, &series).await.map(|()| WatchedDelete::Done)
+}
+
+fn series_of(shard: &Rc<CoreShard>, deletion: &Deletion) -> Result<SeriesSelection, DeleteFailure> {
+    let series = selected_series(&deletion.series, shard, &deletion.table);
+    series.map_err(|error| DeleteFailure { error, is_touched: false })
+}
+
+async fn delete_series(
+    shard: &Rc<CoreShard>,
+    deletion: &Deletion,
+    series: &SeriesSelection,
+) -> Result<(), DeleteFailure> {
     let mut last = None;
     for (from, to) in &deletion.times {
-        match shard.delete(deletion.table.id, &series, *from, *to) {
+        match shard.delete(deletion.table.id, series, *from, *to) {
             Ok(lsn) => last = Some(lsn),
             Err(error) => return Err(DeleteFailure { error: error.into(), is_touched: last.is_some() }),
         }
     }
     // One over all times hides its series by itself.
     if last.is_some() && !deletion.times.contains(&(i64::MIN, i64::MAX)) {
-        match shard.hide_emptied(deletion.table.id, &series).await {
+        match shard.hide_emptied(deletion.table.id, series).await {
             Ok(hidden) => last = hidden.or(last),
             // The rows are gone all the same.
             Err(error) => {

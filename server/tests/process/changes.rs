@@ -126,6 +126,47 @@ fn tags_are_updated_and_series_move_whole() {
     assert_eq!(lines(&server, "SELECT host, i FROM m ORDER BY i"), ["c,1", "b,2"]);
 }
 
+/// Rows of the past and of the present come to series while these move, some of them at the times of rows that are
+/// copied. Whatever becomes of the UPDATE, each row is there once.
+#[test]
+fn rows_that_are_written_while_series_move_are_kept() {
+    const ROUNDS: i64 = 6;
+    const ROWS: i64 = 20_000;
+    const LATE: i64 = 60;
+    for shards in ["1", "2"] {
+        let server = Server::start_in(&fresh_folder(), true, &[("TIDEWIRE_SHARDS", shards)]);
+        let write = |lines: &str| {
+            let response = server.request("POST", "/api/v1/write?db=public", &[], lines.as_bytes());
+            assert_eq!(response.status(), 200, "{}", response.text());
+        };
+        let line = |place: i64, row: i64, time: i64| format!("m,host=h{},place=p{place} i={row}i {time}\n", row % 8);
+        write(&(0..ROWS).map(|row| line(0, row, 2 * row)).collect::<String>());
+        for round in 0..ROUNDS {
+            let late = ROWS + round * LATE;
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for row in late..late + LATE {
+                        let time = if row % 3 == 0 { 4 * ROWS + row } else { 2 * (row * 7_919 % ROWS) + 1 };
+                        write(&line(round, row, time));
+                    }
+                });
+                let text = format!("UPDATE m SET place = 'p{}' WHERE place = 'p{round}'", round + 1);
+                let response = server.sql("public", &text);
+                let is_written = response.text().contains("were written while they moved");
+                assert!(response.status() == 200 || is_written, "{}", response.text());
+            });
+            let rows = late + LATE;
+            let counted = lines(&server, "SELECT count(*), count(DISTINCT i), min(i), max(i) FROM m");
+            assert_eq!(counted, [format!("{rows},{rows},0,{}", rows - 1)], "{shards} shards, round {round}");
+            // All into one place again: what moves next is whole.
+            if lines(&server, &format!("SELECT count(*) FROM m WHERE place = 'p{}'", round + 1)) == ["0"] {
+                let text = format!("UPDATE m SET place = 'p{}' WHERE place = 'p{round}'", round + 1);
+                lines(&server, &text);
+            }
+        }
+    }
+}
+
 #[test]
 fn series_and_values_of_tags_are_shown() {
     in_all_settings(|server, _| {

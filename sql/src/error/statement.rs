@@ -407,6 +407,8 @@ pub enum SqlErrorKind {
     UpdateNull,
     /// UPDATE of tags to those of a series that there is, or of several series to those of one.
     UpdateSeriesExists,
+    /// UPDATE of tags while others write to the same rows, or add columns: what was copied is not all.
+    UpdateSeriesWritten,
     /// A condition of SHOW SERIES or SHOW TAG VALUES on a field.
     ShowByField {
         /// SHOW SERIES or SHOW TAG VALUES.

@@ -3,7 +3,7 @@
 //! ```text
 //!   write.rs         /api/v1/write
 //!   sql.rs           /api/v1/sql; accept.rs what form its reply has
-//!   insert_rows.rs   INSERT of a query's rows, UPDATE
+//!   insert_rows.rs   INSERT of a query's rows; update_tags.rs rows that go to other series
 //!   ping.rs          /api/v1/ping
 //!   error.rs         faults in CnosDB's words and codes: forbidden.rs those of requests that are not let in,
 //!                    catalog_error.rs those of the catalog, line_error.rs those of rows, sql_error.rs those of
@@ -22,6 +22,7 @@ mod line_error;
 mod ping;
 mod sql;
 mod sql_error;
+mod update_tags;
 mod write;
 
 pub use ping::ping;

@@ -14,7 +14,8 @@ use tidewire_sql::explain::explain;
 use tidewire_sql::statement::{PlanStep, Statement};
 use tidewire_sql::{Definition, Session, cut};
 
-use super::insert_rows::{insert_query, update_tags};
+use super::insert_rows::insert_query;
+use super::update_tags::update_tags;
 use super::{accept, error};
 use crate::api::body_length;
 use crate::api::context::RequestContext;

@@ -240,6 +240,9 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::UpdateSeriesExists => {
             ("010001", "Datafusion: Index: series 'new series keys' already exists".to_owned())
         }
+        SqlErrorKind::UpdateSeriesWritten => {
+            ("010001", "Datafusion: rows of these series were written while they moved: run it again".to_owned())
+        }
         SqlErrorKind::ShowByField { statement, column } => {
             semantic("010046", format!("{statement} does not support where clause contains field {column}"))
         }

@@ -303,5 +303,5 @@ async fn insert(host: &CoreHost<'_>) -> Option<Result<u64, WriteError>> {
     let time = vec![row.time_ns / table.time_unit.nanoseconds()];
     let bound = Insert { database: database.to_owned(), table, time, tags, fields };
     world.pause(40).await;
-    Some(insert_to(host, &bound, async || world.pause(4).await).await)
+    Some(insert_to(host, &bound, None, async || world.pause(4).await).await)
 }
