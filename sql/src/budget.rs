@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use crate::error::execution::ExecError;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::exec::context::{QueryContext, Reservation};
+use crate::expr::pattern::PATTERNS_KEPT;
 
 /// What nearly every statement is made ready with.
 const FREE_BYTES: usize = 64 << 10;
@@ -28,12 +29,19 @@ const COLUMN_BYTES: usize = 1 << 10;
 /// Times that the name of a column is written while a query is bound.
 const NAMES: usize = 8;
 
+/// Functions that compile patterns: as many patterns as each thread keeps compiled.
+const COMPILING_MAX: usize = PATTERNS_KEPT;
+
 /// What a statement may take while it is made ready.
 #[derive(Debug)]
 pub(crate) struct Budget {
     context: QueryContext,
     held: RefCell<Reservation>,
     taken: Cell<usize>,
+    /// Of it, what is kept with the statement beside its expressions.
+    kept: Cell<usize>,
+    /// Calls of functions that compile patterns.
+    compiling: Cell<usize>,
     /// What [`Self::take`] may come to without a look at the account.
     allowed: Cell<usize>,
     stopped: RefCell<Option<ExecError>>,
@@ -46,6 +54,8 @@ impl Budget {
             context: context.clone(),
             held: RefCell::new(context.reservation()),
             taken: Cell::new(0),
+            kept: Cell::new(0),
+            compiling: Cell::new(0),
             allowed: Cell::new(FREE_BYTES),
             stopped: RefCell::default(),
         }
@@ -77,6 +87,21 @@ impl Budget {
         self.take(names.fold(0, |bytes, name| bytes.saturating_add(COLUMN_BYTES + NAMES * name.len())))
     }
 
+    /// Takes what stays with the statement beside its expressions: a compiled pattern.
+    pub(crate) fn take_kept(&self, bytes: usize) -> Result<(), SqlError> {
+        self.kept.set(self.kept.get().saturating_add(bytes));
+        self.take(bytes)
+    }
+
+    /// Lets one more function compile patterns while the statement runs.
+    pub(crate) fn take_compiling(&self) -> Result<(), SqlError> {
+        self.compiling.set(self.compiling.get() + 1);
+        match self.compiling.get() <= COMPILING_MAX {
+            true => Ok(()),
+            false => Err(SqlError::unsupported(format!("more than {COMPILING_MAX} calls of functions of patterns"))),
+        }
+    }
+
     /// What the statement keeps of what was taken, for `nodes` and `columns`; or why it was stopped.
     pub(crate) fn end(self, nodes: usize, columns: usize) -> Result<Reservation, ExecError> {
         if let Some(error) = self.stopped.into_inner() {
@@ -84,6 +109,7 @@ impl Budget {
         }
         let mut held = self.held.into_inner();
         let kept = nodes.saturating_mul(NODE_BYTES).saturating_add(columns.saturating_mul(COLUMN_BYTES));
+        let kept = kept.saturating_add(self.kept.get());
         held.resize(if kept <= FREE_BYTES { 0 } else { kept })?;
         Ok(held)
     }

@@ -9,9 +9,7 @@ use regex::Regex;
 use tidewire_storage::schema::{ColumnId, TableSchema};
 
 use crate::expr::Expr;
-
-/// Memory that a compiled pattern may take: a client's pattern must not fill the server's.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+use crate::expr::pattern::{COMPILED_BYTES_MAX, compiled};
 
 /// Rows of one table to delete.
 #[derive(Debug, Clone)]
@@ -83,10 +81,10 @@ impl PartialEq for TagMatch {
 }
 
 impl TagMatch {
-    /// A pattern; the error says why it is none.
-    pub fn pattern(text: &str) -> Result<Self, String> {
-        let built = regex::RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build();
-        built.map(Self::Pattern).map_err(|error| error.to_string())
+    /// A pattern, and the memory that it takes; the error says why it is none.
+    pub fn pattern(text: &str) -> Result<(Self, usize), String> {
+        let (regex, bytes) = compiled(text, false, COMPILED_BYTES_MAX)?;
+        Ok((Self::Pattern(regex), bytes))
     }
 
     /// Whether `value` matches.

@@ -203,6 +203,32 @@ pub(super) const CASES: &[Case] = &[
         },
     },
     Case {
+        name: "patterns that are large when compiled",
+        make: |rng| {
+            let repeats = rng.usize(5..20);
+            let parts = joined(rng.usize(1..200), " OR ", |at| format!("s ~ '\\w{{{repeats}}}{at}'"));
+            Attack::Ask(sql(format!("SELECT count(*) FROM {TABLE} WHERE {parts}")))
+        },
+    },
+    Case {
+        name: "a pattern of its own for each row",
+        make: |rng| {
+            let pattern = ["s || '\\w{2}'", "'^' || v", "'\\d{4}' || v || '\\d{4}'"][rng.usize(..3)];
+            let call = [format!("regexp_like(s, {pattern})"), format!("s LIKE '%' || {pattern} || '_%'")];
+            Attack::Ask(sql(format!("SELECT count(*) FROM {TABLE} WHERE {}", call[rng.usize(..2)])))
+        },
+    },
+    Case {
+        name: "patterns in one form",
+        make: |rng| {
+            let repeats = rng.usize(1..20);
+            let statements = joined(rng.usize(1..2_000), ";", |at| {
+                format!("SELECT%20v%20FROM%20{TABLE}%20WHERE%20h=~/%5Cw%7B{repeats}%7D{at}/")
+            });
+            Attack::Ask(post("/query?db=public", FORM, format!("q={statements}")))
+        },
+    },
+    Case {
         name: "many statements in one form",
         make: |rng| {
             let statements =

@@ -10,6 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
+use memchr::memmem;
 use tidewire_sql::exec::{ExecError, QueryContext, QueryMemory, Reservation};
 use tidewire_sql::{Session, SqlError, Statement, bytes_to_prepare, prepare_within};
 
@@ -113,7 +114,7 @@ pub async fn prepare(core: &CoreState, text: Vec<u8>, session: Session) -> Resul
     let time_limit = (timeout_s > 0).then(|| Duration::from_secs(timeout_s));
     // What it makes beyond its text is the query's to be; the text itself only what all may have bounds.
     let context = QueryContext::of_server(core.config.query.memory_bytes_max, time_limit, account.clone());
-    if text.len() <= HERE_BYTES_MAX {
+    if is_quick(&[&text]) {
         let (statement, held) = prepare_within(&String::from_utf8_lossy(&text), &catalog, &session, &context)?;
         return Ok(Prepared { statement, held: (held.bytes() > 0).then_some(held) });
     }
@@ -130,15 +131,42 @@ pub async fn prepare(core: &CoreState, text: Vec<u8>, session: Session) -> Resul
     .await?
 }
 
-/// Reads a text of another language with `read`: at once where it is short. What comes of it and its reading take some
-/// `bytes` of memory at most.
+/// Patterns that are compiled on the core: each takes it some thirty microseconds, if it is simple.
+const HERE_PATTERNS_MAX: usize = 16;
+
+/// Whether texts are read in a millisecond, as they stand or in the form of URLs: they are short and have few patterns,
+/// none of which is large, as those are that repeat a part (`{9}`) or name a class of characters (`\w`).
+pub fn is_quick(texts: &[&[u8]]) -> bool {
+    if texts.iter().map(|text| text.len()).sum::<usize>() > HERE_BYTES_MAX {
+        return false;
+    }
+    let (mut marks, mut has_large) = (0, false);
+    for text in texts {
+        let escaped = text.windows(3).filter(|part| part[0] == b'%').filter_map(|part| {
+            let digits = std::str::from_utf8(&part[1..]).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        for byte in text.iter().copied().chain(escaped) {
+            // SQL's operators, and what InfluxQL's patterns stand between.
+            marks += usize::from(matches!(byte, b'~' | b'/'));
+            has_large |= matches!(byte, b'{' | b'\\');
+        }
+        // SQL's functions.
+        marks += memmem::find_iter(&text.to_ascii_lowercase(), b"regexp").count();
+    }
+    marks == 0 || marks <= HERE_PATTERNS_MAX && !has_large
+}
+
+/// Reads a text of another language with `read`: at once where that is quick, as [`is_quick`] says. What comes of it and
+/// its reading take some `bytes` of memory at most.
 pub async fn read<T: Send + 'static>(
     core: &CoreState,
     text: Vec<u8>,
+    is_quick: bool,
     bytes: u64,
     read: impl FnOnce(&[u8]) -> T + Send + 'static,
 ) -> Result<(T, Option<Reservation>), PrepareError> {
-    if text.len() <= HERE_BYTES_MAX {
+    if is_quick {
         return Ok((read(&text), None));
     }
     let account = core.memory.shared().queries().clone();
@@ -155,7 +183,7 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
 }
 
 /// Takes `bytes` from the account of all queries. They are of no query yet, so that only what all have bounds them.
-fn reserve(account: Arc<QueryMemory>, bytes: u64) -> Result<Reservation, PrepareError> {
+pub fn reserve(account: Arc<QueryMemory>, bytes: u64) -> Result<Reservation, PrepareError> {
     let bytes_max = account.bytes_max();
     if bytes > bytes_max {
         return Err(PrepareError::TooLarge { bytes, bytes_max });
@@ -196,6 +224,19 @@ mod tests {
         while account.used() > 0 {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn short_texts_are_quick_unless_their_patterns_are_many_or_large() {
+        let quick = |text: &str| is_quick(&[text.as_bytes()]);
+        assert!(
+            quick("SELECT a FROM t WHERE s LIKE '%{x}%'") && quick("SELECT a / 2 FROM t") && quick(r"SELECT '\w{50}'")
+        );
+        assert!(quick("q=SELECT%20mean(v)%20FROM%20m%20WHERE%20h%3D~%2F%5Ehost_%5B0-9%5D%2F"));
+        assert!(!quick("q=SELECT+v+FROM+m+WHERE+h=~%2F%5cw%7B50%7D%2F") && !quick(r"SELECT v FROM m WHERE h =~ /\w+/"));
+        assert!(!quick(r"SELECT Regexp_Like(s, '[a-z]{9}') FROM t"));
+        assert!(!quick(&"s ~ 'a' OR ".repeat(HERE_PATTERNS_MAX + 1)) && !quick(&"x".repeat(HERE_BYTES_MAX + 1)));
+        assert!(!is_quick(&[&[b'x'; HERE_BYTES_MAX], b"y"]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
 use crate::error::execution::Result;
+use crate::expr::extent::Work;
 use crate::types::array::cast_to;
 
 /// Makes batches under the names and types of a plan's schema.
@@ -103,9 +104,15 @@ const EVALUATED_AT_ONCE: usize = 1 << 20;
 /// Fewer rows than this cost as much by the node as by the row.
 const ROWS_AT_ONCE_MIN: usize = 512;
 
-/// Rows that expressions of `nodes` nodes together are evaluated over at a time.
-pub(crate) fn rows_at_once(nodes: usize) -> usize {
-    (EVALUATED_AT_ONCE / nodes.max(1)).max(ROWS_AT_ONCE_MIN)
+/// Patterns of rows that are compiled before others get their turn: each may take a millisecond.
+const COMPILED_AT_ONCE: usize = 16;
+
+/// Rows that expressions that take this work are evaluated over at a time.
+pub(crate) fn rows_at_once(work: Work) -> usize {
+    match work.patterns {
+        0 => (EVALUATED_AT_ONCE / work.nodes.max(1)).max(ROWS_AT_ONCE_MIN),
+        patterns => (COMPILED_AT_ONCE / patterns).max(1),
+    }
 }
 
 /// A large batch in parts of [`OUTPUT_ROWS`] that share its memory.

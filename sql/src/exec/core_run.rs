@@ -26,7 +26,7 @@ use super::sink::{FillWindows, Forecasts, Integrals, Left, Repairs, Repeat, Sink
 use super::window::Windows;
 use crate::error::execution::{ExecError, Result};
 use crate::expr::Expr;
-use crate::expr::extent::Extent;
+use crate::expr::extent::Work;
 use crate::stage::{CoreStage, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
 
 /// What one [`CoreRun::step`] came to.
@@ -97,11 +97,11 @@ impl CoreRun {
                 // Of all shards together: they end with `end`.
                 Stage::Shards(_) => CoreState { is_of_shards: true, ..CoreState::new(Vec::new(), None, 1) },
                 Stage::Core(CoreStage { sources, operators, sink }) => {
-                    let nodes = operators.iter().map(nodes).fold(0, usize::saturating_add);
+                    let work = operators.iter().map(work).fold(work_of_sink(sink), Work::and);
                     let operators = operators.iter().map(|spec| operator(spec, &context)).collect();
                     let mut state =
                         CoreState::new(operators, sink_of(sink, stages.len(), &mut kept, &context)?, sources.len());
-                    state.rows_at_once = rows_at_once(nodes);
+                    state.rows_at_once = rows_at_once(work);
                     for source in sources {
                         match source {
                             Source::Stage(stage) => state.reads.push(*stage),
@@ -300,11 +300,26 @@ impl CoreState {
 }
 
 /// Nodes of what an operator evaluates.
-fn nodes(spec: &OperatorSpec) -> usize {
+fn work(spec: &OperatorSpec) -> Work {
     match spec {
-        OperatorSpec::Filter(predicate) => Extent::of(predicate).nodes,
-        OperatorSpec::Project { exprs, .. } => Extent::of_all(exprs).nodes,
-        _ => 0,
+        OperatorSpec::Filter(predicate) => Work::of_all([predicate]),
+        OperatorSpec::Project { exprs, .. } => Work::of_all(exprs),
+        _ => Work::default(),
+    }
+}
+
+/// What the rows that come in cost a sink; the filter of a join sees others, and bounds them itself.
+fn work_of_sink(sink: &SinkSpec) -> Work {
+    match sink {
+        SinkSpec::Aggregate { keys, calls, .. } => {
+            Work::of_all(keys.iter().chain(calls.iter().flat_map(|call| &call.args)))
+        }
+        SinkSpec::Build { keys } | SinkSpec::Join { keys, .. } => Work::of_all(&keys.exprs),
+        SinkSpec::Sort { keys, .. } => Work::of_all(keys.iter().map(|key| &key.expr)),
+        SinkSpec::Window { partition, order, .. } => {
+            Work::of_all(partition.iter().chain(order.iter().map(|key| &key.expr)))
+        }
+        _ => Work::default(),
     }
 }
 

@@ -72,6 +72,39 @@ impl Extent {
     }
 }
 
+/// What it takes to evaluate expressions over a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Work {
+    /// Operators, columns and constants.
+    pub(crate) nodes: usize,
+    /// Patterns that are compiled for the row.
+    pub(crate) patterns: usize,
+}
+
+impl Work {
+    /// Of several expressions together.
+    pub(crate) fn of_all<'a>(exprs: impl IntoIterator<Item = &'a Expr>) -> Self {
+        let mut whole = Self::default();
+        let mut left: Vec<&Expr> = exprs.into_iter().collect();
+        while let Some(expr) = left.pop() {
+            whole.nodes += 1;
+            let pattern = match expr {
+                Expr::Call { function, args } => function.pattern.and_then(|at| args.get(at)),
+                Expr::Like { pattern, .. } => Some(&**pattern),
+                _ => None,
+            };
+            whole.patterns += usize::from(pattern.is_some_and(|pattern| !matches!(pattern, Expr::Literal(_))));
+            expr.put_children(&mut left);
+        }
+        whole
+    }
+
+    /// This and another.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { nodes: self.nodes + other.nodes, patterns: self.patterns + other.patterns }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +129,18 @@ mod tests {
         assert_eq!(both, Extent { nodes: 12, levels: 4 });
         let chain = (0..LEVELS_MAX).fold(Expr::Column(0), |expr, _| Expr::Not(Box::new(expr)));
         assert!(!Extent::of(&chain).is_shallow());
+    }
+    #[test]
+    fn patterns_are_work_where_rows_bring_them() {
+        let like = |pattern: Expr| Expr::Like {
+            expr: Box::new(Expr::Column(0)),
+            pattern: Box::new(pattern),
+            negated: false,
+            case_insensitive: false,
+        };
+        let constant = like(Expr::Literal(crate::expr::Scalar::Str("a%".into())));
+        assert_eq!(Work::of_all([&constant]), Work { nodes: 3, patterns: 0 });
+        let twice = Expr::Not(Box::new(sum(vec![like(Expr::Column(1)), like(Expr::Column(2))])));
+        assert_eq!(Work::of_all([&constant, &twice]), Work { nodes: 11, patterns: 2 });
     }
 }

@@ -24,6 +24,8 @@ pub struct ScalarFunction {
     pub(crate) fold: Option<Fold>,
     /// The tiling of time whose bucket begins the function gives, for times in a unit; its parameters are the kernel's.
     pub(crate) tiling: Option<TilingOf>,
+    /// The argument that is a pattern, which is compiled for each row where it is not constant.
+    pub(crate) pattern: Option<usize>,
 }
 
 /// How much text a function makes.
@@ -89,7 +91,8 @@ pub(crate) enum Fails {
 impl ScalarFunction {
     /// A function that refuses nothing, and whose constants the kernel computes.
     pub(crate) const fn new(name: &'static str, returns: Returns, kernel: Kernel) -> Self {
-        Self { name, returns, kernel, fails: Fails::Never, text: TextMade::OfArguments, fold: None, tiling: None }
+        let (fails, text) = (Fails::Never, TextMade::OfArguments);
+        Self { name, returns, kernel, fails, text, fold: None, tiling: None, pattern: None }
     }
 
     /// The same where there are values that it does not take.
@@ -100,6 +103,11 @@ impl ScalarFunction {
     /// The same where it makes text of this size.
     pub(crate) const fn making(self, bytes: fn(&[ArrayRef]) -> usize) -> Self {
         Self { text: TextMade::Bytes(bytes), ..self }
+    }
+
+    /// The same where the argument `at` is a pattern.
+    pub(crate) const fn compiling(self, at: usize) -> Self {
+        Self { pattern: Some(at), ..self }
     }
 
     /// Whether two calls of it differ.

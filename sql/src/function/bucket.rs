@@ -62,6 +62,7 @@ static DATE_BIN: ScalarFunction = ScalarFunction {
     text: TextMade::OfArguments,
     fold: Some(fold_bin),
     tiling: Some(fixed_tiling),
+    pattern: None,
 };
 
 /// Start of the calendar bucket: `[Literal Str("month" | "quarter" | "year"), time]`, in the unit of `time`.
@@ -73,6 +74,7 @@ static DATE_TRUNC: ScalarFunction = ScalarFunction {
     text: TextMade::OfArguments,
     fold: None,
     tiling: Some(calendar_tiling),
+    pattern: None,
 };
 
 /// `[start, end]`, two timestamps, as the struct `{start, end}` that `time_window` prints.

@@ -1,6 +1,9 @@
 //! Regular expressions: RE2's syntax, as the operators `~` take it. A pattern is compiled anew where it changes from
-//! one row to the next; its size is bounded ([`Pattern`]).
+//! one row to the next; its size is bounded ([`Pattern`]), and so is the number of rows that are looked at together
+//! where it is not constant ([`Work`](crate::expr::extent::Work)).
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, StringArray};
@@ -11,7 +14,7 @@ use super::rows::{length_at, rows_of, text_at, text_rows, texts};
 use crate::error::execution::{ExecError, Result};
 use crate::expr::ScalarFunction;
 use crate::expr::function::{Kernel, Returns};
-use crate::expr::pattern::Pattern;
+use crate::expr::pattern::{PATTERNS_KEPT, Pattern};
 
 pub(super) static FUNCTIONS: &[Function] = &[
     Function::of(
@@ -21,7 +24,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             "Whether some part of the text matches the regular expression, BOOLEAN. The flag `i` ignores case.",
         ),
         Signature::at_least(2, &[Text, Text, Text]),
-        ScalarFunction::new("regexp_like", Returns::Boolean, Kernel::Columns(like)).failing(),
+        ScalarFunction::new("regexp_like", Returns::Boolean, Kernel::Columns(like)).failing().compiling(1),
     ),
     Function::of(
         Documentation::new(
@@ -31,7 +34,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
              first group matched and `\\0` for all of the part. The flag `g` replaces every such part, `i` ignores case.",
         ),
         Signature::at_least(3, &[Text, Text, Text, Text]),
-        ScalarFunction::new("regexp_replace", Returns::Text, Kernel::Columns(replace)).failing().making(replaced_bytes),
+        ScalarFunction::new("regexp_replace", Returns::Text, Kernel::Columns(replace))
+            .failing()
+            .making(replaced_bytes)
+            .compiling(1),
     ),
 ];
 
@@ -53,19 +59,31 @@ fn flags(name: &str, text: &str, allowed: &str) -> Result<Flags> {
 
 /// The pattern of the last row, for as long as it is the same.
 #[derive(Default)]
-struct Compiled(Option<(String, bool, Pattern)>);
+struct Compiled(Option<Arc<Pattern>>);
+
+thread_local! {
+    /// Patterns of the batches before, the last one first: they are constant as a rule.
+    static KEPT: RefCell<VecDeque<Arc<Pattern>>> = const { RefCell::new(VecDeque::new()) };
+}
 
 impl Compiled {
     fn of(&mut self, name: &str, text: &str, case_insensitive: bool) -> Result<&Pattern> {
-        let same = |(known, flag, _): &(String, bool, Pattern)| known == text && *flag == case_insensitive;
-        if !self.0.as_ref().is_some_and(same) {
-            let pattern = Pattern::new(text, case_insensitive).map_err(|reason| {
-                ExecError::Execution(format!("{name}: the pattern {text:?} is not valid: {reason}"))
-            })?;
-            self.0 = Some((text.to_owned(), case_insensitive, pattern));
+        let is_same = |known: &Arc<Pattern>| known.is(text, case_insensitive);
+        if !self.0.as_ref().is_some_and(is_same) {
+            self.0 = Some(KEPT.with_borrow_mut(|kept| {
+                let pattern = match kept.iter().position(is_same).and_then(|at| kept.remove(at)) {
+                    Some(pattern) => pattern,
+                    None => Arc::new(Pattern::of_row(text, case_insensitive).map_err(|reason| {
+                        ExecError::Execution(format!("{name}: the pattern {text:?} is not valid: {reason}"))
+                    })?),
+                };
+                kept.truncate(PATTERNS_KEPT - 1);
+                kept.push_front(Arc::clone(&pattern));
+                Ok::<_, ExecError>(pattern)
+            })?);
         }
         match &self.0 {
-            Some((.., pattern)) => Ok(pattern),
+            Some(pattern) => Ok(pattern),
             None => Err(ExecError::Internal("a pattern that was not compiled".into())),
         }
     }

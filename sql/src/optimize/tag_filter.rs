@@ -4,6 +4,7 @@ use tidewire_storage::schema::ColumnId;
 
 use crate::expr::Expr;
 use crate::expr::conjunction::{join, split};
+use crate::expr::extent::Work;
 use crate::plan::{Plan, ScanColumn, ScanNode};
 
 pub(super) fn rule(plan: Plan) -> Plan {
@@ -22,7 +23,8 @@ fn separate(mut scan: ScanNode) -> ScanNode {
         _ => None,
     };
     let (of_tags, rest): (Vec<_>, Vec<_>) = split(filter).into_iter().partition(|conjunct| {
-        let mut tags_alone = !conjunct.is_constant();
+        // Series are decided in one go, which compiling a pattern for each would make long.
+        let mut tags_alone = !conjunct.is_constant() && Work::of_all([conjunct]).patterns == 0;
         conjunct.for_each_column(&mut |at| tags_alone &= tag_at(at).is_some());
         tags_alone
     });

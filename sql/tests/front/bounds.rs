@@ -270,6 +270,31 @@ fn columns_of_a_wildcard_count_before_they_are_written_out() {
 }
 
 #[test]
+fn patterns_count_as_memory_and_functions_that_compile_them_are_bounded() {
+    let context = QueryContext::new(32 << 20, None);
+    let any = |of: &dyn Fn(usize) -> String, count| (0..count).map(of).collect::<Vec<_>>().join(" or ");
+    let named = |at| format!("host ~ '^host_{at}$'");
+    let (_, held) = prepare_within(
+        &format!("select i from m where {}", any(&|at| named(at).replace("host ~", "s ~"), 50)),
+        &catalog(),
+        &session(),
+        &context,
+    )
+    .unwrap();
+    assert!(context.memory_used() > 50 * (16 << 10), "they are held for as long as the statement");
+    drop(held);
+    for text in [any(&|at| format!("s ~ 'row_{at}'"), 1_000), any(&|at| format!(r"s ~ '\w{{10}}{at}'"), 100)] {
+        let outcome = prepare_within(&format!("select i from m where {text}"), &catalog(), &session(), &context);
+        assert!(matches!(outcome, Err(PrepareError::Stopped(ExecError::Memory { .. }))), "{outcome:?}");
+    }
+    assert_eq!(context.memory_used(), 0);
+    let calls = |count| any(&|at| format!("regexp_like(s, 'a{at}')"), count);
+    assert!(prepared(&format!("select i from m where {}", calls(32))).is_ok());
+    let refusal = prepared(&format!("select i from m where {}", calls(33))).unwrap_err();
+    assert!(matches!(*refusal.kind, SqlErrorKind::Unsupported(_)), "{refusal}");
+}
+
+#[test]
 fn a_filter_is_not_copied_into_unions_without_end() {
     let filter = (0..300).map(|at| format!("f > {at} or i < {at}")).collect::<Vec<_>>().join(" and ");
     let filter = filter.replace("f >", "(f >").replace(" and ", ") and ") + ")";

@@ -295,3 +295,13 @@ fn deep_and_long_texts_are_errors_or_read() {
         }
     });
 }
+
+#[test]
+fn patterns_of_one_request_are_bounded_together() {
+    let statements = |of: &str, count: usize| format!("SELECT i FROM m WHERE t =~ /{of}/;").repeat(count);
+    assert!(parse(&statements("^host_[0-9]+$", 150)).is_ok());
+    for text in [statements("^host_[0-9]+$", 1_000), statements(r"\w{10}", 40)] {
+        let refusal = parse(&text).unwrap_err().to_string();
+        assert!(refusal.contains("those of one request may take"), "{refusal}");
+    }
+}

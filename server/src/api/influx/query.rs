@@ -22,8 +22,11 @@ use crate::net::{Body, Reply, Request};
 use crate::query::prepare;
 use crate::ring::{Queue, within, yield_if_needed};
 
-/// What reading a form takes for each byte of it, measured: `benches`, test `statement_memory`.
+/// What reading a form or a parameter takes for each byte of it, measured: `benches`, test `statement_memory`.
 const BYTES_PER_FORM_BYTE: u64 = 128;
+
+/// Memory of regular expressions that is not reserved: a simple one, which most panels have.
+const FREE_PATTERNS_BYTES: usize = 256 << 10;
 
 /// Rows of a document of a chunked reply, unless the request says it otherwise.
 const CHUNK_ROWS: usize = 10_000;
@@ -109,10 +112,17 @@ async fn run_statements(
         chunk_size: context.parameter("chunk_size").map(|size| size.map(Cow::into_owned)),
         is_async: context.parameter("async").map(|value| value.map(Cow::into_owned)),
     };
-    let bytes = form.len() as u64 * BYTES_PER_FORM_BYTE;
+    let of_head = of_url.text.as_ref().ok().and_then(Option::as_ref).map_or("", String::as_str);
+    let bound = of_url.parameters.as_ref().ok().and_then(Option::as_ref).map_or("", String::as_str);
+    let is_quick = prepare::is_quick(&[&form, of_head.as_bytes(), bound.as_bytes()]);
+    let bytes = (form.len() + of_head.len() + bound.len()) as u64 * BYTES_PER_FORM_BYTE;
     let read = move |form: &[u8]| of_url.with_form(&Form::new(&content_type, form)?);
-    let (read, _held) = prepare::read(context.core, form, bytes, read).await?;
-    let Asked { text, statements, scope, epoch, chunk_rows, is_async } = read?;
+    let (read, _held) = prepare::read(context.core, form, is_quick, bytes, read).await?;
+    let Asked { text, statements, patterns_bytes, scope, epoch, chunk_rows, is_async } = read?;
+    let _patterns = match patterns_bytes > FREE_PATTERNS_BYTES {
+        true => Some(prepare::reserve(context.core.memory.shared().queries().clone(), patterns_bytes as u64)?),
+        false => None,
+    };
     context.note_statement(text.as_bytes());
     admit_statements(context, &statements, &scope.database)?;
     let manner = Manner {
@@ -203,6 +213,8 @@ struct OfUrl {
 struct Asked {
     text: String,
     statements: Vec<Statement>,
+    /// Memory of their regular expressions.
+    patterns_bytes: usize,
     scope: Scope,
     epoch: Option<Epoch>,
     /// Rows of a document of a chunked reply.
@@ -232,8 +244,8 @@ impl OfUrl {
             None => Parameters::new(),
         };
         let epoch = of_form("epoch")?.and_then(|unit| Epoch::from_parameter(&unit)).or(self.epoch?);
-        let statements = influxql::parse_with(text.trim(), &parameters);
-        let statements = statements.map_err(|error| Fault::unread_influxql(error, &text))?;
+        let read = influxql::parse_counted(text.trim(), &parameters);
+        let (statements, patterns_bytes) = read.map_err(|error| Fault::unread_influxql(error, &text))?;
         // A number is a size of chunks too: the API of InfluxDB's cloud service has it so.
         let chunked = of_form("chunked")?.or(self.chunked?).unwrap_or_default();
         let size = of_form("chunk_size")?.or(self.chunk_size?).or_else(|| Some(chunked.clone()));
@@ -242,7 +254,7 @@ impl OfUrl {
         let chunk_rows = is_chunked.then(|| size.unwrap_or(CHUNK_ROWS));
         let is_async = of_form("async")?.or(self.is_async?).is_some_and(|value| value == "true");
         let scope = Scope { database, policy, is_long: text.len() > prepare::HERE_BYTES_MAX };
-        Ok(Asked { text, statements, scope, epoch, chunk_rows, is_async })
+        Ok(Asked { text, statements, patterns_bytes, scope, epoch, chunk_rows, is_async })
     }
 }
 

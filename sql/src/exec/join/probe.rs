@@ -20,11 +20,12 @@ use super::build::BuildSide;
 use super::gather::{NONE, gather, text_widths};
 use super::keys::{BatchKeys, KeyBytes};
 use crate::error::execution::{ExecError, Result};
-use crate::exec::batch::{BatchMaker, OUTPUT_ROWS, batch_bytes};
+use crate::exec::batch::{BatchMaker, OUTPUT_ROWS, batch_bytes, rows_at_once};
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::eval::{Input, Room, evaluate_mask};
 use crate::exec::sink::{Left, Sink};
 use crate::expr::Expr;
+use crate::expr::extent::Work;
 use crate::plan::JoinKind;
 use crate::stage::JoinKeys;
 
@@ -49,6 +50,8 @@ pub(crate) struct HashJoin {
     kind: JoinKind,
     keys: KeyBytes,
     filter: Option<Expr>,
+    /// Pairs that the filter sees at a time.
+    pairs_at_once: usize,
     pairs: SchemaRef,
     left_columns: usize,
     pair_maker: BatchMaker,
@@ -98,6 +101,7 @@ impl HashJoin {
             kind: plan.kind,
             keys: KeyBytes::new(plan.keys, context)?,
             filter: plan.filter.cloned(),
+            pairs_at_once: rows_at_once(Work::of_all(plan.filter)).min(OUTPUT_ROWS),
             pairs: Arc::clone(plan.pairs),
             left_columns: plan.left_columns,
             pair_maker: BatchMaker::new(Arc::clone(plan.pairs)),
@@ -141,7 +145,7 @@ impl HashJoin {
         let first_only = is_mark && self.filter.is_none();
         let side = Rc::clone(&self.side);
         let side = side.borrow();
-        let chunk = cursor.chunk(&side, first_only);
+        let chunk = cursor.chunk(&side, first_only, self.pairs_at_once);
         self.out_memory
             .resize(chunk.text.saturating_add(chunk.left.len() * size_of::<u64>() * self.pairs.fields().len()))?;
         let kept = self.kept(&cursor, &side, &chunk)?;
@@ -258,7 +262,7 @@ impl HashJoin {
 
 impl Cursor {
     /// The next pairs.
-    fn chunk(&mut self, side: &BuildSide, first_only: bool) -> Chunk {
+    fn chunk(&mut self, side: &BuildSide, first_only: bool, pairs_max: usize) -> Chunk {
         let mut chunk = Chunk { ended: self.row..self.row, ..Chunk::default() };
         while self.row < self.batch.num_rows() {
             if !self.is_begun {
@@ -267,7 +271,7 @@ impl Cursor {
             }
             let own = self.widths.as_ref().map_or(0, |widths| widths[self.row] as usize);
             while let Some(right) = self.next {
-                if chunk.left.len() == OUTPUT_ROWS || chunk.text > CHUNK_TEXT_MAX {
+                if chunk.left.len() == pairs_max || chunk.text > CHUNK_TEXT_MAX {
                     return chunk;
                 }
                 chunk.left.push(self.row as u32);

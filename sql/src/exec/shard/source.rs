@@ -18,7 +18,7 @@ use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::rows_at_once;
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::eval::{Input, Room, evaluate_mask};
-use crate::expr::extent::Extent;
+use crate::expr::extent::Work;
 use crate::plan::ScanColumn;
 use crate::stage::{Fragment, Shape};
 use crate::types::array::time_array;
@@ -106,7 +106,7 @@ impl<R: ShardReader> ShardSource<R> {
             begun: None,
             chunks: None,
             parts: Vec::new(),
-            part_rows: rows_at_once(nodes(&fragment)),
+            part_rows: rows_at_once(work(&fragment)),
             held,
             field_at,
             filter_reads,
@@ -269,15 +269,15 @@ impl<R: ShardReader> ShardSource<R> {
 }
 
 /// Nodes of all that a fragment evaluates row by row.
-fn nodes(fragment: &Fragment) -> usize {
-    let of_shape: usize = match &fragment.shape {
-        Shape::Rows { exprs, .. } | Shape::TopRows { exprs, .. } => Extent::of_all(exprs).nodes,
+fn work(fragment: &Fragment) -> Work {
+    let of_shape = match &fragment.shape {
+        Shape::Rows { exprs, .. } | Shape::TopRows { exprs, .. } => Work::of_all(exprs),
         Shape::Aggregate { keys, calls, .. } => {
             let args = calls.iter().flat_map(|call| &call.args);
-            Extent::of_all(keys.iter().chain(args)).nodes
+            Work::of_all(keys.iter().chain(args))
         }
     };
-    of_shape.saturating_add(Extent::of_all(&fragment.filter).nodes)
+    of_shape.and(Work::of_all(&fragment.filter))
 }
 
 /// Which of `count` columns the expressions read.

@@ -21,6 +21,6 @@ pub use ast::{
 pub use bind::{BindError, BoundSelect, SchemaSelection, Scope, bind_select, schema_selection, speaks_of_time};
 pub use continuous::Due;
 pub use error::{ParseError, ParseErrorKind};
-pub use parse::{parse, parse_with};
+pub use parse::{parse, parse_counted, parse_with};
 pub use text::cursor::{Parameter, Parameters};
 pub use text::duration::{DurationError, format_duration};

@@ -8,11 +8,12 @@ use arrow_schema::DataType;
 use super::error::BindError;
 use super::relation::Relation;
 use super::types::{converted, higher, is_number, type_name};
+use crate::deletion::TagMatch;
 use crate::expr::constant::null;
 use crate::expr::extent::Extent;
 use crate::expr::pattern::Pattern;
 use crate::expr::{BinaryOp, Expr as Native, Scalar, ScalarFunction, Typed};
-use crate::front::influxql::ast::{CastType, Expr, Literal, Op};
+use crate::front::influxql::ast::{CastType, Expr, Literal, Op, Regex};
 use crate::function::arithmetic as math;
 use crate::function::influxql::{Kind, MathResult, find};
 
@@ -271,7 +272,7 @@ fn comparison(
             }
             Expr::Regex(regex) => {
                 let tag = value(left, names)?;
-                let pattern = pattern(&regex.text)?;
+                let pattern = pattern(regex)?;
                 let lacks = regex.matches.is_match("") != negated;
                 Ok(or_absent(tag, lacks, |expr| Native::Matches {
                     expr: Box::new(expr),
@@ -292,7 +293,7 @@ fn comparison(
     }
     if let Expr::Regex(regex) = right.bare() {
         let text = value(left, names)?;
-        let pattern = pattern(&regex.text)?;
+        let pattern = pattern(regex)?;
         return Ok(match text.data_type {
             DataType::Utf8 => Native::Matches { expr: Box::new(text.expr), pattern: pattern.into(), negated },
             _ => always(false),
@@ -322,8 +323,14 @@ fn comparison(
     })
 }
 
-fn pattern(text: &str) -> Result<Pattern, BindError> {
-    Pattern::new(text, false).map_err(|reason| BindError::Engine(format!("error parsing regexp: {reason}")))
+/// The regular expression, compiled once however often it is bound.
+fn pattern(regex: &Regex) -> Result<Pattern, BindError> {
+    match &regex.matches {
+        TagMatch::Pattern(compiled) => Ok(Pattern::of(&regex.text, compiled.clone())),
+        TagMatch::Text(text) => {
+            Pattern::new(text, false).map_err(|why| BindError::Engine(format!("error parsing regexp: {why}")))
+        }
+    }
 }
 
 /// A comparison of a tag with a text.

@@ -10,4 +10,4 @@ mod show;
 mod source;
 mod statement;
 
-pub use statement::{parse, parse_with};
+pub use statement::{parse, parse_counted, parse_with};

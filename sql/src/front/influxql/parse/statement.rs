@@ -12,12 +12,17 @@ pub fn parse(text: &str) -> Result<Vec<Statement>, ParseError> {
 
 /// Reads all statements of `text`, in which `$name` stands for what `parameters` bind.
 pub fn parse_with(text: &str, parameters: &Parameters) -> Result<Vec<Statement>, ParseError> {
+    parse_counted(text, parameters).map(|(statements, _)| statements)
+}
+
+/// The same with the memory that the regular expressions take.
+pub fn parse_counted(text: &str, parameters: &Parameters) -> Result<(Vec<Statement>, usize), ParseError> {
     let mut cursor = Cursor::new(text, parameters);
     let mut statements = Vec::new();
     loop {
         while cursor.accept_symbol(';') {}
         if cursor.peek().kind == Kind::End {
-            return Ok(statements);
+            return Ok((statements, cursor.patterns_bytes));
         }
         statements.push(cursor.statement()?);
         if !matches!(cursor.peek().kind, Kind::End | Kind::Symbol(';')) {

@@ -33,7 +33,12 @@ pub(in crate::front::influxql) struct Cursor<'a> {
     is_bound: bool,
     /// Brackets, calls and subqueries that are open.
     pub(in crate::front::influxql) depth: usize,
+    /// Memory of the regular expressions so far.
+    pub(in crate::front::influxql) patterns_bytes: usize,
 }
+
+/// Memory of the regular expressions of one text: more than two hundred simple ones.
+const PATTERNS_BYTES_MAX: usize = 32 << 20;
 
 impl<'a> Cursor<'a> {
     /// The beginning of `text`.
@@ -41,7 +46,7 @@ impl<'a> Cursor<'a> {
         let before = Lexer::new(text);
         let mut lexer = before.clone();
         let next = lexer.next();
-        let mut cursor = Self { lexer, before, next, parameters, is_bound: false, depth: 0 };
+        let mut cursor = Self { lexer, before, next, parameters, is_bound: false, depth: 0, patterns_bytes: 0 };
         cursor.bind();
         cursor
     }
@@ -93,7 +98,7 @@ impl<'a> Cursor<'a> {
         if let Kind::Parameter(name) = &first.kind
             && let Some(Parameter::Regex(text)) = self.parameters.get(name)
         {
-            let matches = TagMatch::pattern(text).map_err(|why| refused(ParseErrorKind::Pattern(why), &first))?;
+            let matches = self.matches(text, &first)?;
             let regex = Regex { text: text.clone(), matches };
             self.skip();
             return Ok(Some(regex));
@@ -108,10 +113,22 @@ impl<'a> Cursor<'a> {
             character: token.character.saturating_sub(1),
             ..refused(ParseErrorKind::BrokenRegex, &token)
         })?;
-        let matches = TagMatch::pattern(&text).map_err(|why| refused(ParseErrorKind::Pattern(why), &first))?;
+        let matches = self.matches(&text, &first)?;
         self.lexer = lexer;
         self.skip();
         Ok(Some(Regex { text, matches }))
+    }
+
+    /// Compiles the regular expression that begins at `first`.
+    fn matches(&mut self, text: &str, first: &Token) -> Result<TagMatch, ParseError> {
+        let compiled = TagMatch::pattern(text);
+        let (matches, bytes) = compiled.map_err(|why| refused(ParseErrorKind::Pattern(why), first))?;
+        self.patterns_bytes += bytes;
+        if self.patterns_bytes > PATTERNS_BYTES_MAX {
+            let why = format!("those of one request may take {PATTERNS_BYTES_MAX} bytes together");
+            return Err(refused(ParseErrorKind::Pattern(why), first));
+        }
+        Ok(matches)
     }
 
     /// Passes the keyword `word` over, if it is next.

@@ -50,7 +50,15 @@ impl ExprBinder<'_> {
     /// The call of the scalar function `name`, in lower case, on bound arguments.
     pub(super) fn scalar(&self, name: &str, args: Vec<Typed>) -> Result<Typed, SqlError> {
         match find(name) {
-            Some(Known::Scalar(function)) => function.bind(name, args, self.session),
+            Some(Known::Scalar(function)) => {
+                let bound = function.bind(name, args, self.session)?;
+                if let Expr::Call { function, .. } = &bound.expr
+                    && function.pattern.is_some()
+                {
+                    self.budget.take_compiling()?;
+                }
+                Ok(bound)
+            }
             _ => Err(SqlErrorKind::FunctionUnknown(name.to_owned()).into()),
         }
     }

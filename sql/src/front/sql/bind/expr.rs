@@ -426,6 +426,7 @@ impl ExprBinder<'_> {
         };
         let pattern = Pattern::new(&text, case_insensitive)
             .map_err(|reason| SqlErrorKind::Pattern { text: text.to_string(), reason })?;
+        self.budget.take_kept(pattern.bytes())?;
         let expr = Box::new(convert(bound, &DataType::Utf8)?);
         Ok(truth(Expr::Matches { expr, pattern: Arc::new(pattern), negated }))
     }
