@@ -188,7 +188,8 @@ impl Responder {
         let effects = &published.effects;
         if published.catalog.version > self.core.catalog().version {
             self.shards.set_columns(&effects.changed);
-            self.core.set_catalog(published.catalog.clone());
+            let changed = effects.changed.iter().map(|table| &**table);
+            self.core.set_catalog(published.catalog.clone(), changed);
         }
         self.shards.end_tables(&effects.dropped);
         self.core.caches.end(&effects.stale);

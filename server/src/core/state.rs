@@ -4,11 +4,11 @@
 //! A request works with this and with nothing else of its core: rows, queries and deletes reach shards, also those of
 //! this core, through [`Peers`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tidewire_storage::schema::Catalog;
+use tidewire_storage::schema::{Catalog, TableSchema};
 
 use super::offline::OfflineShards;
 use super::peers::Peers;
@@ -25,6 +25,9 @@ use crate::metrics::process::ProcessMetrics;
 use crate::metrics::registry::{Counter, Registry};
 use crate::ring::{self, Queues};
 use tidewire_base::config::Config;
+
+/// Columns that a table has if it is wide: a statement about more takes a millisecond to bind.
+const WIDE_COLUMNS: usize = 512;
 
 /// What a [`CoreState`] is made from.
 pub struct CoreParts {
@@ -77,6 +80,8 @@ pub struct CoreState {
     /// The way to all cores.
     pub peers: Rc<Peers>,
     catalog: RefCell<Arc<Catalog>>,
+    /// The most columns that a table has had.
+    columns_max: Cell<usize>,
     memory_metrics: MemoryMetrics,
     /// Of core 0, which shows for all what is the process's.
     process_metrics: Option<(ProcessMetrics, FileSystemMetrics)>,
@@ -90,6 +95,8 @@ impl CoreState {
         let CoreParts { number, config, catalog, admission, offline, running, tally, memory, queues, peers } = parts;
         let help = "Faults of the server itself that it went on after; each is in the log with its backtrace.";
         let panics = (number == 0).then(|| registry.counter("tidewire_panics_total", help, &[]));
+        let all = catalog.databases.values().flat_map(|database| database.all_tables());
+        let columns_max = Cell::new(all.map(|table| table.columns.len()).max().unwrap_or(0));
         Rc::new(Self {
             panics,
             number,
@@ -105,6 +112,7 @@ impl CoreState {
             queues,
             peers,
             catalog: RefCell::new(catalog),
+            columns_max,
             memory_metrics: MemoryMetrics::new(number, registry),
             process_metrics: (number == 0).then(|| (ProcessMetrics::new(registry), FileSystemMetrics::new(registry))),
         })
@@ -115,8 +123,16 @@ impl CoreState {
         self.catalog.borrow().clone()
     }
 
-    pub(super) fn set_catalog(&self, catalog: Arc<Catalog>) {
+    /// Takes a new catalog into use, in which these tables have changed.
+    pub(super) fn set_catalog<'t>(&self, catalog: Arc<Catalog>, changed: impl IntoIterator<Item = &'t TableSchema>) {
         *self.catalog.borrow_mut() = catalog;
+        let columns = changed.into_iter().map(|table| table.columns.len()).max().unwrap_or(0);
+        self.columns_max.set(self.columns_max.get().max(columns));
+    }
+
+    /// Whether a statement that is short may still have many columns, so that it takes long to bind.
+    pub fn has_wide_tables(&self) -> bool {
+        self.columns_max.get() > WIDE_COLUMNS
     }
 
     /// The most rows, in bytes, that a request can have: what all its owners together can hold.

@@ -114,7 +114,7 @@ pub async fn prepare(core: &CoreState, text: Vec<u8>, session: Session) -> Resul
     let time_limit = (timeout_s > 0).then(|| Duration::from_secs(timeout_s));
     // What it makes beyond its text is the query's to be; the text itself only what all may have bounds.
     let context = QueryContext::of_server(core.config.query.memory_bytes_max, time_limit, account.clone());
-    if is_quick(&[&text]) {
+    if is_quick(&[&text]) && !core.has_wide_tables() {
         let (statement, held) = prepare_within(&String::from_utf8_lossy(&text), &catalog, &session, &context)?;
         return Ok(Prepared { statement, held: (held.bytes() > 0).then_some(held) });
     }

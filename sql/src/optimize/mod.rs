@@ -15,6 +15,7 @@ mod push_filters;
 mod tag_filter;
 mod time_range;
 
+#[cfg(test)]
 use std::convert::Infallible;
 
 use crate::budget::Budget;
@@ -48,6 +49,7 @@ const RULES: [Rule; 12] = [
 ];
 
 /// Runs all rules; `trace` gets the plan after each.
+#[cfg(test)]
 pub(crate) fn optimize(plan: Plan, trace: Option<&mut Vec<PlanStep>>) -> Plan {
     let Ok(plan) = run(plan, trace, |_| Ok::<_, Infallible>(()), |_| Ok(()));
     plan

@@ -68,6 +68,18 @@ pub(crate) fn catalog() -> Catalog {
     Catalog { version: 1, databases, next_table: 6, ..Catalog::default() }
 }
 
+/// A catalog whose database `public` has one table `wide`, with a tag and this many numbers.
+pub(crate) fn wide_catalog(fields: u16) -> Catalog {
+    let names: Vec<String> = (0..fields).map(|at| format!("f{at}")).collect();
+    let columns: Vec<(&str, ColumnKind)> = std::iter::once(("t", ColumnKind::Tag))
+        .chain(names.iter().map(|name| (name.as_str(), ColumnKind::Field(FieldType::Float))))
+        .collect();
+    let wide = table(1, "wide", TimeUnit::Nanosecond, &columns);
+    let public = database("public", &DatabaseOptions::default(), vec![wide]);
+    let databases = [(public.name.clone(), public)].into_iter().collect();
+    Catalog { version: 1, databases, next_table: 2, ..Catalog::default() }
+}
+
 /// A session in `public` at 2022-11-03T06:20:11.
 pub(crate) fn session() -> Session {
     Session {

@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
-use tidewire_sql::influxql::{Scope, Statement, bind_select, parse};
+use tidewire_sql::exec::{ExecError, QueryContext};
+use tidewire_sql::influxql::{Scope, SelectError, Statement, bind_select, parse};
 
-use crate::catalog::catalog;
+use crate::catalog::{catalog, wide_catalog};
 use crate::hostile::on_small_stack;
 
 /// Words from which statements are thrown together.
@@ -207,7 +208,7 @@ fn take(text: &str) {
                 windows_max: Some(10_000),
             };
             // An error, or a plan; both are fine.
-            let _ = bind_select(select, scope);
+            let _ = bind_select(select, scope, &QueryContext::new(64 << 20, None));
         }
     }
 }
@@ -304,4 +305,37 @@ fn patterns_of_one_request_are_bounded_together() {
         let refusal = parse(&text).unwrap_err().to_string();
         assert!(refusal.contains("those of one request may take"), "{refusal}");
     }
+}
+
+#[test]
+fn columns_of_wildcards_count_before_they_are_written_out() {
+    let catalog = wide_catalog(2_000);
+    let bound = |text: &str, bytes_max: u64| {
+        let context = QueryContext::new(bytes_max, None);
+        let statements = parse(text).unwrap();
+        let Some(Statement::Select(select)) = statements.first() else { panic!("{text}") };
+        let scope = Scope { catalog: &catalog, database: "public", policy: "", now_ns: 1, windows_max: None };
+        let outcome = bind_select(select, scope, &context).map(|bound| bound.headings.len());
+        assert_eq!(context.memory_used(), 0);
+        outcome
+    };
+    let ample = 1 << 30;
+    assert_eq!(bound("SELECT * FROM wide", ample).unwrap(), 2_002);
+    assert_eq!(bound("SELECT mean(*) FROM wide GROUP BY *", ample).unwrap(), 2_001);
+    for text in [
+        "SELECT * FROM wide".to_owned(),
+        format!("SELECT {} FROM wide", vec!["*"; 500].join(",")),
+        format!("SELECT {} FROM wide", vec!["mean(/f/)"; 150].join(",")),
+        format!("SELECT * FROM {}", vec!["wide"; 500].join(",")),
+    ] {
+        let bytes_max = if text.len() < 20 { 1 << 20 } else { 64 << 20 };
+        let outcome = bound(&text, bytes_max);
+        assert!(
+            matches!(outcome, Err(SelectError::Stopped(ExecError::Memory { .. }))),
+            "{}: {outcome:?}",
+            &text[..40.min(text.len())]
+        );
+    }
+    let joined = bound("SELECT integral(*) FROM wide", 64 << 20);
+    assert!(matches!(joined, Err(SelectError::Stopped(ExecError::Memory { .. }))), "{joined:?}");
 }

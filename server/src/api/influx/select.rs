@@ -4,7 +4,7 @@ use arrow_array::RecordBatch;
 use tidewire_protocol::encode::influx::Value;
 use tidewire_sql::exec::{ExecError, QueryContext};
 use tidewire_sql::explain::analyzed;
-use tidewire_sql::influxql::{BindError, BoundSelect, Into, Scope as BindScope, Select, bind_select};
+use tidewire_sql::influxql::{BindError, BoundSelect, Into, Scope as BindScope, Select, SelectError, bind_select};
 use tidewire_sql::types::zone::Zone;
 
 use super::answer::Answer;
@@ -23,24 +23,26 @@ use crate::ring::{calculate, yield_if_needed};
 /// Rows that are written before others get the core: some 100 µs.
 const ROWS_STEP: usize = 512;
 
-/// Binds a SELECT; one of a long text beside the core.
+/// Binds a SELECT; one of a long text, or that may be of many columns, beside the core.
 async fn bind(core: &CoreState, now_ns: i64, select: &Select, scope: &Scope) -> Result<BoundSelect, Fault> {
     let catalog = core.catalog();
     let windows_max = Some(core.config.influxql.windows_max).filter(|windows_max| *windows_max > 0);
-    let bound = |select: &Select, scope: &Scope| {
-        let Scope { database, policy, .. } = scope;
-        bind_select(select, BindScope { catalog: &catalog, database, policy, now_ns, windows_max })
+    let context = bounds(core);
+    let bound = move |select: &Select, Scope { database, policy, .. }: &Scope| {
+        let scope = BindScope { catalog: &catalog, database, policy, now_ns, windows_max };
+        bind_select(select, scope, &context)
     };
-    if !scope.is_long {
-        return Ok(bound(select, scope)?);
-    }
-    let (select, scope, catalog) = (select.clone(), scope.clone(), catalog.clone());
-    let bound = calculate(move || {
-        let Scope { database, policy, .. } = &scope;
-        bind_select(&select, BindScope { catalog: &catalog, database, policy, now_ns, windows_max })
-    });
-    let bound = bound.await.map_err(|error| ExecError::Internal(format!("a statement was not bound: {error}")))?;
-    Ok(bound?)
+    let outcome = if scope.is_long || core.has_wide_tables() {
+        let (select, scope) = (select.clone(), scope.clone());
+        let outcome = calculate(move || bound(&select, &scope)).await;
+        outcome.map_err(|error| ExecError::Internal(format!("a statement was not bound: {error}")))?
+    } else {
+        bound(select, scope)
+    };
+    outcome.map_err(|error| match error {
+        SelectError::Refused(error) => error.into(),
+        SelectError::Stopped(error) => error.into(),
+    })
 }
 
 /// Runs a SELECT.

@@ -18,7 +18,9 @@ pub use ast::{
     Literal, Measurement, MeasurementName, Op, Regex, Select, ShowKind, ShowSchema, Source, Statement, TagKeys,
     quoted_name,
 };
-pub use bind::{BindError, BoundSelect, SchemaSelection, Scope, bind_select, schema_selection, speaks_of_time};
+pub use bind::{
+    BindError, BoundSelect, SchemaSelection, Scope, SelectError, bind_select, schema_selection, speaks_of_time,
+};
 pub use continuous::Due;
 pub use error::{ParseError, ParseErrorKind};
 pub use parse::{parse, parse_counted, parse_with};

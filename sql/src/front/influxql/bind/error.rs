@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::error::SqlError;
+use crate::error::execution::ExecError;
 
 /// Why a statement cannot be run.
 #[derive(Debug, Clone, PartialEq, Error)]
@@ -57,6 +58,17 @@ pub enum BindError {
     /// What the engine itself refuses.
     #[error("{0}")]
     Engine(String),
+}
+
+/// Why a SELECT cannot be run.
+#[derive(Debug, Error)]
+pub enum SelectError {
+    /// What it says.
+    #[error(transparent)]
+    Refused(#[from] BindError),
+    /// It was stopped: by the memory that binding it took, its deadline, or its client.
+    #[error(transparent)]
+    Stopped(#[from] ExecError),
 }
 
 impl BindError {

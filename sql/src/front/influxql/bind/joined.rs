@@ -3,6 +3,7 @@
 
 use arrow_schema::DataType;
 
+use super::error::BindError;
 use super::relation::schema_of;
 use super::select::Setting;
 use crate::expr::constant::null;
@@ -17,17 +18,22 @@ pub(super) struct Part {
     pub(super) values: Vec<(Expr, DataType)>,
 }
 
+/// A plan, and where the value of each expression is in its rows.
+pub(super) type Joined = (Plan, Vec<(Expr, Typed)>);
+
 impl Setting<'_> {
     /// The parts as one plan, whose rows are the `keys`, of which one is a time, and all values; and where each is.
-    pub(super) fn joined(&self, parts: Vec<Part>, keys: usize, time: usize) -> Option<(Plan, Vec<(Expr, Typed)>)> {
+    pub(super) fn joined(&self, parts: Vec<Part>, keys: usize, time: usize) -> Result<Option<Joined>, BindError> {
         let all: Vec<(Expr, DataType)> = parts.iter().flat_map(|part| part.values.iter().cloned()).collect();
         let typed = |(at, (expr, data_type)): (usize, (Expr, DataType))| {
             (expr, Typed::new(Native::Column(keys + at), data_type))
         };
+        // Each part has all columns, those of others as nulls.
+        self.budget.take_nodes(parts.len().saturating_mul(keys + all.len()))?;
         let mut parts = parts.into_iter();
-        let first = parts.next()?;
+        let Some(first) = parts.next() else { return Ok(None) };
         if parts.len() == 0 {
-            return Some((first.plan, all.into_iter().enumerate().map(typed).collect()));
+            return Ok(Some((first.plan, all.into_iter().enumerate().map(typed).collect())));
         }
         let types: Vec<DataType> = all.iter().map(|(_, data_type)| data_type.clone()).collect();
         let key_types = |plan: &Plan| -> Vec<DataType> {
@@ -60,6 +66,6 @@ impl Setting<'_> {
             input: Box::new(Plan::Union { inputs, schema: schema.clone() }),
             schema,
         };
-        Some((plan, all.into_iter().enumerate().map(typed).collect()))
+        Ok(Some((plan, all.into_iter().enumerate().map(typed).collect())))
     }
 }

@@ -25,7 +25,7 @@ mod series;
 mod types;
 
 pub use condition::speaks_of_time;
-pub use error::BindError;
+pub use error::{BindError, SelectError};
 pub use relation::Scope;
 pub use select::{BoundSelect, bind_select};
 pub use series::{SchemaSelection, schema_selection};

@@ -1,10 +1,12 @@
 //! What a SELECT puts out: its fields with wildcards expanded, and what they are called.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use arrow_schema::DataType;
 
+use super::error::BindError;
 use super::types::is_number;
+use crate::budget::Budget;
 use crate::front::influxql::ast::{CastType, ColumnSet, Expr, Field};
 
 /// All fields and tags of a statement's relations.
@@ -23,13 +25,22 @@ pub(super) struct Output {
 }
 
 /// What wildcards stand for; `grouped` tags are left out of them.
-pub(super) fn outputs(fields: &[Field], names: &Names, grouped: &[String]) -> Vec<Output> {
+pub(super) fn outputs(
+    fields: &[Field],
+    names: &Names,
+    grouped: &[String],
+    budget: &Budget,
+) -> Result<Vec<Output>, BindError> {
     let mut named: Vec<(Expr, Option<String>)> = Vec::new();
+    let grouped: HashSet<&str> = grouped.iter().map(String::as_str).collect();
     for Field { expr, alias } in fields {
+        if has_wildcard(expr) {
+            budget.take_columns(names.fields.keys().chain(&names.tags).map(String::as_str))?;
+        }
         match expr {
-            Expr::Wildcard(set) => named.extend(columns(names, *set, grouped, |_| true)),
+            Expr::Wildcard(set) => named.extend(columns(names, *set, &grouped, |_| true)),
             Expr::Regex(regex) => {
-                named.extend(columns(names, ColumnSet::All, grouped, |name| regex.matches.is_match(name)));
+                named.extend(columns(names, ColumnSet::All, &grouped, |name| regex.matches.is_match(name)));
             }
             expr => match wildcard_of(expr) {
                 None => named.push((expr.clone(), alias.clone())),
@@ -46,17 +57,22 @@ pub(super) fn outputs(fields: &[Field], names: &Names, grouped: &[String]) -> Ve
             },
         }
     }
-    headings(named)
+    Ok(headings(named))
+}
+
+/// Whether an expression stands for several columns.
+fn has_wildcard(expr: &Expr) -> bool {
+    matches!(expr, Expr::Wildcard(_) | Expr::Regex(_)) || wildcard_of(expr).is_some()
 }
 
 fn columns<'a>(
     names: &'a Names,
     set: ColumnSet,
-    grouped: &'a [String],
+    grouped: &'a HashSet<&str>,
     is_meant: impl Fn(&str) -> bool + 'a,
 ) -> impl Iterator<Item = (Expr, Option<String>)> + 'a {
     let fields = names.fields.keys().filter(move |_| set != ColumnSet::Tags).map(|name| (name, CastType::Field));
-    let tags = names.tags.iter().filter(move |name| set != ColumnSet::Fields && !grouped.contains(name));
+    let tags = names.tags.iter().filter(move |name| set != ColumnSet::Fields && !grouped.contains(name.as_str()));
     let mut all: Vec<_> = fields.chain(tags.map(|name| (name, CastType::Tag))).collect();
     all.sort_by_key(|(name, cast)| (*name, *cast == CastType::Tag));
     let as_name = |(name, cast): (&String, CastType)| (Expr::Name { name: name.clone(), cast: Some(cast) }, None);

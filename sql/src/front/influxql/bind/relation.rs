@@ -1,6 +1,6 @@
 //! Where rows come from: measurements and subqueries, those of one name together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -10,6 +10,7 @@ use super::condition::TimeRange;
 use super::error::BindError;
 use super::series::in_unit;
 use super::types::{converted, higher};
+use crate::budget::Budget;
 use crate::expr::Expr;
 use crate::front::influxql::ast::{Measurement, MeasurementName};
 use crate::plan::{Plan, ScanColumn, ScanNode};
@@ -38,6 +39,8 @@ pub(super) struct Relation {
     pub(super) columns: Vec<Column>,
     /// Columns by whose order rows come before that of the time: those of a subquery's series.
     pub(super) series: Vec<usize>,
+    /// By name, positions of the field and the tag.
+    places: HashMap<String, [Option<usize>; 2]>,
 }
 
 /// A column.
@@ -57,14 +60,24 @@ pub(super) fn schema_of<'a>(columns: impl Iterator<Item = (&'a str, &'a DataType
 }
 
 impl Relation {
+    pub(super) fn new(plan: Plan, columns: Vec<Column>, series: Vec<usize>) -> Self {
+        let mut places = HashMap::with_capacity(columns.len());
+        for (at, column) in columns.iter().enumerate() {
+            let [field, tag] = places.entry(column.name.clone()).or_insert([None; 2]);
+            let place = if column.is_tag { tag } else { field };
+            place.get_or_insert(at + 1);
+        }
+        Self { plan, columns, series, places }
+    }
+
     /// Position of the field called `name`.
     pub(super) fn field(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| !column.is_tag && column.name == name).map(|at| at + 1)
+        self.places.get(name).and_then(|[field, _]| *field)
     }
 
     /// Position of the tag called `name`.
     pub(super) fn tag(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column.is_tag && column.name == name).map(|at| at + 1)
+        self.places.get(name).and_then(|[_, tag]| *tag)
     }
 
     /// Type of the column at a position.
@@ -116,6 +129,7 @@ impl<'a> Scope<'a> {
         &self,
         measurement: &Measurement,
         range: TimeRange,
+        budget: &Budget,
     ) -> Result<Vec<(String, Relation)>, BindError> {
         if let MeasurementName::Name(name) = &measurement.name
             && let Some((_, instead)) = SYSTEM_SOURCES.iter().find(|(system, _)| system == name)
@@ -124,8 +138,12 @@ impl<'a> Scope<'a> {
         }
         let database = self.database(measurement.database.as_deref())?;
         let policy = self.policy(database, measurement.policy.as_deref())?;
-        let tables = policy.tables.values().filter(|table| measurement.names(&table.name));
-        Ok(tables.map(|table| (table.name.to_string(), self.table(database, policy, table, range))).collect())
+        let mut relations = Vec::new();
+        for table in policy.tables.values().filter(|table| measurement.names(&table.name)) {
+            budget.take_columns(table.columns.iter().map(|column| &*column.name))?;
+            relations.push((table.name.to_string(), self.table(database, policy, table, range)));
+        }
+        Ok(relations)
     }
 
     fn table(
@@ -164,7 +182,7 @@ impl<'a> Scope<'a> {
             filter: None,
             schema,
         });
-        let mut relation = Relation { plan, columns, series: Vec::new() };
+        let mut relation = Relation::new(plan, columns, Vec::new());
         if stored != TIME {
             let time = Expr::Cast { expr: Box::new(Expr::Column(0)), to: TIME };
             let exprs = std::iter::once(time).chain((1..=relation.columns.len()).map(Expr::Column)).collect();
@@ -176,22 +194,21 @@ impl<'a> Scope<'a> {
 }
 
 /// Relations of one name as one: the columns of all, each of the highest of its types.
-pub(super) fn united(mut relations: Vec<Relation>) -> Relation {
+pub(super) fn united(mut relations: Vec<Relation>, budget: &Budget) -> Result<Relation, BindError> {
     if relations.len() == 1 {
-        return relations.swap_remove(0);
+        return Ok(relations.swap_remove(0));
     }
     let mut types: BTreeMap<(String, bool), DataType> = BTreeMap::new();
     for column in relations.iter().flat_map(|relation| &relation.columns) {
         let known = types.entry((column.name.clone(), column.is_tag)).or_insert_with(|| column.data_type.clone());
         *known = higher(known, &column.data_type);
     }
+    budget.take_nodes(types.len().saturating_mul(relations.len()))?;
+    budget.take_columns(types.keys().map(|(name, _)| name.as_str()))?;
     let columns: Vec<Column> =
         types.into_iter().map(|((name, is_tag), data_type)| Column { name, is_tag, data_type }).collect();
-    let mut whole = Relation {
-        plan: Plan::Values { rows: Vec::new(), schema: schema_of([].into_iter()) },
-        columns,
-        series: Vec::new(),
-    };
+    let nothing = Plan::Values { rows: Vec::new(), schema: schema_of([].into_iter()) };
+    let mut whole = Relation::new(nothing, columns, Vec::new());
     let schema = whole.schema();
     let inputs = relations.into_iter().map(|relation| {
         let column = |column: &Column| {
@@ -202,5 +219,5 @@ pub(super) fn united(mut relations: Vec<Relation>) -> Relation {
         Plan::Project { input: Box::new(relation.plan), exprs, schema: schema.clone() }
     });
     whole.plan = Plan::Union { inputs: inputs.collect(), schema: schema.clone() };
-    whole
+    Ok(whole)
 }

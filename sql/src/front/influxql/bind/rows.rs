@@ -75,7 +75,7 @@ impl Setting<'_> {
             }
         }
         let keys = self.tags.len() + 1 + ties;
-        let Some((plan, made)) = self.joined(parts, keys, self.tags.len()) else { return Ok(None) };
+        let Some((plan, made)) = self.joined(parts, keys, self.tags.len())? else { return Ok(None) };
         self.answer_of(sorted(plan, 0..keys, self.descending), &made, &[]).map(Some)
     }
 
@@ -202,7 +202,7 @@ impl Setting<'_> {
             parts.push(Part { plan, values });
         }
         let is_one = parts.len() == 1;
-        let Some((plan, made)) = self.joined(parts, keys, keys - 1) else { return Ok(None) };
+        let Some((plan, made)) = self.joined(parts, keys, keys - 1)? else { return Ok(None) };
         let plan = if is_one { plan } else { sorted(plan, 0..keys, self.descending) };
         let (tags, time) = self.leading();
         let mut answers = Vec::with_capacity(self.outputs.len());

@@ -3,22 +3,25 @@
 //! A plan's columns are the tags of GROUP BY, the time, and what is selected; its rows come series by series, in the
 //! order of the statement. Subqueries are bound the same way, and are relations to the SELECT around them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use arrow_schema::{DataType, SchemaRef};
 
 use super::compile::{Compiled, DimensionName, Shape, compile};
 use super::condition::{Clock, TimeRange, split};
-use super::error::BindError;
+use super::error::{BindError, SelectError};
 use super::expr::{Columns, condition};
 use super::outputs::{Names, Output, outputs};
 use super::relation::{Column, Relation, Scope, TIME, schema_of, united};
 use super::types::higher;
+use crate::budget::Budget;
+use crate::exec::{QueryContext, Reservation};
 use crate::expr::Expr as Native;
 use crate::front::influxql::ast::{CastType, Expr, Fill, Select, Source};
 use crate::optimize::constant_sets::with_sets;
-use crate::optimize::optimize;
+use crate::optimize::optimize_within;
 use crate::plan::Plan;
+use crate::plan::extent::PlanExtent;
 use crate::statement::Query;
 use crate::types::windows::Windows;
 use crate::types::zone::Zone;
@@ -36,17 +39,35 @@ pub struct BoundSelect {
     pub zone: Option<Zone>,
     /// Columns after the time that INTO writes as tags: those that top and bottom tell apart.
     pub written_as_tags: Vec<usize>,
+    /// Memory of all that.
+    pub held: Reservation,
 }
 
-/// Binds a SELECT to the databases at hand.
-pub fn bind_select(select: &Select, scope: Scope<'_>) -> Result<BoundSelect, BindError> {
-    let bound = bind(select, scope, &Outer::NONE)?;
-    let optimized = |(name, plan): (String, Plan)| {
-        let plan = with_sets(optimize(plan, None));
+/// Binds a SELECT to the databases at hand, within the memory and the time of `context`.
+pub fn bind_select(select: &Select, scope: Scope<'_>, context: &QueryContext) -> Result<BoundSelect, SelectError> {
+    let budget = Budget::new(context);
+    match bound_select(select, scope, &budget) {
+        Ok(bound) => {
+            let extents = bound.parts.iter().map(|(_, query)| PlanExtent::of(&query.plan));
+            let (nodes, columns) =
+                extents.fold((0, 0), |(nodes, columns), extent| (nodes + extent.exprs.nodes, columns + extent.columns));
+            Ok(BoundSelect { held: budget.end(nodes, columns)?, ..bound })
+        }
+        Err(error) => Err(match budget.stopped() {
+            Some(stopped) => stopped.into(),
+            None => error.into(),
+        }),
+    }
+}
+
+fn bound_select(select: &Select, scope: Scope<'_>, budget: &Budget) -> Result<BoundSelect, BindError> {
+    let bound = bind(select, scope, &Outer::NONE, budget)?;
+    let mut parts: Vec<(String, Query)> = Vec::with_capacity(bound.plans.len());
+    for (name, plan) in bound.plans {
+        let plan = with_sets(optimize_within(plan, None, budget)?);
         let schema = plan.schema().clone();
-        (name, Query { plan, schema })
-    };
-    let mut parts: Vec<(String, Query)> = bound.plans.into_iter().map(optimized).collect();
+        parts.push((name, Query { plan, schema }));
+    }
     if bound.descending {
         parts.reverse();
     }
@@ -57,6 +78,7 @@ pub fn bind_select(select: &Select, scope: Scope<'_>) -> Result<BoundSelect, Bin
         headings: headings.collect(),
         zone: bound.zone,
         written_as_tags: bound.row_tags,
+        held: budget.context().reservation(),
     })
 }
 
@@ -110,9 +132,10 @@ pub(super) struct Setting<'a> {
     pub(super) windows: Option<Windows>,
     pub(super) fill: Fill,
     pub(super) descending: bool,
+    pub(super) budget: &'a Budget,
 }
 
-fn bind(select: &Select, scope: Scope<'_>, outer: &Outer<'_>) -> Result<Bound, BindError> {
+fn bind(select: &Select, scope: Scope<'_>, outer: &Outer<'_>, budget: &Budget) -> Result<Bound, BindError> {
     let own_zone = select.zone.as_deref().and_then(Zone::named);
     let zone = own_zone.as_ref().or(outer.zone);
     let clock = Clock { now_ns: scope.now_ns, zone };
@@ -142,10 +165,10 @@ fn bind(select: &Select, scope: Scope<'_>, outer: &Outer<'_>) -> Result<Bound, B
         None => outer.descending,
     };
     let read = read_range(range, windows.as_ref(), compiled.windows_before);
-    let relations = relations(select, scope, outer, &compiled, read, descending, zone)?;
+    let relations = relations(select, scope, outer, (&compiled, read, descending, zone), budget)?;
     let names = names_of(&relations);
     let tags = grouped_tags(&compiled.dimensions, &outer.tags, &names);
-    let outputs = outputs(&compiled.fields, &names, &tags);
+    let outputs = outputs(&compiled.fields, &names, &tags, budget)?;
     let fill = match select.fill {
         None | Some(Fill::Null) if outer.is_subquery => Fill::None,
         fill => fill.unwrap_or(Fill::Null),
@@ -160,10 +183,12 @@ fn bind(select: &Select, scope: Scope<'_>, outer: &Outer<'_>) -> Result<Bound, B
         windows,
         fill,
         descending,
+        budget,
     };
     let mut columns = Vec::new();
     let mut plans = Vec::new();
     for (name, relation) in relations {
+        budget.take_columns(outputs.iter().map(|output| output.heading.as_str()))?;
         let relation = filtered(relation, rest.as_ref(), &setting)?;
         let plan = match compiled.shape {
             Shape::Raw => setting.raw(&relation)?,
@@ -213,16 +238,14 @@ fn relations(
     select: &Select,
     scope: Scope<'_>,
     outer: &Outer<'_>,
-    compiled: &Compiled,
-    read: TimeRange,
-    descending: bool,
-    zone: Option<&Zone>,
+    (compiled, read, descending, zone): (&Compiled, TimeRange, bool, Option<&Zone>),
+    budget: &Budget,
 ) -> Result<BTreeMap<String, Relation>, BindError> {
     let mut by_name: BTreeMap<String, Vec<Relation>> = BTreeMap::new();
     for source in &select.sources {
         match source {
             Source::Measurement(measurement) => {
-                for (name, relation) in scope.tables(measurement, read)? {
+                for (name, relation) in scope.tables(measurement, read, budget)? {
                     by_name.entry(name).or_default().push(relation);
                 }
             }
@@ -234,7 +257,7 @@ fn relations(
                 }));
                 let interval = compiled.interval.or(outer.interval);
                 let around = Outer { range: read, interval, tags, descending, zone, is_subquery: true };
-                let bound = bind(inner, scope, &around)?;
+                let bound = bind(inner, scope, &around, budget)?;
                 for (name, plan) in bound.plans {
                     let relation = relation_of(plan, &bound.tags, &bound.columns, bound.by_series);
                     by_name.entry(name).or_default().push(relation);
@@ -242,16 +265,17 @@ fn relations(
             }
         }
     }
-    Ok(by_name.into_iter().map(|(name, relations)| (name, united(relations))).collect())
+    by_name.into_iter().map(|(name, relations)| Ok((name, united(relations, budget)?))).collect()
 }
 
 /// The rows of a subquery with their time first.
 fn relation_of(plan: Plan, tags: &[String], columns: &[Column], by_series: bool) -> Relation {
     let tag = |name: &String| Column { name: name.clone(), is_tag: true, data_type: DataType::Utf8 };
     let mut all: Vec<(Column, usize)> = tags.iter().map(tag).zip(0..).collect();
+    let mut known: HashSet<(&str, bool)> = tags.iter().map(|name| (name.as_str(), true)).collect();
     for (at, column) in columns.iter().enumerate() {
         // A tag that is both grouped by and selected is one.
-        if !all.iter().any(|(known, _)| known.name == column.name && known.is_tag == column.is_tag) {
+        if known.insert((&column.name, column.is_tag)) {
             all.push((column.clone(), tags.len() + 1 + at));
         }
     }
@@ -260,7 +284,7 @@ fn relation_of(plan: Plan, tags: &[String], columns: &[Column], by_series: bool)
     let exprs = std::iter::once(tags.len()).chain(all.iter().map(|(_, at)| *at)).map(Native::Column).collect();
     let series = if by_series { (1..=tags.len()).collect() } else { Vec::new() };
     let columns = all.into_iter().map(|(column, _)| column).collect();
-    Relation { plan: Plan::Project { input: Box::new(plan), exprs, schema }, columns, series }
+    Relation::new(Plan::Project { input: Box::new(plan), exprs, schema }, columns, series)
 }
 
 fn names_of(relations: &BTreeMap<String, Relation>) -> Names {
