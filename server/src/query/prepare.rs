@@ -157,8 +157,8 @@ pub fn is_quick(texts: &[&[u8]]) -> bool {
     marks == 0 || marks <= HERE_PATTERNS_MAX && !has_large
 }
 
-/// Reads a text of another language with `read`: at once where that is quick, as [`is_quick`] says. What comes of it and
-/// its reading take some `bytes` of memory at most.
+/// Reads a text of another language with `read`: at once where that is quick, as [`is_quick`] says. What comes of it
+/// and its reading take some `bytes` of memory at most.
 pub async fn read<T: Send + 'static>(
     core: &CoreState,
     text: Vec<u8>,

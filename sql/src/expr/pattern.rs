@@ -19,8 +19,8 @@ const ROW_COMPILED_BYTES_MAX: usize = 256 << 10;
 /// Patterns that each thread keeps compiled from one batch of rows to the next.
 pub(crate) const PATTERNS_KEPT: usize = 32;
 
-/// Bounds that are tried one after the other, since the crate does not say what a pattern takes. The first holds what is
-/// written by hand.
+/// Bounds that are tried one after the other, since the crate does not say what a pattern takes. The first holds what
+/// is written by hand.
 const STEP_BYTES: [usize; 4] = [16 << 10, 64 << 10, ROW_COMPILED_BYTES_MAX, COMPILED_BYTES_MAX];
 
 /// What a matcher may keep of the states that it has met, forwards and backwards. With less, patterns that meet many

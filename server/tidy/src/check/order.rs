@@ -42,6 +42,7 @@ const ROOMS: [&str; 30] = [
     "core::offline",
     "metrics::shard",
     "metrics",
+    "core::watch",
     "core::message",
     "core::peers",
     "core::shards",
