@@ -181,6 +181,8 @@ impl<'t> Home<'t> {
         }
         drop(tasks);
         trouble::end(&self.disk);
+        // A DROP that is given up may be durable and not yet visible: the next start carries it out.
+        let given_up = self.model.borrow().under_way();
         let unheard = self.model.borrow_mut().die();
         let mut quiet = None;
         if is_done && !world.owner.is_in_doubt() {
@@ -197,7 +199,10 @@ impl<'t> Home<'t> {
         }
         let found = self.look();
         if let Some(before) = quiet {
-            let values = |found: &[Found]| found.iter().map(|one| one.value).collect::<BTreeSet<_>>();
+            let values = |found: &[Found]| {
+                let kept = found.iter().map(|one| one.value).filter(|value| !given_up.contains(value));
+                kept.collect::<BTreeSet<_>>()
+            };
             let seed = self.model.borrow().seed;
             assert_eq!(values(&before), values(&found), "seed {seed}: a drain leaves what was there");
         }

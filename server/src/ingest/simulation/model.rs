@@ -203,6 +203,13 @@ impl Model {
         }
     }
 
+    /// Values that somebody is taking away.
+    pub(super) fn under_way(&self) -> HashSet<usize> {
+        let takings: Vec<&Taking> = self.takings.iter().filter(|taking| !taking.is_over).collect();
+        let is_covered = |value: &Value| takings.iter().any(|taking| taking.scope.covers(&value.place));
+        self.values.iter().enumerate().filter(|(_, value)| is_covered(value)).map(|(number, _)| number).collect()
+    }
+
     /// A process has died: nothing that was under way happens any more.
     pub(super) fn die(&mut self) -> u64 {
         let now = self.tick();
