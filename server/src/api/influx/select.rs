@@ -14,7 +14,7 @@ use super::scope::Scope;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
-use crate::api::queries::{bounds, measured, query_place};
+use crate::api::queries::{influx_bounds, measured, query_place};
 use crate::core::running::Registered;
 use crate::core::state::CoreState;
 use crate::query::run::{RowsOut, run as run_query};
@@ -67,7 +67,7 @@ async fn run_bound(
         let row = vec![Value::Time(0), Value::UInt(rows)];
         return answer.whole_series("result", &["time", "written"], [row]);
     }
-    let (place, bounds) = (query_place(context.core)?, bounds(context.core));
+    let (place, bounds) = (query_place(context.core)?, influx_bounds(context.core));
     answer.registered().runs(&bounds);
     answer.of_query(Some(Patience::new(bounds.clone(), context.core.admission.clone(), place)));
     let outcome = show(context, bound, &bounds, answer).await;
@@ -131,7 +131,7 @@ async fn write(
         return Err(BindError::PolicyUnknown(named.to_owned()).into());
     }
     let _place = query_place(core)?;
-    let bounds = bounds(core);
+    let bounds = influx_bounds(core);
     if let Some(registered) = registered {
         registered.runs(&bounds);
     }

@@ -27,7 +27,7 @@ const PACKAGES: [(&str, &[&str]); 11] = [
 /// The rooms of the server from the lowest up: a room imports those before it in this list, never those behind it. A
 /// file's room is the longest prefix that fits. Some folders are on two floors: what every core is started with knows
 /// neither rows nor queries, and what a request needs of a core lies below the request.
-const ROOMS: [&str; 30] = [
+const ROOMS: [&str; 31] = [
     "runtime::clock",
     "runtime::shutdown",
     "ring",
@@ -42,6 +42,7 @@ const ROOMS: [&str; 30] = [
     "core::offline",
     "metrics::shard",
     "metrics",
+    "forward",
     "core::message",
     "core::peers",
     "core::shards",
