@@ -79,6 +79,16 @@ impl Target {
         out
     }
 
+    /// A POST of a form.
+    pub(crate) fn form(&self, path: &str, body: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256 + body.len());
+        self.head("POST", path, None, &mut out);
+        out.extend_from_slice(b"Content-Type: application/x-www-form-urlencoded\r\n");
+        end_of_post(body.len(), &mut out);
+        out.extend_from_slice(body);
+        out
+    }
+
     /// A whole request: POST when there is a body, GET otherwise.
     pub(crate) fn request(&self, path: &str, accept: Option<&str>, body: Option<&[u8]>) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + body.map_or(0, <[u8]>::len));

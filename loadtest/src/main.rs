@@ -5,7 +5,7 @@
 //! (`promise`): `verify` kills it and counts what it kept, `drain` ends it under load, `soak` runs everything at
 //! once, `highcard` loads a million series, `recovery` restarts it, `compaction` (`merging`) writes while it merges,
 //! `scale` asks at two sizes, `full` fills its disk, `stall` writes beside heavy statements, `tables` makes, drops
-//! and opens many tables, `hostile` attacks it.
+//! and opens many tables, `hostile` attacks it, `dashboard` looks at it as Grafana does.
 //!
 //! They share `workload` (seeded rows), `deck` (requests encoded in advance), `http` (the client), `csv` (answers),
 //! `pace` (open loop), `tally` (latencies), `process` (what a server costs), `child` (starting and ending servers),
@@ -15,6 +15,7 @@ mod chart;
 mod child;
 mod compare;
 mod csv;
+mod dashboard;
 mod deck;
 mod drain;
 mod error;
@@ -84,6 +85,8 @@ enum Command {
     Tables(tables::TablesArgs),
     /// Attack a server with statements and bodies that cost it much, and prove that it lives and serves others.
     Hostile(hostile::HostileArgs),
+    /// Refresh dashboards of twenty panels while rows come in.
+    Dashboard(dashboard::DashboardArgs),
 }
 
 fn main() -> ExitCode {
@@ -114,5 +117,6 @@ fn run(command: Command) -> error::Result<()> {
         Command::Stall(args) => stall::command(&args),
         Command::Tables(args) => tables::command(&args),
         Command::Hostile(args) => hostile::command(&args),
+        Command::Dashboard(args) => dashboard::command(&args),
     }
 }

@@ -17,6 +17,7 @@ use crate::core::state::{CoreParts, CoreState};
 use crate::core::tally::Tally;
 use crate::core::upkeep::guard::Upkeep;
 use crate::core::upkeep::{expire, flush, log, memory, merge, recheck, tick, watchdog};
+use crate::forward::Forwarder;
 use crate::mesh::Inbox;
 use crate::metrics::registry::Registry;
 use crate::net::{Refusal, Reply, Request, Service};
@@ -37,6 +38,7 @@ pub struct ServerState {
     offline: OnceLock<Arc<OfflineShards>>,
     running: Arc<RunningQueries>,
     tally: Arc<Tally>,
+    forwarder: OnceLock<Arc<Forwarder>>,
     catalog: Handover,
 }
 
@@ -105,6 +107,11 @@ impl App for Tidewire {
         let open = opening.open(&shards, offline).await?;
         let placement = (0..shard_count).map(|shard| core_of_shard(shard, cores)).collect();
         let shards = Rc::new(Shards::new(open, offline.clone(), admission.clone(), memory.clone(), &registry));
+        let forwarder = shared.forwarder.get_or_init(|| {
+            let of = &config.subscriptions;
+            Arc::new(Forwarder::new(of.queue_bytes_max, Duration::from_secs(of.timeout_s)))
+        });
+        let forwarder = forwarder.clone();
         let parts = CoreParts {
             number,
             config,
@@ -113,6 +120,7 @@ impl App for Tidewire {
             offline: offline.clone(),
             running: shared.running.clone(),
             tally: shared.tally.clone(),
+            forwarder,
             memory,
             queues,
             peers: Rc::new(Peers::new(number, placement, mesh)),

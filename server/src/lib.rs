@@ -6,7 +6,8 @@
 //! catalog are [`tidewire_base`].
 //!
 //! What makes it Tidewire: [`app`] builds each core's [`core`] (its shards, its catalog, its part of all requests) and
-//! its [`api`]; [`ingest`] turns lines into rows, [`query`] plans into rows; [`admission`] says 429. Beside the server
+//! its [`api`]; [`ingest`] turns lines into rows, [`query`] plans into rows; [`admission`] says 429,
+//! [`forward`] sends rows on. Beside the server
 //! stand the operator's tools (`tidewire_tool`), which work on files alone; `main.rs` is the command line of all of it.
 
 pub mod admission;
@@ -14,6 +15,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod core;
+pub mod forward;
 pub mod ingest;
 pub mod memory;
 pub mod mesh;

@@ -200,6 +200,28 @@ pub enum Definition {
         /// Name.
         name: String,
     },
+    /// CREATE SUBSCRIPTION.
+    CreateSubscription {
+        /// Database.
+        database: String,
+        /// Its retention policy.
+        policy: String,
+        /// Name.
+        name: String,
+        /// Rows go to one of the destinations, not to all.
+        any: bool,
+        /// URLs.
+        destinations: Vec<String>,
+    },
+    /// DROP SUBSCRIPTION.
+    DropSubscription {
+        /// Database.
+        database: String,
+        /// Its retention policy.
+        policy: String,
+        /// Name.
+        name: String,
+    },
     /// DROP MEASUREMENT: the tables of that name of all policies. None is no error.
     DropMeasurement {
         /// Database.

@@ -353,6 +353,9 @@ pub struct Database {
     /// Statements that run by themselves, in the order in which they were made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub continuous_queries: Vec<ContinuousQuery>,
+    /// Who gets the rows that are written, in the order in which they were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subscriptions: Vec<Arc<Subscription>>,
 }
 
 /// A statement that a database keeps and that runs again and again.
@@ -362,6 +365,19 @@ pub struct ContinuousQuery {
     pub name: Arc<str>,
     /// The whole statement, in the language that it was made in.
     pub text: Arc<str>,
+}
+
+/// Where the rows that are written into a retention policy are sent, too.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Subscription {
+    /// Its name, which no other of the policy has.
+    pub name: Arc<str>,
+    /// The retention policy.
+    pub policy: Arc<str>,
+    /// Rows go to one of the destinations, not to all.
+    pub any: bool,
+    /// URLs of those who take rows.
+    pub destinations: Vec<Arc<str>>,
 }
 
 impl Database {
@@ -381,6 +397,7 @@ impl Database {
             policies: vec![first],
             default_policy,
             continuous_queries: Vec::new(),
+            subscriptions: Vec::new(),
         }
     }
 

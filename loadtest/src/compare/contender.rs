@@ -165,13 +165,13 @@ impl Contender {
         }
     }
 
-    /// The language in which it can answer the query set.
-    pub(super) fn language(&self) -> Option<Language> {
+    /// The languages in which it can answer the query set.
+    pub(super) fn languages(&self) -> &'static [Language] {
         match self.kind {
-            Kind::Tidewire(_) => Some(Language::Sql),
-            Kind::InfluxDb => Some(Language::Influxql),
+            Kind::Tidewire(_) => &[Language::Sql, Language::Influxql],
+            Kind::InfluxDb => &[Language::Influxql],
             // MetricsQL has no rows: most of the set cannot be asked.
-            Kind::VictoriaMetrics => None,
+            Kind::VictoriaMetrics => &[],
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! In each round every contender gets a fresh folder and a spare port, is started, loaded, left to come to rest, asked
 //! the query set if it can be asked, ended and removed. Contenders take turns, so that a slow spell of the machine
-//! meets all of them. The table shows medians over the rounds, and how much more a peer costs than Tidewire.
+//! meets all of them. The tables show medians over the rounds, and how much more a peer costs than Tidewire. Tidewire
+//! is asked in SQL and in InfluxQL, InfluxDB in InfluxQL.
 
 mod contender;
 
@@ -70,7 +71,15 @@ struct Outcome {
     contender: &'static str,
     durability: &'static str,
     write: Summary,
-    queries: Vec<Figure>,
+    queries: Vec<Asked>,
+}
+
+/// A query of the set in a language.
+#[derive(Debug, Clone, Serialize)]
+struct Asked {
+    language: &'static str,
+    #[serde(flatten)]
+    figure: Figure,
 }
 
 /// Runs the command.
@@ -116,7 +125,8 @@ pub(crate) fn command(args: &CompareArgs) -> Result<()> {
     }
     output::print(&write_table(&contenders, &outcomes))?;
     if args.query_runs > 0 {
-        output::print(&format!("\n{}", query_table(&contenders, &outcomes)))?;
+        let answers: Vec<_> = outcomes.iter().map(|outcome| (outcome.contender, &*outcome.queries)).collect();
+        output::print(&format!("\n{}", query_table(&contenders, &answers)))?;
     }
     if let Some(path) = &args.json {
         output::write_json(path, &outcomes)?;
@@ -147,11 +157,11 @@ fn run(args: &CompareArgs, contender: &Contender, folder: &Path) -> Result<Outco
         .verdict(&tally)
         .map_err(|error| Error::Failed(format!("{}: {error}\n{}", contender.name, server.log_tail())))?;
     let mut queries = Vec::new();
-    if let Some(language) = contender.language().filter(|_| args.query_runs > 0) {
+    for &language in contender.languages().iter().filter(|_| args.query_runs > 0) {
         let shape = args.rows.shape();
         let all_rows = args.rows.rows + args.rows.warmup.div_ceil(args.rows.batch) * args.rows.batch;
         let session = Session {
-            target,
+            target: target.clone(),
             database: DATABASE.to_owned(),
             language,
             format: if language == Language::Sql { Format::Csv } else { Format::Json },
@@ -167,11 +177,11 @@ fn run(args: &CompareArgs, contender: &Contender, folder: &Path) -> Result<Outco
             seed: shape.seed,
             process: Some(process),
         };
-        queries = session.measure(&CASES)?;
-        for figure in &queries {
+        for figure in session.measure(&CASES)? {
             if let Some(why) = &figure.failure {
-                eprintln!("loadtest: {}: {}: {why}", contender.name, figure.query);
+                eprintln!("loadtest: {} in {}: {}: {why}", contender.name, language.name(), figure.query);
             }
+            queries.push(Asked { language: language.name(), figure });
         }
     }
     let status = server.terminate(END_MAX)?;
@@ -284,20 +294,41 @@ fn write_table(contenders: &[Contender], outcomes: &[Outcome]) -> String {
     format!("{what}; medians over rounds: {rounds}\n{}", output::table(&rows))
 }
 
-fn query_table(contenders: &[Contender], outcomes: &[Outcome]) -> String {
-    let asked: Vec<&Contender> = contenders.iter().filter(|contender| contender.language().is_some()).collect();
+/// Times of the queries by server and language, and what the languages and servers are to each other: what ours takes
+/// in InfluxQL over what it takes in SQL, and what each other server takes over ours in its language.
+fn query_table(contenders: &[Contender], answers: &[(&str, &[Asked])]) -> String {
+    let asked: Vec<(&str, &str)> = contenders
+        .iter()
+        .flat_map(|contender| contender.languages().iter().map(|language| (contender.name, language.name())))
+        .collect();
+    let first = asked.first().map_or("", |(name, _)| *name);
+    let ratios: Vec<[(&str, &str); 2]> = asked
+        .iter()
+        .flat_map(|&(name, language)| {
+            let in_sql = (name == first && language != Language::Sql.name()).then(|| (name, Language::Sql.name()));
+            let ours = (name != first).then_some((first, language));
+            in_sql.into_iter().chain(ours).map(move |under| [(name, language), under])
+        })
+        .filter(|[_, under]| asked.contains(under))
+        .collect();
+    let name = |(name, language): &(&str, &str)| format!("{name} {language}");
     let mut rows = vec![vec!["query, p50".to_owned()]];
-    rows[0].extend(asked.iter().map(|contender| contender.name.to_owned()));
+    rows[0].extend(asked.iter().map(name));
+    rows[0].extend(ratios.iter().map(|[over, under]| format!("{} / {}", name(over), name(under))));
     for case in CASES {
+        let p50 = |(name, language): &(&str, &str)| {
+            let of_name = answers.iter().filter(|(contender, _)| contender == name);
+            let figures = of_name.flat_map(|(_, asked)| *asked).filter(|asked| {
+                asked.language == *language && asked.figure.query == case.name && asked.figure.failure.is_none()
+            });
+            median(figures.map(|asked| asked.figure.latency.p50_us))
+        };
         let mut row = vec![case.name.to_owned()];
-        for contender in &asked {
-            let figures = outcomes
-                .iter()
-                .filter(|outcome| outcome.contender == contender.name)
-                .flat_map(|outcome| &outcome.queries)
-                .filter(|figure| figure.query == case.name && figure.failure.is_none());
-            row.push(median(figures.map(|figure| figure.latency.p50_us)).map_or("-".to_owned(), duration));
-        }
+        row.extend(asked.iter().map(|of| p50(of).map_or("-".to_owned(), duration)));
+        row.extend(ratios.iter().map(|[over, under]| match (p50(over), p50(under)) {
+            (Some(over), Some(under)) if under > 0.0 => format!("{:.2}", over / under),
+            _ => "-".to_owned(),
+        }));
         rows.push(row);
     }
     output::table(&rows)
@@ -306,6 +337,33 @@ fn query_table(contenders: &[Contender], outcomes: &[Outcome]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn queries_stand_by_language_with_their_ratios() {
+        let figure = |p50_us| Figure {
+            query: CASES[0].name,
+            runs: 1,
+            latency: crate::tally::Latencies { p50_us, ..crate::tally::Latencies::default() },
+            rows: 1,
+            bytes: 1,
+            server_cpu_us: None,
+            failure: None,
+        };
+        let contender =
+            |name, kind| Contender { name, program: PathBuf::new(), kind, durability: contender::Durability::Power };
+        let contenders =
+            [contender("ours", contender::Kind::Tidewire("always")), contender("theirs", contender::Kind::InfluxDb)];
+        let asked = |language, p50_us| Asked { language, figure: figure(p50_us) };
+        let (ours, theirs) = ([asked("SQL", 100.0), asked("InfluxQL", 110.0)], [asked("InfluxQL", 5_500.0)]);
+        let text = query_table(&contenders, &[("ours", &ours), ("theirs", &theirs)]);
+        let heads = text.lines().next().unwrap();
+        assert!(
+            heads.contains("ours InfluxQL / ours SQL") && heads.contains("theirs InfluxQL / ours InfluxQL"),
+            "{text}"
+        );
+        let row = text.lines().find(|line| line.starts_with(CASES[0].name)).unwrap();
+        assert!(row.contains("1.10") && row.contains("50.00"), "{text}");
+    }
 
     #[test]
     fn folders_go_and_leftovers_too() {

@@ -30,6 +30,16 @@ pub(crate) enum Language {
     Influxql,
 }
 
+impl Language {
+    /// Its name in tables.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Sql => "SQL",
+            Self::Influxql => "InfluxQL",
+        }
+    }
+}
+
 /// One query of the set.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Case {

@@ -20,6 +20,7 @@ mod display;
 pub mod influx;
 mod json;
 mod number;
+pub mod pprof;
 mod sink;
 mod table;
 mod text;

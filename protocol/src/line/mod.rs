@@ -17,7 +17,7 @@
 //! The rows go out through the neutral interface of [`crate::row`]; `sink.rs` is what lines ask beyond it, `error.rs`
 //! what is wrong with a line, `rule.rs` what a line may be. `split.rs` finds line ends, `lines.rs` for others too,
 //! `scalar/` is the specification, `cache.rs` and `shape.rs` hold what is predicted, `parser.rs` predicts, `value.rs`
-//! reads what is expected and `escape.rs` takes the escapes out of strings.
+//! reads what is expected and `escape.rs` takes the escapes out of strings. `write.rs` goes the other way.
 
 mod cache;
 mod decimal;
@@ -36,6 +36,7 @@ mod split;
 #[cfg(test)]
 mod tests;
 mod value;
+pub mod write;
 
 pub use error::{LineError, LineReason};
 pub use lines::{TextLine, next_line};

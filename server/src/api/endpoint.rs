@@ -126,6 +126,10 @@ pub enum Handler {
     InfluxVars,
     /// [`influx::requests`](super::influx::requests)
     InfluxRequests,
+    /// [`influx::pprof::index`](super::influx::pprof::index)
+    InfluxProfiles,
+    /// [`influx::pprof::profile`](super::influx::pprof::profile)
+    InfluxProfile,
     /// [`opentsdb::write`](super::opentsdb::write)
     OpenTsdbWrite,
     /// [`opentsdb::put`](super::opentsdb::put), in the manner of CnosDB

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
 use tidewire_sql::Query;
-use tidewire_sql::exec::{ExecError, QueryContext};
+use tidewire_sql::exec::{ExecError, QueryContext, ReadLimits};
 use tidewire_sql::explain::RunMetrics;
 
 use super::fault::Fault;
@@ -30,6 +30,15 @@ pub(super) fn bounds(core: &CoreState) -> QueryContext {
     let (query, memory) = (&core.config.query, core.memory.shared());
     let timeout = (query.timeout_s > 0).then(|| Duration::from_secs(query.timeout_s));
     QueryContext::of_server(query.memory_bytes_max, timeout, memory.queries().clone())
+}
+
+/// The bounds of a SELECT of InfluxQL, which may read only so much.
+pub(super) fn influx_bounds(core: &CoreState) -> QueryContext {
+    let (query, memory, influxql) = (&core.config.query, core.memory.shared(), &core.config.influxql);
+    let timeout = (query.timeout_s > 0).then(|| Duration::from_secs(query.timeout_s));
+    let bound = |max: u64| Some(max).filter(|max| *max > 0);
+    let limits = ReadLimits { series_max: bound(influxql.series_max), rows_max: bound(influxql.points_max) };
+    QueryContext::limited(query.memory_bytes_max, timeout, memory.queries().clone(), limits)
 }
 
 /// Runs a query and throws its rows away: what it did.

@@ -208,6 +208,11 @@ async fn answer(
             Ok(())
         }
         Handler::InfluxRequests => influx::requests(context, reply).await,
+        Handler::InfluxProfiles => {
+            influx::pprof::index(context, reply);
+            Ok(())
+        }
+        Handler::InfluxProfile => influx::pprof::profile(context, request, reply).await,
         Handler::OpenTsdbWrite => opentsdb::write(context, request, reply).await,
         Handler::OpenTsdbPutCnos => opentsdb::put(context, request, opentsdb::Manner::Cnos, reply).await,
         Handler::OpenTsdbPut => opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply).await,

@@ -7,7 +7,7 @@ use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, P
 use tidewire_base::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
-pub static ENDPOINTS: [Endpoint; 34] = [
+pub static ENDPOINTS: [Endpoint; 37] = [
     Endpoint {
         pattern: "/api/v1/write",
         methods: &[Post],
@@ -286,6 +286,33 @@ pub static ENDPOINTS: [Endpoint; 34] = [
         database: DatabaseParameter::None,
         body: BodyLimit::Unread,
         handler: Handler::InfluxRequests,
+    },
+    Endpoint {
+        pattern: "/debug/pprof",
+        methods: &[Get, Head],
+        family: Family::Influx,
+        privilege: Privilege::Monitor,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::InfluxProfiles,
+    },
+    Endpoint {
+        pattern: "/debug/pprof/",
+        methods: &[Get, Head],
+        family: Family::Influx,
+        privilege: Privilege::Monitor,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::InfluxProfiles,
+    },
+    Endpoint {
+        pattern: "/debug/pprof/{profile}",
+        methods: &[Get, Head],
+        family: Family::Influx,
+        privilege: Privilege::Monitor,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::InfluxProfile,
     },
     Endpoint {
         pattern: "/metrics",

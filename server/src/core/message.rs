@@ -28,8 +28,10 @@ use tidewire_storage::schema::{ColumnId, SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesSketch;
 
 use super::watch::Watch;
+use crate::forward::Subscribed;
 use crate::mesh::{CallId, Calls};
 use crate::metrics::registry::Snapshot;
+use crate::ring::TaskCount;
 use tidewire_base::catalog::owner::Outcome;
 use tidewire_base::catalog::{Published, SchemaChange};
 
@@ -118,6 +120,8 @@ pub struct Append {
     pub rows: Vec<TableBatch>,
     /// The watch of the statement that moves them from other series.
     pub by: Option<Arc<Watch>>,
+    /// Who gets them, too.
+    pub subscribed: Option<Arc<Subscribed>>,
 }
 
 /// Rows of one table.
@@ -329,6 +333,21 @@ pub struct ShardTrouble {
 #[derive(Debug, Clone)]
 pub struct ReadMetrics;
 
+/// Asks what the receiver is busy with.
+#[derive(Debug, Clone)]
+pub struct ReadTasks;
+
+/// The answer to [`ReadTasks`].
+#[derive(Debug)]
+pub struct CoreTasks {
+    /// The core's number.
+    pub core: usize,
+    /// Its live tasks.
+    pub tasks: Vec<TaskCount>,
+    /// The shards that it has opened.
+    pub shards: Vec<u32>,
+}
+
 /// The pairs: question, answer, answers that may be on their way before the first is taken, and the name of the table
 /// of open calls.
 macro_rules! questions {
@@ -403,4 +422,5 @@ questions! {
     CompactShards => Result<(), tidewire_storage::Error>, 1, compactions;
     ReadMetrics => Snapshot, 1, metrics;
     ReadHealth => Vec<ShardTrouble>, 1, healths;
+    ReadTasks => CoreTasks, 1, tasks;
 }

@@ -11,10 +11,11 @@ use std::time::Duration;
 use futures_lite::future;
 use tidewire_sql::exec::ExecError;
 
+use super::forwarding::Forwarding;
 use super::fragments::Fragments;
 use super::message::{
-    AnyQuestion, Append, Appended, Asker, ChangeCatalog, CountUnknownSeries, Delete, DeleteFailure, DeleteWatched,
-    FragmentAnswer, Handler, Message, Question, RunFragment, UseCatalog,
+    AnyQuestion, Append, Appended, Asker, ChangeCatalog, CoreTasks, CountUnknownSeries, Delete, DeleteFailure,
+    DeleteWatched, FragmentAnswer, Handler, Message, Question, RunFragment, UseCatalog,
 };
 use super::peers::CATALOG_CORE;
 use super::shards::{CoreShard, Shards};
@@ -40,6 +41,7 @@ pub struct Responder {
     /// On the core that owns the catalog.
     catalog_owner: Option<Rc<CatalogOwner<RingDisk>>>,
     registry: Rc<Registry>,
+    forwarding: Rc<Forwarding>,
 }
 
 impl Responder {
@@ -56,7 +58,9 @@ impl Responder {
         shards.set_columns(tables.filter(|table| table.says_of_columns()));
         let catalog_owner = log.map(|log| Rc::new(CatalogOwner::new(catalog, log)));
         let peers = core.peers.clone();
-        let responder = Rc::new(Self { core, shards, fragments: Rc::default(), catalog_owner, registry });
+        let forwarding = Forwarding::new(core.forwarder.clone(), core.queues);
+        let fragments = Rc::default();
+        let responder = Rc::new(Self { core, shards, fragments, catalog_owner, registry, forwarding });
         let own: Weak<Self> = Rc::downgrade(&responder);
         peers.set_own_handler(own);
         responder
@@ -109,16 +113,24 @@ impl Responder {
             }
             AnyQuestion::ReadMetrics(asker, _) => peers.answer(asker, self.snapshot()),
             AnyQuestion::ReadHealth(asker, _) => peers.answer(asker, self.shards.troubles()),
+            AnyQuestion::ReadTasks(asker, _) => {
+                let shards = self.shards.all().map(|(number, _)| number).collect();
+                peers.answer(asker, CoreTasks { core: self.core.number, tasks: ring::task_counts(), shards });
+            }
         }
     }
 
-    fn append(&self, asker: Asker<Append>, Append { shard, rows, by }: Append) {
+    fn append(&self, asker: Asker<Append>, Append { shard, rows, by, subscribed }: Append) {
         match self.shards.append(shard, &rows, by.as_ref()) {
             Err(error) => self.core.peers.answer(asker, Appended { rows, outcome: Err(error) }),
             Ok((open, lsn, new_series)) => {
                 let (peers, open) = (self.core.peers.clone(), open.clone());
+                let subscribed = subscribed.map(|to| (to, self.forwarding.clone()));
                 self.spawn(Queue::Ingest, "rows on their way to the disk", async move {
                     let outcome = open.durable(lsn).await.map(|()| new_series);
+                    if let (Some((to, forwarding)), Ok(new_ids)) = (&subscribed, &outcome) {
+                        forwarding.take(to, &open, &rows, new_ids);
+                    }
                     peers.answer(asker, Appended { rows, outcome });
                 });
             }
@@ -187,6 +199,9 @@ impl Responder {
     async fn use_catalog(&self, published: &Arc<Published>) {
         let effects = &published.effects;
         if published.catalog.version > self.core.catalog().version {
+            if self.catalog_owner.is_some() {
+                self.core.forwarder.keep(&published.catalog);
+            }
             self.shards.set_columns(&effects.changed);
             let changed = effects.changed.iter().map(|table| &**table);
             self.core.set_catalog(published.catalog.clone(), changed);

@@ -16,13 +16,14 @@ use super::recycled::RecycledBatches;
 use super::running::RunningQueries;
 use super::tally::Tally;
 use crate::admission::{Admission, BuildBudget};
+use crate::forward::Forwarder;
 use crate::ingest::caches::DatabaseCaches;
 use crate::memory::CoreMemory;
 use crate::memory::pressure::RefusedWork;
 use crate::metrics::file_system::FileSystemMetrics;
 use crate::metrics::memory::MemoryMetrics;
 use crate::metrics::process::ProcessMetrics;
-use crate::metrics::registry::{Counter, Registry};
+use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::ring::{self, Queues};
 use tidewire_base::config::Config;
 
@@ -45,6 +46,8 @@ pub struct CoreParts {
     pub running: Arc<RunningQueries>,
     /// Who watches what requests there are, of all cores.
     pub tally: Arc<Tally>,
+    /// What sends rows on, of all cores.
+    pub forwarder: Arc<Forwarder>,
     /// What this core holds, and the bound of all.
     pub memory: Rc<CoreMemory>,
     /// The task queues of this core.
@@ -67,6 +70,8 @@ pub struct CoreState {
     pub running: Arc<RunningQueries>,
     /// Who watches what requests there are, of all cores.
     pub tally: Arc<Tally>,
+    /// What sends rows on, of all cores.
+    pub forwarder: Arc<Forwarder>,
     /// Rows parsed and not yet granted, on this core.
     pub building: BuildBudget,
     /// What this core holds, and the bound of all.
@@ -87,18 +92,24 @@ pub struct CoreState {
     process_metrics: Option<(ProcessMetrics, FileSystemMetrics)>,
     /// On the first core.
     panics: Option<Rc<Counter>>,
+    /// On the first core: what waits to be sent on.
+    forward_bytes: Option<Rc<Gauge>>,
 }
 
 impl CoreState {
     /// The state of a core that counts in `registry`.
     pub fn new(parts: CoreParts, registry: &Registry) -> Rc<Self> {
-        let CoreParts { number, config, catalog, admission, offline, running, tally, memory, queues, peers } = parts;
+        let CoreParts { number, config, catalog, admission, offline, running, tally, forwarder, memory, queues, peers } =
+            parts;
         let help = "Faults of the server itself that it went on after; each is in the log with its backtrace.";
         let panics = (number == 0).then(|| registry.counter("tidewire_panics_total", help, &[]));
         let all = catalog.databases.values().flat_map(|database| database.all_tables());
         let columns_max = Cell::new(all.map(|table| table.columns.len()).max().unwrap_or(0));
+        let forward_bytes = (number == 0).then(|| show_forwarded(&forwarder, registry));
         Rc::new(Self {
             panics,
+            forward_bytes,
+            forwarder,
             number,
             config,
             admission,
@@ -152,9 +163,28 @@ impl CoreState {
             process.update();
             file_system.update(&self.config.data_dir);
         }
+        if let Some(bytes) = &self.forward_bytes {
+            bytes.set(i64::try_from(self.forwarder.held_bytes()).unwrap_or(i64::MAX));
+        }
         // Of the whole process, so that one core tells.
         if let Some(panics) = &self.panics {
             panics.advance_to(ring::panics());
         }
     }
+}
+
+/// Shows what became of rows that are sent on, and gives the gauge of those that wait.
+fn show_forwarded(forwarder: &Forwarder, registry: &Registry) -> Rc<Gauge> {
+    let counts = forwarder.counts();
+    let name = "tidewire_subscription_rows_sent_total";
+    let help = "Rows that a destination of a subscription has taken, for each destination.";
+    registry.shared_counter(name, help, counts.sent.clone());
+    let name = "tidewire_subscription_rows_failed_total";
+    let help = "Rows that no destination of a subscription has taken, or one of all, for each.";
+    registry.shared_counter(name, help, counts.failed.clone());
+    let name = "tidewire_subscription_rows_dropped_total";
+    let help = "Rows that were not forwarded since subscriptions.queue_bytes_max had no room for them.";
+    registry.shared_counter(name, help, counts.dropped.clone());
+    let help = "Rows and lines that wait to be forwarded, bounded by subscriptions.queue_bytes_max.";
+    registry.gauge("tidewire_subscription_queue_bytes", help, &[])
 }

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use tidewire_storage::schema::{Catalog, ColumnId, SeriesId};
+use tidewire_storage::schema::{Catalog, ColumnId, SeriesId, Subscription};
 
 use super::batch::ShardRows;
 use super::error::WriteError;
@@ -22,6 +22,7 @@ use super::provisional::{Needs, needs, settle};
 use super::target::Place;
 use crate::core::message::{Append, TableBatch};
 use crate::core::watch::Watch;
+use crate::forward::Subscribed;
 use crate::ring;
 use tidewire_base::catalog::{CatalogError, SchemaChange};
 
@@ -41,8 +42,9 @@ pub(super) async fn commit<H: WriteHost>(
         }
     };
     make_durable(host, place, &mut rows).await?;
-    renew(&mut rows, place, &host.catalog())?;
-    let new_series = send(host, rows, by).await;
+    let catalog = host.catalog();
+    renew(&mut rows, place, &catalog)?;
+    let new_series = send(host, rows, by, subscribed(place, &catalog)).await;
     drop(grant);
     new_series
 }
@@ -90,11 +92,20 @@ fn renew(rows: &mut [ShardRows], place: Place<'_>, catalog: &Catalog) -> Result<
     Ok(())
 }
 
+/// Who has subscribed to rows of a place.
+fn subscribed(place: Place<'_>, catalog: &Catalog) -> Option<Arc<Subscribed>> {
+    let database = catalog.databases.get(place.database)?;
+    let of_policy = |known: &&Arc<Subscription>| *known.policy == *place.policy;
+    let to: Vec<_> = database.subscriptions.iter().filter(of_policy).cloned().collect();
+    (!to.is_empty()).then(|| Arc::new(Subscribed { database: database.name.clone(), to }))
+}
+
 /// Hands each shard all of its rows at once, and waits until all have answered.
 async fn send<H: WriteHost>(
     host: &H,
     rows: Vec<ShardRows>,
     by: Option<&Arc<Watch>>,
+    subscribed: Option<Arc<Subscribed>>,
 ) -> Result<Vec<Vec<SeriesId>>, WriteError> {
     // Not to be cut short between two shards.
     let _held = ring::hold();
@@ -107,7 +118,8 @@ async fn send<H: WriteHost>(
     }
     let mut calls = Vec::with_capacity(by_shard.len());
     for (shard, (places, rows)) in by_shard {
-        calls.push((places, host.append(Append { shard, rows, by: by.cloned() }).await));
+        let (by, subscribed) = (by.cloned(), subscribed.clone());
+        calls.push((places, host.append(Append { shard, rows, by, subscribed }).await));
     }
     let mut failure = None;
     for (places, call) in calls {

@@ -296,6 +296,30 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// The histograms called `name`: the labels of each, how many values it has, and their sum.
+    pub fn histograms<'s>(&'s self, name: &str) -> impl Iterator<Item = (&'s str, u64, f64)> {
+        self.0.iter().filter(move |sample| sample.name == name).filter_map(|sample| match &sample.value {
+            Value::Histogram { count, sum, .. } => Some((&*sample.labels, *count, *sum)),
+            _ => None,
+        })
+    }
+}
+
+/// The value of a label among those of a sample, as it is written.
+pub fn label_value<'t>(labels: &'t str, label: &str) -> Option<&'t str> {
+    // The name of a label begins behind a comma, and its value ends at a quote that no backslash stands before.
+    let start = labels.find(&format!(",{label}=\""))? + label.len() + 3;
+    let value = &labels[start..];
+    let mut is_escaped = false;
+    let end = value.find(|c| {
+        let is_end = c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
+    })?;
+    Some(&value[..end])
+}
+
 /// The sum over all cores of the samples called `name` that have all of `labels`; of a histogram the sum of its values.
 pub fn total(cores: &[Snapshot], name: &str, labels: &[(&str, &str)]) -> f64 {
     let wanted: Vec<String> = labels.iter().map(|label| label_text(&[*label])).collect();

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use super::current::{core_here, current};
+use super::current::{CALCULATOR_NICENESS, core_here, current};
 use super::helper::Helper;
 
 /// Where a call leaves its result.
@@ -53,6 +53,20 @@ pub async fn blocking<T: Send + 'static>(call: impl FnOnce() -> io::Result<T> + 
 pub async fn calculate<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
     let (run, result) = call_and_result(call, |result| Arc::strong_count(result) > 1);
     wait(&current().calculator, run, &result).await
+}
+
+/// Runs a call on a thread that starts for it and ends with it: for what takes seconds, and is seldom. It steps back
+/// behind the cores, and runs to its end also where nobody waits for it any more.
+///
+/// # Errors
+///
+/// When there is no thread to be had, or the call panics.
+pub async fn apart<T: Send + 'static>(
+    what: &str,
+    call: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (run, result) = call_and_result(call, |_| true);
+    wait(&Helper::new(what.to_owned(), CALCULATOR_NICENESS), run, &result).await?
 }
 
 /// Drops `value` on the core's thread for calculations; here where there is none.

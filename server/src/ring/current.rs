@@ -4,6 +4,7 @@
 //! [`executor`](super::executor).
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -48,7 +49,7 @@ pub(super) const LONG_POLL: Duration = Duration::from_millis(10);
 
 /// A calculation shares the processor with its core. Where both want all of it, it gets a quarter, as queries do under
 /// full load from all.
-const CALCULATOR_NICENESS: i32 = 5;
+pub(super) const CALCULATOR_NICENESS: i32 = 5;
 
 pub(super) type BoxedFuture = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -74,6 +75,27 @@ pub(super) fn core_here() -> Option<Rc<Core>> {
 /// Says what the running task does from here on, for the report of a [long poll](LongPoll).
 pub fn name_task(what: &'static str) {
     current().name_running(what);
+}
+
+/// How many tasks of the running core do the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TaskCount {
+    /// The queue they are in, by its place among all.
+    pub queue: Queue,
+    /// What they were [said](name_task) to do.
+    pub what: &'static str,
+    /// How many there are.
+    pub count: usize,
+}
+
+/// The tasks of the running core, counted by queue and by what they do.
+pub fn task_counts() -> Vec<TaskCount> {
+    let core = current();
+    let mut counts: BTreeMap<(Queue, &'static str), usize> = BTreeMap::new();
+    for (_, slot) in core.tasks.borrow().iter() {
+        *counts.entry((slot.handle.queue(), slot.what)).or_default() += 1;
+    }
+    counts.into_iter().map(|((queue, what), count)| TaskCount { queue, what, count }).collect()
 }
 
 /// Drops a task of the current core, if it has not ended.

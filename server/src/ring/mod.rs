@@ -18,6 +18,7 @@
 //!   features   what the ring uses of its kernel, and does without on an older one
 //!   arena      aligned memory, registered with the ring
 //!   blocking   calls that block or calculate long, on helper threads
+//!   sampler    where all threads are, while somebody asks
 //!   panic      a mistake of ours ends what ran into it, and is counted and logged
 //! ```
 
@@ -37,6 +38,7 @@ pub mod queue;
 pub mod queues;
 mod reactor;
 mod run_queues;
+pub mod sampler;
 pub mod socket;
 mod task;
 #[cfg(all(test, not(loom)))]
@@ -48,8 +50,8 @@ mod wake;
 mod within;
 
 pub use arena::RingBuffer;
-pub use blocking::{blocking, calculate, drop_beside};
-pub use current::{CoreOptions, LongPoll, name_task};
+pub use blocking::{apart, blocking, calculate, drop_beside};
+pub use current::{CoreOptions, LongPoll, TaskCount, name_task, task_counts};
 pub use disk::RingDisk;
 pub use executor::{CoreHandle, completions, registered_bytes, sleep, start_core, start_core_with, yield_if_needed};
 pub use features::{Completions, RingFeatures};

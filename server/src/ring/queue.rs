@@ -7,7 +7,7 @@
 pub const QUEUES: usize = 4;
 
 /// Which kind of work a task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Queue {
     /// Connections, writes, log flushes, messages between cores, acks.
     Ingest,

@@ -4,19 +4,28 @@
     python3 -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python clients.py http://127.0.0.1:8902 [client ...]
 
-It writes into the database `public` of a server that is there to be written to. A client that is not installed (those
-of PyPI are in requirements.txt, prometheus, vmagent and influx are binaries in the path) is passed over, and the output says
-so; the exit status counts those that fail.
+It writes into the database `public` of a server that is there to be written to, and into databases of its own. A client
+that is not installed (those of PyPI are in requirements.txt; prometheus, vmagent, vmctl, influx and node are binaries in
+the path, and node finds the package influx by NODE_PATH) is passed over, and the output says so; the exit status counts
+those that fail. With --all those that are passed over count, too.
 """
 
 import base64
+import gzip
+import http.server
+import json
 import logging
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 TOKEN = str(time.time_ns())
@@ -37,6 +46,26 @@ def post(url, path, body, headers=None):
 def expect(found, wanted):
     if found != wanted:
         raise AssertionError(f"found {found!r}, wanted {wanted!r}")
+
+
+def in_terminal(command, typed=()):
+    """What a program that wants a terminal shows in one while lines are typed, each when it waits for one; and its status."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TERM": "dumb"})
+    os.close(slave)
+    shown, waiting, end = b"", list(typed), time.monotonic() + 120
+    while time.monotonic() < end:
+        try:
+            part = os.read(master, 1 << 16) if select.select([master], [], [], 1)[0] else None
+        except OSError:  # the program has ended
+            break
+        shown += part or b""
+        if waiting and shown.rstrip(b"\x00").endswith(b"> "):
+            os.write(master, waiting.pop(0).encode() + b"\n")
+            shown += b"\n"
+    status = process.wait(timeout=10)
+    os.close(master)
+    return shown.decode().replace("\r", ""), status
 
 
 def influxdb_client_1(url):
@@ -119,6 +148,176 @@ def influx_shell(url):
     expect(found, f"name,time,sum,count\nm,0,{sum(range(2001))},2000\n")
     found = run("-database", database, "-format", "column", "-execute", "SHOW TAG VALUES WITH KEY = t")
     expect(found.split(), ["name:", "m", "key", "value", "---", "-----", "t", "x"])
+
+
+    # Interactive: what a person types, and the shell's own commands.
+    typed = [f"use {database}", "precision s", "format csv", "insert m,t=y v=7i 5000", "select last(v) from m",
+             "show databases", "exit"]
+    session, status = in_terminal([shell, "-host", address.hostname, "-port", str(address.port)], typed)
+    expect(status, 0)
+    for line in ["m,5000,7", f"databases,{database}"]:
+        if line not in session.splitlines():
+            raise AssertionError(f"no {line!r} in {session!r}")
+
+
+NODE = """
+const { InfluxDB, FieldType } = require('influx');
+const [host, port, database] = process.argv.slice(1);
+(async () => {
+  const schema = [{ measurement: 'm', fields: { v: FieldType.FLOAT, n: FieldType.INTEGER, s: FieldType.STRING, b: FieldType.BOOLEAN }, tags: ['t'] }];
+  const influx = new InfluxDB({ host, port: Number(port), database, schema });
+  const pings = await influx.ping(5000);
+  await influx.createDatabase(database);
+  const points = [...Array(100).keys()].map((at) => ({
+    measurement: 'm', tags: { t: at % 2 ? 'x y' : 'z' }, fields: { v: at + 0.5, n: at, s: 'q"\\\\', b: at > 50 }, timestamp: new Date(at * 1000),
+  }));
+  await influx.writePoints(points);
+  const rows = await influx.query('SELECT * FROM m ORDER BY time DESC LIMIT 1');
+  const groups = (await influx.query('SELECT count(n) FROM m GROUP BY t')).groups();
+  await influx.createRetentionPolicy('short', { duration: '2h', replication: 1, database });
+  await influx.createContinuousQuery('cq', 'SELECT mean(v) INTO m2 FROM m GROUP BY time(1m)', database);
+  let refused = '';
+  try { await influx.query('SELECT'); } catch (error) { refused = error.message; }
+  console.log(JSON.stringify({
+    online: pings.every((ping) => ping.online), version: pings[0].version,
+    last: { time: rows[0].time.getTime(), v: rows[0].v, n: rows[0].n, s: rows[0].s, b: rows[0].b, t: rows[0].t },
+    groups: groups.map((group) => [group.tags.t, group.rows[0].count]),
+    measurements: await influx.getMeasurements(), series: await influx.getSeries(),
+    policies: (await influx.showRetentionPolicies(database)).map((policy) => policy.name),
+    queries: (await influx.showContinousQueries(database)).map((query) => query.name), refused,
+  }));
+  await influx.dropDatabase(database);
+})().catch((error) => { console.error(error); process.exit(1); });
+"""
+
+
+def node_influx(url):
+    """The client of npm."""
+    from urllib.parse import urlsplit
+
+    node, address, database = shutil.which("node"), urlsplit(url), "node_" + TOKEN
+    found = node and subprocess.run([node, "-e", "require('influx')"], capture_output=True)
+    if not found or found.returncode:
+        raise ModuleNotFoundError("node with the package influx")
+    command = [node, "-e", NODE, address.hostname, str(address.port), database]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise AssertionError(done.stderr)
+    found = json.loads(done.stdout)
+    if not found.pop("version"):
+        raise AssertionError("no version")
+    expect(found.pop("refused").startswith("A 400 Bad Request error occurred: {\"error\":\"error parsing query: found EOF"), True)
+    expect(found, {
+        "online": True, "last": {"time": 99000, "v": 99.5, "n": 99, "s": 'q"\\', "b": True, "t": "x y"},
+        "groups": [["x y", 50], ["z", 50]], "measurements": ["m"], "series": ["m,t=x\\ y", "m,t=z"],
+        "policies": ["autogen", "short"], "queries": ["cq"],
+    })
+
+
+def vmctl_influx(url):
+    """Debian's vmctl, which exports from an InfluxDB; what it would import is taken here."""
+    binary, database = shutil.which("vmctl"), "vmctl_" + TOKEN
+    if binary is None:
+        raise ModuleNotFoundError("vmctl")
+    taken = {}
+
+    class Importer(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self, status):
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_GET(self):
+            self.answer(200)
+
+        def do_POST(self):
+            if self.headers.get("Transfer-Encoding") == "chunked":
+                body = b""
+                while (size := int(self.rfile.readline(), 16)) > 0:
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+            else:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            for line in body.splitlines():
+                series = json.loads(line)
+                values = taken.setdefault(tuple(sorted(series["metric"].items())), {})
+                values.update(zip(series["timestamps"], series["values"]))
+            self.answer(204)
+
+        def log_message(self, *_):
+            pass
+
+    post(url, "/query?q=CREATE+DATABASE+" + database, "")
+    lines = "".join(f"cpu,host=h{at % 3} user={at},idle={at / 2} {at}\n" for at in range(300))
+    expect(post(url, f"/write?db={database}&precision=s", lines)[0], 204)
+    importer = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Importer)
+    threading.Thread(target=importer.serve_forever, daemon=True).start()
+    port = importer.server_address[1]
+    command = [binary, "influx", "-s", "--influx-addr", url, "--influx-database", database, "--influx-chunk-size", "7",
+               "--vm-addr", f"http://127.0.0.1:{port}", "--vm-disable-progress-bar"]
+    shown, status = in_terminal(command)
+    importer.shutdown()
+    if status:
+        raise AssertionError(shown)
+    expected = {}
+    for at in range(300):
+        for field, value in (("user", at), ("idle", at / 2)):
+            labels = (("__name__", f"cpu_{field}"), ("db", database), ("host", f"h{at % 3}"))
+            expected.setdefault(labels, {})[at * 1000] = value
+    expect(taken, expected)
+
+
+def grafana_influxql(url):
+    """Requests of Grafana's InfluxDB data source, as recorded: GET and POST, `epoch=ms`."""
+    database, now_ms = "grafana_" + TOKEN, 1_700_003_600_000
+    post(url, "/query?q=CREATE+DATABASE+" + database, "")
+    lines = "".join(
+        f"m,host={host},dc={dc} v={at} {now_ms - 3_600_000 + at * 10_000}\n"
+        for host, dc in (("a", "x"), ("b", "x"), ("c", "y")) for at in range(360)
+    )
+    expect(post(url, f"/write?db={database}&precision=ms", lines)[0], 204)
+
+    def ask(q, form):
+        parameters = urllib.parse.urlencode({"db": database, "epoch": "ms", **({} if form else {"q": q})})
+        body = urllib.parse.urlencode({"q": q}).encode() if form else None
+        request = urllib.request.Request(f"{url}/query?{parameters}", data=body)
+        with urllib.request.urlopen(request) as reply:
+            answer = json.loads(reply.read())
+        for result in answer["results"]:
+            if "error" in result:
+                raise AssertionError(f"{q}: {result['error']}")
+        return [result.get("series", []) for result in answer["results"]]
+
+    def both(q):
+        got = ask(q, False)
+        expect(ask(q, True), got)
+        return got
+
+    measurements = both("SHOW MEASUREMENTS WITH MEASUREMENT =~ /(?i)M/ LIMIT 100")
+    expect(measurements, [[{"name": "measurements", "columns": ["name"], "values": [["m"]]}]])
+    expect(both("SHOW MEASUREMENTS LIMIT 100"), measurements)
+    policies = both(f'SHOW RETENTION POLICIES on "{database}"')
+    expect(policies[0][0]["values"], [["autogen", "0s", "168h0m0s", 1, True]])
+    expect(both('SHOW FIELD KEYS FROM "autogen"."m"')[0][0]["values"], [["v", "float"]])
+    expect(both('SHOW TAG KEYS FROM "m"')[0][0]["values"], [["dc"], ["host"]])
+    values = both('SHOW TAG VALUES FROM "m" WITH KEY = "host" WHERE "dc"::tag = \'x\' AND time > 1700000000000ms')
+    expect(values[0][0]["values"], [["host", "a"], ["host", "b"]])
+    window = "time >= 1700000000000ms and time <= 1700003600000ms"
+    panel = both(
+        'SELECT mean("v") FROM "m" WHERE ("host"::tag =~ /^a$/ AND "dc"::tag = \'x\') AND ' + window +
+        ' GROUP BY time(10s), "host"::tag fill(null) ORDER BY time ASC limit 5 slimit 3 tz(\'Europe/Paris\')'
+    )
+    expect(panel, [[{"name": "m", "tags": {"host": "a"}, "columns": ["time", "mean"],
+                     "values": [[1_700_000_000_000 + at * 10_000, at] for at in range(5)]}]])
+    two = both(f'SELECT max("v") FROM "m" WHERE {window} GROUP BY "dc"::tag;SELECT last("v") FROM "m" WHERE {window}')
+    expect([len(series) for series in two], [2, 1])
+    annotations = both(f'SELECT "v", "host" FROM "m" WHERE "v" = 359 AND {window} ORDER BY time ASC LIMIT 100')
+    expect(annotations[0][0]["values"], [[now_ms - 10_000, 359, host] for host in "abc"])
+    expect(both('SELECT v FROM "m" LIMIT 0')[0][0]["columns"], ["time", "v"])
 
 
 def elasticsearch_bulk(url):
@@ -264,11 +463,13 @@ def vmagent(url):
                              "-remoteWrite.tmpDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}"], 18429)
 
 
-CLIENTS = [influxdb_client_1, influxdb_client_2, influx_shell, elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put, prometheus, vmagent]
+CLIENTS = [influxdb_client_1, influxdb_client_2, influx_shell, node_influx, vmctl_influx,
+           grafana_influxql, elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put, prometheus, vmagent]
 
 
 def main():
-    url, wanted, failed = sys.argv[1], sys.argv[2:], 0
+    arguments = [argument for argument in sys.argv[1:] if argument != "--all"]
+    url, wanted, failed = arguments[0], arguments[1:], 0
     for client in CLIENTS:
         if wanted and client.__name__ not in wanted:
             continue
@@ -276,6 +477,7 @@ def main():
             client(url)
             print(f"{client.__name__}: well")
         except ImportError as error:
+            failed += "--all" in sys.argv
             print(f"{client.__name__}: passed over: {error}")
         except Exception as error:  # whatever a client throws is the finding
             failed += 1

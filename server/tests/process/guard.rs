@@ -89,6 +89,8 @@ fn request_of(endpoint: &Endpoint) -> (&'static str, Vec<(&'static str, &'static
         Handler::CnosPing
         | Handler::InfluxPing
         | Handler::InfluxVars
+        | Handler::InfluxProfiles
+        | Handler::InfluxProfile
         | Handler::ElasticHello
         | Handler::ElasticLicense
         | Handler::ElasticNothing
@@ -102,6 +104,7 @@ fn request_of(endpoint: &Endpoint) -> (&'static str, Vec<(&'static str, &'static
 fn status(server: &Server, endpoint: &Endpoint, method: Method, user: Option<&str>) -> u16 {
     let (parameters, mut headers, body) = request_of(endpoint);
     let path = endpoint.pattern.replace("{index}", "i").replace("{kind}", "k").replace("{name}", "n");
+    let path = path.replace("{profile}", "mutex");
     let value = user.map(basic);
     headers.extend(value.iter().map(|value| ("Authorization", value.as_str())));
     let length = body.len().to_string();

@@ -82,6 +82,28 @@ fn a_reply_may_have_so_many_rows_and_a_statement_so_many_windows() {
 }
 
 #[test]
+fn a_statement_may_read_so_many_series_and_so_many_rows() {
+    let one = "{\"results\":[{\"statement_id\":0,\"series\":[{\"name\":\"m\",\"columns\":[\"time\",\"f\"],\"values\":";
+    let of_a = format!("{one}[[1,1],[2,2]]}}]}}]}}\n");
+    let refused = |words: &str| format!("{{\"results\":[{{\"statement_id\":0,\"error\":\"{words}\"}}]}}\n");
+    for (key, value, words) in [
+        ("TIDEWIRE_INFLUXQL_SERIES_MAX", "1", "max-select-series limit exceeded: (2/1)"),
+        ("TIDEWIRE_INFLUXQL_POINTS_MAX", "2", "max-select-point limit exceeed: (3/2)"),
+    ] {
+        let server = started(&[(key, value)]);
+        let text = |statements: &str| get(&server, "", statements, &[]).text();
+        assert_eq!(text("SELECT f FROM m WHERE host = 'a'"), of_a);
+        assert_eq!(text("SELECT f FROM m"), refused(words));
+        assert_eq!(text("SELECT f INTO n FROM m"), refused(words));
+        // Of one statement each: the next begins anew.
+        assert_eq!(text("SELECT f FROM m WHERE host = 'a'"), of_a);
+        let sql = server.sql("db", "SELECT count(f), count(DISTINCT f) FROM m");
+        assert_eq!(sql.text().lines().nth(1), Some("3,3"), "SQL has no such bound");
+        server.terminate();
+    }
+}
+
+#[test]
 fn what_a_reply_cannot_say_is_an_error_of_its_own() {
     let server = started(&[]);
     let infinite = get(&server, "", "SELECT pow(f, 9999) FROM m WHERE f > 1", &[]);

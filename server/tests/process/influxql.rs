@@ -1,5 +1,5 @@
-//! SELECT and SHOW of InfluxQL over HTTP: one corpus of statements, whose answers are the same from memory and from
-//! segments, on one shard and on several.
+//! SELECT and SHOW of InfluxQL over HTTP: one corpus of statements, whose answers are the same from memory, from
+//! segments, from segments that have rows in common, and from what these were merged to, on one shard and on several.
 
 use crate::common::{Server, fresh_folder};
 
@@ -222,21 +222,41 @@ fn check(server: &Server, setting: &str) {
 }
 
 #[test]
-fn answers_are_the_same_from_memory_and_from_segments_on_any_number_of_shards() {
+fn answers_are_the_same_from_memory_from_segments_and_merged_on_any_number_of_shards() {
     for shards in ["1", "2", "5"] {
         let folder = fresh_folder();
         let idle = |seconds: &'static str| [("TIDEWIRE_SHARDS", shards), ("TIDEWIRE_MEMTABLE_FLUSH_IDLE_S", seconds)];
         let server = Server::start_in(&folder, false, &idle("86400"));
         query(&server, "CREATE DATABASE db");
-        let written = server.request("POST", "/write?db=db", &[], LINES.as_bytes());
-        assert_eq!(written.status(), 204, "{}", written.text());
+        write(&server);
         check(&server, &format!("memory, {shards} shards"));
         server.terminate();
         let server = Server::start_in(&folder, true, &idle("1"));
-        server.wait_until("all is flushed", |server| server.metric("tidewire_memtable_rows", "") == 0.0);
+        let flushed = |rows: f64| {
+            server.wait_until("all is flushed", |server| {
+                let of = |name| server.metric(name, "");
+                of("tidewire_memtable_rows") == 0.0 && of("tidewire_flushed_rows_total") == rows
+            });
+        };
+        flushed(6.0);
+        let once = server.metric("tidewire_segments", "");
         check(&server, &format!("segments, {shards} shards"));
+        // The same rows once more, beside what is flushed already.
+        write(&server);
+        check(&server, &format!("segments and memory, {shards} shards"));
+        flushed(12.0);
+        check(&server, &format!("segments with the same rows, {shards} shards"));
+        let compacted = server.sql("db", "COMPACT DATABASE db");
+        assert_eq!(compacted.status(), 200, "{}", compacted.text());
+        assert_eq!((server.metric("tidewire_segments", ""), server.metric("tidewire_segment_rows", "")), (once, 6.0));
+        check(&server, &format!("merged, {shards} shards"));
         server.terminate();
     }
+}
+
+fn write(server: &Server) {
+    let written = server.request("POST", "/write?db=db", &[], LINES.as_bytes());
+    assert_eq!(written.status(), 204, "{}", written.text());
 }
 
 #[test]

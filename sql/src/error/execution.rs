@@ -50,6 +50,22 @@ pub enum ExecError {
         /// The limit.
         limit_ms: u64,
     },
+    /// The query reads more series than a query may.
+    #[error("the query reads {series} series, the bound is {series_max}")]
+    TooManySeries {
+        /// How many it reads, as far as was counted.
+        series: u64,
+        /// The bound.
+        series_max: u64,
+    },
+    /// The query reads more rows than a query may.
+    #[error("the query has read {rows} rows, the bound is {rows_max}")]
+    TooManyRows {
+        /// How many it has read.
+        rows: u64,
+        /// The bound.
+        rows_max: u64,
+    },
     /// The client went away or somebody killed the query.
     #[error("the query was cancelled")]
     Cancelled,

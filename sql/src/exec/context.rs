@@ -81,6 +81,15 @@ pub struct QueryContext {
     shared: Arc<Shared>,
 }
 
+/// What a query may read at most. Without a number it is as much as there is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// Series, those that are read twice counted twice.
+    pub series_max: Option<u64>,
+    /// Rows that its scans yield. What is answered from summaries of rows counts for nothing.
+    pub rows_max: Option<u64>,
+}
+
 #[derive(Debug)]
 struct Shared {
     memory_used: AtomicU64,
@@ -95,6 +104,9 @@ struct Shared {
     waited_ns: AtomicU64,
     /// The client is being waited for.
     waits: AtomicBool,
+    read_limits: ReadLimits,
+    series_read: AtomicU64,
+    rows_read: AtomicU64,
 }
 
 /// The query waits for its client, until this is dropped. That time is not the query's.
@@ -114,15 +126,30 @@ impl Drop for ClientWait {
 impl QueryContext {
     /// A query that may hold `memory_bytes_max` bytes and run for `time_limit` from now.
     pub fn new(memory_bytes_max: u64, time_limit: Option<Duration>) -> Self {
-        Self::with_account(memory_bytes_max, time_limit, None)
+        Self::with_account(memory_bytes_max, time_limit, None, ReadLimits::default())
     }
 
     /// The same for one of the queries that share `all`.
     pub fn of_server(memory_bytes_max: u64, time_limit: Option<Duration>, all: Arc<QueryMemory>) -> Self {
-        Self::with_account(memory_bytes_max, time_limit, Some(all))
+        Self::limited(memory_bytes_max, time_limit, all, ReadLimits::default())
     }
 
-    fn with_account(memory_bytes_max: u64, time_limit: Option<Duration>, all: Option<Arc<QueryMemory>>) -> Self {
+    /// The same for one that may only read so much.
+    pub fn limited(
+        memory_bytes_max: u64,
+        time_limit: Option<Duration>,
+        all: Arc<QueryMemory>,
+        read_limits: ReadLimits,
+    ) -> Self {
+        Self::with_account(memory_bytes_max, time_limit, Some(all), read_limits)
+    }
+
+    fn with_account(
+        memory_bytes_max: u64,
+        time_limit: Option<Duration>,
+        all: Option<Arc<QueryMemory>>,
+        read_limits: ReadLimits,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 memory_used: AtomicU64::new(0),
@@ -134,6 +161,9 @@ impl QueryContext {
                 time_limit,
                 waited_ns: AtomicU64::new(0),
                 waits: AtomicBool::new(false),
+                read_limits,
+                series_read: AtomicU64::new(0),
+                rows_read: AtomicU64::new(0),
             }),
         }
     }
@@ -160,6 +190,22 @@ impl QueryContext {
             Some(limit) if self.shared.is_past(limit) => Err(ExecError::Timeout { limit_ms: limit.as_millis() as u64 }),
             _ => Ok(()),
         }
+    }
+
+    /// Counts series that a part of the query is about to read; `count` says how many.
+    pub(crate) fn count_series(&self, count: impl FnOnce() -> u64) -> Result<()> {
+        let Some(series_max) = self.shared.read_limits.series_max else { return Ok(()) };
+        let count = count();
+        let series = self.shared.series_read.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+        if series > series_max { Err(ExecError::TooManySeries { series, series_max }) } else { Ok(()) }
+    }
+
+    /// Counts rows that a part of the query has read.
+    pub(crate) fn count_rows(&self, count: usize) -> Result<()> {
+        let Some(rows_max) = self.shared.read_limits.rows_max else { return Ok(()) };
+        let count = count as u64;
+        let rows = self.shared.rows_read.fetch_add(count, Ordering::Relaxed).saturating_add(count);
+        if rows > rows_max { Err(ExecError::TooManyRows { rows, rows_max }) } else { Ok(()) }
     }
 
     /// Bytes the query's operators hold now.
@@ -326,6 +372,22 @@ mod tests {
         b.resize(400).unwrap();
         drop((a, b));
         assert_eq!(all.used(), 0);
+    }
+
+    #[test]
+    fn what_a_query_reads_is_counted_over_all_its_parts() {
+        let limits = ReadLimits { series_max: Some(5), rows_max: Some(10) };
+        let context = QueryContext::limited(1, None, QueryMemory::new(1), limits);
+        let other = context.clone();
+        assert!(context.count_series(|| 3).is_ok() && other.count_series(|| 2).is_ok());
+        let outcome = other.count_series(|| 1);
+        assert!(matches!(outcome, Err(ExecError::TooManySeries { series: 6, series_max: 5 })), "{outcome:?}");
+        assert!(context.count_rows(10).is_ok());
+        let outcome = other.count_rows(1);
+        assert!(matches!(outcome, Err(ExecError::TooManyRows { rows: 11, rows_max: 10 })), "{outcome:?}");
+        let free = QueryContext::new(1, None);
+        assert!(free.count_series(|| u64::MAX).is_ok() && free.count_rows(usize::MAX).is_ok());
+        assert!(free.count_series(|| u64::MAX).is_ok(), "not counted at all");
     }
 
     #[test]

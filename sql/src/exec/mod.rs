@@ -22,6 +22,6 @@ mod window;
 
 pub use crate::error::ExecError;
 pub use batch::batch_bytes;
-pub use context::{ClientWait, QueryContext, QueryMemory, Reservation};
+pub use context::{ClientWait, QueryContext, QueryMemory, ReadLimits, Reservation};
 pub use core_run::{CoreRun, Progress};
 pub use shard::{ShardReader, ShardRun, selected_series};

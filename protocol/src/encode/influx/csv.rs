@@ -66,7 +66,7 @@ impl CsvWriter {
     pub(super) fn row<'a>(&mut self, out: &mut Vec<u8>, values: impl IntoIterator<Item = Value<'a>>) {
         use std::fmt::Write as _;
         out.extend_from_slice(self.lead.as_bytes());
-        for value in values {
+        for (at, value) in values.into_iter().enumerate() {
             out.push(b',');
             self.cell.clear();
             let spelled = &mut self.cell;
@@ -75,6 +75,10 @@ impl CsvWriter {
                 Value::Float(value) if value.is_nan() => continue,
                 Value::Text(text) => {
                     cell(out, text);
+                    continue;
+                }
+                Value::Texts(_) => {
+                    cell(out, self.columns.as_ref().and_then(|columns| columns.get(at)).map_or("", String::as_str));
                     continue;
                 }
                 Value::Bool(value) => write!(spelled, "{value}"),

@@ -141,6 +141,14 @@ impl JsonWriter {
                 Value::Text(value) => write_go_string(value, &mut sink),
                 Value::Time(time) => self.time(&mut sink, time, 0),
                 Value::LocalTime(time, ahead_s) => self.time(&mut sink, time, ahead_s),
+                Value::Texts(texts) => {
+                    self.open(&mut sink, b'[');
+                    for text in texts {
+                        self.member(&mut sink);
+                        write_go_string(text, &mut sink);
+                    }
+                    self.close(&mut sink, b']');
+                }
             }
         }
         self.close(&mut sink, b']');

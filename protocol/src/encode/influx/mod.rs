@@ -9,6 +9,8 @@ mod csv;
 mod json;
 mod pack;
 
+use std::sync::Arc;
+
 use csv::CsvWriter;
 use json::JsonWriter;
 use pack::PackWriter;
@@ -75,6 +77,8 @@ pub enum Value<'a> {
     Time(i64),
     /// The same, shown as text by clocks that are this many seconds ahead of UTC.
     LocalTime(i64, i32),
+    /// Several texts in one cell. CSV has no form for that and shows the column's name, as InfluxDB does.
+    Texts(&'a [Arc<str>]),
 }
 
 /// An infinity in a row, which JSON cannot say. InfluxDB replaces the whole body by this error.

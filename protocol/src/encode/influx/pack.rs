@@ -88,6 +88,10 @@ impl PackWriter {
                 out.extend_from_slice(&value.to_be_bytes());
             }
             Value::Text(text) => write_text(out, text),
+            Value::Texts(texts) => {
+                write_count(out, texts.len(), LIST);
+                texts.iter().for_each(|text| write_text(out, text));
+            }
             Value::Time(time) | Value::LocalTime(time, _) => match self.epoch {
                 Some(epoch) => write_int(out, time / epoch.nanoseconds()),
                 None => {

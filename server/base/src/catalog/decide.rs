@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidewire_sql::{DatabaseChange, Definition};
-use tidewire_storage::schema::{Catalog, ColumnKind, ContinuousQuery, Database, RetentionPolicy, TableSchema};
+use tidewire_storage::schema::{
+    Catalog, ColumnKind, ContinuousQuery, Database, RetentionPolicy, Subscription, TableSchema,
+};
 
 use super::change::SchemaChange;
 use super::decided::{Decided, find_database, nothing_if};
@@ -14,7 +16,7 @@ use super::error::CatalogError;
 use super::initial::DEFAULT_DATABASE;
 use super::name::check_name;
 use super::table::{TableIds, new_table, set_codec, set_geometry, with_columns};
-use super::{alter, policy, user};
+use super::{alter, policy, subscription, user};
 
 /// What `change` does to `catalog`.
 pub(super) fn decide(catalog: &Catalog, change: &SchemaChange) -> Decided {
@@ -82,7 +84,9 @@ fn define(catalog: &Catalog, definition: &Definition) -> Decided {
         | Definition::DropPolicy { .. }
         | Definition::DropMeasurement { .. }
         | Definition::CreateContinuousQuery { .. }
-        | Definition::DropContinuousQuery { .. } => define_influx(catalog, definition),
+        | Definition::DropContinuousQuery { .. }
+        | Definition::CreateSubscription { .. }
+        | Definition::DropSubscription { .. } => define_influx(catalog, definition),
     }
 }
 
@@ -131,6 +135,16 @@ fn define_influx(catalog: &Catalog, definition: &Definition) -> Decided {
                 true => Ok(Vec::new()),
                 false => Ok(vec![Edit::ContinuousQueries { database: existing.name.clone(), queries }]),
             }
+        }
+        Definition::CreateSubscription { database, policy, name, any, destinations } => {
+            let existing = find_database(catalog, database)?;
+            let policy = find_policy(existing, policy)?.name.clone();
+            let destinations = destinations.iter().map(|url| url.as_str().into()).collect();
+            let made = Subscription { name: name.as_str().into(), policy, any: *any, destinations };
+            subscription::create(catalog, existing, made)
+        }
+        Definition::DropSubscription { database, policy, name } => {
+            subscription::drop(find_database(catalog, database)?, policy, name)
         }
         _ => Ok(Vec::new()),
     }
@@ -369,6 +383,43 @@ mod tests {
         };
         assert_eq!(names(&apply(&catalog, &drop("b")).unwrap().unwrap().0), ["a"]);
         assert!(apply(&catalog, &drop("c")).unwrap().is_none());
+    }
+
+    #[test]
+    fn subscriptions_stay_until_they_or_their_policy_are_dropped() {
+        let create = |policy: &str, name: &str, destinations: usize| {
+            let (database, policy, name) = ("public".into(), policy.into(), name.into());
+            let destinations = (0..destinations).map(|at| format!("http://h:{at}")).collect();
+            SchemaChange::Define(Definition::CreateSubscription { database, policy, name, any: true, destinations })
+        };
+        let drop = |policy: &str, name: &str| {
+            let (database, policy, name) = ("public".into(), policy.into(), name.into());
+            SchemaChange::Define(Definition::DropSubscription { database, policy, name })
+        };
+        let names = |catalog: &Catalog| -> Vec<String> {
+            let known = catalog.databases["public"].subscriptions.iter();
+            known.map(|known| format!("{}.{}", known.policy, known.name)).collect()
+        };
+        let options = tidewire_sql::PolicyOptions::default();
+        let policy = Definition::CreatePolicy { database: "public".into(), name: "p".into(), options };
+        let mut catalog = apply(&initial(), &SchemaChange::Define(policy)).unwrap().unwrap().0;
+        for (policy, name, destinations) in [("p", "a", 1), ("autogen", "a", 2), ("autogen", "b", 60)] {
+            catalog = apply(&catalog, &create(policy, name, destinations)).unwrap().unwrap().0;
+        }
+        assert_eq!(names(&catalog), ["p.a", "autogen.a", "autogen.b"]);
+        assert_eq!(apply(&catalog, &create("p", "a", 1)).unwrap_err(), CatalogError::SubscriptionExists);
+        assert_eq!(apply(&catalog, &create("q", "a", 1)).unwrap_err(), CatalogError::PolicyNotFound("q".into()));
+        let many = CatalogError::TooManyDestinations { destinations: 65, max: 64 };
+        assert_eq!(apply(&catalog, &create("p", "c", 2)).unwrap_err(), many);
+        assert!(apply(&catalog, &create("p", "c", 1)).is_ok());
+        let ttl = Definition::AlterDatabase { name: "public".into(), change: DatabaseChange::Ttl(Some(1 << 60)) };
+        let catalog = apply(&catalog, &SchemaChange::Define(ttl)).unwrap().unwrap().0;
+        let fewer = apply(&catalog, &drop("autogen", "a")).unwrap().unwrap().0;
+        assert_eq!(names(&fewer), ["p.a", "autogen.b"]);
+        let gone = CatalogError::SubscriptionNotFound("a".into());
+        assert_eq!(apply(&fewer, &drop("autogen", "a")).unwrap_err(), gone);
+        let policy = Definition::DropPolicy { database: "public".into(), name: "p".into() };
+        assert_eq!(names(&apply(&fewer, &SchemaChange::Define(policy)).unwrap().unwrap().0), ["autogen.b"]);
     }
 
     #[test]

@@ -12,14 +12,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidewire_storage::names::NameMap;
 use tidewire_storage::schema::{
-    Catalog, ColumnSchema, ContinuousQuery, Database, RetentionPolicy, TableId, TableSchema, TimeUnit, User,
+    Catalog, ColumnSchema, ContinuousQuery, Database, RetentionPolicy, Subscription, TableId, TableSchema, TimeUnit,
+    User,
 };
 
 /// A step from one catalog to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) enum Edit {
-    /// A database is there, with these terms; of one that was there, tables stay whose policies do, and its queries.
+    /// A database is there, with these terms; of one that was there, tables and subscriptions stay whose policies do,
+    /// and its queries.
     Database(DatabaseTerms),
     /// A database is gone, with all that is in it.
     DropDatabase {
@@ -61,6 +63,13 @@ pub(super) enum Edit {
         database: Arc<str>,
         /// The queries.
         queries: Vec<ContinuousQuery>,
+    },
+    /// A database has these subscriptions, and no others.
+    Subscriptions {
+        /// The database.
+        database: Arc<str>,
+        /// The subscriptions.
+        subscriptions: Vec<Arc<Subscription>>,
     },
     /// Ids of tables before this one have been given.
     NextTable(u32),
@@ -139,9 +148,13 @@ pub(super) fn snapshot(catalog: &Catalog) -> impl Iterator<Item = Edit> + '_ {
         let queries = database.continuous_queries.clone();
         (!queries.is_empty()).then(|| Edit::ContinuousQueries { database: database.name.clone(), queries })
     };
+    let subscriptions_of = |database: &Arc<Database>| {
+        let subscriptions = database.subscriptions.clone();
+        (!subscriptions.is_empty()).then(|| Edit::Subscriptions { database: database.name.clone(), subscriptions })
+    };
     let databases = catalog.databases.values().flat_map(move |database| {
         let terms = std::iter::once(Edit::Database(DatabaseTerms::of(database)));
-        terms.chain(queries_of(database)).chain(tables_of(database))
+        terms.chain(queries_of(database)).chain(subscriptions_of(database)).chain(tables_of(database))
     });
     let users = catalog.users.values().map(|user| Edit::User(User::clone(user)));
     std::iter::once(Edit::NextTable(catalog.next_table)).chain(databases).chain(users)
@@ -191,6 +204,11 @@ pub(super) fn replay(catalog: &mut Catalog, edit: &Edit, effects: &mut Effects) 
             let found = found.ok_or_else(|| format!("there is no database {database:?}"))?;
             Arc::make_mut(found).continuous_queries.clone_from(queries);
         }
+        Edit::Subscriptions { database, subscriptions } => {
+            let found = catalog.databases.get_mut(database);
+            let found = found.ok_or_else(|| format!("there is no database {database:?}"))?;
+            Arc::make_mut(found).subscriptions.clone_from(subscriptions);
+        }
         Edit::NextTable(next) => catalog.next_table = catalog.next_table.max(*next),
         Edit::User(user) => {
             catalog.users.insert(user.name.clone(), Arc::new(user.clone()));
@@ -222,13 +240,17 @@ fn put_database(catalog: &mut Catalog, terms: &DatabaseTerms, effects: &mut Effe
         replication: terms.replication,
         tables: tables_of(&terms.name).unwrap_or_else(NameMap::new),
     };
-    let database = Database {
+    let mut database = Database {
         name: terms.name.clone(),
         precision: terms.precision,
         policies: terms.policies.iter().map(policy).collect(),
         default_policy: terms.default_policy.clone(),
         continuous_queries: old.as_ref().map(|old| old.continuous_queries.clone()).unwrap_or_default(),
+        subscriptions: old.as_ref().map(|old| old.subscriptions.clone()).unwrap_or_default(),
     };
+    // Those of a policy go with it.
+    let Database { policies, subscriptions, .. } = &mut database;
+    subscriptions.retain(|known| policies.iter().any(|policy| policy.name == known.policy));
     for gone in old.iter().flat_map(|old| &old.policies).filter(|policy| database.policy(&policy.name).is_none()) {
         effects.drop(&terms.name, gone.tables.values());
     }

@@ -79,6 +79,20 @@ pub enum CatalogError {
     /// The name is taken by another one.
     #[error("a different continuous query of that name exists")]
     ContinuousQueryExists,
+    /// The name is taken.
+    #[error("a subscription of that name exists")]
+    SubscriptionExists,
+    /// No such subscription.
+    #[error("there is no subscription {0:?}")]
+    SubscriptionNotFound(String),
+    /// Each destination has a thread and a connection.
+    #[error("there would be {destinations} destinations of subscriptions, the bound is {max}")]
+    TooManyDestinations {
+        /// With the new ones.
+        destinations: usize,
+        /// The bound.
+        max: usize,
+    },
     /// Rows would be kept for too short a time.
     #[error("a retention policy cannot keep rows for less than an hour")]
     PolicyTooShort,

@@ -1,8 +1,9 @@
 //! What two catalogs have in common: what may be shown while it is open which of them is on disk.
 //!
 //! A change whose save failed may be in force after the next start, or not. Until that is known, nothing may be
-//! acknowledged that would be gone with either of the two: no table, column or continuous query is shown that one of
-//! them lacks, and rows are kept for the shorter time of both. Nobody may do what one of them does not let him.
+//! acknowledged that would be gone with either of the two: no table, column, continuous query or subscription is shown
+//! that one of them lacks, and rows are kept for the shorter time of both. Nobody may do what one of them does not let
+//! him.
 
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ fn common_database(known: &Database, other: &Database) -> Database {
     Database {
         policies: known.policies.iter().filter_map(policy).collect(),
         continuous_queries: known.continuous_queries.iter().filter(is_common).cloned().collect(),
+        subscriptions: known.subscriptions.iter().filter(|one| other.subscriptions.contains(one)).cloned().collect(),
         ..known.clone()
     }
 }

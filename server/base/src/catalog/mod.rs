@@ -31,6 +31,7 @@ mod preview;
 pub mod read;
 #[cfg(test)]
 mod simulation;
+mod subscription;
 mod table;
 #[cfg(test)]
 mod tests;

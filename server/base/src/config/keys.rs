@@ -335,6 +335,34 @@ const KEYS: &[Key] = &[
         "windows",
         "Windows of GROUP BY time() that a SELECT may span; above it it fails (max-select-buckets). 0: no bound."
     ),
+    number!(
+        "influxql.series_max",
+        influxql.series_max,
+        0..=1_000_000_000_000,
+        "series",
+        "Series that a SELECT may read; above it it fails (max-select-series). 0: no bound."
+    ),
+    number!(
+        "influxql.points_max",
+        influxql.points_max,
+        0..=1_000_000_000_000,
+        "rows",
+        "Rows that a SELECT may read; above it it fails (max-select-point). What is answered from summaries of rows \
+         counts for nothing. 0: no bound."
+    ),
+    bytes!(
+        "subscriptions.queue_bytes_max",
+        subscriptions.queue_bytes_max,
+        MIB..=1024 * GIB,
+        "Rows that wait to be sent to destinations of subscriptions, all together; what finds no room is not sent."
+    ),
+    number!(
+        "subscriptions.timeout_s",
+        subscriptions.timeout_s,
+        1..=3_600,
+        "seconds",
+        "Time that a destination of a subscription has to take rows; then they count as failed."
+    ),
     number!("ring.depth", ring.depth, 64..=4096, "entries per ring", "Entries of each io_uring of a core."),
     number!(
         "ring.preempt_us",

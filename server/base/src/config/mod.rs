@@ -42,6 +42,7 @@ pub struct Config {
     pub auth: Auth,
     pub query: Query,
     pub influxql: Influxql,
+    pub subscriptions: Subscriptions,
     pub ring: Ring,
     pub disk: Disk,
     pub log: Log,
@@ -177,12 +178,22 @@ pub struct Query {
     pub concurrent_max: u64,
 }
 
+/// Keys under `subscriptions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct Subscriptions {
+    pub queue_bytes_max: u64,
+    pub timeout_s: u64,
+}
+
 /// Keys under `influxql`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described in the table of keys")]
 pub struct Influxql {
     pub rows_max: u64,
     pub windows_max: u64,
+    pub series_max: u64,
+    pub points_max: u64,
 }
 
 /// Keys under `ring`.
@@ -259,7 +270,8 @@ impl Default for Config {
                 jwt_secret: Secret::default(),
             },
             query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
-            influxql: Influxql { rows_max: 0, windows_max: 0 },
+            influxql: Influxql { rows_max: 0, windows_max: 0, series_max: 0, points_max: 0 },
+            subscriptions: Subscriptions { queue_bytes_max: 64 << 20, timeout_s: 30 },
             ring: Ring { depth: 512, preempt_us: 1_000 },
             disk: Disk { write_bytes_per_s_max: 0 },
             log: Log { level: log::LevelFilter::Info, access: AccessLog::Off, slow_query_ms: 10_000 },

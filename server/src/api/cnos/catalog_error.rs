@@ -30,6 +30,9 @@ pub fn code(refusal: &CatalogError) -> &'static str {
         | CatalogError::PolicyExists
         | CatalogError::PolicyConflict
         | CatalogError::ContinuousQueryExists
+        | CatalogError::SubscriptionExists
+        | CatalogError::SubscriptionNotFound(_)
+        | CatalogError::TooManyDestinations { .. }
         | CatalogError::PolicyTooShort
         | CatalogError::PolicyShorterThanPartition => "050014",
         CatalogError::NotSaved(_) => "050001",
@@ -78,6 +81,9 @@ pub fn message(refusal: &CatalogError) -> String {
         | CatalogError::UserUnnamed
         | CatalogError::TooManyColumns { .. }
         | CatalogError::ContinuousQueryExists
+        | CatalogError::SubscriptionExists
+        | CatalogError::SubscriptionNotFound(_)
+        | CatalogError::TooManyDestinations { .. }
         | CatalogError::NotSaved(_)
         | CatalogError::NoSpace(_) => refusal.to_string(),
     }

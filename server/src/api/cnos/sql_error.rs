@@ -261,7 +261,11 @@ pub(super) fn execution_words(error: &ExecError) -> (&'static str, String) {
         ExecError::Memory { .. } | ExecError::ServerMemory { .. } | ExecError::TextTooLong { .. } => {
             ("010001", format!("Resources exhausted: {error}"))
         }
-        ExecError::Storage(_) | ExecError::Timeout { .. } | ExecError::Cancelled => ("010001", error.to_string()),
+        ExecError::Storage(_)
+        | ExecError::Timeout { .. }
+        | ExecError::TooManySeries { .. }
+        | ExecError::TooManyRows { .. }
+        | ExecError::Cancelled => ("010001", error.to_string()),
         ExecError::Execution(reason) => ("010001", format!("Execution error: {reason}")),
         ExecError::NotImplemented(what) => unsupported(what),
         ExecError::Internal(reason) => ("010001", format!("Internal error: {reason}")),

@@ -11,6 +11,8 @@ pub fn message(refusal: &CatalogError) -> String {
         CatalogError::PolicyExists => "retention policy already exists".to_owned(),
         CatalogError::PolicyConflict => "retention policy conflicts with an existing policy".to_owned(),
         CatalogError::ContinuousQueryExists => "continuous query already exists".to_owned(),
+        CatalogError::SubscriptionExists => "subscription already exists".to_owned(),
+        CatalogError::SubscriptionNotFound(_) => "subscription not found".to_owned(),
         CatalogError::UserNotFound(_) => "user not found".to_owned(),
         CatalogError::UserExists(_) => "user already exists".to_owned(),
         CatalogError::UserUnnamed => "username required".to_owned(),

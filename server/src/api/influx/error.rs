@@ -65,6 +65,17 @@ pub fn message(fault: &Fault) -> String {
         Fault::Body(error) => body_message(error),
         Fault::Write(error) => write_message(error),
         Fault::Partial(written) => line_error::message(written),
+        Fault::TooManyQueries { queries_max } => {
+            format!("max-concurrent-queries limit exceeded({queries_max}, {queries_max})")
+        }
+        Fault::Query(ExecError::Timeout { .. }) => "query-timeout limit exceeded".to_owned(),
+        Fault::Query(ExecError::TooManySeries { series, series_max }) => {
+            format!("max-select-series limit exceeded: ({series}/{series_max})")
+        }
+        // With InfluxDB's own spelling.
+        Fault::Query(ExecError::TooManyRows { rows, rows_max }) => {
+            format!("max-select-point limit exceeed: ({rows}/{rows_max})")
+        }
         other => other.to_string(),
     }
 }
@@ -123,6 +134,7 @@ fn write_status(error: &WriteError) -> u16 {
 fn body_message(error: &BodyError) -> String {
     match error {
         BodyError::UnknownEncoding(UnknownEncoding { token }) => format!("content encoding not support: {token}"),
+        BodyError::Refused { status: 413, .. } => "Request Entity Too Large".to_owned(),
         other => other.to_string(),
     }
 }

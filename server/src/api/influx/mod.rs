@@ -4,11 +4,13 @@
 //!   write.rs         /write, and /api/v2/write, whose names bucket.rs reads
 //!   query.rs         /query, whose body form.rs reads and whose reply answer.rs writes, in the format that accept.rs
 //!                    finds; statements.rs carries its statements out: schema.rs those about what there is,
+//!                    subscriptions.rs about who gets rows, too,
 //!                    cardinality.rs about how much, running.rs about what runs, shards.rs about partitions of time,
 //!                    statistics.rs and diagnostics.rs about the server, select.rs SELECT (over cells.rs) and into.rs
 //!                    its INTO; parameters.rs reads what they refer to by name, scope.rs is the rest
 //!   vars.rs          /debug/vars
 //!   requests.rs      /debug/requests
+//!   pprof            /debug/pprof
 //!   continuous.rs    statements that run by themselves
 //!   ping.rs          /ping
 //!   headers.rs       what every reply bears, and the reply to OPTIONS
@@ -33,6 +35,7 @@ mod into;
 mod line_error;
 mod parameters;
 mod ping;
+pub mod pprof;
 mod query;
 mod requests;
 mod running;
@@ -42,6 +45,7 @@ mod select;
 mod shards;
 mod statements;
 mod statistics;
+mod subscriptions;
 mod users;
 mod vars;
 mod write;

@@ -14,7 +14,7 @@ use super::scope::Scope;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
-use crate::api::queries::{bounds, measured, query_place};
+use crate::api::queries::{influx_bounds, measured, query_place};
 use crate::core::running::Registered;
 use crate::core::state::CoreState;
 use crate::query::run::{RowsOut, run as run_query};
@@ -27,7 +27,7 @@ const ROWS_STEP: usize = 512;
 async fn bind(core: &CoreState, now_ns: i64, select: &Select, scope: &Scope) -> Result<BoundSelect, Fault> {
     let catalog = core.catalog();
     let windows_max = Some(core.config.influxql.windows_max).filter(|windows_max| *windows_max > 0);
-    let context = bounds(core);
+    let context = influx_bounds(core);
     let bound = move |select: &Select, Scope { database, policy, .. }: &Scope| {
         let scope = BindScope { catalog: &catalog, database, policy, now_ns, windows_max };
         bind_select(select, scope, &context)
@@ -69,7 +69,7 @@ async fn run_bound(
         let row = vec![Value::Time(0), Value::UInt(rows)];
         return answer.whole_series("result", &["time", "written"], [row]);
     }
-    let (place, bounds) = (query_place(context.core)?, bounds(context.core));
+    let (place, bounds) = (query_place(context.core)?, influx_bounds(context.core));
     answer.registered().runs(&bounds);
     answer.of_query(Some(Patience::new(bounds.clone(), context.core.admission.clone(), place)));
     let outcome = show(context, bound, &bounds, answer).await;
@@ -133,7 +133,7 @@ async fn write(
         return Err(BindError::PolicyUnknown(named.to_owned()).into());
     }
     let _place = query_place(core)?;
-    let bounds = bounds(core);
+    let bounds = influx_bounds(core);
     if let Some(registered) = registered {
         registered.runs(&bounds);
     }

@@ -8,7 +8,7 @@ use tidewire_storage::schema::{Access, Database, RetentionPolicy};
 use super::answer::Answer;
 use super::scope::Scope;
 use super::select;
-use super::{cardinality, diagnostics, running, schema, shards, statistics, users};
+use super::{cardinality, diagnostics, running, schema, shards, statistics, subscriptions, users};
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::query::delete::delete;
@@ -22,10 +22,8 @@ pub(super) async fn run(
     answer: &mut Answer<'_>,
 ) -> Result<(), Fault> {
     let database = &scope.database;
-    if let Statement::Select(select) = statement {
-        return select::run(context, select, scope, answer).await;
-    }
     let definition = match statement {
+        Statement::Select(select) => return select::run(context, select, scope, answer).await,
         Statement::ShowDatabases => return show_databases(context, answer),
         Statement::ShowPolicies { database: named } => {
             let name = named.as_deref().unwrap_or(database);
@@ -66,7 +64,16 @@ pub(super) async fn run(
         | Statement::SetPassword { .. }
         | Statement::Grant { .. }
         | Statement::Revoke { .. } => return users::change(context, statement).await,
-        Statement::ShowSubscriptions => return Ok(()),
+        Statement::CreateSubscription { name, database, policy, any, destinations } => {
+            subscriptions::check(destinations)?;
+            let (database, policy, name) = (database.clone(), policy.clone(), name.clone());
+            Definition::CreateSubscription { database, policy, name, any: *any, destinations: destinations.clone() }
+        }
+        Statement::DropSubscription { name, database, policy } => {
+            let (database, policy, name) = (database.clone(), policy.clone(), name.clone());
+            Definition::DropSubscription { database, policy, name }
+        }
+        Statement::ShowSubscriptions => return subscriptions::show(context, answer),
         Statement::ShowStats { module } => return statistics::show(context, module.as_deref(), answer).await,
         Statement::ShowDiagnostics { module } => return diagnostics::show(context, module.as_deref(), answer).await,
         Statement::ShowShards => return shards::show(context, answer).await,
@@ -82,18 +89,9 @@ pub(super) async fn run(
         Statement::Explain { select, analyze } => {
             return select::explain(context, select, *analyze, scope, answer).await;
         }
-        other => return Err(BindError::Unsupported(kind(other)).into()),
     };
     context.core.peers.change(SchemaChange::Define(definition)).await?;
     Ok(())
-}
-
-/// How a statement that is read and not carried out begins.
-fn kind(statement: &Statement) -> &'static str {
-    match statement {
-        Statement::Select(_) => "SELECT",
-        _ => "subscriptions",
-    }
 }
 
 /// What is said of a statement that changes things when it comes in a request that should change none.

@@ -11,6 +11,16 @@ use crate::net::Reply;
 
 /// Sends the document.
 pub async fn vars(context: &RequestContext<'_>, reply: &mut Reply) {
+    let document = document(context).await;
+    reply.send(
+        200,
+        |head| headers(head, Some(&context.id)).content_type("application/json; charset=utf-8"),
+        document.as_bytes(),
+    );
+}
+
+/// The document.
+pub(super) async fn document(context: &RequestContext<'_>) -> String {
     let (snapshots, all) = statistics(context).await;
     let started_ns = started_ns(&snapshots);
     let bytes = |name| total(&snapshots, name, &[]) as u64;
@@ -31,11 +41,7 @@ pub async fn vars(context: &RequestContext<'_>, reply: &mut Reply) {
     let mut members = vec![("system".to_owned(), system), ("cmdline".to_owned(), json!(command))];
     members.push(("memstats".to_owned(), memory));
     members.extend(all.iter().map(|statistic| (statistic.key(), member(statistic))));
-    reply.send(
-        200,
-        |head| headers(head, Some(&context.id)).content_type("application/json; charset=utf-8"),
-        document(&members).as_bytes(),
-    );
+    lines(&members)
 }
 
 fn member(statistic: &Statistic) -> Value {
@@ -45,7 +51,7 @@ fn member(statistic: &Statistic) -> Value {
 }
 
 /// A member a line.
-fn document(members: &[(String, Value)]) -> String {
+fn lines(members: &[(String, Value)]) -> String {
     let lines: Vec<String> = members.iter().map(|(name, value)| format!("{}: {value}", json!(name))).collect();
     format!("{{\n{}\n}}\n", lines.join(",\n"))
 }
@@ -61,7 +67,7 @@ mod tests {
             tag: Some(("database", "a\"b".to_owned())),
             values: [("numSeries", 3), ("numMeasurements", 1)].into(),
         };
-        let text = document(&[("system".to_owned(), json!({})), (statistic.key(), member(&statistic))]);
+        let text = lines(&[("system".to_owned(), json!({})), (statistic.key(), member(&statistic))]);
         let values = r#"{"numMeasurements":1,"numSeries":3}"#;
         let line = format!(r#""database:a\"b": {{"name":"database","tags":{{"database":"a\"b"}},"values":{values}}}"#);
         assert_eq!(text, format!("{{\n\"system\": {{}},\n{line}\n}}\n"));

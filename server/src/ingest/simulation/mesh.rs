@@ -34,7 +34,7 @@ pub(super) async fn serve(world: Rc<World<'_>>) {
 /// As `core::shards` and `core::serve` do it.
 fn append<'t>(
     world: &Rc<World<'t>>,
-    Letter { rows: Append { shard, rows, by: _ }, answer }: Letter,
+    Letter { rows: Append { shard, rows, .. }, answer }: Letter,
 ) -> Option<Waiting<'t>> {
     let open = world.shards[shard as usize].clone();
     let is_live = |part: &&TableBatch| !open.has_ended(part.table.id);

@@ -12,7 +12,7 @@ use tidewire_storage::schema::ColumnId;
 
 use super::dictionary::TagDictionary;
 use super::part::part_of;
-use super::reader::{ChunkSource, ShardReader, ShardSnapshot};
+use super::reader::{ChunkSource, ShardReader, ShardSnapshot, TagIndex};
 use super::series::wanted_series;
 use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::rows_at_once;
@@ -75,6 +75,10 @@ impl<R: ShardReader> ShardSource<R> {
         if wanted.as_ref().is_some_and(RoaringBitmap::is_empty) || fragment.time_min > fragment.time_max {
             return Ok(None);
         }
+        context.count_series(|| match &wanted {
+            Some(wanted) => wanted.len(),
+            None => reader.with_index(fragment.table.id, |index| index.map_or(0, |i| u64::from(i.series_count()))),
+        })?;
         let (time_min, time_max) = (fragment.time_min, fragment.time_max);
         let Some(snapshot) = reader.snapshot(fragment.table.id, time_min, time_max) else { return Ok(None) };
         let Some((first, last)) = snapshot.time_bounds() else { return Ok(None) };
@@ -189,6 +193,9 @@ impl<R: ShardReader> ShardSource<R> {
             let Some(chunks) = &mut self.chunks else { return Ok(None) };
             let item = chunks.next().await.map_err(|error| scan_error(error, &self.context))?;
             self.held.resize(usize::try_from(chunks.memory_bytes()).unwrap_or(usize::MAX))?;
+            if let Some(ScanItem::Rows(chunk)) = &item {
+                self.context.count_rows(chunk.rows())?;
+            }
             match item {
                 Some(ScanItem::Rows(chunk)) if chunk.rows() > self.part_rows => {
                     let starts = (0..chunk.rows()).step_by(self.part_rows).rev();

@@ -19,6 +19,8 @@ pub enum BindError {
     UserUnknown,
     #[error("no such query id: {0}")]
     QueryUnknown(u64),
+    #[error("invalid subscription URL: {0}")]
+    SubscriptionUrl(String),
     #[error("query interrupted")]
     Interrupted,
     #[error("unable to use system source '{name}': use {instead} instead")]
