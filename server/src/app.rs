@@ -29,6 +29,7 @@ use tidewire_base::catalog::log::CatalogLog;
 use tidewire_base::catalog::read::CATALOG_FOLDER;
 use tidewire_base::config::WalSync;
 use tidewire_base::placement::core_of_shard;
+use tidewire_files::Folders;
 
 /// What all cores share.
 #[derive(Debug, Default)]
@@ -105,6 +106,7 @@ impl App for Tidewire {
         let open = opening.open(&shards, offline).await?;
         let placement = (0..shard_count).map(|shard| core_of_shard(shard, cores)).collect();
         let shards = Rc::new(Shards::new(open, offline.clone(), admission.clone(), memory.clone(), &registry));
+        let folders = Arc::new(Folders::new(&config.files.folders));
         let parts = CoreParts {
             number,
             config,
@@ -115,7 +117,7 @@ impl App for Tidewire {
             tally: shared.tally.clone(),
             memory,
             queues,
-            peers: Rc::new(Peers::new(number, placement, mesh)),
+            peers: Rc::new(Peers::new(number, placement, mesh).with_folders(folders)),
         };
         let core = CoreState::new(parts, &registry);
         let responder = Responder::new(core.clone(), shards.clone(), catalog_log, registry.clone());

@@ -41,6 +41,7 @@ pub struct Config {
     pub tls: Tls,
     pub auth: Auth,
     pub query: Query,
+    pub files: Files,
     pub influxql: Influxql,
     pub ring: Ring,
     pub disk: Disk,
@@ -177,6 +178,13 @@ pub struct Query {
     pub concurrent_max: u64,
 }
 
+/// Keys under `files`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Folders below which SQL may read and write files; none: nowhere.
+    pub folders: Vec<PathBuf>,
+}
+
 /// Keys under `influxql`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described in the table of keys")]
@@ -259,6 +267,7 @@ impl Default for Config {
                 jwt_secret: Secret::default(),
             },
             query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
+            files: Files::default(),
             influxql: Influxql { rows_max: 0, windows_max: 0 },
             ring: Ring { depth: 512, preempt_us: 1_000 },
             disk: Disk { write_bytes_per_s_max: 0 },

@@ -15,6 +15,7 @@ mod accept;
 pub mod catalog_error;
 mod encode_error;
 pub mod error;
+mod files;
 mod forbidden;
 mod functions;
 mod insert_rows;
@@ -22,6 +23,7 @@ mod line_error;
 mod ping;
 mod sql;
 mod sql_error;
+mod users;
 mod write;
 
 pub use ping::ping;
