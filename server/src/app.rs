@@ -30,6 +30,7 @@ use tidewire_base::catalog::log::CatalogLog;
 use tidewire_base::catalog::read::CATALOG_FOLDER;
 use tidewire_base::config::WalSync;
 use tidewire_base::placement::core_of_shard;
+use tidewire_files::Folders;
 
 /// What all cores share.
 #[derive(Debug, Default)]
@@ -112,6 +113,7 @@ impl App for Tidewire {
             Arc::new(Forwarder::new(of.queue_bytes_max, Duration::from_secs(of.timeout_s)))
         });
         let forwarder = forwarder.clone();
+        let folders = Arc::new(Folders::new(&config.files.folders));
         let parts = CoreParts {
             number,
             config,
@@ -123,7 +125,7 @@ impl App for Tidewire {
             forwarder,
             memory,
             queues,
-            peers: Rc::new(Peers::new(number, placement, mesh)),
+            peers: Rc::new(Peers::new(number, placement, mesh).with_folders(folders)),
         };
         let core = CoreState::new(parts, &registry);
         let responder = Responder::new(core.clone(), shards.clone(), catalog_log, registry.clone());

@@ -5,6 +5,7 @@
 //! per query. No sockets and no catalog changes happen here: statements that change something are returned as data.
 
 mod budget;
+pub mod copy;
 pub mod deletion;
 pub mod error;
 pub mod exec;

@@ -13,7 +13,7 @@ use crate::optimize::optimize_within;
 use crate::plan::Plan;
 use crate::plan::extent::PlanExtent;
 use crate::session::Session;
-use crate::statement::{PlanStep, Query, Statement, TagUpdate};
+use crate::statement::{CopyOut, PlanStep, Query, Statement, TagUpdate};
 
 /// Why there is no statement.
 #[derive(Debug, thiserror::Error)]
@@ -43,9 +43,10 @@ pub fn prepare_within(
     match made_ready(text, catalog, session, &budget) {
         Ok(statement) => {
             let kept = match &statement {
-                Statement::Query(query) | Statement::Explain { query, .. } | Statement::InsertQuery { query, .. } => {
-                    PlanExtent::of(&query.plan)
-                }
+                Statement::Query(query)
+                | Statement::Explain { query, .. }
+                | Statement::CopyOut(CopyOut { query, .. })
+                | Statement::InsertQuery { query, .. } => PlanExtent::of(&query.plan),
                 _ => PlanExtent::default(),
             };
             Ok((statement, budget.end(kept.exprs.nodes, kept.columns)?))
@@ -72,6 +73,9 @@ fn made_ready(text: &str, catalog: &Catalog, session: &Session, budget: &Budget)
         }
         BoundStatement::InsertQuery { plan, target } => {
             Ok(Statement::InsertQuery { query: optimized(plan, None, budget)?, target })
+        }
+        BoundStatement::CopyOut { plan, location, format } => {
+            Ok(Statement::CopyOut(CopyOut { query: optimized(plan, None, budget)?, location, format }))
         }
         BoundStatement::UpdateTags { rows, target, tags } => {
             let rows = optimized(rows, None, budget)?;

@@ -1,10 +1,14 @@
 //! What a text means once it is bound: a query to run, or a change to make, as plain data for the server.
 
+use std::fmt;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
-use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, Geometry};
+use tidewire_storage::schema::{
+    Codec, ColumnId, ColumnKind, DatabaseOptions, ExternalTable, FileFormat, Geometry, UserOptions,
+};
 
+pub use crate::copy::{CopyIn, CopyInto};
 use crate::deletion::{Deletion, SeriesFilter};
 use crate::insertion::InsertTarget;
 pub use crate::insertion::{FieldValues, Insert};
@@ -17,6 +21,24 @@ pub struct Query {
     pub plan: Plan,
     /// Names and types of the output, in the client's words. Types are the plan's.
     pub schema: SchemaRef,
+}
+
+impl Query {
+    /// A query whose columns are called as the plan's.
+    pub fn of(plan: Plan) -> Self {
+        Self { schema: Arc::clone(plan.schema()), plan }
+    }
+}
+
+/// COPY INTO a file.
+#[derive(Debug, Clone)]
+pub struct CopyOut {
+    /// The rows.
+    pub query: Query,
+    /// A file, or a folder that gets a file of a name of its own; as written.
+    pub location: Arc<str>,
+    /// How they are written.
+    pub format: FileFormat,
 }
 
 /// A plan as it stood after one step of preparation, for `EXPLAIN VERBOSE`.
@@ -60,6 +82,21 @@ pub enum Statement {
     },
     /// UPDATE of tags: rows move to other series.
     UpdateTags(Box<TagUpdate>),
+    /// CREATE EXTERNAL TABLE whose columns are those that its files have.
+    CreateExternal {
+        /// Database.
+        database: String,
+        /// IF NOT EXISTS: a table that exists is no error.
+        if_not_exists: bool,
+        /// The table, without columns.
+        table: ExternalTable,
+    },
+    /// CREATE, ALTER or DROP USER.
+    User(UserStatement),
+    /// COPY INTO a file.
+    CopyOut(CopyOut),
+    /// COPY INTO a table.
+    CopyIn(CopyIn),
     /// COMPACT DATABASE.
     Compact {
         /// Name.
@@ -67,6 +104,80 @@ pub enum Statement {
     },
     /// DELETE.
     Delete(Deletion),
+}
+
+/// What a statement wants of users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserStatement {
+    /// CREATE USER.
+    Create {
+        /// Name.
+        name: String,
+        /// IF NOT EXISTS: a user that exists is no error, and not changed.
+        if_not_exists: bool,
+        /// What it is to be.
+        user: NewUser,
+    },
+    /// ALTER USER.
+    Alter {
+        /// Name.
+        name: String,
+        /// What changes.
+        alteration: UserAlteration,
+    },
+    /// DROP USER.
+    Drop {
+        /// Name.
+        name: String,
+        /// IF EXISTS: a missing user is no error.
+        if_exists: bool,
+    },
+}
+
+/// Passwords are not printed.
+impl fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NewUser {{ is_admin: {}, options: {:?} }}", self.is_admin, self.options)
+    }
+}
+
+/// Passwords are not printed.
+impl fmt::Debug for UserAlteration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rename(name) => write!(f, "Rename({name:?})"),
+            Self::Password(_) => f.write_str("Password([REDACTED])"),
+            Self::Admin(is_admin) => write!(f, "Admin({is_admin})"),
+            Self::Comment(comment) => write!(f, "Comment({comment:?})"),
+            Self::MustChangePassword(must) => write!(f, "MustChangePassword({must})"),
+        }
+    }
+}
+
+/// A user that is made.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct NewUser {
+    /// The password; one without cannot log in.
+    pub password: Option<String>,
+    /// May do everything.
+    pub is_admin: bool,
+    /// What is kept for who asks.
+    pub options: UserOptions,
+}
+
+/// What ALTER USER changes.
+#[derive(Clone, PartialEq, Eq)]
+pub enum UserAlteration {
+    /// The name.
+    Rename(String),
+    /// The password.
+    Password(String),
+    /// Whether it may do everything.
+    Admin(bool),
+    /// The comment, which is kept and shown.
+    Comment(Arc<str>),
+    /// Kept and shown.
+    MustChangePassword(bool),
 }
 
 /// Series whose tags change.
@@ -115,6 +226,15 @@ pub enum Definition {
         codecs: Vec<(String, Codec)>,
         /// The shapes that fields of text hold.
         geometries: Vec<(String, Geometry)>,
+    },
+    /// CREATE EXTERNAL TABLE.
+    CreateExternal {
+        /// Database.
+        database: String,
+        /// IF NOT EXISTS: a table that exists is no error.
+        if_not_exists: bool,
+        /// The table, with its columns.
+        table: Arc<ExternalTable>,
     },
     /// ALTER TABLE … ALTER … SET CODEC.
     SetCodec {
@@ -237,9 +357,16 @@ pub enum DatabaseChange {
     /// TTL: how long the default policy keeps rows, in nanoseconds; `None` without end.
     Ttl(Option<i64>),
     /// VNODE_DURATION: length of a time partition of tables made from now on, in nanoseconds.
-    PartitionLength(i64),
-    /// An option that is checked and of no effect here.
-    Nothing,
+    PartitionLength {
+        /// The length.
+        partition_ns: i64,
+        /// What was asked for, of which the length is the whole milliseconds.
+        asked_ns: i64,
+    },
+    /// SHARD, which is kept and shown.
+    Shard(u64),
+    /// REPLICA, which is kept and shown.
+    Replica(u64),
 }
 
 /// What ALTER TABLE changes.

@@ -5,6 +5,8 @@
 //! segment that names an id can outlive a DROP without ever meaning something else.
 
 mod columns;
+mod external;
+mod options;
 mod user;
 
 use std::borrow::Cow;
@@ -16,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use crate::names::NameMap;
 
 pub use columns::Columns;
-pub use user::{Access, Need, PasswordHash, Rights, User};
+pub use external::{ExternalColumn, ExternalTable, ExternalType, FileFormat};
+pub use options::{DatabaseOptions, StoredOptions};
+pub use user::{Access, Need, PasswordHash, Rights, User, UserOptions};
 
 /// Identity of a table over the life of a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -288,26 +292,6 @@ impl TableSchema {
     }
 }
 
-/// Options of a database as CnosDB's `CREATE DATABASE … WITH` takes them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DatabaseOptions {
-    /// Unit of its timestamps.
-    pub precision: TimeUnit,
-    /// Age after which data may go, in nanoseconds; `None` keeps everything.
-    pub ttl_ns: Option<i64>,
-    /// Length of a time partition, in nanoseconds.
-    pub partition_ns: i64,
-}
-
-impl Default for DatabaseOptions {
-    fn default() -> Self {
-        /// One day: 8,640 rows a series at TSBS's 10 s interval, enough to fill a block; small enough that dropping
-        /// whole partitions follows a retention of days.
-        const PARTITION_NS: i64 = 86_400 * 1_000_000_000;
-        Self { precision: TimeUnit::Nanosecond, ttl_ns: None, partition_ns: PARTITION_NS }
-    }
-}
-
 /// How long rows are kept and in what partitions, and the tables of what was written under it. A measurement that was
 /// written under two policies is two tables, with ids of their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -356,6 +340,12 @@ pub struct Database {
     /// Who gets the rows that are written, in the order in which they were made.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subscriptions: Vec<Arc<Subscription>>,
+    /// Tables over files, by name. In SQL one hides a table of its name that has come with another default policy.
+    #[serde(default = "NameMap::new", skip_serializing_if = "NameMap::is_empty")]
+    pub external: NameMap<Arc<ExternalTable>>,
+    /// What is kept for who asks.
+    #[serde(default, skip_serializing_if = "StoredOptions::is_default")]
+    pub stored: StoredOptions,
 }
 
 /// A statement that a database keeps and that runs again and again.
@@ -398,6 +388,8 @@ impl Database {
             default_policy,
             continuous_queries: Vec::new(),
             subscriptions: Vec::new(),
+            external: NameMap::new(),
+            stored: options.stored,
         }
     }
 

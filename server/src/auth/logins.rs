@@ -247,7 +247,13 @@ mod tests {
 
     async fn catalog_with(name: &str, password: &str) -> Arc<Catalog> {
         let password = password::hash(password.to_owned()).await.unwrap();
-        let user = User { name: name.into(), password, is_admin: false, grants: Default::default() };
+        let user = User {
+            name: name.into(),
+            password,
+            is_admin: false,
+            grants: Default::default(),
+            options: Default::default(),
+        };
         let mut catalog = Catalog::default();
         catalog.users.insert(user.name.clone(), user.into());
         Arc::new(catalog)

@@ -107,6 +107,7 @@ mod tests {
             password: PasswordHash::new(*hash),
             is_admin: false,
             grants: Default::default(),
+            options: Default::default(),
         };
         let mut catalog = Catalog::default();
         for user in users.iter().map(user) {

@@ -311,10 +311,13 @@ pub struct DeleteFailure {
     pub is_touched: bool,
 }
 
-/// Asks for the rows of the receiver's shards to be written as segments, and for these to be merged as far as that
-/// makes sense. The answer: it is done, or the first failure.
+/// Asks for the rows of the receiver's shards to be written as segments, and for those of some tables to be merged as
+/// far as that makes sense. The answer: it is done, or the first failure.
 #[derive(Debug, Clone)]
-pub struct CompactShards;
+pub struct CompactShards {
+    /// The tables.
+    pub tables: Arc<BTreeSet<TableId>>,
+}
 
 /// Asks for what keeps the receiver's open shards from taking writes.
 #[derive(Debug, Clone)]

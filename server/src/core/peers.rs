@@ -6,6 +6,9 @@
 
 use std::cell::OnceCell;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use tidewire_files::Folders;
 
 use super::message::{
     AnyAnswer, Asker, ChangeCatalog, FragmentAnswer, FragmentId, Handler, Message, OpenCalls, Question,
@@ -31,6 +34,8 @@ pub struct Peers {
     own_credits: Rc<Credits>,
     /// What works on this core's messages to itself; it holds these peers.
     own_handler: OnceCell<Weak<dyn Handler>>,
+    /// What queries reach beside the shards.
+    folders: Arc<Folders>,
 }
 
 impl Peers {
@@ -43,7 +48,19 @@ impl Peers {
             calls: OpenCalls::new(),
             own_credits: Credits::new(OWN_CALLS_MAX),
             own_handler: OnceCell::new(),
+            folders: Arc::default(),
         }
+    }
+
+    /// The same with folders whose files queries may read.
+    #[must_use]
+    pub fn with_folders(self, folders: Arc<Folders>) -> Self {
+        Self { folders, ..self }
+    }
+
+    /// The folders whose files queries may read.
+    pub fn folders(&self) -> &Arc<Folders> {
+        &self.folders
     }
 
     /// Says what works on this core's messages to itself. To be called once, before anything is asked.

@@ -104,10 +104,10 @@ impl Responder {
                     peers.answer(asker, found);
                 });
             }
-            AnyQuestion::CompactShards(asker, _) => {
+            AnyQuestion::CompactShards(asker, question) => {
                 let (peers, shards) = (peers.clone(), self.shards.clone());
                 self.spawn(Queue::Maintenance, "a compaction that was asked for", async move {
-                    let outcome = shards.compact().await;
+                    let outcome = shards.compact(&question.tables).await;
                     peers.answer(asker, outcome);
                 });
             }

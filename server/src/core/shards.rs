@@ -7,7 +7,7 @@
 //! had acknowledged is in its files for the next start.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -183,11 +183,11 @@ impl Shards {
         self.report_memtables();
     }
 
-    /// Brings all rows into segments, and merges these until nothing is left to merge.
-    pub(super) async fn compact(&self) -> Result<(), Error> {
+    /// Brings all rows into segments, and merges those of some tables until nothing of them is left to merge.
+    pub(super) async fn compact(&self, tables: &BTreeSet<TableId>) -> Result<(), Error> {
         for (_, shard) in self.iter() {
             shard.flush().await?;
-            shard.compact().await?;
+            shard.compact_tables(tables).await?;
         }
         self.report_memtables();
         Ok(())

@@ -2,6 +2,7 @@
 
 pub mod cardinality;
 pub mod delete;
+pub mod files;
 pub(crate) mod metered;
 pub mod prepare;
 pub mod run;

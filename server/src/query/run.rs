@@ -7,7 +7,8 @@
 //! 3. Between two steps of this core's stages other tasks may run.
 //! 4. Under a heavy load a shard may flush rows faster than a snapshot of them is copied, and not be able to keep them
 //!    all. As long as the reply has no rows yet, the query is begun anew: its client need not know.
-//! 5. An error, stages that have seen enough, or a client that went away cancels the fragments that still run.
+//! 5. Files are read beside the core, a batch when the stages have worked off what they had.
+//! 6. An error, stages that have seen enough, or a client that went away cancels the fragments that still run.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -20,6 +21,7 @@ use tidewire_sql::exec::{CoreRun, ExecError, Progress, QueryContext};
 use tidewire_sql::explain::ShardMetrics;
 use tidewire_sql::stage::{ShardStage, cut};
 
+use super::files::FileReads;
 use crate::core::message::{FragmentAnswer, RunFragment};
 use crate::core::peers::Peers;
 use crate::mesh::Call;
@@ -170,7 +172,12 @@ async fn run_once<O: RowsOut>(
 ) -> Result<Vec<ShardMetrics>, ExecError> {
     let graph = cut(&query.plan);
     let mut core = CoreRun::new(&graph, context.clone())?;
-    let mut calls = FragmentCalls::new(peers, graph.on_shards(), context);
+    let on_shards = graph.on_shards();
+    // A stage that others are behind is read after them: a join keeps its build side first.
+    let last_on_shards = on_shards.last().map(|stage| stage.stage);
+    let mut calls = FragmentCalls::new(peers, on_shards, context);
+    let mut files = FileReads::new(peers.folders(), graph.of_files(), context);
+    let mut shards_are_over = false;
     let mut shards = Vec::new();
     // The shard whose partial is being worked off.
     let mut taken = None;
@@ -185,6 +192,21 @@ async fn run_once<O: RowsOut>(
                 if let Some(shard) = taken.take() {
                     calls.grant(shard);
                 }
+                if let Some(stage) = files.stage()
+                    && (shards_are_over || last_on_shards.is_none_or(|last| stage > last))
+                {
+                    if !core.wants(stage) {
+                        files.skip();
+                    }
+                    match files.next_of(stage).await? {
+                        Some(rows) => core.push(stage, rows),
+                        None => core.end_of(stage),
+                    }
+                    continue;
+                }
+                if shards_are_over {
+                    return Err(ExecError::Internal("stages wait for rows that nothing sends".to_owned()));
+                }
                 match calls.next().await {
                     Some((shard, FragmentAnswer::Partial { stage, batch, held })) => {
                         // What the stages keep of it, they count themselves.
@@ -197,7 +219,10 @@ async fn run_once<O: RowsOut>(
                         calls.is_begun_anew = is_for_another_try(&error, *has_rows, 0);
                         return Err(error);
                     }
-                    None => core.end(),
+                    None => {
+                        core.end();
+                        shards_are_over = true;
+                    }
                 }
             }
             Progress::Done => return Ok(shards),

@@ -1,7 +1,8 @@
-//! Calls that would hold the core, on threads beside it: those that block, and those that work long and cannot yield.
+//! Calls that would hold the core, on threads beside it: those that block, those that work long and cannot yield, and
+//! those with files of others, which do both.
 //!
-//! Each core has one [`helper`](super::helper) thread for either kind, so calls of one kind and core run one after
-//! another. They are rare: names of files, folders, the catalog; statements of many kilobytes.
+//! Each core has one [`helper`](super::helper) thread for each kind, so calls of one kind and core run one after
+//! another. They are rare: names of files, folders, the catalog; statements of many kilobytes; tables over files.
 
 use std::future::poll_fn;
 use std::io;
@@ -67,6 +68,17 @@ pub async fn apart<T: Send + 'static>(
 ) -> io::Result<T> {
     let (run, result) = call_and_result(call, |_| true);
     wait(&Helper::new(what.to_owned(), CALCULATOR_NICENESS), run, &result).await?
+}
+
+/// Makes a call with files that are not the data folder's, on the core's thread for such: it waits for whatever they
+/// lie on, and works at what they hold. A call that nobody waits for any more when its turn comes is dropped.
+///
+/// # Errors
+///
+/// When there is no thread to be had, or the call panics.
+pub async fn with_files<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (run, result) = call_and_result(call, |result| Arc::strong_count(result) > 1);
+    wait(&current().files, run, &result).await
 }
 
 /// Drops `value` on the core's thread for calculations; here where there is none.

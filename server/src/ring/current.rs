@@ -121,6 +121,8 @@ pub(super) struct Core {
     pub(super) helper: Helper,
     /// Runs what works long and cannot yield.
     pub(super) calculator: Helper,
+    /// Reads and writes files that are not the data folder's.
+    pub(super) files: Helper,
     /// Memory registered with the ring.
     pub(super) arena: Rc<Arena>,
     /// Tasks that can run.
@@ -179,6 +181,7 @@ impl Core {
             _woken: woken,
             helper: Helper::new(format!("{}-helper", options.name), 0),
             calculator: Helper::new(format!("{}-calc", options.name), CALCULATOR_NICENESS),
+            files: Helper::new(format!("{}-files", options.name), CALCULATOR_NICENESS),
             arena,
             ready: Rc::new(RunQueues::new()),
             tasks: RefCell::default(),

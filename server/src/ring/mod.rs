@@ -50,7 +50,7 @@ mod wake;
 mod within;
 
 pub use arena::RingBuffer;
-pub use blocking::{apart, blocking, calculate, drop_beside};
+pub use blocking::{apart, blocking, calculate, drop_beside, with_files};
 pub use current::{CoreOptions, LongPoll, TaskCount, name_task, task_counts};
 pub use disk::RingDisk;
 pub use executor::{CoreHandle, completions, registered_bytes, sleep, start_core, start_core_with, yield_if_needed};

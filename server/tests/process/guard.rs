@@ -266,6 +266,12 @@ const SQL: &[(&str, &str)] = &[
     ("INSERT INTO m (time, v) SELECT time, v FROM e.m", "Write on d, Read on e"),
     ("UPDATE m SET v = 2 WHERE v = 99", "Write on d, Read on d"),
     ("UPDATE e.m SET k = 'b' WHERE k = 'z'", "Write on e, Read on e"),
+    ("CREATE USER nu WITH password = 'x'", "admin"),
+    ("ALTER USER nu SET comment = 'c'", "admin"),
+    ("DROP USER IF EXISTS nu", "admin"),
+    ("CREATE EXTERNAL TABLE x (a INT) STORED AS CSV LOCATION '/x.csv'", "admin"),
+    ("COPY INTO '/x/' FROM m", "admin"),
+    ("COPY INTO m FROM '/x.csv'", "admin"),
     ("COMPACT DATABASE e", "Full on e"),
     ("DELETE FROM m WHERE time < 1", "Write on d"),
     ("DELETE FROM e.m", "Write on e"),
@@ -395,6 +401,28 @@ fn lists_show_what_the_user_may_see() {
     assert!(!influx("nobody:pass").contains("values"), "{}", influx("nobody:pass"));
     assert_eq!(sql("owner:pass"), "database_name\nd\npublic\n");
     assert_eq!(sql("nobody:pass"), "database_name\n");
+    let found = |user: &str, text: &str| ask(&server, Some(user), "/api/v1/sql?db=d", text).text();
+    let databases = "SELECT database_name FROM information_schema.databases ORDER BY database_name";
+    assert_eq!(found(ADMIN, databases), "database_name\nd\ne\npublic\n");
+    assert_eq!(found("reader:pass", databases), "database_name\nd\n");
+    assert_eq!(found("writer:pass", databases), "database_name\n", "who may write need not know what there is");
+    for database in ["d", "e"] {
+        let written = ask(&server, Some(ADMIN), &format!("/write?db={database}"), "m,k=a v=1 1");
+        assert_eq!(written.status(), 204);
+    }
+    let tables =
+        "SELECT table_database, table_name, table_engine FROM information_schema.TABLES ORDER BY table_database";
+    assert_eq!(found("reader:pass", tables), "table_database,table_name,table_engine\nd,m,TSKV\n");
+    assert_eq!(found(ADMIN, tables).lines().count(), 3);
+    let columns = "SELECT column_name, column_type, ordinal_position AS n, data_type FROM information_schema.columns \
+                   WHERE database_name = 'd' ORDER BY n";
+    let described =
+        "column_name,column_type,n,data_type\ntime,TIME,0,TIMESTAMP(NANOSECOND)\nk,TAG,1,STRING\nv,FIELD,2,DOUBLE\n";
+    assert_eq!(found("reader:pass", columns), described);
+    let users = "SELECT user_name, is_admin, user_options FROM cluster_schema.users ORDER BY user_name LIMIT 2";
+    assert_eq!(found("owner:pass", users), "user_name,is_admin,user_options\n");
+    let all = found(ADMIN, users);
+    assert!(all.starts_with("user_name,is_admin,user_options\nnobody,false,") && !all.contains("argon"), "{all}");
     done(&server, "CREATE CONTINUOUS QUERY c ON e BEGIN SELECT mean(v) INTO n FROM m GROUP BY time(1h) END");
     let queries = query(&server, Some("reader:pass"), "SHOW CONTINUOUS QUERIES").text();
     assert!(queries.contains("\"d\"") && !queries.contains("\"e\""), "{queries}");

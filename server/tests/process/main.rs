@@ -14,6 +14,7 @@ mod descriptors;
 mod doors;
 mod ending;
 mod export;
+mod files;
 mod filesystems;
 mod full;
 mod guard;

@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::common::{Server, files, fresh_folder};
 
 /// Passwords; none is a part of anything else here.
@@ -98,4 +101,74 @@ fn users_are_made_granted_and_dropped_and_outlive_a_restart() {
         assert!(!said.contains(secret), "{secret} is in the log");
     }
     let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// The same users by SQL.
+#[test]
+fn users_of_sql_are_those_of_influxql() {
+    let folder = fresh_folder();
+    let log = folder.with_extension("log");
+    let guarded = [("TIDEWIRE_AUTH_ENABLED", "true"), ("TIDEWIRE_LOG_ACCESS", "all")];
+    let server = Server::start_logged(&log, &folder, false, &guarded);
+    let [first, second, third] = SECRETS;
+    query(&server, &format!("CREATE USER root WITH PASSWORD '{first}' WITH ALL PRIVILEGES"));
+    let ask = |server: &Server, user: &str, secret: &str, text: &str| {
+        let credentials = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{secret}")));
+        server.request("POST", "/api/v1/sql", &[("Authorization", &credentials)], text.as_bytes())
+    };
+    let done = |text: &str| {
+        let reply = ask(&server, "root", first, text);
+        assert_eq!(reply.status(), 200, "{text}: {}", reply.text());
+        reply.text()
+    };
+    let refused = |text: &str| {
+        let reply = ask(&server, "root", first, text);
+        assert_eq!(reply.status(), 422, "{text}: {}", reply.text());
+        reply.text()
+    };
+    done(&format!("CREATE USER ann WITH password = '{second}', comment = 'of \"ours\"' must_change_password = true"));
+    done("CREATE USER IF NOT EXISTS ann WITH granted_admin = true");
+    done("CREATE USER bob");
+    assert!(refused("CREATE USER bob").contains("030007"));
+    assert!(refused("ALTER USER carl SET comment = 'x'").contains("030008"));
+    assert!(refused("DROP USER carl").contains("030008"));
+    for wrong in
+        ["CREATE USER x WITH colour = 'red'", "ALTER USER ann SET granted_admin = 7", "ALTER USER ann", "CREATE USER"]
+    {
+        assert!(refused(wrong).contains("010009"), "{wrong}");
+    }
+    done("DROP USER IF EXISTS carl");
+    let shown = "SELECT is_admin, user_options FROM cluster_schema.users WHERE user_name = 'ann'";
+    let options = |text: &str| format!("is_admin,user_options\nfalse,\"{}\"\n", text.replace('"', "\"\""));
+    let made = r#"{"hash_password":"*****","must_change_password":true,"comment":"of \"ours\""}"#;
+    assert_eq!(done(shown), options(made));
+    done("ALTER USER ann SET comment = 'c'");
+    done("ALTER USER ann SET must_change_password = false");
+    let changed = r#"{"hash_password":"*****","must_change_password":false,"comment":"c"}"#;
+    assert_eq!(done(shown), options(changed));
+    // Who may log in, and with what.
+    let status = |user: &str, secret: &str| ask(&server, user, secret, "SELECT 1").status();
+    assert_eq!(
+        [status("ann", second), status("ann", third), status("bob", ""), status("bob", second)],
+        [200, 401, 401, 401]
+    );
+    done(&format!("ALTER USER ann SET password = '{third}'"));
+    assert_eq!([status("ann", second), status("ann", third)], [401, 200]);
+    assert_eq!(ask(&server, "ann", third, "DROP USER bob").status(), 422);
+    done("ALTER USER ann RENAME TO eve");
+    done("ALTER USER eve SET granted_admin = true");
+    done("ALTER USER bob SET password = ''");
+    assert_eq!([status("ann", third), status("eve", third)], [401, 200]);
+    assert_eq!(ask(&server, "eve", third, "DROP USER bob").status(), 200);
+    server.terminate();
+    let again = Server::start_in(&folder, false, &guarded);
+    let found = ask(&again, "eve", third, "SELECT user_name, is_admin FROM cluster_schema.users ORDER BY user_name");
+    assert_eq!(found.text(), "user_name,is_admin\neve,true\nroot,true\n");
+    again.terminate();
+    assert_no_secret_in(&folder.join("meta"));
+    let bytes = std::fs::read(&log).expect("the log");
+    for secret in SECRETS {
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()), "{secret} is in the log");
+    }
+    std::fs::remove_dir_all(&folder).expect("the folder goes");
 }

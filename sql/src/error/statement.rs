@@ -120,6 +120,8 @@ pub enum SqlErrorKind {
     DatabaseExists(String),
     /// A database that is not dropped.
     DatabaseKept(String),
+    /// Rows of a table over files are what the files say.
+    ExternalTable(String),
     /// No such table.
     TableNotFound {
         /// Tenant.
@@ -218,6 +220,11 @@ pub enum SqlErrorKind {
         reason: String,
     },
 
+    /// A compact timeline does not know when a state was.
+    CompactStates {
+        /// The time is asked for with its length.
+        with_interval: bool,
+    },
     /// No function of this server; perhaps one of another.
     FunctionUnknown(String),
     /// Arguments that the function does not take.

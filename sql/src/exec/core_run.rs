@@ -96,6 +96,8 @@ impl CoreRun {
             stages.push(match stage {
                 // Of all shards together: they end with `end`.
                 Stage::Shards(_) => CoreState { is_of_shards: true, ..CoreState::new(Vec::new(), None, 1) },
+                // What is read of files is pushed too.
+                Stage::Files(_) => CoreState::new(Vec::new(), None, 1),
                 Stage::Core(CoreStage { sources, operators, sink }) => {
                     let work = operators.iter().map(work).fold(work_of_sink(sink), Work::and);
                     let operators = operators.iter().map(|spec| operator(spec, &context)).collect();
@@ -120,7 +122,7 @@ impl CoreRun {
         Ok(Self { stages, answer: VecDeque::new(), form: OneForm::default(), context })
     }
 
-    /// Takes in a batch that a shard sent from one of its stages. To be followed by steps.
+    /// Takes in a batch that a shard sent from one of its stages, or that was read of files. To be followed by steps.
     pub fn push(&mut self, stage: StageId, batch: RecordBatch) {
         let Self { stages, answer, .. } = self;
         if let Some(from) = stages.get(stage.index())
@@ -138,6 +140,18 @@ impl CoreRun {
                 state.open_sources = 0;
             }
         }
+    }
+
+    /// Says that nothing more comes of a stage that reads files.
+    pub fn end_of(&mut self, stage: StageId) {
+        if let Some(state) = self.stages.get_mut(stage.index()) {
+            state.open_sources = 0;
+        }
+    }
+
+    /// Whether rows of a stage are still wanted.
+    pub fn wants(&self, stage: StageId) -> bool {
+        self.stages.get(stage.index()).is_some_and(|state| state.phase != Phase::Over)
     }
 
     /// Works a while.

@@ -256,8 +256,11 @@ pub(crate) fn window(start: Typed, width_ns: i64) -> Result<Typed, SqlError> {
     Ok(call(&WINDOW, vec![start, end]))
 }
 
-/// `start` or `end` of a window, in nanoseconds as the reference has them.
+/// `start` or `end` of a window, in nanoseconds as the reference has them; or a member of a timeline of states.
 pub(crate) fn window_member(window: Typed, member: &str) -> Result<Typed, SqlError> {
+    if let Some(of_states) = super::state::member(&window, member) {
+        return Ok(of_states);
+    }
     let Some(width_ns) = window.window_ns else {
         let kind = SqlErrorKind::NoMember { member: member.to_owned(), data_type: window.data_type };
         return Err(kind.into());

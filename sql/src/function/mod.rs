@@ -25,6 +25,7 @@ mod rows;
 pub(crate) mod session;
 mod shapes;
 mod simplex;
+mod state;
 pub(crate) mod technical;
 mod text;
 mod text_part;

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use super::definition::{Aggregate, Documentation, Function};
 use super::{
-    aggregate, bucket, conditional, conversion, digest, gauge, math, random, regular, session, shapes, text, text_part,
-    time,
+    aggregate, bucket, conditional, conversion, digest, gauge, math, random, regular, session, shapes, state, text,
+    text_part, time,
 };
 
 /// What a name means.
@@ -31,7 +31,7 @@ impl Known {
 }
 
 /// Families of scalar functions.
-static FAMILIES: [&[Function]; 13] = [
+static FAMILIES: [&[Function]; 14] = [
     math::FUNCTIONS,
     random::FUNCTIONS,
     text::FUNCTIONS,
@@ -43,6 +43,7 @@ static FAMILIES: [&[Function]; 13] = [
     bucket::FUNCTIONS,
     time::FUNCTIONS,
     gauge::FUNCTIONS,
+    state::FUNCTIONS,
     shapes::FUNCTIONS,
     session::FUNCTIONS,
 ];

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_schema::{Schema, SchemaRef};
 
 use crate::expr::Expr;
-use crate::plan::{JoinKind, JoinOn, Plan, SortKey, WindowCall};
+use crate::plan::{ExternalScan, JoinKind, JoinOn, Plan, SortKey, WindowCall};
 
 pub(super) fn rule(plan: Plan) -> Plan {
     let width = plan.schema().fields().len();
@@ -146,6 +146,12 @@ fn prune(plan: Plan, wanted: &[bool]) -> (Plan, Moved) {
             let kept = at_least_one(wanted);
             let inputs = inputs.into_iter().map(|input| exactly(input, &kept)).collect();
             (Plan::Union { inputs, schema: keep_fields(&schema, &kept) }, positions(&kept))
+        }
+        Plan::External(scan) => {
+            // Of a file that has none of them, the rows are still counted.
+            let columns = keep(scan.columns, wanted);
+            let schema = keep_fields(&scan.schema, wanted);
+            (Plan::External(ExternalScan { table: scan.table, columns, schema }), positions(wanted))
         }
         values @ Plan::Values { .. } => {
             let all = (0..wanted.len()).collect();

@@ -121,7 +121,7 @@ impl Push {
                 let input = Box::new(self.push(*input, below));
                 filtered(Plan::Window { input, partition, order, calls, schema }, above)
             }
-            values @ Plan::Values { .. } => filtered(values, conjuncts),
+            rows @ (Plan::Values { .. } | Plan::External(_)) => filtered(rows, conjuncts),
         }
     }
 

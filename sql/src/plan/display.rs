@@ -22,6 +22,7 @@ fn write_plan(plan: &Plan, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Re
     }
     match plan {
         Plan::Scan(scan) => write_scan(scan, f)?,
+        Plan::External(scan) => write!(f, "External: {} {}", scan.table.name, names(&scan.schema))?,
         Plan::Values { rows, schema } => write!(f, "Values: {} rows of {}", rows.len(), names(schema))?,
         Plan::Filter { input, predicate } => write!(f, "Filter: {}", show(predicate, input.schema()))?,
         Plan::Project { input, exprs, schema } => {

@@ -69,6 +69,7 @@ impl Plan {
             | Plan::Repeat { .. }
             | Plan::Series { .. }
             | Plan::Union { .. }
+            | Plan::External(_)
             | Plan::Values { .. } => Vec::new(),
         }
     }

@@ -13,8 +13,8 @@ pub mod window;
 
 use std::sync::Arc;
 
-use arrow_schema::SchemaRef;
-use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
+use arrow_schema::{Field, Schema, SchemaRef};
+use tidewire_storage::schema::{ColumnId, ExternalColumn, ExternalTable, FieldType, TableSchema};
 
 use crate::expr::{AggregateCall, Expr, Scalar};
 pub use display::show;
@@ -55,6 +55,26 @@ pub struct ScanNode {
     pub filter: Option<Expr>,
     /// Names and types of `columns`.
     pub schema: SchemaRef,
+}
+
+/// Rows of a table over files.
+#[derive(Debug, Clone)]
+pub struct ExternalScan {
+    /// The table as it was when the statement was bound.
+    pub table: Arc<ExternalTable>,
+    /// Places of the output columns among the table's.
+    pub columns: Vec<usize>,
+    /// Names and types of `columns`.
+    pub schema: SchemaRef,
+}
+
+impl ExternalScan {
+    /// All columns of `table`.
+    pub fn all(table: Arc<ExternalTable>) -> Self {
+        let field = |column: &ExternalColumn| Field::new(&*column.name, column.kind.data_type(), true);
+        let schema = Arc::new(Schema::new(table.columns.iter().map(field).collect::<Vec<_>>()));
+        Self { columns: (0..table.columns.len()).collect(), table, schema }
+    }
 }
 
 /// One key of ORDER BY.
@@ -170,6 +190,8 @@ pub enum Plan {
         /// Output names and types.
         schema: SchemaRef,
     },
+    /// Rows of files.
+    External(ExternalScan),
     /// Constant rows; also the single empty row under `SELECT 1`.
     Values {
         /// Rows of constants.
@@ -184,6 +206,7 @@ impl Plan {
     pub fn schema(&self) -> &SchemaRef {
         match self {
             Self::Scan(scan) => &scan.schema,
+            Self::External(scan) => &scan.schema,
             Self::Project { schema, .. }
             | Self::Aggregate { schema, .. }
             | Self::Union { schema, .. }

@@ -9,7 +9,7 @@ impl Plan {
     /// union.
     pub fn inputs(&self) -> &[Plan] {
         match self {
-            Self::Scan(_) | Self::Values { .. } => &[],
+            Self::Scan(_) | Self::External(_) | Self::Values { .. } => &[],
             Self::Filter { input, .. }
             | Self::Project { input, .. }
             | Self::Aggregate { input, .. }
@@ -40,7 +40,7 @@ impl Plan {
     pub(crate) fn map_inputs(self, change: &mut dyn FnMut(Plan) -> Plan) -> Plan {
         let mut boxed = |input: Box<Plan>| Box::new(change(*input));
         match self {
-            Self::Scan(_) | Self::Values { .. } => self,
+            Self::Scan(_) | Self::External(_) | Self::Values { .. } => self,
             Self::Filter { input, predicate } => Self::Filter { input: boxed(input), predicate },
             Self::Project { input, exprs, schema } => Self::Project { input: boxed(input), exprs, schema },
             Self::Aggregate { input, group, calls, schema } => {
@@ -105,6 +105,7 @@ impl Plan {
             | Self::Distinct { .. }
             | Self::Series { .. }
             | Self::Union { .. }
+            | Self::External(_)
             | Self::Values { .. }) => other,
         }
     }

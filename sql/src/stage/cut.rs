@@ -2,8 +2,8 @@
 //!
 //! From the leaves upwards a stage is open: its sources are known, what is done to their rows is not yet settled.
 //!
-//! 1. A scan, constant rows, or a union of open inputs opens one. An input of a union that limits its rows, or ends in
-//!    an operator that cannot move into its scans, becomes a stage of its own first.
+//! 1. A scan, a read of files, constant rows, or a union of open inputs opens one. An input of a union that limits its
+//!    rows, or ends in an operator that cannot move into its scans, becomes a stage of its own first.
 //! 2. Filters and projections are folded into one condition and one list of expressions over each scan's columns, as
 //!    long as the expressions stay small; where they cannot be, they become operators of the stage.
 //! 3. An operator that needs all rows closes the stage with a sink, and opens the next. Over scans alone, an aggregate
@@ -143,6 +143,10 @@ impl Cutter {
     fn opened<'p>(&mut self, plan: &'p Plan, path: &mut Vec<&'p Plan>) -> Open<'p> {
         match plan {
             Plan::Scan(scan) => Open::of(OpenSource::Scan(OpenScan::new(scan))),
+            Plan::External(scan) => {
+                let stage = self.add(Stage::Files(Arc::new(scan.clone())));
+                Open::of(OpenSource::Closed(Source::Stage(stage)))
+            }
             Plan::Values { rows, schema } => {
                 let (rows, schema) = (rows.clone(), Arc::clone(schema));
                 Open::of(OpenSource::Closed(Source::Values { rows, schema }))

@@ -40,6 +40,7 @@ impl Tree<'_> {
         let graph = self.graph;
         let CoreStage { sources, operators, sink } = match &graph.stages()[stage.index()] {
             Stage::Shards(fragment) => return self.line(depth, format_args!("EveryShard: {fragment}"), f),
+            Stage::Files(scan) => return self.line(depth, format_args!("Files: {}", scan.table.location), f),
             Stage::Core(stage) => stage,
         };
         if !matches!(sink, SinkSpec::Gather) {

@@ -18,7 +18,7 @@ use super::fragment::Fragment;
 use crate::expr::{AggregateCall, Expr, Scalar};
 use crate::plan::repair::Repair;
 use crate::plan::series::{Fill, Forecast, Integral, SeriesLimit, TransformCall};
-use crate::plan::{JoinKind, SortKey, WindowCall};
+use crate::plan::{ExternalScan, JoinKind, SortKey, WindowCall};
 
 /// A stage's place in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +47,8 @@ pub struct StageGraph {
 pub(crate) enum Stage {
     /// Runs on every shard.
     Shards(Arc<Fragment>),
+    /// Reads files, beside the core that asks.
+    Files(Arc<ExternalScan>),
     /// Runs on the core that asks.
     Core(CoreStage),
 }
@@ -58,6 +60,15 @@ pub struct ShardStage {
     pub stage: StageId,
     /// What it does. Crosses cores.
     pub fragment: Arc<Fragment>,
+}
+
+/// A stage that reads files.
+#[derive(Debug, Clone)]
+pub struct FileStage {
+    /// Its place in the graph.
+    pub stage: StageId,
+    /// What it reads.
+    pub scan: Arc<ExternalScan>,
 }
 
 /// A stage of the core that asks.
@@ -172,9 +183,18 @@ impl StageGraph {
     pub fn on_shards(&self) -> Arc<[ShardStage]> {
         let on_shards = |(at, stage): (usize, &Stage)| match stage {
             Stage::Shards(fragment) => Some(ShardStage { stage: StageId::at(at), fragment: Arc::clone(fragment) }),
-            Stage::Core(_) => None,
+            Stage::Files(_) | Stage::Core(_) => None,
         };
         self.stages.iter().enumerate().filter_map(on_shards).collect()
+    }
+
+    /// The stages that read files, in their order.
+    pub fn of_files(&self) -> Vec<FileStage> {
+        let of_files = |(at, stage): (usize, &Stage)| match stage {
+            Stage::Files(scan) => Some(FileStage { stage: StageId::at(at), scan: Arc::clone(scan) }),
+            Stage::Shards(_) | Stage::Core(_) => None,
+        };
+        self.stages.iter().enumerate().filter_map(of_files).collect()
     }
 
     /// All stages, by their place.

@@ -17,6 +17,6 @@ pub use cut::cut;
 pub use fragment::Fragment;
 pub(crate) use fragment::{Shape, TimeOrder, TopBuckets};
 pub(crate) use graph::{CoreStage, JoinKeys, OperatorSpec, SinkSpec, Source, Stage};
-pub use graph::{ShardStage, StageGraph, StageId};
+pub use graph::{FileStage, ShardStage, StageGraph, StageId};
 pub(crate) use keys::{BucketKey, FusedKey, FusedKeys};
 pub(crate) use mode::field_at;

@@ -4,7 +4,7 @@ use super::error::DurationError;
 use super::unit::{DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS};
 
 /// Mean length of a year.
-const YEAR_NS: i64 = 31_557_600 * SECOND_NS;
+pub(crate) const YEAR_NS: i64 = 31_557_600 * SECOND_NS;
 
 /// Mean length of a month, as the reference has it.
 const MONTH_NS: i64 = 2_630_016 * SECOND_NS;

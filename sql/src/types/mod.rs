@@ -10,6 +10,7 @@ pub(crate) mod gauge;
 pub(crate) mod geometry;
 pub(crate) mod interval;
 pub(crate) mod shape;
+pub(crate) mod state;
 pub(crate) mod tiling;
 pub mod timestamp;
 pub(crate) mod unit;

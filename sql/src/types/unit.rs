@@ -3,6 +3,8 @@
 use arrow_schema::TimeUnit;
 
 /// Nanoseconds of a second.
+pub(crate) const MILLISECOND_NS: i64 = 1_000_000;
+
 pub(crate) const SECOND_NS: i64 = 1_000_000_000;
 /// Nanoseconds of a minute.
 pub(crate) const MINUTE_NS: i64 = 60 * SECOND_NS;

@@ -269,3 +269,65 @@ fn gauges_and_counters_are_taken_in_the_order_of_time() {
         assert_eq!(of(call), expected, "{call}");
     }
 }
+
+/// A timeline of states, by time whatever the order of rows.
+#[test]
+fn states_last_until_the_next() {
+    let rows = Rows::random(1, 1);
+    let of = |call: &str| {
+        let row = |ms: i64, x: &str| format!("SELECT to_timestamp_millis({ms}) AS t, {x} AS x");
+        let values = [
+            row(60, "'stop'"),
+            row(10, "'start'"),
+            row(40, "'start'"),
+            row(20, "'run'"),
+            row(25, "NULL"),
+            row(30, "'run'"),
+            row(45, "'run'"),
+        ];
+        answer(&format!("SELECT {call} FROM ({}) v", values.join(" UNION ALL ")), &rows)
+    };
+    for (call, expected) in [
+        // From 20 to 40 and from 45 to 60.
+        ("duration_in(state_agg(t, x), 'run'), duration_in(compact_state_agg(t, x), 'run')", [35, 35].as_slice()),
+        ("duration_in(state_agg(t, x), 'start'), duration_in(state_agg(t, x), 'stop')", &[15, 0]),
+        ("duration_in(compact_state_agg(t, x), 'never'), duration_in(state_agg(t, x), 'never')", &[0, 0]),
+        ("duration_in(state_agg(t, x), 'run', to_timestamp_millis(30))", &[25]),
+        ("duration_in(state_agg(t, x), 'run', to_timestamp_millis(30), INTERVAL '20 milliseconds')", &[15]),
+        ("duration_in(state_agg(t, x), 'run', to_timestamp_millis(5), INTERVAL '1 millisecond')", &[0]),
+        ("duration_in(state_agg(t, x), 'never', to_timestamp_millis(0))", &[0]),
+        (
+            "duration_in(state_agg(t, length(x)), 5), duration_in(compact_state_agg(t, t), to_timestamp_millis(45))",
+            &[15, 15],
+        ),
+    ] {
+        let expected: Vec<String> = expected.iter().map(|ms| format!("0mo 0d {}ns", ms * 1_000_000)).collect();
+        assert_eq!(of(call), expected.join("|"), "{call}");
+    }
+    let at = |ms: i64| of(&format!("state_at(state_agg(t, x), to_timestamp_millis({ms}))"));
+    let found: Vec<String> = [9, 10, 19, 20, 39, 40, 44, 45, 59, 60, 99].into_iter().map(at).collect();
+    let (start, run, stop) = ("start", "run", "stop");
+    assert_eq!(found, ["NULL", start, start, run, run, start, start, run, run, stop, stop]);
+    let none = "SELECT duration_in(state_agg(time, s), 'a'), duration_in(compact_state_agg(time, i), 1), \
+                state_at(state_agg(time, b), time_of) FROM (SELECT *, now() AS time_of FROM m) x \
+                WHERE i > 9223372036854775806 GROUP BY time_of";
+    assert!(engine::run(&engine::bound(none).plan, &rows, 2, 1).unwrap().is_empty());
+    assert_eq!(
+        answer("SELECT duration_in(state_agg(time, s), 'a') FROM m WHERE i > 9223372036854775806", &rows),
+        "NULL"
+    );
+    for wrong in [
+        "SELECT state_agg(time) FROM m",
+        "SELECT compact_state_agg(i, time) FROM m",
+        "SELECT duration_in(i, 1) FROM m",
+        "SELECT state_at(compact_state_agg(time, i), now()) FROM m",
+    ] {
+        assert!(refusal(wrong, &rows).contains("Arguments"), "{wrong}: {}", refusal(wrong, &rows));
+    }
+    let members = "SELECT v.x.state_duration, v.x.state_periods FROM (SELECT state_agg(time, s) AS x FROM m) v";
+    let types: Vec<String> =
+        engine::bound(members).schema.fields().iter().map(|field| field.data_type().to_string()).collect();
+    assert!(types.iter().all(|data_type| data_type.starts_with("List(Struct(")), "{types:?}");
+    let compact = refusal("SELECT duration_in(compact_state_agg(time, i), 1, now()) FROM m", &rows);
+    assert!(compact.contains("CompactStates"), "{compact}");
+}

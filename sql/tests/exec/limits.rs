@@ -45,7 +45,14 @@ fn calls(name: &str) -> Vec<String> {
     let all = ARGUMENTS.iter().map(|arguments| format!("{name}({arguments})"));
     let taken = all.filter(|call| prepare(&format!("SELECT {call} FROM m"), &data::catalog(), &session).is_ok());
     // A struct is seen through what is made of it.
-    taken.map(|call| if name == "gauge_agg" { format!("delta({call})") } else { call }).collect()
+    let state = |call: &str| if call.contains(", s") { "'a'" } else { "1" };
+    taken
+        .map(|call| match name {
+            "gauge_agg" => format!("delta({call})"),
+            "state_agg" | "compact_state_agg" => format!("duration_in({call}, {})", state(&call)),
+            _ => call,
+        })
+        .collect()
 }
 
 /// A query without its bound, and how it is ordered.

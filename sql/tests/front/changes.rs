@@ -74,9 +74,11 @@ fn alterations_name_what_changes() {
     let database = |change| Definition::AlterDatabase { name: "d".into(), change };
     assert_eq!(definition("alter database D set ttl '10d'"), database(DatabaseChange::Ttl(Some(864_000_000_000_000))));
     assert_eq!(definition("alter database d set ttl = 'INF'"), database(DatabaseChange::Ttl(None)));
-    let hour = DatabaseChange::PartitionLength(3_600_000_000_000);
+    let hour_ns = 3_600_000_000_000;
+    let hour = DatabaseChange::PartitionLength { partition_ns: hour_ns, asked_ns: hour_ns };
     assert_eq!(definition("alter database d set vnode_duration '1h'"), database(hour));
-    assert_eq!(definition("alter database d set shard 1"), database(DatabaseChange::Nothing));
+    assert_eq!(definition("alter database d set shard 3"), database(DatabaseChange::Shard(3)));
+    assert_eq!(definition("alter database d set replica 2"), database(DatabaseChange::Replica(2)));
     let table = |change| Definition::AlterTable { database: "slow".into(), name: "p".into(), change };
     let add =
         |name: &str, kind, codec| table(TableChange::AddColumn { name: name.into(), kind, codec, geometry: None });

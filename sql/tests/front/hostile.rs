@@ -389,7 +389,7 @@ fn check(plan: &Plan) {
             let promised: Vec<_> = schema.fields().iter().map(|field| field.data_type().clone()).collect();
             assert_eq!(found, promised, "{plan}");
         }
-        Plan::Limit { .. } | Plan::Distinct { .. } => {}
+        Plan::Limit { .. } | Plan::Distinct { .. } | Plan::External(_) => {}
     }
     plan.inputs().iter().for_each(check);
 }

@@ -6,7 +6,9 @@ use tidewire_sql::expr::Scalar;
 use tidewire_sql::plan::Plan;
 use tidewire_sql::statement::FieldValues;
 use tidewire_sql::{Definition, SqlErrorKind, Statement};
-use tidewire_storage::schema::{Codec, ColumnId, ColumnKind, DatabaseOptions, FieldType, TimeUnit};
+use tidewire_storage::schema::{
+    Codec, ColumnId, ColumnKind, DatabaseOptions, FieldType, FileFormat, StoredOptions, TimeUnit,
+};
 
 use crate::prepared;
 
@@ -49,8 +51,12 @@ fn databases_are_created_with_options() {
     assert_eq!(options("create database D"), ("d".to_owned(), false, default.clone()));
     assert_eq!(options("create database if not exists \"D\""), ("D".to_owned(), true, default.clone()));
     let text = "CREATE DATABASE d WITH TTL '10d' SHARD 1 VNODE_DURATION = '1d' REPLICA 1 PRECISION 'ms'";
-    let expected =
-        DatabaseOptions { precision: TimeUnit::Millisecond, ttl_ns: Some(10 * DAY_NS), partition_ns: DAY_NS };
+    let expected = DatabaseOptions {
+        precision: TimeUnit::Millisecond,
+        ttl_ns: Some(10 * DAY_NS),
+        partition_ns: DAY_NS,
+        stored: StoredOptions { vnode_ns: Some(DAY_NS), ..StoredOptions::default() },
+    };
     assert_eq!(options(text), ("d".to_owned(), false, expected));
     let text = "create database d with ttl 7 max_memcache_size '128MiB' strict_write 'false' precision us";
     let expected = DatabaseOptions { precision: TimeUnit::Microsecond, ttl_ns: Some(7 * DAY_NS), ..default.clone() };
@@ -66,25 +72,91 @@ fn databases_are_created_with_options() {
 }
 
 #[test]
-fn an_option_that_cannot_be_honoured_is_refused() {
-    let refused = [
-        "create database d with shard 2",
-        "create database d with replica 3",
-        "create database d with max_memcache_size '1GiB'",
-        "create database d with memcache_partitions 10",
-        "create database d with wal_max_file_size '300M'",
-        "create database d with wal_sync 'true'",
-        "create database d with strict_write 'true'",
-        "create database d with max_cache_readers 100",
-        "alter database d set shard 3",
-        "alter database d set replica 2",
-    ];
-    for text in refused {
-        let option = text.rsplit(' ').nth(1).unwrap().to_ascii_uppercase();
-        let kind = prepared(text).map_err(|error| *error.kind);
-        let Err(SqlErrorKind::Unsupported(reason)) = kind else { panic!("{text}: {kind:?}") };
-        assert!(reason.starts_with(&format!("{option} other than ")), "{text}: {reason}");
+fn options_that_change_nothing_here_are_kept() {
+    let text = "create database d with ttl 'inf' shard 6 vnode_duration '2y1M' replica 3 max_memcache_size '64MiB' \
+                memcache_partitions 10 wal_max_file_size '300M' wal_sync 'true' strict_write true max_cache_readers 100";
+    let Ok(Statement::Define(Definition::CreateDatabase { options, .. })) = prepared(text) else {
+        panic!("CREATE DATABASE is not understood");
+    };
+    let expected = StoredOptions {
+        vnode_ns: Some((2 * 31_557_600 + 2_630_016) * 1_000_000_000),
+        shard: 6,
+        replica: 3,
+        memcache_bytes_max: 64 << 20,
+        memcache_partitions: 10,
+        wal_file_bytes_max: 300_000_000,
+        wal_sync: true,
+        strict_write: true,
+        cache_readers_max: 100,
+    };
+    assert_eq!((options.stored, Some(options.partition_ns)), (expected, expected.vnode_ns));
+    for option in
+        ["shard", "replica", "memcache_partitions", "max_cache_readers", "max_memcache_size", "wal_max_file_size"]
+    {
+        let kind = prepared(&format!("create database d with {option} 0")).map_err(|error| *error.kind);
+        assert!(matches!(&kind, Err(SqlErrorKind::OptionZero(name)) if name == option), "{option}: {kind:?}");
     }
+    for wrong in ["shard 'x'", "shard -1", "wal_sync 'maybe'", "max_memcache_size '1XB'", "strict_write 1"] {
+        let kind = prepared(&format!("create database d with {wrong}")).map_err(|error| *error.kind);
+        assert!(matches!(kind, Err(SqlErrorKind::Expected { .. })), "{wrong}: {kind:?}");
+    }
+}
+
+/// What a table over files is declared with.
+#[test]
+fn external_tables_are_declared() {
+    let text = "CREATE EXTERNAL TABLE IF NOT EXISTS slow.\"X y\" (a DECIMAL(10, 6) NOT NULL, b INT, c STRING NULL, \
+                D date, e TIMESTAMP, f NUMERIC,) STORED AS CSV WITH HEADER ROW DELIMITER ';' LOCATION '/x/y.csv';";
+    let Ok(Statement::Define(Definition::CreateExternal { database, if_not_exists, table })) = prepared(text) else {
+        panic!("CREATE EXTERNAL TABLE is not understood: {:?}", prepared(text));
+    };
+    assert_eq!((database.as_str(), if_not_exists, &*table.name, &*table.location), ("slow", true, "X y", "/x/y.csv"));
+    assert_eq!(table.format, FileFormat::Csv { header: true, delimiter: b';' });
+    let columns: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| format!("{} {}{}", column.name, column.kind, if column.not_null { " NOT NULL" } else { "" }))
+        .collect();
+    let expected = [
+        "a Decimal128(10, 6) NOT NULL",
+        "b Int64",
+        "c Utf8",
+        "d Date32",
+        "e Timestamp(Nanosecond, None)",
+        "f Decimal128(38, 10)",
+    ];
+    assert_eq!(columns, expected);
+    let inferred = prepared("create external table x stored as parquet location 'y'");
+    assert!(matches!(inferred, Ok(Statement::CreateExternal { .. })), "{inferred:?}");
+    for wrong in [
+        "create external table \" \" stored as csv location 'y'",
+        "create external table \"a/b\" stored as csv location 'y'",
+        "create external table x (a int, a int) stored as csv location 'y'",
+        "create external table x (a uuid) stored as csv location 'y'",
+        "create external table x stored as avro location 'y'",
+        "create external table x stored as json with header row location 'y'",
+        "create external table x stored as csv compression type gzip location 'y'",
+        "create external table x stored as csv",
+        "create unbounded external table x stored as csv location 'y'",
+        "create external table information_schema.x stored as csv location 'y'",
+        "copy into m from 'x' connection = (a = 'b')",
+        "copy into m from 'x' file_format = (type = 'avro')",
+        "copy into m from x",
+        "copy into 'x' from (select 1) file_format = (type = 'parquet', delimiter = ';')",
+        "copy into 'x' from nosuch",
+    ] {
+        assert!(prepared(wrong).is_err(), "{wrong}: {:?}", prepared(wrong));
+    }
+    let Ok(Statement::CopyOut(out)) =
+        prepared("copy into 'file:///o/' from (select i from m) file_format=(type='JSON')")
+    else {
+        panic!("COPY INTO a file is not understood");
+    };
+    assert_eq!((&*out.location, out.format), ("file:///o/", FileFormat::Json));
+    let text = "COPY INTO m (time, i) FROM '/i' FILE_FORMAT = (TYPE = 'CSV' DELIMITER = '|', WITH_HEADER = false) \
+                COPY_OPTIONS = (auto_infer_schema = true)";
+    let Ok(Statement::CopyIn(copy)) = prepared(text) else { panic!("COPY INTO a table is not understood") };
+    assert_eq!((copy.columns.len(), copy.format), (2, FileFormat::Csv { header: false, delimiter: b'|' }));
 }
 
 #[test]
@@ -154,9 +226,9 @@ fn show_and_describe_are_answered_from_the_catalog() {
         ]
     );
     assert_eq!(rows("desc table slow.p")[0], "time,TIMESTAMP(MILLISECOND),TIME,DEFAULT");
-    assert_eq!(rows("describe database public"), ["INF,1,1day,1,NS,128 MiB,16,128 MiB,false,false,32"]);
-    assert_eq!(rows("describe database slow"), ["INF,1,1day,1,MS,128 MiB,16,128 MiB,false,false,32"]);
-    assert_eq!(rows("describe database kept"), ["10days,1,1day,1,MS,128 MiB,16,128 MiB,false,false,32"]);
+    assert_eq!(rows("describe database public"), ["INF,1,1year,1,NS,128 MiB,16,128 MiB,false,false,32"]);
+    assert_eq!(rows("describe database slow"), ["INF,1,1year,1,MS,128 MiB,16,128 MiB,false,false,32"]);
+    assert_eq!(rows("describe database kept"), ["10days,1,1year,1,MS,128 MiB,16,128 MiB,false,false,32"]);
 }
 
 #[test]
@@ -239,5 +311,28 @@ fn a_column_of_shapes_is_text_of_one_kind() {
             matches!(*refused.kind, SqlErrorKind::Geometry { error, .. } if error == expected),
             "{written}: {refused}"
         );
+    }
+}
+
+#[test]
+fn tables_about_the_server_are_queried_as_others_are() {
+    let select = |text: &str| -> Vec<String> {
+        let Ok(Statement::Query(query)) = prepared(text) else { panic!("{text}: {:?}", prepared(text)) };
+        query.schema.fields().iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect()
+    };
+    let widths = ["databases", "tables", "columns", "Columns"]
+        .map(|name| (name, select(&format!("SELECT * FROM information_schema.{name}")).len()));
+    assert_eq!(widths, [("databases", 13), ("tables", 6), ("columns", 10), ("Columns", 10)]);
+    let users = select("SELECT * FROM cluster_schema.users WHERE is_admin ORDER BY user_name LIMIT 2");
+    assert_eq!(users, ["user_name Utf8", "is_admin Boolean", "user_options Utf8"]);
+    assert_eq!(select("SELECT tenant_name FROM cluster_schema.TENANTS"), ["tenant_name Utf8"]);
+    for text in [
+        "SELECT * FROM information_schema.nosuch",
+        "SELECT * FROM usage_schema.http_data_in",
+        "INSERT INTO information_schema.tables VALUES (1)",
+        "DELETE FROM cluster_schema.users",
+        "DROP TABLE cluster_schema.users",
+    ] {
+        assert!(prepared(text).is_err(), "{text}");
     }
 }

@@ -68,6 +68,12 @@ impl Agenda {
         Some((*spot, self.due.get(spot)?))
     }
 
+    /// The most urgent merge of some tables.
+    pub(crate) fn most_urgent_of(&self, tables: &BTreeSet<TableId>) -> Option<(Spot, &Choice)> {
+        let (_, spot) = self.by_priority.iter().rev().find(|(_, (table, _))| tables.contains(table))?;
+        Some((*spot, self.due.get(spot)?))
+    }
+
     /// Bytes that the merges that are due have to read.
     pub(crate) fn debt_bytes(&self) -> u64 {
         self.debt_bytes
@@ -108,6 +114,12 @@ mod tests {
                 }
                 let most = expected.values().map(Choice::priority).max();
                 assert_eq!(agenda.most_urgent().map(|(_, choice)| choice.priority()), most, "seed {seed}");
+                let of_two = BTreeSet::from([TableId(1), TableId(3)]);
+                let within = expected.iter().filter(|((table, _), _)| of_two.contains(table));
+                let most = within.map(|(_, choice)| choice.priority()).max();
+                let found = agenda.most_urgent_of(&of_two);
+                assert!(found.is_none_or(|((table, _), _)| of_two.contains(&table)), "seed {seed}");
+                assert_eq!(found.map(|(_, choice)| choice.priority()), most, "seed {seed}");
                 assert_eq!(agenda.debt_bytes(), expected.values().map(|choice| choice.bytes).sum::<u64>());
             }
         }

@@ -12,7 +12,7 @@
 //! the output cannot outlive a delete that was lost with an unsynced log. Columns that the catalog has dropped are left
 //! out; they never come back. A segment that turns out to be damaged is not read by any merge again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -54,7 +54,7 @@ impl<D: Disk> Shard<D> {
         loop {
             match self.changed.until(next).await {
                 Task::Remove => self.remove_unread().await,
-                Task::Merge => drop(self.merge_next().await?),
+                Task::Merge => drop(self.merge_next(None).await?),
                 Task::End => return Ok(()),
             }
         }
@@ -63,20 +63,31 @@ impl<D: Disk> Shard<D> {
     /// Merges until nothing is left to merge.
     pub async fn compact(&self) -> Result<()> {
         self.note_all();
+        self.merge_all(None).await
+    }
+
+    /// Merges until nothing of these tables is left to merge.
+    pub async fn compact_tables(&self, tables: &BTreeSet<TableId>) -> Result<()> {
+        tables.iter().for_each(|table| self.note_table(*table));
+        self.merge_all(Some(tables)).await
+    }
+
+    async fn merge_all(&self, of: Option<&BTreeSet<TableId>>) -> Result<()> {
         loop {
             self.changed.until(|| (!self.compacting.get()).then_some(())).await;
-            if !self.merge_next().await? {
+            if !self.merge_next(of).await? {
                 self.remove_unread().await;
                 return Ok(());
             }
         }
     }
 
-    /// Carries out the most urgent merge; false where there is none. Nobody else merges meanwhile.
-    async fn merge_next(&self) -> Result<bool> {
+    /// Carries out the most urgent merge, or the most urgent of some tables; false where there is none. Nobody else
+    /// merges meanwhile.
+    async fn merge_next(&self, of: Option<&BTreeSet<TableId>>) -> Result<bool> {
         self.compacting.set(true);
         let _compacting = Compacting(self);
-        match self.next_job().await {
+        match self.next_job(of).await {
             Some(job) => self.carry_out(job).await.map(|()| true),
             None => Ok(false),
         }

@@ -1,6 +1,7 @@
 //! What there is to merge: partitions are looked at when something of them has changed, and now and then for whether
 //! they have turned cold; what was found is kept in the [`Agenda`](crate::compaction::agenda::Agenda).
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::rc::Rc;
 use std::time::Duration;
@@ -82,8 +83,8 @@ impl<D: Disk> Shard<D> {
         self.cold_from.set(last);
     }
 
-    /// Looks at all that is noted, and gives the most urgent merge of all.
-    pub(super) async fn next_job(&self) -> Option<Job<D>> {
+    /// Looks at all that is noted, and gives the most urgent merge of all, or of some tables.
+    pub(super) async fn next_job(&self, of: Option<&BTreeSet<TableId>>) -> Option<Job<D>> {
         loop {
             loop {
                 let spot = self.agenda.borrow_mut().take_noted();
@@ -96,7 +97,10 @@ impl<D: Disk> Shard<D> {
             }
             let (spot, choice) = {
                 let agenda = self.agenda.borrow();
-                let (spot, choice) = agenda.most_urgent()?;
+                let (spot, choice) = match of {
+                    Some(tables) => agenda.most_urgent_of(tables)?,
+                    None => agenda.most_urgent()?,
+                };
                 (spot, choice.clone())
             };
             let state = self.state.borrow();

@@ -20,6 +20,37 @@ pub struct User {
     /// By database. One that was granted and revoked stays, with no right.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub grants: BTreeMap<Arc<str>, Access>,
+    /// What is kept for who asks.
+    #[serde(default, skip_serializing_if = "UserOptions::is_empty")]
+    pub options: UserOptions,
+}
+
+/// What CnosDB's CREATE USER says of a user beside password and rights; kept and shown, and of no effect.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserOptions {
+    /// The password is to be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub must_change_password: Option<bool>,
+    /// A comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<Arc<str>>,
+}
+
+impl UserOptions {
+    /// Whether nothing was said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// These where they say something, and `other` where they do not.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        Self {
+            must_change_password: self.must_change_password.or(other.must_change_password),
+            comment: self.comment.or_else(|| other.comment.clone()),
+        }
+    }
 }
 
 impl User {
@@ -190,6 +221,7 @@ mod tests {
             password: PasswordHash::new("$h"),
             is_admin: false,
             grants: [("d".into(), Access::READ), ("e".into(), Access::NONE)].into(),
+            options: UserOptions::default(),
         };
         let rights = Rights::Of(Arc::new(user));
         let both = Access::READ | Access::WRITE;
@@ -207,6 +239,7 @@ mod tests {
             password: PasswordHash::new("$argon2id$secret"),
             is_admin: false,
             grants: [("d".into(), Access::READ)].into(),
+            options: UserOptions::default(),
         };
         assert_eq!((user.access("d"), user.access("e")), (Access::READ, Access::NONE));
         user.is_admin = true;

@@ -34,6 +34,30 @@ async fn flush_some<D: tidewire_storage::disk::Disk>(shard: &Shard<D>, time: i64
 }
 
 #[test]
+fn tables_that_are_not_named_are_not_merged() {
+    let (folder, tables) = (Folder::new("merge-some"), [table(1), table(2)]);
+    let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();
+    drive(&shard, async {
+        for value in 0..3 {
+            for table in &tables {
+                shard.append(&int_batch(table, &[(0, 10, value)]), table).unwrap();
+            }
+            shard.flush().await.unwrap();
+        }
+        assert_eq!(shard.stats().segments, 6);
+        shard.compact_tables(&[].into()).await.unwrap();
+        assert_eq!((shard.stats().segments, shard.stats().merges), (6, 0));
+        shard.compact_tables(&[tables[1].id].into()).await.unwrap();
+        assert_eq!((shard.stats().segments, shard.stats().merges), (4, 1));
+        for table in &tables {
+            assert_eq!(int_rows(&shard, table.id).await, [(0, 10, 2)]);
+        }
+        shard.compact_tables(&tables.iter().map(|table| table.id).collect()).await.unwrap();
+        assert_eq!((shard.stats().segments, shard.stats().merges), (2, 2));
+    });
+}
+
+#[test]
 fn segments_become_one_and_nothing_that_is_seen_changes() {
     let (folder, table) = (Folder::new("merge"), table(1));
     let (shard, _) = block_on(open(PlainDisk, &folder.0, small_config())).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidewire_sql::Definition;
-use tidewire_storage::schema::{Access, ColumnKind, PasswordHash};
+use tidewire_storage::schema::{Access, ColumnKind, PasswordHash, UserOptions};
 
 /// What a statement or a write wants of the catalog. It is done whole or not at all.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub enum UserChange {
         password: PasswordHash,
         /// May do everything.
         is_admin: bool,
+        /// What is kept for who asks.
+        options: UserOptions,
         /// A user that exists is no error, and not changed.
         if_not_exists: bool,
     },
@@ -58,6 +60,13 @@ pub enum UserChange {
         name: String,
         /// The password's hash.
         password: PasswordHash,
+    },
+    /// What is kept for who asks is this, where it says something.
+    SetOptions {
+        /// Name.
+        name: String,
+        /// The options.
+        options: UserOptions,
     },
     /// A user may do everything, or no more.
     SetAdmin {

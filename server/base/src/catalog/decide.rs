@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use tidewire_sql::{DatabaseChange, Definition};
 use tidewire_storage::schema::{
-    Catalog, ColumnKind, ContinuousQuery, Database, RetentionPolicy, Subscription, TableSchema,
+    Catalog, ColumnKind, ContinuousQuery, Database, ExternalTable, RetentionPolicy, Subscription, TableSchema,
 };
 
+use super::bounds::TABLE_COLUMNS_MAX;
 use super::change::SchemaChange;
 use super::decided::{Decided, find_database, nothing_if};
 use super::edit::{DatabaseTerms, Edit};
@@ -49,7 +50,7 @@ fn define(catalog: &Catalog, definition: &Definition) -> Decided {
         },
         Definition::CreateTable { database, name, if_not_exists, columns, codecs, geometries } => {
             let existing = find_database(catalog, database)?;
-            if existing.table(name).is_some() {
+            if existing.table(name).is_some() || existing.external.contains_key(name) {
                 return nothing_if(*if_not_exists, || CatalogError::TableExists(name.clone()));
             }
             let policy = find_policy(existing, &existing.default_policy)?;
@@ -68,6 +69,21 @@ fn define(catalog: &Catalog, definition: &Definition) -> Decided {
             let mut changed = TableSchema::clone(found);
             set_codec(&mut changed, column, *codec)?;
             if changed == **found { Ok(Vec::new()) } else { Ok(vec![put_table(existing, changed)]) }
+        }
+        Definition::CreateExternal { database, if_not_exists, table } => {
+            let existing = find_database(catalog, database)?;
+            if existing.table(&table.name).is_some() || existing.external.contains_key(&table.name) {
+                return nothing_if(*if_not_exists, || CatalogError::TableExists(table.name.to_string()));
+            }
+            check_name(&table.name)?;
+            if table.columns.len() > TABLE_COLUMNS_MAX {
+                let columns = table.columns.len();
+                return Err(CatalogError::TooManyColumns { table: table.name.to_string(), columns });
+            }
+            Ok(vec![Edit::External { database: existing.name.clone(), table: table.clone() }])
+        }
+        Definition::DropTable { database, name, .. } if external(catalog, database, name).is_some() => {
+            Ok(vec![Edit::DropExternal { database: database.as_str().into(), table: name.as_str().into() }])
         }
         Definition::DropTable { database, name, if_exists } => match find_table(catalog, database, name) {
             Ok((existing, table)) => Ok(vec![drop_table(existing, &existing.default_policy, table)]),
@@ -158,9 +174,15 @@ fn alter_database(catalog: &Catalog, name: &str, change: DatabaseChange) -> Deci
     for policy in changed.policies.iter_mut().filter(|policy| policy.name == default) {
         match change {
             DatabaseChange::Ttl(ttl_ns) => policy.ttl_ns = ttl_ns,
-            DatabaseChange::PartitionLength(partition_ns) => policy.partition_ns = partition_ns,
-            DatabaseChange::Nothing => return Ok(Vec::new()),
+            DatabaseChange::PartitionLength { partition_ns, .. } => policy.partition_ns = partition_ns,
+            DatabaseChange::Shard(_) | DatabaseChange::Replica(_) => {}
         }
+    }
+    match change {
+        DatabaseChange::PartitionLength { asked_ns, .. } => changed.stored.vnode_ns = Some(asked_ns),
+        DatabaseChange::Shard(count) => changed.stored.shard = count,
+        DatabaseChange::Replica(count) => changed.stored.replica = count,
+        DatabaseChange::Ttl(_) => {}
     }
     Ok(vec![put(&changed)])
 }
@@ -181,6 +203,9 @@ fn ensure(
         let mut missing = missing(found, name, columns)?;
         if missing.is_empty() && found.is_some() {
             continue;
+        }
+        if found.is_none() && *policy.name == *database.default_policy && database.external.contains_key(name) {
+            return Err(CatalogError::ExternalTable(name.clone()));
         }
         missing.sort_by(|(a, a_kind), (b, b_kind)| {
             let tag_first = |kind: &ColumnKind| !matches!(kind, ColumnKind::Tag);
@@ -239,6 +264,11 @@ fn find_table<'a>(
     let existing = find_database(catalog, database)?;
     let missing = || CatalogError::TableNotFound { database: database.to_owned(), table: name.to_owned() };
     Ok((existing, existing.table(name).ok_or_else(missing)?))
+}
+
+/// A table over files.
+fn external<'a>(catalog: &'a Catalog, database: &str, name: &str) -> Option<&'a Arc<ExternalTable>> {
+    catalog.databases.get(database)?.external.get(name)
 }
 
 fn put(database: &Database) -> Edit {
@@ -439,6 +469,40 @@ mod tests {
         assert_eq!(apply(&catalog, &default).unwrap_err(), CatalogError::DatabaseProtected("public".into()));
         let gone = apply(&catalog, &drop(false)).unwrap().unwrap().0;
         assert_eq!(apply(&gone, &drop(false)).unwrap_err(), CatalogError::DatabaseNotFound("d".into()));
+        assert!(apply(&gone, &drop(true)).unwrap().is_none());
+    }
+
+    #[test]
+    fn tables_over_files_share_names_with_no_other() {
+        let table = ExternalTable {
+            name: "cpu".into(),
+            columns: Vec::new(),
+            format: tidewire_storage::schema::FileFormat::Parquet,
+            location: "/x".into(),
+        };
+        let create = |if_not_exists| {
+            let table = Arc::new(table.clone());
+            SchemaChange::Define(Definition::CreateExternal { database: "public".into(), if_not_exists, table })
+        };
+        let catalog = apply(&initial(), &create(false)).unwrap().unwrap().0;
+        assert_eq!(catalog.databases["public"].external["cpu"].location, table.location);
+        assert_eq!(apply(&catalog, &create(false)).unwrap_err(), CatalogError::TableExists("cpu".into()));
+        assert!(apply(&catalog, &create(true)).unwrap().is_none());
+        let rows = ensure(&[("v", INT)]);
+        assert_eq!(apply(&catalog, &rows).unwrap_err(), CatalogError::ExternalTable("cpu".into()));
+        let with_table = apply(&initial(), &rows).unwrap().unwrap().0;
+        assert_eq!(apply(&with_table, &create(false)).unwrap_err(), CatalogError::TableExists("cpu".into()));
+        // It stays when its database changes, and goes without a table of ours going.
+        let shard = Definition::AlterDatabase { name: "public".into(), change: DatabaseChange::Shard(7) };
+        let changed = apply(&catalog, &SchemaChange::Define(shard)).unwrap().unwrap().0;
+        let public = &changed.databases["public"];
+        assert_eq!((public.stored.shard, public.external.len()), (7, 1));
+        let drop = |if_exists| {
+            let (database, name) = ("public".into(), "cpu".into());
+            SchemaChange::Define(Definition::DropTable { database, name, if_exists })
+        };
+        let (gone, effects) = apply(&changed, &drop(false)).unwrap().unwrap();
+        assert!(gone.databases["public"].external.is_empty() && effects == Effects::default());
         assert!(apply(&gone, &drop(true)).unwrap().is_none());
     }
 

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tidewire_storage::names::NameMap;
 use tidewire_storage::schema::{
-    Catalog, ColumnSchema, ContinuousQuery, Database, RetentionPolicy, Subscription, TableId, TableSchema, TimeUnit,
-    User,
+    Catalog, ColumnSchema, ContinuousQuery, Database, ExternalTable, RetentionPolicy, StoredOptions, Subscription,
+    TableId, TableSchema, TimeUnit, User,
 };
 
 /// A step from one catalog to the next.
@@ -21,7 +21,7 @@ use tidewire_storage::schema::{
 #[serde(deny_unknown_fields)]
 pub(super) enum Edit {
     /// A database is there, with these terms; of one that was there, tables and subscriptions stay whose policies do,
-    /// and its queries.
+    /// its queries, and its tables over files.
     Database(DatabaseTerms),
     /// A database is gone, with all that is in it.
     DropDatabase {
@@ -71,6 +71,20 @@ pub(super) enum Edit {
         /// The subscriptions.
         subscriptions: Vec<Arc<Subscription>>,
     },
+    /// A table over files is there, as it stands here.
+    External {
+        /// Its database.
+        database: Arc<str>,
+        /// The table.
+        table: Arc<ExternalTable>,
+    },
+    /// A table over files is gone; the files are not touched.
+    DropExternal {
+        /// Its database.
+        database: Arc<str>,
+        /// Its name.
+        table: Arc<str>,
+    },
     /// Ids of tables before this one have been given.
     NextTable(u32),
     /// A user is there, as it stands here.
@@ -90,6 +104,9 @@ pub(super) struct DatabaseTerms {
     precision: TimeUnit,
     default_policy: Arc<str>,
     policies: Vec<PolicyTerms>,
+    /// Catalogs of before they were kept lack it.
+    #[serde(default, skip_serializing_if = "StoredOptions::is_default")]
+    stored: StoredOptions,
 }
 
 /// A retention policy without its tables.
@@ -127,6 +144,7 @@ impl DatabaseTerms {
             precision: database.precision,
             default_policy: database.default_policy.clone(),
             policies: database.policies.iter().map(terms).collect(),
+            stored: database.stored,
         }
     }
 }
@@ -152,9 +170,15 @@ pub(super) fn snapshot(catalog: &Catalog) -> impl Iterator<Item = Edit> + '_ {
         let subscriptions = database.subscriptions.clone();
         (!subscriptions.is_empty()).then(|| Edit::Subscriptions { database: database.name.clone(), subscriptions })
     };
+    let external_of = |database: &Arc<Database>| {
+        let name = database.name.clone();
+        let tables: Vec<_> = database.external.values().cloned().collect();
+        tables.into_iter().map(move |table| Edit::External { database: name.clone(), table })
+    };
     let databases = catalog.databases.values().flat_map(move |database| {
         let terms = std::iter::once(Edit::Database(DatabaseTerms::of(database)));
-        terms.chain(queries_of(database)).chain(subscriptions_of(database)).chain(tables_of(database))
+        let terms = terms.chain(queries_of(database)).chain(subscriptions_of(database));
+        terms.chain(tables_of(database)).chain(external_of(database))
     });
     let users = catalog.users.values().map(|user| Edit::User(User::clone(user)));
     std::iter::once(Edit::NextTable(catalog.next_table)).chain(databases).chain(users)
@@ -200,9 +224,14 @@ pub(super) fn replay(catalog: &mut Catalog, edit: &Edit, effects: &mut Effects) 
             effects.drop(database, [&old]);
         }
         Edit::ContinuousQueries { database, queries } => {
-            let found = catalog.databases.get_mut(database);
-            let found = found.ok_or_else(|| format!("there is no database {database:?}"))?;
-            Arc::make_mut(found).continuous_queries.clone_from(queries);
+            find_database(catalog, database)?.continuous_queries.clone_from(queries);
+        }
+        Edit::External { database, table } => {
+            find_database(catalog, database)?.external.insert(table.name.clone(), table.clone());
+        }
+        Edit::DropExternal { database, table } => {
+            let old = find_database(catalog, database)?.external.remove(table);
+            old.ok_or_else(|| format!("database {database:?} has no external table {table:?}"))?;
         }
         Edit::Subscriptions { database, subscriptions } => {
             let found = catalog.databases.get_mut(database);
@@ -247,6 +276,8 @@ fn put_database(catalog: &mut Catalog, terms: &DatabaseTerms, effects: &mut Effe
         default_policy: terms.default_policy.clone(),
         continuous_queries: old.as_ref().map(|old| old.continuous_queries.clone()).unwrap_or_default(),
         subscriptions: old.as_ref().map(|old| old.subscriptions.clone()).unwrap_or_default(),
+        external: old.as_ref().map(|old| old.external.clone()).unwrap_or_default(),
+        stored: terms.stored,
     };
     // Those of a policy go with it.
     let Database { policies, subscriptions, .. } = &mut database;
@@ -257,9 +288,13 @@ fn put_database(catalog: &mut Catalog, terms: &DatabaseTerms, effects: &mut Effe
     catalog.databases.insert(terms.name.clone(), Arc::new(database));
 }
 
+fn find_database<'c>(catalog: &'c mut Catalog, name: &str) -> Result<&'c mut Database, String> {
+    let found = catalog.databases.get_mut(name).ok_or_else(|| format!("there is no database {name:?}"))?;
+    Ok(Arc::make_mut(found))
+}
+
 fn find_policy<'c>(catalog: &'c mut Catalog, database: &str, policy: &str) -> Result<&'c mut RetentionPolicy, String> {
-    let found = catalog.databases.get_mut(database).ok_or_else(|| format!("there is no database {database:?}"))?;
-    let mut policies = Arc::make_mut(found).policies.iter_mut();
+    let mut policies = find_database(catalog, database)?.policies.iter_mut();
     let found = policies.find(|known| &*known.name == policy);
     found.ok_or_else(|| format!("database {database:?} has no retention policy {policy:?}"))
 }

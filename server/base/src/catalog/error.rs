@@ -30,6 +30,9 @@ pub enum CatalogError {
     /// The name is taken.
     #[error("table {0:?} exists")]
     TableExists(String),
+    /// Rows of a table over files are what the files say.
+    #[error("{0:?} is an external table, which takes no rows")]
+    ExternalTable(String),
     /// The column is there with another type.
     #[error("column {column:?} of table {table:?} is {found:?}, not {wanted:?}")]
     ColumnConflict {

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use tidewire_storage::names::NameMap;
-use tidewire_storage::schema::{Access, Catalog, ContinuousQuery, Database, RetentionPolicy, TableSchema, User};
+use tidewire_storage::schema::{
+    Access, Catalog, ContinuousQuery, Database, ExternalTable, RetentionPolicy, TableSchema, User,
+};
 
 /// What `known` and `other` have in common, in `known`'s words.
 pub(super) fn common(known: &Catalog, other: &Catalog) -> Catalog {
@@ -51,10 +53,17 @@ fn common_user(known: &User, other: &User) -> User {
 fn common_database(known: &Database, other: &Database) -> Database {
     let policy = |known: &RetentionPolicy| Some(common_policy(known, other.policy(&known.name)?));
     let is_common = |query: &&ContinuousQuery| other.continuous_queries.contains(query);
+    let is_there_too = |(name, table): &(&Arc<str>, &Arc<ExternalTable>)| other.external.get(name) == Some(*table);
     Database {
         policies: known.policies.iter().filter_map(policy).collect(),
         continuous_queries: known.continuous_queries.iter().filter(is_common).cloned().collect(),
         subscriptions: known.subscriptions.iter().filter(|one| other.subscriptions.contains(one)).cloned().collect(),
+        external: known
+            .external
+            .iter()
+            .filter(is_there_too)
+            .map(|(name, table)| (name.clone(), table.clone()))
+            .collect(),
         ..known.clone()
     }
 }
@@ -95,6 +104,7 @@ mod tests {
             password: PasswordHash::new(hash),
             is_admin,
             grants: grants.iter().map(|(database, access)| ((*database).into(), *access)).collect(),
+            options: Default::default(),
         };
         let with = |users: &[User]| {
             let users = users.iter().map(|user| (user.name.clone(), Arc::new(user.clone()))).collect();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidewire_storage::schema::{Access, Catalog, PasswordHash, User};
+use tidewire_storage::schema::{Access, Catalog, PasswordHash, User, UserOptions};
 
 use super::change::UserChange;
 use super::decided::{Decided, find_database, nothing_if};
@@ -13,12 +13,12 @@ use super::name::check_name;
 /// What `change` does to `catalog`.
 pub(super) fn decide(catalog: &Catalog, change: &UserChange) -> Decided {
     match change {
-        UserChange::Create { name, password, is_admin, if_not_exists } => {
+        UserChange::Create { name, password, is_admin, options, if_not_exists } => {
             if catalog.users.contains_key(name) {
                 return nothing_if(*if_not_exists, || CatalogError::UserExists(name.clone()));
             }
             check_user_name(name)?;
-            Ok(vec![put(&new_user(name, password, *is_admin))])
+            Ok(vec![put(&User { options: options.clone(), ..new_user(name, password, *is_admin) })])
         }
         UserChange::Drop { name, if_exists } => match catalog.users.get(name) {
             Some(user) => Ok(vec![Edit::DropUser { name: user.name.clone() }]),
@@ -35,6 +35,9 @@ pub(super) fn decide(catalog: &Catalog, change: &UserChange) -> Decided {
         }
         UserChange::SetPassword { name, password } => {
             changed(find_user(catalog, name)?, |user| user.password = password.clone())
+        }
+        UserChange::SetOptions { name, options } => {
+            changed(find_user(catalog, name)?, |user| user.options = options.clone().or(&user.options))
         }
         UserChange::SetAdmin { name, is_admin } => changed(find_user(catalog, name)?, |user| user.is_admin = *is_admin),
         UserChange::Grant { name, database, access } => grant(catalog, name, database, |_| *access),
@@ -53,7 +56,13 @@ pub(super) fn without_grants<'c>(catalog: &'c Catalog, database: &'c str) -> imp
 }
 
 fn new_user(name: &str, password: &PasswordHash, is_admin: bool) -> User {
-    User { name: name.into(), password: password.clone(), is_admin, grants: Default::default() }
+    User {
+        name: name.into(),
+        password: password.clone(),
+        is_admin,
+        grants: Default::default(),
+        options: UserOptions::default(),
+    }
 }
 
 fn grant(catalog: &Catalog, name: &str, database: &str, access: impl FnOnce(Access) -> Access) -> Decided {
@@ -102,6 +111,7 @@ mod tests {
             name: name.to_owned(),
             password: PasswordHash::new("$h"),
             is_admin: false,
+            options: UserOptions::default(),
             if_not_exists: false,
         }
     }
@@ -127,6 +137,13 @@ mod tests {
         assert_eq!(decide(&catalog, &grant("u", "x", Access::ALL)), Err(unknown));
         let nobody = CatalogError::UserNotFound("v".to_owned());
         assert_eq!(decide(&catalog, &grant("v", "public", Access::ALL)), Err(nobody));
+        let said = |must, comment: Option<&str>| {
+            let options = UserOptions { must_change_password: must, comment: comment.map(Into::into) };
+            UserChange::SetOptions { name: "u".to_owned(), options }
+        };
+        let commented = done(&done(&catalog, said(None, Some("c"))), said(Some(true), None));
+        let options = &commented.users["u"].options;
+        assert_eq!((options.must_change_password, options.comment.as_deref()), (Some(true), Some("c")));
         let renamed = done(&catalog, UserChange::Rename { name: "u".to_owned(), to: "w".to_owned() });
         assert_eq!((renamed.users.len(), renamed.users["w"].access("public")), (1, Access::WRITE));
         let gone = done(&renamed, UserChange::Drop { name: "w".to_owned(), if_exists: false });

@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::Config;
-use super::value::{Addresses, Bytes, FilePath, Hidden, Number, Setting, Switch, Word};
+use super::value::{Addresses, Bytes, FilePath, Folders, Hidden, Number, Setting, Switch, Word};
 
 pub(super) const VARIABLE_PREFIX: &str = "TIDEWIRE_";
 
@@ -321,6 +321,11 @@ const KEYS: &[Key] = &[
         "queries",
         "Queries that run at once; more get 429."
     ),
+    Key {
+        name: "files.folders",
+        meaning: "Folders below which administrators may read and write files with SQL: CREATE EXTERNAL TABLE, COPY INTO. None: nowhere.",
+        setting: |config| Box::new(Folders(&mut config.files.folders)),
+    },
     number!(
         "influxql.rows_max",
         influxql.rows_max,

@@ -41,6 +41,7 @@ pub struct Config {
     pub tls: Tls,
     pub auth: Auth,
     pub query: Query,
+    pub files: Files,
     pub influxql: Influxql,
     pub subscriptions: Subscriptions,
     pub ring: Ring,
@@ -186,6 +187,13 @@ pub struct Subscriptions {
     pub timeout_s: u64,
 }
 
+/// Keys under `files`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// Folders below which SQL may read and write files; none: nowhere.
+    pub folders: Vec<PathBuf>,
+}
+
 /// Keys under `influxql`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described in the table of keys")]
@@ -270,6 +278,7 @@ impl Default for Config {
                 jwt_secret: Secret::default(),
             },
             query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
+            files: Files::default(),
             influxql: Influxql { rows_max: 0, windows_max: 0, series_max: 0, points_max: 0 },
             subscriptions: Subscriptions { queue_bytes_max: 64 << 20, timeout_s: 30 },
             ring: Ring { depth: 512, preempt_us: 1_000 },

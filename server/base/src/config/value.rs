@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::str::FromStr;
 
 use toml::Value;
@@ -204,6 +204,42 @@ impl Setting for FilePath<'_> {
 
     fn bound(&self) -> String {
         String::new()
+    }
+}
+
+/// Paths of folders, from the root.
+pub(super) struct Folders<'c>(pub(super) &'c mut Vec<PathBuf>);
+
+impl Setting for Folders<'_> {
+    fn set(&mut self, value: &Value) -> Result<(), String> {
+        let no_list = |value: &Value| format!("`{value}` is not a list of folders");
+        let texts: Vec<&str> = match value {
+            Value::String(text) => text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect(),
+            Value::Array(values) => {
+                values.iter().map(|value| value.as_str().ok_or_else(|| no_list(value))).collect::<Result<_, _>>()?
+            }
+            other => return Err(no_list(other)),
+        };
+        let mut folders = Vec::new();
+        for text in texts {
+            let path = PathBuf::from(text);
+            let is_plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+            if !path.is_absolute() || !is_plain || text.contains('\0') {
+                return Err(format!("`{text}` is not a path from the root without `..`"));
+            }
+            folders.push(path);
+        }
+        *self.0 = folders;
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        let quoted = self.0.iter().map(|path| Value::String(path.display().to_string()).to_string());
+        format!("[{}]", quoted.collect::<Vec<_>>().join(", "))
+    }
+
+    fn bound(&self) -> String {
+        "paths from the root".to_owned()
     }
 }
 

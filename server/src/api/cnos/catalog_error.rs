@@ -14,7 +14,7 @@ pub fn code(refusal: &CatalogError) -> &'static str {
         CatalogError::DatabaseProtected(_) => "010065",
         CatalogError::DatabaseExists(_) => "030018",
         CatalogError::TableNotFound { .. } => "030019",
-        CatalogError::TableExists(_) => "030020",
+        CatalogError::TableExists(_) | CatalogError::ExternalTable(_) => "030020",
         CatalogError::UserExists(_) => "030007",
         CatalogError::UserNotFound(_) => "030008",
         CatalogError::ColumnExists { .. } => "010028",
@@ -79,6 +79,7 @@ pub fn message(refusal: &CatalogError) -> String {
         }
         CatalogError::BadName { .. }
         | CatalogError::UserUnnamed
+        | CatalogError::ExternalTable(_)
         | CatalogError::TooManyColumns { .. }
         | CatalogError::ContinuousQueryExists
         | CatalogError::SubscriptionExists

@@ -15,6 +15,7 @@ mod accept;
 pub mod catalog_error;
 mod encode_error;
 pub mod error;
+mod files;
 mod forbidden;
 mod functions;
 mod insert_rows;
@@ -23,6 +24,7 @@ mod ping;
 mod sql;
 mod sql_error;
 mod update_tags;
+mod users;
 mod write;
 
 pub use ping::ping;

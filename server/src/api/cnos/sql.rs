@@ -13,10 +13,12 @@ use tidewire_sql::exec::ExecError;
 use tidewire_sql::explain::explain;
 use tidewire_sql::statement::{PlanStep, Statement};
 use tidewire_sql::{Definition, Session, cut};
+use tidewire_storage::schema::ExternalTable;
 
+use super::files::{copy_in, copy_out, create_external};
 use super::insert_rows::insert_query;
 use super::update_tags::update_tags;
-use super::{accept, error};
+use super::{accept, error, users};
 use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
@@ -117,9 +119,36 @@ async fn run_statement(
             let count = update_tags(context, &update).await?;
             send_count(reply, form, count).await
         }
-        Statement::Compact { .. } => {
+        Statement::User(statement) => {
+            users::change(context, statement).await?;
+            send_nothing(reply, form.format);
+            Ok(())
+        }
+        Statement::CreateExternal { database, if_not_exists, table } => {
+            create_external(context, database, if_not_exists, table).await?;
+            send_nothing(reply, form.format);
+            Ok(())
+        }
+        Statement::CopyOut(copy) => {
+            let copy = Kept::new(copy, held);
+            let count = or(copy_out(context, &copy), gone(body)).await?;
+            send_count(reply, form, count).await
+        }
+        Statement::CopyIn(copy) => {
+            let count = or(copy_in(context, &copy), gone(body)).await?;
+            send_count(reply, form, count).await
+        }
+        Statement::Define(Definition::CreateExternal { database, if_not_exists, table }) => {
+            create_external(context, database, if_not_exists, ExternalTable::clone(&table)).await?;
+            send_nothing(reply, form.format);
+            Ok(())
+        }
+        Statement::Compact { database } => {
             core.offline.check_all().map_err(ExecError::from)?;
-            for outcome in core.peers.ask_all(CompactShards).await {
+            let catalog = core.catalog();
+            let found = catalog.databases.get(&database);
+            let tables = found.iter().flat_map(|found| found.all_tables()).map(|table| table.id).collect();
+            for outcome in core.peers.ask_all(CompactShards { tables: Arc::new(tables) }).await {
                 outcome.map_err(ExecError::from)?;
             }
             send_nothing(reply, form.format);

@@ -76,6 +76,7 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::TableNotFound { tenant, database, table } => {
             ("030019", format!("Table not found: {:?}", format!("{tenant}.{database}.{table}")))
         }
+        SqlErrorKind::ExternalTable(name) => unsupported(&format!("writing to the external table {name}")),
         SqlErrorKind::TableNameTooLong(name) => {
             planning(format!("Database object names must have at most two parts, but found: '{name}'"))
         }
@@ -150,6 +151,11 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
             planning(format!("the regular expression {text:?} is not valid: {reason}"))
         }
 
+        SqlErrorKind::CompactStates { with_interval } => {
+            let interval = if *with_interval { ", interval" } else { "" };
+            let of = format!("duration_in(state_agg, state, start_time{interval}) doesn't support compact_agg");
+            ("010010", format!("Failed to do analyze. err: {of}"))
+        }
         SqlErrorKind::FunctionUnknown(name) => match unknown(name) {
             Unknown::Known => unsupported(&format!("the function {name}")),
             Unknown::Similar(closest) => planning(format!("Invalid function '{name}'.\nDid you mean '{closest}'?")),

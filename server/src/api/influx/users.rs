@@ -5,7 +5,7 @@ use std::io;
 use tidewire_protocol::encode::influx::Value;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::influxql::{self, BindError, Statement};
-use tidewire_storage::schema::Access;
+use tidewire_storage::schema::{Access, UserOptions};
 
 use super::answer::Answer;
 use crate::api::context::RequestContext;
@@ -21,7 +21,8 @@ pub(super) async fn change(context: &RequestContext<'_>, statement: &Statement) 
                 return Ok(());
             }
             let password = password::hash(password.clone()).await.map_err(|error| failed(&error))?;
-            UserChange::Create { name: name.clone(), password, is_admin: *admin, if_not_exists: false }
+            let (name, options) = (name.clone(), UserOptions::default());
+            UserChange::Create { name, password, is_admin: *admin, options, if_not_exists: false }
         }
         Statement::DropUser { name } => UserChange::Drop { name: name.clone(), if_exists: false },
         Statement::SetPassword { name, password } => {

@@ -55,7 +55,7 @@ fn made_again(random: &mut Rng, dropped: &Definition) -> Option<Definition> {
 
 fn database(random: &mut Rng, name: String) -> Definition {
     let precision = [TimeUnit::Millisecond, TimeUnit::Microsecond, TimeUnit::Nanosecond][random.usize(0..3)];
-    let options = DatabaseOptions { precision, ttl_ns: None, partition_ns: 1000 * SECOND_NS };
+    let options = DatabaseOptions { precision, partition_ns: 1000 * SECOND_NS, ..DatabaseOptions::default() };
     Definition::CreateDatabase { name, if_not_exists: true, options }
 }
 

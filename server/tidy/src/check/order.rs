@@ -7,13 +7,17 @@ use crate::module::Crate;
 use crate::workspace::Workspace;
 
 /// What each package may import of ours, in code and in its manifest. Tests and benches of a package may import more.
-const PACKAGES: [(&str, &[&str]); 11] = [
+const PACKAGES: [(&str, &[&str]); 12] = [
     ("tidewire-protocol", &[]),
     ("tidewire-storage", &[]),
     ("tidewire-sql", &["tidewire-storage"]),
     ("tidewire-base", &["tidewire-storage", "tidewire-sql"]),
+    ("tidewire-files", &["tidewire-protocol", "tidewire-storage", "tidewire-sql"]),
     ("tidewire-tool", &["tidewire-base", "tidewire-protocol", "tidewire-storage", "tidewire-sql"]),
-    ("tidewire-server", &["tidewire-base", "tidewire-tool", "tidewire-protocol", "tidewire-storage", "tidewire-sql"]),
+    (
+        "tidewire-server",
+        &["tidewire-base", "tidewire-files", "tidewire-tool", "tidewire-protocol", "tidewire-storage", "tidewire-sql"],
+    ),
     ("tidewire-loom", &[]),
     ("tidewire-tidy", &[]),
     (

@@ -22,6 +22,7 @@ mod pick;
 mod ranked;
 mod scalars;
 mod seen;
+mod state;
 mod stddev;
 mod sum;
 mod text_extreme;
@@ -44,7 +45,7 @@ pub(crate) static MIN: &Aggregate = &fold::MIN;
 pub(crate) static MAX: &Aggregate = &fold::MAX;
 
 /// All of them.
-pub(super) static AGGREGATES: [&Aggregate; 27] = [
+pub(super) static AGGREGATES: [&Aggregate; 29] = [
     &count::ENTRY,
     &sum::ENTRY,
     &fold::MIN,
@@ -72,4 +73,6 @@ pub(super) static AGGREGATES: [&Aggregate; 27] = [
     &digest::WEIGHTED_ENTRY,
     &increase::ENTRY,
     &gauge::ENTRY,
+    &state::FULL,
+    &state::COMPACT,
 ];

@@ -37,12 +37,12 @@ pub(crate) static MODE: AggregateFunction = AggregateFunction {
 
 /// A value by what makes it equal to another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
+pub(super) enum Key {
     Bits(u64),
     Text(std::sync::Arc<str>),
 }
 
-fn key(value: &Scalar) -> Key {
+pub(super) fn key(value: &Scalar) -> Key {
     match value {
         Scalar::Int(value) => Key::Bits(*value as u64),
         Scalar::UInt(value) => Key::Bits(*value),

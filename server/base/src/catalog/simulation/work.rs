@@ -1,8 +1,12 @@
 //! Random changes.
 
+use std::sync::Arc;
+
 use fastrand::Rng;
 use tidewire_sql::{DatabaseChange, Definition, PolicyOptions, TableChange};
-use tidewire_storage::schema::{Access, ColumnKind, DatabaseOptions, FieldType, PasswordHash};
+use tidewire_storage::schema::{
+    Access, ColumnKind, DatabaseOptions, ExternalTable, FieldType, FileFormat, PasswordHash, UserOptions,
+};
 
 use crate::catalog::change::{SchemaChange, UserChange};
 
@@ -50,7 +54,7 @@ pub(super) fn change(random: &mut Rng) -> SchemaChange {
         make_default: random.u8(0..4) == 0,
         ..PolicyOptions::default()
     };
-    SchemaChange::Define(match random.u8(0..30) {
+    SchemaChange::Define(match random.u8(0..32) {
         0 => Definition::CreateDatabase { name: database, if_not_exists: random.bool(), options: options_of(random) },
         1 => Definition::EnsureDatabase { name: database, policy: None },
         2 => Definition::DropDatabase { name: database, if_exists: random.bool() },
@@ -72,7 +76,9 @@ pub(super) fn change(random: &mut Rng) -> SchemaChange {
         }
         12 => {
             let ttl_ns = random.bool().then(|| random.i64(1..50) * HOUR_NS);
-            Definition::AlterDatabase { name: database, change: DatabaseChange::Ttl(ttl_ns) }
+            let change =
+                if random.bool() { DatabaseChange::Ttl(ttl_ns) } else { DatabaseChange::Shard(random.u64(1..4)) };
+            Definition::AlterDatabase { name: database, change }
         }
         13 => {
             let (name_of, kind) = column(random);
@@ -82,6 +88,15 @@ pub(super) fn change(random: &mut Rng) -> SchemaChange {
         14..=16 => {
             let change = TableChange::DropColumn { name: column(random).0 };
             Definition::AlterTable { database, name, change }
+        }
+        17 | 18 => {
+            let table = ExternalTable {
+                name: name.into(),
+                columns: Vec::new(),
+                format: FileFormat::Json,
+                location: format!("/f{}", random.u8(0..2)).into(),
+            };
+            Definition::CreateExternal { database, if_not_exists: random.bool(), table: Arc::new(table) }
         }
         _ => {
             let most = if random.u8(0..12) == 0 { 60 } else { 4 };
@@ -101,8 +116,15 @@ fn user_change(random: &mut Rng) -> UserChange {
     let (name, database) = (user(random), database(random));
     let password = PasswordHash::new(format!("$hash${}", random.u32(..)));
     let access = random.choice([Access::NONE, Access::READ, Access::WRITE, Access::ALL]).unwrap_or_default();
-    match random.u8(0..8) {
-        0 | 1 => UserChange::Create { name, password, is_admin: random.bool(), if_not_exists: random.bool() },
+    match random.u8(0..9) {
+        0 | 1 => {
+            let (is_admin, if_not_exists, options) = (random.bool(), random.bool(), UserOptions::default());
+            UserChange::Create { name, password, is_admin, options, if_not_exists }
+        }
+        7 => {
+            let options = UserOptions { must_change_password: Some(random.bool()), comment: None };
+            UserChange::SetOptions { name, options }
+        }
         2 => UserChange::Drop { name, if_exists: random.bool() },
         3 => UserChange::Rename { name, to: user(random) },
         4 => UserChange::SetPassword { name, password },

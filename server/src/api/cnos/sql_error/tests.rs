@@ -298,17 +298,17 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "Semantic error: Unsupported encoding type Delta for STRING",
     ),
     ("alter table m add field w timestamp", "010028", "Semantic error:  column time already exists in table m"),
-    ("alter user u set a = 1", "010005", "This feature is not implemented: ALTER USER"),
+    ("alter tenant t set a = 1", "010005", "This feature is not implemented: ALTER TENANT"),
     (
         "alter table m frobnicate",
         "010009",
         "sql parser error: Expected ADD or ALTER or DROP or RENAME, found: frobnicate at Line: 1, Column: 15",
     ),
-    ("create user u", "010005", "This feature is not implemented: CREATE USER"),
+    ("create tenant t", "010005", "This feature is not implemented: CREATE TENANT"),
     (
-        "select * from information_schema.tables",
+        "select * from information_schema.queries",
         "010005",
-        "This feature is not implemented: the system table information_schema.tables",
+        "This feature is not implemented: the system table information_schema.queries",
     ),
     // DDL.
     ("drop database public", "010065", "Database \"public\" forbid drop"),

@@ -80,6 +80,9 @@ impl Binder<'_> {
         if stored.is_none() && SYSTEM_SCHEMAS.contains(&database.as_str()) {
             return Err(SqlError::unsupported(format!("the system table {database}.{table}")));
         }
+        if self.external(&database, &table).is_some() {
+            return Err(SqlErrorKind::ExternalTable(table).into());
+        }
         let error = SqlError::new(SqlErrorKind::TableNotFound { tenant: self.session.tenant.clone(), database, table });
         let position = name.0.first().and_then(ast::ObjectNamePart::as_ident).and_then(position_of);
         Err(error.at(position))
@@ -87,6 +90,19 @@ impl Binder<'_> {
 
     /// All rows and columns of a table: time, then its columns in display order. What is done with them takes `access`.
     pub(super) fn scan(&self, name: &ObjectName, access: Access) -> Result<Relation, SqlError> {
+        let (database, table, qualifier) = self.table_name(name)?;
+        if access == Access::READ
+            && let Some(table) = self.external(&database, &table)
+        {
+            self.require(Need::of(database, access))?;
+            return self.scan_external(table, &qualifier);
+        }
+        if access == Access::READ
+            && !self.catalog.databases.contains_key(&database)
+            && let Some(system) = self.system_table(&database, &table, &qualifier)?
+        {
+            return Ok(system);
+        }
         let (database, table, qualifier) = self.table(name, access)?;
         self.budget.take_columns(table.columns.iter().map(|column| &*column.name))?;
         let mut columns =
@@ -111,8 +127,7 @@ impl Binder<'_> {
             })
             .collect();
         // What is older than its database keeps it is not seen, also while it is still there.
-        let policy = self.catalog.databases.get(&database).and_then(|database| database.main_policy());
-        let time_min = policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, table.time_unit));
+        let time_min = self.time_min(&database, &table);
         let plan = Plan::Scan(ScanNode {
             database,
             table,
@@ -125,6 +140,12 @@ impl Binder<'_> {
             schema,
         });
         Ok(Relation { plan, columns })
+    }
+
+    /// The least time that rows of a table may have now.
+    pub(super) fn time_min(&self, database: &str, table: &TableSchema) -> i64 {
+        let policy = self.catalog.databases.get(database).and_then(|database| database.main_policy());
+        policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, table.time_unit))
     }
 
     /// A constant that an expression without columns comes to.

@@ -76,8 +76,7 @@ impl Binder<'_> {
         }
         // Without time, every row is at the epoch, as the reference has it.
         insert.time.resize(count, 0);
-        let policy = self.catalog.databases.get(&database).and_then(|database| database.main_policy());
-        let time_min = policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, insert.table.time_unit));
+        let time_min = self.time_min(&database, &insert.table);
         let (first, last) = insert.table.time_unit.times();
         if insert.time.iter().any(|time| !(first..=last).contains(time)) {
             return Err(SqlErrorKind::InsertTimeOutside.into());
@@ -124,8 +123,7 @@ impl Binder<'_> {
         }
         let schema = schema_of(columns.iter().map(|column| column.name.as_str()).zip(&types));
         let plan = Plan::Project { input: Box::new(plan), exprs, schema };
-        let policy = self.catalog.databases.get(database).and_then(|database| database.main_policy());
-        let time_min = policy.map_or(i64::MIN, |policy| policy.time_min(self.session.now_ns, table.time_unit));
+        let time_min = self.time_min(database, &table);
         let (database, nulls) = (database.to_owned(), Nulls::NeedField);
         let target = InsertTarget { database, table, columns: targets, time_min, nulls };
         Ok(BoundStatement::InsertQuery { plan, target })

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use tidewire_storage::schema::{Catalog, ColumnId};
+use tidewire_storage::schema::{Catalog, ColumnId, FileFormat, Need};
 
 use super::binder::Binder;
 use super::named::NamedQueries;
 use crate::budget::Budget;
 use crate::error::SqlError;
-use crate::front::sql::parse::Parsed;
+use crate::front::sql::parse::{Parsed, fold};
 use crate::insertion::InsertTarget;
 use crate::plan::Plan;
 use crate::session::Session;
-use crate::statement::Statement;
+use crate::statement::{Statement, UserStatement};
 
 /// A tag and the value that it is set to.
 pub(crate) type NewTag = (ColumnId, Option<Arc<str>>);
@@ -27,6 +27,8 @@ pub(crate) enum BoundStatement {
     Explain { plan: Plan, analyze: bool, verbose: bool },
     /// INSERT of the rows of a query, or UPDATE of fields.
     InsertQuery { plan: Plan, target: InsertTarget },
+    /// COPY of these rows INTO a file.
+    CopyOut { plan: Plan, location: Arc<str>, format: FileFormat },
     /// UPDATE of the tags of these rows.
     UpdateTags { rows: Plan, target: InsertTarget, tags: Vec<NewTag> },
     /// DELETE of these rows, which [`super::deletion`] turns into series and times once the plan is optimized.
@@ -58,6 +60,23 @@ pub(crate) fn bind(
         Parsed::CreateTable { name, if_not_exists, columns, tags } => {
             Statement::Define(binder.create_table(&name, if_not_exists, &columns, &tags)?)
         }
+        Parsed::CreateUser { name, if_not_exists, user } => {
+            binder.require(Need::Admin)?;
+            Statement::User(UserStatement::Create { name: fold(&name), if_not_exists, user })
+        }
+        Parsed::AlterUser { name, alteration } => {
+            binder.require(Need::Admin)?;
+            Statement::User(UserStatement::Alter { name: fold(&name), alteration })
+        }
+        Parsed::DropUser { name, if_exists } => {
+            binder.require(Need::Admin)?;
+            Statement::User(UserStatement::Drop { name: fold(&name), if_exists })
+        }
+        Parsed::CreateExternal { name, if_not_exists, columns, format, location } => {
+            binder.create_external(&name, if_not_exists, columns, format, location)?
+        }
+        Parsed::CopyOut { location, source, format } => return binder.copy_out(&source, location, format),
+        Parsed::CopyIn { table, columns, location, format } => binder.copy_in(&table, &columns, location, format)?,
         Parsed::SetCodec { table, column, codec } => Statement::Define(binder.set_codec(&table, &column, &codec)?),
         Parsed::DropTable { name, if_exists } => Statement::Define(binder.drop_table(&name, if_exists)?),
         Parsed::AlterDatabase { name, change } => Statement::Define(binder.alter_database(&name, change)?),

@@ -7,9 +7,6 @@ use super::reader::Reader;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::statement::DatabaseChange;
 
-/// Objects of the reference that are altered there and not here.
-const OBJECTS_LATER: [&str; 2] = ["TENANT", "USER"];
-
 impl Reader<'_> {
     pub(super) fn alter(&mut self) -> Result<Parsed, SqlError> {
         self.parser.next_token();
@@ -17,13 +14,12 @@ impl Reader<'_> {
             self.alter_database()
         } else if self.word("TABLE") {
             self.alter_table()
+        } else if self.word("USER") {
+            self.alter_user()
+        } else if self.word("TENANT") {
+            Err(SqlError::unsupported("ALTER TENANT"))
         } else {
-            let found = self.parser.peek_token_ref().token.to_string().to_ascii_uppercase();
-            Err(if OBJECTS_LATER.contains(&found.as_str()) {
-                SqlError::unsupported(format!("ALTER {found}"))
-            } else {
-                self.expected("an object type after ALTER")
-            })
+            Err(self.expected("an object type after ALTER"))
         }
     }
 
@@ -42,9 +38,12 @@ impl Reader<'_> {
         self.database_option(&option, &mut options)?;
         let change = match option.as_str() {
             "TTL" => DatabaseChange::Ttl(options.ttl_ns),
-            "VNODE_DURATION" => DatabaseChange::PartitionLength(options.partition_ns),
-            // It has the value that it was set to.
-            _ => DatabaseChange::Nothing,
+            "VNODE_DURATION" => DatabaseChange::PartitionLength {
+                partition_ns: options.partition_ns,
+                asked_ns: options.stored.vnode_ns.unwrap_or(options.partition_ns),
+            },
+            "SHARD" => DatabaseChange::Shard(options.stored.shard),
+            _ => DatabaseChange::Replica(options.stored.replica),
         };
         Ok(Parsed::AlterDatabase { name, change })
     }

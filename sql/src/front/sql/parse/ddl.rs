@@ -1,16 +1,14 @@
 //! CREATE and DROP of databases and tables.
 
 use sqlparser::tokenizer::Token;
-use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, Geometry, TimeUnit};
+use tidewire_storage::schema::{ColumnKind, DatabaseOptions, FieldType, Geometry};
 
 use super::parsed::{ColumnDefinition, ColumnType, Parsed};
 use super::reader::Reader;
-use crate::error::{GeometryError, SqlError, SqlErrorKind};
-use crate::types::duration::parse_duration;
-use crate::types::error::DurationError;
+use crate::error::{GeometryError, SqlError};
 
 /// Object types of the reference that this server does not have yet.
-const OBJECTS_LATER: [&str; 7] = ["EXTERNAL", "UNBOUNDED", "STREAM", "TENANT", "USER", "ROLE", "FUNCTION"];
+const OBJECTS_LATER: [&str; 5] = ["UNBOUNDED", "STREAM", "TENANT", "ROLE", "FUNCTION"];
 
 impl Reader<'_> {
     pub(super) fn create(&mut self) -> Result<Parsed, SqlError> {
@@ -19,6 +17,10 @@ impl Reader<'_> {
             self.create_database()
         } else if self.word("TABLE") {
             self.create_table()
+        } else if self.word("USER") {
+            self.create_user()
+        } else if self.words(&["EXTERNAL", "TABLE"]) {
+            self.create_external()
         } else {
             Err(self.no_such_object("CREATE"))
         }
@@ -36,6 +38,8 @@ impl Reader<'_> {
         } else if self.word("TABLE") {
             let if_exists = self.words(&["IF", "EXISTS"]);
             Ok(Parsed::DropTable { name: self.object_name()?, if_exists })
+        } else if self.word("USER") {
+            self.drop_user()
         } else {
             Err(self.no_such_object("DROP"))
         }
@@ -69,68 +73,6 @@ impl Reader<'_> {
             }
         }
         Ok(Parsed::CreateDatabase { name, if_not_exists, options })
-    }
-
-    pub(super) fn database_option(&mut self, name: &str, options: &mut DatabaseOptions) -> Result<(), SqlError> {
-        match name {
-            "TTL" => {
-                let (text, ttl_ns) = duration(self.text_value()?)?;
-                if ttl_ns.is_some_and(|ns| ns < crate::types::unit::MINUTE_NS) {
-                    return Err(SqlErrorKind::TtlTooShort(text).into());
-                }
-                options.ttl_ns = ttl_ns;
-            }
-            "VNODE_DURATION" => {
-                let (text, duration) = duration(self.text_value()?)?;
-                // A partition is some whole number of every unit of time, and long enough not to flood the disk with
-                // one segment a write.
-                const PARTITION_NS_MIN: i64 = crate::types::unit::MINUTE_NS;
-                options.partition_ns = match duration {
-                    Some(ns) if ns >= PARTITION_NS_MIN => ns - ns % COARSEST_UNIT_NS,
-                    Some(_) => return Err(SqlErrorKind::PartitionTooShort(text).into()),
-                    None => return Err(SqlErrorKind::PartitionInfinite.into()),
-                };
-            }
-            "PRECISION" => {
-                let text = self.text_value()?;
-                options.precision = match text.to_ascii_lowercase().as_str() {
-                    "ms" => TimeUnit::Millisecond,
-                    "us" => TimeUnit::Microsecond,
-                    "ns" => TimeUnit::Nanosecond,
-                    _ => return Err(SqlErrorKind::Precision(text).into()),
-                };
-            }
-            "SHARD" | "REPLICA" => {
-                let text = self.text_value()?;
-                let count: u64 = text.parse().map_err(|_| self.expected("a number"))?;
-                if count == 0 {
-                    return Err(SqlErrorKind::OptionZero(name.to_ascii_lowercase()).into());
-                }
-                check_fixed(name, &text)?;
-            }
-            "MAX_MEMCACHE_SIZE"
-            | "MEMCACHE_PARTITIONS"
-            | "WAL_MAX_FILE_SIZE"
-            | "WAL_SYNC"
-            | "STRICT_WRITE"
-            | "MAX_CACHE_READERS" => {
-                let text = self.text_value()?;
-                check_fixed(name, &text)?;
-            }
-            _ => return Err(SqlErrorKind::OptionUnknown(name.to_owned()).into()),
-        }
-        Ok(())
-    }
-
-    /// A value given as text, number or bare word.
-    fn text_value(&mut self) -> Result<String, SqlError> {
-        let value = match &self.parser.peek_token_ref().token {
-            Token::SingleQuotedString(text) | Token::Number(text, _) => text.clone(),
-            Token::Word(word) => word.value.clone(),
-            _ => return Err(self.expected("a value")),
-        };
-        self.parser.next_token();
-        Ok(value)
     }
 
     fn create_table(&mut self) -> Result<Parsed, SqlError> {
@@ -214,46 +156,4 @@ fn geometry_of(arguments: &[&str]) -> Result<Geometry, GeometryError> {
     let [kind, system] = arguments else { return Err(GeometryError::Arguments) };
     let kind = Geometry::of_name(kind).ok_or(GeometryError::Kind)?;
     if *system == "0" { Ok(kind) } else { Err(GeometryError::System) }
-}
-
-/// Options of the reference that cannot be chosen here, with the one value that each is taken with: what DESCRIBE
-/// DATABASE shows, so that a script which was written by either server runs on this one. Any other value is refused,
-/// for it would have no effect: one node keeps one copy, its shards are the data folder's, and what tunes storage is in
-/// the server's configuration.
-const FIXED: [(&str, &str, &str); 8] = [
-    ("SHARD", "1", "the data folder has its shards, which all databases share (`tidewire reshard`)"),
-    ("REPLICA", "1", "one node keeps one copy"),
-    ("MAX_MEMCACHE_SIZE", "128MiB", "`memtable.bytes_max` of the configuration is for all databases"),
-    ("MEMCACHE_PARTITIONS", "16", "rows in memory are divided by shard"),
-    ("WAL_MAX_FILE_SIZE", "128MiB", "`wal.file_bytes` of the configuration is for all databases"),
-    ("WAL_SYNC", "false", "`wal.sync` of the configuration is for all databases"),
-    ("STRICT_WRITE", "false", "writes may make tables and columns"),
-    ("MAX_CACHE_READERS", "32", "`cache.bytes_max` of the configuration is for all databases"),
-];
-
-/// Refuses what an option cannot be set to.
-fn check_fixed(name: &str, text: &str) -> Result<(), SqlError> {
-    // `128 MiB`, `128M` and `128MB` are the same to the reference.
-    let plain = |text: &str| {
-        let text: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
-        text.trim_end_matches('b').trim_end_matches('i').to_owned()
-    };
-    let fixed = FIXED.iter().find(|(known, ..)| *known == name);
-    match fixed.filter(|(_, value, _)| plain(value) != plain(text)) {
-        Some((_, value, reason)) => {
-            Err(SqlError::unsupported(format!("{name} other than {value}, found {text}: {reason}")))
-        }
-        None => Ok(()),
-    }
-}
-
-/// A millisecond: the coarsest unit that times of a database have.
-const COARSEST_UNIT_NS: i64 = 1_000_000;
-
-/// A duration with its text; `None` for one without end.
-fn duration(text: String) -> Result<(String, Option<i64>), SqlError> {
-    match parse_duration(&text) {
-        Ok(ns) => Ok((text, ns)),
-        Err(DurationError) => Err(SqlErrorKind::Duration(text).into()),
-    }
 }

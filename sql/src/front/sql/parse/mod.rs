@@ -11,12 +11,15 @@ mod ddl;
 mod delete;
 mod depth;
 mod dialect;
+mod external;
 mod name;
+mod options;
 mod parsed;
 mod reader;
 mod show;
 mod statement;
+mod user;
 
 pub(crate) use name::{fold, position_at, position_of};
-pub(crate) use parsed::{ColumnDefinition, ColumnType, Parsed, ShowOfTable, TableAlteration, TagNames};
+pub(crate) use parsed::{ColumnDefinition, ColumnType, CopySource, Parsed, ShowOfTable, TableAlteration, TagNames};
 pub(crate) use statement::parse;

@@ -68,6 +68,7 @@ impl Reader<'_> {
             "UPDATE" => self.update(),
             "COMPACT" => self.compact(),
             "ALTER" => self.alter(),
+            "COPY" => self.copy(),
             "EXPLAIN" => {
                 self.parser.next_token();
                 let analyze = self.word("ANALYZE");
@@ -78,7 +79,7 @@ impl Reader<'_> {
                 Ok(Parsed::Explain { query: self.query()?, analyze, verbose })
             }
             // The reference's own statements, which sqlparser would misread.
-            "CHECKSUM" | "COPY" | "GRANT" | "KILL" | "MOVE" | "RECOVER" | "REPLICA" | "REVOKE" => {
+            "CHECKSUM" | "GRANT" | "KILL" | "MOVE" | "RECOVER" | "REPLICA" | "REVOKE" => {
                 Err(SqlError::unsupported(first))
             }
             _ => self.foreign(),
