@@ -8,7 +8,8 @@
 //! 1. [`Sampler::begin`] makes two buffers, the handler and the timers.
 //! 2. Handlers fill one of the buffers. Every [`GATHER_EVERY`] the other takes its place ([`Sampler::gather`]), and
 //!    what is in the first is counted by stack. Threads that are new get their timers then.
-//! 3. [`Sampler::end`], or dropping it, takes the timers away and puts back the handler that was there.
+//! 3. [`Sampler::end`], or dropping it, takes the timers away. The handler stays and does nothing then: a signal that
+//!    is on its way to a thread that waits for a processor would end the process without it.
 //!
 //! There is one sampler of a process at a time. A system call that is interrupted is begun again by the kernel, or its
 //! caller sees `EINTR`, which the [reactor](super::reactor) and the standard library take for what it is.
@@ -82,16 +83,6 @@ pub struct Samples {
 pub struct Sampler {
     samples: Samples,
     timers: BTreeMap<i32, Timer>,
-    /// What was done about the signal before.
-    before: Option<Action>,
-}
-
-struct Action(libc::sigaction);
-
-impl std::fmt::Debug for Action {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Action")
-    }
 }
 
 impl Sampler {
@@ -101,13 +92,13 @@ impl Sampler {
             return Ok(None);
         }
         // From here on its drop undoes what was done.
-        let mut sampler = Self { samples: Samples::default(), timers: BTreeMap::new(), before: None };
+        let mut sampler = Self { samples: Samples::default(), timers: BTreeMap::new() };
         // The unwinder prepares itself when it is first used, which must not be in a handler.
         backtrace::trace(|_| true);
         let [first, _] = BUFFERS.get_or_init(|| [Buffer::new(), Buffer::new()]);
         first.begun.store(0, Ordering::Relaxed);
         IN_USE.store(0, Ordering::SeqCst);
-        sampler.before = Some(Action(handle(handler()?)?));
+        handle()?;
         sampler.watch_threads()?;
         Ok(Some(sampler))
     }
@@ -171,12 +162,6 @@ impl Sampler {
     fn stop(&mut self) {
         self.timers.clear();
         self.swap(OFF);
-        let Some(Action(before)) = self.before.take() else { return };
-        // What a timer had sent before it went is for our handler.
-        std::thread::sleep(Duration::from_millis(1));
-        if let Err(error) = handle(before) {
-            log::warn!("the handler of SIGPROF is not put back: {error}");
-        }
     }
 }
 
@@ -239,18 +224,8 @@ impl Buffer {
     }
 }
 
-/// Does something about the signal from now on; returns what was done before.
-fn handle(action: libc::sigaction) -> io::Result<libc::sigaction> {
-    let mut before = MaybeUninit::uninit();
-    // SAFETY: both point to such structures.
-    match unsafe { libc::sigaction(libc::SIGPROF, &raw const action, before.as_mut_ptr()) } {
-        // SAFETY: the call has filled it in.
-        0 => Ok(unsafe { before.assume_init() }),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-fn handler() -> io::Result<libc::sigaction> {
+/// Lets [`on_signal`] handle the signal from now on.
+fn handle() -> io::Result<()> {
     let mut mask = MaybeUninit::uninit();
     // SAFETY: it points to a set, which the call fills in.
     let mask = match unsafe { libc::sigemptyset(mask.as_mut_ptr()) } {
@@ -259,12 +234,17 @@ fn handler() -> io::Result<libc::sigaction> {
         _ => return Err(io::Error::last_os_error()),
     };
     let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) = on_signal;
-    Ok(libc::sigaction {
+    let action = libc::sigaction {
         sa_sigaction: handler as libc::sighandler_t,
         sa_mask: mask,
         sa_flags: libc::SA_SIGINFO | libc::SA_RESTART,
         sa_restorer: None,
-    })
+    };
+    // SAFETY: the action is read, and what was done before is not asked for.
+    match unsafe { libc::sigaction(libc::SIGPROF, &raw const action, ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 extern "C" fn on_signal(_signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
