@@ -104,8 +104,8 @@ const EVALUATED_AT_ONCE: usize = 1 << 20;
 /// Fewer rows than this cost as much by the node as by the row.
 const ROWS_AT_ONCE_MIN: usize = 512;
 
-/// Patterns of rows that are compiled before others get their turn: each may take a millisecond.
-const COMPILED_AT_ONCE: usize = 16;
+/// Patterns of rows that are compiled before others get their turn: each may take four milliseconds.
+const COMPILED_AT_ONCE: usize = 4;
 
 /// Rows that expressions that take this work are evaluated over at a time.
 pub(crate) fn rows_at_once(work: Work) -> usize {
