@@ -95,22 +95,19 @@ impl Peers {
 
     /// Asks every core, and waits for all answers.
     pub async fn ask_all<Q: Question + Clone>(&self, question: Q) -> Vec<Q::Answer> {
-        let mut calls = Vec::with_capacity(self.core_count());
-        for core in 0..self.core_count() {
-            calls.push(self.ask(core, question.clone()).await);
-        }
-        let mut answers = Vec::with_capacity(calls.len());
-        for call in calls {
-            answers.push(call.answer().await);
-        }
-        answers
+        self.ask_each((0..self.core_count()).map(|core| (core, question.clone()))).await
     }
 
     /// Asks the core of every shard, and waits for all answers, which come in the order of the shards.
     pub async fn ask_shards<Q: Question>(&self, question: impl Fn(u32) -> Q) -> Vec<Q::Answer> {
-        let mut calls = Vec::with_capacity(self.placement.len());
-        for shard in 0..self.shard_count() {
-            calls.push(self.ask(self.core_of(shard), question(shard)).await);
+        self.ask_each((0..self.shard_count()).map(|shard| (self.core_of(shard), question(shard)))).await
+    }
+
+    /// Asks each core its question, and waits for all answers.
+    async fn ask_each<Q: Question>(&self, questions: impl Iterator<Item = (usize, Q)>) -> Vec<Q::Answer> {
+        let mut calls = Vec::new();
+        for (core, question) in questions {
+            calls.push(self.ask(core, question).await);
         }
         let mut answers = Vec::with_capacity(calls.len());
         for call in calls {

@@ -10,7 +10,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memchr::memmem;
+use memchr::memchr2_iter;
 use tidewire_sql::exec::{ExecError, QueryContext, QueryMemory, Reservation};
 use tidewire_sql::{Session, SqlError, Statement, bytes_to_prepare, prepare_within};
 
@@ -152,7 +152,8 @@ pub fn is_quick(texts: &[&[u8]]) -> bool {
             has_large |= matches!(byte, b'{' | b'\\');
         }
         // SQL's functions.
-        marks += memmem::find_iter(&text.to_ascii_lowercase(), b"regexp").count();
+        let is_named = |at: &usize| text[*at..].get(..6).is_some_and(|name| name.eq_ignore_ascii_case(b"regexp"));
+        marks += memchr2_iter(b'r', b'R', text).filter(is_named).count();
     }
     marks == 0 || marks <= HERE_PATTERNS_MAX && !has_large
 }
