@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
+use crate::protobuf::push_varint;
+
 /// What a column of values counts, and in what unit.
 pub type ValueType = (&'static str, &'static str);
 
@@ -240,33 +242,25 @@ fn value_type(strings: &mut Strings, (kind, unit): ValueType) -> Vec<u8> {
     body
 }
 
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 /// A field that is a number; 0 is what one has that is not there.
 fn varint_field(out: &mut Vec<u8>, number: u32, value: u64) {
     if value != 0 {
-        varint(out, u64::from(number) << 3);
-        varint(out, value);
+        push_varint(out, u64::from(number) << 3);
+        push_varint(out, value);
     }
 }
 
 /// A field that is a message or a text.
 fn message(out: &mut Vec<u8>, number: u32, body: &[u8]) {
-    varint(out, u64::from(number) << 3 | 2);
-    varint(out, body.len() as u64);
+    push_varint(out, u64::from(number) << 3 | 2);
+    push_varint(out, body.len() as u64);
     out.extend_from_slice(body);
 }
 
 /// A field that is several numbers.
 fn packed(out: &mut Vec<u8>, number: u32, values: impl Iterator<Item = u64>) {
     let mut body = Vec::new();
-    values.for_each(|value| varint(&mut body, value));
+    values.for_each(|value| push_varint(&mut body, value));
     if !body.is_empty() {
         message(out, number, &body);
     }

@@ -1,5 +1,7 @@
 //! The replies to an export, which have the same form for all signals.
 
+use crate::protobuf::push_varint;
+
 /// A message that says how many items were refused, and why; empty where all were taken.
 pub fn partial_success(refused: u64, reason: &str) -> Vec<u8> {
     if refused == 0 {
@@ -7,7 +9,7 @@ pub fn partial_success(refused: u64, reason: &str) -> Vec<u8> {
     }
     let mut partial = number_and_text(refused, reason);
     let mut reply = vec![1 << 3 | 2];
-    varint(&mut reply, partial.len() as u64);
+    push_varint(&mut reply, partial.len() as u64);
     reply.append(&mut partial);
     reply
 }
@@ -20,19 +22,11 @@ pub fn status_message(code: u32, message: &str) -> Vec<u8> {
 /// `1 number 2 text`
 fn number_and_text(number: u64, text: &str) -> Vec<u8> {
     let mut message = vec![1 << 3];
-    varint(&mut message, number);
+    push_varint(&mut message, number);
     message.push(2 << 3 | 2);
-    varint(&mut message, text.len() as u64);
+    push_varint(&mut message, text.len() as u64);
     message.extend_from_slice(text.as_bytes());
     message
-}
-
-fn varint(to: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        to.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    to.push(value as u8);
 }
 
 #[cfg(test)]

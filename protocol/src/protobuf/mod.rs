@@ -10,4 +10,4 @@ mod wire;
 
 pub use block::{decode_snappy_block, snappy_block_bytes};
 pub use pair::read_pair;
-pub use wire::{Field, Fields, Value, packed_varints, signed, split, text};
+pub use wire::{Field, Fields, Value, packed_varints, push_varint, signed, split, text};

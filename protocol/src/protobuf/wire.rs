@@ -148,6 +148,15 @@ pub fn packed_varints(value: Value<'_>, mut see: impl FnMut(u64) -> Result<(), R
     }
 }
 
+/// Appends a varint.
+pub fn push_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
 /// Reads a varint of at most ten bytes, of which the last holds one bit.
 #[inline]
 fn varint(rest: &mut &[u8]) -> Result<u64, RowError> {
