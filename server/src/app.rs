@@ -21,7 +21,7 @@ use crate::forward::Forwarder;
 use crate::mesh::Inbox;
 use crate::metrics::registry::Registry;
 use crate::net::{Refusal, Reply, Request, Service};
-use crate::ring::{Queue, caught};
+use crate::ring::{Queue, caught, yield_if_needed};
 use crate::runtime::disk_rate::limit_rate;
 use crate::runtime::start::{App, CoreContext};
 use crate::runtime::timed_disk::TimedDisk;
@@ -154,6 +154,8 @@ async fn receive(responder: Rc<Responder>, mut inbox: Inbox<Message>) {
         if let Err(panicked) = caught(|| responder.clone().handle(message)) {
             ::log::error!("a message of another core has ended by {panicked}");
         }
+        // Each may bring some megabytes of rows.
+        yield_if_needed().await;
     }
 }
 

@@ -8,8 +8,8 @@
 //!
 //! [`message`] is the closed set of what crosses; [`state`] what the requests of a core share; [`shards`] its shards
 //! and what is counted of them, [`offline`] those that damage keeps closed, [`running`] the statements that run,
-//! [`tally`] who asks while somebody watches, [`watch`] what is written while series move; [`forwarding`] copies rows
-//! for those who have subscribed; [`open`] opens shards at the start.
+//! [`tally`] who asks while somebody watches, [`watch`] what is written while series move, `wide` the tables of many
+//! columns; [`forwarding`] copies rows for those who have subscribed; [`open`] opens shards at the start.
 
 mod forwarding;
 pub(crate) mod fragments;
@@ -25,3 +25,4 @@ pub mod state;
 pub mod tally;
 pub(crate) mod upkeep;
 pub mod watch;
+mod wide;

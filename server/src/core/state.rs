@@ -4,10 +4,11 @@
 //! A request works with this and with nothing else of its core: rows, queries and deletes reach shards, also those of
 //! this core, through [`Peers`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tidewire_sql::influxql::Select;
 use tidewire_storage::schema::{Catalog, TableSchema};
 
 use super::offline::OfflineShards;
@@ -15,6 +16,7 @@ use super::peers::Peers;
 use super::recycled::RecycledBatches;
 use super::running::RunningQueries;
 use super::tally::Tally;
+use super::wide::WideTables;
 use crate::admission::{Admission, BuildBudget};
 use crate::forward::Forwarder;
 use crate::ingest::caches::DatabaseCaches;
@@ -26,9 +28,6 @@ use crate::metrics::process::ProcessMetrics;
 use crate::metrics::registry::{Counter, Gauge, Registry};
 use crate::ring::{self, Queues};
 use tidewire_base::config::Config;
-
-/// Columns that a table has if it is wide: a statement about more takes a millisecond to bind.
-const WIDE_COLUMNS: usize = 512;
 
 /// What a [`CoreState`] is made from.
 pub struct CoreParts {
@@ -85,8 +84,7 @@ pub struct CoreState {
     /// The way to all cores.
     pub peers: Rc<Peers>,
     catalog: RefCell<Arc<Catalog>>,
-    /// The most columns that a table has had.
-    columns_max: Cell<usize>,
+    wide_tables: WideTables,
     memory_metrics: MemoryMetrics,
     /// Of core 0, which shows for all what is the process's.
     process_metrics: Option<(ProcessMetrics, FileSystemMetrics)>,
@@ -104,7 +102,7 @@ impl CoreState {
         let help = "Faults of the server itself that it went on after; each is in the log with its backtrace.";
         let panics = (number == 0).then(|| registry.counter("tidewire_panics_total", help, &[]));
         let all = catalog.databases.values().flat_map(|database| database.all_tables());
-        let columns_max = Cell::new(all.map(|table| table.columns.len()).max().unwrap_or(0));
+        let wide_tables = WideTables::of(all.map(|table| &**table));
         let forward_bytes = (number == 0).then(|| show_forwarded(&forwarder, registry));
         Rc::new(Self {
             panics,
@@ -123,7 +121,7 @@ impl CoreState {
             queues,
             peers,
             catalog: RefCell::new(catalog),
-            columns_max,
+            wide_tables,
             memory_metrics: MemoryMetrics::new(number, registry),
             process_metrics: (number == 0).then(|| (ProcessMetrics::new(registry), FileSystemMetrics::new(registry))),
         })
@@ -137,13 +135,17 @@ impl CoreState {
     /// Takes a new catalog into use, in which these tables have changed.
     pub(super) fn set_catalog<'t>(&self, catalog: Arc<Catalog>, changed: impl IntoIterator<Item = &'t TableSchema>) {
         *self.catalog.borrow_mut() = catalog;
-        let columns = changed.into_iter().map(|table| table.columns.len()).max().unwrap_or(0);
-        self.columns_max.set(self.columns_max.get().max(columns));
+        self.wide_tables.note(changed);
     }
 
-    /// Whether a statement that is short may still have many columns, so that it takes long to bind.
-    pub fn has_wide_tables(&self) -> bool {
-        self.columns_max.get() > WIDE_COLUMNS
+    /// Whether a text of SQL that is short may still be about many columns, so that it takes long to bind.
+    pub fn may_name_wide_tables(&self, text: &[u8]) -> bool {
+        self.wide_tables.may_be_named(text)
+    }
+
+    /// The same of a SELECT of InfluxQL.
+    pub fn may_read_wide_tables(&self, select: &Select) -> bool {
+        self.wide_tables.may_be_read(select)
     }
 
     /// The most rows, in bytes, that a request can have: what all its owners together can hold.

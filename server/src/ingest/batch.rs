@@ -11,6 +11,10 @@ use tidewire_storage::schema::{ColumnId, FieldType, TableSchema};
 const WIDE_COLUMNS_MIN: usize = 256;
 /// Values of such a batch that are many: two megabytes.
 const WIDE_VALUES_MIN: usize = 1 << 18;
+/// The same where rows lack some of them: a few short rows bring all of these, and each goes to a column of its own.
+const SPARSE_VALUES_MIN: usize = 1 << 16;
+/// Bytes of a batch that are many: a shard takes and logs them in a few milliseconds.
+const BATCH_BYTES_MAX: usize = 2 << 20;
 
 /// See the module.
 #[derive(Debug)]
@@ -76,10 +80,26 @@ impl TableRows {
         self.builder.bytes()
     }
 
-    /// Whether it has, with `more` columns, many columns and, with those that rows lack, many values.
-    pub fn is_wide_with(&self, more: usize) -> bool {
+    /// Whether it gets no more rows: it has many columns and many values, or many bytes.
+    pub fn is_full(&self) -> bool {
+        self.is_wide_with(0, WIDE_VALUES_MIN) || self.bytes() >= BATCH_BYTES_MAX
+    }
+
+    /// Whether a row of this layout, which has `fields`, goes with the others. It brings all values that it takes, or
+    /// those that others lack are few.
+    #[inline]
+    pub fn takes(&self, layout: u32, fields: usize) -> bool {
+        match self.has_layout(layout) {
+            true => self.builder.is_dense() || !self.is_wide_with(0, SPARSE_VALUES_MIN),
+            // Rows before one with many columns get a value in each.
+            false => !self.is_wide_with(fields, SPARSE_VALUES_MIN),
+        }
+    }
+
+    /// Whether it has, with `more` columns, many columns and, with those that rows lack, this many values.
+    fn is_wide_with(&self, more: usize, values_min: usize) -> bool {
         let columns = self.columns() + more;
-        columns >= WIDE_COLUMNS_MIN && self.rows() * columns >= WIDE_VALUES_MIN
+        columns >= WIDE_COLUMNS_MIN && self.rows() * columns >= values_min
     }
 
     /// Whether the last row had this layout.

@@ -9,6 +9,8 @@
 //! 2. A DROP that becomes visible later is answered later, too, since this core has to take it over first. The rows
 //!    were written before it, and it takes them away: a shard that has heard of it passes them over, one that has not
 //!    loses them with the table, and both come to the same. So no request is written in part for the sake of a DROP.
+//! 3. A shard makes the rows of a request visible at once, unless they take more than [`HANDED_BYTES_MAX`]: then they
+//!    come in runs, in their order, and others have their turn between two.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -100,7 +102,26 @@ fn subscribed(place: Place<'_>, catalog: &Catalog) -> Option<Arc<Subscribed>> {
     (!to.is_empty()).then(|| Arc::new(Subscribed { database: database.name.clone(), to }))
 }
 
-/// Hands each shard all of its rows at once, and waits until all have answered.
+/// Bytes of rows that a shard is handed at once, but for a batch that has more: it takes and logs them in a few
+/// milliseconds.
+const HANDED_BYTES_MAX: usize = 4 << 20;
+
+/// Parts in runs of at most `bytes_max`, in their order; one that has more is a run of its own.
+fn runs<T>(parts: Vec<T>, bytes_max: usize, bytes_of: impl Fn(&T) -> usize) -> impl Iterator<Item = Vec<T>> {
+    let mut left = parts.into_iter().peekable();
+    std::iter::from_fn(move || {
+        let first = left.next()?;
+        let mut bytes = bytes_of(&first);
+        let mut run = vec![first];
+        while let Some(part) = left.next_if(|part| bytes.saturating_add(bytes_of(part)) <= bytes_max) {
+            bytes += bytes_of(&part);
+            run.push(part);
+        }
+        Some(run)
+    })
+}
+
+/// Hands each shard its rows, all at once unless they are many, and waits until all have answered.
 async fn send<H: WriteHost>(
     host: &H,
     rows: Vec<ShardRows>,
@@ -110,16 +131,19 @@ async fn send<H: WriteHost>(
     // Not to be cut short between two shards.
     let _held = ring::hold();
     let mut new_series = vec![Vec::new(); rows.len()];
-    let mut by_shard: BTreeMap<u32, (Vec<usize>, Vec<TableBatch>)> = BTreeMap::new();
+    let mut by_shard: BTreeMap<u32, Vec<(usize, TableBatch)>> = BTreeMap::new();
     for (place, ShardRows { shard, batch, table, .. }) in rows.into_iter().enumerate() {
-        let (places, batches) = by_shard.entry(shard).or_default();
-        places.push(place);
-        batches.push(TableBatch { batch, table });
+        by_shard.entry(shard).or_default().push((place, TableBatch { batch, table }));
     }
     let mut calls = Vec::with_capacity(by_shard.len());
-    for (shard, (places, rows)) in by_shard {
-        let (by, subscribed) = (by.cloned(), subscribed.clone());
-        calls.push((places, host.append(Append { shard, rows, by, subscribed }).await));
+    for (shard, batches) in by_shard {
+        for run in runs(batches, HANDED_BYTES_MAX, |(_, part)| part.batch.bytes()) {
+            let (places, rows): (Vec<_>, Vec<_>) = run.into_iter().unzip();
+            // Reading them, or handing over the last ones, may have taken a while.
+            H::yield_if_needed().await;
+            let (by, subscribed) = (by.cloned(), subscribed.clone());
+            calls.push((places, host.append(Append { shard, rows, by, subscribed }).await));
+        }
     }
     let mut failure = None;
     for (places, call) in calls {
@@ -133,5 +157,19 @@ async fn send<H: WriteHost>(
     match failure {
         None => Ok(new_series),
         Some(error) => Err(WriteError::Storage(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_are_in_order_and_no_longer_than_they_may_be() {
+        let of = |parts: &[usize]| runs(parts.to_vec(), 10, |part| *part).collect::<Vec<_>>();
+        assert_eq!(of(&[]), [[0; 0]; 0]);
+        assert_eq!(of(&[1, 2, 3]), [[1, 2, 3]]);
+        assert_eq!(of(&[5, 5, 1, 90, 2, 2]), [vec![5, 5], vec![1], vec![90], vec![2, 2]]);
+        assert_eq!(of(&[usize::MAX, usize::MAX]), [[usize::MAX], [usize::MAX]]);
     }
 }

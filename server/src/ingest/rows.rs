@@ -226,7 +226,7 @@ impl<'a, H: WriteHost> RowWriter<'a, H> {
             return Ok(());
         }
         self.uncounted = 0;
-        self.session.part_wide();
+        self.session.part_full();
         self.session.account(self.held).map_err(|failure| {
             self.failure = Some(failure);
             Next::Stop

@@ -201,9 +201,9 @@ impl<'a, H: WriteHost> Session<'a, H> {
         step_bytes(self.collected.columns_max()).min(STEP_BYTES_FIRST.max(seen))
     }
 
-    /// Ends batches that have grown wide.
-    pub(super) fn part_wide(&mut self) {
-        self.collected.part_wide(self.host.shard_count());
+    /// Ends batches that have grown wide or large.
+    pub(super) fn part_full(&mut self) {
+        self.collected.part_full(self.host.shard_count());
     }
 
     /// Columns of the widest batch so far.

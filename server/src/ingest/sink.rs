@@ -118,11 +118,12 @@ impl Collected {
         self.parted.extend(finish(std::mem::take(&mut self.builders), shards));
     }
 
-    /// Ends batches that are wide and have many values: rows that lack most of their columns go on in others, which
-    /// have only what these rows bring, and no batch has thousands of columns that double at one moment.
-    pub fn part_wide(&mut self, shards: u32) {
+    /// Ends batches that are large, so that a shard can take some rows of a request before others get their turn; or
+    /// wide with many values: rows that lack most of their columns go on in others, which have only what these rows
+    /// bring, and no batch has thousands of columns that double at one moment.
+    pub fn part_full(&mut self, shards: u32) {
         for index in 0..self.builders.len() {
-            if self.builders[index].as_ref().is_some_and(|rows| rows.is_wide_with(0)) {
+            if self.builders[index].as_ref().is_some_and(TableRows::is_full) {
                 self.part_one(index, shards);
             }
         }
@@ -392,10 +393,7 @@ impl RowSink for RequestSink<'_> {
         let entry = self.slots.series(series.0);
         let index = entry.place as usize;
         let goes_on = match self.collected.builders.get(index) {
-            // Rows before one with many columns get a value in each.
-            Some(Some(rows)) => {
-                rows.has_layout(layout.0) || !rows.is_wide_with(self.slots.layouts[layout.0 as usize].fields.len())
-            }
+            Some(Some(rows)) => rows.takes(layout.0, values.len()),
             _ => false,
         };
         if !goes_on {

@@ -142,7 +142,7 @@ pub(super) async fn parse<H: WriteHost>(
         let progress = parse_some(session, state, &rule, &text[consumed..end], last && end == text.len());
         consumed += progress.consumed;
         session.refusal()?;
-        session.part_wide();
+        session.part_full();
         match progress.state {
             State::Stopped => return Ok(consumed),
             State::Done | State::NeedMore if end == text.len() => return Ok(consumed),
@@ -337,7 +337,7 @@ mod tests {
             let host = Host::new(u64::MAX);
             assert_eq!(host.parse(text.as_bytes()).unwrap(), text.len());
             let held = host.held.borrow().iter().copied().max();
-            assert!(held.is_some_and(|held| held <= 12 << 20), "{held:?}");
+            assert!(held.is_some_and(|held| held <= 2 << 20), "{held:?}");
         }
     }
 

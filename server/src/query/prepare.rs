@@ -82,9 +82,10 @@ pub enum PrepareError {
     /// The text is none.
     #[error(transparent)]
     Statement(#[from] SqlError),
-    /// The text takes more memory than all queries may have together.
+    /// The text takes more memory than one query can have.
     #[error(
-        "the statement takes about {bytes} bytes of memory while it is read, all queries together may have {bytes_max}"
+        "the statement takes about {bytes} bytes of memory while it is read, of what all queries have together \
+         {bytes_max} can be one's"
     )]
     TooLarge {
         /// What it takes.
@@ -114,7 +115,7 @@ pub async fn prepare(core: &CoreState, text: Vec<u8>, session: Session) -> Resul
     let time_limit = (timeout_s > 0).then(|| Duration::from_secs(timeout_s));
     // What it makes beyond its text is the query's to be; the text itself only what all may have bounds.
     let context = QueryContext::of_server(core.config.query.memory_bytes_max, time_limit, account.clone());
-    if is_quick(&[&text]) && !core.has_wide_tables() {
+    if is_quick(&[&text]) && !core.may_name_wide_tables(&text) {
         let (statement, held) = prepare_within(&String::from_utf8_lossy(&text), &catalog, &session, &context)?;
         return Ok(Prepared { statement, held: (held.bytes() > 0).then_some(held) });
     }
@@ -185,7 +186,7 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
 
 /// Takes `bytes` from the account of all queries. They are of no query yet, so that only what all have bounds them.
 pub fn reserve(account: Arc<QueryMemory>, bytes: u64) -> Result<Reservation, PrepareError> {
-    let bytes_max = account.bytes_max();
+    let bytes_max = account.query_bytes_max();
     if bytes > bytes_max {
         return Err(PrepareError::TooLarge { bytes, bytes_max });
     }

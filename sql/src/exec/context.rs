@@ -3,12 +3,21 @@
 //! Guarantee: the sum of all live [`Reservation`]s of a query never exceeds its limit, that of all queries of a server
 //! never exceeds the limit of their [`QueryMemory`], and a query that is cancelled or late stops at its next
 //! [`QueryContext::check`], which every part calls between chunks.
+//!
+//! A part of what all may have is kept for queries that hold little: large ones, however many, leave it, so that a
+//! question for some rows is answered beside them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::execution::{ExecError, Result};
+
+/// A query that holds no more is small: a scan of a few series, their groups and its reply.
+const SMALL_BYTES: u64 = 1 << 20;
+
+/// The part of the memory of all that is kept for small queries.
+const KEPT_FRACTION: u64 = 8;
 
 /// What all queries of a server may hold together. Every query takes its memory from here too.
 #[derive(Debug)]
@@ -46,6 +55,14 @@ impl QueryMemory {
         self.refused.load(Ordering::Relaxed)
     }
 
+    /// The most that one of them may hold, where it is alone: the rest is kept for small ones.
+    pub fn query_bytes_max(&self) -> u64 {
+        match self.bytes_max <= SMALL_BYTES {
+            true => self.bytes_max,
+            false => self.bytes_max - self.bytes_max / KEPT_FRACTION,
+        }
+    }
+
     /// Gives nothing more until it is opened again.
     pub fn set_closed(&self, closed: bool) {
         if self.closed.load(Ordering::Relaxed) != closed {
@@ -53,21 +70,26 @@ impl QueryMemory {
         }
     }
 
-    fn left(&self) -> u64 {
-        match self.closed.load(Ordering::Relaxed) {
-            true => 0,
-            false => self.bytes_max.saturating_sub(self.used()),
+    /// What a query that holds `held` may still take.
+    fn left(&self, held: u64) -> u64 {
+        if self.closed.load(Ordering::Relaxed) {
+            return 0;
         }
+        let used = self.used();
+        let while_small = self.bytes_max.saturating_sub(used).min(SMALL_BYTES.saturating_sub(held));
+        self.query_bytes_max().saturating_sub(used).max(while_small)
     }
 
-    fn take(&self, bytes: u64) -> Result<()> {
+    /// Takes `bytes` for a query, which holds `held` with them.
+    fn take(&self, bytes: u64, held: u64) -> Result<()> {
+        let limit_bytes = if held <= SMALL_BYTES { self.bytes_max } else { self.query_bytes_max() };
         let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) <= self.bytes_max && !self.closed.load(Ordering::Relaxed) {
+        if before.saturating_add(bytes) <= limit_bytes && !self.closed.load(Ordering::Relaxed) {
             return Ok(());
         }
         self.give_back(bytes);
         self.refused.fetch_add(1, Ordering::Relaxed);
-        Err(ExecError::ServerMemory { used_bytes: before, limit_bytes: self.bytes_max })
+        Err(ExecError::ServerMemory { used_bytes: before, limit_bytes })
     }
 
     fn give_back(&self, bytes: u64) {
@@ -225,16 +247,18 @@ impl QueryContext {
 
     /// Bytes that the query may still take.
     pub(crate) fn memory_left(&self) -> u64 {
-        let own = self.memory_bytes_max().saturating_sub(self.memory_used());
-        self.shared.all.as_ref().map_or(own, |all| own.min(all.left()))
+        let held = self.memory_used();
+        let own = self.memory_bytes_max().saturating_sub(held);
+        self.shared.all.as_ref().map_or(own, |all| own.min(all.left(held)))
     }
 
     /// The error of a part that has wanted more than [`Self::memory_left`].
     pub(crate) fn out_of_memory(&self) -> ExecError {
-        let own = self.memory_bytes_max().saturating_sub(self.memory_used());
+        let held = self.memory_used();
+        let own = self.memory_bytes_max().saturating_sub(held);
         match &self.shared.all {
-            Some(all) if all.left() < own => {
-                ExecError::ServerMemory { used_bytes: all.used(), limit_bytes: all.bytes_max() }
+            Some(all) if all.left(held) < own => {
+                ExecError::ServerMemory { used_bytes: all.used(), limit_bytes: all.query_bytes_max() }
             }
             _ => ExecError::Memory { limit_bytes: self.memory_bytes_max() },
         }
@@ -286,7 +310,7 @@ impl Shared {
         let before = self.memory_used.fetch_add(more, Ordering::Relaxed);
         let taken = match before.saturating_add(more) > limit {
             true => Err(ExecError::Memory { limit_bytes: limit }),
-            false => self.all.as_ref().map_or(Ok(()), |all| all.take(more)),
+            false => self.all.as_ref().map_or(Ok(()), |all| all.take(more, before + more)),
         };
         match taken {
             Ok(()) => {
@@ -371,6 +395,30 @@ mod tests {
         all.set_closed(false);
         b.resize(400).unwrap();
         drop((a, b));
+        assert_eq!(all.used(), 0);
+    }
+
+    #[test]
+    fn large_queries_leave_room_for_small_ones() {
+        const MIB: u64 = 1 << 20;
+        let all = QueryMemory::new(80 * MIB);
+        assert_eq!(all.query_bytes_max(), 70 * MIB);
+        let query = || QueryContext::of_server(1 << 40, None, all.clone());
+        let (large, other, small) = (query(), query(), query());
+        let (mut of_large, mut of_other, mut of_small) =
+            (large.reservation(), other.reservation(), small.reservation());
+        of_large.resize(70 << 20).unwrap();
+        assert_eq!((large.memory_left(), small.memory_left()), (0, MIB));
+        let refused = of_large.resize((70 << 20) + 1);
+        assert!(matches!(refused, Err(ExecError::ServerMemory { limit_bytes, .. }) if limit_bytes == 70 * MIB));
+        of_small.resize(1 << 20).unwrap();
+        assert!(of_small.resize((1 << 20) + 1).is_err());
+        assert!(of_other.resize(2 << 20).is_err(), "it would not be small");
+        // A query that was small and grows has what is there for all.
+        drop(of_large);
+        of_small.resize(60 << 20).unwrap();
+        assert_eq!(small.memory_left(), 10 * MIB);
+        drop((of_other, of_small));
         assert_eq!(all.used(), 0);
     }
 

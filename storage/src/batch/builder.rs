@@ -61,6 +61,12 @@ impl BatchBuilder {
         self.layout == layout
     }
 
+    /// Whether the last row had all columns, and so had all others.
+    #[inline]
+    pub fn is_dense(&self) -> bool {
+        self.dense
+    }
+
     /// Adds the key of a series without an id, and gives its ordinal.
     pub fn new_series(&mut self, key: &[u8]) -> u32 {
         self.batch.new_series.push_key(key)

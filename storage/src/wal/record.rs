@@ -28,6 +28,9 @@ pub(crate) struct RowsRecord {
     data: Vec<u8>,
 }
 
+/// What an archive has beside its data and columns, and more.
+const ARCHIVE_BYTES: usize = 1 << 10;
+
 /// One field of the rows.
 #[derive(Debug, Archive, Serialize, Deserialize)]
 struct ColumnRecord {
@@ -134,6 +137,8 @@ impl Encoder {
         }
         let start = out.len();
         let mut writer = std::mem::take(out);
+        // A long record is not copied while its archive grows.
+        writer.reserve(data.len() + rows.columns.len() * size_of::<ArchivedColumnRecord>() + ARCHIVE_BYTES);
         match rkyv::api::high::to_bytes_in::<_, RkyvError>(&*record, &mut writer) {
             Ok(_) => {
                 *out = writer;

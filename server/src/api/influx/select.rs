@@ -32,7 +32,7 @@ async fn bind(core: &CoreState, now_ns: i64, select: &Select, scope: &Scope) -> 
         let scope = BindScope { catalog: &catalog, database, policy, now_ns, windows_max };
         bind_select(select, scope, &context)
     };
-    let outcome = if scope.is_long || core.has_wide_tables() {
+    let outcome = if scope.is_long || core.may_read_wide_tables(select) {
         let (select, scope) = (select.clone(), scope.clone());
         let outcome = calculate(move || bound(&select, &scope)).await;
         outcome.map_err(|error| ExecError::Internal(format!("a statement was not bound: {error}")))?
