@@ -29,6 +29,7 @@ const COPIED_ROWS_MIN: usize = GROUP_ROWS_MAX / 2;
 
 /// A planned band and where its values are.
 pub(super) struct Gather<'a, D: Disk> {
+    pub(super) disk: &'a D,
     pub(super) plan: &'a Plan,
     pub(super) segments: &'a [Rc<Segment<D>>],
     pub(super) columns: &'a [(ColumnId, FieldType)],
@@ -80,7 +81,10 @@ impl<D: Disk> Gather<'_, D> {
             None => None,
         };
         self.blocks[place.source as usize] = Some(Loaded { column, group: place.group, values });
-        self.reads.settle().await
+        self.reads.settle().await?;
+        // A block of long strings took some milliseconds.
+        self.disk.yield_if_needed().await;
+        Ok(())
     }
 
     fn values(&self, place: Place) -> Option<&Nullable> {

@@ -168,6 +168,7 @@ impl<D: Disk> Merger<'_, D> {
         let Some((_, writer)) = open else { return Ok(()) };
         let before = writer.bytes();
         let mut band = Gather {
+            disk: self.disk,
             plan: &self.plan,
             segments: &self.segments,
             columns: &self.columns,
