@@ -24,4 +24,5 @@ pub mod shards;
 pub mod state;
 pub mod tally;
 pub(crate) mod upkeep;
+pub mod usage;
 pub mod watch;

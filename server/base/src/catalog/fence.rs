@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tidewire_storage::names::NameMap;
 use tidewire_storage::schema::{
-    Access, Catalog, ContinuousQuery, Database, ExternalTable, RetentionPolicy, TableSchema, User,
+    Access, Catalog, ContinuousQuery, CustomRole, Database, ExternalTable, RetentionPolicy, TableSchema, Tenant, User,
 };
 
 /// What `known` and `other` have in common, in `known`'s words.
@@ -37,6 +37,17 @@ pub(super) fn common(known: &Catalog, other: &Catalog) -> Catalog {
             }
         }
     }
+    for (name, tenant) in known.tenants.iter() {
+        match other.tenants.get(name) {
+            Some(other) if Arc::ptr_eq(tenant, other) => {}
+            Some(other) => {
+                catalog.tenants.insert(name.clone(), Arc::new(common_tenant(tenant, other)));
+            }
+            None => {
+                catalog.tenants.remove(name);
+            }
+        }
+    }
     catalog.next_table = known.next_table.max(other.next_table);
     catalog
 }
@@ -46,6 +57,26 @@ fn common_user(known: &User, other: &User) -> User {
     User {
         is_admin: known.is_admin && other.is_admin,
         grants: known.grants.iter().map(access).collect(),
+        ..known.clone()
+    }
+}
+
+/// A member keeps a role that both give it, and a role what both let it do.
+fn common_tenant(known: &Tenant, other: &Tenant) -> Tenant {
+    let is_member = |(user, role): &(&Arc<str>, &Arc<str>)| other.members.get(*user) == Some(*role);
+    let role = |(name, known): (&Arc<str>, &CustomRole)| {
+        let other = other.roles.get(name)?;
+        let access = |(database, access): (&Arc<str>, &Access)| {
+            let other = other.privileges.get(database).copied().unwrap_or_default();
+            (database.clone(), access.common(other))
+        };
+        let inherits = known.inherits.filter(|inherits| other.inherits == Some(*inherits));
+        Some((name.clone(), CustomRole { inherits, privileges: known.privileges.iter().map(access).collect() }))
+    };
+    Tenant {
+        members: known.members.iter().filter(is_member).map(|(user, role)| (user.clone(), role.clone())).collect(),
+        roles: known.roles.iter().filter_map(role).collect(),
+        gone_at_ns: known.gone_at_ns.or(other.gone_at_ns),
         ..known.clone()
     }
 }
