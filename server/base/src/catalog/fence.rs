@@ -123,7 +123,7 @@ fn common_table(known: &Arc<TableSchema>, other: &Arc<TableSchema>) -> Arc<Table
 
 #[cfg(test)]
 mod tests {
-    use tidewire_storage::schema::PasswordHash;
+    use tidewire_storage::schema::{PasswordHash, SystemRole};
 
     use super::*;
     use crate::catalog::initial::initial;
@@ -160,5 +160,36 @@ mod tests {
             user("lowered", "$h", false, &[]),
         ]);
         assert_eq!(common(&known, &other), expected);
+    }
+
+    #[test]
+    fn a_member_has_the_role_and_the_rights_that_both_catalogs_give_it() {
+        let both = Access::READ | Access::WRITE;
+        let tenant = |name: &str, members: &[(&str, &str)], inherits, access, gone_at_ns| Tenant {
+            members: members.iter().map(|(user, role)| ((*user).into(), (*role).into())).collect(),
+            roles: [("r".into(), CustomRole { inherits, privileges: [("d".into(), access)].into() })].into(),
+            gone_at_ns,
+            ..Tenant::new(name)
+        };
+        let with = |tenants: &[Tenant]| {
+            let tenants = tenants.iter().map(|tenant| (tenant.name.clone(), Arc::new(tenant.clone()))).collect();
+            Catalog { tenants, ..initial() }
+        };
+        let member = Some(SystemRole::Member);
+        let known = with(&[
+            tenant("t", &[("stays", "r"), ("raised", "member"), ("removed", "owner")], member, both, None),
+            tenant("made", &[], None, both, None),
+            tenant("recovered", &[], None, both, None),
+        ]);
+        let other = with(&[
+            tenant("t", &[("stays", "r"), ("raised", "owner"), ("added", "owner")], None, Access::READ, None),
+            tenant("recovered", &[], None, both, Some(7)),
+        ]);
+        let expected = with(&[
+            tenant("t", &[("stays", "r")], None, Access::READ, None),
+            tenant("recovered", &[], None, both, Some(7)),
+        ]);
+        assert_eq!(common(&known, &other), expected);
+        assert!(common(&known, &other).tenant("recovered").is_none());
     }
 }
