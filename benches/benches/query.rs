@@ -172,6 +172,7 @@ fn run(text: &str, catalog: &Catalog, shards: &[Rc<Shard<PlainDisk>>]) -> Vec<Re
         database: "public".into(),
         user: "root".into(),
         rights: tidewire_storage::schema::Rights::All,
+        facts: Default::default(),
         now_ns: 0,
     };
     let Ok(Statement::Query(query)) = prepare(text, catalog, &session) else { panic!("{text} is no query") };

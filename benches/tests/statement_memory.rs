@@ -23,6 +23,7 @@ fn what_is_reserved_for_a_statement_is_enough_and_not_much_more() {
         database: "public".into(),
         user: "root".into(),
         rights: tidewire_storage::schema::Rights::All,
+        facts: Default::default(),
         now_ns: 0,
     };
     let insert = "INSERT INTO sensor (time, id, site, count, level) VALUES ";

@@ -17,6 +17,7 @@ use crate::core::state::{CoreParts, CoreState};
 use crate::core::tally::Tally;
 use crate::core::upkeep::guard::Upkeep;
 use crate::core::upkeep::{expire, flush, log, memory, merge, recheck, tick, watchdog};
+use crate::core::usage::UsageOfAll;
 use crate::forward::Forwarder;
 use crate::mesh::Inbox;
 use crate::metrics::registry::Registry;
@@ -38,6 +39,7 @@ pub struct ServerState {
     admission: OnceLock<Arc<Admission>>,
     offline: OnceLock<Arc<OfflineShards>>,
     running: Arc<RunningQueries>,
+    usage: Arc<UsageOfAll>,
     tally: Arc<Tally>,
     forwarder: OnceLock<Arc<Forwarder>>,
     catalog: Handover,
@@ -121,6 +123,7 @@ impl App for Tidewire {
             admission: admission.clone(),
             offline: offline.clone(),
             running: shared.running.clone(),
+            usage: shared.usage.core(),
             tally: shared.tally.clone(),
             forwarder,
             memory,

@@ -11,6 +11,7 @@ pub mod error;
 pub mod exec;
 pub mod explain;
 pub mod expr;
+pub mod facts;
 mod front;
 pub mod function;
 pub mod insertion;
@@ -20,6 +21,7 @@ mod prepare;
 pub mod session;
 pub mod stage;
 pub mod statement;
+pub mod tenancy;
 pub mod types;
 
 pub use deletion::{Deletion, SeriesFilter, TagCondition, TagMatch};

@@ -13,6 +13,7 @@ use crate::deletion::{Deletion, SeriesFilter};
 use crate::insertion::InsertTarget;
 pub use crate::insertion::{FieldValues, Insert};
 use crate::plan::Plan;
+use crate::tenancy::TenantStatement;
 
 /// A bound, optimized query.
 #[derive(Debug, Clone)]
@@ -93,6 +94,8 @@ pub enum Statement {
     },
     /// CREATE, ALTER or DROP USER.
     User(UserStatement),
+    /// What is said of tenants, members and roles.
+    Tenant(TenantStatement),
     /// COPY INTO a file.
     CopyOut(CopyOut),
     /// COPY INTO a table.

@@ -7,6 +7,8 @@
 mod columns;
 mod external;
 mod options;
+mod rights;
+mod tenant;
 mod user;
 
 use std::borrow::Cow;
@@ -20,7 +22,12 @@ use crate::names::NameMap;
 pub use columns::Columns;
 pub use external::{ExternalColumn, ExternalTable, ExternalType, FileFormat};
 pub use options::{DatabaseOptions, StoredOptions};
-pub use user::{Access, Need, PasswordHash, Rights, User, UserOptions};
+pub use rights::{Need, Rights, TenantPower};
+pub use tenant::{
+    Bucket, CustomRole, DEFAULT_TENANT, DROP_NEVER, Limiter, Membership, ObjectLimits, RequestKind, SystemRole, Tenant,
+    TenantOptions, database_key, database_name, is_reserved, tenant_and_database,
+};
+pub use user::{Access, PasswordHash, User, UserOptions};
 
 /// Identity of a table over the life of a data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -326,7 +333,7 @@ impl RetentionPolicy {
 /// A database: its retention policies, and in them its tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Database {
-    /// Name as written.
+    /// Name as written; with that of its tenant in front of it, where that is not the default one ([`database_key`]).
     pub name: Arc<str>,
     /// Unit of its timestamps.
     pub precision: TimeUnit,
@@ -414,11 +421,15 @@ impl Database {
     }
 
     /// The tables of all policies, each with its full name: `database.table`, or `database.policy.table` where the
-    /// policy is not the default one.
+    /// policy is not the default one; before it the tenant, where that is not the default one: `tenant/database.table`.
     pub fn named_tables(&self) -> impl Iterator<Item = (String, &Arc<TableSchema>)> {
-        let in_policy = |policy: &RetentionPolicy| match *policy.name == *self.default_policy {
-            true => self.name.to_string(),
-            false => format!("{}.{}", self.name, policy.name),
+        let shown = match tenant_and_database(&self.name) {
+            (DEFAULT_TENANT, name) => name.to_owned(),
+            (tenant, name) => format!("{tenant}/{name}"),
+        };
+        let in_policy = move |policy: &RetentionPolicy| match *policy.name == *self.default_policy {
+            true => shown.clone(),
+            false => format!("{shown}.{}", policy.name),
         };
         self.policies.iter().flat_map(move |policy| {
             let place = in_policy(policy);
@@ -444,9 +455,32 @@ pub struct Catalog {
     /// Users by name.
     #[serde(default)]
     pub users: NameMap<Arc<User>>,
+    /// Tenants by name; the default one once something was said of it.
+    #[serde(default = "NameMap::new", skip_serializing_if = "NameMap::is_empty")]
+    pub tenants: NameMap<Arc<Tenant>>,
 }
 
 impl Catalog {
+    /// The tenant of that name, unless it was dropped.
+    pub fn tenant(&self, name: &str) -> Option<Arc<Tenant>> {
+        match self.tenants.get(name) {
+            Some(tenant) => tenant.gone_at_ns.is_none().then(|| tenant.clone()),
+            None => (name == DEFAULT_TENANT).then(|| Arc::new(Tenant::new(name))),
+        }
+    }
+
+    /// The tenants that are not dropped, by name.
+    pub fn all_tenants(&self) -> impl Iterator<Item = Arc<Tenant>> + '_ {
+        let default = self.tenants.get(DEFAULT_TENANT).is_none().then(|| Arc::new(Tenant::new(DEFAULT_TENANT)));
+        let there = self.tenants.values().filter(|tenant| tenant.gone_at_ns.is_none());
+        default.into_iter().chain(there.cloned())
+    }
+
+    /// The databases of a tenant, by name.
+    pub fn databases_of<'c>(&'c self, tenant: &'c str) -> impl Iterator<Item = &'c Arc<Database>> {
+        self.databases.values().filter(move |database| tenant_and_database(&database.name).0 == tenant)
+    }
+
     /// The table `name` of database `database`, of its default policy.
     pub fn table(&self, database: &str, name: &str) -> Option<&Arc<TableSchema>> {
         self.databases.get(database)?.table(name)

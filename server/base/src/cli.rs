@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tidewire_storage::schema::DEFAULT_TENANT;
 
 use crate::datadir::SHARDS_MAX;
 
@@ -176,6 +177,9 @@ pub struct ExportArguments {
     /// What to export: a data folder or a backup
     #[command(flatten)]
     pub folder: DataFolder,
+    /// The databases of this tenant; they are written under their own names
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_TENANT)]
+    pub tenant: String,
     /// Only this database
     #[arg(long, value_name = "NAME")]
     pub database: Option<String>,

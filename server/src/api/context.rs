@@ -5,9 +5,10 @@ use std::cell::RefCell;
 
 use tidewire_protocol::http::{Head, Query};
 use tidewire_protocol::row::BadRows;
+use tidewire_storage::schema::{DEFAULT_TENANT, Rights, database_key};
 
 use super::counters::RowCounters;
-use super::endpoint::{DatabaseParameter, Endpoint, Family};
+use super::endpoint::{DatabaseParameter, Endpoint};
 use super::fault::Fault;
 use super::influx::bucket::database_and_policy;
 use super::query_counters::QueryCounters;
@@ -19,11 +20,8 @@ use crate::auth::principal::Principal;
 use crate::core::state::CoreState;
 use crate::ingest::rows::RowTarget;
 
-/// The tenant of requests that name none.
-pub const DEFAULT_TENANT: &str = "cnosdb";
-
 /// The user whom requests come from that name none, while nobody is asked.
-const DEFAULT_USER: &str = "root";
+pub(super) const DEFAULT_USER: &str = "root";
 
 /// A request's context.
 pub struct RequestContext<'r> {
@@ -43,6 +41,10 @@ pub struct RequestContext<'r> {
     pub query: Query<'r>,
     /// Who asks.
     pub principal: Principal,
+    /// What he may do in the request's tenant.
+    pub rights: Rights,
+    /// It was let in: what it uses is counted.
+    pub is_admitted: bool,
     /// The request's id.
     pub id: RequestId<'r>,
     /// When its head had arrived: the present of everything that the request does.
@@ -88,8 +90,19 @@ impl<'r> RequestContext<'r> {
         }
     }
 
-    /// The database that the request is about; empty where the endpoint's requests may leave it open.
+    /// The name under which the catalog keeps the database that the request is about; empty where the endpoint's
+    /// requests may leave it open.
     pub fn database(&self) -> Result<Cow<'r, str>, Fault> {
+        let (name, tenant) = (self.database_name()?, self.tenant()?);
+        Ok(match name {
+            name if name.is_empty() => name,
+            Cow::Borrowed(name) => database_key(&tenant, name),
+            Cow::Owned(name) => Cow::Owned(database_key(&tenant, &name).into_owned()),
+        })
+    }
+
+    /// The database that the request is about, as its tenant knows it.
+    pub fn database_name(&self) -> Result<Cow<'r, str>, Fault> {
         let default = match self.endpoint.database {
             DatabaseParameter::None => return Ok(Cow::Borrowed("")),
             DatabaseParameter::Default(name) => Ok(name),
@@ -128,9 +141,13 @@ impl<'r> RequestContext<'r> {
 
     /// The tenant that the request is about.
     pub fn tenant(&self) -> Result<Cow<'r, str>, Fault> {
-        let named = match self.endpoint.family {
-            Family::Influx | Family::Operations => None,
-            _ => self.parameter("tenant")?,
+        let named = match (self.endpoint.family.has_tenants(), self.endpoint.database) {
+            (false, _) => None,
+            (true, DatabaseParameter::Header(_)) => match self.text_header("tenant")? {
+                Some(named) => Some(Cow::Borrowed(named)),
+                None => self.parameter("tenant")?,
+            },
+            (true, _) => self.parameter("tenant")?,
         };
         Ok(named.unwrap_or(Cow::Borrowed(DEFAULT_TENANT)))
     }

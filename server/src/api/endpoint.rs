@@ -46,6 +46,11 @@ pub enum Family {
 }
 
 impl Family {
+    /// Whether requests of the family name a tenant; those of others are about the default one.
+    pub fn has_tenants(self) -> bool {
+        !matches!(self, Self::Influx | Self::Operations)
+    }
+
     /// The family of the clients that ask for a path which is no endpoint. CnosDB's paths have a prefix of their own;
     /// any other path is as likely InfluxDB's as anybody's.
     pub fn of_unknown(path: &str) -> Self {

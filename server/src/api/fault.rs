@@ -13,7 +13,7 @@ use tidewire_protocol::row::RowError;
 use tidewire_sql::SqlError;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::influxql::{BindError, ParseError};
-use tidewire_storage::schema::Need;
+use tidewire_storage::schema::{Need, RequestKind, tenant_and_database};
 
 use super::redact::{has_password, without_password};
 use crate::auth::denial::Denial;
@@ -52,6 +52,14 @@ pub enum Fault {
     /// Who asks may not do that.
     #[error("{0}")]
     Forbidden(Box<Forbidden>),
+    /// The tenant has used what it may.
+    #[error("tenant {tenant:?} has reached its limit of {}; try again later", kind.name())]
+    OverLimit {
+        /// The tenant.
+        tenant: String,
+        /// Of what.
+        kind: RequestKind,
+    },
     /// There is no user yet, and the statements do not begin with one that makes an administrator.
     #[error("there is no user yet: create an administrator first")]
     AdminMissing,
@@ -218,7 +226,11 @@ impl Display for Forbidden {
         let Self { user, need, .. } = self;
         match need {
             Need::Admin => write!(f, "user {user:?} is no administrator"),
-            Need::Database { name, .. } => write!(f, "user {user:?} may not do that in database {name:?}"),
+            Need::Database { name, .. } => {
+                let (tenant, name) = tenant_and_database(name);
+                write!(f, "user {user:?} may not do that in database {name:?} of tenant {tenant:?}")
+            }
+            Need::Tenant { name, .. } => write!(f, "user {user:?} is no owner of tenant {name:?}"),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tidewire_protocol::http::{Method, Query};
 use tidewire_sql::exec::ExecError;
+use tidewire_storage::schema::Rights;
 
 use super::context::RequestContext;
 use super::counters::{EndpointCounters, RowCounters};
@@ -56,6 +57,7 @@ impl Router {
         if core.number == CATALOG_CORE {
             let work = influx::run_continuous(core.clone(), rows.written.clone());
             core.queues.spawn(Queue::Query, "continuous queries", work).detach();
+            core.queues.spawn(Queue::Maintenance, "dropped tenants", cnos::run_purge(core.clone())).detach();
         }
         Ok(Self {
             log: RequestLog::new(&core.config.log),
@@ -119,11 +121,17 @@ impl Service for Router {
             head,
             query: Query::new(head.query),
             principal: Principal::Guest,
+            rights: Rights::None,
+            is_admitted: false,
             id: self.ids.of(head, now_ns),
             now_ns,
             statement: self.log.wants_statements().then(RefCell::default),
         };
-        let outcome = answer(&mut context, &self.logins, request, reply).await;
+        let Request { body, .. } = request;
+        let outcome = answer(&mut context, &self.logins, Request { peer, head, body: &mut *body }, reply).await;
+        if context.is_admitted {
+            guard::count_use(&context, body.given(), reply.body_bytes());
+        }
         if let Err(Fault::Write(error)) = &outcome {
             self.rows.count_refused(error);
         }
@@ -187,8 +195,11 @@ async fn answer(
     }
     let address = request.peer.map(|peer| peer.ip());
     context.principal = guard::principal(context.core, logins, endpoint, request.head, address).await?;
-    let context = &*context;
+    guard::enter_tenant(context)?;
     guard::admit(context)?;
+    guard::admit_use(context)?;
+    context.is_admitted = true;
+    let context = &*context;
     if endpoint.body == BodyLimit::Rows {
         body_length::require(request.head, reply)?;
     }

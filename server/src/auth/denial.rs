@@ -26,6 +26,17 @@ pub enum Denial {
     /// A bearer token that proves nothing.
     #[error("bearer token: {0}")]
     Token(#[from] TokenFault),
+    /// The tenant that is asked for is not there.
+    #[error("there is no tenant {0:?}")]
+    TenantUnknown(String),
+    /// It is known who asks, and that he is no member of the tenant.
+    #[error("user {user:?} is no member of tenant {tenant:?}")]
+    NotAMember {
+        /// The user.
+        user: String,
+        /// The tenant.
+        tenant: String,
+    },
     /// Too many wrong passwords have come from there of late.
     #[error("too many wrong passwords for user {user:?} from this address; try again in {wait_s} s")]
     Throttled {
@@ -56,7 +67,11 @@ impl Denial {
             | Self::NoTokens
             | Self::Token(_)
             | Self::NoUsers => true,
-            Self::Throttled { .. } | Self::Busy | Self::Failed(_) => false,
+            Self::TenantUnknown(_)
+            | Self::NotAMember { .. }
+            | Self::Throttled { .. }
+            | Self::Busy
+            | Self::Failed(_) => false,
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use tidewire_storage::schema::{Rights, User};
+use tidewire_storage::schema::{Catalog, DEFAULT_TENANT, Membership, Rights, User};
+
+use super::denial::Denial;
 
 /// Who a request comes from.
 #[derive(Debug, Clone, Default)]
@@ -19,12 +21,27 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// What the principal may do.
-    pub fn rights(&self) -> Rights {
+    /// What the principal may do in a tenant.
+    ///
+    /// # Errors
+    ///
+    /// When the tenant is not there, or the user not in it.
+    pub fn rights(&self, catalog: &Catalog, tenant: &str) -> Result<Rights, Denial> {
+        let unknown = || Denial::TenantUnknown(tenant.to_owned());
         match self {
-            Self::Anybody => Rights::All,
-            Self::User(user) => Rights::Of(user.clone()),
-            Self::First | Self::Guest => Rights::None,
+            // Nothing was said of any tenant: the one that is there has no members.
+            Self::User(user) if tenant == DEFAULT_TENANT && catalog.tenants.is_empty() => Ok(Rights::Of(user.clone())),
+            Self::User(user) => {
+                let (user, found) = (user.clone(), catalog.tenant(tenant).ok_or_else(unknown)?);
+                // Users of InfluxQL are members of nothing: what they were granted lets them into the default tenant.
+                if tenant != DEFAULT_TENANT && !user.is_admin && found.role_of(&user.name).is_none() {
+                    return Err(Denial::NotAMember { user: user.name.to_string(), tenant: tenant.to_owned() });
+                }
+                Ok(Rights::In(Membership { user, tenant: found }))
+            }
+            Self::Anybody if tenant != DEFAULT_TENANT && catalog.tenant(tenant).is_none() => Err(unknown()),
+            Self::Anybody => Ok(Rights::All),
+            Self::First | Self::Guest => Ok(Rights::None),
         }
     }
 

@@ -24,5 +24,6 @@ pub mod shards;
 pub mod state;
 pub mod tally;
 pub(crate) mod upkeep;
+pub mod usage;
 pub mod watch;
 mod wide;

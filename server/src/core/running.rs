@@ -11,7 +11,7 @@ use std::time::Instant;
 use tidewire_sql::exec::QueryContext;
 
 /// Bytes of a text that are kept.
-const TEXT_BYTES_MAX: usize = 4 << 10;
+pub const TEXT_BYTES_MAX: usize = 4 << 10;
 
 /// The statements that run.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub struct Running {
     pub id: u64,
     /// Its text, or the beginning.
     pub text: String,
+    /// The tenant that it is run in.
+    pub tenant: String,
     /// The database that it works with.
     pub database: String,
     /// Who runs it.
@@ -53,11 +55,12 @@ impl Drop for Registered {
 
 impl RunningQueries {
     /// Enters a text.
-    pub fn register(self: &Arc<Self>, text: &str, database: &str, user: &str) -> Registered {
+    pub fn register(self: &Arc<Self>, text: &str, tenant: &str, database: &str, user: &str) -> Registered {
         let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let running = Arc::new(Running {
             id,
             text: text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned(),
+            tenant: tenant.to_owned(),
             database: database.to_owned(),
             user: user.to_owned(),
             started: Instant::now(),
@@ -121,7 +124,7 @@ mod tests {
     #[test]
     fn what_is_killed_is_cancelled_whenever_its_context_comes() {
         let all = Arc::new(RunningQueries::default());
-        let (one, other) = (all.register("one", "d", "u"), all.register("other", "", "u"));
+        let (one, other) = (all.register("one", "t", "d", "u"), all.register("other", "t", "", "u"));
         let context = QueryContext::new(1, None);
         one.runs(&context);
         assert!(all.kill(1) && one.is_killed() && !other.is_killed());
@@ -140,7 +143,7 @@ mod tests {
     fn a_long_text_is_cut() {
         let all = Arc::new(RunningQueries::default());
         let text = format!("x{}", "é".repeat(TEXT_BYTES_MAX));
-        let _registered = all.register(&text, "d", "u");
+        let _registered = all.register(&text, "t", "d", "u");
         assert_eq!(all.list()[0].text.len(), TEXT_BYTES_MAX - 1);
     }
 }

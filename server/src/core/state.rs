@@ -16,6 +16,7 @@ use super::peers::Peers;
 use super::recycled::RecycledBatches;
 use super::running::RunningQueries;
 use super::tally::Tally;
+use super::usage::CoreUsage;
 use super::wide::WideTables;
 use crate::admission::{Admission, BuildBudget};
 use crate::forward::Forwarder;
@@ -43,6 +44,8 @@ pub struct CoreParts {
     pub offline: Arc<OfflineShards>,
     /// Statements that run, of all cores.
     pub running: Arc<RunningQueries>,
+    /// What requests use, of this core.
+    pub usage: CoreUsage,
     /// Who watches what requests there are, of all cores.
     pub tally: Arc<Tally>,
     /// What sends rows on, of all cores.
@@ -67,6 +70,8 @@ pub struct CoreState {
     pub offline: Arc<OfflineShards>,
     /// Statements that run, of all cores.
     pub running: Arc<RunningQueries>,
+    /// What requests use, of this core.
+    pub usage: CoreUsage,
     /// Who watches what requests there are, of all cores.
     pub tally: Arc<Tally>,
     /// What sends rows on, of all cores.
@@ -97,8 +102,20 @@ pub struct CoreState {
 impl CoreState {
     /// The state of a core that counts in `registry`.
     pub fn new(parts: CoreParts, registry: &Registry) -> Rc<Self> {
-        let CoreParts { number, config, catalog, admission, offline, running, tally, forwarder, memory, queues, peers } =
-            parts;
+        let CoreParts {
+            number,
+            config,
+            catalog,
+            admission,
+            offline,
+            running,
+            usage,
+            tally,
+            forwarder,
+            memory,
+            queues,
+            peers,
+        } = parts;
         let help = "Faults of the server itself that it went on after; each is in the log with its backtrace.";
         let panics = (number == 0).then(|| registry.counter("tidewire_panics_total", help, &[]));
         let all = catalog.databases.values().flat_map(|database| database.all_tables());
@@ -113,6 +130,7 @@ impl CoreState {
             admission,
             offline,
             running,
+            usage,
             tally,
             building: BuildBudget::new(memory.shared().budget().parsing_bytes_max),
             caches: DatabaseCaches::new(memory.clone()),

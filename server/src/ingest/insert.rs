@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidewire_sql::statement::{FieldValues, Insert};
 use tidewire_storage::batch::{BatchBuilder, NEW_SERIES_BIT, WriteBatch};
-use tidewire_storage::schema::ColumnId;
+use tidewire_storage::schema::{ColumnId, database_name};
 
 use super::batch::ShardRows;
 use super::commit::commit;
@@ -39,7 +39,7 @@ pub(super) async fn insert_to<H: WriteHost>(
     let mut rows = split(insert, host.shard_count(), pause).await;
     let catalog = host.catalog();
     let database = catalog.databases.get(&insert.database);
-    let database = database.ok_or_else(|| WriteError::DatabaseNotFound(insert.database.clone()))?;
+    let database = database.ok_or_else(|| WriteError::DatabaseNotFound(database_name(&insert.database).to_owned()))?;
     let place = Place { database: &database.name, policy: &database.default_policy };
     let table = place.table(&catalog, &insert.table.name).ok_or(WriteError::TableChanged)?;
     if table.id != insert.table.id {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tidewire_protocol::line::Dialect;
-use tidewire_storage::schema::{Catalog, TableSchema, TimeUnit};
+use tidewire_storage::schema::{Catalog, TableSchema, TimeUnit, database_name};
 
 use super::error::WriteError;
 use super::sink::RowRules;
@@ -38,7 +38,7 @@ impl Terms {
     /// The terms of `target`. Where that names no policy it is `policy` if the database has it, else the default one.
     pub(super) fn of(target: &Target<'_>, policy: Option<&str>, catalog: &Catalog) -> Result<Self, WriteError> {
         let Some(database) = catalog.databases.get(target.database) else {
-            return Err(WriteError::DatabaseNotFound(target.database.to_owned()));
+            return Err(WriteError::DatabaseNotFound(database_name(target.database).to_owned()));
         };
         let known = policy.filter(|name| database.policy(name).is_some());
         let name = target.policy.or(known).unwrap_or(&database.default_policy);

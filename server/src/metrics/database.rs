@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidewire_storage::engine::TableTotals;
-use tidewire_storage::schema::{Catalog, TableId};
+use tidewire_storage::schema::{Catalog, TableId, tenant_and_database};
 
 use super::registry::Snapshot;
 
@@ -34,7 +34,10 @@ pub(crate) fn show_databases(catalog: &Catalog, tables: &BTreeMap<TableId, Table
         }
     }
     for (name, total) in shown {
-        let labels = [("database", name)];
+        let (tenant, name) = tenant_and_database(name);
+        // The sample of the rest is of no tenant.
+        let tenant = if name.is_empty() { OTHERS } else { tenant };
+        let labels = [("database", name), ("tenant", tenant)];
         let help =
             "Rows of the database on this core, in memory and in segments; one that was written again may count twice.";
         snapshot.gauge("tidewire_database_rows", help, &labels, total.rows);

@@ -83,6 +83,8 @@ pub struct Body {
     lent: usize,
     kept: usize,
     expects_continue: bool,
+    /// Bytes of pieces that the handler has got.
+    given: u64,
     /// Bytes that [`Body::read_all`] has handed out.
     whole: usize,
     /// Bytes of all that, as they were counted last.
@@ -106,6 +108,7 @@ impl Body {
             lent: 0,
             kept: 0,
             expects_continue: false,
+            given: 0,
             whole: 0,
             counted: 0,
             counted_decoder: 0,
@@ -176,6 +179,11 @@ impl Body {
     /// The last `count` bytes of the last piece were not used and stand at the start of the next.
     pub fn keep(&mut self, count: usize) {
         self.kept = count.min(self.lent);
+    }
+
+    /// Bytes of the body that were handed out, decompressed. What was kept counts once.
+    pub fn given(&self) -> u64 {
+        self.given
     }
 
     /// The whole body, at most `bytes_max` long.
@@ -249,6 +257,7 @@ impl Body {
                     return Ok(None);
                 }
                 self.lent = available;
+                self.given += (available - kept) as u64;
                 let bytes = &self.buffer[self.start..self.start + available];
                 return Ok(Some(Chunk { bytes, is_last }));
             }
@@ -297,6 +306,7 @@ impl Body {
             if fresh > 0 && (is_complete || is_dry || fresh >= STEP_BYTES_MAX) {
                 staging.is_last_given = is_complete;
                 self.lent = self.staged.len();
+                self.given += fresh as u64;
                 return Ok(Some(Chunk { bytes: &self.staged, is_last: is_complete }));
             }
             if is_dry && !is_complete {
@@ -394,7 +404,7 @@ impl Body {
     pub(super) fn begin(&mut self, head: &Head<'_>) {
         let is_empty = matches!(head.body, BodyLength::None | BodyLength::Length(0));
         (self.lent, self.kept) = (0, 0);
-        self.whole = 0;
+        (self.whole, self.given) = (0, 0);
         self.expects_continue = head.expect_continue && !is_empty;
         let is_short = matches!(head.body, BodyLength::Length(length) if length <= DISCARD_BYTES_MAX);
         self.connection.is_body_open.set(!is_empty && (!is_short || self.expects_continue));

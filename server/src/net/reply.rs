@@ -55,6 +55,8 @@ pub struct Reply {
     is_broken: bool,
     /// Bytes of the send buffer, as they were counted last.
     counted: u64,
+    /// Bytes of the reply's body.
+    body_bytes: u64,
 }
 
 impl Reply {
@@ -71,6 +73,7 @@ impl Reply {
             keeps_alive: false,
             is_broken: false,
             counted: 0,
+            body_bytes: 0,
         }
     }
 
@@ -86,6 +89,7 @@ impl Reply {
         self.head(status, headers, Framing::Length(body.len() as u64));
         if !self.is_head && !is_bodiless(status) {
             self.out.extend_from_slice(body);
+            self.body_bytes = body.len() as u64;
         }
         self.count();
         self.state = State::Complete;
@@ -135,7 +139,9 @@ impl Reply {
         let from = self.out.len();
         fill(&mut self.out);
         let length = self.out.len() - from;
-        if length == 0 || self.is_head {
+        let is_shown = length > 0 && !self.is_head;
+        self.body_bytes += if is_shown { length as u64 } else { 0 };
+        if !is_shown {
             self.out.truncate(start);
         } else if framing == Framing::Chunked {
             let mut rest = length;
@@ -194,6 +200,11 @@ impl Reply {
         self.status
     }
 
+    /// Bytes of the reply's body so far.
+    pub fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
     /// The connection closes after this reply. To be called before the head is sent.
     pub fn close(&mut self) {
         self.keeps_alive = false;
@@ -229,6 +240,7 @@ impl Reply {
         self.state = State::Unsent;
         self.connection.is_reply_begun.set(false);
         self.status = 0;
+        self.body_bytes = 0;
         self.is_head = head.is_some_and(|head| head.method == Method::Head);
         self.is_http10 = head.is_some_and(|head| head.version == Version::Http10);
         self.keeps_alive = head.is_some_and(|head| head.keep_alive);

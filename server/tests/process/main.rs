@@ -45,6 +45,7 @@ mod seeds_influx;
 mod starts;
 mod statements;
 mod subscriptions;
+mod tenants;
 mod tls;
 mod tools;
 mod unions;

@@ -79,3 +79,28 @@ fn too_few_open_files() {
     let _ = fs::remove_dir_all(&folder);
     assert!(reason.contains("the limit of open files is 40") && reason.contains("ulimit -n"), "{reason}");
 }
+
+#[test]
+fn other_hosts_are_not_served_by_mistake() {
+    let folder = fresh_folder();
+    let start = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidewire"));
+        command.args(["--cores", "1", "--listen", "0.0.0.0:0", "--data-dir"]).arg(&folder).args(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the server starts")
+    };
+    let refused = start(&[]).wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("0.0.0.0:0") && said.contains("--insecure"), "{said}");
+    assert!(!folder.exists(), "nothing is touched");
+    let mut server = start(&["--insecure"]);
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().expect("piped")), &mut line)
+        .expect("it serves");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&server), rustix::process::Signal::TERM)
+        .expect("it runs");
+    let ended = server.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && said.contains("INSECURE: on 0.0.0.0:0"), "{said}");
+    let _ = fs::remove_dir_all(&folder);
+}

@@ -4,4 +4,4 @@ pub(crate) mod execution;
 mod statement;
 
 pub use execution::ExecError;
-pub use statement::{GeometryError, Position, SqlError, SqlErrorKind, WindowError};
+pub use statement::{GeometryError, Position, RootFault, SqlError, SqlErrorKind, TenancyError, WindowError};

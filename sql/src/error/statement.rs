@@ -29,6 +29,28 @@ pub struct SqlError {
     pub position: Option<Position>,
 }
 
+/// What is wrong with what is said of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenancyError {
+    /// No option of a tenant.
+    OptionUnknown(String),
+    /// ALTER TENANT sets options of more than one kind.
+    ManyOptions,
+    /// No limit.
+    LimitUnknown(String),
+    /// Limits that a bucket cannot be without.
+    LimitsMissing(Vec<&'static str>),
+}
+
+/// What is not done to `root`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootFault {
+    /// DROP USER.
+    Drop,
+    /// ALTER USER … SET granted_admin.
+    Admin,
+}
+
 /// What is wrong with a statement.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SqlErrorKind {
@@ -75,6 +97,10 @@ pub enum SqlErrorKind {
     /// A condition of DELETE that has no exact form as series and times; its operator, where it has one.
     DeleteNotExact(String),
 
+    /// What is said of a tenant cannot be said of it.
+    Tenancy(TenancyError),
+    /// The user that is always there is neither dropped nor made a lesser one.
+    RootFixed(RootFault),
     /// An option of a database that cannot be changed.
     OptionFixed,
     /// No option of a database.

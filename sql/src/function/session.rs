@@ -19,6 +19,17 @@ pub(super) static FUNCTIONS: &[Function] = &[
         |name, args, session| constant(name, args, Scalar::Str(session.tenant.as_str().into())),
     ),
     Function::own(
+        Documentation::new(
+            "current_role",
+            "current_role()",
+            "Name of the user's role in the tenant; null without one.",
+        ),
+        |name, args, session| {
+            let role = session.role().map_or(Scalar::Null, |role| Scalar::Str(role.into()));
+            constant(name, args, role)
+        },
+    ),
+    Function::own(
         Documentation::new("current_database", "current_database()", "Name of the database of names without one."),
         |name, args, session| constant(name, args, Scalar::Str(session.database.as_str().into())),
     ),

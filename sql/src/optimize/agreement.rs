@@ -276,6 +276,7 @@ fn bound(text: &str) -> Option<Plan> {
         database: "public".into(),
         user: "root".into(),
         rights: tidewire_storage::schema::Rights::All,
+        facts: Default::default(),
         now_ns: 5,
     };
     let budget = Budget::new(&QueryContext::new(u64::MAX, None));

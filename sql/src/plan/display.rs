@@ -3,6 +3,7 @@
 use std::fmt;
 
 use arrow_schema::{DataType, Schema};
+use tidewire_storage::schema::database_name;
 
 use super::join::pairs;
 use super::{JoinKind, JoinOn, Plan, ScanColumn, ScanNode, SeriesStep, SortKey};
@@ -117,7 +118,7 @@ fn names(schema: &Schema) -> String {
 }
 
 fn write_scan(scan: &ScanNode, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    write!(f, "Scan: {}.{} {}", scan.database, scan.table.name, names(&scan.schema))?;
+    write!(f, "Scan: {}.{} {}", database_name(&scan.database), scan.table.name, names(&scan.schema))?;
     if scan.is_empty() {
         return write!(f, ", nothing");
     }

@@ -41,10 +41,12 @@ pub(crate) fn parse_duration(text: &str) -> Result<Option<i64>, DurationError> {
         let number: i64 = number.parse().map_err(|_| DurationError)?;
         let letters = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
         let (name, after) = after.split_at(letters);
-        // `M` is a month and `m` a minute: the only unit whose case tells.
+        // `M` is a month and `m` a minute: of no other unit but `y` does the case tell.
         let unit = match name {
             "" | "d" | "D" => DAY_NS,
             "M" => MONTH_NS,
+            // As the reference has it.
+            "Y" => return Err(DurationError),
             _ => match name.to_ascii_lowercase().as_str() {
                 "y" | "year" | "years" => YEAR_NS,
                 "month" | "months" => MONTH_NS,

@@ -26,6 +26,7 @@ pub(crate) fn bound(text: &str) -> Query {
         database: "public".into(),
         user: "root".into(),
         rights: tidewire_storage::schema::Rights::All,
+        facts: Default::default(),
         now_ns: 1_000_000_000,
     };
     match prepare(text, &catalog(), &session) {

@@ -32,6 +32,7 @@ fn refusal(text: &str, rows: &Rows) -> String {
         database: "public".into(),
         user: "root".into(),
         rights: tidewire_storage::schema::Rights::All,
+        facts: Default::default(),
         now_ns: 1_000_000_000,
     };
     match tidewire_sql::prepare(text, &crate::data::catalog(), &session) {

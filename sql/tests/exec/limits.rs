@@ -40,6 +40,7 @@ fn calls(name: &str) -> Vec<String> {
         database: "public".into(),
         user: "root".into(),
         rights: tidewire_storage::schema::Rights::All,
+        facts: Default::default(),
         now_ns: 0,
     };
     let all = ARGUMENTS.iter().map(|arguments| format!("{name}({arguments})"));

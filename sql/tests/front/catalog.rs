@@ -87,6 +87,7 @@ pub(crate) fn session() -> Session {
         database: "public".to_owned(),
         user: "root".to_owned(),
         rights: tidewire_storage::schema::Rights::All,
+        facts: Default::default(),
         now_ns: 1_667_456_411_000_000_000,
     }
 }

@@ -326,9 +326,18 @@ fn tables_about_the_server_are_queried_as_others_are() {
     let users = select("SELECT * FROM cluster_schema.users WHERE is_admin ORDER BY user_name LIMIT 2");
     assert_eq!(users, ["user_name Utf8", "is_admin Boolean", "user_options Utf8"]);
     assert_eq!(select("SELECT tenant_name FROM cluster_schema.TENANTS"), ["tenant_name Utf8"]);
+    let usage = select("SELECT * FROM usage_schema.http_data_in");
+    assert_eq!((usage.len(), usage[0].as_str()), (8, "time Timestamp(ns)"));
+    assert_eq!(select("SELECT * FROM usage_schema.coord_writes").len(), 5);
+    for (name, width) in
+        [("members", 2), ("roles", 3), ("enabled_roles", 1), ("database_privileges", 4), ("queries", 12)]
+    {
+        assert_eq!(select(&format!("SELECT * FROM information_schema.{name}")).len(), width, "{name}");
+    }
     for text in [
         "SELECT * FROM information_schema.nosuch",
-        "SELECT * FROM usage_schema.http_data_in",
+        "SELECT * FROM usage_schema.vnode_cache_size",
+        "INSERT INTO usage_schema.http_data_in (value) VALUES (1)",
         "INSERT INTO information_schema.tables VALUES (1)",
         "DELETE FROM cluster_schema.users",
         "DROP TABLE cluster_schema.users",

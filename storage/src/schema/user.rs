@@ -126,72 +126,6 @@ impl Access {
     }
 }
 
-/// What must be allowed for something to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Need {
-    /// Everything.
-    Admin,
-    /// Rights in a database, which need not be there.
-    Database {
-        /// Its name.
-        name: String,
-        /// The rights.
-        access: Access,
-    },
-}
-
-impl Need {
-    /// Rights in a database.
-    pub fn of(database: impl Into<String>, access: Access) -> Self {
-        Self::Database { name: database.into(), access }
-    }
-}
-
-/// What one who asks may do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Rights {
-    /// Everything: nobody is asked who he is.
-    All,
-    /// What the user may.
-    Of(Arc<User>),
-    /// Nothing that needs a right.
-    #[default]
-    None,
-}
-
-impl Rights {
-    /// What may be done in a database.
-    pub fn access(&self, database: &str) -> Access {
-        match self {
-            Self::All => Access::ALL,
-            Self::Of(user) => user.access(database),
-            Self::None => Access::NONE,
-        }
-    }
-
-    /// Whether everything may be done.
-    pub fn is_admin(&self) -> bool {
-        match self {
-            Self::All => true,
-            Self::Of(user) => user.is_admin,
-            Self::None => false,
-        }
-    }
-
-    /// Whether a database may be seen in a list.
-    pub fn may_see(&self, database: &str) -> bool {
-        !self.access(database).is_none()
-    }
-
-    /// Whether what `need` asks for is allowed.
-    pub fn allow(&self, need: &Need) -> bool {
-        match need {
-            Need::Admin => self.is_admin(),
-            Need::Database { name, access } => self.access(name).has(*access),
-        }
-    }
-}
-
 impl BitOr for Access {
     type Output = Self;
 
@@ -212,41 +146,5 @@ mod tests {
         assert_eq!(Access::ALL.without(Access::DEFINE), both);
         assert_eq!((both.without(Access::NONE), Access::ALL.without(Access::ALL)), (both, Access::NONE));
         assert_eq!(both.common(Access::ALL), both);
-    }
-
-    #[test]
-    fn rights_allow_what_was_granted_and_nothing_else() {
-        let user = User {
-            name: "u".into(),
-            password: PasswordHash::new("$h"),
-            is_admin: false,
-            grants: [("d".into(), Access::READ), ("e".into(), Access::NONE)].into(),
-            options: UserOptions::default(),
-        };
-        let rights = Rights::Of(Arc::new(user));
-        let both = Access::READ | Access::WRITE;
-        assert!(rights.allow(&Need::of("d", Access::READ)) && !rights.allow(&Need::of("d", both)));
-        assert!(!rights.allow(&Need::of("x", Access::READ)) && !rights.allow(&Need::Admin));
-        assert_eq!(["d", "e", "x"].map(|name| rights.may_see(name)), [true, false, false]);
-        assert!(Rights::All.allow(&Need::Admin) && Rights::All.allow(&Need::of("x", Access::ALL)));
-        assert!(!Rights::None.allow(&Need::Admin) && !Rights::default().may_see("d"));
-    }
-
-    #[test]
-    fn an_admin_may_do_everything_and_no_hash_is_printed() {
-        let mut user = User {
-            name: "u".into(),
-            password: PasswordHash::new("$argon2id$secret"),
-            is_admin: false,
-            grants: [("d".into(), Access::READ)].into(),
-            options: UserOptions::default(),
-        };
-        assert_eq!((user.access("d"), user.access("e")), (Access::READ, Access::NONE));
-        user.is_admin = true;
-        assert_eq!(user.access("e"), Access::ALL);
-        let rights = Rights::Of(Arc::new(user.clone()));
-        assert!(rights.is_admin() && rights.may_see("e") && rights.allow(&Need::Admin));
-        let printed = format!("{user:?} {user:#?}");
-        assert!(!printed.contains("secret") && printed.contains("[REDACTED]"), "{printed}");
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use tidewire_sql::Definition;
-use tidewire_storage::schema::{Access, ColumnKind, PasswordHash, UserOptions};
+use tidewire_sql::tenancy::TenantAlteration;
+use tidewire_storage::schema::{Access, ColumnKind, PasswordHash, TenantOptions, UserOptions};
 
 /// What a statement or a write wants of the catalog. It is done whole or not at all.
 #[derive(Debug, Clone)]
@@ -22,6 +23,54 @@ pub enum SchemaChange {
     },
     /// A statement about users.
     User(UserChange),
+    /// A statement about tenants, members, roles and what they may do.
+    Tenant(TenantChange),
+}
+
+/// What a statement wants of tenants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenantChange {
+    /// CREATE TENANT.
+    Create {
+        /// Name.
+        name: String,
+        /// A tenant that exists is no error, and not changed.
+        if_not_exists: bool,
+        /// What is said of it.
+        options: TenantOptions,
+    },
+    /// DROP TENANT.
+    Drop {
+        /// Name.
+        name: String,
+        /// A missing tenant is no error.
+        if_exists: bool,
+        /// How long it can be recovered; `None` for as long as the tenant's options say.
+        after_ns: Option<i64>,
+        /// The present.
+        now_ns: i64,
+    },
+    /// RECOVER TENANT.
+    Recover {
+        /// Name.
+        name: String,
+        /// A missing tenant is no error.
+        if_exists: bool,
+        /// The present.
+        now_ns: i64,
+    },
+    /// Tenants whose time is over go.
+    Purge {
+        /// The present.
+        now_ns: i64,
+    },
+    /// A tenant that is there is changed.
+    Alter {
+        /// Name.
+        name: String,
+        /// How.
+        alteration: TenantAlteration,
+    },
 }
 
 /// What a statement wants of users. A password comes as its hash: none is ever part of a change.

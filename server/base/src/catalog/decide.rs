@@ -7,17 +7,18 @@ use std::sync::Arc;
 use tidewire_sql::{DatabaseChange, Definition};
 use tidewire_storage::schema::{
     Catalog, ColumnKind, ContinuousQuery, Database, ExternalTable, RetentionPolicy, Subscription, TableSchema,
+    is_reserved,
 };
 
 use super::bounds::TABLE_COLUMNS_MAX;
 use super::change::SchemaChange;
 use super::decided::{Decided, find_database, nothing_if};
 use super::edit::{DatabaseTerms, Edit};
-use super::error::CatalogError;
+use super::error::{CatalogError, NameFault};
 use super::initial::DEFAULT_DATABASE;
 use super::name::check_name;
 use super::table::{TableIds, new_table, set_codec, set_geometry, with_columns};
-use super::{alter, policy, subscription, user};
+use super::{alter, policy, subscription, tenant, user};
 
 /// What `change` does to `catalog`.
 pub(super) fn decide(catalog: &Catalog, change: &SchemaChange) -> Decided {
@@ -25,6 +26,7 @@ pub(super) fn decide(catalog: &Catalog, change: &SchemaChange) -> Decided {
         SchemaChange::Define(definition) => define(catalog, definition),
         SchemaChange::Ensure { database, policy, tables } => ensure(catalog, database, policy, tables),
         SchemaChange::User(change) => user::decide(catalog, change),
+        SchemaChange::Tenant(change) => tenant::decide(catalog, change),
     }
 }
 
@@ -34,7 +36,8 @@ fn define(catalog: &Catalog, definition: &Definition) -> Decided {
             if catalog.databases.contains_key(name) {
                 return nothing_if(*if_not_exists, || CatalogError::DatabaseExists(name.clone()));
             }
-            check_name(name)?;
+            tenant::check_database_key(catalog, name)?;
+            tenant::check_new_database(catalog, name, options)?;
             Ok(vec![put(&Database::new(name, options, []))])
         }
         Definition::DropDatabase { name, .. } if name == DEFAULT_DATABASE => {
@@ -44,7 +47,8 @@ fn define(catalog: &Catalog, definition: &Definition) -> Decided {
             Some(database) => {
                 let gone = Edit::DropDatabase { name: database.name.clone() };
                 // What was granted on it must not hold for another one of its name.
-                Ok(user::without_grants(catalog, name).chain([gone]).collect())
+                let granted = user::without_grants(catalog, name).chain(tenant::without_database(catalog, name));
+                Ok(granted.chain([gone]).collect())
             }
             None => nothing_if(*if_exists, || CatalogError::DatabaseNotFound(name.clone())),
         },
@@ -111,7 +115,13 @@ fn define_influx(catalog: &Catalog, definition: &Definition) -> Decided {
     match definition {
         Definition::EnsureDatabase { name, policy } => match catalog.databases.get(name) {
             Some(existing) => policy::check_existing(existing, policy.as_ref()).map(|()| Vec::new()),
-            None => Ok(vec![put(&policy::new_database(name, policy.as_ref())?)]),
+            None => {
+                tenant::check_database_key(catalog, name)?;
+                if is_reserved(name) {
+                    return Err(CatalogError::BadName { name: name.clone(), fault: NameFault::Reserved });
+                }
+                Ok(vec![put(&policy::new_database(name, policy.as_ref())?)])
+            }
         },
         Definition::CreatePolicy { database, name, options } => {
             let changed = policy::create(find_database(catalog, database)?, name, options)?;
@@ -184,6 +194,7 @@ fn alter_database(catalog: &Catalog, name: &str, change: DatabaseChange) -> Deci
         DatabaseChange::Replica(count) => changed.stored.replica = count,
         DatabaseChange::Ttl(_) => {}
     }
+    tenant::check_changed_database(catalog, &changed)?;
     Ok(vec![put(&changed)])
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tidewire_storage::names::NameMap;
 use tidewire_storage::schema::{
     Catalog, ColumnSchema, ContinuousQuery, Database, ExternalTable, RetentionPolicy, StoredOptions, Subscription,
-    TableId, TableSchema, TimeUnit, User,
+    TableId, TableSchema, Tenant, TimeUnit, User,
 };
 
 /// A step from one catalog to the next.
@@ -91,6 +91,13 @@ pub(super) enum Edit {
     User(User),
     /// A user is gone.
     DropUser {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// A tenant is there, as it stands here.
+    Tenant(Tenant),
+    /// A tenant is gone. Its databases are edits of their own.
+    DropTenant {
         /// Its name.
         name: Arc<str>,
     },
@@ -181,7 +188,8 @@ pub(super) fn snapshot(catalog: &Catalog) -> impl Iterator<Item = Edit> + '_ {
         terms.chain(tables_of(database)).chain(external_of(database))
     });
     let users = catalog.users.values().map(|user| Edit::User(User::clone(user)));
-    std::iter::once(Edit::NextTable(catalog.next_table)).chain(databases).chain(users)
+    let tenants = catalog.tenants.values().map(|tenant| Edit::Tenant(Tenant::clone(tenant)));
+    std::iter::once(Edit::NextTable(catalog.next_table)).chain(databases).chain(users).chain(tenants)
 }
 
 /// Makes an edit of a catalog, but for the catalog's version. Fails where it names what is not there: then it was made
@@ -244,6 +252,12 @@ pub(super) fn replay(catalog: &mut Catalog, edit: &Edit, effects: &mut Effects) 
         }
         Edit::DropUser { name } => {
             catalog.users.remove(name).ok_or_else(|| format!("there is no user {name:?}"))?;
+        }
+        Edit::Tenant(tenant) => {
+            catalog.tenants.insert(tenant.name.clone(), Arc::new(tenant.clone()));
+        }
+        Edit::DropTenant { name } => {
+            catalog.tenants.remove(name).ok_or_else(|| format!("there is no tenant {name:?}"))?;
         }
     }
     Ok(())

@@ -111,6 +111,49 @@ pub enum CatalogError {
     /// The name is taken.
     #[error("user {0:?} exists")]
     UserExists(String),
+    /// No such tenant.
+    #[error("there is no tenant {0:?}")]
+    TenantNotFound(String),
+    /// The name is taken.
+    #[error("tenant {0:?} exists")]
+    TenantExists(String),
+    /// The tenant of requests that name none stays.
+    #[error("tenant {0:?} cannot be dropped")]
+    TenantProtected(String),
+    /// The tenant of requests that name none has no limits.
+    #[error("tenant {0:?} cannot have limits")]
+    TenantUnlimited(String),
+    /// The tenant has what it may have.
+    #[error("the tenant may have {what} up to {max}")]
+    TenantLimit {
+        /// Of what.
+        what: TenantLimit,
+        /// How much.
+        max: u64,
+    },
+    /// The user is not in the tenant.
+    #[error("user {0:?} is no member of the tenant")]
+    MemberNotFound(String),
+    /// The user is in the tenant.
+    #[error("user {0:?} is a member of the tenant")]
+    MemberExists(String),
+    /// No such role.
+    #[error("there is no role {0:?}")]
+    RoleNotFound(String),
+    /// The name is taken.
+    #[error("role {0:?} exists")]
+    RoleExists(String),
+    /// Every tenant has it.
+    #[error("role {0:?} is one of every tenant and cannot be changed")]
+    RoleProtected(String),
+    /// What is to be taken away was never given.
+    #[error("role {role:?} was not granted that on database {database:?}")]
+    NotGranted {
+        /// Role.
+        role: String,
+        /// Database.
+        database: String,
+    },
     /// A name that cannot be.
     #[error("invalid name {name:?}: {fault}")]
     BadName {
@@ -135,6 +178,33 @@ pub enum CatalogError {
     NoSpace(String),
 }
 
+/// What a tenant may have so much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantLimit {
+    /// Members.
+    Users,
+    /// Databases.
+    Databases,
+    /// SHARD of a database.
+    Shards,
+    /// REPLICA of a database.
+    Replicas,
+    /// TTL of a database.
+    RetentionDays,
+}
+
+impl fmt::Display for TenantLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Users => "members",
+            Self::Databases => "databases",
+            Self::Shards => "shards of a database",
+            Self::Replicas => "replicas of a database",
+            Self::RetentionDays => "days that a database keeps rows",
+        })
+    }
+}
+
 /// What is wrong with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameFault {
@@ -144,6 +214,8 @@ pub enum NameFault {
     TooLong,
     /// `time`, which a column cannot be called.
     Time,
+    /// It has a character that stands for something else.
+    Reserved,
 }
 
 impl fmt::Display for NameFault {
@@ -151,6 +223,7 @@ impl fmt::Display for NameFault {
         match self {
             Self::Empty => f.write_str("it is empty"),
             Self::TooLong => write!(f, "it is longer than {NAME_BYTES_MAX} bytes"),
+            Self::Reserved => f.write_str("it has a character that names do not have"),
             Self::Time => f.write_str("time is the name of the timestamp"),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tidewire_storage::names::NameMap;
 use tidewire_storage::schema::{
-    Access, Catalog, ContinuousQuery, Database, ExternalTable, RetentionPolicy, TableSchema, User,
+    Access, Catalog, ContinuousQuery, CustomRole, Database, ExternalTable, RetentionPolicy, TableSchema, Tenant, User,
 };
 
 /// What `known` and `other` have in common, in `known`'s words.
@@ -37,6 +37,17 @@ pub(super) fn common(known: &Catalog, other: &Catalog) -> Catalog {
             }
         }
     }
+    for (name, tenant) in known.tenants.iter() {
+        match other.tenants.get(name) {
+            Some(other) if Arc::ptr_eq(tenant, other) => {}
+            Some(other) => {
+                catalog.tenants.insert(name.clone(), Arc::new(common_tenant(tenant, other)));
+            }
+            None => {
+                catalog.tenants.remove(name);
+            }
+        }
+    }
     catalog.next_table = known.next_table.max(other.next_table);
     catalog
 }
@@ -46,6 +57,26 @@ fn common_user(known: &User, other: &User) -> User {
     User {
         is_admin: known.is_admin && other.is_admin,
         grants: known.grants.iter().map(access).collect(),
+        ..known.clone()
+    }
+}
+
+/// A member keeps a role that both give it, and a role what both let it do.
+fn common_tenant(known: &Tenant, other: &Tenant) -> Tenant {
+    let is_member = |(user, role): &(&Arc<str>, &Arc<str>)| other.members.get(*user) == Some(*role);
+    let role = |(name, known): (&Arc<str>, &CustomRole)| {
+        let other = other.roles.get(name)?;
+        let access = |(database, access): (&Arc<str>, &Access)| {
+            let other = other.privileges.get(database).copied().unwrap_or_default();
+            (database.clone(), access.common(other))
+        };
+        let inherits = known.inherits.filter(|inherits| other.inherits == Some(*inherits));
+        Some((name.clone(), CustomRole { inherits, privileges: known.privileges.iter().map(access).collect() }))
+    };
+    Tenant {
+        members: known.members.iter().filter(is_member).map(|(user, role)| (user.clone(), role.clone())).collect(),
+        roles: known.roles.iter().filter_map(role).collect(),
+        gone_at_ns: known.gone_at_ns.or(other.gone_at_ns),
         ..known.clone()
     }
 }
@@ -92,7 +123,7 @@ fn common_table(known: &Arc<TableSchema>, other: &Arc<TableSchema>) -> Arc<Table
 
 #[cfg(test)]
 mod tests {
-    use tidewire_storage::schema::PasswordHash;
+    use tidewire_storage::schema::{PasswordHash, SystemRole};
 
     use super::*;
     use crate::catalog::initial::initial;
@@ -129,5 +160,36 @@ mod tests {
             user("lowered", "$h", false, &[]),
         ]);
         assert_eq!(common(&known, &other), expected);
+    }
+
+    #[test]
+    fn a_member_has_the_role_and_the_rights_that_both_catalogs_give_it() {
+        let both = Access::READ | Access::WRITE;
+        let tenant = |name: &str, members: &[(&str, &str)], inherits, access, gone_at_ns| Tenant {
+            members: members.iter().map(|(user, role)| ((*user).into(), (*role).into())).collect(),
+            roles: [("r".into(), CustomRole { inherits, privileges: [("d".into(), access)].into() })].into(),
+            gone_at_ns,
+            ..Tenant::new(name)
+        };
+        let with = |tenants: &[Tenant]| {
+            let tenants = tenants.iter().map(|tenant| (tenant.name.clone(), Arc::new(tenant.clone()))).collect();
+            Catalog { tenants, ..initial() }
+        };
+        let member = Some(SystemRole::Member);
+        let known = with(&[
+            tenant("t", &[("stays", "r"), ("raised", "member"), ("removed", "owner")], member, both, None),
+            tenant("made", &[], None, both, None),
+            tenant("recovered", &[], None, both, None),
+        ]);
+        let other = with(&[
+            tenant("t", &[("stays", "r"), ("raised", "owner"), ("added", "owner")], None, Access::READ, None),
+            tenant("recovered", &[], None, both, Some(7)),
+        ]);
+        let expected = with(&[
+            tenant("t", &[("stays", "r")], None, Access::READ, None),
+            tenant("recovered", &[], None, both, Some(7)),
+        ]);
+        assert_eq!(common(&known, &other), expected);
+        assert!(common(&known, &other).tenant("recovered").is_none());
     }
 }

@@ -33,11 +33,12 @@ pub mod read;
 mod simulation;
 mod subscription;
 mod table;
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod user;
 
-pub use change::{SchemaChange, UserChange};
+pub use change::{SchemaChange, TenantChange, UserChange};
 pub use error::CatalogError;
 pub use owner::{CatalogOwner, Published};
 pub use preview::preview;

@@ -9,6 +9,7 @@ use super::decided::{Decided, find_database, nothing_if};
 use super::edit::Edit;
 use super::error::CatalogError;
 use super::name::check_name;
+use super::tenant;
 
 /// What `change` does to `catalog`.
 pub(super) fn decide(catalog: &Catalog, change: &UserChange) -> Decided {
@@ -21,7 +22,10 @@ pub(super) fn decide(catalog: &Catalog, change: &UserChange) -> Decided {
             Ok(vec![put(&User { options: options.clone(), ..new_user(name, password, *is_admin) })])
         }
         UserChange::Drop { name, if_exists } => match catalog.users.get(name) {
-            Some(user) => Ok(vec![Edit::DropUser { name: user.name.clone() }]),
+            Some(user) => {
+                let left = tenant::with_member(catalog, name, None);
+                Ok(left.chain([Edit::DropUser { name: user.name.clone() }]).collect())
+            }
             None => nothing_if(*if_exists, || CatalogError::UserNotFound(name.clone())),
         },
         UserChange::Rename { name, to } => {
@@ -31,7 +35,8 @@ pub(super) fn decide(catalog: &Catalog, change: &UserChange) -> Decided {
             }
             check_user_name(to)?;
             let renamed = User { name: to.as_str().into(), ..User::clone(user) };
-            Ok(vec![Edit::DropUser { name: user.name.clone() }, put(&renamed)])
+            let moved = tenant::with_member(catalog, name, Some(to));
+            Ok(moved.chain([Edit::DropUser { name: user.name.clone() }, put(&renamed)]).collect())
         }
         UserChange::SetPassword { name, password } => {
             changed(find_user(catalog, name)?, |user| user.password = password.clone())

@@ -1,6 +1,6 @@
 //! Refusals of catalog changes in CnosDB's codes and words.
 
-use tidewire_storage::schema::{ColumnKind, FieldType};
+use tidewire_storage::schema::{ColumnKind, FieldType, database_name, tenant_and_database};
 
 use tidewire_base::catalog::CatalogError;
 
@@ -17,6 +17,17 @@ pub fn code(refusal: &CatalogError) -> &'static str {
         CatalogError::TableExists(_) | CatalogError::ExternalTable(_) => "030020",
         CatalogError::UserExists(_) => "030007",
         CatalogError::UserNotFound(_) => "030008",
+        CatalogError::MemberExists(_) => "030001",
+        CatalogError::MemberNotFound(_) => "030002",
+        CatalogError::RoleExists(_) => "030005",
+        CatalogError::RoleNotFound(_) => "030006",
+        CatalogError::TenantExists(_) => "030009",
+        CatalogError::TenantNotFound(_) => "030010",
+        CatalogError::TenantLimit { .. } => "030024",
+        CatalogError::NotGranted { .. } => "030056",
+        CatalogError::TenantProtected(_) => "010064",
+        CatalogError::TenantUnlimited(_) => "010075",
+        CatalogError::RoleProtected(_) => "010076",
         CatalogError::ColumnExists { .. } => "010028",
         CatalogError::ColumnNotFound { .. } => "010029",
         CatalogError::TagNotDroppable(_) => "010030",
@@ -53,11 +64,23 @@ pub fn status(refusal: &CatalogError) -> u16 {
 /// own, are InfluxDB's or ours.
 pub fn message(refusal: &CatalogError) -> String {
     match refusal {
-        CatalogError::DatabaseNotFound(name) => format!("Database not found: \"{name}\""),
-        CatalogError::DatabaseProtected(name) => format!("Database {name:?} forbid drop"),
-        CatalogError::DatabaseExists(name) => format!("Database \"{name}\" already exists"),
-        CatalogError::TableNotFound { database, table } => format!("Table not found: \"cnosdb.{database}.{table}\""),
+        CatalogError::DatabaseNotFound(name) => format!("Database not found: \"{}\"", database_name(name)),
+        CatalogError::DatabaseProtected(name) => format!("Database {:?} forbid drop", database_name(name)),
+        CatalogError::DatabaseExists(name) => format!("Database \"{}\" already exists", database_name(name)),
+        CatalogError::TableNotFound { database, table } => {
+            let (tenant, database) = tenant_and_database(database);
+            format!("Table not found: \"{tenant}.{database}.{table}\"")
+        }
         CatalogError::TableExists(name) => format!("Table {name} already exists."),
+        CatalogError::MemberExists(name) => format!("The member {name} already exists"),
+        CatalogError::MemberNotFound(name) => format!("The member {name} not found"),
+        CatalogError::RoleExists(name) => format!("The role {name} already exists"),
+        CatalogError::RoleNotFound(name) => format!("The role {name} not found"),
+        CatalogError::TenantExists(name) => format!("The tenant {name} already exists"),
+        CatalogError::TenantNotFound(name) => format!("The tenant {name} not found"),
+        CatalogError::TenantProtected(name) => format!("Tenant \"{name}\" forbid drop"),
+        CatalogError::TenantUnlimited(name) => format!("Can't set limiter for system tenant {name}"),
+        CatalogError::RoleProtected(name) => format!("Couldn't drop system role {name}"),
         CatalogError::UserExists(name) => format!("The user {name} already exists"),
         CatalogError::UserNotFound(name) => format!("The user {name} not found"),
         CatalogError::ColumnConflict { column, wanted, found, .. } => conflict(column, *wanted, *found),
@@ -78,6 +101,8 @@ pub fn message(refusal: &CatalogError) -> String {
             "retention policy duration must be greater than the shard duration".to_owned()
         }
         CatalogError::BadName { .. }
+        | CatalogError::TenantLimit { .. }
+        | CatalogError::NotGranted { .. }
         | CatalogError::UserUnnamed
         | CatalogError::ExternalTable(_)
         | CatalogError::TooManyColumns { .. }

@@ -26,6 +26,8 @@ const BAD_BODY: &str = "040013";
 const FETCH: &str = "040007";
 /// The reply cannot be encoded.
 const ENCODE: &str = "040014";
+/// The tenant has used what it may.
+const OVER_LIMIT: &str = "030024";
 /// As many queries run as may.
 const TOO_MANY_QUERIES: &str = "010012";
 /// The query failed while it ran.
@@ -67,6 +69,7 @@ pub fn reply(fault: &Fault) -> FaultReply {
             let (code, message) = words_of_forbidden(&forbidden.need);
             json_reply(422, code, &message)
         }
+        Fault::OverLimit { .. } => json_reply(429, OVER_LIMIT, &fault.to_string()),
         Fault::Parameter { .. }
         | Fault::ParameterMissing(_)
         | Fault::ParameterUnknown(_)

@@ -1,10 +1,10 @@
 //! CnosDB's words for a request that is not let in.
 
-use tidewire_storage::schema::{Access, Need};
+use tidewire_storage::schema::{Access, DEFAULT_TENANT, Need, TenantPower, tenant_and_database};
 
 use crate::auth::denial::Denial;
 
-/// The number that CnosDB has for the tenant that there is.
+/// The number that CnosDB has for its default tenant.
 const TENANT_ID: &str = "78322384368497284380257291774744000001";
 
 /// Nothing that CnosDB reads says who asks.
@@ -18,6 +18,11 @@ const EXHAUSTED: &str = "010012";
 /// Somebody may not do that.
 const FORBIDDEN: &str = "010004";
 
+/// What stands for a tenant where CnosDB has its number: of those that were made here, their name.
+fn tenant_id(name: &str) -> &str {
+    if name == DEFAULT_TENANT { TENANT_ID } else { name }
+}
+
 /// Code and text for one who may not do something.
 pub(super) fn forbidden(need: &Need) -> (&'static str, String) {
     let expected = match need {
@@ -28,7 +33,16 @@ pub(super) fn forbidden(need: &Need) -> (&'static str, String) {
                 Access::WRITE => "Write",
                 _ => "Full",
             };
-            format!("{privilege} on database {name} of tenant {TENANT_ID}")
+            let (tenant, name) = tenant_and_database(name);
+            format!("{privilege} on database {name} of tenant {}", tenant_id(tenant))
+        }
+        Need::Tenant { name, power } => {
+            let id = tenant_id(name);
+            match power {
+                TenantPower::Databases => format!("Write on all databases of tenant {id}"),
+                TenantPower::Roles => format!("maintainer for all roles of tenant {id}"),
+                TenantPower::Members => format!("maintainer for all members of tenant {id}"),
+            }
         }
     };
     (FORBIDDEN, format!("Insufficient privileges, expected [{expected}]"))
@@ -44,6 +58,11 @@ pub(super) fn denied(denial: &Denial) -> (u16, &'static str, String) {
         Denial::Unnamed => (401, WRONG, format!("Auth error: {}", denied(""))),
         Denial::Wrong(user) => (401, WRONG, format!("Auth error: {}", denied(user))),
         Denial::NoTokens | Denial::Token(_) | Denial::NoUsers => (401, WRONG, format!("Auth error: {denial}")),
+        // They are let in nowhere else by other credentials.
+        Denial::TenantUnknown(tenant) => (422, WRONG, format!("Auth error: The tenant {tenant} not found")),
+        Denial::NotAMember { user, tenant } => {
+            (422, WRONG, format!("Auth error: The member {user} of tenant {tenant} not found"))
+        }
         Denial::Throttled { .. } | Denial::Busy => (429, EXHAUSTED, format!("Auth error: {denial}")),
         Denial::Failed(_) => (500, WRONG, format!("Auth error: {denial}")),
     }

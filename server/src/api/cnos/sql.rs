@@ -11,6 +11,7 @@ use futures_lite::future::or;
 use tidewire_protocol::encode::Format;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::explain::explain;
+use tidewire_sql::facts::{self, RunningQuery, ServerFacts, Wanted};
 use tidewire_sql::statement::{PlanStep, Statement};
 use tidewire_sql::{Definition, Session, cut};
 use tidewire_storage::schema::ExternalTable;
@@ -18,14 +19,16 @@ use tidewire_storage::schema::ExternalTable;
 use super::files::{copy_in, copy_out, create_external};
 use super::insert_rows::insert_query;
 use super::update_tags::update_tags;
-use super::{accept, error, users};
+use super::{accept, error, tenants, users};
 use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
 use crate::api::queries::{bounds, measured, query_place};
+use crate::api::redact::without_password;
 use crate::api::reply::{RowsForm, RowsReply};
 use crate::core::message::CompactShards;
+use crate::core::running::{Registered, Running, TEXT_BYTES_MAX};
 use crate::core::state::CoreState;
 use crate::ingest::insert::insert;
 use crate::net::{Body, Reply, Request};
@@ -48,21 +51,27 @@ pub async fn sql(context: &RequestContext<'_>, request: Request<'_>, reply: &mut
         },
         behind_rows: error::behind_rows,
     };
-    let database = context.database()?.into_owned();
+    let database = context.database_name()?.into_owned();
     let mut text = request.body.read_all(context.body_bytes_max()).await?;
     // Editors put a byte-order mark at the head of a file; it is no part of the statement.
     if text.starts_with(b"\xef\xbb\xbf") {
         text.drain(..3);
     }
     context.note_statement(&text);
+    let user = context.user_name();
+    // A statement of users may hold a password, in this text or in one that is cut.
+    let shown = String::from_utf8_lossy(&text[..text.len().min(TEXT_BYTES_MAX)]);
+    let running = &context.core.running;
+    let registered = running.register(without_password(&shown).trim(), &context.tenant()?, &database, &user);
     let session = Session {
         tenant: context.tenant()?.into_owned(),
         database,
-        user: context.user_name(),
-        rights: context.principal.rights(),
+        user,
+        rights: context.rights.clone(),
         now_ns: context.now_ns,
+        facts: ServerFacts::default(),
     };
-    within(Queue::Query, run_statement(context, request.body, reply, Asked { text, session, form })).await
+    within(Queue::Query, run_statement(context, request.body, reply, Asked { text, session, form, registered })).await
 }
 
 /// What a request asks for.
@@ -70,15 +79,18 @@ struct Asked {
     text: Vec<u8>,
     session: Session,
     form: RowsForm,
+    /// Its place among the statements that run.
+    registered: Registered,
 }
 
 async fn run_statement(
     context: &RequestContext<'_>,
     body: &mut Body,
     reply: &mut Reply,
-    Asked { text, session, form }: Asked,
+    Asked { text, mut session, form, registered }: Asked,
 ) -> Result<(), Fault> {
     let core = context.core;
+    session.facts = known(core, facts::wanted(&text));
     let Prepared { statement, held } = or(prepare(core, text, session), gone(body)).await?;
     match statement {
         Statement::Empty => {
@@ -89,6 +101,7 @@ async fn run_statement(
             let query = Kept::new(query, held);
             let run = async {
                 let (place, bounds) = (query_place(core)?, bounds(core));
+                registered.runs(&bounds);
                 let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
                 let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
                 // A client that leaves ends its query: dropping it cancels what the shards run.
@@ -121,6 +134,11 @@ async fn run_statement(
         }
         Statement::User(statement) => {
             users::change(context, statement).await?;
+            send_nothing(reply, form.format);
+            Ok(())
+        }
+        Statement::Tenant(statement) => {
+            tenants::change(context, statement).await?;
             send_nothing(reply, form.format);
             Ok(())
         }
@@ -168,6 +186,22 @@ async fn run_statement(
             send_nothing(reply, form.format);
             Ok(())
         }
+    }
+}
+
+/// What a statement wants to know of the server now.
+fn known(core: &CoreState, wanted: Wanted) -> ServerFacts {
+    let query = |running: &Arc<Running>| RunningQuery {
+        id: running.id,
+        text: without_password(&running.text).into_owned(),
+        user: running.user.clone(),
+        tenant: running.tenant.clone(),
+        database: running.database.clone(),
+        elapsed_ns: u64::try_from(running.started.elapsed().as_nanos()).unwrap_or(u64::MAX),
+    };
+    ServerFacts {
+        queries: if wanted.queries { core.running.list().iter().map(query).collect() } else { Vec::new() },
+        usage: if wanted.usage { core.usage.list() } else { Vec::new() },
     }
 }
 

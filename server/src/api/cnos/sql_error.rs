@@ -1,7 +1,7 @@
 //! CnosDB's words and codes for what is wrong with a statement of SQL, and for what can stop a query. They are those of
 //! DataFusion 27 where that finds it. Clients match both.
 
-use tidewire_sql::error::{GeometryError, Position, SqlError, SqlErrorKind, WindowError};
+use tidewire_sql::error::{GeometryError, Position, RootFault, SqlError, SqlErrorKind, TenancyError, WindowError};
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::types::error::{ConversionError, IntervalError, TimestampError, TimestampPart};
 
@@ -40,6 +40,22 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
             ("010001", format!("Datafusion: This feature is not implemented: {what} in delete statement"))
         }
 
+        SqlErrorKind::Tenancy(error) => parser(match error {
+            TenancyError::OptionUnknown(name) => format!("Unknown tenant option: {name}"),
+            TenancyError::ManyOptions => {
+                "Cannot set multiple options (comment, drop_after, _limiter) at the same time".to_owned()
+            }
+            TenancyError::LimitUnknown(name) => format!("limiter format error: unknown limit {name}"),
+            TenancyError::LimitsMissing(names) => {
+                format!("limiter format error:{} can't be empty", names.join(","))
+            }
+        }),
+        SqlErrorKind::RootFixed(RootFault::Drop) => {
+            ("010074", "User 'root' is prohibited from being dropped".to_owned())
+        }
+        SqlErrorKind::RootFixed(RootFault::Admin) => {
+            ("010024", "Invalid parameter : The root user does not support changing granted_admin".to_owned())
+        }
         SqlErrorKind::OptionFixed => parser(
             "database config is unmodifiable, only can modify database option: TTL, SHARD, VNODE_DURATION, REPLICA",
         ),

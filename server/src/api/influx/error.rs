@@ -88,7 +88,7 @@ pub(super) fn status(fault: &Fault) -> u16 {
         Fault::Forbidden(_) | Fault::AdminMissing => 403,
         Fault::Body(error) => error.status(),
         Fault::Write(error) => write_status(error),
-        Fault::TooManyQueries { .. } | Fault::QueryShortOfMemory(_) => 429,
+        Fault::TooManyQueries { .. } | Fault::QueryShortOfMemory(_) | Fault::OverLimit { .. } => 429,
         Fault::Query(ExecError::ServerMemory { .. }) => 429,
         Fault::Query(ExecError::Storage(error)) if error.is_no_space() => 507,
         Fault::Delete(error) if error.is_no_space() => 507,

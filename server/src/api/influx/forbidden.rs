@@ -15,7 +15,8 @@ pub(super) const NO_ADMIN: &str = "error authorizing query: create admin user fi
 /// The status for one of whom nobody knows who he is.
 pub(super) fn denied_status(denial: &Denial) -> u16 {
     match denial {
-        Denial::NoUsers => 403,
+        Denial::NoUsers | Denial::NotAMember { .. } => 403,
+        Denial::TenantUnknown(_) => 404,
         Denial::Throttled { .. } | Denial::Busy => 429,
         Denial::Failed(_) => 500,
         _ => 401,
@@ -41,7 +42,11 @@ pub(super) fn denied(denial: &Denial) -> String {
             TokenFault::UserUnknown => "user not found",
         },
         Denial::NoUsers => NO_ADMIN,
-        Denial::Throttled { .. } | Denial::Busy | Denial::Failed(_) => return denial.to_string(),
+        Denial::TenantUnknown(_)
+        | Denial::NotAMember { .. }
+        | Denial::Throttled { .. }
+        | Denial::Busy
+        | Denial::Failed(_) => return denial.to_string(),
     };
     words.to_owned()
 }
@@ -51,7 +56,7 @@ pub(super) fn forbidden(Forbidden { user, need, statement }: &Forbidden) -> Stri
     match (statement, need) {
         (Some(statement), need) => {
             let requires = match need {
-                Need::Admin => "admin privilege".to_owned(),
+                Need::Admin | Need::Tenant { .. } => "admin privilege".to_owned(),
                 Need::Database { name, access } if access.has(Access::WRITE) => format!("WRITE on {name}"),
                 Need::Database { name, .. } => format!("READ on {name}"),
             };
@@ -62,7 +67,7 @@ pub(super) fn forbidden(Forbidden { user, need, statement }: &Forbidden) -> Stri
         (None, Need::Database { name, .. }) => {
             format!("{user:?} user is not authorized to write to database {name:?}")
         }
-        (None, Need::Admin) => "error authorizing admin access".to_owned(),
+        (None, Need::Admin | Need::Tenant { .. }) => "error authorizing admin access".to_owned(),
     }
 }
 

@@ -7,6 +7,7 @@ use tidewire_protocol::encode::influx::{Epoch, Options, write_error};
 use tidewire_protocol::http::{Head, Method};
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::influxql::{self, BindError, Parameters, Statement};
+use tidewire_storage::schema::DEFAULT_TENANT;
 
 use super::answer::{Answer, Manner};
 use super::form::Form;
@@ -139,8 +140,8 @@ async fn run_statements(
         send(context, 204, b"", reply);
         reply.flush().await.map_err(|_| Fault::Query(ExecError::Cancelled))?;
     }
-    let registered =
-        context.core.running.register(&text, &scope.database, context.principal.user().unwrap_or_default());
+    let user = context.principal.user().unwrap_or_default();
+    let registered = context.core.running.register(&text, DEFAULT_TENANT, &scope.database, user);
     let mut answer = Answer::new(context, reply, manner, registered)?;
     for (id, statement) in statements.iter().enumerate() {
         answer.begin_result(id);

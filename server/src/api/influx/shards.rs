@@ -12,7 +12,7 @@ use tidewire_protocol::encode::influx::Value;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::types::timestamp::format_timestamp;
 use tidewire_sql::{Deletion, SeriesFilter};
-use tidewire_storage::schema::{Database, RetentionPolicy, TableSchema};
+use tidewire_storage::schema::{DEFAULT_TENANT, Database, RetentionPolicy, TableSchema};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::answer::Answer;
@@ -99,7 +99,7 @@ pub(super) async fn show(context: &RequestContext<'_>, answer: &mut Answer<'_>) 
     const COLUMNS: [&str; 8] =
         ["id", "database", "retention_policy", "shard_group", "start_time", "end_time", "expiry_time", "owners"];
     let catalog = context.core.catalog();
-    for database in catalog.databases.values() {
+    for database in catalog.databases_of(DEFAULT_TENANT) {
         let places = places(context, database).await?;
         let rows: Vec<_> = places.keys().map(|place| row(database, place)).collect();
         let rows = rows.iter().map(|(id, policy, [start, end, expiry])| {
@@ -117,7 +117,7 @@ pub(super) async fn show_groups(context: &RequestContext<'_>, answer: &mut Answe
     const COLUMNS: [&str; 6] = ["id", "database", "retention_policy", "start_time", "end_time", "expiry_time"];
     let catalog = context.core.catalog();
     let mut all = Vec::new();
-    for database in catalog.databases.values() {
+    for database in catalog.databases_of(DEFAULT_TENANT) {
         let places = places(context, database).await?;
         all.extend(places.keys().map(|place| (database.name.clone(), row(database, place))));
     }
@@ -132,7 +132,7 @@ pub(super) async fn show_groups(context: &RequestContext<'_>, answer: &mut Answe
 pub(super) async fn drop_shard(context: &RequestContext<'_>, id: u64) -> Result<(), Fault> {
     let catalog = context.core.catalog();
     let mut meant = Vec::new();
-    for database in catalog.databases.values() {
+    for database in catalog.databases_of(DEFAULT_TENANT) {
         let places = places(context, database).await?;
         meant.extend(places.into_iter().filter(|(place, _)| place.id(&database.name) == id));
     }

@@ -3,7 +3,7 @@
 use tidewire_protocol::encode::influx::Value;
 use tidewire_sql::Definition;
 use tidewire_sql::influxql::{BindError, Delete, Statement, format_duration};
-use tidewire_storage::schema::{Access, Database, RetentionPolicy};
+use tidewire_storage::schema::{Access, DEFAULT_TENANT, Database, RetentionPolicy};
 
 use super::answer::Answer;
 use super::scope::Scope;
@@ -129,9 +129,9 @@ pub(super) fn deprecation(context: &RequestContext<'_>, statement: &Statement, s
 }
 
 fn show_continuous_queries(context: &RequestContext<'_>, answer: &mut Answer<'_>) -> Result<(), Fault> {
-    let rights = context.principal.rights();
+    let rights = &context.rights;
     let may_read = |name: &str| rights.access(name).has(Access::READ);
-    for database in context.core.catalog().databases.values().filter(|database| may_read(&database.name)) {
+    for database in context.core.catalog().databases_of(DEFAULT_TENANT).filter(|database| may_read(&database.name)) {
         let queries = database.continuous_queries.iter();
         let rows = queries.map(|query| vec![Value::Text(&query.name), Value::Text(&query.text)]);
         answer.whole_series(&database.name, &["name", "query"], rows)?;
@@ -141,8 +141,8 @@ fn show_continuous_queries(context: &RequestContext<'_>, answer: &mut Answer<'_>
 
 fn show_databases(context: &RequestContext<'_>, answer: &mut Answer<'_>) -> Result<(), Fault> {
     let catalog = context.core.catalog();
-    let rights = context.principal.rights();
-    let names = catalog.databases.keys().filter(|name| rights.may_see(name));
+    let rights = &context.rights;
+    let names = catalog.databases_of(DEFAULT_TENANT).map(|database| &database.name).filter(|name| rights.may_see(name));
     answer.whole_series("databases", &["name"], names.map(|name| vec![Value::Text(name)]))
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidewire_protocol::encode::influx::Value;
+use tidewire_storage::schema::DEFAULT_TENANT;
 
 use super::answer::Answer;
 use crate::api::context::RequestContext;
@@ -56,9 +57,9 @@ pub(super) async fn statistics(context: &RequestContext<'_>) -> (Vec<Snapshot>, 
     let snapshots = context.core.peers.ask_all(ReadMetrics).await;
     let totals = Totals(&snapshots);
     let mut all = vec![httpd(context, &totals), queries(&totals), runtime(&totals), writes(&totals)];
-    for database in context.core.catalog().databases.values() {
+    for database in context.core.catalog().databases_of(DEFAULT_TENANT) {
         let names: BTreeSet<&str> = database.all_tables().map(|table| &*table.name).collect();
-        let series = totals.of("tidewire_database_series", &[("database", &database.name)]);
+        let series = totals.of("tidewire_database_series", &[("database", &database.name), ("tenant", DEFAULT_TENANT)]);
         all.push(Statistic {
             name: "database",
             tag: Some(("database", database.name.to_string())),

@@ -8,12 +8,13 @@ mod parquet;
 mod readable;
 mod text;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use futures_lite::future::block_on;
 use tidewire_sql::types::timestamp::parse_timestamp;
-use tidewire_storage::schema::{Database, TableSchema, TimeUnit};
+use tidewire_storage::schema::{Database, TableSchema, TimeUnit, database_key, database_name, tenant_and_database};
 
 use super::folder;
 use super::progress::{Progress, Unit, say};
@@ -42,7 +43,8 @@ async fn export(root: &Path, arguments: &ExportArguments) -> Result<Exported, St
         true => Source::open_readable(root, &mut left_out.unreadable).await?,
         false => Source::open(root).await?,
     };
-    let chosen = choose(&source, arguments.database.as_deref(), arguments.table.as_deref())?;
+    let chosen = choose(&source, arguments)?;
+    say_of_others(&source, &arguments.tenant);
     let progress = Progress::new("exporting", Unit::Count("rows"), source.rows());
     match arguments.format {
         ExportFormat::Lp => lp::export(&source, &chosen, &times, arguments, &progress, &mut left_out).await?,
@@ -110,12 +112,28 @@ impl LeftOut {
     }
 }
 
-fn choose(source: &Source, database: Option<&str>, table: Option<&str>) -> Result<Vec<Chosen>, String> {
-    let databases: Vec<_> = match database {
-        None => source.catalog.databases.values().cloned().collect(),
+/// Says of what tenants there are rows that are not asked for.
+fn say_of_others(source: &Source, tenant: &str) {
+    let others = source.catalog.databases.keys().map(|key| tenant_and_database(key).0);
+    let others: BTreeSet<&str> = others.filter(|other| *other != tenant).collect();
+    if !others.is_empty() {
+        let others = others.into_iter().collect::<Vec<_>>().join(", ");
+        say(&format!("not exported: databases of other tenants ({others}); --tenant names one"));
+    }
+}
+
+fn choose(source: &Source, arguments: &ExportArguments) -> Result<Vec<Chosen>, String> {
+    let (tenant, table) = (&arguments.tenant, arguments.table.as_deref());
+    // What is written is to be read back into any tenant: names are those that this one knows.
+    let own = |database: &Arc<Database>| match database_name(&database.name) {
+        name if *name == *database.name => database.clone(),
+        name => Arc::new(Database { name: name.into(), ..Database::clone(database) }),
+    };
+    let databases: Vec<_> = match arguments.database.as_deref() {
+        None => source.catalog.databases_of(tenant).map(own).collect(),
         Some(name) => {
-            let found = source.catalog.databases.get(name).cloned();
-            vec![found.ok_or_else(|| format!("there is no database {name:?} in the folder"))?]
+            let found = source.catalog.databases.get(&database_key(tenant, name)).map(own);
+            vec![found.ok_or_else(|| format!("there is no database {name:?} of tenant {tenant:?} in the folder"))?]
         }
     };
     let mut chosen = Vec::new();

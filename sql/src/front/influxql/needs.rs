@@ -137,7 +137,7 @@ mod tests {
 
     fn shown(needs: &[Need]) -> String {
         let shown = |need: &Need| match need {
-            Need::Admin => "admin".to_owned(),
+            Need::Admin | Need::Tenant { .. } => "admin".to_owned(),
             Need::Database { name, access } if *access == Access::READ => format!("R {name}"),
             Need::Database { name, .. } => format!("W {name}"),
         };

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use tidewire_sql::{Definition, TableChange};
-use tidewire_storage::schema::{Catalog, ColumnId, TableId};
+use tidewire_storage::schema::{Catalog, ColumnId, TableId, is_reserved, tenant_and_database};
 
-use crate::catalog::change::SchemaChange;
+use crate::catalog::change::{SchemaChange, TenantChange};
 use crate::catalog::decide::decide;
 use crate::catalog::edit::{Effects, replay};
 use crate::catalog::error::CatalogError;
@@ -55,7 +55,8 @@ pub(super) struct Memory {
 
 /// A catalog without what a change counts.
 fn same(one: &Catalog, other: &Catalog) -> bool {
-    one.databases == other.databases && one.users == other.users && one.next_table == other.next_table
+    let named = one.databases == other.databases && one.users == other.users && one.tenants == other.tenants;
+    named && one.next_table == other.next_table
 }
 
 fn add(states: &mut Vec<Catalog>, state: Catalog) {
@@ -75,7 +76,13 @@ fn after(catalog: &Catalog, change: &SchemaChange) -> Result<Catalog, CatalogErr
 
 /// Whether a change takes away the table or the column of a row.
 fn takes_away(change: &SchemaChange, row: &Row) -> bool {
-    let SchemaChange::Define(definition) = change else { return false };
+    let definition = match change {
+        SchemaChange::Define(definition) => definition,
+        SchemaChange::Tenant(TenantChange::Drop { name, .. }) => return *name == tenant_and_database(&row.database).0,
+        // Of whose time is over.
+        SchemaChange::Tenant(TenantChange::Purge { .. }) => return is_reserved(&row.database),
+        SchemaChange::Tenant(_) | SchemaChange::Ensure { .. } | SchemaChange::User(_) => return false,
+    };
     match definition {
         Definition::DropDatabase { name, .. } => *name == *row.database,
         Definition::DropPolicy { database, name } => *database == *row.database && *name == *row.policy,

@@ -3,17 +3,27 @@
 use std::sync::Arc;
 
 use fastrand::Rng;
+use tidewire_sql::tenancy::TenantAlteration;
 use tidewire_sql::{DatabaseChange, Definition, PolicyOptions, TableChange};
 use tidewire_storage::schema::{
-    Access, ColumnKind, DatabaseOptions, ExternalTable, FieldType, FileFormat, PasswordHash, UserOptions,
+    Access, ColumnKind, DEFAULT_TENANT, DatabaseOptions, ExternalTable, FieldType, FileFormat, Limiter, ObjectLimits,
+    PasswordHash, SystemRole, TenantOptions, UserOptions, database_key,
 };
 
-use crate::catalog::change::{SchemaChange, UserChange};
+use crate::catalog::change::{SchemaChange, TenantChange, UserChange};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 
 fn database(random: &mut Rng) -> String {
-    ["public", "d0", "d1"][random.usize(0..3)].to_owned()
+    match random.u8(0..5) {
+        0 => database_key(&tenant(random), "d0").into_owned(),
+        _ => ["public", "d0", "d1"][random.usize(0..3)].to_owned(),
+    }
+}
+
+/// A tenant that is not always there.
+fn tenant(random: &mut Rng) -> String {
+    format!("x{}", random.u8(0..2))
 }
 
 fn policy(random: &mut Rng) -> String {
@@ -44,8 +54,10 @@ fn columns(random: &mut Rng) -> Vec<(String, ColumnKind)> {
 
 /// A change that somebody wants.
 pub(super) fn change(random: &mut Rng) -> SchemaChange {
-    if random.u8(0..5) == 0 {
-        return SchemaChange::User(user_change(random));
+    match random.u8(0..20) {
+        0..=3 => return SchemaChange::User(user_change(random)),
+        4..=7 => return SchemaChange::Tenant(tenant_change(random)),
+        _ => {}
     }
     let (database, name) = (database(random), table(random));
     let options = PolicyOptions {
@@ -112,7 +124,6 @@ pub(super) fn change(random: &mut Rng) -> SchemaChange {
 
 /// A change of a user that somebody wants.
 fn user_change(random: &mut Rng) -> UserChange {
-    let user = |random: &mut Rng| format!("u{}", random.u8(0..4));
     let (name, database) = (user(random), database(random));
     let password = PasswordHash::new(format!("$hash${}", random.u32(..)));
     let access = random.choice([Access::NONE, Access::READ, Access::WRITE, Access::ALL]).unwrap_or_default();
@@ -131,6 +142,57 @@ fn user_change(random: &mut Rng) -> UserChange {
         5 => UserChange::SetAdmin { name, is_admin: random.bool() },
         6 => UserChange::Grant { name, database, access },
         _ => UserChange::Revoke { name, database, access },
+    }
+}
+
+fn user(random: &mut Rng) -> String {
+    format!("u{}", random.u8(0..4))
+}
+
+/// A change of a tenant that somebody wants.
+fn tenant_change(random: &mut Rng) -> TenantChange {
+    let (name, now_ns) = (tenant(random), random.i64(0..100));
+    match random.u8(0..16) {
+        0..=2 => {
+            let comment = random.bool().then(|| format!("c{}", random.u8(..)).into());
+            let limiter = random.bool().then(|| Limiter {
+                objects: Some(ObjectLimits { databases_max: Some(random.u64(0..3)), ..ObjectLimits::default() }),
+                ..Limiter::default()
+            });
+            let options = TenantOptions { comment, limiter, drop_after_ns: None };
+            TenantChange::Create { name, if_not_exists: random.bool(), options }
+        }
+        3 => {
+            let after_ns = random.bool().then(|| random.i64(0..50));
+            TenantChange::Drop { name, if_exists: random.bool(), after_ns, now_ns }
+        }
+        4 => TenantChange::Recover { name, if_exists: random.bool(), now_ns },
+        5 => TenantChange::Purge { now_ns },
+        _ => {
+            // The default one is there also while nothing was said of it.
+            let name = if random.bool() { DEFAULT_TENANT.to_owned() } else { name };
+            TenantChange::Alter { name, alteration: tenant_alteration(random) }
+        }
+    }
+}
+
+fn tenant_alteration(random: &mut Rng) -> TenantAlteration {
+    let user = user(random);
+    let role = ["owner", "member", "r0", "r1"][random.usize(0..4)].to_owned();
+    let (made, database) = (format!("r{}", random.u8(0..2)), ["public", "d0", "d1"][random.usize(0..3)].to_owned());
+    let access = random.choice([Access::READ, Access::READ | Access::WRITE, Access::ALL]).unwrap_or_default();
+    match random.u8(0..10) {
+        0 | 1 => TenantAlteration::AddMember { user, role },
+        2 => TenantAlteration::SetMember { user, role },
+        3 => TenantAlteration::RemoveMember { user },
+        4 => TenantAlteration::DropAfter(random.bool().then(|| random.i64(0..50))),
+        5 | 6 => {
+            let inherits = random.bool().then_some(SystemRole::Member);
+            TenantAlteration::CreateRole { role: made, if_not_exists: random.bool(), inherits }
+        }
+        7 => TenantAlteration::DropRole { role: made, if_exists: random.bool() },
+        8 => TenantAlteration::Grant { role: made, database, access },
+        _ => TenantAlteration::Revoke { role: made, database, access },
     }
 }
 

@@ -74,6 +74,7 @@ fn session() -> Session {
         database: "public".to_owned(),
         user: "root".to_owned(),
         rights: tidewire_storage::schema::Rights::All,
+        facts: Default::default(),
         now_ns: 1_667_456_411_000_000_000,
     }
 }
@@ -298,17 +299,38 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "Semantic error: Unsupported encoding type Delta for STRING",
     ),
     ("alter table m add field w timestamp", "010028", "Semantic error:  column time already exists in table m"),
-    ("alter tenant t set a = 1", "010005", "This feature is not implemented: ALTER TENANT"),
+    ("alter tenant t set a = 1", "010009", "sql parser error: Unknown tenant option: a"),
+    (
+        "alter tenant t set comment = 'c', drop_after = '1d'",
+        "010009",
+        "sql parser error: Cannot set multiple options (comment, drop_after, _limiter) at the same time",
+    ),
+    (
+        "alter tenant t set http_queries remote_max = 1 remote_initial = 1 local_max = 1",
+        "010009",
+        "sql parser error: limiter format error:remote_refill,remote_interval,local_initial can't be empty",
+    ),
+    (
+        "create tenant t with drop_after = '1Y'",
+        "010009",
+        "sql parser error: 1Y is not a valid duration or duration overflow",
+    ),
+    ("drop user root", "010074", "User 'root' is prohibited from being dropped"),
+    (
+        "alter user root set granted_admin = false",
+        "010024",
+        "Invalid parameter : The root user does not support changing granted_admin",
+    ),
     (
         "alter table m frobnicate",
         "010009",
         "sql parser error: Expected ADD or ALTER or DROP or RENAME, found: frobnicate at Line: 1, Column: 15",
     ),
-    ("create tenant t", "010005", "This feature is not implemented: CREATE TENANT"),
+    ("recover database d", "010005", "This feature is not implemented: RECOVER DATABASE"),
     (
-        "select * from information_schema.queries",
+        "select * from information_schema.resource_status",
         "010005",
-        "This feature is not implemented: the system table information_schema.queries",
+        "This feature is not implemented: the system table information_schema.resource_status",
     ),
     // DDL.
     ("drop database public", "010065", "Database \"public\" forbid drop"),

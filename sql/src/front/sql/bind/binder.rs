@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_schema::DataType;
 use sqlparser::ast::{self, ObjectName};
-use tidewire_storage::schema::{Access, Catalog, ColumnKind, Need, TableSchema};
+use tidewire_storage::schema::{Access, Catalog, ColumnKind, DEFAULT_TENANT, Need, TableSchema, database_name};
 
 use super::literal;
 use super::named::NamedQueries;
@@ -25,7 +25,10 @@ use crate::types::array::cast_to;
 use crate::types::unit::arrow_unit;
 
 /// Schemas of the reference that hold tables about the server itself.
-pub(super) const SYSTEM_SCHEMAS: [&str; 3] = ["information_schema", "usage_schema", "cluster_schema"];
+const SYSTEM_SCHEMAS: [&str; 3] = ["information_schema", "usage_schema", CLUSTER_SCHEMA];
+
+/// The one of them that is about all tenants.
+const CLUSTER_SCHEMA: &str = "cluster_schema";
 
 /// What names are looked up in.
 #[derive(Clone)]
@@ -41,17 +44,31 @@ pub(super) struct Binder<'a> {
 }
 
 impl Binder<'_> {
+    /// The name under which the catalog keeps a database that a statement names.
+    pub(super) fn key(&self, database: &str) -> String {
+        self.session.key(database).into_owned()
+    }
+
+    /// Whether the schema of that key holds tables about the server itself. One tenant has those about all of them; in
+    /// others its name is free.
+    pub(super) fn is_system_schema(&self, key: &str) -> bool {
+        match database_name(key) {
+            CLUSTER_SCHEMA => self.session.tenant == DEFAULT_TENANT,
+            name => SYSTEM_SCHEMAS.contains(&name),
+        }
+    }
+
     /// Database and name that a table's name means, and how it was qualified.
     pub(super) fn table_name(&self, name: &ObjectName) -> Result<(String, String, Qualifier), SqlError> {
         let parts: Vec<String> = name.0.iter().filter_map(ast::ObjectNamePart::as_ident).map(fold).collect();
         match parts.as_slice() {
             [table] if name.0.len() == 1 => {
                 let qualifier = Qualifier { database: None, table: table.clone() };
-                Ok((self.session.database.clone(), table.clone(), qualifier))
+                Ok((self.key(&self.session.database), table.clone(), qualifier))
             }
             [database, table] if name.0.len() == 2 => {
                 let qualifier = Qualifier { database: Some(database.clone()), table: table.clone() };
-                Ok((database.clone(), table.clone(), qualifier))
+                Ok((self.key(database), table.clone(), qualifier))
             }
             _ => Err(SqlErrorKind::TableNameTooLong(name.to_string()).into()),
         }
@@ -77,13 +94,15 @@ impl Binder<'_> {
         {
             return Ok((stored.name.clone(), schema.clone(), qualifier));
         }
-        if stored.is_none() && SYSTEM_SCHEMAS.contains(&database.as_str()) {
+        if stored.is_none() && self.is_system_schema(&database) {
+            let database = database_name(&database);
             return Err(SqlError::unsupported(format!("the system table {database}.{table}")));
         }
         if self.external(&database, &table).is_some() {
             return Err(SqlErrorKind::ExternalTable(table).into());
         }
-        let error = SqlError::new(SqlErrorKind::TableNotFound { tenant: self.session.tenant.clone(), database, table });
+        let (tenant, database) = (self.session.tenant.clone(), database_name(&database).to_owned());
+        let error = SqlError::new(SqlErrorKind::TableNotFound { tenant, database, table });
         let position = name.0.first().and_then(ast::ObjectNamePart::as_ident).and_then(position_of);
         Err(error.at(position))
     }
@@ -99,7 +118,7 @@ impl Binder<'_> {
         }
         if access == Access::READ
             && !self.catalog.databases.contains_key(&database)
-            && let Some(system) = self.system_table(&database, &table, &qualifier)?
+            && let Some(system) = self.system_table(database_name(&database), &table, &qualifier)?
         {
             return Ok(system);
         }

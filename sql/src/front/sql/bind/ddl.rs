@@ -1,9 +1,11 @@
 //! CREATE, ALTER and DROP: names and column lists checked, system names refused.
 
 use sqlparser::ast::{Ident, ObjectName};
-use tidewire_storage::schema::{Access, Codec, ColumnKind, DatabaseOptions, FieldType, Geometry, Need};
+use tidewire_storage::schema::{
+    Access, Codec, ColumnKind, DatabaseOptions, FieldType, Geometry, Need, TenantPower, database_name,
+};
 
-use super::binder::{Binder, SYSTEM_SCHEMAS};
+use super::binder::Binder;
 use super::codec::{codec_of, unsupported};
 use crate::error::{SqlError, SqlErrorKind};
 use crate::front::sql::parse::{ColumnDefinition, ColumnType, TableAlteration, fold};
@@ -19,25 +21,25 @@ impl Binder<'_> {
         if_not_exists: bool,
         options: DatabaseOptions,
     ) -> Result<Definition, SqlError> {
-        self.require(Need::Admin)?;
-        let name = fold(name);
-        if SYSTEM_SCHEMAS.contains(&name.as_str()) {
-            return Err(SqlErrorKind::DatabaseExists(name).into());
+        self.require(Need::Tenant { name: self.session.tenant.clone(), power: TenantPower::Databases })?;
+        let name = self.key(&fold(name));
+        if self.is_system_schema(&name) {
+            return Err(SqlErrorKind::DatabaseExists(database_name(&name).to_owned()).into());
         }
         Ok(Definition::CreateDatabase { name, if_not_exists, options })
     }
 
     pub(super) fn drop_database(&self, name: &Ident, if_exists: bool) -> Result<Definition, SqlError> {
-        let name = fold(name);
+        let name = self.key(&fold(name));
         self.require(Need::of(name.as_str(), Access::DEFINE))?;
-        if name == DEFAULT_DATABASE || SYSTEM_SCHEMAS.contains(&name.as_str()) {
-            return Err(SqlErrorKind::DatabaseKept(name).into());
+        if name == DEFAULT_DATABASE || self.is_system_schema(&name) {
+            return Err(SqlErrorKind::DatabaseKept(database_name(&name).to_owned()).into());
         }
         Ok(Definition::DropDatabase { name, if_exists })
     }
 
     pub(super) fn alter_database(&self, name: &Ident, change: DatabaseChange) -> Result<Definition, SqlError> {
-        let name = fold(name);
+        let name = self.key(&fold(name));
         self.require(Need::of(name.as_str(), Access::DEFINE))?;
         Ok(Definition::AlterDatabase { name, change })
     }
@@ -46,7 +48,8 @@ impl Binder<'_> {
     pub(super) fn target(&self, name: &ObjectName) -> Result<(String, String), SqlError> {
         let (database, table, _) = self.table_name(name)?;
         self.require(Need::of(database.as_str(), Access::DEFINE))?;
-        if SYSTEM_SCHEMAS.contains(&database.as_str()) {
+        if self.is_system_schema(&database) {
+            let database = database_name(&database);
             return Err(SqlError::unsupported(format!("changing the system schema {database}")));
         }
         Ok((database, table))
@@ -66,7 +69,7 @@ impl Binder<'_> {
     ) -> Result<Definition, SqlError> {
         let (database, name) = self.target(name)?;
         let twice = |column: &str| {
-            let table = format!("{}.{database}.{name}", self.session.tenant);
+            let table = format!("{}.{}.{name}", self.session.tenant, database_name(&database));
             SqlError::new(SqlErrorKind::ColumnExists { column: column.to_owned(), table })
         };
         let mut all: Vec<(String, ColumnKind)> = tags.iter().map(|tag| (fold(tag), ColumnKind::Tag)).collect();

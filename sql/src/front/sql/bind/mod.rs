@@ -38,6 +38,8 @@ mod statement;
 mod subqueries;
 mod subquery;
 mod system;
+mod system_tenants;
+mod tenant;
 mod update;
 mod values;
 mod window;

@@ -13,16 +13,16 @@ use crate::expr::coerce::boolean;
 use crate::expr::{BinaryOp, Expr, Scalar};
 use crate::front::sql::parse::{ShowOfTable, TagNames, fold};
 use crate::plan::{Plan, ScanColumn, ScanNode};
-use tidewire_storage::schema::{Access, Need};
+use tidewire_storage::schema::{Access, Need, database_name};
 
 impl Binder<'_> {
     /// The name of a database that there is, for one who may define it.
     pub(super) fn database_named(&self, name: &Ident) -> Result<String, SqlError> {
-        let name = fold(name);
+        let name = self.key(&fold(name));
         self.require(Need::of(name.as_str(), Access::DEFINE))?;
         match self.catalog.databases.contains_key(name.as_str()) {
             true => Ok(name),
-            false => Err(SqlErrorKind::DatabaseNotFound(name).into()),
+            false => Err(SqlErrorKind::DatabaseNotFound(database_name(&name).to_owned()).into()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{Ident, ObjectName};
 use tidewire_storage::schema::{
-    Access, Codec, ColumnKind, Database, DatabaseOptions, ExternalColumn, FieldType, Need, TimeUnit,
+    Access, Codec, ColumnKind, Database, DatabaseOptions, ExternalColumn, FieldType, Need, TimeUnit, database_name,
 };
 
 use super::binder::Binder;
@@ -32,16 +32,17 @@ impl Binder<'_> {
             .databases
             .get(name)
             .map(AsRef::as_ref)
-            .ok_or_else(|| SqlErrorKind::DatabaseNotFound(name.to_owned()).into())
+            .ok_or_else(|| SqlErrorKind::DatabaseNotFound(database_name(name).to_owned()).into())
     }
 
     pub(super) fn show_databases(&self) -> Plan {
-        let names = self.catalog.databases.keys().filter(|name| self.session.rights.may_see(name));
-        table(["database_name"], names.map(|name| [name.to_string()]))
+        let databases = self.catalog.databases_of(&self.session.tenant);
+        let seen = databases.filter(|database| self.session.rights.may_see(&database.name));
+        table(["database_name"], seen.map(|database| [database_name(&database.name).to_owned()]))
     }
 
     pub(super) fn show_tables(&self, on: Option<&Ident>) -> Result<Plan, SqlError> {
-        let name = on.map_or_else(|| self.session.database.clone(), fold);
+        let name = self.key(&on.map_or_else(|| self.session.database.clone(), fold));
         let database = self.database(&name)?;
         let of_files = database.external.keys();
         // A name that both have is one table's: that over files.
@@ -76,7 +77,7 @@ impl Binder<'_> {
 
     /// The options, those that only are kept included.
     pub(super) fn describe_database(&self, name: &Ident) -> Result<Plan, SqlError> {
-        let database = self.database(&fold(name))?;
+        let database = self.database(&self.key(&fold(name)))?;
         let names = [
             "ttl",
             "shard",

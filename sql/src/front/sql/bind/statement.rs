@@ -7,12 +7,15 @@ use tidewire_storage::schema::{Catalog, ColumnId, FileFormat, Need};
 use super::binder::Binder;
 use super::named::NamedQueries;
 use crate::budget::Budget;
-use crate::error::SqlError;
+use crate::error::{RootFault, SqlError, SqlErrorKind};
 use crate::front::sql::parse::{Parsed, fold};
 use crate::insertion::InsertTarget;
 use crate::plan::Plan;
 use crate::session::Session;
-use crate::statement::{Statement, UserStatement};
+use crate::statement::{Statement, UserAlteration, UserStatement};
+
+/// The user whom statements neither drop nor make a lesser one.
+const ROOT: &str = "root";
 
 /// A tag and the value that it is set to.
 pub(crate) type NewTag = (ColumnId, Option<Arc<str>>);
@@ -49,6 +52,7 @@ pub(crate) fn bind(
         Parsed::Explain { query, analyze, verbose } => {
             return Ok(BoundStatement::Explain { plan: binder.top_query(&query)?, analyze, verbose });
         }
+        Parsed::ShowQueries => return Ok(BoundStatement::Query(binder.shown_queries().into_plan())),
         Parsed::ShowDatabases => return Ok(BoundStatement::Query(binder.show_databases())),
         Parsed::ShowTables { database } => return binder.show_tables(database.as_ref()).map(BoundStatement::Query),
         Parsed::DescribeDatabase(name) => return binder.describe_database(&name).map(BoundStatement::Query),
@@ -66,12 +70,21 @@ pub(crate) fn bind(
         }
         Parsed::AlterUser { name, alteration } => {
             binder.require(Need::Admin)?;
-            Statement::User(UserStatement::Alter { name: fold(&name), alteration })
+            let name = fold(&name);
+            if name == ROOT && matches!(alteration, UserAlteration::Admin(_)) {
+                return Err(SqlErrorKind::RootFixed(RootFault::Admin).into());
+            }
+            Statement::User(UserStatement::Alter { name, alteration })
         }
         Parsed::DropUser { name, if_exists } => {
             binder.require(Need::Admin)?;
-            Statement::User(UserStatement::Drop { name: fold(&name), if_exists })
+            let name = fold(&name);
+            if name == ROOT {
+                return Err(SqlErrorKind::RootFixed(RootFault::Drop).into());
+            }
+            Statement::User(UserStatement::Drop { name, if_exists })
         }
+        Parsed::Tenant(statement) => Statement::Tenant(binder.tenant(statement)?),
         Parsed::CreateExternal { name, if_not_exists, columns, format, location } => {
             binder.create_external(&name, if_not_exists, columns, format, location)?
         }

@@ -4,7 +4,9 @@
 //! users nothing unless he is an administrator. Names are matched in any case.
 
 use arrow_schema::DataType;
-use tidewire_storage::schema::{Access, ColumnKind, Database, FieldType, TableSchema};
+use tidewire_storage::schema::{
+    Access, ColumnKind, DEFAULT_TENANT, Database, FieldType, Rights, TableSchema, database_name,
+};
 
 use super::binder::Binder;
 use super::relation::{Relation, schema_of};
@@ -15,15 +17,12 @@ use crate::expr::Scalar;
 use crate::plan::Plan;
 
 /// Columns of a table, and its rows.
-struct SystemTable {
-    columns: &'static [(&'static str, DataType)],
-    rows: Vec<Vec<Scalar>>,
+pub(super) struct SystemTable {
+    pub(super) columns: &'static [(&'static str, DataType)],
+    pub(super) rows: Vec<Vec<Scalar>>,
 }
 
-/// The tenant that has tables about all of them.
-const TENANT: &str = "cnosdb";
-
-const TEXT: DataType = DataType::Utf8;
+pub(super) const TEXT: DataType = DataType::Utf8;
 
 const DATABASES: &[(&str, DataType)] = &[
     ("tenant_name", TEXT),
@@ -63,11 +62,9 @@ const COLUMNS: &[(&str, DataType)] = &[
     ("compression_codec", TEXT),
 ];
 
-const TENANTS: &[(&str, DataType)] = &[("tenant_name", TEXT), ("tenant_options", TEXT)];
-
 const USERS: &[(&str, DataType)] = &[("user_name", TEXT), ("is_admin", DataType::Boolean), ("user_options", TEXT)];
 
-fn text(value: impl AsRef<str>) -> Scalar {
+pub(super) fn text(value: impl AsRef<str>) -> Scalar {
     Scalar::Str(value.as_ref().into())
 }
 
@@ -83,33 +80,34 @@ impl Binder<'_> {
             ("information_schema", "databases") => self.system_databases(),
             ("information_schema", "tables") => self.system_tables(),
             ("information_schema", "columns") => self.system_columns()?,
-            ("cluster_schema", _) if self.session.tenant != TENANT => return Ok(None),
+            ("information_schema", "members") => self.system_members(),
+            ("information_schema", "roles") => self.system_roles(),
+            ("information_schema", "enabled_roles") => self.system_enabled_roles(),
+            ("information_schema", "database_privileges") => self.system_database_privileges(),
+            ("information_schema", "queries") => self.system_queries(),
+            ("usage_schema", meter) => match self.system_usage(meter) {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+            ("cluster_schema", _) if self.session.tenant != DEFAULT_TENANT => return Ok(None),
             ("cluster_schema", "tenants") => self.system_tenants(),
             ("cluster_schema", "users") => self.system_users(),
             _ => return Ok(None),
         };
         self.budget.take_columns(found.columns.iter().map(|(name, _)| *name))?;
-        let column = |(name, data_type): &(&str, DataType)| ScopeColumn {
-            qualifier: Some(qualifier.clone()),
-            name: (*name).to_owned(),
-            data_type: data_type.clone(),
-            window_ns: None,
-            is_merged: false,
-        };
-        let schema = schema_of(found.columns.iter().map(|(name, data_type)| (*name, data_type)));
-        let plan = Plan::Values { rows: found.rows, schema };
-        Ok(Some(Relation { plan, columns: found.columns.iter().map(column).collect() }))
+        let columns = found.columns;
+        Ok(Some(system_relation(columns, found.into_plan(), qualifier)))
     }
 
     /// The databases that may be read.
     fn readable(&self) -> impl Iterator<Item = &Database> {
         let is_readable = |database: &&Database| self.session.rights.access(&database.name).has(Access::READ);
-        self.catalog.databases.values().map(AsRef::as_ref).filter(is_readable)
+        self.catalog.databases_of(&self.session.tenant).map(AsRef::as_ref).filter(is_readable)
     }
 
     fn system_databases(&self) -> SystemTable {
         let row = |database: &Database| {
-            let names = [text(&self.session.tenant), text(&database.name)];
+            let names = [text(&self.session.tenant), text(database_name(&database.name))];
             names.into_iter().chain(described(database).map(text)).collect()
         };
         SystemTable { columns: DATABASES, rows: self.readable().map(row).collect() }
@@ -122,7 +120,7 @@ impl Binder<'_> {
             let hidden = |name: &str| database.external.contains_key(name);
             let tables = database.tables().filter(|table| !hidden(&table.name)).map(|table| (&table.name, "TSKV"));
             for (name, engine) in tables.chain(of_files) {
-                let names = [text(&self.session.tenant), text(&database.name), text(name)];
+                let names = [text(&self.session.tenant), text(database_name(&database.name)), text(name)];
                 rows.push(names.into_iter().chain([text("TABLE"), text(engine), text("TODO")]).collect());
             }
         }
@@ -140,7 +138,8 @@ impl Binder<'_> {
             for table in database.external.values() {
                 self.budget.take_columns(table.columns.iter().map(|column| &*column.name))?;
                 for (at, column) in table.columns.iter().enumerate() {
-                    let names = [&*self.session.tenant, &database.name, &table.name, &column.name, "FIELD"];
+                    let place = database_name(&database.name);
+                    let names = [&*self.session.tenant, place, &table.name, &column.name, "FIELD"];
                     let place = [Scalar::UInt(at as u64), text("NULL"), Scalar::Bool(!column.not_null)];
                     let kind = [text(column.kind.to_string()), text("NULL")];
                     rows.push(names.into_iter().map(text).chain(place).chain(kind).collect());
@@ -166,16 +165,10 @@ impl Binder<'_> {
             (table.label(column).into_owned(), kind, data_type, codec_name(column.codec))
         });
         for (at, (name, kind, data_type, codec)) in std::iter::once(time).chain(columns).enumerate() {
-            let names = [&*self.session.tenant, &database.name, &table.name, &name, kind];
+            let names = [&*self.session.tenant, database_name(&database.name), &table.name, &name, kind];
             let place = [Scalar::UInt(at as u64), text("NULL"), Scalar::Bool(kind != "TIME")];
             rows.push(names.into_iter().map(text).chain(place).chain([text(data_type), text(codec)]).collect());
         }
-    }
-
-    fn system_tenants(&self) -> SystemTable {
-        let is_seen = self.session.rights.is_admin();
-        let rows = is_seen.then(|| vec![text(&self.session.tenant), text("{}")]);
-        SystemTable { columns: TENANTS, rows: rows.into_iter().collect() }
     }
 
     fn system_users(&self) -> SystemTable {
@@ -193,17 +186,45 @@ impl Binder<'_> {
                 options.push_str(if user.is_admin { ",\"granted_admin\":true}" } else { "}" });
                 rows.push(vec![text(&user.name), Scalar::Bool(user.is_admin), text(options)]);
             }
+            // While nobody is asked who he is, everybody is the administrator that the reference has from the start.
+            if matches!(self.session.rights, Rights::All) && !self.catalog.users.contains_key("root") {
+                let options =
+                    "{\"hash_password\":\"*****\",\"must_change_password\":true,\"comment\":\"system admin\"}";
+                rows.push(vec![text("root"), Scalar::Bool(true), text(options)]);
+            }
         }
         SystemTable { columns: USERS, rows }
     }
 }
 
+fn system_relation(columns: &[(&str, DataType)], plan: Plan, qualifier: &Qualifier) -> Relation {
+    let column = |(name, data_type): &(&str, DataType)| ScopeColumn {
+        qualifier: Some(qualifier.clone()),
+        name: (*name).to_owned(),
+        data_type: data_type.clone(),
+        window_ns: None,
+        is_merged: false,
+    };
+    Relation { plan, columns: columns.iter().map(column).collect() }
+}
+
+impl SystemTable {
+    /// A plan whose rows these are.
+    pub(super) fn into_plan(self) -> Plan {
+        let schema = schema_of(self.columns.iter().map(|(name, data_type)| (*name, data_type)));
+        Plan::Values { rows: self.rows, schema }
+    }
+}
+
 /// Writes a text as JSON has it.
-fn push_json(out: &mut String, text: &str) {
+pub(super) fn push_json(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
             c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => out.push(c),
         }

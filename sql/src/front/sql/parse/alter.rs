@@ -17,7 +17,7 @@ impl Reader<'_> {
         } else if self.word("USER") {
             self.alter_user()
         } else if self.word("TENANT") {
-            Err(SqlError::unsupported("ALTER TENANT"))
+            self.alter_tenant()
         } else {
             Err(self.expected("an object type after ALTER"))
         }

@@ -8,7 +8,7 @@ use super::reader::Reader;
 use crate::error::{GeometryError, SqlError};
 
 /// Object types of the reference that this server does not have yet.
-const OBJECTS_LATER: [&str; 5] = ["UNBOUNDED", "STREAM", "TENANT", "ROLE", "FUNCTION"];
+const OBJECTS_LATER: [&str; 3] = ["UNBOUNDED", "STREAM", "FUNCTION"];
 
 impl Reader<'_> {
     pub(super) fn create(&mut self) -> Result<Parsed, SqlError> {
@@ -19,6 +19,10 @@ impl Reader<'_> {
             self.create_table()
         } else if self.word("USER") {
             self.create_user()
+        } else if self.word("TENANT") {
+            self.create_tenant()
+        } else if self.word("ROLE") {
+            self.create_role()
         } else if self.words(&["EXTERNAL", "TABLE"]) {
             self.create_external()
         } else {
@@ -40,6 +44,10 @@ impl Reader<'_> {
             Ok(Parsed::DropTable { name: self.object_name()?, if_exists })
         } else if self.word("USER") {
             self.drop_user()
+        } else if self.word("TENANT") {
+            self.drop_tenant()
+        } else if self.word("ROLE") {
+            self.drop_role()
         } else {
             Err(self.no_such_object("DROP"))
         }

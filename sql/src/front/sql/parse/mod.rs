@@ -18,6 +18,7 @@ mod parsed;
 mod reader;
 mod show;
 mod statement;
+mod tenant;
 mod user;
 
 pub(crate) use name::{fold, position_at, position_of};

@@ -5,6 +5,7 @@ use tidewire_storage::schema::{ColumnKind, DatabaseOptions, ExternalColumn, File
 
 use crate::error::GeometryError;
 use crate::statement::{DatabaseChange, NewUser, UserAlteration};
+use crate::tenancy::TenantStatement;
 
 /// A statement as written, names not yet looked up.
 #[derive(Debug)]
@@ -58,6 +59,7 @@ pub(crate) enum Parsed {
         name: Ident,
         alteration: UserAlteration,
     },
+    Tenant(TenantStatement),
     DropUser {
         name: Ident,
         if_exists: bool,
@@ -87,6 +89,7 @@ pub(crate) enum Parsed {
     DescribeTable(ObjectName),
     DescribeDatabase(Ident),
     ShowDatabases,
+    ShowQueries,
     ShowTables {
         database: Option<Ident>,
     },

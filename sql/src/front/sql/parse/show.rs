@@ -26,6 +26,8 @@ impl Reader<'_> {
         } else if self.word("TABLES") {
             let database = if self.word("ON") { Some(self.identifier()?) } else { None };
             Ok(Parsed::ShowTables { database })
+        } else if self.word("QUERIES") {
+            Ok(Parsed::ShowQueries)
         } else if self.word("SERIES") {
             self.show_of_table(false)
         } else if self.words(&["TAG", "VALUES"]) {
@@ -33,7 +35,7 @@ impl Reader<'_> {
         } else {
             let what = self.parser.peek_token_ref().token.to_string().to_ascii_uppercase();
             match what.as_str() {
-                "QUERIES" | "STREAMS" | "REPLICAS" => Err(SqlError::unsupported(format!("SHOW {what}"))),
+                "STREAMS" | "REPLICAS" => Err(SqlError::unsupported(format!("SHOW {what}"))),
                 _ => Err(self.expected("DATABASES or TABLES")),
             }
         }

@@ -78,10 +78,11 @@ impl Reader<'_> {
                 }
                 Ok(Parsed::Explain { query: self.query()?, analyze, verbose })
             }
+            "GRANT" => self.grant(),
+            "REVOKE" => self.revoke(),
+            "RECOVER" => self.recover(),
             // The reference's own statements, which sqlparser would misread.
-            "CHECKSUM" | "GRANT" | "KILL" | "MOVE" | "RECOVER" | "REPLICA" | "REVOKE" => {
-                Err(SqlError::unsupported(first))
-            }
+            "CHECKSUM" | "KILL" | "MOVE" | "REPLICA" => Err(SqlError::unsupported(first)),
             _ => self.foreign(),
         }
     }
