@@ -176,6 +176,10 @@ fn flushes_that_fail_fire_and_so_do_the_refusals_that_follow() {
         ("TIDEWIRE_MEMTABLE_FLUSH_IDLE_S", "1"),
     ];
     let server = Server::start_in(&folder, true, &variables);
+    // What is counted of the log is there from its first sync on.
+    assert_eq!(server.request("POST", "/api/v1/write", &[], b"n v=1i 1").status(), 200);
+    server
+        .wait_until("a sync is counted", |server| server.metric("tidewire_wal_sync_duration_seconds_count", "") > 0.0);
     let before = scrape(&server);
     assert_eq!(server.request("POST", "/api/v1/write", &[], lines(0).as_bytes()).status(), 200);
     let (segments, away) = (folder.join("shard-000/segments"), folder.join("shard-000/away"));
