@@ -17,6 +17,9 @@ use tidewire_storage::schema::{Catalog, TableId};
 
 use crate::core::late::{LateWatch, Spans};
 
+/// Times from a first to before an end.
+type Span = (i64, i64);
+
 /// What is known of the late rows of a query.
 pub(super) struct Late {
     id: u64,
@@ -84,7 +87,7 @@ impl Late {
     }
 
     /// The query has run over these times.
-    pub(super) fn has_run(&mut self, (first, end): (i64, i64)) {
+    pub(super) fn has_run(&mut self, (first, end): Span) {
         self.until_ns = self.until_ns.max(end);
         let mut before = std::mem::take(&mut self.noted);
         before.clip(i64::MIN, first);
@@ -92,13 +95,13 @@ impl Late {
     }
 
     /// Takes out what is to be done next, and the times to run the query over for that, if there are any.
-    pub(super) fn next(&mut self, query: &ContinuousQuery) -> Option<((i64, i64), Option<(i64, i64)>)> {
+    pub(super) fn next(&mut self, query: &ContinuousQuery) -> Option<(Span, Option<Span>)> {
         let span = self.todo.take_last(query.late_step_ns())?;
         Some((span, query.late_range(span, (self.from_ns, self.until_ns))))
     }
 
     /// Puts back what could not be done.
-    pub(super) fn put_back(&mut self, span: (i64, i64)) {
+    pub(super) fn put_back(&mut self, span: Span) {
         self.todo.add(span);
     }
 }

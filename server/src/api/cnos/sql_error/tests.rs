@@ -241,7 +241,31 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "Datafusion: Error during planning: UNION, column 2 (i): types Int64 and Boolean have no common type",
     ),
     ("select array_ndims(i) from m", "010005", "This feature is not implemented: the function array_ndims"),
-    ("select i from m group by rollup(i)", "010005", "This feature is not implemented: GROUPING SETS, CUBE and ROLLUP"),
+    (
+        "select grouping(i) from m group by rollup(f)",
+        "010001",
+        "Datafusion: Error during planning: Argument in grouping(m.i) is not a key of GROUP BY",
+    ),
+    (
+        "select grouping() from m group by i",
+        "010001",
+        "Datafusion: Error during planning: grouping takes from 1 to 63 keys of GROUP BY",
+    ),
+    (
+        "select i from m group by cube(i, f, b, u, s, t, time)",
+        "010001",
+        "Datafusion: Error during planning: the statement has more than 64 grouping sets",
+    ),
+    (
+        "select distinct on (i) f from m order by f, i",
+        "010001",
+        "Datafusion: Error during planning: SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+    ),
+    (
+        "select row_number() ignore nulls over () from m",
+        "010005",
+        "This feature is not implemented: IGNORE NULLS of row_number",
+    ),
     ("select i xor i from m", "010005", "This feature is not implemented: the operator XOR"),
     ("select t ~ u from m", "010005", "This feature is not implemented: a regular expression that is not constant: u"),
     ("begin", "010005", "This feature is not implemented: START TRANSACTION"),
