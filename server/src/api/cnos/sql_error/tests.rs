@@ -247,6 +247,23 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "Datafusion: Error during planning: Argument in grouping(m.i) is not a key of GROUP BY",
     ),
     (
+        "select i from m union select f from m order by grouping(i)",
+        "010001",
+        "Datafusion: Error during planning: Aggregate function 'grouping(i)' is not allowed in the ORDER BY of a UNION",
+    ),
+    (
+        "select time_window_gapfill(time, interval '1 hour') as w, locf(row_number() over ()) from m where time > 0 and \
+         time < 9 group by w",
+        "010001",
+        "Datafusion: Error during planning: Gaps in time cannot be filled: over a window, a query or another of them",
+    ),
+    (
+        "select time_window_gapfill(time, interval '1 hour') as w, interpolate(locf(sum(i))) from m where time > 0 and \
+         time < 9 group by w",
+        "010001",
+        "Datafusion: Error during planning: Gaps in time cannot be filled: over a window, a query or another of them",
+    ),
+    (
         "select grouping() from m group by i",
         "010001",
         "Datafusion: Error during planning: grouping takes from 1 to 63 keys of GROUP BY",

@@ -16,7 +16,6 @@ use super::expr::ExprBinder;
 use super::gaps::FILLED_AT;
 use super::heading;
 use super::relation::schema_of;
-use super::subqueries::OUTER_AT;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::convert;
 use crate::expr::conjunction::split;
@@ -72,10 +71,11 @@ impl ExprBinder<'_> {
                 _ => return Err(refused),
             }
         }
-        let mut is_nested = false;
-        value.expr.for_each_column(&mut |at| is_nested |= (FILLED_AT..OUTER_AT).contains(&at));
-        if is_nested {
-            return Err(SqlErrorKind::GapFill("one call within another").into());
+        // What is not there yet where gaps are filled.
+        let mut is_later = false;
+        value.expr.for_each_column(&mut |at| is_later |= at >= FILLED_AT);
+        if is_later {
+            return Err(SqlErrorKind::GapFill("over a window, a query or another of them").into());
         }
         let words = heading::call(function, self.scope);
         let data_type = value.data_type.clone();

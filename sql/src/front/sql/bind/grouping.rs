@@ -4,7 +4,7 @@
 //! set is null there, and `grouping(key, …)` is a number that all groups of a set have in common: a bit for each key,
 //! the last one's lowest, which is 1 where the key is not of the set.
 
-use arrow_schema::SchemaRef;
+use arrow_schema::{DataType, SchemaRef};
 use sqlparser::ast::{self, GroupByExpr};
 
 use super::arguments::arguments;
@@ -17,7 +17,6 @@ use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::constant::null;
 use crate::expr::{AggregateCall, Expr, Scalar, Typed};
 use crate::plan::Plan;
-use arrow_schema::DataType;
 
 /// Sets of one GROUP BY. Each reads the rows once.
 const SETS_MAX: usize = 64;

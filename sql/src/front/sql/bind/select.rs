@@ -143,7 +143,7 @@ impl Binder<'_> {
         let nothing = (&[][..], &[][..]);
         let gaps = RefCell::default();
         let sort = self.order_by(order_by, &scope, &outputs, nothing, (&mut calls, &gaps), (None, None))?;
-        let words = gaps.into_inner().words();
+        let words = calls.groupings.pop().map(|(_, words)| words).or(gaps.into_inner().words());
         if let Some(name) = calls.headings.pop().or(words) {
             return Err(SqlErrorKind::AggregateMisplaced { name, clause: "the ORDER BY of a UNION" }.into());
         }
