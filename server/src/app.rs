@@ -19,6 +19,7 @@ use crate::core::upkeep::guard::Upkeep;
 use crate::core::upkeep::{expire, flush, log, memory, merge, recheck, tick, watchdog};
 use crate::core::usage::UsageOfAll;
 use crate::forward::Forwarder;
+use crate::forward::destination::Asking;
 use crate::mesh::Inbox;
 use crate::metrics::registry::Registry;
 use crate::net::{Refusal, Reply, Request, Service};
@@ -112,7 +113,8 @@ impl App for Tidewire {
         let shards = Rc::new(Shards::new(open, offline.clone(), admission.clone(), memory.clone(), &registry));
         let forwarder = shared.forwarder.get_or_init(|| {
             let of = &config.subscriptions;
-            Arc::new(Forwarder::new(of.queue_bytes_max, Duration::from_secs(of.timeout_s)))
+            let asking = Asking { timeout: Duration::from_secs(of.timeout_s), ca_file: of.ca_file.clone() };
+            Arc::new(Forwarder::new(of.queue_bytes_max, asking))
         });
         let forwarder = forwarder.clone();
         let folders = Arc::new(Folders::new(&config.files.folders));

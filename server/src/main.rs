@@ -80,6 +80,8 @@ fn serve(arguments: &Arguments) -> Result<(), String> {
 fn start_log(level: LevelFilter) {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(LevelFilter::Warn).filter_module("tidewire", LevelFilter::Trace);
+    // It warns of what peers get wrong, and each of them could write as many lines as it likes.
+    builder.filter_module("rustls", LevelFilter::Off);
     builder.format_target(false).format_timestamp_millis().init();
     log::set_max_level(level);
 }

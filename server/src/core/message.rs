@@ -27,6 +27,7 @@ use tidewire_storage::batch::{NewSeries, WriteBatch};
 use tidewire_storage::schema::{ColumnId, SeriesId, TableId, TableSchema};
 use tidewire_storage::series::SeriesSketch;
 
+use super::late::{LateWatch, Spans};
 use super::watch::Watch;
 use crate::forward::Subscribed;
 use crate::mesh::{CallId, Calls};
@@ -249,6 +250,11 @@ pub struct SeriesTotals {
     pub sketch: Box<SeriesSketch>,
 }
 
+/// Sets watches for late rows in the place of those that were set. The answer is what was noted for these since then,
+/// each under its id.
+#[derive(Debug, Clone)]
+pub struct CollectLate(pub Arc<[LateWatch]>);
+
 /// Asks what series there are in the receiver's shards, as their indexes have it.
 #[derive(Debug, Clone)]
 pub struct ReadSchema {
@@ -421,6 +427,7 @@ questions! {
     UseCatalog => (), 1, catalogs;
     CountUnknownSeries => usize, 1, unknown_series;
     CountSeries => SeriesTotals, 1, series;
+    CollectLate => Vec<(u64, Spans)>, 1, late;
     ReadSchema => Vec<SchemaFound>, 1, schemas;
     CompactShards => Result<(), tidewire_storage::Error>, 1, compactions;
     ReadMetrics => Snapshot, 1, metrics;

@@ -8,11 +8,13 @@
 //!
 //! [`message`] is the closed set of what crosses; [`state`] what the requests of a core share; [`shards`] its shards
 //! and what is counted of them, [`offline`] those that damage keeps closed, [`running`] the statements that run,
-//! [`tally`] who asks while somebody watches, [`watch`] what is written while series move, `wide` the tables of many
-//! columns; [`forwarding`] copies rows for those who have subscribed; [`open`] opens shards at the start.
+//! [`tally`] who asks while somebody watches, [`watch`] what is written while series move, [`late`] what is written
+//! for times that somebody has computed already, `wide` the tables of many columns; [`forwarding`] copies rows for those
+//! who have subscribed; [`open`] opens shards at the start.
 
 mod forwarding;
 pub(crate) mod fragments;
+pub mod late;
 pub mod message;
 pub mod offline;
 pub(crate) mod open;

@@ -14,8 +14,8 @@ use tidewire_sql::exec::ExecError;
 use super::forwarding::Forwarding;
 use super::fragments::Fragments;
 use super::message::{
-    AnyQuestion, Append, Appended, Asker, ChangeCatalog, CoreTasks, CountUnknownSeries, Delete, DeleteFailure,
-    DeleteWatched, FragmentAnswer, Handler, Message, Question, RunFragment, UseCatalog,
+    AnyQuestion, Append, Appended, Asker, ChangeCatalog, CollectLate, CoreTasks, CountUnknownSeries, Delete,
+    DeleteFailure, DeleteWatched, FragmentAnswer, Handler, Message, Question, RunFragment, UseCatalog,
 };
 use super::peers::CATALOG_CORE;
 use super::shards::{CoreShard, Shards};
@@ -96,6 +96,9 @@ impl Responder {
             }
             AnyQuestion::CountSeries(asker, question) => {
                 peers.answer(asker, cardinality::count(&self.shards, &question));
+            }
+            AnyQuestion::CollectLate(asker, CollectLate(watches)) => {
+                peers.answer(asker, self.shards.collect_late(&watches));
             }
             AnyQuestion::ReadSchema(asker, question) => {
                 let (peers, shards) = (peers.clone(), self.shards.clone());

@@ -16,6 +16,7 @@ use tidewire_storage::engine::{SeriesSelection, Shard, TableTotals};
 use tidewire_storage::schema::{SeriesId, TableId, TableSchema};
 use tidewire_storage::wal::Lsn;
 
+use super::late::{LateNotes, LateWatch, Spans};
 use super::message::{DeleteWatched, SetWatch, ShardTrouble, TableBatch};
 use super::offline::OfflineShards;
 use super::watch::{Watch, Watches};
@@ -45,6 +46,7 @@ pub struct Shards {
     /// As the open shards.
     shown_offline: Vec<ShownOffline>,
     watches: RefCell<Watches>,
+    late: RefCell<LateNotes>,
 }
 
 impl Shards {
@@ -58,8 +60,8 @@ impl Shards {
     ) -> Self {
         let metrics = open.keys().map(|shard| ShardMetrics::new(*shard, registry)).collect();
         let shown_offline = open.keys().map(|shard| show_offline(*shard, false, registry)).collect();
-        let watches = RefCell::default();
-        Self { open, offline, admission, memory, metrics, shown_offline, watches }
+        let (watches, late) = (RefCell::default(), RefCell::default());
+        Self { open, offline, admission, memory, metrics, shown_offline, watches, late }
     }
 
     /// The open shards by number, without those that are offline.
@@ -108,6 +110,11 @@ impl Shards {
         }
     }
 
+    /// Notes late rows for these watches from now on; returns what was noted.
+    pub(super) fn collect_late(&self, watches: &[LateWatch]) -> Vec<(u64, Spans)> {
+        self.late.borrow_mut().collect(watches)
+    }
+
     /// Appends rows to a shard, all or none, and counts what that takes. They are durable when [`Shard::durable`] says
     /// so for the LSN. Those of a table that is over are passed over: they were written before the DROP, which has
     /// taken them already (`ingest::commit` says why that is so).
@@ -135,6 +142,10 @@ impl Shards {
         let mut ids = ids.into_iter();
         let of_part = |part: &TableBatch| if is_live(&part) { ids.next().unwrap_or_default() } else { Vec::new() };
         let ids: NewIds = rows.iter().map(of_part).collect();
+        let mut late = self.late.borrow_mut();
+        if !late.is_empty() {
+            rows.iter().for_each(|part| late.note(&part.table, &part.batch.time));
+        }
         let mut watches = self.watches.borrow_mut();
         if !watches.is_empty() {
             rows.iter().zip(&ids).for_each(|(part, ids)| watches.note(shard, by, &part.batch, ids));

@@ -20,10 +20,9 @@ mod sender;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
 use tidewire_storage::schema::{Catalog, Subscription};
 
+use destination::Asking;
 use sender::Sender;
 
 /// Who gets the rows of a write, too.
@@ -77,16 +76,16 @@ type Key = (Arc<str>, Arc<Subscription>);
 #[derive(Debug)]
 pub struct Forwarder {
     bytes_max: u64,
-    timeout: Duration,
+    asking: Asking,
     held: Arc<AtomicU64>,
     counts: Arc<Counts>,
     senders: Mutex<HashMap<Key, Vec<Sender>>>,
 }
 
 impl Forwarder {
-    /// Keeps at most `bytes_max` bytes, and gives each request `timeout`.
-    pub fn new(bytes_max: u64, timeout: Duration) -> Self {
-        Self { bytes_max, timeout, held: Arc::default(), counts: Arc::default(), senders: Mutex::default() }
+    /// Keeps at most `bytes_max` bytes.
+    pub fn new(bytes_max: u64, asking: Asking) -> Self {
+        Self { bytes_max, asking, held: Arc::default(), counts: Arc::default(), senders: Mutex::default() }
     }
 
     /// What became of rows.
@@ -129,7 +128,7 @@ impl Forwarder {
             true => vec![&subscription.destinations],
             false => subscription.destinations.chunks(1).collect(),
         };
-        let start = |urls: &&[Arc<str>]| Sender::start(database, subscription, urls, self.timeout, self.counts.clone());
+        let start = |urls: &&[Arc<str>]| Sender::start(database, subscription, urls, &self.asking, self.counts.clone());
         groups.iter().map(start).collect()
     }
 
@@ -149,11 +148,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn room_is_bounded_and_comes_back() {
-        let forwarder = Forwarder::new(10, Duration::from_secs(1));
+        let forwarder = Forwarder::new(10, Asking { timeout: Duration::from_secs(1), ca_file: PathBuf::new() });
         let first = forwarder.hold(6).unwrap();
         assert!(forwarder.hold(5).is_none() && forwarder.hold(u64::MAX).is_none());
         let second = forwarder.hold(4).unwrap();

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tidewire_storage::schema::Subscription;
 
-use super::destination::{Destination, Way};
+use super::destination::{Asking, Destination, Way};
 use super::{Counts, Part};
 use crate::metrics::pace::{Lines, others};
 
@@ -39,14 +39,14 @@ impl Sender {
         database: &str,
         subscription: &Subscription,
         urls: &[Arc<str>],
-        timeout: Duration,
+        asking: &Asking,
         counts: Arc<Counts>,
     ) -> Self {
         let (parts, receiver) = mpsc::channel();
         let name = format!("{} on {database}.{}", subscription.name, subscription.policy);
         // They were read when the subscription was made.
-        let read = |url: &Arc<str>| Some((url.clone(), Destination::parse(url).ok()?));
-        let way = |(url, to)| (url, Way::new(&to, database, &subscription.policy, timeout));
+        let read = |url: &Arc<str>| Some((url.clone(), Destination::parse(url)?));
+        let way = |(url, to)| (url, Way::new(&to, database, &subscription.policy, asking));
         let ways = urls.iter().filter_map(read).map(way).collect();
         let work = Work { name, ways, turn: 0, counts: counts.clone(), failures: Lines::default() };
         let thread = std::thread::Builder::new().name("tidewire-forward".to_owned());

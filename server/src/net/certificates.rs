@@ -125,7 +125,8 @@ fn config(files: &Tls) -> Result<ServerConfig, String> {
     Ok(config)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// Those of a file in PEM.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let refused = |error: rustls::pki_types::pem::Error| format!("{}: no certificate: {error}", path.display());
     let found = CertificateDer::pem_file_iter(path).map_err(refused)?;
     let found: Vec<_> = found.collect::<Result<_, _>>().map_err(refused)?;

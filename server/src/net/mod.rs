@@ -32,7 +32,7 @@ mod transport;
 
 pub use body::{Body, Chunk};
 pub use body_error::BodyError;
-pub use certificates::Certificates;
+pub use certificates::{Certificates, certificates};
 pub use core::{NetCore, NetOptions, NetStats};
 pub use listener::{Arrivals, Door, Listeners, StopAccepting, doors, start_acceptor};
 pub use reply::Reply;

@@ -23,6 +23,7 @@ use futures_lite::future;
 use crate::memory::{self, CoreMemory, Memory};
 use crate::mesh::{Inbox, Mesh, Port, wire};
 use crate::metrics::registry::Registry;
+use crate::net::certificates as certificates_of;
 use crate::net::{
     Arrivals, Certificates, Listeners, NetCore, NetOptions, Service, StopAccepting, doors, serve_core, start_acceptor,
 };
@@ -285,6 +286,10 @@ pub fn start_stoppable<A: App>(
     };
     if let Some(certificates) = &certificates {
         certificates.watch().map_err(|error| format!("no thread for certificates: {error}"))?;
+    }
+    let roots = &config.subscriptions.ca_file;
+    if !roots.as_os_str().is_empty() {
+        certificates_of(roots).map_err(|reason| format!("`subscriptions.ca_file`: {reason}"))?;
     }
     let listeners = Listeners::bind(&config.listen, &config.tls.listen).map_err(|error| error.to_string())?;
     let (addresses, tls_addresses) = (listeners.addresses(false), listeners.addresses(true));

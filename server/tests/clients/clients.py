@@ -463,7 +463,35 @@ def vmagent(url):
                              "-remoteWrite.tmpDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}"], 18429)
 
 
-CLIENTS = [influxdb_client_1, influxdb_client_2, influx_shell, node_influx, vmctl_influx,
+def glances_influxdb(url):
+    """glances, which watches a machine, with both of its exporters: by the client of 1.x, and by that of 2.x."""
+    binary = shutil.which("glances") or shutil.which("glances", path=os.path.dirname(sys.executable))
+    if binary is None:
+        raise ModuleNotFoundError("glances")
+    server = urllib.parse.urlparse(url)
+    for exporter, extra in [("influxdb", "user=root\npassword=root"), ("influxdb2", "org=any\ntoken=root:root\ninterval=1")]:
+        database = f"glances_{exporter}_{TOKEN}"
+        where = f"host={server.hostname}\nport={server.port}\nprotocol={server.scheme}\nprefix=seen\ntags=place:here"
+        post(url, "/query", urllib.parse.urlencode({"q": f'CREATE DATABASE "{database}"'}),
+             {"Content-Type": "application/x-www-form-urlencoded"})
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "glances.conf")
+            with open(path, "w") as conf:
+                name = "db" if exporter == "influxdb" else "bucket"
+                conf.write(f"[{exporter}]\n{where}\n{name}={database}\n{extra}\n")
+            command = [binary, "-C", path, "--export", exporter, "--time", "1", "--stop-after", "4", "--quiet",
+                       "--disable-plugin", "all", "--enable-plugin", "cpu,load,mem,fs", "--disable-check-update"]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "HOME": folder})
+        expect((done.returncode, done.stdout + done.stderr), (0, ""))
+        count, loads = sql(url, 'SELECT count(total), count(DISTINCT place) FROM "seen.cpu"', database)[0].split(",")
+        if int(count) < 1 or loads != "1":
+            raise AssertionError(f"{exporter}: {count} rows of cpu, tags {loads}: {done.stdout}{done.stderr}")
+        # What it writes of the memory adds up.
+        total, parts = sql(url, 'SELECT max(total) > 0, max(percent) BETWEEN 0 AND 100 FROM "seen.mem"', database)[0].split(",")
+        expect((total, parts), ("true", "true"))
+
+
+CLIENTS = [influxdb_client_1, influxdb_client_2, influx_shell, node_influx, vmctl_influx, glances_influxdb,
            grafana_influxql, elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put, prometheus, vmagent]
 
 

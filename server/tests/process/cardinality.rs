@@ -22,6 +22,10 @@ fn rows(columns: &str, series: &[(&str, u64)]) -> String {
 fn series_are_counted_over_all_shards() {
     let server = Server::start();
     server.request("POST", "/query?q=CREATE%20DATABASE%20db", &[], b"");
+    let few: String = (0..900).map(|id| format!("few,host=h{id} v=1 1\n")).collect();
+    assert_eq!(server.request("POST", "/write?db=db", &[], few.as_bytes()).status(), 204);
+    assert_eq!(query(&server, "SHOW SERIES CARDINALITY"), rows("cardinality estimation", &[("", 900)]));
+    server.request("POST", "/query?db=db&q=DROP%20MEASUREMENT%20few", &[], b"");
     let lines: String = (0..3_000)
         .map(|id| format!("cpu,host=h{id} v=1 1\ncpu,host=h{id} v=1 2\n"))
         .chain((0..20).map(|id| format!("mem,host=h{id} v=1 1\n")))

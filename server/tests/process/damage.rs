@@ -27,7 +27,13 @@ fn wait_for_flush(server: &Server, shard: u32) {
 
 /// A start that must fail; gives what it says.
 fn failing_start(folder: &Path) -> String {
+    failing_start_with(folder, &[])
+}
+
+/// What a server says that does not start with these variables.
+pub(crate) fn failing_start_with(folder: &Path, variables: &[(&str, &str)]) -> String {
     let ended = Command::new(env!("CARGO_BIN_EXE_tidewire"))
+        .envs(variables.iter().copied())
         .args(["--listen", "127.0.0.1:0", "--cores", "2", "--data-dir"])
         .arg(folder)
         .output()

@@ -2,6 +2,7 @@
 //! and statements about what runs.
 
 use std::io::Read as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::common::{Response, Server, fresh_folder};
 
@@ -193,5 +194,61 @@ fn continuous_queries_run_and_are_there_after_a_restart() {
     });
     get(&server, "", "DROP CONTINUOUS QUERY c ON db", &[]);
     assert!(!get(&server, "", "SHOW CONTINUOUS QUERIES", &[]).text().contains("CREATE"));
+    server.terminate();
+}
+
+#[test]
+fn windows_that_rows_came_late_for_are_computed_again_also_after_a_restart() {
+    let folder = fresh_folder();
+    let server = Server::start_in(&folder, false, &[]);
+    let ask = |server: &Server, text: &str| {
+        let reply = get(server, "", text, &[]).text();
+        assert!(!reply.contains("error"), "{reply}");
+        reply
+    };
+    ask(&server, "CREATE DATABASE db");
+    let write = |server: &Server, seconds_ago: u64, field: &str| {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+        // Whole minutes, so that no window ends between two rows of it.
+        let line = format!("m,host=a {field} {}\n", (now_s - seconds_ago) / 60 * 60);
+        let written = server.request("POST", "/write?db=db&precision=s", &[], line.as_bytes());
+        assert_eq!(written.status(), 204, "{}", written.text());
+    };
+    write(&server, 3_600, "f=1");
+    let resampled = "CREATE CONTINUOUS QUERY late ON db RESAMPLE EVERY 1s LATE 6h BEGIN SELECT sum(f) INTO n FROM m \
+                     GROUP BY time(10s), * END";
+    ask(&server, resampled);
+    ask(&server, &resampled.replace("late ON", "plain ON").replace(" LATE 6h", "").replace("INTO n", "INTO o"));
+    assert!(ask(&server, "SHOW CONTINUOUS QUERIES").contains("RESAMPLE EVERY 1s LATE 6h BEGIN"));
+    let sums = |server: &Server, target: &str| ask(server, &format!("SELECT sum FROM {target} GROUP BY host"));
+    // It runs, so that it watches: what was there before it is nothing that came late.
+    write(&server, 0, "w=1");
+    server.wait_until("a row of now is summed", |server| {
+        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_nanos();
+        let line = format!("m,host=a f=100 {now_ns}\n");
+        assert_eq!(server.request("POST", "/write?db=db", &[], line.as_bytes()).status(), 204);
+        sums(server, "n").contains("00]") && sums(server, "o").contains("00]")
+    });
+    assert!(!sums(&server, "n").contains(",1]"), "what was there before the query");
+    // Late for the second hour, and too late for the eighth.
+    write(&server, 7_200, "f=2");
+    write(&server, 28_800, "f=3");
+    server.wait_until("the late row is summed", |server| sums(server, "n").contains(",2]"));
+    // The same point again.
+    write(&server, 7_200, "f=20");
+    server.wait_until("the later row is summed", |server| sums(server, "n").contains(",20]"));
+    assert!(!sums(&server, "n").contains(",3]") && !sums(&server, "n").contains(",1]"));
+    assert!(!sums(&server, "o").contains(",20]"), "without LATE nothing is computed again");
+    ask(&server, "DROP SERIES FROM n");
+    server.terminate();
+
+    // What came late before is not known after a start: all that LATE reaches is computed again.
+    let server = Server::start_in(&folder, true, &[]);
+    server.wait_until("all within reach is summed", |server| {
+        sums(server, "n").contains(",1]") && sums(server, "n").contains(",20]")
+    });
+    assert!(!sums(&server, "n").contains(",3]"));
+    write(&server, 10_800, "f=5");
+    server.wait_until("the late row is summed", |server| sums(server, "n").contains(",5]"));
     server.terminate();
 }

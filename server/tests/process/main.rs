@@ -42,6 +42,7 @@ mod runbook;
 mod schema;
 mod seeds;
 mod seeds_influx;
+mod slt;
 mod starts;
 mod statements;
 mod subscriptions;

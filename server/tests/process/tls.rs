@@ -14,7 +14,7 @@ use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, Str
 
 use crate::common::{Server, fresh_folder};
 
-fn fixture(name: &str) -> PathBuf {
+pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/process/tls").join(name)
 }
 
@@ -23,8 +23,8 @@ fn certificate(name: &str) -> CertificateDer<'static> {
 }
 
 /// A server with the certificates of a folder of its own, which begins with those of `one`.
-struct Guarded {
-    server: Server,
+pub(crate) struct Guarded {
+    pub(crate) server: Server,
     folder: PathBuf,
 }
 
@@ -35,7 +35,7 @@ impl Drop for Guarded {
 }
 
 impl Guarded {
-    fn start(variables: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(variables: &[(&str, &str)]) -> Self {
         let folder = fresh_folder();
         std::fs::create_dir_all(&folder).expect("a folder");
         let (certificate, key) = (folder.join("server.pem"), folder.join("server.key"));
@@ -64,7 +64,7 @@ impl Guarded {
         self.put("server.pem", &std::fs::read(fixture(&format!("{name}.pem"))).expect("a certificate"));
     }
 
-    fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         self.server.tls_address.as_deref().expect("HTTPS is served")
     }
 

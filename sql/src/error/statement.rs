@@ -396,6 +396,17 @@ pub enum SqlErrorKind {
     },
     /// A hidden sort key under DISTINCT.
     SortUnderDistinct,
+    /// Gaps that cannot be filled; why.
+    GapFill(&'static str),
+    /// ORDER BY that does not begin with what DISTINCT ON names.
+    DistinctOnOrder,
+    /// `grouping` with other arguments than keys.
+    GroupingArguments {
+        /// The most that it takes.
+        max: usize,
+    },
+    /// A call of `grouping`, in words, about what is no key.
+    GroupingKey(String),
     /// LIMIT or OFFSET of what is no constant number.
     LimitExpression {
         /// Which.

@@ -206,7 +206,7 @@ enum AggregateRule {
 pub(super) enum Takes {
     /// Numbers.
     Numbers,
-    /// Numbers, texts and times.
+    /// Numbers, texts, times and BOOLEAN.
     Ordered,
 }
 
@@ -283,7 +283,7 @@ impl Aggregate {
         };
         let taken = match arg.data_type {
             DataType::Int64 | DataType::UInt64 | DataType::Float64 => true,
-            DataType::Utf8 | DataType::Timestamp(..) => takes == Takes::Ordered,
+            DataType::Utf8 | DataType::Timestamp(..) | DataType::Boolean => takes == Takes::Ordered,
             _ => false,
         };
         if !taken {

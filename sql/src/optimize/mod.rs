@@ -13,7 +13,7 @@ mod merge_unions;
 mod prune_columns;
 mod push_filters;
 mod tag_filter;
-mod time_range;
+pub(crate) mod time_range;
 
 #[cfg(test)]
 use std::convert::Infallible;

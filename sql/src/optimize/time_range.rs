@@ -55,6 +55,11 @@ struct Range {
     exact: bool,
 }
 
+/// The first and the last time for which a folded predicate over the column `time` can be true, where it says so.
+pub(crate) fn time_bounds(predicate: &Expr, time: usize) -> Option<(i64, i64)> {
+    range_of(predicate, time).map(|range| (range.min, range.max))
+}
+
 const NEVER: Range = Range { min: i64::MAX, max: i64::MIN, exact: true };
 
 fn range_of(predicate: &Expr, time: usize) -> Option<Range> {

@@ -94,7 +94,15 @@ fn write_join(
 impl fmt::Display for SeriesStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fill(fill) => write!(f, "Fill: {:?}, windows of {} ns", fill.with, fill.windows.width_ns),
+            Self::Fill(fill) => {
+                f.write_str("Fill: ")?;
+                match fill.with.split_first() {
+                    None => f.write_str("Null")?,
+                    Some((first, rest)) if rest.iter().all(|with| with == first) => write!(f, "{first:?}")?,
+                    Some(_) => write!(f, "{:?}", fill.with)?,
+                }
+                write!(f, ", windows of {} ns", fill.windows.width_ns)
+            }
             Self::Limit(limit) => {
                 write!(f, "SeriesLimit: skip={}", limit.skip)?;
                 limit.fetch.map_or(Ok(()), |fetch| write!(f, ", fetch={fetch}"))?;

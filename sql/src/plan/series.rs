@@ -38,8 +38,8 @@ pub struct Fill {
     pub last: Option<i64>,
     /// Rows come, and go, latest first.
     pub descending: bool,
-    /// What stands where a column has no value.
-    pub with: FillWith,
+    /// What stands where a column has no value, for each behind the time; of those that are not named, null.
+    pub with: Vec<FillWith>,
 }
 
 /// What stands where there is no value.

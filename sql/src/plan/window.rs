@@ -14,6 +14,8 @@ pub struct WindowCall {
     pub function: WindowFunction,
     /// The rows that it is about, where they matter to it.
     pub frame: Frame,
+    /// Whether rows without a value do not count, where a value of another row is wanted.
+    pub ignore_nulls: bool,
     /// Type of the result.
     pub data_type: DataType,
 }
@@ -144,7 +146,8 @@ impl WindowCall {
     /// In words, over an input of schema `input`.
     pub(crate) fn text(&self, input: &Schema) -> String {
         let args: Vec<_> = self.function.exprs().iter().map(|arg| show(arg, input).to_string()).collect();
-        format!("{}({}) {}", self.function.name(), args.join(", "), self.frame)
+        let nulls = if self.ignore_nulls { " IGNORE NULLS" } else { "" };
+        format!("{}({}){nulls} {}", self.function.name(), args.join(", "), self.frame)
     }
 }
 

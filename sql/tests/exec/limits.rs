@@ -29,9 +29,9 @@ const ARGUMENTS: [&str; 19] = [
     "f, n, 0.5",
 ];
 
-/// Aggregates whose answer depends a little on how rows are spread: digests of parts become one in another order. They
-/// have tests of their own.
-const ABOUT: [&str; 3] = ["approx_median", "approx_percentile_cont", "approx_percentile_cont_with_weight"];
+/// Aggregates whose answer is another each time, or depends a little on how rows are spread: digests of parts become
+/// one in another order. They have tests of their own.
+const ABOUT: [&str; 4] = ["approx_median", "approx_percentile_cont", "approx_percentile_cont_with_weight", "sample"];
 
 /// The calls of an aggregate that the binder takes.
 fn calls(name: &str) -> Vec<String> {

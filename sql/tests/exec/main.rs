@@ -6,6 +6,7 @@
 mod data;
 mod engine;
 mod functions;
+mod grouping;
 mod limits;
 mod memory;
 mod oracle;

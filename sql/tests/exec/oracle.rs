@@ -132,6 +132,32 @@ fn window(call: &WindowCall, rows: &Answer, of: &[usize], at: usize, keys: &[Sor
                     .count() as u64,
             )
         }
+        WindowFunction::Shift { value: shown, by, default } if call.ignore_nulls && *by != 0 => {
+            // Goes from row to row and counts those with a value.
+            let mut left = *by;
+            let mut at = position;
+            while left != 0 {
+                at += by.signum();
+                match usize::try_from(at).ok().and_then(|at| of.get(at)) {
+                    Some(row) if eval(shown, &rows[*row]) == Cell::Null => {}
+                    Some(_) => left -= by.signum(),
+                    None => return literal(default),
+                }
+            }
+            eval(shown, &rows[of[at as usize]])
+        }
+        WindowFunction::First(shown) | WindowFunction::Last(shown) | WindowFunction::Nth(shown, _)
+            if call.ignore_nulls =>
+        {
+            let values = framed.iter().map(|row| eval(shown, &rows[*row]));
+            let mut values: Vec<Cell> = values.filter(|value| *value != Cell::Null).collect();
+            let at = match &call.function {
+                WindowFunction::Nth(_, number) => *number as usize - 1,
+                WindowFunction::Last(_) => values.len().wrapping_sub(1),
+                _ => 0,
+            };
+            if at < values.len() { values.swap_remove(at) } else { Cell::Null }
+        }
         WindowFunction::Shift { value: shown, by, default } => {
             match usize::try_from(position + by).ok().and_then(|at| of.get(at)) {
                 Some(row) => eval(shown, &rows[*row]),

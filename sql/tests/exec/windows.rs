@@ -3,7 +3,7 @@
 use tidewire_sql::exec::ExecError;
 
 use crate::data::Rows;
-use crate::{check, engine, seeds};
+use crate::{check, engine, oracle, seeds};
 
 /// Orders that tell all rows of the table apart.
 const WHOLE: &str = "time, host, rack, region";
@@ -47,6 +47,39 @@ fn values_of_other_rows() {
          nth_value(i, 2) OVER (ORDER BY time, host, rack, region) FROM m",
         "SELECT first_value('x') OVER (ORDER BY time), last_value(2.5) OVER (), first_value(NULL) OVER () FROM m",
     ]);
+}
+
+#[test]
+fn values_of_other_rows_that_are_not_null() {
+    check_windows(&[
+        "SELECT i, lag(i) IGNORE NULLS OVER w, lead(i, 2, -1) IGNORE NULLS OVER w, lag(s, 3, 'none') RESPECT NULLS \
+         OVER w, lead(f, 0) IGNORE NULLS OVER w FROM m WINDOW w AS (PARTITION BY host ORDER BY time, rack, region)",
+        "SELECT first_value(i) IGNORE NULLS OVER w, last_value(i) IGNORE NULLS OVER w, nth_value(i, 2) IGNORE NULLS \
+         OVER w, first_value(i IGNORE NULLS) OVER w AS other, last_value(s RESPECT NULLS) OVER w FROM m WINDOW w AS \
+         (PARTITION BY host ORDER BY time, rack, region ROWS BETWEEN 3 PRECEDING AND 2 FOLLOWING)",
+        "SELECT last_value(f) IGNORE NULLS OVER (ORDER BY time, host, rack, region), nth_value(f, 1000) IGNORE NULLS \
+         OVER (ORDER BY time, host, rack, region), first_value(NULL) IGNORE NULLS OVER () FROM m",
+    ]);
+}
+
+#[test]
+fn the_first_row_of_each() {
+    check_windows(&[
+        "SELECT DISTINCT ON (host) host, time, i FROM m ORDER BY host, time, rack, region",
+        "SELECT DISTINCT ON (host, b) i, f FROM m ORDER BY b DESC, host, time DESC, rack, region",
+        "SELECT DISTINCT ON (2) time, host AS h FROM m ORDER BY h, time, rack, region LIMIT 2",
+        "SELECT DISTINCT ON (i % 3) i % 3 AS rest, max(f) FROM m GROUP BY i ORDER BY rest, i",
+        "SELECT DISTINCT ON (host) host FROM m",
+        "SELECT DISTINCT ON (r) host, row_number() OVER (PARTITION BY host ORDER BY time, rack, region) AS r FROM m \
+         QUALIFY r > 1 ORDER BY r, host",
+        "SELECT count(*) FROM (SELECT DISTINCT ON (i) f FROM m) AS one",
+    ]);
+    let rows = Rows::random(7, 60);
+    let answer = |text| oracle::run(&engine::bound(text).plan, &rows);
+    assert_eq!(
+        answer("SELECT DISTINCT ON (host) host, time FROM m ORDER BY host, time DESC"),
+        answer("SELECT host, max(time) FROM m GROUP BY host ORDER BY host")
+    );
 }
 
 #[test]

@@ -368,6 +368,12 @@ const KEYS: &[Key] = &[
         "seconds",
         "Time that a destination of a subscription has to take rows; then they count as failed."
     ),
+    Key {
+        name: "subscriptions.ca_file",
+        meaning: "Roots in PEM: destinations of subscriptions with https:// must show a certificate of one of them. Empty: \
+                  the roots of the system.",
+        setting: |config| Box::new(FilePath(&mut config.subscriptions.ca_file)),
+    },
     number!("ring.depth", ring.depth, 64..=4096, "entries per ring", "Entries of each io_uring of a core."),
     number!(
         "ring.preempt_us",

@@ -185,6 +185,8 @@ pub struct Query {
 pub struct Subscriptions {
     pub queue_bytes_max: u64,
     pub timeout_s: u64,
+    /// Empty: the roots of the system.
+    pub ca_file: PathBuf,
 }
 
 /// Keys under `files`.
@@ -280,7 +282,7 @@ impl Default for Config {
             query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
             files: Files::default(),
             influxql: Influxql { rows_max: 0, windows_max: 0, series_max: 0, points_max: 0 },
-            subscriptions: Subscriptions { queue_bytes_max: 64 << 20, timeout_s: 30 },
+            subscriptions: Subscriptions { queue_bytes_max: 64 << 20, timeout_s: 30, ca_file: PathBuf::new() },
             ring: Ring { depth: 512, preempt_us: 1_000 },
             disk: Disk { write_bytes_per_s_max: 0 },
             log: Log { level: log::LevelFilter::Info, access: AccessLog::Off, slow_query_ms: 10_000 },

@@ -230,6 +230,12 @@ pub(super) fn words(error: &SqlError) -> (&'static str, String) {
         SqlErrorKind::SortUnderDistinct => {
             planning("For SELECT DISTINCT, ORDER BY expressions must appear in select list")
         }
+        SqlErrorKind::GapFill(why) => planning(format!("Gaps in time cannot be filled: {why}")),
+        SqlErrorKind::DistinctOnOrder => {
+            planning("SELECT DISTINCT ON expressions must match initial ORDER BY expressions")
+        }
+        SqlErrorKind::GroupingArguments { max } => planning(format!("grouping takes from 1 to {max} keys of GROUP BY")),
+        SqlErrorKind::GroupingKey(call) => planning(format!("Argument in {call} is not a key of GROUP BY")),
         SqlErrorKind::LimitExpression { clause } => planning(format!("Unexpected expression in {clause} clause")),
         SqlErrorKind::LimitNegative => planning("LIMIT must not be negative"),
         SqlErrorKind::OffsetNegative(value) => planning(format!("OFFSET must be >=0, '{value}' was provided.")),

@@ -17,6 +17,9 @@ use crate::api::fault::Fault;
 use crate::core::message::{SchemaFound, SchemaPart};
 use crate::query::cardinality::cardinality;
 
+/// So few series are counted: beside a list of them an estimate would be seen to be wrong.
+const FEW_SERIES: u64 = 1_000;
+
 /// Answers SHOW … CARDINALITY.
 pub(super) async fn count(
     context: &RequestContext<'_>,
@@ -45,7 +48,11 @@ pub(super) async fn count(
             }
             _ => {
                 let ids: Arc<[TableId]> = tables.iter().map(|table| table.id).collect();
-                cardinality(context.core, ids).await.map_err(ExecError::from)?.sketch.estimate()
+                let found = cardinality(context.core, ids).await.map_err(ExecError::from)?;
+                match found.by_table.iter().sum() {
+                    few @ ..=FEW_SERIES => few,
+                    _ => found.sketch.estimate(),
+                }
             }
         };
         return answer.whole_series("", &["cardinality estimation"], [vec![Value::UInt(count)]]);

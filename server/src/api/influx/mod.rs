@@ -32,6 +32,7 @@ mod forbidden;
 mod form;
 mod headers;
 mod into;
+mod late;
 mod line_error;
 mod parameters;
 mod ping;

@@ -6,19 +6,14 @@ use tidewire_sql::influxql::BindError;
 use super::answer::Answer;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
-use crate::forward::destination::{Destination, UrlFault};
+use crate::forward::destination::Destination;
 
 /// Refuses destinations that rows cannot be sent to.
 pub(super) fn check(destinations: &[String]) -> Result<(), Fault> {
-    for url in destinations {
-        let reason = match Destination::parse(url) {
-            Ok(_) => continue,
-            Err(UrlFault::Form) => String::new(),
-            Err(fault @ UrlFault::Https) => format!(" ({fault})"),
-        };
-        return Err(BindError::SubscriptionUrl(format!("{url}{reason}")).into());
+    match destinations.iter().find(|url| Destination::parse(url).is_none()) {
+        Some(url) => Err(BindError::SubscriptionUrl(url.clone()).into()),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Lists the subscriptions of each database that has some.

@@ -139,10 +139,11 @@ impl Walk {
         let column = &self.rows.columns()[fill.keys + 1 + at];
         let is_value = |row: usize| column.is_valid(row);
         let as_index = |row: Option<usize>| row.map(|row| row as u32);
-        if fill.with == FillWith::Linear && matches!(column.data_type(), DataType::Int64 | DataType::Float64) {
+        let with = fill.with.get(at).copied().unwrap_or(FillWith::Null);
+        if with == FillWith::Linear && matches!(column.data_type(), DataType::Int64 | DataType::Float64) {
             return self.on_lines(column, times, rows);
         }
-        let indices: UInt32Array = match fill.with {
+        let indices: UInt32Array = match with {
             FillWith::Previous => {
                 let last = &mut self.last[at];
                 let filled = rows.iter().map(|row| {

@@ -27,6 +27,9 @@ const ROWS_MAX: usize = u32::MAX as usize - 1;
 /// What partitions, equals and an answer take of a row.
 const ROW_BYTES: usize = 16;
 
+/// What the number of a row that has a value takes, for a call that ignores nulls.
+const PRESENT_BYTES: usize = size_of::<u32>();
+
 /// Window functions of one order.
 pub(crate) struct Windows {
     partition: Vec<Expr>,
@@ -129,11 +132,12 @@ impl Windows {
         self.partitions.iter_mut().for_each(|start| *start -= whole);
         self.held_rows -= whole;
         self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        let of_present = PRESENT_BYTES * self.calls.iter().filter(|call| call.ignore_nulls).count();
         self.work = Some(Work {
             parts,
             partitions,
             // As they are, and in one piece.
-            bytes: 2 * bytes + whole * ROW_BYTES * (1 + self.calls.len()),
+            bytes: 2 * bytes + whole * (ROW_BYTES * (1 + self.calls.len()) + of_present),
             columns: Vec::new(),
             span: None,
             answers: Vec::new(),
@@ -233,11 +237,17 @@ impl Running {
             WindowFunction::Aggregate(aggregate) => {
                 Kind::Aggregate(Box::new(FrameAggregate::new(aggregate, span, &frames)?))
             }
-            WindowFunction::Shift { value, default, .. } => {
-                Kind::Values { lookup: Lookup::new(&span.column(value)?, Some(default))?, next, done: Vec::new() }
-            }
+            WindowFunction::Shift { value, default, .. } => Kind::Values {
+                lookup: Lookup::new(&span.column(value)?, Some(default), call.ignore_nulls)?,
+                next,
+                done: Vec::new(),
+            },
             WindowFunction::First(value) | WindowFunction::Last(value) | WindowFunction::Nth(value, _) => {
-                Kind::Values { lookup: Lookup::new(&span.column(value)?, None)?, next, done: Vec::new() }
+                Kind::Values {
+                    lookup: Lookup::new(&span.column(value)?, None, call.ignore_nulls)?,
+                    next,
+                    done: Vec::new(),
+                }
             }
             _ => Kind::Numbers { next, done: Vec::new() },
         };

@@ -17,18 +17,24 @@ pub(super) struct Lookup {
     /// The value of each row, and the default behind them where there is one.
     values: ArrayRef,
     default_at: Option<u32>,
+    /// Rows that have a value, where others do not count.
+    present: Option<Vec<u32>>,
 }
 
 impl Lookup {
-    /// Of `value`, with a default of its type.
-    pub(super) fn new(value: &ArrayRef, default: Option<&Scalar>) -> Result<Self> {
+    /// Of `value`, with a default of its type; with `ignore_nulls` rows without a value do not count.
+    pub(super) fn new(value: &ArrayRef, default: Option<&Scalar>, ignore_nulls: bool) -> Result<Self> {
+        let present = ignore_nulls.then(|| match value.logical_nulls() {
+            Some(nulls) => nulls.valid_indices().map(|row| row as u32).collect(),
+            None => (0..value.len() as u32).collect(),
+        });
         match default {
             Some(default) if *default != Scalar::Null => {
                 let default = cast_to(&scalar_array(default), value.data_type())?;
                 let values = concat(&[value.as_ref(), default.as_ref()])?;
-                Ok(Self { default_at: Some(value.len() as u32), values })
+                Ok(Self { default_at: Some(value.len() as u32), values, present })
             }
-            _ => Ok(Self { values: ArrayRef::clone(value), default_at: None }),
+            _ => Ok(Self { values: ArrayRef::clone(value), default_at: None, present }),
         }
     }
 
@@ -54,9 +60,18 @@ impl Lookup {
         let row = match function {
             WindowFunction::Shift { by, .. } => {
                 let partition = span.partition(place);
+                if let Some(present) = &self.present
+                    && *by != 0
+                {
+                    let row = shifted(present, place.row, *by).filter(|row| partition.contains(&(*row as usize)));
+                    return row.or(self.default_at);
+                }
                 let row = i64::try_from(place.row).ok().and_then(|row| row.checked_add(*by));
                 let row = row.and_then(|row| usize::try_from(row).ok()).filter(|row| partition.contains(row));
                 return row.map(|row| row as u32).or(self.default_at);
+            }
+            WindowFunction::First(_) | WindowFunction::Last(_) | WindowFunction::Nth(..) if self.present.is_some() => {
+                return among(self.present.as_deref().unwrap_or_default(), function, &frames.of(span, place));
             }
             WindowFunction::First(_) => Some(frames.of(span, place)).filter(|frame| !frame.is_empty()).map(|f| f.start),
             WindowFunction::Last(_) => {
@@ -71,4 +86,33 @@ impl Lookup {
         };
         row.map(|row| row as u32)
     }
+}
+
+/// The row that is `by` of those in `present` behind `row`, or before it if that is negative.
+fn shifted(present: &[u32], row: usize, by: i64) -> Option<u32> {
+    let at = match by > 0 {
+        true => {
+            let next = present.partition_point(|one| *one as usize <= row);
+            next.checked_add(usize::try_from(by - 1).ok()?)?
+        }
+        false => {
+            let before = present.partition_point(|one| (*one as usize) < row);
+            before.checked_sub(usize::try_from(by.unsigned_abs()).ok()?)?
+        }
+    };
+    present.get(at).copied()
+}
+
+/// The row that a call means of those in `present` that are in a frame.
+fn among(present: &[u32], function: &WindowFunction, frame: &std::ops::Range<usize>) -> Option<u32> {
+    let start = present.partition_point(|one| (*one as usize) < frame.start);
+    let end = present.partition_point(|one| (*one as usize) < frame.end);
+    let rows = present.get(start..end)?;
+    match function {
+        WindowFunction::First(_) => rows.first(),
+        WindowFunction::Last(_) => rows.last(),
+        WindowFunction::Nth(_, number) => rows.get(usize::try_from(number.checked_sub(1)?).ok()?),
+        _ => None,
+    }
+    .copied()
 }

@@ -3,14 +3,21 @@
 //! A query is due when an interval has ended since it last ran: that of EVERY, or of GROUP BY time(). It then covers
 //! the windows that ended since, and with FOR those before them too. One that was just made covers nothing that has
 //! passed, unless EVERY or FOR is longer than a window.
+//!
+//! With LATE, windows that were covered are computed again when rows have come for them. They are computed as at first:
+//! with the windows around them that FOR says, and where a window is filled with a value each by itself, since filling
+//! depends on where a range begins.
 
 use tidewire_storage::schema::Catalog;
 
-use super::ast::{ContinuousQuery, Expr, Into, Literal, Op, Select, Source, Statement};
+use super::ast::{ContinuousQuery, Expr, Fill, Into, Literal, Op, Select, Source, Statement};
 use super::bind::BindError;
 use super::parse::parse;
 use crate::types::windows::Windows;
 use crate::types::zone::Zone;
+
+/// Late windows that are computed with one statement: one that takes no longer than a panel of a dashboard.
+const LATE_WINDOWS_MAX: i64 = 100;
 
 /// A run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,18 +59,53 @@ impl ContinuousQuery {
 
     /// Whether it runs now, if it ran last for `last_ns`. One without windows never does.
     pub fn due(&self, now_ns: i64, last_ns: Option<i64>) -> Option<Due> {
-        let (interval, offset_ns) = self.interval()?;
+        let (interval, _) = self.interval()?;
         let every = self.every_ns.filter(|ns| *ns > 0).unwrap_or(interval);
         let next = last_ns.map_or(now_ns, |last| last.saturating_add(every));
         if next > now_ns {
             return None;
         }
-        let zone = self.select.zone.as_deref().and_then(Zone::named);
-        let start = |width_ns: i64, at: i64| Windows { width_ns, offset_ns, zone: zone.clone() }.start(at);
+        let windows = self.windows()?;
+        let start = |width_ns: i64, at: i64| Windows { width_ns, ..windows.clone() }.start(at);
         let over = self.for_ns.filter(|ns| *ns > 0).unwrap_or(interval.max(every));
         let first = start(interval, next.saturating_add(interval).saturating_sub(over).saturating_sub(1));
         let end = start(interval, now_ns.saturating_add(interval - every.min(interval)));
         Some(Due { ran_ns: start(every, now_ns), range_ns: (first < end).then_some((first, end)) })
+    }
+
+    /// Its windows.
+    fn windows(&self) -> Option<Windows> {
+        let (width_ns, offset_ns) = self.interval()?;
+        Some(Windows { width_ns, offset_ns, zone: self.select.zone.as_deref().and_then(Zone::named) })
+    }
+
+    /// With LATE: width of its windows, and the times at `now_ns` for which late rows count: from the first window as
+    /// far back as LATE says, of which everything is still there where rows are kept for `kept_ns`, to before the end
+    /// of those that are over.
+    pub fn late(&self, now_ns: i64, kept_ns: Option<i64>) -> Option<(i64, (i64, i64))> {
+        let (late_ns, windows) = (self.late_ns?, self.windows()?);
+        let since = windows.start(now_ns.saturating_sub(late_ns));
+        let kept = kept_ns.map(|kept_ns| windows.next(now_ns.saturating_sub(kept_ns)));
+        Some((windows.width_ns, (kept.map_or(since, |kept| kept.max(since)), windows.start(now_ns))))
+    }
+
+    /// How much of the times that rows were late for is computed with one statement.
+    pub fn late_step_ns(&self) -> i64 {
+        let width_ns = self.interval().map_or(1, |(width_ns, _)| width_ns);
+        match self.select.fill {
+            None | Some(Fill::Null | Fill::None) => width_ns.saturating_mul(LATE_WINDOWS_MAX),
+            Some(_) => width_ns,
+        }
+    }
+
+    /// The times to run it over so that windows which rows came late for, those of `span`, are right; nothing before
+    /// `first` and nothing from `end` on.
+    pub fn late_range(&self, span: (i64, i64), (first, end): (i64, i64)) -> Option<(i64, i64)> {
+        let windows = self.windows()?;
+        let around = self.for_ns.map_or(0, |for_ns| for_ns.saturating_sub(windows.width_ns).max(0));
+        let from = windows.start(span.0.saturating_sub(around)).max(first);
+        let to = windows.next(span.1.saturating_sub(1).saturating_add(around)).min(end);
+        (from < to).then_some((from, to))
     }
 
     /// What it runs over times from `first` to before `end`.
@@ -159,6 +201,43 @@ mod tests {
         assert_eq!(runs(&seldom, 103..125), [(103, 90, 100), (120, 100, 120)]);
         let far = query("RESAMPLE FOR 30s", "time(10s)");
         assert_eq!(runs(&far, 103..112), [(103, 80, 100), (110, 80, 110)]);
+    }
+
+    #[test]
+    fn late_rows_count_as_far_back_as_late_says_and_everything_is_there() {
+        let late = |clause: &str, kept: Option<i64>| {
+            query(clause, "time(10s, 3s)")
+                .late(128 * S, kept.map(|kept| kept * S))
+                .map(|(width, (from, to))| (width / S, from / S, to / S))
+        };
+        assert_eq!(late("", None), None);
+        assert_eq!(late("RESAMPLE LATE 1m", None), Some((10, 63, 123)));
+        assert_eq!(late("RESAMPLE EVERY 5s FOR 1m LATE 1m", Some(45)), Some((10, 93, 123)));
+        assert_eq!(late("RESAMPLE LATE 1m", Some(3600)), Some((10, 63, 123)));
+    }
+
+    #[test]
+    fn late_windows_are_whole_and_computed_as_at_first() {
+        let range = |clause: &str, (from, to): (i64, i64)| {
+            let range = query(clause, "time(10s)").late_range((from * S, to * S), (50 * S, 200 * S));
+            range.map(|(from, to)| (from / S, to / S))
+        };
+        assert_eq!(range("RESAMPLE LATE 1h", (110, 120)), Some((110, 120)));
+        assert_eq!(range("RESAMPLE LATE 1h", (113, 131)), Some((110, 140)));
+        assert_eq!(range("RESAMPLE FOR 30s LATE 1h", (110, 120)), Some((90, 140)));
+        assert_eq!(range("RESAMPLE FOR 30s LATE 1h", (60, 190)), Some((50, 200)));
+        assert_eq!(range("RESAMPLE LATE 1h", (30, 50)), None);
+        assert_eq!(query("RESAMPLE LATE 1h", "time(10s)").late_step_ns(), 1_000 * S);
+        for (fill, windows) in [("null", 100), ("none", 100), ("previous", 1), ("0", 1), ("linear", 1)] {
+            assert_eq!(query("RESAMPLE LATE 1h", &format!("time(10s) fill({fill})")).late_step_ns(), windows * 10 * S);
+        }
+    }
+
+    #[test]
+    fn late_is_kept_as_text() {
+        let late = query("RESAMPLE EVERY 5s FOR 30s LATE 7d", "time(10s)");
+        assert_eq!((late.every_ns, late.for_ns, late.late_ns), (Some(5 * S), Some(30 * S), Some(604_800 * S)));
+        assert_eq!(ContinuousQuery::of_text(&late.to_string()), Some(late));
     }
 
     #[test]

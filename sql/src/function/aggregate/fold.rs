@@ -20,7 +20,8 @@ use crate::expr::aggregate::{Needs, SeriesEnd};
 use crate::function::definition::{Aggregate, Documentation, Gives, Takes};
 
 pub(super) static MIN: Aggregate = Aggregate::of_value(
-    Documentation::new("min", "min(x)", "Least value that is not null: a number, a text or a time.").heading("MIN"),
+    Documentation::new("min", "min(x)", "Least value that is not null: a number, a text, a time or a BOOLEAN.")
+        .heading("MIN"),
     Takes::Ordered,
     Gives::Value,
     false,
@@ -34,7 +35,8 @@ pub(super) static MIN: Aggregate = Aggregate::of_value(
 );
 
 pub(super) static MAX: Aggregate = Aggregate::of_value(
-    Documentation::new("max", "max(x)", "Greatest value that is not null: a number, a text or a time.").heading("MAX"),
+    Documentation::new("max", "max(x)", "Greatest value that is not null: a number, a text, a time or a BOOLEAN.")
+        .heading("MAX"),
     Takes::Ordered,
     Gives::Value,
     false,

@@ -20,6 +20,7 @@ mod lane;
 mod mode;
 mod pick;
 mod ranked;
+mod sample;
 mod scalars;
 mod seen;
 mod state;
@@ -45,7 +46,7 @@ pub(crate) static MIN: &Aggregate = &fold::MIN;
 pub(crate) static MAX: &Aggregate = &fold::MAX;
 
 /// All of them.
-pub(super) static AGGREGATES: [&Aggregate; 29] = [
+pub(super) static AGGREGATES: [&Aggregate; 30] = [
     &count::ENTRY,
     &sum::ENTRY,
     &fold::MIN,
@@ -54,6 +55,7 @@ pub(super) static AGGREGATES: [&Aggregate; 29] = [
     &endpoint::FIRST_ENTRY,
     &endpoint::LAST_ENTRY,
     &mode::ENTRY,
+    &sample::ENTRY,
     &ranked::MEDIAN_ENTRY,
     &stddev::STDDEV_ENTRY,
     &stddev::STDDEV_POP_ENTRY,

@@ -242,7 +242,48 @@ const ERRORS: &[(&str, &str, &str)] = &[
         "Datafusion: Error during planning: UNION, column 2 (i): types Int64 and Boolean have no common type",
     ),
     ("select array_ndims(i) from m", "010005", "This feature is not implemented: the function array_ndims"),
-    ("select i from m group by rollup(i)", "010005", "This feature is not implemented: GROUPING SETS, CUBE and ROLLUP"),
+    (
+        "select grouping(i) from m group by rollup(f)",
+        "010001",
+        "Datafusion: Error during planning: Argument in grouping(m.i) is not a key of GROUP BY",
+    ),
+    (
+        "select i from m union select f from m order by grouping(i)",
+        "010001",
+        "Datafusion: Error during planning: Aggregate function 'grouping(i)' is not allowed in the ORDER BY of a UNION",
+    ),
+    (
+        "select time_window_gapfill(time, interval '1 hour') as w, locf(row_number() over ()) from m where time > 0 and \
+         time < 9 group by w",
+        "010001",
+        "Datafusion: Error during planning: Gaps in time cannot be filled: over a window, a query or another of them",
+    ),
+    (
+        "select time_window_gapfill(time, interval '1 hour') as w, interpolate(locf(sum(i))) from m where time > 0 and \
+         time < 9 group by w",
+        "010001",
+        "Datafusion: Error during planning: Gaps in time cannot be filled: over a window, a query or another of them",
+    ),
+    (
+        "select grouping() from m group by i",
+        "010001",
+        "Datafusion: Error during planning: grouping takes from 1 to 63 keys of GROUP BY",
+    ),
+    (
+        "select i from m group by cube(i, f, b, u, s, t, time)",
+        "010001",
+        "Datafusion: Error during planning: the statement has more than 64 grouping sets",
+    ),
+    (
+        "select distinct on (i) f from m order by f, i",
+        "010001",
+        "Datafusion: Error during planning: SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+    ),
+    (
+        "select row_number() ignore nulls over () from m",
+        "010005",
+        "This feature is not implemented: IGNORE NULLS of row_number",
+    ),
     ("select i xor i from m", "010005", "This feature is not implemented: the operator XOR"),
     ("select t ~ u from m", "010005", "This feature is not implemented: a regular expression that is not constant: u"),
     ("begin", "010005", "This feature is not implemented: START TRANSACTION"),

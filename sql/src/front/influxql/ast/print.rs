@@ -279,10 +279,11 @@ impl Display for Delete {
 impl Display for ContinuousQuery {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "CREATE CONTINUOUS QUERY {} ON {}", quoted_name(&self.name), quoted_name(&self.database))?;
-        if self.every_ns.is_some() || self.for_ns.is_some() {
+        let resample = [("EVERY", self.every_ns), ("FOR", self.for_ns), ("LATE", self.late_ns)];
+        if resample.iter().any(|(_, ns)| ns.is_some()) {
             f.write_str(" RESAMPLE")?;
         }
-        for (word, ns) in [("EVERY", self.every_ns), ("FOR", self.for_ns)] {
+        for (word, ns) in resample {
             if let Some(ns) = ns {
                 write!(f, " {word} {}", duration_text(ns))?;
             }

@@ -98,6 +98,8 @@ pub struct ContinuousQuery {
     pub every_ns: Option<i64>,
     /// RESAMPLE FOR, in nanoseconds.
     pub for_ns: Option<i64>,
+    /// RESAMPLE LATE, in nanoseconds.
+    pub late_ns: Option<i64>,
     /// What it runs.
     pub select: Select,
 }

@@ -202,7 +202,14 @@ impl Setting<'_> {
             Fill::Linear => FillWith::Linear,
             _ => FillWith::Null,
         };
-        let step = FillStep { keys, windows: windows.clone(), first, last, descending: self.descending, with };
+        let step = FillStep {
+            keys,
+            windows: windows.clone(),
+            first,
+            last,
+            descending: self.descending,
+            with: vec![with; types.len().saturating_sub(keys + 1)],
+        };
         let schema = plan.schema().clone();
         let plan = series_step(plan, SeriesStep::Fill(step), schema);
         let columns = types.iter().enumerate().map(|(at, data_type)| {

@@ -11,14 +11,19 @@ impl Cursor<'_> {
         let name = self.identifier()?;
         self.expect("ON")?;
         let database = self.identifier()?;
-        let (mut every_ns, mut for_ns) = (None, None);
+        let (mut every_ns, mut for_ns, mut late_ns) = (None, None, None);
         if self.accept("RESAMPLE") {
             if self.accept("EVERY") {
                 every_ns = Some(self.duration()?);
             }
             if self.accept("FOR") {
                 for_ns = Some(self.duration()?);
-            } else if every_ns.is_none() {
+            }
+            // Ours: InfluxDB does not know it, so its words do not name it.
+            if self.accept("LATE") {
+                late_ns = Some(self.duration()?);
+            }
+            if every_ns.is_none() && for_ns.is_none() && late_ns.is_none() {
                 return Err(self.unexpected("EVERY, FOR"));
             }
         }
@@ -30,7 +35,7 @@ impl Cursor<'_> {
         }
         self.expect("END")?;
         check(&select, every_ns, for_ns)?;
-        let query = ContinuousQuery { name, database, every_ns, for_ns, select };
+        let query = ContinuousQuery { name, database, every_ns, for_ns, late_ns, select };
         Ok(Statement::CreateContinuousQuery(Box::new(query)))
     }
 

@@ -26,6 +26,20 @@ pub(super) fn argument_order(function: &ast::Function) -> Vec<&ast::Expr> {
     orders.flatten().collect()
 }
 
+/// IGNORE NULLS or RESPECT NULLS, behind the arguments of a call or behind the call.
+pub(super) fn null_treatment(function: &ast::Function) -> Option<ast::NullTreatment> {
+    let among = match &function.args {
+        FunctionArguments::List(list) => list.clauses.as_slice(),
+        _ => &[],
+    };
+    function.null_treatment.or_else(|| {
+        among.iter().find_map(|clause| match clause {
+            FunctionArgumentClause::IgnoreOrRespectNulls(treatment) => Some(*treatment),
+            _ => None,
+        })
+    })
+}
+
 /// Plain positional arguments of a call.
 pub(super) fn arguments(function: &ast::Function) -> Result<Vec<&ast::Expr>, SqlError> {
     let FunctionArguments::List(list) = &function.args else {
@@ -34,7 +48,11 @@ pub(super) fn arguments(function: &ast::Function) -> Result<Vec<&ast::Expr>, Sql
             _ => Err(SqlError::unsupported("subqueries as arguments")),
         };
     };
-    if !list.clauses.iter().all(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_))) {
+    // Order and nulls are looked at elsewhere.
+    let is_known = |clause: &FunctionArgumentClause| {
+        matches!(clause, FunctionArgumentClause::OrderBy(_) | FunctionArgumentClause::IgnoreOrRespectNulls(_))
+    };
+    if !list.clauses.iter().all(is_known) {
         return Err(SqlError::unsupported(format!("clauses in the arguments of {}", function.name)));
     }
     let plain = list.args.iter().map(|arg| match arg {

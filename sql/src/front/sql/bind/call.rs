@@ -2,8 +2,9 @@
 
 use sqlparser::ast::{self, FunctionArguments};
 
-use super::arguments::{argument_order, arguments, is_distinct, is_star};
+use super::arguments::{argument_order, arguments, is_distinct, is_star, null_treatment};
 use super::expr::ExprBinder;
+use super::gap_fill::filling;
 use super::heading;
 use crate::error::{SqlError, SqlErrorKind};
 use crate::expr::coerce::boolean;
@@ -22,7 +23,7 @@ impl ExprBinder<'_> {
     }
 
     fn called(&mut self, function: &ast::Function) -> Result<Typed, SqlError> {
-        if !function.within_group.is_empty() || (function.null_treatment.is_some() && function.over.is_none()) {
+        if !function.within_group.is_empty() || (null_treatment(function).is_some() && function.over.is_none()) {
             return Err(SqlError::unsupported("WITHIN GROUP and IGNORE NULLS"));
         }
         if !matches!(function.parameters, FunctionArguments::None) {
@@ -32,6 +33,15 @@ impl ExprBinder<'_> {
             return self.over_window(function);
         }
         let name = function.name.to_string().to_ascii_lowercase();
+        if name == "grouping" {
+            return self.grouping(function);
+        }
+        if name == "time_window_gapfill" {
+            return self.gap_fill(function);
+        }
+        if let Some(with) = filling(&name) {
+            return self.filled(function, with);
+        }
         if let Some(Known::Aggregate(aggregate)) = find(&name) {
             return self.aggregate(aggregate, &name, function);
         }
@@ -76,9 +86,9 @@ impl ExprBinder<'_> {
         // in `sum(i) AS i … HAVING sum(i) > 1` stands for the aggregate itself.
         let clause = std::mem::replace(&mut self.clause, "the arguments of an aggregate");
         let aliases_first = std::mem::replace(&mut self.aliases_first, false);
-        let queries = self.queries.take();
+        let (queries, gaps) = (self.queries.take(), self.gaps.take());
         let call = self.aggregate_call(aggregate, name, function);
-        self.queries = queries;
+        (self.queries, self.gaps) = (queries, gaps);
         self.clause = clause;
         self.aliases_first = aliases_first;
         let result = call.map(|call| {

@@ -1,11 +1,13 @@
 //! Syntax to bound expressions: names become positions, operands get one type, aggregates are set aside.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arrow_schema::DataType;
 use sqlparser::ast::{self, BinaryOperator, UnaryOperator};
 
 use super::binder::Binder;
+use super::gaps::Gaps;
 use super::literal;
 use super::scope::Scope;
 use super::subqueries::Subqueries;
@@ -34,6 +36,8 @@ pub(super) struct Calls {
     pub(super) width: usize,
     pub(super) calls: Vec<AggregateCall>,
     pub(super) headings: Vec<String>,
+    /// Calls of `grouping`: what is asked about, and the call in words.
+    pub(super) groupings: Vec<(Vec<Expr>, String)>,
 }
 
 /// Binds expressions over one scope.
@@ -48,6 +52,8 @@ pub(super) struct ExprBinder<'a> {
     pub(super) aliases_first: bool,
     /// Where aggregates go; `None` where they are not allowed.
     pub(super) calls: Option<&'a mut Calls>,
+    /// Where what fills gaps goes; `None` where it is not allowed.
+    pub(super) gaps: Option<&'a RefCell<Gaps>>,
     /// Where calls over windows go; `None` where they are not allowed.
     pub(super) windows: Option<&'a mut Windows>,
     /// Windows that have a name.

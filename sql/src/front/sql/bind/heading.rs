@@ -5,7 +5,7 @@
 
 use sqlparser::ast;
 
-use super::arguments::{arguments, is_distinct, is_star};
+use super::arguments::{arguments, is_distinct, is_star, null_treatment};
 use super::literal;
 use super::scope::Scope;
 use crate::expr::Scalar;
@@ -176,6 +176,9 @@ pub(crate) fn call(function: &ast::Function, scope: &Scope) -> String {
     let mut text = format!("{name}({distinct}{shown})");
     if let Some(filter) = &function.filter {
         text.push_str(&format!(" FILTER (WHERE {})", heading(filter, scope)));
+    }
+    if null_treatment(function) == Some(ast::NullTreatment::IgnoreNulls) {
+        text.push_str(" IGNORE NULLS");
     }
     match &function.over {
         Some(over) => text + &window(over, scope),

@@ -3,15 +3,20 @@
 
 use arrow_schema::{DataType, Schema};
 
+use super::binder::Binder;
 use super::expr::Calls;
+use super::gap_fill;
+use super::gaps::{FILLED_AT, GROUPING_AT, Gaps};
+use super::grouping::Grouping;
 use super::relation::{Relation, schema_of};
 use super::scope::{Scope, ScopeColumn};
 use super::selection::Selection;
 use super::subqueries::{self, Correlation, OUTER_AT, SUBQUERIES_AT, Subqueries, TIE, equality};
-use super::window_calls::{Windows, with_answers};
+use super::window_calls::{Order, Windows, with_answers};
 use crate::error::{SqlError, SqlErrorKind};
-use crate::expr::{Expr, Scalar, Typed};
-use crate::plan::{Plan, SortKey};
+use crate::expr::{BinaryOp, Expr, Scalar, Typed};
+use crate::plan::window::{Frame, WindowFunction};
+use crate::plan::{Plan, SortKey, WindowCall};
 
 /// An output column.
 pub(super) struct Output {
@@ -35,6 +40,10 @@ pub(super) struct Bindings {
     /// Which rows one of them chooses.
     pub(super) selected: Option<Selection>,
     pub(super) group: Vec<Expr>,
+    /// Sets of places in `group`, where there is more than one set of all.
+    pub(super) sets: Option<Vec<Vec<usize>>>,
+    /// What DISTINCT ON tells rows apart by.
+    pub(super) distinct_on: Option<Vec<SortBy>>,
     pub(super) having: Option<Expr>,
     pub(super) qualify: Option<Expr>,
     pub(super) sort: Vec<SortKeySource>,
@@ -55,52 +64,99 @@ pub(super) struct SortKeySource {
     pub(super) nulls_first: bool,
 }
 
-/// Puts the Aggregate node in and moves the bindings over its output.
-pub(super) fn aggregate(input: Plan, bindings: &mut Bindings, calls: Calls, scope: &Scope) -> Result<Plan, SqlError> {
-    let input_schema = input.schema().clone();
-    let group = std::mem::take(&mut bindings.group);
-    let group_names: Vec<String> = group
-        .iter()
-        .enumerate()
-        .map(|(at, key)| match key {
-            Expr::Column(column) => scope.columns[*column].flat_name(),
-            _ => bindings
-                .outputs
-                .iter()
-                .find(|output| output.bound.expr == *key)
-                .map_or_else(|| format!("group {}", at + 1), |output| output.words.clone()),
+impl Bindings {
+    /// What is computed for ORDER BY and DISTINCT ON alone.
+    fn hidden(&mut self) -> impl Iterator<Item = &mut Typed> {
+        let keys = self.sort.iter_mut().map(|key| &mut key.by).chain(self.distinct_on.iter_mut().flatten());
+        keys.filter_map(|by| match by {
+            SortBy::Hidden(bound) => Some(bound),
+            SortBy::Output(_) => None,
         })
-        .collect();
-    let group_types: Vec<DataType> = group.iter().map(|key| key.data_type(&input_schema)).collect();
-    let schema = schema_of(
-        (group_names.iter().map(String::as_str).zip(&group_types))
-            .chain(calls.headings.iter().map(String::as_str).zip(calls.calls.iter().map(|call| &call.data_type))),
-    );
-    let over_groups = |expr: &Expr| {
-        regroup(expr, &group, calls.width).map_err(|column| {
-            let column = scope.columns.get(column).map(ScopeColumn::flat_name).unwrap_or_default();
-            let available = group_names.iter().chain(&calls.headings).cloned().collect();
-            SqlError::new(SqlErrorKind::NotGrouped { column, available })
-        })
-    };
-    for output in &mut bindings.outputs {
-        output.bound.expr = over_groups(&output.bound.expr)?;
     }
-    for predicate in bindings.having.iter_mut().chain(&mut bindings.qualify) {
-        *predicate = over_groups(predicate)?;
-    }
-    bindings.windows.try_map(over_groups)?;
-    bindings.queries.try_map(over_groups)?;
-    for key in &mut bindings.sort {
-        if let SortBy::Hidden(bound) = &mut key.by {
-            bound.expr = over_groups(&bound.expr)?;
+
+    /// The expression of a key.
+    fn key(&self, by: &SortBy) -> Expr {
+        match by {
+            SortBy::Output(at) => self.outputs[*at].bound.expr.clone(),
+            SortBy::Hidden(bound) => bound.expr.clone(),
         }
     }
-    Ok(Plan::Aggregate { input: Box::new(input), group, calls: calls.calls, schema })
+}
+
+impl Binder<'_> {
+    /// Puts the groups in and moves the bindings over them.
+    pub(super) fn aggregate(
+        &self,
+        input: Plan,
+        bindings: &mut Bindings,
+        (mut calls, gaps, has_condition): (Calls, Gaps, bool),
+        scope: &Scope,
+    ) -> Result<Plan, SqlError> {
+        let input_schema = input.schema().clone();
+        let grouping = Grouping::new(std::mem::take(&mut bindings.group), bindings.sets.take(), &mut calls)?;
+        let group = &grouping.keys;
+        let group_names: Vec<String> = group
+            .iter()
+            .enumerate()
+            .map(|(at, key)| match key {
+                Expr::Column(column) => scope.columns[*column].flat_name(),
+                _ => bindings
+                    .outputs
+                    .iter()
+                    .find(|output| output.bound.expr == *key)
+                    .map_or_else(|| format!("group {}", at + 1), |output| output.words.clone()),
+            })
+            .collect();
+        let group_types: Vec<DataType> = group.iter().map(|key| key.data_type(&input_schema)).collect();
+        let schema =
+            schema_of((group_names.iter().map(String::as_str).zip(&group_types)).chain(
+                calls.headings.iter().map(String::as_str).zip(grouping.calls.iter().map(|call| &call.data_type)),
+            ));
+        let over_groups = |expr: &Expr| {
+            let before = group.len() + grouping.calls.len();
+            regroup(expr, group, (calls.width, before, grouping.groupings.len())).map_err(|column| {
+                let column = scope.columns.get(column).map(ScopeColumn::flat_name).unwrap_or_default();
+                let available = group_names.iter().chain(&calls.headings).cloned().collect();
+                SqlError::new(SqlErrorKind::NotGrouped { column, available })
+            })
+        };
+        for output in &mut bindings.outputs {
+            output.bound.expr = over_groups(&output.bound.expr)?;
+        }
+        for predicate in bindings.having.iter_mut().chain(&mut bindings.qualify) {
+            *predicate = over_groups(predicate)?;
+        }
+        bindings.windows.try_map(over_groups)?;
+        bindings.queries.try_map(over_groups)?;
+        for bound in bindings.hidden() {
+            bound.expr = over_groups(&bound.expr)?;
+        }
+        let filled = gaps.filled.into_iter().map(|(value, with, words)| Ok((over_groups(&value.expr)?, with, words)));
+        let filled = filled.collect::<Result<Vec<_>, SqlError>>()?;
+        let keys = group.len();
+        let windows = match &gaps.key {
+            None if filled.is_empty() => None,
+            None => return Err(SqlErrorKind::GapFill("locf and interpolate without time_window_gapfill").into()),
+            Some(_) if grouping.sets.is_some() => return Err(SqlError::unsupported("gaps of grouping sets")),
+            Some((key, time)) => {
+                let at = group.iter().position(|known| known == key);
+                let at = at.ok_or(SqlErrorKind::GapFill("time_window_gapfill is no key of GROUP BY"))?;
+                let condition = has_condition.then(|| condition(&input)).flatten();
+                Some((at, gap_fill::range(key, time, condition, &group_types[at])?))
+            }
+        };
+        let plan = self.grouped(input, grouping, schema)?;
+        Ok(match windows {
+            Some((at, range)) => gap_fill::fill(plan, (keys, at), &filled, range),
+            None => plan,
+        })
+    }
 }
 
 /// `expr` over the output of an Aggregate; the error is a column that is neither grouped nor aggregated.
-fn regroup(expr: &Expr, group: &[Expr], width: usize) -> Result<Expr, usize> {
+/// Calls stand behind the `width` columns of the input; those of `grouping`, and behind them what is filled, will stand
+/// behind `before` columns.
+fn regroup(expr: &Expr, group: &[Expr], (width, before, groupings): (usize, usize, usize)) -> Result<Expr, usize> {
     if let Some(at) = group.iter().position(|key| key == expr) {
         return Ok(Expr::Column(at));
     }
@@ -109,13 +165,19 @@ fn regroup(expr: &Expr, group: &[Expr], width: usize) -> Result<Expr, usize> {
         if *column >= SUBQUERIES_AT {
             return Ok(expr.clone());
         }
+        if (GROUPING_AT..OUTER_AT).contains(column) {
+            return Ok(Expr::Column(before + (column - GROUPING_AT)));
+        }
+        if (FILLED_AT..GROUPING_AT).contains(column) {
+            return Ok(Expr::Column(before + groupings + (column - FILLED_AT)));
+        }
         return match column.checked_sub(width) {
             Some(call) => Ok(Expr::Column(group.len() + call)),
             None => Err(*column),
         };
     }
     let mut failed = None;
-    let moved = expr.clone().map_children(|child| match regroup(&child, group, width) {
+    let moved = expr.clone().map_children(|child| match regroup(&child, group, (width, before, groupings)) {
         Ok(moved) => moved,
         Err(column) => {
             failed.get_or_insert(column);
@@ -137,6 +199,18 @@ pub(super) fn filtered(input: Plan, predicate: Expr, queries: Subqueries) -> Pla
     Plan::Project { input: Box::new(Plan::Filter { input: Box::new(plan), predicate }), exprs, schema }
 }
 
+/// What [`filtered`] filters by.
+fn condition(plan: &Plan) -> Option<&Expr> {
+    match plan {
+        Plan::Filter { predicate, .. } => Some(predicate),
+        Plan::Project { input, .. } => match &**input {
+            Plan::Filter { predicate, .. } => Some(predicate),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// Takes what ties a query to the one around it out of its WHERE, and what that reads into its output.
 pub(super) fn tied(
     bindings: &mut Bindings,
@@ -149,14 +223,16 @@ pub(super) fn tied(
         // Whatever its columns are.
         bindings.outputs.clear();
         bindings.sort.clear();
+        bindings.distinct_on = None;
         let bound = Typed::literal(Scalar::Int(1));
         bindings.outputs.push(Output { bound, name: "row".to_owned(), words: "row".to_owned(), has_alias: false });
     }
     if ties.is_empty() {
         return Ok(correlation);
     }
-    if is_cut || !bindings.windows.is_empty() {
-        let what = "LIMIT and windows in a subquery that reads columns of the query around it";
+    if is_cut || !bindings.windows.is_empty() || bindings.sets.is_some() || bindings.distinct_on.is_some() {
+        let what =
+            "LIMIT, windows, grouping sets and DISTINCT ON in a subquery that reads columns of the query around it";
         return Err(SqlError::unsupported(what));
     }
     if let [Output { bound, .. }] = bindings.outputs.as_slice()
@@ -215,11 +291,7 @@ pub(super) fn answered(input: Plan, bindings: &mut Bindings) -> Plan {
     let moved = |expr: &Expr| subqueries::with_answers(expr.clone(), &answers);
     bindings.outputs.iter_mut().for_each(|output| output.bound.expr = moved(&output.bound.expr));
     bindings.having.iter_mut().chain(&mut bindings.qualify).for_each(|predicate| *predicate = moved(predicate));
-    for key in &mut bindings.sort {
-        if let SortBy::Hidden(bound) = &mut key.by {
-            bound.expr = moved(&bound.expr);
-        }
-    }
+    bindings.hidden().for_each(|bound| bound.expr = moved(&bound.expr));
     let Ok(()) = bindings.windows.try_map(|expr| Ok::<_, std::convert::Infallible>(moved(expr)));
     plan
 }
@@ -230,12 +302,48 @@ pub(super) fn windowed(input: Plan, bindings: &mut Bindings) -> Plan {
     let moved = |expr: &mut Expr| *expr = with_answers(std::mem::replace(expr, Expr::Column(0)), &places);
     bindings.outputs.iter_mut().for_each(|output| moved(&mut output.bound.expr));
     bindings.qualify.iter_mut().for_each(moved);
-    for key in &mut bindings.sort {
-        if let SortBy::Hidden(bound) = &mut key.by {
-            moved(&mut bound.expr);
+    bindings.hidden().for_each(|bound| moved(&mut bound.expr));
+    plan
+}
+
+/// DISTINCT ON: of the rows that are equal in `on`, the first by ORDER BY, which must begin with that.
+pub(super) fn first_of_each(input: Plan, on: &[SortBy], bindings: &Bindings) -> Result<Plan, SqlError> {
+    let mut partition: Vec<Expr> = Vec::with_capacity(on.len());
+    for key in on.iter().map(|by| bindings.key(by)) {
+        if !partition.contains(&key) {
+            partition.push(key);
         }
     }
-    plan
+    let order = bindings.sort.iter().map(|key| SortKey {
+        expr: bindings.key(&key.by),
+        descending: key.descending,
+        nulls_first: key.nulls_first,
+    });
+    let order: Vec<SortKey> = order.collect();
+    // Keys behind those of DISTINCT ON choose the row.
+    let mut wanted = partition.clone();
+    let choose = order.iter().skip_while(|key| {
+        wanted.retain(|expr| *expr != key.expr);
+        partition.contains(&key.expr)
+    });
+    let keys: Vec<SortKey> = choose.cloned().collect();
+    if !keys.is_empty() && !wanted.is_empty() {
+        return Err(SqlErrorKind::DistinctOnOrder.into());
+    }
+    let schema = input.schema().clone();
+    let mut numbers = Windows::default();
+    let call = WindowCall {
+        function: WindowFunction::RowNumber,
+        frame: Frame::WHOLE,
+        ignore_nulls: false,
+        data_type: DataType::UInt64,
+    };
+    numbers.add(Order { partition, keys }, call, || "row_number()".to_owned());
+    let (plan, places) = numbers.over(input);
+    let number = Expr::Column(places[0]);
+    let predicate = Expr::binary(number, BinaryOp::Eq, Expr::Literal(Scalar::UInt(1)));
+    let exprs = (0..schema.fields().len()).map(Expr::Column).collect();
+    Ok(Plan::Project { input: Box::new(Plan::Filter { input: Box::new(plan), predicate }), exprs, schema })
 }
 
 /// Everything above the rows: projection, DISTINCT, order, limits.

@@ -1,8 +1,8 @@
 //! One SELECT with its ORDER BY and LIMIT to a plan.
 //!
 //! ```text
-//! FROM → WHERE → (aggregate → HAVING) → project [+ hidden sort keys] → DISTINCT → ORDER BY → OFFSET/LIMIT → drop
-//! hidden
+//! FROM → WHERE → (aggregate → HAVING) → windows → QUALIFY → DISTINCT ON → project [+ hidden sort keys] → DISTINCT
+//! → ORDER BY → OFFSET/LIMIT → drop hidden
 //! ```
 //!
 //! Names and aggregates of every clause are bound over the input first. In an aggregate query the bound expressions are
@@ -10,14 +10,19 @@
 //! left over is an error.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
-use sqlparser::ast::{self, GroupByExpr, LimitClause, OrderByKind, SelectItem, SelectItemQualifiedWildcardKind};
+use sqlparser::ast::{self, LimitClause, OrderByKind, SelectItem, SelectItemQualifiedWildcardKind};
 
 use super::binder::Binder;
 use super::expr::{Calls, ExprBinder};
+use super::gaps::Gaps;
+use super::grouping::GroupBy;
 use super::heading::heading;
 use super::literal;
-use super::outputs::{Bindings, Output, SortBy, SortKeySource, aggregate, answered, filtered, finish, tied, windowed};
+use super::outputs::{
+    Bindings, Output, SortBy, SortKeySource, answered, filtered, finish, first_of_each, tied, windowed,
+};
 use super::relation::Relation;
 use super::repair::repair_call;
 use super::scope::{Scope, ScopeColumn};
@@ -53,6 +58,7 @@ impl Binder<'_> {
         let scope = Scope::new(columns);
         let mut ties = Vec::new();
         let mut is_tied_exists = false;
+        let mut has_condition = false;
         if let Some(predicate) = &select.selection {
             let mut queries = Subqueries::default();
             let bound = ExprBinder { queries: Some(&mut queries), ..self.binder(&scope, "WHERE") }.bind(predicate)?;
@@ -61,6 +67,7 @@ impl Binder<'_> {
                 (ties, predicate) = predicate.map_or((Vec::new(), None), correlated);
             }
             if let Some(predicate) = predicate {
+                has_condition = true;
                 input = filtered(input, predicate, queries);
             }
         }
@@ -71,8 +78,13 @@ impl Binder<'_> {
             return self.ordered(self.repair(call, select, (input, &scope))?, order_by, limit);
         }
         let mut calls = Calls { width: scope.columns.len(), ..Calls::default() };
-        let mut bindings = self.bindings(select, order_by, &scope, has_from, &mut calls)?;
-        let is_aggregate = !bindings.group.is_empty() || !calls.calls.is_empty() || select.having.is_some();
+        let gaps = RefCell::default();
+        let mut bindings = self.bindings(select, order_by, &scope, has_from, (&mut calls, &gaps))?;
+        let gaps = gaps.into_inner();
+        let is_aggregate = !bindings.group.is_empty()
+            || bindings.sets.is_some()
+            || !(calls.calls.is_empty() && calls.groupings.is_empty() && gaps.is_empty())
+            || select.having.is_some();
         if bindings.selected.is_some() && is_aggregate {
             return Err(SqlErrorKind::SelectionBeside("an aggregate").into());
         }
@@ -84,7 +96,7 @@ impl Binder<'_> {
                 tied(&mut bindings, ties, (&calls, input.schema()), (is_aggregate, is_cut, exists))?;
         }
         if is_aggregate {
-            input = aggregate(input, &mut bindings, calls, &scope)?;
+            input = self.aggregate(input, &mut bindings, (calls, gaps, has_condition), &scope)?;
         }
         input = answered(input, &mut bindings);
         if let Some(predicate) = bindings.having.take() {
@@ -96,11 +108,10 @@ impl Binder<'_> {
         if let Some(predicate) = bindings.qualify.take() {
             input = Plan::Filter { input: Box::new(input), predicate };
         }
-        let distinct = match &select.distinct {
-            None | Some(ast::Distinct::All) => false,
-            Some(ast::Distinct::Distinct) => true,
-            Some(ast::Distinct::On(_)) => return Err(SqlError::unsupported("DISTINCT ON")),
-        };
+        let distinct = matches!(select.distinct, Some(ast::Distinct::Distinct));
+        if let Some(on) = bindings.distinct_on.take() {
+            input = first_of_each(input, &on, &bindings)?;
+        }
         let (mut skip, mut fetch) = self.limits(limit)?;
         if is_tied_exists {
             // Whether there is a row does not depend on how many are asked for.
@@ -130,8 +141,10 @@ impl Binder<'_> {
         let scope = Scope::new(columns);
         let mut calls = Calls { width: scope.columns.len(), ..Calls::default() };
         let nothing = (&[][..], &[][..]);
-        let sort = self.order_by(order_by, &scope, &outputs, nothing, &mut calls, (None, None))?;
-        if let Some(name) = calls.headings.pop() {
+        let gaps = RefCell::default();
+        let sort = self.order_by(order_by, &scope, &outputs, nothing, (&mut calls, &gaps), (None, None))?;
+        let words = calls.groupings.pop().map(|(_, words)| words).or(gaps.into_inner().words());
+        if let Some(name) = calls.headings.pop().or(words) {
             return Err(SqlErrorKind::AggregateMisplaced { name, clause: "the ORDER BY of a UNION" }.into());
         }
         let (skip, fetch) = self.limits(limit)?;
@@ -139,6 +152,8 @@ impl Binder<'_> {
             outputs,
             selected: None,
             group: Vec::new(),
+            sets: None,
+            distinct_on: None,
             having: None,
             qualify: None,
             sort,
@@ -156,6 +171,7 @@ impl Binder<'_> {
             aliases: &[],
             aliases_first: false,
             calls: None,
+            gaps: None,
             windows: None,
             named_windows: &[],
             queries: None,
@@ -171,7 +187,7 @@ impl Binder<'_> {
         order_by: Option<&ast::OrderBy>,
         scope: &Scope,
         has_from: bool,
-        calls: &mut Calls,
+        (calls, gaps): (&mut Calls, &RefCell<Gaps>),
     ) -> Result<Bindings, SqlError> {
         self.check_named_windows(&select.named_window)?;
         let named_windows = select.named_window.as_slice();
@@ -184,6 +200,7 @@ impl Binder<'_> {
         for (expr, alias) in &items {
             let mut binder = ExprBinder {
                 calls: Some(&mut *calls),
+                gaps: Some(gaps),
                 windows: Some(&mut windows),
                 named_windows,
                 queries: Some(&mut queries),
@@ -212,17 +229,24 @@ impl Binder<'_> {
             outputs.push(Output { bound, name, words, has_alias: alias.is_some() });
         }
         unique_names(&outputs)?;
+        let GroupBy { exprs, sets } = GroupBy::of(&select.group_by, |expr| counted_item(expr, &items))?;
         let mut group = Vec::new();
-        for expr in self.group_by(&select.group_by, &items)? {
-            let bound = ExprBinder { aliases: &aliases, ..self.binder(scope, "GROUP BY") }.bind(expr)?;
-            if !group.contains(&bound.expr) {
+        let mut places = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            let bound =
+                ExprBinder { aliases: &aliases, gaps: Some(gaps), ..self.binder(scope, "GROUP BY") }.bind(expr)?;
+            places.push(group.iter().position(|known| *known == bound.expr).unwrap_or_else(|| {
                 group.push(bound.expr);
-            }
+                group.len() - 1
+            }));
         }
+        let placed = |set: Vec<usize>| set.into_iter().map(|at| places[at]).collect();
+        let sets = sets.map(|sets| sets.into_iter().map(placed).collect());
         let having = match &select.having {
             Some(predicate) => {
                 let mut binder = ExprBinder {
                     calls: Some(&mut *calls),
+                    gaps: Some(gaps),
                     aliases: &aliases,
                     aliases_first: true,
                     queries: Some(&mut queries),
@@ -236,6 +260,7 @@ impl Binder<'_> {
             Some(predicate) => {
                 let mut binder = ExprBinder {
                     calls: Some(&mut *calls),
+                    gaps: Some(gaps),
                     windows: Some(&mut windows),
                     named_windows,
                     aliases: &aliases,
@@ -248,27 +273,16 @@ impl Binder<'_> {
             None => None,
         };
         let names = (aliases.as_slice(), named_windows);
-        let sort = self.order_by(order_by, scope, &outputs, names, calls, (Some(&mut windows), Some(&mut queries)))?;
-        Ok(Bindings { outputs, selected, group, having, qualify, sort, windows, queries })
-    }
-
-    /// The expressions of GROUP BY, ordinals replaced by what they count.
-    fn group_by<'e>(&self, group_by: &'e GroupByExpr, items: &'e [Item<'e>]) -> Result<Vec<&'e ast::Expr>, SqlError> {
-        let GroupByExpr::Expressions(exprs, modifiers) = group_by else {
-            return Err(SqlError::unsupported("GROUP BY ALL"));
+        let both = (Some(&mut windows), Some(&mut queries));
+        let sort = self.order_by(order_by, scope, &outputs, names, (calls, gaps), both)?;
+        let distinct_on = match &select.distinct {
+            Some(ast::Distinct::On(on)) => {
+                let both = (Some(&mut windows), Some(&mut queries));
+                Some(self.keys(on.iter(), scope, &outputs, names, (calls, gaps), both, "DISTINCT ON")?)
+            }
+            _ => None,
         };
-        if !modifiers.is_empty() {
-            return Err(SqlError::unsupported("GROUP BY with modifiers"));
-        }
-        let resolved = exprs.iter().map(|expr| match ordinal(expr) {
-            Some(at) => at
-                .checked_sub(1)
-                .and_then(|at| items.get(at))
-                .map(|(expr, _)| &**expr)
-                .ok_or_else(|| SqlError::new(SqlErrorKind::GroupPosition(at))),
-            None => Ok(expr),
-        });
-        resolved.collect()
+        Ok(Bindings { outputs, selected, group, sets, distinct_on, having, qualify, sort, windows, queries })
     }
 
     fn order_by(
@@ -277,8 +291,8 @@ impl Binder<'_> {
         scope: &Scope,
         outputs: &[Output],
         (aliases, named_windows): (&[(String, &ast::Expr)], &[ast::NamedWindowDefinition]),
-        calls: &mut Calls,
-        (mut windows, mut queries): (Option<&mut Windows>, Option<&mut Subqueries>),
+        (calls, gaps): (&mut Calls, &RefCell<Gaps>),
+        (windows, queries): (Option<&mut Windows>, Option<&mut Subqueries>),
     ) -> Result<Vec<SortKeySource>, SqlError> {
         let Some(order_by) = order_by else {
             return Ok(Vec::new());
@@ -289,11 +303,29 @@ impl Binder<'_> {
         if order_by.interpolate.is_some() {
             return Err(SqlError::unsupported("INTERPOLATE"));
         }
-        let mut keys = Vec::with_capacity(exprs.len());
-        for key in exprs {
-            let (descending, nulls_first) = sort_order(key)?;
-            let expr = &key.expr;
-            let by = if let Some(at) = ordinal(expr) {
+        let orders = exprs.iter().map(sort_order).collect::<Result<Vec<_>, _>>()?;
+        let named = (aliases, named_windows);
+        let by = exprs.iter().map(|key| &key.expr);
+        let by = self.keys(by, scope, outputs, named, (calls, gaps), (windows, queries), "ORDER BY")?;
+        let key = |(by, (descending, nulls_first))| SortKeySource { by, descending, nulls_first };
+        Ok(by.into_iter().zip(orders).map(key).collect())
+    }
+
+    /// What rows are ordered or told apart by: outputs by number, name or expression, or what is computed for it.
+    #[expect(clippy::too_many_arguments, reason = "the scope of a clause behind the SELECT list")]
+    fn keys<'e>(
+        &self,
+        exprs: impl Iterator<Item = &'e ast::Expr>,
+        scope: &Scope,
+        outputs: &[Output],
+        (aliases, named_windows): (&[(String, &ast::Expr)], &[ast::NamedWindowDefinition]),
+        (calls, gaps): (&mut Calls, &RefCell<Gaps>),
+        (mut windows, mut queries): (Option<&mut Windows>, Option<&mut Subqueries>),
+        clause: &'static str,
+    ) -> Result<Vec<SortBy>, SqlError> {
+        let mut keys = Vec::new();
+        for expr in exprs {
+            keys.push(if let Some(at) = ordinal(expr) {
                 let found = at.checked_sub(1).filter(|at| *at < outputs.len());
                 SortBy::Output(found.ok_or_else(|| {
                     let count = outputs.len();
@@ -304,20 +336,20 @@ impl Binder<'_> {
             } else {
                 let mut binder = ExprBinder {
                     calls: Some(&mut *calls),
+                    gaps: Some(gaps),
                     windows: windows.as_deref_mut(),
                     named_windows,
                     aliases,
                     aliases_first: true,
                     queries: queries.as_deref_mut(),
-                    ..self.binder(scope, "ORDER BY")
+                    ..self.binder(scope, clause)
                 };
                 let bound = binder.bind(expr)?;
                 match outputs.iter().position(|output| output.bound.expr == bound.expr) {
                     Some(at) => SortBy::Output(at),
                     None => SortBy::Hidden(bound),
                 }
-            };
-            keys.push(SortKeySource { by, descending, nulls_first });
+            });
         }
         Ok(keys)
     }
@@ -387,6 +419,13 @@ fn ordinal(expr: &ast::Expr) -> Option<usize> {
         Ok(Scalar::Int(value)) => Some(usize::try_from(value).unwrap_or(0)),
         _ => None,
     }
+}
+
+/// The expression that one of GROUP BY stands for: a number counts items.
+fn counted_item<'e>(expr: &'e ast::Expr, items: &'e [Item<'e>]) -> Result<&'e ast::Expr, SqlError> {
+    let Some(at) = ordinal(expr) else { return Ok(expr) };
+    let item = at.checked_sub(1).and_then(|at| items.get(at));
+    item.map(|(expr, _)| &**expr).ok_or_else(|| SqlError::new(SqlErrorKind::GroupPosition(at)))
 }
 
 fn is_column(bound: &Typed) -> bool {

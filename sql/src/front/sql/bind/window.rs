@@ -5,7 +5,7 @@
 
 use sqlparser::ast;
 
-use super::arguments::{arguments, is_distinct};
+use super::arguments::{arguments, is_distinct, null_treatment};
 use super::binder::Binder;
 use super::expr::ExprBinder;
 use super::heading;
@@ -71,7 +71,9 @@ impl<'a> ExprBinder<'a> {
             None => Frame::SO_FAR,
         };
         let (window_function, data_type) = self.window_function(function)?;
-        Ok((Order { partition, keys }, WindowCall { function: window_function, frame, data_type }))
+        let ignore_nulls = nulls_ignored(function, &window_function)?;
+        let call = WindowCall { function: window_function, frame, ignore_nulls, data_type };
+        Ok((Order { partition, keys }, call))
     }
 
     /// What OVER says, names of windows replaced by what WINDOW says of them.
@@ -102,9 +104,6 @@ impl<'a> ExprBinder<'a> {
 
     fn window_function(&mut self, function: &ast::Function) -> Result<(WindowFunction, DataType), SqlError> {
         let name = function.name.to_string().to_ascii_lowercase();
-        if function.null_treatment.is_some() {
-            return Err(SqlError::unsupported("IGNORE NULLS"));
-        }
         let Some((over, _)) = find_over_window(&name) else {
             return match find(&name) {
                 Some(Known::Aggregate(_)) if is_distinct(function) => {
@@ -216,6 +215,19 @@ impl<'a> ExprBinder<'a> {
             (FrameUnits::Range, _) => return Err(invalid("a RANGE with a distance takes one key that has distances")),
         };
         if fits { Ok(make(value)) } else { Err(invalid("a distance is of another type than the key")) }
+    }
+}
+
+/// Whether a call says IGNORE NULLS, in its arguments or behind them. That goes with values of other rows alone.
+fn nulls_ignored(call: &ast::Function, function: &WindowFunction) -> Result<bool, SqlError> {
+    let Some(treatment) = null_treatment(call) else { return Ok(false) };
+    let is_value = matches!(
+        function,
+        WindowFunction::Shift { .. } | WindowFunction::First(_) | WindowFunction::Last(_) | WindowFunction::Nth(..)
+    );
+    match is_value {
+        true => Ok(treatment == ast::NullTreatment::IgnoreNulls),
+        false => Err(SqlError::unsupported(format!("{treatment} of {}", call.name))),
     }
 }
 

@@ -69,7 +69,7 @@ impl Binder<'_> {
         let extent = PlanExtent::of(plan);
         let copied = self.named.copied.get().saturating_add(extent.all_operators);
         if copied > OPERATORS_COPIED_MAX {
-            let what = "operators of the queries that WITH names";
+            let what = "operators of queries that are used more than once";
             return Err(SqlErrorKind::TooMany { what, max: OPERATORS_COPIED_MAX }.into());
         }
         self.named.copied.set(copied);

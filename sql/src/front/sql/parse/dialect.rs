@@ -28,6 +28,10 @@ impl Dialect for CnosDialect {
         true
     }
 
+    fn supports_window_function_null_treatment_arg(&self) -> bool {
+        true
+    }
+
     fn supports_limit_comma(&self) -> bool {
         false
     }
