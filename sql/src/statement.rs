@@ -391,6 +391,13 @@ pub enum TableChange {
         /// Name.
         name: String,
     },
+    /// RENAME COLUMN: its rows stay as they are.
+    RenameColumn {
+        /// Name.
+        name: String,
+        /// The name from then on.
+        to: String,
+    },
 }
 
 /// What InfluxQL says of a retention policy; `None` where it says nothing.

@@ -341,6 +341,28 @@ fn columns_come_and_go() {
     ] {
         assert_eq!(refused(&server, "public", text), expected);
     }
+    let named = "ALTER TABLE t RENAME COLUMN";
+    for (text, expected) in [
+        (format!("{named} time TO x"), "010033 Semantic error: The column time cannot be renamed."),
+        (format!("{named} x TO y"), "010029 Semantic error:  column x not exists in table t"),
+        (format!("{named} f0 TO t0"), "010028 Semantic error:  column t0 already exists in table t"),
+        (format!("{named} f0 TO time"), "010028 Semantic error:  column time already exists in table t"),
+    ] {
+        assert_eq!(refused(&server, "public", &text), expected);
+    }
+    // Rows stay, in memory and in segments; a line that is known by its old names makes columns of these.
+    done(&server, "public", &format!("{named} t0 TO place"));
+    done(&server, "public", &format!("{named} f1 TO level"));
+    let rows = "SELECT time, place, level, t1 FROM t WHERE place = 'a' AND level IS NOT NULL";
+    let expected = "time,place,level,t1\n1970-01-01T00:00:00.000000002,a,3,b\n";
+    assert_eq!(server.sql("public", rows).text(), expected);
+    write(&server, "public", "t,t0=a,t1=b f0=\"x\",f1=3u 4");
+    let old = server.sql("public", "SELECT time, t0, f1, place, level FROM t WHERE f1 IS NOT NULL").text();
+    assert_eq!(old, "time,t0,f1,place,level\n1970-01-01T00:00:00.000000004,a,3,,\n");
+    server.kill();
+    let server = Server::start_in(&folder, true, &[]);
+    assert_eq!(server.sql("public", rows).text(), expected);
+    done(&server, "public", "ALTER TABLE t DROP level");
     done(&server, "public", "ALTER TABLE t DROP f1");
     let last = refused(&server, "public", "ALTER TABLE t DROP f0");
     assert_eq!(last, "010032 Semantic error: There must be at least one field column.");

@@ -90,6 +90,8 @@ fn alterations_name_what_changes() {
     let plain = definition("alter table slow.p add field s string codec(default)");
     assert_eq!(plain, add("s", ColumnKind::Field(FieldType::String), None));
     assert_eq!(definition("alter table slow.p drop v"), table(TableChange::DropColumn { name: "v".into() }));
+    let renamed = TableChange::RenameColumn { name: "v".into(), to: "W".into() };
+    assert_eq!(definition("alter table slow.p rename column V to \"W\""), table(renamed));
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! ALTER TABLE: columns that come and go. A column's id is never given again, so what segments and log records still
+//! ALTER TABLE: columns that come and go, and get other names. A column's id is never given again, so what segments and log records still
 //! hold of a dropped column is never seen under another's name.
 
 use tidewire_sql::TableChange;
-use tidewire_storage::schema::{ColumnKind, TableSchema};
+use tidewire_storage::schema::{ColumnKind, ColumnSchema, TableSchema};
 
 use super::error::CatalogError;
+use super::name::check_name;
 use super::table::{set_codec, set_geometry, with_columns};
 
 /// The table after a change.
@@ -40,6 +41,23 @@ pub(super) fn alter(table: &TableSchema, change: &TableChange) -> Result<TableSc
                 return Err(CatalogError::LastField);
             }
             Ok(changed)
+        }
+        TableChange::RenameColumn { name, to } => {
+            if name == "time" {
+                return Err(CatalogError::TimeNotRenamable);
+            }
+            let Some(id) = table.column(name).map(|column| column.id) else {
+                return Err(CatalogError::ColumnNotFound { table: table.name.to_string(), column: name.clone() });
+            };
+            if to == "time" || table.column(to).is_some() {
+                return Err(CatalogError::ColumnExists { table: table.name.to_string(), column: to.clone() });
+            }
+            check_name(to)?;
+            let renamed = |column: &ColumnSchema| match column.id == id {
+                true => ColumnSchema { name: to.as_str().into(), ..column.clone() },
+                false => column.clone(),
+            };
+            Ok(TableSchema { columns: table.columns.iter().map(renamed).collect(), ..table.clone() })
         }
     }
 }
@@ -78,6 +96,18 @@ mod tests {
         let table = alter(&table, &add("a", ColumnKind::Field(FieldType::String))).unwrap();
         let columns: Vec<(&str, u16)> = table.columns.iter().map(|column| (&*column.name, column.id.0)).collect();
         assert_eq!(columns, [("h", 0), ("b", 2), ("a", 3)]);
+        let rename = |name: &str, to: &str| TableChange::RenameColumn { name: name.to_owned(), to: to.to_owned() };
+        let refusal = |change: &TableChange| alter(&table, change).unwrap_err();
+        assert_eq!(refusal(&rename("time", "x")), CatalogError::TimeNotRenamable);
+        assert_eq!(refusal(&rename("x", "y")), CatalogError::ColumnNotFound { table: t.clone(), column: "x".into() });
+        for taken in ["h", "a", "b", "time"] {
+            let exists = CatalogError::ColumnExists { table: t.clone(), column: taken.into() };
+            assert_eq!(refusal(&rename("b", taken)), exists);
+        }
+        assert!(matches!(refusal(&rename("b", "")), CatalogError::BadName { .. }));
+        let renamed = alter(&alter(&table, &rename("h", "host")).unwrap(), &rename("b", "h")).unwrap();
+        let columns: Vec<(&str, u16)> = renamed.columns.iter().map(|column| (&*column.name, column.id.0)).collect();
+        assert_eq!(columns, [("host", 0), ("h", 2), ("a", 3)]);
         let coded = |kind| TableChange::AddColumn { name: "c".into(), kind, codec: Some(Codec::Delta), geometry: None };
         let table = alter(&table, &coded(INT)).unwrap();
         let codecs: Vec<_> = table.columns.iter().map(|column| column.codec).collect();

@@ -133,7 +133,7 @@ pub struct Effects {
     pub changed: Vec<Arc<TableSchema>>,
     /// Tables that are gone and whose data every shard must drop.
     pub dropped: Vec<TableId>,
-    /// Databases that have lost a table or a column: what cores remember of their lines holds no longer.
+    /// Databases that have lost a table, a column or a name of one: what cores remember of their lines holds no longer.
     pub stale: BTreeSet<Arc<str>>,
 }
 
@@ -206,7 +206,7 @@ pub(super) fn replay(catalog: &mut Catalog, edit: &Edit, effects: &mut Effects) 
             let old = find_policy(catalog, database, policy)?.tables.insert(table.name.clone(), table.clone());
             match old {
                 Some(old) if old.id != table.id => effects.drop(database, [&old]),
-                Some(old) if old.columns.iter().any(|column| table.column_by_id(column.id).is_none()) => {
+                Some(old) if !old.columns.iter().all(|column| has_named(table, column)) => {
                     effects.stale.insert(database.clone());
                 }
                 _ => {}
@@ -261,6 +261,11 @@ pub(super) fn replay(catalog: &mut Catalog, edit: &Edit, effects: &mut Effects) 
         }
     }
     Ok(())
+}
+
+/// Whether a table has a column, under the same name.
+pub(super) fn has_named(table: &TableSchema, column: &ColumnSchema) -> bool {
+    table.column_by_id(column.id).is_some_and(|known| known.name == column.name)
 }
 
 impl Effects {

@@ -70,6 +70,9 @@ pub enum CatalogError {
     /// The time stays.
     #[error("the time cannot be dropped")]
     TimeNotDroppable,
+    /// It keeps its name, too.
+    #[error("the time cannot be renamed")]
+    TimeNotRenamable,
     /// No such retention policy.
     #[error("there is no retention policy {0:?}")]
     PolicyNotFound(String),

@@ -2,7 +2,7 @@
 //!
 //! A change whose save failed may be in force after the next start, or not. Until that is known, nothing may be
 //! acknowledged that would be gone with either of the two: no table, column, continuous query or subscription is shown
-//! that one of them lacks, and rows are kept for the shorter time of both. Nobody may do what one of them does not let
+//! that one of them lacks, or has under another name, and rows are kept for the shorter time of both. Nobody may do what one of them does not let
 //! him.
 
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use tidewire_storage::names::NameMap;
 use tidewire_storage::schema::{
     Access, Catalog, ContinuousQuery, CustomRole, Database, ExternalTable, RetentionPolicy, TableSchema, Tenant, User,
 };
+
+use super::edit::has_named;
 
 /// What `known` and `other` have in common, in `known`'s words.
 pub(super) fn common(known: &Catalog, other: &Catalog) -> Catalog {
@@ -113,11 +115,11 @@ fn common_policy(known: &RetentionPolicy, other: &RetentionPolicy) -> RetentionP
 }
 
 fn common_table(known: &Arc<TableSchema>, other: &Arc<TableSchema>) -> Arc<TableSchema> {
-    if known.columns.iter().all(|column| other.column_by_id(column.id).is_some()) {
+    if known.columns.iter().all(|column| has_named(other, column)) {
         return known.clone();
     }
     let mut table = TableSchema::clone(known);
-    table.columns.retain(|column| other.column_by_id(column.id).is_some());
+    table.columns.retain(|column| has_named(other, column));
     Arc::new(table)
 }
 

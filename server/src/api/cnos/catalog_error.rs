@@ -32,7 +32,7 @@ pub fn code(refusal: &CatalogError) -> &'static str {
         CatalogError::ColumnNotFound { .. } => "010029",
         CatalogError::TagNotDroppable(_) => "010030",
         CatalogError::LastField => "010032",
-        CatalogError::TimeNotDroppable => "010033",
+        CatalogError::TimeNotDroppable | CatalogError::TimeNotRenamable => "010033",
         CatalogError::ColumnConflict { .. }
         | CatalogError::TooManyColumns { .. }
         | CatalogError::BadName { .. }
@@ -92,6 +92,7 @@ pub fn message(refusal: &CatalogError) -> String {
         }
         CatalogError::TagNotDroppable(name) => format!("Semantic error: Can't drop tag column {name}."),
         CatalogError::LastField => "Semantic error: There must be at least one field column.".to_owned(),
+        CatalogError::TimeNotRenamable => "Semantic error: The column time cannot be renamed.".to_owned(),
         CatalogError::TimeNotDroppable => "Semantic error: There must be at least one tag column. ".to_owned(),
         CatalogError::PolicyNotFound(name) => format!("retention policy not found: {name}"),
         CatalogError::PolicyExists => "retention policy already exists".to_owned(),

@@ -89,9 +89,11 @@ fn takes_away(change: &SchemaChange, row: &Row) -> bool {
         Definition::DropMeasurement { database, name } | Definition::DropTable { database, name, .. } => {
             *database == *row.database && *name == *row.table
         }
-        Definition::AlterTable { database, name, change: TableChange::DropColumn { name: column } } => {
-            *database == *row.database && *name == *row.table && *column == *row.column
-        }
+        Definition::AlterTable {
+            database,
+            name,
+            change: TableChange::DropColumn { name: column } | TableChange::RenameColumn { name: column, .. },
+        } => *database == *row.database && *name == *row.table && *column == *row.column,
         _ => false,
     }
 }

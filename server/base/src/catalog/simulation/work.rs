@@ -97,6 +97,10 @@ pub(super) fn change(random: &mut Rng) -> SchemaChange {
             let change = TableChange::AddColumn { name: name_of, kind, codec: None, geometry: None };
             Definition::AlterTable { database, name, change }
         }
+        14 if random.bool() => {
+            let change = TableChange::RenameColumn { name: column(random).0, to: column(random).0 };
+            Definition::AlterTable { database, name, change }
+        }
         14..=16 => {
             let change = TableChange::DropColumn { name: column(random).0 };
             Definition::AlterTable { database, name, change }

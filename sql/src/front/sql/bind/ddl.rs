@@ -102,6 +102,7 @@ impl Binder<'_> {
                 TableChange::AddColumn { name: fold(&definition.name), kind, codec, geometry }
             }
             TableAlteration::Drop(name) => TableChange::DropColumn { name: fold(name) },
+            TableAlteration::Rename { name, to } => TableChange::RenameColumn { name: fold(name), to: fold(to) },
         };
         Ok(Definition::AlterTable { database, name: table, change })
     }

@@ -64,7 +64,14 @@ impl Reader<'_> {
         } else if self.word("ALTER") {
             return self.set_codec(name);
         } else if self.word("RENAME") {
-            return Err(SqlError::unsupported("ALTER TABLE … RENAME COLUMN"));
+            if !self.word("COLUMN") {
+                return Err(self.expected("COLUMN"));
+            }
+            let name = self.identifier()?;
+            if !self.word("TO") {
+                return Err(self.expected("TO"));
+            }
+            TableAlteration::Rename { name, to: self.identifier()? }
         } else {
             return Err(self.expected("ADD or ALTER or DROP or RENAME"));
         };

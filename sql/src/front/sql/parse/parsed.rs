@@ -142,6 +142,7 @@ pub(crate) struct TagNames {
 pub(crate) enum TableAlteration {
     Add(ColumnDefinition),
     Drop(Ident),
+    Rename { name: Ident, to: Ident },
 }
 
 /// A column of CREATE TABLE.
