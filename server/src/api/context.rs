@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::net::SocketAddr;
 
 use tidewire_protocol::http::{Head, Query};
 use tidewire_protocol::row::BadRows;
@@ -39,10 +40,14 @@ pub struct RequestContext<'r> {
     pub head: &'r Head<'r>,
     /// What follows the path.
     pub query: Query<'r>,
+    /// Where it comes from, if its connection still says.
+    pub peer: Option<SocketAddr>,
     /// Who asks.
     pub principal: Principal,
     /// What he may do in the request's tenant.
     pub rights: Rights,
+    /// The tenant that it is about, once that has been looked up.
+    pub tenant: Option<Cow<'r, str>>,
     /// It was let in: what it uses is counted.
     pub is_admitted: bool,
     /// The request's id.
@@ -141,6 +146,9 @@ impl<'r> RequestContext<'r> {
 
     /// The tenant that the request is about.
     pub fn tenant(&self) -> Result<Cow<'r, str>, Fault> {
+        if let Some(known) = &self.tenant {
+            return Ok(known.clone());
+        }
         let named = match (self.endpoint.family.has_tenants(), self.endpoint.database) {
             (false, _) => None,
             (true, DatabaseParameter::Header(_)) => match self.text_header("tenant")? {

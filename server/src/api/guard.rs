@@ -69,17 +69,21 @@ fn claimed(context: &RequestContext<'_>, catalog: &Catalog, tenant: &str) -> Opt
 
 /// Looks up what the principal may do in the tenant that the request is about.
 pub(super) fn enter_tenant(context: &mut RequestContext<'_>) -> Result<(), Fault> {
-    let (catalog, tenant) = (context.core.catalog(), context.tenant()?);
-    if begun(context).is_none() {
-        context.rights = context.principal.rights(&catalog, DEFAULT_TENANT)?;
-        return Ok(());
-    }
-    if matches!(context.principal, Principal::Anybody)
-        && let Some(claimed) = claimed(context, &catalog, &tenant)
-    {
+    let tenant = context.tenant()?;
+    let (claimed, rights) = context.core.with_catalog(|catalog| {
+        if begun(context).is_none() {
+            return (None, context.principal.rights(catalog, DEFAULT_TENANT));
+        }
+        let is_anybody = matches!(context.principal, Principal::Anybody);
+        let claimed = if is_anybody { claimed(context, catalog, &tenant) } else { None };
+        let rights = claimed.as_ref().unwrap_or(&context.principal).rights(catalog, &tenant);
+        (claimed, rights)
+    });
+    context.rights = rights?;
+    if let Some(claimed) = claimed {
         context.principal = claimed;
     }
-    context.rights = context.principal.rights(&catalog, &tenant)?;
+    context.tenant = Some(tenant);
     Ok(())
 }
 
@@ -98,20 +102,21 @@ pub(super) fn admit_use(context: &RequestContext<'_>) -> Result<(), Fault> {
 pub(super) fn count_use(context: &RequestContext<'_>, bytes_in: u64, bytes_out: u64) {
     // A request whose parameters cannot be read was answered with that.
     let (Some(used), Ok(tenant), Ok(database)) = (begun(context), context.tenant(), context.database()) else { return };
-    let catalog = context.core.catalog();
-    let database = catalog.databases.get(&database).map_or("", |database| &database.name);
-    let whose = Whose {
-        api: context.endpoint.pattern,
-        tenant: &tenant,
-        database,
-        user: context.principal.user().unwrap_or(DEFAULT_USER),
-    };
-    context.core.usage.count(whose, Used { bytes_in, bytes_out, ..used });
-    if tenant != DEFAULT_TENANT
-        && let Some(tenant) = catalog.tenant(&tenant)
-    {
-        context.core.usage.take(&tenant, Used { bytes_in, bytes_out, ..Used::default() }, context.now_ns);
-    }
+    context.core.with_catalog(|catalog| {
+        let database = catalog.databases.get(&database).map_or("", |database| &database.name);
+        let whose = Whose {
+            api: context.endpoint.pattern,
+            tenant: &tenant,
+            database,
+            user: context.principal.user().unwrap_or(DEFAULT_USER),
+        };
+        context.core.usage.count(whose, Used { bytes_in, bytes_out, ..used });
+        if tenant != DEFAULT_TENANT
+            && let Some(tenant) = catalog.tenant(&tenant)
+        {
+            context.core.usage.take(&tenant, Used { bytes_in, bytes_out, ..Used::default() }, context.now_ns);
+        }
+    });
 }
 
 /// What a request uses to begin with; `None` for one that neither reads nor writes rows.

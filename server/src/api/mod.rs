@@ -20,6 +20,7 @@
 //! A new endpoint is a row of the table, a handler's name, a function in its family's folder, and its lines in
 //! docs/api.md and docs/openapi.yaml; tests hold the table and the two documents together.
 
+mod audit;
 mod body;
 pub mod body_length;
 pub mod cnos;

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::collections::hash_map::RandomState;
+use std::fmt::{self, Display, Formatter};
 use std::hash::{BuildHasher, Hasher};
 
 use tidewire_protocol::http::{Head, ResponseHead};
@@ -25,6 +26,15 @@ pub enum RequestId<'r> {
     Client(&'r str),
     /// What the server made, as the UUID's number.
     Made(u128),
+}
+
+impl Display for RequestId<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(text) => f.write_str(text),
+            Self::Made(number) => f.write_str(write(*number, &mut [0; TEXT_BYTES])),
+        }
+    }
 }
 
 impl RequestId<'_> {

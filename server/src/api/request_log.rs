@@ -4,6 +4,7 @@
 //! 2. Of those that are refused or fail and have none, a line a second says what the last one was told: the operator
 //!    sees that there are some, and a client that sends thousands cannot fill the disk with them.
 //! 3. A statement that took longer than `log.slow_query_ms` is logged with its text.
+//! 4. Statements of administration are logged always (`audit`).
 //!
 //! What comes from a client is cut and escaped, so that it cannot look like a line of the server, and what follows the
 //! word PASSWORD in a statement is left out.
@@ -106,12 +107,12 @@ impl RequestLog {
 }
 
 /// What the log shows of a statement.
-fn shown_statement(text: &str) -> String {
+pub(super) fn shown_statement(text: &str) -> String {
     plain(&without_password(text), STATEMENT_CHARS_MAX)
 }
 
 /// A text on one line, without control characters, cut.
-fn plain(text: &str, chars_max: usize) -> String {
+pub(super) fn plain(text: &str, chars_max: usize) -> String {
     let mut chars = text.trim().chars();
     let mut out = String::new();
     for c in chars.by_ref().take(chars_max) {

@@ -9,8 +9,8 @@
 //! [`message`] is the closed set of what crosses; [`state`] what the requests of a core share; [`shards`] its shards
 //! and what is counted of them, [`offline`] those that damage keeps closed, [`running`] the statements that run,
 //! [`tally`] who asks while somebody watches, [`watch`] what is written while series move, [`late`] what is written
-//! for times that somebody has computed already, `wide` the tables of many columns; [`forwarding`] copies rows for those
-//! who have subscribed; [`open`] opens shards at the start.
+//! for times that somebody has computed already, `wide` the tables of many columns; [`forwarding`] copies rows for
+//! those who have subscribed; [`open`] opens shards at the start.
 
 mod forwarding;
 pub(crate) mod fragments;

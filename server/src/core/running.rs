@@ -99,6 +99,11 @@ impl Running {
 }
 
 impl Registered {
+    /// The statement's text, as it is shown.
+    pub fn text(&self) -> &str {
+        &self.running.text
+    }
+
     /// What KILL QUERY ends from now on.
     pub fn runs(&self, context: &QueryContext) {
         *lock(&self.running.context) = Some(context.clone());

@@ -150,6 +150,11 @@ impl CoreState {
         self.catalog.borrow().clone()
     }
 
+    /// Reads it, without a count of who has it, which all cores share.
+    pub fn with_catalog<R>(&self, read: impl FnOnce(&Catalog) -> R) -> R {
+        read(&self.catalog.borrow())
+    }
+
     /// Takes a new catalog into use, in which these tables have changed.
     pub(super) fn set_catalog<'t>(&self, catalog: Arc<Catalog>, changed: impl IntoIterator<Item = &'t TableSchema>) {
         *self.catalog.borrow_mut() = catalog;

@@ -11,8 +11,7 @@ use tidewire_sql::facts::Usage;
 use tidewire_storage::schema::{Bucket, RequestKind, Tenant, tenant_and_database};
 
 /// Names that a core counts by, few enough to be listed in a millisecond; what comes with more of them is counted
-/// under none. A user and a database are counted
-/// only if they are there, so that clients cannot make names.
+/// under none. A user and a database are counted only if they are there, so that clients cannot make names.
 const NAMES_MAX: usize = 1_000;
 
 /// What is counted of a request.
@@ -53,9 +52,23 @@ struct Counted {
 /// The counts of a core.
 #[derive(Debug, Default)]
 struct Counts {
+    all: Vec<Counted>,
+    /// Places in `all`.
+    by_name: HashMap<String, usize>,
     /// Kept so that a request whose names are known makes nothing.
     name: String,
-    by_name: HashMap<String, Counted>,
+    /// The place that was counted last: the next request is often of the same names.
+    last: usize,
+}
+
+impl Counted {
+    fn is_of(&self, whose: Whose<'_>) -> bool {
+        let Whose { api, tenant, database, user } = whose;
+        self.api == api
+            && *self.user == *user
+            && *self.tenant == *tenant
+            && *self.database == *tenant_and_database(database).1
+    }
 }
 
 /// What one core counts.
@@ -123,6 +136,10 @@ impl CoreUsage {
     /// Counts a request.
     pub fn count(&self, whose: Whose<'_>, used: Used) {
         let counts = &mut *lock(&self.own);
+        if let Some(last) = counts.all.get_mut(counts.last).filter(|last| last.is_of(whose)) {
+            last.used.add(used);
+            return;
+        }
         let fill = |name: &mut String, whose: Whose<'_>| {
             name.clear();
             let Whose { api, tenant, database, user } = whose;
@@ -130,24 +147,24 @@ impl CoreUsage {
             let _ = write!(name, "{api}\0{tenant}\0{database}\0{user}");
         };
         fill(&mut counts.name, whose);
-        if let Some(known) = counts.by_name.get_mut(&counts.name) {
-            known.used.add(used);
+        if let Some(known) = counts.by_name.get(&counts.name) {
+            counts.last = *known;
+            counts.all[*known].used.add(used);
             return;
         }
-        let whose = match counts.by_name.len() < NAMES_MAX {
+        let whose = match counts.all.len() < NAMES_MAX {
             true => whose,
             false => Whose { database: "", user: "", ..whose },
         };
         fill(&mut counts.name, whose);
         let Whose { api, tenant, database, user } = whose;
-        let made = || Counted {
-            api,
-            tenant: tenant.into(),
-            database: tenant_and_database(database).1.into(),
-            user: user.into(),
-            used: Used::default(),
-        };
-        counts.by_name.entry(counts.name.clone()).or_insert_with(made).used.add(used);
+        let Counts { all, by_name, name, .. } = counts;
+        let place = *by_name.entry(name.clone()).or_insert_with(|| {
+            let database = tenant_and_database(database).1.into();
+            all.push(Counted { api, tenant: tenant.into(), database, user: user.into(), used: Used::default() });
+            all.len() - 1
+        });
+        all[place].used.add(used);
     }
 
     /// What was counted on all cores, as rows of `usage_schema`.
@@ -155,7 +172,7 @@ impl CoreUsage {
         let mut rows: Vec<Usage> = Vec::new();
         let cores = lock(&self.all.cores).clone();
         for core in cores {
-            for counted in lock(&core).by_name.values() {
+            for counted in &lock(&core).all {
                 for (kind, value) in counted.used.by_kind().into_iter().filter(|(_, value)| *value > 0) {
                     let is_of_requests = kind.name().starts_with("http_");
                     let row = Usage {

@@ -1,5 +1,5 @@
-//! Tables of many columns. A statement about one takes long to bind, however short it is, so that it is bound beside the
-//! core; one that names none of them need not wait behind those that do.
+//! Tables of many columns. A statement about one takes long to bind, however short it is, so that it is bound beside
+//! the core; one that names none of them need not wait behind those that do.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -15,6 +15,7 @@
 //! ```
 
 use tidewire_base::config::Config;
+use tidewire_sql::exec::QueryMemory;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -176,7 +177,8 @@ pub fn divide(bytes_max: u64, shards: u64, cores: u64, set: Keys) -> Result<Budg
     let decoders = whole(percent(DECODERS_PERCENT).min(DECODERS_BYTES)).max(DECODERS_BYTES_MIN);
     let buffers = sum(&[(cores, connections), (1, decoders)]);
     let fixed = sum(&[(1, rows), (1, caches), (1, buffers)]);
-    let queries_min = or(set.query_bytes_max, QUERIES_BYTES_MIN);
+    // With what is kept for small ones.
+    let queries_min = or(set.query_bytes_max.saturating_add(set.query_bytes_max.div_ceil(7)), QUERIES_BYTES_MIN);
     let least = sum(&[(1, queries_min), (cores, PARSER_BYTES_MIN), (1, SERIES_BYTES_MIN)]);
     let needed = fixed.saturating_add(least);
     if needed > bytes_max {
@@ -201,7 +203,8 @@ pub fn divide(bytes_max: u64, shards: u64, cores: u64, set: Keys) -> Result<Budg
     let parser = (rest / 100 * PARSERS_PERCENT / cores).max(PARSER_BYTES_MIN).min(parser_max);
     let parsers = cores * parser;
     let queries = (rest / 100 * QUERIES_PERCENT).max(queries_min).min(rest - parsers - SERIES_BYTES_MIN);
-    let query = or(set.query_bytes_max, (queries / QUERY_FRACTION).max(QUERY_BYTES.min(queries)));
+    let query = (queries / QUERY_FRACTION).max(QUERY_BYTES.min(QueryMemory::most_of_one(queries)));
+    let query = or(set.query_bytes_max, query);
     Ok(Budget {
         bytes_max,
         keys: Keys {
@@ -257,9 +260,9 @@ mod tests {
             (14 * GIB, 2, 2, [64, 192, 32, 128, 643]),
             (14 * GIB, 8, 8, [64, 192, 32, 128, 447]),
             (96 * GIB, 48, 48, [64, 192, 32, 128, 3_283]),
-            (1228 * MIB, 2, 2, [30, 92, 15, 61, 220]),
-            (256 * MIB, 2, 2, [6, 19, 3, 12, 45]),
-            (64 * MIB, 1, 1, [3, 9, 1, 6, 11]),
+            (1228 * MIB, 2, 2, [30, 92, 15, 61, 192]),
+            (256 * MIB, 2, 2, [6, 19, 3, 12, 39]),
+            (64 * MIB, 1, 1, [3, 9, 1, 6, 9]),
         ];
         for (bound, shards, cores, expected) in table {
             let budget = divide(bound, shards, cores, Keys::default()).unwrap();
@@ -284,7 +287,10 @@ mod tests {
                 assert!(sum(&budget, shards, cores) <= bound, "{bound} {shards} {cores}: {budget:?}");
                 let keys = budget.keys;
                 assert!(keys.memtable_bytes_max >= 2 * keys.flush_bytes && keys.admission_bytes_max > 0);
-                assert!(keys.query_bytes_max <= budget.queries_bytes_max && budget.series_bytes_max > 0);
+                assert!(
+                    keys.query_bytes_max <= QueryMemory::most_of_one(budget.queries_bytes_max)
+                        && budget.series_bytes_max > 0
+                );
             }
         }
     }
@@ -308,7 +314,7 @@ mod tests {
             let middle = fits.midpoint(fails);
             match most(middle) {
                 Ok(budget) => {
-                    assert!(budget.queries_bytes_max >= middle && sum(&budget, 2, 2) <= GIB);
+                    assert!(QueryMemory::most_of_one(budget.queries_bytes_max) >= middle && sum(&budget, 2, 2) <= GIB);
                     fits = middle;
                 }
                 Err(_) => fails = middle,

@@ -70,8 +70,14 @@ impl ShardReader for MeteredShard {
 impl ShardSnapshot for MeteredSnapshot {
     type Chunks = MeteredScan;
 
-    async fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<MeteredScan> {
-        let scan = ShardSnapshot::scan(&self.snapshot, request, mode, memory_bytes_max).await?;
+    async fn scan(
+        &self,
+        request: ScanRequest,
+        mode: ScanMode,
+        memory_bytes_max: u64,
+        take: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<MeteredScan> {
+        let scan = ShardSnapshot::scan(&self.snapshot, request, mode, memory_bytes_max, take).await?;
         Ok(MeteredScan { scan, counts: self.counts.clone() })
     }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use memchr::memchr2_iter;
 use tidewire_sql::exec::{ExecError, QueryContext, QueryMemory, Reservation};
-use tidewire_sql::{Session, SqlError, Statement, bytes_to_prepare, prepare_within};
+use tidewire_sql::{Session, SqlError, SqlErrorKind, Statement, bytes_to_prepare, prepare_within};
 
 use crate::core::state::CoreState;
 use crate::ring::{calculate, drop_beside};
@@ -96,6 +96,13 @@ pub enum PrepareError {
     /// There is no memory for it now, or no time; or it was not read, for a fault of ours.
     #[error(transparent)]
     Query(#[from] ExecError),
+}
+
+impl PrepareError {
+    /// Whether the statement is one that who asks may not run.
+    pub fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Statement(error) if matches!(*error.kind, SqlErrorKind::Forbidden(_)))
+    }
 }
 
 impl From<tidewire_sql::PrepareError> for PrepareError {

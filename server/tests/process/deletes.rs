@@ -310,7 +310,7 @@ fn columns_come_and_go() {
     let again = server.sql("public", "SELECT time, f0 FROM t WHERE f0 IS NOT NULL").text();
     assert_eq!(again, "time,f0\n1970-01-01T00:00:00.000000003,text\n");
     server.kill();
-    let server = Server::start_in(&folder, true, &[]);
+    let server = Server::start_in(&folder, false, &[]);
     assert_eq!(server.sql("public", "SELECT count(f0) AS n, count(f1) AS m FROM t").text(), "n,m\n1,1\n");
     let described = server.sql("public", "DESCRIBE TABLE t").text();
     assert!(

@@ -1,7 +1,7 @@
 //! Statements that mean harm: each has an answer, none ends the process or takes more memory than the bound allows, and
 //! the next client is served.
 
-use crate::common::{Server, fresh_folder};
+use crate::common::{Client, Server, fresh_folder};
 
 const MIB: u64 = 1 << 20;
 
@@ -36,6 +36,7 @@ fn statements_that_grow_are_answered_within_the_memory_and_the_server_lives() {
         ("a constant of each row", format!("SELECT count(*) FROM h WHERE length('{long}' || host) > 5"), &[200]),
         ("growing text", format!("SELECT max(length(upper('{long}' || host))) FROM h"), &[200]),
         ("a list", format!("SELECT v FROM h WHERE v IN ({})", vec!["1"; 1_000_000].join(",")), &[413]),
+        ("grouping sets", format!("SELECT 1 FROM h GROUP BY ROLLUP({})", vec!["v"; 20_000].join(",")), &[422]),
         ("stars", format!("SELECT {} FROM h", vec!["*"; 100_000].join(",")), &[413]),
     ] {
         let answer = server.sql("public", &statement);
@@ -54,4 +55,27 @@ fn statements_that_grow_are_answered_within_the_memory_and_the_server_lives() {
     assert_eq!(server.metric("tidewire_panics_total", ""), 0.0);
     let peak = server.peak_memory_bytes();
     assert!(peak < 700 * MIB, "{} MiB", peak / MIB);
+}
+
+/// Each query that scans rows in memory copies them, and many do so at once.
+#[test]
+fn many_queries_over_rows_in_memory_stay_within_the_memory_of_all() {
+    let variables = [("TIDEWIRE_MEMORY_BYTES_MAX", "256MiB"), ("TIDEWIRE_MEMTABLE_FLUSH_IDLE_S", "86400")];
+    let server = Server::start_in(&fresh_folder(), true, &variables);
+    for batch in 0..20 {
+        let line = |at: usize| format!("h,host=h{} s=\"row {at} of the table\",v={at} {at}\n", at % 10);
+        let lines: String = (batch * 5_000..(batch + 1) * 5_000).map(line).collect();
+        assert_eq!(server.request("POST", "/write?db=public", &[], lines.as_bytes()).status(), 204);
+    }
+    assert!(server.metric("tidewire_memtable_rows", "") > 50_000.0, "most rows are in memory");
+    let before = server.peak_memory_bytes();
+    let statement = "SELECT count(*) FROM h WHERE s ~ '(r|o|w)*.*17.*8.*17x'";
+    let mut clients: Vec<Client> = (0..60).map(|_| Client::connect(&server.address)).collect();
+    for client in &mut clients {
+        client.send("POST", "/api/v1/sql?db=public", &[], statement.as_bytes());
+    }
+    let statuses: Vec<u16> = clients.iter_mut().map(|client| client.read(false).status()).collect();
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 429)) && statuses.contains(&200), "{statuses:?}");
+    let grown = server.peak_memory_bytes() - before;
+    assert!(grown < 160 * MIB, "{} MiB for the copies of all", grown / MIB);
 }

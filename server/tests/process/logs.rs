@@ -123,3 +123,43 @@ fn at_level_trace_libraries_say_nothing_of_their_insides() {
         assert!(!text.contains(inside), "{inside}: {text}");
     }
 }
+
+#[test]
+fn administration_is_logged_whatever_the_level_and_without_passwords() {
+    let folder = fresh_folder();
+    let log = log_of(&folder);
+    let server = Server::start_logged(&log, &folder, true, &[("TIDEWIRE_LOG_LEVEL", "warn")]);
+    let id = [("X-Request-Id", "change-7")];
+    let sql = |text: &str| server.request("POST", "/api/v1/sql?db=public", &id, text.as_bytes()).status();
+    assert_eq!(sql("CREATE USER u WITH PASSWORD = 'secret'"), 200);
+    assert_eq!(sql("CREATE TABLE t (v DOUBLE)"), 200);
+    assert_eq!(sql("INSERT INTO t (time, v) VALUES (1, 2)"), 200);
+    assert_eq!(sql("DELETE FROM t WHERE time = 1"), 200);
+    assert_eq!(sql("SELECT * FROM t"), 200);
+    assert_eq!(sql("DROP TABLE nosuch"), 422);
+    let query = |text: &str| {
+        let form = [("Content-Type", "application/x-www-form-urlencoded"), id[0]];
+        server.request("POST", "/query?db=public", &form, format!("q={text}").as_bytes()).status()
+    };
+    assert_eq!(query("CREATE USER a WITH PASSWORD 'secret'; SELECT v FROM t; DROP DATABASE nothing"), 200);
+    assert_eq!(query("CREATE RETENTION POLICY p ON nosuch DURATION 1h REPLICATION 1"), 200);
+    server.terminate();
+    let text = read(&log);
+    let _ = std::fs::remove_file(&log);
+    let said: Vec<&str> = lines(&text, "audit: ").into_iter().filter_map(|line| line.split("audit: ").nth(1)).collect();
+    let expected = [
+        ("/api/v1/sql", "CREATE USER u WITH PASSWORD …: done"),
+        ("/api/v1/sql", "CREATE TABLE t (v DOUBLE): done"),
+        ("/api/v1/sql", "DELETE FROM t WHERE time = 1: done"),
+        ("/api/v1/sql", "DROP TABLE nosuch: refused: "),
+        ("/query", "CREATE USER a WITH PASSWORD …: done"),
+        ("/query", "DROP DATABASE nothing: done"),
+        ("/query", "CREATE RETENTION POLICY p ON nosuch DURATION 1h0m0s REPLICATION 1: refused: "),
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:#?}");
+    for (line, (path, end)) in said.iter().zip(expected) {
+        let is_whole = line.starts_with("change-7 root 127.0.0.1:") && line.contains(&format!(" {path}: {end}"));
+        assert!(is_whole, "{line:?} and not {end:?}");
+    }
+    assert!(!text.contains("secret"), "{text}");
+}

@@ -57,10 +57,12 @@ impl QueryMemory {
 
     /// The most that one of them may hold, where it is alone: the rest is kept for small ones.
     pub fn query_bytes_max(&self) -> u64 {
-        match self.bytes_max <= SMALL_BYTES {
-            true => self.bytes_max,
-            false => self.bytes_max - self.bytes_max / KEPT_FRACTION,
-        }
+        Self::most_of_one(self.bytes_max)
+    }
+
+    /// The same of an account of `bytes_max` bytes.
+    pub fn most_of_one(bytes_max: u64) -> u64 {
+        if bytes_max <= SMALL_BYTES { bytes_max } else { bytes_max - bytes_max / KEPT_FRACTION }
     }
 
     /// Gives nothing more until it is opened again.
@@ -252,6 +254,16 @@ impl QueryContext {
         self.shared.all.as_ref().map_or(own, |all| own.min(all.left(held)))
     }
 
+    /// Whether `bytes` that are taken at once leave an eighth of what all may have: queries that have begun go on to
+    /// take what they need little by little, and where nothing is left for that all of them fail.
+    pub(crate) fn leaves_room(&self, bytes: u64) -> bool {
+        let held = self.memory_used().saturating_add(bytes);
+        self.shared.all.as_ref().is_none_or(|all| {
+            let room = all.query_bytes_max().saturating_sub(all.bytes_max() / KEPT_FRACTION);
+            held <= SMALL_BYTES || all.used().saturating_add(bytes) <= room
+        })
+    }
+
     /// The error of a part that has wanted more than [`Self::memory_left`].
     pub(crate) fn out_of_memory(&self) -> ExecError {
         let held = self.memory_used();
@@ -414,10 +426,12 @@ mod tests {
         of_small.resize(1 << 20).unwrap();
         assert!(of_small.resize((1 << 20) + 1).is_err());
         assert!(of_other.resize(2 << 20).is_err(), "it would not be small");
+        assert!(small.leaves_room(0) && !large.leaves_room(0) && !other.leaves_room(2 << 20));
         // A query that was small and grows has what is there for all.
         drop(of_large);
         of_small.resize(60 << 20).unwrap();
         assert_eq!(small.memory_left(), 10 * MIB);
+        assert!(other.leaves_room(1) && !other.leaves_room(2 << 20));
         drop((of_other, of_small));
         assert_eq!(all.used(), 0);
     }

@@ -5,6 +5,8 @@
 //! Nor may a rule make much more of expressions than there was: what it puts in several places is counted
 //! ([`Extent::with_columns`]) before it is copied. Measuring does not recurse.
 
+use super::pattern::about_bytes;
+use super::scalar::Scalar;
 use super::tree::Expr;
 
 /// Levels of an expression. A recursion over it takes some hundred bytes to a few kilobytes of stack a level, and the
@@ -79,6 +81,8 @@ pub(crate) struct Work {
     pub(crate) nodes: usize,
     /// Patterns that are compiled for the row.
     pub(crate) patterns: usize,
+    /// What the other patterns take together, in bytes.
+    pub(crate) pattern_bytes: usize,
 }
 
 impl Work {
@@ -93,7 +97,17 @@ impl Work {
                 Expr::Like { pattern, .. } => Some(&**pattern),
                 _ => None,
             };
-            whole.patterns += usize::from(pattern.is_some_and(|pattern| !matches!(pattern, Expr::Literal(_))));
+            match (pattern, expr) {
+                (Some(Expr::Literal(Scalar::Str(text))), Expr::Call { .. }) => {
+                    whole.pattern_bytes = whole.pattern_bytes.saturating_add(about_bytes(text));
+                }
+                (Some(Expr::Literal(_)), _) => {}
+                (Some(_), _) => whole.patterns += 1,
+                (None, Expr::Matches { pattern, .. }) => {
+                    whole.pattern_bytes = whole.pattern_bytes.saturating_add(pattern.weight());
+                }
+                (None, _) => {}
+            }
             expr.put_children(&mut left);
         }
         whole
@@ -101,7 +115,11 @@ impl Work {
 
     /// This and another.
     pub(crate) fn and(self, other: Self) -> Self {
-        Self { nodes: self.nodes + other.nodes, patterns: self.patterns + other.patterns }
+        Self {
+            nodes: self.nodes + other.nodes,
+            patterns: self.patterns + other.patterns,
+            pattern_bytes: self.pattern_bytes.saturating_add(other.pattern_bytes),
+        }
     }
 }
 
@@ -138,9 +156,15 @@ mod tests {
             negated: false,
             case_insensitive: false,
         };
-        let constant = like(Expr::Literal(crate::expr::Scalar::Str("a%".into())));
-        assert_eq!(Work::of_all([&constant]), Work { nodes: 3, patterns: 0 });
+        let constant = like(Expr::Literal(Scalar::Str("a%".into())));
+        assert_eq!(Work::of_all([&constant]), Work { nodes: 3, ..Work::default() });
         let twice = Expr::Not(Box::new(sum(vec![like(Expr::Column(1)), like(Expr::Column(2))])));
-        assert_eq!(Work::of_all([&constant, &twice]), Work { nodes: 11, patterns: 2 });
+        assert_eq!(Work::of_all([&constant, &twice]), Work { nodes: 11, patterns: 2, pattern_bytes: 0 });
+        let matches = |text: &str| {
+            let pattern = crate::expr::pattern::Pattern::new(text, false).unwrap().into();
+            Work::of_all([&Expr::Matches { expr: Box::new(Expr::Column(0)), pattern, negated: false }])
+        };
+        assert_eq!((matches("a").nodes, matches("a").patterns), (2, 0));
+        assert!(matches("a").pattern_bytes < 200 << 10 && matches(r"\w{20}").pattern_bytes > 1 << 20);
     }
 }

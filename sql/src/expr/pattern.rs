@@ -58,6 +58,13 @@ pub struct Pattern {
     bytes: usize,
 }
 
+/// About what a pattern takes that was compiled elsewhere: as much as one may, where a part of it is repeated or is a
+/// class of characters.
+pub(crate) fn about_bytes(text: &str) -> usize {
+    let is_large = text.contains(['{', '\\']);
+    if is_large { COMPILED_BYTES_MAX + 2 * STATES_BYTES_MAX } else { 9 * STEP_BYTES[0] }
+}
+
 impl Pattern {
     /// Compiles `text`; says in one line what is wrong with it.
     pub fn new(text: &str, case_insensitive: bool) -> Result<Self, String> {
@@ -82,6 +89,11 @@ impl Pattern {
     /// Memory that it takes at most, beyond what it shares with one that was compiled before.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// About how large it is compiled: how long a text takes to be matched grows with that where it meets many states.
+    pub(crate) fn weight(&self) -> usize {
+        if self.bytes > 0 { self.bytes } else { about_bytes(&self.text) }
     }
 
     /// Whether some part of `text` matches.

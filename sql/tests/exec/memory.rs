@@ -146,7 +146,13 @@ impl ShardReader for MemoryShard {
 impl ShardSnapshot for MemoryShard {
     type Chunks = MemoryChunks;
 
-    async fn scan(&self, request: ScanRequest, _mode: ScanMode, _memory_bytes_max: u64) -> Result<MemoryChunks> {
+    async fn scan(
+        &self,
+        request: ScanRequest,
+        _mode: ScanMode,
+        _memory_bytes_max: u64,
+        _take: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<MemoryChunks> {
         let mut random = fastrand::Rng::with_seed(self.seed);
         let wanted: Vec<&(u32, Row)> = self
             .rows

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::memtable::{Copier, Order, SeenDeletes, Sorter, Splitter, TableRows};
 use crate::scan::{ScanChunk, ScanRequest};
 use crate::work;
@@ -40,12 +40,12 @@ impl<'a> MemoryCopy<'a> {
         Self { request, deletes, count, partition_length, phase: Phase::Begin, chunks: BTreeMap::new() }
     }
 
-    /// Works a while; the copies by the start of their partition when it is done. An error where they take more than
-    /// `bytes_left`, from which what they take is subtracted.
+    /// Works a while; the copies by the start of their partition when it is done. `take` is asked for what they take
+    /// before they are made.
     pub(super) fn step(
         &mut self,
         rows: &TableRows,
-        (bytes_left, bytes_max): (&mut u64, u64),
+        take: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Option<BTreeMap<i64, ScanChunk>>> {
         match &mut self.phase {
             Phase::Begin => {
@@ -63,8 +63,7 @@ impl<'a> MemoryCopy<'a> {
                     return Ok(None);
                 }
                 // Before the copy, not after: many queries at once would copy as many memtables.
-                let bytes = rows.copy_bytes(selected.len(), &self.request.columns);
-                *bytes_left = bytes_left.checked_sub(bytes).ok_or(Error::ScanMemory { limit_bytes: bytes_max })?;
+                take(rows.copy_bytes(selected.len(), &self.request.columns))?;
                 self.phase = Phase::Sort(Sorter::new(std::mem::take(selected)));
             }
             Phase::Sort(sorter) => {

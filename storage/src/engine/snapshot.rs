@@ -58,11 +58,11 @@ impl<D: Disk> Shard<D> {
         let seen = self.see(request.table, request.time_min, request.time_max);
         let mut scan = self.scan_segments(seen.as_ref(), &request)?;
         if let Some(seen) = &seen {
-            let mut left = memory_bytes_max;
+            let mut take = up_to(memory_bytes_max);
             for memory in &seen.memory {
                 let mut copy = MemoryCopy::new(&request, &memory.deletes, memory.rows, seen.partition_length);
                 loop {
-                    if let Some(chunks) = self.copy_some(seen, memory, &mut copy, (&mut left, memory_bytes_max))? {
+                    if let Some(chunks) = self.copy_some(seen, memory, &mut copy, &mut take)? {
                         add_chunks(&mut scan, chunks);
                         break;
                     }
@@ -133,11 +133,11 @@ impl<D: Disk> Shard<D> {
         seen: &Seen<D>,
         memory: &SeenMemory,
         copy: &mut MemoryCopy<'_>,
-        bytes: (&mut u64, u64),
+        take: &mut dyn FnMut(u64) -> Result<()>,
     ) -> Result<Option<BTreeMap<i64, ScanChunk>>> {
         let state = self.state.borrow();
         let rows = state.memtable_of(memory.generation).and_then(|memtable| memtable.table(seen.table));
-        copy.step(rows.ok_or(Error::SnapshotGone { shard: self.config.shard })?, bytes)
+        copy.step(rows.ok_or(Error::SnapshotGone { shard: self.config.shard })?, take)
     }
 
     /// Keeps a flushed memtable for the snapshots that may look at it, if there are any. The oldest ones go where more
@@ -157,14 +157,24 @@ impl<D: Disk> Shard<D> {
 impl<D: Disk> Snapshot<D> {
     /// A scan of what the snapshot sees, of its table and within its times; see [`Shard::scan`].
     pub async fn scan(&self, request: ScanRequest, memory_bytes_max: u64) -> Result<Scan<D>> {
+        self.scan_within(request, memory_bytes_max, &mut up_to(memory_bytes_max)).await
+    }
+
+    /// The same where others take memory at the same time: `take` is asked for what the copies of rows in memory take,
+    /// before they are made. Afterwards [`Scan::memory_bytes`] says what is held.
+    pub async fn scan_within(
+        &self,
+        request: ScanRequest,
+        memory_bytes_max: u64,
+        take: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Scan<D>> {
         let (shard, seen) = (&self.shard, &self.seen);
         debug_assert_eq!(request.table, seen.table, "BUG: a snapshot of one table is asked for another");
         let mut scan = shard.scan_segments(Some(seen), &request)?;
-        let mut left = memory_bytes_max;
         for memory in &seen.memory {
             let mut copy = MemoryCopy::new(&request, &memory.deletes, memory.rows, seen.partition_length);
             loop {
-                if let Some(chunks) = shard.copy_some(seen, memory, &mut copy, (&mut left, memory_bytes_max))? {
+                if let Some(chunks) = shard.copy_some(seen, memory, &mut copy, take)? {
                     add_chunks(&mut scan, chunks);
                     break;
                 }
@@ -177,6 +187,15 @@ impl<D: Disk> Snapshot<D> {
     /// Least and greatest time that rows of the table may have; `None` when it has none.
     pub fn time_bounds(&self) -> Option<(i64, i64)> {
         self.seen.bounds
+    }
+}
+
+/// Gives `bytes_max` in all.
+fn up_to(bytes_max: u64) -> impl FnMut(u64) -> Result<()> {
+    let mut left = bytes_max;
+    move |bytes| {
+        left = left.checked_sub(bytes).ok_or(Error::ScanMemory { limit_bytes: bytes_max })?;
+        Ok(())
     }
 }
 

@@ -340,8 +340,8 @@ impl TableRows {
 
     /// About what a copy of `rows` of the rows takes, with `columns` of them, while it is put in order.
     pub(crate) fn copy_bytes(&self, rows: usize, columns: &[(ColumnId, FieldType)]) -> u64 {
-        // Position, and time and series in order.
-        const ORDER_BYTES: u64 = 16;
+        // Time and series in order; and while they are sorted positions, the same dealt to series, and keys.
+        const ORDER_BYTES: u64 = 12 + 2 * 4 + 16;
         let wanted: HashSet<ColumnId> = columns.iter().map(|(id, _)| *id).collect();
         let taken = self.columns.iter().filter(|column| wanted.contains(&column.id()));
         let share = rows as f64 / self.rows().max(1) as f64;

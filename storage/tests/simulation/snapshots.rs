@@ -27,6 +27,32 @@ fn seen(snapshot: &Snapshot<SimDisk>) -> Result<BTreeSet<i64>> {
     Ok(found)
 }
 
+/// Queries that copy at the same moment must know of each other's copies.
+#[test]
+fn a_copy_is_asked_for_before_it_is_made() {
+    let (shard, table) = (open(config()), table(1));
+    let times: Vec<i64> = (1..2_000).collect();
+    append(&shard, &table, &times).unwrap();
+    let scan_of = |from: i64, take: &mut dyn FnMut(u64) -> Result<()>| {
+        let snapshot = shard.snapshot(table.id, i64::MIN, i64::MAX).unwrap();
+        block_on(snapshot.scan_within(request(&table, from, i64::MAX), u64::MAX, take))
+    };
+    let mut taken = 0;
+    let scan = scan_of(i64::MIN, &mut |bytes| {
+        taken += bytes;
+        Ok(())
+    });
+    assert!(taken >= scan.unwrap().memory_bytes() && taken > 40_000, "{taken}");
+    let mut less = 0;
+    let few = scan_of(1_990, &mut |bytes| {
+        less += bytes;
+        Ok(())
+    });
+    assert!(less < taken / 100 && few.unwrap().memory_bytes() <= less, "{less} of {taken}: only what is selected");
+    let refused = scan_of(i64::MIN, &mut |bytes| Err(Error::ScanMemory { limit_bytes: bytes }));
+    assert!(matches!(refused, Err(Error::ScanMemory { limit_bytes }) if limit_bytes == taken));
+}
+
 #[test]
 fn what_happens_between_two_scans_of_a_snapshot_is_not_seen() {
     let (shard, table) = (open(config()), table(1));

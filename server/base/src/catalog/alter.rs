@@ -1,5 +1,5 @@
-//! ALTER TABLE: columns that come and go, and get other names. A column's id is never given again, so what segments and log records still
-//! hold of a dropped column is never seen under another's name.
+//! ALTER TABLE: columns that come and go, and get other names. A column's id is never given again, so what segments and
+//! log records still hold of a dropped column is never seen under another's name.
 
 use tidewire_sql::TableChange;
 use tidewire_storage::schema::{ColumnKind, ColumnSchema, TableSchema};

@@ -2,8 +2,8 @@
 //!
 //! A change whose save failed may be in force after the next start, or not. Until that is known, nothing may be
 //! acknowledged that would be gone with either of the two: no table, column, continuous query or subscription is shown
-//! that one of them lacks, or has under another name, and rows are kept for the shorter time of both. Nobody may do what one of them does not let
-//! him.
+//! that one of them lacks, or has under another name, and rows are kept for the shorter time of both. Nobody may do
+//! what one of them does not let him.
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 //! Its text is received as all bodies are. From there on it is a query's work, whatever the statement: it runs in the
 //! queue of queries, and the connection waits.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use arrow_array::{RecordBatch, UInt64Array};
@@ -20,6 +21,7 @@ use super::files::{copy_in, copy_out, create_external};
 use super::insert_rows::insert_query;
 use super::update_tags::update_tags;
 use super::{accept, error, tenants, users};
+use crate::api::audit::is_administration;
 use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
@@ -91,7 +93,32 @@ async fn run_statement(
 ) -> Result<(), Fault> {
     let core = context.core;
     session.facts = known(core, facts::wanted(&text));
-    let Prepared { statement, held } = or(prepare(core, text, session), gone(body)).await?;
+    let prepared = match or(prepare(core, text, session), gone(body)).await {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            if error.is_forbidden() {
+                context.audit(registered.text(), Some(&error));
+            }
+            return Err(error.into());
+        }
+    };
+    if !is_administration(&prepared.statement) {
+        return carry_out(context, body, reply, prepared, form, &registered).await;
+    }
+    let outcome = carry_out(context, body, reply, prepared, form, &registered).await;
+    context.audit(registered.text(), outcome.as_ref().err().map(|fault| fault as &dyn Display));
+    outcome
+}
+
+async fn carry_out(
+    context: &RequestContext<'_>,
+    body: &mut Body,
+    reply: &mut Reply,
+    Prepared { statement, held }: Prepared,
+    form: RowsForm,
+    registered: &Registered,
+) -> Result<(), Fault> {
+    let core = context.core;
     match statement {
         Statement::Empty => {
             send_nothing(reply, form.format);

@@ -14,6 +14,7 @@ use super::form::Form;
 use super::headers::{headers, send};
 use super::scope::Scope;
 use super::{accept, error, parameters, statements};
+use crate::api::audit::is_influx_administration;
 use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
@@ -125,7 +126,12 @@ async fn run_statements(
         false => None,
     };
     context.note_statement(text.as_bytes());
-    admit_statements(context, &statements, &scope.database)?;
+    if let Err(fault) = admit_statements(context, &statements, &scope.database) {
+        for statement in statements.iter().filter(|statement| is_influx_administration(statement)) {
+            context.audit(&statement.to_string(), Some(&fault));
+        }
+        return Err(fault);
+    }
     let manner = Manner {
         options: wanted.options(epoch),
         content_type: wanted.format.content_type,

@@ -1,5 +1,7 @@
 //! InfluxQL's statements, carried out: what changes the catalog, what deletes, what is shown from the catalog.
 
+use std::fmt::Display;
+
 use tidewire_protocol::encode::influx::Value;
 use tidewire_sql::Definition;
 use tidewire_sql::influxql::{BindError, Delete, Statement, format_duration};
@@ -9,6 +11,7 @@ use super::answer::Answer;
 use super::scope::Scope;
 use super::select;
 use super::{cardinality, diagnostics, running, schema, shards, statistics, subscriptions, users};
+use crate::api::audit::is_influx_administration;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::query::delete::delete;
@@ -16,6 +19,19 @@ use tidewire_base::catalog::SchemaChange;
 
 /// Runs a statement and writes its series.
 pub(super) async fn run(
+    context: &RequestContext<'_>,
+    statement: &Statement,
+    scope: &Scope,
+    answer: &mut Answer<'_>,
+) -> Result<(), Fault> {
+    let outcome = carry_out(context, statement, scope, answer).await;
+    if is_influx_administration(statement) {
+        context.audit(&statement.to_string(), outcome.as_ref().err().map(|fault| fault as &dyn Display));
+    }
+    outcome
+}
+
+async fn carry_out(
     context: &RequestContext<'_>,
     statement: &Statement,
     scope: &Scope,

@@ -31,7 +31,7 @@ const PACKAGES: [(&str, &[&str]); 12] = [
 /// The rooms of the server from the lowest up: a room imports those before it in this list, never those behind it. A
 /// file's room is the longest prefix that fits. Some folders are on two floors: what every core is started with knows
 /// neither rows nor queries, and what a request needs of a core lies below the request.
-const ROOMS: [&str; 34] = [
+const ROOMS: [&str; 35] = [
     "runtime::clock",
     "runtime::shutdown",
     "ring",
@@ -47,6 +47,7 @@ const ROOMS: [&str; 34] = [
     "metrics::shard",
     "metrics",
     "core::watch",
+    "core::wide",
     "core::late",
     "forward",
     "core::message",

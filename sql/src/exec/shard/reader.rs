@@ -59,12 +59,14 @@ pub trait ShardSnapshot {
     /// Its scan.
     type Chunks: ChunkSource;
 
-    /// Begins a scan. A mode other than rows allows less than all rows, it does not ask for it.
+    /// Begins a scan. A mode other than rows allows less than all rows, it does not ask for it. `take` is asked for
+    /// what copies of rows take, before they are made.
     fn scan(
         &self,
         request: ScanRequest,
         mode: ScanMode,
         memory_bytes_max: u64,
+        take: &mut dyn FnMut(u64) -> Result<()>,
     ) -> impl Future<Output = Result<Self::Chunks>>;
     /// Times that all rows of the table lie between, inclusive, perhaps wider than they do; `None` without rows.
     fn time_bounds(&self) -> Option<(i64, i64)>;
@@ -126,8 +128,14 @@ impl<D: Disk> ShardReader for Rc<Shard<D>> {
 impl<D: Disk> ShardSnapshot for Snapshot<D> {
     type Chunks = Scan<D>;
 
-    async fn scan(&self, request: ScanRequest, mode: ScanMode, memory_bytes_max: u64) -> Result<Scan<D>> {
-        let mut scan = Snapshot::scan(self, request, memory_bytes_max).await?;
+    async fn scan(
+        &self,
+        request: ScanRequest,
+        mode: ScanMode,
+        memory_bytes_max: u64,
+        take: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<Scan<D>> {
+        let mut scan = self.scan_within(request, memory_bytes_max, take).await?;
         scan.set_mode(mode);
         Ok(scan)
     }

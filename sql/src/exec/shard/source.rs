@@ -154,7 +154,18 @@ impl<R: ShardReader> ShardSource<R> {
             columns,
             prune: self.fragment.prune.clone(),
         };
-        let scan = snapshot.scan(request, self.fragment.mode.clone(), self.context.memory_left()).await;
+        let (mode, memory_bytes_max) = (self.fragment.mode.clone(), self.context.memory_left());
+        // Many queries at once copy as many memtables: each holds its copy before it is made.
+        let (held, context) = (&mut self.held, &self.context);
+        let mut take = |bytes: u64| {
+            let wanted = usize::try_from(held.bytes().saturating_add(bytes)).unwrap_or(usize::MAX);
+            let refused = || tidewire_storage::Error::ScanMemory { limit_bytes: memory_bytes_max };
+            if !context.leaves_room(bytes) {
+                return Err(refused());
+            }
+            held.resize(wanted).map_err(|_| refused())
+        };
+        let scan = snapshot.scan(request, mode, memory_bytes_max, &mut take).await;
         if span != self.left {
             self.snapshot = Some(snapshot);
             match span.1 == self.left.1 {

@@ -61,6 +61,7 @@ impl<'e> GroupBy<'e> {
                 }
                 ast::Expr::Rollup(lists) => {
                     let parts: Vec<_> = lists.iter().map(|list| places(list)).collect::<Result<_, SqlError>>()?;
+                    check_count(parts.len().checked_add(1))?;
                     (0..=parts.len()).rev().map(|count| parts[..count].concat()).collect()
                 }
                 ast::Expr::Cube(lists) => {
