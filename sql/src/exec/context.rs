@@ -254,14 +254,14 @@ impl QueryContext {
         self.shared.all.as_ref().map_or(own, |all| own.min(all.left(held)))
     }
 
-    /// Whether `bytes` that are taken at once leave an eighth of what all may have: queries that have begun go on to
-    /// take what they need little by little, and where nothing is left for that all of them fail.
+    /// Whether `bytes` may be taken at once: from a query that holds little they leave an eighth of what all may have.
+    /// Those that have begun go on to take what they need little by little, or the same from another shard, and where
+    /// nothing is left for that all of them fail.
     pub(crate) fn leaves_room(&self, bytes: u64) -> bool {
-        let held = self.memory_used().saturating_add(bytes);
-        self.shared.all.as_ref().is_none_or(|all| {
-            let room = all.query_bytes_max().saturating_sub(all.bytes_max() / KEPT_FRACTION);
-            held <= SMALL_BYTES || all.used().saturating_add(bytes) <= room
-        })
+        let Some(all) = &self.shared.all else { return true };
+        let (held, most) = (self.memory_used(), all.query_bytes_max());
+        let room = if held > SMALL_BYTES { most } else { most.saturating_sub(all.bytes_max() / KEPT_FRACTION) };
+        held.saturating_add(bytes) <= SMALL_BYTES || all.used().saturating_add(bytes) <= room
     }
 
     /// The error of a part that has wanted more than [`Self::memory_left`].
@@ -426,12 +426,12 @@ mod tests {
         of_small.resize(1 << 20).unwrap();
         assert!(of_small.resize((1 << 20) + 1).is_err());
         assert!(of_other.resize(2 << 20).is_err(), "it would not be small");
-        assert!(small.leaves_room(0) && !large.leaves_room(0) && !other.leaves_room(2 << 20));
+        assert!(small.leaves_room(0) && !large.leaves_room(1) && !other.leaves_room(2 << 20));
         // A query that was small and grows has what is there for all.
         drop(of_large);
         of_small.resize(60 << 20).unwrap();
         assert_eq!(small.memory_left(), 10 * MIB);
-        assert!(other.leaves_room(1) && !other.leaves_room(2 << 20));
+        assert!(other.leaves_room(1) && !other.leaves_room(2 << 20) && small.leaves_room(2 << 20));
         drop((of_other, of_small));
         assert_eq!(all.used(), 0);
     }

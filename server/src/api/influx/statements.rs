@@ -114,24 +114,9 @@ async fn carry_out(
 pub(super) fn deprecation(context: &RequestContext<'_>, statement: &Statement, scope: &Scope) -> Option<String> {
     let changes = match statement {
         Statement::Select(select) => select.into.is_some(),
-        Statement::CreateDatabase { .. }
-        | Statement::DropDatabase { .. }
-        | Statement::CreatePolicy { .. }
-        | Statement::AlterPolicy { .. }
-        | Statement::DropPolicy { .. }
-        | Statement::DropMeasurement { .. }
-        | Statement::DropShard { .. }
-        | Statement::CreateUser { .. }
-        | Statement::DropUser { .. }
-        | Statement::SetPassword { .. }
-        | Statement::Grant { .. }
-        | Statement::Revoke { .. }
-        | Statement::CreateContinuousQuery(_)
-        | Statement::DropContinuousQuery { .. }
-        | Statement::CreateSubscription { .. }
-        | Statement::DropSubscription { .. } => true,
         Statement::Delete(delete) => delete.series,
-        _ => false,
+        Statement::KillQuery { .. } => false,
+        other => is_influx_administration(other),
     };
     let text = match statement {
         _ if !changes => return None,
