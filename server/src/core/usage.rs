@@ -199,13 +199,11 @@ impl CoreUsage {
     /// Takes what a request begins with from what its tenant may use: a query or a write, where `used` says so, and
     /// bytes if some are left. Says which limit is reached, and takes nothing then.
     pub fn admit(&self, tenant: &Tenant, used: Used, now_ns: i64) -> Result<(), RequestKind> {
-        let Some(limiter) = tenant.options.limiter.as_ref().filter(|limiter| !limiter.requests.is_empty()) else {
-            return Ok(());
-        };
+        let Some(limits) = tenant.options.request_limits() else { return Ok(()) };
         let mut tokens = lock(&self.all.tokens);
         let asked = used.by_kind();
         for (kind, count) in asked {
-            let Some(bucket) = limiter.requests.get(&kind) else { continue };
+            let Some(bucket) = limits.get(&kind) else { continue };
             let left = of_limit(&mut tokens, tenant, kind, *bucket, now_ns).left;
             // How many bytes there will be is not known: some must be left.
             let least = if kind.is_of_bytes() { 1 } else { whole(count) };
@@ -214,7 +212,7 @@ impl CoreUsage {
             }
         }
         for (kind, count) in asked {
-            if let Some(bucket) = limiter.requests.get(&kind) {
+            if let Some(bucket) = limits.get(&kind) {
                 of_limit(&mut tokens, tenant, kind, *bucket, now_ns).left -= whole(count);
             }
         }
@@ -223,12 +221,10 @@ impl CoreUsage {
 
     /// Takes what a request came to, which is known only at its end: the tenant may be below nothing afterwards.
     pub fn take(&self, tenant: &Tenant, used: Used, now_ns: i64) {
-        let Some(limiter) = tenant.options.limiter.as_ref().filter(|limiter| !limiter.requests.is_empty()) else {
-            return;
-        };
+        let Some(limits) = tenant.options.request_limits() else { return };
         let mut tokens = lock(&self.all.tokens);
         for (kind, count) in used.by_kind() {
-            if let Some(bucket) = limiter.requests.get(&kind) {
+            if let Some(bucket) = limits.get(&kind) {
                 let tokens = of_limit(&mut tokens, tenant, kind, *bucket, now_ns);
                 tokens.left = tokens.left.saturating_sub(whole(count));
             }

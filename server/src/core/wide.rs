@@ -41,27 +41,29 @@ impl WideTables {
 
     /// Whether a text of SQL may name one.
     pub(super) fn may_be_named(&self, text: &[u8]) -> bool {
-        let names = self.names.borrow();
-        if names.is_empty() || names.len() > NAMES_MAX {
-            return !names.is_empty();
-        }
-        let text = text.to_ascii_lowercase();
-        names.iter().any(|name| memmem::find(&text, plain(name)).is_some())
+        self.may_be(|names| {
+            let text = text.to_ascii_lowercase();
+            names.iter().any(|name| memmem::find(&text, plain(name)).is_some())
+        })
     }
 
     /// Whether a SELECT of InfluxQL may read one.
     pub(super) fn may_be_read(&self, select: &Select) -> bool {
-        let names = self.names.borrow();
-        if names.is_empty() || names.len() > NAMES_MAX {
-            return !names.is_empty();
-        }
-        select.sources.iter().any(|source| match source {
-            Source::Subquery(select) => self.may_be_read(select),
-            Source::Measurement(measurement) => match &measurement.name {
-                MeasurementName::Name(name) => names.contains(&name.to_ascii_lowercase()),
-                MeasurementName::Regex(_) => true,
-            },
+        self.may_be(|names| {
+            select.sources.iter().any(|source| match source {
+                Source::Subquery(select) => self.may_be_read(select),
+                Source::Measurement(measurement) => match &measurement.name {
+                    MeasurementName::Name(name) => names.contains(&name.to_ascii_lowercase()),
+                    MeasurementName::Regex(_) => true,
+                },
+            })
         })
+    }
+
+    /// What `meant` says of the names, if there are some and not too many.
+    fn may_be(&self, meant: impl FnOnce(&BTreeSet<String>) -> bool) -> bool {
+        let names = self.names.borrow();
+        !names.is_empty() && (names.len() > NAMES_MAX || meant(&names))
     }
 }
 

@@ -177,8 +177,7 @@ pub fn divide(bytes_max: u64, shards: u64, cores: u64, set: Keys) -> Result<Budg
     let decoders = whole(percent(DECODERS_PERCENT).min(DECODERS_BYTES)).max(DECODERS_BYTES_MIN);
     let buffers = sum(&[(cores, connections), (1, decoders)]);
     let fixed = sum(&[(1, rows), (1, caches), (1, buffers)]);
-    // With what is kept for small ones.
-    let queries_min = or(set.query_bytes_max.saturating_add(set.query_bytes_max.div_ceil(7)), QUERIES_BYTES_MIN);
+    let queries_min = or(QueryMemory::least_for(set.query_bytes_max), QUERIES_BYTES_MIN);
     let least = sum(&[(1, queries_min), (cores, PARSER_BYTES_MIN), (1, SERIES_BYTES_MIN)]);
     let needed = fixed.saturating_add(least);
     if needed > bytes_max {

@@ -65,6 +65,11 @@ impl QueryMemory {
         if bytes_max <= SMALL_BYTES { bytes_max } else { bytes_max - bytes_max / KEPT_FRACTION }
     }
 
+    /// The least that an account must have for one query to hold `query_bytes` of it.
+    pub fn least_for(query_bytes: u64) -> u64 {
+        query_bytes.saturating_add(query_bytes.div_ceil(KEPT_FRACTION - 1))
+    }
+
     /// Gives nothing more until it is opened again.
     pub fn set_closed(&self, closed: bool) {
         if self.closed.load(Ordering::Relaxed) != closed {
@@ -415,6 +420,7 @@ mod tests {
         const MIB: u64 = 1 << 20;
         let all = QueryMemory::new(80 * MIB);
         assert_eq!(all.query_bytes_max(), 70 * MIB);
+        assert_eq!(QueryMemory::least_for(70 * MIB), 80 * MIB);
         let query = || QueryContext::of_server(1 << 40, None, all.clone());
         let (large, other, small) = (query(), query(), query());
         let (mut of_large, mut of_other, mut of_small) =

@@ -130,6 +130,16 @@ impl TenantOptions {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// What the tenant may have, where that is bounded.
+    pub fn object_limits(&self) -> Option<&ObjectLimits> {
+        self.limiter.as_ref()?.objects.as_ref()
+    }
+
+    /// What its requests may use, where that is bounded.
+    pub fn request_limits(&self) -> Option<&BTreeMap<RequestKind, Bucket>> {
+        self.limiter.as_ref().map(|limiter| &limiter.requests).filter(|limits| !limits.is_empty())
+    }
 }
 
 /// What a tenant may have, and what its requests may use.

@@ -74,7 +74,7 @@ fn alter(catalog: &Catalog, name: &str, alteration: &TenantAlteration) -> Decide
             if tenant.members.contains_key(&user.name) {
                 return Err(CatalogError::MemberExists(user.name.to_string()));
             }
-            let limit = tenant.options.limiter.as_ref().and_then(|limiter| limiter.objects.as_ref()?.users_max);
+            let limit = tenant.options.object_limits().and_then(|limits| limits.users_max);
             check_limit(limit, tenant.members.len() as u64 + 1, TenantLimit::Users)?;
             changed.members.insert(user.name.clone(), role.as_str().into());
         }
@@ -213,9 +213,7 @@ pub(super) fn check_database_key(catalog: &Catalog, key: &str) -> Result<(), Cat
 pub(super) fn check_new_database(catalog: &Catalog, key: &str, options: &DatabaseOptions) -> Result<(), CatalogError> {
     let (tenant, _) = tenant_and_database(key);
     let Some(tenant) = catalog.tenant(tenant) else { return Err(CatalogError::TenantNotFound(tenant.to_owned())) };
-    let Some(limits) = tenant.options.limiter.as_ref().and_then(|limiter| limiter.objects.as_ref()) else {
-        return Ok(());
-    };
+    let Some(limits) = tenant.options.object_limits() else { return Ok(()) };
     check_limit(limits.databases_max, catalog.databases_of(&tenant.name).count() as u64 + 1, TenantLimit::Databases)?;
     check_terms(&tenant, options.ttl_ns, options.stored.shard, options.stored.replica)
 }
@@ -229,9 +227,7 @@ pub(super) fn check_changed_database(catalog: &Catalog, changed: &Database) -> R
 
 fn check_terms(tenant: &Tenant, ttl_ns: Option<i64>, shard: u64, replica: u64) -> Result<(), CatalogError> {
     const DAY_NS: u64 = 86_400_000_000_000;
-    let Some(limits) = tenant.options.limiter.as_ref().and_then(|limiter| limiter.objects.as_ref()) else {
-        return Ok(());
-    };
+    let Some(limits) = tenant.options.object_limits() else { return Ok(()) };
     check_limit(limits.shards_max, shard, TenantLimit::Shards)?;
     check_limit(limits.replicas_max, replica, TenantLimit::Replicas)?;
     let days = ttl_ns.map_or(u64::MAX, |ns| ns.unsigned_abs().div_ceil(DAY_NS));

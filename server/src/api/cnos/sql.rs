@@ -102,11 +102,11 @@ async fn run_statement(
             return Err(error.into());
         }
     };
-    if !is_administration(&prepared.statement) {
-        return carry_out(context, body, reply, prepared, form, &registered).await;
-    }
+    let is_audited = is_administration(&prepared.statement);
     let outcome = carry_out(context, body, reply, prepared, form, &registered).await;
-    context.audit(registered.text(), outcome.as_ref().err().map(|fault| fault as &dyn Display));
+    if is_audited {
+        context.audit(registered.text(), outcome.as_ref().err().map(|fault| fault as &dyn Display));
+    }
     outcome
 }
 
