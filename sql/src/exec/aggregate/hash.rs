@@ -17,6 +17,13 @@ use crate::exec::sink::{Left, Sink};
 use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::{AggregateCall, Expr};
 
+/// From this many groups on a new group costs some 100 ns of waiting for memory, so that rows are taken in few at a
+/// time, and a state that doubles is copied for milliseconds, so that it is not left to do so together with others.
+const MANY_GROUPS: usize = 1 << 16;
+
+/// Rows taken in at a time where groups are many: about 1 ms if each is a new group.
+const ROWS_AT_ONCE: usize = 2_048;
+
 /// Where a call's input stands in the input batch.
 enum Intake {
     /// Arguments to compute from rows.
@@ -34,10 +41,23 @@ pub(crate) struct Aggregate {
     table: GroupTable,
     groups: Vec<u32>,
     slices: Vec<Slice>,
+    /// Slots that each call has room for.
+    slots: Vec<usize>,
     memory: Reservation,
     room: Rc<Room>,
     /// The groups that are not put out yet, once all rows are taken in.
     left: Range<usize>,
+}
+
+/// Room for the states of `groups` groups in each call, of which `slots` have room so far: what is full, and of what
+/// soon will be the first one, at twice its size. Which calls get new room, and how much.
+fn grown(slots: &[usize], groups: usize) -> impl Iterator<Item = (usize, usize)> {
+    let soon = |room: usize| groups >= MANY_GROUPS && groups > room / 4 * 3;
+    let first = slots.iter().position(|room| soon(*room));
+    slots.iter().enumerate().filter_map(move |(call, room)| match first {
+        Some(first) if first == call => Some((call, groups.max(room * 2))),
+        _ => (groups > *room).then_some((call, groups)),
+    })
 }
 
 /// The accumulator of a call.
@@ -118,6 +138,7 @@ impl Aggregate {
             table: GroupTable::default(),
             groups: Vec::new(),
             slices: Vec::new(),
+            slots: Vec::new(),
             memory: context.reservation(),
             room: Rc::new(Room::new(context)),
             left: 0..0,
@@ -182,8 +203,13 @@ impl Aggregate {
         self.table.groups(&keys, input.rows, &mut self.groups)?;
         slices_of(&self.groups, &mut self.slices);
         let slices = Slices { slices: &self.slices, ascending: false };
+        self.slots.resize(self.calls.len(), 0);
+        let new_room: Vec<(usize, usize)> = grown(&self.slots, self.table.len()).collect();
+        for (call, slots) in new_room {
+            self.calls[call].1.resize(slots);
+            self.slots[call] = slots;
+        }
         for ((intake, accumulator), args) in self.calls.iter_mut().zip(&args) {
-            accumulator.resize(self.table.len());
             match intake {
                 Intake::Rows(_) => accumulator.update(args, slices)?,
                 Intake::States(columns) => {
@@ -201,6 +227,10 @@ impl Aggregate {
 }
 
 impl Sink for Aggregate {
+    fn rows_at_once(&self) -> usize {
+        if self.table.len() < MANY_GROUPS { usize::MAX } else { ROWS_AT_ONCE }
+    }
+
     fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.update(batch.columns(), batch.num_rows(), batch.schema_ref().as_ref())
     }
@@ -211,8 +241,11 @@ impl Sink for Aggregate {
             // Without GROUP BY there is one row, even over no rows.
             slots = 1;
         }
-        for (_, accumulator) in &mut self.calls {
-            accumulator.resize(slots);
+        self.slots.resize(self.calls.len(), 0);
+        for ((_, accumulator), room) in self.calls.iter_mut().zip(&self.slots) {
+            if *room < slots {
+                accumulator.resize(slots);
+            }
         }
         self.left = 0..slots;
         Ok(())

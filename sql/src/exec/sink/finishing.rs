@@ -16,6 +16,10 @@ pub(crate) enum Left {
 /// Takes all rows of a stage before it puts out the first. Its state is of one run on one core; what several cores have
 /// gathered meets as batches of states, in the sink that merges them.
 pub(crate) trait Sink {
+    /// Rows that should come at a time, by what the sink holds.
+    fn rows_at_once(&self) -> usize {
+        usize::MAX
+    }
     /// Takes rows in, at most some thousand of them. Not while a step left work to do.
     fn push(&mut self, batch: RecordBatch) -> Result<()>;
     /// Says that no rows follow.
