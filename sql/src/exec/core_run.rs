@@ -21,7 +21,7 @@ use super::batch::{OneForm, rows_at_once, slices};
 use super::constants::constant_batch;
 use super::context::QueryContext;
 use super::join::{Build, BuildSide, HashJoin, JoinPlan};
-use super::operator::{Filter, Limit, Operator, Project, SeriesRows, Transform};
+use super::operator::{Filter, Leaders, Limit, Operator, Project, SeriesRows, Transform};
 use super::sink::{FillWindows, Forecasts, Integrals, Left, Repairs, Repeat, Sink, Sort};
 use super::window::Windows;
 use crate::error::execution::{ExecError, Result};
@@ -257,7 +257,8 @@ impl CoreState {
     /// The next batch, or as much of it as operators see at once.
     fn next_input(&mut self) -> Option<RecordBatch> {
         let batch = self.input.pop_front()?;
-        let (rows, most) = (batch.num_rows(), self.rows_at_once);
+        let of_sink = self.sink.as_ref().map_or(usize::MAX, |sink| sink.rows_at_once());
+        let (rows, most) = (batch.num_rows(), self.rows_at_once.min(of_sink));
         if rows <= most {
             return Some(batch);
         }
@@ -343,6 +344,7 @@ fn operator(spec: &OperatorSpec, context: &QueryContext) -> Box<dyn Operator> {
         OperatorSpec::Project { exprs, schema } => Box::new(Project::new(exprs.clone(), Arc::clone(schema), context)),
         OperatorSpec::Limit { skip, fetch } => Box::new(Limit::new(*skip, *fetch)),
         OperatorSpec::SeriesLimit(limit) => Box::new(SeriesRows::new(*limit)),
+        OperatorSpec::Leaders(leaders) => Box::new(Leaders::new(leaders.clone(), context)),
         OperatorSpec::Transform { calls, schema } => Box::new(Transform::new(calls, Arc::clone(schema))),
     }
 }
@@ -388,6 +390,8 @@ fn sink_of(
         }
         SinkSpec::Repeat { schema } => Box::new(Repeat::new(Arc::clone(schema), context)),
         SinkSpec::Fill(fill) => Box::new(FillWindows::new(fill.clone(), context)),
-        SinkSpec::Sort { keys, fetch } => Box::new(Sort::new(keys.clone(), *fetch, context)),
+        SinkSpec::Sort { keys, fetch, read } => {
+            Box::new(Sort::new(keys.clone(), *fetch, context).with_columns(read.clone()))
+        }
     }))
 }

@@ -1,6 +1,7 @@
 //! Rule: a Sort under a Limit knows how many rows are wanted, offset included, so that it keeps no more.
 
-use crate::plan::Plan;
+use crate::plan::series::FillWith;
+use crate::plan::{Plan, SeriesStep};
 
 pub(super) fn rule(plan: Plan) -> Plan {
     match plan.map_inputs(&mut rule) {
@@ -17,6 +18,13 @@ fn bounded(plan: Plan, wanted: usize) -> Plan {
     match plan {
         Plan::Sort { input, keys, fetch } => {
             Plan::Sort { input, keys, fetch: Some(fetch.map_or(wanted, |known| known.min(wanted))) }
+        }
+        // The first rows that a fill puts out are made of no more rows than they are, unless they lie on a line to the
+        // next.
+        Plan::Series { step: SeriesStep::Fill(ref fill), .. }
+            if fill.keys == 0 && !fill.with.contains(&FillWith::Linear) =>
+        {
+            plan.map_inputs(&mut |input| bounded(input, wanted))
         }
         // What is first of a union is not said, but no input is read further.
         Plan::Project { .. } | Plan::Union { .. } => plan.map_inputs(&mut |input| bounded(input, wanted)),

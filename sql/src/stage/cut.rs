@@ -8,7 +8,8 @@
 //!    long as the expressions stay small; where they cannot be, they become operators of the stage.
 //! 3. An operator that needs all rows closes the stage with a sink, and opens the next. Over scans alone, an aggregate
 //!    leaves states on the shards and its sink merges them; DISTINCT is an aggregate without calls; a sort with a bound
-//!    leaves the shard's best rows; a limit that many rows; a full sort all of them.
+//!    leaves the shard's best rows; a limit that many rows; a sort under a limit in each group the rows that may be
+//!    among the first of theirs; a full sort all of them.
 //!
 //! A join closes two: its right input's, which keeps the rows by their keys, and its left input's, whose rows meet
 //! them.
@@ -23,6 +24,7 @@ use arrow_schema::SchemaRef;
 use super::fold;
 use super::fragment::{Shape, TimeOrder, refine};
 use super::graph::{CoreStage, JoinKeys, OperatorSpec, SinkSpec, Source, Stage, StageGraph, StageId};
+use super::leaders::Leaders;
 use super::partial::Split;
 use crate::expr::Expr;
 use crate::plan::join::pairs;
@@ -114,7 +116,13 @@ impl<'p> OpenScan<'p> {
 
     /// All rows, or as many as suffice.
     fn rows(&self, limit: Option<usize>) -> Shape {
-        Shape::Rows { exprs: self.exprs.clone(), schema: Arc::clone(&self.schema), limit }
+        Shape::Rows { exprs: self.exprs.clone(), schema: Arc::clone(&self.schema), limit, leaders: None }
+    }
+
+    /// The rows that may be among the first of their groups.
+    fn leaders(&self, leaders: &Leaders) -> Shape {
+        let (exprs, schema) = (self.exprs.clone(), Arc::clone(&self.schema));
+        Shape::Rows { exprs, schema, limit: None, leaders: Some(leaders.clone()) }
     }
 
     /// The best rows.
@@ -190,8 +198,12 @@ impl Cutter {
                 let mut open = self.open(input, path);
                 if let Some(fetch) = fetch {
                     self.close_scans(&mut open, |scan| scan.top(keys, *fetch));
+                } else if let Some(leaders) = Leaders::wanted(keys, input.schema(), &path[..path.len() - 1]) {
+                    self.close_scans(&mut open, |scan| scan.leaders(&leaders));
+                    open.operators.push(OperatorSpec::Leaders(leaders));
                 }
-                Open::of(self.closed(open, SinkSpec::Sort { keys: keys.clone(), fetch: *fetch }))
+                let read = read_above(input.schema().fields().len(), &path[..path.len() - 1]);
+                Open::of(self.closed(open, SinkSpec::Sort { keys: keys.clone(), fetch: *fetch, read }))
             }
             Plan::Join { inputs, kind, on, schema } => self.joined(inputs, *kind, on, schema, path),
             Plan::Repeat { input, schema } => {
@@ -334,4 +346,25 @@ impl Cutter {
         self.stages.push(stage);
         StageId::at(self.stages.len() - 1)
     }
+}
+
+/// Which of the columns of a plan are read by what stands `above` it, the nearest last.
+fn read_above(columns: usize, above: &[&Plan]) -> Vec<bool> {
+    let mut read = vec![false; columns];
+    let mut mark = |expr: &Expr| expr.for_each_column(&mut |at| read[at] = true);
+    for plan in above.iter().rev() {
+        match plan {
+            Plan::Project { exprs, .. } => {
+                exprs.iter().for_each(mark);
+                return read;
+            }
+            Plan::Filter { predicate, .. } => mark(predicate),
+            Plan::Limit { .. } => {}
+            Plan::Series { step: SeriesStep::Limit(limit), .. } => {
+                (0..limit.keys).for_each(|key| mark(&Expr::Column(key)));
+            }
+            _ => break,
+        }
+    }
+    vec![true; columns]
 }

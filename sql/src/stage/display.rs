@@ -6,7 +6,8 @@ use arrow_schema::{Field, Schema};
 use tidewire_storage::scan::ScanMode;
 
 use super::{
-    CoreStage, Fragment, OperatorSpec, Shape, SinkSpec, Source, Stage, StageGraph, StageId, TimeOrder, TopBuckets,
+    CoreStage, Fragment, Leaders, OperatorSpec, Shape, SinkSpec, Source, Stage, StageGraph, StageId, TimeOrder,
+    TopBuckets,
 };
 use crate::expr::{AggregateCall, Expr};
 use crate::plan::{ScanColumn, SeriesStep, show};
@@ -76,9 +77,16 @@ impl fmt::Display for OperatorSpec {
             Self::Project { schema, .. } => write!(f, "Project: {} columns", schema.fields().len()),
             Self::Limit { skip, fetch: Some(fetch) } => write!(f, "Limit: skip={skip}, fetch={fetch}"),
             Self::SeriesLimit(limit) => SeriesStep::Limit(*limit).fmt(f),
+            Self::Leaders(leaders) => leaders.fmt(f),
             Self::Transform { calls, .. } => SeriesStep::Transform(calls.clone()).fmt(f),
             Self::Limit { skip, fetch: None } => write!(f, "Limit: skip={skip}"),
         }
+    }
+}
+
+impl fmt::Display for Leaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Leaders: group={}, fetch={}", self.group.len(), self.fetch)
     }
 }
 
@@ -115,8 +123,15 @@ impl fmt::Display for Fragment {
         let list =
             |exprs: &[Expr]| exprs.iter().map(|expr| show(expr, &schema).to_string()).collect::<Vec<_>>().join(", ");
         match &self.shape {
-            Shape::Rows { limit: None, .. } => write!(f, "Rows")?,
-            Shape::Rows { limit: Some(limit), .. } => write!(f, "Rows: limit={limit}")?,
+            Shape::Rows { limit, leaders, .. } => {
+                write!(f, "Rows")?;
+                if let Some(limit) = limit {
+                    write!(f, ": limit={limit}")?;
+                }
+                if let Some(leaders) = leaders {
+                    write!(f, ": {leaders}")?;
+                }
+            }
             Shape::TopRows { fetch, by_time, .. } => {
                 write!(f, "TopRows: fetch={fetch}")?;
                 if let Some(order) = by_time {

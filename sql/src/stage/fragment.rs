@@ -11,7 +11,7 @@ use arrow_schema::SchemaRef;
 use tidewire_storage::scan::{PruneRange, ScanMode};
 use tidewire_storage::schema::{ColumnId, TableSchema};
 
-use super::{FusedKeys, mode, prune};
+use super::{FusedKeys, Leaders, mode, prune};
 use crate::expr::{AggregateCall, Expr, Scalar};
 use crate::function::aggregate::{COUNT, COUNT_ROWS};
 use crate::plan::{ScanColumn, ScanNode, SortKey};
@@ -44,6 +44,8 @@ pub(crate) enum Shape {
         schema: SchemaRef,
         /// Rows after which the shard may stop.
         limit: Option<usize>,
+        /// Only these are wanted.
+        leaders: Option<Leaders>,
     },
     /// The best rows.
     TopRows {
@@ -67,7 +69,7 @@ pub(crate) enum Shape {
 }
 
 /// The first groups by time bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TopBuckets {
     pub(crate) order: TimeOrder,
     /// How many groups of the answer are wanted.
@@ -75,6 +77,17 @@ pub(crate) struct TopBuckets {
     /// How many of the keys, from the first, make a group of the answer: the others are values of distinct calls, of
     /// which a group can have many.
     pub(crate) group_keys: usize,
+    /// Only groups in which one of these is there are wanted; if none is named, all.
+    pub(crate) present: Vec<Present>,
+}
+
+/// A call whose answer shows on each shard alone whether it is there in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Present {
+    /// Place among the calls.
+    pub(crate) call: usize,
+    /// It is a count, there where it is not zero; others are there where they are not null.
+    pub(crate) is_count: bool,
 }
 
 /// Which end of the time line comes first.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, SchemaRef};
 
 use super::fragment::Fragment;
+use super::leaders::Leaders;
 use crate::expr::{AggregateCall, Expr, Scalar};
 use crate::plan::repair::Repair;
 use crate::plan::series::{Fill, Forecast, Integral, SeriesLimit, TransformCall};
@@ -98,6 +99,7 @@ pub(crate) enum OperatorSpec {
     Project { exprs: Vec<Expr>, schema: SchemaRef },
     Limit { skip: usize, fetch: Option<usize> },
     SeriesLimit(SeriesLimit),
+    Leaders(Leaders),
     Transform { calls: Vec<TransformCall>, schema: SchemaRef },
 }
 
@@ -175,6 +177,8 @@ pub(crate) enum SinkSpec {
     Sort {
         keys: Vec<SortKey>,
         fetch: Option<usize>,
+        /// The columns that are read of the rows in order; the others are null in them.
+        read: Vec<bool>,
     },
 }
 

@@ -4,7 +4,7 @@
 use tidewire_storage::scan::{ScanMode, SummaryRule, TimeBuckets};
 use tidewire_storage::schema::FieldType;
 
-use super::{FusedKey, FusedKeys, Shape};
+use super::{FusedKey, FusedKeys, Leaders, Shape};
 use crate::expr::aggregate::{Needs, SeriesEnd};
 use crate::expr::{AggregateCall, Expr};
 use crate::plan::ScanColumn;
@@ -12,12 +12,29 @@ use crate::types::tiling::Tiling;
 
 /// The mode of a scan of `columns` for `shape`.
 pub(super) fn of(shape: &Shape, columns: &[ScanColumn]) -> ScanMode {
-    let Shape::Aggregate { calls, fused: Some(keys), .. } = shape else { return ScanMode::Rows };
+    let (calls, keys) = match shape {
+        Shape::Rows { exprs, leaders: Some(leaders), .. } => return ends(exprs, leaders, columns).unwrap_or_default(),
+        Shape::Aggregate { calls, fused: Some(keys), .. } => (calls, keys),
+        _ => return ScanMode::Rows,
+    };
     if calls.is_empty() {
         // Only which series there are.
         return if keys.bucket.is_none() { ScanMode::FirstRow } else { ScanMode::Rows };
     }
     endpoints(calls, keys, columns).or_else(|| summaries(calls, keys, columns)).unwrap_or_default()
+}
+
+/// One row of each group is wanted, the first or last in time, and nothing divides a series.
+fn ends(exprs: &[Expr], leaders: &Leaders, columns: &[ScanColumn]) -> Option<ScanMode> {
+    let column = |at: usize| match exprs.get(at) {
+        Some(Expr::Column(of)) => columns.get(*of),
+        _ => None,
+    };
+    let of_tags = leaders.group.iter().all(|at| matches!(column(*at), Some(ScanColumn::Tag(_))));
+    if leaders.fetch != 1 || !of_tags || column(leaders.order.column) != Some(&ScanColumn::Time) {
+        return None;
+    }
+    Some(if leaders.order.descending { ScanMode::LastRow } else { ScanMode::FirstRow })
 }
 
 /// All calls want the same end of each series, and nothing divides a series.

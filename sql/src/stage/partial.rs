@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 
-use super::fragment::{Shape, TimeOrder, TopBuckets};
+use super::fragment::{Present, Shape, TimeOrder, TopBuckets};
 use super::graph::SinkSpec;
 use super::{FusedKey, FusedKeys, fold, keys};
-use crate::expr::{AggregateCall, Expr};
+use crate::expr::aggregate::Needs;
+use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar};
 use crate::plan::{Plan, ScanNode};
 use crate::types::unit::arrow_unit;
 
@@ -66,7 +67,9 @@ impl Split {
             .collect::<Option<_>>()?;
         let fused = keys::fuse(&keys, &scan.columns, arrow_unit(scan.table.time_unit));
         let width = self.group + self.merged_calls();
-        let top = fused.as_ref().and_then(|fused| top_buckets(fused, self.group, width, above));
+        // A distinct call has no place among the calls of a shard.
+        let calls_alone: &[AggregateCall] = if self.keys.len() == self.group { &self.calls } else { &[] };
+        let top = fused.as_ref().and_then(|fused| top_buckets(fused, self.group, width, calls_alone, above));
         Some(Shape::Aggregate { keys, calls, fused, top })
     }
 
@@ -80,24 +83,61 @@ impl Split {
     }
 }
 
-/// Whether only the first groups by time bucket are wanted: above the aggregate, which yields `width` columns, stand at
-/// most projections and a bounded sort whose first key is the bucket.
-fn top_buckets(fused: &FusedKeys, group: usize, width: usize, above: &[&Plan]) -> Option<TopBuckets> {
+/// Whether only the first groups by time bucket are wanted: above the aggregate, which yields `width` columns, the last
+/// of them those of `calls`, stand at most projections, a filter that asks whether calls are there, and a bounded sort
+/// whose first key is the bucket.
+fn top_buckets(
+    fused: &FusedKeys,
+    group: usize,
+    width: usize,
+    calls: &[AggregateCall],
+    above: &[&Plan],
+) -> Option<TopBuckets> {
     let mut exprs: Vec<Expr> = (0..width).map(Expr::Column).collect();
+    let mut present = Vec::new();
     for plan in above.iter().rev() {
         match plan {
             Plan::Project { exprs: computed, .. } => {
                 exprs = computed.iter().map(|e| fold::substitute(e, &exprs)).collect::<Option<_>>()?;
             }
+            Plan::Filter { predicate, .. } if present.is_empty() => {
+                presence(&fold::substitute(predicate, &exprs)?, group, calls, &mut present)?;
+            }
             Plan::Sort { keys: order, fetch: Some(fetch), .. } => {
                 let first = order.first()?;
                 let Expr::Column(key) = fold::substitute(&first.expr, &exprs)? else { return None };
                 let is_bucket = key < group && matches!(fused.keys.get(key), Some(FusedKey::Bucket(_)));
-                let top = TopBuckets { order: TimeOrder::of(first), groups: *fetch, group_keys: group };
+                let top = TopBuckets { order: TimeOrder::of(first), groups: *fetch, group_keys: group, present };
                 return is_bucket.then_some(top);
             }
             _ => return None,
         }
     }
     None
+}
+
+/// The calls of which `predicate` asks whether one is there, if it asks nothing else, and of calls that are there in
+/// all if and only if they are on some shard.
+fn presence(predicate: &Expr, group: usize, calls: &[AggregateCall], found: &mut Vec<Present>) -> Option<()> {
+    let call_at = |expr: &Expr| match expr {
+        Expr::Column(at) => at.checked_sub(group).filter(|call| *call < calls.len()),
+        _ => None,
+    };
+    match predicate {
+        Expr::Binary { left, op: BinaryOp::Or, right } => {
+            presence(left, group, calls, found)?;
+            presence(right, group, calls, found)
+        }
+        Expr::IsNotNull(of) => {
+            let call = call_at(of)?;
+            found.push(Present { call, is_count: false });
+            matches!(calls[call].function.needs, Needs::Numbers).then_some(())
+        }
+        Expr::Binary { left, op: BinaryOp::Gt, right } if **right == Expr::Literal(Scalar::Int(0)) => {
+            let call = call_at(left)?;
+            found.push(Present { call, is_count: true });
+            matches!(calls[call].function.needs, Needs::ValueCount | Needs::RowCount).then_some(())
+        }
+        _ => None,
+    }
 }

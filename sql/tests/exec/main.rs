@@ -11,6 +11,7 @@ mod limits;
 mod memory;
 mod oracle;
 mod relations;
+mod series_limits;
 mod shard;
 mod special;
 mod subqueries;

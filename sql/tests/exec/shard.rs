@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures_lite::future::{block_on, or};
 use tidewire_sql::exec::ExecError;
+use tidewire_sql::plan::Plan;
 use tidewire_storage::batch::{BatchColumn, NewSeries, Strings, Values, WriteBatch};
 use tidewire_storage::disk::plain::PlainDisk;
 use tidewire_storage::engine::{Shard, ShardConfig};
@@ -120,6 +121,11 @@ impl Shards {
     /// The answer to a query.
     pub(crate) fn run(&self, text: &str) -> Result<Vec<Vec<Cell>>, ExecError> {
         engine::run_on(&engine::bound(text).plan, self.shards.clone(), 1)
+    }
+
+    /// The answer to a plan.
+    pub(crate) fn run_plan(&self, plan: &Plan) -> Result<Vec<Vec<Cell>>, ExecError> {
+        engine::run_on(plan, self.shards.clone(), 1)
     }
 
     /// Runs a query and compares with the oracle.

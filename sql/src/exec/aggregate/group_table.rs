@@ -111,8 +111,13 @@ impl GroupTable {
             key.write(array, at, keys.len(), &mut scratch)?;
         }
         groups.reserve(rows);
+        // Rows of one series stand together, and often have one key.
+        let mut last: (&[u64], u32) = (&[], 0);
         for row in scratch.chunks_exact(width) {
-            groups.push(self.group_of(row));
+            if row != last.0 {
+                last = (row, self.group_of(row));
+            }
+            groups.push(last.1);
         }
         self.scratch = scratch;
         Ok(())

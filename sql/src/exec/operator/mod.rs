@@ -2,6 +2,7 @@
 //! end. One a file.
 
 mod filter;
+mod leaders;
 mod limit;
 mod project;
 mod series_rows;
@@ -9,6 +10,7 @@ mod streaming;
 mod transform;
 
 pub(crate) use filter::Filter;
+pub(crate) use leaders::Leaders;
 pub(crate) use limit::Limit;
 pub(crate) use project::Project;
 pub(crate) use series_rows::SeriesRows;

@@ -11,8 +11,9 @@ use arrow_array::RecordBatch;
 use tidewire_storage::scan::ScanItem;
 
 use super::fused::Fused;
+use super::part::part_of;
 use super::reader::{ShardReader, TagIndex};
-use super::rows::{Evaluator, Parts, RowStream};
+use super::rows::{Evaluator, Leading, Parts, RowStream};
 use super::source::{ShardSource, reads};
 use super::spans::{Spans, first_width};
 use crate::error::execution::{ExecError, Result};
@@ -72,10 +73,11 @@ impl<R: ShardReader> FragmentRun<R> {
         let Some(mut source) = ShardSource::open(Arc::clone(fragment), reader, context)? else { return Ok(None) };
         let span = source.span();
         let (gather, mut spans) = match &fragment.shape {
-            Shape::Rows { exprs, schema, limit } => {
+            Shape::Rows { exprs, schema, limit, leaders } => {
                 source.begin(span)?;
                 let evaluator = Evaluator::new(fragment, exprs.iter(), schema, &source.context);
-                return Ok(Some(Self::Rows(Box::new(RowStream::new(source, evaluator, *limit)))));
+                let leaders = leaders.as_ref().map(|spec| Leading::new(spec, exprs, schema, &source)).transpose()?;
+                return Ok(Some(Self::Rows(Box::new(RowStream::new(source, evaluator, *limit, leaders)))));
             }
             Shape::Aggregate { keys, calls, fused: Some(fused), top } => {
                 debug_assert_eq!(keys.len(), fused.keys.len());
@@ -91,7 +93,7 @@ impl<R: ShardReader> FragmentRun<R> {
                 };
                 let groups = Fused::new(fused, calls, &fragment.columns, span, series, &source.context)?;
                 let needed = reads(calls.iter().flat_map(|call| &call.args), fragment.columns.len());
-                (Gather::Fused { groups, needed, top: *top }, spans)
+                (Gather::Fused { groups, needed, top: top.clone() }, spans)
             }
             Shape::Aggregate { keys, calls, fused: None, .. } => {
                 let exprs = keys.iter().chain(calls.iter().flat_map(|call| &call.args));
@@ -164,7 +166,10 @@ impl<R: ShardReader> Gathered<R> {
                     read_fused(&mut self.source, groups, needed).await?;
                     // Spans are whole buckets, so the groups met are complete, and all others come after them in the
                     // order.
-                    top.is_some_and(|top| groups.count_by(top.group_keys) >= top.groups)
+                    match top {
+                        Some(top) => groups.count_wanted(top)? >= top.groups,
+                        None => false,
+                    }
                 }
                 Gather::Hashed { aggregate, needed } => {
                     read_hashed(&mut self.source, aggregate, needed).await?;
@@ -221,9 +226,22 @@ async fn read_hashed<R: ShardReader>(
     needed: &[bool],
 ) -> Result<()> {
     while let Some(chunk) = source.next().await? {
-        let columns = source.columns(&chunk, needed)?;
-        let names = source.fragment.as_ref();
-        aggregate.update(&columns, chunk.rows(), names)?;
+        let mut rest = Some(chunk);
+        while let Some(chunk) = rest.take() {
+            let (rows, most) = (chunk.rows(), aggregate.rows_at_once());
+            let part = match rows > most {
+                true => {
+                    rest = Some(part_of(&chunk, most..rows));
+                    part_of(&chunk, 0..most)
+                }
+                false => chunk,
+            };
+            let columns = source.columns(&part, needed)?;
+            aggregate.update(&columns, part.rows(), source.fragment.as_ref())?;
+            if rest.is_some() {
+                source.reader.yield_if_needed().await;
+            }
+        }
     }
     Ok(())
 }

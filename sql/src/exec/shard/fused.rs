@@ -17,8 +17,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
-use arrow_array::types::UInt32Type;
-use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, RecordBatch, new_null_array};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int64Type, UInt32Type};
+use arrow_array::{Array, ArrayRef, DictionaryArray, PrimitiveArray, RecordBatch, new_null_array};
 use arrow_schema::DataType;
 use hashbrown::HashMap;
 use tidewire_storage::scan::{GroupSummary, ScanChunk};
@@ -36,8 +37,8 @@ use crate::exec::sink::Left;
 use crate::expr::accumulator::{Accumulator, Slice, Slices};
 use crate::expr::{AggregateCall, Expr};
 use crate::plan::ScanColumn;
-use crate::stage::{BucketKey, FusedKey, FusedKeys, field_at};
-use crate::types::array::time_array;
+use crate::stage::{BucketKey, FusedKey, FusedKeys, Present, TopBuckets, field_at};
+use crate::types::array::{cast_to, time_array};
 use crate::types::tiling::Tiling;
 
 /// Entries of a dense directory: 16 MiB, which a shard fills in a few milliseconds.
@@ -143,8 +144,29 @@ impl Fused {
         })
     }
 
+    /// Groups met so far that are wanted.
+    pub(crate) fn count_wanted(&self, top: &TopBuckets) -> Result<usize> {
+        if top.present.is_empty() {
+            return Ok(self.count_by(top.group_keys));
+        }
+        let slots = self.slots.len();
+        let mut is_there = vec![false; slots];
+        for Present { call, is_count } in &top.present {
+            let Some(call) = self.calls.get(*call) else { continue };
+            let answers = call.accumulator.results(0..slots)?;
+            let counts = if *is_count { Some(cast_to(&answers, &DataType::Int64)?) } else { None };
+            for (slot, is_there) in is_there.iter_mut().enumerate() {
+                *is_there |= match &counts {
+                    Some(counts) => counts.as_primitive::<Int64Type>().value(slot) > 0,
+                    None => answers.is_valid(slot),
+                };
+            }
+        }
+        Ok(is_there.into_iter().filter(|is_there| *is_there).count())
+    }
+
     /// Groups met so far, told apart by the first `keys` keys alone.
-    pub(crate) fn count_by(&self, keys: usize) -> usize {
+    fn count_by(&self, keys: usize) -> usize {
         if keys >= self.keys.keys.len() {
             return self.slots.len();
         }

@@ -3,20 +3,21 @@
 
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use tidewire_storage::scan::ScanChunk;
 
 use super::part::{halves, part_of};
 use super::reader::ShardReader;
-use super::source::{ShardSource, reads};
+use super::source::{ShardSource, compact, reads};
 use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::{BatchMaker, batch_bytes};
 use crate::exec::context::QueryContext;
 use crate::exec::eval::{Input, Room, evaluate_array};
+use crate::exec::operator::Leaders;
 use crate::expr::Expr;
-use crate::stage::Fragment;
+use crate::stage::{Fragment, Leaders as LeadersSpec, OrderColumn};
 
 /// Batches below this many rows are joined with their successors before they are sent,
 const SENT_ROWS_MIN: usize = 1_024;
@@ -68,9 +69,19 @@ pub(super) struct RowStream<R: ShardReader> {
     evaluator: Evaluator,
     /// Rows still wanted.
     left: usize,
+    /// Leaves out rows that no group wants.
+    leaders: Option<Leading>,
+    /// Rows that are wanted and make too much text at once.
+    wanted: Parts,
     /// Batches too small to send alone.
     small: Vec<RecordBatch>,
     parts: Parts,
+}
+
+/// Finds the rows that groups want, by what decides it alone.
+pub(super) struct Leading {
+    keys: Evaluator,
+    leaders: Leaders,
 }
 
 /// What is left of a chunk whose rows make too much text at once: parts of it, the next last.
@@ -105,10 +116,49 @@ impl Parts {
     }
 }
 
+impl Leading {
+    /// Finds what `spec` wants of rows of `exprs`, whose names and types are `schema`.
+    pub(super) fn new<R: ShardReader>(
+        spec: &LeadersSpec,
+        exprs: &[Expr],
+        schema: &SchemaRef,
+        source: &ShardSource<R>,
+    ) -> Result<Self> {
+        let keys = [Some(spec.order), spec.then].into_iter().flatten();
+        let columns: Vec<usize> = spec.group.iter().copied().chain(keys.map(|key| key.column)).collect();
+        let schema = Arc::new(schema.project(&columns)?);
+        let exprs = columns.iter().map(|at| &exprs[*at]);
+        let group: Vec<usize> = (0..spec.group.len()).collect();
+        let key_at = |at: usize, key: OrderColumn| OrderColumn { column: group.len() + at, ..key };
+        let (order, then) = (key_at(0, spec.order), spec.then.map(|key| key_at(1, key)));
+        Ok(Self {
+            keys: Evaluator::new(&source.fragment, exprs, &schema, &source.context),
+            leaders: Leaders::new(LeadersSpec { group, order, then, fetch: spec.fetch }, &source.context),
+        })
+    }
+}
+
+/// Some rows of a chunk; none for no rows.
+fn rows_of(chunk: ScanChunk, rows: &[u32]) -> Result<Option<ScanChunk>> {
+    if rows.is_empty() || rows.len() == chunk.rows() {
+        return Ok((!rows.is_empty()).then_some(chunk));
+    }
+    let mut mask = vec![false; chunk.rows()];
+    rows.iter().for_each(|row| mask[*row as usize] = true);
+    compact(&chunk, &BooleanArray::from(mask), rows.len()).map(Some)
+}
+
 impl<R: ShardReader> RowStream<R> {
-    /// The rows of `source`, which has begun, as `evaluator` makes them; the first `limit`.
-    pub(super) fn new(source: ShardSource<R>, evaluator: Evaluator, limit: Option<usize>) -> Self {
-        Self { source, evaluator, left: limit.unwrap_or(usize::MAX), small: Vec::new(), parts: Parts::default() }
+    /// The rows of `source`, which has begun, as `evaluator` makes them; the first `limit`, or those that may be among
+    /// the `leaders`.
+    pub(super) fn new(
+        source: ShardSource<R>,
+        evaluator: Evaluator,
+        limit: Option<usize>,
+        leaders: Option<Leading>,
+    ) -> Self {
+        let (left, small, parts) = (limit.unwrap_or(usize::MAX), Vec::new(), Parts::default());
+        Self { source, evaluator, left, leaders, wanted: Parts::default(), small, parts }
     }
 
     /// Copies what is in memory of the rows.
@@ -118,8 +168,24 @@ impl<R: ShardReader> RowStream<R> {
 
     pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while self.left > 0 {
-            let Some(chunk) = self.parts.next(&mut self.source).await? else { break };
-            let Some(batch) = self.parts.batch(&mut self.evaluator, &mut self.source, &chunk)? else { continue };
+            let Self { source, evaluator, parts, wanted, .. } = self;
+            let batch = match &mut self.leaders {
+                None => {
+                    let Some(chunk) = parts.next(source).await? else { break };
+                    parts.batch(evaluator, source, &chunk)?
+                }
+                Some(leading) => {
+                    if wanted.0.is_empty() {
+                        let Some(chunk) = parts.next(source).await? else { break };
+                        let Some(keys) = parts.batch(&mut leading.keys, source, &chunk)? else { continue };
+                        wanted.0.extend(rows_of(chunk, &leading.leaders.wanted(&keys)?)?);
+                    }
+                    source.reader.yield_if_needed().await;
+                    let Some(chunk) = wanted.0.pop() else { continue };
+                    wanted.batch(evaluator, source, &chunk)?
+                }
+            };
+            let Some(batch) = batch else { continue };
             let batch = batch.slice(0, batch.num_rows().min(self.left));
             self.left -= batch.num_rows();
             self.small.push(batch);

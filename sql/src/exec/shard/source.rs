@@ -312,7 +312,7 @@ pub(crate) fn reads<'a>(exprs: impl Iterator<Item = &'a crate::expr::Expr>, coun
 }
 
 /// The `count` rows of a chunk whose bit in `mask` is set.
-fn compact(chunk: &ScanChunk, mask: &BooleanArray, count: usize) -> Result<ScanChunk> {
+pub(super) fn compact(chunk: &ScanChunk, mask: &BooleanArray, count: usize) -> Result<ScanChunk> {
     let selected = mask.values();
     let mut runs = Vec::with_capacity(chunk.runs.len().min(count));
     let mut start = 0;

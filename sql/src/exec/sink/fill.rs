@@ -1,10 +1,12 @@
 //! A row for every window of time, whether there is one in the input or not.
 //!
 //! 1. The rows of a series are held until its last has come: what lies on a line between two values needs the later.
+//!    Series that begin and end in one batch stay one batch, so that many short ones cost what one long one does.
 //! 2. Then its windows are walked in the order of its rows, some thousand a step. A window that no row begins with
 //!    becomes one: the keys of the series, its time, and for each column what [`FillWith`] says.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::{Float64Builder, Int64Builder};
@@ -30,24 +32,43 @@ pub(crate) struct FillWindows {
     form: OneForm,
     /// Rows of the series whose end has not come.
     open: Vec<RecordBatch>,
-    /// Whole series that wait.
-    whole: VecDeque<RecordBatch>,
+    /// Whole series that wait, many short ones in one batch.
+    whole: VecDeque<Whole>,
     /// The series whose windows are walked.
     walk: Option<Walk>,
     memory: Reservation,
     held_bytes: usize,
 }
 
-/// A series on its way out.
-struct Walk {
+/// Whole series, one after the other.
+struct Whole {
     rows: RecordBatch,
+    /// The first row of each.
+    starts: Vec<usize>,
+}
+
+/// Series on their way out.
+struct Walk {
+    whole: Whole,
     times: Vec<i64>,
+    /// The series at hand.
+    series: usize,
     /// The next row of the input.
     row: usize,
     /// The next window.
     window: i64,
-    /// By column behind the time: the last row out that has a value.
+    /// By column behind the time: the last row out of the series at hand that has a value.
     last: Vec<Option<usize>>,
+}
+
+/// Rows that come next.
+#[derive(Default)]
+struct Next {
+    times: Vec<i64>,
+    /// The row of the input that each is; none where a window is filled.
+    rows: Vec<Option<usize>>,
+    /// The series of each.
+    series: Vec<usize>,
 }
 
 impl FillWindows {
@@ -70,33 +91,60 @@ impl FillWindows {
         if let Some(first) = self.open.first() {
             let rows = concat_batches(&first.schema(), &self.open)?;
             self.open.clear();
-            self.whole.push_back(rows);
+            self.whole.push_back(Whole { rows, starts: vec![0] });
         }
         Ok(())
-    }
-
-    fn begin(&self, rows: RecordBatch) -> Result<Walk> {
-        let time = cast_to(&rows.columns()[self.fill.keys], &DataType::Timestamp(TimeUnit::Nanosecond, None))?;
-        let (times, ..) = time_parts(&time)?;
-        let own = times.first().copied().unwrap_or_default();
-        let window = if self.fill.descending { self.fill.last } else { self.fill.first }.unwrap_or(own);
-        let columns = rows.num_columns() - self.fill.keys - 1;
-        Ok(Walk { times: times.to_vec(), rows, row: 0, window, last: vec![None; columns] })
     }
 }
 
 impl Walk {
-    /// Up to [`OUTPUT_ROWS`] windows: their times, and the rows that begin with them.
-    fn windows(&mut self, fill: &Fill) -> (Vec<i64>, Vec<Option<usize>>) {
-        let (mut times, mut rows) = (Vec::new(), Vec::new());
-        while times.len() < OUTPUT_ROWS {
+    fn new(whole: Whole, fill: &Fill) -> Result<Self> {
+        let time = cast_to(&whole.rows.columns()[fill.keys], &DataType::Timestamp(TimeUnit::Nanosecond, None))?;
+        let (times, ..) = time_parts(&time)?;
+        let columns = whole.rows.num_columns() - fill.keys - 1;
+        let mut walk = Self { times: times.to_vec(), whole, series: 0, row: 0, window: 0, last: vec![None; columns] };
+        walk.begin(fill);
+        Ok(walk)
+    }
+
+    /// The rows of a series.
+    fn range(&self, series: usize) -> Range<usize> {
+        let starts = &self.whole.starts;
+        starts[series]..starts.get(series + 1).copied().unwrap_or(self.times.len())
+    }
+
+    /// Goes to the first window of the series at hand.
+    fn begin(&mut self, fill: &Fill) {
+        let own = self.times.get(self.row).copied().unwrap_or_default();
+        self.window = if fill.descending { fill.last } else { fill.first }.unwrap_or(own);
+    }
+
+    /// About [`OUTPUT_ROWS`] windows.
+    fn windows(&mut self, fill: &Fill) -> Next {
+        let mut next = Next::default();
+        while next.times.len() < OUTPUT_ROWS && self.series < self.whole.starts.len() {
+            if self.windows_of_series(fill, &mut next) {
+                self.series += 1;
+                if let Some(start) = self.whole.starts.get(self.series) {
+                    self.row = *start;
+                    self.begin(fill);
+                }
+            }
+        }
+        next
+    }
+
+    /// Windows of the series at hand until there are enough; whether it is at its end.
+    fn windows_of_series(&mut self, fill: &Fill, next: &mut Next) -> bool {
+        let last_row = self.range(self.series).end;
+        while next.times.len() < OUTPUT_ROWS {
             let end = if fill.descending { fill.first } else { fill.last };
             let is_over = match end {
                 Some(end) if fill.descending => self.window < end,
                 Some(end) => self.window > end,
                 None => false,
             };
-            let next_row = self.times.get(self.row).copied();
+            let next_row = self.times[..last_row].get(self.row).copied();
             // A row before the next window (there is none, if the range is that of the rows) comes as it is.
             let comes_now = next_row.is_some_and(|time| match fill.descending {
                 true => time >= self.window,
@@ -104,24 +152,22 @@ impl Walk {
             });
             if comes_now {
                 let time = next_row.unwrap_or(self.window);
-                times.push(time);
-                rows.push(Some(self.row));
+                next.push(time, Some(self.row), self.series);
                 self.row += 1;
                 if time == self.window && !self.advance(fill) {
-                    break;
+                    return true;
                 }
                 continue;
             }
             if is_over || (next_row.is_none() && end.is_none()) {
-                break;
+                return true;
             }
-            times.push(self.window);
-            rows.push(None);
+            next.push(self.window, None, self.series);
             if !self.advance(fill) {
-                break;
+                return true;
             }
         }
-        (times, rows)
+        false
     }
 
     /// Goes to the next window; false at the end of time, where there is none.
@@ -135,46 +181,54 @@ impl Walk {
         moved
     }
 
-    fn column(&mut self, at: usize, fill: &Fill, times: &[i64], rows: &[Option<usize>]) -> Result<ArrayRef> {
-        let column = &self.rows.columns()[fill.keys + 1 + at];
-        let is_value = |row: usize| column.is_valid(row);
+    /// The column `at` behind the time; `series` is that of the row that came out last.
+    fn column(&mut self, at: usize, fill: &Fill, next: &Next, series: usize) -> Result<ArrayRef> {
+        let column = &self.whole.rows.columns()[fill.keys + 1 + at];
         let as_index = |row: Option<usize>| row.map(|row| row as u32);
         let with = fill.with.get(at).copied().unwrap_or(FillWith::Null);
         if with == FillWith::Linear && matches!(column.data_type(), DataType::Int64 | DataType::Float64) {
-            return self.on_lines(column, times, rows);
+            return self.on_lines(column, next);
         }
         let indices: UInt32Array = match with {
             FillWith::Previous => {
-                let last = &mut self.last[at];
-                let filled = rows.iter().map(|row| {
-                    *last = row.filter(|row| is_value(*row)).or(*last);
+                let (last, mut before) = (&mut self.last[at], series);
+                let filled = next.rows.iter().zip(&next.series).map(|(row, series)| {
+                    if std::mem::replace(&mut before, *series) != *series {
+                        *last = None;
+                    }
+                    *last = row.filter(|row| column.is_valid(*row)).or(*last);
                     as_index(*last)
                 });
                 filled.collect()
             }
-            FillWith::Null | FillWith::Linear => rows.iter().map(|row| as_index(*row)).collect(),
+            FillWith::Null | FillWith::Linear => next.rows.iter().map(|row| as_index(*row)).collect(),
         };
         Ok(take(column, &indices, None)?)
     }
 
     /// Numbers, and where there is none what lies between those around it.
-    fn on_lines(&self, column: &ArrayRef, times: &[i64], rows: &[Option<usize>]) -> Result<ArrayRef> {
+    fn on_lines(&self, column: &ArrayRef, next: &Next) -> Result<ArrayRef> {
         let valid: Vec<usize> = (0..column.len()).filter(|row| column.is_valid(*row)).collect();
         let of = |row: usize| match column.data_type() {
             DataType::Int64 => column.as_primitive::<Int64Type>().value(row) as f64,
             _ => column.as_primitive::<Float64Type>().value(row),
         };
-        let descending = self.times.first() > self.times.last();
-        let between = |time: i64| {
-            let is_before = |row: &usize| (self.times[*row] < time) != descending;
-            let after = valid.partition_point(is_before);
+        let between = |time: i64, series: usize| {
+            let range = self.range(series);
+            let at = |row: usize| valid.partition_point(|valid| *valid < row);
+            let (valid, times) = (&valid[at(range.start)..at(range.end)], &self.times[range]);
+            let descending = times.first() > times.last();
+            let after = valid.partition_point(|row| (self.times[*row] < time) != descending);
             let (before, after) = (*valid.get(after.checked_sub(1)?)?, *valid.get(after)?);
             let slope = (of(after) - of(before)) / (self.times[after] - self.times[before]) as f64;
             Some(slope * (time - self.times[before]) as f64 + of(before))
         };
-        let values = times.iter().zip(rows).map(|(&time, row)| match row.filter(|row| column.is_valid(*row)) {
-            Some(row) => (Some(row), None),
-            None => (None, between(time)),
+        let Next { times, rows, series } = next;
+        let values = times.iter().zip(rows).zip(series).map(|((time, row), series)| {
+            match row.filter(|row| column.is_valid(*row)) {
+                Some(row) => (Some(row), None),
+                None => (None, between(*time, *series)),
+            }
         });
         if *column.data_type() == DataType::Int64 {
             let ints = column.as_primitive::<Int64Type>();
@@ -192,19 +246,28 @@ impl Walk {
 
     /// The next rows; `None` after the last.
     fn next(&mut self, fill: &Fill) -> Result<Option<RecordBatch>> {
-        let (times, rows) = self.windows(fill);
-        if times.is_empty() {
+        let series = self.series;
+        let next = self.windows(fill);
+        if next.times.is_empty() {
             return Ok(None);
         }
-        let own: UInt32Array = std::iter::repeat_n(Some(0), times.len()).collect();
-        let keys = &self.rows.columns()[..fill.keys];
+        let own: UInt32Array = next.series.iter().map(|series| Some(self.whole.starts[*series] as u32)).collect();
+        let keys = &self.whole.rows.columns()[..fill.keys];
         let mut columns = keys.iter().map(|key| Ok(take(key, &own, None)?)).collect::<Result<Vec<ArrayRef>>>()?;
-        let time = time_array(times.clone().into(), None, TimeUnit::Nanosecond);
-        columns.push(cast_to(&time, self.rows.columns()[fill.keys].data_type())?);
+        let time = time_array(next.times.clone().into(), None, TimeUnit::Nanosecond);
+        columns.push(cast_to(&time, self.whole.rows.columns()[fill.keys].data_type())?);
         for at in 0..self.last.len() {
-            columns.push(self.column(at, fill, &times, &rows)?);
+            columns.push(self.column(at, fill, &next, series)?);
         }
-        Ok(Some(RecordBatch::try_new(self.rows.schema(), columns)?))
+        Ok(Some(RecordBatch::try_new(self.whole.rows.schema(), columns)?))
+    }
+}
+
+impl Next {
+    fn push(&mut self, time: i64, row: Option<usize>, series: usize) {
+        self.times.push(time);
+        self.rows.push(row);
+        self.series.push(series);
     }
 }
 
@@ -220,15 +283,20 @@ impl Sink for FillWindows {
         self.held_bytes += batch_bytes(&batch);
         self.memory.resize(self.held_bytes)?;
         let begins = self.series.begins(&batch)?;
-        let mut from = 0;
-        for at in begins.set_indices() {
-            if at > from {
-                self.open.push(batch.slice(from, at - from));
-            }
-            self.close()?;
-            from = at;
+        let starts: Vec<usize> = begins.set_indices().collect();
+        let (Some(first), Some(last)) = (starts.first().copied(), starts.last().copied()) else {
+            self.open.push(batch);
+            return Ok(());
+        };
+        if first > 0 {
+            self.open.push(batch.slice(0, first));
         }
-        self.open.push(batch.slice(from, batch.num_rows() - from));
+        self.close()?;
+        if first < last {
+            let starts = starts[..starts.len() - 1].iter().map(|start| start - first).collect();
+            self.whole.push_back(Whole { rows: batch.slice(first, last - first), starts });
+        }
+        self.open.push(batch.slice(last, batch.num_rows() - last));
         Ok(())
     }
 
@@ -240,7 +308,7 @@ impl Sink for FillWindows {
         let mut walk = match self.walk.take() {
             Some(walk) => walk,
             None => match self.whole.pop_front() {
-                Some(rows) => self.begin(rows)?,
+                Some(whole) => Walk::new(whole, &self.fill)?,
                 None => return Ok(Left::Nothing),
             },
         };
@@ -250,7 +318,7 @@ impl Sink for FillWindows {
                 self.walk = Some(walk);
             }
             None => {
-                self.held_bytes = self.held_bytes.saturating_sub(batch_bytes(&walk.rows));
+                self.held_bytes = self.held_bytes.saturating_sub(batch_bytes(&walk.whole.rows));
                 self.memory.resize(self.held_bytes)?;
             }
         }

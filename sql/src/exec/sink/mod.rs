@@ -19,6 +19,7 @@ pub(crate) use fill::FillWindows;
 pub(crate) use finishing::{Left, Sink};
 pub(crate) use forecast::Forecasts;
 pub(crate) use integral::Integrals;
+pub(crate) use key::{Head, KeyEncoder};
 pub(crate) use repair::Repairs;
 pub(crate) use repeat::Repeat;
 pub(crate) use sort::Sort;

@@ -11,14 +11,14 @@
 
 use std::cmp::Ordering;
 
-use arrow_array::{ArrayRef, RecordBatch, UInt32Array};
-use arrow_row::Rows;
+use arrow_array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
+use arrow_schema::DataType;
 use arrow_select::take::take_record_batch;
 
 use super::entry::{BATCHES_MAX, Entry};
 use super::finishing::{Left, Sink};
 use super::held::HeldRows;
-use super::key::KeyEncoder;
+use super::key::{KeyEncoder, Ties};
 use super::merge::{Merge, merge_two};
 use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::{OUTPUT_ROWS, batch_bytes};
@@ -41,6 +41,8 @@ const OUTPUT_BYTES: usize = 8 << 20;
 pub(crate) struct Sort {
     keys: KeyEncoder,
     fetch: Option<usize>,
+    /// Columns that are read of the rows in order; all, where none is named.
+    read: Vec<bool>,
     held: Held,
     /// The last of `fetch` rows in order that are known: what does not come before it is not wanted.
     worst: Option<Entry>,
@@ -54,7 +56,7 @@ pub(crate) struct Sort {
 struct Held {
     rows: HeldRows,
     /// By batch: what decides between rows of one head.
-    ties: Vec<Option<Rows>>,
+    ties: Vec<Option<Ties>>,
     /// Each in order.
     runs: Vec<Vec<Entry>>,
     bytes: usize,
@@ -85,9 +87,9 @@ impl Held {
     }
 }
 
-fn compare_ties(ties: &[Option<Rows>], a: &Entry, b: &Entry) -> Ordering {
+fn compare_ties(ties: &[Option<Ties>], a: &Entry, b: &Entry) -> Ordering {
     match (&ties[a.batch()], &ties[b.batch()]) {
-        (Some(left), Some(right)) => left.row(a.row()).cmp(&right.row(b.row())),
+        (Some(left), Some(right)) => left.order(a.row(), right, b.row()),
         _ => Ordering::Equal,
     }
 }
@@ -97,7 +99,7 @@ type Tied = (Entry, u128);
 
 /// Puts the entries of one batch in order. The first key may have few values (a bucket of time, before a host), so that
 /// most comparisons end at ties: of these the first 16 bytes lie beside the entry.
-fn sort_tied(run: &mut [Entry], ties: &Rows) {
+fn sort_tied(run: &mut [Entry], ties: &Ties) {
     let prefix = |entry: &Entry| {
         let mut padded = [0; size_of::<u128>()];
         let bytes = ties.row(entry.row());
@@ -108,7 +110,7 @@ fn sort_tied(run: &mut [Entry], ties: &Rows) {
     };
     let mut tied: Vec<Tied> = run.iter().map(|entry| (*entry, prefix(entry))).collect();
     tied.sort_unstable_by(|(a, a_prefix), (b, b_prefix)| {
-        a.order(b, |a, b| a_prefix.cmp(b_prefix).then_with(|| ties.row(a.row()).cmp(&ties.row(b.row()))))
+        a.order(b, |a, b| a_prefix.cmp(b_prefix).then_with(|| ties.order(a.row(), ties, b.row())))
     });
     for (entry, (sorted, _)) in run.iter_mut().zip(tied) {
         *entry = sorted;
@@ -121,12 +123,18 @@ impl Sort {
         Self {
             keys: KeyEncoder::new(keys),
             fetch,
+            read: Vec::new(),
             held: Held::default(),
             worst: None,
             leaving: None,
             has_ended: false,
             memory: context.reservation(),
         }
+    }
+
+    /// The same, with nulls in the columns that are not `read`.
+    pub(crate) fn with_columns(self, read: Vec<bool>) -> Self {
+        Self { read, ..self }
     }
 
     /// The rows of a batch that may be wanted, by their heads.
@@ -150,8 +158,8 @@ impl Sort {
         }
         let plain = batch_bytes(batch) + rows * size_of::<Entry>();
         self.memory.resize(self.held.bytes + plain + rows * size_of::<Tied>() + self.keys.bytes_max(batch)?)?;
-        let ties = self.keys.bytes(batch)?;
-        self.held.bytes += plain + ties.as_ref().map_or(0, Rows::size);
+        let ties = self.keys.ties(batch)?;
+        self.held.bytes += plain + ties.as_ref().map_or(0, Ties::size);
         self.memory.resize(self.held.bytes)?;
         let heads = self.keys.heads(batch)?;
         let mut run: Vec<Entry> = (0..).zip(heads).map(|(row, head)| Entry::new(head, number as u32, row)).collect();
@@ -234,7 +242,12 @@ impl Sort {
         let width = self.held.rows.width();
         let at_once = (STEP_CELLS / leave.chunk.len()).max(1);
         for column in leave.columns.len()..width.min(leave.columns.len() + at_once) {
-            leave.columns.push(self.held.rows.gather(column, &leave.chunk)?);
+            // What stays is sorted again, by any column.
+            let is_read = leave.aside.is_some() || self.read.get(column).is_none_or(|is_read| *is_read);
+            leave.columns.push(match is_read {
+                true => self.held.rows.gather(column, &leave.chunk)?,
+                false => new_null_array(&DataType::Null, leave.chunk.len()),
+            });
         }
         if leave.columns.len() == width {
             let rows = std::mem::take(&mut leave.chunk).len();
@@ -251,8 +264,8 @@ impl Sort {
     fn put_aside(&mut self, mut aside: Held, batch: &RecordBatch) -> Result<Held> {
         let bytes = batch_bytes(batch) + batch.num_rows() * size_of::<Entry>();
         self.memory.resize(self.held.bytes + aside.bytes + bytes + self.keys.bytes_max(batch)?)?;
-        let ties = self.keys.bytes(batch)?;
-        aside.bytes += bytes + ties.as_ref().map_or(0, Rows::size);
+        let ties = self.keys.ties(batch)?;
+        aside.bytes += bytes + ties.as_ref().map_or(0, Ties::size);
         let number = aside.rows.batches() as u32;
         let entries = (0..).zip(self.keys.heads(batch)?).map(|(row, head)| Entry::new(head, number, row));
         match aside.runs.last_mut() {
