@@ -71,11 +71,13 @@ fn encoders(criterion: &mut Criterion) {
         let numbers = full.project(&[0, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]).expect("columns");
         for (shape, batch) in [("all columns", full), ("time and fields", &numbers)] {
             let mut group = criterion.benchmark_group(format!("encode {kind}, {shape}"));
-            for (name, format) in [("csv", Format::Csv), ("json", Format::Json)] {
+            for (name, format) in
+                [("csv", Format::Csv), ("json", Format::Json), ("arrow", Format::Arrow), ("parquet", Format::Parquet)]
+            {
                 let mut encoder = Encoder::new(format, batch.schema()).expect("known types");
                 let mut out = Vec::new();
                 encoder.batch(batch, &mut out).expect("the schema's columns");
-                encoder.finish(&mut out);
+                encoder.finish(&mut out).expect("an end");
                 if batch.num_columns() == full.num_columns() {
                     check(format, batch, std::str::from_utf8(&out).expect("text"));
                 }

@@ -1,4 +1,5 @@
-//! Result rows as text: arrow batches to csv, tsv, json, nd-json or table, and the reply format of InfluxDB's `/query`.
+//! Result rows as text or bytes: arrow batches to csv, tsv, json, nd-json or table, to Arrow's IPC stream or Parquet,
+//! and to the reply format of InfluxDB's `/query`.
 //!
 //! An [`Encoder`] is made once per result from its schema, is given the batches in order and appends to a buffer that
 //! the caller sends and clears. What the formats look like is fixed by CnosDB's `/api/v1/sql`:
@@ -9,17 +10,21 @@
 //! | json, nd-json | member left out, NaN and infinities too | `1.0` `1e16` | 0, 3, 6 or 9 digits | nothing |
 //! | table | blank | as csv | as json | the header between borders |
 //!
+//! Arrow and Parquet keep values as they are; text columns that are dictionaries in memory are plain text in both.
+//!
 //! How it is fast: the type of a column is looked at once per result ([`column`]), the buffers are taken out of the
 //! arrow array once per batch, and a cell is a jump over a small enum, a few arithmetic instructions and one store of
 //! constant size ([`sink`]). Tag values are escaped once per distinct value, timestamps recompute only what changed
 //! since the row before ([`time`]).
 
+mod arrow;
 mod column;
 mod csv;
 mod display;
 pub mod influx;
 mod json;
 mod number;
+mod parquet;
 pub mod pprof;
 mod sink;
 mod table;
@@ -32,7 +37,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{DataType, SchemaRef};
 use column::Column;
 
-/// Text formats of a result.
+/// Formats of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Comma-separated values with a header line.
@@ -45,12 +50,17 @@ pub enum Format {
     NdJson,
     /// A table drawn with `+`, `-` and `|`.
     Table,
+    /// Arrow's IPC streaming format.
+    Arrow,
+    /// A Parquet file.
+    Parquet,
 }
 
 impl Format {
     /// The format of a name, in any case.
     pub fn from_name(name: &str) -> Option<Format> {
-        [Format::Csv, Format::Tsv, Format::Json, Format::NdJson, Format::Table]
+        use Format::{Arrow, Csv, Json, NdJson, Parquet, Table, Tsv};
+        [Csv, Tsv, Json, NdJson, Table, Arrow, Parquet]
             .into_iter()
             .find(|format| format.name().eq_ignore_ascii_case(name))
     }
@@ -63,6 +73,8 @@ impl Format {
             Format::Json => "application/json",
             Format::NdJson => "application/nd-json",
             Format::Table => "text/table",
+            Format::Arrow => "application/vnd.apache.arrow.stream",
+            Format::Parquet => "application/vnd.apache.parquet",
         }
     }
 
@@ -73,6 +85,8 @@ impl Format {
             Format::Json => "json",
             Format::NdJson => "nd-json",
             Format::Table => "table",
+            Format::Arrow => "vnd.apache.arrow.stream",
+            Format::Parquet => "vnd.apache.parquet",
         }
     }
 }
@@ -89,6 +103,17 @@ pub enum EncodeError {
     /// Binary in csv or tsv.
     #[error("CSV has no form for {0}")]
     CsvType(DataType),
+    /// A type that Parquet has no form for.
+    #[error("Parquet has no form for {0}")]
+    ParquetType(DataType),
+    /// Rows that a library could not write.
+    #[error("the rows cannot be written as {format}: {reason}")]
+    Unwritable {
+        /// The format's name.
+        format: &'static str,
+        /// What the library says.
+        reason: String,
+    },
     /// A type that no format knows.
     #[error("no format has a form for {0}")]
     Type(DataType),
@@ -133,6 +158,8 @@ enum Rows {
     Separated(csv::Separated),
     Objects(json::Objects),
     Table(table::Table),
+    Arrow(arrow::Stream),
+    Parquet(Box<parquet::File>),
 }
 
 impl Encoder {
@@ -147,6 +174,8 @@ impl Encoder {
                 Format::Json => Rows::Objects(json::Objects::array(schema)?),
                 Format::NdJson => Rows::Objects(json::Objects::lines(schema)?),
                 Format::Table => Rows::Table(table::Table::new(schema)?),
+                Format::Arrow => Rows::Arrow(arrow::Stream::new(schema)?),
+                Format::Parquet => Rows::Parquet(Box::new(parquet::File::new(schema)?)),
             },
         })
     }
@@ -177,28 +206,34 @@ impl Encoder {
             Rows::Separated(separated) => separated.part(batch, rows, out),
             Rows::Objects(objects) => objects.part(batch, rows, out),
             Rows::Table(table) => table.part(batch, rows),
+            Rows::Arrow(stream) => stream.part(batch, rows, out),
+            Rows::Parquet(file) => file.part(batch, rows, out),
         }
     }
 
     /// Appends what ends the result, and the header where no batch came.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
-        while self.finish_part(out) {}
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        while self.finish_part(out)? {}
+        Ok(())
     }
 
     /// Appends a part of what ends the result, some hundred rows of a table at most. Returns whether there is more.
-    pub fn finish_part(&mut self, out: &mut Vec<u8>) -> bool {
+    pub fn finish_part(&mut self, out: &mut Vec<u8>) -> Result<bool, EncodeError> {
         match &mut self.rows {
             Rows::Separated(rows) => rows.finish(out),
             Rows::Objects(rows) => rows.finish(out),
-            Rows::Table(rows) => return rows.finish_part(out),
+            Rows::Table(rows) => return Ok(rows.finish_part(out)),
+            Rows::Arrow(stream) => stream.finish(out)?,
+            Rows::Parquet(file) => file.finish(out)?,
         }
-        false
+        Ok(false)
     }
 
-    /// Bytes that the encoder itself holds for rows not yet written: those of a table.
+    /// Bytes that the encoder itself holds for rows not yet written: those of a table, or of a group of Parquet.
     pub fn held_bytes(&self) -> usize {
         match &self.rows {
             Rows::Table(rows) => rows.held_bytes(),
+            Rows::Parquet(file) => file.held_bytes(),
             _ => 0,
         }
     }

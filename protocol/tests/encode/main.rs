@@ -27,7 +27,7 @@ fn encode(format: Format, schema: SchemaRef, batches: &[RecordBatch]) -> Result<
     for batch in batches {
         encoder.batch(batch, &mut out)?;
     }
-    encoder.finish(&mut out);
+    encoder.finish(&mut out)?;
     Ok(String::from_utf8(out).expect("text"))
 }
 

@@ -51,7 +51,7 @@ fn parts_of_batches_are_the_same_bytes() {
             let (mut whole, mut parts) = (Vec::new(), Vec::new());
             let mut at_once = encoder();
             batches.iter().for_each(|batch| at_once.batch(batch, &mut whole).unwrap());
-            at_once.finish(&mut whole);
+            at_once.finish(&mut whole).unwrap();
 
             let mut in_parts = encoder();
             for batch in &batches {
@@ -60,7 +60,7 @@ fn parts_of_batches_are_the_same_bytes() {
                     in_parts.part(batch, start..end, &mut parts).unwrap();
                 }
             }
-            while in_parts.finish_part(&mut parts) {}
+            while in_parts.finish_part(&mut parts).unwrap() {}
             assert!(whole == parts, "{format:?}, chunked: {is_chunked}");
         }
     }

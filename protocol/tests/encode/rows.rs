@@ -115,7 +115,7 @@ fn several_batches_make_one_result() {
     for batch in &batches {
         encoder.batch(batch, &mut out).unwrap();
     }
-    encoder.finish(&mut out);
+    encoder.finish(&mut out).unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), r#"[{"a":1}][{"a":2},{"a":3}]"#);
 }
 

@@ -11,7 +11,7 @@ use arrow_schema::{Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use tidewire_protocol::encode::{Encoder, Format};
+use tidewire_protocol::encode::{EncodeError, Encoder, Format};
 use tidewire_sql::exec::batch_bytes;
 use tidewire_storage::schema::FileFormat;
 
@@ -114,7 +114,8 @@ impl Writing {
         let file = match self.out.take() {
             Some(Out::Text { mut file, format, encoder, mut buffer }) => {
                 let encoder = encoder.map_or_else(|| encoder_of(format, &self.schema), Ok);
-                let ended = encoder.map(|mut encoder| encoder.finish(&mut buffer));
+                let content = |error: EncodeError| Failed::Content(error.to_string());
+                let ended = encoder.and_then(|mut encoder| encoder.finish(&mut buffer).map_err(content));
                 ended.and_then(|()| flush(&mut file, &mut buffer)).map(|()| file)
             }
             Some(Out::Parquet(writer)) => writer.into_inner().map_err(|error| Failed::Content(error.to_string())),

@@ -15,7 +15,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
 use tidewire_protocol::encode::{EncodeError, Encoder, Format};
 use tidewire_protocol::http::{ContentEncoder, Encoding, ResponseHead};
-use tidewire_sql::exec::ExecError;
+use tidewire_sql::exec::{ExecError, QueryContext, Reservation};
 
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
@@ -80,6 +80,8 @@ pub struct RowsReply<'r> {
     pub rows: u64,
     /// The query's, where it has a deadline or a place to think of.
     patience: Option<Patience>,
+    /// Memory of the rows that the encoder holds, in the account of the query.
+    held: Option<Reservation>,
 }
 
 impl<'r> RowsReply<'r> {
@@ -100,12 +102,18 @@ impl<'r> RowsReply<'r> {
             part_rows: FIRST_PART_ROWS,
             rows: 0,
             patience: None,
+            held: None,
         })
     }
 
     /// The same for the rows of a query that must not pay for its client's slowness.
     pub fn with_patience(self, patience: Patience) -> Self {
         Self { patience: Some(patience), ..self }
+    }
+
+    /// The same, with what the encoder holds of its rows in the account of the query.
+    pub fn within(self, bounds: &QueryContext) -> Self {
+        Self { held: Some(bounds.reservation()), ..self }
     }
 
     /// The encoder, made for the columns of `first` if it is not there yet.
@@ -194,6 +202,10 @@ impl<'r> RowsReply<'r> {
             return Err(self.give_up(error));
         }
         let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        if let Some(held) = &mut self.held {
+            // What is full grows to twice its size.
+            held.resize(2 * encoder.held_bytes())?;
+        }
         let (mut encoded, mut bytes) = (Ok(()), 0);
         let fill = |out: &mut Vec<u8>| {
             let before = out.len();
@@ -239,8 +251,9 @@ impl<'r> RowsReply<'r> {
         }
         loop {
             let mut pending = std::mem::take(&mut self.pending);
-            let is_more = self.encoder(None).map_err(Fault::Unwritten)?.finish_part(&mut pending);
+            let is_more = self.encoder(None).and_then(|encoder| encoder.finish_part(&mut pending));
             self.pending = pending;
+            let is_more = is_more.map_err(Fault::Unwritten)?;
             if !is_more {
                 break;
             }

@@ -463,6 +463,51 @@ def vmagent(url):
                              "-remoteWrite.tmpDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}"], 18429)
 
 
+def columnar_readers(url):
+    """Results as an Arrow stream and as a Parquet file: pyarrow, pandas, polars and DuckDB read what was written."""
+    import io
+
+    import duckdb
+    import pandas
+    import polars
+    import pyarrow
+    import pyarrow.parquet
+
+    lines = [f'columnar,host={"ab"[n % 2]} n={n}i,v={n / 4},s="text {n}",b={"tf"[n % 2]} {n}' for n in range(50_000)]
+    lines += ["columnar n=7i 50000"]
+    post(url, "/api/v1/write?db=public", "\n".join(lines))
+
+    def fetched(text, kind):
+        request = urllib.request.Request(f"{url}/api/v1/sql?db=public", data=text.encode(), headers={"Accept": kind})
+        with urllib.request.urlopen(request) as reply:
+            expect(reply.headers["Content-Type"], kind)
+            return reply.read()
+
+    stream, file = "application/vnd.apache.arrow.stream", "application/vnd.apache.parquet"
+    text = "SELECT time, host, n, v, s, b FROM columnar ORDER BY time"
+    arrow = pyarrow.ipc.open_stream(fetched(text, stream)).read_all()
+    parquet = pyarrow.parquet.read_table(io.BytesIO(fetched(text, file)))
+    expect(arrow.equals(parquet.cast(arrow.schema)), True)
+    expect((arrow.num_rows, [str(field.type) for field in arrow.schema]),
+           (50_001, ["timestamp[ns]", "string", "int64", "double", "string", "bool"]))
+    expect(list(arrow.slice(3, 1).to_pylist()[0].values())[1:], ["b", 3, 0.75, "text 3", False])
+    expect(list(arrow.slice(50_000, 1).to_pylist()[0].values())[1:], [None, 7, None, None, None])
+    frame = pandas.read_parquet(io.BytesIO(fetched(text, file)))
+    expect((len(frame), frame.n.sum(), frame.v.count()), (50_001, 50_000 * 49_999 // 2 + 7, 50_000))
+    for polar in (polars.read_ipc_stream(io.BytesIO(fetched(text, stream))), polars.read_parquet(fetched(text, file))):
+        expect((polar.height, polar["n"].sum(), polar["host"].n_unique()), (50_001, 50_000 * 49_999 // 2 + 7, 3))
+    with tempfile.NamedTemporaryFile(suffix=".parquet") as kept:
+        kept.write(fetched(text, file))
+        kept.flush()
+        found = duckdb.sql(f"SELECT host, count(*), sum(n) FROM '{kept.name}' GROUP BY host ORDER BY host").fetchall()
+    expect(found, [("a", 25_000, 624_975_000), ("b", 25_000, 625_000_000), (None, 1, 7)])
+    found = duckdb.sql("SELECT max(v), count(b) FROM arrow").fetchall()
+    expect(found, [(49_999 / 4, 50_000)])
+    empty = "SELECT host, n FROM columnar WHERE n < 0"
+    expect(pyarrow.ipc.open_stream(fetched(empty, stream)).read_all().num_rows, 0)
+    expect(pyarrow.parquet.read_table(io.BytesIO(fetched(empty, file))).column_names, ["host", "n"])
+
+
 def glances_influxdb(url):
     """glances, which watches a machine, with both of its exporters: by the client of 1.x, and by that of 2.x."""
     binary = shutil.which("glances") or shutil.which("glances", path=os.path.dirname(sys.executable))
@@ -492,7 +537,7 @@ def glances_influxdb(url):
 
 
 CLIENTS = [influxdb_client_1, influxdb_client_2, influx_shell, node_influx, vmctl_influx, glances_influxdb,
-           grafana_influxql, elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put, prometheus, vmagent]
+           grafana_influxql, columnar_readers, elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put, prometheus, vmagent]
 
 
 def main():

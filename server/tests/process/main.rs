@@ -16,6 +16,7 @@ mod ending;
 mod export;
 mod files;
 mod filesystems;
+mod formats;
 mod full;
 mod guard;
 mod health;

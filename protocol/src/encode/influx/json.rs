@@ -310,9 +310,24 @@ pub(super) fn write_error(out: &mut Vec<u8>, error: &str, line: Option<u64>, pre
     sink.finish();
 }
 
+/// The bytes that stand for themselves whatever stands beside them: ASCII without what Go escapes.
+const IS_PLAIN: [bool; 256] = {
+    let mut is_plain = [false; 256];
+    let mut byte = 0x20;
+    while byte < 0x80 {
+        is_plain[byte] = !matches!(byte as u8, b'"' | b'\\' | b'<' | b'>' | b'&');
+        byte += 1;
+    }
+    is_plain
+};
+
 /// A string between quotes as Go writes it for HTML's sake: `<`, `>`, `&` and U+2028, U+2029 as `\u….`.
 fn write_go_string(text: &str, sink: &mut Sink<'_>) {
     sink.byte(b'"');
+    if text.bytes().all(|byte| IS_PLAIN[usize::from(byte)]) {
+        sink.bytes(text.as_bytes());
+        return sink.byte(b'"');
+    }
     let mut plain = 0;
     for (at, character) in text.char_indices() {
         let short: &[u8] = match character {

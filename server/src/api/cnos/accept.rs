@@ -54,6 +54,8 @@ mod tests {
             ("text/json", Format::Json),
             ("application/Nd-Json", Format::NdJson),
             ("text/table", Format::Table),
+            ("application/vnd.apache.arrow.stream", Format::Arrow),
+            ("application/vnd.apache.parquet", Format::Parquet),
         ] {
             assert_eq!(of_accept(accept).ok(), Some(format), "{accept:?}");
         }

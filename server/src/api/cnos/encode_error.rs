@@ -11,7 +11,10 @@ pub(super) fn words(error: &EncodeError) -> String {
         EncodeError::CsvNested(data_type) => format!("Csv error: Nested type {data_type} is not supported in CSV"),
         EncodeError::CsvType(data_type) => format!("Csv error: {data_type} data cannot be written to CSV"),
         EncodeError::Type(data_type) => format!("data type {data_type} not supported by the result writers"),
-        EncodeError::Schema { .. } | EncodeError::Columns { .. } => error.to_string(),
+        EncodeError::Schema { .. }
+        | EncodeError::Columns { .. }
+        | EncodeError::ParquetType(_)
+        | EncodeError::Unwritable { .. } => error.to_string(),
     }
 }
 

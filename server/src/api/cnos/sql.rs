@@ -130,7 +130,8 @@ async fn carry_out(
                 let (place, bounds) = (query_place(core)?, bounds(core));
                 registered.runs(&bounds);
                 let patience = Patience::new(bounds.clone(), core.admission.clone(), place);
-                let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
+                let rows = RowsReply::new(reply, form, query.schema.clone())?;
+                let mut rows = rows.with_patience(patience).within(&bounds);
                 // A client that leaves ends its query: dropping it cancels what the shards run.
                 let outcome = or(run::run(&core.peers, &query, bounds, &mut rows), gone(body)).await;
                 context.rows.read.add(rows.rows);

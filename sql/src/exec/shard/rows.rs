@@ -124,11 +124,13 @@ impl Leading {
         schema: &SchemaRef,
         source: &ShardSource<R>,
     ) -> Result<Self> {
-        let keys = [Some(spec.order), spec.then].into_iter().flatten();
-        let columns: Vec<usize> = spec.group.iter().copied().chain(keys.map(|key| key.column)).collect();
+        // What is the same in all rows tells none apart.
+        let told_apart = spec.group.iter().copied().filter(|at| !matches!(exprs[*at], Expr::Literal(_)));
+        let mut columns: Vec<usize> = told_apart.collect();
+        let group: Vec<usize> = (0..columns.len()).collect();
+        columns.extend([Some(spec.order), spec.then].iter().flatten().map(|key| key.column));
         let schema = Arc::new(schema.project(&columns)?);
         let exprs = columns.iter().map(|at| &exprs[*at]);
-        let group: Vec<usize> = (0..spec.group.len()).collect();
         let key_at = |at: usize, key: OrderColumn| OrderColumn { column: group.len() + at, ..key };
         let (order, then) = (key_at(0, spec.order), spec.then.map(|key| key_at(1, key)));
         Ok(Self {
@@ -167,6 +169,7 @@ impl<R: ShardReader> RowStream<R> {
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let (mut rows, mut bytes) = (0, 0);
         while self.left > 0 {
             let Self { source, evaluator, parts, wanted, .. } = self;
             let batch = match &mut self.leaders {
@@ -188,9 +191,10 @@ impl<R: ShardReader> RowStream<R> {
             let Some(batch) = batch else { continue };
             let batch = batch.slice(0, batch.num_rows().min(self.left));
             self.left -= batch.num_rows();
+            rows += batch.num_rows();
+            bytes += batch_bytes(&batch);
             self.small.push(batch);
-            let rows = self.small.iter().map(RecordBatch::num_rows).sum::<usize>();
-            if rows >= SENT_ROWS_MIN || self.small.iter().map(batch_bytes).sum::<usize>() >= SENT_BYTES_MIN {
+            if rows >= SENT_ROWS_MIN || bytes >= SENT_BYTES_MIN {
                 break;
             }
         }
