@@ -158,7 +158,7 @@ enum Rows {
     Separated(csv::Separated),
     Objects(json::Objects),
     Table(table::Table),
-    Arrow(arrow::Stream),
+    Arrow(Box<arrow::Stream>),
     Parquet(Box<parquet::File>),
 }
 
@@ -174,7 +174,7 @@ impl Encoder {
                 Format::Json => Rows::Objects(json::Objects::array(schema)?),
                 Format::NdJson => Rows::Objects(json::Objects::lines(schema)?),
                 Format::Table => Rows::Table(table::Table::new(schema)?),
-                Format::Arrow => Rows::Arrow(arrow::Stream::new(schema)?),
+                Format::Arrow => Rows::Arrow(Box::new(arrow::Stream::new(schema)?)),
                 Format::Parquet => Rows::Parquet(Box::new(parquet::File::new(schema)?)),
             },
         })

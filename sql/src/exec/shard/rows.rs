@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use arrow_array::{BooleanArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::SchemaRef;
 use arrow_select::concat::concat_batches;
 use tidewire_storage::scan::ScanChunk;
 
-use super::part::{halves, part_of};
+use super::part::{halves, joined, part_of};
 use super::reader::ShardReader;
 use super::source::{ShardSource, compact, reads};
 use crate::error::execution::{ExecError, Result};
@@ -82,6 +82,7 @@ pub(super) struct RowStream<R: ShardReader> {
 pub(super) struct Leading {
     keys: Evaluator,
     leaders: Leaders,
+    is_over: bool,
 }
 
 /// What is left of a chunk whose rows make too much text at once: parts of it, the next last.
@@ -136,6 +137,33 @@ impl Leading {
         Ok(Self {
             keys: Evaluator::new(&source.fragment, exprs, &schema, &source.context),
             leaders: Leaders::new(LeadersSpec { group, order, then, fetch: spec.fetch }, &source.context),
+            is_over: false,
+        })
+    }
+
+    /// The next rows that are wanted, of as many chunks as it takes to make what is worth to evaluate.
+    async fn next<R: ShardReader>(
+        &mut self,
+        parts: &mut Parts,
+        source: &mut ShardSource<R>,
+    ) -> Result<Option<ScanChunk>> {
+        let (mut few, mut rows, mut bytes) = (Vec::new(), 0, 0);
+        while !self.is_over && rows < SENT_ROWS_MIN && bytes < SENT_BYTES_MIN {
+            let Some(chunk) = parts.next(source).await? else {
+                self.is_over = true;
+                break;
+            };
+            let Some(keys) = parts.batch(&mut self.keys, source, &chunk)? else { continue };
+            if let Some(wanted) = rows_of(chunk, &self.leaders.wanted(&keys)?)? {
+                rows += wanted.rows();
+                let column_bytes = |column: &ArrayRef| column.to_data().get_slice_memory_size();
+                bytes += wanted.columns.iter().map(column_bytes).sum::<Result<usize, _>>()?;
+                few.push(wanted);
+            }
+        }
+        Ok(match few.len() {
+            0 | 1 => few.pop(),
+            _ => Some(joined(&few)?),
         })
     }
 }
@@ -178,13 +206,12 @@ impl<R: ShardReader> RowStream<R> {
                     parts.batch(evaluator, source, &chunk)?
                 }
                 Some(leading) => {
-                    if wanted.0.is_empty() {
-                        let Some(chunk) = parts.next(source).await? else { break };
-                        let Some(keys) = parts.batch(&mut leading.keys, source, &chunk)? else { continue };
-                        wanted.0.extend(rows_of(chunk, &leading.leaders.wanted(&keys)?)?);
-                    }
                     source.reader.yield_if_needed().await;
-                    let Some(chunk) = wanted.0.pop() else { continue };
+                    let chunk = match wanted.0.pop() {
+                        Some(half) => Some(half),
+                        None => leading.next(parts, source).await?,
+                    };
+                    let Some(chunk) = chunk else { break };
                     wanted.batch(evaluator, source, &chunk)?
                 }
             };
