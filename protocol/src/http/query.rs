@@ -115,6 +115,16 @@ impl<'a> Iterator for RawPairs<'a> {
     }
 }
 
+/// A segment of a path, which is `name` in an error. A `+` is itself there.
+pub fn decode_segment<'a>(segment: &'a str, name: &str) -> Result<Cow<'a, str>, BadQuery> {
+    match segment.contains('%') {
+        false => Ok(Cow::Borrowed(segment)),
+        true => {
+            decode(segment.replace('+', "%2B").as_bytes(), name.as_bytes()).map(|text| Cow::Owned(text.into_owned()))
+        }
+    }
+}
+
 fn decode<'a>(text: &'a [u8], name: &[u8]) -> Result<Cow<'a, str>, BadQuery> {
     let label = || String::from_utf8_lossy(name).into_owned();
     let mut escapes = false;

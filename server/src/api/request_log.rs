@@ -111,16 +111,16 @@ pub(super) fn shown_statement(text: &str) -> String {
     plain(&without_password(text), STATEMENT_CHARS_MAX)
 }
 
-/// A text on one line, without control characters, cut.
+/// A text on one line, without control characters and such, cut.
 pub(super) fn plain(text: &str, chars_max: usize) -> String {
     let mut chars = text.trim().chars();
     let mut out = String::new();
     for c in chars.by_ref().take(chars_max) {
         match c {
             '\n' | '\r' | '\t' => out.push(' '),
-            c if c.is_control() => {
+            c if is_hidden(c) => {
                 // Writing to a String cannot fail.
-                let _ = write!(out, "{}", c.escape_default());
+                let _ = write!(out, "{}", c.escape_unicode());
             }
             c => out.push(c),
         }
@@ -131,9 +131,21 @@ pub(super) fn plain(text: &str, chars_max: usize) -> String {
     out
 }
 
+/// Control characters, separators of lines, and what hides text or turns its direction.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
+        || matches!(c, '\u{61c}' | '\u{feff}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_hides_text_or_turns_it_is_named() {
+        assert_eq!(plain("a\u{202e}b\u{9b}c\u{2028}d\u{feff}", 100), r"a\u{202e}b\u{9b}c\u{2028}d\u{feff}");
+    }
 
     #[test]
     fn a_line_has_what_there_is_and_no_text_of_a_client_breaks_it() {

@@ -30,6 +30,9 @@ use crate::net::{Refusal, Reply, Request, Service};
 use crate::ring::{Queue, name_task};
 use crate::runtime::clock::now_ns;
 
+/// The path of `OPTIONS *`, which no other method has: whether the server is there (RFC 9110 section 9.3.7).
+const SERVER_ITSELF: &str = "*";
+
 /// One core's handler of requests.
 pub struct Router {
     core: Rc<CoreState>,
@@ -104,9 +107,14 @@ impl Service for Router {
         let (head, peer) = (request.head, request.peer);
         let (method, path) = (head.method_text, head.path);
         let Some((index, segments)) = self.routes.find(path) else {
-            self.send_fault(Some(Family::of_unknown(path)), None, &Fault::PathUnknown, reply);
+            let is_server = path == SERVER_ITSELF;
+            if is_server {
+                reply.send(200, |head| head, b"");
+            } else {
+                self.send_fault(Some(Family::of_unknown(path)), None, &Fault::PathUnknown, reply);
+            }
             let (status, elapsed) = (reply.status(), started.elapsed());
-            let reason = Some(&Fault::PathUnknown as &dyn Display);
+            let reason = (!is_server).then_some(&Fault::PathUnknown as &dyn Display);
             self.log.note(&Answered { peer, method, path, status, elapsed, reason }, Instant::now());
             return;
         };

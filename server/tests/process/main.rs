@@ -35,6 +35,7 @@ mod owner;
 mod platform;
 mod pressure;
 mod replies;
+mod requests;
 mod reshard;
 mod restart;
 mod round_trip;

@@ -7,7 +7,7 @@ use crate::module::Crate;
 use crate::workspace::Workspace;
 
 /// What each package may import of ours, in code and in its manifest. Tests and benches of a package may import more.
-const PACKAGES: [(&str, &[&str]); 12] = [
+const PACKAGES: [(&str, &[&str]); 14] = [
     ("tidewire-protocol", &[]),
     ("tidewire-storage", &[]),
     ("tidewire-sql", &["tidewire-storage"]),
@@ -24,6 +24,8 @@ const PACKAGES: [(&str, &[&str]); 12] = [
         "tidewire-benches",
         &["tidewire-base", "tidewire-protocol", "tidewire-storage", "tidewire-sql", "tidewire-server"],
     ),
+    ("tidewire-protocol-fuzz", &["tidewire-protocol"]),
+    ("tidewire-sql-fuzz", &["tidewire-storage", "tidewire-sql"]),
     ("tidewire-loadtest", &[]),
     ("tidewire-tuning", &[]),
 ];
