@@ -213,31 +213,33 @@ async fn answer(
     if endpoint.body == BodyLimit::Rows {
         body_length::require(request.head, reply)?;
     }
+    // Only what writes lines has its place in the connection's task, which is as large as the largest of them: the
+    // others take longer than a box costs.
     match endpoint.handler {
         Handler::CnosWrite => cnos::write(context, request, reply).await,
-        Handler::CnosSql => cnos::sql(context, request, reply).await,
+        Handler::CnosSql => Box::pin(cnos::sql(context, request, reply)).await,
         Handler::CnosPing => {
             cnos::ping(reply);
             Ok(())
         }
         Handler::InfluxWrite => influx::write(context, request, reply).await,
-        Handler::InfluxWriteBucket => influx::write_bucket(context, request, reply).await,
-        Handler::InfluxQuery => influx::query(context, request, reply).await,
+        Handler::InfluxWriteBucket => Box::pin(influx::write_bucket(context, request, reply)).await,
+        Handler::InfluxQuery => Box::pin(influx::query(context, request, reply)).await,
         Handler::InfluxPing => influx::ping(context, reply),
         Handler::InfluxVars => {
-            influx::vars(context, reply).await;
+            Box::pin(influx::vars(context, reply)).await;
             Ok(())
         }
-        Handler::InfluxRequests => influx::requests(context, reply).await,
+        Handler::InfluxRequests => Box::pin(influx::requests(context, reply)).await,
         Handler::InfluxProfiles => {
             influx::pprof::index(context, reply);
             Ok(())
         }
-        Handler::InfluxProfile => influx::pprof::profile(context, request, reply).await,
-        Handler::OpenTsdbWrite => opentsdb::write(context, request, reply).await,
-        Handler::OpenTsdbPutCnos => opentsdb::put(context, request, opentsdb::Manner::Cnos, reply).await,
-        Handler::OpenTsdbPut => opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply).await,
-        Handler::ElasticBulk => elastic::bulk(context, request, reply).await,
+        Handler::InfluxProfile => Box::pin(influx::pprof::profile(context, request, reply)).await,
+        Handler::OpenTsdbWrite => Box::pin(opentsdb::write(context, request, reply)).await,
+        Handler::OpenTsdbPutCnos => Box::pin(opentsdb::put(context, request, opentsdb::Manner::Cnos, reply)).await,
+        Handler::OpenTsdbPut => Box::pin(opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply)).await,
+        Handler::ElasticBulk => Box::pin(elastic::bulk(context, request, reply)).await,
         Handler::ElasticHello => {
             elastic::hello(reply);
             Ok(())
@@ -250,23 +252,23 @@ async fn answer(
             elastic::nothing(reply);
             Ok(())
         }
-        Handler::Ndjson => elastic::ndjson(context, request, reply).await,
-        Handler::LokiPush => loki::push(context, request, reply).await,
-        Handler::OtlpTracesCnos => otlp::export(context, request, otlp::Signal::NamedTraces, reply).await,
-        Handler::OtlpTraces => otlp::export(context, request, otlp::Signal::Traces, reply).await,
-        Handler::OtlpLogs => otlp::export(context, request, otlp::Signal::Logs, reply).await,
-        Handler::OtlpMetrics => otlp::export(context, request, otlp::Signal::Metrics, reply).await,
-        Handler::PrometheusWrite => prometheus::write(context, request, reply).await,
+        Handler::Ndjson => Box::pin(elastic::ndjson(context, request, reply)).await,
+        Handler::LokiPush => Box::pin(loki::push(context, request, reply)).await,
+        Handler::OtlpTracesCnos => Box::pin(otlp::export(context, request, otlp::Signal::NamedTraces, reply)).await,
+        Handler::OtlpTraces => Box::pin(otlp::export(context, request, otlp::Signal::Traces, reply)).await,
+        Handler::OtlpLogs => Box::pin(otlp::export(context, request, otlp::Signal::Logs, reply)).await,
+        Handler::OtlpMetrics => Box::pin(otlp::export(context, request, otlp::Signal::Metrics, reply)).await,
+        Handler::PrometheusWrite => Box::pin(prometheus::write(context, request, reply)).await,
         Handler::Metrics => {
-            operations::metrics(context, reply).await;
+            Box::pin(operations::metrics(context, reply)).await;
             Ok(())
         }
         Handler::Health => {
-            operations::health(context, reply).await;
+            Box::pin(operations::health(context, reply)).await;
             Ok(())
         }
         Handler::Ready => {
-            operations::ready(context, reply).await;
+            Box::pin(operations::ready(context, reply)).await;
             Ok(())
         }
     }
