@@ -14,6 +14,8 @@ use crate::error::{Context, Result};
 
 /// A byte of each client goes once in this time.
 const ROUND: Duration = Duration::from_secs(1);
+/// Before one that was sent away comes again.
+const PAUSE: Duration = Duration::from_millis(20);
 /// What a reader takes in that time, once its reply has begun.
 const READ_BYTES: usize = 16;
 
@@ -54,7 +56,7 @@ pub(super) fn run(address: SocketAddr, count: u64, hello: Option<&[u8]>, stop: &
             (None, 1) => Kind::Body,
             (None, _) => Kind::Reader,
         };
-        clients.push(Client::begin(address, kind).context(|| "connect as a slow client")?);
+        clients.push(let_in(address, kind).context(|| "connect as a slow client")?);
     }
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
@@ -74,6 +76,18 @@ pub(super) fn run(address: SocketAddr, count: u64, hello: Option<&[u8]>, stop: &
         thread::sleep(ROUND.saturating_sub(begun.elapsed()));
     }
     Ok(counts)
+}
+
+/// A client that is let in. A server to which thousands come at once may send some away, who come again.
+fn let_in(address: SocketAddr, kind: Kind) -> io::Result<Client> {
+    const TRIES_MAX: usize = 100;
+    for _ in 1..TRIES_MAX {
+        match Client::begin(address, kind) {
+            Ok(client) => return Ok(client),
+            Err(_) => thread::sleep(PAUSE),
+        }
+    }
+    Client::begin(address, kind)
 }
 
 impl Client {
