@@ -128,9 +128,15 @@ pub(crate) fn command(args: &IdleArgs) -> Result<()> {
     let idle_mb = megabytes()?;
 
     let stop = Arc::new(AtomicBool::new(false));
-    let (slow, own_stop, hello) = (args.slow, Arc::clone(&stop), opener.hello()?);
-    let work = move || slow::run(address, slow, hello.as_deref(), &own_stop);
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let (slow, hello, signals) = (args.slow, opener.hello()?, (Arc::clone(&has_begun), Arc::clone(&stop)));
+    let work = move || slow::run(address, slow, hello.as_deref(), (&signals.0, &signals.1));
     let slow = thread::Builder::new().name("slow clients".to_owned()).spawn(work).context(|| "start a thread")?;
+    // That they come all at once, and some with a large query, is another matter than that they are slow.
+    while !slow.is_finished() && !has_begun.load(Ordering::Relaxed) {
+        thread::sleep(Duration::from_millis(50));
+    }
+    thread::sleep(REST);
     let normal = Normal::start(&target, args.late_ms)?;
     thread::sleep(Duration::from_secs(args.seconds));
     let slow_mb = megabytes()?;

@@ -45,8 +45,14 @@ struct Client {
     at: usize,
 }
 
-/// Runs `count` of them until it is time to stop. With the hello of a session they are clients of HTTPS.
-pub(super) fn run(address: SocketAddr, count: u64, hello: Option<&[u8]>, stop: &AtomicBool) -> Result<Counts> {
+/// Runs `count` of them, says when all are there, and goes on until it is time to stop. With the hello of a session
+/// they are clients of HTTPS.
+pub(super) fn run(
+    address: SocketAddr,
+    count: u64,
+    hello: Option<&[u8]>,
+    (has_begun, stop): (&AtomicBool, &AtomicBool),
+) -> Result<Counts> {
     let mut counts = Counts::default();
     let mut clients = Vec::new();
     for number in 0..count {
@@ -58,6 +64,7 @@ pub(super) fn run(address: SocketAddr, count: u64, hello: Option<&[u8]>, stop: &
         };
         clients.push(let_in(address, kind).context(|| "connect as a slow client")?);
     }
+    has_begun.store(true, Ordering::Relaxed);
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
         for client in &mut clients {
