@@ -1,6 +1,6 @@
 //! One core's handler of requests: from a path to a handler, and from a fault to a reply.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::io;
 use std::rc::Rc;
@@ -63,7 +63,7 @@ impl Router {
             core.queues.spawn(Queue::Maintenance, "dropped tenants", cnos::run_purge(core.clone())).detach();
         }
         Ok(Self {
-            log: RequestLog::new(&core.config.log),
+            log: RequestLog::new(&core.config.log, registry),
             logins: Logins::new(core.config.auth.jwt_secret.clone(), core.queues, registry)?,
             core,
             routes: Routes::new(&ENDPOINTS),
@@ -115,7 +115,7 @@ impl Service for Router {
             }
             let (status, elapsed) = (reply.status(), started.elapsed());
             let reason = (!is_server).then_some(&Fault::PathUnknown as &dyn Display);
-            self.log.note(&Answered { peer, method, path, status, elapsed, reason }, Instant::now());
+            self.log.note(&Answered { peer, method, path, status, elapsed, reason, context: None }, Instant::now());
             return;
         };
         name_task(ENDPOINTS[index].pattern);
@@ -136,6 +136,7 @@ impl Service for Router {
             id: self.ids.of(head, now_ns),
             now_ns,
             statement: self.log.wants_statements().then(RefCell::default),
+            moved: Cell::new(0),
         };
         let Request { body, .. } = request;
         let outcome = answer(&mut context, &self.logins, Request { peer, head, body: &mut *body }, reply).await;
@@ -163,11 +164,8 @@ impl Service for Router {
         let elapsed = started.elapsed();
         self.counters[index].count(status, elapsed);
         let reason = outcome.as_ref().err().map(|fault| fault as &dyn Display);
-        let answered = Answered { peer, method, path, status, elapsed, reason };
+        let answered = Answered { peer, method, path, status, elapsed, reason, context: Some(&context) };
         self.log.note(&answered, started + elapsed);
-        if let Some(statement) = &context.statement {
-            self.log.note_statement(&answered, &statement.borrow());
-        }
     }
 
     fn refuse(&self, refusal: Refusal<'_>, reply: &mut Reply) {
@@ -183,7 +181,8 @@ impl Service for Router {
         });
         self.send_fault(family, Some(&id), &fault, reply);
         let (method, path) = (head.map_or("", |head| head.method_text), path.unwrap_or(""));
-        let answered = Answered { peer, method, path, status, elapsed: Duration::ZERO, reason: Some(&fault) };
+        let answered =
+            Answered { peer, method, path, status, elapsed: Duration::ZERO, reason: Some(&fault), context: None };
         self.log.note(&answered, Instant::now());
     }
 }

@@ -133,7 +133,7 @@ async fn carry_out(
                 let mut rows = RowsReply::new(reply, form, query.schema.clone())?.with_patience(patience);
                 // A client that leaves ends its query: dropping it cancels what the shards run.
                 let outcome = or(run::run(&core.peers, &query, bounds, &mut rows), gone(body)).await;
-                context.rows.read.add(rows.rows);
+                context.count_read(rows.rows);
                 rows.end(outcome.map(drop)).await
             };
             context.queries.count(run).await
@@ -146,7 +146,7 @@ async fn carry_out(
         Statement::Insert(rows) => {
             let rows = Kept::new(rows, held);
             let count = insert(core, &rows).await?;
-            context.rows.written.add(count);
+            context.count_written(count);
             send_count(reply, form, count).await
         }
         Statement::InsertQuery { query, target } => {

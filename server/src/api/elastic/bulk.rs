@@ -79,7 +79,7 @@ async fn write_bulk(
         },
     )
     .await?;
-    context.rows.count(Door::Elasticsearch, &written);
+    context.count_door(Door::Elasticsearch, &written);
     send_items(context, &bulk, &written, reply).await;
     Ok(())
 }
