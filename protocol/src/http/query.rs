@@ -80,11 +80,11 @@ struct RawPair<'a> {
 
 impl RawPair<'_> {
     fn is_named(&self, name: &str) -> bool {
-        if self.name == name.as_bytes() {
-            return true;
-        }
         // Clients that escape names are rare; only then is the name decoded.
-        memchr::memchr2(b'%', b'+', self.name).is_some() && decode(self.name, self.name).is_ok_and(|own| own == name)
+        match memchr::memchr2(b'%', b'+', self.name) {
+            None => self.name == name.as_bytes(),
+            Some(_) => decode(self.name, self.name).is_ok_and(|own| own == name),
+        }
     }
 }
 

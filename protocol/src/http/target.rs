@@ -98,8 +98,9 @@ pub fn path_of_refused(bytes: &[u8]) -> Option<&str> {
         true => whole,
         false => {
             let authority = whole.windows(3).position(|window| window == b"://")? + 3;
-            let path = whole[authority..].iter().position(|byte| *byte == b'/')?;
-            &whole[authority + path..]
+            // A slash behind a question mark begins no path.
+            let path = whole[authority..].iter().position(|byte| matches!(byte, b'/' | b'?'))?;
+            whole[authority + path..].strip_prefix(b"?").is_none().then(|| &whole[authority + path..])?
         }
     };
     let path_end = rest.iter().position(|byte| matches!(byte, b'?' | b'#')).or(is_whole.then_some(rest.len()))?;

@@ -307,7 +307,7 @@ fn bytes_that_are_not_utf8_are_refused_where_they_are_read_and_passed_over_elsew
 
 #[test]
 fn the_path_of_a_refused_head_is_told_when_it_arrived_to_its_end() {
-    let cases: [(&[u8], Option<&str>); 14] = [
+    let cases: [(&[u8], Option<&str>); 15] = [
         (b"GET /query?q=", Some("/query")),
         (b"\r\nGET /query?q=\xff", Some("/query")),
         (b"GET /write HTTP/9.9\r\n", Some("/write")),
@@ -316,6 +316,7 @@ fn the_path_of_a_refused_head_is_told_when_it_arrived_to_its_end() {
         (b"GET http://h:1/ping HTTP/1.1\r\n", Some("/ping")),
         (b"GET http://h:1/pi", None),
         (b"GET http://h:1?x ", None),
+        (b"GET http://h:1?x/a HTTP/1.0\r\n", None),
         (b"GET /que", None),
         (b"GET /\xff ", None),
         (b"GE\x00T /query ", None),

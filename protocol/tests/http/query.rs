@@ -51,3 +51,10 @@ fn a_segment_of_a_path_is_decoded_or_refused() {
         assert!(decode_segment(bad, "index").is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_name_is_compared_as_it_is_meant() {
+    assert_eq!(get("x+=1&x%2B=2", "x+").as_deref(), Some("2"));
+    assert_eq!(get("x+=1&x%2B=2", "x ").as_deref(), Some("1"));
+    assert_eq!(get("%64b=1&db=2", "db").as_deref(), Some("1"));
+}
