@@ -123,7 +123,9 @@ pub fn note(record: &Record) -> Noted {
     WAITING.fetch_add(1, Ordering::Relaxed);
     match journal.orders.send(Order::Line(record.kind, record.line(format, SystemTime::now()))) {
         Ok(()) => Noted::Taken,
+        // The thread has ended.
         Err(_) => {
+            WAITING.fetch_sub(1, Ordering::Relaxed);
             say(record, format);
             Noted::Taken
         }
@@ -161,7 +163,11 @@ impl Output {
     }
 
     fn line(&mut self, line: &str) {
-        let written = writeln!(self.file, "{line}");
+        let mut written = writeln!(self.file, "{line}");
+        if self.kind == Kind::Audit {
+            // Whether it is written must be known before the next one.
+            written = written.and_then(|()| self.file.flush());
+        }
         self.tell(&written);
         if written.is_err() && self.kind == Kind::Audit {
             log::warn!("not in {}: {line}", self.path.display());

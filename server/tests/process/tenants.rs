@@ -388,7 +388,7 @@ fn a_tenants_rows_are_exported_and_imported_into_another() {
             let (done, said) = tool(&["import", "--url", &url, "--tenant", "nosuch", &target]);
             assert!(!done && said.contains("nosuch"), "{said}");
             let (done, said) = tool(&["import", "--url", &url, "--tenant", "u", "--dialect", "influxdb", &target]);
-            assert!(!done && said.contains("--tenant: the lines are in InfluxDB's dialect"), "{said}");
+            assert!(!done && said.contains("--tenant: lines of InfluxDB's dialect go to /write"), "{said}");
         }
         let _ = std::fs::remove_dir_all(&out);
         let _ = std::fs::remove_file(&target);

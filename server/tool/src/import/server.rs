@@ -104,7 +104,7 @@ impl Server {
                 refuse("the file has rows of a retention policy beside the first")
             }
             None if target.insert.is_none() && target.dialect == Dialect::Influx => {
-                refuse("the lines are in InfluxDB's dialect (or say --dialect cnosdb), so they go to /write")
+                refuse("lines of InfluxDB's dialect go to /write")
             }
             None => Ok(()),
         }
