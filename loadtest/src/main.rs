@@ -5,7 +5,8 @@
 //! (`promise`): `verify` kills it and counts what it kept, `drain` ends it under load, `soak` runs everything at
 //! once, `highcard` loads a million series, `recovery` restarts it, `compaction` (`merging`) writes while it merges,
 //! `scale` asks at two sizes, `full` fills its disk, `stall` writes beside heavy statements, `tables` makes, drops
-//! and opens many tables, `hostile` attacks it, `dashboard` looks at it as Grafana does.
+//! and opens many tables, `hostile` attacks it, `idle` holds many connections open, `dashboard` looks at it as Grafana
+//! does.
 //!
 //! They share `workload` (seeded rows), `deck` (requests encoded in advance), `http` (the client), `csv` (answers),
 //! `pace` (open loop), `tally` (latencies), `process` (what a server costs), `child` (starting and ending servers),
@@ -23,6 +24,7 @@ mod full;
 mod highcard;
 mod hostile;
 mod http;
+mod idle;
 mod merging;
 mod metrics;
 mod output;
@@ -85,6 +87,8 @@ enum Command {
     Tables(tables::TablesArgs),
     /// Attack a server with statements and bodies that cost it much, and prove that it lives and serves others.
     Hostile(hostile::HostileArgs),
+    /// Measure what idle connections cost, and prove that slow clients do not stop others.
+    Idle(idle::IdleArgs),
     /// Refresh dashboards of twenty panels while rows come in.
     Dashboard(dashboard::DashboardArgs),
 }
@@ -117,6 +121,7 @@ fn run(command: Command) -> error::Result<()> {
         Command::Stall(args) => stall::command(&args),
         Command::Tables(args) => tables::command(&args),
         Command::Hostile(args) => hostile::command(&args),
+        Command::Idle(args) => idle::command(&args),
         Command::Dashboard(args) => dashboard::command(&args),
     }
 }

@@ -17,6 +17,7 @@ pub mod auth;
 pub mod core;
 pub mod forward;
 pub mod ingest;
+pub mod journal;
 pub mod memory;
 pub mod mesh;
 pub mod metrics;

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use log::LevelFilter;
 use tidewire_base::cli::{Arguments, Command};
 use tidewire_base::config::{self, Config, Loaded};
 use tidewire_server::app::Tidewire;
+use tidewire_server::journal::server::start_log;
 use tidewire_server::runtime::launch::{first_steps, launch};
 use tidewire_tool::export::Exported;
 
@@ -68,20 +68,9 @@ fn serve(arguments: &Arguments) -> Result<(), String> {
         config::load(file.as_deref(), &variables, &settings)
     };
     let Loaded { config, warnings } = read().map_err(|error| error.to_string())?;
-    start_log(config.log.level);
+    start_log(config.log.level, config.log.format);
     log::info!("Tidewire {} starts; configuration: {from}", env!("CARGO_PKG_VERSION"));
     warnings.iter().for_each(|warning| log::warn!("{warning}"));
     let read_again = move || Ok(read().map_err(|error| error.to_string())?.config);
     launch::<Tidewire>(config, &Arc::default(), read_again, |urls| say(&first_steps(urls)))
-}
-
-/// Lines go to standard error. What libraries say of their insides is nobody's affair, whatever the level; that can
-/// change while the server runs, so it is kept by `log` alone.
-fn start_log(level: LevelFilter) {
-    let mut builder = env_logger::Builder::new();
-    builder.filter_level(LevelFilter::Warn).filter_module("tidewire", LevelFilter::Trace);
-    // It warns of what peers get wrong, and each of them could write as many lines as it likes.
-    builder.filter_module("rustls", LevelFilter::Off);
-    builder.format_target(false).format_timestamp_millis().init();
-    log::set_max_level(level);
 }

@@ -10,7 +10,7 @@
 
 mod client;
 mod corpus;
-mod normal;
+pub(crate) mod normal;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

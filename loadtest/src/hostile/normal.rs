@@ -16,19 +16,19 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// What a client of one kind has seen.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct Served {
-    pub(super) kind: &'static str,
-    pub(super) answered: u64,
-    pub(super) longest_ms: f64,
+pub(crate) struct Served {
+    pub(crate) kind: &'static str,
+    pub(crate) answered: u64,
+    pub(crate) longest_ms: f64,
     /// Answers within the bound, of all.
-    pub(super) late: u64,
+    pub(crate) late: u64,
     /// Answers other than 2xx, and the first of them.
-    pub(super) refused: u64,
-    pub(super) first_refusal: Option<String>,
+    pub(crate) refused: u64,
+    pub(crate) first_refusal: Option<String>,
 }
 
 /// Clients at work.
-pub(super) struct Normal {
+pub(crate) struct Normal {
     stop: Arc<AtomicBool>,
     threads: Vec<thread::JoinHandle<Result<Served>>>,
 }
@@ -37,7 +37,7 @@ const KINDS: [&str; 3] = ["ping", "a row written", "a row read"];
 
 impl Normal {
     /// Starts them; answers after more than `late_ms` are late.
-    pub(super) fn start(target: &Target, late_ms: f64) -> Result<Self> {
+    pub(crate) fn start(target: &Target, late_ms: f64) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let start = |kind: &'static str| {
             let (target, stop) = (target.clone(), Arc::clone(&stop));
@@ -49,7 +49,7 @@ impl Normal {
     }
 
     /// Ends them.
-    pub(super) fn end(self) -> Result<Vec<Served>> {
+    pub(crate) fn end(self) -> Result<Vec<Served>> {
         self.stop.store(true, Ordering::Relaxed);
         let joined = self.threads.into_iter().map(thread::JoinHandle::join);
         joined.map(|served| served.map_err(|_| Error::Failed("a thread panicked".to_owned()))?).collect()
@@ -57,7 +57,7 @@ impl Normal {
 }
 
 /// Writes a row, so that there is one to read from the start.
-pub(super) fn prepare(target: &Target) -> Result<()> {
+pub(crate) fn prepare(target: &Target) -> Result<()> {
     let row = Some(b"normal,client=c v=0i 0".as_slice());
     let reply = http::call(target, "/api/v1/write?db=public", None, row)?;
     if reply.is_success() { Ok(()) } else { Err(Error::Failed(format!("a row to read: {}", reply.excerpt()))) }

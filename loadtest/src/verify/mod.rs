@@ -20,9 +20,12 @@
 //! After the last round the server ends on SIGTERM (it must exit with 0), starts again and is checked once more, and
 //! again when it takes its clock for settled, so that nothing has expired by a clock that was wrong.
 //!
+//! With `--catalog` the storms are of changes of the catalog alone (`catalog`).
+//!
 //! Footnote: SIGKILL leaves the page cache alive, so this shows recovery after a crash of the process, not after a loss
 //! of power.
 
+mod catalog;
 mod changer;
 mod check;
 mod client;
@@ -69,6 +72,9 @@ const WAL_FILE_BYTES: &str = "4MiB";
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     server: ServerArgs,
+    /// Storms of changes of users, tenants, roles, grants, databases and tables, in place of rows.
+    #[arg(long)]
+    catalog: bool,
     /// Rounds, each with a kill.
     #[arg(long, default_value_t = 20)]
     kills: u32,
@@ -117,6 +123,9 @@ struct Round {
 pub(crate) fn command(args: VerifyArgs) -> Result<()> {
     if args.kill_ms_min > args.kill_ms_max {
         return Err(Error::Usage("--kill-ms-min is above --kill-ms-max".to_owned()));
+    }
+    if args.catalog {
+        return catalog::command(&args);
     }
     let keys = [
         ("wal.sync", args.wal_sync.clone()),

@@ -17,7 +17,7 @@
 
 use super::error::{HeadError, refuse};
 use super::scan::{find_below, is_token, line_end, parse_decimal};
-use super::target::{is_authority, split_target};
+use super::target::{is_host, split_target};
 
 /// Empty lines tolerated before the request line; a client that sends more is not speaking HTTP.
 const LEADING_LINES_MAX: usize = 4;
@@ -480,16 +480,21 @@ impl<'b> Parser<'b> {
             // An HTTP/1.0 client cannot mean it (RFC 9110 section 10.1.1).
             Known::Expect if version == Version::Http10 => {}
             Known::Expect => {
-                if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return refuse(417, "unknown expectation");
+                for token in list(value).filter(|token| !token.is_empty()) {
+                    if !token.eq_ignore_ascii_case(b"100-continue") {
+                        return refuse(417, "unknown expectation");
+                    }
+                    self.expect_continue = true;
                 }
-                self.expect_continue = true;
             }
+            // Who asks, and how the body is to be read, must not depend on which of two lines somebody looks at.
+            Known::Authorization if !first => return refuse(400, "more than one Authorization header"),
+            Known::ContentType if !first => return refuse(400, "more than one Content-Type header"),
             Known::Host => {
                 if !first {
                     return refuse(400, "more than one Host header");
                 }
-                if !value.iter().all(|&byte| is_authority(byte)) {
+                if !is_host(value) {
                     return refuse(400, "bad Host header");
                 }
             }
@@ -521,10 +526,10 @@ impl<'b> Parser<'b> {
     }
 
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), HeadError> {
-        if value.is_empty() {
-            return refuse(400, "bad Transfer-Encoding");
-        }
         for token in list(value) {
+            if token.is_empty() {
+                return refuse(400, "bad Transfer-Encoding");
+            }
             self.transfer = match self.transfer {
                 Transfer::Chunked { .. } => return refuse(400, "chunked is not the last transfer coding"),
                 before if token.eq_ignore_ascii_case(b"chunked") => {

@@ -6,7 +6,7 @@
 //!   received bytes ── parse_head ──> Head (borrowed)          head.rs, scan.rs, target.rs
 //!                  └─ BodyFramer ──> payload pieces           body.rs      Content-Length | chunked
 //!                        └─ ContentDecoder ──> plain bytes    decode/      gzip, deflate, zstd, br, snappy
-//!   Head.query / form body ── Query ──> decoded parameters    query.rs
+//!   Head.query / form body ── Query ──> decoded parameters    query.rs; forms in parts: multipart.rs
 //!   reply bytes ── ContentEncoder ──> compressed bytes        compress.rs  what `negotiate` chose (encoding.rs)
 //!        └─ ResponseHead, write_chunk ──> bytes to send       response.rs
 //! ```
@@ -22,6 +22,7 @@ mod decode;
 mod encoding;
 mod error;
 mod head;
+pub mod multipart;
 mod query;
 mod response;
 mod scan;
@@ -33,6 +34,6 @@ pub use decode::{ContentDecoder, DecodeError, Pushed, STEP_BYTES_MAX};
 pub use encoding::{Encoding, UnknownEncoding, negotiate};
 pub use error::HeadError;
 pub use head::{BodyLength, Head, Headers, Limits, Method, Version, parse_head};
-pub use query::{BadQuery, Pairs, Query};
+pub use query::{BadQuery, Pairs, Query, decode_segment};
 pub use response::{CONTINUE, DateCache, Framing, ResponseHead, reason_phrase, write_chunk, write_last_chunk};
 pub use target::path_of_refused;

@@ -80,11 +80,11 @@ struct RawPair<'a> {
 
 impl RawPair<'_> {
     fn is_named(&self, name: &str) -> bool {
-        if self.name == name.as_bytes() {
-            return true;
-        }
         // Clients that escape names are rare; only then is the name decoded.
-        memchr::memchr2(b'%', b'+', self.name).is_some() && decode(self.name, self.name).is_ok_and(|own| own == name)
+        match memchr::memchr2(b'%', b'+', self.name) {
+            None => self.name == name.as_bytes(),
+            Some(_) => decode(self.name, self.name).is_ok_and(|own| own == name),
+        }
     }
 }
 
@@ -112,6 +112,16 @@ impl<'a> Iterator for RawPairs<'a> {
             });
         }
         None
+    }
+}
+
+/// A segment of a path, which is `name` in an error. A `+` is itself there.
+pub fn decode_segment<'a>(segment: &'a str, name: &str) -> Result<Cow<'a, str>, BadQuery> {
+    match segment.contains('%') {
+        false => Ok(Cow::Borrowed(segment)),
+        true => {
+            decode(segment.replace('+', "%2B").as_bytes(), name.as_bytes()).map(|text| Cow::Owned(text.into_owned()))
+        }
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) fn split_target<'b>(target: &'b str, method: &str) -> Result<Target<'
     let (authority, rest) = if target.starts_with('/') {
         (None, target)
     } else {
+        if method == "CONNECT" && is_host(target.as_bytes()) {
+            return refuse(501, "the server is no tunnel");
+        }
         let Some((scheme, rest)) = target.split_once("://") else {
             return refuse(400, "bad request target");
         };
@@ -29,7 +32,8 @@ pub(super) fn split_target<'b>(target: &'b str, method: &str) -> Result<Target<'
             return refuse(400, "bad request target");
         }
         let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if authority.is_empty() || !authority.bytes().all(is_authority) {
+        // An http URI has a host (RFC 9110 section 4.2.1), where a Host header may be empty.
+        if authority.is_empty() || authority.starts_with(':') || !is_host(authority.as_bytes()) {
             return refuse(400, "bad authority in the request target");
         }
         (Some(authority), rest)
@@ -39,12 +43,44 @@ pub(super) fn split_target<'b>(target: &'b str, method: &str) -> Result<Target<'
     Ok(Target { path: if path.is_empty() { "/" } else { path }, query, authority })
 }
 
-/// Bytes of `host[:port]`: unreserved, sub-delims, percent escapes, brackets of an IP literal, and the port's colon.
-/// No `@`: credentials in an http authority are a phishing device (RFC 9110 section 4.2.4).
-pub(super) fn is_authority(byte: u8) -> bool {
-    matches!(byte,
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'%' | b':' | b'[' | b']'
-        | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=')
+/// Whether this is `host[:port]` (RFC 3986 section 3.2): a name, which may be empty, or an IP literal in brackets, and
+/// digits behind the colon. No `@`: credentials in an http authority are a phishing device (RFC 9110 section 4.2.4).
+pub(super) fn is_host(text: &[u8]) -> bool {
+    let (is_name, port) = match text {
+        [b'[', literal @ ..] => {
+            let Some(end) = memchr::memchr(b']', literal) else { return false };
+            let (literal, port) = (&literal[..end], &literal[end + 1..]);
+            let (address, zone) = literal.split_at(memchr::memchr(b'%', literal).unwrap_or(end));
+            let is_address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+            // Clients write the zone of a link-local address with and without the escape of its percent sign.
+            let is_zone = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'%' | b'-' | b'.' | b'_' | b'~');
+            (!address.is_empty() && address.iter().all(is_address) && zone.iter().all(is_zone), port)
+        }
+        _ => {
+            let (name, port) = text.split_at(memchr::memchr(b':', text).unwrap_or(text.len()));
+            (is_name(name), port)
+        }
+    };
+    let is_port = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    is_name && is_port
+}
+
+/// Unreserved bytes, sub-delimiters and percent escapes.
+fn is_name(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        at += match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => 1,
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => 1,
+            b'%' if matches!(text.get(at + 1..at + 3), Some(hex) if hex.iter().all(u8::is_ascii_hexdigit)) => 3,
+            _ => return false,
+        };
+    }
+    true
 }
 
 /// The path of a head that is refused or has not arrived whole: by it the refusal finds its words. `None` where the
@@ -62,8 +98,9 @@ pub fn path_of_refused(bytes: &[u8]) -> Option<&str> {
         true => whole,
         false => {
             let authority = whole.windows(3).position(|window| window == b"://")? + 3;
-            let path = whole[authority..].iter().position(|byte| *byte == b'/')?;
-            &whole[authority + path..]
+            // A slash behind a question mark begins no path.
+            let path = whole[authority..].iter().position(|byte| matches!(byte, b'/' | b'?'))?;
+            whole[authority + path..].strip_prefix(b"?").is_none().then(|| &whole[authority + path..])?
         }
     };
     let path_end = rest.iter().position(|byte| matches!(byte, b'?' | b'#')).or(is_whole.then_some(rest.len()))?;

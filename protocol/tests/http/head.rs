@@ -90,6 +90,26 @@ fn targets() {
 }
 
 #[test]
+fn hosts() {
+    for host in [
+        "",
+        "a",
+        "a:",
+        "a:1",
+        "a_b.c-d~:8086",
+        "127.0.0.1:1",
+        "[::1]",
+        "[::ffff:1.2.3.4]:1",
+        "[fe80::1%25e0]",
+        "a%2fb",
+        "a!$&'()*+,;=",
+    ] {
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(complete(&request).host, host);
+    }
+}
+
+#[test]
 fn values_are_trimmed_and_may_be_empty() {
     let head = complete(
         "GET / HTTP/1.1\r\nHost:\th \t\r\nAccept:\r\nX-Tab: a\tb\r\nX-Text: h\u{e9}llo\r\nACCEPT: second\r\n\
@@ -126,6 +146,9 @@ fn expectations() {
     assert!(
         complete("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\nContent-Length: 1\r\n\r\n").expect_continue
     );
+    let twice = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue,, 100-continue\r\nContent-Length: 1\r\n\r\n";
+    assert!(complete(twice).expect_continue);
+    assert!(!complete("GET / HTTP/1.1\r\nHost: a\r\nExpect:\r\n\r\n").expect_continue);
     assert!(!complete("POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n").expect_continue);
 }
 
@@ -174,6 +197,8 @@ fn refused() {
         (400, format!("POST / HTTP/1.1\r\n{host}Transfer-Encoding: chunked;q=1\r\n\r\n")),
         (400, format!("POST / HTTP/1.1\r\n{host}Transfer-Encoding: \x0bchunked\r\n\r\n")),
         (400, format!("POST / HTTP/1.1\r\n{host}Transfer-Encoding:\r\n\r\n")),
+        (400, format!("POST / HTTP/1.1\r\n{host}Transfer-Encoding: , chunked\r\n\r\n")),
+        (400, format!("POST / HTTP/1.1\r\n{host}Transfer-Encoding: chunked,\r\n\r\n")),
         (501, format!("POST / HTTP/1.1\r\n{host}Transfer-Encoding: gzip, chunked\r\n\r\n")),
         (400, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned()),
         // Line ends and control characters.
@@ -207,6 +232,17 @@ fn refused() {
         (400, "GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned()),
         (400, "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n".to_owned()),
         (400, "GET / HTTP/1.1\r\nHost: user@a\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/1.1\r\nHost: a:8o\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/1.1\r\nHost: ::1\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/1.1\r\nHost: []\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/1.1\r\nHost: a%2\r\n\r\n".to_owned()),
+        (400, "GET / HTTP/1.1\r\nHost: a%zz\r\n\r\n".to_owned()),
+        // What must not be said twice.
+        (400, format!("GET / HTTP/1.1\r\n{host}Authorization: a\r\nauthorization: a\r\n\r\n")),
+        (400, format!("GET / HTTP/1.1\r\n{host}Content-Type: a/b\r\nContent-Type: a/b\r\n\r\n")),
         // Request line.
         (400, format!("GET  / HTTP/1.1\r\n{host}\r\n")),
         (400, format!("GET /  HTTP/1.1\r\n{host}\r\n")),
@@ -219,9 +255,12 @@ fn refused() {
         (400, format!("GET /a#b HTTP/1.1\r\n{host}\r\n")),
         (400, format!("GET a HTTP/1.1\r\n{host}\r\n")),
         (400, format!("GET * HTTP/1.1\r\n{host}\r\n")),
-        (400, format!("CONNECT a:443 HTTP/1.1\r\n{host}\r\n")),
+        (400, format!("GET a:443 HTTP/1.1\r\n{host}\r\n")),
+        (400, format!("CONNECT a:b HTTP/1.1\r\n{host}\r\n")),
+        (501, format!("CONNECT a:443 HTTP/1.1\r\n{host}\r\n")),
         (400, format!("GET ftp://a/ HTTP/1.1\r\n{host}\r\n")),
         (400, format!("GET http:///x HTTP/1.1\r\n{host}\r\n")),
+        (400, format!("GET http://:80/x HTTP/1.1\r\n{host}\r\n")),
         (400, format!("GET http://u:p@a/x HTTP/1.1\r\n{host}\r\n")),
         (400, format!("G{{}}T / HTTP/1.1\r\n{host}\r\n")),
         (400, "GET /\r\n".to_owned()),
@@ -235,6 +274,7 @@ fn refused() {
         (400, "\r\n\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),
         (400, "\x16\x03\x01\x02\x00\x01\x00\x01".to_owned()),
         (417, format!("GET / HTTP/1.1\r\n{host}Expect: 200-ok\r\n\r\n")),
+        (417, format!("GET / HTTP/1.1\r\n{host}Expect: 100-continue, x\r\n\r\n")),
     ];
     for (status, request) in cases {
         match parse(request) {
@@ -267,7 +307,7 @@ fn bytes_that_are_not_utf8_are_refused_where_they_are_read_and_passed_over_elsew
 
 #[test]
 fn the_path_of_a_refused_head_is_told_when_it_arrived_to_its_end() {
-    let cases: [(&[u8], Option<&str>); 14] = [
+    let cases: [(&[u8], Option<&str>); 15] = [
         (b"GET /query?q=", Some("/query")),
         (b"\r\nGET /query?q=\xff", Some("/query")),
         (b"GET /write HTTP/9.9\r\n", Some("/write")),
@@ -276,6 +316,7 @@ fn the_path_of_a_refused_head_is_told_when_it_arrived_to_its_end() {
         (b"GET http://h:1/ping HTTP/1.1\r\n", Some("/ping")),
         (b"GET http://h:1/pi", None),
         (b"GET http://h:1?x ", None),
+        (b"GET http://h:1?x/a HTTP/1.0\r\n", None),
         (b"GET /que", None),
         (b"GET /\xff ", None),
         (b"GE\x00T /query ", None),

@@ -1,6 +1,6 @@
 //! Query strings and forms.
 
-use tidewire_protocol::http::{BadQuery, Query};
+use tidewire_protocol::http::{BadQuery, Query, decode_segment};
 
 fn get<'a>(text: &'a str, name: &str) -> Option<std::borrow::Cow<'a, str>> {
     Query::new(text).get(name).unwrap()
@@ -40,4 +40,21 @@ fn mistakes_name_the_parameter_and_spare_the_others() {
     assert_eq!(Query::new(text).get("bytes"), Err(BadQuery::Utf8 { name: "bytes".to_owned() }));
     assert_eq!(Query::new(b"q=\xff").get("q"), Err(BadQuery::Utf8 { name: "q".to_owned() }));
     assert_eq!(BadQuery::Utf8 { name: "q".to_owned() }.to_string(), "parameter \"q\" is not UTF-8");
+}
+
+#[test]
+fn a_segment_of_a_path_is_decoded_or_refused() {
+    for (segment, text) in [("logs", "logs"), ("a%20b", "a b"), ("a+b", "a+b"), ("%2F+%C3%A9", "/+é"), ("", "")] {
+        assert_eq!(decode_segment(segment, "index").as_deref(), Ok(text));
+    }
+    for bad in ["a%zz", "a%2", "%", "%ff"] {
+        assert!(decode_segment(bad, "index").is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_name_is_compared_as_it_is_meant() {
+    assert_eq!(get("x+=1&x%2B=2", "x+").as_deref(), Some("2"));
+    assert_eq!(get("x+=1&x%2B=2", "x ").as_deref(), Some("1"));
+    assert_eq!(get("%64b=1&db=2", "db").as_deref(), Some("1"));
 }

@@ -235,6 +235,9 @@ pub struct ImportArguments {
     /// Database to write to, made if it is missing; else the one that a file names
     #[arg(long, value_name = "NAME")]
     pub database: Option<String>,
+    /// Tenant whose databases are written; InfluxDB's retention policies are those of the default one alone
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_TENANT)]
+    pub tenant: String,
     /// The server
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8902")]
     pub url: String,

@@ -5,15 +5,15 @@
 
 use std::fmt::Display;
 
-use log::Level;
 use tidewire_sql::influxql;
 use tidewire_sql::statement::Statement;
 
 use super::context::RequestContext;
-use super::request_log::{plain, shown_statement};
-
-/// Characters of a user's name or of a reason that a line has.
-const TEXT_CHARS_MAX: usize = 300;
+use super::redact::shown_statement;
+use super::statement_kind::statement_kind;
+use crate::journal::files::note;
+use crate::journal::record::{Kind, Record, Value};
+use crate::journal::text::{TEXT_CHARS_MAX, plain};
 
 /// Whether a statement of SQL is of administration.
 pub(super) fn is_administration(statement: &Statement) -> bool {
@@ -76,18 +76,27 @@ pub(super) fn is_influx_administration(statement: &influxql::Statement) -> bool 
 }
 
 impl RequestContext<'_> {
-    /// Logs a statement of administration, with why it was not carried out if it was not. A log that has less than
-    /// information says it at the level that it has.
+    /// The fields of a line that say who asks for whom.
+    pub(super) fn who(&self) -> Vec<(&'static str, Value)> {
+        let text = |text: &str| Value::Text(plain(text, TEXT_CHARS_MAX));
+        let tenant = self.tenant().unwrap_or_default();
+        vec![("id", text(&self.id.to_string())), ("user", text(&self.user_name())), ("tenant", text(&tenant))]
+    }
+
+    /// Logs a statement of administration, with why it was not carried out if it was not.
     pub(super) fn audit(&self, statement: &str, fault: Option<&dyn Display>) {
-        let Some(level) = log::max_level().to_level() else { return };
-        let who = plain(&self.user_name(), TEXT_CHARS_MAX);
-        let peer = self.peer.map_or_else(|| "a client that has left".to_owned(), |peer| peer.to_string());
-        let outcome = fault.map_or_else(
-            || "done".to_owned(),
-            |fault| format!("refused: {}", plain(&fault.to_string(), TEXT_CHARS_MAX)),
-        );
-        let (id, path) = (plain(&self.id.to_string(), TEXT_CHARS_MAX), self.endpoint.pattern);
-        let statement = shown_statement(statement);
-        log::log!(level.min(Level::Info), "audit: {id} {who} {peer} {path}: {statement}: {outcome}");
+        let mut fields = self.who();
+        let peer = self.peer.map_or_else(String::new, |peer| peer.to_string());
+        let path = self.endpoint.pattern.to_owned();
+        fields.extend([("address", Value::Text(peer)), ("path", Value::Text(path))]);
+        fields.push(("kind", Value::Text(statement_kind(statement.as_bytes()))));
+        fields.push(("statement", Value::Text(shown_statement(statement))));
+        let outcome = if fault.is_some() { "refused" } else { "done" };
+        fields.push(("outcome", Value::Text(outcome.to_owned())));
+        if let Some(fault) = fault {
+            fields.push(("reason", Value::Text(plain(&fault.to_string(), TEXT_CHARS_MAX))));
+        }
+        // Lines of administration are never dropped.
+        note(&Record { kind: Kind::Audit, fields });
     }
 }

@@ -1,25 +1,26 @@
 //! What a handler knows of a request beside its head and body.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 
 use tidewire_protocol::http::{Head, Query};
 use tidewire_protocol::row::BadRows;
 use tidewire_storage::schema::{DEFAULT_TENANT, Rights, database_key};
 
-use super::counters::RowCounters;
+use super::counters::{Door, RowCounters};
 use super::endpoint::{DatabaseParameter, Endpoint};
 use super::fault::Fault;
 use super::influx::bucket::database_and_policy;
 use super::query_counters::QueryCounters;
 use super::request_id::RequestId;
-use super::request_log::STATEMENT_BYTES_MAX;
 use super::routes::Segments;
 use crate::auth::credentials::claimed_user;
 use crate::auth::principal::Principal;
 use crate::core::state::CoreState;
 use crate::ingest::rows::RowTarget;
+use crate::ingest::session::Written;
+use crate::journal::text::STATEMENT_BYTES_MAX;
 
 /// The user whom requests come from that name none, while nobody is asked.
 pub(super) const DEFAULT_USER: &str = "root";
@@ -28,7 +29,7 @@ pub(super) const DEFAULT_USER: &str = "root";
 pub struct RequestContext<'r> {
     /// What the requests of this core share.
     pub core: &'r CoreState,
-    /// Where rows are counted.
+    /// Where rows are counted, of all requests.
     pub rows: &'r RowCounters,
     /// Where queries are counted.
     pub queries: &'r QueryCounters,
@@ -56,6 +57,8 @@ pub struct RequestContext<'r> {
     pub now_ns: i64,
     /// The head of the statement that it runs, for the log; `None` where that does not want it.
     pub statement: Option<RefCell<Vec<u8>>>,
+    /// Rows that it has written, or that its reply has.
+    pub moved: Cell<u64>,
 }
 
 impl<'r> RequestContext<'r> {
@@ -69,6 +72,24 @@ impl<'r> RequestContext<'r> {
         if let Some(statement) = &self.statement {
             *statement.borrow_mut() = text[..text.len().min(STATEMENT_BYTES_MAX)].to_vec();
         }
+    }
+
+    /// Counts rows that were acknowledged.
+    pub fn count_written(&self, rows: u64) {
+        self.rows.written.add(rows);
+        self.moved.set(self.moved.get() + rows);
+    }
+
+    /// Counts what was written in the format of `door`.
+    pub fn count_door(&self, door: Door, written: &Written) {
+        self.rows.count(door, written);
+        self.moved.set(self.moved.get() + written.rows);
+    }
+
+    /// Counts rows of the reply.
+    pub fn count_read(&self, rows: u64) {
+        self.rows.read.add(rows);
+        self.moved.set(self.moved.get() + rows);
     }
 
     /// A parameter of the URL.

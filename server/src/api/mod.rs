@@ -47,6 +47,7 @@ pub mod request_id;
 mod request_log;
 mod router;
 pub mod routes;
+mod statement_kind;
 pub mod table;
 
 pub use router::Router;

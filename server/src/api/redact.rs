@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::journal::text::{STATEMENT_CHARS_MAX, plain};
+
 /// Whether the text has the word PASSWORD.
 pub(super) fn has_password(text: &str) -> bool {
     matches!(without_password(text), Cow::Owned(_))
@@ -18,9 +20,21 @@ pub(super) fn without_password(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// What the log shows of a statement.
+pub(super) fn shown_statement(text: &str) -> String {
+    plain(&without_password(text), STATEMENT_CHARS_MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn statements_are_cut_and_passwords_are_not_said() {
+        assert_eq!(shown_statement("SELECT *\n FROM m"), "SELECT *  FROM m");
+        assert_eq!(shown_statement("CREATE USER u WITH Password 'secret'"), "CREATE USER u WITH Password …");
+        assert_eq!(shown_statement(&"é".repeat(5_000)), format!("{}…", "é".repeat(1_000)));
+    }
 
     #[test]
     fn passwords_are_not_said() {

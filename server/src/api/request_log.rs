@@ -9,23 +9,21 @@
 //! What comes from a client is cut and escaped, so that it cannot look like a line of the server, and what follows the
 //! word PASSWORD in a statement is left out.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tidewire_base::config::{self, AccessLog};
 
-use super::redact::without_password;
+use super::context::RequestContext;
+use super::redact::shown_statement;
+use super::statement_kind::statement_kind;
+use crate::journal::files::{Noted, note};
+use crate::journal::record::{Kind, Record, Value};
+use crate::journal::text::{TEXT_CHARS_MAX, plain};
 use crate::metrics::pace::{Lines, others};
-
-/// Characters of a client's text, or of a reason, that a line has.
-const TEXT_CHARS_MAX: usize = 300;
-
-/// Characters of a slow statement.
-const STATEMENT_CHARS_MAX: usize = 1_000;
-
-/// Bytes of a statement that are kept for the log.
-pub(super) const STATEMENT_BYTES_MAX: usize = 4 * STATEMENT_CHARS_MAX;
+use crate::metrics::registry::{Counter, Registry};
 
 /// A request that was answered.
 pub(super) struct Answered<'a> {
@@ -41,6 +39,8 @@ pub(super) struct Answered<'a> {
     pub(super) elapsed: Duration,
     /// What was wrong.
     pub(super) reason: Option<&'a dyn Display>,
+    /// What more is known, of a request for an endpoint.
+    pub(super) context: Option<&'a RequestContext<'a>>,
 }
 
 impl Display for Answered<'_> {
@@ -59,24 +59,55 @@ impl Display for Answered<'_> {
     }
 }
 
+impl Answered<'_> {
+    /// The line of it.
+    fn record(&self, kind: Kind) -> Record {
+        let text = |text: &str| Value::Text(plain(text, TEXT_CHARS_MAX));
+        let mut fields = self.context.map(RequestContext::who).unwrap_or_default();
+        let peer = self.peer.map_or_else(String::new, |peer| peer.to_string());
+        fields.extend([("address", Value::Text(peer)), ("method", text(self.method)), ("path", text(self.path))]);
+        if let Some(context) = self.context {
+            let statement = context.statement.as_ref().map(|statement| statement_kind(&statement.borrow()));
+            fields.push(("kind", Value::Text(statement.unwrap_or_default())));
+        }
+        fields.extend([("status", Value::Number(self.status.into())), ("ms", Value::Milliseconds(self.elapsed))]);
+        if let Some(context) = self.context {
+            fields.push(("rows", Value::Number(context.moved.get())));
+        }
+        if let Some(reason) = self.reason {
+            fields.push(("reason", text(&reason.to_string())));
+        }
+        Record { kind, fields }
+    }
+}
+
 /// A core's log of requests.
 pub(super) struct RequestLog {
     access: AccessLog,
     slow: Option<Duration>,
     /// Of requests that are refused for what the client sent, and of those that fail for what the server has.
     failing: [Lines; 2],
+    dropped: Rc<Counter>,
 }
 
 impl RequestLog {
     /// As the configuration says.
-    pub(super) fn new(log: &config::Log) -> Self {
+    pub(super) fn new(log: &config::Log, registry: &Registry) -> Self {
         let slow = (log.slow_query_ms > 0).then(|| Duration::from_millis(log.slow_query_ms));
-        Self { access: log.access, slow, failing: Default::default() }
+        let help = "Lines about requests that were not written to a file of the log, which did not keep up.";
+        let dropped = registry.counter("tidewire_log_lines_dropped_total", help, &[]);
+        Self { access: log.access, slow, failing: Default::default(), dropped }
     }
 
-    /// Whether statements should be kept for [`Self::note_statement`].
+    /// Whether statements should be kept for the log.
     pub(super) fn wants_statements(&self) -> bool {
-        self.slow.is_some()
+        self.slow.is_some() || self.access != AccessLog::Off
+    }
+
+    fn write(&self, record: &Record) {
+        if note(record) == Noted::Dropped {
+            self.dropped.increment();
+        }
     }
 
     /// Says what there is to say of a request at `now`.
@@ -88,7 +119,7 @@ impl RequestLog {
             AccessLog::All => true,
         };
         if has_line {
-            log::info!("{answered}");
+            self.write(&answered.record(Kind::Access));
         } else if is_failed {
             let is_ours = answered.status >= 500;
             if let Some(unsaid) = self.failing[usize::from(is_ours)].take_turn(now) {
@@ -96,39 +127,16 @@ impl RequestLog {
                 log::log!(level, "refused: {answered}{}", others(unsaid));
             }
         }
-    }
-
-    /// Says of a statement that it was slow, if it was.
-    pub(super) fn note_statement(&self, answered: &Answered<'_>, statement: &[u8]) {
-        if !statement.is_empty() && self.slow.is_some_and(|slow| answered.elapsed >= slow) {
-            log::warn!("slow: {answered}: {}", shown_statement(&String::from_utf8_lossy(statement)));
-        }
-    }
-}
-
-/// What the log shows of a statement.
-pub(super) fn shown_statement(text: &str) -> String {
-    plain(&without_password(text), STATEMENT_CHARS_MAX)
-}
-
-/// A text on one line, without control characters, cut.
-pub(super) fn plain(text: &str, chars_max: usize) -> String {
-    let mut chars = text.trim().chars();
-    let mut out = String::new();
-    for c in chars.by_ref().take(chars_max) {
-        match c {
-            '\n' | '\r' | '\t' => out.push(' '),
-            c if c.is_control() => {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "{}", c.escape_default());
+        let slow = self.slow.filter(|slow| answered.elapsed >= *slow);
+        if let (Some(_), Some(statement)) = (slow, answered.context.and_then(|context| context.statement.as_ref())) {
+            let statement = statement.borrow();
+            if !statement.is_empty() {
+                let mut record = answered.record(Kind::Slow);
+                record.fields.push(("statement", Value::Text(shown_statement(&String::from_utf8_lossy(&statement)))));
+                self.write(&record);
             }
-            c => out.push(c),
         }
     }
-    if chars.next().is_some() {
-        out.push('…');
-    }
-    out
 }
 
 #[cfg(test)]
@@ -139,23 +147,19 @@ mod tests {
     fn a_line_has_what_there_is_and_no_text_of_a_client_breaks_it() {
         let peer = Some("10.0.0.7:5000".parse().unwrap());
         let (method, path, elapsed) = ("POST", "/write", Duration::from_micros(1_250));
-        let mut answered = Answered { peer, method, path, status: 204, elapsed, reason: None };
+        let mut answered = Answered { peer, method, path, status: 204, elapsed, reason: None, context: None };
         assert_eq!(answered.to_string(), "10.0.0.7:5000 POST /write 204 in 1.2 ms");
         let reason = "bad\n2026 ERROR forged \u{1b}[2J";
         answered.status = 400;
         answered.reason = Some(&reason);
         let line = "10.0.0.7:5000 POST /write 400 in 1.2 ms: bad 2026 ERROR forged \\u{1b}[2J";
         assert_eq!(answered.to_string(), line);
+        let record = "access address=10.0.0.7:5000 method=POST path=/write status=400 ms=1.250 \
+                      reason=\"bad 2026 ERROR forged \\\\u{1b}[2J\"";
+        assert_eq!(answered.record(Kind::Access).text(), record);
         let long = "x".repeat(400);
         let answered = Answered { peer: None, method: "", path: &long, reason: None, ..answered };
         let line = format!("a client that has left - {}… 400 in 1.2 ms", "x".repeat(300));
         assert_eq!(answered.to_string(), line);
-    }
-
-    #[test]
-    fn statements_are_cut_and_passwords_are_not_said() {
-        assert_eq!(shown_statement("SELECT *\n FROM m"), "SELECT *  FROM m");
-        assert_eq!(shown_statement("CREATE USER u WITH Password 'secret'"), "CREATE USER u WITH Password …");
-        assert_eq!(shown_statement(&"é".repeat(5_000)), format!("{}…", "é".repeat(1_000)));
     }
 }

@@ -1,6 +1,6 @@
 //! One core's handler of requests: from a path to a handler, and from a fault to a reply.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::io;
 use std::rc::Rc;
@@ -29,6 +29,9 @@ use crate::metrics::registry::Registry;
 use crate::net::{Refusal, Reply, Request, Service};
 use crate::ring::{Queue, name_task};
 use crate::runtime::clock::now_ns;
+
+/// The path of `OPTIONS *`, which no other method has: whether the server is there (RFC 9110 section 9.3.7).
+const SERVER_ITSELF: &str = "*";
 
 /// One core's handler of requests.
 pub struct Router {
@@ -60,7 +63,7 @@ impl Router {
             core.queues.spawn(Queue::Maintenance, "dropped tenants", cnos::run_purge(core.clone())).detach();
         }
         Ok(Self {
-            log: RequestLog::new(&core.config.log),
+            log: RequestLog::new(&core.config.log, registry),
             logins: Logins::new(core.config.auth.jwt_secret.clone(), core.queues, registry)?,
             core,
             routes: Routes::new(&ENDPOINTS),
@@ -104,10 +107,15 @@ impl Service for Router {
         let (head, peer) = (request.head, request.peer);
         let (method, path) = (head.method_text, head.path);
         let Some((index, segments)) = self.routes.find(path) else {
-            self.send_fault(Some(Family::of_unknown(path)), None, &Fault::PathUnknown, reply);
+            let is_server = path == SERVER_ITSELF;
+            if is_server {
+                reply.send(200, |head| head, b"");
+            } else {
+                self.send_fault(Some(Family::of_unknown(path)), None, &Fault::PathUnknown, reply);
+            }
             let (status, elapsed) = (reply.status(), started.elapsed());
-            let reason = Some(&Fault::PathUnknown as &dyn Display);
-            self.log.note(&Answered { peer, method, path, status, elapsed, reason }, Instant::now());
+            let reason = (!is_server).then_some(&Fault::PathUnknown as &dyn Display);
+            self.log.note(&Answered { peer, method, path, status, elapsed, reason, context: None }, Instant::now());
             return;
         };
         name_task(ENDPOINTS[index].pattern);
@@ -128,6 +136,7 @@ impl Service for Router {
             id: self.ids.of(head, now_ns),
             now_ns,
             statement: self.log.wants_statements().then(RefCell::default),
+            moved: Cell::new(0),
         };
         let Request { body, .. } = request;
         let outcome = answer(&mut context, &self.logins, Request { peer, head, body: &mut *body }, reply).await;
@@ -155,11 +164,8 @@ impl Service for Router {
         let elapsed = started.elapsed();
         self.counters[index].count(status, elapsed);
         let reason = outcome.as_ref().err().map(|fault| fault as &dyn Display);
-        let answered = Answered { peer, method, path, status, elapsed, reason };
+        let answered = Answered { peer, method, path, status, elapsed, reason, context: Some(&context) };
         self.log.note(&answered, started + elapsed);
-        if let Some(statement) = &context.statement {
-            self.log.note_statement(&answered, &statement.borrow());
-        }
     }
 
     fn refuse(&self, refusal: Refusal<'_>, reply: &mut Reply) {
@@ -175,7 +181,8 @@ impl Service for Router {
         });
         self.send_fault(family, Some(&id), &fault, reply);
         let (method, path) = (head.map_or("", |head| head.method_text), path.unwrap_or(""));
-        let answered = Answered { peer, method, path, status, elapsed: Duration::ZERO, reason: Some(&fault) };
+        let answered =
+            Answered { peer, method, path, status, elapsed: Duration::ZERO, reason: Some(&fault), context: None };
         self.log.note(&answered, Instant::now());
     }
 }
@@ -205,31 +212,33 @@ async fn answer(
     if endpoint.body == BodyLimit::Rows {
         body_length::require(request.head, reply)?;
     }
+    // Only what writes lines has its place in the connection's task, which is as large as the largest of them: the
+    // others take longer than a box costs.
     match endpoint.handler {
         Handler::CnosWrite => cnos::write(context, request, reply).await,
-        Handler::CnosSql => cnos::sql(context, request, reply).await,
+        Handler::CnosSql => Box::pin(cnos::sql(context, request, reply)).await,
         Handler::CnosPing => {
             cnos::ping(reply);
             Ok(())
         }
         Handler::InfluxWrite => influx::write(context, request, reply).await,
-        Handler::InfluxWriteBucket => influx::write_bucket(context, request, reply).await,
-        Handler::InfluxQuery => influx::query(context, request, reply).await,
+        Handler::InfluxWriteBucket => Box::pin(influx::write_bucket(context, request, reply)).await,
+        Handler::InfluxQuery => Box::pin(influx::query(context, request, reply)).await,
         Handler::InfluxPing => influx::ping(context, reply),
         Handler::InfluxVars => {
-            influx::vars(context, reply).await;
+            Box::pin(influx::vars(context, reply)).await;
             Ok(())
         }
-        Handler::InfluxRequests => influx::requests(context, reply).await,
+        Handler::InfluxRequests => Box::pin(influx::requests(context, reply)).await,
         Handler::InfluxProfiles => {
             influx::pprof::index(context, reply);
             Ok(())
         }
-        Handler::InfluxProfile => influx::pprof::profile(context, request, reply).await,
-        Handler::OpenTsdbWrite => opentsdb::write(context, request, reply).await,
-        Handler::OpenTsdbPutCnos => opentsdb::put(context, request, opentsdb::Manner::Cnos, reply).await,
-        Handler::OpenTsdbPut => opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply).await,
-        Handler::ElasticBulk => elastic::bulk(context, request, reply).await,
+        Handler::InfluxProfile => Box::pin(influx::pprof::profile(context, request, reply)).await,
+        Handler::OpenTsdbWrite => Box::pin(opentsdb::write(context, request, reply)).await,
+        Handler::OpenTsdbPutCnos => Box::pin(opentsdb::put(context, request, opentsdb::Manner::Cnos, reply)).await,
+        Handler::OpenTsdbPut => Box::pin(opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply)).await,
+        Handler::ElasticBulk => Box::pin(elastic::bulk(context, request, reply)).await,
         Handler::ElasticHello => {
             elastic::hello(reply);
             Ok(())
@@ -242,23 +251,23 @@ async fn answer(
             elastic::nothing(reply);
             Ok(())
         }
-        Handler::Ndjson => elastic::ndjson(context, request, reply).await,
-        Handler::LokiPush => loki::push(context, request, reply).await,
-        Handler::OtlpTracesCnos => otlp::export(context, request, otlp::Signal::NamedTraces, reply).await,
-        Handler::OtlpTraces => otlp::export(context, request, otlp::Signal::Traces, reply).await,
-        Handler::OtlpLogs => otlp::export(context, request, otlp::Signal::Logs, reply).await,
-        Handler::OtlpMetrics => otlp::export(context, request, otlp::Signal::Metrics, reply).await,
-        Handler::PrometheusWrite => prometheus::write(context, request, reply).await,
+        Handler::Ndjson => Box::pin(elastic::ndjson(context, request, reply)).await,
+        Handler::LokiPush => Box::pin(loki::push(context, request, reply)).await,
+        Handler::OtlpTracesCnos => Box::pin(otlp::export(context, request, otlp::Signal::NamedTraces, reply)).await,
+        Handler::OtlpTraces => Box::pin(otlp::export(context, request, otlp::Signal::Traces, reply)).await,
+        Handler::OtlpLogs => Box::pin(otlp::export(context, request, otlp::Signal::Logs, reply)).await,
+        Handler::OtlpMetrics => Box::pin(otlp::export(context, request, otlp::Signal::Metrics, reply)).await,
+        Handler::PrometheusWrite => Box::pin(prometheus::write(context, request, reply)).await,
         Handler::Metrics => {
-            operations::metrics(context, reply).await;
+            Box::pin(operations::metrics(context, reply)).await;
             Ok(())
         }
         Handler::Health => {
-            operations::health(context, reply).await;
+            Box::pin(operations::health(context, reply)).await;
             Ok(())
         }
         Handler::Ready => {
-            operations::ready(context, reply).await;
+            Box::pin(operations::ready(context, reply)).await;
             Ok(())
         }
     }

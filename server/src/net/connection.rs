@@ -6,6 +6,8 @@
 //!    waits: before it does, they are sent.
 //! 3. What the handler left of the body is read over, or the connection closes.
 //! 4. A handler that panics is answered with 500, or its reply breaks off, and the connection closes.
+//! 5. A connection on which nothing comes for [`BUSY_TIME`] rests: what serving a request takes, tens of kilobytes, is
+//!    given back until the next one comes.
 //!
 //! Closing after a refusal first tells the client that nothing more comes and reads over what it still sends, within
 //! bounds: a socket closed with unread bytes would be reset, and the client would never see the refusal.
@@ -46,6 +48,10 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 /// How long the last bytes of a reply that breaks off may take to arrive.
 const BREAK_OFF_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// A connection on which nothing comes for so long rests. Longer than clients pause that write once a second, so that
+/// they find it awake; much shorter than connections idle that are many.
+const BUSY_TIME: Duration = Duration::from_secs(2);
+
 /// A head that is not complete is checked for mistakes each time it has doubled, and grew by this much: checks begin at
 /// its start, so that one that comes in small pieces would cost its length times their number.
 const RECHECK_BYTES: usize = 1 << 10;
@@ -60,6 +66,8 @@ const SHORT_OF_MEMORY: &str = "the server is short of memory for heads of reques
 enum Next {
     /// With another request.
     Request,
+    /// With another request, some time.
+    Rest,
     /// It is closed at once: the client has closed, or broke off.
     Close,
     /// The client has been sent the reason.
@@ -82,15 +90,16 @@ pub(super) async fn serve<S: Service>(transport: Transport, core: Rc<NetCore>, s
         counted: 0,
         drain_key,
     };
-    if !connection.open().await {
+    // Each in a box of its own, which is there no longer than it is needed: connections that idle are many.
+    if !Box::pin(connection.open()).await {
         return;
     }
-    let mut head = HeadCopy::new(Rc::clone(&connection.core));
     loop {
-        match connection.serve_one(&mut head).await {
+        match Box::pin(connection.serve_some()).await {
             Next::Request => {}
-            Next::Close => return,
-            Next::Linger => return connection.linger().await,
+            Next::Rest if connection.rest().await => {}
+            Next::Rest | Next::Close => return,
+            Next::Linger => return Box::pin(connection.linger()).await,
         }
     }
 }
@@ -123,6 +132,8 @@ enum Received {
     Head,
     /// The client closed, idled too long or broke off.
     Nothing,
+    /// Nothing yet, and it may take its time.
+    NotYet,
     /// It broke a rule or was too slow.
     Refused(u16, Cow<'static, str>),
 }
@@ -140,10 +151,28 @@ impl<S: Service> Connection<S> {
         matches!(opened, Some(Ok(())))
     }
 
+    /// Serves requests for as long as they come.
+    async fn serve_some(&mut self) -> Next {
+        let mut head = HeadCopy::new(Rc::clone(&self.core));
+        loop {
+            match self.serve_one(&mut head).await {
+                Next::Request => {}
+                next => return next,
+            }
+        }
+    }
+
+    /// Waits for the first bytes of a request; whether there are any.
+    async fn rest(&mut self) -> bool {
+        self.socket.set_deadline(self.core.options.idle_timeout.saturating_sub(BUSY_TIME));
+        matches!(self.core.drain.before(Stage::Closing, self.body.receive_head()).await, Some(Ok(1..)))
+    }
+
     async fn serve_one(&mut self, head_copy: &mut HeadCopy) -> Next {
         match self.receive_head(head_copy).await {
             Received::Head => {}
             Received::Nothing => return Next::Close,
+            Received::NotYet => return Next::Rest,
             Received::Refused(status, reason) => {
                 let path = path_of_refused(self.body.buffered()).map(str::to_owned);
                 return self.refuse(path.as_deref(), status, &reason).await;
@@ -281,7 +310,7 @@ impl<S: Service> Connection<S> {
                 return Received::Nothing;
             }
             if arrived == 0 {
-                self.socket.set_deadline(self.core.options.idle_timeout);
+                self.socket.set_deadline(self.core.options.idle_timeout.min(BUSY_TIME));
             } else if !is_timed {
                 is_timed = true;
                 self.socket.set_deadline(self.core.options.head_timeout);
@@ -300,6 +329,10 @@ impl<S: Service> Connection<S> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && !self.body.buffered().is_empty() => {
                     return Received::Refused(408, "the request head did not arrive in time".into());
+                }
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                    let may_rest = self.core.options.idle_timeout > BUSY_TIME;
+                    return if may_rest { Received::NotYet } else { Received::Nothing };
                 }
                 Err(_) => return Received::Nothing,
             }

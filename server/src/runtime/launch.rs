@@ -6,6 +6,7 @@ use std::time::Duration;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
+use crate::journal::files;
 use crate::net::Certificates;
 use crate::ring::watch_panics;
 use crate::runtime::reload::reload;
@@ -46,6 +47,7 @@ pub fn launch<A: App>(
     let listen: Vec<String> = config.listen.iter().chain(&config.tls.listen).map(ToString::to_string).collect();
     log::info!("data folder {}; to listen on {}", config.data_dir.display(), listen.join(", "));
     check_exposure(&config)?;
+    files::open(&config.log)?;
     if config.wal.sync != WalSync::Always {
         log::warn!("wal.sync = \"{}\": acknowledged writes can be lost, see the README", config.wal.sync);
     }
@@ -63,6 +65,7 @@ pub fn launch<A: App>(
     serving(&server.urls());
     manager.ready();
     let ended = server.wait();
+    files::flush();
     log::info!("ended");
     ended
 }
@@ -140,6 +143,7 @@ impl Hearing {
             Action::Reload => {
                 self.manager.reloading();
                 reload(&mut self.used, read);
+                files::reopen();
                 if let Some(certificates) = self.certificates.get() {
                     certificates.reload();
                 }

@@ -88,8 +88,8 @@ fn the_access_log_has_errors_or_all_and_slow_statements_their_text() {
         server.terminate();
         let text = read(&log);
         let _ = std::fs::remove_file(&log);
-        assert_eq!(lines(&text, " POST /write 404 in ").len(), 20, "{access}");
-        assert_eq!(lines(&text, " GET /ping 204 in ").len(), usize::from(access == "all"));
+        assert_eq!(lines(&text, " method=POST path=/write status=404 ms=").len(), 20, "{access}");
+        assert_eq!(lines(&text, " method=GET path=/ping status=204 ms=").len(), usize::from(access == "all"));
         assert!(!text.contains("secret"), "{access}");
     }
     let variables = [("TIDEWIRE_LOG_SLOW_QUERY_MS", "1")];
@@ -102,10 +102,11 @@ fn the_access_log_has_errors_or_all_and_slow_statements_their_text() {
     server.terminate();
     let text = read(&log);
     let _ = std::fs::remove_file(&log);
-    let slow = lines(&text, "slow: ");
-    let has = |what: &str| slow.iter().any(|line| line.contains(what));
-    assert!(has("/api/v1/sql 200 in ") && has("SELECT host, v   FROM m  ORDER BY v"), "{slow:?}");
-    assert!(has("/query 200 in ") && has(": SELECT v FROM m"), "{slow:?}");
+    let slow = lines(&text, " slow id=");
+    let has = |what: &str, more: &str| slow.iter().any(|line| line.contains(what) && line.contains(more));
+    let (sql, influx) = ("path=/api/v1/sql kind=SELECT status=200 ms=", "path=/query kind=SELECT status=200 ms=");
+    assert!(has(sql, " rows=20000 statement=\"SELECT host, v   FROM m  ORDER BY v\""), "{slow:?}");
+    assert!(has(influx, " rows=20000 statement=\"SELECT v FROM m\""), "{slow:?}");
 }
 
 #[test]
@@ -146,20 +147,128 @@ fn administration_is_logged_whatever_the_level_and_without_passwords() {
     server.terminate();
     let text = read(&log);
     let _ = std::fs::remove_file(&log);
-    let said: Vec<&str> = lines(&text, "audit: ").into_iter().filter_map(|line| line.split("audit: ").nth(1)).collect();
+    let said: Vec<&str> =
+        lines(&text, " audit id=").into_iter().filter_map(|line| line.split(" audit ").nth(1)).collect();
     let expected = [
-        ("/api/v1/sql", "CREATE USER u WITH PASSWORD …: done"),
-        ("/api/v1/sql", "CREATE TABLE t (v DOUBLE): done"),
-        ("/api/v1/sql", "DELETE FROM t WHERE time = 1: done"),
-        ("/api/v1/sql", "DROP TABLE nosuch: refused: "),
-        ("/query", "CREATE USER a WITH PASSWORD …: done"),
-        ("/query", "DROP DATABASE nothing: done"),
-        ("/query", "CREATE RETENTION POLICY p ON nosuch DURATION 1h0m0s REPLICATION 1: refused: "),
+        ("/api/v1/sql", "CREATE", "CREATE USER u WITH PASSWORD …", "done"),
+        ("/api/v1/sql", "CREATE", "CREATE TABLE t (v DOUBLE)", "done"),
+        ("/api/v1/sql", "DELETE", "DELETE FROM t WHERE time = 1", "done"),
+        ("/api/v1/sql", "DROP", "DROP TABLE nosuch", "refused reason="),
+        ("/query", "CREATE", "CREATE USER a WITH PASSWORD …", "done"),
+        ("/query", "DROP", "DROP DATABASE nothing", "done"),
+        ("/query", "CREATE", "CREATE RETENTION POLICY p ON nosuch DURATION 1h0m0s REPLICATION 1", "refused reason="),
     ];
     assert_eq!(said.len(), expected.len(), "{said:#?}");
-    for (line, (path, end)) in said.iter().zip(expected) {
-        let is_whole = line.starts_with("change-7 root 127.0.0.1:") && line.contains(&format!(" {path}: {end}"));
+    for (line, (path, kind, statement, outcome)) in said.iter().zip(expected) {
+        let end = format!(" path={path} kind={kind} statement=\"{statement}\" outcome={outcome}");
+        let is_whole =
+            line.starts_with("id=change-7 user=root tenant=cnosdb address=127.0.0.1:") && line.contains(&end);
         assert!(is_whole, "{line:?} and not {end:?}");
     }
     assert!(!text.contains("secret"), "{text}");
+}
+
+/// The objects in a file of lines of JSON.
+fn objects(file: &Path) -> Vec<serde_json::Value> {
+    read(file)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect()
+}
+
+#[test]
+fn requests_administration_and_slow_statements_have_files_that_can_be_rotated() {
+    let folder = fresh_folder();
+    let logs = folder.with_extension("logs");
+    std::fs::create_dir_all(&logs).expect("a folder");
+    let path = |name: &str| logs.join(name);
+    let [access, audit, slow, server_log] = ["access", "audit", "slow", "server"].map(path);
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    let (access_file, audit_file, slow_file) = (text(&access), text(&audit), text(&slow));
+    let variables = [
+        ("TIDEWIRE_LOG_FORMAT", "json"),
+        ("TIDEWIRE_LOG_ACCESS", "all"),
+        ("TIDEWIRE_LOG_SLOW_QUERY_MS", "1"),
+        ("TIDEWIRE_LOG_ACCESS_FILE", access_file.as_str()),
+        ("TIDEWIRE_LOG_AUDIT_FILE", &audit_file),
+        ("TIDEWIRE_LOG_SLOW_QUERY_FILE", &slow_file),
+    ];
+    let server = Server::start_logged(&server_log, &folder, true, &variables);
+    let id = [("X-Request-Id", "7\t\"8\"")];
+    let rows: String = (0..20_000).map(|n| format!("m,host=h{} v={n}i {n}\n", n % 100)).collect();
+    assert_eq!(server.request("POST", "/api/v1/write?db=public", &id, rows.as_bytes()).status(), 200);
+    let select = "-- all\nSELECT host, v FROM m ORDER BY v";
+    assert_eq!(server.request("POST", "/api/v1/sql?db=public", &id, select.as_bytes()).status(), 200);
+    let create = "CREATE USER u WITH PASSWORD = 'secret'";
+    assert_eq!(server.request("POST", "/api/v1/sql?db=public", &id, create.as_bytes()).status(), 200);
+    assert_eq!(server.request("GET", "/query?db=nosuch&q=SELECT%20v%20FROM%20m", &[], b"").status(), 200);
+    assert_eq!(server.request("GET", "/nowhere", &[], b"").status(), 404);
+
+    // As logrotate does it: the files are moved away, then the server hears of it.
+    let settled = |server: &Server, file: &Path, count: usize| {
+        server.wait_until("the lines are written", |_| read(file).lines().count() >= count);
+    };
+    settled(&server, &access, 5);
+    settled(&server, &audit, 1);
+    settled(&server, &slow, 1);
+    for file in [&access, &audit, &slow] {
+        std::fs::rename(file, file.with_extension("1")).expect("a file can be moved");
+    }
+    server.signal(rustix::process::Signal::HUP);
+    server.wait_until("the files are there anew", |_| [&access, &audit, &slow].iter().all(|file| file.exists()));
+    assert_eq!(server.request("GET", "/ping", &[("X-Request-Id", "later")], b"").status(), 204);
+    assert_eq!(server.sql("public", "DROP USER u").status(), 200);
+    server.terminate();
+
+    let of = |record: &serde_json::Value, names: &[&str]| -> Vec<String> {
+        names
+            .iter()
+            .map(|name| record[*name].as_str().map_or_else(|| record[*name].to_string(), str::to_owned))
+            .collect()
+    };
+    let whole = ["log", "id", "user", "tenant", "method", "path", "kind", "status", "rows"];
+    let old = objects(&access.with_extension("1"));
+    let found: Vec<Vec<String>> = old.iter().map(|record| of(record, &whole)).collect();
+    // A tab is a blank.
+    let (id, root, tenant) = ("7 \"8\"", "root", "cnosdb");
+    assert_eq!(found[0], ["access", id, root, tenant, "POST", "/api/v1/write", "null", "200", "20000"]);
+    assert_eq!(found[1], ["access", id, root, tenant, "POST", "/api/v1/sql", "SELECT", "200", "20000"]);
+    assert_eq!(found[2], ["access", id, root, tenant, "POST", "/api/v1/sql", "CREATE", "200", "0"]);
+    assert_eq!(found[3][4..], ["GET", "/query", "SELECT", "200", "0"]);
+    assert_eq!(found[4][4..], ["GET", "/nowhere", "null", "404", "null"]);
+    assert_eq!(old[4]["reason"], "no such path");
+    assert!(old.iter().all(|record| record["ms"].is_number()), "{old:?}");
+    assert!(
+        old.iter().all(|record| record["address"].as_str().is_some_and(|address| address.starts_with("127.0.0.1:")))
+    );
+    let first = &objects(&audit.with_extension("1"))[0];
+    assert_eq!(
+        of(first, &["log", "id", "outcome", "statement"]),
+        ["audit", id, "done", "CREATE USER u WITH PASSWORD …"]
+    );
+    let statement = &objects(&slow.with_extension("1"))[0];
+    assert_eq!(
+        of(statement, &["log", "kind", "statement"]),
+        ["slow", "SELECT", "-- all SELECT host, v FROM m ORDER BY v"]
+    );
+
+    let new = objects(&access);
+    assert_eq!(new[0]["id"], "later");
+    assert_eq!(objects(&audit)[0]["statement"], "DROP USER u");
+    // The server's own lines are objects, too, and none of these are among them.
+    let own = objects(&server_log);
+    assert!(own.iter().all(|record| record["log"] == "server" && record["level"].is_string()), "{own:?}");
+    let _ = std::fs::remove_dir_all(&logs);
+}
+
+#[test]
+fn a_file_of_the_log_that_cannot_be_opened_ends_the_start() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tidewire"))
+        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(fresh_folder())
+        .env("TIDEWIRE_LOG_AUDIT_FILE", "/nosuch/folder/audit")
+        .output()
+        .expect("the server starts");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && told.contains("cannot open /nosuch/folder/audit for the log"), "{told}");
 }

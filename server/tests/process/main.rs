@@ -36,6 +36,7 @@ mod owner;
 mod platform;
 mod pressure;
 mod replies;
+mod requests;
 mod reshard;
 mod restart;
 mod round_trip;

@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use crate::common::{Response, Server, fresh_folder};
+use crate::reshard::{stderr, tidewire};
 
 const GUARDED: [(&str, &str); 1] = [("TIDEWIRE_AUTH_ENABLED", "true")];
 
@@ -343,4 +344,54 @@ fn while_nobody_is_asked_a_name_that_is_a_members_counts() {
     assert_eq!(run("whoever", "t", "CREATE TABLE m (v BIGINT)").status(), 200);
     let influx = server.request("POST", "/query?q=SHOW%20DATABASES", &[], b"").text();
     assert!(influx.contains(r#""values":[["e"],["public"]]"#), "{influx}");
+}
+
+#[test]
+fn a_tenants_rows_are_exported_and_imported_into_another() {
+    let folder = fresh_folder();
+    let server = Server::start_in(&folder, false, &[]);
+    let run = |server: &Server, tenant: &str, text: &str| {
+        let reply = sql(server, "root", tenant, text);
+        assert_eq!(reply.status(), 200, "{tenant}: {text}: {}", reply.text());
+        reply.text()
+    };
+    run(&server, "cnosdb", "CREATE TENANT t");
+    for (tenant, rows) in [("cnosdb", "m,k=a v=1i 1"), ("t", "m,k=a v=2i 1\nm,k=b v=3i 2\nother w=\"x y\" 3")] {
+        run(&server, tenant, "CREATE DATABASE d WITH TTL '36500d'");
+        let written = ask(&server, "root", &format!("/api/v1/write?db=d&tenant={tenant}"), rows);
+        assert_eq!(written.status(), 200, "{}", written.text());
+    }
+    run(&server, "t", "CREATE TABLE empty (v DOUBLE, TAGS(k))");
+    server.terminate();
+    let data = folder.to_str().expect("text").to_owned();
+    let tool = |arguments: &[&str]| {
+        let output = tidewire(arguments);
+        (output.status.success(), stderr(&output))
+    };
+    for format in ["lp", "parquet"] {
+        let out = fresh_folder();
+        let out_text = out.to_str().expect("text");
+        let target = if format == "lp" { format!("{out_text}.lp") } else { out_text.to_owned() };
+        let (done, said) = tool(&["export", "--data-dir", &data, "--tenant", "t", "--format", format, &target]);
+        assert!(done && said.contains("not exported: databases of other tenants (cnosdb)"), "{said}");
+        let server = Server::start();
+        run(&server, "cnosdb", "CREATE TENANT u");
+        let url = format!("http://{}", server.address);
+        let (done, said) = tool(&["import", "--url", &url, "--tenant", "u", &target]);
+        assert!(done && said.contains("written: 3 rows"), "{format}: {said}");
+        assert_eq!(run(&server, "u", "SELECT k, v FROM m ORDER BY v"), "k,v\na,2\nb,3\n");
+        assert_eq!(run(&server, "u", "SELECT w FROM other"), "w\nx y\n");
+        assert_eq!(run(&server, "cnosdb", "SHOW DATABASES"), "database_name\npublic\n");
+        if format == "lp" {
+            assert_eq!(run(&server, "u", "SHOW TABLES"), "table_name\nempty\nm\nother\n");
+            // A tenant that is not there is none to write to, and what only InfluxDB's API can say is refused.
+            let (done, said) = tool(&["import", "--url", &url, "--tenant", "nosuch", &target]);
+            assert!(!done && said.contains("nosuch"), "{said}");
+            let (done, said) = tool(&["import", "--url", &url, "--tenant", "u", "--dialect", "influxdb", &target]);
+            assert!(!done && said.contains("--tenant: lines of InfluxDB's dialect go to /write"), "{said}");
+        }
+        let _ = std::fs::remove_dir_all(&out);
+        let _ = std::fs::remove_file(&target);
+    }
+    let _ = std::fs::remove_dir_all(&folder);
 }

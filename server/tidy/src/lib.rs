@@ -11,7 +11,8 @@
 //!   check/      circles, order, size, width, dead modules, links, names, phrases
 //! ```
 //!
-//! Everything is read as text: no compiler runs, so that the test takes a second and needs no dependency.
+//! Everything is read as text: no compiler runs, so that the test takes a second and needs no dependency. What packages
+//! of others there are, cargo is asked (`tests/dependencies.rs`).
 
 pub mod check;
 pub mod import;

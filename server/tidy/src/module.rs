@@ -37,15 +37,15 @@ pub fn crates(workspace: &Workspace) -> Vec<Crate> {
     roots.map(|root| tree(workspace, root)).collect()
 }
 
-/// Whether the compiler begins with `path`: `src/lib.rs`, `src/main.rs`, `src/bin/*.rs`, `build.rs`, and what lies
-/// directly in `tests`, `benches` and `examples` or is a `main.rs` there.
+/// Whether the compiler begins with `path`: `src/lib.rs`, `src/main.rs`, `src/bin/*.rs`, `build.rs`, what lies directly
+/// in `tests`, `benches` and `examples` or is a `main.rs` there, and the `targets` of fuzzing.
 fn is_root(path: &Path, workspace: &Workspace) -> bool {
     let Some(package) = workspace.package_of(path) else { return false };
     let Ok(inside) = path.strip_prefix(&package.folder) else { return false };
     let parts: Vec<&str> = inside.iter().filter_map(|part| part.to_str()).collect();
     match parts.as_slice() {
         ["build.rs"] | ["src", "lib.rs" | "main.rs"] | ["src", "bin", _] => true,
-        ["tests" | "benches" | "examples", file] => file.ends_with(".rs"),
+        ["tests" | "benches" | "examples" | "targets", file] => file.ends_with(".rs"),
         ["tests" | "benches" | "examples", _, "main.rs"] => true,
         _ => false,
     }

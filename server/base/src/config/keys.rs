@@ -396,12 +396,29 @@ const KEYS: &[Key] = &[
         "What is logged. Libraries have their say up to \"warn\" alone."
     ),
     word!(
+        "log.format",
+        log.format,
+        "\"text\" or \"json\"",
+        "How lines look: in plain text, or an object of JSON each. So do those of the files below."
+    ),
+    word!(
         "log.access",
         log.access,
         "\"off\", \"errors\" or \"all\"",
-        "Requests that have a line of their own, with client, route, status and time: at level \"info\". With \"off\", of \
-         those that are refused or fail one line a second says what the last one was told."
+        "Requests that have a line of their own, with id, user, tenant, address, route, kind of statement, status, time \
+         and rows: at level \"info\". With \"off\", of those that are refused or fail one line a second says what the \
+         last one was told."
     ),
+    Key {
+        name: "log.access_file",
+        meaning: "File that these lines go to, opened anew on SIGHUP. Empty: the server's log.",
+        setting: |config| Box::new(FilePath(&mut config.log.access_file)),
+    },
+    Key {
+        name: "log.audit_file",
+        meaning: "The same for statements of administration, which have a line each, whatever the level.",
+        setting: |config| Box::new(FilePath(&mut config.log.audit_file)),
+    },
     number!(
         "log.slow_query_ms",
         log.slow_query_ms,
@@ -409,6 +426,11 @@ const KEYS: &[Key] = &[
         "milliseconds",
         "Statements that take longer to answer are logged at level \"warn\", with their text. 0: none."
     ),
+    Key {
+        name: "log.slow_query_file",
+        meaning: "The same for these lines.",
+        setting: |config| Box::new(FilePath(&mut config.log.slow_query_file)),
+    },
 ];
 
 /// Sets what `table` says, for keys that `belongs` lets in.

@@ -226,9 +226,24 @@ pub struct Disk {
 #[expect(missing_docs, reason = "described in the table of keys")]
 pub struct Log {
     pub level: log::LevelFilter,
+    pub format: LogFormat,
     pub access: AccessLog,
+    /// Empty: in the server's log, as with the other two.
+    pub access_file: PathBuf,
+    pub audit_file: PathBuf,
     /// 0: none is slow.
     pub slow_query_ms: u64,
+    pub slow_query_file: PathBuf,
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
 }
 
 /// Which requests have a line of their own in the log.
@@ -285,7 +300,15 @@ impl Default for Config {
             subscriptions: Subscriptions { queue_bytes_max: 64 << 20, timeout_s: 30, ca_file: PathBuf::new() },
             ring: Ring { depth: 512, preempt_us: 1_000 },
             disk: Disk { write_bytes_per_s_max: 0 },
-            log: Log { level: log::LevelFilter::Info, access: AccessLog::Off, slow_query_ms: 10_000 },
+            log: Log {
+                level: log::LevelFilter::Info,
+                format: LogFormat::Text,
+                access: AccessLog::Off,
+                access_file: PathBuf::new(),
+                audit_file: PathBuf::new(),
+                slow_query_ms: 10_000,
+                slow_query_file: PathBuf::new(),
+            },
         }
     }
 }
@@ -513,6 +536,27 @@ impl fmt::Display for AccessLog {
             Self::Off => "off",
             Self::Errors => "errors",
             Self::All => "all",
+        })
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("`{text}` is none of text, json")),
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
         })
     }
 }

@@ -122,7 +122,7 @@ async fn write(
     };
     let outcome: Result<u64, Fault> = context.queries.count(run).await;
     if let Ok(rows) = &outcome {
-        context.rows.read.add(*rows);
+        context.count_read(*rows);
     }
     outcome
 }

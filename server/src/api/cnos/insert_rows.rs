@@ -56,7 +56,7 @@ pub(super) async fn copy(
         }
     };
     let outcome = context.queries.count(run).await;
-    context.rows.written.add(moved.rows);
+    context.count_written(moved.rows);
     (outcome, moved)
 }
 

@@ -134,7 +134,7 @@ async fn carry_out(
                 let mut rows = rows.with_patience(patience).within(&bounds);
                 // A client that leaves ends its query: dropping it cancels what the shards run.
                 let outcome = or(run::run(&core.peers, &query, bounds, &mut rows), gone(body)).await;
-                context.rows.read.add(rows.rows);
+                context.count_read(rows.rows);
                 rows.end(outcome.map(drop)).await
             };
             context.queries.count(run).await
@@ -147,7 +147,7 @@ async fn carry_out(
         Statement::Insert(rows) => {
             let rows = Kept::new(rows, held);
             let count = insert(core, &rows).await?;
-            context.rows.written.add(count);
+            context.count_written(count);
             send_count(reply, form, count).await
         }
         Statement::InsertQuery { query, target } => {

@@ -29,7 +29,7 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
     };
     let lines = WriteRequest { target, precision };
     let written = write_lines(context.core, lines, request.body).await?;
-    context.rows.written.add(written.rows);
+    context.count_written(written.rows);
     reply.send(200, |head| head, b"");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `/api/v1/es/_bulk` and `/api/v1/es/{index}/_bulk`.
 
-use percent_encoding::percent_decode_str;
 use tidewire_protocol::document::{Bulk, Numbers};
+use tidewire_protocol::http::decode_segment;
 use tidewire_protocol::row::BadRows;
 
 use super::items::send_items;
@@ -39,7 +39,8 @@ const PASSED_OVER: [&str; 17] = [
 pub async fn bulk(context: &RequestContext<'_>, request: Request<'_>, reply: &mut Reply) -> Result<(), Fault> {
     let known: Vec<&str> = [&PARAMETERS[..], &PASSED_OVER, &["log_type"]].concat();
     context.check_parameters(&known)?;
-    let index = percent_decode_str(context.segments.get("index")).decode_utf8_lossy();
+    let index = decode_segment(context.segments.get("index"), "index")
+        .map_err(|error| Fault::Parameter { name: "index", error })?;
     let named = table(context)?.or_else(|| Some(index.into_owned()).filter(|index| !index.is_empty()));
     match context.parameter("log_type")?.as_deref() {
         None | Some("" | "bulk") => write_bulk(context, request, named, reply).await,
@@ -78,7 +79,7 @@ async fn write_bulk(
         },
     )
     .await?;
-    context.rows.count(Door::Elasticsearch, &written);
+    context.count_door(Door::Elasticsearch, &written);
     send_items(context, &bulk, &written, reply).await;
     Ok(())
 }

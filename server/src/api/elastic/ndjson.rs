@@ -35,6 +35,6 @@ pub(super) async fn write_lines(
         |lines, text, last, rows| Ok::<_, Fault>(lines.read(text, last, rows)),
     )
     .await?;
-    context.rows.count(Door::Ndjson, &written);
+    context.count_door(Door::Ndjson, &written);
     Ok(())
 }

@@ -51,8 +51,9 @@ pub(super) struct Answer<'r> {
     series: Option<Series>,
     /// A series of this document has ended.
     has_series: bool,
-    /// Rows so far.
+    /// Rows so far, and those that are counted.
     rows: u64,
+    counted: u64,
     /// A row was left out.
     is_cut: bool,
     /// Of the query that runs.
@@ -90,6 +91,7 @@ impl<'r> Answer<'r> {
             series: None,
             has_series: false,
             rows: 0,
+            counted: 0,
             is_cut: false,
             patience: None,
             registered,
@@ -291,6 +293,7 @@ impl<'r> Answer<'r> {
         if self.series.take().is_some() {
             self.writer.end_series(&mut self.body, false);
         }
+        self.context.count_read(self.rows - std::mem::replace(&mut self.counted, self.rows));
         self.writer.end_result(&mut self.body, Tail { warnings, error, partial: false });
         if self.manner.chunk_rows.is_some() {
             self.writer.end(&mut self.body);

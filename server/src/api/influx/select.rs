@@ -66,6 +66,7 @@ async fn run_bound(
     if let Some(into) = &select.into {
         let writing = Writing { core: context.core, written: &context.rows.written, now_ns: context.now_ns };
         let rows = write(writing, bound, into, scope, Some(answer.registered())).await?;
+        context.moved.set(context.moved.get() + rows);
         let row = vec![Value::Time(0), Value::UInt(rows)];
         return answer.whole_series("result", &["time", "written"], [row]);
     }

@@ -75,7 +75,7 @@ async fn write_to(
     };
     let lines = WriteRequest { target, precision };
     let written = write_lines(context.core, lines, request.body).await?;
-    context.rows.written.add(written.rows);
+    context.count_written(written.rows);
     context.rows.count_rejected(&written.bad_rows);
     if !written.bad_rows.is_empty() {
         return Err(Fault::Partial(Box::new(written)));

@@ -47,7 +47,7 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, table: St
         Ok::<_, Fault>(())
     };
     let (written, ()) = write_rows(context.core, context.row_target(&database, BadRows::KeepOthers), fill).await?;
-    context.rows.count(Door::Loki, &written);
+    context.count_door(Door::Loki, &written);
     match written.bad_rows.is_empty() {
         true => Ok(()),
         false => Err(Fault::Partial(Box::new(written))),

@@ -50,7 +50,7 @@ pub async fn put(
         Ok::<_, Fault>(points.read(text, last, rows)?)
     };
     let (written, points) = write_body(context.core, target, request.body, begin, read).await?;
-    context.rows.count(Door::OpenTsdb, &written);
+    context.count_door(Door::OpenTsdb, &written);
     if summary || details {
         let status = if written.bad_rows.is_empty() { 200 } else { 400 };
         let body = counts(&written, details.then_some(&points)).to_string();

@@ -24,7 +24,7 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
         |points, text, last, rows| Ok::<_, Fault>(points.read(text, last, rows)),
     )
     .await?;
-    context.rows.count(Door::OpenTsdb, &written);
+    context.count_door(Door::OpenTsdb, &written);
     reply.send(200, |head| head, b"");
     Ok(())
 }

@@ -70,7 +70,7 @@ pub async fn export(
     let is_protobuf = is_protobuf(request.head)?;
     match write(context, request, signal, is_protobuf).await {
         Ok(written) => {
-            context.rows.count(Door::Otlp, &written);
+            context.count_door(Door::Otlp, &written);
             send(signal, &written, is_protobuf, reply);
             Ok(())
         }

@@ -41,7 +41,7 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
         Ok::<_, Fault>(remote)
     };
     let (written, remote) = write_rows(context.core, context.row_target(&database, BadRows::KeepOthers), fill).await?;
-    context.rows.count(Door::Prometheus, &written);
+    context.count_door(Door::Prometheus, &written);
     if !written.bad_rows.is_empty() {
         return Err(Fault::Partial(Box::new(written)));
     }

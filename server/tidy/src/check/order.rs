@@ -7,7 +7,7 @@ use crate::module::Crate;
 use crate::workspace::Workspace;
 
 /// What each package may import of ours, in code and in its manifest. Tests and benches of a package may import more.
-const PACKAGES: [(&str, &[&str]); 12] = [
+const PACKAGES: [(&str, &[&str]); 14] = [
     ("tidewire-protocol", &[]),
     ("tidewire-storage", &[]),
     ("tidewire-sql", &["tidewire-storage"]),
@@ -24,6 +24,8 @@ const PACKAGES: [(&str, &[&str]); 12] = [
         "tidewire-benches",
         &["tidewire-base", "tidewire-protocol", "tidewire-storage", "tidewire-sql", "tidewire-server"],
     ),
+    ("tidewire-protocol-fuzz", &["tidewire-protocol"]),
+    ("tidewire-sql-fuzz", &["tidewire-storage", "tidewire-sql"]),
     ("tidewire-loadtest", &[]),
     ("tidewire-tuning", &[]),
 ];
@@ -31,7 +33,8 @@ const PACKAGES: [(&str, &[&str]); 12] = [
 /// The rooms of the server from the lowest up: a room imports those before it in this list, never those behind it. A
 /// file's room is the longest prefix that fits. Some folders are on two floors: what every core is started with knows
 /// neither rows nor queries, and what a request needs of a core lies below the request.
-const ROOMS: [&str; 35] = [
+const ROOMS: [&str; 36] = [
+    "journal",
     "runtime::clock",
     "runtime::shutdown",
     "ring",

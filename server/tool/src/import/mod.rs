@@ -44,7 +44,7 @@ struct Target {
 
 /// Runs the tool.
 pub fn run(arguments: &ImportArguments) -> Result<(), String> {
-    let server = Server::new(&arguments.url, arguments.user.as_deref())?;
+    let server = Server::new(&arguments.url, arguments.user.as_deref(), &arguments.tenant)?;
     let (mut files, mut total) = (Vec::new(), 0);
     for path in &arguments.files {
         total += gather(path, &mut files)?;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tidewire_protocol::line::Dialect;
 use tidewire_sql::PolicyOptions;
-use tidewire_storage::schema::{DatabaseOptions, RetentionPolicy};
+use tidewire_storage::schema::{DEFAULT_TENANT, DatabaseOptions, RetentionPolicy};
 
 use super::Target;
 use crate::tables::TableTerms;
@@ -32,6 +32,8 @@ pub(super) struct Server {
     agent: ureq::Agent,
     url: String,
     authorization: Option<String>,
+    /// What follows `db=…` in the path of a request; empty for the default tenant.
+    tenant: String,
 }
 
 /// Why rows are not written.
@@ -49,8 +51,8 @@ pub(super) enum Refusal {
 }
 
 impl Server {
-    /// The server at `url`, as `name` or `name:password`.
-    pub(super) fn new(url: &str, user: Option<&str>) -> Result<Self, String> {
+    /// The server at `url`, as `name` or `name:password`, for databases of `tenant`.
+    pub(super) fn new(url: &str, user: Option<&str>, tenant: &str) -> Result<Self, String> {
         let url = url.trim_end_matches('/');
         if !url.starts_with("http://") {
             return Err(format!("--url {url}: wanted is http://HOST:PORT; TLS is not spoken"));
@@ -60,7 +62,11 @@ impl Server {
             let pair = if user.contains(':') { user.to_owned() } else { format!("{user}:") };
             format!("Basic {}", STANDARD.encode(pair))
         });
-        Ok(Self { agent: config.build().into(), url: url.to_owned(), authorization })
+        let tenant = match tenant == DEFAULT_TENANT {
+            true => String::new(),
+            false => format!("&tenant={}", utf8_percent_encode(tenant, NON_ALPHANUMERIC)),
+        };
+        Ok(Self { agent: config.build().into(), url: url.to_owned(), authorization, tenant })
     }
 
     /// Makes the database of a target with its precision, and retention policies: those that were declared, and the
@@ -69,6 +75,9 @@ impl Server {
         let options_of = |wanted: &str| declared.iter().find(|(name, _)| name == wanted).map(|(_, options)| options);
         // A database begins with this policy, so that its terms are the database's.
         self.create_database(target, options_of(RetentionPolicy::FIRST))?;
+        if !self.tenant.is_empty() {
+            return Self::without_policies(target, declared);
+        }
         let create =
             |name: &str, options: &PolicyOptions| self.query(&create_policy(&target.database, name, options)).map(drop);
         let known = self.policies(&target.database)?;
@@ -83,6 +92,21 @@ impl Server {
                 create(policy, options_of(policy).unwrap_or(&PolicyOptions::default()))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses what only InfluxDB's API can say, which knows the default tenant alone.
+    fn without_policies(target: &Target, declared: &[(String, PolicyOptions)]) -> Result<(), Refusal> {
+        let refuse = |what: &str| Err(Refusal::Server(format!("--tenant: {what}, which tenants do not have")));
+        match declared.iter().find(|(name, _)| name != RetentionPolicy::FIRST) {
+            Some((policy, _)) => refuse(&format!("the file makes a retention policy {policy:?}")),
+            None if target.policy.as_deref().is_some_and(|policy| policy != RetentionPolicy::FIRST) => {
+                refuse("the file has rows of a retention policy beside the first")
+            }
+            None if target.insert.is_none() && target.dialect == Dialect::Influx => {
+                refuse("lines of InfluxDB's dialect go to /write")
+            }
+            None => Ok(()),
         }
     }
 
@@ -102,7 +126,7 @@ impl Server {
         if let Some(ns) = term(|options| options.shard_duration_ns).filter(|ns| *ns != DatabaseOptions::PARTITION_NS) {
             sql.push_str(&format!(" VNODE_DURATION '{ns}ns'"));
         }
-        self.post("/api/v1/sql?db=public", TEXT, sql.as_bytes()).map(drop)
+        self.post(&format!("/api/v1/sql?db=public{}", self.tenant), TEXT, sql.as_bytes()).map(drop)
     }
 
     /// Names of a database's retention policies.
@@ -129,7 +153,7 @@ impl Server {
     /// Makes a table of a target's database, unless it is there.
     pub(super) fn create_table(&self, target: &Target, terms: &TableTerms) -> Result<(), Refusal> {
         let database = utf8_percent_encode(&target.database, NON_ALPHANUMERIC);
-        self.post(&format!("/api/v1/sql?db={database}"), TEXT, terms.create().as_bytes()).map(drop)
+        self.post(&format!("/api/v1/sql?db={database}{}", self.tenant), TEXT, terms.create().as_bytes()).map(drop)
     }
 
     /// Writes lines, or values of SQL, each with a comma behind it.
@@ -138,7 +162,7 @@ impl Server {
         if let Some(insert) = &target.insert {
             let values = lines.trim_ascii_end().strip_suffix(b",").unwrap_or(lines);
             let statement = [insert.as_bytes(), values].concat();
-            return self.post(&format!("/api/v1/sql?db={database}"), TEXT, &statement).map(drop);
+            return self.post(&format!("/api/v1/sql?db={database}{}", self.tenant), TEXT, &statement).map(drop);
         }
         let (path, unit) = match (target.dialect, target.precision) {
             (Dialect::Cnos, ImportPrecision::Ms) => ("/api/v1/write", "ms"),
@@ -150,7 +174,8 @@ impl Server {
         };
         let policy = target.policy.as_deref().map(|name| utf8_percent_encode(name, NON_ALPHANUMERIC));
         let policy = policy.map_or_else(String::new, |name| format!("&rp={name}"));
-        self.post(&format!("{path}?db={database}{policy}&precision={unit}"), TEXT, lines).map(drop)
+        let tenant = &self.tenant;
+        self.post(&format!("{path}?db={database}{tenant}{policy}&precision={unit}"), TEXT, lines).map(drop)
     }
 
     /// Sends a request; gives the body of a reply that is none of a refusal.
@@ -209,6 +234,6 @@ mod tests {
         assert!(matches!(refusal(422, None, expired), Some(Refusal::Expired(None, _))));
         assert!(matches!(refusal(422, None, "another"), Some(Refusal::Rows(_))));
         assert!(matches!(refusal(401, None, ""), Some(Refusal::Server(_))));
-        assert!(Server::new("https://x", None).unwrap_err().contains("http://"));
+        assert!(Server::new("https://x", None, DEFAULT_TENANT).unwrap_err().contains("http://"));
     }
 }
