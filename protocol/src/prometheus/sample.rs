@@ -1,19 +1,8 @@
 //! Samples as rows.
 
+use super::names::{NAME, UNNAMED, VALUE, tag_name};
 use crate::protobuf::{Fields, signed};
 use crate::row::{FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, TimeScale};
-
-/// The label with the name of the metric, and the table of series without one.
-const NAME: &str = "__name__";
-const UNNAMED: &str = "prom_metric_not_specified";
-
-/// The one field, and the tag of a label of this name. No label has a dot in its name.
-const VALUE: &str = "value";
-const VALUE_LABEL: &str = "label.value";
-
-/// The name of the timestamp, and the tag of a label of this name.
-const TIME: &str = "time";
-const TIME_LABEL: &str = "label.time";
 
 /// The bits of a NaN by which Prometheus says that a series has ended.
 const STALE_MARKER: u64 = 0x7ff0_0000_0000_0002;
@@ -55,12 +44,7 @@ impl RemoteWrite {
         let name = labels.clone().find(|(name, _)| *name == NAME).map_or("", |(_, value)| value);
         self.draft.begin(if name.is_empty() { UNNAMED } else { name });
         for (name, value) in labels {
-            let name = match name {
-                VALUE => VALUE_LABEL,
-                TIME => TIME_LABEL,
-                name => name,
-            };
-            self.draft.tag(name, value);
+            self.draft.tag(tag_name(name), value);
         }
         self.draft.field(VALUE, FieldKind::Float, RawValue::from_float(0.0));
     }

@@ -65,6 +65,8 @@ pub enum Privilege {
     Ping,
     /// To write into the database.
     Write,
+    /// To read the database.
+    Read,
     /// What each of its statements needs.
     Statements,
     /// To watch the server at work.
@@ -155,6 +157,8 @@ pub enum Handler {
     LokiPush,
     /// [`prometheus::write`](super::prometheus::write)
     PrometheusWrite,
+    /// [`prometheus::read`](super::prometheus::read)
+    PrometheusRead,
     /// [`otlp::export`](super::otlp::export) of traces, in the manner of CnosDB
     OtlpTracesCnos,
     /// [`otlp::export`](super::otlp::export) of traces

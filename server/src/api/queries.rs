@@ -13,6 +13,7 @@ use crate::admission::QueryPlace;
 use crate::core::state::CoreState;
 use crate::memory::Level;
 use crate::memory::pressure::RefusedWork;
+use crate::net::Body;
 use crate::query::run::{RowsOut, run};
 
 /// A place among the queries that run; too many, or too little memory, are a fault.
@@ -39,6 +40,12 @@ pub(super) fn influx_bounds(core: &CoreState) -> QueryContext {
     let bound = |max: u64| Some(max).filter(|max| *max > 0);
     let limits = ReadLimits { series_max: bound(influxql.series_max), rows_max: bound(influxql.points_max) };
     QueryContext::limited(query.memory_bytes_max, timeout, memory.queries().clone(), limits)
+}
+
+/// What is waited for ends with when the client leaves.
+pub(super) async fn gone<T, E: From<ExecError>>(body: &mut Body) -> Result<T, E> {
+    body.peer_gone().await;
+    Err(ExecError::Cancelled.into())
 }
 
 /// Runs a query and throws its rows away: what it did.

@@ -249,6 +249,7 @@ async fn answer(
         Handler::OtlpLogs => otlp::export(context, request, otlp::Signal::Logs, reply).await,
         Handler::OtlpMetrics => otlp::export(context, request, otlp::Signal::Metrics, reply).await,
         Handler::PrometheusWrite => prometheus::write(context, request, reply).await,
+        Handler::PrometheusRead => prometheus::read(context, request, reply).await,
         Handler::Metrics => {
             operations::metrics(context, reply).await;
             Ok(())

@@ -7,7 +7,7 @@ use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, P
 use tidewire_base::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
-pub static ENDPOINTS: [Endpoint; 37] = [
+pub static ENDPOINTS: [Endpoint; 38] = [
     Endpoint {
         pattern: "/api/v1/write",
         methods: &[Post],
@@ -187,6 +187,15 @@ pub static ENDPOINTS: [Endpoint; 37] = [
         database: DatabaseParameter::Default(DEFAULT_DATABASE),
         body: BodyLimit::Rows,
         handler: Handler::PrometheusWrite,
+    },
+    Endpoint {
+        pattern: "/api/v1/prom/read",
+        methods: &[Post],
+        family: Family::Prometheus,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Default(DEFAULT_DATABASE),
+        body: BodyLimit::Statements,
+        handler: Handler::PrometheusRead,
     },
     Endpoint {
         pattern: "/api/v1/traces",
@@ -423,10 +432,12 @@ mod tests {
             assert!(!methods.contains(&Head) || methods.contains(&Get), "{pattern}: {methods:?}");
             // The router answers OPTIONS for one family.
             assert!(!methods.contains(&Options) || endpoint.family == Family::Influx, "{pattern}: {methods:?}");
-            // Who writes or runs statements sends a body and says where; who only asks does neither.
-            let reads_body = matches!(endpoint.privilege, Privilege::Write | Privilege::Statements);
+            // Who writes, runs statements or reads rows says where, and but for reading by GET sends a body; who only
+            // asks does neither.
+            let has_rows = matches!(endpoint.privilege, Privilege::Write | Privilege::Read | Privilege::Statements);
+            let reads_body = has_rows && (endpoint.privilege != Privilege::Read || methods.contains(&Post));
             assert_eq!(endpoint.body != BodyLimit::Unread, reads_body, "{pattern}");
-            assert_eq!(endpoint.database != DatabaseParameter::None, reads_body, "{pattern}");
+            assert_eq!(endpoint.database != DatabaseParameter::None, has_rows, "{pattern}");
         }
     }
 }

@@ -82,7 +82,7 @@ fn request_of(endpoint: &Endpoint) -> (&'static str, Vec<(&'static str, &'static
         Handler::ElasticBulk => ("?table=t1", vec![], b"{\"create\":{}}\n{\"a\":1}\n"),
         Handler::Ndjson => ("?table=t2", vec![], b"{\"a\":1}\n"),
         Handler::LokiPush => ("", json(), b"{\"streams\":[]}"),
-        Handler::PrometheusWrite => ("", vec![], b"\0"),
+        Handler::PrometheusWrite | Handler::PrometheusRead => ("", vec![], b"\0"),
         Handler::OtlpTracesCnos => ("?table=spans", json(), b"{}"),
         // The header says where rows go, not the parameter.
         Handler::OtlpTraces | Handler::OtlpLogs | Handler::OtlpMetrics => {
@@ -126,6 +126,7 @@ fn privilege(endpoint: &Endpoint) -> String {
         (Privilege::Ping, _) => "none".to_owned(),
         (Privilege::Monitor, _) => "`auth.monitor`".to_owned(),
         (Privilege::Statements, _) => "what its statements need".to_owned(),
+        (Privilege::Read, _) => "READ on `db`".to_owned(),
         (Privilege::Write, DatabaseParameter::Bucket) => "WRITE on the bucket's database".to_owned(),
         (Privilege::Write, DatabaseParameter::Header(_)) => "WRITE on `db` (header or parameter)".to_owned(),
         (Privilege::Write, _) => "WRITE on `db`".to_owned(),

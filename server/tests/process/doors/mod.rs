@@ -4,6 +4,7 @@ mod documents;
 mod opentsdb;
 mod otlp;
 mod packed;
+mod remote_read;
 
 use crate::common::{Response, Server};
 

@@ -3,11 +3,11 @@
 use super::{json, post, rows};
 use crate::common::Server;
 
-const PROTOBUF: (&str, &str) = ("Content-Type", "application/x-protobuf");
-const SNAPPY: (&str, &str) = ("Content-Encoding", "snappy");
+pub(super) const PROTOBUF: (&str, &str) = ("Content-Type", "application/x-protobuf");
+pub(super) const SNAPPY: (&str, &str) = ("Content-Encoding", "snappy");
 
 /// A field that has a length.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     field.extend(varint(bytes.len() as u64));
     field.extend_from_slice(bytes);
@@ -24,19 +24,19 @@ fn varint(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-fn number(number: u8, value: u64) -> Vec<u8> {
+pub(super) fn number(number: u8, value: u64) -> Vec<u8> {
     [vec![number << 3], varint(value)].concat()
 }
 
-fn sample(value: f64, time_ms: i64) -> Vec<u8> {
+pub(super) fn sample(value: f64, time_ms: i64) -> Vec<u8> {
     [vec![1 << 3 | 1], value.to_bits().to_le_bytes().to_vec(), number(2, time_ms.cast_unsigned())].concat()
 }
 
-fn pair(name: &str, value: &str) -> Vec<u8> {
+pub(super) fn pair(name: &str, value: &str) -> Vec<u8> {
     [field(1, name.as_bytes()), field(2, value.as_bytes())].concat()
 }
 
-fn packed(message: &[u8]) -> Vec<u8> {
+pub(super) fn packed(message: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(message).expect("a message")
 }
 
