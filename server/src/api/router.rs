@@ -26,7 +26,7 @@ use crate::auth::principal::Principal;
 use crate::core::peers::CATALOG_CORE;
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
-use crate::net::{Refusal, Reply, Request, Service};
+use crate::net::{Goes, LineSession, Refusal, Reply, Request, Service};
 use crate::ring::{Queue, name_task};
 use crate::runtime::clock::now_ns;
 
@@ -160,6 +160,10 @@ impl Service for Router {
         if let Some(statement) = &context.statement {
             self.log.note_statement(&answered, &statement.borrow());
         }
+    }
+
+    async fn lines(&self, session: &mut LineSession, lines: &[u8], reply: &mut Vec<u8>) -> Goes {
+        opentsdb::Telnet { core: &self.core, logins: &self.logins, rows: &self.rows }.lines(session, lines, reply).await
     }
 
     fn refuse(&self, refusal: Refusal<'_>, reply: &mut Reply) {

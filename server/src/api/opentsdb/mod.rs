@@ -3,12 +3,15 @@
 //! ```text
 //!   write.rs    /api/v1/opentsdb/write: text
 //!   put.rs      /api/v1/opentsdb/put and /api/put: JSON
+//!   telnet.rs   commands on connections of their own: `put`, and what goes with it
 //!   error.rs    faults in the words of both APIs
 //! ```
 
 pub mod error;
 mod put;
+mod telnet;
 mod write;
 
 pub use put::{Manner, put};
+pub(in crate::api) use telnet::Telnet;
 pub use write::write;

@@ -5,6 +5,7 @@ mod opentsdb;
 mod otlp;
 mod packed;
 mod remote_read;
+mod telnet;
 
 use crate::common::{Response, Server};
 
