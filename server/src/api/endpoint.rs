@@ -41,6 +41,8 @@ pub enum Family {
     Prometheus,
     /// OpenTelemetry's.
     Otlp,
+    /// Jaeger's, of queries.
+    Jaeger,
     /// What operators and their tools ask.
     Operations,
 }
@@ -167,6 +169,16 @@ pub enum Handler {
     OtlpLogs,
     /// [`otlp::export`](super::otlp::export) of metrics
     OtlpMetrics,
+    /// [`jaeger::services`](super::jaeger::services)
+    JaegerServices,
+    /// [`jaeger::operations_of`](super::jaeger::operations_of)
+    JaegerOperationsOf,
+    /// [`jaeger::operations`](super::jaeger::operations)
+    JaegerOperations,
+    /// [`jaeger::search`](super::jaeger::search)
+    JaegerSearch,
+    /// [`jaeger::trace`](super::jaeger::trace)
+    JaegerTrace,
     /// [`operations::metrics`](super::operations::metrics)
     Metrics,
     /// [`operations::health`](super::operations::health)

@@ -20,7 +20,7 @@ use super::request_id::{RequestId, RequestIds};
 use super::request_log::{Answered, RequestLog};
 use super::routes::Routes;
 use super::table::ENDPOINTS;
-use super::{body_length, cnos, elastic, influx, loki, opentsdb, operations, otlp, plain, prometheus};
+use super::{body_length, cnos, elastic, influx, jaeger, loki, opentsdb, operations, otlp, plain, prometheus};
 use crate::auth::logins::Logins;
 use crate::auth::principal::Principal;
 use crate::core::peers::CATALOG_CORE;
@@ -254,6 +254,11 @@ async fn answer(
         Handler::OtlpMetrics => otlp::export(context, request, otlp::Signal::Metrics, reply).await,
         Handler::PrometheusWrite => prometheus::write(context, request, reply).await,
         Handler::PrometheusRead => prometheus::read(context, request, reply).await,
+        Handler::JaegerServices => jaeger::services(context, request, reply).await,
+        Handler::JaegerOperationsOf => jaeger::operations_of(context, request, reply).await,
+        Handler::JaegerOperations => jaeger::operations(context, request, reply).await,
+        Handler::JaegerSearch => jaeger::search(context, request, reply).await,
+        Handler::JaegerTrace => jaeger::trace(context, request, reply).await,
         Handler::Metrics => {
             operations::metrics(context, reply).await;
             Ok(())
@@ -279,6 +284,7 @@ fn word(family: Option<Family>, fault: &Fault) -> FaultReply {
         Family::Elastic => elastic::error::reply(fault),
         Family::Loki | Family::Prometheus => plain::reply(fault),
         Family::Otlp => otlp::error::reply(fault),
+        Family::Jaeger => jaeger::error::reply(fault),
         Family::Operations => operations::error::reply(fault),
     }
 }

@@ -7,7 +7,7 @@ use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, P
 use tidewire_base::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
-pub static ENDPOINTS: [Endpoint; 38] = [
+pub static ENDPOINTS: [Endpoint; 43] = [
     Endpoint {
         pattern: "/api/v1/write",
         methods: &[Post],
@@ -232,6 +232,51 @@ pub static ENDPOINTS: [Endpoint; 38] = [
         database: DatabaseParameter::Header(DEFAULT_DATABASE),
         body: BodyLimit::Rows,
         handler: Handler::OtlpMetrics,
+    },
+    Endpoint {
+        pattern: "/api/services",
+        methods: &[Get, Head],
+        family: Family::Jaeger,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Header(DEFAULT_DATABASE),
+        body: BodyLimit::Unread,
+        handler: Handler::JaegerServices,
+    },
+    Endpoint {
+        pattern: "/api/services/{service}/operations",
+        methods: &[Get, Head],
+        family: Family::Jaeger,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Header(DEFAULT_DATABASE),
+        body: BodyLimit::Unread,
+        handler: Handler::JaegerOperationsOf,
+    },
+    Endpoint {
+        pattern: "/api/operations",
+        methods: &[Get, Head],
+        family: Family::Jaeger,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Header(DEFAULT_DATABASE),
+        body: BodyLimit::Unread,
+        handler: Handler::JaegerOperations,
+    },
+    Endpoint {
+        pattern: "/api/traces",
+        methods: &[Get, Head],
+        family: Family::Jaeger,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Header(DEFAULT_DATABASE),
+        body: BodyLimit::Unread,
+        handler: Handler::JaegerSearch,
+    },
+    Endpoint {
+        pattern: "/api/traces/{id}",
+        methods: &[Get, Head],
+        family: Family::Jaeger,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Header(DEFAULT_DATABASE),
+        body: BodyLimit::Unread,
+        handler: Handler::JaegerTrace,
     },
     Endpoint {
         pattern: "/write",

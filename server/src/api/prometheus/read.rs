@@ -5,22 +5,19 @@ use futures_lite::future::or;
 use tidewire_protocol::http::Head;
 use tidewire_protocol::prometheus::{ReadForm, ReadRequest};
 use tidewire_protocol::protobuf::{decode_snappy_block, snappy_block_bytes};
-use tidewire_sql::exec::{ExecError, QueryContext, Reservation};
-use tidewire_sql::facts::ServerFacts;
-use tidewire_sql::{Session, Statement};
+use tidewire_sql::exec::{QueryContext, Reservation};
 
 use super::found::Found;
 use super::send::Sending;
-use super::wanted::{Asked, Selected, Wanted, patterns};
+use super::wanted::{Asked, Wanted, patterns};
 use crate::api::body::read_packed;
 use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
-use crate::api::queries::{bounds, gone, query_place};
+use crate::api::queries::{bounds, gone, query_place, run_text};
 use crate::net::{Body, Reply, Request};
-use crate::query::prepare::{self, Kept, Prepared, prepare};
-use crate::query::run;
+use crate::query::prepare;
 use crate::ring::{Queue, within, yield_if_needed};
 
 /// A request is some labels and times; more is no question of a client's.
@@ -133,7 +130,7 @@ async fn find(
     // A table that is called as the metric is the one; else some may come to the name.
     if let Some(table) = query.table().and_then(|name| policy.tables.get(name)) {
         return match query.of(table) {
-            Some(selected) => run_one(context, &selected, bounds, found).await,
+            Some(selected) => run_text(context, selected.sql.clone(), bounds, &mut found.rows_of(&selected)).await,
             None => Ok(()),
         };
     }
@@ -143,31 +140,8 @@ async fn find(
             yield_if_needed().await;
         }
         if let Some(selected) = query.of(table) {
-            run_one(context, &selected, bounds, found).await?;
+            run_text(context, selected.sql.clone(), bounds, &mut found.rows_of(&selected)).await?;
         }
     }
-    Ok(())
-}
-
-async fn run_one(
-    context: &RequestContext<'_>,
-    selected: &Selected,
-    bounds: &QueryContext,
-    found: &mut Found,
-) -> Result<(), Fault> {
-    let session = Session {
-        tenant: context.tenant()?.into_owned(),
-        database: context.database_name()?.into_owned(),
-        user: context.user_name(),
-        rights: context.rights.clone(),
-        now_ns: context.now_ns,
-        facts: ServerFacts::default(),
-    };
-    let Prepared { statement, held } = prepare(context.core, selected.sql.clone().into_bytes(), session).await?;
-    let Statement::Query(query) = statement else {
-        return Err(ExecError::Internal(format!("{:?} is no query", selected.sql)).into());
-    };
-    let query = Kept::new(query, held);
-    run::run(&context.core.peers, &query, bounds.clone(), &mut found.rows_of(selected)).await?;
     Ok(())
 }

@@ -12,6 +12,8 @@ use tidewire_protocol::row::RowError;
 use tidewire_sql::expr::pattern::Pattern;
 use tidewire_storage::schema::{ColumnKind, FieldType, TableSchema, TimeUnit};
 
+use crate::api::queries::quoted;
+
 /// Patterns of a request. Each is compiled, which may take ten milliseconds and a megabyte.
 const PATTERNS_MAX: usize = 64;
 
@@ -135,20 +137,6 @@ impl Condition {
 /// A pattern of the whole text.
 fn anchored(pattern: &str) -> String {
     format!("^(?s:{pattern})$")
-}
-
-/// A name or a text as SQL has it.
-fn quoted(text: &str, quote: char) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push(quote);
-    for c in text.chars() {
-        if c == quote {
-            quoted.push(quote);
-        }
-        quoted.push(c);
-    }
-    quoted.push(quote);
-    quoted
 }
 
 impl Wanted {

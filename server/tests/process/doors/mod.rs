@@ -1,6 +1,7 @@
 //! Doors beside line protocol: what is written through one is what a query gives.
 
 mod documents;
+mod jaeger;
 mod opentsdb;
 mod otlp;
 mod packed;
