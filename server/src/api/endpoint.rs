@@ -145,6 +145,8 @@ pub enum Handler {
     OpenTsdbPutCnos,
     /// [`opentsdb::put`](super::opentsdb::put), in the manner of OpenTSDB
     OpenTsdbPut,
+    /// [`opentsdb::version`](super::opentsdb::version)
+    OpenTsdbVersion,
     /// [`elastic::bulk`](super::elastic::bulk)
     ElasticBulk,
     /// [`elastic::hello`](super::elastic::hello)
@@ -153,6 +155,8 @@ pub enum Handler {
     ElasticLicense,
     /// [`elastic::nothing`](super::elastic::nothing)
     ElasticNothing,
+    /// [`elastic::index`](super::elastic::index)
+    ElasticIndex,
     /// [`elastic::ndjson`](super::elastic::ndjson)
     Ndjson,
     /// [`loki::push`](super::loki::push)

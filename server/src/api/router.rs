@@ -233,6 +233,10 @@ async fn answer(
         Handler::OpenTsdbWrite => opentsdb::write(context, request, reply).await,
         Handler::OpenTsdbPutCnos => opentsdb::put(context, request, opentsdb::Manner::Cnos, reply).await,
         Handler::OpenTsdbPut => opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply).await,
+        Handler::OpenTsdbVersion => {
+            opentsdb::version(reply);
+            Ok(())
+        }
         Handler::ElasticBulk => elastic::bulk(context, request, reply).await,
         Handler::ElasticHello => {
             elastic::hello(reply);
@@ -246,6 +250,7 @@ async fn answer(
             elastic::nothing(reply);
             Ok(())
         }
+        Handler::ElasticIndex => elastic::index(context, reply),
         Handler::Ndjson => elastic::ndjson(context, request, reply).await,
         Handler::LokiPush => loki::push(context, request, reply).await,
         Handler::OtlpTracesCnos => otlp::export(context, request, otlp::Signal::NamedTraces, reply).await,

@@ -7,7 +7,7 @@ use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, P
 use tidewire_base::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
-pub static ENDPOINTS: [Endpoint; 43] = [
+pub static ENDPOINTS: [Endpoint; 52] = [
     Endpoint {
         pattern: "/api/v1/write",
         methods: &[Post],
@@ -61,6 +61,15 @@ pub static ENDPOINTS: [Endpoint; 43] = [
         database: DatabaseParameter::Default(DEFAULT_DATABASE),
         body: BodyLimit::Rows,
         handler: Handler::OpenTsdbPut,
+    },
+    Endpoint {
+        pattern: "/api/version",
+        methods: &[Get, Head],
+        family: Family::OpenTsdb,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::OpenTsdbVersion,
     },
     Endpoint {
         pattern: "/api/v1/es/_bulk",
@@ -160,6 +169,78 @@ pub static ENDPOINTS: [Endpoint; 43] = [
         database: DatabaseParameter::None,
         body: BodyLimit::Unread,
         handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_nodes",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_xpack",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_cat/{kind}",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_ingest/{kind}",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_data_stream/{name}",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_alias/{name}",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_component_template/{name}",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/{index}",
+        methods: &[Get, Head, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticIndex,
     },
     Endpoint {
         pattern: "/api/v1/ndjson",

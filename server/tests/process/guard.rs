@@ -96,9 +96,11 @@ fn request_of(endpoint: &Endpoint) -> (&'static str, Vec<(&'static str, &'static
         | Handler::InfluxVars
         | Handler::InfluxProfiles
         | Handler::InfluxProfile
+        | Handler::OpenTsdbVersion
         | Handler::ElasticHello
         | Handler::ElasticLicense
         | Handler::ElasticNothing
+        | Handler::ElasticIndex
         | Handler::JaegerServices
         | Handler::JaegerOperationsOf
         | Handler::JaegerTrace
