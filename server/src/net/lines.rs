@@ -84,6 +84,11 @@ impl<S: Service> Connection<S> {
 
     /// Serves what has arrived, at most this many pieces; false where the connection has ended.
     async fn serve_arrived(&mut self, pieces_max: usize) -> bool {
+        if let Some(reason) = self.core.refuses_growth(BUFFER_BYTES_SMALL as u64) {
+            self.say(format!("error: {reason}\n").as_bytes()).await;
+            self.socket.shutdown_write();
+            return false;
+        }
         let size = if self.core.is_crowded() { BUFFER_BYTES_SMALL } else { BUFFER_BYTES };
         self.count(size);
         let mut buffer = vec![0; size];

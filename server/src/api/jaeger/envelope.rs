@@ -5,6 +5,7 @@ use tidewire_sql::exec::ExecError;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
 use crate::net::Reply;
+use crate::ring::yield_if_needed;
 
 /// A reply up to this long says how long it is.
 const WHOLE_BYTES_MAX: usize = 1 << 20;
@@ -27,21 +28,28 @@ impl<'r> Envelope<'r> {
         Self { reply, patience, pending: b"{\"data\":[".to_vec(), items: 0 }
     }
 
-    /// Adds what `fill` writes as an item, where it says that it has written one.
-    pub(super) async fn item(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> bool) -> Result<(), Fault> {
-        let before = self.pending.len();
+    /// An item begins; its text follows.
+    pub(super) fn begin_item(&mut self) {
         if self.items > 0 {
             self.pending.push(b',');
         }
-        match fill(&mut self.pending) {
-            true => self.items += 1,
-            false => self.pending.truncate(before),
+        self.items += 1;
+    }
+
+    /// Adds some text of an item, piece by piece.
+    pub(super) async fn text(&mut self, text: &str) -> Result<(), Fault> {
+        for piece in text.as_bytes().chunks(PIECE_BYTES) {
+            self.pending.extend_from_slice(piece);
+            let is_due = match self.reply.is_begun() {
+                true => self.pending.len() >= PIECE_BYTES,
+                false => self.pending.len() > WHOLE_BYTES_MAX,
+            };
+            if is_due {
+                self.flush().await?;
+            }
+            yield_if_needed().await;
         }
-        let is_due = match self.reply.is_begun() {
-            true => self.pending.len() >= PIECE_BYTES,
-            false => self.pending.len() > WHOLE_BYTES_MAX,
-        };
-        if is_due { self.flush().await } else { Ok(()) }
+        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), Fault> {

@@ -1,12 +1,14 @@
 //! Rows of spans as traces. A span becomes its JSON as its row comes; that is held, as memory of the query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use arrow_array::RecordBatch;
 use tidewire_sql::exec::{ExecError, Reservation};
 
+use super::envelope::Envelope;
 use super::span::Columns;
 use crate::api::cells::Cells;
+use crate::api::fault::Fault;
 use crate::query::run::RowsOut;
 use crate::ring::yield_if_needed;
 
@@ -26,10 +28,10 @@ pub(super) struct Found {
 /// A trace.
 #[derive(Debug, Default)]
 struct Trace {
-    /// Its spans as JSON, separated by commas.
-    spans: String,
-    /// Whose they are, as JSON; the first is `p1`.
-    processes: Vec<String>,
+    /// Its spans as JSON.
+    spans: Vec<String>,
+    /// Whose they are, as JSON, and their numbers; the first is `p1`.
+    processes: HashMap<String, usize>,
 }
 
 impl Found {
@@ -38,18 +40,23 @@ impl Found {
         Self { columns: None, traces: BTreeMap::new(), bytes: 0, held, spans: 0 }
     }
 
-    /// Appends a trace as JSON; whether there is one of the id.
-    pub(super) fn write(&self, id: &str, out: &mut Vec<u8>) -> bool {
-        let Some(trace) = self.traces.get(id) else { return false };
-        out.extend_from_slice(format!("{{\"traceID\":\"{id}\",\"spans\":[").as_bytes());
-        out.extend_from_slice(trace.spans.as_bytes());
-        out.extend_from_slice(b"],\"processes\":{");
-        for (place, process) in trace.processes.iter().enumerate() {
-            let comma = if place > 0 { "," } else { "" };
-            out.extend_from_slice(format!("{comma}\"p{}\":{process}", place + 1).as_bytes());
+    /// Sends a trace, if there is one of the id.
+    pub(super) async fn send(&self, id: &str, envelope: &mut Envelope<'_>) -> Result<(), Fault> {
+        let Some(trace) = self.traces.get(id) else { return Ok(()) };
+        envelope.begin_item();
+        envelope.text(&format!("{{\"traceID\":\"{id}\",\"spans\":[")).await?;
+        for (at, span) in trace.spans.iter().enumerate() {
+            if at > 0 {
+                envelope.text(",").await?;
+            }
+            envelope.text(span).await?;
         }
-        out.extend_from_slice(b"},\"warnings\":null}");
-        true
+        envelope.text("],\"processes\":{").await?;
+        for (at, (process, number)) in trace.processes.iter().enumerate() {
+            let comma = if at > 0 { "," } else { "" };
+            envelope.text(&format!("{comma}\"p{number}\":{process}")).await?;
+        }
+        envelope.text("},\"warnings\":null}").await
     }
 }
 
@@ -68,22 +75,20 @@ impl RowsOut for Found {
             let is_new = !self.traces.contains_key(&span.trace_id);
             let trace = self.traces.entry(span.trace_id).or_default();
             let process = span.process.to_string();
-            let place = match trace.processes.iter().position(|known| *known == process) {
-                Some(place) => place,
+            self.bytes += if is_new { 128 + size_of::<Trace>() } else { 0 };
+            let next = trace.processes.len() + 1;
+            let number = match trace.processes.get(&process) {
+                Some(number) => *number,
                 None => {
-                    self.bytes += process.len() + size_of::<String>();
-                    trace.processes.push(process);
-                    trace.processes.len() - 1
+                    self.bytes += process.len() + 2 * size_of::<(String, usize)>();
+                    trace.processes.insert(process, next);
+                    next
                 }
             };
-            span.json["processID"] = format!("p{}", place + 1).into();
+            span.json["processID"] = format!("p{number}").into();
             let json = span.json.to_string();
-            if !trace.spans.is_empty() {
-                trace.spans.push(',');
-            }
-            trace.spans.push_str(&json);
-            // A text that grows has room for as much again.
-            self.bytes += 2 * json.len() + if is_new { 128 + size_of::<Trace>() } else { 0 };
+            self.bytes += json.capacity() + 2 * size_of::<String>();
+            trace.spans.push(json);
             self.spans += 1;
         }
         self.held.resize(self.bytes)

@@ -62,12 +62,8 @@ async fn send(
         }
         context.rows.read.add(texts.rows.len() as u64);
         for row in &texts.rows {
-            let json = item(row).to_string();
-            let fill = |out: &mut Vec<u8>| {
-                out.extend_from_slice(json.as_bytes());
-                true
-            };
-            envelope.item(fill).await?;
+            envelope.begin_item();
+            envelope.text(&item(row).to_string()).await?;
         }
         let total = envelope.items();
         envelope.end(total).await

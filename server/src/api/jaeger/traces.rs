@@ -105,7 +105,7 @@ pub async fn search(context: &RequestContext<'_>, request: Request<'_>, reply: &
         if let Some(table) = &table {
             let found = find(context, table, &ids, bounds).await?;
             for id in &ids {
-                envelope.item(|out| found.write(id, out)).await?;
+                found.send(id, &mut envelope).await?;
             }
         }
         let total = envelope.items();
@@ -123,7 +123,7 @@ pub async fn trace(context: &RequestContext<'_>, request: Request<'_>, reply: &m
     let shown = format!("trace {id}");
     answered(context, request, reply, &shown, async |bounds, mut envelope| {
         let found = find(context, &table, std::slice::from_ref(&id), bounds).await?;
-        envelope.item(|out| found.write(&id, out)).await?;
+        found.send(&id, &mut envelope).await?;
         match envelope.items() {
             0 => Err(Fault::TraceUnknown),
             _ => envelope.end(0).await,
