@@ -8,8 +8,14 @@ pub const NAME: &str = "__name__";
 /// The table of series without one.
 pub const UNNAMED: &str = "prom_metric_not_specified";
 
-/// The one field.
+/// The field of a sample.
 pub const VALUE: &str = "value";
+
+/// The field of a stale marker, which has no value. Prometheus keeps names that begin so for itself.
+pub const STALE: &str = "__stale__";
+
+/// The bits of a NaN by which Prometheus says that a series has ended.
+pub const STALE_MARKER: u64 = 0x7ff0_0000_0000_0002;
 
 /// Labels that have the names of other columns, and the tags that they are. No label has a dot in its name.
 const RENAMED: [(&str, &str); 2] = [(VALUE, "label.value"), ("time", "label.time")];

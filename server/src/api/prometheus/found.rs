@@ -10,7 +10,7 @@ use arrow_array::types::{
 use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_buffer::NullBuffer;
 use arrow_schema::{DataType, TimeUnit};
-use tidewire_protocol::prometheus::{LabelKey, NAME, SampleSeries};
+use tidewire_protocol::prometheus::{LabelKey, NAME, STALE_MARKER, SampleSeries};
 use tidewire_sql::exec::{ExecError, Reservation};
 
 use super::wanted::Selected;
@@ -86,7 +86,9 @@ impl RowsOut for FoundRows<'_> {
     async fn rows(&mut self, batch: &RecordBatch) -> Result<(), ExecError> {
         let (Some(times), Some(values)) = (batch.columns().first(), batch.columns().get(1)) else { return Ok(()) };
         let (times, values) = (Times::of(times)?, Values::of(values)?);
-        let tags: Vec<Tags<'_>> = batch.columns().iter().skip(2).map(Tags::of).collect::<Result<_, _>>()?;
+        let is_value_null = batch.columns().get(1).and_then(|values| values.nulls());
+        let first_tag = if self.selected.has_stale { 3 } else { 2 };
+        let tags: Vec<Tags<'_>> = batch.columns().iter().skip(first_tag).map(Tags::of).collect::<Result<_, _>>()?;
         let mut place = None;
         for row in 0..batch.num_rows() {
             let known = place.filter(|_| row > 0 && tags.iter().all(|tag| tag.is_same(row - 1, row)));
@@ -99,7 +101,10 @@ impl RowsOut for FoundRows<'_> {
             };
             place = Some(at);
             let before = self.found.series[at].bytes();
-            self.found.series[at].push(times.milliseconds(row), values.bits(row));
+            // The statement gives no row without a value but for stale markers.
+            let is_stale = is_value_null.is_some_and(|nulls| nulls.is_null(row));
+            let bits = if is_stale { STALE_MARKER } else { values.bits(row) };
+            self.found.series[at].push(times.milliseconds(row), bits);
             self.found.bytes = (self.found.bytes + self.found.series[at].bytes()).saturating_sub(before);
             if row % ROWS_STEP == ROWS_STEP - 1 {
                 self.found.held.resize(self.found.bytes)?;

@@ -6,16 +6,19 @@
 use std::fmt::{self, Display, Write as _};
 
 use tidewire_protocol::prometheus::{
-    Comparison, Matcher, NAME, ReadForm, ReadQuery, ReadRequest, VALUE, label_name, metric_name, tag_name,
+    Comparison, Matcher, NAME, ReadForm, ReadQuery, ReadRequest, STALE, VALUE, label_name, metric_name, tag_name,
 };
 use tidewire_protocol::row::RowError;
 use tidewire_sql::expr::pattern::Pattern;
-use tidewire_storage::schema::{ColumnKind, FieldType, TableSchema, TimeUnit};
+use tidewire_storage::schema::{ColumnKind, ColumnSchema, FieldType, TableSchema, TimeUnit};
 
 use crate::api::queries::quoted;
 
 /// Patterns of a request. Each is compiled, which may take ten milliseconds and a megabyte.
 const PATTERNS_MAX: usize = 64;
+
+/// What the column of stale markers is.
+const STALE_KIND: ColumnKind = ColumnKind::Field(FieldType::Bool);
 
 /// What a request wants.
 #[derive(Debug)]
@@ -43,13 +46,15 @@ struct Condition {
     pattern: Option<Pattern>,
 }
 
-/// A statement that gives a table's samples: its columns are the time, the value, and a tag for each label but the
-/// name.
+/// A statement that gives a table's samples: its columns are the time, the value, whether it is a stale marker (where
+/// the table has any), and a tag for each label but the name.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Selected {
     pub(super) sql: String,
     /// Name of the metric; empty where it has none.
     pub(super) name: String,
+    /// There is a column for stale markers.
+    pub(super) has_stale: bool,
     /// All labels, in order, the name among them.
     pub(super) labels: Vec<String>,
 }
@@ -163,7 +168,7 @@ impl Wanted {
             return None;
         }
         let tags: Vec<&str> = (table.columns.iter())
-            .filter(|column| column.kind == ColumnKind::Tag && &*column.name != NAME)
+            .filter(|column| column.kind == ColumnKind::Tag && label_name(&column.name) != NAME)
             .map(|column| &*column.name)
             .collect();
         let mut labels: Vec<(String, &str)> = Vec::with_capacity(tags.len() + 1);
@@ -175,12 +180,21 @@ impl Wanted {
             labels.push((if is_taken { tag.to_owned() } else { label.into_owned() }, tag));
         }
         labels.sort_unstable();
+        let is_stale = |column: &&ColumnSchema| &*column.name == STALE;
+        let has_stale = table.columns.iter().filter(is_stale).map(|column| column.kind).eq([STALE_KIND]);
         let mut sql = "SELECT \"time\", \"value\"".to_owned();
+        if has_stale {
+            let _ = write!(sql, ", \"{STALE}\"");
+        }
         for (_, tag) in labels.iter().filter(|(_, tag)| !tag.is_empty()) {
             sql.push_str(", ");
             sql.push_str(&quoted(tag, '"'));
         }
-        let _ = write!(sql, " FROM {} WHERE \"value\" IS NOT NULL", quoted(&table.name, '"'));
+        let is_sample = match has_stale {
+            true => format!("(\"value\" IS NOT NULL OR \"{STALE}\")"),
+            false => "\"value\" IS NOT NULL".to_owned(),
+        };
+        let _ = write!(sql, " FROM {} WHERE {is_sample}", quoted(&table.name, '"'));
         let (first, last) = times(self.start_ms, self.end_ms, table.time_unit)?;
         for (operator, time) in [(">=", first), ("<=", last)] {
             if let Some(time) = time {
@@ -202,7 +216,7 @@ impl Wanted {
                 None => return None,
             }
         }
-        Some(Selected { sql, name, labels: labels.into_iter().map(|(label, _)| label).collect() })
+        Some(Selected { sql, name, has_stale, labels: labels.into_iter().map(|(label, _)| label).collect() })
     }
 }
 
@@ -219,7 +233,7 @@ fn times(start_ms: i64, end_ms: i64, unit: TimeUnit) -> Option<(Option<i64>, Opt
 
 #[cfg(test)]
 mod tests {
-    use tidewire_storage::schema::{ColumnId, ColumnSchema, TableId};
+    use tidewire_storage::schema::{ColumnId, TableId};
 
     use super::*;
 
@@ -298,6 +312,17 @@ mod tests {
         assert_eq!(named("sys.if"), Some(("sys.if".to_owned(), labels())));
         assert_eq!(named("sys_if"), Some(("sys_if".to_owned(), labels())));
         assert_eq!(named("sys"), None);
+    }
+
+    #[test]
+    fn stale_markers_are_read_where_a_table_has_them() {
+        let up = table("up", &[("value", FLOAT), ("__stale__", STALE_KIND), ("job", TAG)]);
+        let found = wanted(&[]).of(&up).unwrap();
+        let begin = "SELECT \"time\", \"value\", \"__stale__\", \"job\" FROM \"up\" WHERE (\"value\" IS NOT NULL OR \"__stale__\")";
+        assert!(found.has_stale && found.sql.starts_with(begin), "{}", found.sql);
+        // What somebody else has called so is none.
+        let other = table("up", &[("value", FLOAT), ("__stale__", FLOAT)]);
+        assert!(!wanted(&[]).of(&other).unwrap().has_stale);
     }
 
     #[test]

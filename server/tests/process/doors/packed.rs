@@ -60,8 +60,10 @@ fn samples_of_version_1_are_rows() {
     assert!(post(&server, target, &[PROTOBUF, SNAPPY], &packed(&message), 200).body.is_empty());
     assert_eq!(
         rows(&server, "SELECT * FROM up ORDER BY time"),
-        "time,__name__,job,value\n2022-11-03T06:20:11.000000000,up,j,1.5\n2022-11-03T06:20:12.000000000,up,j,2.5\n"
+        "time,__name__,job,__stale__,value\n2022-11-03T06:20:11.000000000,up,j,,1.5\n\
+         2022-11-03T06:20:12.000000000,up,j,,2.5\n2022-11-03T06:20:13.000000000,up,j,true,\n"
     );
+    assert_eq!(rows(&server, "SELECT count(value), sum(value) AS s FROM up").lines().nth(1), Some("2,4.0"));
     assert_eq!(rows(&server, "SELECT value FROM prom_metric_not_specified"), "value\n-1.0\n");
 
     // A histogram is refused, and its series named; the others are written.

@@ -206,6 +206,21 @@ fn times_bound_samples_and_both_forms_have_the_same() {
 }
 
 #[test]
+fn a_series_that_has_ended_says_so() {
+    let server = Server::start();
+    let stale = f64::from_bits(0x7ff0_0000_0000_0002);
+    let message =
+        series(&[("__name__", "up"), ("job", "a")], &[(1.0, 1000), (stale, 2000), (2.0, 3000), (stale, 4000)]);
+    ask(&server, WRITE, &message, 200);
+    let all = query(&[(EQUAL, "__name__", "up")], 0, i64::MAX);
+    let found = samples(&ask(&server, READ, &all, 200)).remove(0).remove(0);
+    let bits: Vec<(i64, u64)> = found.1.iter().map(|(time, value)| (*time, value.to_bits())).collect();
+    let expected =
+        [(1000, 1.0_f64.to_bits()), (2000, stale.to_bits()), (3000, 2.0_f64.to_bits()), (4000, stale.to_bits())];
+    assert_eq!(bits, expected);
+}
+
+#[test]
 fn many_samples_stream_in_order() {
     let server = Server::start();
     let many: Vec<(f64, i64)> = (0..60_000).map(|at| (f64::from(at) / 8.0, i64::from(at) * 15_000)).collect();
