@@ -12,6 +12,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::door::Door;
 use crate::error::{Error, Result};
 use crate::http::Target;
 use crate::workload::Shape;
@@ -65,8 +66,8 @@ pub(crate) enum Taken {
 }
 
 impl Deck {
-    /// Encodes the requests; `path` is where rows are posted.
-    pub(crate) fn encode(shape: &Shape, size: DeckSize, target: &Target, path: &str) -> Result<Self> {
+    /// Encodes the requests in the form of `door`; `path` is where rows are posted.
+    pub(crate) fn encode(shape: &Shape, size: DeckSize, target: &Target, path: &str, door: Door) -> Result<Self> {
         let requests = size.rows.div_ceil(size.batch);
         let mut source = shape.rows();
         let mut slots = Vec::new();
@@ -89,8 +90,13 @@ impl Deck {
             }
             // The line breaks separate rows; the last one ends the body without it.
             body.pop();
+            if door != Door::Line {
+                body = door.body(&body)?;
+                // The times of other forms stand elsewhere, and have other lengths.
+                stamps.clear();
+            }
             let mut whole = Vec::with_capacity(body.len() + 256);
-            target.post_head(path, None, body.len(), &mut whole);
+            target.post_head_with(path, door.headers(), body.len(), &mut whole);
             let head = whole.len();
             whole.extend_from_slice(&body);
             whole.shrink_to_fit();
@@ -102,6 +108,10 @@ impl Deck {
             left -= u64::from(rows);
         }
         let once = slots.len() as u64 >= requests;
+        if !once && door != Door::Line {
+            let reason = "--door: all requests must be in memory: raise --memory-mib, or write fewer rows";
+            return Err(Error::Usage(reason.to_owned()));
+        }
         if once {
             for slot in &mut slots {
                 if let Ok(Some(request)) = slot.get_mut() {
@@ -204,7 +214,7 @@ mod tests {
     fn deck(rows: u64, batch: u64, bytes_max: u64) -> Deck {
         let shape = Shape { workload: Workload::Devops, hosts: 10, fields: 0, seed: 1, start_ns: START_NS };
         let size = DeckSize { rows, batch, bytes_max, requests_min: 2 };
-        Deck::encode(&shape, size, &Target::local(1), "/write?db=x").unwrap()
+        Deck::encode(&shape, size, &Target::local(1), "/write?db=x", Door::Line).unwrap()
     }
 
     fn lines(deck: &Deck) -> Vec<String> {

@@ -59,6 +59,13 @@ impl Target {
         end_of_post(body_bytes, out);
     }
 
+    /// The same with other headers, each with the end of its line.
+    pub(crate) fn post_head_with(&self, path: &str, headers: &str, body_bytes: usize, out: &mut Vec<u8>) {
+        self.head("POST", path, None, out);
+        out.extend_from_slice(headers.as_bytes());
+        end_of_post(body_bytes, out);
+    }
+
     /// A POST with an Accept and an Accept-Encoding header. Replies are given to the caller as they were compressed.
     pub(crate) fn compressed(&self, path: &str, accept: &str, encoding: &str, body: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + body.len());

@@ -18,6 +18,7 @@ mod compare;
 mod csv;
 mod dashboard;
 mod deck;
+mod door;
 mod drain;
 mod error;
 mod full;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use crate::child::{Child, Launch, find_program, spare_port};
+use crate::door::Door;
 use crate::error::{Context, Error, Result};
 use crate::http::Target;
 use crate::metrics::Work;
@@ -196,6 +197,7 @@ pub(crate) fn job(target: &Target, database: &str, rows: RowArgs) -> Job {
         rows,
         target: target.clone(),
         path: Api::Cnos.write_path(database),
+        door: Door::Line,
         rate: None,
         process: None,
         data_dir: None,

@@ -22,7 +22,7 @@ use crate::forward::Forwarder;
 use crate::forward::destination::Asking;
 use crate::mesh::Inbox;
 use crate::metrics::registry::Registry;
-use crate::net::{Refusal, Reply, Request, Service};
+use crate::net::{Goes, LineSession, Refusal, Reply, Request, Service};
 use crate::ring::{Queue, caught, yield_if_needed};
 use crate::runtime::disk_rate::limit_rate;
 use crate::runtime::start::{App, CoreContext};
@@ -55,6 +55,10 @@ pub struct Tidewire {
 impl Service for Tidewire {
     async fn call(&self, request: Request<'_>, reply: &mut Reply) {
         self.router.call(request, reply).await;
+    }
+
+    async fn lines(&self, session: &mut LineSession, lines: &[u8], reply: &mut Vec<u8>) -> Goes {
+        self.router.lines(session, lines, reply).await
     }
 
     fn refuse(&self, refusal: Refusal<'_>, reply: &mut Reply) {

@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
+use crate::door::Door;
 use crate::error::{Context, Error, Result};
 use crate::output;
 use crate::process::Process;
@@ -147,6 +148,7 @@ fn run(args: &CompareArgs, contender: &Contender, folder: &Path) -> Result<Outco
         rows: args.rows.clone(),
         target: target.clone(),
         path: contender.write_path(DATABASE),
+        door: Door::Line,
         rate: None,
         process: Some(process),
         data_dir: Some(data_dir),

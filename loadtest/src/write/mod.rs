@@ -17,6 +17,7 @@ use jiff::Timestamp;
 
 use crate::chart;
 use crate::deck::{Deck, DeckSize};
+use crate::door::Door;
 use crate::error::{Error, Result};
 use crate::http::{self, Target};
 use crate::output;
@@ -158,6 +159,12 @@ pub(crate) struct WriteArgs {
     /// Which HTTP interface to use.
     #[arg(long, value_enum, default_value = "cnos")]
     api: Api,
+    /// In what form rows are sent, all of them from memory. The others are posted to the routes of Tidewire.
+    #[arg(long, value_enum, default_value = "line")]
+    door: Door,
+    /// Post to this path instead (VictoriaMetrics has its remote write at /api/v1/write).
+    #[arg(long)]
+    path: Option<String>,
     /// Database; created first.
     #[arg(long, default_value = "benchmark")]
     db: String,
@@ -195,7 +202,8 @@ pub(crate) fn command(args: WriteArgs) -> Result<()> {
     }
     let job = Job {
         rows: args.rows,
-        path: args.api.write_path(&args.db),
+        path: args.path.or_else(|| args.door.path(&args.db)).unwrap_or_else(|| args.api.write_path(&args.db)),
+        door: args.door,
         target,
         rate: args.rate,
         process: args.pid.map(Process::new).transpose()?,
@@ -222,6 +230,8 @@ pub(crate) struct Job {
     pub(crate) target: Target,
     /// Where rows are posted.
     pub(crate) path: String,
+    /// In what form.
+    pub(crate) door: Door,
     pub(crate) rate: Option<f64>,
     pub(crate) process: Option<Process>,
     pub(crate) data_dir: Option<PathBuf>,
@@ -244,7 +254,7 @@ impl Job {
             bytes_max: rows.memory_mib << 20,
             requests_min: u64::from(rows.connections) + 1,
         };
-        let deck = Deck::encode(&rows.shape(), size, &self.target, &self.path)?;
+        let deck = Deck::encode(&rows.shape(), size, &self.target, &self.path, self.door)?;
         let disk_before = self.disk_use()?;
         let load = client::run(self, deck, warmup_requests)?;
         let settled = match (&self.process, self.settle) {

@@ -22,6 +22,7 @@ fn job(mock: &Mock, rows: u64, batch: u64) -> Job {
         rows: args,
         target: mock.target.clone(),
         path: Api::Influx.write_path("x"),
+        door: Door::Line,
         rate: None,
         process: None,
         data_dir: None,

@@ -4,7 +4,7 @@
 //! the time the request says.
 
 use crate::json::{JsonValue, Scalar};
-use crate::row::{FieldKind, RawValue, RowDraft, RowError, TimeScale, parse_date};
+use crate::row::{Apart, FieldKind, RawValue, RowDraft, RowError, TimeScale, parse_date};
 
 /// The name of the time where a request names none, and what many shippers of logs call it.
 const TIME: &str = "time";
@@ -19,11 +19,13 @@ pub struct DocumentRule {
     pub tag_columns: Vec<String>,
     /// What numbers become.
     pub numbers: Numbers,
-    /// What integers in the place of the time count.
+    /// What numbers in the place of the time count.
     pub scale: TimeScale,
     /// The time of the first document without one, in nanoseconds. The next has the nanosecond behind it, and so on:
     /// rows of one series and one time would be one row.
     pub now_ns: i64,
+    /// Keeps documents apart that name one time.
+    pub apart: Apart,
 }
 
 /// What numbers become.
@@ -64,10 +66,13 @@ pub(super) fn flatten(
     }
     let time = row.time.or(row.timestamp);
     draft.check()?;
-    draft.time = time.unwrap_or_else(|| {
-        rule.now_ns = rule.now_ns.saturating_add(1);
-        rule.now_ns - 1
-    });
+    draft.time = match time {
+        Some(time) => rule.apart.time(time, draft.series(), None),
+        None => {
+            rule.now_ns = rule.now_ns.saturating_add(1);
+            rule.now_ns - 1
+        }
+    };
     Ok(())
 }
 
@@ -107,7 +112,7 @@ impl Flattening<'_> {
             Scalar::Int(time) => self.rule.scale.nanoseconds(time).map(Some),
             Scalar::UInt(_) => Err(RowError::TimeOutOfRange),
             Scalar::Text(text) => parse_date(text).map(Some),
-            Scalar::Float(value) => Err(RowError::invalid("the time", value)),
+            Scalar::Float(value) => self.rule.scale.nanoseconds_of_float(value).map(Some),
             Scalar::Bool(value) => Err(RowError::invalid("the time", value)),
         }
     }

@@ -1,49 +1,88 @@
-//! A document a line. Empty lines are none.
+//! A document a line, or all in one array. Empty lines are none.
+//!
+//! Which of both a body is its first byte that is no blank says. Elements of an array are cut out as they arrive.
 
 use super::DocumentRule;
 use super::flatten::flatten;
-use crate::json::JsonReader;
-use crate::row::{Next, Position, RowDraft, RowTaker};
+use crate::json::{Elements, Found, JsonReader};
+use crate::row::{Next, Position, RowDraft, RowError, RowTaker};
 
 /// How far a body has been read.
 #[derive(Debug)]
 pub struct JsonLines {
     table: String,
     rule: DocumentRule,
-    /// Lines read.
-    lines: u64,
+    form: Form,
+    /// Lines or elements read.
+    count: u64,
     reader: JsonReader,
     draft: RowDraft,
+}
+
+/// What a body is.
+#[derive(Debug, Default)]
+enum Form {
+    /// Nothing but blanks has come.
+    #[default]
+    Unknown,
+    Lines,
+    Array(Elements),
 }
 
 impl JsonLines {
     /// Of a body whose documents are rows of `table`.
     pub fn new(table: String, rule: DocumentRule) -> Self {
-        Self { table, rule, lines: 0, reader: JsonReader::default(), draft: RowDraft::default() }
+        let (form, count) = (Form::default(), 0);
+        Self { table, rule, form, count, reader: JsonReader::default(), draft: RowDraft::default() }
     }
 
-    /// Reads the lines of `text`, and what is behind them if nothing comes after it. Returns the bytes consumed; the
-    /// others must stand at the start of the next piece.
-    pub fn read(&mut self, text: &[u8], last: bool, rows: &mut impl RowTaker) -> usize {
+    /// Reads the documents of `text`, and what is behind the last line if nothing comes after it. Returns the bytes
+    /// consumed; the others must stand at the start of the next piece. The error is one of the whole body.
+    pub fn read(&mut self, text: &[u8], last: bool, rows: &mut impl RowTaker) -> Result<usize, RowError> {
+        if matches!(self.form, Form::Unknown) {
+            match text.iter().find(|byte| !byte.is_ascii_whitespace()) {
+                Some(b'[') => {
+                    self.form = Form::Array(Elements::default());
+                    self.count = 0;
+                }
+                Some(_) => self.form = Form::Lines,
+                // Empty lines, which count.
+                None => {}
+            }
+        }
         let mut consumed = 0;
-        while let Some((line, length)) = next_line(text.get(consumed..).unwrap_or_default(), last) {
+        loop {
+            let rest = text.get(consumed..).unwrap_or_default();
+            let (document, length, position) = match &mut self.form {
+                Form::Array(elements) => match elements.next(text, consumed, last)? {
+                    Found::NeedMore(from) => return Ok(from),
+                    Found::Element(start, end) => {
+                        self.count += 1;
+                        (text.get(start..end).unwrap_or_default(), end - consumed, Position::Item(self.count))
+                    }
+                },
+                Form::Unknown | Form::Lines => match next_line(rest, last) {
+                    None => return Ok(consumed),
+                    Some((line, length)) => {
+                        self.count += 1;
+                        (line, length, Position::Line(self.count))
+                    }
+                },
+            };
             consumed += length;
-            self.lines += 1;
-            if line.is_empty() {
+            if document.is_empty() {
                 continue;
             }
-            let position = Position::Line(self.lines);
             let Self { table, rule, reader, draft, .. } = self;
-            let taken = match reader.read(line, |document| flatten(document, table, rule, draft)).and_then(|read| read)
-            {
+            let read = reader.read(document, |document| flatten(document, table, rule, draft));
+            let taken = match read.and_then(|read| read) {
                 Ok(()) => rows.take(position, draft),
                 Err(error) => Err(rows.fault(position, error)),
             };
             if taken == Err(Next::Stop) {
-                return text.len();
+                return Ok(text.len());
             }
         }
-        consumed
     }
 }
 

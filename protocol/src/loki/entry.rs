@@ -1,7 +1,7 @@
 //! Entries as rows.
 
 use super::labels::Labels;
-use crate::row::{Next, Position, RowDraft, RowError, RowTaker};
+use crate::row::{Apart, Next, Position, RowDraft, RowError, RowTaker};
 
 /// The field with the line, and the tag of a label of this name.
 const LINE: &str = "msg";
@@ -25,22 +25,14 @@ pub struct LokiPush {
     /// Entries met.
     entries: u64,
     name: String,
-    /// Time of the entry before of the same stream: as it said, and as it was taken.
-    before: Option<(i64, i64)>,
-    /// Its line.
-    line_before: String,
+    apart: Apart,
 }
 
 impl LokiPush {
     /// Of a push whose entries are rows of `table`.
     pub fn new(table: String) -> Self {
-        let (draft, name, line_before) = Default::default();
-        Self { table, draft, entries: 0, name, before: None, line_before }
-    }
-
-    /// A stream begins.
-    pub(super) fn stream(&mut self) {
-        self.before = None;
+        let (draft, name, apart) = Default::default();
+        Self { table, draft, entries: 0, name, apart }
     }
 
     /// An entry of a stream with these labels: its time and its line, and its metadata.
@@ -76,23 +68,11 @@ impl LokiPush {
             self.name.push_str(name);
             self.draft.string(&self.name, value);
         }
-        self.draft.time = self.distinct(time, line);
+        self.draft.time = self.apart.time(time, self.draft.series(), Some(line));
         let next = match self.draft.check() {
             Ok(()) => rows.take(position, &mut self.draft).err().unwrap_or(Next::Continue),
             Err(error) => rows.fault(position, error),
         };
         if next == Next::Stop { next } else { rows.turn().await }
-    }
-
-    /// A time that the entry before of the stream does not have.
-    fn distinct(&mut self, time: i64, line: &str) -> i64 {
-        let taken = match self.before {
-            Some((said, taken)) if said == time && self.line_before != line => taken.saturating_add(1),
-            _ => time,
-        };
-        self.before = Some((time, taken));
-        self.line_before.clear();
-        self.line_before.push_str(line);
-        taken
     }
 }

@@ -15,7 +15,6 @@ impl LokiPush {
         let streams = push.get("streams").and_then(JsonValue::array).ok_or(RowError::Missing("the array streams"))?;
         let mut labels = Labels::default();
         for stream in streams {
-            self.stream();
             read_labels(stream, &mut labels)?;
             for value in array(stream.get("values"))? {
                 let mut metadata = Vec::new();

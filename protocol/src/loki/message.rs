@@ -41,7 +41,6 @@ impl LokiPush {
             }
         }
         labels.read(text)?;
-        self.stream();
         let mut fields = Fields::of(stream);
         while let Some(field) = fields.next_field()? {
             if field.number == 2 {

@@ -9,6 +9,8 @@ use crate::row::{FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTak
 #[derive(Debug)]
 pub struct TextPoints {
     scale: TimeScale,
+    /// Each line begins with `put`.
+    are_puts: bool,
     /// Lines read.
     lines: u64,
     draft: RowDraft,
@@ -17,7 +19,12 @@ pub struct TextPoints {
 impl TextPoints {
     /// Of a body whose times are in `scale`.
     pub fn new(scale: TimeScale) -> Self {
-        Self { scale, lines: 0, draft: RowDraft::default() }
+        Self { scale, are_puts: false, lines: 0, draft: RowDraft::default() }
+    }
+
+    /// The same of lines that all begin with `put`, so that a metric may be called so.
+    pub fn of_puts(scale: TimeScale) -> Self {
+        Self { are_puts: true, ..Self::new(scale) }
     }
 
     /// Reads the lines of `text`, and what is behind them if nothing comes after it. Returns the bytes consumed; the
@@ -34,7 +41,11 @@ impl TextPoints {
             consumed += length;
             self.lines += 1;
             let position = Position::Line(self.lines);
-            let taken = match read_point(line, self.scale, &mut self.draft) {
+            let point = match self.are_puts {
+                true => read_put(line, self.scale, &mut self.draft),
+                false => read_point(line, self.scale, &mut self.draft),
+            };
+            let taken = match point {
                 Ok(true) => rows.take(position, &mut self.draft),
                 Ok(false) => Ok(()),
                 Err(error) => Err(rows.fault(position, error)),
@@ -56,6 +67,29 @@ pub(super) fn read_point(line: &[u8], scale: TimeScale, draft: &mut RowDraft) ->
         metric = time;
         time = words.next().ok_or(RowError::Missing("the timestamp"))?;
     }
+    point(metric, time, words, scale, draft).map(|()| true)
+}
+
+/// Reads one line that begins with `put`; `false` where it is empty.
+fn read_put(line: &[u8], scale: TimeScale, draft: &mut RowDraft) -> Result<bool, RowError> {
+    let line = std::str::from_utf8(line).map_err(|_| RowError::Utf8)?;
+    let mut words = line.split([' ', '\t', '\r']).filter(|word| !word.is_empty());
+    if words.next().is_none() {
+        return Ok(false);
+    }
+    let metric = words.next().ok_or(RowError::Missing("the metric"))?;
+    let time = words.next().ok_or(RowError::Missing("the timestamp"))?;
+    point(metric, time, words, scale, draft).map(|()| true)
+}
+
+/// Puts a point together; the value and the tags are in `words`.
+fn point<'l>(
+    metric: &str,
+    time: &str,
+    mut words: impl Iterator<Item = &'l str>,
+    scale: TimeScale,
+    draft: &mut RowDraft,
+) -> Result<(), RowError> {
     draft.begin(metric);
     draft.time = parse_time(time, scale)?;
     let value = words.next().ok_or(RowError::Missing("the value"))?;
@@ -70,7 +104,7 @@ pub(super) fn read_point(line: &[u8], scale: TimeScale, draft: &mut RowDraft) ->
     }
     match tags {
         0 => Err(RowError::Missing("a tag")),
-        _ => draft.check().map(|()| true),
+        _ => draft.check(),
     }
 }
 

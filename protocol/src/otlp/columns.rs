@@ -4,12 +4,16 @@ use super::fill::{Fill, SERVICE};
 use super::id::Id;
 use crate::row::{Next, Position, RowError, RowTaker};
 
-pub(super) const RESOURCE: &str = "ResourceSpans/Resource/";
+/// What names of columns of a span begin with: those of its resource, of its scope, and its own;
+pub const RESOURCE: &str = "ResourceSpans/Resource/";
 pub(super) const RESOURCE_SCHEMA: &str = "ResourceSpans/schema_url";
-pub(super) const SCOPE: &str = "ResourceSpans/ScopeSpans/InstrumentationScope/";
+/// see [`RESOURCE`];
+pub const SCOPE: &str = "ResourceSpans/ScopeSpans/InstrumentationScope/";
 pub(super) const SCOPE_SCHEMA: &str = "ResourceSpans/ScopeSpans/schema_url";
-pub(super) const SPAN: &str = "ResourceSpans/ScopeSpans/Span/";
-const ATTRIBUTES: &str = "attributes/";
+/// see [`RESOURCE`].
+pub const SPAN: &str = "ResourceSpans/ScopeSpans/Span/";
+/// What stands before the names of attributes behind these.
+pub const ATTRIBUTES: &str = "attributes/";
 const DROPPED_ATTRIBUTES: &str = "dropped_attributes_count";
 
 /// Events and links of a span that become columns: each has columns of its own. The others are counted as dropped.

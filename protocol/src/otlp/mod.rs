@@ -7,7 +7,7 @@
 //! replies.
 
 mod attribute;
-mod columns;
+pub mod columns;
 mod fill;
 mod id;
 mod json;

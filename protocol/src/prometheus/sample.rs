@@ -1,22 +1,8 @@
 //! Samples as rows.
 
+use super::names::{NAME, STALE, STALE_MARKER, UNNAMED, VALUE, tag_name};
 use crate::protobuf::{Fields, signed};
-use crate::row::{FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, TimeScale};
-
-/// The label with the name of the metric, and the table of series without one.
-const NAME: &str = "__name__";
-const UNNAMED: &str = "prom_metric_not_specified";
-
-/// The one field, and the tag of a label of this name. No label has a dot in its name.
-const VALUE: &str = "value";
-const VALUE_LABEL: &str = "label.value";
-
-/// The name of the timestamp, and the tag of a label of this name.
-const TIME: &str = "time";
-const TIME_LABEL: &str = "label.time";
-
-/// The bits of a NaN by which Prometheus says that a series has ended.
-const STALE_MARKER: u64 = 0x7ff0_0000_0000_0002;
+use crate::row::{DraftMark, FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, TimeScale};
 
 /// Labels of a series.
 pub(super) const LABELS_MAX: usize = 1024;
@@ -28,7 +14,7 @@ const MILLISECONDS: TimeScale = TimeScale::Unit(1_000_000);
 pub struct Samples {
     /// Samples met, stale markers among them.
     pub samples: u64,
-    /// Stale markers, which are no rows.
+    /// Stale markers.
     pub stale: u64,
     /// Histograms, which are refused.
     pub histograms: u64,
@@ -38,6 +24,8 @@ pub struct Samples {
 #[derive(Debug, Default)]
 pub struct RemoteWrite {
     draft: RowDraft,
+    /// What of it all samples of a series have.
+    series_mark: Option<DraftMark>,
     /// Series met; a refusal names the series.
     series: u64,
     found: Samples,
@@ -55,13 +43,9 @@ impl RemoteWrite {
         let name = labels.clone().find(|(name, _)| *name == NAME).map_or("", |(_, value)| value);
         self.draft.begin(if name.is_empty() { UNNAMED } else { name });
         for (name, value) in labels {
-            let name = match name {
-                VALUE => VALUE_LABEL,
-                TIME => TIME_LABEL,
-                name => name,
-            };
-            self.draft.tag(name, value);
+            self.draft.tag(tag_name(name), value);
         }
+        self.series_mark = Some(self.draft.mark());
         self.draft.field(VALUE, FieldKind::Float, RawValue::from_float(0.0));
     }
 
@@ -100,7 +84,7 @@ impl RemoteWrite {
         self.found.samples += 1;
         if bits == STALE_MARKER {
             self.found.stale += 1;
-            return Ok(Next::Continue);
+            return Ok(self.stale(time, rows));
         }
         let position = Position::Item(self.series);
         let row = MILLISECONDS.nanoseconds(time).and_then(|time| self.draft.check().map(|()| time));
@@ -112,6 +96,25 @@ impl RemoteWrite {
             }
             Err(error) => rows.fault(position, error),
         })
+    }
+
+    /// The series ends at `time`.
+    fn stale(&mut self, time: i64, rows: &mut impl RowTaker) -> Next {
+        let Some(mark) = self.series_mark else { return Next::Continue };
+        self.draft.back_to(mark);
+        self.draft.field(STALE, FieldKind::Bool, RawValue::from_bool(true));
+        let row = MILLISECONDS.nanoseconds(time).and_then(|time| self.draft.check().map(|()| time));
+        let position = Position::Item(self.series);
+        let next = match row {
+            Ok(time) => {
+                self.draft.time = time;
+                rows.take(position, &mut self.draft).err().unwrap_or(Next::Continue)
+            }
+            Err(error) => rows.fault(position, error),
+        };
+        self.draft.back_to(mark);
+        self.draft.field(VALUE, FieldKind::Float, RawValue::from_float(0.0));
+        next
     }
 
     /// The series has a histogram.

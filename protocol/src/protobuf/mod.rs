@@ -8,6 +8,8 @@ mod block;
 mod pair;
 mod wire;
 
-pub use block::{decode_snappy_block, snappy_block_bytes};
+pub use block::{SnappyWriter, decode_snappy_block, snappy_block_bytes};
 pub use pair::read_pair;
-pub use wire::{Field, Fields, Value, packed_varints, push_varint, signed, split, text};
+pub use wire::{
+    Field, Fields, Value, field_bytes, packed_varints, push_header, push_varint, signed, split, text, varint_bytes,
+};

@@ -157,6 +157,22 @@ pub fn push_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Bytes of a varint.
+pub fn varint_bytes(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+/// Appends what stands before a field that has a length.
+pub fn push_header(out: &mut Vec<u8>, number: u32, len: usize) {
+    push_varint(out, u64::from(number) << 3 | 2);
+    push_varint(out, len as u64);
+}
+
+/// Bytes of a field that has a length, and a number below 16.
+pub fn field_bytes(len: usize) -> usize {
+    1 + varint_bytes(len as u64) + len
+}
+
 /// Reads a varint of at most ten bytes, of which the last holds one bit.
 #[inline]
 fn varint(rest: &mut &[u8]) -> Result<u64, RowError> {
@@ -203,6 +219,22 @@ mod tests {
                 ((1 << 29) - 1, Value::Varint(0)),
             ]
         );
+    }
+
+    #[test]
+    fn a_length_is_known_before_it_is_written() {
+        for shift in 0..64 {
+            for value in [1_u64 << shift, (1 << shift) - 1, u64::MAX >> shift] {
+                let mut out = Vec::new();
+                push_varint(&mut out, value);
+                assert_eq!(varint_bytes(value), out.len(), "{value}");
+            }
+        }
+        for len in [0, 1, 127, 128, 300] {
+            let mut out = Vec::new();
+            push_header(&mut out, 15, len);
+            assert_eq!(field_bytes(len), out.len() + len);
+        }
     }
 
     #[test]

@@ -117,6 +117,11 @@ impl RowDraft {
         }
     }
 
+    /// The table and the tags, as they were given: bytes that are the same where these came in one order.
+    pub fn series(&self) -> &[u8] {
+        &self.series
+    }
+
     /// Whether it has no field yet.
     pub fn has_no_field(&self) -> bool {
         self.values.values().is_empty()

@@ -23,8 +23,9 @@
 //!
 //! A door that does not predict, as `line` does, has its rows by name. It fills a [`RowDraft`] (`draft.rs`) and gives
 //! it to a [`RowTaker`] (`taker.rs`), which has the slots of names in a [`SlotCache`] (`slots.rs`); what it finds wrong
-//! is a [`RowError`] (`error.rs`).
+//! is a [`RowError`] (`error.rs`). [`Apart`] (`apart.rs`) keeps entries of logs apart that name one time.
 
+mod apart;
 mod date;
 mod draft;
 mod error;
@@ -35,6 +36,7 @@ mod taker;
 mod time;
 mod value;
 
+pub use apart::Apart;
 pub use date::parse_date;
 pub use draft::{DraftMark, FIELD_NAMES_BYTES_MAX, FIELDS_MAX, NAME_BYTES_MAX, RowDraft};
 pub use error::RowError;

@@ -17,7 +17,24 @@ const SECOND: i64 = 1_000_000_000;
 impl TimeScale {
     /// `time` in nanoseconds.
     pub fn nanoseconds(self, time: i64) -> Result<i64, RowError> {
-        let unit = match self {
+        time.checked_mul(self.unit(time)).ok_or(RowError::TimeOutOfRange)
+    }
+
+    /// The same of a number with a fraction, to the microsecond: a float of seconds says no more of the present.
+    pub fn nanoseconds_of_float(self, time: f64) -> Result<i64, RowError> {
+        // NaN is in no range.
+        if !(i64::MIN as f64..i64::MAX as f64).contains(&time) {
+            return Err(RowError::TimeOutOfRange);
+        }
+        let whole = time.floor();
+        let unit = self.unit(whole as i64);
+        let fraction = ((time - whole) * unit as f64 / 1e3).round() as i64 * 1_000;
+        self.nanoseconds(whole as i64)?.checked_add(fraction).ok_or(RowError::TimeOutOfRange)
+    }
+
+    /// Nanoseconds of what `time` counts.
+    fn unit(self, time: i64) -> i64 {
+        match self {
             Self::Unit(unit) => unit,
             Self::Digits => match time.unsigned_abs() {
                 0..100_000_000_000 => SECOND,
@@ -25,8 +42,7 @@ impl TimeScale {
                 100_000_000_000_000..100_000_000_000_000_000 => 1_000,
                 _ => 1,
             },
-        };
-        time.checked_mul(unit).ok_or(RowError::TimeOutOfRange)
+        }
     }
 }
 
@@ -65,6 +81,24 @@ mod tests {
             assert_eq!(parse_time(text, TimeScale::Digits), Ok(expected), "{text}");
         }
         assert_eq!(parse_time("7", TimeScale::Unit(1_000)), Ok(7_000));
+    }
+
+    #[test]
+    fn a_float_is_a_time_to_the_microsecond() {
+        for (time, expected) in [
+            (1_667_456_411.123, 1_667_456_411_123_000_000),
+            (1_667_456_411_001.5, 1_667_456_411_001_500_000),
+            (-0.25, -250_000_000),
+            (0.000_001, 1_000),
+            (1.0, SECOND),
+        ] {
+            assert_eq!(TimeScale::Digits.nanoseconds_of_float(time), Ok(expected), "{time}");
+        }
+        assert_eq!(TimeScale::Unit(1_000_000).nanoseconds_of_float(1.5), Ok(1_500_000));
+        for time in [f64::NAN, f64::INFINITY, f64::MIN] {
+            let found = TimeScale::Unit(SECOND).nanoseconds_of_float(time);
+            assert_eq!(found, Err(RowError::TimeOutOfRange), "{time}");
+        }
     }
 
     #[test]

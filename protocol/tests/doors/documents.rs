@@ -1,7 +1,7 @@
 //! Documents line by line, and Elasticsearch's bulk.
 
 use tidewire_protocol::document::{Bulk, DocumentRule, JsonLines, Numbers};
-use tidewire_protocol::row::TimeScale;
+use tidewire_protocol::row::{Apart, TimeScale};
 
 use crate::random::{damaged, generator};
 use crate::recorder::told_in_pieces;
@@ -13,12 +13,13 @@ fn rule(numbers: Numbers) -> DocumentRule {
         numbers,
         scale: TimeScale::Digits,
         now_ns: 1000,
+        apart: Apart::default(),
     }
 }
 
 fn lines(body: &[u8], piece_bytes: impl FnMut() -> usize) -> Vec<String> {
     let mut lines = JsonLines::new("t".to_owned(), rule(Numbers::Typed));
-    told_in_pieces(body, piece_bytes, |text, last, rows| Ok(lines.read(text, last, rows)))
+    told_in_pieces(body, piece_bytes, |text, last, rows| lines.read(text, last, rows))
 }
 
 /// What a recorder has of a bulk, and the items.
@@ -48,14 +49,44 @@ fn what_is_nested_has_names_with_dots() {
 }
 
 #[test]
-fn times_are_dates_or_integers() {
+fn documents_may_stand_in_one_array() {
+    let body = br#" [{"v":1,"time":1}, {"v":"]","time":2},
+        3, {"v":2,"time":3}] "#;
+    assert_eq!(
+        lines(body, || 7),
+        [
+            "t v=1i 1000000000",
+            "t v=\"]\" 2000000000",
+            "item 3: a document is an integer, not an object",
+            "t v=2i 3000000000",
+        ]
+    );
+    assert_eq!(lines(b"[]", || 1), [""; 0]);
+    assert_eq!(lines(b"[{\"v\":1}", || 100), ["t v=1i 1000", "body: not JSON: the array does not end"]);
+    // An array is one document's mistake where lines have begun.
+    assert_eq!(lines(b"{\"v\":1}\n[]", || 100), ["t v=1i 1000", "line 2: a document is an array, not an object"]);
+}
+
+#[test]
+fn documents_of_one_time_are_kept_apart() {
+    let body = br#"{"time":1,"v":1}
+{"time":1,"v":2}
+{"time":1,"v":3,"host":"a"}
+{"time":2,"v":4}"#;
+    let expected = ["t v=1i 1000000000", "t v=2i 1000000001", "t,host=a v=3i 1000000000", "t v=4i 2000000000"];
+    assert_eq!(lines(body, || 1000), expected);
+}
+
+#[test]
+fn times_are_dates_or_numbers() {
     for (document, expected) in [
         (r#"{"time":"2024-03-27T02:51:11.687Z","v":1}"#, "t v=1i 1711507871687000000"),
         (r#"{"v":1,"@timestamp":1711507871687}"#, "t v=1i 1711507871687000000"),
         (r#"{"@timestamp":5,"v":1,"time":1711507871}"#, "t v=1i 1711507871000000000"),
         (r#"{"time":null,"v":1}"#, "t v=1i 1000"),
         (r#"{"time":"soon","v":1}"#, "line 1: the time cannot be read: \"soon\""),
-        (r#"{"time":1.5,"v":1}"#, "line 1: the time cannot be read: \"1.5\""),
+        (r#"{"time":1.5,"v":1}"#, "t v=1i 1500000000"),
+        (r#"{"time":1e300,"v":1}"#, "line 1: the time is out of range"),
         (r#"{"time":true,"v":1}"#, "line 1: the time cannot be read: \"true\""),
         (r#"{"time":18446744073709551615,"v":1}"#, "line 1: the time is out of range"),
     ] {
@@ -71,14 +102,14 @@ fn a_named_time_is_the_only_one() {
     rule.time_column = Some("a.when".to_owned());
     let mut lines = JsonLines::new("t".to_owned(), rule);
     let body = b"{\"a\":{\"when\":\"1970-01-01T00:00:01Z\"},\"@timestamp\":\"x\",\"v\":1}";
-    let told = told_in_pieces(body, || usize::MAX / 2, |text, last, rows| Ok(lines.read(text, last, rows)));
+    let told = told_in_pieces(body, || usize::MAX / 2, |text, last, rows| lines.read(text, last, rows));
     assert_eq!(told, ["t @timestamp=\"x\",v=1i 1000000000"]);
 }
 
 #[test]
 fn what_is_no_document_is_named_by_its_line() {
     for (document, expected) in [
-        ("[1]", "line 1: a document is an array, not an object"),
+        ("[1]", "item 1: a document is an integer, not an object"),
         ("17", "line 1: a document is an integer, not an object"),
         ("{\"host\":\"h\"}", "line 1: there is no field"),
         ("{\"\":1}", "line 1: a field's name is missing"),
@@ -148,7 +179,8 @@ fn names_that_repeat_what_they_are_nested_in_are_bounded() {
 
 #[test]
 fn any_bytes_in_any_pieces_give_the_same_rows_or_errors() {
-    let good: [&[u8]; 3] = [
+    let good: [&[u8]; 4] = [
+        b"\n [{\"time\":1.25,\"v\":\"]\"},{\"host\":\"a\",\"v\":[1,{\"k\":2}]} , 3]\n",
         br#"{"time":"2024-03-27T02:51:11.687+02:00","host":"a","v":1,"o":{"k":[1,2.5e3,null]}}
 {"@timestamp":1711507871687,"s":"\u00e9\ud83d\ude00\"","b":false}"#,
         b"{\"create\":{}}\n{\"v\":1}\r\n{\"index\":{\"_index\":\"a\",\"_id\":\"x\"}}\n{\"v\":\"y\",\"host\":\"h\"}\n",

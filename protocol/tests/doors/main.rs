@@ -10,5 +10,6 @@ mod opentsdb;
 mod otlp;
 mod random;
 mod recorder;
+mod remote_read;
 mod signals;
 mod slots;

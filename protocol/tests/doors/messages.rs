@@ -53,6 +53,9 @@ messages! {
     }
 }
 
+/// The bits by which Prometheus says that a series has ended.
+const STALE: u64 = 0x7ff0_0000_0000_0002;
+
 /// What a door tells of a message that it gets in parts of at least `part_bytes`.
 fn told(
     message: &[u8],
@@ -96,6 +99,7 @@ fn expected(item: usize, labels: &[(&str, &str)], samples: &[Sample]) -> Vec<Str
     let row = |sample: &Sample| match sample.timestamp.checked_mul(1_000_000) {
         None => format!("item {item}: the time is out of range"),
         Some(_) if labels.iter().any(|(name, _)| name.is_empty()) => format!("item {item}: a tag's name is missing"),
+        Some(time) if sample.value.to_bits() == STALE => format!("{table}{} __stale__=true {time}", tags.concat()),
         Some(time) => format!("{table}{} value={:?} {time}", tags.concat(), sample.value),
     };
     samples.iter().map(row).collect()
@@ -115,7 +119,7 @@ fn text(rng: &mut fastrand::Rng) -> String {
 
 fn samples(rng: &mut fastrand::Rng) -> Vec<Sample> {
     let sample = |rng: &mut fastrand::Rng| Sample {
-        value: f64::from(rng.i32(..)) / 8.0,
+        value: if rng.u8(..) < 32 { f64::from_bits(STALE) } else { f64::from(rng.i32(..)) / 8.0 },
         timestamp: if rng.u8(..) < 8 { rng.i64(..) } else { rng.i64(-10..1 << 41) },
     };
     (0..rng.usize(..4)).map(|_| sample(rng)).collect()

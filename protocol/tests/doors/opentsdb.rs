@@ -33,6 +33,26 @@ fn lines_are_points() {
     assert_eq!(text(b"m 7 1 a=b", MS, || 1), ["m,a=b value=1.0 7000000"]);
 }
 
+fn puts(body: &[u8], piece_bytes: impl FnMut() -> usize) -> Vec<String> {
+    let mut points = TextPoints::of_puts(TimeScale::Digits);
+    told_in_pieces(body, piece_bytes, |text, last, rows| Ok(points.read(text, last, rows)))
+}
+
+#[test]
+fn puts_all_begin_with_the_word() {
+    let body = b"put put 1 2 a=b\nput m 1 2 a=b\r\n\nput\nput m\nput 1 2 3 a=b\n";
+    assert_eq!(
+        puts(body, || 7),
+        [
+            "put,a=b value=2.0 1000000000",
+            "m,a=b value=2.0 1000000000",
+            "line 4: the metric is missing",
+            "line 5: the timestamp is missing",
+            "1,a=b value=3.0 2000000000",
+        ]
+    );
+}
+
 #[test]
 fn lines_that_are_no_points_are_named() {
     let cases: [(&str, &str); 11] = [
@@ -118,5 +138,6 @@ fn any_bytes_in_any_pieces_give_the_same_rows_or_errors() {
         let whole = (text(&body, TimeScale::Digits, || usize::MAX / 2), json(&body, true, || usize::MAX / 2));
         let pieces = (text(&body, TimeScale::Digits, || rng.usize(..20)), json(&body, true, || rng.usize(..20)));
         assert_eq!(pieces, whole, "round {round}: {}", body.escape_ascii());
+        assert_eq!(puts(&body, || rng.usize(..20)), puts(&body, || usize::MAX / 2), "{}", body.escape_ascii());
     }
 }

@@ -41,6 +41,8 @@ pub enum Family {
     Prometheus,
     /// OpenTelemetry's.
     Otlp,
+    /// Jaeger's, of queries.
+    Jaeger,
     /// What operators and their tools ask.
     Operations,
 }
@@ -65,6 +67,8 @@ pub enum Privilege {
     Ping,
     /// To write into the database.
     Write,
+    /// To read the database.
+    Read,
     /// What each of its statements needs.
     Statements,
     /// To watch the server at work.
@@ -141,6 +145,8 @@ pub enum Handler {
     OpenTsdbPutCnos,
     /// [`opentsdb::put`](super::opentsdb::put), in the manner of OpenTSDB
     OpenTsdbPut,
+    /// [`opentsdb::version`](super::opentsdb::version)
+    OpenTsdbVersion,
     /// [`elastic::bulk`](super::elastic::bulk)
     ElasticBulk,
     /// [`elastic::hello`](super::elastic::hello)
@@ -149,12 +155,16 @@ pub enum Handler {
     ElasticLicense,
     /// [`elastic::nothing`](super::elastic::nothing)
     ElasticNothing,
+    /// [`elastic::index`](super::elastic::index)
+    ElasticIndex,
     /// [`elastic::ndjson`](super::elastic::ndjson)
     Ndjson,
     /// [`loki::push`](super::loki::push)
     LokiPush,
     /// [`prometheus::write`](super::prometheus::write)
     PrometheusWrite,
+    /// [`prometheus::read`](super::prometheus::read)
+    PrometheusRead,
     /// [`otlp::export`](super::otlp::export) of traces, in the manner of CnosDB
     OtlpTracesCnos,
     /// [`otlp::export`](super::otlp::export) of traces
@@ -163,6 +173,16 @@ pub enum Handler {
     OtlpLogs,
     /// [`otlp::export`](super::otlp::export) of metrics
     OtlpMetrics,
+    /// [`jaeger::services`](super::jaeger::services)
+    JaegerServices,
+    /// [`jaeger::operations_of`](super::jaeger::operations_of)
+    JaegerOperationsOf,
+    /// [`jaeger::operations`](super::jaeger::operations)
+    JaegerOperations,
+    /// [`jaeger::search`](super::jaeger::search)
+    JaegerSearch,
+    /// [`jaeger::trace`](super::jaeger::trace)
+    JaegerTrace,
     /// [`operations::metrics`](super::operations::metrics)
     Metrics,
     /// [`operations::health`](super::operations::health)

@@ -147,6 +147,9 @@ pub enum Fault {
     /// No such database.
     #[error("there is no database {0:?}")]
     DatabaseUnknown(String),
+    /// No trace has the id.
+    #[error("trace not found")]
+    TraceUnknown,
     /// The catalog does not change.
     #[error(transparent)]
     Catalog(#[from] CatalogError),

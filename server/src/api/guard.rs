@@ -40,7 +40,7 @@ pub(super) async fn principal(
     match endpoint.privilege {
         Privilege::Ping => return Ok(Principal::Guest),
         Privilege::Monitor if auth.monitor == MonitorAccess::Anyone => return Ok(Principal::Guest),
-        Privilege::Monitor | Privilege::Write | Privilege::Statements => {}
+        Privilege::Monitor | Privilege::Write | Privilege::Read | Privilege::Statements => {}
     }
     let catalog = core.catalog();
     if catalog.users.is_empty() {
@@ -123,7 +123,7 @@ pub(super) fn count_use(context: &RequestContext<'_>, bytes_in: u64, bytes_out: 
 fn begun(context: &RequestContext<'_>) -> Option<Used> {
     match context.endpoint.privilege {
         Privilege::Write => Some(Used { writes: 1, ..Used::default() }),
-        Privilege::Statements => Some(Used { queries: 1, ..Used::default() }),
+        Privilege::Read | Privilege::Statements => Some(Used { queries: 1, ..Used::default() }),
         Privilege::Ping | Privilege::Monitor => None,
     }
 }
@@ -136,6 +136,7 @@ pub(super) fn admit(context: &RequestContext<'_>) -> Result<(), Fault> {
     match context.endpoint.privilege {
         Privilege::Ping | Privilege::Statements => Ok(()),
         Privilege::Write => context.require(Need::of(context.database()?, Access::WRITE), None),
+        Privilege::Read => context.require(Need::of(context.database()?, Access::READ), None),
         Privilege::Monitor => match context.core.config.auth.monitor {
             MonitorAccess::Admins => context.require(Need::Admin, None),
             MonitorAccess::Users | MonitorAccess::Anyone => Ok(()),

@@ -11,8 +11,9 @@
 //!   body_length.rs refuses bodies of no length
 //!   fault.rs       what went wrong, in the words of no API
 //!   reply.rs       rows as a reply, whole or streamed; patience.rs what a query holds while its client does not read
+//!   cells.rs       columns of a query's rows, cell by cell
 //!   precision.rs   the unit of times that a parameter names; body.rs bodies that are one message
-//!   cnos/ influx/ opentsdb/ elastic/ loki/ prometheus/ otlp/ operations/    a family each: its handlers, and
+//!   cnos/ influx/ opentsdb/ elastic/ loki/ prometheus/ otlp/ jaeger/ operations/    a family each: its handlers, and
 //!                  `error.rs`, which words faults and chooses the status; plain.rs does that for families that have
 //!                  no words of their own
 //! ```
@@ -23,6 +24,7 @@
 mod audit;
 mod body;
 pub mod body_length;
+mod cells;
 pub mod cnos;
 pub mod context;
 pub mod counters;
@@ -31,6 +33,7 @@ pub mod endpoint;
 pub mod fault;
 mod guard;
 pub mod influx;
+pub mod jaeger;
 pub mod loki;
 pub mod opentsdb;
 pub mod operations;

@@ -13,7 +13,7 @@ pub(super) fn reply(fault: &Fault) -> FaultReply {
         }
         Fault::Forbidden(_) => 403,
         Fault::Write(WriteError::BadRow(_)) | Fault::Partial(_) | Fault::Unreadable(_) => 400,
-        Fault::Write(WriteError::DatabaseNotFound(_)) => 404,
+        Fault::Write(WriteError::DatabaseNotFound(_)) | Fault::DatabaseUnknown(_) => 404,
         _ => cnos::error::reply(fault).status,
     };
     let message = match fault {

@@ -4,15 +4,19 @@
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
-use tidewire_sql::Query;
 use tidewire_sql::exec::{ExecError, QueryContext, ReadLimits};
 use tidewire_sql::explain::RunMetrics;
+use tidewire_sql::facts::ServerFacts;
+use tidewire_sql::{Query, Session, Statement};
 
+use super::context::RequestContext;
 use super::fault::Fault;
 use crate::admission::QueryPlace;
 use crate::core::state::CoreState;
 use crate::memory::Level;
 use crate::memory::pressure::RefusedWork;
+use crate::net::Body;
+use crate::query::prepare::{Kept, Prepared, prepare};
 use crate::query::run::{RowsOut, run};
 
 /// A place among the queries that run; too many, or too little memory, are a fault.
@@ -39,6 +43,50 @@ pub(super) fn influx_bounds(core: &CoreState) -> QueryContext {
     let bound = |max: u64| Some(max).filter(|max| *max > 0);
     let limits = ReadLimits { series_max: bound(influxql.series_max), rows_max: bound(influxql.points_max) };
     QueryContext::limited(query.memory_bytes_max, timeout, memory.queries().clone(), limits)
+}
+
+/// What is waited for ends with when the client leaves.
+pub(super) async fn gone<T, E: From<ExecError>>(body: &mut Body) -> Result<T, E> {
+    body.peer_gone().await;
+    Err(ExecError::Cancelled.into())
+}
+
+/// Runs a statement of SQL that a handler has made, with the rights of the request's principal.
+pub(super) async fn run_text(
+    context: &RequestContext<'_>,
+    sql: String,
+    bounds: &QueryContext,
+    rows: &mut impl RowsOut,
+) -> Result<(), Fault> {
+    let session = Session {
+        tenant: context.tenant()?.into_owned(),
+        database: context.database_name()?.into_owned(),
+        user: context.user_name(),
+        rights: context.rights.clone(),
+        now_ns: context.now_ns,
+        facts: ServerFacts::default(),
+    };
+    let Prepared { statement, held } = prepare(context.core, sql.into_bytes(), session).await?;
+    let Statement::Query(query) = statement else {
+        return Err(ExecError::Internal("a statement that was made here is no query".to_owned()).into());
+    };
+    let query = Kept::new(query, held);
+    run(&context.core.peers, &query, bounds.clone(), rows).await?;
+    Ok(())
+}
+
+/// A name (`"`) or a text (`'`) as SQL has it.
+pub(super) fn quoted(text: &str, quote: char) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push(quote);
+    for c in text.chars() {
+        if c == quote {
+            quoted.push(quote);
+        }
+        quoted.push(c);
+    }
+    quoted.push(quote);
+    quoted
 }
 
 /// Runs a query and throws its rows away: what it did.

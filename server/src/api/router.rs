@@ -20,13 +20,13 @@ use super::request_id::{RequestId, RequestIds};
 use super::request_log::{Answered, RequestLog};
 use super::routes::Routes;
 use super::table::ENDPOINTS;
-use super::{body_length, cnos, elastic, influx, loki, opentsdb, operations, otlp, plain, prometheus};
+use super::{body_length, cnos, elastic, influx, jaeger, loki, opentsdb, operations, otlp, plain, prometheus};
 use crate::auth::logins::Logins;
 use crate::auth::principal::Principal;
 use crate::core::peers::CATALOG_CORE;
 use crate::core::state::CoreState;
 use crate::metrics::registry::Registry;
-use crate::net::{Refusal, Reply, Request, Service};
+use crate::net::{Goes, LineSession, Refusal, Reply, Request, Service};
 use crate::ring::{Queue, name_task};
 use crate::runtime::clock::now_ns;
 
@@ -168,6 +168,10 @@ impl Service for Router {
         self.log.note(&answered, started + elapsed);
     }
 
+    async fn lines(&self, session: &mut LineSession, lines: &[u8], reply: &mut Vec<u8>) -> Goes {
+        opentsdb::Telnet { core: &self.core, logins: &self.logins, rows: &self.rows }.lines(session, lines, reply).await
+    }
+
     fn refuse(&self, refusal: Refusal<'_>, reply: &mut Reply) {
         let Refusal { peer, path, head, status, reason } = refusal;
         let fault = Fault::Refused { status, reason: reason.to_owned() };
@@ -238,6 +242,10 @@ async fn answer(
         Handler::OpenTsdbWrite => Box::pin(opentsdb::write(context, request, reply)).await,
         Handler::OpenTsdbPutCnos => Box::pin(opentsdb::put(context, request, opentsdb::Manner::Cnos, reply)).await,
         Handler::OpenTsdbPut => Box::pin(opentsdb::put(context, request, opentsdb::Manner::OpenTsdb, reply)).await,
+        Handler::OpenTsdbVersion => {
+            opentsdb::version(reply);
+            Ok(())
+        }
         Handler::ElasticBulk => Box::pin(elastic::bulk(context, request, reply)).await,
         Handler::ElasticHello => {
             elastic::hello(reply);
@@ -251,6 +259,7 @@ async fn answer(
             elastic::nothing(reply);
             Ok(())
         }
+        Handler::ElasticIndex => elastic::index(context, reply),
         Handler::Ndjson => Box::pin(elastic::ndjson(context, request, reply)).await,
         Handler::LokiPush => Box::pin(loki::push(context, request, reply)).await,
         Handler::OtlpTracesCnos => Box::pin(otlp::export(context, request, otlp::Signal::NamedTraces, reply)).await,
@@ -258,6 +267,12 @@ async fn answer(
         Handler::OtlpLogs => Box::pin(otlp::export(context, request, otlp::Signal::Logs, reply)).await,
         Handler::OtlpMetrics => Box::pin(otlp::export(context, request, otlp::Signal::Metrics, reply)).await,
         Handler::PrometheusWrite => Box::pin(prometheus::write(context, request, reply)).await,
+        Handler::PrometheusRead => Box::pin(prometheus::read(context, request, reply)).await,
+        Handler::JaegerServices => Box::pin(jaeger::services(context, request, reply)).await,
+        Handler::JaegerOperationsOf => Box::pin(jaeger::operations_of(context, request, reply)).await,
+        Handler::JaegerOperations => Box::pin(jaeger::operations(context, request, reply)).await,
+        Handler::JaegerSearch => Box::pin(jaeger::search(context, request, reply)).await,
+        Handler::JaegerTrace => Box::pin(jaeger::trace(context, request, reply)).await,
         Handler::Metrics => {
             Box::pin(operations::metrics(context, reply)).await;
             Ok(())
@@ -283,6 +298,7 @@ fn word(family: Option<Family>, fault: &Fault) -> FaultReply {
         Family::Elastic => elastic::error::reply(fault),
         Family::Loki | Family::Prometheus => plain::reply(fault),
         Family::Otlp => otlp::error::reply(fault),
+        Family::Jaeger => jaeger::error::reply(fault),
         Family::Operations => operations::error::reply(fault),
     }
 }

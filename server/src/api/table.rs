@@ -7,7 +7,7 @@ use super::endpoint::{BodyLimit, DatabaseParameter, Endpoint, Family, Handler, P
 use tidewire_base::catalog::initial::DEFAULT_DATABASE;
 
 /// The endpoints.
-pub static ENDPOINTS: [Endpoint; 37] = [
+pub static ENDPOINTS: [Endpoint; 52] = [
     Endpoint {
         pattern: "/api/v1/write",
         methods: &[Post],
@@ -61,6 +61,15 @@ pub static ENDPOINTS: [Endpoint; 37] = [
         database: DatabaseParameter::Default(DEFAULT_DATABASE),
         body: BodyLimit::Rows,
         handler: Handler::OpenTsdbPut,
+    },
+    Endpoint {
+        pattern: "/api/version",
+        methods: &[Get, Head],
+        family: Family::OpenTsdb,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::OpenTsdbVersion,
     },
     Endpoint {
         pattern: "/api/v1/es/_bulk",
@@ -162,6 +171,78 @@ pub static ENDPOINTS: [Endpoint; 37] = [
         handler: Handler::ElasticNothing,
     },
     Endpoint {
+        pattern: "/api/v1/es/_nodes",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_xpack",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_cat/{kind}",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_ingest/{kind}",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_data_stream/{name}",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_alias/{name}",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/_component_template/{name}",
+        methods: &[Get, Head, Post, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticNothing,
+    },
+    Endpoint {
+        pattern: "/api/v1/es/{index}",
+        methods: &[Get, Head, Put],
+        family: Family::Elastic,
+        privilege: Privilege::Ping,
+        database: DatabaseParameter::None,
+        body: BodyLimit::Unread,
+        handler: Handler::ElasticIndex,
+    },
+    Endpoint {
         pattern: "/api/v1/ndjson",
         methods: &[Post],
         family: Family::Elastic,
@@ -187,6 +268,15 @@ pub static ENDPOINTS: [Endpoint; 37] = [
         database: DatabaseParameter::Default(DEFAULT_DATABASE),
         body: BodyLimit::Rows,
         handler: Handler::PrometheusWrite,
+    },
+    Endpoint {
+        pattern: "/api/v1/prom/read",
+        methods: &[Post],
+        family: Family::Prometheus,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Default(DEFAULT_DATABASE),
+        body: BodyLimit::Statements,
+        handler: Handler::PrometheusRead,
     },
     Endpoint {
         pattern: "/api/v1/traces",
@@ -223,6 +313,51 @@ pub static ENDPOINTS: [Endpoint; 37] = [
         database: DatabaseParameter::Header(DEFAULT_DATABASE),
         body: BodyLimit::Rows,
         handler: Handler::OtlpMetrics,
+    },
+    Endpoint {
+        pattern: "/api/services",
+        methods: &[Get, Head],
+        family: Family::Jaeger,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Header(DEFAULT_DATABASE),
+        body: BodyLimit::Unread,
+        handler: Handler::JaegerServices,
+    },
+    Endpoint {
+        pattern: "/api/services/{service}/operations",
+        methods: &[Get, Head],
+        family: Family::Jaeger,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Header(DEFAULT_DATABASE),
+        body: BodyLimit::Unread,
+        handler: Handler::JaegerOperationsOf,
+    },
+    Endpoint {
+        pattern: "/api/operations",
+        methods: &[Get, Head],
+        family: Family::Jaeger,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Header(DEFAULT_DATABASE),
+        body: BodyLimit::Unread,
+        handler: Handler::JaegerOperations,
+    },
+    Endpoint {
+        pattern: "/api/traces",
+        methods: &[Get, Head],
+        family: Family::Jaeger,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Header(DEFAULT_DATABASE),
+        body: BodyLimit::Unread,
+        handler: Handler::JaegerSearch,
+    },
+    Endpoint {
+        pattern: "/api/traces/{id}",
+        methods: &[Get, Head],
+        family: Family::Jaeger,
+        privilege: Privilege::Read,
+        database: DatabaseParameter::Header(DEFAULT_DATABASE),
+        body: BodyLimit::Unread,
+        handler: Handler::JaegerTrace,
     },
     Endpoint {
         pattern: "/write",
@@ -423,10 +558,12 @@ mod tests {
             assert!(!methods.contains(&Head) || methods.contains(&Get), "{pattern}: {methods:?}");
             // The router answers OPTIONS for one family.
             assert!(!methods.contains(&Options) || endpoint.family == Family::Influx, "{pattern}: {methods:?}");
-            // Who writes or runs statements sends a body and says where; who only asks does neither.
-            let reads_body = matches!(endpoint.privilege, Privilege::Write | Privilege::Statements);
+            // Who writes, runs statements or reads rows says where, and but for reading by GET sends a body; who only
+            // asks does neither.
+            let has_rows = matches!(endpoint.privilege, Privilege::Write | Privilege::Read | Privilege::Statements);
+            let reads_body = has_rows && (endpoint.privilege != Privilege::Read || methods.contains(&Post));
             assert_eq!(endpoint.body != BodyLimit::Unread, reads_body, "{pattern}");
-            assert_eq!(endpoint.database != DatabaseParameter::None, reads_body, "{pattern}");
+            assert_eq!(endpoint.database != DatabaseParameter::None, has_rows, "{pattern}");
         }
     }
 }

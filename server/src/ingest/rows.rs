@@ -144,7 +144,7 @@ impl<'a, H: WriteHost> RowWriter<'a, H> {
     }
 
     /// Gives a piece of a body to a door, in steps that others' work may come between; gives the bytes consumed.
-    pub(super) async fn read_piece<E: From<WriteError>>(
+    pub async fn read_piece<E: From<WriteError>>(
         &mut self,
         bytes: &[u8],
         is_last: bool,

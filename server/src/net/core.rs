@@ -1,6 +1,7 @@
 //! What the connections of one core share.
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +11,7 @@ use tidewire_protocol::http::{DateCache, Limits, ResponseHead};
 
 use super::certificates::Certificates;
 use super::drain::Drain;
-use super::listener::Arrival;
+use super::listener::{Arrival, Speech};
 use super::tls::{CipherBuffers, TlsStream};
 use super::transport::Transport;
 use crate::memory::{CoreMemory, Level, Part};
@@ -160,10 +161,15 @@ impl NetCore {
         })
     }
 
+    /// The socket of a connection of lines.
+    pub(super) fn adopt(&self, socket: OwnedFd) -> Socket {
+        Socket::adopt(socket, &self.deadlines)
+    }
+
     /// What the bytes of a connection travel on; `None` where it cannot be had.
     pub(super) fn transport(&self, arrival: Arrival) -> Option<Transport> {
         let socket = Socket::adopt(arrival.socket, &self.deadlines);
-        if !arrival.has_tls {
+        if arrival.speech != Speech::Https {
             return Some(Transport::Plain(socket));
         }
         let config = self.options.certificates.as_ref().map(|certificates| certificates.current());

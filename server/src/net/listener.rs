@@ -32,6 +32,31 @@ const TELL_AGAIN: Duration = Duration::from_secs(10);
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
+/// What is said to one that speaks in lines.
+const FULL_OF_LINES: &[u8] = b"error: too many connections\n";
+
+/// What is spoken on an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speech {
+    /// HTTP.
+    Http,
+    /// HTTP over TLS.
+    Https,
+    /// Commands line by line.
+    Lines,
+}
+
+/// Addresses by what is spoken there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Addresses<'a> {
+    /// Of HTTP.
+    pub http: &'a [SocketAddr],
+    /// Of HTTP over TLS.
+    pub https: &'a [SocketAddr],
+    /// Of commands line by line.
+    pub lines: &'a [SocketAddr],
+}
+
 /// Bound addresses.
 #[derive(Debug)]
 pub struct Listeners {
@@ -43,39 +68,41 @@ pub struct Listeners {
 struct Bound {
     address: SocketAddr,
     socket: OwnedFd,
-    has_tls: bool,
+    speech: Speech,
 }
 
 /// A connection that was accepted.
 #[derive(Debug)]
 pub(super) struct Arrival {
     pub(super) socket: OwnedFd,
-    /// It came to an address of HTTPS.
-    pub(super) has_tls: bool,
+    /// What is spoken on the address that it came to.
+    pub(super) speech: Speech,
 }
 
 impl Listeners {
-    /// Binds every address: those of HTTP, and those of HTTPS. Port 0 takes a free port, which [`Self::addresses`]
-    /// tells.
-    pub fn bind(plain: &[SocketAddr], tls: &[SocketAddr]) -> io::Result<Self> {
-        let bind = |address: &SocketAddr, has_tls: bool| -> io::Result<Bound> {
+    /// Binds every address. Port 0 takes a free port, which [`Self::addresses`] tells.
+    pub fn bind(addresses: Addresses<'_>) -> io::Result<Self> {
+        let bind = |address: &SocketAddr, speech: Speech| -> io::Result<Bound> {
             // `std` sets SO_REUSEADDR, so a restart need not wait for old connections to be forgotten.
             let listener = TcpListener::bind(address)?;
             listener.set_nonblocking(true)?;
             rustix::net::listen(&listener, BACKLOG)?;
-            Ok(Bound { address: listener.local_addr()?, socket: listener.into(), has_tls })
+            Ok(Bound { address: listener.local_addr()?, socket: listener.into(), speech })
         };
-        let all = plain.iter().map(|address| (address, false)).chain(tls.iter().map(|address| (address, true)));
-        let sockets = all.map(|(address, has_tls)| {
-            bind(address, has_tls)
+        let Addresses { http, https, lines } = addresses;
+        let all = [(http, Speech::Http), (https, Speech::Https), (lines, Speech::Lines)];
+        let all =
+            all.into_iter().flat_map(|(addresses, speech)| addresses.iter().map(move |address| (address, speech)));
+        let sockets = all.map(|(address, speech)| {
+            bind(address, speech)
                 .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
         });
         Ok(Self { sockets: sockets.collect::<io::Result<_>>()? })
     }
 
-    /// The addresses that are bound; of HTTPS if `has_tls`, else of HTTP.
-    pub fn addresses(&self, has_tls: bool) -> Vec<SocketAddr> {
-        self.sockets.iter().filter(|bound| bound.has_tls == has_tls).map(|bound| bound.address).collect()
+    /// The addresses that are bound for this.
+    pub fn addresses(&self, speech: Speech) -> Vec<SocketAddr> {
+        self.sockets.iter().filter(|bound| bound.speech == speech).map(|bound| bound.address).collect()
     }
 }
 
@@ -212,7 +239,7 @@ fn accept_all(listeners: &Listeners, cores: &[Door], connections_max: usize, sto
 
 /// Accepts what waits on one address.
 fn accept_waiting(
-    Bound { address, socket: listener, has_tls }: &Bound,
+    Bound { address, socket: listener, speech }: &Bound,
     cores: &[Door],
     connections_max: usize,
     accepting: &mut Accepting,
@@ -243,7 +270,7 @@ fn accept_waiting(
         let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
         let load = |core: usize| cores[core].load.load(Ordering::Relaxed);
         if (0..cores.len()).map(load).sum::<usize>() >= connections_max {
-            refuse(&socket, *has_tls);
+            refuse(&socket, *speech);
             continue;
         }
         // Ties go to the core after the one that was served last.
@@ -253,23 +280,25 @@ fn accept_waiting(
         accepting.last = chosen;
         let core = &cores[chosen];
         core.load.fetch_add(1, Ordering::Relaxed);
-        match core.sockets.push(Arrival { socket, has_tls: *has_tls }) {
+        match core.sockets.push(Arrival { socket, speech: *speech }) {
             Ok(()) => core.bell.ring(),
             Err(arrival) => {
                 core.load.fetch_sub(1, Ordering::Relaxed);
-                refuse(&arrival.socket, *has_tls);
+                refuse(&arrival.socket, *speech);
             }
         }
     }
 }
 
 /// Tells a client, without waiting, that there is no room. One that wants TLS reads no such words.
-fn refuse(socket: impl AsFd, has_tls: bool) {
-    if has_tls {
-        return;
-    }
+fn refuse(socket: impl AsFd, speech: Speech) {
+    let words = match speech {
+        Speech::Http => FULL,
+        Speech::Lines => FULL_OF_LINES,
+        Speech::Https => return,
+    };
     // The socket is fresh, so its send buffer takes the few bytes; if not, the client sees a close.
     let flags = rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL;
-    let _ = rustix::net::send(&socket, FULL, flags);
+    let _ = rustix::net::send(&socket, words, flags);
     let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Write);
 }

@@ -11,6 +11,7 @@
 //!   staging.rs     what a chunked or compressed body passes through
 //!   reply.rs       the reply, sent whole in one write or streamed
 //!   peer.rs        whether the client is still there
+//!   lines.rs       one connection of lines: commands, and text that answers them
 //!   drain.rs       the end of all connections of a core
 //! ```
 //!
@@ -23,6 +24,7 @@ mod connection;
 mod core;
 mod drain;
 mod head;
+mod lines;
 mod listener;
 mod peer;
 mod reply;
@@ -34,13 +36,16 @@ pub use body::{Body, Chunk};
 pub use body_error::BodyError;
 pub use certificates::{Certificates, certificates};
 pub use core::{NetCore, NetOptions, NetStats};
-pub use listener::{Arrivals, Door, Listeners, StopAccepting, doors, start_acceptor};
+use listener::Arrival;
+pub use listener::{Addresses, Arrivals, Door, Listeners, Speech, StopAccepting, doors, start_acceptor};
 pub use reply::Reply;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tidewire_protocol::http::Head;
+use tidewire_storage::schema::User;
 
 use crate::ring::{Queue, Queues};
 
@@ -70,6 +75,24 @@ pub struct Refusal<'r> {
     pub reason: &'r str,
 }
 
+/// What is known of a connection of lines.
+#[derive(Debug)]
+pub struct LineSession {
+    /// The client's address, if the connection still has one.
+    pub peer: Option<SocketAddr>,
+    /// Who has proved to be there.
+    pub user: Option<Arc<User>>,
+}
+
+/// How a connection of lines goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goes {
+    /// With more lines.
+    On,
+    /// It is closed, once what was said to its lines is sent.
+    Away,
+}
+
 /// The handler of a core's requests.
 ///
 /// - It sends exactly one reply through `reply`; if it sends none, the client gets 500.
@@ -79,6 +102,12 @@ pub struct Refusal<'r> {
 pub trait Service: 'static {
     /// Answers one request.
     fn call(&self, request: Request<'_>, reply: &mut Reply) -> impl Future<Output = ()>;
+
+    /// Carries out whole lines of a connection of lines; what it adds to `reply` is said to them. Nothing more is read
+    /// meanwhile. A server without addresses for lines needs none of this.
+    fn lines(&self, _session: &mut LineSession, _lines: &[u8], _reply: &mut Vec<u8>) -> impl Future<Output = Goes> {
+        std::future::ready(Goes::Away)
+    }
 
     /// Answers a request that never reached [`Self::call`].
     fn refuse(&self, refusal: Refusal<'_>, reply: &mut Reply) {
@@ -90,7 +119,13 @@ pub trait Service: 'static {
 
 /// Serves the connections that arrive on this core, until it ends.
 pub async fn serve_core<S: Service>(core: Rc<NetCore>, arrivals: Arrivals, queues: Queues, service: Rc<S>) {
-    let serve = |arrival| {
+    let serve = |arrival: Arrival| {
+        if arrival.speech == Speech::Lines {
+            core.stats().connections.add(1);
+            let connection = lines::serve(core.adopt(arrival.socket), Rc::clone(&core), Rc::clone(&service));
+            queues.spawn(Queue::Ingest, "a connection of lines", connection).detach();
+            return;
+        }
         let Some(transport) = core.transport(arrival) else { return };
         core.stats().connections.add(1);
         let connection = connection::serve(transport, Rc::clone(&core), Rc::clone(&service));

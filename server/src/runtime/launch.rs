@@ -44,7 +44,8 @@ pub fn launch<A: App>(
         ends: 0,
     };
     hearing.spawn(signals, read)?;
-    let listen: Vec<String> = config.listen.iter().chain(&config.tls.listen).map(ToString::to_string).collect();
+    let all = config.listen.iter().chain(&config.tls.listen).chain(&config.opentsdb.telnet_listen);
+    let listen: Vec<String> = all.map(ToString::to_string).collect();
     log::info!("data folder {}; to listen on {}", config.data_dir.display(), listen.join(", "));
     check_exposure(&config)?;
     files::open(&config.log)?;

@@ -25,7 +25,8 @@ use crate::mesh::{Inbox, Mesh, Port, wire};
 use crate::metrics::registry::Registry;
 use crate::net::certificates as certificates_of;
 use crate::net::{
-    Arrivals, Certificates, Listeners, NetCore, NetOptions, Service, StopAccepting, doors, serve_core, start_acceptor,
+    Addresses, Arrivals, Certificates, Listeners, NetCore, NetOptions, Service, Speech, StopAccepting, doors,
+    serve_core, start_acceptor,
 };
 use crate::ring::disk::Access;
 use crate::ring::host::{self, Limits};
@@ -110,6 +111,8 @@ pub struct StartReport {
     pub addresses: Vec<SocketAddr>,
     /// Addresses that HTTPS is served on.
     pub tls_addresses: Vec<SocketAddr>,
+    /// Addresses that commands are taken on line by line.
+    pub line_addresses: Vec<SocketAddr>,
 }
 
 impl fmt::Display for StartReport {
@@ -291,8 +294,11 @@ pub fn start_stoppable<A: App>(
     if !roots.as_os_str().is_empty() {
         certificates_of(roots).map_err(|reason| format!("`subscriptions.ca_file`: {reason}"))?;
     }
-    let listeners = Listeners::bind(&config.listen, &config.tls.listen).map_err(|error| error.to_string())?;
-    let (addresses, tls_addresses) = (listeners.addresses(false), listeners.addresses(true));
+    let addresses =
+        Addresses { http: &config.listen, https: &config.tls.listen, lines: &config.opentsdb.telnet_listen };
+    let listeners = Listeners::bind(addresses).map_err(|error| error.to_string())?;
+    let [addresses, tls_addresses, line_addresses] =
+        [Speech::Http, Speech::Https, Speech::Lines].map(|speech| listeners.addresses(speech));
 
     let (config, data_dir, shutdown) = (Arc::new(config), Arc::new(data_dir), Shutdown::new(cpus.len()));
     stopper.set(&shutdown);
@@ -375,6 +381,7 @@ pub fn start_stoppable<A: App>(
         completions,
         addresses,
         tls_addresses,
+        line_addresses,
     };
     Ok(Server { report, cores, acceptor, stopper, ended, certificates })
 }
@@ -393,7 +400,9 @@ impl Server {
     /// What clients ask: the addresses as URLs, those of HTTP first.
     pub fn urls(&self) -> Vec<String> {
         let plain = self.report.addresses.iter().map(|address| format!("http://{address}"));
-        plain.chain(self.report.tls_addresses.iter().map(|address| format!("https://{address}"))).collect()
+        let tls = self.report.tls_addresses.iter().map(|address| format!("https://{address}"));
+        let lines = self.report.line_addresses.iter().map(|address| format!("telnet://{address}"));
+        plain.chain(tls).chain(lines).collect()
     }
 
     /// The certificates, where HTTPS is served.

@@ -5,16 +5,15 @@
     venv/bin/python clients.py http://127.0.0.1:8902 [client ...]
 
 It writes into the database `public` of a server that is there to be written to, and into databases of its own. A client
-that is not installed (those of PyPI are in requirements.txt; prometheus, vmagent, vmctl, influx and node are binaries in
-the path, and node finds the package influx by NODE_PATH) is passed over, and the output says so; the exit status counts
-those that fail. With --all those that are passed over count, too.
+that is not installed (those of PyPI are in requirements.txt; prometheus, vmagent, vmctl, influx, node, rsyslogd and
+collectd are binaries in the path, and node finds the packages influx, pino and pino-loki by NODE_PATH) is passed over, and
+the output says so; the exit status counts those that fail. With --all those that are passed over count, too.
+TIDEWIRE_TELNET is the address of the server's opentsdb.telnet_listen, for those that put line by line.
 """
 
-import base64
 import gzip
 import http.server
 import json
-import logging
 import os
 import pty
 import select
@@ -28,24 +27,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-TOKEN = str(time.time_ns())
-
-
-def sql(url, text, database="public"):
-    request = urllib.request.Request(f"{url}/api/v1/sql?db={database}", data=text.encode(), method="POST")
-    with urllib.request.urlopen(request) as reply:
-        return reply.read().decode().splitlines()[1:]
-
-
-def post(url, path, body, headers=None):
-    request = urllib.request.Request(url + path, data=body.encode(), headers=headers or {}, method="POST")
-    with urllib.request.urlopen(request) as reply:
-        return reply.status, reply.read().decode()
-
-
-def expect(found, wanted):
-    if found != wanted:
-        raise AssertionError(f"found {found!r}, wanted {wanted!r}")
+import doors
+from helpers import TOKEN, expect, post, sql
 
 
 def in_terminal(command, typed=()):
@@ -320,149 +303,6 @@ def grafana_influxql(url):
     expect(both('SELECT v FROM "m" LIMIT 0')[0][0]["columns"], ["time", "v"])
 
 
-def elasticsearch_bulk(url):
-    """The bulk helper of the Elasticsearch client: indexes by action, ids, and a document that is refused."""
-    from elasticsearch import Elasticsearch, helpers
-
-    client = Elasticsearch(url + "/api/v1/es")
-    client.info()
-    table = "es_" + TOKEN
-    documents = [
-        {"_index": table, "_id": str(at), "@timestamp": 1_700_000_000_000 + at, "n": at, "o": {"text": f"t{at}"}}
-        for at in range(1500)
-    ]
-    taken, refused = helpers.bulk(client, documents, refresh=True)
-    expect((taken, refused), (1500, []))
-    expect(sql(url, f'SELECT count(*), sum(n), count(DISTINCT "o.text") FROM {table}'), [f"1500,{sum(range(1500))}.0,1500"])
-    documents = [{"_index": table, "n": 1}, {"_index": table, "n": "text"}]
-    taken, refused = helpers.bulk(client, documents, raise_on_error=False)
-    expect((taken, len(refused), refused[0]["index"]["status"]), (1, 1, 400))
-
-
-def otlp_traces(url):
-    """Seed 002's program, with another table and spans that end."""
-    from opentelemetry import trace
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-    table = "spans_" + TOKEN
-    provider = TracerProvider(resource=Resource(attributes={SERVICE_NAME: "test_service"}))
-    credentials = base64.b64encode(b"root:").decode()
-    headers = {"Authorization": f"Basic {credentials}", "tenant": "cnosdb", "db": "public", "table": table}
-    exporter = OTLPSpanExporter(endpoint=url + "/api/v1/traces", headers=headers)
-    provider.add_span_processor(BatchSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
-    for at in range(10):
-        tracer = trace.get_tracer(f"test_trace_{at}")
-        with tracer.start_as_current_span(f"trace_{at}_parent_span"):
-            with tracer.start_as_current_span("child_span_1"):
-                with tracer.start_as_current_span("child_span_2") as span:
-                    span.add_event("event", {"a": 1})
-                    # As in the document: a manager that is not entered makes no span.
-                    tracer.start_as_current_span("child_span_3")
-    provider.shutdown()
-    service, name = "ResourceSpans/Resource/attributes/service.name", "ResourceSpans/ScopeSpans/Span/name"
-    event = "ResourceSpans/ScopeSpans/Span/Event_0/name"
-    expect(sql(url, f'SELECT count(*), count(DISTINCT "{name}"), min("{service}") FROM {table}'), ["30,12,test_service"])
-    expect(sql(url, f"SELECT count(*) FROM {table} WHERE \"{event}\" = 'event'"), ["10"])
-
-
-def otlp_metrics_and_logs(url):
-    """The metric and log exporters of OpenTelemetry."""
-    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-    from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
-    from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
-    from opentelemetry.sdk.metrics import MeterProvider
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-
-    meters = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=url + "/v1/metrics"))])
-    meter = meters.get_meter("client")
-    meter.create_counter(f"counter_{TOKEN}").add(3, {"k": "v"})
-    meter.create_histogram(f"histogram_{TOKEN}").record(7.5)
-    meters.shutdown()
-    expect(sql(url, f"SELECT value, k FROM counter_{TOKEN}"), ["3.0,v"])
-    expect(sql(url, f"SELECT count, sum, \"le_10\" FROM histogram_{TOKEN}"), ["1.0,7.5,1.0"])
-    loggers = LoggerProvider()
-    exporter = OTLPLogExporter(endpoint=url + "/v1/logs", headers={"table": f"logs_{TOKEN}"})
-    loggers.add_log_record_processor(SimpleLogRecordProcessor(exporter))
-    logger = logging.getLogger("otlp")
-    logger.addHandler(LoggingHandler(logger_provider=loggers))
-    logger.propagate = False
-    for at in range(10):
-        logger.warning("record %s", at)
-    loggers.shutdown()
-    expect(sql(url, f"SELECT count(DISTINCT body), min(severity_text) FROM logs_{TOKEN}"), ["10,WARN"])
-
-
-def loki_handler(url):
-    """The handler of python-logging-loki."""
-    import logging_loki
-
-    handler = logging_loki.LokiHandler(url=url + f"/loki/api/v1/push?table=loki_{TOKEN}", tags={"app": "a"}, version="1")
-    logger = logging.getLogger("client")
-    logger.addHandler(handler)
-    for at in range(20):
-        logger.error("line %s", at)
-    expect(sql(url, f"SELECT count(DISTINCT msg), min(app), min(severity) FROM loki_{TOKEN}"), ["20,a,error"])
-
-
-def opentsdb_put(url):
-    """What OpenTSDB's clients send, as curl would: points as JSON and as text."""
-    points = ",".join(
-        f'{{"metric":"tsdb_{TOKEN}","timestamp":{1_700_000_000 + at},"value":{at},"tags":{{"h":"a"}}}}' for at in range(50)
-    )
-    expect(post(url, "/api/put?summary", f"[{points}]"), (200, '{"failed":0,"success":50}'))
-    line = f"tsdb_{TOKEN} 1700000050 50.5 h=a\n"
-    expect(post(url, "/api/v1/opentsdb/write", line)[0], 200)
-    expect(sql(url, f"SELECT count(*), max(value) FROM tsdb_{TOKEN}"), ["51,50.5"])
-
-
-def scraper(url, binary, arguments, port):
-    """A scraper of itself that writes here every second; nothing it writes may be refused."""
-    if not shutil.which(binary):
-        raise ImportError(f"{binary} is not in the path")
-    config = (
-        "global: { scrape_interval: 1s }\nscrape_configs:\n"
-        f"  - {{ job_name: {binary}_{TOKEN}, static_configs: [{{ targets: ['127.0.0.1:{port}'] }}] }}\n"
-    )
-    if binary == "prometheus":
-        config += f"remote_write: [{{ url: '{url}/api/v1/prom/write' }}]\n"
-    refused = refused_samples(url)
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "config.yml")
-        with open(path, "w") as file:
-            file.write(config)
-        arguments = [argument.format(config=path, folder=folder, url=url, port=port) for argument in arguments]
-        process = subprocess.Popen([binary, *arguments], cwd=folder, stderr=subprocess.DEVNULL)
-        time.sleep(15)
-        process.terminate()
-        process.wait()
-    found = sql(url, f"SELECT count(*) > 3, min(value) FROM up WHERE job = '{binary}_{TOKEN}'")
-    expect((found, refused_samples(url) - refused), (["true,1.0"], 0.0))
-
-
-def refused_samples(url):
-    with urllib.request.urlopen(url + "/metrics") as reply:
-        lines = reply.read().decode().splitlines()
-    kept = [line for line in lines if line.startswith("tidewire_door_rows_refused_total{") and '"prometheus"' in line]
-    return sum(float(line.split()[-1]) for line in kept)
-
-
-def prometheus(url):
-    """Debian's prometheus."""
-    scraper(url, "prometheus", ["--config.file={config}", "--storage.tsdb.path={folder}/data",
-                                "--web.listen-address=127.0.0.1:{port}"], 19090)
-
-
-def vmagent(url):
-    """vmagent of Debian's victoria-metrics."""
-    scraper(url, "vmagent", ["-promscrape.config={config}", "-remoteWrite.url={url}/api/v1/prom/write",
-                             "-remoteWrite.tmpDataPath={folder}/data", "-httpListenAddr=127.0.0.1:{port}"], 18429)
-
-
 def columnar_readers(url):
     """Results as an Arrow stream and as a Parquet file: pyarrow, pandas, polars and DuckDB read what was written."""
     import io
@@ -536,8 +376,8 @@ def glances_influxdb(url):
         expect((total, parts), ("true", "true"))
 
 
-CLIENTS = [influxdb_client_1, influxdb_client_2, influx_shell, node_influx, vmctl_influx, glances_influxdb,
-           grafana_influxql, columnar_readers, elasticsearch_bulk, otlp_traces, otlp_metrics_and_logs, loki_handler, opentsdb_put, prometheus, vmagent]
+CLIENTS = [influxdb_client_1, influxdb_client_2, influx_shell, node_influx, vmctl_influx, glances_influxdb, grafana_influxql,
+           columnar_readers, *doors.CLIENTS]
 
 
 def main():

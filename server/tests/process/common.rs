@@ -15,6 +15,8 @@ pub(crate) struct Server {
     pub(crate) address: String,
     /// Where it serves HTTPS.
     pub(crate) tls_address: Option<String>,
+    /// Where it takes commands line by line.
+    pub(crate) telnet_address: Option<String>,
     folder: PathBuf,
     owns_folder: bool,
 }
@@ -128,14 +130,14 @@ impl Server {
             .spawn()
             .expect("the server starts");
         let mut lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
-        let (address, tls_address) = loop {
+        let (address, tls_address, telnet_address) = loop {
             let line = lines.next().expect("the server prints its address before it ends").expect("UTF-8");
             if let Some(address) = address_of(&line, "http://") {
-                break (address, address_of(&line, "https://"));
+                break (address, address_of(&line, "https://"), address_of(&line, "telnet://"));
             }
         };
         std::thread::spawn(move || lines.for_each(drop));
-        Self { process, address, tls_address, folder: folder.to_owned(), owns_folder }
+        Self { process, address, tls_address, telnet_address, folder: folder.to_owned(), owns_folder }
     }
 
     /// Ends the server as an operator does; panics unless it exits with 0.

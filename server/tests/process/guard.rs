@@ -82,21 +82,28 @@ fn request_of(endpoint: &Endpoint) -> (&'static str, Vec<(&'static str, &'static
         Handler::ElasticBulk => ("?table=t1", vec![], b"{\"create\":{}}\n{\"a\":1}\n"),
         Handler::Ndjson => ("?table=t2", vec![], b"{\"a\":1}\n"),
         Handler::LokiPush => ("", json(), b"{\"streams\":[]}"),
-        Handler::PrometheusWrite => ("", vec![], b"\0"),
+        Handler::PrometheusWrite | Handler::PrometheusRead => ("", vec![], b"\0"),
         Handler::OtlpTracesCnos => ("?table=spans", json(), b"{}"),
         // The header says where rows go, not the parameter.
         Handler::OtlpTraces | Handler::OtlpLogs | Handler::OtlpMetrics => {
             ("?db=nowhere", vec![("Content-Type", "application/json"), ("db", "public")], b"{}")
         }
+        Handler::JaegerOperations => ("?service=s", vec![], b""),
+        Handler::JaegerSearch => ("?traceID=1", vec![], b""),
         Handler::InfluxRequests => ("?seconds=0", vec![], b""),
         Handler::CnosPing
         | Handler::InfluxPing
         | Handler::InfluxVars
         | Handler::InfluxProfiles
         | Handler::InfluxProfile
+        | Handler::OpenTsdbVersion
         | Handler::ElasticHello
         | Handler::ElasticLicense
         | Handler::ElasticNothing
+        | Handler::ElasticIndex
+        | Handler::JaegerServices
+        | Handler::JaegerOperationsOf
+        | Handler::JaegerTrace
         | Handler::Metrics
         | Handler::Health
         | Handler::Ready => ("", vec![], b""),
@@ -107,7 +114,7 @@ fn request_of(endpoint: &Endpoint) -> (&'static str, Vec<(&'static str, &'static
 fn status(server: &Server, endpoint: &Endpoint, method: Method, user: Option<&str>) -> u16 {
     let (parameters, mut headers, body) = request_of(endpoint);
     let path = endpoint.pattern.replace("{index}", "i").replace("{kind}", "k").replace("{name}", "n");
-    let path = path.replace("{profile}", "mutex");
+    let path = path.replace("{profile}", "mutex").replace("{service}", "s").replace("{id}", "1");
     let value = user.map(basic);
     headers.extend(value.iter().map(|value| ("Authorization", value.as_str())));
     let length = body.len().to_string();
@@ -126,6 +133,8 @@ fn privilege(endpoint: &Endpoint) -> String {
         (Privilege::Ping, _) => "none".to_owned(),
         (Privilege::Monitor, _) => "`auth.monitor`".to_owned(),
         (Privilege::Statements, _) => "what its statements need".to_owned(),
+        (Privilege::Read, DatabaseParameter::Header(_)) => "READ on `db` (header or parameter)".to_owned(),
+        (Privilege::Read, _) => "READ on `db`".to_owned(),
         (Privilege::Write, DatabaseParameter::Bucket) => "WRITE on the bucket's database".to_owned(),
         (Privilege::Write, DatabaseParameter::Header(_)) => "WRITE on `db` (header or parameter)".to_owned(),
         (Privilege::Write, _) => "WRITE on `db`".to_owned(),

@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 
 use super::Config;
-use super::value::{Addresses, Bytes, FilePath, Folders, Hidden, Number, Setting, Switch, Word};
+use super::value::{Addresses, Bytes, FilePath, Folders, Hidden, Number, Setting, Switch, Text, Word};
 
 pub(super) const VARIABLE_PREFIX: &str = "TIDEWIRE_";
 
@@ -373,6 +373,17 @@ const KEYS: &[Key] = &[
         meaning: "Roots in PEM: destinations of subscriptions with https:// must show a certificate of one of them. Empty: \
                   the roots of the system.",
         setting: |config| Box::new(FilePath(&mut config.subscriptions.ca_file)),
+    },
+    Key {
+        name: "opentsdb.telnet_listen",
+        meaning: "Addresses to take OpenTSDB's commands on line by line: put, version. None: nowhere. What goes there is \
+                  not encrypted.",
+        setting: |config| Box::new(Addresses(&mut config.opentsdb.telnet_listen)),
+    },
+    Key {
+        name: "opentsdb.telnet_database",
+        meaning: "The database that put writes to, which must exist.",
+        setting: |config| Box::new(Text(&mut config.opentsdb.telnet_database)),
     },
     number!("ring.depth", ring.depth, 64..=4096, "entries per ring", "Entries of each io_uring of a core."),
     number!(

@@ -44,6 +44,7 @@ pub struct Config {
     pub files: Files,
     pub influxql: Influxql,
     pub subscriptions: Subscriptions,
+    pub opentsdb: OpenTsdb,
     pub ring: Ring,
     pub disk: Disk,
     pub log: Log,
@@ -189,6 +190,14 @@ pub struct Subscriptions {
     pub ca_file: PathBuf,
 }
 
+/// Keys under `opentsdb`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "described in the table of keys")]
+pub struct OpenTsdb {
+    pub telnet_listen: Vec<SocketAddr>,
+    pub telnet_database: String,
+}
+
 /// Keys under `files`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files {
@@ -297,6 +306,7 @@ impl Default for Config {
             query: Query { memory_bytes_max: 0, timeout_s: 60, concurrent_max: 64 },
             files: Files::default(),
             influxql: Influxql { rows_max: 0, windows_max: 0, series_max: 0, points_max: 0 },
+            opentsdb: OpenTsdb { telnet_listen: Vec::new(), telnet_database: "public".to_owned() },
             subscriptions: Subscriptions { queue_bytes_max: 64 << 20, timeout_s: 30, ca_file: PathBuf::new() },
             ring: Ring { depth: 512, preempt_us: 1_000 },
             disk: Disk { write_bytes_per_s_max: 0 },
@@ -389,6 +399,13 @@ impl Config {
         if self.tls.listen.iter().any(|address| address.port() != 0 && self.listen.contains(address)) {
             return refuse("`listen` and `tls.listen` must name different addresses");
         }
+        let has = |address: &SocketAddr| self.listen.contains(address) || self.tls.listen.contains(address);
+        if self.opentsdb.telnet_listen.iter().any(|address| address.port() != 0 && has(address)) {
+            return refuse("`opentsdb.telnet_listen` must name other addresses than `listen` and `tls.listen`");
+        }
+        if self.opentsdb.telnet_database.is_empty() {
+            return refuse("`opentsdb.telnet_database` must name a database");
+        }
         let Tls { certificate_file, key_file, .. } = &self.tls;
         if !self.tls.listen.is_empty() && (certificate_file.as_os_str().is_empty() || key_file.as_os_str().is_empty()) {
             return refuse("`tls.listen` needs `tls.certificate_file` and `tls.key_file`");
@@ -400,7 +417,8 @@ impl Config {
     /// there by mistake.
     pub fn open_addresses(&self) -> Vec<SocketAddr> {
         let is_open = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
-        self.listen.iter().chain(&self.tls.listen).filter(is_open).copied().collect()
+        let all = self.listen.iter().chain(&self.tls.listen).chain(&self.opentsdb.telnet_listen);
+        all.filter(is_open).copied().collect()
     }
 
     /// The example file: every key with its default.
@@ -668,8 +686,9 @@ mod tests {
         assert!(config.open_addresses().is_empty());
         config.set("t", "listen", "127.8.0.1:1,[::1]:2,[::ffff:127.0.0.1]:3,0.0.0.0:4,[::]:5,10.0.0.7:6").unwrap();
         config.set("t", "tls.listen", "127.0.0.1:7,0.0.0.0:8").unwrap();
+        config.set("t", "opentsdb.telnet_listen", "127.0.0.1:9,0.0.0.0:10").unwrap();
         let open: Vec<u16> = config.open_addresses().iter().map(SocketAddr::port).collect();
-        assert_eq!(open, [4, 5, 6, 8]);
+        assert_eq!(open, [4, 5, 6, 8, 10]);
     }
 
     #[test]
@@ -688,5 +707,9 @@ mod tests {
         assert_eq!(refused(&format!("listen = []\ntls.listen = ['127.0.0.1:1']\n{files}")), Ok(()));
         let twice = refused(&format!("listen = ['127.0.0.1:1']\ntls.listen = ['127.0.0.1:1']\n{files}"));
         assert!(twice.unwrap_err().contains("different addresses"));
+        let twice = refused("listen = ['127.0.0.1:1']\nopentsdb.telnet_listen = ['127.0.0.1:1']");
+        assert!(twice.unwrap_err().contains("opentsdb.telnet_listen"));
+        assert!(refused("opentsdb.telnet_database = ''").unwrap_err().contains("must name a database"));
+        assert_eq!(refused("opentsdb.telnet_database = 'other'"), Ok(()));
     }
 }

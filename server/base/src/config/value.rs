@@ -246,6 +246,27 @@ impl Setting for Folders<'_> {
 /// Addresses to listen on.
 pub(super) struct Addresses<'c>(pub(super) &'c mut Vec<SocketAddr>);
 
+/// A name.
+pub(super) struct Text<'c>(pub(super) &'c mut String);
+
+impl Setting for Text<'_> {
+    fn set(&mut self, value: &Value) -> Result<(), String> {
+        match value {
+            Value::String(text) => text.clone_into(self.0),
+            other => return Err(format!("`{other}` is not text")),
+        }
+        Ok(())
+    }
+
+    fn show(&self) -> String {
+        Value::String(self.0.clone()).to_string()
+    }
+
+    fn bound(&self) -> String {
+        String::new()
+    }
+}
+
 impl Setting for Addresses<'_> {
     fn set(&mut self, value: &Value) -> Result<(), String> {
         let texts: Vec<&str> = match value {

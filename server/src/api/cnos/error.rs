@@ -91,6 +91,7 @@ pub fn reply(fault: &Fault) -> FaultReply {
         Fault::Influxql { .. } | Fault::QueryParameters(_) | Fault::Unfit(_) => {
             json_reply(422, "010009", &fault.to_string())
         }
+        Fault::TraceUnknown => json_reply(404, BAD_REQUEST, &fault.to_string()),
         Fault::DatabaseUnknown(name) => json_reply(422, "030017", &format!("Database not found: {name:?}")),
         Fault::Catalog(refusal) => catalog(refusal, &catalog_error::message(refusal)),
         Fault::DropTable(refusal) => catalog(refusal, &catalog_error::drop_table_message(refusal)),

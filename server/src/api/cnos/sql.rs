@@ -26,7 +26,7 @@ use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;
-use crate::api::queries::{bounds, measured, query_place};
+use crate::api::queries::{bounds, gone, measured, query_place};
 use crate::api::redact::without_password;
 use crate::api::reply::{RowsForm, RowsReply};
 use crate::core::message::CompactShards;
@@ -231,12 +231,6 @@ fn known(core: &CoreState, wanted: Wanted) -> ServerFacts {
         queries: if wanted.queries { core.running.list().iter().map(query).collect() } else { Vec::new() },
         usage: if wanted.usage { core.usage.list() } else { Vec::new() },
     }
-}
-
-/// What is waited for ends with when the client leaves.
-async fn gone<T, E: From<ExecError>>(body: &mut Body) -> Result<T, E> {
-    body.peer_gone().await;
-    Err(ExecError::Cancelled.into())
 }
 
 fn send_nothing(reply: &mut Reply, format: Format) {

@@ -4,6 +4,8 @@
 use serde_json::json;
 
 use super::error::headers;
+use crate::api::context::RequestContext;
+use crate::api::fault::Fault;
 use crate::net::Reply;
 
 /// The version that CnosDB says it is; clients of 7 and 8 take it.
@@ -44,6 +46,16 @@ pub fn license(reply: &mut Reply) {
 /// Says yes: there is nothing to set up, and what is asked for is there.
 pub fn nothing(reply: &mut Reply) {
     send(reply, &json!({ "acknowledged": true, "status": "green" }));
+}
+
+/// Says yes to who asks for an index, or makes one. What begins with `_` is none: it asks for something that is not
+/// done here.
+pub fn index(context: &RequestContext<'_>, reply: &mut Reply) -> Result<(), Fault> {
+    if context.segments.get("index").starts_with('_') {
+        return Err(Fault::PathUnknown);
+    }
+    nothing(reply);
+    Ok(())
 }
 
 fn send(reply: &mut Reply, body: &serde_json::Value) {

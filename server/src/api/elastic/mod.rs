@@ -16,5 +16,5 @@ mod ndjson;
 mod rule;
 
 pub use bulk::bulk;
-pub use hello::{hello, license, nothing};
+pub use hello::{hello, index, license, nothing};
 pub use ndjson::ndjson;

@@ -1,4 +1,4 @@
-//! `/api/v1/ndjson`: a document a line, all lines or none.
+//! `/api/v1/ndjson`: a document a line, or an array of them; all or none.
 
 use tidewire_protocol::document::{JsonLines, Numbers};
 use tidewire_protocol::row::BadRows;
@@ -32,7 +32,7 @@ pub(super) async fn write_lines(
         context.row_target(&database, BadRows::RefuseAll),
         request.body,
         || JsonLines::new(table.clone(), rule.clone()),
-        |lines, text, last, rows| Ok::<_, Fault>(lines.read(text, last, rows)),
+        |lines, text, last, rows| Ok::<_, Fault>(lines.read(text, last, rows)?),
     )
     .await?;
     context.count_door(Door::Ndjson, &written);

@@ -1,7 +1,7 @@
 //! How documents become rows, as the parameters of a request say.
 
 use tidewire_protocol::document::{DocumentRule, Numbers};
-use tidewire_protocol::row::TimeScale;
+use tidewire_protocol::row::{Apart, TimeScale};
 
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
@@ -20,6 +20,7 @@ pub(super) fn document_rule(context: &RequestContext<'_>, numbers: Numbers) -> R
         numbers,
         scale: time_scale(context, TimeScale::Digits)?,
         now_ns: context.now_ns,
+        apart: Apart::default(),
     })
 }
 

@@ -13,7 +13,7 @@ use tidewire_protocol::row::BadRows;
 use tidewire_sql::exec::ExecError;
 use tidewire_sql::influxql::BoundSelect;
 
-use super::cells::Cells;
+use crate::api::cells::Cells;
 use crate::api::fault::Fault;
 use crate::core::state::CoreState;
 use crate::ingest::session::Target;

@@ -24,7 +24,6 @@ mod answer;
 pub(super) mod bucket;
 mod cardinality;
 pub mod catalog_error;
-mod cells;
 mod continuous;
 mod diagnostics;
 pub mod error;

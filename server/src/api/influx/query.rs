@@ -19,6 +19,7 @@ use crate::api::body_length;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::guard::admit_statements;
+use crate::api::queries::gone;
 use crate::core::tally::Work;
 use crate::net::{Body, Reply, Request};
 use crate::query::prepare;
@@ -196,12 +197,6 @@ async fn run_statements(
         }
     }
     answer.end().await
-}
-
-/// What a query ends with when its client leaves.
-async fn gone(body: &mut Body) -> Result<(), Fault> {
-    body.peer_gone().await;
-    Err(Fault::Query(ExecError::Cancelled))
 }
 
 /// What the URL says, or what is wrong with it.

@@ -8,9 +8,9 @@ use tidewire_sql::influxql::{BindError, BoundSelect, Into, Scope as BindScope, S
 use tidewire_sql::types::zone::Zone;
 
 use super::answer::Answer;
-use super::cells::Cells;
 use super::into::{LinesOut, Measurement, Writing};
 use super::scope::Scope;
+use crate::api::cells::Cells;
 use crate::api::context::RequestContext;
 use crate::api::fault::Fault;
 use crate::api::patience::Patience;

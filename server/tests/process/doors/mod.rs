@@ -1,9 +1,12 @@
 //! Doors beside line protocol: what is written through one is what a query gives.
 
 mod documents;
+mod jaeger;
 mod opentsdb;
 mod otlp;
 mod packed;
+mod remote_read;
+mod telnet;
 
 use crate::common::{Response, Server};
 

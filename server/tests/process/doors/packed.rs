@@ -3,11 +3,11 @@
 use super::{json, post, rows};
 use crate::common::Server;
 
-const PROTOBUF: (&str, &str) = ("Content-Type", "application/x-protobuf");
-const SNAPPY: (&str, &str) = ("Content-Encoding", "snappy");
+pub(super) const PROTOBUF: (&str, &str) = ("Content-Type", "application/x-protobuf");
+pub(super) const SNAPPY: (&str, &str) = ("Content-Encoding", "snappy");
 
 /// A field that has a length.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     field.extend(varint(bytes.len() as u64));
     field.extend_from_slice(bytes);
@@ -24,19 +24,19 @@ fn varint(mut value: u64) -> Vec<u8> {
     bytes
 }
 
-fn number(number: u8, value: u64) -> Vec<u8> {
+pub(super) fn number(number: u8, value: u64) -> Vec<u8> {
     [vec![number << 3], varint(value)].concat()
 }
 
-fn sample(value: f64, time_ms: i64) -> Vec<u8> {
+pub(super) fn sample(value: f64, time_ms: i64) -> Vec<u8> {
     [vec![1 << 3 | 1], value.to_bits().to_le_bytes().to_vec(), number(2, time_ms.cast_unsigned())].concat()
 }
 
-fn pair(name: &str, value: &str) -> Vec<u8> {
+pub(super) fn pair(name: &str, value: &str) -> Vec<u8> {
     [field(1, name.as_bytes()), field(2, value.as_bytes())].concat()
 }
 
-fn packed(message: &[u8]) -> Vec<u8> {
+pub(super) fn packed(message: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(message).expect("a message")
 }
 
@@ -60,8 +60,10 @@ fn samples_of_version_1_are_rows() {
     assert!(post(&server, target, &[PROTOBUF, SNAPPY], &packed(&message), 200).body.is_empty());
     assert_eq!(
         rows(&server, "SELECT * FROM up ORDER BY time"),
-        "time,__name__,job,value\n2022-11-03T06:20:11.000000000,up,j,1.5\n2022-11-03T06:20:12.000000000,up,j,2.5\n"
+        "time,__name__,job,__stale__,value\n2022-11-03T06:20:11.000000000,up,j,,1.5\n\
+         2022-11-03T06:20:12.000000000,up,j,,2.5\n2022-11-03T06:20:13.000000000,up,j,true,\n"
     );
+    assert_eq!(rows(&server, "SELECT count(value), sum(value) AS s FROM up").lines().nth(1), Some("2,4.0"));
     assert_eq!(rows(&server, "SELECT value FROM prom_metric_not_specified"), "value\n-1.0\n");
 
     // A histogram is refused, and its series named; the others are written.
