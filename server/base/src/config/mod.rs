@@ -9,15 +9,15 @@ mod keys;
 mod secret;
 mod value;
 mod variables;
+mod words;
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use crate::placement::Cores;
 pub use secret::Secret;
 use variables::Meaning;
+pub use words::{AccessLog, LogFormat, MonitorAccess, WalSync};
 
 /// Everything that can be configured. See `tidewire.example.toml` for units and bounds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,18 +64,6 @@ pub struct Wal {
     pub sync: WalSync,
     pub interval_ms: u64,
     pub file_bytes: u64,
-}
-
-/// When a write is acknowledged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum WalSync {
-    /// After it is on the medium: survives power loss.
-    #[default]
-    Always,
-    /// After it is handed to the kernel; synced every `wal.interval_ms`.
-    Interval,
-    /// Once it is in memory; synced when files are full.
-    Off,
 }
 
 /// Keys under `memtable`, per shard.
@@ -159,18 +147,6 @@ pub struct Auth {
     pub jwt_secret: Secret,
 }
 
-/// Who may watch the server at work while authentication is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum MonitorAccess {
-    /// Administrators.
-    #[default]
-    Admins,
-    /// Every user.
-    Users,
-    /// Everybody, without credentials.
-    Anyone,
-}
-
 /// Keys under `query`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "described in the table of keys")]
@@ -243,28 +219,6 @@ pub struct Log {
     /// 0: none is slow.
     pub slow_query_ms: u64,
     pub slow_query_file: PathBuf,
-}
-
-/// How lines of the log look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// An object a line.
-    Json,
-}
-
-/// Which requests have a line of their own in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AccessLog {
-    /// None; of those that fail, one a second.
-    #[default]
-    Off,
-    /// Those that fail.
-    Errors,
-    /// All.
-    All,
 }
 
 impl Default for Config {
@@ -497,96 +451,6 @@ pub fn load(
     }
     config.validate()?;
     Ok(Loaded { config, warnings })
-}
-
-impl FromStr for WalSync {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "always" => Ok(Self::Always),
-            "interval" => Ok(Self::Interval),
-            "off" => Ok(Self::Off),
-            _ => Err(format!("`{text}` is none of always, interval, off")),
-        }
-    }
-}
-
-impl FromStr for MonitorAccess {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "admins" => Ok(Self::Admins),
-            "users" => Ok(Self::Users),
-            "anyone" => Ok(Self::Anyone),
-            _ => Err(format!("`{text}` is none of admins, users, anyone")),
-        }
-    }
-}
-
-impl fmt::Display for MonitorAccess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Admins => "admins",
-            Self::Users => "users",
-            Self::Anyone => "anyone",
-        })
-    }
-}
-
-impl FromStr for AccessLog {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self::Off),
-            "errors" => Ok(Self::Errors),
-            "all" => Ok(Self::All),
-            _ => Err(format!("`{text}` is none of off, errors, all")),
-        }
-    }
-}
-
-impl fmt::Display for AccessLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Off => "off",
-            Self::Errors => "errors",
-            Self::All => "all",
-        })
-    }
-}
-
-impl FromStr for LogFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(format!("`{text}` is none of text, json")),
-        }
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        })
-    }
-}
-
-impl fmt::Display for WalSync {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Always => "always",
-            Self::Interval => "interval",
-            Self::Off => "off",
-        })
-    }
 }
 
 #[cfg(test)]
