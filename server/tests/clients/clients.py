@@ -395,7 +395,10 @@ def main():
         except Exception as error:  # whatever a client throws is the finding
             failed += 1
             print(f"{client.__name__}: {type(error).__name__}: {error}")
-    sys.exit(failed)
+    # Libraries in C++ that are loaded together (pyarrow, DuckDB) now and then abort while the interpreter takes itself
+    # apart, when all has been said.
+    sys.stdout.flush()
+    os._exit(failed)
 
 
 if __name__ == "__main__":
