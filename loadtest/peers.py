@@ -5,12 +5,12 @@ same rows, and prints the median time of each query.
 The rows are those of `loadtest write --workload devops`, read out of the server as Parquet. DuckDB holds them in a
 database file in the order of host and time, ClickHouse in a MergeTree ordered by host and time; both use all cores of
 the machine. Each query has new parameters in each run, the same for all; they are asked in turn, and must agree in the
-number of rows. The server's time is that of the whole reply as CSV over one connection; a peer's that of all rows
-fetched as Arrow, which is the quickest form it has.
+number of rows. All give their rows as Arrow, which is the quickest form of each: the server's time is that of the whole
+reply over one connection, a peer's that of all rows fetched.
 
     pip install duckdb chdb pyarrow
-    target/release/loadtest write --workload devops --hosts 4000 --rows 20000000 --url http://127.0.0.1:8902 --db peers
-    python3 loadtest/peers.py --url http://127.0.0.1:8902 --db peers --hosts 4000 --rows 20000000
+    target/release/loadtest write --workload devops --hosts 4000 --rows 20000000 --memory-mib 8192 --db peers --url $URL
+    python3 loadtest/peers.py --url $URL --db peers --hosts 4000 --rows 20000000
 """
 
 import argparse
@@ -65,8 +65,8 @@ class Tidewire:
         return body
 
     def ask(self, text):
-        body = self.post(text, "application/csv")
-        return lambda: max(0, body.count(b"\n") - 1)
+        body = self.post(text, "application/vnd.apache.arrow.stream")
+        return lambda: pyarrow.ipc.open_stream(body).read_all().num_rows
 
 
 class DuckDb:
@@ -90,7 +90,7 @@ class DuckDb:
         return f"arg_max({field}, time)"
 
     def ask(self, text):
-        table = self.connection.execute(text).to_arrow_table()
+        table = self.connection.sql(text).to_arrow_table()
         return lambda: table.num_rows
 
 
