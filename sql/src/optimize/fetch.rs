@@ -1,6 +1,5 @@
 //! Rule: a Sort under a Limit knows how many rows are wanted, offset included, so that it keeps no more.
 
-use crate::plan::series::FillWith;
 use crate::plan::{Plan, SeriesStep};
 
 pub(super) fn rule(plan: Plan) -> Plan {
@@ -19,11 +18,7 @@ fn bounded(plan: Plan, wanted: usize) -> Plan {
         Plan::Sort { input, keys, fetch } => {
             Plan::Sort { input, keys, fetch: Some(fetch.map_or(wanted, |known| known.min(wanted))) }
         }
-        // The first rows that a fill puts out are made of no more rows than they are, unless they lie on a line to the
-        // next.
-        Plan::Series { step: SeriesStep::Fill(ref fill), .. }
-            if fill.keys == 0 && !fill.with.contains(&FillWith::Linear) =>
-        {
+        Plan::Series { step: SeriesStep::Fill(ref fill), .. } if fill.keys == 0 && !fill.looks_ahead() => {
             plan.map_inputs(&mut |input| bounded(input, wanted))
         }
         // What is first of a union is not said, but no input is read further.

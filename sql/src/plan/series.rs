@@ -42,6 +42,14 @@ pub struct Fill {
     pub with: Vec<FillWith>,
 }
 
+impl Fill {
+    /// Whether what it puts out may hang on rows that come later: on a line to the next. Else its first rows are made
+    /// of no more of the first rows of a series than they are.
+    pub(crate) fn looks_ahead(&self) -> bool {
+        self.with.contains(&FillWith::Linear)
+    }
+}
+
 /// What stands where there is no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FillWith {

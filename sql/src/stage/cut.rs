@@ -196,13 +196,14 @@ impl Cutter {
             }
             Plan::Sort { input, keys, fetch } => {
                 let mut open = self.open(input, path);
+                let above = &path[..path.len().saturating_sub(1)];
                 if let Some(fetch) = fetch {
                     self.close_scans(&mut open, |scan| scan.top(keys, *fetch));
-                } else if let Some(leaders) = Leaders::wanted(keys, input.schema(), &path[..path.len() - 1]) {
+                } else if let Some(leaders) = Leaders::wanted(keys, input.schema(), above) {
                     self.close_scans(&mut open, |scan| scan.leaders(&leaders));
                     open.operators.push(OperatorSpec::Leaders(leaders));
                 }
-                let read = read_above(input.schema().fields().len(), &path[..path.len() - 1]);
+                let read = read_above(input.schema().fields().len(), above);
                 Open::of(self.closed(open, SinkSpec::Sort { keys: keys.clone(), fetch: *fetch, read }))
             }
             Plan::Join { inputs, kind, on, schema } => self.joined(inputs, *kind, on, schema, path),

@@ -4,7 +4,7 @@
 use arrow_schema::{DataType, SchemaRef};
 
 use crate::expr::Expr;
-use crate::plan::series::{FillWith, SeriesLimit};
+use crate::plan::series::SeriesLimit;
 use crate::plan::{Plan, SeriesStep, SortKey};
 
 /// Greatest number of rows of a group for which rows are left out: the best keys of each group are held.
@@ -65,15 +65,14 @@ impl Leaders {
     }
 }
 
-/// A limit of rows in each group with nothing below but projections and fills, and the columns below those that make a
-/// group. The first rows of a filled series are made of no more of its rows than they are, unless they lie on a line to
-/// the next.
+/// A limit of rows in each group with nothing below but projections and fills that do not look ahead, and the columns
+/// below those that make a group.
 fn limit_above(above: &[&Plan]) -> Option<(SeriesLimit, Vec<usize>)> {
     let mut projections = Vec::new();
     for plan in above.iter().rev() {
         match plan {
             Plan::Project { exprs, .. } => projections.push(exprs),
-            Plan::Series { step: SeriesStep::Fill(fill), .. } if !fill.with.contains(&FillWith::Linear) => {}
+            Plan::Series { step: SeriesStep::Fill(fill), .. } if !fill.looks_ahead() => {}
             Plan::Series { step: SeriesStep::Limit(limit), .. } => {
                 let mut group: Vec<usize> = (0..limit.keys).collect();
                 for exprs in projections.iter().rev() {
