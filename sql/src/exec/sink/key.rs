@@ -18,6 +18,7 @@ use arrow_select::take::take;
 use super::words::words;
 use crate::error::execution::Result;
 use crate::exec::aggregate::GroupTable;
+use crate::exec::batch::OUTPUT_ROWS;
 use crate::exec::context::QueryContext;
 use crate::exec::eval::{Input, Room, evaluate_array};
 use crate::expr::Expr;
@@ -162,7 +163,7 @@ impl KeyEncoder {
             return Ok(None);
         }
         let columns = self.after_head().map(|key| evaluate(key, batch)).collect::<Result<Vec<_>>>()?;
-        if self.may_share && columns.iter().all(|column| is_coded(column.data_type())) {
+        if self.may_share && columns.iter().all(is_coded) {
             let (mut table, mut of_row) = (GroupTable::default(), Vec::new());
             table.groups(&columns, batch.num_rows(), &mut of_row)?;
             self.may_share = table.len() <= batch.num_rows() / 2;
@@ -208,6 +209,7 @@ impl KeyEncoder {
             let held = match column.as_dictionary_opt::<UInt32Type>() {
                 Some(texts) => {
                     let values = texts.values().as_string::<i32>();
+                    bytes += values.len().min(SHARED_VALUES_MAX) * size_of::<u64>();
                     texts.keys().iter().flatten().map(|at| values.value(at as usize).len()).sum()
                 }
                 None => column.to_data().get_slice_memory_size()?,
@@ -276,9 +278,15 @@ fn evaluate(key: &SortKey, batch: &RecordBatch) -> Result<ArrayRef> {
     }
 }
 
+/// Values of a dictionary up to which rows that share their ties are looked for: each value costs something a batch.
+const SHARED_VALUES_MAX: usize = 4 * OUTPUT_ROWS;
+
 /// Whether a column has few values, as tags and booleans have.
-fn is_coded(data_type: &DataType) -> bool {
-    matches!(data_type, DataType::Dictionary(..) | DataType::Boolean)
+fn is_coded(column: &ArrayRef) -> bool {
+    match column.as_any_dictionary_opt() {
+        Some(texts) => texts.values().len() <= SHARED_VALUES_MAX,
+        None => *column.data_type() == DataType::Boolean,
+    }
 }
 
 /// The type of a column's values.
