@@ -155,18 +155,7 @@ pub(crate) fn command(args: &HostileArgs) -> Result<()> {
     promises.check("memory in RAM", &format!("{mib:.0} MiB"), &format!("below {mib_max} MiB"), mib < mib_max);
     promises.some("attacks", attacks.values().map(|count| count.runs).sum());
     promises.none("requests without an answer", attacks.values().map(|count| count.unanswered).sum());
-    let normal = match normal {
-        Ok(normal) => normal,
-        Err(error) => {
-            promises.check("normal clients", &error, &"served", false);
-            Vec::new()
-        }
-    };
-    for served in &normal {
-        let (found, wanted) = (format!("{:.1} ms", served.longest_ms), format!("at most {} ms", args.late_ms));
-        promises.check(&format!("longest: {}", served.kind), &found, &wanted, served.longest_ms <= args.late_ms);
-        promises.none(&format!("refused: {}", served.kind), served.refused);
-    }
+    let normal = normal::promised(normal, args.late_ms, &mut promises);
     let report = Report { attacks, normal, resident_mib_max: mib, promises };
     output::print(&format!("{}\n{}", report.table(), report.promises.table()))?;
     if let Some(path) = &args.json {

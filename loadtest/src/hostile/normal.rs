@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::error::{Context, Error, Result};
 use crate::http::{self, Connection, Target};
+use crate::promise::Promises;
 
 /// Between two requests of a kind.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -54,6 +55,23 @@ impl Normal {
         let joined = self.threads.into_iter().map(thread::JoinHandle::join);
         joined.map(|served| served.map_err(|_| Error::Failed("a thread panicked".to_owned()))?).collect()
     }
+}
+
+/// Promises that normal clients were served, none of them later than `late_ms` and none refused.
+pub(crate) fn promised(normal: Result<Vec<Served>>, late_ms: f64, promises: &mut Promises) -> Vec<Served> {
+    let normal = match normal {
+        Ok(normal) => normal,
+        Err(error) => {
+            promises.check("normal clients", &error, &"served", false);
+            Vec::new()
+        }
+    };
+    for served in &normal {
+        let (found, wanted) = (format!("{:.1} ms", served.longest_ms), format!("at most {late_ms} ms"));
+        promises.check(&format!("longest: {}", served.kind), &found, &wanted, served.longest_ms <= late_ms);
+        promises.none(&format!("refused: {}", served.kind), served.refused);
+    }
+    normal
 }
 
 /// Writes a row, so that there is one to read from the start.

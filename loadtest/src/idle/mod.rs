@@ -154,18 +154,7 @@ pub(crate) fn command(args: &IdleArgs) -> Result<()> {
         promises.some("bytes of slow clients", slow.sent + slow.read);
         promises.none("slow clients that were not let in", slow.refused);
     }
-    let normal = match normal {
-        Ok(normal) => normal,
-        Err(error) => {
-            promises.check("normal clients", &error, &"served", false);
-            Vec::new()
-        }
-    };
-    for served in &normal {
-        let (found, wanted) = (format!("{:.1} ms", served.longest_ms), format!("at most {} ms", args.late_ms));
-        promises.check(&format!("longest: {}", served.kind), &found, &wanted, served.longest_ms <= args.late_ms);
-        promises.none(&format!("refused: {}", served.kind), served.refused);
-    }
+    let normal = normal::promised(normal, args.late_ms, &mut promises);
     let (connections, tls) = (args.connections, args.tls);
     let report = Report { connections, tls, before_mb, idle_mb, slow_mb, slow, normal, promises };
     output::print(&report.text())?;
