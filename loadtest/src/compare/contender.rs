@@ -168,7 +168,7 @@ impl Contender {
     /// The languages in which it can answer the query set.
     pub(super) fn languages(&self) -> &'static [Language] {
         match self.kind {
-            Kind::Tidewire(_) => &[Language::Sql, Language::Influxql],
+            Kind::Tidewire(_) => &[Language::Sql, Language::SqlInFull, Language::Influxql],
             Kind::InfluxDb => &[Language::Influxql],
             // MetricsQL has no rows: most of the set cannot be asked.
             Kind::VictoriaMetrics => &[],

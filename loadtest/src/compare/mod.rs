@@ -166,7 +166,7 @@ fn run(args: &CompareArgs, contender: &Contender, folder: &Path) -> Result<Outco
             target: target.clone(),
             database: DATABASE.to_owned(),
             language,
-            format: if language == Language::Sql { Format::Csv } else { Format::Json },
+            format: Format::of(language),
             data: Data {
                 hosts: shape.hosts,
                 start_ns: shape.start_ns,
@@ -297,17 +297,18 @@ fn write_table(contenders: &[Contender], outcomes: &[Outcome]) -> String {
 }
 
 /// Times of the queries by server and language, and what the languages and servers are to each other: what ours takes
-/// in InfluxQL over what it takes in SQL, and what each other server takes over ours in its language.
+/// in InfluxQL over what it takes in SQL for the same answer, and what each other server takes over ours in its language.
 fn query_table(contenders: &[Contender], answers: &[(&str, &[Asked])]) -> String {
     let asked: Vec<(&str, &str)> = contenders
         .iter()
         .flat_map(|contender| contender.languages().iter().map(|language| (contender.name, language.name())))
         .collect();
     let first = asked.first().map_or("", |(name, _)| *name);
+    let in_full = Language::SqlInFull.name();
     let ratios: Vec<[(&str, &str); 2]> = asked
         .iter()
         .flat_map(|&(name, language)| {
-            let in_sql = (name == first && language != Language::Sql.name()).then(|| (name, Language::Sql.name()));
+            let in_sql = (name == first && language == Language::Influxql.name()).then_some((name, in_full));
             let ours = (name != first).then_some((first, language));
             in_sql.into_iter().chain(ours).map(move |under| [(name, language), under])
         })
@@ -356,11 +357,12 @@ mod tests {
         let contenders =
             [contender("ours", contender::Kind::Tidewire("always")), contender("theirs", contender::Kind::InfluxDb)];
         let asked = |language, p50_us| Asked { language, figure: figure(p50_us) };
-        let (ours, theirs) = ([asked("SQL", 100.0), asked("InfluxQL", 110.0)], [asked("InfluxQL", 5_500.0)]);
+        let (ours, theirs) =
+            ([asked("SQL", 50.0), asked("SQL in full", 100.0), asked("InfluxQL", 110.0)], [asked("InfluxQL", 5_500.0)]);
         let text = query_table(&contenders, &[("ours", &ours), ("theirs", &theirs)]);
         let heads = text.lines().next().unwrap();
         assert!(
-            heads.contains("ours InfluxQL / ours SQL") && heads.contains("theirs InfluxQL / ours InfluxQL"),
+            heads.contains("ours InfluxQL / ours SQL in full") && heads.contains("theirs InfluxQL / ours InfluxQL"),
             "{text}"
         );
         let row = text.lines().find(|line| line.starts_with(CASES[0].name)).unwrap();

@@ -28,9 +28,9 @@ struct InfluxSeries {
 /// Rows in a reply's body; the error says what is wrong with it.
 pub(super) fn count_rows(language: Language, format: Format, body: &[u8]) -> Result<u64, String> {
     match (language, format) {
-        (Language::Sql, Format::Csv) => Ok((lines(body) as u64).saturating_sub(1)),
-        (Language::Sql, Format::Json) if body.is_empty() => Ok(0),
-        (Language::Sql, Format::Json) => {
+        (Language::Sql | Language::SqlInFull, Format::Csv) => Ok((lines(body) as u64).saturating_sub(1)),
+        (Language::Sql | Language::SqlInFull, Format::Json) if body.is_empty() => Ok(0),
+        (Language::Sql | Language::SqlInFull, Format::Json) => {
             let rows: Vec<IgnoredAny> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
             Ok(rows.len() as u64)
         }

@@ -34,6 +34,16 @@ pub(crate) enum Format {
     Json,
 }
 
+impl Format {
+    /// What is asked for in a language unless something else is said. What is held against InfluxQL comes in its format.
+    pub(crate) const fn of(language: Language) -> Self {
+        match language {
+            Language::Sql => Self::Csv,
+            Language::SqlInFull | Language::Influxql => Self::Json,
+        }
+    }
+}
+
 /// A set of queries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Set {
@@ -65,7 +75,7 @@ pub(crate) struct QueryArgs {
     /// Language of the queries, and with it the route.
     #[arg(long, value_enum, default_value = "sql")]
     lang: Language,
-    /// Encoding of the answers [default: csv for SQL, json for InfluxQL].
+    /// Encoding of the answers [default: csv for sql, json for the others].
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Measured runs of each query, each with parameters of its own.
@@ -119,12 +129,11 @@ pub(crate) fn command(args: QueryArgs) -> Result<()> {
         return Err(Error::Usage("--end: the data must end after it starts".to_owned()));
     }
     let dense = args.end.is_some() || args.rows.is_multiple_of(args.hosts);
-    let default_format = if args.lang == Language::Sql { Format::Csv } else { Format::Json };
     let session = Session {
         target: Target::parse(&args.url)?,
         database: args.db,
         language: args.lang,
-        format: args.format.unwrap_or(default_format),
+        format: args.format.unwrap_or(Format::of(args.lang)),
         data: Data { hosts: args.hosts, start_ns, end_ns, dense },
         runs: args.runs,
         warmup: args.warmup,
@@ -242,7 +251,7 @@ impl Session {
         };
         let database = encode(&self.database);
         match self.language {
-            Language::Sql => {
+            Language::Sql | Language::SqlInFull => {
                 let path = format!("/api/v1/sql?db={database}");
                 self.target.request(&path, Some(accept), Some(query.text.as_bytes()))
             }

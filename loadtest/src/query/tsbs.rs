@@ -6,7 +6,7 @@
 //! Because `loadtest write --workload devops` fills a dense grid (every host at every tick), the number of rows of most
 //! answers follows from the window, and each answer is held against it.
 
-use crate::workload::{CPU_FIELDS, TICK_NS};
+use crate::workload::{CPU_FIELDS, CPU_TAGS, TICK_NS};
 
 const MINUTE_NS: i64 = 60_000_000_000;
 const HOUR_NS: i64 = 60 * MINUTE_NS;
@@ -26,6 +26,8 @@ const ROWS_SURELY_HIGH: i64 = 10_000;
 pub(crate) enum Language {
     /// `POST /api/v1/sql`
     Sql,
+    /// The same route, asked for what the answer in InfluxQL holds: its columns, in its order.
+    SqlInFull,
     /// `GET /query`
     Influxql,
 }
@@ -35,8 +37,14 @@ impl Language {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Sql => "SQL",
+            Self::SqlInFull => "SQL in full",
             Self::Influxql => "InfluxQL",
         }
+    }
+
+    /// Whether the texts are SQL, and with it which route takes them.
+    pub(crate) const fn is_sql(self) -> bool {
+        matches!(self, Self::Sql | Self::SqlInFull)
     }
 }
 
@@ -214,9 +222,11 @@ impl Case {
                 let window = data.window(HIGH_CPU_HOURS, rng);
                 let filter = hosts.map(|count| format!(" AND {}", among(language, &data.pick_hosts(count, rng))));
                 let text = format!(
-                    "SELECT * FROM cpu WHERE usage_user > 90.0 AND {}{}",
+                    "SELECT * FROM cpu WHERE usage_user > 90.0 AND {}{}{}",
                     within(window),
-                    filter.unwrap_or_default()
+                    filter.unwrap_or_default(),
+                    // InfluxQL always answers in the order of time.
+                    if language == Language::SqlInFull { " ORDER BY time" } else { "" },
                 );
                 let rows = data.ticks(window).map_or(0, |(first, last)| (last - first) / TICK_NS + 1);
                 let surely = hosts.is_none() && rows * data.hosts as i64 >= ROWS_SURELY_HIGH;
@@ -230,7 +240,7 @@ impl Case {
         };
         let expected = match rows {
             // InfluxQL also returns the empty buckets at the edges of a window.
-            Some(rows) if rows > 0 && data.dense && language == Language::Sql => Expected::Rows(rows as u64),
+            Some(rows) if rows > 0 && data.dense && language.is_sql() => Expected::Rows(rows as u64),
             Some(0) | None => Expected::Any,
             Some(_) => Expected::NotEmpty,
         };
@@ -241,7 +251,7 @@ impl Case {
 fn grouped(language: Language, function: &str, fields: &[&str], hosts: &[String], window: Window, by: &str) -> String {
     let filter = format!("{} AND {}", among(language, hosts), within(window));
     match language {
-        Language::Sql => format!(
+        Language::Sql | Language::SqlInFull => format!(
             "SELECT date_bin(interval '1 {by}', time) AS {by}, {} FROM cpu WHERE {filter} GROUP BY {by} ORDER BY {by}",
             aggregates(function, fields)
         ),
@@ -254,7 +264,7 @@ fn grouped(language: Language, function: &str, fields: &[&str], hosts: &[String]
 fn double_group_by(language: Language, fields: &[&str], window: Window) -> String {
     let filter = within(window);
     match language {
-        Language::Sql => format!(
+        Language::Sql | Language::SqlInFull => format!(
             "SELECT date_bin(interval '1 hour', time) AS hour, hostname, {} FROM cpu WHERE {filter} \
              GROUP BY hour, hostname ORDER BY hour, hostname",
             aggregates("avg", fields)
@@ -266,11 +276,18 @@ fn double_group_by(language: Language, fields: &[&str], window: Window) -> Strin
 }
 
 fn last_point(language: Language) -> String {
+    let last = |columns: &[&str]| {
+        let columns: Vec<String> = columns.iter().map(|name| format!("last(time, {name}) AS {name}")).collect();
+        columns.join(", ")
+    };
     match language {
-        Language::Sql => {
-            let last: Vec<String> = CPU_FIELDS.iter().map(|field| format!("last(time, {field}) AS {field}")).collect();
-            format!("SELECT hostname, {} FROM cpu GROUP BY hostname", last.join(", "))
-        }
+        Language::Sql => format!("SELECT hostname, {} FROM cpu GROUP BY hostname", last(&CPU_FIELDS)),
+        // `*` in InfluxQL is the time and the other tags too.
+        Language::SqlInFull => format!(
+            "SELECT hostname, max(time) AS time, {}, {} FROM cpu GROUP BY hostname ORDER BY hostname",
+            last(&CPU_TAGS[1..]),
+            last(&CPU_FIELDS)
+        ),
         Language::Influxql => "SELECT * FROM cpu GROUP BY hostname ORDER BY time DESC LIMIT 1".to_owned(),
     }
 }
@@ -278,7 +295,7 @@ fn last_point(language: Language) -> String {
 fn group_by_order_by_limit(language: Language, end_ns: i64) -> String {
     let end = instant(end_ns);
     match language {
-        Language::Sql => format!(
+        Language::Sql | Language::SqlInFull => format!(
             "SELECT date_bin(interval '1 minute', time) AS minute, max(usage_user) AS max_usage_user FROM cpu \
              WHERE time < '{end}' GROUP BY minute ORDER BY minute DESC LIMIT {LIMIT}"
         ),
@@ -295,7 +312,7 @@ fn aggregates(function: &str, fields: &[&str]) -> String {
 
 fn among(language: Language, hosts: &[String]) -> String {
     match language {
-        Language::Sql => {
+        Language::Sql | Language::SqlInFull => {
             let hosts: Vec<String> = hosts.iter().map(|host| format!("'{host}'")).collect();
             format!("hostname IN ({})", hosts.join(", "))
         }
@@ -354,6 +371,9 @@ mod tests {
         assert_eq!(draw("groupby-orderby-limit", &DATA, Language::Sql).expected, Expected::Rows(5));
         assert_eq!(draw("high-cpu-all", &DATA, Language::Sql).expected, Expected::NotEmpty);
         assert_eq!(draw("lastpoint", &DATA, Language::Influxql).expected, Expected::NotEmpty);
+        let full = draw("lastpoint", &DATA, Language::SqlInFull);
+        assert_eq!((full.text.matches("last(time, ").count(), full.expected), (19, Expected::Rows(4_000)));
+        assert!(draw("high-cpu-all", &DATA, Language::SqlInFull).text.ends_with(" ORDER BY time"));
         let eight = draw("single-groupby-5-8-1", &DATA, Language::Sql).text;
         assert_eq!(eight.matches("'host_").count(), 8);
         assert_eq!(eight.matches("max(usage_").count(), 5);

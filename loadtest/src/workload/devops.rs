@@ -23,6 +23,20 @@ pub(crate) const CPU_FIELDS: [&str; 10] = [
     "usage_guest_nice",
 ];
 
+/// The tags of table `cpu`, in the order of a line.
+pub(crate) const CPU_TAGS: [&str; 10] = [
+    "hostname",
+    "region",
+    "datacenter",
+    "rack",
+    "os",
+    "arch",
+    "team",
+    "service",
+    "service_version",
+    "service_environment",
+];
+
 /// Regions and the letters of their zones.
 const REGIONS: [(&str, &str); 9] = [
     ("us-east-1", "abce"),

@@ -20,7 +20,7 @@ mod wide;
 
 use clap::ValueEnum;
 
-pub(crate) use devops::{CPU_FIELDS, TICK_NS};
+pub(crate) use devops::{CPU_FIELDS, CPU_TAGS, TICK_NS};
 pub(crate) use highcard::PASS_NS as HIGHCARD_PASS_NS;
 
 /// Time of the first row unless told otherwise: 2016-01-01T00:00:00Z, as TSBS has it.
@@ -144,6 +144,8 @@ mod tests {
             assert_eq!(row.time_ns, START_NS + (index / 20) as i64 * TICK_NS);
             let names: Vec<&str> = fields(line).iter().map(|field| field.0).collect();
             assert_eq!(names, CPU_FIELDS);
+            let tags = line.split(' ').next().unwrap().split(',').skip(1);
+            assert_eq!(tags.map(|tag| tag.split('=').next().unwrap()).collect::<Vec<_>>(), CPU_TAGS);
             for (_, value) in fields(line) {
                 let value: i64 = value.strip_suffix('i').unwrap().parse().unwrap();
                 assert!((0..=100).contains(&value));

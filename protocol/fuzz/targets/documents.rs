@@ -1,22 +1,28 @@
 //! JSON documents by line, and Elasticsearch's bulk: the same in any pieces.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 mod shared;
 
-use libfuzzer_sys::fuzz_target;
 use shared::{Choices, sizes, told_in_pieces};
 use tidewire_protocol::document::{Bulk, DocumentRule, JsonLines, Numbers};
-use tidewire_protocol::row::TimeScale;
+use tidewire_protocol::row::{Apart, TimeScale};
 
 fn rule(numbers: Numbers) -> DocumentRule {
     let tag_columns = vec!["host".to_owned(), "o.k".to_owned()];
-    DocumentRule { time_column: None, tag_columns, numbers, scale: TimeScale::Digits, now_ns: 1_000 }
+    DocumentRule {
+        time_column: None,
+        tag_columns,
+        numbers,
+        scale: TimeScale::Digits,
+        now_ns: 1_000,
+        apart: Apart::default(),
+    }
 }
 
 fn lines(body: &[u8], piece_bytes: impl FnMut() -> usize) -> Vec<String> {
     let mut lines = JsonLines::new("t".to_owned(), rule(Numbers::Typed));
-    told_in_pieces(body, piece_bytes, |text, last, rows| Ok(lines.read(text, last, rows)))
+    told_in_pieces(body, piece_bytes, |text, last, rows| lines.read(text, last, rows))
 }
 
 fn bulk(body: &[u8], table: Option<&str>, piece_bytes: impl FnMut() -> usize) -> (Vec<String>, Vec<String>) {
@@ -26,7 +32,7 @@ fn bulk(body: &[u8], table: Option<&str>, piece_bytes: impl FnMut() -> usize) ->
     (told, bulk.items().iter().map(item).collect())
 }
 
-fuzz_target!(|data: &[u8]| {
+shared::entry::target!(|data| {
     let mut choices = Choices::of(data);
     let (form, seed) = (choices.number(3), choices.number(u8::MAX));
     let body = choices.rest();

@@ -1,10 +1,9 @@
 //! Chunked bodies: what they hold, where they end and why they are refused is the same in any pieces.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 mod shared;
 
-use libfuzzer_sys::fuzz_target;
 use shared::{Choices, sizes};
 use tidewire_protocol::http::{BodyError, BodyFramer, BodyLength};
 
@@ -35,7 +34,7 @@ fn read(body: &[u8], mut piece_bytes: impl FnMut() -> usize) -> Result<(Vec<u8>,
     }
 }
 
-fuzz_target!(|data: &[u8]| {
+shared::entry::target!(|data| {
     let mut choices = Choices::of(data);
     let seed = choices.number(u8::MAX);
     let body = choices.rest();

@@ -1,10 +1,9 @@
 //! Compressed bodies: what comes out, within its bound, is the same in any pieces, and so is whether it is refused.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 mod shared;
 
-use libfuzzer_sys::fuzz_target;
 use shared::{Choices, sizes};
 use tidewire_protocol::http::{ContentDecoder, DecodeError, STEP_BYTES_MAX};
 use tidewire_protocol::protobuf::{decode_snappy_block, snappy_block_bytes};
@@ -42,7 +41,7 @@ fn decode(token: &str, body: &[u8], mut piece_bytes: impl FnMut() -> usize) -> O
     }
 }
 
-fuzz_target!(|data: &[u8]| {
+shared::entry::target!(|data| {
     let mut choices = Choices::of(data);
     let (coding, seed) = (choices.number(6), choices.number(u8::MAX));
     let body = choices.rest();

@@ -1,11 +1,12 @@
 //! Parameters of URLs and forms, and forms in parts.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+mod shared;
+
 use tidewire_protocol::http::{Query, multipart};
 
-fuzz_target!(|data: &[u8]| {
+shared::entry::target!(|data| {
     let query = Query::new(data);
     let pairs: Result<Vec<_>, _> = query.pairs().collect();
     if let Ok(pairs) = &pairs {

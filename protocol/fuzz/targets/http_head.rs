@@ -1,11 +1,12 @@
 //! Heads of requests: one that is accepted has no other reading when it comes in parts, and can be walked.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use libfuzzer_sys::fuzz_target;
+mod shared;
+
 use tidewire_protocol::http::{Limits, negotiate, parse_head, path_of_refused};
 
-fuzz_target!(|data: &[u8]| {
+shared::entry::target!(|data| {
     let limits = Limits { head_bytes_max: 4 << 10, headers_max: 16 };
     let whole = parse_head(data, &limits);
     let path = path_of_refused(data);

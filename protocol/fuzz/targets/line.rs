@@ -1,10 +1,9 @@
 //! Line protocol: in any pieces, and with warm caches, the same rows and the same faults.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 mod shared;
 
-use libfuzzer_sys::fuzz_target;
 use shared::{Choices, sizes};
 use tidewire_protocol::line::{Dialect, LineError, LineParser, LineSink, State, TimeRule};
 use tidewire_protocol::row::{FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowSink, SeriesRef, SeriesSlot};
@@ -90,7 +89,7 @@ fn told(
     }
 }
 
-fuzz_target!(|data: &[u8]| {
+shared::entry::target!(|data| {
     let mut choices = Choices::of(data);
     let dialect = [Dialect::Influx, Dialect::Cnos][usize::from(choices.number(2))];
     let (multiply, divide) = [(1, 1), (1_000, 1), (1_000_000_000, 1), (1, 1_000)][usize::from(choices.number(4))];

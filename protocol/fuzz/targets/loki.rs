@@ -1,10 +1,9 @@
 //! Loki's pushes: protobuf in any parts, and JSON.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 mod shared;
 
-use libfuzzer_sys::fuzz_target;
 use shared::{Choices, Recorder, now, told_in_parts};
 use tidewire_protocol::loki::LokiPush;
 
@@ -13,7 +12,7 @@ fn parts(message: &[u8], part_bytes: usize) -> Option<Vec<String>> {
     told_in_parts(message, part_bytes, |fields, rows| now(push.read_message(fields, rows)).map(drop))
 }
 
-fuzz_target!(|data: &[u8]| {
+shared::entry::target!(|data| {
     let mut choices = Choices::of(data);
     if choices.number(2) == 0 {
         // Rows or an error; nothing more is asked of it.

@@ -1,10 +1,9 @@
 //! OpenTSDB's lines and JSON: the same in any pieces.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 mod shared;
 
-use libfuzzer_sys::fuzz_target;
 use shared::{Choices, sizes, told_in_pieces};
 use tidewire_protocol::opentsdb::{JsonPoints, TextPoints};
 use tidewire_protocol::row::TimeScale;
@@ -22,7 +21,7 @@ fn json(body: &[u8], takes_text: bool, piece_bytes: impl FnMut() -> usize) -> Ve
     told_in_pieces(body, piece_bytes, |text, last, rows| points.read(text, last, rows))
 }
 
-fuzz_target!(|data: &[u8]| {
+shared::entry::target!(|data| {
     let mut choices = Choices::of(data);
     let (form, seed) = (choices.number(3), choices.number(u8::MAX));
     let body = choices.rest();

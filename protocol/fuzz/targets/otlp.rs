@@ -1,10 +1,9 @@
 //! OpenTelemetry's spans, logs and metrics: protobuf in any parts, and JSON.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 mod shared;
 
-use libfuzzer_sys::fuzz_target;
 use shared::{Choices, Recorder, now, told_in_parts};
 use tidewire_protocol::otlp::{LogReader, MetricReader, SpanReader};
 
@@ -23,7 +22,7 @@ fn metrics(message: &[u8], part_bytes: usize) -> Option<Vec<String>> {
     told_in_parts(message, part_bytes, |fields, rows| now(reader.read_message(fields, rows)).map(drop))
 }
 
-fuzz_target!(|data: &[u8]| {
+shared::entry::target!(|data| {
     let mut choices = Choices::of(data);
     let form = choices.number(6);
     let (body, mut rows) = (choices.rest(), Recorder::default());

@@ -1,10 +1,9 @@
 //! Prometheus' remote write, both versions, in any parts.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 mod shared;
 
-use libfuzzer_sys::fuzz_target;
 use shared::{Choices, now, told_in_parts};
 use tidewire_protocol::prometheus::{RemoteWrite, symbols, symbols_bytes};
 
@@ -20,7 +19,7 @@ fn second(message: &[u8], part_bytes: usize) -> Option<Vec<String>> {
     told_in_parts(message, part_bytes, |fields, rows| now(remote.read_second(fields, &symbols, rows)).map(drop))
 }
 
-fuzz_target!(|data: &[u8]| {
+shared::entry::target!(|data| {
     let mut choices = Choices::of(data);
     let form = choices.number(2);
     let message = choices.rest();

@@ -1,14 +1,16 @@
 //! InfluxQL: what is read is printed so that it is read again as the same, and a SELECT is bound within the memory that
 //! a query has.
 
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use std::sync::LazyLock;
 
-use libfuzzer_sys::fuzz_target;
 use tidewire_sql::exec::QueryContext;
 use tidewire_sql::influxql::{Scope, Statement, bind_select, parse};
 use tidewire_storage::schema::Catalog;
+
+#[path = "../../../protocol/fuzz/targets/shared/entry.rs"]
+mod entry;
 
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../tests/front/catalog.rs"]
@@ -19,7 +21,7 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(catalog::catalog);
 /// What a query may take here.
 const MEMORY_BYTES_MAX: u64 = 64 << 20;
 
-fuzz_target!(|data: &[u8]| {
+entry::target!(|data| {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let Ok(statements) = parse(text) else { return };
     for statement in statements {

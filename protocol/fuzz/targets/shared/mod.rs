@@ -4,6 +4,7 @@
 // Each target uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod entry;
 #[path = "../../../tests/doors/recorder.rs"]
 mod recorder;
 
