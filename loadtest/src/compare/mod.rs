@@ -297,7 +297,8 @@ fn write_table(contenders: &[Contender], outcomes: &[Outcome]) -> String {
 }
 
 /// Times of the queries by server and language, and what the languages and servers are to each other: what ours takes
-/// in InfluxQL over what it takes in SQL for the same answer, and what each other server takes over ours in its language.
+/// in InfluxQL over what it takes in SQL for the same answer, and what each other server takes over ours in its
+/// language.
 fn query_table(contenders: &[Contender], answers: &[(&str, &[Asked])]) -> String {
     let asked: Vec<(&str, &str)> = contenders
         .iter()

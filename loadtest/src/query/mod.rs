@@ -35,7 +35,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// What is asked for in a language unless something else is said. What is held against InfluxQL comes in its format.
+    /// What is asked for in a language by default. What is held against InfluxQL comes in its format.
     pub(crate) const fn of(language: Language) -> Self {
         match language {
             Language::Sql => Self::Csv,
