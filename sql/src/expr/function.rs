@@ -33,7 +33,7 @@ pub struct ScalarFunction {
 pub(crate) enum TextMade {
     /// None beyond that of its arguments in another case.
     OfArguments,
-    /// No more than these bytes for columns of arguments, none of which is a dictionary.
+    /// No more than these bytes for columns of arguments, as the kernel takes them.
     Bytes(fn(&[ArrayRef]) -> usize),
 }
 
@@ -71,6 +71,8 @@ pub(crate) enum Returns {
 pub(crate) enum Kernel {
     /// Over columns of one length, row by row.
     Columns(fn(&[ArrayRef]) -> Result<ArrayRef>),
+    /// The same, with dictionaries as they are.
+    Coded(fn(&[ArrayRef]) -> Result<ArrayRef>),
     /// Over the argument at a position; all others are literals, which come first, in their order.
     Parameters(usize, fn(&[&Scalar], &ArrayRef) -> Result<ArrayRef>),
     /// Over nothing: another value in each row, and at each call; given the number of rows.

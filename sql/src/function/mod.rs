@@ -22,6 +22,7 @@ pub(crate) mod registry;
 mod regular;
 pub(crate) mod repair;
 mod rows;
+pub(crate) mod series;
 pub(crate) mod session;
 mod shapes;
 mod simplex;

@@ -10,6 +10,7 @@ mod fold;
 mod in_lists;
 mod merge_projects;
 mod merge_unions;
+mod presence;
 mod prune_columns;
 mod push_filters;
 mod tag_filter;
@@ -33,7 +34,7 @@ const PUSH_FILTERS: &str = "push_filters";
 /// The rules in the order they run. Constants are folded before filters move, since NOT over AND hides conjuncts, and
 /// once more after, since a filter that moved through a projection sees what its columns are made of. Projections meet
 /// once the filters between them are gone, and so do unions.
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     ("fold_constants", fold::rule),
     ("group_distinct", distinct::rule),
     ("merge_projects", merge_projects::rule),
@@ -42,6 +43,7 @@ const RULES: [Rule; 12] = [
     ("fold_constants", fold::rule),
     ("merge_unions", merge_unions::rule),
     ("in_lists", in_lists::rule),
+    ("presence", presence::rule),
     ("time_range", time_range::rule),
     ("tag_filter", tag_filter::rule),
     ("prune_columns", prune_columns::rule),

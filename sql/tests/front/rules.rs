@@ -112,6 +112,16 @@ fn in_lists() {
 }
 
 #[test]
+fn presence() {
+    check(
+        "presence",
+        "select i from m where i > 1 and (i is not null or n is not null)",
+        "Project: i\n  Scan: public.m [time, t, u, i, n, f, b, s], filter: i > 1 AND (i IS NOT NULL OR n IS NOT NULL)",
+        "Project: i\n  Scan: public.m [time, t, u, i, n, f, b, s], filter: i > 1",
+    );
+}
+
+#[test]
 fn time_range() {
     check(
         "time_range",

@@ -41,11 +41,31 @@ enum Key {
     Interval(Interner),
 }
 
-/// Text, and the codes of the dictionary that came last: batches of one scan share theirs.
+/// Text, and the codes of the dictionaries that came last: batches of one scan share theirs, and those of several cores
+/// come by turns.
 #[derive(Debug, Default)]
 struct TextKey {
     interner: Interner,
-    last: Option<(ArrayRef, Vec<u64>)>,
+    /// The last one first.
+    recent: Vec<Codes>,
+}
+
+/// A dictionary and the codes of its values.
+type Codes = (ArrayRef, Vec<u64>);
+
+/// Dictionaries whose codes are kept.
+const RECENT_MAX: usize = 4;
+
+/// The codes of `dictionary`, brought to the front.
+fn codes_of<'r>(recent: &'r mut Vec<Codes>, dictionary: &ArrayRef) -> &'r mut [u64] {
+    match recent.iter().position(|(known, _)| Arc::ptr_eq(known, dictionary)) {
+        Some(at) => recent[..=at].rotate_right(1),
+        None => {
+            recent.truncate(RECENT_MAX - 1);
+            recent.insert(0, (Arc::clone(dictionary), vec![u64::MAX; dictionary.len()]));
+        }
+    }
+    &mut recent[0].1
 }
 
 /// Numbers groups of rows.
@@ -82,8 +102,8 @@ impl GroupTable {
             .iter()
             .map(|key| match key {
                 Key::Text(text) => {
-                    let codes = text.last.as_ref().map_or(0, |(_, codes)| codes.capacity() * size_of::<u64>());
-                    text.interner.heap_bytes() + codes
+                    let codes: usize = text.recent.iter().map(|(_, codes)| codes.capacity()).sum();
+                    text.interner.heap_bytes() + codes * size_of::<u64>()
                 }
                 Key::Interval(interner) => interner.heap_bytes(),
                 _ => 0,
@@ -236,16 +256,13 @@ impl Key {
                 let values = cast_to(array, &DataType::Float64)?;
                 put(&mut values.as_primitive::<Float64Type>().values().iter().map(|&v| float::canonical(v).to_bits()));
             }
-            Self::Text(TextKey { interner, last }) => match array.as_any_dictionary_opt() {
+            Self::Text(TextKey { interner, recent }) => match array.as_any_dictionary_opt() {
                 Some(dictionary) => {
                     let shared = dictionary.values();
                     let values = cast_to(shared, &DataType::Utf8)?;
                     let values = values.as_string::<i32>();
                     // Codes are found when a row first uses the value: most of a large dictionary may be unused.
-                    let (_, codes) = match last.take() {
-                        Some(known) if Arc::ptr_eq(&known.0, shared) => last.insert(known),
-                        _ => last.insert((Arc::clone(shared), vec![u64::MAX; values.len()])),
-                    };
+                    let codes = codes_of(recent, shared);
                     let keys = cast_to(&dictionary.keys().slice(0, array.len()), &DataType::UInt32)?;
                     put(&mut keys.as_primitive::<UInt32Type>().iter().map(|key| {
                         let Some(key) = key.map(|k| k as usize).filter(|&k| k < codes.len()) else { return 0 };

@@ -18,6 +18,11 @@ use crate::types::array::difference;
 
 /// Evaluates an operator over two columns or constants.
 pub(super) fn binary(op: BinaryOp, left: Value, right: Value, input: Input<'_>) -> Result<Value> {
+    if matches!(op, BinaryOp::And | BinaryOp::Or)
+        && let Some(decided) = decided(op, &left, &right)?
+    {
+        return Ok(decided);
+    }
     let (left, right) = same_type(op, left, right)?;
     let compared = |array: BooleanArray| -> Result<ArrayRef> { Ok(Arc::new(array)) };
     let array = match op {
@@ -43,6 +48,21 @@ pub(super) fn binary(op: BinaryOp, left: Value, right: Value, input: Input<'_>) 
         }
     }?;
     Ok(left.joined(&right, array))
+}
+
+/// AND or OR of which one operand is the same for all rows, and not null.
+fn decided(op: BinaryOp, left: &Value, right: &Value) -> Result<Option<Value>> {
+    for (constant, other) in [(left, right), (right, left)] {
+        let Value::Constant(array) = constant else { continue };
+        let known = boolean(array)?;
+        if known.is_valid(0) {
+            // True decides OR, false AND; else the other operand does.
+            let decides = known.value(0) == (op == BinaryOp::Or);
+            let deciding = if decides { constant } else { other };
+            return deciding.clone().map(|array| Ok(Arc::new(boolean(array)?))).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 fn is_time(value: &Value) -> bool {

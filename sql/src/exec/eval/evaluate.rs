@@ -24,7 +24,7 @@ use super::{branch, in_list};
 use crate::error::execution::{ExecError, Result};
 use crate::expr::function::{Fails, Kernel, Returns, TextMade};
 use crate::expr::tree::parameters;
-use crate::expr::{BinaryOp, Expr, ScalarFunction};
+use crate::expr::{BinaryOp, Expr, Scalar, ScalarFunction};
 use crate::plan::show_by;
 use crate::types::array::{cast_to, over_distinct, plain};
 
@@ -95,8 +95,14 @@ pub(super) fn evaluate(expr: &Expr, input: Input<'_>) -> Result<Value> {
         }
         Expr::Not(operand) => evaluate(operand, input)?.map(|array| Ok(Arc::new(not(&boolean(array)?)?))),
         Expr::Negative(of) => operand(expr, of, input)?.map(negative).map_err(|error| overflow(error, expr, input)),
-        Expr::IsNull(operand) => evaluate(operand, input)?.map(|array| Ok(Arc::new(is_null(array)?))),
-        Expr::IsNotNull(operand) => evaluate(operand, input)?.map(|array| Ok(Arc::new(is_not_null(array)?))),
+        Expr::IsNull(operand) | Expr::IsNotNull(operand) => {
+            let (value, negated) = (evaluate(operand, input)?, matches!(expr, Expr::IsNotNull(_)));
+            match value.array().logical_null_count() {
+                // Of most columns, so that what is made of it stays constant as well.
+                0 => Ok(Value::Constant(scalar_array(&Scalar::Bool(negated)))),
+                _ => value.map(|array| Ok(Arc::new(if negated { is_not_null(array) } else { is_null(array) }?))),
+            }
+        }
         Expr::Like { expr, pattern, negated, case_insensitive } => {
             let (text, pattern) = (evaluate(expr, input)?, evaluate(pattern, input)?);
             let kernel = match (negated, case_insensitive) {
@@ -197,6 +203,18 @@ fn call(function: &ScalarFunction, args: &[Expr], input: Input<'_>) -> Result<Va
         Kernel::Columns(kernel) => {
             let values = args.iter().map(|arg| evaluate(arg, input)).collect::<Result<Vec<_>>>()?;
             columns(function, kernel, values, input)
+        }
+        Kernel::Coded(kernel) => {
+            let values = args.iter().map(|arg| evaluate(arg, input)).collect::<Result<Vec<_>>>()?;
+            let is_constant = values.iter().all(|value| matches!(value, Value::Constant(_)));
+            let rows = if is_constant { 1 } else { input.rows };
+            let column = |value: Value| value.into_array(rows, input.room);
+            let columns = values.into_iter().map(column).collect::<Result<Vec<_>>>()?;
+            if let TextMade::Bytes(bytes) = function.text {
+                input.room.take(bytes(&columns), rows)?;
+            }
+            let made = kernel(&columns)?;
+            Ok(if is_constant { Value::Constant(made) } else { Value::Array(made) })
         }
         Kernel::Parameters(at, kernel) => match (parameters(args, at), args.get(at)) {
             (Some(parameters), Some(arg)) => evaluate(arg, input)?.map(|array| kernel(&parameters, array)),

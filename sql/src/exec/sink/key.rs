@@ -3,7 +3,8 @@
 //! 1. The first key makes the head of a row: a 64-bit number whole, a text by its first eight bytes, anything else by
 //!    the first eight bytes of step 2. Descending order inverts the bits.
 //! 2. Where heads tie and there is more to compare, rows are compared by bytes of arrow's row format: of the keys after
-//!    the first where the first is in the head whole, else of all. Where these are tags, rows of one series share them.
+//!    the first where the first is in the head whole, else of all.
+//! 3. Where these are tags, the rows of a series share them ([`super::shared`]), and places are compared, not bytes.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -15,9 +16,9 @@ use arrow_row::{Row, RowConverter, Rows, SortField};
 use arrow_schema::{DataType, SortOptions};
 use arrow_select::take::take;
 
+use super::shared::SharedTies;
 use super::words::words;
 use crate::error::execution::Result;
-use crate::exec::aggregate::GroupTable;
 use crate::exec::batch::OUTPUT_ROWS;
 use crate::exec::context::QueryContext;
 use crate::exec::eval::{Input, Room, evaluate_array};
@@ -47,37 +48,31 @@ enum First {
 /// A text's last block, of up to 32 bytes, is filled up; room for the marks of a key is in this too.
 const TEXT_BEGUN_BYTES: usize = 48;
 
-/// What decides between rows of one head.
-pub(super) struct Ties {
-    rows: Rows,
-    /// Which of `rows` each row of the batch has; empty where each has its own.
-    of_row: Vec<u32>,
+/// What decides between rows of one head, by row of a batch.
+pub(super) enum Ties {
+    /// Numbers of bytes that rows share.
+    Shared(Vec<u32>),
+    /// Bytes of each.
+    Own(Rows),
 }
 
 impl Ties {
-    /// The bytes of a row of the batch.
-    pub(super) fn row(&self, row: usize) -> Row<'_> {
-        self.rows.row(self.of_row.get(row).map_or(row, |shared| *shared as usize))
-    }
-
-    /// The order of a row and one of another batch, or of this.
-    pub(super) fn order(&self, row: usize, other: &Self, other_row: usize) -> Ordering {
-        let is_same =
-            std::ptr::eq(self, other) && self.of_row.get(row).is_some_and(|at| *at == other.of_row[other_row]);
-        if is_same { Ordering::Equal } else { self.row(row).cmp(&other.row(other_row)) }
-    }
-
     /// Memory held.
     pub(super) fn size(&self) -> usize {
-        self.rows.size() + self.of_row.capacity() * size_of::<u32>()
+        match self {
+            Self::Shared(numbers) => numbers.capacity() * size_of::<u32>(),
+            Self::Own(rows) => rows.size(),
+        }
     }
 }
 
 /// Makes heads and bytes.
 pub(crate) struct KeyEncoder {
     keys: Vec<SortKey>,
-    /// Whether rows of the batches so far had ties that were equal.
+    shared: SharedTies,
+    /// Whether rows of the batches so far had ties that were equal, and how many rows that were.
     may_share: bool,
+    rows_shared: usize,
     /// Known from the first batch on.
     known: Option<Known>,
 }
@@ -95,7 +90,7 @@ struct Known {
 impl KeyEncoder {
     /// For these keys over the columns of batches.
     pub(crate) fn new(keys: Vec<SortKey>) -> Self {
-        Self { keys, may_share: true, known: None }
+        Self { keys, shared: SharedTies::default(), may_share: true, rows_shared: 0, known: None }
     }
 
     /// Learns the types of the keys, from any batch. To be called before all else.
@@ -164,24 +159,58 @@ impl KeyEncoder {
         }
         let columns = self.after_head().map(|key| evaluate(key, batch)).collect::<Result<Vec<_>>>()?;
         if self.may_share && columns.iter().all(is_coded) {
-            let (mut table, mut of_row) = (GroupTable::default(), Vec::new());
-            table.groups(&columns, batch.num_rows(), &mut of_row)?;
-            self.may_share = table.len() <= batch.num_rows() / 2;
-            if self.may_share {
-                // Groups have their numbers in the order of their first rows.
-                let mut first = Vec::with_capacity(table.len());
-                for (row, group) in (0u32..).zip(&of_row) {
-                    if *group as usize == first.len() {
-                        first.push(row);
-                    }
-                }
-                let first = UInt32Array::from(first);
+            let mut numbers = Vec::new();
+            let fresh = self.shared.numbers(&columns, batch.num_rows(), &mut numbers)?;
+            self.rows_shared += batch.num_rows();
+            let count_max = (self.rows_shared / 2).clamp(SHARED_MIN, SHARED_MAX);
+            self.may_share = self.shared.len() + fresh.len() <= count_max;
+            if !fresh.is_empty() {
+                let fresh = UInt32Array::from(fresh);
                 let columns =
-                    columns.iter().map(|column| Ok(take(column, &first, None)?)).collect::<Result<Vec<_>>>()?;
-                return Ok(self.encoded(&columns)?.map(|rows| Ties { rows, of_row }));
+                    columns.iter().map(|column| Ok(take(column, &fresh, None)?)).collect::<Result<Vec<_>>>()?;
+                if let Some(rows) = self.encoded(&columns)? {
+                    self.shared.add(rows);
+                }
+            }
+            return Ok(Some(Ties::Shared(numbers)));
+        }
+        Ok(self.encoded(&columns)?.map(Ties::Own))
+    }
+
+    /// The order of two rows of one head.
+    pub(super) fn tie_order(&self, ties: &Ties, row: usize, other: &Ties, other_row: usize) -> Ordering {
+        match (ties, other) {
+            (Ties::Shared(numbers), Ties::Shared(others)) => {
+                self.shared.place(numbers[row]).cmp(&self.shared.place(others[other_row]))
+            }
+            _ => self.tie_bytes(ties, row).cmp(self.tie_bytes(other, other_row)),
+        }
+    }
+
+    /// A number that orders as the ties do, among those of one batch and as far as it goes.
+    pub(super) fn tie_prefix(&self, ties: &Ties, row: usize) -> u128 {
+        match ties {
+            Ties::Shared(numbers) => u128::from(self.shared.place(numbers[row])),
+            Ties::Own(_) => {
+                let mut padded = [0; size_of::<u128>()];
+                let bytes = self.tie_bytes(ties, row);
+                let length = bytes.len().min(padded.len());
+                padded[..length].copy_from_slice(&bytes[..length]);
+                u128::from_be_bytes(padded)
             }
         }
-        Ok(self.encoded(&columns)?.map(|rows| Ties { rows, of_row: Vec::new() }))
+    }
+
+    fn tie_bytes<'a>(&'a self, ties: &'a Ties, row: usize) -> &'a [u8] {
+        match ties {
+            Ties::Shared(numbers) => self.shared.bytes_of(numbers[row]),
+            Ties::Own(rows) => rows.row(row).data(),
+        }
+    }
+
+    /// Memory held for what rows share.
+    pub(super) fn size(&self) -> usize {
+        self.shared.size()
     }
 
     /// The bytes of the keys `columns` that heads do not hold whole.
@@ -201,9 +230,10 @@ impl KeyEncoder {
             return Ok(0);
         }
         // A row and a key have a byte or block begun beside what they hold, and a row its offset. To find rows that are
-        // equal takes a number for each and a word for each key.
+        // equal takes a number for each and a word for each key, which are kept, with room to grow, if it is new; so are
+        // its places.
         let rows = batch.num_rows();
-        let mut bytes = rows * (size_of::<usize>() + size_of::<u32>());
+        let mut bytes = rows * (size_of::<usize>() + 12 * size_of::<u32>());
         for key in self.after_head() {
             let column = evaluate(key, batch)?;
             let held = match column.as_dictionary_opt::<UInt32Type>() {
@@ -215,7 +245,7 @@ impl KeyEncoder {
                 None => column.to_data().get_slice_memory_size()?,
             };
             // Each block of a text, eight bytes or more, is followed by one that says whether another follows.
-            bytes += held / 8 * 9 + rows * (TEXT_BEGUN_BYTES + 2 * size_of::<u64>());
+            bytes += held / 8 * 9 + rows * (TEXT_BEGUN_BYTES + 5 * size_of::<u64>());
         }
         Ok(bytes)
     }
@@ -255,6 +285,12 @@ impl Known {
         usize::from(matches!(self.first, First::Int | First::UInt | First::Float))
     }
 }
+
+/// Ties that are kept once for all rows that have them: a batch with new ones costs a walk over their places.
+const SHARED_MAX: usize = 4 * OUTPUT_ROWS;
+
+/// As many are kept even if hardly a row shares them: the first rows of a sort say little.
+const SHARED_MIN: usize = 1_024;
 
 /// Text that a key may make of a batch where it is no column.
 const KEY_BYTES_MAX: u64 = 64 << 20;
@@ -314,9 +350,13 @@ mod tests {
     use arrow_array::{BooleanArray, DictionaryArray, Int64Array, StringArray, UInt64Array};
     use arrow_ord::sort::{LexicographicalComparator, SortColumn};
     use arrow_schema::{Field, Schema};
+    use arrow_select::concat::concat_batches;
 
     use super::*;
     use crate::exec::sink::entry::Entry;
+
+    /// What tables have room for from the start.
+    const BYTES_BEGUN: usize = 4_096;
 
     /// Columns of all forms with ties, nulls and the ends of their types.
     fn batch(random: &mut fastrand::Rng, rows: usize) -> RecordBatch {
@@ -347,32 +387,42 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut shared = 0;
         for _ in 0..60 {
-            let batch = batch(&mut random, 80);
+            let batches = [batch(&mut random, 60), batch(&mut random, 40)];
             let keys: Vec<SortKey> = (0..random.usize(1..4))
                 .map(|_| SortKey {
-                    expr: Expr::Column(random.usize(0..batch.num_columns())),
+                    expr: Expr::Column(random.usize(0..batches[0].num_columns())),
                     descending: random.bool(),
                     nulls_first: random.bool(),
                 })
                 .collect();
+            let all = concat_batches(batches[0].schema_ref(), &batches).unwrap();
             let columns: Vec<SortColumn> = keys
                 .iter()
                 .map(|key| SortColumn {
-                    values: evaluate(key, &batch).unwrap(),
+                    values: evaluate(key, &all).unwrap(),
                     options: Some(SortOptions { descending: key.descending, nulls_first: key.nulls_first }),
                 })
                 .collect();
             let expected = LexicographicalComparator::try_new(&columns).unwrap();
             let mut encoder = KeyEncoder::new(keys.clone());
-            encoder.prepare(&batch).unwrap();
-            let (heads, ties) = (encoder.heads(&batch).unwrap(), encoder.ties(&batch).unwrap());
-            assert!(ties.as_ref().map_or(0, Ties::size) <= encoder.bytes_max(&batch).unwrap() + size_of::<Rows>());
-            shared += usize::from(ties.as_ref().is_some_and(|ties| !ties.of_row.is_empty()));
-            let entries: Vec<Entry> = (0..).zip(&heads).map(|(row, head)| Entry::new(*head, 0, row)).collect();
-            for (a, b) in (0..80).flat_map(|a| (0..80).map(move |b| (a, b))) {
-                let found = entries[a].order(&entries[b], |a, b| match &ties {
-                    Some(ties) => ties.order(a.row(), ties, b.row()),
-                    None => Ordering::Equal,
+            encoder.prepare(&batches[0]).unwrap();
+            let (mut all_ties, mut entries, mut bytes_max) = (Vec::new(), Vec::new(), BYTES_BEGUN);
+            for (number, batch) in (0..).zip(&batches) {
+                // The bytes of the second are kept row by row now and then.
+                encoder.may_share &= number == 0 || random.bool();
+                bytes_max += encoder.bytes_max(batch).unwrap();
+                let ties = encoder.ties(batch).unwrap();
+                let heads = encoder.heads(batch).unwrap();
+                entries.extend((0..).zip(heads).map(|(row, head)| Entry::new(head, number, row)));
+                shared += usize::from(matches!(ties, Some(Ties::Shared(_))));
+                all_ties.push(ties);
+            }
+            let bytes = all_ties.iter().flatten().map(Ties::size).sum::<usize>() + encoder.size();
+            assert!(bytes <= bytes_max, "{bytes} bytes, {bytes_max} reserved");
+            for (a, b) in (0..entries.len()).flat_map(|a| (0..entries.len()).map(move |b| (a, b))) {
+                let found = entries[a].order(&entries[b], |a, b| match (&all_ties[a.batch()], &all_ties[b.batch()]) {
+                    (Some(ties), Some(other)) => encoder.tie_order(ties, a.row(), other, b.row()),
+                    _ => Ordering::Equal,
                 });
                 assert_eq!(found, expected.compare(a, b), "{keys:?}, rows {a} and {b}, TIDEWIRE_SEED={seed}");
             }

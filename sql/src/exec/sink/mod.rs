@@ -1,6 +1,6 @@
 //! Operators that put out their first row when they have seen the last: [`Sink`]. Those that group are in
 //! [`crate::exec::aggregate`]; `fill`, `integral` and `forecast` go by windows of time; `sort` stands on `entry`,
-//! `key`, `merge` and `held`.
+//! `key`, `shared`, `merge` and `held`.
 
 mod entry;
 mod fill;
@@ -12,6 +12,7 @@ mod key;
 mod merge;
 mod repair;
 mod repeat;
+mod shared;
 mod sort;
 mod words;
 

@@ -77,8 +77,11 @@ struct Leave {
 }
 
 impl Held {
-    fn order(&self, a: &Entry, b: &Entry) -> Ordering {
-        a.order(b, |a, b| compare_ties(&self.ties, a, b))
+    fn order(&self, keys: &KeyEncoder, a: &Entry, b: &Entry) -> Ordering {
+        a.order(b, |a, b| match (&self.ties[a.batch()], &self.ties[b.batch()]) {
+            (Some(ties), Some(other)) => keys.tie_order(ties, a.row(), other, b.row()),
+            _ => Ordering::Equal,
+        })
     }
 
     /// What each row takes, in the mean.
@@ -87,30 +90,15 @@ impl Held {
     }
 }
 
-fn compare_ties(ties: &[Option<Ties>], a: &Entry, b: &Entry) -> Ordering {
-    match (&ties[a.batch()], &ties[b.batch()]) {
-        (Some(left), Some(right)) => left.order(a.row(), right, b.row()),
-        _ => Ordering::Equal,
-    }
-}
-
-/// An entry with the first bytes of what decides where heads tie.
+/// An entry with the beginning of what decides where heads tie.
 type Tied = (Entry, u128);
 
 /// Puts the entries of one batch in order. The first key may have few values (a bucket of time, before a host), so that
-/// most comparisons end at ties: of these the first 16 bytes lie beside the entry.
-fn sort_tied(run: &mut [Entry], ties: &Ties) {
-    let prefix = |entry: &Entry| {
-        let mut padded = [0; size_of::<u128>()];
-        let bytes = ties.row(entry.row());
-        let bytes = bytes.as_ref();
-        let length = bytes.len().min(padded.len());
-        padded[..length].copy_from_slice(&bytes[..length]);
-        u128::from_be_bytes(padded)
-    };
-    let mut tied: Vec<Tied> = run.iter().map(|entry| (*entry, prefix(entry))).collect();
+/// most comparisons end at ties, whose beginning lies beside the entry.
+fn sort_tied(run: &mut [Entry], keys: &KeyEncoder, ties: &Ties) {
+    let mut tied: Vec<Tied> = run.iter().map(|entry| (*entry, keys.tie_prefix(ties, entry.row()))).collect();
     tied.sort_unstable_by(|(a, a_prefix), (b, b_prefix)| {
-        a.order(b, |a, b| a_prefix.cmp(b_prefix).then_with(|| ties.order(a.row(), ties, b.row())))
+        a.order(b, |a, b| a_prefix.cmp(b_prefix).then_with(|| keys.tie_order(ties, a.row(), ties, b.row())))
     });
     for (entry, (sorted, _)) in run.iter_mut().zip(tied) {
         *entry = sorted;
@@ -157,22 +145,23 @@ impl Sort {
             return Err(ExecError::Execution(format!("a sort of more than {BATCHES_MAX} batches")));
         }
         let plain = batch_bytes(batch) + rows * size_of::<Entry>();
-        self.memory.resize(self.held.bytes + plain + rows * size_of::<Tied>() + self.keys.bytes_max(batch)?)?;
+        let known = self.held.bytes + self.keys.size();
+        self.memory.resize(known + plain + rows * size_of::<Tied>() + self.keys.bytes_max(batch)?)?;
         let ties = self.keys.ties(batch)?;
         self.held.bytes += plain + ties.as_ref().map_or(0, Ties::size);
-        self.memory.resize(self.held.bytes)?;
+        self.memory.resize(self.held.bytes + self.keys.size())?;
         let heads = self.keys.heads(batch)?;
         let mut run: Vec<Entry> = (0..).zip(heads).map(|(row, head)| Entry::new(head, number as u32, row)).collect();
         self.held.ties.push(ties);
         self.held.rows.push(batch)?;
-        let held = &self.held;
+        let (held, keys) = (&self.held, &self.keys);
         if let Some(fetch) = self.fetch.filter(|fetch| (1..run.len()).contains(fetch)) {
-            run.select_nth_unstable_by(fetch - 1, |a, b| held.order(a, b));
+            run.select_nth_unstable_by(fetch - 1, |a, b| held.order(keys, a, b));
             run.truncate(fetch);
         }
         match &held.ties[number] {
-            Some(ties) => sort_tied(&mut run, ties),
-            None => run.sort_unstable_by(|a, b| held.order(a, b)),
+            Some(ties) => sort_tied(&mut run, keys, ties),
+            None => run.sort_unstable_by(|a, b| held.order(keys, a, b)),
         }
         self.add_run(run);
         Ok(())
@@ -181,16 +170,16 @@ impl Sort {
     /// Adds a run, merged with those before it that are about as long.
     fn add_run(&mut self, mut run: Vec<Entry>) {
         let mut runs = std::mem::take(&mut self.held.runs);
-        let held = &self.held;
+        let (held, keys) = (&self.held, &self.keys);
         let is_near =
             |last: &Vec<Entry>, run: &Vec<Entry>| last.len() <= 2 * run.len() && last.len() + run.len() <= RUN_ROWS_MAX;
         while let Some(last) = runs.pop_if(|last| is_near(last, &run)) {
-            run = merge_two(&last, &run, |a, b| held.order(a, b));
+            run = merge_two(&last, &run, |a, b| held.order(keys, a, b));
             run.truncate(self.fetch.unwrap_or(usize::MAX));
         }
         if let (Some(fetch), Some(last)) = (self.fetch, run.last())
             && run.len() >= fetch
-            && self.worst.is_none_or(|worst| held.order(last, &worst) == Ordering::Less)
+            && self.worst.is_none_or(|worst| held.order(keys, last, &worst) == Ordering::Less)
         {
             self.worst = Some(*last);
         }
@@ -204,8 +193,8 @@ impl Sort {
     fn leave(&mut self, aside: Option<Held>) {
         let runs = std::mem::take(&mut self.held.runs);
         let entries: usize = runs.iter().map(Vec::len).sum();
-        let held = &self.held;
-        let merge = Merge::new(runs, |a, b| held.order(a, b));
+        let (held, keys) = (&self.held, &self.keys);
+        let merge = Merge::new(runs, |a, b| held.order(keys, a, b));
         self.leaving = Some(Leave {
             merge,
             left: self.fetch.map_or(entries, |fetch| fetch.min(entries)),
@@ -225,9 +214,9 @@ impl Sort {
     fn step_out(&mut self, leave: &mut Leave, out: &mut Vec<RecordBatch>) -> Result<bool> {
         let wanted = leave.chunk_rows.min(leave.chunk.len() + leave.left) - leave.chunk.len();
         if leave.columns.is_empty() && wanted > 0 {
-            let held = &self.held;
+            let (held, keys) = (&self.held, &self.keys);
             for _ in 0..wanted.min(STEP_ENTRIES) {
-                let Some(entry) = leave.merge.next(|a, b| held.order(a, b)) else {
+                let Some(entry) = leave.merge.next(|a, b| held.order(keys, a, b)) else {
                     leave.left = 0;
                     break;
                 };
@@ -263,7 +252,8 @@ impl Sort {
     /// Adds a batch that is in order, and after all before it, to `aside`.
     fn put_aside(&mut self, mut aside: Held, batch: &RecordBatch) -> Result<Held> {
         let bytes = batch_bytes(batch) + batch.num_rows() * size_of::<Entry>();
-        self.memory.resize(self.held.bytes + aside.bytes + bytes + self.keys.bytes_max(batch)?)?;
+        let known = self.held.bytes + aside.bytes + self.keys.size();
+        self.memory.resize(known + bytes + self.keys.bytes_max(batch)?)?;
         let ties = self.keys.ties(batch)?;
         aside.bytes += bytes + ties.as_ref().map_or(0, Ties::size);
         let number = aside.rows.batches() as u32;
@@ -312,7 +302,7 @@ impl Sink for Sort {
             (Some(fetch), Some(run)) if run.len() >= fetch => run.last().copied(),
             _ => None,
         };
-        self.memory.resize(self.held.bytes)?;
+        self.memory.resize(self.held.bytes + self.keys.size())?;
         // The end may have come while rows were put aside.
         Ok(if self.has_ended && self.held.rows.rows() > 0 { Left::Work } else { Left::Nothing })
     }

@@ -9,6 +9,7 @@ use super::select::Setting;
 use crate::expr::constant::null;
 use crate::expr::{BinaryOp, Expr as Native, Typed};
 use crate::front::influxql::ast::{CastType, Expr};
+use crate::function::series::SERIES_ORDER;
 use crate::plan::series::SeriesLimit;
 use crate::plan::{Plan, SeriesStep, SortKey};
 
@@ -52,22 +53,15 @@ impl Setting<'_> {
         self.tags.iter().map(column).collect()
     }
 
-    /// Columns by whose order rows of one time and series come. It is that of the series' keys as text: a series that
-    /// lacks a tag comes before the others if none follows in it, else after them.
+    /// Columns by whose order rows of one time and series come: that of the series' keys.
     pub(super) fn ties(&self, relation: &Relation) -> Vec<Typed> {
         let is_grouped = |at: &usize| self.tags.contains(&relation.columns[at - 1].name);
-        let tags: Vec<usize> = relation.tags().into_iter().filter(|at| !is_grouped(at)).collect();
-        let mut ties = Vec::with_capacity(tags.len() * 2);
-        for (at, tag) in tags.iter().enumerate() {
-            let follows = tags[at + 1..].iter().map(|tag| Native::IsNotNull(Box::new(Native::Column(*tag)))).collect();
-            if let Some(follows) = joined(BinaryOp::Or, follows) {
-                let is_absent = Native::IsNull(Box::new(Native::Column(*tag)));
-                let comes_later = Native::binary(is_absent, BinaryOp::And, follows);
-                ties.push(Typed::new(comes_later, DataType::Boolean));
-            }
-            ties.push(Typed::new(Native::Column(*tag), DataType::Utf8));
+        let tags = relation.tags().into_iter().filter(|at| !is_grouped(at)).map(Native::Column);
+        let mut tags: Vec<Native> = tags.collect();
+        if tags.len() > 1 {
+            tags = vec![Native::Call { function: &SERIES_ORDER, args: tags }];
         }
-        ties
+        tags.into_iter().map(|expr| Typed::new(expr, DataType::Utf8)).collect()
     }
 
     /// Positions of the fields that the outputs name.
