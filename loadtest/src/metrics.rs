@@ -9,7 +9,11 @@ use crate::http::{self, Target};
 
 /// Samples by name; labels are not kept, since everything here adds up (or compares) shards.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Metrics(BTreeMap<String, Vec<f64>>);
+pub(crate) struct Metrics {
+    samples: BTreeMap<String, Vec<f64>>,
+    /// Of buckets of histograms: the bound of each.
+    bounds: BTreeMap<String, Vec<f64>>,
+}
 
 impl Metrics {
     /// Asks the server.
@@ -22,19 +26,24 @@ impl Metrics {
     }
 
     fn parse(text: &str) -> Result<Self> {
-        let mut samples: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        let mut metrics = Self::default();
         for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
             let unknown = || Error::Reply(format!("/metrics has a line of unknown form: {line}"));
             let (left, value) = line.rsplit_once(' ').ok_or_else(unknown)?;
             let name = left.split('{').next().unwrap_or_default();
-            samples.entry(name.to_owned()).or_default().push(value.parse().map_err(|_| unknown())?);
+            metrics.samples.entry(name.to_owned()).or_default().push(value.parse().map_err(|_| unknown())?);
+            if let Some((_, rest)) = left.split_once("le=\"") {
+                let bound = rest.split('"').next().unwrap_or_default();
+                let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().map_err(|_| unknown())? };
+                metrics.bounds.entry(name.to_owned()).or_default().push(bound);
+            }
         }
-        Ok(Self(samples))
+        Ok(metrics)
     }
 
     fn all(&self, name: &str) -> Result<&[f64]> {
         let missing = || Error::Reply(format!("/metrics has no {name}: is this server a Tidewire of this version?"));
-        self.0.get(name).map(Vec::as_slice).ok_or_else(missing)
+        self.samples.get(name).map(Vec::as_slice).ok_or_else(missing)
     }
 
     /// The samples of a name added up over cores and shards.
@@ -45,6 +54,19 @@ impl Metrics {
     /// The greatest sample of a name.
     pub(crate) fn max(&self, name: &str) -> Result<f64> {
         Ok(self.all(name)?.iter().copied().fold(0.0, f64::max))
+    }
+
+    /// The least bound of a histogram above which nothing was seen, over all shards.
+    pub(crate) fn bound(&self, name: &str) -> Result<f64> {
+        let (bucket, all) = (format!("{name}_bucket"), self.sum(&format!("{name}_count"))?);
+        let bounds = self.bounds.get(&bucket).map(Vec::as_slice).unwrap_or_default();
+        let mut within: BTreeMap<u64, f64> = BTreeMap::new();
+        for (bound, count) in bounds.iter().zip(self.all(&bucket)?) {
+            // Bounds are positive, so that their bits order as they do.
+            *within.entry(bound.to_bits()).or_default() += count;
+        }
+        let greatest = within.iter().find(|(_, count)| **count as u64 >= all);
+        Ok(greatest.map_or(f64::INFINITY, |(bound, _)| f64::from_bits(*bound)))
     }
 }
 
@@ -158,6 +180,18 @@ mod tests {
         assert_eq!((metrics.sum("a").unwrap(), metrics.max("a").unwrap(), metrics.sum("b").unwrap()), (7, 5.0, 1_500));
         assert!(metrics.sum("c").unwrap_err().to_string().contains("no c"));
         assert!(Metrics::parse("a b").is_err());
+    }
+
+    #[test]
+    fn the_bound_of_a_histogram_holds_for_all_shards() {
+        let of = |shard: u32, counts: [u32; 3]| {
+            let bounds = ["0.001", "0.002", "+Inf"].iter().zip(counts);
+            let bucket = |(le, count)| format!("h_bucket{{shard=\"{shard}\",le=\"{le}\"}} {count}\n");
+            bounds.map(bucket).collect::<String>() + &format!("h_count{{shard=\"{shard}\"}} {}\n", counts[2])
+        };
+        let bound = |text: String| Metrics::parse(&text).unwrap().bound("h").unwrap();
+        assert!((bound(of(0, [7, 7, 7]) + &of(1, [2, 3, 3])) - 0.002).abs() < f64::EPSILON);
+        assert!(bound(of(0, [7, 7, 7]) + &of(1, [2, 3, 4])).is_infinite());
     }
 
     #[test]

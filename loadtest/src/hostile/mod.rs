@@ -27,6 +27,7 @@ use self::corpus::{CASES, TABLE};
 use self::normal::{Normal, Served};
 use crate::error::{Context, Error, Result};
 use crate::http::{self, Target};
+use crate::metrics::Metrics;
 use crate::output;
 use crate::own::ServerArgs;
 use crate::promise::Promises;
@@ -39,6 +40,8 @@ const MIB: u64 = 1 << 20;
 const ATTACKER_NICE: i32 = 19;
 /// How often the process is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long it takes until the disk has a part of the log: no write is answered earlier, whatever the cores do.
+const LOG_SYNC: &str = "tidewire_wal_sync_duration_seconds";
 /// Once that often says how it goes.
 const LOOKS_PER_WORD: u64 = 300;
 
@@ -94,6 +97,8 @@ struct Report {
     attacks: Counts,
     normal: Vec<Served>,
     resident_mib_max: f64,
+    /// No sync of the log took longer.
+    log_sync_s_max: Option<f64>,
     promises: Promises,
 }
 
@@ -149,6 +154,7 @@ pub(crate) fn command(args: &HostileArgs) -> Result<()> {
         counts.into_iter().for_each(|(name, count)| attacks.entry(name).or_default().add(count));
     }
 
+    let log_sync_s_max = Metrics::read(&target).and_then(|metrics| metrics.bound(LOG_SYNC)).ok();
     let mut promises = Promises::default();
     promises.check("the process lives", &lives, &true, lives);
     let (mib, mib_max) = (resident as f64 / MIB as f64, args.rss_mib_max as f64);
@@ -156,7 +162,7 @@ pub(crate) fn command(args: &HostileArgs) -> Result<()> {
     promises.some("attacks", attacks.values().map(|count| count.runs).sum());
     promises.none("requests without an answer", attacks.values().map(|count| count.unanswered).sum());
     let normal = normal::promised(normal, args.late_ms, &mut promises);
-    let report = Report { attacks, normal, resident_mib_max: mib, promises };
+    let report = Report { attacks, normal, resident_mib_max: mib, log_sync_s_max, promises };
     output::print(&format!("{}\n{}", report.table(), report.promises.table()))?;
     if let Some(path) = &args.json {
         output::write_json(path, &report)?;
@@ -242,6 +248,9 @@ impl Report {
                 text += &format!("{name}: {first}\n");
             }
         }
+        if let Some(longest_s) = self.log_sync_s_max {
+            text += &format!("the longest sync of the log: at most {:.0} ms\n", longest_s * 1e3);
+        }
         for served in &self.normal {
             if let Some(first) = &served.first_refusal {
                 text += &format!("{}: {first}\n", served.kind);
@@ -268,7 +277,9 @@ mod tests {
         assert_eq!((sum.runs, sum.unanswered, sum.first_unanswered.as_deref()), (3, 2, Some("closed")));
         assert_eq!(sum.answers, [(2, 1), (4, 1), (5, 1)].into());
         let attacks = [("a kind", sum)].into();
-        let report = Report { attacks, normal: Vec::new(), resident_mib_max: 1.0, promises: Promises::default() };
+        let promises = Promises::default();
+        let report =
+            Report { attacks, normal: Vec::new(), resident_mib_max: 1.0, log_sync_s_max: Some(0.004), promises };
         let shown = report.table();
         assert!(shown.contains("a kind: closed") && shown.contains("0.30 s"), "{shown}");
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::expr::conjunction::{join, split, split_by};
+use crate::expr::conjunction::{join, split};
 use crate::expr::{BinaryOp, Expr};
 use crate::plan::Plan;
 

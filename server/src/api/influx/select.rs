@@ -198,6 +198,7 @@ impl SeriesOut<'_, '_> {
             Value::Text(text) => text == known,
             _ => known.is_empty(),
         };
+        let mut cells: Vec<Value<'_>> = Vec::with_capacity(values.len());
         for row in 0..batch.num_rows() {
             let is_same = (self.current.as_ref())
                 .is_some_and(|current| tags.iter().zip(current).all(|(column, known)| is_tag(column, row, known)));
@@ -210,7 +211,8 @@ impl SeriesOut<'_, '_> {
             if self.answer.is_cut() {
                 return Ok(());
             }
-            let cells: Vec<Value<'_>> = values.iter().map(|column| column.value(row, self.zone)).collect();
+            cells.clear();
+            cells.extend(values.iter().map(|column| column.value(row, self.zone)));
             self.answer.row(&cells).await?;
             if row % ROWS_STEP == ROWS_STEP - 1 {
                 self.answer.send_if_due().await?;

@@ -238,15 +238,34 @@ impl Texts {
     }
 
     fn gather_coded(&self, values: &ArrayRef, starts: &[u32], entries: &[Entry]) -> Result<ArrayRef> {
-        let keys: PrimitiveArray<UInt32Type> = entries
-            .iter()
-            .map(|entry| match &self.parts[entry.batch()] {
-                TextPart::Coded(keys, dictionary) if keys.is_valid(entry.row()) => {
-                    Some(starts[*dictionary] + keys.value(entry.row()))
-                }
-                _ => None,
-            })
-            .collect();
+        let part = |part: &TextPart| match part {
+            TextPart::Coded(keys, dictionary) => Some((keys.values().clone(), starts[*dictionary])),
+            TextPart::Plain(_) => None,
+        };
+        let is_null = |part: &TextPart| matches!(part, TextPart::Coded(keys, _) if keys.null_count() > 0);
+        let parts: Option<Vec<(ScalarBuffer<u32>, u32)>> = match self.parts.iter().any(is_null) {
+            true => None,
+            false => self.parts.iter().map(part).collect(),
+        };
+        let keys: PrimitiveArray<UInt32Type> = match parts {
+            // Most tags are there in all rows.
+            Some(parts) => {
+                let key = |entry: &Entry| {
+                    let (keys, start) = &parts[entry.batch()];
+                    keys[entry.row()] + start
+                };
+                entries.iter().map(key).collect::<Vec<u32>>().into()
+            }
+            None => entries
+                .iter()
+                .map(|entry| match &self.parts[entry.batch()] {
+                    TextPart::Coded(keys, dictionary) if keys.is_valid(entry.row()) => {
+                        Some(starts[*dictionary] + keys.value(entry.row()))
+                    }
+                    _ => None,
+                })
+                .collect(),
+        };
         Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(values))?))
     }
 
