@@ -1,5 +1,7 @@
 //! The reply of `/query` under way: whole while it is small, streamed beyond, or one document a chunk.
 
+use std::rc::Rc;
+
 use tidewire_protocol::encode::influx::{Options, QueryWriter, Tail, UnsupportedValue, Value, write_error};
 use tidewire_protocol::http::{ContentEncoder, Encoding};
 use tidewire_sql::exec::{ExecError, Reservation};
@@ -61,11 +63,19 @@ pub(super) struct Answer<'r> {
     registered: Registered,
 }
 
+/// What the series of a SELECT have in common.
+pub(super) struct Heading {
+    pub(super) name: String,
+    /// Names of the tags.
+    pub(super) tags: Vec<String>,
+    pub(super) columns: Vec<String>,
+}
+
 /// The series whose rows are written.
 struct Series {
-    name: String,
-    tags: Vec<(String, String)>,
-    columns: Vec<String>,
+    heading: Rc<Heading>,
+    /// Values of the tags.
+    tags: Rc<[String]>,
     /// Rows of it in the document at hand.
     rows: usize,
 }
@@ -171,12 +181,7 @@ impl<'r> Answer<'r> {
     }
 
     /// Begins a series, and ends the one before.
-    pub(super) async fn series(
-        &mut self,
-        name: &str,
-        tags: Vec<(String, String)>,
-        columns: &[String],
-    ) -> Result<(), Fault> {
+    pub(super) async fn series(&mut self, heading: &Rc<Heading>, tags: &Rc<[String]>) -> Result<(), Fault> {
         if self.series.take().is_some() {
             self.writer.end_series(&mut self.body, false);
             self.has_series = true;
@@ -188,15 +193,15 @@ impl<'r> Answer<'r> {
         if self.has_series && self.manner.chunk_rows.is_some() {
             self.next_document().await?;
         }
-        let series = Series { name: name.to_owned(), tags, columns: columns.to_vec(), rows: 0 };
-        self.open(series);
+        self.open(Series { heading: Rc::clone(heading), tags: Rc::clone(tags), rows: 0 });
         Ok(())
     }
 
     fn open(&mut self, series: Series) {
-        let tags: Vec<(&str, &str)> = series.tags.iter().map(|(tag, value)| (tag.as_str(), value.as_str())).collect();
-        let columns: Vec<&str> = series.columns.iter().map(String::as_str).collect();
-        self.writer.series(&mut self.body, &series.name, &tags, &columns);
+        let Heading { name, tags, columns } = &*series.heading;
+        let tags = tags.iter().map(String::as_str).zip(series.tags.iter().map(String::as_str));
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        self.writer.series(&mut self.body, name, &tags.collect::<Vec<_>>(), &columns);
         self.series = Some(series);
     }
 

@@ -1,5 +1,7 @@
 //! SELECT, run on the one engine; its rows become series.
 
+use std::rc::Rc;
+
 use arrow_array::RecordBatch;
 use tidewire_protocol::encode::influx::Value;
 use tidewire_sql::exec::{ExecError, QueryContext};
@@ -7,7 +9,7 @@ use tidewire_sql::explain::analyzed;
 use tidewire_sql::influxql::{BindError, BoundSelect, Into, Scope as BindScope, Select, SelectError, bind_select};
 use tidewire_sql::types::zone::Zone;
 
-use super::answer::Answer;
+use super::answer::{Answer, Heading};
 use super::into::{LinesOut, Measurement, Writing};
 use super::scope::Scope;
 use crate::api::cells::Cells;
@@ -88,9 +90,7 @@ async fn show(
     for (name, query) in &bound.parts {
         let mut series = SeriesOut {
             answer,
-            name,
-            tags: &bound.tags,
-            headings: &bound.headings,
+            heading: Rc::new(Heading { name: name.clone(), tags: bound.tags.clone(), columns: bound.headings.clone() }),
             zone: bound.zone.as_ref(),
             current: None,
             unwritten: None,
@@ -176,12 +176,10 @@ pub(super) async fn explain(
 /// Takes rows as series: one begins wherever a tag differs from that of the row before.
 struct SeriesOut<'a, 'r> {
     answer: &'a mut Answer<'r>,
-    name: &'a str,
-    tags: &'a [String],
-    headings: &'a [String],
+    heading: Rc<Heading>,
     zone: Option<&'a Zone>,
     /// Tags of the series that is open.
-    current: Option<Vec<String>>,
+    current: Option<Rc<[String]>>,
     /// Why rows could not be written, which ended the query.
     unwritten: Option<Fault>,
 }
@@ -189,7 +187,7 @@ struct SeriesOut<'a, 'r> {
 impl SeriesOut<'_, '_> {
     async fn write(&mut self, batch: &RecordBatch) -> Result<(), Fault> {
         let columns: Vec<Cells<'_>> = batch.columns().iter().map(Cells::of).collect();
-        let (tags, values) = columns.split_at(self.tags.len());
+        let (tags, values) = columns.split_at(self.heading.tags.len());
         let text = |column: &Cells<'_>, row: usize| match column.value(row, None) {
             Value::Text(text) => text.to_owned(),
             _ => String::new(),
@@ -200,12 +198,12 @@ impl SeriesOut<'_, '_> {
         };
         let mut cells: Vec<Value<'_>> = Vec::with_capacity(values.len());
         for row in 0..batch.num_rows() {
-            let is_same = (self.current.as_ref())
-                .is_some_and(|current| tags.iter().zip(current).all(|(column, known)| is_tag(column, row, known)));
+            let is_same = (self.current.as_ref()).is_some_and(|current| {
+                tags.iter().zip(current.iter()).all(|(column, known)| is_tag(column, row, known))
+            });
             if !is_same {
-                let of_row: Vec<String> = tags.iter().map(|column| text(column, row)).collect();
-                let named = self.tags.iter().cloned().zip(of_row.iter().cloned()).collect();
-                self.answer.series(self.name, named, self.headings).await?;
+                let of_row: Rc<[String]> = tags.iter().map(|column| text(column, row)).collect();
+                self.answer.series(&self.heading, &of_row).await?;
                 self.current = Some(of_row);
             }
             if self.answer.is_cut() {
