@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::TcpStream;
 
@@ -17,21 +18,27 @@ const READ_BYTES: usize = 256 << 10;
 /// A reply head longer than this is not one that any of the servers under test sends.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
-/// Where requests go: `http://host:port`.
+/// Where requests go, and as whom.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// Resolved once, so that name lookups never enter a latency.
     pub(crate) address: SocketAddr,
     /// The Host header.
     pub(crate) host: String,
+    /// What Basic authentication sends, in base64.
+    credentials: String,
 }
 
+/// CnosDB refuses a request without credentials: its built-in user has an empty password.
+const BUILT_IN: &str = "root:";
+
 impl Target {
-    /// Parses `http://host:port` (a trailing slash is accepted, a path is not).
+    /// Parses `http://[user:password@]host:port` (a trailing slash is accepted, a path is not).
     pub(crate) fn parse(url: &str) -> Result<Self> {
         let bad = |why: &str| Error::Usage(format!("--url {url}: {why}; expected http://host:port"));
         let rest = url.strip_prefix("http://").ok_or_else(|| bad("only http:// is spoken"))?;
-        let host = rest.strip_suffix('/').unwrap_or(rest);
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (credentials, host) = rest.rsplit_once('@').unwrap_or((BUILT_IN, rest));
         if host.is_empty() || host.contains(['/', '?', '#', '@']) {
             return Err(bad("not a bare host and port"));
         }
@@ -45,12 +52,13 @@ impl Target {
             .context(|| format!("resolve {host}"))?
             .next()
             .ok_or_else(|| bad("the name has no address"))?;
-        Ok(Self { address, host: host.to_owned() })
+        Ok(Self { address, host: host.to_owned(), credentials: BASE64_STANDARD.encode(credentials) })
     }
 
     /// A target on this machine.
     pub(crate) fn local(port: u16) -> Self {
-        Self { address: SocketAddr::from(([127, 0, 0, 1], port)), host: format!("127.0.0.1:{port}") }
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Self { address, host: format!("127.0.0.1:{port}"), credentials: BASE64_STANDARD.encode(BUILT_IN) }
     }
 
     /// Appends the head of a POST of `body_bytes` bytes to `out`.
@@ -110,10 +118,9 @@ impl Target {
     }
 
     fn head(&self, method: &str, path: &str, accept: Option<&str>, out: &mut Vec<u8>) {
-        // CnosDB refuses a request without credentials; `cm9vdDo=` is its built-in user `root` with an empty password.
-        let host = &self.host;
+        let Self { host, credentials, .. } = self;
         out.extend_from_slice(
-            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic cm9vdDo=\r\n").as_bytes(),
+            format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Basic {credentials}\r\n").as_bytes(),
         );
         if let Some(accept) = accept {
             out.extend_from_slice(format!("Accept: {accept}\r\n").as_bytes());
@@ -369,6 +376,10 @@ mod tests {
         let target = Target::parse("http://127.0.0.1:8902/").unwrap();
         assert_eq!((target.address.port(), target.host.as_str()), (8902, "127.0.0.1:8902"));
         assert_eq!(Target::parse("http://127.0.0.1").unwrap().address.port(), 80);
+        let target = Target::parse("http://Aladdin:open@sesame@127.0.0.1:1").unwrap();
+        let request = target.request("/", None, None);
+        let headers = "Host: 127.0.0.1:1\r\nAuthorization: Basic QWxhZGRpbjpvcGVuQHNlc2FtZQ==\r\n";
+        assert!(String::from_utf8_lossy(&request).contains(headers));
         for bad in ["https://x", "127.0.0.1:1", "http://", "http://a/b"] {
             assert!(matches!(Target::parse(bad), Err(Error::Usage(_))), "{bad}");
         }

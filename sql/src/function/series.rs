@@ -17,8 +17,8 @@ use crate::types::array::cast_to;
 /// Of tags in the order of their names: a text that orders as the series' keys do. A series that lacks a tag comes
 /// before those that have it if no tag follows in it, else after them.
 ///
-/// Each tag that is there makes a mark that counts the tags, its value, and an end. Marks are characters above ASCII, so
-/// that any is more than an end, and a later one more than an earlier.
+/// Each tag that is there makes a mark that counts the tags, its value, and an end. Marks are characters above ASCII,
+/// so that any is more than an end, and a later one more than an earlier.
 pub(crate) static SERIES_ORDER: ScalarFunction =
     ScalarFunction::new("series_order", Returns::Text, Kernel::Coded(series_order)).making(bytes_max);
 
@@ -82,7 +82,7 @@ fn bytes_max(columns: &[ArrayRef]) -> usize {
     let Ok(columns) = known(columns) else { return 0 };
     let tags: Vec<Tag<'_>> = columns.iter().map(Tag::of).collect();
     let rows = columns.first().map_or(0, Array::len);
-    // A value's ends are told from the end by a byte more.
+    // A zero in a value takes two bytes.
     let of_tag = |tag: &Tag<'_>, row| tag.value(row).map_or(0, |value| 2 * value.len() + TAG_BYTES);
     let of_row = |row| tags.iter().map(|tag| of_tag(tag, row)).sum::<usize>();
     (0..rows).filter(|row| begins(&tags, *row)).map(of_row).fold(0, usize::saturating_add)

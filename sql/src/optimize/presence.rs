@@ -1,5 +1,5 @@
-//! Rule: `x > 1 AND (x IS NOT NULL OR y IS NOT NULL)` is `x > 1`, since no comparison with null is true. InfluxQL asks of
-//! every row that one of the fields wanted is there.
+//! Rule: `x > 1 AND (x IS NOT NULL OR y IS NOT NULL)` is `x > 1`, since no comparison with null is true. InfluxQL asks
+//! of every row that one of the fields wanted is there.
 
 use std::collections::BTreeSet;
 

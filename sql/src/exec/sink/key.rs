@@ -230,8 +230,8 @@ impl KeyEncoder {
             return Ok(0);
         }
         // A row and a key have a byte or block begun beside what they hold, and a row its offset. To find rows that are
-        // equal takes a number for each and a word for each key, which are kept, with room to grow, if it is new; so are
-        // its places.
+        // equal takes a number for each and a word for each key. These are kept, with room to grow, where they are new,
+        // and so are the places.
         let rows = batch.num_rows();
         let mut bytes = rows * (size_of::<usize>() + 12 * size_of::<u32>());
         for key in self.after_head() {
