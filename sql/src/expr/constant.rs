@@ -72,7 +72,7 @@ pub(crate) fn evaluate(expr: &Expr) -> Option<Expr> {
             _ => return None,
         },
         Expr::InList { expr, list, negated } => in_list(as_constant(expr)?, list, *negated)?,
-        Expr::Case { branches, otherwise } => return case(branches, otherwise.as_deref(), data_type()),
+        Expr::Case { branches, otherwise } => return case(branches, otherwise.as_deref(), data_type),
         Expr::Coalesce(operands) => {
             let values: Option<Vec<_>> = operands.iter().map(as_constant).collect();
             values?.into_iter().find(|value| **value != Scalar::Null).unwrap_or(&Scalar::Null).clone()
@@ -207,14 +207,20 @@ fn in_list(value: &Scalar, list: &[Expr], negated: bool) -> Option<Scalar> {
     Some(if unknown { Scalar::Null } else { Scalar::Bool(negated) })
 }
 
-/// The branch that a CASE with constant conditions takes.
-fn case(branches: &[(Expr, Expr)], otherwise: Option<&Expr>, data_type: DataType) -> Option<Expr> {
+/// The branch that a CASE with constant conditions takes. Where it takes none it is a null of the branches' type, which
+/// is not known here of what reads columns.
+fn case(branches: &[(Expr, Expr)], otherwise: Option<&Expr>, data_type: impl FnOnce() -> DataType) -> Option<Expr> {
     for (condition, value) in branches {
         if *as_constant(condition)? == Scalar::Bool(true) {
             return Some(value.clone());
         }
     }
-    Some(otherwise.cloned().unwrap_or_else(|| null(data_type)))
+    if otherwise.is_some() {
+        return otherwise.cloned();
+    }
+    let mut reads_columns = false;
+    branches.iter().for_each(|(_, value)| value.for_each_column(&mut |_| reads_columns = true));
+    (!reads_columns).then(|| null(data_type()))
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use arrow_schema::{DataType, IntervalUnit, TimeUnit};
 
 use crate::types::interval::Interval;
 
-/// A constant.
-#[derive(Debug, Clone, PartialEq)]
+/// A constant. Two are equal where one can stand for the other in an expression: a NaN is the NaN of the same bits, and
+/// the zeros differ, by which one can divide.
+#[derive(Debug, Clone)]
 pub enum Scalar {
     /// Typeless null.
     Null,
@@ -54,6 +55,22 @@ impl Scalar {
         match *self {
             Self::Interval { months, days, nanoseconds } => Some(Interval { months, days, nanoseconds }),
             _ => None,
+        }
+    }
+}
+
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(a), Self::Bool(b)) => a == b,
+            (Self::Int(a), Self::Int(b)) => a == b,
+            (Self::UInt(a), Self::UInt(b)) => a == b,
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Str(a), Self::Str(b)) => a == b,
+            (Self::Time(a, unit), Self::Time(b, other)) => a == b && unit == other,
+            (Self::Interval { .. }, Self::Interval { .. }) => self.interval() == other.interval(),
+            _ => false,
         }
     }
 }

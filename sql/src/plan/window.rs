@@ -37,12 +37,10 @@ pub enum WindowFunction {
     Ntile(u64),
     /// Value of the row that comes N rows later, or before if negative, or else the default.
     Shift {
-        /// The value.
-        value: Expr,
+        /// The value and, where it is not null, the default: what it is of a row without such a row, of the same type.
+        args: Vec<Expr>,
         /// How many rows.
         by: i64,
-        /// Where there is no such row; of the type of `value`.
-        default: Scalar,
     },
     /// Value of the first row of the frame.
     First(Expr),
@@ -95,9 +93,8 @@ impl WindowFunction {
     /// The expressions over the input.
     pub(crate) fn exprs(&self) -> &[Expr] {
         match self {
-            Self::Shift { value, .. } | Self::First(value) | Self::Last(value) | Self::Nth(value, _) => {
-                std::slice::from_ref(value)
-            }
+            Self::Shift { args, .. } => args,
+            Self::First(value) | Self::Last(value) | Self::Nth(value, _) => std::slice::from_ref(value),
             Self::Aggregate(call) => &call.args,
             _ => &[],
         }
@@ -106,7 +103,7 @@ impl WindowFunction {
     /// The same with `change` made to its expressions.
     pub(crate) fn map_exprs(self, change: &mut dyn FnMut(Expr) -> Expr) -> Self {
         match self {
-            Self::Shift { value, by, default } => Self::Shift { value: change(value), by, default },
+            Self::Shift { args, by } => Self::Shift { args: args.into_iter().map(change).collect(), by },
             Self::First(value) => Self::First(change(value)),
             Self::Last(value) => Self::Last(change(value)),
             Self::Nth(value, at) => Self::Nth(change(value), at),

@@ -99,6 +99,7 @@ fn window(call: &WindowCall, rows: &Answer, of: &[usize], at: usize, keys: &[Sor
         .filter(|(p, row)| in_frame(&call.frame, rows, (of, keys), (position, at), (*p, **row)))
         .map(|(_, row)| *row)
         .collect();
+    let default = |args: &[Expr]| args.get(1).map_or(Cell::Null, |default| eval(default, &rows[at]));
     let value = |row: Option<&usize>, value: &Expr| row.map_or(Cell::Null, |row| eval(value, &rows[*row]));
     match &call.function {
         WindowFunction::RowNumber => Cell::UInt(position as u64 + 1),
@@ -132,7 +133,8 @@ fn window(call: &WindowCall, rows: &Answer, of: &[usize], at: usize, keys: &[Sor
                     .count() as u64,
             )
         }
-        WindowFunction::Shift { value: shown, by, default } if call.ignore_nulls && *by != 0 => {
+        WindowFunction::Shift { args, by } if call.ignore_nulls && *by != 0 => {
+            let shown = &args[0];
             // Goes from row to row and counts those with a value.
             let mut left = *by;
             let mut at = position;
@@ -141,7 +143,7 @@ fn window(call: &WindowCall, rows: &Answer, of: &[usize], at: usize, keys: &[Sor
                 match usize::try_from(at).ok().and_then(|at| of.get(at)) {
                     Some(row) if eval(shown, &rows[*row]) == Cell::Null => {}
                     Some(_) => left -= by.signum(),
-                    None => return literal(default),
+                    None => return default(args),
                 }
             }
             eval(shown, &rows[of[at as usize]])
@@ -158,12 +160,10 @@ fn window(call: &WindowCall, rows: &Answer, of: &[usize], at: usize, keys: &[Sor
             };
             if at < values.len() { values.swap_remove(at) } else { Cell::Null }
         }
-        WindowFunction::Shift { value: shown, by, default } => {
-            match usize::try_from(position + by).ok().and_then(|at| of.get(at)) {
-                Some(row) => eval(shown, &rows[*row]),
-                None => literal(default),
-            }
-        }
+        WindowFunction::Shift { args, by } => match usize::try_from(position + by).ok().and_then(|at| of.get(at)) {
+            Some(row) => eval(&args[0], &rows[*row]),
+            None => default(args),
+        },
         WindowFunction::First(shown) => value(framed.first(), shown),
         WindowFunction::Last(shown) => value(framed.last(), shown),
         WindowFunction::Nth(shown, number) => value(framed.get(*number as usize - 1), shown),

@@ -237,17 +237,12 @@ impl Running {
             WindowFunction::Aggregate(aggregate) => {
                 Kind::Aggregate(Box::new(FrameAggregate::new(aggregate, span, &frames)?))
             }
-            WindowFunction::Shift { value, default, .. } => Kind::Values {
-                lookup: Lookup::new(&span.column(value)?, Some(default), call.ignore_nulls)?,
-                next,
-                done: Vec::new(),
-            },
-            WindowFunction::First(value) | WindowFunction::Last(value) | WindowFunction::Nth(value, _) => {
-                Kind::Values {
-                    lookup: Lookup::new(&span.column(value)?, None, call.ignore_nulls)?,
-                    next,
-                    done: Vec::new(),
-                }
+            WindowFunction::Shift { .. }
+            | WindowFunction::First(_)
+            | WindowFunction::Last(_)
+            | WindowFunction::Nth(..) => {
+                let columns = call.exprs().iter().map(|expr| span.column(expr)).collect::<Result<Vec<_>>>()?;
+                Kind::Values { lookup: Lookup::new(&columns, call.ignore_nulls)?, next, done: Vec::new() }
             }
             _ => Kind::Numbers { next, done: Vec::new() },
         };

@@ -6,36 +6,40 @@ use arrow_select::take::take;
 
 use super::frame::Frames;
 use super::span::{Place, Span};
-use crate::error::execution::Result;
-use crate::exec::eval::scalar_array;
-use crate::expr::Scalar;
+use crate::error::execution::{ExecError, Result};
 use crate::plan::window::WindowFunction;
 use crate::types::array::cast_to;
 
 /// What a call looks up.
 pub(super) struct Lookup {
-    /// The value of each row, and the default behind them where there is one.
+    /// The value of each row, and behind them the default of each where there are some.
     values: ArrayRef,
-    default_at: Option<u32>,
+    defaults_at: Option<usize>,
     /// Rows that have a value, where others do not count.
     present: Option<Vec<u32>>,
 }
 
 impl Lookup {
-    /// Of `value`, with a default of its type; with `ignore_nulls` rows without a value do not count.
-    pub(super) fn new(value: &ArrayRef, default: Option<&Scalar>, ignore_nulls: bool) -> Result<Self> {
+    /// Of a value, and of a default behind it; with `ignore_nulls` rows without a value do not count.
+    pub(super) fn new(columns: &[ArrayRef], ignore_nulls: bool) -> Result<Self> {
+        let [value, defaults @ ..] = columns else {
+            return Err(ExecError::Internal("a window function of no value".to_owned()));
+        };
         let present = ignore_nulls.then(|| match value.logical_nulls() {
             Some(nulls) => nulls.valid_indices().map(|row| row as u32).collect(),
             None => (0..value.len() as u32).collect(),
         });
-        match default {
-            Some(default) if *default != Scalar::Null => {
-                let default = cast_to(&scalar_array(default), value.data_type())?;
-                let values = concat(&[value.as_ref(), default.as_ref()])?;
-                Ok(Self { default_at: Some(value.len() as u32), values, present })
-            }
-            _ => Ok(Self { values: ArrayRef::clone(value), default_at: None, present }),
-        }
+        let Some(defaults) = defaults.first() else {
+            return Ok(Self { values: ArrayRef::clone(value), defaults_at: None, present });
+        };
+        let defaults = cast_to(defaults, value.data_type())?;
+        let values = concat(&[value.as_ref(), defaults.as_ref()])?;
+        Ok(Self { values, defaults_at: Some(value.len()), present })
+    }
+
+    /// Where the default of a row is.
+    fn default_of(&self, row: usize) -> Option<u32> {
+        self.defaults_at.map(|at| (at + row) as u32)
     }
 
     /// The values for the rows from `place` on, `rows` of them at most.
@@ -64,11 +68,11 @@ impl Lookup {
                     && *by != 0
                 {
                     let row = shifted(present, place.row, *by).filter(|row| partition.contains(&(*row as usize)));
-                    return row.or(self.default_at);
+                    return row.or_else(|| self.default_of(place.row));
                 }
                 let row = i64::try_from(place.row).ok().and_then(|row| row.checked_add(*by));
                 let row = row.and_then(|row| usize::try_from(row).ok()).filter(|row| partition.contains(row));
-                return row.map(|row| row as u32).or(self.default_at);
+                return row.map(|row| row as u32).or_else(|| self.default_of(place.row));
             }
             WindowFunction::First(_) | WindowFunction::Last(_) | WindowFunction::Nth(..) if self.present.is_some() => {
                 return among(self.present.as_deref().unwrap_or_default(), function, &frames.of(span, place));

@@ -1,5 +1,7 @@
 //! The arguments of a call, as they are written.
 
+use std::borrow::Cow;
+
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArguments};
 
 use crate::error::SqlError;
@@ -38,6 +40,28 @@ pub(super) fn null_treatment(function: &ast::Function) -> Option<ast::NullTreatm
             _ => None,
         })
     })
+}
+
+/// `f(g(x) IGNORE NULLS) OVER …` as `f(g(x)) IGNORE NULLS OVER …`. The parser takes the words for those of `g`, which
+/// is no call over a window and has none.
+pub(super) fn with_own_nulls(function: &ast::Function) -> Cow<'_, ast::Function> {
+    let mut own = Cow::Borrowed(function);
+    if function.over.is_some()
+        && null_treatment(function).is_none()
+        && let FunctionArguments::List(list) = &function.args
+        && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Function(last)))) = list.args.last()
+        && last.over.is_none()
+        && last.null_treatment.is_some()
+    {
+        let own = own.to_mut();
+        own.null_treatment = last.null_treatment;
+        if let FunctionArguments::List(list) = &mut own.args
+            && let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(ast::Expr::Function(last)))) = list.args.last_mut()
+        {
+            last.null_treatment = None;
+        }
+    }
+    own
 }
 
 /// Plain positional arguments of a call.

@@ -5,7 +5,7 @@
 
 use sqlparser::ast;
 
-use super::arguments::{arguments, is_distinct, is_star, null_treatment};
+use super::arguments::{arguments, is_distinct, is_star, null_treatment, with_own_nulls};
 use super::literal;
 use super::scope::Scope;
 use crate::expr::Scalar;
@@ -157,6 +157,7 @@ fn column(parts: &[String], scope: &Scope) -> String {
 
 /// The heading of a call over `scope`.
 pub(crate) fn call(function: &ast::Function, scope: &Scope) -> String {
+    let function = &*with_own_nulls(function);
     let written = function.name.to_string().to_ascii_lowercase();
     let known = find(&written);
     let takes_star = matches!(known, Some(Known::Aggregate(aggregate)) if aggregate.takes_star);

@@ -11,10 +11,12 @@ use super::grouping::Grouping;
 use super::relation::{Relation, schema_of};
 use super::scope::{Scope, ScopeColumn};
 use super::selection::Selection;
-use super::subqueries::{self, Correlation, OUTER_AT, SUBQUERIES_AT, Subqueries, TIE, equality};
+use super::subqueries::{self, Correlation, OUTER_AT, SUBQUERIES_AT, Subqueries, TIE, Whole, equality};
 use super::window_calls::{Order, Windows, with_answers};
 use crate::error::{SqlError, SqlErrorKind};
-use crate::expr::{BinaryOp, Expr, Scalar, Typed};
+use crate::expr::constant::{as_constant, null};
+use crate::expr::fold::fold_constants;
+use crate::expr::{AggregateCall, BinaryOp, Expr, Scalar, Typed};
 use crate::plan::window::{Frame, WindowFunction};
 use crate::plan::{Plan, SortKey, WindowCall};
 
@@ -239,17 +241,7 @@ pub(super) fn tied(
         && is_aggregate
         && bindings.group.is_empty()
     {
-        let is_count = |at: usize| {
-            let call = at.checked_sub(calls.width).and_then(|at| calls.calls.get(at));
-            call.is_some_and(|call| call.function.name == "count")
-        };
-        let mut counts = false;
-        bound.expr.for_each_column(&mut |at| counts |= is_count(at));
-        match &bound.expr {
-            Expr::Column(_) if counts => correlation.of_nothing = Some(Scalar::Int(0)),
-            _ if counts => return Err(SqlError::unsupported("an expression over count in such a subquery")),
-            _ => {}
-        }
+        correlation.whole = Some(whole(&bound.expr, bindings.having.as_ref(), calls)?);
     }
     let placed = |bindings: &mut Bindings, expr: &Expr| -> Expr {
         let (from, name) = (1.min(bindings.outputs.len()), format!("{TIE}{}", bindings.outputs.len()));
@@ -280,6 +272,36 @@ pub(super) fn tied(
         }
     }
     Ok(correlation)
+}
+
+/// What an aggregate without groups comes to of no rows, for one output and HAVING.
+fn whole(output: &Expr, having: Option<&Expr>, calls: &Calls) -> Result<Whole, SqlError> {
+    let call = |at: usize| at.checked_sub(calls.width).and_then(|at| calls.calls.get(at));
+    let counts = |call: &AggregateCall| matches!(call.function.name, "count" | "approx_distinct");
+    let of_nothing = |expr: &Expr| {
+        let expr = expr.clone().map_columns(&mut |at| match call(at) {
+            Some(call) if counts(call) && call.data_type == DataType::UInt64 => Expr::Literal(Scalar::UInt(0)),
+            Some(call) if counts(call) => Expr::Literal(Scalar::Int(0)),
+            Some(call) => null(call.data_type.clone()),
+            None => Expr::Column(at),
+        });
+        let what =
+            "an aggregate in a subquery that reads columns of the query around it, and whose value is not constant";
+        as_constant(&fold_constants(expr)).cloned().ok_or_else(|| SqlError::unsupported(format!("{what} of no rows")))
+    };
+    let is_nullable = !matches!(output, Expr::Column(at) if call(*at).is_some_and(counts));
+    let mut value = of_nothing(output)?;
+    if let Some(having) = having
+        && of_nothing(having)? != Scalar::Bool(true)
+    {
+        value = Scalar::Null;
+    }
+    if having.is_some() && value != Scalar::Null {
+        // No row would mean either that nothing is tied, or that HAVING refuses what is.
+        let what = "HAVING that holds of no rows in a subquery that reads columns of the query around it";
+        return Err(SqlError::unsupported(what));
+    }
+    Ok(Whole { of_nothing: value, is_nullable, has_having: having.is_some() })
 }
 
 /// Puts what answers queries inside of expressions in, and the bindings over it.

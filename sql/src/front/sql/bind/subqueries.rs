@@ -39,8 +39,18 @@ pub(super) struct Correlation {
     pub(super) keys: Vec<(Expr, Expr)>,
     /// Others; columns of the query around it are from [`OUTER_AT`] on.
     pub(super) filters: Vec<Expr>,
-    /// What the query comes to where it would have a row without any: an aggregate of nothing.
-    pub(super) of_nothing: Option<Scalar>,
+    /// Of an aggregate without groups.
+    pub(super) whole: Option<Whole>,
+}
+
+/// An aggregate without groups, which has a row even where no row is tied to the one around it. The join has none then.
+#[derive(Debug)]
+pub(super) struct Whole {
+    /// What the query comes to of no rows: null, too, where HAVING refuses that row.
+    pub(super) of_nothing: Scalar,
+    /// Whether its value of some rows can be null.
+    pub(super) is_nullable: bool,
+    pub(super) has_having: bool,
 }
 
 /// What a query in an expression stands for.
@@ -50,6 +60,7 @@ pub(super) struct Subquery {
     pub(super) kind: JoinKind,
     pub(super) keys: Vec<(Expr, Expr)>,
     pub(super) filters: Vec<Expr>,
+    /// What stands for null.
     pub(super) of_nothing: Option<Scalar>,
 }
 

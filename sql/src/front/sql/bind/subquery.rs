@@ -65,7 +65,10 @@ impl ExprBinder<'_> {
 
     /// Whether a query has a row.
     fn exists(&self, query: &ast::Query, negated: bool, queries: &mut Subqueries) -> Result<Typed, SqlError> {
-        let (relation, Correlation { keys, filters, .. }) = self.inner_query(query, true)?;
+        let (relation, Correlation { keys, filters, whole }) = self.inner_query(query, true)?;
+        if whole.is_some_and(|whole| !whole.has_having) {
+            return Ok(marked(Expr::Literal(Scalar::Bool(true)), negated));
+        }
         let kind = JoinKind::Mark { with_nulls: false };
         let mark = queries.add(Subquery { plan: relation.plan, kind, keys, filters, of_nothing: None })?;
         Ok(marked(mark, negated))
@@ -73,11 +76,35 @@ impl ExprBinder<'_> {
 
     /// The one value of a query, or null.
     fn value_of(&self, query: &ast::Query, queries: &mut Subqueries) -> Result<Typed, SqlError> {
-        let (relation, Correlation { keys, filters, of_nothing }) = self.inner_query(query, false)?;
+        let (relation, correlation) = self.inner_query(query, false)?;
+        self.single(relation, correlation, queries)
+    }
+
+    /// The same of a query that is bound.
+    fn single(
+        &self,
+        relation: Relation,
+        Correlation { keys, filters, whole }: Correlation,
+        queries: &mut Subqueries,
+    ) -> Result<Typed, SqlError> {
         let data_type = one_column(&relation, keys.len() + filters.len())?;
         let window_ns = relation.columns[0].window_ns;
         let kind = JoinKind::Single;
-        let value = queries.add(Subquery { plan: relation.plan, kind, keys, filters, of_nothing })?;
+        let whole = whole.filter(|whole| whole.of_nothing != Scalar::Null);
+        let is_nullable = whole.as_ref().is_some_and(|whole| whole.is_nullable);
+        let of_nothing = whole.map(|whole| whole.of_nothing);
+        let value = if is_nullable {
+            // Null may be its value of some rows: a mark says whether there are any.
+            let plan = self.binder.copied(&relation.plan)?;
+            let (keys_too, filters_too) = (keys.clone(), filters.clone());
+            let value = queries.add(Subquery { plan, kind, keys: keys_too, filters: filters_too, of_nothing: None })?;
+            let kind = JoinKind::Mark { with_nulls: false };
+            let has_rows = queries.add(Subquery { plan: relation.plan, kind, keys, filters, of_nothing: None })?;
+            let otherwise = of_nothing.map(|value| Box::new(Expr::Literal(value)));
+            Expr::Case { branches: vec![(has_rows, value)], otherwise }
+        } else {
+            queries.add(Subquery { plan: relation.plan, kind, keys, filters, of_nothing })?
+        };
         Ok(Typed { window_ns, ..Typed::new(value, data_type) })
     }
 
@@ -89,7 +116,18 @@ impl ExprBinder<'_> {
         queries: &mut Subqueries,
     ) -> Result<Typed, SqlError> {
         no_window(&operand)?;
-        let (relation, Correlation { mut keys, filters, .. }) = self.inner_query(query, false)?;
+        let (relation, correlation) = self.inner_query(query, false)?;
+        let has_one_row = correlation.whole.as_ref().is_some_and(|whole| !whole.has_having);
+        if has_one_row {
+            let value = self.single(relation, correlation, queries)?;
+            no_window(&value)?;
+            let (left, right) = (operand.data_type.clone(), value.data_type.clone());
+            let to = comparable(&operand, &value)
+                .ok_or_else(|| SqlError::new(SqlErrorKind::Comparison(left, BinaryOp::Eq, right)))?;
+            let equal = Expr::binary(convert(operand, &to)?, BinaryOp::Eq, convert(value, &to)?);
+            return Ok(marked(equal, negated));
+        }
+        let Correlation { mut keys, filters, .. } = correlation;
         let data_type = one_column(&relation, keys.len() + filters.len())?;
         let value = Typed { window_ns: relation.columns[0].window_ns, ..Typed::new(Expr::Column(0), data_type) };
         no_window(&value)?;

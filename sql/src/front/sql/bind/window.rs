@@ -5,7 +5,7 @@
 
 use sqlparser::ast;
 
-use super::arguments::{arguments, is_distinct, null_treatment};
+use super::arguments::{arguments, is_distinct, null_treatment, with_own_nulls};
 use super::binder::Binder;
 use super::expr::ExprBinder;
 use super::heading;
@@ -28,6 +28,7 @@ const NAMES_MAX: usize = 64;
 impl<'a> ExprBinder<'a> {
     /// A call over a window.
     pub(super) fn over_window(&mut self, function: &ast::Function) -> Result<Typed, SqlError> {
+        let function = &*with_own_nulls(function);
         let Some(windows) = self.windows.take() else {
             let (name, clause) = (function.name.to_string().to_ascii_lowercase(), self.clause);
             return Err(SqlErrorKind::WindowMisplaced { name, clause }.into());
@@ -242,22 +243,22 @@ fn shift(args: &[Typed], is_lag: bool) -> Option<Result<(WindowFunction, DataTyp
     };
     let by = if is_lag { by.checked_neg()? } else { by };
     let data_type = value.data_type.clone();
-    let default = match rest.get(1) {
-        None => Scalar::Null,
-        Some(default) => match default.constant()? {
-            Scalar::Null => Scalar::Null,
-            // Of the value's type, or an integer for a number.
-            constant if default.data_type == data_type => constant,
-            Scalar::Int(_) if matches!(data_type, DataType::Float64 | DataType::UInt64) => {
-                match convert(default.clone(), &data_type) {
-                    Ok(expr) => Typed::new(expr, data_type.clone()).constant()?,
-                    Err(error) => return Some(Err(error)),
-                }
-            }
-            _ => return None,
-        },
-    };
-    let function = WindowFunction::Shift { value: value.expr.clone(), by, default };
+    let mut args = vec![value.expr.clone()];
+    // A null is what stands there anyway.
+    if let Some(default) = rest.get(1)
+        && default.constant() != Some(Scalar::Null)
+    {
+        // Of the value's type, or an integer for a number.
+        let is_number = matches!(data_type, DataType::Float64 | DataType::UInt64);
+        if default.data_type != data_type && !(is_number && default.data_type == DataType::Int64) {
+            return None;
+        }
+        match convert(default.clone(), &data_type) {
+            Ok(default) => args.push(default),
+            Err(error) => return Some(Err(error)),
+        }
+    }
+    let function = WindowFunction::Shift { args, by };
     Some(Ok((function, data_type)))
 }
 

@@ -32,6 +32,10 @@ impl Dialect for CnosDialect {
         true
     }
 
+    fn supports_comma_separated_trim(&self) -> bool {
+        true
+    }
+
     fn supports_limit_comma(&self) -> bool {
         false
     }
