@@ -30,6 +30,7 @@ pub use front::influxql;
 pub use front::sql::bind::sql_name;
 pub use front::sql::memory::bytes_to_prepare;
 pub use insertion::InsertTarget;
+pub use optimize::join_order::TableRows;
 pub use prepare::{PrepareError, prepare, prepare_within};
 pub use session::Session;
 pub use stage::cut;

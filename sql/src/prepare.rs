@@ -42,13 +42,7 @@ pub fn prepare_within(
     let budget = Budget::new(context);
     match made_ready(text, catalog, session, &budget) {
         Ok(statement) => {
-            let kept = match &statement {
-                Statement::Query(query)
-                | Statement::Explain { query, .. }
-                | Statement::CopyOut(CopyOut { query, .. })
-                | Statement::InsertQuery { query, .. } => PlanExtent::of(&query.plan),
-                _ => PlanExtent::default(),
-            };
+            let kept = statement.query().map_or_else(PlanExtent::default, |query| PlanExtent::of(&query.plan));
             Ok((statement, budget.end(kept.exprs.nodes, kept.columns)?))
         }
         Err(error) => Err(match budget.stopped() {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
 use tidewire_storage::schema::{
-    Codec, ColumnId, ColumnKind, DatabaseOptions, ExternalTable, FileFormat, Geometry, UserOptions,
+    Codec, ColumnId, ColumnKind, DatabaseOptions, ExternalTable, FileFormat, Geometry, TableId, UserOptions,
 };
 
 pub use crate::copy::{CopyIn, CopyInto};
 use crate::deletion::{Deletion, SeriesFilter};
 use crate::insertion::InsertTarget;
 pub use crate::insertion::{FieldValues, Insert};
+use crate::optimize::join_order::{self, TableRows};
 use crate::plan::Plan;
 use crate::tenancy::TenantStatement;
 
@@ -107,6 +108,42 @@ pub enum Statement {
     },
     /// DELETE.
     Delete(Deletion),
+}
+
+impl Statement {
+    /// The tables whose numbers of rows say in which order its joins run; none where that is no question.
+    pub fn joined_tables(&self) -> Vec<TableId> {
+        self.query().map_or_else(Vec::new, |query| join_order::tables(&query.plan))
+    }
+
+    /// The same with its joins in the order that suits tables of these numbers of rows.
+    #[must_use]
+    pub fn with_joins_ordered(mut self, rows: &TableRows) -> Self {
+        let query = match &mut self {
+            Self::Query(query)
+            | Self::Explain { query, .. }
+            | Self::CopyOut(CopyOut { query, .. })
+            | Self::InsertQuery { query, .. } => query,
+            _ => return self,
+        };
+        let nothing = Plan::Values { rows: Vec::new(), schema: Arc::clone(query.plan.schema()) };
+        query.plan = join_order::ordered(std::mem::replace(&mut query.plan, nothing), rows);
+        if let Self::Explain { query, verbose: true, steps, .. } = &mut self {
+            steps.push(PlanStep { name: "logical_plan after join_order".to_owned(), plan: query.plan.to_string() });
+        }
+        self
+    }
+
+    /// The query that it runs.
+    pub(crate) fn query(&self) -> Option<&Query> {
+        match self {
+            Self::Query(query)
+            | Self::Explain { query, .. }
+            | Self::CopyOut(CopyOut { query, .. })
+            | Self::InsertQuery { query, .. } => Some(query),
+            _ => None,
+        }
+    }
 }
 
 /// What a statement wants of users.

@@ -241,6 +241,14 @@ pub struct CountSeries {
     pub tables: Arc<[TableId]>,
 }
 
+/// Asks for the number of rows of tables in the receiver's shards. The answer has one number each; rows that were
+/// written again may count twice.
+#[derive(Debug, Clone)]
+pub struct CountRows {
+    /// The tables.
+    pub tables: Arc<[TableId]>,
+}
+
 /// The answer to [`CountSeries`].
 #[derive(Debug)]
 pub struct SeriesTotals {
@@ -427,6 +435,7 @@ questions! {
     UseCatalog => (), 1, catalogs;
     CountUnknownSeries => usize, 1, unknown_series;
     CountSeries => SeriesTotals, 1, series;
+    CountRows => Vec<u64>, 1, rows;
     CollectLate => Vec<(u64, Spans)>, 1, late;
     ReadSchema => Vec<SchemaFound>, 1, schemas;
     CompactShards => Result<(), tidewire_storage::Error>, 1, compactions;

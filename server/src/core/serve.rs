@@ -97,6 +97,9 @@ impl Responder {
             AnyQuestion::CountSeries(asker, question) => {
                 peers.answer(asker, cardinality::count(&self.shards, &question));
             }
+            AnyQuestion::CountRows(asker, question) => {
+                peers.answer(asker, self.shards.rows(&question.tables));
+            }
             AnyQuestion::CollectLate(asker, CollectLate(watches)) => {
                 peers.answer(asker, self.shards.collect_late(&watches));
             }

@@ -216,6 +216,12 @@ impl Shards {
         totals
     }
 
+    /// How many rows the shards hold of each of `tables`.
+    pub(super) fn rows(&self, tables: &[TableId]) -> Vec<u64> {
+        let of_table = |table: &TableId| self.iter().map(|(_, shard)| shard.rows(*table)).sum();
+        tables.iter().map(of_table).collect()
+    }
+
     /// What keeps open shards from taking writes.
     pub(super) fn troubles(&self) -> Vec<ShardTrouble> {
         let trouble =

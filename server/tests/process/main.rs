@@ -26,6 +26,7 @@ mod influx_operations;
 mod influx_profiles;
 mod influx_replies;
 mod influxql;
+mod joins;
 mod limits;
 mod lives;
 mod logs;

@@ -14,6 +14,7 @@ use tidewire_storage::schema::{
     Catalog, ColumnId, ColumnKind, ColumnSchema, Database, DatabaseOptions, FieldType, TableId, TableSchema,
 };
 
+use super::join_order::{self, TableRows};
 use super::optimize;
 use crate::Session;
 use crate::budget::Budget;
@@ -325,6 +326,41 @@ fn rules_do_not_change_answers() {
         }
         assert!(compared > QUERIES / 3, "seed {seed}: only {compared} queries ran");
     }
+}
+
+#[test]
+fn joins_answer_the_same_in_any_order() {
+    let mut rng = fastrand::Rng::with_seed(14);
+    let sources = ["m", "(select i, n, s, b, f from m where b)", "(values (1, 2, 'a', true, 0.5)) as v(i, n, s, b, f)"];
+    let mut moved = 0;
+    for _ in 0..400 {
+        let count = rng.usize(2..6);
+        let tables = (0..count).map(|at| match sources[rng.usize(..sources.len())] {
+            values if values.starts_with("(values") => values.replace("as v(", &format!("as r{at}(")),
+            source => format!("{source} as r{at}"),
+        });
+        let from = tables.collect::<Vec<_>>().join(", ");
+        let column = |rng: &mut fastrand::Rng, names: &[&str]| {
+            format!("r{}.{}", rng.usize(..count), names[rng.usize(..names.len())])
+        };
+        let conditions = (0..rng.usize(count - 1..count + 3)).map(|_| match rng.usize(..8) {
+            0 => format!("{} > {}", column(&mut rng, &["f"]), column(&mut rng, &["f"])),
+            1 => format!("{} or {} is null", column(&mut rng, &["b"]), column(&mut rng, &["s"])),
+            2 | 3 => format!("{} = {}", column(&mut rng, &["s"]), column(&mut rng, &["s"])),
+            4 => format!("{} * 2.0 = {}", column(&mut rng, &["f"]), column(&mut rng, &["f"])),
+            _ => format!("{} = {}", column(&mut rng, &["i"]), column(&mut rng, &["i"])),
+        });
+        let conditions = conditions.collect::<Vec<_>>().join(" and ");
+        let shown = (0..count).map(|at| format!("r{at}.i, r{at}.s")).collect::<Vec<_>>().join(", ");
+        let text = format!("select {shown} from {from} where {conditions}");
+        let rows: Vec<_> = table_rows(&mut rng).into_iter().take(12).collect();
+        let plan = without_storage(optimize(bound(&text).unwrap(), None), &rows);
+        let ordered = join_order::ordered(plan.clone(), &TableRows::new());
+        moved += usize::from(plan.to_string() != ordered.to_string());
+        assert_eq!(plan.schema(), ordered.schema(), "{text}");
+        assert_eq!(run(&ordered).unwrap(), run(&plan).unwrap(), "{text}\n{plan}\n{ordered}");
+    }
+    assert!(moved > 100, "only {moved} plans changed");
 }
 
 #[test]

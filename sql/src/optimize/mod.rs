@@ -8,6 +8,7 @@ mod distinct;
 mod fetch;
 mod fold;
 mod in_lists;
+pub(crate) mod join_order;
 mod merge_projects;
 mod merge_unions;
 mod presence;

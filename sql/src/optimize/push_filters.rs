@@ -259,7 +259,7 @@ fn reads_once(expr: &Expr, columns: &[Extent]) -> bool {
 }
 
 /// Whether a kernel may refuse a value: overflow, division by zero, text that is no number.
-fn can_fail(expr: &Expr, input: &Schema) -> bool {
+pub(super) fn can_fail(expr: &Expr, input: &Schema) -> bool {
     let fails = match expr {
         Expr::Cast { expr, to } => !matches!(
             (expr.data_type(input), to),

@@ -123,7 +123,10 @@ class Queries:
         if self.chance(0.2) and equal is not None:
             more = self.equality(left, right)
             on = same("{0} AND {1}", on, more)
-        rows = min(product, 10 * (left.rows + right.rows) + 50)
+        # A key may have few values.
+        rows = product if on is not equal and equal is None else product // 4 + left.rows + right.rows
+        if rows > 2 * ROWS_MAX:
+            return left
         return Relation(same("{0} " + kind + " {1} ON {2}", left.text, right.text, on), both, rows, True, distinct)
 
     def equality(self, left, right):
@@ -402,12 +405,12 @@ class Queries:
 
     def grouped(self, depth, inner):
         relation, draw, source = self.source(depth)
+        plain = Expressions(self.rng, draw.columns)  # GROUP BY and the arguments of aggregates take no subqueries
         keys = []
         for _ in range(self.rng.choice([0, 1, 1, 1, 2, 3])):
-            key = self.rng.choice(draw.columns) if self.chance(0.6) else draw.any(self.rng.choice([1, 2]))
+            key = self.rng.choice(draw.columns) if self.chance(0.6) else plain.any(self.rng.choice([1, 2]))
             if key.ours not in [other.ours for other in keys] and key.ours[0] not in "'(0123456789CT":
                 keys.append(key)
-        plain = Expressions(self.rng, draw.columns)
         aggregates = [self.aggregate(plain, exact=inner) for _ in range(self.rng.randint(1 if not keys else 0, 4))]
         kind = self.rng.random() if keys else 1.0
         text = joined(", ", keys)

@@ -445,6 +445,14 @@ impl<D: Disk> Shard<D> {
         totals
     }
 
+    /// Rows of a table, in memory and in segments; one that was written again may count twice.
+    pub fn rows(&self, table: TableId) -> u64 {
+        let state = self.state.borrow();
+        let in_segments = state.tables.get(&table).map_or(0, |table| table.segments().map(|s| s.meta().rows).sum());
+        let in_memory = state.memtables().filter_map(|memtable| memtable.table(table)).map(|rows| rows.rows() as u64);
+        in_memory.sum::<u64>() + in_segments
+    }
+
     /// Waits for the right to change the manifest.
     async fn edit(&self) -> EditGuard<'_, D> {
         self.changed.until(|| (!self.editing.replace(true)).then_some(())).await;
