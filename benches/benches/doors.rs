@@ -15,7 +15,7 @@ use tidewire_protocol::prometheus::{RemoteWrite, push_sample};
 use tidewire_protocol::protobuf::{push_header, push_varint};
 use tidewire_protocol::row::{
     Apart, FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowDraft, RowError, RowSink, RowTaker, SeriesRef,
-    SeriesSlot, SlotCache, TimeScale,
+    SeriesSlot, SeriesText, SlotCache, TimeScale,
 };
 
 /// Series in a body, and rows of each.
@@ -91,6 +91,26 @@ impl RowTaker for Taker {
             Err(Halt::Pause) => panic!("the sink never pauses"),
             Err(Halt::Refuse(refusal)) => match refusal {},
         }
+    }
+
+    fn take_as(&mut self, _: Position, text: SeriesText<'_>, draft: &mut RowDraft) -> Result<(), Next> {
+        match self.cache.put_as(text, draft, &mut self.sink) {
+            Ok(()) => Ok(()),
+            Err(Halt::Pause) => panic!("the sink never pauses"),
+            Err(Halt::Refuse(refusal)) => match refusal {},
+        }
+    }
+
+    fn expects<T>(&mut self, is_it: impl FnOnce(SeriesText<'_>) -> Option<T>) -> Option<T> {
+        self.cache.expected().and_then(is_it)
+    }
+
+    fn expect(&mut self, text: SeriesText<'_>) -> bool {
+        self.cache.expect(text)
+    }
+
+    fn take_expected(&mut self, position: Position, rows: &mut [(i64, RawValue)]) -> Result<(), Next> {
+        self.cache.put_expected(position, rows, &mut self.sink)
     }
 
     fn fault(&mut self, position: Position, error: RowError) -> Next {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidewire_protocol::line::{Dialect, State, TimeRule};
 use tidewire_protocol::row::BadRows;
+use tidewire_server::core::recycled::RecycledBatches;
 use tidewire_server::ingest::cache::DatabaseCache;
 use tidewire_server::ingest::sink::{Collected, RequestSink, RowRules, SharedNames, TimeField};
 use tidewire_server::memory::budget::{Keys, divide};
@@ -98,7 +99,9 @@ pub fn requests(series: usize) -> Vec<String> {
 ///
 /// If a line is refused.
 pub fn parse(cache: &mut DatabaseCache, catalog: &Catalog, text: &str, recycled: WriteBatch) -> WriteBatch {
-    let mut collected = Collected::new(vec![recycled]);
+    let mut collected = Collected::default();
+    let batches = RecycledBatches::default();
+    batches.put([recycled]);
     let DatabaseCache { parser, slots, .. } = cache;
     let mut sink = RequestSink {
         slots,
@@ -113,11 +116,12 @@ pub fn parse(cache: &mut DatabaseCache, catalog: &Catalog, text: &str, recycled:
             shared_names: SharedNames::Refused,
         },
         shards: 1,
+        recycled: &batches,
     };
     parser.begin();
     let state = crate::lines::parse_whole(parser, text.as_bytes(), &TimeRule::identity(0), &mut sink);
     assert_eq!(state, State::Done);
     assert_eq!((collected.bad_rows.unparsed, collected.bad_rows.dropped), (0, 0));
-    let (batches, _) = collected.finish(1);
+    let batches = collected.finish(1);
     batches.into_iter().next().map(|(_, finished)| finished.batch).unwrap_or_default()
 }

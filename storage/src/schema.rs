@@ -218,6 +218,17 @@ impl TimeUnit {
         }
     }
 
+    /// The unit that a time in nanoseconds lies in.
+    #[inline]
+    pub const fn of_nanoseconds(self, time_ns: i64) -> i64 {
+        // A division by a constant each, and none in the common case.
+        match self {
+            Self::Millisecond => time_ns.div_euclid(1_000_000),
+            Self::Microsecond => time_ns.div_euclid(1_000),
+            Self::Nanosecond => time_ns,
+        }
+    }
+
     /// The first and the last time that a row may have: every nanosecond that there is, and otherwise the years 1 to
     /// 9999, which all formats and clients know how to write. (What comes from elsewhere, as a nanosecond that is taken
     /// for a millisecond, is millions of years away.)

@@ -225,8 +225,7 @@ impl Case {
                     "SELECT * FROM cpu WHERE usage_user > 90.0 AND {}{}{}",
                     within(window),
                     filter.unwrap_or_default(),
-                    // InfluxQL always answers in the order of time.
-                    if language == Language::SqlInFull { " ORDER BY time" } else { "" },
+                    if language == Language::SqlInFull { series_order() } else { String::new() },
                 );
                 let rows = data.ticks(window).map_or(0, |(first, last)| (last - first) / TICK_NS + 1);
                 let surely = hosts.is_none() && rows * data.hosts as i64 >= ROWS_SURELY_HIGH;
@@ -290,6 +289,13 @@ fn last_point(language: Language) -> String {
         ),
         Language::Influxql => "SELECT * FROM cpu GROUP BY hostname ORDER BY time DESC LIMIT 1".to_owned(),
     }
+}
+
+/// In InfluxQL rows come in the order of time, and those of one time in the order of their series' keys.
+fn series_order() -> String {
+    let mut tags = CPU_TAGS;
+    tags.sort_unstable();
+    format!(" ORDER BY time, {}", tags.join(", "))
 }
 
 fn group_by_order_by_limit(language: Language, end_ns: i64) -> String {
@@ -373,7 +379,7 @@ mod tests {
         assert_eq!(draw("lastpoint", &DATA, Language::Influxql).expected, Expected::NotEmpty);
         let full = draw("lastpoint", &DATA, Language::SqlInFull);
         assert_eq!((full.text.matches("last(time, ").count(), full.expected), (19, Expected::Rows(4_000)));
-        assert!(draw("high-cpu-all", &DATA, Language::SqlInFull).text.ends_with(" ORDER BY time"));
+        assert!(draw("high-cpu-all", &DATA, Language::SqlInFull).text.contains(" ORDER BY time, arch, datacenter, h"));
         let eight = draw("single-groupby-5-8-1", &DATA, Language::Sql).text;
         assert_eq!(eight.matches("'host_").count(), 8);
         assert_eq!(eight.matches("max(usage_").count(), 5);

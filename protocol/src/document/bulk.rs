@@ -4,13 +4,16 @@
 //! reason; only where it is not clear which lines are documents the whole body is refused.
 
 use super::DocumentRule;
-use super::flatten::flatten;
+use super::flatten::Documents;
 use super::lines::next_line;
-use crate::json::{JsonReader, JsonValue};
-use crate::row::{Next, Position, RowDraft, RowError, RowTaker};
+use crate::json::JsonValue;
+use crate::row::{Next, Position, RowError, RowTaker};
 
 /// Tables that the actions of a body may name.
 const TABLES_MAX: usize = 1024;
+
+/// A line with an action that is longer is not kept.
+const ACTION_BYTES_MAX: usize = 4 << 10;
 
 /// What is asked to be done with a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +58,13 @@ pub struct BulkItem {
 pub struct Bulk {
     /// The table that the request names.
     table: Option<String>,
-    rule: DocumentRule,
-    reader: JsonReader,
-    draft: RowDraft,
+    documents: Documents,
     /// Lines read.
     lines: u64,
     /// The action whose document comes next.
     open: Option<BulkItem>,
+    /// The last line with an action that names no id, and what it says: clients send the same again and again.
+    before: (Vec<u8>, Option<BulkItem>),
     items: Vec<BulkItem>,
     /// Tables that items name; mostly all the same.
     tables: Vec<String>,
@@ -74,14 +77,20 @@ impl Bulk {
         Self {
             tables: table.iter().cloned().collect(),
             table,
-            rule,
-            reader: JsonReader::default(),
-            draft: RowDraft::default(),
+            documents: Documents::new(rule),
             lines: 0,
             open: None,
+            before: (Vec::new(), None),
             items: Vec::new(),
             ids: String::new(),
         }
+    }
+
+    /// Reads every line with the parser, as if it were like none before: what the others are compared with.
+    #[must_use]
+    pub fn by_the_book(mut self) -> Self {
+        self.documents.by_the_book();
+        self
     }
 
     /// The actions met, in their order.
@@ -132,8 +141,20 @@ impl Bulk {
 
     /// A line with an action.
     fn action(&mut self, line: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        let Self { reader, tables, ids, table, .. } = self;
-        let item = reader.read(line, |value| read_action(value, table.is_some(), tables, ids))??;
+        let Self { documents, tables, ids, table, before, .. } = self;
+        let item = match before {
+            (text, Some(item)) if text == line => *item,
+            (text, said) => {
+                let item =
+                    documents.reader().read(line, |value| read_action(value, table.is_some(), tables, ids))??;
+                if item.id.is_none() && line.len() <= ACTION_BYTES_MAX {
+                    text.clear();
+                    text.extend_from_slice(line);
+                    *said = Some(item);
+                }
+                item
+            }
+        };
         match item.action {
             Action::Delete => Ok(self.refuse(item, "delete", rows)),
             _ => {
@@ -149,10 +170,9 @@ impl Bulk {
             return self.refuse(item, "update", rows);
         }
         let position = Position::Item(self.items.len() as u64 + 1);
-        let Self { reader, draft, rule, tables, .. } = self;
-        let table = tables.get(item.table as usize).map_or("", String::as_str);
-        let taken = match reader.read(line, |document| flatten(document, table, rule, draft)).and_then(|read| read) {
-            Ok(()) => rows.take(position, draft),
+        let table = self.tables.get(item.table as usize).map_or("", String::as_str);
+        let taken = match self.documents.read(line, table) {
+            Ok(()) => rows.take(position, &mut self.documents.draft),
             Err(error) => Err(rows.fault(position, error)),
         };
         item.is_taken = taken.is_ok();

@@ -3,20 +3,18 @@
 //! Which of both a body is its first byte that is no blank says. Elements of an array are cut out as they arrive.
 
 use super::DocumentRule;
-use super::flatten::flatten;
-use crate::json::{Elements, Found, JsonReader};
-use crate::row::{Next, Position, RowDraft, RowError, RowTaker};
+use super::flatten::Documents;
+use crate::json::{Elements, Found};
+use crate::row::{Next, Position, RowError, RowTaker};
 
 /// How far a body has been read.
 #[derive(Debug)]
 pub struct JsonLines {
     table: String,
-    rule: DocumentRule,
+    documents: Documents,
     form: Form,
     /// Lines or elements read.
     count: u64,
-    reader: JsonReader,
-    draft: RowDraft,
 }
 
 /// What a body is.
@@ -32,8 +30,14 @@ enum Form {
 impl JsonLines {
     /// Of a body whose documents are rows of `table`.
     pub fn new(table: String, rule: DocumentRule) -> Self {
-        let (form, count) = (Form::default(), 0);
-        Self { table, rule, form, count, reader: JsonReader::default(), draft: RowDraft::default() }
+        Self { table, documents: Documents::new(rule), form: Form::default(), count: 0 }
+    }
+
+    /// Reads every document with the parser, as if it were like none before: what the others are compared with.
+    #[must_use]
+    pub fn by_the_book(mut self) -> Self {
+        self.documents.by_the_book();
+        self
     }
 
     /// Reads the documents of `text`, and what is behind the last line if nothing comes after it. Returns the bytes
@@ -73,10 +77,8 @@ impl JsonLines {
             if document.is_empty() {
                 continue;
             }
-            let Self { table, rule, reader, draft, .. } = self;
-            let read = reader.read(document, |document| flatten(document, table, rule, draft));
-            let taken = match read.and_then(|read| read) {
-                Ok(()) => rows.take(position, draft),
+            let taken = match self.documents.read(document, &self.table) {
+                Ok(()) => rows.take(position, &mut self.documents.draft),
                 Err(error) => Err(rows.fault(position, error)),
             };
             if taken == Err(Next::Stop) {

@@ -84,6 +84,19 @@ impl Elements {
     }
 }
 
+impl Elements {
+    /// Where behind `from` an element begins that is neither the first nor cut. One that is read from there without
+    /// [`Self::next`] must be a whole object.
+    pub(crate) fn next_object(&self, text: &[u8], from: usize) -> Option<usize> {
+        if self.state != State::Behind {
+            return None;
+        }
+        let skip = |at: usize| Some(at + text.get(at..)?.iter().position(|byte| !byte.is_ascii_whitespace())?);
+        let comma = skip(from).filter(|at| text.get(*at) == Some(&b','))?;
+        skip(comma + 1).filter(|at| text.get(*at) == Some(&b'{'))
+    }
+}
+
 impl Cut {
     /// The length of the element at the start of `text`, if its end is there.
     fn end(&mut self, text: &[u8]) -> Option<usize> {

@@ -1,9 +1,12 @@
 //! `{"metric": …, "timestamp": …, "value": …, "tags": {…}}`, or an array of these.
 
 use super::VALUE;
+use super::known::{json_text, read_known};
 use super::text::parse_value;
 use crate::json::{Elements, Found, JsonReader, JsonValue, Scalar};
-use crate::row::{FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, TimeScale, parse_time};
+use crate::row::{
+    FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, SeriesText, TextForm, TimeScale, parse_time,
+};
 
 /// How far a body has been read.
 #[derive(Debug)]
@@ -53,6 +56,13 @@ impl JsonPoints {
     pub fn read(&mut self, text: &[u8], last: bool, rows: &mut impl RowTaker) -> Result<usize, RowError> {
         let mut from = 0;
         loop {
+            if let Some((start, end, taken)) = self.read_known(text, from, rows) {
+                from = end;
+                if taken.is_err_and(|next| self.refuse(text, (start, end), next) == Next::Stop) {
+                    return Ok(text.len());
+                }
+                continue;
+            }
             let (start, end) = match self.elements.next(text, from, last)? {
                 Found::Element(start, end) => (start, end),
                 Found::NeedMore(at) => return Ok(at),
@@ -63,20 +73,47 @@ impl JsonPoints {
             let Self { scale, takes_text, reader, draft, .. } = self;
             let document = text.get(start..end).unwrap_or_default();
             let read = reader.read(document, |point| read_point(point, *scale, *takes_text, draft));
-            let taken = match read.and_then(|read| read) {
-                Ok(()) => rows.take(position, draft),
-                Err(error) => Err(rows.fault(position, error)),
+            let taken = match (read.and_then(|read| read), json_text(document)) {
+                (Ok(()), Some(text)) => rows.take_as(position, text, draft),
+                (Ok(()), None) => rows.take(position, draft),
+                (Err(error), _) => Err(rows.fault(position, error)),
             };
-            if let Err(next) = taken {
-                if let Some(refused) = self.refused.as_mut().filter(|refused| refused.len() < REFUSED_MAX) {
-                    let document = document.get(..REFUSED_BYTES_MAX).unwrap_or(document);
-                    refused.push((position, String::from_utf8_lossy(document).into_owned()));
-                }
-                if next == Next::Stop {
-                    return Ok(text.len());
-                }
+            if taken.is_err_and(|next| self.refuse(text, (start, end), next) == Next::Stop) {
+                return Ok(text.len());
             }
         }
+    }
+
+    /// The point behind `from`, if it is of a series that was seen: where it begins and ends, and what became of it.
+    fn read_known(
+        &mut self,
+        text: &[u8],
+        from: usize,
+        rows: &mut impl RowTaker,
+    ) -> Option<(usize, usize, Result<(), Next>)> {
+        let start = self.elements.next_object(text, from)?;
+        let point = text.get(start..)?;
+        let is_json = |text: SeriesText<'_>| matches!(text.form, TextForm::TimeFirst | TextForm::ValueFirst);
+        let read = |text: SeriesText<'_>| read_known(point, text, self.scale).filter(|_| is_json(text));
+        let known = match rows.expects(read) {
+            Some(known) => known,
+            None => {
+                let text = json_text(point)?;
+                rows.expect(text).then(|| read_known(point, text, self.scale))??
+            }
+        };
+        self.points += 1;
+        let taken = rows.take_expected(Position::Item(self.points), &mut [(known.time_ns, known.value)]);
+        Some((start, start + known.len, taken))
+    }
+
+    /// The point between these bytes of `text` was refused.
+    fn refuse(&mut self, text: &[u8], (start, end): (usize, usize), next: Next) -> Next {
+        if let Some(refused) = self.refused.as_mut().filter(|refused| refused.len() < REFUSED_MAX) {
+            let document = text.get(start..end.min(start + REFUSED_BYTES_MAX)).unwrap_or_default();
+            refused.push((Position::Item(self.points), String::from_utf8_lossy(document).into_owned()));
+        }
+        next
     }
 }
 

@@ -3,7 +3,10 @@
 //! Blanks separate, tags may stand behind commas too, and `put` may stand before it all. An empty line is none.
 
 use super::VALUE;
-use crate::row::{FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, TimeScale, parse_time};
+use super::known::{line_text, read_known};
+use crate::row::{
+    FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, SeriesText, TextForm, TimeScale, parse_time,
+};
 
 /// How far a body has been read.
 #[derive(Debug)]
@@ -40,19 +43,43 @@ impl TextPoints {
             };
             consumed += length;
             self.lines += 1;
-            let position = Position::Line(self.lines);
-            let point = match self.are_puts {
-                true => read_put(line, self.scale, &mut self.draft),
-                false => read_point(line, self.scale, &mut self.draft),
-            };
-            let taken = match point {
-                Ok(true) => rows.take(position, &mut self.draft),
-                Ok(false) => Ok(()),
-                Err(error) => Err(rows.fault(position, error)),
+            let taken = match self.read_known(line, rows) {
+                Some(taken) => taken,
+                None => self.read_line(line, rows),
             };
             if taken == Err(Next::Stop) {
                 return text.len();
             }
+        }
+    }
+
+    /// Takes the point of a line, if it is of a series that was seen.
+    fn read_known(&mut self, line: &[u8], rows: &mut impl RowTaker) -> Option<Result<(), Next>> {
+        let form = if self.are_puts { TextForm::PutLine } else { TextForm::Line };
+        let read = |text: SeriesText<'_>| {
+            read_known(line, text, self.scale).filter(|known| text.form == form && known.len == line.len())
+        };
+        let known = match rows.expects(read) {
+            Some(known) => known,
+            None => {
+                let text = line_text(line, self.are_puts)?;
+                rows.expect(text).then(|| read(text))??
+            }
+        };
+        Some(rows.take_expected(Position::Line(self.lines), &mut [(known.time_ns, known.value)]))
+    }
+
+    fn read_line(&mut self, line: &[u8], rows: &mut impl RowTaker) -> Result<(), Next> {
+        let position = Position::Line(self.lines);
+        let point = match self.are_puts {
+            true => read_put(line, self.scale, &mut self.draft),
+            false => read_point(line, self.scale, &mut self.draft),
+        };
+        match (point, line_text(line, self.are_puts)) {
+            (Ok(true), Some(text)) => rows.take_as(position, text, &mut self.draft),
+            (Ok(true), None) => rows.take(position, &mut self.draft),
+            (Ok(false), _) => Ok(()),
+            (Err(error), _) => Err(rows.fault(position, error)),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::fill::{Fill, SERVICE};
 use super::id::Id;
+use super::known::SpanShapes;
 use crate::row::{Next, Position, RowError, RowTaker};
 
 /// What names of columns of a span begin with: those of its resource, of its scope, and its own;
@@ -29,11 +30,18 @@ const KINDS: [&str; 6] = [
 ];
 const CODES: [&str; 3] = ["STATUS_CODE_UNSET", "STATUS_CODE_OK", "STATUS_CODE_ERROR"];
 
+/// What names begin with: what has the attribute, and its place in a list of such.
+pub(super) type Prefix<'p> = [&'p str; 2];
+
 /// How far an export has been read.
 #[derive(Debug)]
 pub struct SpanReader {
     table: String,
     pub(super) row: Fill,
+    /// What spans were like that were read by the book.
+    pub(super) shapes: SpanShapes,
+    /// Whether spans may be taken by these.
+    pub(super) knows_shapes: bool,
     /// Spans met.
     spans: u64,
 }
@@ -60,7 +68,13 @@ pub(super) struct SpanHead<'s> {
 impl SpanReader {
     /// Of an export whose spans are rows of `table`.
     pub fn new(table: String) -> Self {
-        Self { table, row: Fill::default(), spans: 0 }
+        Self { table, row: Fill::default(), shapes: SpanShapes::default(), knows_shapes: true, spans: 0 }
+    }
+
+    /// Reads every span as if it were like none before: what the others are compared with.
+    #[must_use]
+    pub fn by_the_book(self) -> Self {
+        Self { knows_shapes: false, ..self }
     }
 
     /// A resource begins.
@@ -69,8 +83,9 @@ impl SpanReader {
     }
 
     /// Adds how many attributes were dropped.
-    pub(super) fn dropped_attributes(&mut self, prefix: &[&str], count: u64) {
-        self.row.number(&[prefix, &[DROPPED_ATTRIBUTES]].concat(), count as f64);
+    pub(super) fn dropped_attributes(&mut self, prefix: Prefix<'_>, count: u64) {
+        let [of, place] = prefix;
+        self.row.number([of, place, DROPPED_ATTRIBUTES], count as f64);
     }
 
     /// Adds a link: its place among the links, and what it says.
@@ -83,10 +98,10 @@ impl SpanReader {
         flags: u32,
     ) -> Result<(), RowError> {
         let row = &mut self.row;
-        row.id(trace_id, 16, "the trace id of a link", |row, id| row.string(&[SPAN, place, "trace_id"], id))?;
-        row.id(span_id, 8, "the span id of a link", |row, id| row.string(&[SPAN, place, "span_id"], id))?;
-        row.string(&[SPAN, place, "trace_state"], state);
-        row.number(&[SPAN, place, "flags"], f64::from(flags));
+        row.id(trace_id, 16, "the trace id of a link", |row, id| row.string([SPAN, place, "trace_id"], id))?;
+        row.id(span_id, 8, "the span id of a link", |row, id| row.string([SPAN, place, "span_id"], id))?;
+        row.string([SPAN, place, "trace_state"], state);
+        row.number([SPAN, place, "flags"], f64::from(flags));
         Ok(())
     }
 
@@ -108,13 +123,19 @@ impl SpanReader {
         head: Result<SpanHead<'_>, RowError>,
         rows: &mut impl RowTaker,
     ) -> Next {
-        match head.and_then(|head| self.head(&head)).and_then(|()| self.row.draft().check()) {
+        let row = head.and_then(|head| self.head(&head));
+        self.give(position, row, rows)
+    }
+
+    /// Gives the row, if there is one.
+    pub(super) fn give(&mut self, position: Position, row: Result<(), RowError>, rows: &mut impl RowTaker) -> Next {
+        match row.and_then(|()| self.row.draft().check()) {
             Ok(()) => rows.take(position, self.row.draft()).err().unwrap_or(Next::Continue),
             Err(error) => rows.fault(position, error),
         }
     }
 
-    fn head(&mut self, head: &SpanHead<'_>) -> Result<(), RowError> {
+    pub(super) fn head(&mut self, head: &SpanHead<'_>) -> Result<(), RowError> {
         let row = &mut self.row;
         for (id, bytes, name, part) in [
             (head.trace_id, 16, "trace_id", "the trace id"),
@@ -124,33 +145,34 @@ impl SpanReader {
             if id.is_empty() && name != "parent_span_id" {
                 return Err(RowError::Missing(part));
             }
-            row.id(id, bytes, part, |row, id| row.tag(&[SPAN, name], id))?;
+            row.id(id, bytes, part, |row, id| row.tag([SPAN, name], id))?;
         }
-        row.tag(&[SPAN, "trace_state"], head.trace_state);
-        row.tag(&[SPAN, "name"], head.name);
+        row.tag([SPAN, "trace_state"], head.trace_state);
+        row.tag([SPAN, "name"], head.name);
         let word = |words: &[&'static str], number: i64| {
             usize::try_from(number).ok().and_then(|number| words.get(number)).copied().unwrap_or(words[0])
         };
-        row.tag(&[SPAN, "Status/code"], word(&CODES, head.status_code));
-        row.string(&[SPAN, "Status/message"], head.status_message);
-        row.string(&[SPAN, "kind"], word(&KINDS, head.kind));
-        row.number(&[SPAN, "flags"], f64::from(head.flags));
-        row.number(&[SPAN, "end_time_unix_nano"], head.end_ns as f64);
-        row.number(&[SPAN, "duration_nano"], head.end_ns.saturating_sub(head.start_ns) as f64);
-        row.number(&[SPAN, DROPPED_ATTRIBUTES], head.dropped_attributes as f64);
-        row.number(&[SPAN, "dropped_events_count"], head.dropped_events as f64);
-        row.number(&[SPAN, "dropped_links_count"], head.dropped_links as f64);
+        row.tag([SPAN, "Status/code"], word(&CODES, head.status_code));
+        row.string([SPAN, "Status/message"], head.status_message);
+        row.string([SPAN, "kind"], word(&KINDS, head.kind));
+        row.number([SPAN, "flags"], f64::from(head.flags));
+        row.number([SPAN, "end_time_unix_nano"], head.end_ns as f64);
+        row.number([SPAN, "duration_nano"], head.end_ns.saturating_sub(head.start_ns) as f64);
+        row.number([SPAN, DROPPED_ATTRIBUTES], head.dropped_attributes as f64);
+        row.number([SPAN, "dropped_events_count"], head.dropped_events as f64);
+        row.number([SPAN, "dropped_links_count"], head.dropped_links as f64);
         row.draft().time = i64::try_from(head.start_ns).map_err(|_| RowError::TimeOutOfRange)?;
         Ok(())
     }
 }
 
 /// Adds an attribute of what has names that begin with `prefix`.
-pub(super) fn attribute(row: &mut Fill, prefix: &[&str], name: &str, value: &str) {
-    let parts = [prefix, &[ATTRIBUTES, name]].concat();
-    match prefix == [RESOURCE] && name == SERVICE {
-        true => row.tag(&parts, value),
-        false => row.string(&parts, value),
+pub(super) fn attribute(row: &mut Fill, prefix: Prefix<'_>, name: &str, value: &str) {
+    let [of, place] = prefix;
+    let parts = [of, place, ATTRIBUTES, name];
+    match of == RESOURCE && name == SERVICE {
+        true => row.tag(parts, value),
+        false => row.string(parts, value),
     }
 }
 

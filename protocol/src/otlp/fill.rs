@@ -11,8 +11,9 @@ pub(super) const SERVICE: &str = "service.name";
 #[derive(Debug, Default)]
 pub(super) struct Fill {
     draft: RowDraft,
-    name: String,
     text: String,
+    /// The names of fields are known: only their values are given.
+    is_named: bool,
 }
 
 impl Fill {
@@ -31,31 +32,45 @@ impl Fill {
         self.draft.mark()
     }
 
+    /// Fields that follow come with their values alone, until they are named.
+    pub(super) fn begin_named(&mut self) {
+        self.is_named = true;
+    }
+
+    /// Gives these fields their names and types, as [`RowDraft::layout_behind`] has them.
+    pub(super) fn end_named(&mut self, layout: &[u8]) {
+        self.is_named = false;
+        self.draft.name_fields(layout);
+    }
+
     /// Takes what is behind the mark out of the row.
     pub(super) fn back_to(&mut self, mark: DraftMark) {
         self.draft.back_to(mark);
     }
 
     /// Adds a field that is no string.
-    pub(super) fn field(&mut self, name: &[&str], kind: FieldKind, value: RawValue) {
-        self.set_name(name);
-        self.draft.field(&self.name, kind, value);
+    pub(super) fn field<const N: usize>(&mut self, name: [&str; N], kind: FieldKind, value: RawValue) {
+        match self.is_named {
+            true => self.draft.push_value(value),
+            false => self.draft.field_of(name, kind, value),
+        }
     }
 
     /// Adds a string.
-    pub(super) fn string(&mut self, name: &[&str], value: &str) {
-        self.set_name(name);
-        self.draft.string(&self.name, value);
+    pub(super) fn string<const N: usize>(&mut self, name: [&str; N], value: &str) {
+        match self.is_named {
+            true => self.draft.push_string(value),
+            false => self.draft.string_of(name, value),
+        }
     }
 
     /// Adds a tag.
-    pub(super) fn tag(&mut self, name: &[&str], value: &str) {
-        self.set_name(name);
-        self.draft.tag(&self.name, value);
+    pub(super) fn tag<const N: usize>(&mut self, name: [&str; N], value: &str) {
+        self.draft.tag_of(name, value);
     }
 
     /// Adds a number; all are floats.
-    pub(super) fn number(&mut self, name: &[&str], value: f64) {
+    pub(super) fn number<const N: usize>(&mut self, name: [&str; N], value: f64) {
         self.field(name, FieldKind::Float, RawValue::from_float(value));
     }
 
@@ -82,6 +97,10 @@ impl Fill {
         value: N,
         add: impl FnOnce(&mut Self, &str),
     ) -> Result<(), RowError> {
+        if let Some(text) = value.string() {
+            add(self, text?);
+            return Ok(());
+        }
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         let written = value.write_value(&mut text);
@@ -108,10 +127,5 @@ impl Fill {
             }
         }
         Ok(())
-    }
-
-    fn set_name(&mut self, parts: &[&str]) {
-        self.name.clear();
-        parts.iter().for_each(|part| self.name.push_str(part));
     }
 }

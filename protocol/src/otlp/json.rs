@@ -2,7 +2,7 @@
 
 use super::SpanReader;
 use super::columns::{
-    RESOURCE, RESOURCE_SCHEMA, SCOPE, SCOPE_SCHEMA, SPAN, SpanHead, attribute, code_number, kind_number,
+    Prefix, RESOURCE, RESOURCE_SCHEMA, SCOPE, SCOPE_SCHEMA, SPAN, SpanHead, attribute, code_number, kind_number,
 };
 use super::id::Id;
 use super::node::export_of;
@@ -17,15 +17,15 @@ impl SpanReader {
         let export = export_of(&tape)?;
         for spans in list(export, "resourceSpans")? {
             self.begin();
-            self.row.string(&[RESOURCE_SCHEMA], text(spans, "schemaUrl")?);
+            self.row.string([RESOURCE_SCHEMA], text(spans, "schemaUrl")?);
             self.owner(spans.get("resource"), RESOURCE)?;
             let mark = self.row.mark();
             for spans in list(spans, "scopeSpans")? {
                 self.row.back_to(mark);
-                self.row.string(&[SCOPE_SCHEMA], text(spans, "schemaUrl")?);
+                self.row.string([SCOPE_SCHEMA], text(spans, "schemaUrl")?);
                 if let Some(scope) = spans.get("scope") {
-                    self.row.tag(&[SCOPE, "name"], text(scope, "name")?);
-                    self.row.tag(&[SCOPE, "version"], text(scope, "version")?);
+                    self.row.tag([SCOPE, "name"], text(scope, "name")?);
+                    self.row.tag([SCOPE, "version"], text(scope, "version")?);
                 }
                 self.owner(spans.get("scope"), SCOPE)?;
                 let mark = self.row.mark();
@@ -46,15 +46,15 @@ impl SpanReader {
     fn owner(&mut self, owner: Option<JsonValue<'_, '_>>, prefix: &str) -> Result<(), RowError> {
         let mut dropped = 0;
         if let Some(owner) = owner {
-            self.json_attributes(&[prefix], owner)?;
+            self.json_attributes([prefix, ""], owner)?;
             dropped = integer(owner, "droppedAttributesCount")?;
         }
-        self.dropped_attributes(&[prefix], dropped);
+        self.dropped_attributes([prefix, ""], dropped);
         Ok(())
     }
 
     fn json_span<'t>(&mut self, span: JsonValue<'_, 't>) -> Result<SpanHead<'t>, RowError> {
-        self.json_attributes(&[SPAN], span)?;
+        self.json_attributes([SPAN, ""], span)?;
         let (mut dropped_events, mut dropped_links) =
             (integer(span, "droppedEventsCount")?, integer(span, "droppedLinksCount")?);
         for (at, event) in list(span, "events")?.enumerate() {
@@ -63,10 +63,10 @@ impl SpanReader {
                 continue;
             }
             let place = format!("Event_{at}/");
-            self.json_attributes(&[SPAN, &place], event)?;
-            self.row.string(&[SPAN, &place, "name"], text(event, "name")?);
-            self.row.number(&[SPAN, &place, "time_unix_nano"], integer(event, "timeUnixNano")? as f64);
-            self.dropped_attributes(&[SPAN, &place], integer(event, "droppedAttributesCount")?);
+            self.json_attributes([SPAN, &place], event)?;
+            self.row.string([SPAN, &place, "name"], text(event, "name")?);
+            self.row.number([SPAN, &place, "time_unix_nano"], integer(event, "timeUnixNano")? as f64);
+            self.dropped_attributes([SPAN, &place], integer(event, "droppedAttributesCount")?);
         }
         for (at, link) in list(span, "links")?.enumerate() {
             if !Self::takes_part(at) {
@@ -74,11 +74,11 @@ impl SpanReader {
                 continue;
             }
             let place = format!("Link_{at}/");
-            self.json_attributes(&[SPAN, &place], link)?;
+            self.json_attributes([SPAN, &place], link)?;
             let (trace_id, span_id) = (Id::Hex(text(link, "traceId")?), Id::Hex(text(link, "spanId")?));
             let flags = flags(link)?;
             self.link(&place, trace_id, span_id, text(link, "traceState")?, flags)?;
-            self.dropped_attributes(&[SPAN, &place], integer(link, "droppedAttributesCount")?);
+            self.dropped_attributes([SPAN, &place], integer(link, "droppedAttributesCount")?);
         }
         let status = span.get("status");
         Ok(SpanHead {
@@ -99,7 +99,7 @@ impl SpanReader {
         })
     }
 
-    fn json_attributes(&mut self, prefix: &[&str], of: JsonValue<'_, '_>) -> Result<(), RowError> {
+    fn json_attributes(&mut self, prefix: Prefix<'_>, of: JsonValue<'_, '_>) -> Result<(), RowError> {
         for pair in list(of, "attributes")? {
             let name = text(pair, "key")?;
             match pair.get("value") {

@@ -62,8 +62,8 @@ impl LogReader {
             self.row.begin(&self.table);
             if let Some(resource) = logs.node(RESOURCE)? {
                 self.row.attributes(resource, ATTRIBUTES_OF_RESOURCE, |row, name, value| match name {
-                    SERVICE => row.tag(&[SERVICE], value),
-                    _ => row.string(&["resource.", name], value),
+                    SERVICE => row.tag([SERVICE], value),
+                    _ => row.string(["resource.", name], value),
                 })?;
             }
             let mark = self.row.mark();
@@ -71,7 +71,7 @@ impl LogReader {
                 let logs = logs?;
                 self.row.back_to(mark);
                 if let Some(scope) = logs.node(SCOPE)? {
-                    self.row.tag(&["scope.name"], scope.text(NAME)?);
+                    self.row.tag(["scope.name"], scope.text(NAME)?);
                 }
                 let mark = self.row.mark();
                 self.before = None;
@@ -94,25 +94,25 @@ impl LogReader {
 
     fn record<'t, N: Node<'t>>(&mut self, record: N) -> Result<(), RowError> {
         let row = &mut self.row;
-        row.attributes(record, ATTRIBUTES, |row, name, value| row.string(&["attributes.", name], value))?;
+        row.attributes(record, ATTRIBUTES, |row, name, value| row.string(["attributes.", name], value))?;
         if let Some(body) = record.node(BODY)? {
-            row.value(body, |row, value| row.string(&["body"], value))?;
+            row.value(body, |row, value| row.string(["body"], value))?;
         }
         for (name, key) in [("severity_text", SEVERITY_TEXT), ("event_name", EVENT_NAME)] {
             let text = record.text(key)?;
             if !text.is_empty() {
-                row.string(&[name], text);
+                row.string([name], text);
             }
         }
         if let Some(number) = record.integer(SEVERITY_NUMBER)?.filter(|number| *number != 0) {
-            row.field(&["severity_number"], FieldKind::Int, RawValue::from_int(number.cast_signed()));
+            row.field(["severity_number"], FieldKind::Int, RawValue::from_int(number.cast_signed()));
         }
         for (name, key, bytes, part) in
             [("trace_id", TRACE_ID, 16, "the trace id"), ("span_id", SPAN_ID, 8, "the span id")]
         {
             let id = record.id(key)?;
             if !id.is_empty() {
-                row.id(id, bytes, part, |row, id| row.string(&[name], id))?;
+                row.id(id, bytes, part, |row, id| row.string([name], id))?;
             }
         }
         let time = match record.integer(TIME)?.filter(|time| *time != 0) {

@@ -16,10 +16,11 @@
 
 use super::SpanReader;
 use super::attribute::read_pair;
-use super::columns::{RESOURCE, RESOURCE_SCHEMA, SCOPE, SCOPE_SCHEMA, SPAN, SpanHead, attribute};
+use super::columns::{Prefix, RESOURCE, RESOURCE_SCHEMA, SCOPE, SCOPE_SCHEMA, SPAN, SpanHead, attribute};
 use super::id::Id;
-use crate::protobuf::{Fields, signed};
-use crate::row::{Next, RowError, RowTaker};
+use super::known::{SpanShape, begins_with_name};
+use crate::protobuf::{Field, Fields, Value, signed};
+use crate::row::{DraftMark, Next, RowError, RowTaker};
 
 impl SpanReader {
     /// Reads fields of an export. The error is one of the whole body.
@@ -44,17 +45,17 @@ impl SpanReader {
             }
         }
         self.begin();
-        self.row.string(&[RESOURCE_SCHEMA], schema);
+        self.row.string([RESOURCE_SCHEMA], schema);
         let mut dropped = 0;
         let mut fields = Fields::of(resource);
         while let Some(field) = fields.next_field()? {
             match field.number {
-                1 => self.message_attribute(&[RESOURCE], field.value.bytes()?)?,
+                1 => self.message_attribute([RESOURCE, ""], field.value.bytes()?)?,
                 2 => dropped = field.value.varint()?,
                 _ => {}
             }
         }
-        self.dropped_attributes(&[RESOURCE], dropped);
+        self.dropped_attributes([RESOURCE, ""], dropped);
         let mark = self.row.mark();
         let mut fields = Fields::of(spans);
         while let Some(field) = fields.next_field()? {
@@ -78,19 +79,19 @@ impl SpanReader {
                 _ => {}
             }
         }
-        self.row.string(&[SCOPE_SCHEMA], schema);
+        self.row.string([SCOPE_SCHEMA], schema);
         let mut dropped = 0;
         let mut fields = Fields::of(scope);
         while let Some(field) = fields.next_field()? {
             match field.number {
-                1 => self.row.tag(&[SCOPE, "name"], field.value.text()?),
-                2 => self.row.tag(&[SCOPE, "version"], field.value.text()?),
-                3 => self.message_attribute(&[SCOPE], field.value.bytes()?)?,
+                1 => self.row.tag([SCOPE, "name"], field.value.text()?),
+                2 => self.row.tag([SCOPE, "version"], field.value.text()?),
+                3 => self.message_attribute([SCOPE, ""], field.value.bytes()?)?,
                 4 => dropped = field.value.varint()?,
                 _ => {}
             }
         }
-        self.dropped_attributes(&[SCOPE], dropped);
+        self.dropped_attributes([SCOPE, ""], dropped);
         let mark = self.row.mark();
         let mut fields = Fields::of(spans);
         while let Some(field) = fields.next_field()? {
@@ -98,13 +99,82 @@ impl SpanReader {
                 self.row.back_to(mark);
                 let span = field.value.bytes()?;
                 let position = self.span();
-                let head = self.message_span(span);
-                if self.finish(position, head, rows) == Next::Stop || rows.turn().await == Next::Stop {
+                let next = match self.known_span(span, mark) {
+                    Some(row) => self.give(position, row, rows),
+                    None => {
+                        self.row.back_to(mark);
+                        let row = self.message_span(span).and_then(|head| self.head(&head));
+                        let is_row = row.is_ok();
+                        let next = self.give(position, row, rows);
+                        if is_row {
+                            self.learn(span, mark);
+                        }
+                        next
+                    }
+                };
+                if next == Next::Stop || rows.turn().await == Next::Stop {
                     return Ok(Next::Stop);
                 }
             }
         }
         Ok(Next::Continue)
+    }
+
+    /// Fills the row of a span that is like one before; `None` where it is not, and the row is in disorder.
+    fn known_span(&mut self, span: &[u8], mark: DraftMark) -> Option<Result<(), RowError>> {
+        for at in self.shapes.order() {
+            let Some(shape) = self.shapes.take(at) else { continue };
+            let mut row = None;
+            if shape.is_for(mark) {
+                self.row.back_to(mark);
+                self.row.begin_named();
+                row = self.values_of(span, &shape).map(|head| self.head(&head));
+                self.row.end_named(shape.layout());
+            }
+            self.shapes.put_back(at, shape, row.is_some());
+            if row.is_some() {
+                return row;
+            }
+        }
+        None
+    }
+
+    /// Adds the attributes of a span that has just those of `shape`.
+    fn values_of<'s>(&mut self, span: &'s [u8], shape: &SpanShape) -> Option<SpanHead<'s>> {
+        let mut head = SpanHead::default();
+        let mut place = 0;
+        let mut fields = Fields::of(span);
+        while let Some(field) = fields.next_field().ok()? {
+            match field.number {
+                9 => {
+                    let value = shape.value(place, field.value.bytes().ok()?)?;
+                    self.row.value(value, |row, text| row.string([], text)).ok()?;
+                    place += 1;
+                }
+                11 | 13 => return None,
+                number => head.read(number, field.value).ok()?,
+            }
+        }
+        (place == shape.len()).then_some(head)
+    }
+
+    /// Keeps the shape of a span that was read by the book, and became a row.
+    fn learn(&mut self, span: &[u8], mark: DraftMark) {
+        let Self { row, shapes, .. } = self;
+        if !self.knows_shapes || row.draft().check().is_err() {
+            return;
+        }
+        let attributes = || {
+            let mut fields = Fields::of(span);
+            std::iter::from_fn(move || fields.next_field().ok()?).filter(|field| matches!(field.number, 9 | 11 | 13))
+        };
+        let is_simple = |field: Field<'_>| field.number == 9 && field.value.bytes().is_ok_and(begins_with_name);
+        if !attributes().all(is_simple) {
+            return;
+        }
+        let Some(shape) = shapes.room() else { return };
+        attributes().filter_map(|field| field.value.bytes().ok()).for_each(|pair| shape.push(pair));
+        shape.finish(mark, row.draft().layout_behind(mark));
     }
 
     fn message_span<'s>(&mut self, span: &'s [u8]) -> Result<SpanHead<'s>, RowError> {
@@ -114,16 +184,7 @@ impl SpanReader {
         while let Some(field) = fields.next_field()? {
             let value = field.value;
             match field.number {
-                1 => head.trace_id = Id::Bytes(value.bytes()?),
-                2 => head.span_id = Id::Bytes(value.bytes()?),
-                3 => head.trace_state = value.text()?,
-                4 => head.parent_span_id = Id::Bytes(value.bytes()?),
-                5 => head.name = value.text()?,
-                6 => head.kind = signed(value.varint()?),
-                7 => head.start_ns = value.fixed64()?,
-                8 => head.end_ns = value.fixed64()?,
-                9 => self.message_attribute(&[SPAN], value.bytes()?)?,
-                10 => head.dropped_attributes = value.varint()?,
+                9 => self.message_attribute([SPAN, ""], value.bytes()?)?,
                 11 => {
                     match Self::takes_part(events) {
                         true => self.message_event(&format!("Event_{events}/"), value.bytes()?)?,
@@ -131,7 +192,6 @@ impl SpanReader {
                     }
                     events += 1;
                 }
-                12 => head.dropped_events = head.dropped_events.saturating_add(value.varint()?),
                 13 => {
                     match Self::takes_part(links) {
                         true => self.message_link(&format!("Link_{links}/"), value.bytes()?)?,
@@ -139,19 +199,7 @@ impl SpanReader {
                     }
                     links += 1;
                 }
-                14 => head.dropped_links = head.dropped_links.saturating_add(value.varint()?),
-                15 => {
-                    let mut status = Fields::of(value.bytes()?);
-                    while let Some(field) = status.next_field()? {
-                        match field.number {
-                            2 => head.status_message = field.value.text()?,
-                            3 => head.status_code = signed(field.value.varint()?),
-                            _ => {}
-                        }
-                    }
-                }
-                16 => head.flags = value.fixed32()?,
-                _ => {}
+                number => head.read(number, value)?,
             }
         }
         Ok(head)
@@ -164,14 +212,14 @@ impl SpanReader {
             match field.number {
                 1 => time = field.value.fixed64()?,
                 2 => name = field.value.text()?,
-                3 => self.message_attribute(&[SPAN, place], field.value.bytes()?)?,
+                3 => self.message_attribute([SPAN, place], field.value.bytes()?)?,
                 4 => dropped = field.value.varint()?,
                 _ => {}
             }
         }
-        self.row.string(&[SPAN, place, "name"], name);
-        self.row.number(&[SPAN, place, "time_unix_nano"], time as f64);
-        self.dropped_attributes(&[SPAN, place], dropped);
+        self.row.string([SPAN, place, "name"], name);
+        self.row.number([SPAN, place, "time_unix_nano"], time as f64);
+        self.dropped_attributes([SPAN, place], dropped);
         Ok(())
     }
 
@@ -183,19 +231,52 @@ impl SpanReader {
                 1 => trace_id = Id::Bytes(field.value.bytes()?),
                 2 => span_id = Id::Bytes(field.value.bytes()?),
                 3 => state = field.value.text()?,
-                4 => self.message_attribute(&[SPAN, place], field.value.bytes()?)?,
+                4 => self.message_attribute([SPAN, place], field.value.bytes()?)?,
                 5 => dropped = field.value.varint()?,
                 6 => flags = field.value.fixed32()?,
                 _ => {}
             }
         }
         self.link(place, trace_id, span_id, state, flags)?;
-        self.dropped_attributes(&[SPAN, place], dropped);
+        self.dropped_attributes([SPAN, place], dropped);
         Ok(())
     }
 
-    fn message_attribute(&mut self, prefix: &[&str], pair: &[u8]) -> Result<(), RowError> {
+    fn message_attribute(&mut self, prefix: Prefix<'_>, pair: &[u8]) -> Result<(), RowError> {
         let (name, value) = read_pair(pair)?;
         self.row.value(value, |row, text| attribute(row, prefix, name, text))
+    }
+}
+
+impl<'s> SpanHead<'s> {
+    /// Reads a field of a span that is not in a list.
+    #[inline]
+    fn read(&mut self, number: u32, value: Value<'s>) -> Result<(), RowError> {
+        match number {
+            1 => self.trace_id = Id::Bytes(value.bytes()?),
+            2 => self.span_id = Id::Bytes(value.bytes()?),
+            3 => self.trace_state = value.text()?,
+            4 => self.parent_span_id = Id::Bytes(value.bytes()?),
+            5 => self.name = value.text()?,
+            6 => self.kind = signed(value.varint()?),
+            7 => self.start_ns = value.fixed64()?,
+            8 => self.end_ns = value.fixed64()?,
+            10 => self.dropped_attributes = value.varint()?,
+            12 => self.dropped_events = self.dropped_events.saturating_add(value.varint()?),
+            14 => self.dropped_links = self.dropped_links.saturating_add(value.varint()?),
+            15 => {
+                let mut status = Fields::of(value.bytes()?);
+                while let Some(field) = status.next_field()? {
+                    match field.number {
+                        2 => self.status_message = field.value.text()?,
+                        3 => self.status_code = signed(field.value.varint()?),
+                        _ => {}
+                    }
+                }
+            }
+            16 => self.flags = value.fixed32()?,
+            _ => {}
+        }
+        Ok(())
     }
 }

@@ -79,7 +79,7 @@ impl MetricReader {
                     if let Some(resource) = resource {
                         self.row.attributes(resource, ATTRIBUTES_OF_RESOURCE, tag)?;
                     }
-                    self.row.tag(&["scope.name"], scope);
+                    self.row.tag(["scope.name"], scope);
                     if self.metric(metric, rows).await? == Next::Stop {
                         return Ok(Next::Stop);
                     }
@@ -138,8 +138,8 @@ fn tag(row: &mut Fill, name: &str, value: &str) {
         || name.starts_with("le_")
         || name.starts_with("quantile_");
     match is_taken {
-        true => row.tag(&["attribute.", name], value),
-        false => row.tag(&[name], value),
+        true => row.tag(["attribute.", name], value),
+        false => row.tag([name], value),
     }
 }
 
@@ -149,7 +149,7 @@ fn number<'t, N: Node<'t>>(row: &mut Fill, point: N) -> Result<(), RowError> {
         Some(value) => value,
         None => point.integer((6, "asInt"))?.ok_or(RowError::Missing("the value of a point"))?.cast_signed() as f64,
     };
-    row.number(&["value"], value);
+    row.number(["value"], value);
     Ok(())
 }
 
@@ -164,7 +164,7 @@ fn histogram<'t, N: Node<'t>>(row: &mut Fill, point: N) -> Result<(), RowError> 
     let mut total = 0_u64;
     for (count, bound) in counts.iter().zip(&bounds) {
         total = total.saturating_add(*count);
-        row.number(&["le_", &bound.to_string()], total as f64);
+        row.number(["le_", &bound.to_string()], total as f64);
     }
     Ok(())
 }
@@ -172,7 +172,7 @@ fn histogram<'t, N: Node<'t>>(row: &mut Fill, point: N) -> Result<(), RowError> 
 fn exponential<'t, N: Node<'t>>(row: &mut Fill, point: N) -> Result<(), RowError> {
     count_and_sum(row, point)?;
     ends(row, point, (12, "min"), (13, "max"))?;
-    row.number(&["zero_count"], point.integer((7, "zeroCount"))?.unwrap_or_default() as f64);
+    row.number(["zero_count"], point.integer((7, "zeroCount"))?.unwrap_or_default() as f64);
     Ok(())
 }
 
@@ -181,15 +181,15 @@ fn summary<'t, N: Node<'t>>(row: &mut Fill, point: N) -> Result<(), RowError> {
     for value in point.list((6, "quantileValues")) {
         let value = value?;
         let quantile = value.float((1, "quantile"))?.unwrap_or_default();
-        row.number(&["quantile_", &quantile.to_string()], value.float((2, "value"))?.unwrap_or_default());
+        row.number(["quantile_", &quantile.to_string()], value.float((2, "value"))?.unwrap_or_default());
     }
     Ok(())
 }
 
 fn count_and_sum<'t, N: Node<'t>>(row: &mut Fill, point: N) -> Result<(), RowError> {
-    row.number(&["count"], point.integer(COUNT)?.unwrap_or_default() as f64);
+    row.number(["count"], point.integer(COUNT)?.unwrap_or_default() as f64);
     if let Some(sum) = point.float(SUM)? {
-        row.number(&["sum"], sum);
+        row.number(["sum"], sum);
     }
     Ok(())
 }
@@ -197,7 +197,7 @@ fn count_and_sum<'t, N: Node<'t>>(row: &mut Fill, point: N) -> Result<(), RowErr
 fn ends<'t, N: Node<'t>>(row: &mut Fill, point: N, min: Key, max: Key) -> Result<(), RowError> {
     for (name, key) in [("min", min), ("max", max)] {
         if let Some(value) = point.float(key)? {
-            row.number(&[name], value);
+            row.number([name], value);
         }
     }
     Ok(())

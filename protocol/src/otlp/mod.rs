@@ -11,6 +11,7 @@ pub mod columns;
 mod fill;
 mod id;
 mod json;
+mod known;
 mod logs;
 mod message;
 mod metrics;

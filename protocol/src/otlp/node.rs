@@ -38,6 +38,9 @@ pub(super) trait Node<'t>: Copy {
     /// Integers that have 64 bits each in protobuf.
     fn integers(self, key: Key) -> Result<Vec<u64>, RowError>;
 
+    /// The string that this value is, if it is one and nothing else.
+    fn string(self) -> Option<Result<&'t str, RowError>>;
+
     /// Writes the value that this is as text.
     fn write_value(self, text: &mut String) -> Result<(), RowError>;
 }
@@ -115,6 +118,13 @@ impl<'t> Node<'t> for &'t [u8] {
         Ok(found)
     }
 
+    #[inline]
+    fn string(self) -> Option<Result<&'t str, RowError>> {
+        let mut fields = Fields::of(self);
+        let field = fields.next_field().ok()??;
+        (field.number == 1 && fields.rest().is_empty()).then(|| field.value.text())
+    }
+
     fn write_value(self, text: &mut String) -> Result<(), RowError> {
         write_message(self, text)
     }
@@ -170,6 +180,12 @@ impl<'t> Node<'t> for JsonValue<'_, 't> {
 
     fn integers(self, key: Key) -> Result<Vec<u64>, RowError> {
         items(self, key)?.map(|value| integer(key, value)).collect()
+    }
+
+    fn string(self) -> Option<Result<&'t str, RowError>> {
+        let mut members = self.object()?;
+        let text = members.next().filter(|(kind, _)| *kind == "stringValue")?.1.text()?;
+        members.next().is_none().then_some(Ok(text))
     }
 
     fn write_value(self, text: &mut String) -> Result<(), RowError> {

@@ -2,10 +2,13 @@
 
 use super::names::{NAME, STALE, STALE_MARKER, UNNAMED, VALUE, tag_name};
 use crate::protobuf::{Fields, signed};
-use crate::row::{DraftMark, FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, TimeScale};
+use crate::row::{DraftMark, FieldKind, Next, Position, RawValue, RowDraft, RowError, RowTaker, SeriesText, TimeScale};
 
 /// Labels of a series.
 pub(super) const LABELS_MAX: usize = 1024;
+
+/// Samples of a series that is known by its labels: clients send one, and after a pause some.
+pub(super) const KNOWN_SAMPLES_MAX: usize = 8;
 
 const MILLISECONDS: TimeScale = TimeScale::Unit(1_000_000);
 
@@ -49,17 +52,30 @@ impl RemoteWrite {
         self.draft.field(VALUE, FieldKind::Float, RawValue::from_float(0.0));
     }
 
-    /// What the series `message` has beside its labels: `2 samples*`, and in the field `histograms` those.
+    /// A series was known, with this number of samples.
+    pub(super) fn count_known(&mut self, samples: usize) {
+        self.series += 1;
+        self.found.samples += samples as u64;
+    }
+
+    /// Names the series at hand.
+    pub(super) fn position(&self) -> Position {
+        Position::Item(self.series)
+    }
+
+    /// What the series `message` has beside its labels: `2 samples*`, and in the field `histograms` those. Where its
+    /// labels alone name it, they are in `text`.
     pub(super) async fn values(
         &mut self,
         message: &[u8],
+        text: Option<SeriesText<'_>>,
         histograms: u32,
         rows: &mut impl RowTaker,
     ) -> Result<Next, RowError> {
         let mut fields = Fields::of(message);
         while let Some(field) = fields.next_field()? {
             let next = match field.number {
-                2 => self.sample(field.value.bytes()?, rows)?,
+                2 => self.sample(field.value.bytes()?, text, rows)?,
                 number if number == histograms => self.histogram(rows),
                 _ => Next::Continue,
             };
@@ -70,29 +86,30 @@ impl RemoteWrite {
         Ok(Next::Continue)
     }
 
-    /// A sample of it: `1 value  2 timestamp in ms`.
-    fn sample(&mut self, sample: &[u8], rows: &mut impl RowTaker) -> Result<Next, RowError> {
-        let (mut bits, mut time) = (0, 0);
-        let mut fields = Fields::of(sample);
-        while let Some(field) = fields.next_field()? {
-            match field.number {
-                1 => bits = field.value.fixed64()?,
-                2 => time = signed(field.value.varint()?),
-                _ => {}
-            }
-        }
+    /// A sample of it.
+    fn sample(
+        &mut self,
+        sample: &[u8],
+        text: Option<SeriesText<'_>>,
+        rows: &mut impl RowTaker,
+    ) -> Result<Next, RowError> {
+        let (time, bits) = read_sample(sample)?;
         self.found.samples += 1;
         if bits == STALE_MARKER {
             self.found.stale += 1;
             return Ok(self.stale(time, rows));
         }
-        let position = Position::Item(self.series);
+        let position = self.position();
         let row = MILLISECONDS.nanoseconds(time).and_then(|time| self.draft.check().map(|()| time));
         Ok(match row {
             Ok(time) => {
                 self.draft.time = time;
                 self.draft.set_first(RawValue::from_float(f64::from_bits(bits)));
-                rows.take(position, &mut self.draft).err().unwrap_or(Next::Continue)
+                let taken = match text {
+                    Some(text) => rows.take_as(position, text, &mut self.draft),
+                    None => rows.take(position, &mut self.draft),
+                };
+                taken.err().unwrap_or(Next::Continue)
             }
             Err(error) => rows.fault(position, error),
         })
@@ -104,7 +121,7 @@ impl RemoteWrite {
         self.draft.back_to(mark);
         self.draft.field(STALE, FieldKind::Bool, RawValue::from_bool(true));
         let row = MILLISECONDS.nanoseconds(time).and_then(|time| self.draft.check().map(|()| time));
-        let position = Position::Item(self.series);
+        let position = self.position();
         let next = match row {
             Ok(time) => {
                 self.draft.time = time;
@@ -120,6 +137,28 @@ impl RemoteWrite {
     /// The series has a histogram.
     fn histogram(&mut self, rows: &mut impl RowTaker) -> Next {
         self.found.histograms += 1;
-        rows.fault(Position::Item(self.series), RowError::NotSupported("a native histogram"))
+        rows.fault(self.position(), RowError::NotSupported("a native histogram"))
     }
+}
+
+/// Time and bits of the value of `1 value  2 timestamp in ms`.
+#[inline]
+fn read_sample(sample: &[u8]) -> Result<(i64, u64), RowError> {
+    let (mut bits, mut time) = (0, 0);
+    let mut fields = Fields::of(sample);
+    while let Some(field) = fields.next_field()? {
+        match field.number {
+            1 => bits = field.value.fixed64()?,
+            2 => time = signed(field.value.varint()?),
+            _ => {}
+        }
+    }
+    Ok((time, bits))
+}
+
+/// Time in nanoseconds and value of a sample that is neither a stale marker nor out of any range.
+#[inline]
+pub(super) fn read_row(sample: &[u8]) -> Option<(i64, RawValue)> {
+    let (time, bits) = read_sample(sample).ok().filter(|(_, bits)| *bits != STALE_MARKER)?;
+    Some((MILLISECONDS.nanoseconds(time).ok()?, RawValue::from_float(f64::from_bits(bits))))
 }

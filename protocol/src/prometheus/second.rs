@@ -76,6 +76,6 @@ impl RemoteWrite {
             return Err(RowError::Missing("the value of the last label"));
         }
         self.begin(labels.chunks_exact(2).map(|label| (label[0], label[1])));
-        self.values(message, HISTOGRAMS, rows).await
+        self.values(message, None, HISTOGRAMS, rows).await
     }
 }

@@ -15,8 +15,15 @@ pub fn snappy_block_bytes(block: &[u8], bytes_max: u64) -> Result<usize, RowErro
 
 /// Decompresses a block that must not come to more than `bytes_max`.
 pub fn decode_snappy_block(block: &[u8], bytes_max: u64) -> Result<Vec<u8>, RowError> {
-    snappy_block_bytes(block, bytes_max)?;
-    snap::raw::Decoder::new().decompress_vec(block).map_err(|error| RowError::Compression(error.to_string()))
+    let mut message = Vec::new();
+    decode_snappy_block_into(block, bytes_max, &mut message).map(|()| message)
+}
+
+/// The same into memory that is there. It is not cleared before, which takes a while: what is in it is replaced.
+pub fn decode_snappy_block_into(block: &[u8], bytes_max: u64, message: &mut Vec<u8>) -> Result<(), RowError> {
+    message.resize(snappy_block_bytes(block, bytes_max)?, 0);
+    let decoded = snap::raw::Decoder::new().decompress(block, message);
+    decoded.map(|bytes| message.truncate(bytes)).map_err(|error| RowError::Compression(error.to_string()))
 }
 
 /// What compression looks back over at most: a block is made of parts of so much that know nothing of each other.

@@ -8,7 +8,7 @@ mod block;
 mod pair;
 mod wire;
 
-pub use block::{SnappyWriter, decode_snappy_block, snappy_block_bytes};
+pub use block::{SnappyWriter, decode_snappy_block, decode_snappy_block_into, snappy_block_bytes};
 pub use pair::read_pair;
 pub use wire::{
     Field, Fields, Value, field_bytes, packed_varints, push_header, push_varint, signed, split, text, varint_bytes,

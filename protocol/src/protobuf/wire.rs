@@ -66,6 +66,11 @@ impl<'a> Fields<'a> {
         Ok(Some(Field { number, value }))
     }
 
+    /// What is not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
     fn take<const N: usize>(&mut self) -> Result<&'a [u8; N], RowError> {
         let (word, rest) = self.rest.split_first_chunk().ok_or(broken("the message ends within a field"))?;
         self.rest = rest;

@@ -48,6 +48,14 @@ pub struct DraftMark {
     is_bad: bool,
 }
 
+impl DraftMark {
+    /// Whether there are as many fields, with names as long, before both, and nothing else that could make what comes
+    /// behind one no row and behind the other a row.
+    pub(crate) fn is_like(self, other: Self) -> bool {
+        (self.layout, self.values) == (other.layout, other.values) && !self.is_bad && !other.is_bad
+    }
+}
+
 impl RowDraft {
     /// A new row of `table` begins, without tags and fields.
     pub fn begin(&mut self, table: &str) {
@@ -57,25 +65,76 @@ impl RowDraft {
         self.values.clear();
         self.fault = None;
         self.time = 0;
-        push(&mut self.series, table.as_bytes());
+        push(&mut self.series, [table]);
         if table.is_empty() {
             self.fault = Some(RowError::Missing("the table's name"));
         }
     }
 
+    /// The same of a row that has the fields in `layout`, which [`Self::layout_text`] gave: their values are to follow,
+    /// and have the types that those had.
+    pub(crate) fn begin_with(&mut self, table: &str, layout: &[u8]) {
+        self.begin(table);
+        self.layout.extend_from_slice(layout);
+    }
+
+    /// The names and types of the fields of a row that is one.
+    pub(crate) fn layout_text(&self) -> &[u8] {
+        self.layout.get(TABLE_BYTES..).unwrap_or_default()
+    }
+
+    /// Gives the next field of [`Self::begin_with`] its value.
+    #[inline]
+    pub(crate) fn push_value(&mut self, value: RawValue) {
+        self.values.push(value);
+    }
+
+    /// The same of a string.
+    #[inline]
+    pub(crate) fn push_string(&mut self, value: &str) {
+        if self.values.push_string(value).is_err() {
+            self.values.push(RawValue::default());
+            self.fault.get_or_insert(RowError::TextTooLong);
+        }
+    }
+
+    /// The names and types of the fields behind a mark.
+    pub(crate) fn layout_behind(&self, mark: DraftMark) -> &[u8] {
+        self.layout.get(mark.layout..).unwrap_or_default()
+    }
+
+    /// Names the fields whose values were given last, as [`Self::layout_behind`] has it of as many.
+    pub(crate) fn name_fields(&mut self, layout: &[u8]) {
+        self.layout.extend_from_slice(layout);
+    }
+
     /// Adds a tag. One without a value is none; of several with one name the last counts.
+    #[inline]
     pub fn tag(&mut self, name: &str, value: &str) {
+        self.tag_of([name], value);
+    }
+
+    /// The same of a tag whose name is in parts.
+    #[inline]
+    pub fn tag_of<const N: usize>(&mut self, name: [&str; N], value: &str) {
         if self.series.len() > NAME_BYTES_MAX {
             self.fault.get_or_insert(RowError::NameTooLong);
             return;
         }
-        push(&mut self.series, name.as_bytes());
-        push(&mut self.series, value.as_bytes());
-        self.check_name("a tag's name", name);
+        let name_bytes = push(&mut self.series, name);
+        push(&mut self.series, [value]);
+        self.check_name("a tag's name", name_bytes);
     }
 
     /// Adds a field that is no string; of several with one name the last counts.
+    #[inline]
     pub fn field(&mut self, name: &str, kind: FieldKind, value: RawValue) {
+        self.field_of([name], kind, value);
+    }
+
+    /// The same of a field whose name is in parts.
+    #[inline]
+    pub fn field_of<const N: usize>(&mut self, name: [&str; N], kind: FieldKind, value: RawValue) {
         if self.name_field(name, kind) {
             self.values.push(value);
         }
@@ -87,32 +146,39 @@ impl RowDraft {
     }
 
     /// Adds a field that is a string.
+    #[inline]
     pub fn string(&mut self, name: &str, value: &str) {
+        self.string_of([name], value);
+    }
+
+    /// The same of a field whose name is in parts.
+    #[inline]
+    pub fn string_of<const N: usize>(&mut self, name: [&str; N], value: &str) {
         if !self.name_field(name, FieldKind::String) {
             return;
         }
-        if self.values.push_string(value).is_err() {
-            self.values.push(RawValue::default());
-            self.fault.get_or_insert(RowError::TextTooLong);
-        }
+        self.push_string(value);
     }
 
     /// Adds the name of a field; `false` where there is no room for one more, and the row is none.
-    fn name_field(&mut self, name: &str, kind: FieldKind) -> bool {
-        if self.values.values().len() >= FIELDS_MAX || self.layout.len() + name.len() > FIELD_NAMES_BYTES_MAX {
+    #[inline]
+    fn name_field<const N: usize>(&mut self, name: [&str; N], kind: FieldKind) -> bool {
+        let name_bytes: usize = name.iter().map(|part| part.len()).sum();
+        if self.values.values().len() >= FIELDS_MAX || self.layout.len() + name_bytes > FIELD_NAMES_BYTES_MAX {
             self.fault.get_or_insert(RowError::TooManyFields);
             return false;
         }
         self.layout.push(kind as u8);
-        push(&mut self.layout, name.as_bytes());
-        self.check_name("a field's name", name);
+        push(&mut self.layout, name);
+        self.check_name("a field's name", name_bytes);
         true
     }
 
-    fn check_name(&mut self, part: &'static str, name: &str) {
-        if name.is_empty() {
+    #[inline]
+    fn check_name(&mut self, part: &'static str, name_bytes: usize) {
+        if name_bytes == 0 {
             self.fault.get_or_insert(RowError::Missing(part));
-        } else if name.len() > NAME_BYTES_MAX {
+        } else if name_bytes > NAME_BYTES_MAX {
             self.fault.get_or_insert(RowError::NameTooLong);
         }
     }
@@ -167,11 +233,20 @@ impl RowDraft {
     }
 }
 
-/// Appends a text behind its length. What is longer than a length can say is cut; [`RowDraft::check`] refuses it.
-fn push(to: &mut Vec<u8>, text: &[u8]) {
-    let text = text.get(..NAME_BYTES_MAX + 1).unwrap_or(text);
-    to.extend_from_slice(&(text.len() as u32).to_le_bytes());
-    to.extend_from_slice(text);
+/// Appends a text, in parts, behind its length, which it gives. What is longer than a length can say is cut;
+/// [`RowDraft::check`] refuses it.
+#[inline]
+fn push<const N: usize>(to: &mut Vec<u8>, text: [&str; N]) -> usize {
+    let len = text.iter().map(|part| part.len()).sum();
+    let mut left = NAME_BYTES_MAX + 1;
+    to.extend_from_slice(&(left.min(len) as u32).to_le_bytes());
+    for part in text {
+        let part = part.as_bytes();
+        let part = part.get(..left).unwrap_or(part);
+        left -= part.len();
+        to.extend_from_slice(part);
+    }
+    len
 }
 
 /// Texts laid end to end.

@@ -23,16 +23,19 @@
 //!
 //! A door that does not predict, as `line` does, has its rows by name. It fills a [`RowDraft`] (`draft.rs`) and gives
 //! it to a [`RowTaker`] (`taker.rs`), which has the slots of names in a [`SlotCache`] (`slots.rs`); what it finds wrong
-//! is a [`RowError`] (`error.rs`). [`Apart`] (`apart.rs`) keeps entries of logs apart that name one time.
+//! is a [`RowError`] (`error.rs`). A row that is one number can also be taken by the text around it, unread, where that
+//! was seen before ([`SeriesText`], `texts.rs`). [`Apart`] (`apart.rs`) keeps entries of logs apart that name one time.
 
 mod apart;
 mod date;
 mod draft;
 mod error;
+mod hash;
 mod position;
 mod sink;
 mod slots;
 mod taker;
+mod texts;
 mod time;
 mod value;
 
@@ -44,5 +47,6 @@ pub use position::Position;
 pub use sink::{BadRows, Halt, LayoutSlot, Next, RowSink, SeriesRef, SeriesSlot};
 pub use slots::SlotCache;
 pub use taker::RowTaker;
+pub use texts::{SeriesText, TextForm};
 pub use time::{TimeScale, parse_time};
 pub use value::{FieldKind, RawValue, RowValues, TextTooLong};

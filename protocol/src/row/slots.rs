@@ -8,16 +8,14 @@
 //! An integer that comes to a column of floats becomes one: formats without types write `1` for `1.0`. Which fields
 //! are concerned is part of the layout, asked of the sink once.
 
-use std::hash::{BuildHasher, RandomState};
-
 use hashbrown::HashTable;
-use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use super::draft::TABLE_BYTES;
-use super::{FieldKind, Halt, LayoutSlot, RawValue, RowDraft, RowSink, SeriesRef, SeriesSlot};
-
-/// No entry.
-const NONE: u32 = u32::MAX;
+use super::hash::{Hasher, SPREAD};
+use super::texts::{Known, NONE, Texts};
+use super::{
+    FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowDraft, RowSink, SeriesRef, SeriesSlot, SeriesText,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -25,6 +23,8 @@ pub struct SlotCache {
     series: Keyed<Series>,
     layouts: Keyed<Layout>,
     tables: Keyed<Table>,
+    /// Series by the text of their rows. Those are not in `series`.
+    texts: Texts,
     /// The series of the last row.
     last: u32,
     /// Values of a row whose fields are not those of its draft.
@@ -70,6 +70,7 @@ impl SlotCache {
             series: Keyed::default(),
             layouts: Keyed::default(),
             tables: Keyed::default(),
+            texts: Texts::default(),
             last: NONE,
             values: Vec::new(),
             heap_bytes: 0,
@@ -80,13 +81,23 @@ impl SlotCache {
 
     /// Memory held.
     pub fn bytes(&self) -> usize {
-        self.series.bytes() + self.layouts.bytes() + self.tables.bytes() + self.heap_bytes
+        self.series.bytes() + self.layouts.bytes() + self.tables.bytes() + self.texts.bytes() + self.heap_bytes
     }
 
     /// Gives the row of `draft`, which [`RowDraft::check`] has passed, to `sink`.
     pub fn put<S: RowSink>(&mut self, draft: &mut RowDraft, sink: &mut S) -> Result<(), Halt<S::Refusal>> {
         let series = self.series(draft, sink)?;
         let layout = self.layout(series, draft, sink)?;
+        self.row(series.slot, layout, draft, sink)
+    }
+
+    fn row<S: RowSink>(
+        &mut self,
+        series: SeriesSlot,
+        layout: u32,
+        draft: &RowDraft,
+        sink: &mut S,
+    ) -> Result<(), Halt<S::Refusal>> {
         let Layout { slot, picks } = &self.layouts.entries[layout as usize].what;
         let values = match picks {
             None => draft.values.values(),
@@ -97,7 +108,71 @@ impl SlotCache {
                 &self.values
             }
         };
-        sink.row(series.slot, *slot, draft.time, values, draft.values.text()).map_err(Halt::Refuse)
+        sink.row(series, *slot, draft.time, values, draft.values.text()).map_err(Halt::Refuse)
+    }
+
+    /// The text of the row that is expected to come next, if any is.
+    #[inline]
+    pub fn expected(&self) -> Option<SeriesText<'_>> {
+        self.texts.expected()
+    }
+
+    /// Expects a row with this text next. `false` where there is none in [`Self::expected`] then.
+    pub fn expect(&mut self, text: SeriesText<'_>) -> bool {
+        self.texts.expect(text, &self.hasher).is_some_and(|known| known.layout.is_some())
+    }
+
+    /// Gives rows of the series in [`Self::expected`], which stand at `position`, to `sink`: their times, and the value
+    /// of their one field. The sink hears of those that it refuses; the error says what follows the last of these.
+    #[inline]
+    pub fn put_expected<S: RowSink>(
+        &mut self,
+        position: Position,
+        rows: &[(i64, RawValue)],
+        sink: &mut S,
+    ) -> Result<(), Next> {
+        let mut taken = Ok(());
+        let expected = self.texts.follow().and_then(|known| Some((known.slot, known.layout?)));
+        assert!(expected.is_some(), "BUG: rows of a series that nothing was known of");
+        let Some((slot, layout)) = expected else { return taken };
+        for (time, value) in rows {
+            if let Err(refusal) = sink.row(slot, layout, *time, &[*value], &[]) {
+                let next = sink.refuse(position, refusal);
+                taken = Err(next);
+                if next == Next::Stop {
+                    break;
+                }
+            }
+        }
+        taken
+    }
+
+    /// Gives the row of `draft`, which [`RowDraft::check`] has passed and which has one field, a float, to `sink`. It
+    /// was read from `text`: rows with this text are of the same series from now on.
+    pub fn put_as<S: RowSink>(
+        &mut self,
+        text: SeriesText<'_>,
+        draft: &mut RowDraft,
+        sink: &mut S,
+    ) -> Result<(), Halt<S::Refusal>> {
+        let known = self.texts.expect(text, &self.hasher).copied();
+        let known = match known {
+            Some(known) => known,
+            None => {
+                self.make_room();
+                let Series { slot, table } = self.new_series(draft, sink)?;
+                // What the layout waits for must not make it another series.
+                self.texts.add(text, Known { slot, table, layout: None }, &self.hasher);
+                Known { slot, table, layout: None }
+            }
+        };
+        let layout = self.layout(Series { slot: known.slot, table: known.table }, draft, sink)?;
+        if let Some(known) = self.texts.expect(text, &self.hasher) {
+            let Layout { slot, picks } = &self.layouts.entries[layout as usize].what;
+            known.layout = picks.is_none().then_some(*slot);
+        }
+        self.texts.follow();
+        self.row(known.slot, layout, draft, sink)
     }
 
     fn series<S: RowSink>(&mut self, draft: &RowDraft, sink: &mut S) -> Result<Series, Halt<S::Refusal>> {
@@ -111,6 +186,13 @@ impl SlotCache {
             return Ok(self.series.entries[index as usize].what);
         }
         self.make_room();
+        let series = self.new_series(draft, sink)?;
+        self.last = self.series.add(key, hash, series);
+        Ok(series)
+    }
+
+    /// Asks `sink` for the series of a draft.
+    fn new_series<S: RowSink>(&mut self, draft: &RowDraft, sink: &mut S) -> Result<Series, Halt<S::Refusal>> {
         let (name, mut pieces) = draft.table_and_tags();
         let mut tags = Vec::new();
         while let (Some(name), Some(value)) = (pieces.next(), pieces.next()) {
@@ -118,17 +200,21 @@ impl SlotCache {
         }
         // Stable, so that what came last of one name stands last.
         tags.sort_by_key(|(name, _)| *name);
-        let mut later = tags.iter().skip(1).map(|(name, _)| *name).collect::<Vec<_>>().into_iter();
-        tags.retain(|(name, value)| later.next() != Some(*name) && !value.is_empty());
+        tags.dedup_by(|later, kept| {
+            let is_same = later.0 == kept.0;
+            if is_same {
+                kept.1 = later.1;
+            }
+            is_same
+        });
+        tags.retain(|(_, value)| !value.is_empty());
         let slot = sink.series(SeriesRef { table: name, tags: &tags })?;
         let table_hash = self.hasher.hash(name.as_bytes());
         let table = match self.tables.find(name.as_bytes(), table_hash) {
             Some(table) => table,
             None => self.tables.add(name.as_bytes(), table_hash, Table { layout: NONE }),
         };
-        let series = Series { slot, table };
-        self.last = self.series.add(key, hash, series);
-        Ok(series)
+        Ok(Series { slot, table })
     }
 
     fn layout<S: RowSink>(
@@ -251,27 +337,5 @@ impl<T> Keyed<T> {
         let spread = |(hash, _): &(u32, u32)| u64::from(*hash).wrapping_mul(SPREAD);
         self.by_hash.insert_unique(u64::from(hash).wrapping_mul(SPREAD), (hash, index), spread);
         index
-    }
-}
-
-/// Spreads 32 bits of a hash over the 64 that a table looks at.
-const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-
-/// Hashes with a seed of its own, so that nobody can send keys that collide.
-struct Hasher(RapidSecrets);
-
-impl std::fmt::Debug for Hasher {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hasher").finish_non_exhaustive()
-    }
-}
-
-impl Hasher {
-    fn new() -> Self {
-        Self(RapidSecrets::seed(RandomState::new().hash_one(0)))
-    }
-
-    fn hash(&self, bytes: &[u8]) -> u32 {
-        rapidhash_v3_seeded(bytes, &self.0) as u32
     }
 }

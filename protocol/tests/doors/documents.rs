@@ -6,7 +6,7 @@ use tidewire_protocol::row::{Apart, TimeScale};
 use crate::random::{damaged, generator};
 use crate::recorder::told_in_pieces;
 
-fn rule(numbers: Numbers) -> DocumentRule {
+pub(crate) fn rule(numbers: Numbers) -> DocumentRule {
     DocumentRule {
         time_column: None,
         tag_columns: vec!["host".to_owned(), "o.k".to_owned()],

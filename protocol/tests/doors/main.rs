@@ -13,3 +13,4 @@ mod recorder;
 mod remote_read;
 mod signals;
 mod slots;
+mod texts;

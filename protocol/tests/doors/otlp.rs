@@ -217,6 +217,44 @@ fn message(body: &[u8], part_bytes: usize) -> Result<Vec<String>, RowError> {
     Ok(recorder.told)
 }
 
+#[test]
+fn spans_like_one_before_are_read_as_by_the_book() {
+    let mut rng = generator();
+    for round in 0..300 {
+        let spans = |rng: &mut fastrand::Rng| -> Vec<Span> {
+            let like = |rng: &mut fastrand::Rng| {
+                let keys = [&["a", "http.method", "a"][..], &["a", "b"], &[]][rng.usize(..3)];
+                let attributes =
+                    keys.iter().map(|key| Attribute { key: (*key).to_owned(), ..attribute(rng).0 }).collect();
+                let (events, links) = Default::default();
+                let span = span(rng).0;
+                match rng.u8(..8) {
+                    0 => Span { attributes, ..span },
+                    _ => Span { attributes, events, links, ..span },
+                }
+            };
+            (0..12).map(|_| like(rng)).collect()
+        };
+        let scope = |rng: &mut fastrand::Rng| {
+            let scope = Scope { name: word(rng), attributes: attributes(rng).0, ..Scope::default() };
+            ScopeSpans { scope, spans: spans(rng), schema: String::new() }
+        };
+        let resource = |rng: &mut fastrand::Rng| {
+            let resource = Resource { attributes: attributes(rng).0, dropped: 0 };
+            ResourceSpans { resource, scopes: vec![scope(rng), scope(rng)], schema: String::new() }
+        };
+        let body = Export { resources: vec![resource(&mut rng), resource(&mut rng)] }.encode_to_vec();
+        let body = if rng.bool() { damaged(&mut rng, &[&body]) } else { body };
+        let told = |mut spans: SpanReader| {
+            let mut recorder = Recorder::default();
+            let read = now(spans.read_message(&body, &mut recorder));
+            (recorder.told, read)
+        };
+        let reader = || SpanReader::new("t".to_owned());
+        assert_eq!(told(reader()), told(reader().by_the_book()), "round {round}: {}", body.escape_ascii());
+    }
+}
+
 fn json(body: &[u8]) -> Result<Vec<String>, RowError> {
     let mut recorder = Recorder::default();
     now(SpanReader::new("t".to_owned()).read_json(body, &mut recorder))?;

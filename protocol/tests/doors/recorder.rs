@@ -4,7 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use tidewire_protocol::row::{
     FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowDraft, RowError, RowSink, RowTaker, SeriesRef,
-    SeriesSlot, SlotCache,
+    SeriesSlot, SeriesText, SlotCache,
 };
 
 /// Writes down what a door gives it, rows and faults in their order.
@@ -12,6 +12,10 @@ use tidewire_protocol::row::{
 pub(crate) struct Recorder {
     pub(crate) cache: SlotCache,
     pub(crate) sink: Sink,
+    /// Rows are taken by their texts where these are known; else all are read by the book.
+    pub(crate) knows_texts: bool,
+    /// Rows that were taken so.
+    pub(crate) expected: usize,
     /// What follows a fault.
     pub(crate) next: Next,
     pub(crate) told: Vec<String>,
@@ -31,7 +35,14 @@ pub(crate) struct Sink {
 
 impl Default for Recorder {
     fn default() -> Self {
-        Self { cache: SlotCache::new(1 << 20), sink: Sink::default(), next: Next::Continue, told: Vec::new() }
+        Self {
+            cache: SlotCache::new(1 << 20),
+            sink: Sink::default(),
+            knows_texts: true,
+            expected: 0,
+            next: Next::Continue,
+            told: Vec::new(),
+        }
     }
 }
 
@@ -43,6 +54,33 @@ impl RowTaker for Recorder {
             Err(halt) => panic!("this sink takes every row: {halt:?}"),
         }
         Ok(())
+    }
+
+    fn take_as(&mut self, position: Position, text: SeriesText<'_>, draft: &mut RowDraft) -> Result<(), Next> {
+        if !self.knows_texts {
+            return self.take(position, draft);
+        }
+        draft.check().expect("a door checks what it gives");
+        match self.cache.put_as(text, draft, &mut self.sink) {
+            Ok(()) => self.told.append(&mut self.sink.rows),
+            Err(halt) => panic!("this sink takes every row: {halt:?}"),
+        }
+        Ok(())
+    }
+
+    fn expects<T>(&mut self, is_it: impl FnOnce(SeriesText<'_>) -> Option<T>) -> Option<T> {
+        self.cache.expected().and_then(is_it)
+    }
+
+    fn expect(&mut self, text: SeriesText<'_>) -> bool {
+        self.cache.expect(text)
+    }
+
+    fn take_expected(&mut self, position: Position, rows: &mut [(i64, RawValue)]) -> Result<(), Next> {
+        self.expected += rows.len();
+        let taken = self.cache.put_expected(position, rows, &mut self.sink);
+        self.told.append(&mut self.sink.rows);
+        taken
     }
 
     fn fault(&mut self, position: Position, error: RowError) -> Next {

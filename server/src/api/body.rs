@@ -1,7 +1,7 @@
 //! Bodies that are one message: their type, and those whose compression is the protocol's own.
 
 use tidewire_protocol::http::{Encoding, Head};
-use tidewire_protocol::protobuf::{decode_snappy_block, snappy_block_bytes};
+use tidewire_protocol::protobuf::{decode_snappy_block_into, snappy_block_bytes};
 
 use super::fault::Fault;
 use crate::ingest::rows::RowWriter;
@@ -27,11 +27,16 @@ pub(super) async fn read_json(request: Request<'_>, bytes_max: u64) -> Result<Ve
     Ok(request.body.read_all(bytes_max.min(JSON_BYTES_MAX)).await?)
 }
 
-/// Takes the message out of a block, after its memory has been counted.
-pub(super) fn unpack(rows: &mut RowWriter<'_>, block: &[u8], bytes_max: u64) -> Result<Vec<u8>, Fault> {
-    rows.hold(block.len() + snappy_block_bytes(block, bytes_max)?);
+/// Takes the message out of a block into `message`, after its memory has been counted.
+pub(super) fn unpack(
+    rows: &mut RowWriter<'_>,
+    block: &[u8],
+    bytes_max: u64,
+    message: &mut Vec<u8>,
+) -> Result<(), Fault> {
+    rows.hold(block.len() + snappy_block_bytes(block, bytes_max)?.max(message.capacity()));
     rows.account()?;
-    Ok(decode_snappy_block(block, bytes_max)?)
+    Ok(decode_snappy_block_into(block, bytes_max, message)?)
 }
 
 /// A body that is a snappy block, whole, at most `bytes_max` long. Clients call the block `Content-Encoding: snappy`,

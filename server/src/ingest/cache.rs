@@ -97,6 +97,8 @@ pub struct TableEntry {
     /// The newest schema seen, of the one life of the table that the slots are of; `None` until the catalog has the
     /// table.
     pub schema: Option<Arc<TableSchema>>,
+    /// The shape of the series that was added last, an index into [`Slots::shapes`].
+    shape: Option<u32>,
 }
 
 /// The columns of a line's fields, in the line's order.
@@ -149,7 +151,7 @@ impl Slots {
             return *index;
         }
         let index = self.tables.len() as u32;
-        self.tables.push(TableEntry { name: name.into(), schema: None });
+        self.tables.push(TableEntry { name: name.into(), schema: None, shape: None });
         self.names.insert(name.into(), index);
         index
     }
@@ -164,6 +166,19 @@ impl Slots {
         let shape = self.shape(table, tags.clone().map(|(name, _)| Box::from(name)).collect());
         let values: Vec<&[u8]> = tags.map(|(_, value)| value.as_bytes()).collect();
         self.add(shape, shards, &values)
+    }
+
+    /// The same where the last series of the table had tags of these names, and where it has become clear that the
+    /// table has these; `None` where not. Most series have the tags of those before them.
+    pub fn add_alike(&mut self, table: u32, shards: u32, tags: &[(&str, &str)]) -> Option<u32> {
+        let shape = self.tables.get(table as usize)?.shape?;
+        let known = self.shapes.get(shape as usize).filter(|known| known.columns.is_some())?;
+        let is_alike =
+            known.names.len() == tags.len() && known.names.iter().zip(tags).all(|(name, (given, _))| **name == **given);
+        is_alike.then(|| {
+            let values: Vec<&[u8]> = tags.iter().map(|(_, value)| value.as_bytes()).collect();
+            self.add(shape, shards, &values)
+        })
     }
 
     /// Adds a series with the tag names of `like` and these values, sorted by name, and returns its slot; `None` where
@@ -208,6 +223,7 @@ impl Slots {
         if columns.is_none() {
             *columns = schema.and_then(|schema| tag_columns(names.iter().map(|name| &**name), schema));
         }
+        self.tables[table as usize].shape = Some(shape);
         shape
     }
 

@@ -5,7 +5,9 @@
 
 use tidewire_protocol::line::Dialect;
 use tidewire_protocol::protobuf::split;
-use tidewire_protocol::row::{BadRows, Halt, Next, Position, RowDraft, RowError, RowSink, RowTaker};
+use tidewire_protocol::row::{
+    BadRows, Halt, Next, Position, RawValue, RowDraft, RowError, RowSink, RowTaker, SeriesText,
+};
 
 use super::error::WriteError;
 use super::host::WriteHost;
@@ -218,11 +220,13 @@ impl<'a, H: WriteHost> RowWriter<'a, H> {
     }
 
     /// Counts what is held once rows may have added much.
-    fn count_row(&mut self) -> Result<(), Next> {
-        self.uncounted += 1;
+    fn count_rows(&mut self, rows: usize) -> Result<(), Next> {
+        let before = self.uncounted / UNCOUNTED_ROWS_MIN;
+        self.uncounted += rows;
         // Looked at every so often, since there may be a batch for each of many tables.
-        let is_looked_at = self.uncounted.is_multiple_of(UNCOUNTED_ROWS_MIN);
-        if !is_looked_at || self.uncounted * self.session.columns_max() < UNCOUNTED_VALUES_MAX {
+        if self.uncounted / UNCOUNTED_ROWS_MIN == before
+            || self.uncounted * self.session.columns_max() < UNCOUNTED_VALUES_MAX
+        {
             return Ok(());
         }
         self.uncounted = 0;
@@ -233,16 +237,24 @@ impl<'a, H: WriteHost> RowWriter<'a, H> {
         })
     }
 
-    /// Gives a row to the sink, pauses included.
-    fn put(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
+    /// Gives a row to the sink, pauses included; by its names, or by the text that it was read from.
+    fn put(&mut self, position: Position, text: Option<SeriesText<'_>>, draft: &mut RowDraft) -> Result<(), Next> {
+        // The draft is not used again for the same row.
+        draft.time = self.session.unit().of_nanoseconds(draft.time);
         loop {
-            let put = self.session.with_sink(|caches, sink| match caches.names.put(draft, sink) {
-                Ok(()) => Ok(true),
-                Err(Halt::Pause) => Ok(false),
-                Err(Halt::Refuse(fault)) => Err(sink.refuse(position, fault)),
+            let put = self.session.with_sink(|caches, sink| {
+                let put = match text {
+                    Some(text) => caches.names.put_as(text, draft, sink),
+                    None => caches.names.put(draft, sink),
+                };
+                match put {
+                    Ok(()) => Ok(true),
+                    Err(Halt::Pause) => Ok(false),
+                    Err(Halt::Refuse(fault)) => Err(sink.refuse(position, fault)),
+                }
             });
             match put {
-                Ok(true) => return Ok(()),
+                Ok(true) => return self.count_rows(1),
                 Err(next) => return Err(next),
                 Ok(false) => {
                     if let Err(failure) = self.session.resume() {
@@ -257,10 +269,27 @@ impl<'a, H: WriteHost> RowWriter<'a, H> {
 
 impl<H: WriteHost> RowTaker for RowWriter<'_, H> {
     fn take(&mut self, position: Position, draft: &mut RowDraft) -> Result<(), Next> {
-        // The draft is not used again for the same row.
-        draft.time = draft.time.div_euclid(self.session.unit().nanoseconds());
-        self.put(position, draft)?;
-        self.count_row()
+        self.put(position, None, draft)
+    }
+
+    fn take_as(&mut self, position: Position, text: SeriesText<'_>, draft: &mut RowDraft) -> Result<(), Next> {
+        self.put(position, Some(text), draft)
+    }
+
+    fn expects<T>(&mut self, is_it: impl FnOnce(SeriesText<'_>) -> Option<T>) -> Option<T> {
+        self.session.with_sink(|caches, _| caches.names.expected().and_then(is_it))
+    }
+
+    fn expect(&mut self, text: SeriesText<'_>) -> bool {
+        self.session.with_sink(|caches, _| caches.names.expect(text))
+    }
+
+    fn take_expected(&mut self, position: Position, rows: &mut [(i64, RawValue)]) -> Result<(), Next> {
+        let unit = self.session.unit();
+        rows.iter_mut().for_each(|(time, _)| *time = unit.of_nanoseconds(*time));
+        let taken = self.session.with_sink(|caches, sink| caches.names.put_expected(position, rows, sink));
+        self.count_rows(rows.len())?;
+        taken
     }
 
     fn fault(&mut self, position: Position, error: RowError) -> Next {

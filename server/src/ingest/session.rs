@@ -95,7 +95,7 @@ impl<'a, H: WriteHost> Session<'a, H> {
         let share = host.begin()?;
         let catalog = host.catalog();
         let terms = Terms::of(&target, None, &catalog)?;
-        let mut collected = Collected::new(host.recycled().take(host.shard_count() as usize));
+        let mut collected = Collected::default();
         collected.shares_slots = true;
         let cache = host.caches().get(target.database, &terms.policy, target.dialect);
         Ok(Self { host, target, catalog, terms, cache, own: None, collected, share })
@@ -149,6 +149,7 @@ impl<'a, H: WriteHost> Session<'a, H> {
             time_min: self.terms.time_min,
             rules: self.target.rules,
             shards: self.host.shard_count(),
+            recycled: self.host.recycled(),
         };
         give(&mut Doors { parser, names }, &mut sink)
     }
@@ -226,10 +227,9 @@ impl<'a, H: WriteHost> Session<'a, H> {
     pub(super) async fn commit(mut self) -> Result<Written, WriteError> {
         let written =
             Written { rows: self.collected.rows() as u64, bad_rows: std::mem::take(&mut self.collected.bad_rows) };
-        let (batches, unused) = self.collected.finish(self.host.shard_count());
+        let batches = self.collected.finish(self.host.shard_count());
         // Slots of an own cache have learnt nothing that others could use.
         let shared = self.own.as_ref().map_or(batches.len(), |own| own.batches_before);
-        self.host.recycled().put(unused);
         let mut slots = Vec::with_capacity(batches.len());
         let mut rows = Vec::with_capacity(batches.len());
         for (number, (shard, finished)) in batches.into_iter().enumerate() {

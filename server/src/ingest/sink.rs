@@ -4,16 +4,17 @@ use tidewire_protocol::line::{LineError, LineSink};
 use tidewire_protocol::row::{
     BadRows, FieldKind, Halt, LayoutSlot, Next, Position, RawValue, RowError, RowSink, SeriesRef, SeriesSlot,
 };
-use tidewire_storage::batch::{NEW_SERIES_BIT, WriteBatch};
+use tidewire_storage::batch::NEW_SERIES_BIT;
 use tidewire_storage::schema::{Catalog, ColumnKind, FieldType, TableSchema};
 
 use super::batch::{FinishedBatch, TableRows};
 use super::cache::{Layout, Slots};
 use super::fault::{BadRow, BadRowLog, LineFault, RowFault};
+use crate::core::recycled::RecycledBatches;
 use tidewire_base::catalog::{CatalogError, SchemaChange};
 
 /// What a request has collected so far. Lives across the parser's pauses.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Collected {
     /// Builders by table index × shards + owner; grown as tables are met.
     builders: Vec<Option<TableRows>>,
@@ -33,7 +34,6 @@ pub struct Collected {
     parted_rows: usize,
     /// Columns of the widest of those that were ended for it.
     parted_columns_max: usize,
-    recycled: Vec<WriteBatch>,
 }
 
 /// Why a whole request is refused.
@@ -75,23 +75,6 @@ pub enum TimeField {
 }
 
 impl Collected {
-    /// Nothing yet. `recycled` is memory for batches.
-    pub fn new(recycled: Vec<WriteBatch>) -> Self {
-        Self {
-            builders: Vec::new(),
-            bad_rows: BadRowLog::default(),
-            wanted: None,
-            row_refusal: None,
-            refusal: None,
-            shares_slots: false,
-            parted: Vec::new(),
-            parted_bytes: 0,
-            parted_rows: 0,
-            parted_columns_max: 0,
-            recycled,
-        }
-    }
-
     /// Memory held by the rows.
     pub fn bytes(&self) -> usize {
         self.parted_bytes + self.builders.iter().flatten().map(TableRows::bytes).sum::<usize>()
@@ -148,12 +131,11 @@ impl Collected {
         self.parted.len()
     }
 
-    /// The batches with their owner shards, those of slots that were given up first, and the memory that was not
-    /// needed.
-    pub fn finish(self, shards: u32) -> (Vec<(u32, FinishedBatch)>, Vec<WriteBatch>) {
+    /// The batches with their owner shards, those of slots that were given up first.
+    pub fn finish(self, shards: u32) -> Vec<(u32, FinishedBatch)> {
         let mut batches = self.parted;
         batches.extend(finish(self.builders, shards));
-        (batches, self.recycled)
+        batches
     }
 }
 
@@ -182,6 +164,8 @@ pub struct RequestSink<'a> {
     pub rules: RowRules,
     /// Number of shards.
     pub shards: u32,
+    /// Memory for batches.
+    pub recycled: &'a RecycledBatches,
 }
 
 fn field_type(kind: FieldKind) -> FieldType {
@@ -284,8 +268,7 @@ impl RequestSink<'_> {
         }
         let schema = self.slots.tables[table as usize].schema.clone();
         assert!(schema.is_some(), "BUG: a row of a table that the catalog lacks");
-        let recycled = collected.recycled.pop().unwrap_or_default();
-        collected.builders[index] = schema.map(|schema| TableRows::new(schema, recycled));
+        collected.builders[index] = schema.map(|schema| TableRows::new(schema, self.recycled.take()));
     }
 }
 
@@ -295,6 +278,10 @@ impl RowSink for RequestSink<'_> {
     fn series(&mut self, series: SeriesRef<'_>) -> Result<SeriesSlot, Halt<RowFault>> {
         self.refused()?;
         let table = self.slots.table_index(series.table);
+        // As with siblings, the life of the table is looked at when the first row of a batch is there.
+        if let Some(slot) = self.slots.add_alike(table, self.shards, series.tags) {
+            return Ok(SeriesSlot(slot));
+        }
         self.refresh(table);
         if series.tags.iter().any(|(name, _)| *name == "time") {
             return Err(reserved_time(series.table, ColumnKind::Tag));

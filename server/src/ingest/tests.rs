@@ -75,6 +75,7 @@ fn sink<'a>(
         time_min: 0,
         rules: RowRules { bad_rows, time_field: TimeField::Refused, shared_names: SharedNames::Refused },
         shards,
+        recycled: Box::leak(Box::default()),
     }
 }
 
@@ -90,7 +91,7 @@ fn span_key(service: &str, host: &str) -> Vec<u8> {
 fn rows_that_never_were_lines_become_batches_of_their_owners() {
     const SHARDS: u32 = 3;
     let catalog = catalog(&[("spans", &SPANS)]);
-    let (mut slots, mut collected) = (Slots::default(), Collected::new(Vec::new()));
+    let (mut slots, mut collected) = (Slots::default(), Collected::default());
     let mut sink = sink(&mut slots, &mut collected, &catalog, BadRows::RefuseAll, SHARDS);
     let hosts: Vec<String> = (0..20).map(|number| format!("h{number}")).collect();
     let tags: Vec<_> = hosts.iter().map(|host| [("host", host.as_str()), ("service", "api")]).collect();
@@ -110,7 +111,7 @@ fn rows_that_never_were_lines_become_batches_of_their_owners() {
     sink.row(series[7], loads, 2, &[RawValue::from_float(0.5)], b"").unwrap();
 
     assert_eq!(collected.rows(), 41);
-    let (batches, _) = collected.finish(SHARDS);
+    let batches = collected.finish(SHARDS);
     assert_eq!(batches.len(), SHARDS as usize);
     for (shard, finished) in batches {
         let of_shard: Vec<usize> = (0..20).filter(|number| owner("spans", tags[*number], SHARDS) == shard).collect();
@@ -146,7 +147,7 @@ fn rows_that_never_were_lines_become_batches_of_their_owners() {
 
 #[test]
 fn a_table_that_lacks_is_waited_for_and_its_first_series_keeps_its_key() {
-    let (mut slots, mut collected) = (Slots::default(), Collected::new(Vec::new()));
+    let (mut slots, mut collected) = (Slots::default(), Collected::default());
     let before = catalog(&[]);
     let tags = [("host", "a"), ("service", "api")];
     let mut early = sink(&mut slots, &mut collected, &before, BadRows::RefuseAll, 1);
@@ -160,23 +161,23 @@ fn a_table_that_lacks_is_waited_for_and_its_first_series_keeps_its_key() {
     let mut late = sink(&mut slots, &mut collected, &after, BadRows::RefuseAll, 1);
     let layout = late.layout(series, &FIELDS).unwrap();
     late.row(series, layout, 1, &[RawValue::from_string_at(0, 1), RawValue::from_uint(5)], b"n").unwrap();
-    let (batches, _) = collected.finish(1);
+    let batches = collected.finish(1);
     assert_eq!(batches[0].1.batch.new_series.key(0), span_key("api", "a"));
 }
 
 /// One row of the series in a request of its own.
 fn one_row(slots: &mut Slots, catalog: &Catalog, series: SeriesSlot, layout: LayoutSlot) -> WriteBatch {
-    let mut collected = Collected::new(Vec::new());
+    let mut collected = Collected::default();
     let mut sink = sink(slots, &mut collected, catalog, BadRows::RefuseAll, 1);
     sink.row(series, layout, 1, &[RawValue::from_float(1.0)], b"").unwrap();
     assert_eq!(collected.refusal, None);
-    collected.finish(1).0.remove(0).1.batch
+    collected.finish(1).remove(0).1.batch
 }
 
 #[test]
 fn the_key_of_a_series_is_in_every_batch_until_its_id_is_known() {
     let catalog = catalog(&[("spans", &SPANS)]);
-    let (mut slots, mut collected) = (Slots::default(), Collected::new(Vec::new()));
+    let (mut slots, mut collected) = (Slots::default(), Collected::default());
     let mut first = sink(&mut slots, &mut collected, &catalog, BadRows::RefuseAll, 1);
     let tags = [[("host", "a"), ("service", "api")], [("host", "b"), ("service", "api")]];
     let series = tags.map(|tags| first.series(SeriesRef { table: "spans", tags: &tags }).unwrap());
@@ -233,13 +234,13 @@ fn a_bad_row_is_named_and_what_it_means_is_the_doors_choice() {
         },
     };
     let wrong = [("load", FieldKind::Int)];
-    let (mut slots, mut collected) = (Slots::default(), Collected::new(Vec::new()));
+    let (mut slots, mut collected) = (Slots::default(), Collected::default());
     let mut keeping = sink(&mut slots, &mut collected, &catalog, BadRows::KeepOthers, 1);
     assert_eq!(write_spans(&mut keeping, &wrong, &[1, 2]), Some(Next::Continue));
     assert_eq!((collected.bad_rows.dropped, &collected.refusal), (2, &None));
     assert_eq!(collected.bad_rows.kept, [conflict(1), conflict(2)]);
 
-    let mut collected = Collected::new(Vec::new());
+    let mut collected = Collected::default();
     let mut refusing = sink(&mut slots, &mut collected, &catalog, BadRows::RefuseAll, 1);
     assert_eq!(write_spans(&mut refusing, &wrong, &[1, 2]), Some(Next::Stop));
     assert_eq!(collected.refusal, Some(Refused::BadRow(conflict(1))));
@@ -251,12 +252,12 @@ fn a_row_that_is_too_old_is_named_too_and_outweighed_by_any_other_fault() {
     let catalog = catalog(&[("spans", &SPANS)]);
     let old = |position| BadRow { position: Position::Item(position), fault: RowFault::Expired };
     let right = [("duration", FieldKind::UInt)];
-    let (mut slots, mut collected) = (Slots::default(), Collected::new(Vec::new()));
+    let (mut slots, mut collected) = (Slots::default(), Collected::default());
     let mut keeping = sink(&mut slots, &mut collected, &catalog, BadRows::KeepOthers, 1);
     assert_eq!(write_spans(&mut keeping, &right, &[5, -1, 6]), Some(Next::Continue));
     assert_eq!((collected.rows(), collected.bad_rows.kept.as_slice()), (2, &[old(2)][..]));
 
-    let mut collected = Collected::new(Vec::new());
+    let mut collected = Collected::default();
     let mut refusing = sink(&mut slots, &mut collected, &catalog, BadRows::RefuseAll, 1);
     assert_eq!(write_spans(&mut refusing, &right, &[5, -1, -2]), Some(Next::Continue));
     assert_eq!(refusing.collected.refusal, Some(Refused::BadRow(old(2))));

@@ -1,5 +1,5 @@
-//! Every example of the REST documents for `/api/v1/write`, `/api/v1/sql` and `/api/v1/ping`, as a client sends it:
-//! status line, headers and body are compared with what the document shows.
+//! Every example of the REST documents, as a client sends it: status line, headers and body are compared with what the
+//! document shows. The Python program of 002 is in `tests/clients/doors.py`.
 //!
 //! The documents' curl lines send `Authorization: Basic`, `Content-Type: application/x-www-form-urlencoded` (curl's
 //! default for `-d`) and what the line says besides. Where a document shows `... ...` or a length of data that it does
@@ -66,6 +66,51 @@ fn seed_002_write_without_a_time_takes_the_present() {
     assert_eq!((&row["foo"], &row["bar"], &row["v"]), (&"a".into(), &"b".into(), &1.0.into()));
     let time = row["time"].as_str().unwrap();
     assert!(time.starts_with("20") && time.len() > "2022-10-08T06:59:38".len(), "{time}");
+}
+
+#[test]
+fn seed_002_a_point_of_opentsdb() {
+    let server = example();
+    let point = "sys.if.bytes.out 1666165200290401000 1 host=web01 interface=eth0";
+    is_written(&curl(&server, "/api/v1/opentsdb/write?db=example", &[], point));
+    let rows = curl(&server, "/api/v1/sql?db=example", &[], "SELECT * FROM \"sys.if.bytes.out\"");
+    assert_eq!(rows.text(), "time,host,interface,value\n2022-10-19T07:40:00.290401000,web01,eth0,1.0\n");
+}
+
+#[test]
+fn seed_002_logs_in_each_form() {
+    let server = Server::start();
+    let bulk = r#"{"create":{}}
+{"date":"2024-03-27T02:51:11.687Z", "node_id":"1001", "operator_system":"linux", "msg":"test"}
+{"index":{}}
+{"date":"2024-03-28T02:51:11.688Z", "node_id":"2001", "operator_system":"linux", "msg":"test"}"#;
+    let target = "/api/v1/es/_bulk?table=t1&time_column=date&tag_columns=node_id,operator_system";
+    let told = curl(&server, target, &[], bulk);
+    assert_eq!(told.status_line, "HTTP/1.1 200 OK", "{}", told.text());
+    let told: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+    let item = |action: &str| serde_json::json!({ action: { "_index": "t1", "result": "created", "status": 201 } });
+    assert_eq!(
+        (&told["errors"], &told["items"][0], &told["items"][1]),
+        (&false.into(), &item("create"), &item("index"))
+    );
+    let found = |sql: &str| curl(&server, "/api/v1/sql?db=public", &[], sql).text();
+    let rows = "time,node_id,operator_system,msg\n2024-03-27T02:51:11.687000000,1001,linux,test\n\
+                2024-03-28T02:51:11.688000000,2001,linux,test\n";
+    assert_eq!(found("SELECT * FROM t1 ORDER BY time"), rows);
+    assert_eq!(found("DROP TABLE t1"), "");
+
+    let loki = r#"
+{"streams": [{ "stream": { "instance": "host123", "job": "app42" }, "values": [ [ "0", "foo fizzbuzz bar" ] ] }]}"#;
+    is_written(&curl(&server, "/api/v1/es/_bulk?table=t1&log_type=loki", &[], loki));
+    let row = "time,instance,job,msg\n1970-01-01T00:00:00.000000000,host123,app42,foo fizzbuzz bar\n";
+    assert_eq!(found("SELECT * FROM t1"), row);
+    assert_eq!(found("DROP TABLE t1"), "");
+
+    let lines = r#"{"date":"2024-03-27T02:51:11.687Z", "node_id":"1001", "operator_system":"linux", "msg":"test"}
+{"date":"2024-03-28T02:51:11.688Z", "node_id":"2001", "operator_system":"linux", "msg":"test"}"#;
+    let target = "/api/v1/es/_bulk?table=t1&log_type=ndjson&time_column=date&tag_columns=node_id,operator_system";
+    is_written(&curl(&server, target, &[], lines));
+    assert_eq!(found("SELECT * FROM t1 ORDER BY time"), rows);
 }
 
 #[test]

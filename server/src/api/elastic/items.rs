@@ -44,30 +44,40 @@ pub(super) async fn send_items(context: &RequestContext<'_>, bulk: &Bulk, writte
 /// Writes items, the first of which is at the place `first` among all.
 fn write_items(bulk: &Bulk, written: &Written, first: usize, items: &[BulkItem], out: &mut Vec<u8>) {
     for (place, item) in items.iter().enumerate().map(|(at, item)| (first + at, item)) {
-        let mut about = json!({ "_index": bulk.table(item) });
-        if let Some(id) = bulk.id(item) {
-            about["_id"] = id.into();
-        }
-        if item.is_taken {
-            about["result"] = "created".into();
-            about["status"] = 201.into();
-        } else {
-            let number = place as u64 + 1;
-            let kept = &written.bad_rows.kept;
-            let found = kept.iter().find(|row| row.position.number() == number);
-            let (kind, reason) = match found {
-                Some(row) => (reason_type(row), row.to_string()),
-                None => (
-                    "illegal_argument_exception",
-                    "refused; the reply has the reasons of the first items that are".to_owned(),
-                ),
-            };
-            about["status"] = 400.into();
-            about["error"] = json!({ "type": kind, "reason": reason });
-        }
         if place > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(json!({ item.action.name(): about }).to_string().as_bytes());
+        out.extend_from_slice(b"{\"");
+        out.extend_from_slice(item.action.name().as_bytes());
+        out.extend_from_slice(b"\":{");
+        if let Some(id) = bulk.id(item) {
+            out.extend_from_slice(b"\"_id\":");
+            push_text(out, id);
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"_index\":");
+        push_text(out, bulk.table(item));
+        match item.is_taken {
+            true => out.extend_from_slice(b",\"result\":\"created\",\"status\":201}}"),
+            false => {
+                let number = place as u64 + 1;
+                let found = written.bad_rows.kept.iter().find(|row| row.position.number() == number);
+                let (kind, reason) = match found {
+                    Some(row) => (reason_type(row), row.to_string()),
+                    None => (
+                        "illegal_argument_exception",
+                        "refused; the reply has the reasons of the first items that are".to_owned(),
+                    ),
+                };
+                let error = json!({ "type": kind, "reason": reason });
+                out.extend_from_slice(format!(",\"error\":{error},\"status\":400}}}}").as_bytes());
+            }
+        }
     }
+}
+
+/// Appends a string of JSON.
+fn push_text(out: &mut Vec<u8>, text: &str) {
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer(out, text);
 }

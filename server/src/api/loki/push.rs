@@ -35,10 +35,12 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, table: St
     let fill = async |rows: &mut RowWriter<'_>| {
         let mut push = LokiPush::new(table.clone());
         if is_protobuf {
-            let message = unpack(rows, &body, bytes_max)?;
+            let mut message = context.core.recycled.take_message();
+            unpack(rows, &body, bytes_max, &mut message)?;
             let read =
                 async |fields: &[u8], rows: &mut RowWriter<'_>| Ok::<_, Fault>(push.read_message(fields, rows).await?);
             rows.read_message(&message, read).await?;
+            context.core.recycled.put_message(message);
         } else {
             rows.hold(reading_bytes_max(&body));
             rows.account()?;

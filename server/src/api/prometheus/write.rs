@@ -24,9 +24,10 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
     let block = read_packed(request, bytes_max).await?;
     let fill = async |rows: &mut RowWriter<'_>| {
         let mut remote = RemoteWrite::default();
-        let message = unpack(rows, &block, bytes_max)?;
+        let mut message = context.core.recycled.take_message();
+        unpack(rows, &block, bytes_max, &mut message)?;
         if is_second {
-            rows.hold(block.len() + message.len() + symbols_bytes(&message)?);
+            rows.hold(block.len() + message.capacity() + symbols_bytes(&message)?);
             rows.account()?;
             let symbols = symbols(&message)?;
             let read = async |fields: &[u8], rows: &mut RowWriter<'_>| {
@@ -38,6 +39,7 @@ pub async fn write(context: &RequestContext<'_>, request: Request<'_>, reply: &m
                 async |fields: &[u8], rows: &mut RowWriter<'_>| Ok::<_, Fault>(remote.read_first(fields, rows).await?);
             rows.read_message(&message, read).await?;
         }
+        context.core.recycled.put_message(message);
         Ok::<_, Fault>(remote)
     };
     let (written, remote) = write_rows(context.core, context.row_target(&database, BadRows::KeepOthers), fill).await?;

@@ -92,3 +92,33 @@ fn bodies_of_many_points_are_read_as_they_arrive() {
     let found = rows(&server, "SELECT count(*), sum(value), count(DISTINCT host) FROM many");
     assert_eq!(found.lines().nth(1), Some("20000,199990000.0,50"));
 }
+
+#[test]
+fn points_that_repeat_what_was_sent_before_are_rows_of_the_tables_that_there_are_now() {
+    let server = Server::start();
+    let lines: String = (0..300).map(|at| format!("p{} {at} {at} host=h{}\n", at % 3, at % 5)).collect();
+    let point = |at: usize| {
+        let (metric, host) = (at % 3, at % 5);
+        format!(r#"{{"metric":"p{metric}","tags":{{"host":"h{host}"}},"timestamp":{},"value":{at}}}"#, 1000 + at)
+    };
+    let points: Vec<String> = (0..300).map(point).collect();
+    let points = format!("[{}]", points.join(","));
+    for _ in 0..3 {
+        for _ in 0..2 {
+            post(&server, TEXT, &[], lines.as_bytes(), 200);
+            post(&server, "/api/put", &[], points.as_bytes(), 204);
+        }
+        for metric in 0..3 {
+            let sum: usize = (metric..300).step_by(3).map(|at| 2 * at).sum();
+            let sql = format!("SELECT count(*), sum(value), count(DISTINCT host), max(time) FROM p{metric}");
+            let found = rows(&server, &sql);
+            let found = found.lines().nth(1).expect("a row");
+            let last = 1000 + 297 + metric;
+            assert_eq!(found, format!("200,{sum}.0,5,1970-01-01T00:{:02}:{:02}.000000000", last / 60, last % 60));
+        }
+        rows(&server, "DROP TABLE p1");
+    }
+    // The last rows are of a table that has another type of value now.
+    post(&server, "/api/v1/write", &[], b"p1,host=h0 value=1i 1\n", 200);
+    assert!(post(&server, TEXT, &[], lines.as_bytes(), 422).text().contains("found F64 expected I64 in table 'p1'"));
+}
