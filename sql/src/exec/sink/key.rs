@@ -16,7 +16,7 @@ use arrow_row::{Row, RowConverter, Rows, SortField};
 use arrow_schema::{DataType, SortOptions};
 use arrow_select::take::take;
 
-use super::shared::SharedTies;
+use super::shared::{SharedTies, beginning};
 use super::words::words;
 use crate::error::execution::Result;
 use crate::exec::batch::OUTPUT_ROWS;
@@ -191,13 +191,7 @@ impl KeyEncoder {
     pub(super) fn tie_prefix(&self, ties: &Ties, row: usize) -> u128 {
         match ties {
             Ties::Shared(numbers) => u128::from(self.shared.place(numbers[row])),
-            Ties::Own(_) => {
-                let mut padded = [0; size_of::<u128>()];
-                let bytes = self.tie_bytes(ties, row);
-                let length = bytes.len().min(padded.len());
-                padded[..length].copy_from_slice(&bytes[..length]);
-                u128::from_be_bytes(padded)
-            }
+            Ties::Own(_) => beginning(self.tie_bytes(ties, row)),
         }
     }
 

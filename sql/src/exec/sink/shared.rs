@@ -24,6 +24,18 @@ pub(super) struct SharedTies {
     places: Vec<u32>,
 }
 
+/// The first bytes as a number that orders as they do.
+pub(super) fn beginning(bytes: &[u8]) -> u128 {
+    match bytes.first_chunk() {
+        Some(first) => u128::from_be_bytes(*first),
+        None => {
+            let mut padded = [0; size_of::<u128>()];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            u128::from_be_bytes(padded)
+        }
+    }
+}
+
 impl SharedTies {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
@@ -49,11 +61,14 @@ impl SharedTies {
         let part = self.rows.len() as u32;
         self.at.extend((0..count as u32).map(|row| (part, row)));
         self.rows.push(rows);
-        let mut fresh: Vec<u32> = (known as u32..(known + count) as u32).collect();
-        fresh.sort_unstable_by(|a, b| self.bytes_of(*a).cmp(self.bytes_of(*b)));
+        let begun = |number| (beginning(self.bytes_of(number)), number);
+        let mut fresh: Vec<(u128, u32)> = (known as u32..(known + count) as u32).map(begun).collect();
+        fresh.sort_unstable_by(|(a_begins, a), (b_begins, b)| {
+            a_begins.cmp(b_begins).then_with(|| self.bytes_of(*a).cmp(self.bytes_of(*b)))
+        });
         let mut in_order = Vec::with_capacity(known + count);
         let mut old = self.in_order.as_slice();
-        for number in fresh {
+        for (_, number) in fresh {
             let before = old.partition_point(|other| self.bytes_of(*other) < self.bytes_of(number));
             in_order.extend_from_slice(&old[..before]);
             in_order.push(number);
