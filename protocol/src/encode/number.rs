@@ -216,11 +216,18 @@ fn write_csv_long(sink: &mut Sink<'_>, number: f64) {
     write_u64(sink, whole.len() as u64 - 1);
 }
 
+/// Floats of which the formatter and Go write the digits in one way, but for `.0`.
+const PLAIN: std::ops::Range<f64> = 1e-3..1e15;
+
 /// Writes a finite float as Go's `encoding/json` does: no point for whole numbers, an exponent below 1e-6 and from
 /// 1e21, written `1e-7` and `3e+21`.
 pub(super) fn write_go_f64(sink: &mut Sink<'_>, number: f64) {
     let mut buffer = zmij::Buffer::new();
     let text = buffer.format_finite(number);
+    if PLAIN.contains(&number.abs()) {
+        debug_assert!(!text.contains('e'), "{text} is not plain");
+        return sink.bytes(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+    }
     let (sign, text) = text.strip_prefix('-').map_or(("", text), |text| ("-", text));
     sink.bytes(sign.as_bytes());
     let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
@@ -347,6 +354,22 @@ mod tests {
         ] {
             assert_eq!(text(|sink| write_go_f64(sink, number)), expected, "{number:e}");
         }
+        // Plain decimals, which Rust shows with as many digits; of two that are as near either may be the last.
+        let as_rust_does = |number: f64| {
+            let written = text(|sink| write_go_f64(sink, number));
+            assert_eq!(written.parse::<f64>().map(f64::to_bits), Ok(number.to_bits()), "{written}");
+            assert_eq!(written.len(), number.to_string().len(), "{written} is {number}");
+        };
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..20_000 {
+            let bits = random.u32(1..54);
+            let digits = random.i64(-(1 << bits)..1 << bits) as f64;
+            let number = digits * 10_f64.powi(random.i32(-18..5));
+            if number == 0.0 || (1e-6..1e21).contains(&number.abs()) {
+                as_rust_does(number);
+            }
+        }
+        [PLAIN.start, PLAIN.start.next_down(), PLAIN.end, PLAIN.end.next_down()].map(as_rust_does);
     }
 
     #[test]

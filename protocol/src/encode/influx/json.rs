@@ -31,7 +31,18 @@ pub(super) struct JsonWriter {
     /// The innermost open object or array has a member already.
     filled: bool,
     part: Part,
+    columns: Columns,
 }
+
+/// The columns of the series before, and how they are written.
+#[derive(Debug, Default)]
+struct Columns {
+    names: Vec<String>,
+    text: Vec<u8>,
+}
+
+/// Longer ones are written anew for each series.
+const COLUMNS_BYTES_MAX: usize = 4 << 10;
 
 /// What is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +64,8 @@ enum Part {
 impl JsonWriter {
     /// A document with these options.
     pub(super) fn new(pretty: bool, epoch: Option<Epoch>) -> Self {
-        Self { pretty, epoch, times: TimeWriter::new(1_000_000_000), depth: 0, filled: false, part: Part::Start }
+        let (times, columns) = (TimeWriter::new(1_000_000_000), Columns::default());
+        Self { pretty, epoch, times, depth: 0, filled: false, part: Part::Start, columns }
     }
 
     /// Begins the result of a statement.
@@ -62,12 +74,12 @@ impl JsonWriter {
         let mut sink = Sink::new(out);
         if self.part == Part::Start {
             self.open(&mut sink, b'{');
-            self.key(&mut sink, "results");
+            self.field(&mut sink, "results");
             self.open(&mut sink, b'[');
         }
         self.member(&mut sink);
         self.open(&mut sink, b'{');
-        self.key(&mut sink, "statement_id");
+        self.field(&mut sink, "statement_id");
         write_u64(&mut sink, statement_id as u64);
         sink.finish();
         self.part = Part::Result;
@@ -78,17 +90,17 @@ impl JsonWriter {
         debug_assert!(matches!(self.part, Part::Result | Part::SeriesList));
         let mut sink = Sink::new(out);
         if self.part == Part::Result {
-            self.key(&mut sink, "series");
+            self.field(&mut sink, "series");
             self.open(&mut sink, b'[');
         }
         self.member(&mut sink);
         self.open(&mut sink, b'{');
         if !name.is_empty() {
-            self.key(&mut sink, "name");
+            self.field(&mut sink, "name");
             write_go_string(name, &mut sink);
         }
         if !tags.is_empty() {
-            self.key(&mut sink, "tags");
+            self.field(&mut sink, "tags");
             self.open(&mut sink, b'{');
             for (tag, value) in tags {
                 self.key(&mut sink, tag);
@@ -96,15 +108,30 @@ impl JsonWriter {
             }
             self.close(&mut sink, b'}');
         }
-        self.key(&mut sink, "columns");
-        self.open(&mut sink, b'[');
-        for column in columns {
-            self.member(&mut sink);
-            write_go_string(column, &mut sink);
-        }
-        self.close(&mut sink, b']');
+        self.columns(&mut sink, columns);
         sink.finish();
         self.part = Part::Series;
+    }
+
+    /// The columns of a series. Those of a statement have the same, which is written once.
+    fn columns(&mut self, sink: &mut Sink<'_>, columns: &[&str]) {
+        if !self.pretty && self.columns.names == columns {
+            self.member(sink);
+            return sink.bytes(&self.columns.text);
+        }
+        let from = sink.position() + usize::from(self.filled);
+        self.field(sink, "columns");
+        self.open(sink, b'[');
+        for column in columns {
+            self.member(sink);
+            write_go_string(column, sink);
+        }
+        self.close(sink, b']');
+        let text = sink.written(from);
+        if !self.pretty && text.len() <= COLUMNS_BYTES_MAX {
+            self.columns.names = columns.iter().map(|name| (*name).to_owned()).collect();
+            self.columns.text = text.to_vec();
+        }
     }
 
     /// Writes a row of the series: one value per column. On an error the document cannot be completed; the caller
@@ -117,7 +144,7 @@ impl JsonWriter {
         debug_assert!(matches!(self.part, Part::Series | Part::Rows));
         let mut sink = Sink::new(out);
         if self.part == Part::Series {
-            self.key(&mut sink, "values");
+            self.field(&mut sink, "values");
             self.open(&mut sink, b'[');
             self.part = Part::Rows;
         }
@@ -125,35 +152,45 @@ impl JsonWriter {
         self.open(&mut sink, b'[');
         let mut unsupported = None;
         for value in values {
-            self.member(&mut sink);
-            match value {
-                Value::Null => sink.bytes(b"null"),
-                Value::Bool(value) => write_bool(value, &mut sink),
-                Value::Int(value) => write_i64(&mut sink, value),
-                Value::UInt(value) => write_u64(&mut sink, value),
-                Value::Float(value) if value.is_finite() => write_go_f64(&mut sink, value),
-                Value::Float(value) => {
-                    if value.is_infinite() {
-                        unsupported = Some(UnsupportedValue { negative: value < 0.0 });
-                    }
-                    sink.bytes(b"null");
-                }
-                Value::Text(value) => write_go_string(value, &mut sink),
-                Value::Time(time) => self.time(&mut sink, time, 0),
-                Value::LocalTime(time, ahead_s) => self.time(&mut sink, time, ahead_s),
-                Value::Texts(texts) => {
-                    self.open(&mut sink, b'[');
-                    for text in texts {
-                        self.member(&mut sink);
-                        write_go_string(text, &mut sink);
-                    }
-                    self.close(&mut sink, b']');
-                }
+            if self.pretty {
+                self.member(&mut sink);
+            } else if std::mem::replace(&mut self.filled, true) {
+                sink.byte(b',');
             }
+            unsupported = self.value(&mut sink, value).err().or(unsupported);
         }
         self.close(&mut sink, b']');
         sink.finish();
         unsupported.map_or(Ok(()), Err)
+    }
+
+    #[inline]
+    fn value(&mut self, sink: &mut Sink<'_>, value: Value<'_>) -> Result<(), UnsupportedValue> {
+        match value {
+            Value::Null => sink.bytes(b"null"),
+            Value::Bool(value) => write_bool(value, sink),
+            Value::Int(value) => write_i64(sink, value),
+            Value::UInt(value) => write_u64(sink, value),
+            Value::Float(value) if value.is_finite() => write_go_f64(sink, value),
+            Value::Float(value) => {
+                sink.bytes(b"null");
+                if value.is_infinite() {
+                    return Err(UnsupportedValue { negative: value < 0.0 });
+                }
+            }
+            Value::Text(value) => write_go_string(value, sink),
+            Value::Time(time) => self.time(sink, time, 0),
+            Value::LocalTime(time, ahead_s) => self.time(sink, time, ahead_s),
+            Value::Texts(texts) => {
+                self.open(sink, b'[');
+                for text in texts {
+                    self.member(sink);
+                    write_go_string(text, sink);
+                }
+                self.close(sink, b']');
+            }
+        }
+        Ok(())
     }
 
     /// Ends the series. `partial`: it continues in another document or was cut.
@@ -164,7 +201,7 @@ impl JsonWriter {
             self.close(&mut sink, b']');
         }
         if partial {
-            self.key(&mut sink, "partial");
+            self.field(&mut sink, "partial");
             sink.bytes(b"true");
         }
         self.close(&mut sink, b'}');
@@ -180,25 +217,25 @@ impl JsonWriter {
             self.close(&mut sink, b']');
         }
         if !tail.warnings.is_empty() {
-            self.key(&mut sink, "messages");
+            self.field(&mut sink, "messages");
             self.open(&mut sink, b'[');
             for text in tail.warnings {
                 self.member(&mut sink);
                 self.open(&mut sink, b'{');
-                self.key(&mut sink, "level");
+                self.field(&mut sink, "level");
                 write_go_string("warning", &mut sink);
-                self.key(&mut sink, "text");
+                self.field(&mut sink, "text");
                 write_go_string(text, &mut sink);
                 self.close(&mut sink, b'}');
             }
             self.close(&mut sink, b']');
         }
         if tail.partial {
-            self.key(&mut sink, "partial");
+            self.field(&mut sink, "partial");
             sink.bytes(b"true");
         }
         if let Some(error) = tail.error {
-            self.key(&mut sink, "error");
+            self.field(&mut sink, "error");
             write_go_string(error, &mut sink);
         }
         self.close(&mut sink, b'}');
@@ -274,6 +311,14 @@ impl JsonWriter {
         self.line(sink);
     }
 
+    /// The name of a member that is always called so.
+    fn field(&mut self, sink: &mut Sink<'_>, name: &'static str) {
+        self.member(sink);
+        sink.byte(b'"');
+        sink.bytes(name.as_bytes());
+        sink.bytes(if self.pretty { b"\": " } else { b"\":" });
+    }
+
     fn key(&mut self, sink: &mut Sink<'_>, name: &str) {
         self.member(sink);
         write_go_string(name, sink);
@@ -299,10 +344,10 @@ pub(super) fn write_error(out: &mut Vec<u8>, error: &str, line: Option<u64>, pre
     let mut writer = JsonWriter::new(pretty, None);
     let mut sink = Sink::new(out);
     writer.open(&mut sink, b'{');
-    writer.key(&mut sink, "error");
+    writer.field(&mut sink, "error");
     write_go_string(error, &mut sink);
     if let Some(line) = line {
-        writer.key(&mut sink, "line");
+        writer.field(&mut sink, "line");
         write_u64(&mut sink, line);
     }
     writer.close(&mut sink, b'}');
@@ -310,21 +355,32 @@ pub(super) fn write_error(out: &mut Vec<u8>, error: &str, line: Option<u64>, pre
     sink.finish();
 }
 
-/// The bytes that stand for themselves whatever stands beside them: ASCII without what Go escapes.
-const IS_PLAIN: [bool; 256] = {
-    let mut is_plain = [false; 256];
-    let mut byte = 0x20;
-    while byte < 0x80 {
-        is_plain[byte] = !matches!(byte as u8, b'"' | b'\\' | b'<' | b'>' | b'&');
-        byte += 1;
-    }
-    is_plain
-};
+/// Whether all bytes stand for themselves: ASCII without what Go escapes. Eight at a time.
+fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks();
+    let mut last = [b' '; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    words.iter().chain([&last]).fold(0, |special, word| special | special_bits(u64::from_le_bytes(*word))) == 0
+}
+
+/// The top bit of some byte is set if one of the bytes of a word is beyond ASCII, a control character, or one of
+/// `"` `&` `<` `>` `\`.
+#[inline]
+fn special_bits(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const TOPS: u64 = 0x8080_8080_8080_8080;
+    // Of a byte below `bound`; of those above one that is, too, which changes nothing for the word.
+    let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
+    let equal = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    // `"` and `&` differ in one bit, `<` and `>` in another.
+    let special = equal(word | ONES * 4, b'&') | equal(word | ONES * 2, b'>') | equal(word, b'\\');
+    (word | below(word, 0x20) | special) & TOPS
+}
 
 /// A string between quotes as Go writes it for HTML's sake: `<`, `>`, `&` and U+2028, U+2029 as `\u….`.
 fn write_go_string(text: &str, sink: &mut Sink<'_>) {
     sink.byte(b'"');
-    if text.bytes().all(|byte| IS_PLAIN[usize::from(byte)]) {
+    if is_plain(text.as_bytes()) {
         sink.bytes(text.as_bytes());
         return sink.byte(b'"');
     }
@@ -349,4 +405,29 @@ fn write_go_string(text: &str, sink: &mut Sink<'_>) {
     }
     sink.bytes(&text.as_bytes()[plain..]);
     sink.byte(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_is_what_stands_for_itself() {
+        let plain = |byte: &u8| (0x20..0x80).contains(byte) && !b"\"\\<>&".contains(byte);
+        for byte in 0..=u8::MAX {
+            for length in [1, 7, 8, 9, 16, 19] {
+                for at in 0..length {
+                    let mut text = vec![b'a'; length];
+                    text[at] = byte;
+                    assert_eq!(is_plain(&text), plain(&byte), "{byte:#x} at {at} of {length}");
+                }
+            }
+            // Beside each other byte: what is borrowed from one does not reach the next.
+            for other in 0..=u8::MAX {
+                let text = [byte, other, b'0', other, byte, b'z', b' ', byte];
+                assert_eq!(is_plain(&text), plain(&byte) && plain(&other), "{byte:#x} and {other:#x}");
+            }
+        }
+        assert!(is_plain(b""));
+    }
 }

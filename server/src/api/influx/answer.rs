@@ -215,28 +215,35 @@ impl<'r> Answer<'r> {
         Ok(())
     }
 
-    /// A row of the series. One too many ends it.
-    pub(super) async fn row(&mut self, values: &[Value<'_>]) -> Result<(), Fault> {
+    /// Whether the next row can be written as it is.
+    pub(super) fn takes_a_row(&self) -> bool {
+        let is_due = |series: &Series| self.manner.chunk_rows.is_some_and(|chunk_rows| series.rows >= chunk_rows);
+        self.rows_left() != Some(0) && !self.series.as_ref().is_some_and(is_due)
+    }
+
+    /// Ends what must end before the next row is written: a document of a chunked reply, or the reply, which is cut
+    /// then.
+    pub(super) async fn make_way(&mut self) -> Result<(), Fault> {
         if self.rows_left() == Some(0) {
             self.is_cut = true;
             if self.series.take().is_some() {
                 self.writer.end_series(&mut self.body, true);
             }
-            return Ok(());
-        }
-        if let Some(chunk_rows) = self.manner.chunk_rows
-            && let Some(series) = self.series.take_if(|series| series.rows >= chunk_rows)
-        {
+        } else if let Some(series) = self.series.take() {
             self.writer.end_series(&mut self.body, true);
             self.next_document().await?;
             self.open(Series { rows: 0, ..series });
         }
-        let written: Result<(), UnsupportedValue> = self.writer.row(&mut self.body, values.iter().copied());
+        Ok(())
+    }
+
+    /// A row of the series.
+    pub(super) fn row<'v>(&mut self, values: impl Iterator<Item = Value<'v>>) -> Result<(), UnsupportedValue> {
         self.rows += 1;
         if let Some(series) = &mut self.series {
             series.rows += 1;
         }
-        Ok(written?)
+        self.writer.row(&mut self.body, values)
     }
 
     /// Sends what is there, if that is much.

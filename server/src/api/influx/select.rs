@@ -196,7 +196,6 @@ impl SeriesOut<'_, '_> {
             Value::Text(text) => text == known,
             _ => known.is_empty(),
         };
-        let mut cells: Vec<Value<'_>> = Vec::with_capacity(values.len());
         for row in 0..batch.num_rows() {
             let is_same = (self.current.as_ref()).is_some_and(|current| {
                 tags.iter().zip(current.iter()).all(|(column, known)| is_tag(column, row, known))
@@ -206,12 +205,13 @@ impl SeriesOut<'_, '_> {
                 self.answer.series(&self.heading, &of_row).await?;
                 self.current = Some(of_row);
             }
+            if !self.answer.is_cut() && !self.answer.takes_a_row() {
+                self.answer.make_way().await?;
+            }
             if self.answer.is_cut() {
                 return Ok(());
             }
-            cells.clear();
-            cells.extend(values.iter().map(|column| column.value(row, self.zone)));
-            self.answer.row(&cells).await?;
+            self.answer.row(values.iter().map(|column| column.value(row, self.zone)))?;
             if row % ROWS_STEP == ROWS_STEP - 1 {
                 self.answer.send_if_due().await?;
                 yield_if_needed().await;
