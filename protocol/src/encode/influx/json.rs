@@ -373,7 +373,7 @@ fn special_bits(word: u64) -> u64 {
     let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word;
     let equal = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
     // `"` and `&` differ in one bit, `<` and `>` in another.
-    let special = equal(word | ONES * 4, b'&') | equal(word | ONES * 2, b'>') | equal(word, b'\\');
+    let special = equal(word | (ONES * 4), b'&') | equal(word | (ONES * 2), b'>') | equal(word, b'\\');
     (word | below(word, 0x20) | special) & TOPS
 }
 
