@@ -369,7 +369,9 @@ mod tests {
                 as_rust_does(number);
             }
         }
-        [PLAIN.start, PLAIN.start.next_down(), PLAIN.end, PLAIN.end.next_down()].map(as_rust_does);
+        for number in [PLAIN.start, PLAIN.start.next_down(), PLAIN.end, PLAIN.end.next_down()] {
+            as_rust_does(number);
+        }
     }
 
     #[test]
