@@ -23,6 +23,19 @@ pub(crate) fn split_by(op: BinaryOp, expr: Expr) -> Vec<Expr> {
     operands
 }
 
+/// The same of an expression that stays.
+pub(crate) fn operands(op: BinaryOp, expr: &Expr) -> impl Iterator<Item = &Expr> {
+    let mut stack = vec![expr];
+    std::iter::from_fn(move || {
+        loop {
+            match stack.pop()? {
+                Expr::Binary { op: found, left, right } if *found == op => stack.extend([&**right, left]),
+                other => return Some(other),
+            }
+        }
+    })
+}
+
 /// The conjunction of all; `None` of none.
 pub(crate) fn join(conjuncts: Vec<Expr>) -> Option<Expr> {
     balanced(BinaryOp::And, conjuncts)
@@ -52,7 +65,9 @@ mod tests {
     #[test]
     fn split_undoes_join() {
         let operands: Vec<_> = (0..37).map(Expr::Column).collect();
-        assert_eq!(join(operands.clone()).map(split), Some(operands));
+        let joined = join(operands.clone()).unwrap();
+        assert!(super::operands(BinaryOp::And, &joined).eq(&operands));
+        assert_eq!(split(joined), operands);
         assert_eq!(join(Vec::new()), None);
     }
 }

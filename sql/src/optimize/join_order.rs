@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use tidewire_storage::schema::TableId;
 
 use super::push_filters::can_fail;
-use crate::expr::conjunction::{join, split};
+use crate::expr::conjunction::{join, operands, split};
 use crate::expr::{BinaryOp, Expr};
 use crate::plan::join::pairs;
 use crate::plan::{JoinKind, JoinOn, Plan};
@@ -98,21 +98,10 @@ fn may_be_ordered(plan: &Plan) -> bool {
         if !keys_are_plain || !on.filter.iter().all(|filter| is_plain(filter, &both)) {
             return false;
         }
-        conditions += on.keys.len() + on.filter.as_ref().map_or(0, conjuncts);
+        conditions += on.keys.len() + on.filter.as_ref().map_or(0, |filter| operands(BinaryOp::And, filter).count());
         open.extend(sides.iter());
     }
     inputs <= INPUTS_MAX && conditions <= CONDITIONS_MAX
-}
-
-fn conjuncts(condition: &Expr) -> usize {
-    let (mut found, mut open) = (0, vec![condition]);
-    while let Some(expr) = open.pop() {
-        match expr {
-            Expr::Binary { op: BinaryOp::And, left, right } => open.extend([&**left, right]),
-            _ => found += 1,
-        }
-    }
-    found
 }
 
 /// Joins taken apart. Columns are those of all inputs side by side.

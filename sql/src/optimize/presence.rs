@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::expr::conjunction::{join, split};
+use crate::expr::conjunction::{join, operands, split};
 use crate::expr::{BinaryOp, Expr};
 use crate::plan::Plan;
 
@@ -35,17 +35,9 @@ fn without_implied(predicate: Expr) -> Option<Expr> {
             Expr::IsNotNull(of) => matches!(&**of, Expr::Column(at) if needed.contains(at)),
             _ => false,
         };
-        is_or(conjunct) && any_operand(conjunct, &is_there)
+        is_or(conjunct) && operands(BinaryOp::Or, conjunct).any(is_there)
     };
     join(conjuncts.into_iter().filter(|conjunct| !is_implied(conjunct)).collect())
-}
-
-/// Whether an operand of a chain of ORs is one of those.
-fn any_operand(expr: &Expr, is_one: &impl Fn(&Expr) -> bool) -> bool {
-    match expr {
-        Expr::Binary { op: BinaryOp::Or, left, right } => any_operand(left, is_one) || any_operand(right, is_one),
-        other => is_one(other),
-    }
 }
 
 /// Adds columns whose nulls keep a conjunct from being true.

@@ -206,15 +206,10 @@ fn call(function: &ScalarFunction, args: &[Expr], input: Input<'_>) -> Result<Va
         }
         Kernel::Coded(kernel) => {
             let values = args.iter().map(|arg| evaluate(arg, input)).collect::<Result<Vec<_>>>()?;
-            let is_constant = values.iter().all(|value| matches!(value, Value::Constant(_)));
-            let rows = if is_constant { 1 } else { input.rows };
-            let column = |value: Value| value.into_array(rows, input.room);
-            let columns = values.into_iter().map(column).collect::<Result<Vec<_>>>()?;
-            if let TextMade::Bytes(bytes) = function.text {
-                input.room.take(bytes(&columns), rows)?;
+            match values.iter().all(|value| matches!(value, Value::Constant(_))) {
+                true => values_of(function, kernel, values, 1, input).map(Value::Constant),
+                false => values_of(function, kernel, values, input.rows, input).map(Value::Array),
             }
-            let made = kernel(&columns)?;
-            Ok(if is_constant { Value::Constant(made) } else { Value::Array(made) })
         }
         Kernel::Parameters(at, kernel) => match (parameters(args, at), args.get(at)) {
             (Some(parameters), Some(arg)) => evaluate(arg, input)?.map(|array| kernel(&parameters, array)),
@@ -260,7 +255,8 @@ fn columns(
     Ok(Value::Array(take(&made, &keys, None)?))
 }
 
-/// A kernel over `rows` rows of each value. What has several arguments, or makes text of its own, sees no dictionary.
+/// A kernel over `rows` rows of each value. What has several arguments, or makes text of its own, sees no dictionary
+/// unless it asks for them.
 fn values_of(
     function: &ScalarFunction,
     kernel: fn(&[ArrayRef]) -> Result<ArrayRef>,
@@ -268,7 +264,8 @@ fn values_of(
     rows: usize,
     input: Input<'_>,
 ) -> Result<ArrayRef> {
-    let expands = values.len() > 1 || matches!(function.text, TextMade::Bytes(_));
+    let expands = !matches!(function.kernel, Kernel::Coded(_))
+        && (values.len() > 1 || matches!(function.text, TextMade::Bytes(_)));
     let column = |value: Value| -> Result<ArrayRef> {
         let array = value.into_array(rows, input.room)?;
         if expands && matches!(array.data_type(), DataType::Dictionary(..)) {

@@ -238,20 +238,20 @@ impl Texts {
     }
 
     fn gather_coded(&self, values: &ArrayRef, starts: &[u32], entries: &[Entry]) -> Result<ArrayRef> {
-        let part = |part: &TextPart| match part {
-            TextPart::Coded(keys, dictionary) => Some((keys.values().clone(), starts[*dictionary])),
-            TextPart::Plain(_) => None,
-        };
-        let is_null = |part: &TextPart| matches!(part, TextPart::Coded(keys, _) if keys.null_count() > 0);
-        let parts: Option<Vec<(ScalarBuffer<u32>, u32)>> = match self.parts.iter().any(is_null) {
-            true => None,
-            false => self.parts.iter().map(part).collect(),
-        };
+        // Most tags are there in all rows.
+        fn whole<'p>(part: &'p TextPart, starts: &[u32]) -> Option<(&'p [u32], u32)> {
+            match part {
+                TextPart::Coded(keys, dictionary) if keys.null_count() == 0 => {
+                    Some((keys.values(), starts[*dictionary]))
+                }
+                _ => None,
+            }
+        }
+        let parts: Option<Vec<_>> = self.parts.iter().map(|part| whole(part, starts)).collect();
         let keys: PrimitiveArray<UInt32Type> = match parts {
-            // Most tags are there in all rows.
             Some(parts) => {
                 let key = |entry: &Entry| {
-                    let (keys, start) = &parts[entry.batch()];
+                    let (keys, start) = parts[entry.batch()];
                     keys[entry.row()] + start
                 };
                 entries.iter().map(key).collect::<Vec<u32>>().into()
