@@ -1,9 +1,7 @@
 //! Numbers in their plainest form, byte by byte: what a door reads by itself where it need not ask a parser of its
 //! format. Any other form is that parser's.
 
-/// Powers of ten that a float holds exactly.
-const EXACT_POWERS: [f64; 19] =
-    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18];
+use super::digits::EXACT_POWERS;
 
 /// Digits that 64 bits have room for, whatever they are: the nanoseconds of a time have as many.
 const DIGITS_MAX: usize = 19;

@@ -10,5 +10,5 @@ mod value;
 
 pub use reader::{JsonDocument, JsonReader, JsonTape, reading_bytes_max};
 pub use split::Elements;
-pub(crate) use split::Found;
+pub(crate) use split::{Found, nested_len};
 pub use value::{Entries, Items, JsonValue, Scalar};

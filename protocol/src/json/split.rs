@@ -82,9 +82,7 @@ impl Elements {
             }
         }
     }
-}
 
-impl Elements {
     /// Where behind `from` an element begins that is neither the first nor cut. One that is read from there without
     /// [`Self::next`] must be a whole object.
     pub(crate) fn next_object(&self, text: &[u8], from: usize) -> Option<usize> {
@@ -95,6 +93,11 @@ impl Elements {
         let comma = skip(from).filter(|at| text.get(*at) == Some(&b','))?;
         skip(comma + 1).filter(|at| text.get(*at) == Some(&b'{'))
     }
+}
+
+/// The length of the object or array at the start of `text`, if its end is there.
+pub(crate) fn nested_len(text: &[u8]) -> Option<usize> {
+    Cut::default().end(text)
 }
 
 impl Cut {

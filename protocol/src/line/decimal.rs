@@ -9,15 +9,11 @@
 //!
 //! In this range no result is subnormal or infinite, which leaves out the hard parts of the general method.
 
+use crate::bytescan::digits::EXACT_POWERS;
+
 /// Most digits behind the point: 5^27 is the greatest power of five below 2^64, and with such a divisor a reciprocal
 /// is a plain long division.
 pub(super) const FRACTION_DIGITS_MAX: u32 = 27;
-
-/// Powers of ten that float64 holds exactly.
-const EXACT_POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
-];
 
 /// A power of five, upside down.
 #[derive(Clone, Copy)]

@@ -2,6 +2,7 @@
 //! is not of the plainest form is read by the book, as is any point that is new.
 
 use crate::bytescan::plain::Plain;
+use crate::json::nested_len;
 use crate::row::{RawValue, SeriesText, TextForm, TimeScale};
 
 /// A point whose series is known.
@@ -136,7 +137,10 @@ impl<'t> Scan<'t> {
         let from = self.at;
         match *self.text.get(from)? {
             b'"' => self.string().map(|_| None),
-            b'{' | b'[' => self.nested().map(|()| None),
+            b'{' | b'[' => {
+                self.at += nested_len(self.text.get(from..)?)?;
+                Some(None)
+            }
             b'-' | b'0'..=b'9' => {
                 let is_in = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
                 let rest = self.text.get(from..)?;
@@ -149,26 +153,6 @@ impl<'t> Scan<'t> {
                 Some(None)
             }
             _ => None,
-        }
-    }
-
-    /// An object or an array.
-    fn nested(&mut self) -> Option<()> {
-        let mut depth = 0_u32;
-        loop {
-            match *self.text.get(self.at)? {
-                b'"' => {
-                    self.string()?;
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
-            }
-            self.at += 1;
-            if depth == 0 {
-                return Some(());
-            }
         }
     }
 }

@@ -155,22 +155,20 @@ impl SlotCache {
         draft: &mut RowDraft,
         sink: &mut S,
     ) -> Result<(), Halt<S::Refusal>> {
-        let known = self.texts.expect(text, &self.hasher).copied();
-        let known = match known {
+        let known = match self.texts.expect(text, &self.hasher) {
             Some(known) => known,
             None => {
                 self.make_room();
                 let Series { slot, table } = self.new_series(draft, sink)?;
+                let known = Known { slot, table, layout: None };
                 // What the layout waits for must not make it another series.
-                self.texts.add(text, Known { slot, table, layout: None }, &self.hasher);
-                Known { slot, table, layout: None }
+                self.texts.add(text, known, &self.hasher);
+                known
             }
         };
         let layout = self.layout(Series { slot: known.slot, table: known.table }, draft, sink)?;
-        if let Some(known) = self.texts.expect(text, &self.hasher) {
-            let Layout { slot, picks } = &self.layouts.entries[layout as usize].what;
-            known.layout = picks.is_none().then_some(*slot);
-        }
+        let Layout { slot, picks } = &self.layouts.entries[layout as usize].what;
+        self.texts.learn(picks.is_none().then_some(*slot));
         self.texts.follow();
         self.row(known.slot, layout, draft, sink)
     }

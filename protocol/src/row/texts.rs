@@ -103,7 +103,7 @@ impl Texts {
     }
 
     /// Expects a row with this text, if it was seen. Gives what it stands for.
-    pub(super) fn expect(&mut self, text: SeriesText<'_>, hasher: &Hasher) -> Option<&mut Known> {
+    pub(super) fn expect(&mut self, text: SeriesText<'_>, hasher: &Hasher) -> Option<Known> {
         if self.text(self.last).is_none_or(|(_, last)| last != text) {
             let hash = hash(text, hasher);
             let is_it = |(known, index): &(u32, u32)| {
@@ -113,7 +113,14 @@ impl Texts {
         } else {
             self.expected = self.last;
         }
-        self.entries.get_mut(self.expected as usize).map(|entry| &mut entry.known)
+        self.entries.get(self.expected as usize).map(|entry| entry.known)
+    }
+
+    /// The row that is expected has this layout, as far as it is always the same.
+    pub(super) fn learn(&mut self, layout: Option<LayoutSlot>) {
+        if let Some(entry) = self.entries.get_mut(self.expected as usize) {
+            entry.known.layout = layout;
+        }
     }
 
     /// The row that was expected is there: what its text stands for.

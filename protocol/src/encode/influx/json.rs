@@ -152,11 +152,7 @@ impl JsonWriter {
         self.open(&mut sink, b'[');
         let mut unsupported = None;
         for value in values {
-            if self.pretty {
-                self.member(&mut sink);
-            } else if std::mem::replace(&mut self.filled, true) {
-                sink.byte(b',');
-            }
+            self.member(&mut sink);
             unsupported = self.value(&mut sink, value).err().or(unsupported);
         }
         self.close(&mut sink, b']');
@@ -303,6 +299,7 @@ impl JsonWriter {
     }
 
     /// Begins the next member of an array, or the name of an object's.
+    #[inline]
     fn member(&mut self, sink: &mut Sink<'_>) {
         if self.filled {
             sink.byte(b',');
