@@ -15,3 +15,4 @@ pub mod otlp;
 pub mod prometheus;
 pub mod protobuf;
 pub mod row;
+mod shapes;

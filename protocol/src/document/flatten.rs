@@ -3,7 +3,7 @@
 //! `{"a":{"b":1,"c":[true,"x"]}}` has the fields `a.b`, `a.c.0` and `a.c.1`. Which of the names are tags and which is
 //! the time the request says. Documents that are like one before are read by its shape (`known.rs`).
 
-use super::known::{Role, Shapes};
+use super::known::{DocumentShapes, Role};
 use super::rule::{DocumentRule, Numbers, Times};
 use crate::json::{JsonReader, JsonValue, Scalar};
 use crate::row::{FieldKind, RawValue, RowDraft, RowError, parse_date};
@@ -18,7 +18,7 @@ pub(super) struct Documents {
     rule: DocumentRule,
     reader: JsonReader,
     pub(super) draft: RowDraft,
-    shapes: Shapes,
+    shapes: DocumentShapes,
     /// What became of the values of the last document that was read by the book.
     roles: Vec<Role>,
     /// Whether documents may be taken by their shapes.

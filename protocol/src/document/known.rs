@@ -13,12 +13,10 @@
 use super::rule::{DocumentRule, Numbers, Times};
 use crate::bytescan::plain::Plain;
 use crate::row::{FieldKind, RawValue, RowDraft, parse_date};
-
-/// Shapes that are kept: a program has some kinds of messages.
-const SHAPES_MAX: usize = 8;
+use crate::shapes::Shapes;
 
 /// Documents that fit no shape, of which one leaves its own where there are as many as there may be.
-const MISSES: u32 = 64;
+const MISSES: usize = 64;
 
 /// A longer document leaves no shape.
 const DOCUMENT_BYTES_MAX: usize = 16 << 10;
@@ -58,14 +56,9 @@ struct Shape {
 
 /// The shapes that documents had.
 #[derive(Debug, Default)]
-pub(super) struct Shapes {
-    shapes: Vec<Shape>,
-    /// That of the last document.
-    last: usize,
-    misses: u32,
-}
+pub(super) struct DocumentShapes(Shapes<Shape, MISSES>);
 
-impl Shapes {
+impl DocumentShapes {
     /// Fills `draft` with the row of `document`, if that has a shape that is known. Gives its times.
     pub(super) fn fill(
         &mut self,
@@ -74,15 +67,14 @@ impl Shapes {
         rule: &DocumentRule,
         draft: &mut RowDraft,
     ) -> Option<Times> {
-        if self.shapes.is_empty() {
+        if self.0.kept().is_empty() {
             return None;
         }
         let document = std::str::from_utf8(document).ok()?;
-        let count = self.shapes.len();
-        for at in (self.last..count).chain(0..self.last) {
-            let found = self.shapes.get(at).and_then(|shape| shape.fill(document, table, rule, draft));
+        for at in self.0.order() {
+            let found = self.0.at(at).and_then(|shape| shape.fill(document, table, rule, draft));
             if found.is_some() {
-                self.last = at;
+                self.0.has_fitted(at);
                 return found;
             }
         }
@@ -91,21 +83,11 @@ impl Shapes {
 
     /// Keeps the shape of a document that was read by the book into `draft`, with what became of its values.
     pub(super) fn learn(&mut self, document: &[u8], roles: &[Role], draft: &RowDraft) {
-        self.misses += 1;
-        if self.shapes.len() >= SHAPES_MAX && !self.misses.is_multiple_of(MISSES) || document.len() > DOCUMENT_BYTES_MAX
-        {
-            return;
-        }
+        let Some(place) = self.0.room().filter(|_| document.len() <= DOCUMENT_BYTES_MAX) else { return };
         // One that has its shape and is not read by it has a value of another form: the shape is there.
-        let is_new = |shape: &Shape| self.shapes.iter().all(|known| known != shape);
-        let Some(shape) = Shape::of(document, roles, draft).filter(is_new) else { return };
-        if self.shapes.len() < SHAPES_MAX {
-            self.shapes.push(shape);
-            return;
-        }
-        let at = (self.misses / MISSES) as usize % SHAPES_MAX;
-        if let Some(old) = self.shapes.get_mut(at) {
-            *old = shape;
+        let is_new = |shape: &Shape| self.0.kept().iter().all(|known| known != shape);
+        if let Some(shape) = Shape::of(document, roles, draft).filter(is_new) {
+            self.0.put(place, shape);
         }
     }
 }

@@ -6,59 +6,16 @@
 
 use crate::protobuf::Fields;
 use crate::row::DraftMark;
+use crate::shapes::Shapes;
 
 /// Bytes of the names of a shape.
 const BYTES_MAX: usize = 16 << 10;
-
-/// Shapes that are kept: a program has some kinds of spans.
-const SHAPES_MAX: usize = 8;
 
 /// Spans that fit no shape, of which one leaves its own where there are as many as there may be.
 const MISSES: usize = 16;
 
 /// The shapes that spans had.
-#[derive(Debug, Default)]
-pub(super) struct SpanShapes {
-    shapes: Vec<SpanShape>,
-    /// That of the last span.
-    last: usize,
-    misses: usize,
-}
-
-impl SpanShapes {
-    /// The places of shapes, that of the last span first.
-    pub(super) fn order(&self) -> impl Iterator<Item = usize> + use<> {
-        (self.last..self.shapes.len()).chain(0..self.last)
-    }
-
-    /// Takes a shape out of its place for a while.
-    pub(super) fn take(&mut self, at: usize) -> Option<SpanShape> {
-        self.shapes.get_mut(at).map(std::mem::take)
-    }
-
-    /// Puts it back. A span has fitted it if `has_fitted`.
-    pub(super) fn put_back(&mut self, at: usize, shape: SpanShape, has_fitted: bool) {
-        if let Some(place) = self.shapes.get_mut(at) {
-            *place = shape;
-        }
-        if has_fitted {
-            self.last = at;
-        }
-    }
-
-    /// Where another shape has room, whose attributes are to follow; `None` where it has none.
-    pub(super) fn room(&mut self) -> Option<&mut SpanShape> {
-        self.misses += 1;
-        if self.shapes.len() < SHAPES_MAX {
-            self.shapes.push(SpanShape::default());
-            return self.shapes.last_mut();
-        }
-        let at = (self.misses / MISSES) % SHAPES_MAX;
-        let shape = self.shapes.get_mut(at).filter(|_| self.misses.is_multiple_of(MISSES))?;
-        shape.clear();
-        Some(shape)
-    }
-}
+pub(super) type SpanShapes = Shapes<SpanShape, MISSES>;
 
 /// What a span is like.
 #[derive(Debug, Default)]
@@ -73,13 +30,6 @@ pub(super) struct SpanShape {
 }
 
 impl SpanShape {
-    /// Forgets everything; attributes are to follow.
-    fn clear(&mut self) {
-        self.keys.clear();
-        self.ends.clear();
-        self.mark = None;
-    }
-
     /// The next attribute is this one, which begins with its name.
     pub(super) fn push(&mut self, pair: &[u8]) {
         self.keys.extend_from_slice(name_field(pair).unwrap_or_default());
@@ -88,8 +38,7 @@ impl SpanShape {
 
     /// All attributes are there, and the row has these fields behind the mark.
     pub(super) fn finish(&mut self, mark: DraftMark, layout: &[u8]) {
-        self.layout.clear();
-        self.layout.extend_from_slice(layout);
+        self.layout = layout.to_vec();
         self.mark = Some(mark).filter(|_| self.keys.len() + layout.len() <= BYTES_MAX);
     }
 
@@ -137,13 +86,12 @@ mod tests {
 
     #[test]
     fn attributes_fit_by_place_and_name() {
-        let mut shapes = SpanShapes::default();
+        let mut shape = SpanShape::default();
         let mut draft = RowDraft::default();
         draft.begin("t");
         let before = draft.mark();
         draft.string("x", "");
         let behind = draft.mark();
-        let shape = shapes.room().unwrap();
         shape.push(b"\x0a\x01a\x12\x03\x0a\x01x");
         shape.push(b"\x0a\x02bc\x12\x00");
         shape.finish(before, draft.layout_behind(before));
@@ -164,22 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn shapes_are_bounded_and_give_way() {
-        let mut shapes = SpanShapes::default();
+    fn a_row_that_is_none_has_no_shape() {
+        let mut shape = SpanShape::default();
         let mut draft = RowDraft::default();
         draft.begin("t");
-        let mut kept = 0;
-        for _ in 0..SHAPES_MAX * MISSES {
-            if let Some(shape) = shapes.room() {
-                shape.finish(draft.mark(), &[]);
-                kept += 1;
-            }
-        }
-        assert_eq!((shapes.shapes.len(), kept), (SHAPES_MAX, SHAPES_MAX + SHAPES_MAX));
-        let shape = shapes.take(3).unwrap();
-        shapes.put_back(3, shape, true);
-        assert_eq!(shapes.order().collect::<Vec<_>>(), [3, 4, 5, 6, 7, 0, 1, 2]);
+        shape.finish(draft.mark(), &[]);
+        assert!(shape.is_for(draft.mark()));
         draft.tag("", "");
-        assert!(!shapes.take(0).unwrap().is_for(draft.mark()));
+        assert!(!shape.is_for(draft.mark()));
     }
 }

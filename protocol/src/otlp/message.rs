@@ -123,7 +123,8 @@ impl SpanReader {
     /// Fills the row of a span that is like one before; `None` where it is not, and the row is in disorder.
     fn known_span(&mut self, span: &[u8], mark: DraftMark) -> Option<Result<(), RowError>> {
         for at in self.shapes.order() {
-            let Some(shape) = self.shapes.take(at) else { continue };
+            // It is taken out of its place for a while.
+            let Some(shape) = self.shapes.at(at).map(std::mem::take) else { continue };
             let mut row = None;
             if shape.is_for(mark) {
                 self.row.back_to(mark);
@@ -131,8 +132,9 @@ impl SpanReader {
                 row = self.values_of(span, &shape).map(|head| self.head(&head));
                 self.row.end_named(shape.layout());
             }
-            self.shapes.put_back(at, shape, row.is_some());
+            self.shapes.put(at, shape);
             if row.is_some() {
+                self.shapes.has_fitted(at);
                 return row;
             }
         }
@@ -172,9 +174,11 @@ impl SpanReader {
         if !attributes().all(is_simple) {
             return;
         }
-        let Some(shape) = shapes.room() else { return };
+        let Some(place) = shapes.room() else { return };
+        let mut shape = SpanShape::default();
         attributes().filter_map(|field| field.value.bytes().ok()).for_each(|pair| shape.push(pair));
         shape.finish(mark, row.draft().layout_behind(mark));
+        shapes.put(place, shape);
     }
 
     fn message_span<'s>(&mut self, span: &'s [u8]) -> Result<SpanHead<'s>, RowError> {
