@@ -47,6 +47,13 @@ pub(crate) fn firing(before: &Scrape, now: &Scrape) -> Vec<String> {
     rules().into_iter().filter(|(_, expression)| fires(expression)).map(|(name, _)| name).collect()
 }
 
+/// The same where the disk is not what the test is about: the one of this machine may be slow enough to fire.
+fn firing_on_any_disk(before: &Scrape, now: &Scrape) -> Vec<String> {
+    let mut names = firing(before, now);
+    names.retain(|name| name != "TidewireLogSyncSlow");
+    names
+}
+
 /// `vector == number` or `vector > number`: what is left of the vector.
 fn compared(expression: &str, before: &Scrape, now: &Scrape) -> BTreeMap<Labels, f64> {
     let (left, is_over, right) = match (expression.split_once(" == "), expression.split_once(" > ")) {
@@ -181,11 +188,11 @@ fn flushes_that_fail_fire_and_so_do_the_refusals_that_follow() {
     server
         .wait_until("a sync is counted", |server| server.metric("tidewire_wal_sync_duration_seconds_count", "") > 0.0);
     let before = scrape(&server);
-    assert_eq!(server.request("POST", "/api/v1/write", &[], lines(0).as_bytes()).status(), 200);
     let (segments, away) = (folder.join("shard-000/segments"), folder.join("shard-000/away"));
     fs::rename(&segments, &away).expect("the folder can be moved");
+    assert_eq!(server.request("POST", "/api/v1/write", &[], lines(0).as_bytes()).status(), 200);
     server.wait_until("a flush fails", |server| server.metric("tidewire_flush_failures_total", "") > 0.0);
-    assert_eq!(firing(&before, &scrape(&server)), ["TidewireFlushFailing"]);
+    assert_eq!(firing_on_any_disk(&before, &scrape(&server)), ["TidewireFlushFailing"]);
     let mut refused = 0;
     for request in 1.. {
         assert!(request < 10_000, "memtables never got full");
@@ -196,10 +203,10 @@ fn flushes_that_fail_fire_and_so_do_the_refusals_that_follow() {
             break;
         }
     }
-    assert_eq!(firing(&before, &scrape(&server)), ["TidewireFlushFailing", "TidewireRefusals"]);
+    assert_eq!(firing_on_any_disk(&before, &scrape(&server)), ["TidewireFlushFailing", "TidewireRefusals"]);
     fs::rename(&away, &segments).expect("the folder can be moved back");
     let written = |server: &Server| server.request("POST", "/api/v1/write", &[], lines(1).as_bytes()).status() == 200;
     server.wait_until("writes are taken again", written);
     let now = scrape(&server);
-    server.wait_until("flushes succeed again", |server| firing(&now, &scrape(server)).is_empty());
+    server.wait_until("flushes succeed again", |server| firing_on_any_disk(&now, &scrape(server)).is_empty());
 }
