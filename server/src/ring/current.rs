@@ -204,7 +204,7 @@ impl Core {
         let entry = tasks.vacant_entry();
         let handle = Handle::new(self.id, queue, entry.key(), Arc::clone(&self.remote));
         entry.insert(TaskSlot { handle: Arc::clone(&handle), what, holds: 0, future: Some(future) });
-        self.ready.push(queue, Arc::clone(&handle));
+        self.make_ready(Arc::clone(&handle));
         handle
     }
 
@@ -225,6 +225,12 @@ impl Core {
         if let Some(report) = &*self.on_long_poll.borrow() {
             report(LongPoll { queue, what: self.polled.get(), time, processor: processor.min(time) });
         }
+    }
+
+    /// Queues a task that can run.
+    pub(super) fn make_ready(&self, handle: Arc<Handle>) {
+        let (queue, is_long) = (handle.queue(), handle.is_long());
+        self.ready.push(queue, handle, is_long);
     }
 
     /// Polls a task, which goes when it has ended.

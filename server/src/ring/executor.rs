@@ -6,7 +6,8 @@
 //! 2. The core sleeps only when no task can run.
 //! 3. When several queues have tasks that can run, each gets the core in proportion to its shares ([`run_queues`]), in
 //!    slices of [`CoreOptions::preempt`]; a task that works longer than its slice is asked to yield
-//!    ([`yield_if_needed`]). A task may move to another queue for a part of its work ([`within`](super::within)).
+//!    ([`yield_if_needed`]). Statements that have had little of the core go before those that had much
+//!    ([`lanes`](super::lanes)). A task may move to another queue for a part of its work ([`within`](super::within)).
 //!    One that works much longer all the same is reported ([`LongPoll`](super::LongPoll)).
 //! 4. The ring is looked at between two slices, so that what has become ready is heard after one slice.
 //! 5. A task that panics ends, and no other with it, but those that wait for what it gives; a core whose main task
@@ -141,7 +142,7 @@ where
 /// One slice of one queue, or one sleep.
 fn step(core: &Core) -> io::Result<()> {
     for handle in core.remote.take() {
-        core.ready.push(handle.queue(), handle);
+        core.make_ready(handle);
     }
     match core.ready.next() {
         Some(queue) => {
@@ -165,11 +166,13 @@ fn run_slice(core: &Core, queue: Queue) {
     while let Some(handle) = core.ready.pop(queue) {
         // It has moved since it was woken.
         if handle.queue() != queue {
-            core.ready.push(handle.queue(), handle);
+            core.make_ready(handle);
             continue;
         }
         core.poll(&handle);
         let before = std::mem::replace(&mut time, start.elapsed());
+        handle.add_time(time - before);
+        core.ready.ran(queue, time - before);
         if time - before >= LONG_POLL {
             core.long_poll(queue, time - before, processor_time().saturating_sub(processor));
         }

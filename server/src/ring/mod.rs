@@ -33,6 +33,7 @@ pub mod features;
 mod helper;
 mod hold;
 pub mod host;
+mod lanes;
 mod panic;
 pub mod queue;
 pub mod queues;

@@ -34,6 +34,12 @@ impl Queue {
         }
     }
 
+    /// Whether short tasks go before long ones. Tasks of the other queues serve many requests, one after the other, so
+    /// that what they have had says nothing of what comes.
+    pub(super) const fn has_short_tasks(self) -> bool {
+        matches!(self, Self::Query)
+    }
+
     /// Shares of the queue that has most.
     pub(super) const SHARES_MAX: u64 = 1000;
 

@@ -2,12 +2,12 @@
 //!
 //! The queue with the least virtual runtime (time had, divided by shares) runs next, so that queues with work get the
 //! core in proportion to their shares. A queue that had nothing to do is set to the present when it has, so that it
-//! cannot save time up.
+//! cannot save time up. Within a queue short tasks run before long ones ([`lanes`](super::lanes)).
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::lanes::Lanes;
 use super::queue::{QUEUES, Queue};
 
 /// The run queues of one core, of tasks named by `T`.
@@ -19,7 +19,7 @@ pub(super) struct RunQueues<T> {
 
 /// Tasks of one queue that can run.
 struct RunQueue<T> {
-    ready: RefCell<VecDeque<T>>,
+    ready: RefCell<Lanes<T>>,
     shares: Cell<u64>,
     virtual_ns: Cell<u64>,
     runtime: Cell<Duration>,
@@ -39,14 +39,14 @@ impl<T> RunQueues<T> {
         }
     }
 
-    /// Queues a task that can run.
-    pub(super) fn push(&self, queue: Queue, task: T) {
+    /// Queues a task that can run; a long one has had the core for a while.
+    pub(super) fn push(&self, queue: Queue, task: T, is_long: bool) {
         let queue = &self.queues[queue as usize];
         let mut ready = queue.ready.borrow_mut();
         if ready.is_empty() {
             queue.virtual_ns.set(queue.virtual_ns.get().max(self.virtual_now_ns.get()));
         }
-        ready.push_back(task);
+        ready.push(task, is_long);
     }
 
     /// The queue whose turn it is; `None` when no task can run.
@@ -61,9 +61,14 @@ impl<T> RunQueues<T> {
         self.virtual_now_ns.set(self.queues[queue as usize].virtual_ns.get());
     }
 
-    /// Takes the task of `queue` that has waited longest.
+    /// Takes the task of `queue` whose turn it is.
     pub(super) fn pop(&self, queue: Queue) -> Option<T> {
-        self.queues[queue as usize].ready.borrow_mut().pop_front()
+        self.queues[queue as usize].ready.borrow_mut().pop()
+    }
+
+    /// Says how long the task that was taken last from `queue` had the core.
+    pub(super) fn ran(&self, queue: Queue, time: Duration) {
+        self.queues[queue as usize].ready.borrow_mut().ran(time);
     }
 
     /// Says how long a slice of `queue` was.
@@ -97,7 +102,7 @@ mod tests {
             queues.begin(queue);
             counts[queue as usize] += 1;
             queues.pop(queue);
-            queues.push(queue, ());
+            queues.push(queue, (), false);
             queues.end(queue, Duration::from_millis(1));
         }
         counts
@@ -107,8 +112,8 @@ mod tests {
     fn queues_with_work_run_in_proportion_to_their_shares() {
         let queues = RunQueues::new();
         assert_eq!(queues.next(), None);
-        queues.push(Queue::Ingest, ());
-        queues.push(Queue::Query, ());
+        queues.push(Queue::Ingest, (), false);
+        queues.push(Queue::Query, (), false);
         assert_eq!(slices(&queues), [600, 300, 0, 0]);
         assert_eq!(queues.runtime(Queue::Query), Duration::from_millis(300));
     }
@@ -116,9 +121,9 @@ mod tests {
     #[test]
     fn a_queue_that_had_nothing_to_do_has_saved_nothing_up() {
         let queues = RunQueues::new();
-        queues.push(Queue::Ingest, ());
+        queues.push(Queue::Ingest, (), false);
         assert_eq!(slices(&queues), [900, 0, 0, 0]);
-        queues.push(Queue::Query, ());
+        queues.push(Queue::Query, (), false);
         let after = slices(&queues);
         assert!((599..=601).contains(&after[0]), "{after:?}");
     }

@@ -6,11 +6,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Wake;
+use std::time::Duration;
 
 use super::event::Signal;
+use super::lanes::SHORT_MAX;
 use super::queue::Queue;
 use super::run_queues::RunQueues;
 
@@ -42,6 +44,8 @@ pub(super) struct Handle {
     core: u64,
     /// Where the task waits for its turn: the index of a queue. Only the core itself reads and changes it.
     queue: AtomicU8,
+    /// Microseconds of the core that it has had since it came to the queue. Only the core itself reads and changes it.
+    ran_us: AtomicU32,
     /// Where the core keeps it.
     pub(super) slot: usize,
     /// The task will be polled after this was set, and it is unset before the poll.
@@ -81,7 +85,8 @@ impl Remote {
 impl Handle {
     /// A task that is about to be queued for its first poll.
     pub(super) fn new(core: u64, queue: Queue, slot: usize, remote: Arc<Remote>) -> Arc<Self> {
-        Arc::new(Self { core, queue: AtomicU8::new(queue as u8), slot, is_queued: AtomicBool::new(true), remote })
+        let (queue, ran_us) = (AtomicU8::new(queue as u8), AtomicU32::new(0));
+        Arc::new(Self { core, queue, ran_us, slot, is_queued: AtomicBool::new(true), remote })
     }
 
     /// Where the task waits for its turn.
@@ -92,6 +97,18 @@ impl Handle {
     /// Moves the task to another queue: from its next turn on.
     pub(super) fn set_queue(&self, queue: Queue) {
         self.queue.store(queue as u8, Ordering::Relaxed);
+        self.ran_us.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes that the task had the core for `time`.
+    pub(super) fn add_time(&self, time: Duration) {
+        let us = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        self.ran_us.store(self.ran_us.load(Ordering::Relaxed).saturating_add(us), Ordering::Relaxed);
+    }
+
+    /// Whether short tasks of the queue go before this one.
+    pub(super) fn is_long(&self) -> bool {
+        self.queue().has_short_tasks() && u128::from(self.ran_us.load(Ordering::Relaxed)) >= SHORT_MAX.as_micros()
     }
 
     /// To be called before a poll: wake-ups from now on queue the task again.
@@ -109,7 +126,8 @@ impl Wake for Handle {
         if HERE.get() == self.core {
             READY.with_borrow(|ready| {
                 if let Some(ready) = ready {
-                    ready.push(self.queue(), self);
+                    let (queue, is_long) = (self.queue(), self.is_long());
+                    ready.push(queue, self, is_long);
                 }
             });
         } else {
