@@ -73,7 +73,7 @@ pub(crate) struct Rows {
     pub(crate) rows: Vec<Row>,
 }
 
-const MINUTE: i64 = 60_000_000_000;
+pub(crate) const MINUTE: i64 = 60_000_000_000;
 
 impl Rows {
     /// About `count` rows of 12 series, four hours around the epoch, with nulls. Floats are multiples of 1/4, so that

@@ -5,6 +5,7 @@
 
 mod data;
 mod engine;
+mod fills;
 mod functions;
 mod grouping;
 mod limits;

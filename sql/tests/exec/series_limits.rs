@@ -11,7 +11,7 @@ use crate::engine;
 use crate::shard::Shards;
 
 /// A SELECT over table `m`, and its number of tags in GROUP BY.
-fn bound(text: &str) -> (Plan, usize) {
+pub(crate) fn bound(text: &str) -> (Plan, usize) {
     let catalog = data::catalog();
     let scope = Scope { catalog: &catalog, database: "public", policy: "", now_ns: 1_000_000_000, windows_max: None };
     let statements = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -39,7 +39,7 @@ fn first_of(rows: Vec<Vec<Cell>>, keys: usize, skip: usize, fetch: usize) -> Vec
 }
 
 /// Compares the answer of `text` in all settings.
-fn expect(text: &str, rows: &Rows, shards: &[Shards], expected: &[Vec<Cell>], seed: u64) {
+pub(crate) fn expect(text: &str, rows: &Rows, shards: &[Shards], expected: &[Vec<Cell>], seed: u64) {
     let (plan, _) = bound(text);
     let mut settings: Vec<(String, Vec<Vec<Cell>>)> = Vec::new();
     for count in [1, 3] {
@@ -59,7 +59,7 @@ fn expect(text: &str, rows: &Rows, shards: &[Shards], expected: &[Vec<Cell>], se
     }
 }
 
-fn settings(rows: &Rows, seed: u64) -> Vec<Shards> {
+pub(crate) fn settings(rows: &Rows, seed: u64) -> Vec<Shards> {
     [(1, 1), (2, 3)].map(|(count, parts)| Shards::new(rows, count, parts, seed)).into()
 }
 

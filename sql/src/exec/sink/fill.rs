@@ -3,7 +3,8 @@
 //! 1. The rows of a series are held until its last has come: what lies on a line between two values needs the later.
 //!    Series that begin and end in one batch stay one batch, so that many short ones cost what one long one does.
 //! 2. Then its windows are walked in the order of its rows, some thousand a step. A window that no row begins with
-//!    becomes one: the keys of the series, its time, and for each column what [`FillWith`] says.
+//!    becomes one: the keys of the series, its time, and for each column what [`FillWith`] says. Series that lack no
+//!    window and no value, as those of a dashboard mostly do, leave as they came.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -51,6 +52,8 @@ struct Whole {
 struct Walk {
     whole: Whole,
     times: Vec<i64>,
+    /// There is nothing to fill in any of the series.
+    is_full: bool,
     /// The series at hand.
     series: usize,
     /// The next row of the input.
@@ -102,9 +105,19 @@ impl Walk {
         let time = cast_to(&whole.rows.columns()[fill.keys], &DataType::Timestamp(TimeUnit::Nanosecond, None))?;
         let (times, ..) = time_parts(&time)?;
         let columns = whole.rows.num_columns() - fill.keys - 1;
-        let mut walk = Self { times: times.to_vec(), whole, series: 0, row: 0, window: 0, last: vec![None; columns] };
+        let (times, last) = (times.to_vec(), vec![None; columns]);
+        let mut walk = Self { times, whole, is_full: false, series: 0, row: 0, window: 0, last };
+        walk.is_full = walk.lacks_nothing(fill);
         walk.begin(fill);
         Ok(walk)
+    }
+
+    /// Whether there is nothing to fill in any of the series.
+    fn lacks_nothing(&self, fill: &Fill) -> bool {
+        let columns = &self.whole.rows.columns()[fill.keys + 1..];
+        let lacks_values = |(column, with): (&ArrayRef, &FillWith)| *with != FillWith::Null && column.null_count() > 0;
+        !columns.iter().zip(&fill.with).any(lacks_values)
+            && (0..self.whole.starts.len()).all(|series| has_all_windows(&self.times[self.range(series)], fill))
     }
 
     /// The rows of a series.
@@ -172,10 +185,7 @@ impl Walk {
 
     /// Goes to the next window; false at the end of time, where there is none.
     fn advance(&mut self, fill: &Fill) -> bool {
-        let next = match fill.descending {
-            true => fill.windows.previous(self.window),
-            false => fill.windows.next(self.window),
-        };
+        let next = following(self.window, fill);
         let moved = next != self.window;
         self.window = next;
         moved
@@ -246,6 +256,11 @@ impl Walk {
 
     /// The next rows; `None` after the last.
     fn next(&mut self, fill: &Fill) -> Result<Option<RecordBatch>> {
+        if self.is_full {
+            let from = self.row;
+            self.row = self.times.len().min(from + OUTPUT_ROWS);
+            return Ok((from < self.row).then(|| self.whole.rows.slice(from, self.row - from)));
+        }
         let series = self.series;
         let next = self.windows(fill);
         if next.times.is_empty() {
@@ -261,6 +276,19 @@ impl Walk {
         }
         Ok(Some(RecordBatch::try_new(self.whole.rows.schema(), columns)?))
     }
+}
+
+/// The window that comes after one in the order of the rows.
+fn following(window: i64, fill: &Fill) -> i64 {
+    if fill.descending { fill.windows.previous(window) } else { fill.windows.next(window) }
+}
+
+/// Whether a series with rows at these times has one for each window, and no others.
+fn has_all_windows(times: &[i64], fill: &Fill) -> bool {
+    let (begin, end) = if fill.descending { (fill.last, fill.first) } else { (fill.first, fill.last) };
+    begin.is_none_or(|begin| times.first() == Some(&begin))
+        && end.is_none_or(|end| times.last() == Some(&end))
+        && times.windows(2).all(|pair| pair[0] != pair[1] && following(pair[0], fill) == pair[1])
 }
 
 impl Next {
