@@ -80,11 +80,6 @@ impl<'o> Sink<'o> {
         }
     }
 
-    /// What was written from a position on.
-    pub(super) fn written(&self, from: usize) -> &[u8] {
-        self.out.get(from..self.at).unwrap_or_default()
-    }
-
     /// Takes back the last byte.
     #[inline]
     pub(super) fn unwrite(&mut self) {

@@ -29,7 +29,7 @@ fn create_database() {
 fn show_databases() {
     let write = |writer: &mut QueryWriter, out: &mut Vec<u8>| {
         writer.result(out, 0);
-        writer.series(out, "databases", &[], &["name"]);
+        writer.series(out, "databases", std::iter::empty(), &["name"]);
         for name in ["_internal", "mydb"] {
             writer.row(out, [Value::Text(name)]).unwrap();
         }
@@ -76,7 +76,12 @@ fn select_with_tags_and_all_kinds_of_values() {
     let write = |writer: &mut QueryWriter, out: &mut Vec<u8>| {
         writer.result(out, 0);
         for host in ["a", "b"] {
-            writer.series(out, "cpu", &[("host", host), ("region", "")], &["time", "v", "n", "s", "b", "u", "z"]);
+            writer.series(
+                out,
+                "cpu",
+                [("host", host), ("region", "")].into_iter(),
+                &["time", "v", "n", "s", "b", "u", "z"],
+            );
             writer
                 .row(
                     out,
@@ -143,7 +148,7 @@ fn times_lose_their_trailing_zeros() {
     ] {
         let text = document(Options::default(), |writer, out| {
             writer.result(out, 0);
-            writer.series(out, "", &[], &["time"]);
+            writer.series(out, "", std::iter::empty(), &["time"]);
             writer.row(out, [Value::Time(time)]).unwrap();
             writer.end_series(out, false);
             writer.end_result(out, Tail::default());
@@ -161,7 +166,7 @@ fn times_lose_their_trailing_zeros() {
 fn a_series_without_rows_keeps_its_columns() {
     let text = document(Options::default(), |writer, out| {
         writer.result(out, 0);
-        writer.series(out, "", &[], &["user", "admin"]);
+        writer.series(out, "", std::iter::empty(), &["user", "admin"]);
         writer.end_series(out, false);
         writer.end_result(out, Tail::default());
     });
@@ -189,7 +194,7 @@ fn numbers_that_json_lacks() {
     let mut out = Vec::new();
     let mut writer = QueryWriter::new(Options::default());
     writer.result(&mut out, 0);
-    writer.series(&mut out, "m", &[], &["v"]);
+    writer.series(&mut out, "m", std::iter::empty(), &["v"]);
     assert!(writer.row(&mut out, [Value::Float(f64::NAN)]).is_ok());
     assert!(out.ends_with(b"[[null]"));
     let error = writer.row(&mut out, [Value::Float(f64::INFINITY)]).unwrap_err();
@@ -220,13 +225,13 @@ fn errors_and_epochs() {
 fn two_statements(writer: &mut QueryWriter, out: &mut Vec<u8>) {
     writer.result(out, 0);
     for (host, value) in [("", Value::Float(1e21)), ("a b", Value::Int(-33))] {
-        writer.series(out, "m", &[("host", host), ("x", "1")], &["time", "v"]);
+        writer.series(out, "m", [("host", host), ("x", "1")].into_iter(), &["time", "v"]);
         writer.row(out, [Value::Time(-1), value]).unwrap();
         writer.end_series(out, host.is_empty());
     }
     writer.end_result(out, Tail::default());
     writer.result(out, 1);
-    writer.series(out, "n", &[], &["s", "t"]);
+    writer.series(out, "n", std::iter::empty(), &["s", "t"]);
     writer.row(out, [Value::Text(" say \"hi\""), Value::Null]).unwrap();
     writer.end_series(out, false);
     writer.end_result(out, Tail::default());
@@ -251,7 +256,7 @@ fn columns_that_change_have_a_header_of_their_own() {
     let text = document(options, |writer, out| {
         writer.result(out, 0);
         for column in ["a", "b"] {
-            writer.series(out, "m", &[], &[column]);
+            writer.series(out, "m", std::iter::empty(), &[column]);
             writer.row(out, [Value::Float(f64::INFINITY)]).unwrap();
             writer.end_series(out, false);
         }
@@ -290,4 +295,36 @@ fn message_pack_says_how_many_there_are() {
     );
     assert_eq!(hex, expected);
     assert_eq!(writer.kept_bytes(), 0);
+}
+
+#[test]
+fn series_keep_their_own_heading_whatever_came_before() {
+    let texts = |names: &[&str]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(",");
+    let headings: [(&str, &[&str], &[&str]); 7] = [
+        ("m", &["h"], &["time", "v"]),
+        ("m", &["h", "i"], &["time", "v"]),
+        ("m", &["h"], &["time"]),
+        ("n", &["h"], &["time"]),
+        ("n", &["i"], &["time"]),
+        ("n", &[], &["time"]),
+        ("", &[], &["time"]),
+    ];
+    for order in (0..headings.len().pow(3)).map(|n| [n % 7, n / 7 % 7, n / 49]) {
+        let mut expected = Vec::new();
+        let found = document(Options::default(), |writer, out| {
+            writer.result(out, 0);
+            for (value, (name, tags, columns)) in (0..).zip(order.map(|at| headings[at])) {
+                let value = format!("<{value}");
+                writer.series(out, name, tags.iter().map(|tag| (*tag, value.as_str())), columns);
+                writer.end_series(out, false);
+                let pairs: Vec<_> = tags.iter().map(|tag| format!("\"{tag}\":\"\\u003c{}\"", &value[1..])).collect();
+                let name = if name.is_empty() { String::new() } else { format!("\"name\":\"{name}\",") };
+                let tags = if tags.is_empty() { String::new() } else { format!("\"tags\":{{{}}},", pairs.join(",")) };
+                expected.push(format!("{{{name}{tags}\"columns\":[{}]}}", texts(columns)));
+            }
+            writer.end_result(out, Tail::default());
+        });
+        let series = expected.join(",");
+        assert_eq!(found, format!("{{\"results\":[{{\"statement_id\":0,\"series\":[{series}]}}]}}\n"));
+    }
 }

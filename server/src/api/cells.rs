@@ -57,6 +57,14 @@ impl<'a> Cells<'a> {
         Self { values, nulls: column.nulls() }
     }
 
+    /// The text of a row, if that is what it is.
+    pub(in crate::api) fn text(&self, row: usize) -> Option<&'a str> {
+        match self.value(row, None) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The cell of a row; a time by the clocks of `zone`.
     pub(in crate::api) fn value(&self, row: usize, zone: Option<&Zone>) -> Value<'a> {
         if self.nulls.is_some_and(|nulls| nulls.is_null(row)) {

@@ -4,7 +4,7 @@
 //! line stands between the statements, and before a series whose columns are others than those of the one before it in
 //! the document. Times are numbers, and a failed statement says nothing: so does InfluxDB.
 
-use super::{Epoch, Value};
+use super::{Epoch, Value, owned, same_names};
 
 /// Writes the documents of a reply.
 #[derive(Debug)]
@@ -31,9 +31,15 @@ impl CsvWriter {
         self.statement = statement;
     }
 
-    pub(super) fn series(&mut self, out: &mut Vec<u8>, name: &str, tags: &[(&str, &str)], columns: &[&str]) {
+    pub(super) fn series<'t>(
+        &mut self,
+        out: &mut Vec<u8>,
+        name: &str,
+        tags: impl Iterator<Item = (&'t str, &'t str)>,
+        columns: &[impl AsRef<str>],
+    ) {
         let is_first = self.told != Some(self.statement);
-        let differs = self.columns.as_ref().is_some_and(|known| known != columns);
+        let differs = self.columns.as_ref().is_some_and(|known| !same_names(known, columns));
         if is_first || differs {
             if self.told.is_some() {
                 out.push(b'\n');
@@ -41,14 +47,16 @@ impl CsvWriter {
             out.extend_from_slice(b"name,tags");
             for column in columns {
                 out.push(b',');
-                cell(out, column);
+                cell(out, column.as_ref());
             }
             out.push(b'\n');
         }
         self.told = Some(self.statement);
-        self.columns = Some(columns.iter().map(|&column| column.to_owned()).collect());
+        if differs || self.columns.is_none() {
+            self.columns = Some(owned(columns));
+        }
         let mut pairs = String::new();
-        for (tag, value) in tags.iter().filter(|(_, value)| !value.is_empty()) {
+        for (tag, value) in tags.filter(|(_, value)| !value.is_empty()) {
             if !pairs.is_empty() {
                 pairs.push(',');
             }

@@ -14,7 +14,7 @@
 //! `tags` when empty, `{}` for no results at all. Text is escaped and floats are spelled as Go's `encoding/json`
 //! does. `pretty` puts every value on a line of its own, four spaces a level.
 
-use super::{Epoch, Tail, UnsupportedValue, Value};
+use super::{Epoch, Tail, UnsupportedValue, Value, owned, same_names};
 use crate::encode::number::{write_go_f64, write_i64, write_u64};
 use crate::encode::sink::Sink;
 use crate::encode::text::write_bool;
@@ -31,18 +31,33 @@ pub(super) struct JsonWriter {
     /// The innermost open object or array has a member already.
     filled: bool,
     part: Part,
-    columns: Columns,
+    heading: Heading,
 }
 
-/// The columns of the series before, and how they are written.
+/// What the series of a statement have in common, and how it is written.
 #[derive(Debug, Default)]
-struct Columns {
-    names: Vec<String>,
+struct Heading {
+    name: String,
+    tags: Vec<String>,
+    columns: Vec<String>,
+    /// All but the values of the tags.
     text: Vec<u8>,
+    /// Where in it these go.
+    values_at: Vec<usize>,
+}
+
+impl Heading {
+    fn is<'t>(&self, name: &str, mut tags: impl Iterator<Item = &'t str>, columns: &[impl AsRef<str>]) -> bool {
+        !self.text.is_empty()
+            && self.name == name
+            && self.tags.iter().all(|known| tags.next() == Some(known))
+            && tags.next().is_none()
+            && same_names(&self.columns, columns)
+    }
 }
 
 /// Longer ones are written anew for each series.
-const COLUMNS_BYTES_MAX: usize = 4 << 10;
+const HEADING_BYTES_MAX: usize = 4 << 10;
 
 /// What is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +79,8 @@ enum Part {
 impl JsonWriter {
     /// A document with these options.
     pub(super) fn new(pretty: bool, epoch: Option<Epoch>) -> Self {
-        let (times, columns) = (TimeWriter::new(1_000_000_000), Columns::default());
-        Self { pretty, epoch, times, depth: 0, filled: false, part: Part::Start, columns }
+        let (times, heading) = (TimeWriter::new(1_000_000_000), Heading::default());
+        Self { pretty, epoch, times, depth: 0, filled: false, part: Part::Start, heading }
     }
 
     /// Begins the result of a statement.
@@ -86,7 +101,13 @@ impl JsonWriter {
     }
 
     /// Begins a series of the result. An empty name and no tags are left out.
-    pub(super) fn series(&mut self, out: &mut Vec<u8>, name: &str, tags: &[(&str, &str)], columns: &[&str]) {
+    pub(super) fn series<'t>(
+        &mut self,
+        out: &mut Vec<u8>,
+        name: &str,
+        tags: impl Iterator<Item = (&'t str, &'t str)> + Clone,
+        columns: &[impl AsRef<str>],
+    ) {
         debug_assert!(matches!(self.part, Part::Result | Part::SeriesList));
         let mut sink = Sink::new(out);
         if self.part == Part::Result {
@@ -94,44 +115,76 @@ impl JsonWriter {
             self.open(&mut sink, b'[');
         }
         self.member(&mut sink);
-        self.open(&mut sink, b'{');
-        if !name.is_empty() {
-            self.field(&mut sink, "name");
-            write_go_string(name, &mut sink);
+        let names = tags.clone().map(|(tag, _)| tag);
+        let mut values = tags.map(|(_, value)| value);
+        if !self.heading.is(name, names.clone(), columns) {
+            self.learn(name, names.clone(), columns);
         }
-        if !tags.is_empty() {
-            self.field(&mut sink, "tags");
-            self.open(&mut sink, b'{');
-            for (tag, value) in tags {
-                self.key(&mut sink, tag);
+        if self.heading.text.is_empty() {
+            self.head(&mut sink, name, names, columns, |sink| write_go_string(values.next().unwrap_or_default(), sink));
+        } else {
+            let (mut from, text) = (0, &self.heading.text);
+            for (at, value) in self.heading.values_at.iter().zip(values) {
+                sink.bytes(&text[from..*at]);
                 write_go_string(value, &mut sink);
+                from = *at;
             }
-            self.close(&mut sink, b'}');
+            sink.bytes(&text[from..]);
+            self.depth += 1;
+            self.filled = true;
         }
-        self.columns(&mut sink, columns);
         sink.finish();
         self.part = Part::Series;
     }
 
-    /// The columns of a series. Those of a statement have the same, which is written once.
-    fn columns(&mut self, sink: &mut Sink<'_>, columns: &[&str]) {
-        if !self.pretty && self.columns.names == columns {
-            self.member(sink);
-            return sink.bytes(&self.columns.text);
+    /// Notes what series of this name and these tags and columns have in common, unless that is long.
+    fn learn<'t>(&mut self, name: &str, tags: impl Iterator<Item = &'t str> + Clone, columns: &[impl AsRef<str>]) {
+        let lengths = columns.iter().map(|column| column.as_ref().len()).chain(tags.clone().map(str::len));
+        self.heading.text.clear();
+        if self.pretty || lengths.sum::<usize>() + name.len() > HEADING_BYTES_MAX {
+            return;
         }
-        let from = sink.position() + usize::from(self.filled);
+        let (depth, filled) = (self.depth, self.filled);
+        let (mut text, mut values_at) = (Vec::new(), Vec::new());
+        let mut sink = Sink::new(&mut text);
+        self.head(&mut sink, name, tags.clone(), columns, |sink| values_at.push(sink.position()));
+        sink.finish();
+        (self.depth, self.filled) = (depth, filled);
+        let (name, tags) = (name.to_owned(), tags.map(str::to_owned).collect());
+        self.heading = Heading { name, tags, columns: owned(columns), text, values_at };
+    }
+
+    /// Begins the object of a series: all that comes before its rows. `value` writes the values of the tags.
+    fn head<'t>(
+        &mut self,
+        sink: &mut Sink<'_>,
+        name: &str,
+        tags: impl Iterator<Item = &'t str>,
+        columns: &[impl AsRef<str>],
+        mut value: impl FnMut(&mut Sink<'_>),
+    ) {
+        self.open(sink, b'{');
+        if !name.is_empty() {
+            self.field(sink, "name");
+            write_go_string(name, sink);
+        }
+        let mut tags = tags.peekable();
+        if tags.peek().is_some() {
+            self.field(sink, "tags");
+            self.open(sink, b'{');
+            for tag in tags {
+                self.key(sink, tag);
+                value(sink);
+            }
+            self.close(sink, b'}');
+        }
         self.field(sink, "columns");
         self.open(sink, b'[');
         for column in columns {
             self.member(sink);
-            write_go_string(column, sink);
+            write_go_string(column.as_ref(), sink);
         }
         self.close(sink, b']');
-        let text = sink.written(from);
-        if !self.pretty && text.len() <= COLUMNS_BYTES_MAX {
-            self.columns.names = columns.iter().map(|name| (*name).to_owned()).collect();
-            self.columns.text = text.to_vec();
-        }
     }
 
     /// Writes a row of the series: one value per column. On an error the document cannot be completed; the caller

@@ -162,7 +162,13 @@ impl QueryWriter {
     }
 
     /// Begins a series of the result. An empty name and no tags are left out.
-    pub fn series(&mut self, out: &mut Vec<u8>, name: &str, tags: &[(&str, &str)], columns: &[&str]) {
+    pub fn series<'t>(
+        &mut self,
+        out: &mut Vec<u8>,
+        name: &str,
+        tags: impl Iterator<Item = (&'t str, &'t str)> + Clone,
+        columns: &[impl AsRef<str>],
+    ) {
         match &mut self.0 {
             Writer::Json(writer) => writer.series(out, name, tags, columns),
             Writer::Csv(writer) => writer.series(out, name, tags, columns),
@@ -216,6 +222,16 @@ impl QueryWriter {
             Writer::Pack(writer) => writer.end(out),
         }
     }
+}
+
+/// Whether the names of columns are those that are known.
+fn same_names(known: &[String], columns: &[impl AsRef<str>]) -> bool {
+    known.len() == columns.len() && known.iter().zip(columns).all(|(known, column)| known == column.as_ref())
+}
+
+/// Names of columns, to be known.
+fn owned(columns: &[impl AsRef<str>]) -> Vec<String> {
+    columns.iter().map(|column| column.as_ref().to_owned()).collect()
 }
 
 /// Appends the body of a failed request on the InfluxDB routes: in JSON `{"error":"…"}` and a line end. `line` is the

@@ -43,7 +43,13 @@ impl PackWriter {
         self.statement = statement;
     }
 
-    pub(super) fn series(&mut self, name: &str, tags: &[(&str, &str)], columns: &[&str]) {
+    pub(super) fn series<'t>(
+        &mut self,
+        name: &str,
+        tags: impl Iterator<Item = (&'t str, &'t str)>,
+        columns: &[impl AsRef<str>],
+    ) {
+        let tags: Vec<_> = tags.collect();
         let Members { bytes, count } = &mut self.head;
         if !name.is_empty() {
             *count += 1;
@@ -54,7 +60,7 @@ impl PackWriter {
             *count += 1;
             write_text(bytes, "tags");
             write_count(bytes, tags.len(), MAP);
-            for (tag, value) in tags {
+            for (tag, value) in &tags {
                 write_text(bytes, tag);
                 write_text(bytes, value);
             }
@@ -62,7 +68,7 @@ impl PackWriter {
         *count += 1;
         write_text(bytes, "columns");
         write_count(bytes, columns.len(), LIST);
-        columns.iter().for_each(|column| write_text(bytes, column));
+        columns.iter().for_each(|column| write_text(bytes, column.as_ref()));
     }
 
     pub(super) fn row<'a>(&mut self, values: impl IntoIterator<Item = Value<'a>>) {

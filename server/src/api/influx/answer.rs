@@ -51,6 +51,8 @@ pub(super) struct Answer<'r> {
     body: Vec<u8>,
     statement: usize,
     series: Option<Series>,
+    /// Values of the tags of the series that was begun last.
+    tags: Vec<String>,
     /// A series of this document has ended.
     has_series: bool,
     /// Rows so far, and those that are counted.
@@ -74,8 +76,6 @@ pub(super) struct Heading {
 /// The series whose rows are written.
 struct Series {
     heading: Rc<Heading>,
-    /// Values of the tags.
-    tags: Rc<[String]>,
     /// Rows of it in the document at hand.
     rows: usize,
 }
@@ -99,6 +99,7 @@ impl<'r> Answer<'r> {
             body: Vec::new(),
             statement: 0,
             series: None,
+            tags: Vec::new(),
             has_series: false,
             rows: 0,
             counted: 0,
@@ -160,7 +161,7 @@ impl<'r> Answer<'r> {
             self.is_cut = true;
             return Ok(());
         }
-        self.writer.series(&mut self.body, name, tags, columns);
+        self.writer.series(&mut self.body, name, tags.iter().copied(), columns);
         for row in rows {
             if self.rows_left() == Some(0) {
                 self.is_cut = true;
@@ -180,8 +181,12 @@ impl<'r> Answer<'r> {
         self.writer.result(&mut self.body, statement);
     }
 
-    /// Begins a series, and ends the one before.
-    pub(super) async fn series(&mut self, heading: &Rc<Heading>, tags: &Rc<[String]>) -> Result<(), Fault> {
+    /// Begins a series with these values of its tags, and ends the one before.
+    pub(super) async fn series<'t>(
+        &mut self,
+        heading: &Rc<Heading>,
+        tags: impl Iterator<Item = &'t str>,
+    ) -> Result<(), Fault> {
         if self.series.take().is_some() {
             self.writer.end_series(&mut self.body, false);
             self.has_series = true;
@@ -193,16 +198,26 @@ impl<'r> Answer<'r> {
         if self.has_series && self.manner.chunk_rows.is_some() {
             self.next_document().await?;
         }
-        self.open(Series { heading: Rc::clone(heading), tags: Rc::clone(tags), rows: 0 });
+        // A reply may have a million series: their texts take the places of those before.
+        self.tags.resize(heading.tags.len(), String::new());
+        for (known, value) in self.tags.iter_mut().zip(tags) {
+            known.clear();
+            known.push_str(value);
+        }
+        self.open(Rc::clone(heading));
         Ok(())
     }
 
-    fn open(&mut self, series: Series) {
-        let Heading { name, tags, columns } = &*series.heading;
-        let tags = tags.iter().map(String::as_str).zip(series.tags.iter().map(String::as_str));
-        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-        self.writer.series(&mut self.body, name, &tags.collect::<Vec<_>>(), &columns);
-        self.series = Some(series);
+    /// Values of the tags of the series that was begun last.
+    pub(super) fn tags(&self) -> &[String] {
+        &self.tags
+    }
+
+    fn open(&mut self, heading: Rc<Heading>) {
+        let Heading { name, tags, columns } = &*heading;
+        let tags = tags.iter().map(String::as_str).zip(self.tags.iter().map(String::as_str));
+        self.writer.series(&mut self.body, name, tags, columns);
+        self.series = Some(Series { heading, rows: 0 });
     }
 
     /// Ends a document of a chunked reply whose result goes on in the next.
@@ -232,7 +247,7 @@ impl<'r> Answer<'r> {
         } else if let Some(series) = self.series.take() {
             self.writer.end_series(&mut self.body, true);
             self.next_document().await?;
-            self.open(Series { rows: 0, ..series });
+            self.open(series.heading);
         }
         Ok(())
     }

@@ -92,7 +92,7 @@ async fn show(
             answer,
             heading: Rc::new(Heading { name: name.clone(), tags: bound.tags.clone(), columns: bound.headings.clone() }),
             zone: bound.zone.as_ref(),
-            current: None,
+            is_begun: false,
             unwritten: None,
         };
         let outcome = run_query(&context.core.peers, query, bounds.clone(), &mut series).await;
@@ -178,8 +178,8 @@ struct SeriesOut<'a, 'r> {
     answer: &'a mut Answer<'r>,
     heading: Rc<Heading>,
     zone: Option<&'a Zone>,
-    /// Tags of the series that is open.
-    current: Option<Rc<[String]>>,
+    /// Whether a series is: the one of the row before.
+    is_begun: bool,
     /// Why rows could not be written, which ended the query.
     unwritten: Option<Fault>,
 }
@@ -188,22 +188,15 @@ impl SeriesOut<'_, '_> {
     async fn write(&mut self, batch: &RecordBatch) -> Result<(), Fault> {
         let columns: Vec<Cells<'_>> = batch.columns().iter().map(Cells::of).collect();
         let (tags, values) = columns.split_at(self.heading.tags.len());
-        let text = |column: &Cells<'_>, row: usize| match column.value(row, None) {
-            Value::Text(text) => text.to_owned(),
-            _ => String::new(),
-        };
-        let is_tag = |column: &Cells<'_>, row: usize, known: &str| match column.value(row, None) {
-            Value::Text(text) => text == known,
-            _ => known.is_empty(),
+        let is_of_series = |answer: &Answer<'_>, row: usize| {
+            let is_tag = |(tag, known): (&Cells<'_>, &String)| tag.text(row).unwrap_or_default() == known;
+            tags.iter().zip(answer.tags()).all(is_tag)
         };
         for row in 0..batch.num_rows() {
-            let is_same = (self.current.as_ref()).is_some_and(|current| {
-                tags.iter().zip(current.iter()).all(|(column, known)| is_tag(column, row, known))
-            });
-            if !is_same {
-                let of_row: Rc<[String]> = tags.iter().map(|column| text(column, row)).collect();
-                self.answer.series(&self.heading, &of_row).await?;
-                self.current = Some(of_row);
+            if !self.is_begun || !is_of_series(self.answer, row) {
+                let of_row = tags.iter().map(|tag| tag.text(row).unwrap_or_default());
+                self.answer.series(&self.heading, of_row).await?;
+                self.is_begun = true;
             }
             if !self.answer.is_cut() && !self.answer.takes_a_row() {
                 self.answer.make_way().await?;
