@@ -329,7 +329,7 @@ fn work_of_sink(sink: &SinkSpec) -> Work {
         SinkSpec::Aggregate { keys, calls, .. } => {
             Work::of_all(keys.iter().chain(calls.iter().flat_map(|call| &call.args)))
         }
-        SinkSpec::Build { keys } | SinkSpec::Join { keys, .. } => Work::of_all(&keys.exprs),
+        SinkSpec::Build { keys, .. } | SinkSpec::Join { keys, .. } => Work::of_all(&keys.exprs),
         SinkSpec::Sort { keys, .. } => Work::of_all(keys.iter().map(|key| &key.expr)),
         SinkSpec::Window { partition, order, .. } => {
             Work::of_all(partition.iter().chain(order.iter().map(|key| &key.expr)))
@@ -373,16 +373,16 @@ fn sink_of(
         SinkSpec::Forecast { forecast, schema } => {
             Box::new(Forecasts::new(forecast.clone(), Arc::clone(schema), context))
         }
-        SinkSpec::Build { keys } => {
-            let side = BuildSide::new(context);
+        SinkSpec::Build { keys, read } => {
+            let side = BuildSide::new(keys, context)?;
             kept.insert(at, Rc::clone(&side));
-            Box::new(Build::new(keys, side, context)?)
+            Box::new(Build::new(keys, read, side, context))
         }
-        SinkSpec::Join { kind, build, keys, filter, pairs, left_columns, schema } => {
+        SinkSpec::Join { kind, build, keys, filter, pairs, read, left_columns, schema } => {
             let side = kept.remove(&build.index());
             let side = side.ok_or_else(|| ExecError::Internal("a join of rows that no stage keeps".to_owned()))?;
             let (kind, filter, left_columns) = (*kind, filter.as_ref(), *left_columns);
-            Box::new(HashJoin::new(&JoinPlan { kind, keys, filter, pairs, left_columns, schema }, side, context)?)
+            Box::new(HashJoin::new(&JoinPlan { kind, keys, filter, pairs, read, left_columns, schema }, side, context))
         }
         SinkSpec::Window { partition, order, calls, schema } => {
             let (partition, order, calls) = (partition.clone(), order.clone(), calls.clone());

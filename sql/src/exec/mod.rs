@@ -6,7 +6,7 @@
 //! a point between two where others may run. All account their memory in the [`QueryContext`].
 
 pub(crate) mod aggregate;
-mod batch;
+pub(crate) mod batch;
 mod constants;
 pub mod context;
 mod core_run;

@@ -18,11 +18,13 @@ use super::join_order::{self, TableRows};
 use super::optimize;
 use crate::Session;
 use crate::budget::Budget;
+use crate::exec::batch::BatchMaker;
 use crate::exec::{CoreRun, ExecError, Progress, QueryContext};
 use crate::expr::fold::fold_constants;
 use crate::expr::{BinaryOp, Expr, Scalar};
 use crate::front::sql::bind::{BoundStatement, bind};
 use crate::plan::{Plan, ScanColumn, ScanNode};
+use crate::types::array::cast_to;
 
 /// Names, kinds and the texts that random expressions read columns by.
 const COLUMNS: [(&str, ColumnKind); 7] = [
@@ -134,6 +136,14 @@ fn run(plan: &Plan) -> Result<Vec<Vec<u8>>, ExecError> {
             Progress::Done => break,
         }
     }
+    // Text may have any form.
+    let mut plain = BatchMaker::new(Arc::clone(plan.schema()));
+    let plain = batches.iter().map(|batch| {
+        let types = plan.schema().fields().iter().map(|field| field.data_type());
+        let columns = batch.columns().iter().zip(types).map(|(column, to)| cast_to(column, to));
+        plain.make(columns.collect::<Result<_, _>>()?, batch.num_rows())
+    });
+    let batches = plain.collect::<Result<Vec<RecordBatch>, ExecError>>()?;
     let batch: RecordBatch = concat_batches(plan.schema(), &batches)?;
     let fields = plan.schema().fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
     let rows = RowConverter::new(fields)?.convert_columns(batch.columns())?;
@@ -361,6 +371,82 @@ fn joins_answer_the_same_in_any_order() {
         assert_eq!(run(&ordered).unwrap(), run(&plan).unwrap(), "{text}\n{plan}\n{ordered}");
     }
     assert!(moved > 100, "only {moved} plans changed");
+}
+
+#[test]
+fn marks_answer_the_same_wherever_they_are_given() {
+    let mut rng = fastrand::Rng::with_seed(21);
+    let one = |rng: &mut fastrand::Rng, from: &[&str]| from[rng.usize(..from.len())].to_owned();
+    let sources = ["m", "(select i, n, s, b, f from m where b and i > 0)", "(select i, n, s, b, f from m where i = 1)"];
+    let (mut moved, mut kept) = (0, 0);
+    for _ in 0..500 {
+        let count = rng.usize(1..4);
+        let from = (0..count).map(|at| format!("{} as r{at}", one(&mut rng, &sources))).collect::<Vec<_>>().join(", ");
+        let outer = |rng: &mut fastrand::Rng, name: &str| format!("r{}.{name}", rng.usize(..count));
+        let mark = |rng: &mut fastrand::Rng| {
+            let inner = one(rng, &["m", "(select i, s, f from m where f > 0)", "(select 1 as i, 'a' as s, 0.5 as f)"]);
+            let (i, s, f) = (outer(rng, "i"), outer(rng, "s"), outer(rng, "f"));
+            match rng.usize(..5) {
+                0 => format!("{i} in (select i from {inner} as q)"),
+                1 => format!("{s} not in (select s from {inner} as q where s is not null)"),
+                2 => format!("exists (select 1 from {inner} as q where q.i = {i} and q.f <> {f})"),
+                3 => format!("not exists (select 1 from {inner} as q where q.s = {s})"),
+                _ => format!("exists (select 1 from {inner} as q where q.i = {i} and q.s = {s})"),
+            }
+        };
+        let conditions = (0..rng.usize(1..4)).map(|_| match rng.usize(..6) {
+            0 => format!("({} or {})", mark(&mut rng), outer(&mut rng, "b")),
+            1 => format!("{} is not null", mark(&mut rng)),
+            _ => mark(&mut rng),
+        });
+        let mut conditions = conditions.collect::<Vec<_>>();
+        conditions.extend((1..count).map(|at| format!("r{}.i = r{at}.i", rng.usize(..at))));
+        rng.shuffle(&mut conditions);
+        let shown = (0..count).map(|at| format!("r{at}.i, r{at}.s")).collect::<Vec<_>>().join(", ");
+        let text = format!("select {shown} from {from} where {}", conditions.join(" and "));
+        let rows: Vec<_> = table_rows(&mut rng).into_iter().take(12).collect();
+        let plain = bound(&text).unwrap();
+        let mut steps = Vec::new();
+        let optimized = optimize(plain.clone(), Some(&mut steps));
+        moved += usize::from(
+            steps.windows(2).any(|pair| pair[1].name.ends_with("push_marks") && pair[0].plan != pair[1].plan),
+        );
+        let ordered = join_order::ordered(optimized.clone(), &TableRows::new());
+        kept += usize::from(ordered.to_string().contains("mark kept rows"));
+        let [plain, optimized, ordered] = [plain, optimized, ordered].map(|plan| without_storage(plan, &rows));
+        let expected = run(&plain).unwrap();
+        assert_eq!(run(&optimized).unwrap(), expected, "{text}\n{plain}\n{optimized}");
+        assert_eq!(run(&ordered).unwrap(), expected, "{text}\n{plain}\n{ordered}");
+    }
+    assert!(moved > 100 && kept > 50, "only {moved} marks moved, {kept} were given to rows that are kept");
+}
+
+#[test]
+fn shared_sums_are_those_of_each_call() {
+    let mut rng = fastrand::Rng::with_seed(11);
+    let mut shared = 0;
+    for _ in 0..200 {
+        let calls = (0..rng.usize(2..6)).map(|_| match rng.usize(..7) {
+            0 => "sum(i)".to_owned(),
+            1 => format!("sum(i - {})", rng.i64(-3..4)),
+            2 => format!("sum({} + i)", rng.i64(-3..4)),
+            3 => "count(i)".to_owned(),
+            4 => "sum(f + 1)".to_owned(),
+            5 => "sum(distinct i + 1)".to_owned(),
+            _ => format!("sum(i + {})", rng.i64(0..9)),
+        });
+        let calls = calls.enumerate().map(|(at, call)| format!("{call} as c{at}")).collect::<Vec<_>>().join(", ");
+        let groups = ["", " group by t", " group by t having sum(i + 1) > 2"][rng.usize(..3)];
+        let text = format!("select {calls} from m where i is null or i < 4{groups}");
+        let rows = table_rows(&mut rng);
+        let plain = bound(&text).unwrap();
+        let optimized = optimize(plain.clone(), None);
+        shared += usize::from(optimized.to_string().contains("shifted_sum"));
+        assert_eq!(plain.schema(), optimized.schema(), "{text}");
+        let [plain, optimized] = [plain, optimized].map(|plan| without_storage(plan, &rows));
+        assert_eq!(run(&optimized).unwrap(), run(&plain).unwrap(), "{text}\n{plain}\n{optimized}");
+    }
+    assert!(shared > 80, "only {shared} plans shared a sum");
 }
 
 #[test]

@@ -13,6 +13,9 @@
 //! nations are one of the inputs, customers and suppliers of one nation meet by 25 values, and customers and orders by
 //! as many as there are customers.
 //!
+//! The rows that EXISTS marks pass a hash table of the subquery's. Where they are the fewer, they are kept themselves
+//! and the subquery's rows pass and mark them.
+//!
 //! A join is left as it is where a condition can fail: other rows than those it is written for may make it fail.
 
 use std::collections::BTreeMap;
@@ -40,7 +43,7 @@ pub type TableRows = BTreeMap<TableId, u64>;
 /// `plan` with its joins in order.
 pub(crate) fn ordered(plan: Plan, rows: &TableRows) -> Plan {
     if !matches!(plan, Plan::Join { kind: JoinKind::Inner, .. }) {
-        return plan.map_inputs(&mut |input| ordered(input, rows));
+        return with_fewer_kept(plan.map_inputs(&mut |input| ordered(input, rows)), rows);
     }
     if !may_be_ordered(&plan) {
         return within(plan, rows);
@@ -60,12 +63,29 @@ pub(crate) fn ordered(plan: Plan, rows: &TableRows) -> Plan {
     Plan::Project { input: Box::new(plan), exprs: places.into_iter().map(Expr::Column).collect(), schema }
 }
 
+/// A join that marks rows with the fewer of both sides kept.
+fn with_fewer_kept(plan: Plan, rows: &TableRows) -> Plan {
+    match plan {
+        Plan::Join { inputs, kind: JoinKind::Mark { with_nulls: false }, on, schema }
+            if !on.keys.is_empty() && size(&inputs[0], rows).rows * 2.0 <= size(&inputs[1], rows).rows =>
+        {
+            let [marked, subquery] = *inputs;
+            let (width, before) = (marked.schema().fields().len(), subquery.schema().fields().len());
+            let place = |at: usize| Expr::Column(if at < width { at + before } else { at - width });
+            let keys = on.keys.into_iter().map(|(row, inner)| (inner, row)).collect();
+            let on = JoinOn { keys, filter: on.filter.map(|filter| filter.map_columns(&mut |at| place(at))) };
+            Plan::Join { inputs: Box::new([subquery, marked]), kind: JoinKind::MarkKept, on, schema }
+        }
+        other => other,
+    }
+}
+
 /// The tables of joins that might be put in order; none where there is no such join.
 pub(crate) fn tables(plan: &Plan) -> Vec<TableId> {
     let (mut found, mut joins) = (Vec::new(), false);
     let mut open = vec![plan];
     while let Some(plan) = open.pop() {
-        joins |= matches!(plan, Plan::Join { kind: JoinKind::Inner, .. });
+        joins |= matches!(plan, Plan::Join { kind: JoinKind::Inner | JoinKind::Mark { with_nulls: false }, .. });
         if let Plan::Scan(scan) = plan {
             found.push(scan.table.id);
         }
@@ -297,7 +317,7 @@ fn size(plan: &Plan, rows: &TableRows) -> Size {
             same(match kind {
                 JoinKind::Inner if on.keys.is_empty() => left * right,
                 JoinKind::Inner => left.max(right),
-                JoinKind::Right => right,
+                JoinKind::Right | JoinKind::MarkKept => right,
                 JoinKind::Full => left + right,
                 JoinKind::Left | JoinKind::Single | JoinKind::Mark { .. } => left,
             })
@@ -421,6 +441,22 @@ mod tests {
             "Scan: public.clients [client, nation]",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn of_marked_rows_and_the_subquery_the_fewer_are_kept() {
+        let exists = |from: &str, inner: &str| {
+            joins(&format!("SELECT count(*) FROM {from} o LEFT SEMI JOIN {inner} l ON l.ordered = o.ordered"))
+        };
+        let kept = [
+            "Join: mark kept rows on ordered = ordered",
+            "Scan: public.lines [ordered]",
+            "Scan: public.orders [ordered]",
+        ];
+        assert_eq!(exists("orders", "lines"), kept);
+        let marked =
+            ["Join: mark on ordered = ordered", "Scan: public.lines [ordered]", "Scan: public.orders [ordered]"];
+        assert_eq!(exists("lines", "orders"), marked);
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod merge_unions;
 mod presence;
 mod prune_columns;
 mod push_filters;
+mod push_marks;
+mod shared_sums;
 mod tag_filter;
 pub(crate) mod time_range;
 
@@ -34,12 +36,14 @@ const PUSH_FILTERS: &str = "push_filters";
 
 /// The rules in the order they run. Constants are folded before filters move, since NOT over AND hides conjuncts, and
 /// once more after, since a filter that moved through a projection sees what its columns are made of. Projections meet
-/// once the filters between them are gone, and so do unions.
-const RULES: [Rule; 13] = [
+/// once the filters between them are gone, and so do unions. Marks move once filters stand right above the joins that
+/// give them. Sums are shared among the calls that something reads.
+const RULES: [Rule; 15] = [
     ("fold_constants", fold::rule),
     ("group_distinct", distinct::rule),
     ("merge_projects", merge_projects::rule),
     (PUSH_FILTERS, push_filters::rule),
+    ("push_marks", push_marks::rule),
     ("merge_projects", merge_projects::rule),
     ("fold_constants", fold::rule),
     ("merge_unions", merge_unions::rule),
@@ -48,6 +52,7 @@ const RULES: [Rule; 13] = [
     ("time_range", time_range::rule),
     ("tag_filter", tag_filter::rule),
     ("prune_columns", prune_columns::rule),
+    ("shared_sums", shared_sums::rule),
     ("fetch", fetch::rule),
 ];
 

@@ -26,6 +26,9 @@ pub enum JoinKind {
         /// As IN has it: null where no key is equal and one of the keys compared is null. Takes one key and no filter.
         with_nulls: bool,
     },
+    /// Every right row once, with a BOOLEAN behind its columns: whether it meets a left row. What becomes of a mark
+    /// where the marked rows are the fewer (`optimize::join_order`), after all rules.
+    MarkKept,
 }
 
 /// When two rows meet.
@@ -41,23 +44,23 @@ pub struct JoinOn {
 impl JoinKind {
     /// Whether left rows that meet none come out.
     pub fn keeps_left(self) -> bool {
-        !matches!(self, Self::Inner | Self::Right)
+        !matches!(self, Self::Inner | Self::Right | Self::MarkKept)
     }
 
     /// Whether right rows that meet none come out.
     pub fn keeps_right(self) -> bool {
-        matches!(self, Self::Right | Self::Full)
+        matches!(self, Self::Right | Self::Full | Self::MarkKept)
     }
 
     /// Names and types of the output over inputs of these.
     pub(crate) fn schema(self, left: &Schema, right: &Schema) -> SchemaRef {
-        match self {
-            Self::Mark { .. } => {
-                let mark = Arc::new(Field::new("mark", DataType::Boolean, true));
-                Arc::new(Schema::new(left.fields().iter().cloned().chain([mark]).collect::<Vec<_>>()))
-            }
-            _ => pairs(left, right),
-        }
+        let marked = match self {
+            Self::Mark { .. } => left,
+            Self::MarkKept => right,
+            _ => return pairs(left, right),
+        };
+        let mark = Arc::new(Field::new("mark", DataType::Boolean, true));
+        Arc::new(Schema::new(marked.fields().iter().cloned().chain([mark]).collect::<Vec<_>>()))
     }
 }
 
@@ -76,6 +79,7 @@ impl fmt::Display for JoinKind {
             Self::Single => "single",
             Self::Mark { with_nulls: false } => "mark",
             Self::Mark { with_nulls: true } => "mark with nulls",
+            Self::MarkKept => "mark kept rows",
         })
     }
 }

@@ -203,7 +203,7 @@ impl Cutter {
                     self.close_scans(&mut open, |scan| scan.leaders(&leaders));
                     open.operators.push(OperatorSpec::Leaders(leaders));
                 }
-                let read = read_above(input.schema().fields().len(), above);
+                let read = read_above(plan, above);
                 Open::of(self.closed(open, SinkSpec::Sort { keys: keys.clone(), fetch: *fetch, read }))
             }
             Plan::Join { inputs, kind, on, schema } => self.joined(inputs, *kind, on, schema, path),
@@ -272,21 +272,43 @@ impl Cutter {
             exprs: on.keys.iter().map(|key| expr(key).clone()).collect(),
             types: on.keys.iter().map(|key| expr(key).data_type(plan.schema())).collect(),
         };
+        let (above, own) = path.split_at(path.len().saturating_sub(1));
+        let left_columns = left.schema().fields().len();
+        let pairs = pairs(left.schema(), right.schema());
+        let mut read = own.first().map_or_else(Vec::new, |plan| read_above(plan, above));
+        // A mark stands behind the columns of its rows.
+        match kind {
+            JoinKind::Mark { .. } => read.truncate(left_columns),
+            JoinKind::MarkKept => {
+                read.pop();
+                read.splice(0..0, vec![false; left_columns]);
+            }
+            _ => {}
+        }
+        read.resize(pairs.fields().len(), false);
+        let mut of_build = read[left_columns..].to_vec();
+        let mut of_filter = |at: usize| {
+            if let Some(of_right) = at.checked_sub(left_columns) {
+                of_build[of_right] = true;
+            }
+        };
+        on.filter.iter().for_each(|filter| filter.for_each_column(&mut of_filter));
         let mut open = self.open(left, path);
         if !open.operators.is_empty() {
             // An operator that has enough would end the other side too.
             open = Open::of(self.closed(open, SinkSpec::Gather));
         }
         let kept = self.open(right, path);
-        let build = self.close(kept, SinkSpec::Build { keys: side(right, |key| &key.1) });
+        let build = self.close(kept, SinkSpec::Build { keys: side(right, |key| &key.1), read: of_build });
         open.sources.push(OpenSource::Closed(Source::Stage(build)));
         let join = SinkSpec::Join {
             kind,
             build,
             keys: side(left, |key| &key.0),
             filter: on.filter.clone(),
-            pairs: pairs(left.schema(), right.schema()),
-            left_columns: left.schema().fields().len(),
+            pairs,
+            read,
+            left_columns,
             schema: Arc::clone(schema),
         };
         Open::of(self.closed(open, join))
@@ -349,23 +371,50 @@ impl Cutter {
     }
 }
 
-/// Which of the columns of a plan are read by what stands `above` it, the nearest last.
-fn read_above(columns: usize, above: &[&Plan]) -> Vec<bool> {
+/// Which of the columns of `plan` are read by what stands `above` it, the nearest last.
+fn read_above(plan: &Plan, above: &[&Plan]) -> Vec<bool> {
+    let columns = plan.schema().fields().len();
     let mut read = vec![false; columns];
-    let mut mark = |expr: &Expr| expr.for_each_column(&mut |at| read[at] = true);
+    // Where its columns begin among those of the plan that is looked at.
+    let (mut below, mut first) = (plan, 0);
     for plan in above.iter().rev() {
+        let mut mark = |expr: &Expr, first: usize| {
+            expr.for_each_column(&mut |at| {
+                if let Some(column) = at.checked_sub(first).and_then(|at| read.get_mut(at)) {
+                    *column = true;
+                }
+            });
+        };
         match plan {
             Plan::Project { exprs, .. } => {
-                exprs.iter().for_each(mark);
+                exprs.iter().for_each(|expr| mark(expr, first));
                 return read;
             }
-            Plan::Filter { predicate, .. } => mark(predicate),
+            Plan::Aggregate { group, calls, .. } => {
+                let args = calls.iter().flat_map(|call| &call.args);
+                group.iter().chain(args).for_each(|expr| mark(expr, first));
+                return read;
+            }
+            Plan::Filter { predicate, .. } => mark(predicate, first),
+            Plan::Sort { keys, .. } => keys.iter().for_each(|key| mark(&key.expr, first)),
             Plan::Limit { .. } => {}
             Plan::Series { step: SeriesStep::Limit(limit), .. } => {
-                (0..limit.keys).for_each(|key| mark(&Expr::Column(key)));
+                (0..limit.keys).for_each(|key| mark(&Expr::Column(key), first));
+            }
+            Plan::Join { inputs, kind, on, .. } => {
+                let is_right = std::ptr::eq(&inputs[1], below);
+                on.keys.iter().for_each(|key| mark(if is_right { &key.1 } else { &key.0 }, first));
+                let before = if is_right { inputs[0].schema().fields().len() } else { 0 };
+                on.filter.iter().for_each(|filter| mark(filter, first + before));
+                match (kind, is_right) {
+                    (JoinKind::Mark { .. }, true) | (JoinKind::MarkKept, false) => return read,
+                    (JoinKind::MarkKept, true) => {}
+                    _ => first += before,
+                }
             }
             _ => break,
         }
+        below = plan;
     }
     vec![true; columns]
 }

@@ -102,7 +102,7 @@ impl fmt::Display for SinkSpec {
             Self::Integral { integral, .. } => SeriesStep::Integral(integral.clone()).fmt(f),
             Self::Repair { repair, .. } => SeriesStep::Repair(*repair).fmt(f),
             Self::Forecast { forecast, .. } => SeriesStep::Forecast(forecast.clone()).fmt(f),
-            Self::Build { keys } => write!(f, "Build: keys={}", keys.exprs.len()),
+            Self::Build { keys, .. } => write!(f, "Build: keys={}", keys.exprs.len()),
             Self::Join { kind, keys, filter, .. } => {
                 write!(f, "HashJoin: {kind}, keys={}", keys.exprs.len())?;
                 if filter.is_some() { write!(f, ", filter") } else { Ok(()) }

@@ -138,6 +138,8 @@ pub(crate) enum SinkSpec {
     /// Keeps all rows by their keys for the stage that joins them; puts none out.
     Build {
         keys: JoinKeys,
+        /// The columns that are read of pairs; of others nothing is kept.
+        read: Vec<bool>,
     },
     /// Joins rows with those of the stage `build`, the last of the sources.
     Join {
@@ -148,6 +150,8 @@ pub(crate) enum SinkSpec {
         filter: Option<Expr>,
         /// Names and types of the columns of both sides.
         pairs: SchemaRef,
+        /// Which of them are read behind the join; the others are null there.
+        read: Vec<bool>,
         /// Columns of the rows that come in.
         left_columns: usize,
         schema: SchemaRef,

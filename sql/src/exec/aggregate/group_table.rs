@@ -7,6 +7,8 @@
 //!    interned once a distinct value, not once a row.
 //! 2. The u64s of a row, followed by one bit a column for null, are the key: hashed and compared as whole words.
 //! 3. Groups keep their words; key columns are rebuilt from them, some groups at a time.
+//!
+//! A join finds its rows by the same numbers: [`GroupTable::find`] looks keys up and adds none.
 
 use std::hash::BuildHasher;
 use std::ops::Range;
@@ -16,6 +18,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, IntervalMonthDayNanoType, UInt32Type, UInt64Type};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array, IntervalMonthDayNanoArray, UInt64Array, new_null_array};
 use arrow_buffer::{BooleanBuffer, IntervalMonthDayNano, NullBuffer, ScalarBuffer};
+use arrow_row::{RowConverter, SortField};
 use arrow_schema::{DataType, IntervalUnit};
 
 use super::index::DenseIndex;
@@ -39,7 +42,12 @@ enum Key {
     Text(TextKey),
     /// Intervals, by code of their 16 bytes.
     Interval(Interner),
+    /// Anything else, by code of its bytes in arrow's row format. Only for keys that are looked up and not put out.
+    Encoded(Box<RowConverter>, Interner),
 }
+
+/// The word of a text that has no code, where none is added.
+const NO_CODE: u64 = u64::MAX;
 
 /// Text, and the codes of the dictionaries that came last: batches of one scan share theirs, and those of several cores
 /// come by turns.
@@ -47,26 +55,47 @@ enum Key {
 struct TextKey {
     interner: Interner,
     /// The last one first.
-    recent: Vec<Codes>,
+    recent: Vec<DictionaryCodes>,
 }
 
 /// A dictionary and the codes of its values.
-type Codes = (ArrayRef, Vec<u64>);
+type DictionaryCodes = (ArrayRef, Vec<u64>);
+
+/// What becomes of a text that has no code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Codes {
+    /// It gets one.
+    Added,
+    /// It is [`NO_CODE`].
+    Known,
+}
+
+impl Codes {
+    fn of(self, interner: &mut Interner, value: &[u8]) -> u64 {
+        match self {
+            Self::Added => u64::from(interner.code(value)),
+            Self::Known => interner.find(value).map_or(NO_CODE, u64::from),
+        }
+    }
+}
 
 /// Dictionaries whose codes are kept.
 const RECENT_MAX: usize = 4;
 
 /// The codes of `dictionary`, brought to the front.
-fn codes_of<'r>(recent: &'r mut Vec<Codes>, dictionary: &ArrayRef) -> &'r mut [u64] {
+fn codes_of<'r>(recent: &'r mut Vec<DictionaryCodes>, dictionary: &ArrayRef) -> &'r mut [u64] {
     match recent.iter().position(|(known, _)| Arc::ptr_eq(known, dictionary)) {
         Some(at) => recent[..=at].rotate_right(1),
         None => {
             recent.truncate(RECENT_MAX - 1);
-            recent.insert(0, (Arc::clone(dictionary), vec![u64::MAX; dictionary.len()]));
+            recent.insert(0, (Arc::clone(dictionary), vec![NO_CODE; dictionary.len()]));
         }
     }
     &mut recent[0].1
 }
+
+/// No group.
+pub(crate) const NO_GROUP: u32 = u32::MAX;
 
 /// Numbers groups of rows.
 #[derive(Debug)]
@@ -106,10 +135,21 @@ impl GroupTable {
                     text.interner.heap_bytes() + codes * size_of::<u64>()
                 }
                 Key::Interval(interner) => interner.heap_bytes(),
+                Key::Encoded(converter, interner) => converter.size() + interner.heap_bytes(),
                 _ => 0,
             })
             .sum();
         (self.words.capacity() + self.scratch.capacity()) * size_of::<u64>() + self.index.bytes() + interned
+    }
+
+    /// For keys of these types, which are looked up and not put out: there is none that it cannot take.
+    pub(crate) fn of_types(types: &[DataType]) -> Result<Self> {
+        let encoded = |data_type: &DataType| {
+            let converter = RowConverter::new(vec![SortField::new(data_type.clone())])?;
+            Ok(Key::Encoded(Box::new(converter), Interner::default()))
+        };
+        let key = |data_type: &DataType| Key::of(data_type).or_else(|_| encoded(data_type));
+        Ok(Self { columns: types.iter().map(key).collect::<Result<_>>()?, ..Self::default() })
     }
 
     /// Puts the group number of each of `rows` rows into `groups`.
@@ -120,21 +160,13 @@ impl GroupTable {
             groups.resize(rows, 0);
             return Ok(());
         }
-        while self.columns.len() < keys.len() {
-            self.columns.push(Key::Null);
-        }
+        let scratch = self.words_of(keys, rows, Codes::Added)?;
         let width = width_of(keys.len());
-        let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.clear();
-        scratch.resize(rows * width, 0);
-        for (at, (key, array)) in self.columns.iter_mut().zip(keys).enumerate() {
-            key.write(array, at, keys.len(), &mut scratch)?;
-        }
         groups.reserve(rows);
         // Rows of one series stand together, and often have one key.
         let mut last: (&[u64], u32) = (&[], 0);
         for row in scratch.chunks_exact(width) {
-            if row != last.0 {
+            if !is_same(row, last.0) {
                 last = (row, self.group_of(row));
             }
             groups.push(last.1);
@@ -143,13 +175,48 @@ impl GroupTable {
         Ok(())
     }
 
+    /// Puts the group number of each of `rows` rows into `groups`: [`NO_GROUP`] for a row whose key was never added.
+    pub(crate) fn find(&mut self, keys: &[ArrayRef], rows: usize, groups: &mut Vec<u32>) -> Result<()> {
+        groups.clear();
+        if keys.is_empty() {
+            groups.resize(rows, if self.len > 0 { 0 } else { NO_GROUP });
+            return Ok(());
+        }
+        let scratch = self.words_of(keys, rows, Codes::Known)?;
+        let width = width_of(keys.len());
+        let (words, seed) = (&self.words, self.seed);
+        groups.reserve(rows);
+        let mut last: (&[u64], u32) = (&[], 0);
+        for row in scratch.chunks_exact(width) {
+            if !is_same(row, last.0) {
+                let is_it = |group: u32| is_same(&words[group as usize * width..][..width], row);
+                last = (row, self.index.find(hash_words(seed, row), is_it).unwrap_or(NO_GROUP));
+            }
+            groups.push(last.1);
+        }
+        self.scratch = scratch;
+        Ok(())
+    }
+
+    /// The words of the keys of rows, in the memory of those before.
+    fn words_of(&mut self, keys: &[ArrayRef], rows: usize, codes: Codes) -> Result<Vec<u64>> {
+        while self.columns.len() < keys.len() {
+            self.columns.push(Key::Null);
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        scratch.resize(rows * width_of(keys.len()), 0);
+        for (at, (key, array)) in self.columns.iter_mut().zip(keys).enumerate() {
+            key.write(array, at, keys.len(), codes, &mut scratch)?;
+        }
+        Ok(scratch)
+    }
+
     fn group_of(&mut self, row: &[u64]) -> u32 {
-        let (words, seed, width) = (&self.words, self.seed, row.len());
-        let of_group = |group: u32| &words[group as usize * width..(group as usize + 1) * width];
+        let (words, width) = (&self.words, row.len());
         let next = self.len as u32;
-        let is_it = |group| of_group(group) == row;
-        let hash_of = |group| hash_words(seed, of_group(group));
-        let group = self.index.get_or_insert(hash_words(seed, row), next, is_it, hash_of);
+        let is_it = |group: u32| is_same(&words[group as usize * width..][..width], row);
+        let group = self.index.get_or_insert(hash_words(self.seed, row), next, is_it);
         if group == next {
             self.words.extend_from_slice(row);
             self.len += 1;
@@ -185,6 +252,12 @@ fn width_of(columns: usize) -> usize {
 /// Word and bit that say that column `at` is null.
 fn mask_of(at: usize, columns: usize) -> (usize, u64) {
     (columns + at / 64, 1 << (at % 64))
+}
+
+/// Whether keys are equal. They are short: a call that compares memory would take longer.
+#[inline]
+fn is_same(a: &[u64], b: &[u64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a == b)
 }
 
 /// Folds a 64 by 64 bit product, which spreads every bit of both over the result.
@@ -224,7 +297,7 @@ impl Key {
     }
 
     /// Writes the column's word and null bit of each row.
-    fn write(&mut self, array: &ArrayRef, at: usize, columns: usize, words: &mut [u64]) -> Result<()> {
+    fn write(&mut self, array: &ArrayRef, at: usize, columns: usize, of_texts: Codes, words: &mut [u64]) -> Result<()> {
         if matches!(self, Self::Null) {
             *self = Self::of(array.data_type())?;
         }
@@ -266,15 +339,15 @@ impl Key {
                     let keys = cast_to(&dictionary.keys().slice(0, array.len()), &DataType::UInt32)?;
                     put(&mut keys.as_primitive::<UInt32Type>().iter().map(|key| {
                         let Some(key) = key.map(|k| k as usize).filter(|&k| k < codes.len()) else { return 0 };
-                        if codes[key] == u64::MAX {
-                            codes[key] = u64::from(interner.code(values.value(key).as_bytes()));
+                        if codes[key] == NO_CODE {
+                            codes[key] = of_texts.of(interner, values.value(key).as_bytes());
                         }
                         codes[key]
                     }));
                 }
                 None => {
                     let values = array.as_string::<i32>();
-                    put(&mut values.iter().map(|v| u64::from(interner.code(v.unwrap_or_default().as_bytes()))));
+                    put(&mut values.iter().map(|v| of_texts.of(interner, v.unwrap_or_default().as_bytes())));
                 }
             },
             Self::Interval(interner) => {
@@ -284,8 +357,12 @@ impl Key {
                     bytes[..4].copy_from_slice(&v.months.to_le_bytes());
                     bytes[4..8].copy_from_slice(&v.days.to_le_bytes());
                     bytes[8..].copy_from_slice(&v.nanoseconds.to_le_bytes());
-                    u64::from(interner.code(&bytes))
+                    of_texts.of(interner, &bytes)
                 }));
+            }
+            Self::Encoded(converter, interner) => {
+                let rows = converter.convert_columns(std::slice::from_ref(array))?;
+                put(&mut rows.iter().map(|row| of_texts.of(interner, row.as_ref())));
             }
         }
         Ok(())
@@ -311,6 +388,7 @@ impl Key {
                     values.iter().map(|&v| interval_of(interner.value(v as u32))).collect();
                 Arc::new(IntervalMonthDayNanoArray::new(intervals, nulls))
             }
+            Self::Encoded(..) => return Err(ExecError::Internal("keys that are only looked up".into())),
         })
     }
 }
@@ -328,7 +406,7 @@ fn interval_of(bytes: &[u8]) -> IntervalMonthDayNano {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{BooleanArray, DictionaryArray, StringArray};
+    use arrow_array::{BooleanArray, Decimal128Array, DictionaryArray, StringArray};
 
     use super::*;
 
@@ -351,6 +429,31 @@ mod tests {
             keys.as_string::<i32>().iter().collect::<Vec<_>>(),
             [Some("a"), Some("b"), None, Some(""), Some("c")]
         );
+    }
+
+    #[test]
+    fn keys_are_found_and_not_added() {
+        let decimals = |values: &[i128]| {
+            let array = Decimal128Array::from(values.to_vec()).with_precision_and_scale(38, 0).unwrap();
+            Arc::new(array) as ArrayRef
+        };
+        let texts = |values: Vec<Option<&str>>| Arc::new(StringArray::from(values)) as ArrayRef;
+        let types = [DataType::Utf8, DataType::Decimal128(38, 0)];
+        let mut table = GroupTable::of_types(&types).unwrap();
+        assert_eq!(numbers(&mut table, &[texts(vec![Some("a"), None, Some("a")]), decimals(&[1, 2, 3])]), [0, 1, 2]);
+        let mut found = Vec::new();
+        let coded: DictionaryArray<UInt32Type> = [Some("a"), None, Some("b"), Some("a")].into_iter().collect();
+        table.find(&[Arc::new(coded), decimals(&[3, 2, 1, 2])], 4, &mut found).unwrap();
+        assert_eq!(found, [2, 1, NO_GROUP, NO_GROUP]);
+        table.find(&[texts(vec![Some("c"), Some("a")]), decimals(&[1, 1])], 2, &mut found).unwrap();
+        assert_eq!((found.as_slice(), table.len()), ([NO_GROUP, 0].as_slice(), 3));
+        assert!(table.key_columns(0..3).is_err(), "what is only looked up is not put out");
+        let mut none = GroupTable::of_types(&[]).unwrap();
+        none.find(&[], 2, &mut found).unwrap();
+        assert_eq!(found, [NO_GROUP; 2]);
+        none.groups(&[], 1, &mut Vec::new()).unwrap();
+        none.find(&[], 2, &mut found).unwrap();
+        assert_eq!(found, [0, 0]);
     }
 
     #[test]

@@ -1,93 +1,169 @@
 //! Hashes to dense numbers, growing a little at a time.
 //!
-//! A hash table that is full moves all it holds into one of twice the size, which for a million entries is a pause
-//! that a write on the same core would feel. Here the full table stays beside the new one, and each entry that is
-//! added moves a few of the old ones over: the entries are the numbers `0..len`, so the next to move is known without
-//! a search.
+//! 1. A slot holds 32 bits of a hash beside the number, so that what does not match is passed over without a look at
+//!    what the number stands for, and slots move to a larger table without it. Slots that hash to one place follow one
+//!    another, so that a search mostly touches one line of the cache.
+//! 2. A hash table that is full moves all it holds into one of twice the size, which for a million entries is a pause
+//!    that a write on the same core would feel. Here the full table stays beside the new one, and each entry that is
+//!    added moves a few slots of the old one over.
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
+/// Slots that move for each entry that is added: the old table is empty long before the new one is full.
+const MOVED_AT_ONCE: usize = 8;
 
-/// Entries that move for each that is added: the old table is empty long before the new one is full.
-const MOVED_AT_ONCE: usize = 4;
-
-/// A table of at most this many entries moves all of them at once, which takes a core about 100 µs: the step that the
+/// A table of at most this many slots moves all of them at once, which takes a core about 100 µs: the step that the
 /// contract allows, and less work than a few at a time.
-const AT_ONCE_MAX: usize = 8_192;
+const AT_ONCE_MAX: usize = 16_384;
+
+/// Slots of the first table.
+const SLOTS_MIN: usize = 16;
+
+/// No entry: numbers are kept plus one.
+const VACANT: u64 = 0;
 
 /// Numbers by the hash of what they stand for.
 #[derive(Debug, Default)]
 pub(crate) struct DenseIndex {
-    table: HashTable<u32>,
+    slots: Slots,
     /// The table before, as long as not all of it is moved.
-    old: HashTable<u32>,
-    /// Numbers below this are moved.
+    old: Slots,
+    /// Slots of it before this one are moved.
     moved: usize,
+}
+
+/// A table whose number of slots is none or a power of two: the bits of a hash above, its number plus one below.
+#[derive(Debug, Default)]
+struct Slots(Vec<u64>);
+
+/// What a search comes to.
+enum Found {
+    Number(u32),
+    /// A vacant slot.
+    Vacant(usize),
+}
+
+impl Slots {
+    fn with(slots: usize) -> Self {
+        Self(vec![VACANT; slots])
+    }
+
+    /// Where the search for a hash begins: by its highest bits.
+    #[inline]
+    fn start(&self, tag: u32) -> usize {
+        ((u64::from(tag) * self.0.len() as u64) >> 32) as usize
+    }
+
+    #[inline]
+    fn find(&self, tag: u32, is_it: impl Fn(u32) -> bool) -> Found {
+        let (mask, mut at) = (self.0.len() - 1, self.start(tag));
+        loop {
+            let slot = self.0[at & mask];
+            if slot == VACANT {
+                return Found::Vacant(at & mask);
+            }
+            let number = (slot as u32).wrapping_sub(1);
+            if (slot >> 32) as u32 == tag && is_it(number) {
+                return Found::Number(number);
+            }
+            at += 1;
+        }
+    }
+
+    /// Adds what is not there; there is room.
+    fn add(&mut self, slot: u64) {
+        let (mask, mut at) = (self.0.len() - 1, self.start((slot >> 32) as u32));
+        while self.0[at & mask] != VACANT {
+            at += 1;
+        }
+        self.0[at & mask] = slot;
+    }
+}
+
+/// The bits of a hash that a slot holds.
+#[inline]
+fn tag_of(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 impl DenseIndex {
     /// The number of what hashes to `hash` and `is_it`; else `next`, which is added and must be the number of entries.
-    /// `hash_of` is the hash of what any number stands for.
     #[inline]
-    pub(crate) fn get_or_insert(
-        &mut self,
-        hash: u64,
-        next: u32,
-        is_it: impl Fn(u32) -> bool,
-        hash_of: impl Fn(u32) -> u64,
-    ) -> u32 {
-        let is_full = self.table.len() == self.table.capacity() && self.table.len() > AT_ONCE_MAX;
-        if is_full || !self.old.is_empty() {
-            return self.get_or_insert_growing(hash, next, is_it, hash_of);
-        }
-        match self.table.entry(hash, |&at| is_it(at), |&at| hash_of(at)) {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => *entry.insert(next).get(),
+    pub(crate) fn get_or_insert(&mut self, hash: u64, next: u32, is_it: impl Fn(u32) -> bool) -> u32 {
+        let tag = tag_of(hash);
+        let vacant = match self.slots.0.is_empty() {
+            true => None,
+            false => match self.slots.find(tag, &is_it) {
+                Found::Number(number) => return number,
+                Found::Vacant(at) => Some(at),
+            },
+        };
+        let slot = (u64::from(tag) << 32) | u64::from(next.wrapping_add(1));
+        // Two of three slots are in use at most: a search of what is not there then looks at five.
+        match vacant {
+            Some(at) if self.old.0.is_empty() && (next as usize) < self.slots.0.len() / 3 * 2 => {
+                self.slots.0[at] = slot;
+                next
+            }
+            _ => self.get_or_insert_growing(slot, next, is_it),
         }
     }
 
     /// The number of what hashes to `hash` and `is_it`, if it was added.
+    #[inline]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        self.table.find(hash, |&at| is_it(at)).or_else(|| self.old.find(hash, |&at| is_it(at))).copied()
+        if self.slots.0.is_empty() {
+            return None;
+        }
+        if let Found::Number(number) = self.slots.find(tag_of(hash), &is_it) {
+            return Some(number);
+        }
+        match self.old.0.is_empty() {
+            true => None,
+            false => match self.old.find(tag_of(hash), is_it) {
+                Found::Number(number) => Some(number),
+                Found::Vacant(_) => None,
+            },
+        }
     }
 
     #[cold]
-    fn get_or_insert_growing(
-        &mut self,
-        hash: u64,
-        next: u32,
-        is_it: impl Fn(u32) -> bool,
-        hash_of: impl Fn(u32) -> u64,
-    ) -> u32 {
-        if let Some(&at) = self.table.find(hash, |&at| is_it(at)).or_else(|| self.old.find(hash, |&at| is_it(at))) {
-            return at;
+    fn get_or_insert_growing(&mut self, slot: u64, next: u32, is_it: impl Fn(u32) -> bool) -> u32 {
+        if !self.old.0.is_empty()
+            && let Found::Number(number) = self.old.find((slot >> 32) as u32, is_it)
+        {
+            return number;
         }
-        if self.table.len() == self.table.capacity() {
-            self.move_over(usize::MAX, &hash_of);
-            let larger = HashTable::with_capacity(2 * self.table.capacity());
-            self.old = std::mem::replace(&mut self.table, larger);
+        if next as usize >= self.slots.0.len() / 3 * 2 {
+            self.move_over(usize::MAX);
+            let larger = Slots::with((2 * self.slots.0.len()).max(SLOTS_MIN));
+            self.old = std::mem::replace(&mut self.slots, larger);
             self.moved = 0;
+            if self.old.0.len() <= AT_ONCE_MAX {
+                self.move_over(usize::MAX);
+            }
         }
-        self.table.insert_unique(hash, next, |&at| hash_of(at));
-        self.move_over(MOVED_AT_ONCE, &hash_of);
+        self.slots.add(slot);
+        self.move_over(MOVED_AT_ONCE);
         next
     }
 
-    /// Moves up to `count` entries out of the old table.
-    fn move_over(&mut self, count: usize, hash_of: impl Fn(u32) -> u64) {
-        let end = self.moved.saturating_add(count).min(self.old.len());
+    /// Moves up to `count` slots out of the old table.
+    fn move_over(&mut self, count: usize) {
+        let end = self.moved.saturating_add(count).min(self.old.0.len());
         for at in self.moved..end {
-            self.table.insert_unique(hash_of(at as u32), at as u32, |&at| hash_of(at));
+            if self.old.0[at] != VACANT {
+                self.slots.add(self.old.0[at]);
+            }
         }
         self.moved = end;
-        if end == self.old.len() {
-            self.old = HashTable::new();
+        if end == self.old.0.len() {
+            self.old = Slots::default();
+            self.moved = 0;
         }
     }
 
     /// Memory held.
     pub(crate) fn bytes(&self) -> usize {
-        (self.table.capacity() + self.old.capacity()) * (size_of::<u32>() + 1)
+        (self.slots.0.len() + self.old.0.len()) * size_of::<u64>()
     }
 }
 
@@ -97,21 +173,33 @@ mod tests {
 
     #[test]
     fn every_entry_keeps_its_number_while_the_table_grows() {
-        // Hashes that meet in their low and their high bits.
-        let hash_of = |at: u32| u64::from(at % 97).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(at % 5);
-        let mut index = DenseIndex::default();
-        for next in 0..20_000u32 {
-            assert_eq!(index.get_or_insert(hash_of(next), next, |at| at == next, hash_of), next);
-            let known = next / 3;
-            assert_eq!(index.get_or_insert(hash_of(known), next + 1, |at| at == known, hash_of), known);
-            assert_eq!(index.find(hash_of(known), |at| at == known), Some(known));
-            assert_eq!(index.find(hash_of(next + 1), |at| at == next + 1), None);
-            // Never is a large table moved at once.
-            assert!(index.old.is_empty() || index.old.len() > AT_ONCE_MAX && index.table.len() >= index.moved);
+        // Hashes that meet in their low and their high bits, and some that are one altogether.
+        let of: [fn(u32) -> u64; 3] = [
+            |at| u64::from(at % 9_973).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(at % 5),
+            |at| u64::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            // The last places of the table, over its end.
+            |at| (!u64::from(at % 7)) << 32,
+        ];
+        for (hash_of, entries) in of.into_iter().zip([40_000u32, 60_000, 500]) {
+            let mut index = DenseIndex::default();
+            let mut has_grown_slowly = false;
+            for next in 0..entries {
+                assert_eq!(index.get_or_insert(hash_of(next), next, |at| at == next), next);
+                let known = next / 3;
+                assert_eq!(index.get_or_insert(hash_of(known), next + 1, |at| at == known), known);
+                assert_eq!(index.find(hash_of(known), |at| at == known), Some(known));
+                assert_eq!(index.find(hash_of(next + 1), |at| at == next + 1), None);
+                // Never is a large table moved at once.
+                assert!(index.old.0.is_empty() || index.old.0.len() > AT_ONCE_MAX);
+                has_grown_slowly |= !index.old.0.is_empty();
+                assert!(next as usize <= index.slots.0.len() / 3 * 2);
+            }
+            assert_eq!(has_grown_slowly, entries > 22_000);
+            for known in 0..entries {
+                assert_eq!(index.get_or_insert(hash_of(known), entries, |at| at == known), known);
+            }
+            assert!(index.bytes() >= entries as usize * 12);
         }
-        for known in 0..20_000u32 {
-            assert_eq!(index.get_or_insert(hash_of(known), 20_000, |at| at == known, hash_of), known);
-        }
-        assert!(index.bytes() >= 20_000 * 5);
+        assert_eq!(DenseIndex::default().find(7, |_| true), None);
     }
 }

@@ -1,43 +1,61 @@
 //! Byte strings to dense codes, and codes to columns of text.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, DictionaryArray, PrimitiveArray, StringArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use rapidhash::v3::{RapidSecrets, rapidhash_v3_seeded};
 
 use super::index::DenseIndex;
 use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::OUTPUT_ROWS;
 
 /// Byte strings by code.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Interner {
     index: DenseIndex,
     ends: Vec<usize>,
     bytes: Vec<u8>,
-    hasher: std::hash::RandomState,
+    secrets: RapidSecrets,
     /// All texts, once they are few and asked for.
     texts: Option<ArrayRef>,
+}
+
+impl Default for Interner {
+    fn default() -> Self {
+        Self {
+            index: DenseIndex::default(),
+            ends: Vec::new(),
+            bytes: Vec::new(),
+            // Of its own for each: texts are data, and must not be able to collide by design.
+            secrets: RapidSecrets::seed(RandomState::new().hash_one(0u8)),
+            texts: None,
+        }
+    }
 }
 
 impl Interner {
     /// The code of `value`; a new one at its first appearance.
     pub(super) fn code(&mut self, value: &[u8]) -> u32 {
         let next = self.ends.len() as u32;
-        let (ends, bytes, hasher) = (&self.ends, &self.bytes, &self.hasher);
+        let (ends, bytes) = (&self.ends, &self.bytes);
         let is_it = |code| held(ends, bytes, code) == value;
-        let code = self
-            .index
-            .get_or_insert(hasher.hash_one(value), next, is_it, |code| hasher.hash_one(held(ends, bytes, code)));
+        let code = self.index.get_or_insert(rapidhash_v3_seeded(value, &self.secrets), next, is_it);
         if code == next {
             self.bytes.extend_from_slice(value);
             self.ends.push(self.bytes.len());
             self.texts = None;
         }
         code
+    }
+
+    /// The code of `value`, if it has one.
+    pub(super) fn find(&self, value: &[u8]) -> Option<u32> {
+        let is_it = |code| held(&self.ends, &self.bytes, code) == value;
+        self.index.find(rapidhash_v3_seeded(value, &self.secrets), is_it)
     }
 
     /// The bytes of a code.

@@ -6,6 +6,5 @@ mod hash;
 mod index;
 mod interner;
 
-pub(crate) use group_table::GroupTable;
+pub(crate) use group_table::{GroupTable, NO_GROUP};
 pub(crate) use hash::{Aggregate, accumulator_of, partial_batch};
-pub(crate) use index::DenseIndex;

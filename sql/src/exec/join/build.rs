@@ -1,20 +1,22 @@
 //! The side of a join that is kept.
 //!
 //! 1. Small batches are put together to blocks. Text is kept plain: what meets it may come with any dictionary.
-//! 2. Each distinct key has a dense number, found by hash ([`DenseIndex`]), and rows of one key are a chain in the
+//! 2. Each distinct key has a dense number, found by hash ([`GroupTable`]), and rows of one key are a chain in the
 //!    order in which they came. A row with a null in its key is in no chain.
+//! 3. Of columns that nothing reads behind the join only nulls are kept.
 
 use std::cell::RefCell;
-use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, ArrayRef, NullArray, RecordBatch, RecordBatchOptions};
+use arrow_schema::{Field, Schema};
 use arrow_select::concat::concat_batches;
 
-use super::gather::{BLOCK_ROWS, BLOCKS_MAX, NONE, number, place, text_widths};
-use super::keys::{BatchKeys, KeyBytes};
+use super::gather::{BLOCK_ROWS, BLOCKS_MAX, Blocks, NONE, number, place, text_widths};
+use super::keys::{BatchKeys, KeyColumns};
 use crate::error::execution::{ExecError, Result};
-use crate::exec::aggregate::DenseIndex;
+use crate::exec::aggregate::{GroupTable, NO_GROUP};
 use crate::exec::batch::{OneForm, batch_bytes};
 use crate::exec::context::{QueryContext, Reservation};
 use crate::exec::eval::text_bytes;
@@ -30,14 +32,11 @@ const ROW_BYTES: usize = 64;
 
 /// Rows by their keys.
 pub(crate) struct BuildSide {
-    pub(super) blocks: Vec<RecordBatch>,
-    keys: Vec<BatchKeys>,
+    pub(super) blocks: Blocks,
     /// Bytes of text of each row of each block.
     widths: Vec<Option<Vec<u32>>>,
-    index: DenseIndex,
-    hasher: RandomState,
-    /// By the number of a key: its hash, and the first and last row that has it.
-    hashes: Vec<u64>,
+    table: GroupTable,
+    /// By the number of a key: the first and last row that has it.
     chains: Vec<(u32, u32)>,
     /// The next row with the same key, by row.
     next: Vec<u32>,
@@ -46,32 +45,35 @@ pub(crate) struct BuildSide {
     /// No more rows come.
     pub(super) is_complete: bool,
     held_bytes: usize,
+    /// Numbers of the keys of the block at hand, kept for its memory.
+    numbers: Vec<u32>,
     memory: Reservation,
 }
 
 impl BuildSide {
-    pub(crate) fn new(context: &QueryContext) -> Rc<RefCell<Self>> {
-        Rc::new(RefCell::new(Self {
-            blocks: Vec::new(),
-            keys: Vec::new(),
+    pub(crate) fn new(keys: &JoinKeys, context: &QueryContext) -> Result<Rc<RefCell<Self>>> {
+        Ok(Rc::new(RefCell::new(Self {
+            blocks: Blocks::default(),
             widths: Vec::new(),
-            index: DenseIndex::default(),
-            hasher: RandomState::new(),
-            hashes: Vec::new(),
+            table: GroupTable::of_types(&keys.types)?,
             chains: Vec::new(),
             next: Vec::new(),
             has_null: false,
             is_complete: false,
             held_bytes: 0,
+            numbers: Vec::new(),
             memory: context.reservation(),
-        }))
+        })))
     }
 
-    /// The first row with this key.
-    pub(super) fn first(&self, key: &[u8]) -> Option<u32> {
-        let is_it = |at: u32| self.key_of(self.chains[at as usize].0) == Some(key);
-        let found = self.index.find(self.hasher.hash_one(key), is_it)?;
-        Some(self.chains[found as usize].0)
+    /// Puts the first row with the key of each of `rows` rows into `first`: [`NONE`] where there is none.
+    pub(super) fn first_of(&mut self, keys: &BatchKeys, rows: usize, first: &mut Vec<u32>) -> Result<()> {
+        self.table.find(&keys.columns, rows, first)?;
+        for number in first.iter_mut().filter(|number| **number != NO_GROUP) {
+            // A key with a null has a number too, and no row.
+            *number = self.chains[*number as usize].0;
+        }
+        Ok(())
     }
 
     /// The row with the same key after `row`.
@@ -93,57 +95,44 @@ impl BuildSide {
     /// Whether a number is one of a row.
     pub(super) fn is_row(&self, row: u32) -> bool {
         let (block, row) = place(row);
-        self.blocks.get(block).is_some_and(|block| row < block.num_rows())
-    }
-
-    fn key_of(&self, row: u32) -> Option<&[u8]> {
-        let (block, row) = place(row);
-        self.keys[block].get(row)
+        row < self.blocks.rows_of(block)
     }
 
     fn bytes(&self) -> usize {
         self.held_bytes
-            + self.hashes.capacity() * size_of::<u64>()
+            + self.table.bytes()
             + self.chains.capacity() * size_of::<(u32, u32)>()
-            + self.next.capacity() * size_of::<u32>()
-            + self.index.bytes()
+            + (self.next.capacity() + self.numbers.capacity()) * size_of::<u32>()
     }
 
     /// Takes a block in.
-    fn push(&mut self, batch: RecordBatch, keys: &mut KeyBytes) -> Result<()> {
-        if self.blocks.len() >= BLOCKS_MAX {
+    fn push(&mut self, batch: &RecordBatch, keys: &mut KeyColumns) -> Result<()> {
+        if self.blocks.count() >= BLOCKS_MAX {
             return Err(ExecError::NotImplemented("a join whose kept side has more rows than have numbers".to_owned()));
         }
         let rows = batch.num_rows();
-        self.memory.resize(self.bytes() + batch_bytes(&batch) + rows * ROW_BYTES)?;
-        let keys = keys.of(&batch)?;
-        self.held_bytes += batch_bytes(&batch) + keys.bytes();
-        self.has_null |= keys.has_null();
-        let block = self.blocks.len();
+        self.memory.resize(self.bytes() + batch_bytes(batch) + rows * ROW_BYTES)?;
+        let BatchKeys { columns, valid } = keys.of(batch)?;
+        self.table.groups(&columns, rows, &mut self.numbers)?;
+        self.held_bytes += batch_bytes(batch);
+        self.has_null |= valid.is_some();
+        let block = self.blocks.count();
         // The last block may have been shorter than there are numbers for.
         self.next.resize(block * BLOCK_ROWS + rows, NONE);
-        self.widths.push(text_widths(&batch));
+        self.widths.push(text_widths(batch));
         self.held_bytes += self.widths[block].as_ref().map_or(0, |widths| widths.len() * size_of::<u32>());
         self.blocks.push(batch);
-        self.keys.push(keys);
-        let Self { keys, hashes, chains, next, index, hasher, .. } = self;
-        for row in 0..rows {
-            let Some(key) = keys[block].get(row) else { continue };
-            let (hash, new) = (hasher.hash_one(key), chains.len() as u32);
-            let is_it = |at: u32| {
-                let (block, row) = place(chains[at as usize].0);
-                keys[block].get(row) == Some(key)
-            };
-            let at = index.get_or_insert(hash, new, is_it, |at| hashes[at as usize]);
-            let row = number(block, row);
-            if at == new {
-                hashes.push(hash);
-                chains.push((row, row));
-            } else {
-                let (_, last) = &mut chains[at as usize];
-                next[*last as usize] = row;
-                *last = row;
+        self.chains.resize(self.table.len(), (NONE, NONE));
+        for (at, key) in self.numbers.iter().enumerate() {
+            if valid.as_ref().is_some_and(|valid| valid.is_null(at)) {
+                continue;
             }
+            let (row, (first, last)) = (number(block, at), &mut self.chains[*key as usize]);
+            match *last {
+                NONE => *first = row,
+                last => self.next[last as usize] = row,
+            }
+            *last = row;
         }
         self.memory.resize(self.bytes())
     }
@@ -152,7 +141,9 @@ impl BuildSide {
 /// Keeps all rows of a stage; puts none out.
 pub(crate) struct Build {
     side: Rc<RefCell<BuildSide>>,
-    keys: KeyBytes,
+    keys: KeyColumns,
+    /// The columns that are read: by keys, or behind the join.
+    read: Vec<bool>,
     /// Rows of the next block.
     open: Vec<RecordBatch>,
     open_rows: usize,
@@ -162,16 +153,20 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    pub(crate) fn new(keys: &JoinKeys, side: Rc<RefCell<BuildSide>>, context: &QueryContext) -> Result<Self> {
-        Ok(Self {
+    /// Keeps rows on `side`, with what is in the columns that are `read`.
+    pub(crate) fn new(keys: &JoinKeys, read: &[bool], side: Rc<RefCell<BuildSide>>, context: &QueryContext) -> Self {
+        let mut read = read.to_vec();
+        keys.exprs.iter().for_each(|key| key.for_each_column(&mut |at| read[at] = true));
+        Self {
             side,
-            keys: KeyBytes::new(keys, context)?,
+            keys: KeyColumns::new(keys, context),
+            read,
             open: Vec::new(),
             open_rows: 0,
             open_text: 0,
             form: OneForm::default(),
             memory: context.reservation(),
-        })
+        }
     }
 
     /// Closes the open block.
@@ -195,7 +190,7 @@ impl Build {
     /// Takes a block in, by halves where its keys are too much text at once.
     fn keep(&mut self, batch: &RecordBatch) -> Result<()> {
         let rows = batch.num_rows();
-        let kept = self.side.borrow_mut().push(batch.clone(), &mut self.keys);
+        let kept = self.side.borrow_mut().push(batch, &mut self.keys);
         match kept {
             Err(ExecError::TextTooLong { .. }) if rows > 1 => {
                 self.keep(&batch.slice(0, rows / 2))?;
@@ -219,15 +214,15 @@ impl Sink for Build {
         }
         let held = usize::try_from(self.memory.bytes()).unwrap_or(usize::MAX);
         self.memory.resize(held.saturating_add(batch_bytes(&batch)).saturating_add(text))?;
-        let columns = batch.columns().iter().map(plain).collect::<Result<Vec<_>>>()?;
-        let fields = batch
-            .schema_ref()
-            .fields()
-            .iter()
-            .zip(&columns)
-            .map(|(field, column)| arrow_schema::Field::new(field.name(), column.data_type().clone(), true));
-        let schema = std::sync::Arc::new(arrow_schema::Schema::new(fields.collect::<Vec<_>>()));
-        let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(rows));
+        let kept = |(column, is_read): (&ArrayRef, &bool)| match is_read {
+            true => plain(column),
+            false => Ok(Arc::new(NullArray::new(rows)) as ArrayRef),
+        };
+        let columns = batch.columns().iter().zip(&self.read).map(kept).collect::<Result<Vec<_>>>()?;
+        let fields = batch.schema_ref().fields().iter().zip(&columns);
+        let fields = fields.map(|(field, column)| Field::new(field.name(), column.data_type().clone(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let batch = self.form.of(RecordBatch::try_new_with_options(schema, columns, &options)?)?;
         self.open_rows += rows;
         self.open_text += text;

@@ -2,23 +2,24 @@
 //!
 //! 1. Rows that come before the other side is complete wait, accounted.
 //! 2. A batch is worked off in chunks of at most [`OUTPUT_ROWS`] pairs: each row meets the chain of its key, or all
-//!    rows where there is no key, and a row's chain may go on in the next chunk. What the filter leaves of the pairs
-//!    comes out, then the rows whose chain has ended without one, where the kind keeps them.
-//! 3. At the end come the kept rows that none has met, where the kind keeps them.
+//!    rows where there is no key, and a row's chain may go on in the next chunk. The filter sees the columns that it
+//!    reads; what it leaves of the pairs comes out with those that are read behind the join, then the rows whose chain
+//!    has ended without a pair, where the kind keeps them.
+//! 3. At the end come the kept rows that none has met, where the kind keeps them, or all of them with their marks.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array, new_null_array};
+use arrow_array::{ArrayRef, BooleanArray, NullArray, RecordBatch, UInt32Array, new_null_array};
+use arrow_buffer::NullBuffer;
 use arrow_schema::SchemaRef;
-use arrow_select::filter::filter_record_batch;
 use arrow_select::take::take;
 
 use super::build::BuildSide;
-use super::gather::{NONE, gather, text_widths};
-use super::keys::{BatchKeys, KeyBytes};
+use super::gather::{NONE, text_widths};
+use super::keys::KeyColumns;
 use crate::error::execution::{ExecError, Result};
 use crate::exec::batch::{BatchMaker, OUTPUT_ROWS, batch_bytes, rows_at_once};
 use crate::exec::context::{QueryContext, Reservation};
@@ -41,6 +42,8 @@ pub(crate) struct JoinPlan<'a> {
     pub(crate) keys: &'a JoinKeys,
     pub(crate) filter: Option<&'a Expr>,
     pub(crate) pairs: &'a SchemaRef,
+    /// The columns of pairs that are read behind the join; the others are null in them.
+    pub(crate) read: &'a [bool],
     pub(crate) left_columns: usize,
     pub(crate) schema: &'a SchemaRef,
 }
@@ -48,8 +51,11 @@ pub(crate) struct JoinPlan<'a> {
 /// Joins the rows that pass with those that are kept.
 pub(crate) struct HashJoin {
     kind: JoinKind,
-    keys: KeyBytes,
+    keys: KeyColumns,
     filter: Option<Expr>,
+    /// The columns of pairs that the filter reads.
+    filter_reads: Vec<bool>,
+    read: Vec<bool>,
     /// Pairs that the filter sees at a time.
     pairs_at_once: usize,
     pairs: SchemaRef,
@@ -75,7 +81,10 @@ pub(crate) struct HashJoin {
 /// A batch that is worked off.
 struct Cursor {
     batch: RecordBatch,
-    keys: BatchKeys,
+    /// By row, the first kept row with its key.
+    first: Vec<u32>,
+    /// Rows none of whose keys is null, where there are others.
+    valid: Option<NullBuffer>,
     widths: Option<Vec<u32>>,
     row: usize,
     /// The next kept row that `row` meets; not looked up while `is_begun` is false.
@@ -95,12 +104,22 @@ struct Chunk {
     text: usize,
 }
 
+/// Whether the bit of a kept row is set; not where there is none.
+#[inline]
+fn is_set(bits: &[u64], row: u32) -> bool {
+    bits.get(row as usize / 64).is_some_and(|word| word & (1 << (row % 64)) != 0)
+}
+
 impl HashJoin {
-    pub(crate) fn new(plan: &JoinPlan<'_>, side: Rc<RefCell<BuildSide>>, context: &QueryContext) -> Result<Self> {
-        Ok(Self {
+    pub(crate) fn new(plan: &JoinPlan<'_>, side: Rc<RefCell<BuildSide>>, context: &QueryContext) -> Self {
+        let mut filter_reads = vec![false; plan.pairs.fields().len()];
+        plan.filter.iter().for_each(|filter| filter.for_each_column(&mut |at| filter_reads[at] = true));
+        Self {
             kind: plan.kind,
-            keys: KeyBytes::new(plan.keys, context)?,
+            keys: KeyColumns::new(plan.keys, context),
             filter: plan.filter.cloned(),
+            filter_reads,
+            read: plan.read.to_vec(),
             pairs_at_once: rows_at_once(Work::of_all(plan.filter)).min(OUTPUT_ROWS),
             pairs: Arc::clone(plan.pairs),
             left_columns: plan.left_columns,
@@ -116,7 +135,7 @@ impl HashJoin {
             tail: None,
             out_memory: context.reservation(),
             room: Room::new(context),
-        })
+        }
     }
 
     /// The next batch to work off.
@@ -131,8 +150,9 @@ impl HashJoin {
             }
             keys => {
                 let (keys, widths) = (keys?, text_widths(&batch));
-                let has_met = vec![false; rows];
-                self.at = Some(Cursor { batch, keys, widths, row: 0, next: None, is_begun: false, has_met });
+                let (mut first, valid, has_met) = (Vec::new(), keys.valid.clone(), vec![false; rows]);
+                self.side.borrow_mut().first_of(&keys, rows, &mut first)?;
+                self.at = Some(Cursor { batch, first, valid, widths, row: 0, next: None, is_begun: false, has_met });
             }
         }
         Ok(())
@@ -141,18 +161,21 @@ impl HashJoin {
     /// Works a chunk of a batch off; gives the batch back while there is more of it.
     fn work(&mut self, mut cursor: Cursor, out: &mut Vec<RecordBatch>) -> Result<()> {
         let is_mark = matches!(self.kind, JoinKind::Mark { .. });
+        let marks_kept = self.kind == JoinKind::MarkKept;
         // Whether there is a pair is enough to know.
         let first_only = is_mark && self.filter.is_none();
         let side = Rc::clone(&self.side);
         let side = side.borrow();
-        let chunk = cursor.chunk(&side, first_only, self.pairs_at_once);
+        // Rows of one key are met together, so that those that have been met need not be again.
+        let known = if marks_kept && self.filter.is_none() { self.met.as_slice() } else { &[] };
+        let mut chunk = cursor.chunk(&side, first_only, known, self.pairs_at_once);
         self.out_memory
             .resize(chunk.text.saturating_add(chunk.left.len() * size_of::<u64>() * self.pairs.fields().len()))?;
-        let kept = self.kept(&cursor, &side, &chunk)?;
-        for (at, (&left, &right)) in chunk.left.iter().zip(&chunk.right).enumerate() {
-            if kept.as_ref().is_some_and(|(mask, _)| !mask.value(at)) {
-                continue;
-            }
+        if let Some(mask) = self.kept(&cursor, &side, &chunk)? {
+            let kept = |rows: &[u32]| mask.values().set_indices().map(|at| rows[at]).collect();
+            (chunk.left, chunk.right) = (kept(&chunk.left), kept(&chunk.right));
+        }
+        for (&left, &right) in chunk.left.iter().zip(&chunk.right) {
             let known = std::mem::replace(&mut cursor.has_met[left as usize], true);
             if known && self.kind == JoinKind::Single {
                 return Err(ExecError::Execution(
@@ -163,11 +186,8 @@ impl HashJoin {
                 self.met[right as usize / 64] |= 1 << (right % 64);
             }
         }
-        if !is_mark && !chunk.left.is_empty() {
-            out.push(match kept {
-                Some((mask, pairs)) => filter_record_batch(&pairs, &mask)?,
-                None => self.pairs_of(&cursor, &side, &chunk.left, &chunk.right)?,
-            });
+        if !is_mark && !marks_kept && !chunk.left.is_empty() {
+            out.push(self.pairs_of(&cursor, &side, &chunk.left, &chunk.right)?);
         }
         if self.kind.keeps_left() && !is_mark {
             let alone: Vec<u32> =
@@ -185,35 +205,52 @@ impl HashJoin {
         Ok(())
     }
 
-    /// The pairs of a chunk and which of them the filter leaves; `None` without one.
-    fn kept(
-        &mut self,
-        cursor: &Cursor,
-        side: &BuildSide,
-        chunk: &Chunk,
-    ) -> Result<Option<(BooleanArray, RecordBatch)>> {
-        let Some(filter) = self.filter.clone() else { return Ok(None) };
+    /// Which pairs of a chunk the filter leaves; `None` without one.
+    fn kept(&mut self, cursor: &Cursor, side: &BuildSide, chunk: &Chunk) -> Result<Option<BooleanArray>> {
+        let Some(filter) = &self.filter else { return Ok(None) };
         if chunk.left.is_empty() {
             return Ok(None);
         }
-        let pairs = self.pairs_of(cursor, side, &chunk.left, &chunk.right)?;
+        let none: ArrayRef = Arc::new(NullArray::new(0));
+        let columns =
+            self.columns_of(cursor, side, [&chunk.left, &chunk.right], &self.filter_reads, |_| none.clone())?;
         self.room.clear()?;
-        let mask = evaluate_mask(&filter, Input::of(&pairs, &self.room))?;
-        Ok(Some((mask, pairs)))
+        let names = self.pairs.as_ref();
+        evaluate_mask(filter, Input { columns: &columns, rows: chunk.left.len(), names, room: &self.room }).map(Some)
     }
 
     /// Rows side by side.
     fn pairs_of(&mut self, cursor: &Cursor, side: &BuildSide, left: &[u32], right: &[u32]) -> Result<RecordBatch> {
         let rows = left.len();
-        let left = UInt32Array::from(left.to_vec());
-        let mut columns = Vec::with_capacity(self.pairs.fields().len());
-        for column in cursor.batch.columns() {
-            columns.push(take(column, &left, None)?);
-        }
-        for (at, field) in self.pairs.fields().iter().skip(self.left_columns).enumerate() {
-            columns.push(gather(&side.blocks, at, field.data_type(), right)?);
-        }
+        let null = |at: usize| new_null_array(self.pairs.field(at).data_type(), rows);
+        let columns = self.columns_of(cursor, side, [left, right], &self.read, null)?;
         self.pair_maker.make(columns, rows)
+    }
+
+    /// The columns of pairs that are `read`, and in the places of the others `other`.
+    fn columns_of(
+        &self,
+        cursor: &Cursor,
+        side: &BuildSide,
+        [left, right]: [&[u32]; 2],
+        read: &[bool],
+        other: impl Fn(usize) -> ArrayRef,
+    ) -> Result<Vec<ArrayRef>> {
+        // Where every row meets one, as rows meet what they name, columns stay as they are.
+        let from = left.first().map_or(0, |first| *first as usize);
+        let is_span = left.iter().enumerate().all(|(at, row)| *row as usize == from + at);
+        let rows = if is_span { None } else { Some(UInt32Array::from(left.to_vec())) };
+        let of_left = cursor.batch.columns().iter().enumerate().map(|(at, column)| match &rows {
+            _ if !read[at] => Ok(other(at)),
+            None => Ok(column.slice(from, left.len())),
+            Some(rows) => Ok(take(column, rows, None)?),
+        });
+        let of_right =
+            self.pairs.fields().iter().enumerate().skip(self.left_columns).map(|(at, field)| match read[at] {
+                false => Ok(other(at)),
+                true => side.blocks.gather(at - self.left_columns, field.data_type(), right),
+            });
+        of_left.chain(of_right).collect()
     }
 
     /// All rows of a batch with their marks.
@@ -221,8 +258,8 @@ impl HashJoin {
         let with_nulls = self.kind == JoinKind::Mark { with_nulls: true };
         let mark = |row: usize| match cursor.has_met[row] {
             true => Some(true),
-            false if !with_nulls || side.blocks.is_empty() => Some(false),
-            false if side.has_null || cursor.keys.get(row).is_none() => None,
+            false if !with_nulls || side.blocks.count() == 0 => Some(false),
+            false if side.has_null || cursor.valid.as_ref().is_some_and(|valid| valid.is_null(row)) => None,
             false => Some(false),
         };
         let marks: BooleanArray = (0..cursor.batch.num_rows()).map(mark).collect();
@@ -230,15 +267,16 @@ impl HashJoin {
         self.maker.make(columns.collect(), cursor.batch.num_rows())
     }
 
-    /// Some of the kept rows that none has met; whether there may be more.
-    fn unmet(&mut self, from: usize, out: &mut Vec<RecordBatch>) -> Result<bool> {
+    /// Some of the kept rows that none has met, or that are marked; whether there may be more.
+    fn rest(&mut self, from: usize, out: &mut Vec<RecordBatch>) -> Result<bool> {
+        let marks_kept = self.kind == JoinKind::MarkKept;
         let side = Rc::clone(&self.side);
         let side = side.borrow();
         let (mut numbers, mut text, mut at) = (Vec::new(), 0_usize, from);
         let end = side.numbers().min(from + NUMBERS_AT_ONCE);
         while at < end && numbers.len() < OUTPUT_ROWS && text <= CHUNK_TEXT_MAX {
             let row = at as u32;
-            if self.met[at / 64] & (1 << (at % 64)) == 0 && side.is_row(row) {
+            if (marks_kept || !is_set(&self.met, row)) && side.is_row(row) {
                 text = text.saturating_add(side.text_width(row));
                 numbers.push(row);
             }
@@ -247,11 +285,16 @@ impl HashJoin {
         self.out_memory.resize(text.saturating_add(numbers.len() * size_of::<u64>() * self.pairs.fields().len()))?;
         if !numbers.is_empty() {
             let mut columns = Vec::with_capacity(self.pairs.fields().len());
-            for (column, field) in self.pairs.fields().iter().enumerate() {
+            let first = if marks_kept { self.left_columns } else { 0 };
+            for (column, field) in self.pairs.fields().iter().enumerate().skip(first) {
                 columns.push(match column.checked_sub(self.left_columns) {
-                    None => new_null_array(field.data_type(), numbers.len()),
-                    Some(column) => gather(&side.blocks, column, field.data_type(), &numbers)?,
+                    Some(of_right) if self.read[column] => side.blocks.gather(of_right, field.data_type(), &numbers)?,
+                    _ => new_null_array(field.data_type(), numbers.len()),
                 });
+            }
+            if marks_kept {
+                let marks: BooleanArray = numbers.iter().map(|row| Some(is_set(&self.met, *row))).collect();
+                columns.push(Arc::new(marks));
             }
             out.push(self.maker.make(columns, numbers.len())?);
         }
@@ -261,12 +304,13 @@ impl HashJoin {
 }
 
 impl Cursor {
-    /// The next pairs.
-    fn chunk(&mut self, side: &BuildSide, first_only: bool, pairs_max: usize) -> Chunk {
+    /// The next pairs; of a key whose first kept row is among the `known` none.
+    fn chunk(&mut self, side: &BuildSide, first_only: bool, known: &[u64], pairs_max: usize) -> Chunk {
         let mut chunk = Chunk { ended: self.row..self.row, ..Chunk::default() };
         while self.row < self.batch.num_rows() {
             if !self.is_begun {
-                self.next = self.keys.get(self.row).and_then(|key| side.first(key));
+                let is_wanted = |first: &u32| *first != NONE && !is_set(known, *first);
+                self.next = Some(self.first[self.row]).filter(is_wanted);
                 self.is_begun = true;
             }
             let own = self.widths.as_ref().map_or(0, |widths| widths[self.row] as usize);
@@ -328,7 +372,7 @@ impl Sink for HashJoin {
             return Ok(Left::Work);
         }
         let Some(from) = self.tail else { return Ok(Left::Nothing) };
-        if self.kind.keeps_right() && self.unmet(from, out)? {
+        if self.kind.keeps_right() && self.rest(from, out)? {
             return Ok(Left::Work);
         }
         self.out_memory.resize(0)?;

@@ -24,3 +24,4 @@ pub(crate) use key::{Head, KeyEncoder};
 pub(crate) use repair::Repairs;
 pub(crate) use repeat::Repeat;
 pub(crate) use sort::Sort;
+pub(crate) use words::words;

@@ -17,6 +17,7 @@ mod gauge;
 mod increase;
 mod kernel;
 mod lane;
+mod median;
 mod mode;
 mod pick;
 mod ranked;
@@ -35,6 +36,7 @@ pub(crate) use mode::MODE;
 pub(crate) use pick::{PICK_FIRST, PICK_LAST, PICK_MAX, PICK_MIN};
 pub(crate) use ranked::{MEDIAN, PERCENTILE, PICK_PERCENTILE};
 pub(crate) use stddev::STDDEV;
+pub(crate) use sum::{SHIFTED_SUM, WHOLE_SUM, WHOLE_SUM_TYPE};
 
 /// Mean.
 pub(crate) static MEAN: &Aggregate = &average::ENTRY;
@@ -56,7 +58,7 @@ pub(super) static AGGREGATES: [&Aggregate; 30] = [
     &endpoint::LAST_ENTRY,
     &mode::ENTRY,
     &sample::ENTRY,
-    &ranked::MEDIAN_ENTRY,
+    &median::ENTRY,
     &stddev::STDDEV_ENTRY,
     &stddev::STDDEV_POP_ENTRY,
     &stddev::VAR_ENTRY,

@@ -1,4 +1,4 @@
-//! `median(x)` and `percentile(x, n)`: all values of a group are held, and put in order at the end.
+//! InfluxQL's `median(x)` and `percentile(x, n)`: all values of a group are held, and put in order at the end.
 //!
 //! With `[value, n, time, answer, tie]` a percentile chooses a row, as in [`super::pick`], and a column of it is the
 //! answer.
@@ -14,26 +14,6 @@ use crate::error::execution::Result;
 use crate::expr::accumulator::{Accumulator, Slices};
 use crate::expr::aggregate::Needs;
 use crate::expr::{AggregateFunction, Scalar};
-use crate::function::definition::{Aggregate, Documentation, Gives, Takes};
-
-pub(super) static MEDIAN_ENTRY: Aggregate = Aggregate::of_value(
-    Documentation::new(
-        "median",
-        "median([DISTINCT] x)",
-        "The number in the middle, or the mean of the two there, of the type of `x`; all numbers of a group are held.",
-    )
-    .heading("MEDIAN"),
-    Takes::Numbers,
-    Gives::Value,
-    true,
-    AggregateFunction {
-        name: "median",
-        accumulator: |result| Ok(Ranked::boxed(Rank::Median, result)),
-        state_columns: 2,
-        needs: Needs::Rows,
-        end: None,
-    },
-);
 
 /// The mean of the two in the middle, or the one: DOUBLE.
 pub(crate) static MEDIAN: AggregateFunction = AggregateFunction {

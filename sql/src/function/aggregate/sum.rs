@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, Decimal128Array};
+use arrow_array::{Array, ArrayRef, Decimal128Array, Int64Array};
 use arrow_buffer::ScalarBuffer;
 use arrow_schema::DataType;
 use tidewire_storage::scan::ColumnSummary;
@@ -21,9 +21,10 @@ use super::kernel::{IntegerLane, Lane, each_present_run};
 use super::lane::{LaneKind, lane_array, lane_of, no_summary};
 use super::seen::{Seen, column};
 use crate::error::execution::{ExecError, Result};
-use crate::expr::AggregateFunction;
 use crate::expr::accumulator::{Accumulator, Slices};
 use crate::expr::aggregate::Needs;
+use crate::expr::function::{Kernel, Returns};
+use crate::expr::{AggregateFunction, ScalarFunction};
 use crate::function::definition::{Aggregate, Documentation, Gives, Takes};
 
 pub(super) static ENTRY: Aggregate = Aggregate::of_value(
@@ -41,6 +42,38 @@ pub(super) static ENTRY: Aggregate = Aggregate::of_value(
 
 /// The state of an integer sum is all that 128 bits hold, though arrow names no more digits than these.
 const STATE_DIGITS: u8 = 38;
+
+/// Type of [`WHOLE_SUM`].
+pub(crate) const WHOLE_SUM_TYPE: DataType = DataType::Decimal128(STATE_DIGITS, 0);
+
+/// Sum of BIGINT in 128 bits, for [`SHIFTED_SUM`]; no statement can name it.
+pub(crate) static WHOLE_SUM: AggregateFunction = AggregateFunction {
+    name: "sum",
+    accumulator: |result| Ok(Box::new(IntegerSum::<Int64Type>::new(result.clone()))),
+    state_columns: 1,
+    needs: Needs::Numbers,
+    end: None,
+};
+
+/// The BIGINT sum of values to each of which a constant is added, of their sum in 128 bits, their count and the
+/// constant; no statement can name it.
+pub(crate) static SHIFTED_SUM: ScalarFunction =
+    ScalarFunction::new("shifted_sum", Returns::BigInt, Kernel::Columns(shifted)).failing();
+
+fn shifted(args: &[ArrayRef]) -> Result<ArrayRef> {
+    let sums = lane_array(args, 0, &WHOLE_SUM_TYPE)?;
+    let counts = lane_array(args, 1, &DataType::Int64)?;
+    let shifts = lane_array(args, 2, &DataType::Int64)?;
+    let (counts, shifts) = (counts.as_primitive::<Int64Type>().values(), shifts.as_primitive::<Int64Type>().values());
+    let sums = sums.as_primitive::<Decimal128Type>();
+    let of_row = |(sum, (count, shift)): (Option<i128>, (&i64, &i64))| {
+        let Some(sum) = sum else { return Ok(None) };
+        let shifted = sum.checked_add(i128::from(*count) * i128::from(*shift));
+        let narrow = shifted.and_then(|sum| i64::try_from(sum).ok());
+        narrow.map(Some).ok_or_else(|| ExecError::Overflow { of: "sum".to_owned(), values: None })
+    };
+    Ok(Arc::new(sums.iter().zip(counts.iter().zip(shifts)).map(of_row).collect::<Result<Int64Array>>()?))
+}
 
 fn accumulator(result: &DataType) -> Result<Box<dyn Accumulator>> {
     Ok(match lane_of(result)?.0 {
@@ -89,6 +122,13 @@ impl<T: IntegerLane> IntegerSum<T> {
         self.sums[slot] += sum;
         self.seen.mark(slot);
     }
+
+    /// The sums in 128 bits.
+    fn whole(&self, slots: Range<usize>) -> Result<ArrayRef> {
+        let sums = ScalarBuffer::from(self.sums[slots.clone()].to_vec());
+        let sums = Decimal128Array::new(sums, self.seen.nulls(slots));
+        Ok(Arc::new(sums.with_precision_and_scale(STATE_DIGITS, 0)?))
+    }
 }
 
 impl<T: IntegerLane> Accumulator for IntegerSum<T> {
@@ -132,12 +172,13 @@ impl<T: IntegerLane> Accumulator for IntegerSum<T> {
     }
 
     fn states(&self, slots: Range<usize>) -> Result<Vec<ArrayRef>> {
-        let sums = ScalarBuffer::from(self.sums[slots.clone()].to_vec());
-        let sums = Decimal128Array::new(sums, self.seen.nulls(slots));
-        Ok(vec![Arc::new(sums.with_precision_and_scale(STATE_DIGITS, 0)?)])
+        Ok(vec![self.whole(slots)?])
     }
 
     fn results(&self, slots: Range<usize>) -> Result<ArrayRef> {
+        if self.result == WHOLE_SUM_TYPE {
+            return self.whole(slots);
+        }
         let fits = |sum: &i128| T::narrow(*sum).ok_or(ExecError::Overflow { of: "sum".to_owned(), values: None });
         let values = self.sums[slots.clone()].iter().map(fits).collect::<Result<Vec<_>>>()?;
         column::<T>(values, self.seen.nulls(slots), &self.result)
@@ -150,7 +191,7 @@ impl<T: IntegerLane> Accumulator for IntegerSum<T> {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Int64Array, UInt64Array};
+    use arrow_array::UInt64Array;
 
     use super::*;
     use crate::expr::accumulator::Slice;
