@@ -13,6 +13,7 @@
 
 pub mod batch;
 pub mod cache;
+pub mod chunk;
 pub mod codec;
 pub mod compaction;
 mod detached;

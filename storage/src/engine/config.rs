@@ -29,6 +29,8 @@ pub struct ShardConfig {
     /// Rows in memory, flushing ones included; beyond, appends are refused. The caller is expected to hold writes back
     /// before that, by [`Shard::memory`].
     pub memtable_bytes_max: u64,
+    /// Rows in memory behind those in order from which on a scan may put them in order for others too.
+    pub ordered_rows_min: u32,
     /// Blocks of segments kept in memory.
     pub cache_bytes_max: u64,
     /// Space kept for flushes, small merges, drops and expiry, for when the disk is full otherwise; 0 for none.
@@ -57,6 +59,8 @@ impl ShardConfig {
             // Half of what a process may have that has no more than a shell gives it.
             open_segments_max: 512,
             memtable_bytes_max: 192 * MIB,
+            // A query selects from that many in some ten microseconds.
+            ordered_rows_min: 1 << 13,
             cache_bytes_max: 128 * MIB,
             // A flush packs its 64 MiB of rows into some 5 to 15.
             reserve_bytes: 16 * MIB,

@@ -78,14 +78,14 @@ impl<D: Disk> Shard<D> {
     async fn leave_empty(&self, seen: &Seen<D>, left: &mut RoaringBitmap) -> Result<bool> {
         for memory in &seen.memory {
             let mut from = 0;
-            while from < memory.rows {
-                let until = (from + ROWS_STEP).min(memory.rows);
+            while from < memory.rows.count {
+                let until = (from + ROWS_STEP).min(memory.rows.count);
                 {
                     let state = self.state.borrow();
                     let rows = state.memtable_of(memory.generation).and_then(|memtable| memtable.table(seen.table));
                     let Some(rows) = rows else { return Ok(false) };
                     for (row, series) in (from as u32..).zip(&rows.series()[from..until]) {
-                        if left.contains(*series) && rows.is_live(row, &memory.deletes) {
+                        if left.contains(*series) && rows.is_live(row, &memory.rows.deletes) {
                             left.remove(*series);
                         }
                     }

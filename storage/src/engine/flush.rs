@@ -24,7 +24,7 @@ use crate::disk::Disk;
 use crate::disk::whole::write_whole;
 use crate::error::{Error, Result};
 use crate::manifest::{Edit, NotStored, SegmentEntry, SeriesFileEntry, TableEntry};
-use crate::memtable::{Memtable, Order, PartitionRows, Sorter, Splitter, TableRows};
+use crate::memtable::{Memtable, Order, PartitionRows, Sorter, Splitter, TableRows, Unite};
 use crate::schema::TableId;
 use crate::segment::{Origin, Segment, Target, write_table};
 use crate::series::SeriesMark;
@@ -121,10 +121,8 @@ impl<D: Disk> Shard<D> {
             }
             Err(_) => counts.flush_failures += 1,
         });
-        if done.is_ok() {
-            self.retire(&frozen);
-        }
-        // Scans copy what they need, so that nobody else holds it but for a snapshot.
+        self.bound_retired().await;
+        // Nobody else holds it but for snapshots, and scans that have not read it yet.
         if let (Ok(()), Ok(mut frozen)) = (&done, Rc::try_unwrap(frozen)) {
             if frozen.full && frozen.memtable.tables().take(REUSED_TABLES_MAX + 1).count() <= REUSED_TABLES_MAX {
                 let bytes_max = self.config.idle_bytes_max();
@@ -189,7 +187,7 @@ impl<D: Disk> Shard<D> {
             let kept = state.series_files.len() - written.series_replaced.len();
             state.series_files.truncate(kept);
             state.series_files.extend(written.series.into_iter().map(|(_, counts)| counts));
-            state.frozen = None;
+            state.retire();
             let now = self.clock.get().map(Clock::now);
             for (entry, segment) in written.segments {
                 if let Some(table) = state.tables.get_mut(&TableId(entry.table)) {
@@ -319,11 +317,13 @@ impl<D: Disk> Shard<D> {
         failed.map_or(Ok(()), Err)
     }
 
-    /// The rows that are not deleted, by (series, time).
+    /// The rows that are not deleted, by (series, time): what scans have put in order is, where none is deleted.
     async fn order(&self, rows: &TableRows) -> Order {
         let (count, deletes) = (rows.rows() as u32, rows.deletes(Deletes::default()));
-        let mut live = Vec::with_capacity(count as usize);
-        for first in (0..count).step_by(LIVE_STEP) {
+        let kept = if deletes.is_empty() { rows.kept_orders() } else { Vec::new() };
+        let from = kept.last().map_or(0, |last| last.rows.end);
+        let mut live = Vec::with_capacity((count - from) as usize);
+        for first in (from..count).step_by(LIVE_STEP) {
             let some = first..count.min(first + LIVE_STEP as u32);
             work::charge_each(some.len(), work::LOOK);
             match deletes.is_empty() {
@@ -333,15 +333,29 @@ impl<D: Disk> Shard<D> {
             self.disk.yield_if_needed().await;
         }
         let mut sorter = Sorter::new(live);
-        loop {
+        let mut order = loop {
             let done = sorter.step(rows.series(), rows.time());
             self.sorting.set(sorter.memory_bytes());
             if let Some(order) = done {
-                self.sorting.set(order.memory_bytes());
-                return order;
+                break order;
             }
             self.disk.yield_if_needed().await;
+        };
+        // The shortest ones first, so that few rows are moved often.
+        for kept in kept.into_iter().rev() {
+            let bytes = order.memory_bytes();
+            let mut unite = Unite::new(kept.order, Rc::new(order));
+            order = loop {
+                let done = unite.step();
+                self.sorting.set(bytes + unite.memory_bytes());
+                if let Some(order) = done {
+                    break order;
+                }
+                self.disk.yield_if_needed().await;
+            };
         }
+        self.sorting.set(order.memory_bytes());
+        order
     }
 
     /// Ordered rows by the first time of their partition.

@@ -28,7 +28,6 @@ mod append;
 mod columns;
 mod compact;
 mod config;
-mod copy;
 mod delete;
 mod emptied;
 mod expire;
@@ -38,6 +37,7 @@ mod guarded;
 mod life;
 mod look;
 mod quarantine;
+mod select;
 mod snapshot;
 mod sound;
 mod space;
@@ -348,6 +348,7 @@ impl<D: Disk> Shard<D> {
             flushing: state.frozen.as_ref().map_or(0, |frozen| frozen.memtable.bytes()),
             retired: state.retired_bytes(),
             sorting: self.sorting.get() as u64,
+            ordered: state.memtables().map(Memtable::ordered_bytes).sum(),
             idle: state
                 .memtables()
                 .map(|memtable| memtable.reserved() - memtable.bytes().min(memtable.reserved()))
@@ -370,9 +371,11 @@ impl<D: Disk> Shard<D> {
         self.cache.stats().bytes
     }
 
-    /// Gives back the memory kept for the next memtable.
+    /// Gives back the memory kept for the next memtable, and that of orders kept for the next scans.
     pub fn release_idle_memory(&self) {
-        self.state.borrow_mut().idle = None;
+        let mut state = self.state.borrow_mut();
+        state.idle = None;
+        state.memtables().for_each(Memtable::forget_orders);
     }
 
     /// Which of these keys, each a new one as [`WriteBatch::new_series`](crate::batch::WriteBatch::new_series) has

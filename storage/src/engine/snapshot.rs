@@ -1,24 +1,26 @@
 //! Reading: what a scan looks at is fixed when it is made, and so is what all scans of a snapshot look at.
 //!
 //! Segments are immutable and held by reference; their files stay as long. Rows in memory are append-only: a
-//! [`Snapshot`] says how many of a memtable's rows and deletes it sees, and a scan selects among those, puts them in
-//! order and copies them at once. A memtable that goes into segments while a snapshot may still look at it is
-//! *retired*: kept beside them until the last such snapshot is dropped, or too many bytes are kept so; then the
-//! snapshot's scans fail.
+//! [`Snapshot`] says how many of a memtable's rows and deletes it sees. A scan selects among those when it is made
+//! ([`select`](super::select)), and reads them when it comes to them. A memtable that goes into segments while
+//! snapshots and scans may still look at it is *retired*: kept beside them until the last of those is dropped, or too
+//! many bytes are kept so. Then scans are given copies of what they have not read yet; scans that a snapshot is asked
+//! for after that fail.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use roaring::RoaringBitmap;
 
 use super::Shard;
-use super::copy::MemoryCopy;
-use super::state::{Frozen, State, Unreadable};
+use super::select::{SeenRows, Selection};
+use super::state::{Frozen, Pin, State, Unreadable};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
-use crate::memtable::{Memtable, SeenDeletes};
+use crate::memtable::{Memtable, TableRows};
 use crate::partition::partition_of;
-use crate::scan::{PartitionSources, Scan, ScanChunk, ScanRequest, SegmentSource};
+use crate::scan::{MemoryRows, PartitionSources, ReadRows, Scan, ScanRequest, SegmentSource, Selected, Waiting};
 use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
 use crate::tombstone::Deletes;
@@ -45,9 +47,40 @@ pub(super) struct Seen<D: Disk> {
 pub(super) struct SeenMemory {
     pub(super) generation: u64,
     /// Keeps the memtable when it is flushed.
-    _pin: Rc<()>,
-    pub(super) rows: usize,
-    pub(super) deletes: SeenDeletes,
+    pin: Rc<Pin>,
+    pub(super) rows: SeenRows,
+}
+
+/// Rows of a memtable that a scan has not read yet.
+struct MemtableReader<D: Disk> {
+    shard: Rc<Shard<D>>,
+    generation: u64,
+    table: TableId,
+    /// `None` when it is dropped.
+    pin: Option<Rc<Pin>>,
+}
+
+impl<D: Disk> ReadRows for MemtableReader<D> {
+    fn read(&self, look: &mut dyn FnMut(&TableRows) -> Result<()>) -> Result<()> {
+        let state = self.shard.state.borrow();
+        look(self.shard.rows_of(&state, self.generation, self.table)?)
+    }
+}
+
+impl<D: Disk> Drop for MemtableReader<D> {
+    fn drop(&mut self) {
+        self.pin = None;
+        self.shard.forget_unseen();
+    }
+}
+
+/// Lends nothing: all is gathered.
+struct NoReader;
+
+impl ReadRows for NoReader {
+    fn read(&self, _: &mut dyn FnMut(&TableRows) -> Result<()>) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl<D: Disk> Shard<D> {
@@ -59,12 +92,21 @@ impl<D: Disk> Shard<D> {
         let mut scan = self.scan_segments(seen.as_ref(), &request)?;
         if let Some(seen) = &seen {
             let mut take = up_to(memory_bytes_max);
+            let no_reader: Rc<dyn ReadRows> = Rc::new(NoReader);
             for memory in &seen.memory {
-                let mut copy = MemoryCopy::new(&request, &memory.deletes, memory.rows, seen.partition_length);
-                loop {
-                    if let Some(chunks) = self.copy_some(seen, memory, &mut copy, &mut take)? {
-                        add_chunks(&mut scan, chunks);
-                        break;
+                let rows_min = self.config.ordered_rows_min;
+                let mut selection = Selection::new(&request, &memory.rows, seen.partition_length, rows_min);
+                let selected = loop {
+                    if let Some(selected) = self.select_some(seen, memory, &mut selection, &mut take)? {
+                        break selected;
+                    }
+                };
+                let state = self.state.borrow();
+                let rows = self.rows_of(&state, memory.generation, seen.table)?;
+                for source in add_selected(&mut scan, selected, &request, &no_reader) {
+                    let mut waiting = source.borrow_mut();
+                    while !waiting.is_gathered() {
+                        waiting.step(rows)?;
                     }
                 }
             }
@@ -87,9 +129,9 @@ impl<D: Disk> Shard<D> {
         };
         let partitions = known.partitions.range(range());
         let partitions = partitions.map(|(start, segments)| (*start, segments.iter().map(source).collect()));
-        let rows_of = |memtable: &Memtable, generation: u64, pin: &Rc<()>, later: Deletes| {
+        let rows_of = |memtable: &Memtable, generation: u64, pin: &Rc<Pin>, later: Deletes| {
             let rows = memtable.table(table)?;
-            Some(SeenMemory { generation, _pin: pin.clone(), rows: rows.rows(), deletes: rows.deletes(later) })
+            Some(SeenMemory { generation, pin: pin.clone(), rows: SeenRows::new(rows, later) })
         };
         let unreadable = known.unreadable.range(range()).flat_map(|(_, segments)| segments);
         // Nobody misses what is deleted.
@@ -127,29 +169,61 @@ impl<D: Disk> Shard<D> {
         Ok(partitions)
     }
 
-    /// Copies some more of a memtable that was seen.
-    fn copy_some(
+    /// Selects some more of a memtable that was seen.
+    fn select_some(
         &self,
         seen: &Seen<D>,
         memory: &SeenMemory,
-        copy: &mut MemoryCopy<'_>,
+        selection: &mut Selection<'_>,
         take: &mut dyn FnMut(u64) -> Result<()>,
-    ) -> Result<Option<BTreeMap<i64, ScanChunk>>> {
+    ) -> Result<Option<BTreeMap<i64, Vec<Selected>>>> {
         let state = self.state.borrow();
-        let rows = state.memtable_of(memory.generation).and_then(|memtable| memtable.table(seen.table));
-        copy.step(rows.ok_or(Error::SnapshotGone { shard: self.config.shard })?, take)
+        selection.step(self.rows_of(&state, memory.generation, seen.table)?, take)
     }
 
-    /// Keeps a flushed memtable for the snapshots that may look at it, if there are any. The oldest ones go where more
-    /// bytes than a shard may have in memtables are kept so.
-    pub(super) fn retire(&self, frozen: &Rc<Frozen>) {
-        let mut state = self.state.borrow_mut();
-        state.forget_unseen();
-        if Rc::strong_count(&frozen.pin) > 1 {
-            state.retired.push_back(frozen.clone());
+    /// Rows of a memtable that somebody may look at.
+    fn rows_of<'s>(&self, state: &'s State<D>, generation: u64, table: TableId) -> Result<&'s TableRows> {
+        let rows = state.memtable_of(generation).and_then(|memtable| memtable.table(table));
+        rows.ok_or(Error::SnapshotGone { shard: self.config.shard })
+    }
+
+    /// Where more bytes than a shard may have in memtables are kept of flushed ones, the oldest of those go, and scans
+    /// have copies.
+    pub(super) async fn bound_retired(&self) {
+        self.forget_unseen();
+        loop {
+            let oldest = {
+                let state = self.state.borrow();
+                let is_over = state.retired_bytes() > self.config.memtable_bytes_max;
+                state.retired.front().filter(|_| is_over).cloned()
+            };
+            let Some(oldest) = oldest else { break };
+            self.copy_for_scans(&oldest).await;
+            self.state.borrow_mut().retired.retain(|retired| !Rc::ptr_eq(retired, &oldest));
         }
-        while state.retired_bytes() > self.config.memtable_bytes_max {
-            state.retired.pop_front();
+    }
+
+    /// Copies what scans have not read yet of a memtable that is to go. When it returns there is nothing left to be
+    /// copied, also for scans that came meanwhile, or what there is cannot be.
+    async fn copy_for_scans(&self, frozen: &Frozen) {
+        while let Some(scan) = frozen.pin.scans().into_iter().find(|scan| !scan.borrow().is_gathered()) {
+            while !scan.borrow().is_gathered() {
+                let step = {
+                    let mut waiting = scan.borrow_mut();
+                    frozen.memtable.table(waiting.table()).map(|rows| waiting.step(rows))
+                };
+                // Then the scan fails, too.
+                let Some(Ok(())) = step else { return };
+                self.disk.yield_if_needed().await;
+            }
+        }
+    }
+
+    /// Drops retired memtables that nobody looks at any more, unless the state is being worked on: then the next flush
+    /// or snapshot does it.
+    fn forget_unseen(&self) {
+        if let Some(mut state) = self.state.try_borrow_mut() {
+            state.forget_unseen();
         }
     }
 }
@@ -172,13 +246,23 @@ impl<D: Disk> Snapshot<D> {
         debug_assert_eq!(request.table, seen.table, "BUG: a snapshot of one table is asked for another");
         let mut scan = shard.scan_segments(Some(seen), &request)?;
         for memory in &seen.memory {
-            let mut copy = MemoryCopy::new(&request, &memory.deletes, memory.rows, seen.partition_length);
-            loop {
-                if let Some(chunks) = shard.copy_some(seen, memory, &mut copy, take)? {
-                    add_chunks(&mut scan, chunks);
-                    break;
+            let rows_min = shard.config.ordered_rows_min;
+            let mut selection = Selection::new(&request, &memory.rows, seen.partition_length, rows_min);
+            let selected = loop {
+                if let Some(selected) = shard.select_some(seen, memory, &mut selection, take)? {
+                    break selected;
                 }
                 shard.disk.yield_if_needed().await;
+            };
+            let pin = memory.pin.clone();
+            let reader: Rc<dyn ReadRows> = Rc::new(MemtableReader {
+                shard: shard.clone(),
+                generation: memory.generation,
+                table: seen.table,
+                pin: Some(pin.clone()),
+            });
+            for source in add_selected(&mut scan, selected, &request, &reader) {
+                pin.note(&source);
             }
         }
         Ok(Scan::new(shard.disk.clone(), request, scan.into_values().collect(), memory_bytes_max))
@@ -202,10 +286,7 @@ fn up_to(bytes_max: u64) -> impl FnMut(u64) -> Result<()> {
 impl<D: Disk> Drop for Snapshot<D> {
     fn drop(&mut self) {
         self.seen.memory.clear();
-        // Where the state is being worked on, the next flush or snapshot does it.
-        if let Some(mut state) = self.shard.state.try_borrow_mut() {
-            state.forget_unseen();
-        }
+        self.shard.forget_unseen();
     }
 }
 
@@ -219,26 +300,43 @@ impl<D: Disk> State<D> {
         flushed.map(|frozen| &**frozen).find(|frozen| frozen.generation == generation).map(|frozen| &frozen.memtable)
     }
 
-    /// Drops retired memtables that no snapshot looks at any more.
+    /// Keeps the frozen memtable, which is in segments now, for those that may look at it, if there are any.
+    pub(super) fn retire(&mut self) {
+        self.retired.extend(self.frozen.take().filter(|frozen| Rc::strong_count(&frozen.pin) > 1));
+    }
+
+    /// Drops retired memtables that nobody looks at any more.
     fn forget_unseen(&mut self) {
         self.retired.retain(|frozen| Rc::strong_count(&frozen.pin) > 1);
     }
 
     /// Memory of retired memtables.
     pub(super) fn retired_bytes(&self) -> u64 {
-        self.retired.iter().map(|frozen| frozen.memtable.reserved()).sum()
+        self.retired.iter().map(|frozen| frozen.memtable.reserved() + frozen.memtable.ordered_bytes()).sum()
     }
 }
 
 /// Where the rows of a scan are, by the start of their partition.
 pub(super) type Sources<D> = BTreeMap<i64, PartitionSources<D>>;
 
-/// Adds chunks of a memtable that is newer than all before.
-fn add_chunks<D: Disk>(sources: &mut Sources<D>, chunks: BTreeMap<i64, ScanChunk>) {
-    for (start, chunk) in chunks.into_iter().filter(|(_, chunk)| chunk.rows() > 0) {
+/// Adds what is selected of a memtable that is newer than all before, and gives what waits to be read of it.
+fn add_selected<D: Disk>(
+    sources: &mut Sources<D>,
+    selected: BTreeMap<i64, Vec<Selected>>,
+    request: &ScanRequest,
+    reader: &Rc<dyn ReadRows>,
+) -> Vec<Rc<RefCell<Waiting>>> {
+    let mut waiting = Vec::new();
+    for (start, parts) in selected {
         let empty = || PartitionSources { segments: Vec::new(), memory: Vec::new() };
-        sources.entry(start).or_insert_with(empty).memory.push(chunk);
+        let memory = &mut sources.entry(start).or_insert_with(empty).memory;
+        for part in parts {
+            let rows = MemoryRows::new(request, part, Rc::clone(reader));
+            waiting.push(Rc::clone(rows.waiting()));
+            memory.push(rows);
+        }
     }
+    waiting
 }
 
 /// Whether a segment may hold rows that are asked for.

@@ -3,15 +3,17 @@
 //! Data with the questions that can be answered from it alone. It changes without waiting in between, in the modules
 //! that say when.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::manifest::{Manifest, TableEntry};
 use crate::memtable::Memtable;
+use crate::scan::Waiting;
 use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
 use crate::series::file::SeriesCounts;
@@ -32,7 +34,7 @@ pub(crate) struct State<D: Disk> {
     /// The active memtable's number, which each has for its own.
     pub(super) generation: u64,
     /// As [`Frozen::pin`], of the active one.
-    pub(super) pin: Rc<()>,
+    pub(super) pin: Rc<Pin>,
     /// Memtables that were flushed and that snapshots look at, the oldest first.
     pub(super) retired: VecDeque<Rc<Frozen>>,
     pub(super) frozen: Option<Rc<Frozen>>,
@@ -123,6 +125,35 @@ impl<D: Disk> State<D> {
     }
 }
 
+/// Says by who holds it who may look at a memtable.
+#[derive(Debug, Default)]
+pub(crate) struct Pin {
+    /// What scans have not read yet. Those that are over are among them until they are as many as the others.
+    scans: RefCell<Vec<Weak<RefCell<Waiting>>>>,
+}
+
+impl Pin {
+    /// Notes a scan.
+    pub(super) fn note(&self, waiting: &Rc<RefCell<Waiting>>) {
+        /// To look for those that are over.
+        const SCANS_MIN: usize = 32;
+        let mut scans = self.scans.borrow_mut();
+        if scans.len() >= SCANS_MIN && scans.len() == scans.capacity() {
+            scans.retain(|scan| scan.strong_count() > 0);
+            // As many again may come until the next time.
+            let count = scans.len();
+            scans.shrink_to(2 * count);
+            scans.reserve_exact(count.max(SCANS_MIN));
+        }
+        scans.push(Rc::downgrade(waiting));
+    }
+
+    /// What scans have not read yet.
+    pub(super) fn scans(&self) -> Vec<Rc<RefCell<Waiting>>> {
+        self.scans.borrow().iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
 /// A memtable that takes no more rows.
 #[derive(Debug)]
 pub(super) struct Frozen {
@@ -130,7 +161,7 @@ pub(super) struct Frozen {
     /// Its number among the shard's memtables.
     pub(super) generation: u64,
     /// A holder may look at the memtable after it was flushed.
-    pub(super) pin: Rc<()>,
+    pub(super) pin: Rc<Pin>,
     /// The last record whose rows are in it.
     pub(super) lsn: Lsn,
     /// Series of each table that were hidden after that record; tables with none are left out.

@@ -12,6 +12,8 @@ pub struct ShardMemory {
     pub flushing: u64,
     /// The order of those on their way.
     pub sorting: u64,
+    /// The order of rows, kept for the next scans.
+    pub ordered: u64,
     /// Rows that are in segments by now, kept for queries that began before.
     pub retired: u64,
     /// Reserved for rows to come, and not used now.
@@ -34,8 +36,8 @@ impl ShardMemory {
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        let Self { active, flushing, retired, sorting, idle, wal_pending, cache, index, segments } = *self;
-        active + flushing + retired + sorting + idle + wal_pending + cache + index + segments
+        let Self { active, flushing, retired, sorting, ordered, idle, wal_pending, cache, index, segments } = *self;
+        active + flushing + retired + sorting + ordered + idle + wal_pending + cache + index + segments
     }
 }
 

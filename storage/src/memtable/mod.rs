@@ -1,15 +1,20 @@
 //! Rows that are in the log but not yet in a segment, one set of append-only columns per table.
 //!
 //! Rows stand in the order they came in. Appending a batch is a bulk copy per column; all order is made when it is
-//! wanted: [`sort`] gives the rows of a flush or a scan by (series, time), newest value of each field winning, and
-//! [`view`] hands them on, as columns to the segment writer or as arrow chunks to a scan.
+//! wanted: [`sort`] gives the rows of a flush or a scan by (series, time), newest value of each field winning. What a
+//! scan has put in order is [`kept`] for the scans after it and the flush, which [`unite`] it with the order of rows
+//! that came since; [`view`] hands rows on, as columns to the segment writer or as arrow chunks to a scan.
 
 mod column;
 mod growth;
+mod kept;
+mod order;
 mod sort;
 mod split;
+mod unite;
 mod view;
 
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
@@ -22,9 +27,13 @@ use crate::tombstone::{Cover, Deletes, Tombstone};
 use crate::work;
 use column::Column;
 use growth::make_room;
+use kept::Kept;
 
-pub use sort::{Merge, Order, Sorter};
+pub(crate) use kept::KeptOrder;
+pub use order::{Merge, Order};
+pub use sort::Sorter;
 pub(crate) use split::Splitter;
+pub(crate) use unite::Unite;
 pub(crate) use view::Copier;
 pub use view::PartitionRows;
 
@@ -44,6 +53,8 @@ pub struct Memtable {
     reserved: u64,
     /// Of all tables.
     partitions: usize,
+    /// Bytes of the orders that are kept of all tables.
+    ordered: Rc<Cell<u64>>,
 }
 
 /// Rows of one table.
@@ -61,6 +72,8 @@ pub struct TableRows {
     deletes: Rc<Cover>,
     /// Series that the table had when rows came last; 0 where none did.
     series_count: u32,
+    /// What of them is known in order: scans find that out, which change nothing else.
+    kept: RefCell<Kept>,
 }
 
 /// The deletes that a reader of a table's rows sees.
@@ -76,6 +89,13 @@ impl SeenDeletes {
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.own.is_empty() && self.later.is_empty()
+    }
+
+    /// Whether rows of a series between such times may be deleted, of those from row `first` on.
+    pub(crate) fn touch(&self, series: u32, times: (i64, i64), first: u32) -> bool {
+        work::charge(work::LOOK * 4);
+        let one = (series, series);
+        self.own.overlaps(times, one, u64::from(first)) || self.later.overlaps(times, one)
     }
 }
 
@@ -112,7 +132,7 @@ impl Memtable {
             is_kept
         });
         tables.values_mut().for_each(TableRows::clear);
-        Self { tables, rows: 0, bytes: 0, reserved, partitions: 0 }
+        Self { tables, rows: 0, bytes: 0, reserved, partitions: 0, ordered: used.ordered }
     }
 
     /// An error when columns of `new` have another type than here; what is checked can be appended.
@@ -133,7 +153,7 @@ impl Memtable {
 
     /// Appends rows that [`Memtable::check`] has let pass, to a table with partitions of `length`.
     pub fn append(&mut self, table: TableId, length: i64, new: &NewRows<'_>) {
-        let rows = self.tables.entry(table).or_insert_with(TableRows::new);
+        let rows = self.tables.entry(table).or_insert_with(|| TableRows::new(&self.ordered));
         let (bytes, reserved) = (rows.bytes(), rows.reserved());
         self.partitions += rows.append(new, length);
         self.bytes += rows.bytes() - bytes;
@@ -205,14 +225,26 @@ impl Memtable {
         self.bytes
     }
 
-    /// Memory taken, with what is reserved for rows to come.
+    /// Memory taken, with what is reserved for rows to come, and without orders that are kept.
     pub fn reserved(&self) -> u64 {
         self.reserved
+    }
+
+    /// Bytes of the orders that are kept.
+    pub(crate) fn ordered_bytes(&self) -> u64 {
+        self.ordered.get()
+    }
+
+    /// Gives the memory of orders back, but for those that scans hold.
+    pub(crate) fn forget_orders(&self) {
+        if self.ordered.get() > 0 {
+            self.tables.values().for_each(|rows| rows.kept.borrow_mut().clear());
+        }
     }
 }
 
 impl TableRows {
-    fn new() -> Self {
+    fn new(ordered: &Rc<Cell<u64>>) -> Self {
         Self {
             series: Vec::new(),
             time: Vec::new(),
@@ -223,6 +255,7 @@ impl TableRows {
             partitions: Partitions::default(),
             deletes: Rc::default(),
             series_count: 0,
+            kept: RefCell::new(Kept::new(Rc::clone(ordered))),
         }
     }
 
@@ -234,6 +267,38 @@ impl TableRows {
         self.partitions = Partitions::default();
         self.deletes = Rc::default();
         self.series_count = 0;
+        self.kept.get_mut().clear();
+    }
+
+    /// The orders that are kept, of the oldest rows first.
+    pub(crate) fn kept_orders(&self) -> Vec<KeptOrder> {
+        self.kept.borrow().orders().to_vec()
+    }
+
+    /// Rows that an order is kept of.
+    pub(crate) fn kept_end(&self) -> u32 {
+        self.kept.borrow().end()
+    }
+
+    /// Whether the `tail` rows behind those in order are to be put in order, for a scan that `wants_all` of them or
+    /// looks for some.
+    pub(crate) fn is_order_worth_it(&self, tail: u32, wants_all: bool) -> bool {
+        self.kept.borrow_mut().is_worth_it(tail, wants_all)
+    }
+
+    /// Keeps an order of the rows behind those in order; false where others have done so.
+    pub(crate) fn keep_order(&self, kept: &KeptOrder) -> bool {
+        self.kept.borrow_mut().keep(kept)
+    }
+
+    /// The last two orders, where one of both is to be kept instead.
+    pub(crate) fn orders_to_unite(&self) -> Option<(KeptOrder, KeptOrder)> {
+        self.kept.borrow().to_unite().map(|(older, newer)| (older.clone(), newer.clone()))
+    }
+
+    /// Keeps one order instead of those that it was made of.
+    pub(crate) fn unite_orders(&self, united: KeptOrder) {
+        self.kept.borrow_mut().unite(united);
     }
 
     /// The deletes that have come here, and `later` ones, which are newer than all rows.
@@ -338,14 +403,25 @@ impl TableRows {
         self.rows() as u64 * 12 + self.columns.iter().map(Column::bytes).sum::<u64>()
     }
 
-    /// About what a copy of `rows` of the rows takes, with `columns` of them, while it is put in order.
-    pub(crate) fn copy_bytes(&self, rows: usize, columns: &[(ColumnId, FieldType)]) -> u64 {
-        // Time and series in order; and while they are sorted positions, the same dealt to series, and keys.
-        const ORDER_BYTES: u64 = 12 + 2 * 4 + 16;
+    /// About what a copy of all rows takes, with `columns` of them.
+    pub(crate) fn copy_bytes(&self, columns: &[(ColumnId, FieldType)]) -> u64 {
         let wanted: HashSet<ColumnId> = columns.iter().map(|(id, _)| *id).collect();
         let taken = self.columns.iter().filter(|column| wanted.contains(&column.id()));
-        let share = rows as f64 / self.rows().max(1) as f64;
-        rows as u64 * ORDER_BYTES + (taken.map(Column::bytes).sum::<u64>() as f64 * share) as u64
+        self.rows() as u64 * 8 + taken.map(Column::bytes).sum::<u64>()
+    }
+
+    /// About what it takes to put `rows` of the rows in order.
+    pub(crate) fn order_bytes(rows: usize) -> u64 {
+        // Time and number of each in order; and meanwhile their numbers, the same dealt to series, and keys.
+        const ORDER_BYTES: u64 = 12 + 2 * 4 + 16;
+        rows as u64 * ORDER_BYTES
+    }
+
+    /// Whether a row, or an older one of those beside it, has a value in each of `columns`.
+    pub(crate) fn has_all(&self, columns: &[(ColumnId, FieldType)], row: u32, older: &[u32]) -> bool {
+        work::charge_each(columns.len(), work::LOOK);
+        let has = |column: &Column| column.is_present(row) || older.iter().any(|row| column.is_present(*row));
+        columns.iter().all(|(id, _)| self.column(*id).is_some_and(has))
     }
 
     fn reserved(&self) -> u64 {

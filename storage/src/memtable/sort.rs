@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::order::{Order, vec_bytes};
 use crate::run::Run;
 use crate::schema::SeriesId;
 use crate::step_sort::StepSort;
@@ -18,66 +19,6 @@ const STEP_ROWS: usize = 1 << 16;
 /// Counting needs a counter for each series in the range that occurs; with more counters than this many times the
 /// rows, comparing wins.
 const COUNTERS_PER_ROW_MAX: usize = 4;
-
-/// Rows in order.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Order {
-    /// For each (series, time) the last row that has it.
-    pub rows: Vec<u32>,
-    /// Its time.
-    pub time: Vec<i64>,
-    /// Consecutive rows of one series.
-    pub runs: Vec<Run>,
-    /// The positions in `rows` that have older rows of the same (series, time), ascending.
-    pub merges: Vec<Merge>,
-    /// The older rows of all merges, of each the oldest first.
-    pub older: Vec<u32>,
-}
-
-/// Rows that share one (series, time).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Merge {
-    /// Position in [`Order::rows`].
-    pub at: u32,
-    /// Range of [`Order::older`].
-    pub older: Range<u32>,
-}
-
-impl Order {
-    /// Memory taken.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        let Self { rows, time, runs, merges, older } = self;
-        vec_bytes(rows) + vec_bytes(time) + vec_bytes(runs) + vec_bytes(merges) + vec_bytes(older)
-    }
-
-    /// Appends a row that comes after all others.
-    pub(crate) fn push(&mut self, series: u32, time: i64, row: u32, older: &[u32]) {
-        let at = self.rows.len() as u32;
-        match self.runs.last_mut().filter(|run| run.series.0 == series) {
-            Some(run) => run.len += 1,
-            None => self.runs.push(Run { series: SeriesId(series), start: at, len: 1 }),
-        }
-        if !older.is_empty() {
-            let start = self.older.len() as u32;
-            self.older.extend_from_slice(older);
-            self.merges.push(Merge { at, older: start..self.older.len() as u32 });
-        }
-        self.rows.push(row);
-        self.time.push(time);
-    }
-
-    /// The merges at positions within `range`.
-    pub(crate) fn merges_in(&self, range: &Range<usize>) -> &[Merge] {
-        let from = self.merges.partition_point(|merge| (merge.at as usize) < range.start);
-        let to = self.merges.partition_point(|merge| (merge.at as usize) < range.end);
-        &self.merges[from..to]
-    }
-
-    /// The older rows of a merge, the oldest first.
-    pub fn older(&self, merge: &Merge) -> &[u32] {
-        &self.older[merge.older.start as usize..merge.older.end as usize]
-    }
-}
 
 /// Puts rows in order, step by step.
 #[derive(Debug)]
@@ -404,10 +345,6 @@ fn push(order: &mut Order, keys: &[(i64, u32)], range: Range<usize>, series: Ser
             older.clear();
         }
     }
-}
-
-fn vec_bytes<T>(values: &Vec<T>) -> usize {
-    values.capacity() * size_of::<T>()
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer
 use super::column::{Column, string_at};
 use super::{Order, TableRows};
 use crate::batch::{Strings, Values};
+use crate::chunk::ScanChunk;
 use crate::codec::bitmap;
 use crate::error::{Error, Result};
-use crate::scan::{Run, ScanChunk};
+use crate::run::Run;
 use crate::schema::{ColumnId, FieldType};
 use crate::segment::{Gathered, SortedTable};
 use crate::work;
@@ -79,6 +80,7 @@ impl SortedTable for PartitionRows<'_> {
 }
 
 /// Copies ordered rows, in steps, as arrow arrays of the columns wanted.
+#[derive(Debug)]
 pub(crate) struct Copier {
     order: Order,
     arrays: Vec<ArrayRef>,

@@ -24,7 +24,7 @@ use crate::tombstone::Deletes;
 pub(super) enum Origin<D: Disk> {
     /// Group `number` of a segment.
     Segment { segment: Rc<Segment<D>>, number: usize },
-    /// Rows of a sorted chunk.
+    /// Rows of a memtable.
     Memory { columns: Vec<ArrayRef> },
 }
 
@@ -86,26 +86,20 @@ impl<D: Disk> Group<D> {
         Ok(group)
     }
 
-    /// Rows `rows` of a sorted chunk, the first of which belongs to its run `first_run`.
-    pub(super) fn of_memory(context: &Context<'_, D>, chunk: &ScanChunk, rows: Range<usize>, first_run: usize) -> Self {
-        let mut runs = Vec::new();
-        let later = chunk.runs[first_run..].iter().take_while(|run| (run.start as usize) < rows.end);
-        for run in later.filter(|run| context.wants_series(run.series)) {
-            let start = (run.start as usize).max(rows.start);
-            let end = ((run.start + run.len) as usize).min(rows.end);
-            runs.push(IndexRun {
-                series: run.series,
-                start: (start - rows.start) as u32,
-                len: (end - start) as u32,
-                time_min: chunk.time[start],
-                time_max: chunk.time[end - 1],
-                regular: false,
-            });
-        }
-        let total = rows.len();
-        let columns = chunk.columns.iter().map(|column| column.slice(rows.start, total)).collect();
-        let mut group = Self::new(Origin::Memory { columns }, runs, total, 0);
-        group.times = Some(chunk.time.slice(rows.start, total));
+    /// Sorted rows of a memtable.
+    pub(super) fn of_memory(context: &Context<'_, D>, chunk: ScanChunk) -> Self {
+        let wanted = chunk.runs.iter().filter(|run| context.wants_series(run.series));
+        let index_run = |run: &Run| IndexRun {
+            series: run.series,
+            start: run.start,
+            len: run.len,
+            time_min: chunk.time[run.start as usize],
+            time_max: chunk.time[(run.start + run.len) as usize - 1],
+            regular: false,
+        };
+        let (runs, total) = (wanted.map(index_run).collect(), chunk.rows());
+        let mut group = Self::new(Origin::Memory { columns: chunk.columns }, runs, total, 0);
+        group.times = Some(chunk.time);
         group
     }
 

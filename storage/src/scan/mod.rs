@@ -4,14 +4,15 @@
 //! are sorted by (series, time). Chunks themselves come in no promised order of time, and a series may appear in
 //! several chunks (in disjoint time ranges).
 //!
-//! How, partition after partition ([`partition`]): the sources (segments, and sorted chunks of memtables) are walked
-//! side by side by series. Where the stretches of time that sources hold of one series overlap, the rows in the overlap
-//! ([`zones`]) are merged one by one ([`merge`]); all other rows leave group by group as they were decoded
+//! How, partition after partition ([`partition`]): the sources (segments, and sorted rows of memtables, [`memory`]) are
+//! walked side by side by series. Where the stretches of time that sources hold of one series overlap, the rows in the
+//! overlap ([`zones`]) are merged one by one ([`merge`]); all other rows leave group by group as they were decoded
 //! ([`group`]). Rows that a delete covers are cut out of a source's runs as soon as its index is read. A caller that
 //! needs less than rows says so by a [`ScanMode`]; [`ends`] says how little is read for first and last rows.
 
 mod ends;
 mod group;
+mod memory;
 mod merge;
 mod mode;
 mod partition;
@@ -22,10 +23,9 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use arrow_array::ArrayRef;
-use arrow_buffer::ScalarBuffer;
 use roaring::RoaringBitmap;
 
+pub use crate::chunk::ScanChunk;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::schema::{ColumnId, FieldType, SeriesId, TableId};
@@ -34,6 +34,8 @@ use crate::tombstone::Deletes;
 
 pub use crate::run::Run;
 use ends::Ends;
+pub use memory::MemoryRows;
+pub(crate) use memory::{ReadRows, Selected, Waiting};
 pub use mode::{ColumnSummary, GroupSummary, ScanItem, ScanMode, SummaryRule, TimeBuckets};
 use partition::Partition;
 
@@ -66,44 +68,19 @@ pub struct PruneRange {
     pub max: f64,
 }
 
-/// Decoded rows, typically 1,024 to 8,192 of them.
-#[derive(Debug, Clone)]
-pub struct ScanChunk {
-    /// The series of the rows, ascending by series, covering all rows in order.
-    pub runs: Vec<Run>,
-    /// Timestamps in the table's unit, ascending within a run.
-    pub time: ScalarBuffer<i64>,
-    /// One array for each requested column: Int64Array, UInt64Array, Float64Array, BooleanArray or StringArray.
-    /// All-null where no row has the field.
-    pub columns: Vec<ArrayRef>,
-}
-
-impl ScanChunk {
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.time.len()
-    }
-
-    /// Memory that the rows take.
-    pub(crate) fn bytes(&self) -> u64 {
-        let columns: usize = self.columns.iter().map(|column| column.get_buffer_memory_size()).sum();
-        (columns + self.time.len() * 8 + self.runs.len() * size_of::<Run>()) as u64
-    }
-}
-
 /// Where the rows of one time partition are.
 pub struct PartitionSources<D: Disk> {
     /// Oldest first.
     pub segments: Vec<SegmentSource<D>>,
-    /// Rows of memtables, oldest first, newer than all segments. Each chunk is sorted and holds a (series, time) once;
-    /// its columns are those of the request. Rows outside of the request may be among them.
-    pub memory: Vec<ScanChunk>,
+    /// Rows of memtables, oldest first, newer than all segments. Each is sorted and holds a (series, time) once; its
+    /// columns are those of the request. Rows outside of the request may be among them.
+    pub memory: Vec<MemoryRows>,
 }
 
 impl<D: Disk> PartitionSources<D> {
-    /// Bytes of rows of memtables.
+    /// Bytes that rows of memtables may take.
     fn copied(&self) -> u64 {
-        self.memory.iter().map(ScanChunk::bytes).sum()
+        self.memory.iter().map(MemoryRows::bytes).sum()
     }
 }
 
@@ -129,7 +106,7 @@ pub struct Scan<D: Disk> {
     mode: ScanMode,
     partitions: VecDeque<PartitionSources<D>>,
     current: Option<Partition<D>>,
-    /// Copied rows of memtables in the current partition and in those to come.
+    /// Bytes that rows of memtables may take in the current partition and in those to come.
     copied: (u64, u64),
     /// What the current partition has charged.
     decoded: Cell<u64>,
@@ -162,7 +139,8 @@ impl<D: Disk> Scan<D> {
         }
     }
 
-    /// Bytes that the scan holds now: rows copied from memtables, blocks decoded and ends known, not what it gave out.
+    /// Bytes that the scan holds now, or may come to hold: rows of memtables, blocks decoded and ends known, not what
+    /// it gave out.
     pub fn memory_bytes(&self) -> u64 {
         self.copied.0 + self.copied.1 + self.decoded.get() + self.ends.as_ref().map_or(0, Ends::bytes)
     }

@@ -19,6 +19,7 @@ use arrow_array::Array;
 
 use super::ends::Ends;
 use super::group::{self, Fullness, Group};
+use super::memory::MemoryRows;
 use super::merge::Merge;
 use super::mode::{ScanItem, ScanMode};
 use super::zones::{Stretch, zones};
@@ -26,8 +27,8 @@ use super::{Context, PartitionSources, ScanChunk, ScanRequest, SegmentSource};
 use crate::disk::Disk;
 use crate::error::Result;
 use crate::schema::SeriesId;
+use crate::segment::Segment;
 use crate::segment::index::IndexRun;
-use crate::segment::{Segment, layout};
 use crate::tombstone::Deletes;
 
 /// A partition being scanned.
@@ -60,7 +61,7 @@ impl<D: Disk> Partition<D> {
             !ends.is_some_and(|ends| ends.are_past(meta.series_min..=meta.series_max, meta.time_min, meta.time_max))
         };
         let segments = sources.segments.into_iter().filter(of_use).map(|source| Source::of_segment(source, request));
-        let memory = sources.memory.into_iter().map(|chunk| Source::of_memory(chunk));
+        let memory = sources.memory.into_iter().map(Source::of_memory);
         Self {
             sources: segments.chain(memory).filter(|source| !source.is_empty()).collect(),
             merge: Merge::default(),
@@ -228,7 +229,7 @@ impl<D: Disk> Partition<D> {
 /// What a search among the groups of a segment costs, in looks at a group.
 const SEARCH_STEPS: u64 = 16;
 
-/// One segment or sorted chunk.
+/// One segment, or sorted rows of a memtable.
 struct Source<D: Disk> {
     origin: Origin<D>,
     /// Groups read and not finished; the walk stands in the first.
@@ -239,7 +240,7 @@ struct Source<D: Disk> {
 
 enum Origin<D: Disk> {
     Segment { segment: Rc<Segment<D>>, deletes: Deletes, groups: VecDeque<usize> },
-    Memory { chunk: ScanChunk, groups: VecDeque<Range<usize>>, run: usize },
+    Memory(MemoryRows),
 }
 
 /// What a source without others yields.
@@ -281,15 +282,14 @@ impl<D: Disk> Source<D> {
         Self { origin: Origin::Segment { segment, deletes, groups }, open: VecDeque::new(), run: 0 }
     }
 
-    fn of_memory(chunk: ScanChunk) -> Self {
-        let groups = layout::groups(&chunk.runs).into();
-        Self { origin: Origin::Memory { chunk, groups, run: 0 }, open: VecDeque::new(), run: 0 }
+    fn of_memory(rows: MemoryRows) -> Self {
+        Self { origin: Origin::Memory(rows), open: VecDeque::new(), run: 0 }
     }
 
     fn is_empty(&self) -> bool {
         match &self.origin {
             Origin::Segment { groups, .. } => groups.is_empty(),
-            Origin::Memory { groups, .. } => groups.is_empty(),
+            Origin::Memory(rows) => rows.is_empty(),
         }
     }
 
@@ -297,9 +297,7 @@ impl<D: Disk> Source<D> {
     fn time_bounds(&self) -> (i64, i64) {
         match &self.origin {
             Origin::Segment { segment, .. } => (segment.meta().time_min, segment.meta().time_max),
-            Origin::Memory { chunk, .. } => {
-                chunk.time.iter().fold((i64::MAX, i64::MIN), |(min, max), time| (min.min(*time), max.max(*time)))
-            }
+            Origin::Memory(rows) => rows.time_bounds(),
         }
     }
 
@@ -307,9 +305,14 @@ impl<D: Disk> Source<D> {
     /// other groups are to be judged by what is learnt here.
     async fn keep_ends(&mut self, context: &Context<'_, D>, ends: &mut Ends, more: bool) -> Result<()> {
         match &mut self.origin {
-            Origin::Memory { chunk, .. } => {
+            Origin::Memory(rows) => {
+                let mut from = 0;
+                while let Some(next) = rows.keep_ends(ends, from, more)? {
+                    from = next;
+                    context.disk.yield_if_needed().await;
+                }
                 if more {
-                    learn_from_memory(context, chunk, ends);
+                    rows.for_each_gathered(&mut |chunk| learn_from_memory(context, chunk, ends));
                 }
             }
             Origin::Segment { segment, deletes, groups } => {
@@ -335,13 +338,15 @@ impl<D: Disk> Source<D> {
                     let Some(number) = groups.pop_front() else { return Ok(None) };
                     Group::of_segment(context, Rc::clone(segment), number, deletes).await?
                 }
-                Origin::Memory { chunk, groups, run } => {
-                    let Some(rows) = groups.pop_front() else { return Ok(None) };
-                    let ends_before = |run: &super::Run| ((run.start + run.len) as usize) <= rows.start;
-                    while chunk.runs.get(*run).is_some_and(ends_before) {
-                        *run += 1;
-                    }
-                    Group::of_memory(context, chunk, rows, *run)
+                Origin::Memory(rows) => {
+                    let next = loop {
+                        match rows.next()? {
+                            Some(next) => break next,
+                            None => context.disk.yield_if_needed().await,
+                        }
+                    };
+                    let Some(chunk) = next else { return Ok(None) };
+                    Group::of_memory(context, chunk)
                 }
             };
             if !group.runs.is_empty() {

@@ -257,7 +257,7 @@ fn scans_equal_a_map() {
                 let request = random_request(&mut rng);
                 let partition = PartitionSources {
                     segments: segments.clone(),
-                    memory: memory.iter().map(|(columns, rows)| chunk(rows, columns, &request)).collect(),
+                    memory: memory.iter().map(|(columns, rows)| chunk(rows, columns, &request).into()).collect(),
                 };
                 let mut scan = Scan::new(PlainDisk, request.clone(), vec![partition], 1 << 30);
                 let found = collect(&mut scan);
@@ -280,7 +280,7 @@ fn flushes_that_meet_leave_group_by_group() {
     let request = everything(&columns);
     let partition = PartitionSources {
         segments: sources[..2].iter().map(|(columns, rows)| world.segment(columns, rows)).collect(),
-        memory: vec![chunk(&sources[2].1, &columns, &request)],
+        memory: vec![chunk(&sources[2].1, &columns, &request).into()],
     };
     let mut scan = Scan::new(PlainDisk, request.clone(), vec![partition], 1 << 30);
     let mut merged = 0;
@@ -448,7 +448,7 @@ fn first_and_last_rows_are_found_over_partitions_and_in_memory() {
         for _ in 0..6 {
             let mut world = World::new(1 << 20);
             let request = random_request(&mut rng);
-            let mut partitions: BTreeMap<i64, PartitionSources<PlainDisk>> = BTreeMap::new();
+            let mut partitions: BTreeMap<i64, (Vec<SegmentSource<PlainDisk>>, Vec<ScanChunk>)> = BTreeMap::new();
             let mut expected = Rows::new();
             let count = rng.usize(1..4);
             let mut sources = Vec::new();
@@ -463,13 +463,12 @@ fn first_and_last_rows_are_found_over_partitions_and_in_memory() {
             // Memory is newer than every segment.
             sources.sort_by_key(|(start, in_memory, ..)| (*start, *in_memory));
             for (start, in_memory, columns, rows) in sources {
-                let empty = || PartitionSources { segments: Vec::new(), memory: Vec::new() };
-                let partition = partitions.entry(start).or_insert_with(empty);
+                let (segments, memory) = partitions.entry(start).or_default();
                 let mut source = [(columns, rows)];
                 if in_memory {
-                    partition.memory.push(chunk(&source[0].1, &source[0].0, &request));
+                    memory.push(chunk(&source[0].1, &source[0].0, &request));
                 } else {
-                    partition.segments.extend(world.deleted_from(&mut rng, &mut source));
+                    segments.extend(world.deleted_from(&mut rng, &mut source));
                 }
                 for (key, cells) in overlay(&source, &request) {
                     let row = expected.entry(key).or_insert_with(|| vec![Cell::Null; cells.len()]);
@@ -479,9 +478,9 @@ fn first_and_last_rows_are_found_over_partitions_and_in_memory() {
                 }
             }
             for mode in [ScanMode::FirstRow, ScanMode::LastRow] {
-                let partitions = partitions.values().map(|sources| PartitionSources {
-                    segments: sources.segments.clone(),
-                    memory: sources.memory.clone(),
+                let partitions = partitions.values().map(|(segments, memory)| PartitionSources {
+                    segments: segments.clone(),
+                    memory: memory.iter().cloned().map(MemoryRows::from).collect(),
                 });
                 let mut scan = Scan::new(PlainDisk, request.clone(), partitions.collect(), 1 << 30);
                 scan.set_mode(mode.clone());

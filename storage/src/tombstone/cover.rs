@@ -75,6 +75,7 @@ impl Cover {
         if to < self.times.0 || self.times.1 < from {
             return false;
         }
+        work::charge(work::LOOK * (2 + self.of_many.len() as u64));
         let is_hit = |intervals: &Intervals| intervals.between(from, to, after).next().is_some();
         is_hit(&self.of_all)
             || self.of_one.range(first..=last.max(first)).any(|(_, intervals)| is_hit(intervals))

@@ -99,7 +99,8 @@ pub(crate) fn table(id: u32) -> TableSchema {
 
 /// Small files and thresholds, so that a few rows reach every room.
 pub(crate) fn small_config() -> ShardConfig {
-    ShardConfig { wal_file_bytes: 64 << 10, flush_bytes: 16 << 10, reserve_bytes: 64 << 10, ..ShardConfig::new(3) }
+    let (wal_file_bytes, flush_bytes, reserve_bytes) = (64 << 10, 16 << 10, 64 << 10);
+    ShardConfig { wal_file_bytes, flush_bytes, reserve_bytes, ordered_rows_min: 50, ..ShardConfig::new(3) }
 }
 
 pub(crate) async fn open<D: Disk>(disk: D, folder: &Path, config: ShardConfig) -> Result<(Rc<Shard<D>>, Recovery)> {

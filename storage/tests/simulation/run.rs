@@ -69,6 +69,8 @@ fn home(random: &mut Rng, number: u32) -> Home {
         flush_partitions: [3, 8192, 8192][random.usize(0..3)],
         memtable_partitions_max: [40, 65_536, 65_536][random.usize(0..3)],
         open_segments_max: [1, 4, 512][random.usize(0..3)],
+        // Beside the others, so that seeds go on to mean what they meant.
+        ordered_rows_min: [1, 20, 8192][random.clone().usize(0..3)],
         cache_bytes_max: [0, 1 << 20][random.usize(0..2)],
         reserve_bytes: [0, 64 << 10, 256 << 10][random.usize(0..3)],
         compaction: CompactionConfig {

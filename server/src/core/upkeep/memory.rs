@@ -117,13 +117,14 @@ impl MemoryUpkeep {
                 all.active += held.active;
                 all.flushing += held.flushing;
                 all.sorting += held.sorting;
+                all.ordered += held.ordered;
                 all.idle += held.idle;
                 all.wal_pending += held.wal_pending;
                 all.cache += held.cache;
                 all.index += held.index;
                 all.segments += held.segments;
             }
-            memory.set(Part::Memtables, all.active + all.flushing + all.sorting + all.idle);
+            memory.set(Part::Memtables, all.active + all.flushing + all.sorting + all.ordered + all.idle);
             memory.set(Part::Log, all.wal_pending);
             memory.set(Part::BlockCaches, all.cache);
             memory.set(Part::Series, all.index);

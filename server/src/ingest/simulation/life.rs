@@ -86,6 +86,7 @@ fn start(disk: &SimDisk, shards: usize) -> (CatalogLog<SimDisk>, Catalog, Vec<Rc
             let config = ShardConfig {
                 wal_file_bytes: WAL_FILE_BYTES,
                 flush_bytes: 4 << 10,
+                ordered_rows_min: 10,
                 reserve_bytes: 0,
                 compaction: CompactionConfig::default(),
                 ..ShardConfig::new(shard as u32)

@@ -1,0 +1,31 @@
+//! Rows on their way out of a scan.
+
+use arrow_array::ArrayRef;
+use arrow_buffer::ScalarBuffer;
+
+use crate::run::Run;
+
+/// Decoded rows, typically 1,024 to 8,192 of them.
+#[derive(Debug, Clone)]
+pub struct ScanChunk {
+    /// The series of the rows, ascending by series, covering all rows in order.
+    pub runs: Vec<Run>,
+    /// Timestamps in the table's unit, ascending within a run.
+    pub time: ScalarBuffer<i64>,
+    /// One array for each requested column: Int64Array, UInt64Array, Float64Array, BooleanArray or StringArray.
+    /// All-null where no row has the field.
+    pub columns: Vec<ArrayRef>,
+}
+
+impl ScanChunk {
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.time.len()
+    }
+
+    /// Memory that the rows take.
+    pub(crate) fn bytes(&self) -> u64 {
+        let columns: usize = self.columns.iter().map(|column| column.get_buffer_memory_size()).sum();
+        (columns + self.time.len() * 8 + self.runs.len() * size_of::<Run>()) as u64
+    }
+}
