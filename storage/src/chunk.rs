@@ -22,10 +22,4 @@ impl ScanChunk {
     pub fn rows(&self) -> usize {
         self.time.len()
     }
-
-    /// Memory that the rows take.
-    pub(crate) fn bytes(&self) -> u64 {
-        let columns: usize = self.columns.iter().map(|column| column.get_buffer_memory_size()).sum();
-        (columns + self.time.len() * 8 + self.runs.len() * size_of::<Run>()) as u64
-    }
 }

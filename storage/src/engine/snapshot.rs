@@ -20,7 +20,9 @@ use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::memtable::{Memtable, TableRows};
 use crate::partition::partition_of;
-use crate::scan::{MemoryRows, PartitionSources, ReadRows, Scan, ScanRequest, SegmentSource, Selected, Waiting};
+use crate::scan::{
+    MemoryRows, NoReader, PartitionSources, ReadRows, Scan, ScanRequest, SegmentSource, Selected, Waiting,
+};
 use crate::schema::TableId;
 use crate::segment::{Segment, SegmentMeta};
 use crate::tombstone::Deletes;
@@ -71,15 +73,6 @@ impl<D: Disk> Drop for MemtableReader<D> {
     fn drop(&mut self) {
         self.pin = None;
         self.shard.forget_unseen();
-    }
-}
-
-/// Lends nothing: all is gathered.
-struct NoReader;
-
-impl ReadRows for NoReader {
-    fn read(&self, _: &mut dyn FnMut(&TableRows) -> Result<()>) -> Result<()> {
-        Ok(())
     }
 }
 

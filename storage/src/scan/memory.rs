@@ -46,8 +46,7 @@ pub(crate) struct Selected {
 /// See the module.
 pub struct MemoryRows {
     waiting: Rc<RefCell<Waiting>>,
-    /// `None` where all is gathered.
-    reader: Option<Rc<dyn ReadRows>>,
+    reader: Rc<dyn ReadRows>,
     times: (i64, i64),
     bytes: u64,
 }
@@ -68,9 +67,20 @@ pub(crate) struct Waiting {
     copied: VecDeque<ScanChunk>,
 }
 
+/// Lends nothing: all is gathered.
+pub(crate) struct NoReader;
+
+impl ReadRows for NoReader {
+    fn read(&self, _: &mut dyn FnMut(&TableRows) -> Result<()>) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
 impl From<ScanChunk> for MemoryRows {
     fn from(chunk: ScanChunk) -> Self {
-        let bytes = chunk.bytes();
+        let columns: usize = chunk.columns.iter().map(|column| column.get_buffer_memory_size()).sum();
+        let bytes = (columns + chunk.time.len() * 8 + chunk.runs.len() * size_of::<Run>()) as u64;
         let times = chunk.time.iter().fold((i64::MAX, i64::MIN), |all, time| (all.0.min(*time), all.1.max(*time)));
         let waiting = Waiting {
             table: TableId(0),
@@ -81,7 +91,7 @@ impl From<ScanChunk> for MemoryRows {
             copier: None,
             copied: VecDeque::from([chunk]),
         };
-        Self { waiting: Rc::new(RefCell::new(waiting)), reader: None, times, bytes }
+        Self { waiting: Rc::new(RefCell::new(waiting)), reader: Rc::new(NoReader), times, bytes }
     }
 }
 
@@ -98,7 +108,7 @@ impl MemoryRows {
             copier: None,
             copied: VecDeque::new(),
         };
-        Self { waiting: Rc::new(RefCell::new(waiting)), reader: Some(reader), times, bytes }
+        Self { waiting: Rc::new(RefCell::new(waiting)), reader, times, bytes }
     }
 
     /// What is to be gathered before the rows may go.
@@ -122,8 +132,10 @@ impl MemoryRows {
         if let Some(chunk) = waiting.copied.pop_front() {
             return Ok(Some(Some(chunk)));
         }
-        let Some(reader) = self.reader.as_ref().filter(|_| !waiting.is_gathered()) else { return Ok(Some(None)) };
-        reader.read(&mut |rows| waiting.step(rows))?;
+        if waiting.is_gathered() {
+            return Ok(Some(None));
+        }
+        self.reader.read(&mut |rows| waiting.step(rows))?;
         Ok(None)
     }
 
@@ -139,11 +151,11 @@ impl MemoryRows {
         let mut waiting = self.waiting.borrow_mut();
         // Once groups are gathered, by the shard too, runs stay as they are.
         let is_begun = waiting.at != (0, 0) || waiting.copier.is_some() || !waiting.copied.is_empty();
-        let Some(reader) = self.reader.as_ref().filter(|_| !is_begun && from < waiting.runs.len()) else {
+        if is_begun || from >= waiting.runs.len() {
             return Ok(None);
-        };
+        }
         let to = waiting.runs.len().min(from + STEP_RUNS);
-        reader.read(&mut |rows| {
+        self.reader.read(&mut |rows| {
             waiting.keep_ends(rows, ends, from..to, learn);
             Ok(())
         })?;

@@ -35,7 +35,7 @@ use crate::tombstone::Deletes;
 pub use crate::run::Run;
 use ends::Ends;
 pub use memory::MemoryRows;
-pub(crate) use memory::{ReadRows, Selected, Waiting};
+pub(crate) use memory::{NoReader, ReadRows, Selected, Waiting};
 pub use mode::{ColumnSummary, GroupSummary, ScanItem, ScanMode, SummaryRule, TimeBuckets};
 use partition::Partition;
 
