@@ -37,8 +37,8 @@ struct Slots(Vec<u64>);
 /// What a search comes to.
 enum Found {
     Number(u32),
-    /// A vacant slot.
-    Vacant(usize),
+    /// A vacant slot; `None` of a table that has no slots.
+    Vacant(Option<usize>),
 }
 
 impl Slots {
@@ -52,16 +52,26 @@ impl Slots {
         ((u64::from(tag) * self.0.len() as u64) >> 32) as usize
     }
 
+    /// Entries that there is room for. Two of three slots are in use at most: a search of what is not there then looks
+    /// at five.
+    #[inline]
+    fn room(&self) -> usize {
+        self.0.len() / 3 * 2
+    }
+
     #[inline]
     fn find(&self, tag: u32, is_it: impl Fn(u32) -> bool) -> Found {
+        if self.0.is_empty() {
+            return Found::Vacant(None);
+        }
         let (mask, mut at) = (self.0.len() - 1, self.start(tag));
         loop {
             let slot = self.0[at & mask];
             if slot == VACANT {
-                return Found::Vacant(at & mask);
+                return Found::Vacant(Some(at & mask));
             }
             let number = (slot as u32).wrapping_sub(1);
-            if (slot >> 32) as u32 == tag && is_it(number) {
+            if tag_of(slot) == tag && is_it(number) {
                 return Found::Number(number);
             }
             at += 1;
@@ -70,7 +80,7 @@ impl Slots {
 
     /// Adds what is not there; there is room.
     fn add(&mut self, slot: u64) {
-        let (mask, mut at) = (self.0.len() - 1, self.start((slot >> 32) as u32));
+        let (mask, mut at) = (self.0.len() - 1, self.start(tag_of(slot)));
         while self.0[at & mask] != VACANT {
             at += 1;
         }
@@ -78,7 +88,7 @@ impl Slots {
     }
 }
 
-/// The bits of a hash that a slot holds.
+/// The bits of a hash that a slot holds; of a slot too.
 #[inline]
 fn tag_of(hash: u64) -> u32 {
     (hash >> 32) as u32
@@ -89,17 +99,13 @@ impl DenseIndex {
     #[inline]
     pub(crate) fn get_or_insert(&mut self, hash: u64, next: u32, is_it: impl Fn(u32) -> bool) -> u32 {
         let tag = tag_of(hash);
-        let vacant = match self.slots.0.is_empty() {
-            true => None,
-            false => match self.slots.find(tag, &is_it) {
-                Found::Number(number) => return number,
-                Found::Vacant(at) => Some(at),
-            },
+        let vacant = match self.slots.find(tag, &is_it) {
+            Found::Number(number) => return number,
+            Found::Vacant(at) => at,
         };
         let slot = (u64::from(tag) << 32) | u64::from(next.wrapping_add(1));
-        // Two of three slots are in use at most: a search of what is not there then looks at five.
         match vacant {
-            Some(at) if self.old.0.is_empty() && (next as usize) < self.slots.0.len() / 3 * 2 => {
+            Some(at) if self.old.0.is_empty() && (next as usize) < self.slots.room() => {
                 self.slots.0[at] = slot;
                 next
             }
@@ -110,29 +116,19 @@ impl DenseIndex {
     /// The number of what hashes to `hash` and `is_it`, if it was added.
     #[inline]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> Option<u32> {
-        if self.slots.0.is_empty() {
-            return None;
-        }
-        if let Found::Number(number) = self.slots.find(tag_of(hash), &is_it) {
-            return Some(number);
-        }
-        match self.old.0.is_empty() {
-            true => None,
-            false => match self.old.find(tag_of(hash), is_it) {
-                Found::Number(number) => Some(number),
-                Found::Vacant(_) => None,
-            },
-        }
+        let tag = tag_of(hash);
+        [&self.slots, &self.old].into_iter().find_map(|slots| match slots.find(tag, &is_it) {
+            Found::Number(number) => Some(number),
+            Found::Vacant(_) => None,
+        })
     }
 
     #[cold]
     fn get_or_insert_growing(&mut self, slot: u64, next: u32, is_it: impl Fn(u32) -> bool) -> u32 {
-        if !self.old.0.is_empty()
-            && let Found::Number(number) = self.old.find((slot >> 32) as u32, is_it)
-        {
+        if let Found::Number(number) = self.old.find(tag_of(slot), is_it) {
             return number;
         }
-        if next as usize >= self.slots.0.len() / 3 * 2 {
+        if next as usize >= self.slots.room() {
             self.move_over(usize::MAX);
             let larger = Slots::with((2 * self.slots.0.len()).max(SLOTS_MIN));
             self.old = std::mem::replace(&mut self.slots, larger);
