@@ -357,7 +357,7 @@ impl Fold {
             Self::Max => agg::MAX.of_one_value(),
             Self::Count => Some(&agg::COUNT),
             Self::Stddev => Some(&agg::STDDEV),
-            Self::Median => Some(&agg::MEDIAN),
+            Self::Median => agg::MEDIAN.of_one_value(),
             _ => None,
         }
     }

@@ -10,7 +10,7 @@ use arrow_schema::DataType;
 use tidewire_storage::scan::ColumnSummary;
 use tidewire_storage::segment::Statistics;
 
-use super::kernel::{Lane, each_present_run};
+use super::kernel::{Lane, each_run};
 use super::lane::{LaneKind, lane_array, lane_of, no_summary};
 use crate::error::execution::{ExecError, Result};
 use crate::expr::AggregateFunction;
@@ -43,16 +43,10 @@ pub(super) struct Average {
 
 impl Average {
     fn add<T: Lane>(&mut self, array: &dyn Array, slices: Slices<'_>) {
-        let values = array.as_primitive::<T>().values();
-        for slice in slices.slices {
-            let slot = slice.slot as usize;
-            let range = slice.range();
-            each_present_run(array.nulls(), range.start, range.end, |run| {
-                self.counts[slot] += run.len() as i64;
-                self.sums[slot] +=
-                    if run.len() == 1 { T::float(values[run.start]) } else { T::float_sum(&values[run]) };
-            });
-        }
+        each_run::<T>(array, slices, |slot, run| {
+            self.counts[slot] += run.len() as i64;
+            self.sums[slot] += if let [only] = run { T::float(*only) } else { T::float_sum(run) };
+        });
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::ops::Range;
 
-use arrow_array::cast::AsArray;
+use arrow_array::ArrayRef;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use tidewire_storage::scan::ColumnSummary;
 use tidewire_storage::segment::Summary;
 
-use super::kernel::{Lane, each_present_run};
+use super::kernel::{Lane, each_run};
 use super::lane::{LaneKind, lane_array, lane_of, no_summary};
 use super::seen::{Seen, column};
 use super::text_extreme::TextExtreme;
@@ -122,14 +121,10 @@ impl<T: Lane, R: Reduction> Accumulator for Fold<T, R> {
 
     fn update(&mut self, args: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
         let array = lane_array(args, 0, &T::DATA_TYPE)?;
-        let values = array.as_primitive::<T>().values();
-        for slice in slices.slices {
-            let range = slice.range();
-            each_present_run(array.nulls(), range.start, range.end, |run| {
-                let value = self.reduction.of_run::<T>(&values[run]);
-                self.take(slice.slot as usize, value);
-            });
-        }
+        each_run::<T>(&array, slices, |slot, run| {
+            let value = self.reduction.of_run::<T>(run);
+            self.take(slot, value);
+        });
         Ok(())
     }
 

@@ -3,10 +3,13 @@
 //! Floats add in eight independent partial sums: an order fixed by the length alone, fast and more accurate than one
 //! running sum.
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int64Type, UInt64Type};
 use arrow_buffer::NullBuffer;
 use tidewire_storage::segment::{Statistics, Summary};
 
+use crate::expr::accumulator::Slices;
 use crate::types::float;
 
 /// Independent partial results of a reduction: enough to hide the latency of an addition and to fill two vectors.
@@ -281,9 +284,20 @@ pub(super) fn present(nulls: Option<&NullBuffer>, start: usize, end: usize) -> P
     }
 }
 
+/// Calls `kernel` with the slot and the values of each run of consecutive present rows of `slices` of an array of the
+/// lane.
+#[inline]
+pub(super) fn each_run<T: Lane>(array: &dyn Array, slices: Slices<'_>, mut kernel: impl FnMut(usize, &[T::Native])) {
+    let values = array.as_primitive::<T>().values();
+    for slice in slices.slices {
+        let range = slice.range();
+        each_present_run(array.nulls(), range.start, range.end, |run| kernel(slice.slot as usize, &values[run]));
+    }
+}
+
 /// Calls `kernel` with each run of consecutive present rows of `start..end`.
 #[inline]
-pub(super) fn each_present_run(
+fn each_present_run(
     nulls: Option<&NullBuffer>,
     start: usize,
     end: usize,

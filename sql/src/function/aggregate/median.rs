@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, PrimitiveArray};
+use arrow_array::{ArrayRef, PrimitiveArray};
 use arrow_schema::DataType;
 
-use super::kernel::{Lane, each_present_run};
+use super::kernel::{Lane, each_run};
 use super::lane::{LaneKind, lane_array, lane_of};
 use super::scalars::{items, lists};
 use crate::error::execution::{ExecError, Result};
@@ -111,13 +111,7 @@ impl<T: Middle> Accumulator for Median<T> {
 
     fn update(&mut self, args: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
         let array = lane_array(args, 0, &T::DATA_TYPE)?;
-        let values = array.as_primitive::<T>().values();
-        for slice in slices.slices {
-            let range = slice.range();
-            each_present_run(array.nulls(), range.start, range.end, |run| {
-                self.hold(slice.slot as usize, &values[run]);
-            });
-        }
+        each_run::<T>(&array, slices, |slot, run| self.hold(slot, run));
         Ok(())
     }
 
@@ -169,7 +163,7 @@ impl<T: Middle> Accumulator for Median<T> {
 
 #[cfg(test)]
 mod tests {
-    use arrow_array::{Float64Array, Int64Array, UInt64Array};
+    use arrow_array::{Array, Float64Array, Int64Array, UInt64Array};
 
     use super::*;
     use crate::expr::accumulator::Slice;

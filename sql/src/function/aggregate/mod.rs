@@ -34,7 +34,7 @@ pub(crate) use count::{COUNT, COUNT_ROWS};
 pub(crate) use endpoint::{FIRST, FIRST_TIME, LAST, LAST_TIME};
 pub(crate) use mode::MODE;
 pub(crate) use pick::{PICK_FIRST, PICK_LAST, PICK_MAX, PICK_MIN};
-pub(crate) use ranked::{MEDIAN, PERCENTILE, PICK_PERCENTILE};
+pub(crate) use ranked::{PERCENTILE, PICK_PERCENTILE};
 pub(crate) use stddev::STDDEV;
 pub(crate) use sum::{SHIFTED_SUM, WHOLE_SUM, WHOLE_SUM_TYPE};
 
@@ -42,6 +42,8 @@ pub(crate) use sum::{SHIFTED_SUM, WHOLE_SUM, WHOLE_SUM_TYPE};
 pub(crate) static MEAN: &Aggregate = &average::ENTRY;
 /// Sum.
 pub(crate) static SUM: &Aggregate = &sum::ENTRY;
+/// The value in the middle.
+pub(crate) static MEDIAN: &Aggregate = &median::ENTRY;
 /// Least value.
 pub(crate) static MIN: &Aggregate = &fold::MIN;
 /// Greatest value.

@@ -1,4 +1,4 @@
-//! InfluxQL's `median(x)` and `percentile(x, n)`: all values of a group are held, and put in order at the end.
+//! InfluxQL's `percentile(x, n)`: all values of a group are held, and put in order at the end.
 //!
 //! With `[value, n, time, answer, tie]` a percentile chooses a row, as in [`super::pick`], and a column of it is the
 //! answer.
@@ -14,15 +14,6 @@ use crate::error::execution::Result;
 use crate::expr::accumulator::{Accumulator, Slices};
 use crate::expr::aggregate::Needs;
 use crate::expr::{AggregateFunction, Scalar};
-
-/// The mean of the two in the middle, or the one: DOUBLE.
-pub(crate) static MEDIAN: AggregateFunction = AggregateFunction {
-    name: "median",
-    accumulator: |result| Ok(Ranked::boxed(Rank::Median, result)),
-    state_columns: 2,
-    needs: Needs::Rows,
-    end: None,
-};
 
 /// The value of rank `n` percent.
 pub(crate) static PERCENTILE: AggregateFunction = AggregateFunction {
@@ -44,7 +35,6 @@ pub(crate) static PICK_PERCENTILE: AggregateFunction = AggregateFunction {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rank {
-    Median,
     Percentile,
     Pick,
 }
@@ -92,32 +82,7 @@ impl Ranked {
             };
             order(&one.value, &other.value).then(by_row)
         });
-        let float = |value: &Scalar| match *value {
-            Scalar::Int(value) => value as f64,
-            Scalar::UInt(value) => value as f64,
-            Scalar::Float(value) => value,
-            _ => f64::NAN,
-        };
         let len = sorted.len();
-        if self.rank == Rank::Median {
-            let (low, high) = match sorted.as_slice() {
-                [] => return Scalar::Null,
-                all => (&all[(len - 1) / 2].value, &all[len / 2].value),
-            };
-            return match (&self.result, low, high) {
-                // The integer between two is the one towards zero.
-                (DataType::Int64, Scalar::Int(low), Scalar::Int(high)) => {
-                    Scalar::Int(((i128::from(*low) + i128::from(*high)) / 2) as i64)
-                }
-                (DataType::UInt64, Scalar::UInt(low), Scalar::UInt(high)) => {
-                    Scalar::UInt(((u128::from(*low) + u128::from(*high)) / 2) as u64)
-                }
-                (_, low, high) => {
-                    let (low, high) = (float(low), float(high));
-                    Scalar::Float(if low == high { low } else { low + (high - low) / 2.0 })
-                }
-            };
-        }
         let rank = (len as f64 * self.percent / 100.0 + 0.5).floor();
         if !(rank >= 1.0 && rank <= len as f64) {
             return Scalar::Null;

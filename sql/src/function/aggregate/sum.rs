@@ -17,7 +17,7 @@ use tidewire_storage::scan::ColumnSummary;
 use tidewire_storage::segment::Summary;
 
 use super::fold::{Fold, Reduction};
-use super::kernel::{IntegerLane, Lane, each_present_run};
+use super::kernel::{IntegerLane, Lane, each_run};
 use super::lane::{LaneKind, lane_array, lane_of, no_summary};
 use super::seen::{Seen, column};
 use crate::error::execution::{ExecError, Result};
@@ -139,14 +139,9 @@ impl<T: IntegerLane> Accumulator for IntegerSum<T> {
 
     fn update(&mut self, args: &[ArrayRef], slices: Slices<'_>) -> Result<()> {
         let array = lane_array(args, 0, &T::DATA_TYPE)?;
-        let values = array.as_primitive::<T>().values();
-        for slice in slices.slices {
-            let range = slice.range();
-            each_present_run(array.nulls(), range.start, range.end, |run| {
-                let sum = if run.len() == 1 { T::wide(values[run.start]) } else { T::wide_sum(&values[run]) };
-                self.take(slice.slot as usize, sum);
-            });
-        }
+        each_run::<T>(&array, slices, |slot, run| {
+            self.take(slot, if let [only] = run { T::wide(*only) } else { T::wide_sum(run) });
+        });
         Ok(())
     }
 
